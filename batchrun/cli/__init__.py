@@ -1,0 +1,86 @@
+"""The command line: commands, progress and messages. Printing lives here and nowhere else."""
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from batchrun import __version__
+from batchrun.cli.terminal import Terminal
+from batchrun.errors import BatchrunError, ExitCode
+
+COMMANDS = {
+    "plan": "batchrun.cli.plan:plan",
+    "submit": "batchrun.cli.submit:submit",
+    "status": "batchrun.cli.status:status",
+    "retry": "batchrun.cli.retry:retry",
+    "results": "batchrun.cli.results:results",
+    "sync": "batchrun.cli.sync:sync",
+    "init": "batchrun.cli.init:init",
+    "simulate": "batchrun.cli.simulate:simulate",
+    "completion": "batchrun.cli.completion:completion",
+}
+"""Each command in its own module, imported when it is called: `--help` has to be instant."""
+
+
+class Commands(click.Group):
+    """Finds a command's module by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of a day's work, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one module that is needed."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        return getattr(__import__(module, fromlist=[name]), name)  # type: ignore[no-any-return]
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="batchrun")
+def batchrun() -> None:
+    """Run a prompt over thousands of documents with Claude.
+
+    \b
+    batchrun plan jobs/contracts.toml       what it will cost; never sends
+    batchrun submit jobs/contracts.toml     run it; the same command continues after any failure
+    batchrun results contracts              look at the rows
+    """  # noqa: D301 - \b tells click to keep the lines
+
+
+def main() -> None:
+    """Run a command and turn what happened into an exit code."""
+    sys.exit(run())
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run a command; the exit code is one of `ExitCode`."""
+    terminal = Terminal.of(args if args is not None else sys.argv[1:])
+    try:
+        result: Any = batchrun.main(args=args, prog_name="batchrun", standalone_mode=False, auto_envvar_prefix="BATCHRUN")
+        return result if isinstance(result, int) else ExitCode.OK
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        terminal.event_error("usage", ExitCode.USAGE, error.format_message())
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        terminal.say("interrupted; nothing is lost")
+        return ExitCode.INTERRUPTED
+    except BatchrunError as error:
+        terminal.problem(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does. Python would complain at exit unless stdout leads nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception:  # noqa: BLE001 - a bug shows its traceback, and an exit code that is not "some failed"
+        traceback.print_exc()
+        terminal.say("this is a bug in batchrun; what was answered is safe in the ledger")
+        return ExitCode.BUG

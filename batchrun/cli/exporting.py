@@ -1,0 +1,190 @@
+"""Rows out of the output table: a table to look at, or csv, jsonl, json and parquet for others."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchrun.cli.finding import FoundRun
+from batchrun.cli.options import Chosen
+from batchrun.cli.terminal import Terminal
+from batchrun.cli.words import count, table
+from batchrun.duck import HeldByAnother, opened
+from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.outcome import Outcome
+from batchrun.store.ledger import Ledger
+from batchrun.store.output import quoted
+from batchrun.submit import open_job
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SHOWN_WIDTH = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is wanted."""
+
+    run_id: str | None
+    statuses: tuple[str, ...]
+    chosen: Chosen
+    columns: tuple[str, ...]
+    format: str
+    output: Path | None
+
+
+def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
+    """Write the rows where they are wanted. Raises UsageProblem, Busy, EnvironmentProblem."""
+    with open_job(found.job_path, simulated=found.story.simulated, to_run=False) as job:
+        try:
+            job.output(job.ledger).publish(wait_s=0)
+        except HeldByAnother as held:
+            terminal.say(f"rows may be missing: {held}")
+        if not job.places.database.exists():
+            raise UsageProblem(f"there are no rows yet in {job.places.database}.")
+        with opened(job.places.database, read_only=True, wait_s=5) as connection:
+            query, values = selection(connection, job.job.spec.store.table, found.story.job, wanted)
+            write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
+        tell_the_rest(job.ledger, found.story.job, wanted, terminal)
+
+
+def selection(
+    connection: "DuckDBPyConnection", table_name: str, job: str, wanted: Export
+) -> tuple[str, dict[str, Any]]:
+    """The query for the wanted documents with their rows. Raises UsageProblem for what is no SQL or no column."""
+    import duckdb
+
+    values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
+    conditions = ["status in (select unnest($statuses))"]
+    if wanted.run_id:
+        conditions.append("run_id = $run")
+        values["run"] = wanted.run_id
+    if wanted.chosen.ids:
+        conditions.append("id in (select unnest($ids))")
+        values["ids"] = sorted(wanted.chosen.ids)
+    if wanted.chosen.sources:
+        conditions.append("list_any_value(list_filter($sources, lambda pattern: source glob pattern)) is not null")
+        values["sources"] = list(wanted.chosen.sources)
+    if wanted.chosen.where:
+        conditions.append(f"({wanted.chosen.where}\n)")
+    query = (
+        f"from (select d.doc_id as id, d.status, d.reason as problem, d.source, d.run_id, r.* exclude (doc_id)"
+        f" from batchrun.documents d left join {quoted(table_name)} r using (doc_id) where d.job = $job)"
+        f" where {' and '.join(conditions)} order by id"
+    )
+    shown = ", ".join(quoted(name) for name in wanted.columns) or shown_columns(wanted)
+    query = f"select {shown} {query}" + (f" limit {wanted.chosen.limit}" if wanted.chosen.limit else "")
+    try:
+        connection.execute(f"select * from ({query}) limit 0", values)
+    except duckdb.Error as error:
+        raise UsageProblem(
+            f"the selection is not understood: {str(error).splitlines()[0]}",
+            hint="columns: id, status, problem, source, run_id and the job's fields",
+        ) from error
+    return query, values
+
+
+def shown_columns(wanted: Export) -> str:
+    """All columns, but not the ones that say the same on every line."""
+    if wanted.statuses == ("succeeded",):
+        return "* exclude (status, problem, source, run_id)"
+    return "* exclude (run_id)"
+
+
+def statuses(words: Sequence[str]) -> list[str]:
+    """The statuses that the words mean."""
+    every = [*map(str, Outcome), "pending"]
+    groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
+    if unknown := [word for word in words if word not in {*every, *groups}]:
+        raise UsageProblem(
+            f"--status {', '.join(unknown)} is no outcome.", hint=f"choose from {', '.join([*groups, *every])}"
+        )
+    return [status for word in words for status in groups.get(word, [word])]
+
+
+def write(
+    connection: "DuckDBPyConnection",
+    query: str,
+    values: dict[str, Any],
+    wanted: Export,
+    terminal: Terminal,
+    *,
+    stamped: bool,
+) -> None:
+    """Run the query and write its rows in the wanted format."""
+    if wanted.format == "parquet":
+        write_parquet(connection, query, values, wanted.output)
+        return
+    cursor = connection.execute(query, values)
+    names = [column[0] for column in cursor.description]
+    rows = cursor.fetchall()
+    if wanted.format == "table":
+        cells = [[shown(cell) for cell in row] for row in rows]
+        text = table(names, cells, width=terminal.width()) + f"\n{count(len(rows), 'row')}"
+        text = ("SIMULATED\n" if stamped else "") + text
+    else:
+        text = serialized(wanted.format, names, rows)
+    if wanted.output is None:
+        terminal.result(text.rstrip("\n"))
+        return
+    try:
+        wanted.output.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"{wanted.output} cannot be written: {error.strerror}.") from error
+    terminal.say(f"{count(len(rows), 'row')} written to {wanted.output}")
+
+
+def write_parquet(connection: "DuckDBPyConnection", query: str, values: dict[str, Any], output: Path | None) -> None:
+    """A parquet file keeps the types; it cannot go to a terminal."""
+    if output is None:
+        raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
+    connection.execute(f"create temp table exported as {query}", values)
+    target = str(output).replace("'", "''")
+    connection.execute(f"copy exported to '{target}' (format parquet)")
+
+
+def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as csv, jsonl or json."""
+    if format_ == "csv":
+        import csv
+        import io
+
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([as_cell(cell) for cell in row] for row in rows)
+        return buffer.getvalue()
+    objects = [dict(zip(names, row, strict=True)) for row in rows]
+    if format_ == "json":
+        return json.dumps(objects, default=str, indent=2, ensure_ascii=not utf8())
+    return "".join(json.dumps(one, default=str, ensure_ascii=not utf8()) + "\n" for one in objects)
+
+
+def as_cell(value: object) -> object:
+    """Lists and objects as JSON inside a csv cell."""
+    return json.dumps(value, default=str) if isinstance(value, list | dict) else value
+
+
+def shown(value: object) -> str:
+    """A value in a table's cell: short."""
+    text = "" if value is None else str(as_cell(value))
+    return text if len(text) <= SHOWN_WIDTH else text[: SHOWN_WIDTH - 1] + "…"
+
+
+def utf8() -> bool:
+    """Whether stdout takes any character."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def tell_the_rest(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) -> None:
+    """Documents that are not shown are not forgotten."""
+    if wanted.statuses != ("succeeded",) or terminal.quiet:
+        return
+    (failed,) = ledger.connection.execute(
+        "select count(*) from document_status where job = ? and status not in ('succeeded', 'skipped', 'pending')", (job,)
+    ).fetchone()
+    if failed:
+        terminal.say(f"{count(failed, 'document')} without a row: batchrun results {job} --status failed")

@@ -1,0 +1,31 @@
+"""`batchrun init`: a commented job file to begin with."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.errors import EnvironmentProblem, UsageProblem
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--source", type=click.Choice(["files", "duckdb"]), default="files", show_default=True)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def init(file: Path, *, source: str, force: bool) -> None:
+    """Write a commented job file.
+
+    \b
+    batchrun init jobs/invoices.toml
+    batchrun init jobs/tickets.toml --source duckdb
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.job.scaffold import scaffold
+
+    if file.exists() and not force:
+        raise UsageProblem(f"{file} exists.", hint="choose another name, or add --force to replace it")
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in file.stem.lower())[:40]
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(scaffold(name.strip("-") or "job", source), encoding="utf-8")  # type: ignore[arg-type]  # checked by click
+    except OSError as error:
+        raise EnvironmentProblem(f"{file} cannot be written: {error.strerror}.") from error
+    click.echo(f"wrote {file}\nnext: fill it in, then  batchrun plan {file}")

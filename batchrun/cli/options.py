@@ -1,0 +1,108 @@
+"""Options that several commands share: the same flag means the same everywhere."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batchrun.cli.terminal import Terminal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JOB = click.argument("job", type=click.Path(path_type=Path, dir_okay=True))
+
+
+class Dollars(click.ParamType[int]):
+    """An amount of US dollars, as whole nano-USD."""
+
+    name = "usd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read `10` or `0.25`."""
+        if isinstance(value, int):
+            return value
+        try:
+            nusd = Decimal(value) * 10**9
+        except InvalidOperation:
+            nusd = Decimal(-1)
+        if not nusd.is_finite() or nusd <= 0:
+            self.fail(f"{value!r} is not an amount of dollars above 0", param, ctx)
+        return int(nusd)
+
+
+def speaking(command: F) -> F:
+    """--json, -q, -v and --color, gathered into `terminal`."""
+
+    def gathered(*args: Any, json: bool, quiet: int, verbose: int, color: str, **kwargs: Any) -> Any:
+        return command(*args, terminal=Terminal(json=json, quiet=quiet, verbose=verbose, color=color), **kwargs)
+
+    gathered.__doc__ = command.__doc__
+    gathered.__name__ = command.__name__
+    for option in (
+        click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour."),
+        click.option("-v", "--verbose", count=True, help="One line for each document; -vv also every retry."),
+        click.option("-q", "--quiet", count=True, help="Nothing on success; only warnings and errors."),
+        click.option("--json", is_flag=True, help="JSON on stdout, for programs."),
+    ):
+        gathered = option(gathered)
+    keep = getattr(command, "__click_params__", [])
+    gathered.__click_params__ = [*getattr(gathered, "__click_params__", []), *keep]  # type: ignore[attr-defined]
+    return gathered  # type: ignore[return-value]
+
+
+def selecting(command: F) -> F:
+    """--limit, --id, --source and --where, gathered into `chosen`."""
+
+    def gathered(*args: Any, limit: int | None, id_: Sequence[str], source: Sequence[str], where: str | None,
+                 **kwargs: Any) -> Any:  # fmt: skip
+        chosen = Chosen(limit=limit, ids=frozenset(id_), sources=tuple(source), where=where)
+        return command(*args, chosen=chosen, **kwargs)
+
+    gathered.__doc__ = command.__doc__
+    gathered.__name__ = command.__name__
+    for option in (
+        click.option("--where", metavar="SQL", help="Only documents for which the condition holds."),
+        click.option("--source", multiple=True, metavar="GLOB", help="Only documents from these sources."),
+        click.option("--id", "id_", multiple=True, metavar="ID", help="Only these documents."),
+        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N documents."),
+    ):
+        gathered = option(gathered)
+    keep = getattr(command, "__click_params__", [])
+    gathered.__click_params__ = [*getattr(gathered, "__click_params__", []), *keep]  # type: ignore[attr-defined]
+    return gathered  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which documents a command is about, as given on the command line."""
+
+    limit: int | None
+    ids: frozenset[str]
+    sources: tuple[str, ...]
+    where: str | None
+
+
+SIMULATE = click.option(
+    "--simulate",
+    is_flag=False,
+    flag_value="calm",
+    default=None,
+    type=click.Choice(["calm", "busy", "hostile"]),
+    help="Rehearse against the local simulator: no key, no cost, a store of its own.",
+)
+SPEED = click.option(
+    "--speed", type=click.FloatRange(min=0.01), default=20.0, show_default=True, help="Of the simulator's clock."
+)
+MAX_COST = click.option("--max-cost", type=Dollars(), metavar="USD", help="A lower budget than the job file's.")
+PROGRESS = click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "lines", "none"]),
+    default="auto",
+    help="auto: a bar on a terminal, a line a minute elsewhere.",
+)
+LEDGER = click.option(
+    "--ledger", type=click.Path(path_type=Path, dir_okay=False), help="The ledger, if the job file names another."
+)

@@ -1,0 +1,48 @@
+"""`batchrun plan`: what a submit would do and cost; never sends."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import JOB, MAX_COST, SIMULATE, Chosen, selecting, speaking
+from batchrun.cli.plan_text import plan_as_json, plan_as_text
+from batchrun.cli.terminal import Terminal
+
+
+@click.command()
+@JOB
+@click.option("--check", is_flag=True, help="Exit 3 if a submit would be refused.")
+@MAX_COST
+@SIMULATE
+@selecting
+@speaking
+def plan(
+    job: Path, *, check: bool, max_cost: int | None, simulate: str | None, chosen: Chosen, terminal: Terminal
+) -> None:
+    """Show what a submit would send, cost and take. Nothing is sent.
+
+    \b
+    batchrun plan jobs/contracts.toml
+    batchrun plan jobs/contracts.toml --json
+    batchrun plan jobs/contracts.toml --check --max-cost 10
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.planner import Selection
+    from batchrun.planning.refusal import refusal
+    from batchrun.submit import open_job
+
+    with open_job(job, simulated=simulate is not None, to_run=False) as opened:
+        planner = opened.planner(max_cost_nusd=max_cost)
+        selection = Selection(limit=chosen.limit, ids=chosen.ids, sources=chosen.sources, where=chosen.where)
+        made = planner.plan(selection)
+        spec = opened.job.spec
+        refused = refusal(
+            made, max_documents=spec.budget.max_documents, refuses_oversize=spec.source.on_oversize == "refuse"
+        )
+        if terminal.json:
+            click.echo(plan_as_json(made, opened, refused))
+        else:
+            terminal.result(plan_as_text(made, opened, terminal, job))
+        if refused and check:
+            raise refused
+        if refused and not terminal.json:
+            terminal.problem(refused)

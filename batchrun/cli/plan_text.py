@@ -1,0 +1,138 @@
+"""A plan as a person reads it, and as a program does."""
+
+import json
+import sys
+from pathlib import Path
+
+from batchrun.cli.terminal import Terminal
+from batchrun.cli.words import count, dollars, duration, plain, tokens
+from batchrun.errors import Refused
+from batchrun.planning.budget import check_budget
+from batchrun.planning.interval import Interval
+from batchrun.planning.plan import Kind, Plan
+from batchrun.submit import OpenJob
+
+WORDS = {
+    Kind.NEW: "new",
+    Kind.CHANGED: "changed",
+    Kind.UNFINISHED: "unfinished",
+    Kind.AGAIN: "tried again",
+    Kind.IDENTICAL: "identical to another",
+    Kind.REUSABLE: "done",
+    Kind.FAILED: "failed before",
+    Kind.TOO_LARGE: "too large",
+    Kind.EMPTY: "empty",
+    Kind.UNREADABLE: "unreadable",
+}
+ALWAYS = {Kind.NEW, Kind.CHANGED, Kind.REUSABLE}
+
+
+def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) -> str:
+    """The whole plan."""
+    spec = opened.job.spec.model
+    effort = f", effort {spec.effort}" if spec.effort else ""
+    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if opened.simulated else ""
+    lines = [
+        f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
+        f"source   {documents_line(plan)}",
+        *problem_lines(plan),
+        *[f"         {plain(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
+        *money_lines(plan, opened),
+        "",
+        "Nothing was sent." + (f" To run this:  batchrun submit {path}" if plan.to_send else ""),
+    ]
+    return "\n".join(lines)
+
+
+def documents_line(plan: Plan) -> str:
+    """How many of each kind; why documents that look unchanged are sent again."""
+    line = " · ".join(
+        f"{plan.counts[kind]:,} {word}" for kind, word in WORDS.items() if plan.counts[kind] or kind in ALWAYS
+    )
+    if plan.same_text:
+        line += f"\n         {count(plan.same_text, 'document')} changed only because the job file did"
+        line += " (prompt, model or output): their answers are paid for again"
+    return line
+
+
+def problem_lines(plan: Plan) -> list[str]:
+    """The first documents that will not be sent as they are."""
+    shown = plan.problems[:5]
+    lines = [f"         {problem.kind.replace('_', ' ')}  {plain(problem.doc_id)}: {plain(problem.reason)}" for problem in shown]
+    rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
+    return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
+
+
+def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """Tokens, cost, time, budget and prices."""
+    if not plan.to_send:
+        return ["cost     nothing: every document has its answer" if plan.documents else "cost     nothing"]
+    estimate, cost = plan.estimate, plan.estimate.cost_nusd
+    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    spent = f", {dollars(plan.spent_nusd)} of it spent by run {plan.continues}" if plan.continues else ""
+    says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
+        f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
+    rates, limits = opened.price.rates, opened.limits
+    return [
+        f"tokens   input   {between(estimate.input)}   {tokens(estimate.fixed_tokens)} of each request are instructions and schema",
+        f"         output  {between(estimate.output)}   a guess from the schema",
+        "counted  tiktoken cl100k × the measured factor of this model's tokenizer and kind of text",
+        f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
+        f"time     about {duration(plan.duration.seconds)}; the limit is {plan.duration.binding}"
+        f" ({limits.requests_per_minute:,} requests, {tokens(limits.input_tokens_per_minute)} input,"
+        f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {limits.origin('requests_per_minute')})",
+        f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
+        f"prices   of {opened.price.table_date} · {plan.model} {dollars(rates.input * 1e6)} in,"
+        f" {dollars(rates.output * 1e6)} out, {dollars(rates.cache_read * 1e6)} cache read per Mtok",
+    ]
+
+
+def between(interval: Interval) -> str:
+    """A mean with its bounds."""
+    return f"{tokens(interval.mean):>7}   (90%: {tokens(interval.low)} to {tokens(interval.high)})"
+
+
+def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
+    """The plan as one JSON object; fields may be added, none is renamed."""
+    cost, estimate = plan.estimate.cost_usd, plan.estimate
+    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    return json.dumps(
+        {
+            "v": 1,
+            "job": plan.job,
+            "model": plan.model,
+            "route": "stream",
+            "simulated": opened.simulated,
+            "documents": {
+                "total": plan.documents,
+                "to_send": plan.to_send,
+                **{kind.value: plan.counts[kind] for kind in WORDS},
+                "changed_by_job_file": plan.same_text,
+            },
+            "tokens": {"input": shaped(estimate.input), "output": shaped(estimate.output),
+                       "fixed_per_request": round(estimate.fixed_tokens)},
+            "estimate_usd": {**shaped(cost), "confidence": estimate.confidence},
+            "time": {"seconds": round(plan.duration.seconds, 1), "binding": str(plan.duration.binding)},
+            "limits": {
+                "requests_per_minute": opened.limits.requests_per_minute,
+                "input_tokens_per_minute": opened.limits.input_tokens_per_minute,
+                "output_tokens_per_minute": opened.limits.output_tokens_per_minute,
+            },
+            "budget_usd": plan.cap_nusd / 1e9,
+            "spent_usd": plan.spent_nusd / 1e9,
+            "continues": plan.continues,
+            "ok": refused is None,
+            "refused": str(refused) if refused else None,
+            "over_budget": not verdict.ok,
+            "fits": plan.fits,
+            "prices": {"date": str(opened.price.table_date)},
+            "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
+            "notes": dict(plan.notes),
+        },
+        indent=2,
+    )  # fmt: skip
+
+
+def shaped(interval: Interval) -> dict[str, float]:
+    """An interval for JSON."""
+    return {"mean": round(interval.mean, 6), "low": round(interval.low, 6), "high": round(interval.high, 6)}

@@ -1,0 +1,71 @@
+"""`batchrun results`: look at rows, or export them; one document in full."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.finding import FoundRun, found_run
+from batchrun.cli.options import LEDGER, Chosen, selecting, speaking
+from batchrun.cli.terminal import Terminal
+
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.option("--status", default="succeeded", show_default=True, metavar="A,B",
+              help="Outcomes to show; `failed` for all bad ones, `all` for everything.")  # fmt: skip
+@click.option("--format", "format_", type=click.Choice(["table", "csv", "jsonl", "json", "parquet"]),
+              help="Default: by the ending of --output, else table.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of stdout.")
+@click.option("--columns", metavar="A,B", help="Only these columns.")
+@click.option("--doc", metavar="ID", help="One document in full: its outcome, its attempts, its answer.")
+@click.option("--raw", is_flag=True, help="With --doc: the reply as it came.")
+@click.option("--simulate", "simulated", is_flag=True, help="Of the simulated runs.")
+@LEDGER
+@selecting
+@speaking
+def results(
+    run: str,
+    *,
+    status: str,
+    format_: str | None,
+    output: Path | None,
+    columns: str | None,
+    doc: str | None,
+    raw: bool,
+    simulated: bool,
+    ledger: Path | None,
+    chosen: Chosen,
+    terminal: Terminal,
+) -> None:
+    """Show the documents of a run's job, with their rows.
+
+    \b
+    batchrun results contracts
+    batchrun results last --status failed
+    batchrun results contracts -o contracts.parquet
+    batchrun results contracts --doc sample_data/contracts/nda.txt
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.document_text import show_document
+    from batchrun.cli.exporting import Export, export
+
+    with found_run(run, ledger, simulated=simulated) as found:
+        if doc is not None:
+            show_document(found, doc, raw=raw, terminal=terminal)
+            return
+        format_ = format_ or (ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table")
+        wanted = Export(
+            run_id=found.story.run_id if named_by_id(run, found) else None,
+            statuses=tuple(word.strip() for word in status.split(",")),
+            chosen=chosen,
+            columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
+            format=format_,
+            output=output,
+        )
+        export(found, wanted, terminal)
+
+
+def named_by_id(run: str, found: FoundRun) -> bool:
+    """Whether the word was a run's id: then only that run's documents are shown, otherwise all of the job."""
+    return run not in {"last", found.story.job}

@@ -1,0 +1,78 @@
+"""`batchrun retry`: new attempts for documents that ended badly."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import LEDGER, MAX_COST, PROGRESS, SPEED, Chosen, selecting, speaking
+from batchrun.cli.terminal import Terminal
+from batchrun.outcome import Outcome
+
+DEFAULT = "errored,expired,invalid,truncated"
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.option("--status", default=DEFAULT, show_default=True, metavar="A,B", help="Which outcomes to try again.")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="For the truncated; default: twice theirs.")
+@click.option("--simulate", "simulated", is_flag=True, help="Of the simulated runs.")
+@click.option("--profile", type=click.Choice(["calm", "busy", "hostile"]), default="calm", help="Of the simulator.")
+@MAX_COST
+@SPEED
+@PROGRESS
+@LEDGER
+@selecting
+@speaking
+def retry(
+    run: str,
+    *,
+    status: str,
+    max_tokens: int | None,
+    simulated: bool,
+    profile: str,
+    max_cost: int | None,
+    speed: float,
+    progress: str,
+    ledger: Path | None,
+    chosen: Chosen,
+    terminal: Terminal,
+) -> int:
+    """Try documents of a run's job again that ended badly. Their old attempts stay in the ledger.
+
+    \b
+    batchrun retry last
+    batchrun retry contracts --status refused,rejected
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.finding import found_run
+    from batchrun.cli.running import run_job
+    from batchrun.planner import Selection
+
+    with found_run(run, ledger, simulated=simulated) as found:
+        job_path, pretend = found.job_path, found.story.simulated
+    selection = Selection(
+        limit=chosen.limit,
+        ids=chosen.ids,
+        sources=chosen.sources,
+        where=chosen.where,
+        again=outcomes(status),
+        max_tokens=max_tokens,
+    )
+    return run_job(
+        job_path,
+        selection,
+        max_cost_nusd=max_cost,
+        profile=profile if pretend else None,
+        speed=speed,
+        progress=progress,
+        terminal=terminal,
+    )
+
+
+def outcomes(status: str) -> frozenset[Outcome]:
+    """The outcomes that a list of words means; only those that a new attempt may change."""
+    allowed = {str(outcome) for outcome in Outcome if outcome.failed}
+    words = {word.strip() for word in status.split(",") if word.strip()}
+    if unknown := words - allowed:
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}; choose from {', '.join(sorted(allowed))}",
+                                 param_hint="--status")  # fmt: skip
+    return frozenset(Outcome(word) for word in words)

@@ -1,0 +1,92 @@
+"""Running a job from the command line: what `submit` and `retry` have in common."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchrun.cli.progress import Progress
+from batchrun.cli.summary_text import summary_as_event, summary_as_text
+from batchrun.cli.terminal import Terminal
+from batchrun.cli.words import count, dollars, duration
+from batchrun.errors import ExitCode
+from batchrun.executors.running import ProviderFactory
+from batchrun.planner import Selection
+from batchrun.planning.plan import Plan
+from batchrun.providers import Provider
+from batchrun.submit import OpenJob, open_job, submit
+
+
+def run_job(
+    path: Path,
+    selection: Selection,
+    *,
+    max_cost_nusd: int | None,
+    profile: str | None,
+    speed: float,
+    progress: str,
+    terminal: Terminal,
+) -> int:
+    """Plan, run and tell; returns the exit code."""
+    shown = Progress(terminal, progress)
+    with open_job(path, simulated=profile is not None, to_run=True) as opened, provider_of(profile, speed) as provider:
+        try:
+            summary = submit(
+                opened,
+                selection,
+                provider=provider,
+                listener=shown,
+                show=lambda plan: show_plan(plan, opened, terminal),
+                max_cost_nusd=max_cost_nusd,
+            )
+        finally:
+            shown.close()
+    if terminal.json:
+        summary_as_event(summary, terminal)
+    elif not (terminal.quiet and summary.exit_code == ExitCode.OK):
+        terminal.result(summary_as_text(summary, path, terminal, shown.causes))
+    return int(summary.exit_code)
+
+
+def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
+    """Before the first request: what will be sent, what it costs, and what a changed job file invalidates."""
+    if terminal.quiet or terminal.json or not plan.to_send:
+        return
+    cost = plan.estimate.cost_nusd
+    stamp = "SIMULATED  " if opened.simulated else ""
+    terminal.say(f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,} · {plan.model}")
+    if plan.same_text:
+        terminal.say(
+            f"the job file changed: {count(plan.same_text, 'document')} answered or planned before"
+            " will be sent again and paid for again"
+        )
+    if plan.continues:
+        terminal.say(f"continuing run {plan.continues}, which has spent {dollars(plan.spent_nusd)}")
+    terminal.say(
+        f"estimate {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
+        f" of budget {dollars(plan.cap_nusd)} · about {duration(plan.duration.seconds)}"
+    )
+
+
+@contextlib.contextmanager
+def provider_of(profile: str | None, speed: float) -> Iterator[ProviderFactory]:
+    """The real API, or a simulator of our own that lives as long as the run."""
+    if profile is None:
+        yield anthropic_provider
+        return
+    from batchrun.simulator.running import running_simulator
+
+    with running_simulator(profile, speed=speed) as base_url:
+
+        def simulated(concurrency: int, timeout_s: float) -> Provider:
+            return anthropic_provider(concurrency, timeout_s, base_url=base_url, api_key="simulated")
+
+        yield simulated
+
+
+def anthropic_provider(
+    concurrency: int, timeout_s: float, *, base_url: str | None = None, api_key: str | None = None
+) -> Provider:
+    """The API client; its import takes a second and happens only when something is sent."""
+    from batchrun.providers.anthropic import AnthropicProvider
+
+    return AnthropicProvider(timeout_s=timeout_s, concurrency=concurrency, base_url=base_url, api_key=api_key)

@@ -1,0 +1,42 @@
+"""`batchrun submit`: run a job; the same command continues after any failure."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import JOB, MAX_COST, PROGRESS, SIMULATE, SPEED, Chosen, selecting, speaking
+from batchrun.cli.terminal import Terminal
+
+
+@click.command()
+@JOB
+@MAX_COST
+@SIMULATE
+@SPEED
+@PROGRESS
+@selecting
+@speaking
+def submit(
+    job: Path,
+    *,
+    max_cost: int | None,
+    simulate: str | None,
+    speed: float,
+    progress: str,
+    chosen: Chosen,
+    terminal: Terminal,
+) -> int:
+    """Run a job. Finished documents are never sent again: after a crash, type the same command.
+
+    \b
+    batchrun submit jobs/contracts.toml
+    batchrun submit jobs/contracts.toml --limit 20
+    batchrun submit jobs/contracts.toml --simulate          no key, no cost
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.running import run_job
+    from batchrun.planner import Selection
+
+    selection = Selection(limit=chosen.limit, ids=chosen.ids, sources=chosen.sources, where=chosen.where)
+    return run_job(
+        job, selection, max_cost_nusd=max_cost, profile=simulate, speed=speed, progress=progress, terminal=terminal
+    )

@@ -1,0 +1,110 @@
+"""The end of a run, as a person reads it and as a program does."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from batchrun.cli.terminal import Terminal
+from batchrun.cli.words import count, dollars, duration, plain, tokens
+from batchrun.errors import ExitCode
+from batchrun.outcome import Outcome
+from batchrun.store.totals import Totals
+from batchrun.submit import Summary
+
+
+def summary_as_text(summary: Summary, path: Path, terminal: Terminal, causes: Mapping[str, int]) -> str:
+    """The end summary."""
+    lines = [*verdict_lines(summary, terminal), ""]
+    lines += [*outcome_lines(summary), ""]
+    if summary.totals:
+        lines += [*totals_lines(summary, summary.totals, causes), ""]
+    lines += next_lines(summary, path)
+    return "\n".join(lines).rstrip() + (f"\nexit {int(summary.exit_code)}" if summary.exit_code else "")
+
+
+def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
+    """One sentence, and why the run stopped if it did."""
+    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if summary.simulated else ""
+    run = f" run {summary.totals.run_id}" if summary.totals else ""
+    if summary.halted:
+        stop = summary.halted
+        next_ = [f"  next: {plain(stop.hint)}"] if stop.hint else []
+        return [f"{stamp}{summary.job}{run} {stop.word}: {plain(stop)}", *next_]
+    if summary.totals is None:
+        return [f"{stamp}{summary.job}: nothing to do, every document has its answer"]
+    problems = " with problems" if summary.exit_code == ExitCode.SOME_FAILED else ""
+    return [f"{stamp}{summary.job}{run} finished{problems} in {duration(summary.seconds)}"]
+
+
+def outcome_lines(summary: Summary) -> list[str]:
+    """How many documents ended how; all of them, sent now or before."""
+    total = sum(summary.outcomes.values()) or 1
+    names: list[Outcome | None] = [*Outcome, None]
+    return [
+        f"  {outcome or 'pending':<11} {number:>7,}  {100 * number / total:5.1f}%"
+        for outcome in names
+        if (number := summary.outcomes.get(outcome, 0)) or outcome is Outcome.SUCCEEDED
+    ]
+
+
+def totals_lines(summary: Summary, totals: Totals, causes: Mapping[str, int]) -> list[str]:
+    """Money, tokens, speed; what was lost."""
+    pretend = " (pretend)" if summary.simulated else ""
+    off = ""
+    if totals.estimate_nusd and not summary.halted:
+        off = f", estimate {dollars(totals.estimate_nusd)} ({100 * (totals.cost_nusd / totals.estimate_nusd - 1):+.1f}%)"
+    lines = [
+        f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{off}",
+        f"  tokens   in {tokens(totals.input_tokens)} · out {tokens(totals.output_tokens)}",
+    ]
+    if totals.lost:
+        lines.append(
+            f"  lost     {count(totals.lost, 'answer')} never arrived and may have been billed:"
+            f" {dollars(totals.held_nusd)} at most, counted against the budget"
+        )
+    if causes:
+        retried = ", ".join(f"{number} × {cause.removeprefix('http_')}" for cause, number in causes.items())
+        lines.append(f"  retried  {retried}")
+    return lines
+
+
+def next_lines(summary: Summary, path: Path) -> list[str]:
+    """Where the rows are, and what to type next."""
+    run = summary.totals.run_id if summary.totals else summary.job
+    simulate = " --simulate" if summary.simulated else ""
+    lines = [f"  rows     {summary.database}"]
+    if summary.unpublished:
+        lines = [f"  rows     safe in the ledger, not in the output yet: {plain(summary.unpublished)}",
+                 f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
+    failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
+    if summary.outcomes.get(None):
+        lines.append(f"  next     batchrun submit {path}{simulate}   continues with {count(summary.outcomes[None], 'document')}")
+    if failed:
+        lines.append(f"  next     batchrun results {run} --status failed")
+        lines.append(f"           batchrun retry {run}   {count(failed, 'document')}")
+    elif not summary.unpublished and not summary.halted:
+        lines.append(f"  next     batchrun results {run}")
+    return lines
+
+
+def summary_as_event(summary: Summary, terminal: Terminal) -> None:
+    """The last JSON line of a run."""
+    totals = summary.totals
+    terminal.event(
+        "run_end",
+        run=totals.run_id if totals else None,
+        job=summary.job,
+        simulated=summary.simulated,
+        exit_code=int(summary.exit_code),
+        halted=str(summary.halted) if summary.halted else None,
+        counts={str(outcome or "pending"): number for outcome, number in summary.outcomes.items()},
+        sent=summary.plan.to_send,
+        cost_usd=totals.cost_nusd / 1e9 if totals else 0.0,
+        held_usd=totals.held_nusd / 1e9 if totals else 0.0,
+        estimate_usd=totals.estimate_nusd / 1e9 if totals else 0.0,
+        input_tokens=totals.input_tokens if totals else 0,
+        output_tokens=totals.output_tokens if totals else 0,
+        seconds=round(summary.seconds, 3),
+        published=summary.unpublished is None,
+        database=str(summary.database),
+    )

@@ -1,0 +1,30 @@
+"""`batchrun sync`: bring rows to the output that somebody's lock had delayed, or rebuild it; sends nothing."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import JOB, speaking
+from batchrun.cli.terminal import Terminal
+from batchrun.cli.words import count
+
+
+@click.command()
+@JOB
+@click.option("--simulate", "simulated", is_flag=True, help="Of the simulated runs.")
+@click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds for a held file.")
+@speaking
+def sync(job: Path, *, simulated: bool, wait: float, terminal: Terminal) -> None:
+    """Bring the output up to the ledger. Nothing is sent, nothing is paid.
+
+    \b
+    batchrun sync jobs/contracts.toml
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.submit import open_job
+
+    with open_job(job, simulated=simulated, to_run=False) as opened:
+        written = opened.output(opened.ledger).publish(wait_s=wait)
+    if terminal.json:
+        terminal.event("synced", job=opened.name, rows=written, database=str(opened.places.database))
+    elif not terminal.quiet:
+        terminal.result(f"{count(written, 'row')} written to {opened.places.database}")

@@ -1,0 +1,76 @@
+"""Where words go: stdout for what was asked, stderr for the rest; colour only on a terminal that wants it."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import click
+
+from batchrun.cli.words import plain
+from batchrun.errors import BatchrunError, ExitCode
+
+VERSION = 1
+"""Of the JSON objects: fields and events may be added, none is renamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """How this call of the program speaks."""
+
+    json: bool = False
+    quiet: int = 0
+    verbose: int = 0
+    color: str = "auto"
+
+    @classmethod
+    def of(cls, args: Sequence[str]) -> "Terminal":
+        """Enough for an error message, whatever else is wrong with the arguments."""
+        return cls(json="--json" in args)
+
+    def say(self, text: str) -> None:
+        """Words beside the result."""
+        click.echo(text, err=True)
+
+    def result(self, text: str) -> None:
+        """What was asked for."""
+        click.echo(text)
+
+    def event(self, event: str, **fields: Any) -> None:
+        """One JSON object on a line of stdout."""
+        line = {"v": VERSION, "ts": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "event": event, **fields}
+        click.echo(json.dumps(line))
+
+    def problem(self, error: BatchrunError) -> None:
+        """An error for a person: what, where, why, and what to type next."""
+        word = self.styled(f"{error.word}:", sys.stderr, fg="red", bold=True)
+        lines = str(error).split("\n")
+        self.say("\n".join([f"{word} {plain(lines[0])}", *[plain(line) for line in lines[1:]]]))
+        if error.hint:
+            self.say(f"{self.styled('next:', sys.stderr, bold=True)} {plain(error.hint)}")
+        self.event_error(type(error).__name__, error.exit_code, str(error))
+
+    def event_error(self, code: str, exit_code: ExitCode, message: str) -> None:
+        """The last line of a machine's output when something went wrong."""
+        if self.json:
+            self.event("error", code=code, exit_code=int(exit_code), message=message)
+
+    def styled(self, text: str, stream: TextIO, **style: Any) -> str:
+        """The text in colour where the stream shows it."""
+        return click.style(text, **style) if self.colors(stream) else text
+
+    def colors(self, stream: TextIO) -> bool:
+        """Whether this stream gets colour: as asked, else as NO_COLOR, FORCE_COLOR and the terminal say."""
+        if self.color != "auto":
+            return self.color == "always"
+        if os.environ.get("NO_COLOR"):
+            return False
+        return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+    def width(self) -> int | None:
+        """Columns of stdout's terminal; None when it is none."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,0 +1,51 @@
+"""Numbers and untrusted text as people read them."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def dollars(nusd: float) -> str:
+    """An amount of nano-USD: in cents, or with four places where cents would hide it."""
+    usd = nusd / 1e9
+    return f"${usd:,.2f}" if abs(usd) >= 1 or usd == 0 else f"${usd:.4f}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 document`, `1,200 documents`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `22 min`, `3 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def tokens(number: float) -> str:
+    """`950`, `12.3k`, `11.42M`."""
+    if number < 1_000:
+        return f"{number:.0f}"
+    return f"{number / 1e3:.1f}k" if number < 1e6 else f"{number / 1e6:.2f}M"
+
+
+def utc(seconds: float | None) -> str:
+    """A time of the ledger, to the minute."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+
+
+def plain(text: object) -> str:
+    """Text from a document, a reply or the API, on one line and unable to command the terminal."""
+    return CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), str(text).replace("\n", " "))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
+    """Columns of text under their names; cut at the right where a terminal has a width."""
+    cells = [list(header), *[[plain(cell) for cell in row] for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join(line if width is None or len(line) <= width else line[: width - 1] + "…" for line in lines)

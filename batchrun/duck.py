@@ -1,0 +1,154 @@
+"""Opening a DuckDB file for a moment: waiting for whoever holds it, and saying in words why it cannot be opened."""
+
+import contextlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchrun.errors import BatchrunError, Busy, EnvironmentProblem
+
+if TYPE_CHECKING:
+    import duckdb  # at run time inside functions: the import costs 0.2 s, which `--help` must not pay
+
+POLL_S = 0.05
+STORAGE_VERSION = "v1.4.0"
+"""What new files are written as: DuckDB 2.0's own format cannot be read by any 1.x."""
+
+_HOLDER = re.compile(r"Conflicting lock is held(?: in (?P<program>\S.*?))?[ (]+PID (?P<pid>\d+)")
+_REASONS = (
+    ("not a valid DuckDB database file", "it is not a DuckDB file"),
+    ("database does not exist", "there is no such file"),
+    ("No such file or directory", "its folder does not exist"),
+    ("Not a directory", "its folder does not exist"),
+    ("Permission denied", "permission denied"),
+    ("Is a directory", "it is a folder"),
+    ("Corrupt database file", "the file is damaged"),
+    ("Could not read enough bytes", "the file is damaged: it ends too early"),
+)
+
+_HINTS = {
+    "it is not a DuckDB file": "name a file that DuckDB made; CSV, JSON and Parquet files are loaded into one first",
+    "its folder does not exist": "make the folder, or correct the path",
+    "there is no such file": "correct the path; relative paths start at the project folder",
+    "permission denied": "give this user access to the file and its folder",
+}
+
+# A read-only and a read-write connection to one file cannot live side by side in a process, so our own
+# opens take turns. `setdefault` is atomic; a lock is never removed.
+_turns: dict[str, threading.Lock] = {}
+
+
+class HeldByAnother(Busy):
+    """The file is open elsewhere, in a way that keeps us out."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(
+            f"{path} is in use by {holder}",
+            hint="close it there (a notebook, a dashboard, the duckdb shell), or wait; then run the same command again",
+        )
+        self.path = path
+
+
+@contextlib.contextmanager
+def opened(
+    path: Path,
+    *,
+    read_only: bool,
+    wait_s: float,
+    config: Mapping[str, str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Open `path`, waiting up to `wait_s` seconds for another holder; close it whatever happens.
+
+    A file that does not exist is created when it is opened for writing. Raises HeldByAnother, or EnvironmentProblem
+    for a file that is missing, damaged, forbidden or no DuckDB file.
+    """
+    path = Path(os.path.realpath(path))
+    deadline = clock() + wait_s
+    turn = _turns.setdefault(str(path), threading.Lock())
+    if not turn.acquire(timeout=wait_s):
+        raise HeldByAnother(path, "another part of this process")
+    try:
+        while True:
+            try:
+                connection = _connect(path, read_only=read_only, config=config or {})
+                break
+            except HeldByAnother:
+                if clock() >= deadline:
+                    raise
+                sleep(POLL_S)
+        with contextlib.closing(connection):
+            # Its progress bar goes to stdout, even into a pipe.
+            connection.execute("SET enable_progress_bar = false")
+            yield connection
+    finally:
+        turn.release()
+
+
+def first_line(error: Exception) -> str:
+    """Give what DuckDB says, without the query and the stack it adds below."""
+    return str(error).partition("\n")[0].strip()
+
+
+def _connect(path: Path, *, read_only: bool, config: Mapping[str, str]) -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    try:
+        if not read_only and not path.exists():
+            _create(path)
+        return duckdb.connect(str(path), read_only=read_only, config=dict(config))
+    except (duckdb.Error, OSError) as error:
+        raise _in_words(error, path) from error
+
+
+def _create(path: Path) -> None:
+    """Make an empty database that appears under its name only when it is whole, and replaces nobody else's."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)
+    try:
+        _write_empty(fresh)
+        wal = path.with_name(path.name + ".wal")
+        orphaned = wal.exists()
+        with contextlib.suppress(FileExistsError):
+            _appear(fresh, path)
+            if orphaned:  # left by a database that was deleted; DuckDB would refuse the new file because of it
+                wal.replace(wal.with_name(wal.name + ".orphaned"))
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _write_empty(path: Path) -> None:
+    import duckdb
+
+    name = str(path).replace("'", "''")
+    with contextlib.closing(duckdb.connect(":memory:")) as memory:
+        try:
+            memory.execute(f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+        except (duckdb.BinderException, duckdb.InvalidInputException):
+            # A DuckDB that knows neither the option nor the version writes an older format anyway.
+            memory.execute(f"ATTACH '{name}' AS fresh")
+        memory.execute("DETACH fresh")
+
+
+def _appear(fresh: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(fresh)  # unlike a rename, fails when another process was faster
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        fresh.rename(path)
+
+
+def _in_words(error: Exception, path: Path) -> BatchrunError:
+    text = str(error)
+    if holder := _HOLDER.search(text):
+        return HeldByAnother(path, f"{holder['program'] or 'another process'} (PID {holder['pid']})")
+    if "different configuration" in text:
+        return HeldByAnother(path, "another connection of this process")
+    reason = next((words for needle, words in _REASONS if needle in text), first_line(error))
+    return EnvironmentProblem(f"cannot open {path}: {reason}", hint=_HINTS.get(reason))

@@ -1,0 +1,63 @@
+"""Every way batchrun says no: what happened, what to type next, and the exit code a script sees."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a script sees. Anything not listed is a failure."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    STOPPED = 4
+    ENVIRONMENT = 5
+    UNFINISHED = 10
+    BUG = 70
+    BUSY = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class BatchrunError(Exception):
+    """An error meant for a person: shown without a traceback. `hint` says what to do next."""
+
+    exit_code = ExitCode.ENVIRONMENT
+    word = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageProblem(BatchrunError):
+    """The command or the job file is wrong; nothing was sent."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Refused(BatchrunError):
+    """The job was understood and is not run: too dear, too big, ambiguous. Nothing was sent."""
+
+    exit_code = ExitCode.REFUSED
+    word = "refused"
+
+
+class Stopped(BatchrunError):
+    """A run reached a limit while it was running: money, failures. What was answered is saved."""
+
+    exit_code = ExitCode.STOPPED
+    word = "stopped"
+
+
+class EnvironmentProblem(BatchrunError):
+    """Key, permission, network, model, disk: something around the job must be mended."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class Busy(BatchrunError):
+    """Another process holds this job or this file; later it will work."""
+
+    exit_code = ExitCode.BUSY
+    word = "busy"

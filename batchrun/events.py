@@ -1,0 +1,70 @@
+"""What a run tells whoever watches it: facts with stable names. Words for people are made in `cli`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchrun.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run is in the ledger and the first request is about to be sent."""
+
+    run_id: str
+    job: str
+    model: str
+    to_send: int
+    resumed: bool
+    spent_nusd: int
+    """What earlier parts of this run have spent."""
+    cap_nusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """One attempt brought no reply; the request is tried again, or the run stops."""
+
+    doc_id: str
+    cause: str
+    """A stable short name: `http_429`, `http_529`, `timeout`, `dropped`, `connect`, `malformed`."""
+    attempt: int
+    retry_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Nobody sends for a while, because the API asked for it."""
+
+    seconds: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSettled:
+    """A document reached its outcome, and the ledger has it."""
+
+    doc_id: str
+    outcome: Outcome
+    reason: str | None
+    cost_nusd: int
+    """What its last attempt cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """No new requests; those in flight are being finished."""
+
+    in_flight: int
+    within_s: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishDelayed:
+    """Rows cannot be brought to the output just now; they are safe and follow later."""
+
+    why: str
+
+
+Event = RunStarted | AttemptFailed | Paused | DocumentSettled | Draining | PublishDelayed
+Listener = Callable[[Event], None]

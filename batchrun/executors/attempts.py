@@ -1,0 +1,348 @@
+"""One request to its outcome: pace, reserve, send, settle, and again if a retry is decided.
+
+The order is what keeps the promises. The gate comes first, so that nobody waits while holding money. The
+reservation is durable before the request is sent, so that a process that dies leaves an account of what may have
+been billed. The reply, its usage, its cost and its outcome are durable before anyone is told.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
+
+from batchrun.errors import BatchrunError, EnvironmentProblem, Stopped
+from batchrun.events import AttemptFailed, DocumentSettled, Listener, Paused
+from batchrun.executors.expectation import Expectation
+from batchrun.executors.halting import Halt, Halted
+from batchrun.executors.pacing import Charge, Gate
+from batchrun.executors.recorder import Recorder
+from batchrun.executors.retrying import Action, Tries, decide, delay_s, same_failure
+from batchrun.job.spec import RetrySection
+from batchrun.judge import Judge
+from batchrun.outcome import Outcome
+from batchrun.planning.estimate import RequestTokens
+from batchrun.planning.model_price import ModelPrice
+from batchrun.providers import AttemptError, Provider
+from batchrun.reply import Cause, Failure, Reply
+from batchrun.request import Request
+from batchrun.store.ledger import NoRoom, Pending, Settlement, Taken
+
+SAME_REJECTIONS = 5
+"""When the first answers of a run are all this same rejection, the job file is wrong and not the documents."""
+
+
+@dataclass(slots=True)
+class Work:
+    """A pending document with its request, and what it has been through."""
+
+    pending: Pending
+    request: Request
+    tries: Tries = field(default_factory=Tries)
+
+    @property
+    def tokens(self) -> RequestTokens:
+        """What pacing needs to know of it."""
+        return RequestTokens(self.pending.counted_tokens, self.pending.text_class)
+
+
+class Later(Exception):
+    """Raised by an attempt that is to be tried again after `delay_s`."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__()
+        self.delay_s = delay_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What all attempts of a run have in common."""
+
+    run_no: int
+    job: str
+    price: ModelPrice
+    retry: RetrySection
+
+
+class Attempts:
+    """Makes the attempts of one run. Workers share it; it knows what is in flight."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        *,
+        provider: Provider,
+        gate: Gate,
+        expectation: Expectation,
+        judge: Judge,
+        recorder: Recorder,
+        halt: Halt,
+        listener: Listener,
+    ) -> None:
+        self._terms = terms
+        self._provider = provider
+        self._gate = gate
+        self._expectation = expectation
+        self._judge = judge
+        self._recorder = recorder
+        self._halt = halt
+        self._tell = listener
+        self._rng = random.Random()  # noqa: S311 - jitter, not secrets
+        self._in_flight: dict[asyncio.Task[None], int] = {}
+        self._settled = asyncio.Event()
+        self._proven = asyncio.Event()
+        self._canary = asyncio.Lock()
+        self._answered_any = False
+        self._rejections: Counter[tuple[int | None, str | None, str]] = Counter()
+
+    # --- for the executor
+
+    def sending(self, request_no: int) -> bool:
+        """Whether this request is in flight, perhaps for an identical document."""
+        return request_no in self._in_flight.values()
+
+    def tasks_in_flight(self) -> set[asyncio.Task[None]]:
+        """The workers that must not be interrupted lightly: money is at stake."""
+        return set(self._in_flight)
+
+    async def idle(self, *, within_s: float) -> None:
+        """Return when nothing is in flight, or when the time is over."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while self._in_flight:
+                    await self._settled.wait()
+
+    async def answer(self, work: Work) -> None:
+        """Bring the document to its outcome. Raises Halted when the run stops first."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Later), wait=asked_delay, stop=stop_never, reraise=True, sleep=asyncio.sleep
+        )
+        try:
+            await retrying(self._attempt, work)
+        except BatchrunError as problem:
+            self._halt.stop(problem)
+            raise Halted from problem
+
+    def settled(self, doc_id: str, outcome: Outcome, reason: str | None, *, cost_nusd: int) -> None:
+        """Tell that a document's outcome is in the ledger."""
+        self._tell(DocumentSettled(doc_id, outcome, reason, cost_nusd))
+
+    # --- one attempt
+
+    async def _attempt(self, work: Work) -> None:
+        async with self._alone_until_proven():
+            self._halt.check()
+            charge = await self._gate.admit(
+                input_tokens=self._expectation.input_tokens(work.tokens),
+                output_tokens=self._expectation.output_tokens(),
+            )
+            self._halt.check()
+            async with self._flight(work):
+                attempt_no = await self._reserve(work)
+                if attempt_no is not None:
+                    await self._send(work, attempt_no, charge)
+
+    @asynccontextmanager
+    async def _alone_until_proven(self) -> AsyncIterator[None]:
+        """The first request goes alone: a wrong key or model costs one request and not one for each worker."""
+        if self._proven.is_set():
+            yield
+            return
+        async with self._canary:
+            if not self._proven.is_set():
+                yield
+                return
+        yield
+
+    @asynccontextmanager
+    async def _flight(self, work: Work) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_flight[task] = work.pending.request_no
+        try:
+            yield
+        finally:
+            del self._in_flight[task]
+            self._settled.set()
+            self._settled = asyncio.Event()
+
+    async def _reserve(self, work: Work) -> int | None:
+        """Set the worst case aside; None when the request needs no sending. Waits for room while others settle."""
+        worst_nusd = self._terms.price.worst_case_nusd(
+            body_bytes=len(work.request.body), max_tokens=work.request.max_tokens
+        )
+        while True:
+            settled = self._settled
+            reserved = await self._recorder.write(
+                lambda ledger: ledger.reserve(
+                    work.pending,
+                    run_no=self._terms.run_no,
+                    job=self._terms.job,
+                    reserved_nusd=worst_nusd,
+                    model=self._terms.price.name,
+                ),
+                spends=True,
+            )
+            match reserved:
+                case int():
+                    return reserved
+                case Taken():
+                    return None
+                case NoRoom(open_attempts=0):
+                    self._halt.stop(budget_reached(reserved, worst_nusd))
+                    raise Halted
+                case _:
+                    self._halt.check()
+                    await settled.wait()
+
+    async def _send(self, work: Work, attempt_no: int, charge: Charge) -> None:
+        try:
+            reply = await self._provider.send(work.request)
+        except AttemptError as error:
+            await self._failed(work, attempt_no, charge, error.failure)
+        except asyncio.CancelledError:
+            # The answer may be on its way, and billed: its worst case stays on the account.
+            lost = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
+            await asyncio.shield(self._settle(Settlement(
+                attempt_no=attempt_no, state="unknown", cost_nusd=None, failure=lost)))  # fmt: skip
+            raise
+        else:
+            self._gate.settle(charge, reply.usage)
+            self._proven.set()
+            await self._answered(work, attempt_no, reply)
+
+    async def _answered(self, work: Work, attempt_no: int, reply: Reply) -> None:
+        if reply.usage:
+            self._expectation.learn(work.tokens, reply.usage)
+        judgement = self._judge.judge(reply)
+        self._answered_any = True
+        await self._settle(
+            Settlement(
+                attempt_no=attempt_no,
+                state="answered",
+                # A reply that does not tell its usage is booked at its worst case.
+                cost_nusd=self._terms.price.cost_nusd(reply.usage) if reply.usage else None,
+                outcome=judgement.outcome,
+                reason=judgement.reason,
+                output=None if judgement.output is None else json.dumps(judgement.output),
+                reply=reply,
+            ),
+        )
+
+    async def _failed(self, work: Work, attempt_no: int, charge: Charge, failure: Failure) -> None:
+        waits = failure.status == 429
+        work.tries = Tries(attempts=work.tries.attempts + (not waits), waits=work.tries.waits + waits)
+        action = decide(failure, work.tries, max_attempts=self._terms.retry.max_attempts)
+        final = action is Action.FAIL
+        await self._settle(
+            Settlement(
+                attempt_no=attempt_no,
+                state="unknown" if failure.maybe_billed else "failed",
+                cost_nusd=None if failure.maybe_billed else 0,
+                outcome=failed_outcome(failure) if final else None,
+                reason=failed_reason(failure, work.tries) if final else None,
+                failure=failure,
+            ),
+        )
+        if not failure.maybe_billed:
+            self._gate.refund(charge)
+        self._act(work, action, failure)
+
+    def _act(self, work: Work, action: Action, failure: Failure) -> None:
+        if action in {Action.STOP, Action.STOP_MONEY}:
+            self._tell(AttemptFailed(work.pending.ref.doc_id, failure.name, work.tries.attempts, None))
+            self._halt.stop(fatal_problem(failure, action))
+            raise Halted
+        if action is Action.FAIL:
+            self._proven.set()
+            self._halt_on_same_rejections(failure)
+            return
+        retry = self._terms.retry
+        wait_s = delay_s(
+            failure, work.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng
+        )
+        self._tell(AttemptFailed(work.pending.ref.doc_id, failure.name, work.tries.attempts, wait_s))
+        if action is Action.WAIT:
+            if self._gate.pause(wait_s):
+                self._tell(Paused(wait_s, failure.name))
+            wait_s = 0.0  # the gate holds it, and everyone else
+        raise Later(wait_s)
+
+    async def _settle(self, end: Settlement) -> None:
+        doc_ids = await self._recorder.write(lambda ledger: ledger.settle(end))
+        for doc_id in doc_ids:
+            assert end.outcome is not None
+            self.settled(doc_id, end.outcome, end.reason, cost_nusd=end.cost_nusd or 0)
+
+    def _halt_on_same_rejections(self, failure: Failure) -> None:
+        if self._answered_any or failed_outcome(failure) is not Outcome.REJECTED:
+            return
+        self._rejections[same_failure(failure)] += 1
+        if self._rejections[same_failure(failure)] == SAME_REJECTIONS:
+            self._halt.stop(
+                Stopped(
+                    f"the first {SAME_REJECTIONS} documents were all rejected in the same way: {failure.message}",
+                    hint="the job file is probably wrong, not the documents; mend it and submit again",
+                )
+            )
+
+
+def asked_delay(state: RetryCallState) -> float:
+    """The delay that the last attempt asked for; tenacity's wait strategy."""
+    assert state.outcome is not None
+    later = state.outcome.exception()
+    assert isinstance(later, Later)
+    return later.delay_s
+
+
+def failed_outcome(failure: Failure) -> Outcome:
+    """A request the API will not take is rejected; everything else that ends badly is errored."""
+    definite = failure.cause is Cause.STATUS and failure.status is not None and 400 <= failure.status < 500
+    return Outcome.REJECTED if definite and failure.status not in {408, 409, 429} else Outcome.ERRORED
+
+
+def failed_reason(failure: Failure, tries: Tries) -> str:
+    """What a person reads beside the document."""
+    status = f"{failure.status} {failure.error_type or ''}".strip() if failure.status else failure.cause.value
+    attempts = tries.attempts + tries.waits
+    return f"{status}: {failure.message}" + (f" ({attempts} attempts)" if attempts > 1 else "")
+
+
+def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
+    """What stops the whole job, with the API's own words and what to do."""
+    words = f"{failure.message} ({failure.name})" if failure.status else failure.message
+    if action is Action.STOP_MONEY:
+        return Stopped(
+            f"the account may not spend: {words}",
+            hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
+        )
+    match failure.status:
+        case None:
+            return EnvironmentProblem(
+                f"no usable API key: {failure.message}",
+                hint="set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate",
+            )
+        case 401:
+            return EnvironmentProblem(f"the API refused the key: {words}", hint="check ANTHROPIC_API_KEY")
+        case 403:
+            return EnvironmentProblem(f"the key may not do this: {words}", hint="check the key's workspace and rights")
+        case _:
+            return EnvironmentProblem(
+                f"the API does not know the model or the endpoint: {words}",
+                hint="check [model] name and ANTHROPIC_BASE_URL",
+            )
+
+
+def budget_reached(refusal: NoRoom, worst_nusd: int) -> Stopped:
+    """The cap would be passed by the next request at its worst."""
+    return Stopped(
+        f"the budget is reached: ${refusal.committed_nusd / 1e9:.4f} of ${refusal.cap_nusd / 1e9:.2f} is spent or held"
+        f" for lost answers, and the next request may cost up to ${worst_nusd / 1e9:.4f}.",
+        hint="raise budget.max_cost_usd in the job file and submit again: what is done is not paid twice",
+    )

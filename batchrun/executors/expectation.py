@@ -1,0 +1,46 @@
+"""What a request will probably use, learnt from what its forerunners used."""
+
+from batchrun.planning.estimate import Estimator, RequestTokens
+from batchrun.reply import Usage
+
+MEMORY = 0.99
+PRIOR_WEIGHT = 3_000.0
+"""Tokens of belief in the estimate before anything was seen (`algorithms-study.md` 2.3)."""
+
+
+class Ratio:
+    """Actual over estimated, with recent requests counting most."""
+
+    def __init__(self) -> None:
+        self._actual = self._estimated = 0.0
+
+    def learn(self, *, actual: float, estimated: float) -> None:
+        """Take one settled request into account."""
+        self._actual = MEMORY * self._actual + actual
+        self._estimated = MEMORY * self._estimated + estimated
+
+    @property
+    def value(self) -> float:
+        """Multiply an estimate by this."""
+        return (self._actual + PRIOR_WEIGHT) / (self._estimated + PRIOR_WEIGHT)
+
+
+class Expectation:
+    """Expected tokens of requests of one job, for pacing only: money is reserved at its worst case."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self._estimator = estimator
+        self._input, self._output = Ratio(), Ratio()
+
+    def input_tokens(self, tokens: RequestTokens) -> float:
+        """Expected input tokens."""
+        return self._estimator.input(tokens).mean * self._input.value
+
+    def output_tokens(self) -> float:
+        """Expected output tokens: what replies have needed, never `max_tokens`, which does not count to the limit."""
+        return self._estimator.output.mean * self._output.value
+
+    def learn(self, tokens: RequestTokens, usage: Usage) -> None:
+        """Compare one reply's usage with what was estimated."""
+        self._input.learn(actual=usage.prompt_tokens, estimated=self._estimator.input(tokens).mean)
+        self._output.learn(actual=usage.output_tokens, estimated=self._estimator.output.mean)

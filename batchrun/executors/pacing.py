@@ -1,0 +1,106 @@
+"""The gate every request passes before it is sent: requests, input and output tokens per minute, first come first served.
+
+The buckets are aiolimiter's; what it lacks is mended around them, through its public interface only:
+
+* It lets a full bucket through at once, so a limit per minute is passed twofold in the first minute. Buckets here
+  hold half a second of requests and two seconds of tokens, and refill at the same rate.
+* Waiters are served smallest first and newcomers barge in, so long documents starve. A FIFO lock in front leaves
+  at most one waiter at the buckets.
+* An amount above the bucket raises. Charges are split into chunks; a long document waits its time.
+* There is no refund. Each limit has a signed carry that is added to the next charge: settling an attempt puts
+  `actual - estimate` there, so an overestimate is given back and an underestimate is paid later.
+
+Measured in `algorithms-study.md` 1.3: 99.7 to 100.2% of the limit and no 429 at estimate biases of 0.65 to 1.5.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiolimiter import AsyncLimiter
+
+from batchrun.planning.limits import RateLimits
+from batchrun.reply import Usage
+
+REQUEST_BURST_S = 0.5
+TOKEN_BURST_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one attempt was charged at the gate."""
+
+    input_tokens: float
+    output_tokens: float
+
+
+class Allowance:
+    """One limit: an aiolimiter bucket with a carry."""
+
+    def __init__(self, per_minute: float, *, burst_s: float) -> None:
+        per_second = per_minute / 60
+        # A bucket below one unit could never be charged for one request.
+        self._size = max(1.0, per_second * burst_s)
+        self._bucket = AsyncLimiter(self._size, self._size / per_second)
+        self.carry = 0.0
+
+    async def charge(self, amount: float) -> None:
+        """Wait until the limit has room for the amount and what is carried over."""
+        due, self.carry = amount + self.carry, 0.0
+        if due <= 0:
+            self.carry = due
+            return
+        while due > 0:
+            part = min(due, self._size)
+            await self._bucket.acquire(part)
+            due -= part
+
+    def __repr__(self) -> str:
+        return f"Allowance(size={self._size:g}, carry={self.carry:g})"
+
+
+class Gate:
+    """Paces all requests to one model. One event loop, many workers."""
+
+    def __init__(self, limits: RateLimits, *, clock: Callable[[], float]) -> None:
+        share = limits.headroom
+        self._requests = Allowance(limits.requests_per_minute * share, burst_s=REQUEST_BURST_S)
+        self._input = Allowance(limits.input_tokens_per_minute * share, burst_s=TOKEN_BURST_S)
+        self._output = Allowance(limits.output_tokens_per_minute * share, burst_s=TOKEN_BURST_S)
+        self._turn = asyncio.Lock()
+        self._clock = clock
+        self._paused_until = 0.0
+
+    async def admit(self, *, input_tokens: float, output_tokens: float) -> Charge:
+        """Wait for this request's turn and charge it; returns what `settle` needs."""
+        async with self._turn:
+            await self._pause_over()
+            await self._requests.charge(1)
+            await self._input.charge(input_tokens)
+            await self._output.charge(output_tokens)
+            await self._pause_over()  # one may have begun while this request waited at a bucket
+        return Charge(input_tokens, output_tokens)
+
+    async def _pause_over(self) -> None:
+        while (wait_s := self._paused_until - self._clock()) > 0:
+            await asyncio.sleep(wait_s)
+
+    def settle(self, charge: Charge, usage: Usage | None) -> None:
+        """Correct the charge by what the reply really used. Cache reads do not count to the input limit."""
+        if usage is not None:
+            self._input.carry += usage.input_tokens + usage.cache_write_tokens - charge.input_tokens
+            self._output.carry += usage.output_tokens - charge.output_tokens
+
+    def refund(self, charge: Charge) -> None:
+        """Give back the tokens of an attempt that was turned away. The request itself stays charged: a refunded
+        request would make the retry unpaced, and a storm of 429s feeds itself.
+        """
+        self._input.carry -= charge.input_tokens
+        self._output.carry -= charge.output_tokens
+
+    def pause(self, seconds: float) -> bool:
+        """Stop everyone for a while. Returns whether this began a pause; inside one it can only prolong it."""
+        now = self._clock()
+        began = self._paused_until <= now
+        self._paused_until = max(self._paused_until, now + seconds)
+        return began

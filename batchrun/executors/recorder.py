@@ -1,0 +1,126 @@
+"""The one writer: a thread that owns the ledger while requests travel, and commits in groups."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from batchrun.store.ledger import Ledger
+from batchrun.store.sqlite import StoreFull, translated
+
+T = TypeVar("T")
+GROUP = 500
+"""Writes committed together at most; while one group is being committed the next one gathers by itself."""
+BALLAST_BYTES = 8 * 1024 * 1024
+"""Kept on the ledger's disk and let go when it is full, so that answers already paid for can still be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    change: Callable[[Ledger], Any]
+    spends: bool
+    done: asyncio.Future[Any]
+
+
+class Recorder:
+    """Writes to the ledger from the event loop. A write is durable when its await returns.
+
+    One commit serves all writes that are waiting (group commit), so hundreds of workers cost a few syncs a second
+    more than one. When the disk is full nothing more is spent: reservations fail with StoreFull, while settlements
+    still find the space of the ballast.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._full: StoreFull | None = None
+        self._ballast = Ballast(ledger.path.parent / "ballast") if ledger.path else None
+        self._thread = threading.Thread(target=self._write_until_closed, name="batchrun-recorder", daemon=True)
+
+    async def __aenter__(self) -> "Recorder":
+        if self._ballast:
+            self._ballast.fill()
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._waiting.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def write(self, change: Callable[[Ledger], T], *, spends: bool = False) -> T:
+        """Apply a change inside a transaction. Raises StoreFull when it could not be made durable.
+
+        A caller that is canceled while waiting leaves a write that still happens.
+        """
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.put(_Write(change, spends, done))
+        return await done
+
+    def _write_until_closed(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            group, closing = [first], False
+            while len(group) < GROUP and not self._waiting.empty():
+                following = self._waiting.get()
+                if following is None:
+                    closing = True
+                    break
+                group.append(following)
+            self._loop.call_soon_threadsafe(_tell, group, self._commit(group))
+            if closing:
+                return
+
+    def _commit(self, group: list[_Write]) -> list[Any]:
+        """One result or exception for each write. A failed commit fails all: none of them happened."""
+        try:
+            with self._ledger.transaction():
+                return [self._full if write.spends and self._full else write.change(self._ledger) for write in group]
+        except sqlite3.Error as error:
+            problem = translated(error, self._ledger.path) if isinstance(error, sqlite3.DatabaseError) else error
+            if isinstance(problem, StoreFull) and self._full is None:
+                self._full = problem
+                if self._ballast:
+                    self._ballast.drop()
+                return self._commit(group)
+            return [problem] * len(group)
+        except Exception as error:  # noqa: BLE001 - a bug in one change must reach the awaiting worker, not this thread
+            return [error] * len(group)
+
+
+def _tell(group: list[_Write], results: list[Any]) -> None:
+    for write, result in zip(group, results, strict=True):
+        if write.done.done():
+            continue  # its worker was canceled; the write is in the ledger all the same
+        if isinstance(result, Exception):
+            write.done.set_exception(result)
+        else:
+            write.done.set_result(result)
+
+
+class Ballast:
+    """A file that only occupies space."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def fill(self) -> None:
+        """Make sure the space is taken. Too little space for it is too little for a run."""
+        try:
+            if not self._path.exists() or self._path.stat().st_size < BALLAST_BYTES:
+                self._path.write_bytes(bytes(BALLAST_BYTES))
+        except OSError as error:
+            self._path.unlink(missing_ok=True)
+            raise StoreFull(
+                f"the disk of {self._path.parent} has less than {BALLAST_BYTES >> 20} MB left: {error.strerror}.",
+                hint="free some space and run the same command again",
+            ) from error
+
+    def drop(self) -> None:
+        """Give the space to whoever needs it."""
+        self._path.unlink(missing_ok=True)
+
+

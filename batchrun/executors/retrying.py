@@ -1,0 +1,91 @@
+"""Where a retry is decided: one function from what went wrong to what is done about it."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from batchrun.reply import Cause, Failure
+
+SPEND_STOP_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached", "organization_on_hold"})
+# A limit the customer set has no code; the start of the message is the only sign (Anthropic docs, rate limits).
+SPEND_STOP_MESSAGES = ("you have reached your specified", "your credit balance is too low")
+UNHURRIED_ATTEMPTS = 20
+"""How many 429s one request may meet for each attempt it is allowed: they say "later", not "never"."""
+
+
+class Action(StrEnum):
+    """What is done about a failed attempt."""
+
+    RETRY = "retry"
+    """Try this request again; it counts as an attempt."""
+    WAIT = "wait"
+    """Everyone waits, then this request is tried again; its attempts stay unspent."""
+    FAIL = "fail"
+    """The document failed; the others go on."""
+    STOP = "stop"
+    """Nothing else could succeed either: stop the job."""
+    STOP_MONEY = "stop_money"
+    """The account may not spend: stop the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What a request has been through."""
+
+    attempts: int = 0
+    """Attempts that count, this one included."""
+    waits: int = 0
+    """Answers "later", this one included."""
+
+
+def decide(failure: Failure, tries: Tries, *, max_attempts: int) -> Action:
+    """Decide what a failed attempt means. Pure; the table is in tests/executors/test_retrying.py."""
+    if failure.cause is Cause.CREDENTIALS:
+        return Action.STOP
+    if failure.cause is Cause.STATUS:
+        return _decide_status(failure, tries, max_attempts)
+    return _again(tries, max_attempts)
+
+
+def _decide_status(failure: Failure, tries: Tries, max_attempts: int) -> Action:
+    match failure.status:
+        case _ if is_spend_stop(failure):
+            return Action.STOP_MONEY
+        case 401 | 403 | 404:
+            return Action.STOP
+        case 429:
+            return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
+        case 408 | 409:
+            return _again(tries, max_attempts)
+        case status if status is None or status >= 500 or failure.error_type == "overloaded_error":
+            return _again(tries, max_attempts)
+        case _:
+            return Action.FAIL
+
+
+def _again(tries: Tries, max_attempts: int) -> Action:
+    return Action.RETRY if tries.attempts < max_attempts else Action.FAIL
+
+
+def is_spend_stop(failure: Failure) -> bool:
+    """Whether the account may not spend: by code where there is one, else by status, else by how the message begins."""
+    if failure.error_code is not None:
+        return failure.error_code in SPEND_STOP_CODES or failure.status == 402
+    return failure.status == 402 or (
+        failure.status in {400, 403} and failure.message.lower().startswith(SPEND_STOP_MESSAGES)
+    )
+
+
+def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, rng: random.Random) -> float:
+    """How long to wait before the next try: what the API asked for and a little more, so that not everyone returns
+    at once; otherwise exponential with full jitter.
+    """
+    if failure.retry_after_s is not None:
+        return failure.retry_after_s + rng.uniform(0, max(0.2, 0.1 * failure.retry_after_s))
+    ceiling = min(max_s, initial_s * 2 ** (tries.attempts + tries.waits - 1))
+    return rng.uniform(0.1 * ceiling, ceiling)
+
+
+def same_failure(failure: Failure) -> tuple[int | None, str | None, str]:
+    """What makes two rejections the same: digits (positions, counts) do not."""
+    return failure.status, failure.error_type, "".join(c for c in failure.message if not c.isdigit())[:200]

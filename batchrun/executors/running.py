@@ -1,0 +1,151 @@
+"""The execution of one run: who takes part, what a signal does, and rows on their way to the output meanwhile."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.errors import BatchrunError, ExitCode
+from batchrun.events import Listener, PublishDelayed
+from batchrun.executors.attempts import Attempts, Terms, fatal_problem
+from batchrun.executors.expectation import Expectation
+from batchrun.executors.halting import Halt
+from batchrun.executors.pacing import Gate
+from batchrun.executors.recorder import Recorder
+from batchrun.executors.retrying import Action
+from batchrun.executors.stream import Reader, RunKey, StreamExecutor
+from batchrun.job.spec import RetrySection
+from batchrun.judge import Judge
+from batchrun.planning.estimate import Estimator
+from batchrun.planning.limits import RateLimits
+from batchrun.planning.model_price import ModelPrice
+from batchrun.planning.preparing import Preparer
+from batchrun.providers import AttemptError, Provider
+from batchrun.sources import Source
+from batchrun.store.ledger import Ledger
+from batchrun.store.output import Output
+
+PUBLISH_EVERY_S = 3.0
+GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0}
+"""How long requests in flight are waited for."""
+
+ProviderFactory = Callable[[int, float], Provider]
+"""Makes the provider for a concurrency and a timeout in seconds."""
+
+
+class Interrupted(BatchrunError):
+    """Ctrl-C or SIGTERM: what was in flight is recorded, the rest is pending."""
+
+    word = "interrupted"
+
+    def __init__(self, received: signal.Signals) -> None:
+        super().__init__(f"{received.name} received", hint="run the same command again to continue")
+        self.exit_code = ExitCode.TERMINATED if received is signal.SIGTERM else ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSetting:
+    """Everything the execution of a run needs."""
+
+    run: RunKey
+    job: str
+    ledger: Ledger
+    """The writing connection; the recorder owns it while the run goes on."""
+    reading: Ledger
+    """A second connection, for the reader."""
+    output: Output
+    """Fed from a third one."""
+    source: Source
+    preparer: Preparer
+    estimator: Estimator
+    price: ModelPrice
+    limits: RateLimits
+    retry: RetrySection
+    concurrency: int
+    schema: dict[str, Any]
+
+
+async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: Listener) -> BatchrunError | None:
+    """Send every pending document of the run. Returns why it halted, or None when it went through."""
+    try:
+        client = provider(setting.concurrency, setting.retry.timeout_s)
+    except AttemptError as error:
+        return fatal_problem(error.failure, Action.STOP)
+    halt = Halt()
+    reader = Reader(setting.reading, setting.source, setting.preparer)
+    try:
+        async with Recorder(setting.ledger) as recorder:
+            attempts = Attempts(
+                Terms(run_no=setting.run.run_no, job=setting.job, price=setting.price, retry=setting.retry),
+                provider=client,
+                gate=Gate(setting.limits, clock=asyncio.get_running_loop().time),
+                expectation=Expectation(setting.estimator),
+                judge=Judge(setting.schema),
+                recorder=recorder,
+                halt=halt,
+                listener=listener,
+            )
+            executor = StreamExecutor(
+                setting.run,
+                reader=reader,
+                attempts=attempts,
+                recorder=recorder,
+                halt=halt,
+                listener=listener,
+                concurrency=setting.concurrency,
+            )
+            with halting_on_signals(halt, executor):
+                async with publishing(setting.output, listener):
+                    await executor.run()
+    except BatchrunError as problem:
+        halt.stop(problem)
+    finally:
+        reader.close()
+        await client.close()
+    return halt.reason
+
+
+@contextlib.contextmanager
+def halting_on_signals(halt: Halt, executor: StreamExecutor) -> Iterator[None]:
+    """The first signal stops sending and waits for what is in flight; the second waits no longer."""
+    loop = asyncio.get_running_loop()
+
+    def received(number: signal.Signals) -> None:
+        if isinstance(halt.reason, Interrupted):
+            executor.give_up()
+        executor.grace_s = GRACE_S[number]
+        halt.stop(Interrupted(number))
+
+    for number in GRACE_S:
+        loop.add_signal_handler(number, received, number)
+    try:
+        yield
+    finally:
+        for number in GRACE_S:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def publishing(output: Output, listener: Listener) -> AsyncIterator[None]:
+    """Bring rows to the output every few seconds; who holds the file delays them, and is named once."""
+    publisher = asyncio.create_task(_publish_again_and_again(output, listener))
+    try:
+        yield
+    finally:
+        publisher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await publisher
+
+
+async def _publish_again_and_again(output: Output, listener: Listener) -> None:
+    told = False
+    while True:
+        await asyncio.sleep(PUBLISH_EVERY_S)
+        try:
+            await asyncio.shield(asyncio.to_thread(output.publish, wait_s=0))
+        except BatchrunError as problem:  # held, or its disk is full: the rows are safe in the ledger
+            if not told:
+                listener(PublishDelayed(str(problem)))
+                told = True

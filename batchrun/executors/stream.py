@@ -1,0 +1,186 @@
+"""Documents one by one: a producer, a bounded queue, and workers that share one gate, one budget and one writer."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from batchrun.document import Document, Unreadable
+from batchrun.events import Draining, Listener
+from batchrun.executors.attempts import Attempts, Work
+from batchrun.executors.halting import Halt, Halted
+from batchrun.executors.recorder import Recorder
+from batchrun.outcome import Outcome
+from batchrun.planning.preparing import Preparer
+from batchrun.sources import Source
+from batchrun.store.ledger import Ledger, Pending
+
+T = TypeVar("T")
+PAGE = 64
+"""Pending documents looked up in the ledger at once."""
+DEFAULT_GRACE_S = 60.0
+REVISIT_S = 1.0
+"""How soon to look again at documents whose identical request another job is just sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """Which run this is."""
+
+    run_no: int
+    since: int
+    """The sequence number at which this submit's documents were admitted."""
+
+
+class Reader:
+    """Reads pending documents, in a thread of its own, from its own view of the ledger."""
+
+    def __init__(self, ledger: Ledger, source: Source, preparer: Preparer) -> None:
+        self._ledger = ledger
+        self._source = source
+        self._preparer = preparer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
+
+    async def page(self, run: RunKey, *, after: int) -> list[Pending]:
+        """The next pending documents of the run, without their texts."""
+        return await self._in_thread(
+            lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE)
+        )
+
+    async def read(self, pending: list[Pending]) -> list[Work | tuple[Pending, Unreadable]]:
+        """Read the documents and make their requests again; each must still be the one that was planned."""
+        return await self._in_thread(lambda: list(self._ready(pending)))
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.shutdown(wait=True)
+
+    @property
+    def texts_at_once(self) -> int:
+        """How many texts one `read` should ask for."""
+        return self._source.page
+
+    def _ready(self, pending: list[Pending]) -> Iterable[Work | tuple[Pending, Unreadable]]:
+        found = self._source.read([one.ref for one in pending])
+        for one, document in zip(pending, found, strict=True):
+            yield self._work(one, document)
+
+    def _work(self, pending: Pending, document: Document | Unreadable) -> Work | tuple[Pending, Unreadable]:
+        if isinstance(document, Unreadable):
+            return pending, document
+        request = self._preparer.request(document, max_tokens=pending.max_tokens)
+        if request.request_id != pending.request_id:
+            reason = "it changed after it was planned; submit again"
+            return pending, Unreadable(document.doc_id, document.source, reason)
+        return Work(pending, request)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+class StreamExecutor:
+    """Streams the pending documents of one run until none is left or the run halts."""
+
+    def __init__(
+        self,
+        run: RunKey,
+        *,
+        reader: Reader,
+        attempts: Attempts,
+        recorder: Recorder,
+        halt: Halt,
+        listener: Listener,
+        concurrency: int,
+    ) -> None:
+        self._run = run
+        self._reader = reader
+        self._attempts = attempts
+        self._recorder = recorder
+        self._halt = halt
+        self._tell = listener
+        self._concurrency = concurrency
+        self.grace_s = DEFAULT_GRACE_S
+        """How long a halted run waits for what is in flight."""
+        self._queue: asyncio.Queue[Work] = asyncio.Queue(maxsize=concurrency)
+
+    async def run(self) -> None:
+        """Return when every document has its outcome, or when the run has halted and nothing is in flight."""
+        async with asyncio.TaskGroup() as group:
+            workers = [group.create_task(self._work()) for _ in range(self._concurrency)]
+            producer = group.create_task(self._produce())
+            watch = group.create_task(self._drain_when_halted([producer, *workers]))
+            await asyncio.wait([producer])
+            if self._halt.reason is None:
+                for task in (watch, *workers):
+                    task.cancel()
+
+    def give_up(self) -> None:
+        """Wait no longer: what is in flight is booked as lost, at its worst case."""
+        for task in self._attempts.tasks_in_flight():
+            task.cancel()
+
+    async def _produce(self) -> None:
+        while progress := await self._pass():
+            await self._queue.join()
+            if not progress.queued:
+                await asyncio.sleep(REVISIT_S)
+
+    async def _pass(self) -> "Progress | None":
+        """Queue every pending document once; None when there was none."""
+        after = queued = seen = 0
+        while page := await self._reader.page(self._run, after=after):
+            after = page[-1].document_no
+            seen += len(page)
+            ours = [one for one in page if not self._attempts.sending(one.request_no)]
+            for some in slices(ours, self._reader.texts_at_once):
+                for work in await self._reader.read(some):
+                    queued += await self._queue_or_set_aside(work)
+        return Progress(queued) if seen else None
+
+    async def _queue_or_set_aside(self, work: Work | tuple[Pending, Unreadable]) -> bool:
+        if isinstance(work, Work):
+            await self._queue.put(work)
+            return True
+        pending, unreadable = work
+        await self._recorder.write(
+            lambda ledger: ledger.set_aside(pending.document_no, Outcome.UNREADABLE, unreadable.reason)
+        )
+        self._attempts.settled(unreadable.doc_id, Outcome.UNREADABLE, unreadable.reason, cost_nusd=0)
+        return True
+
+    async def _work(self) -> None:
+        while True:
+            work = await self._queue.get()
+            try:
+                self._halt.check()
+                await self._attempts.answer(work)
+            except Halted:
+                pass  # the document stays pending: the same command continues it
+            finally:
+                self._queue.task_done()
+
+    async def _drain_when_halted(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Let what is in flight end, within the grace; whoever only waits is let go at once."""
+        await self._halt.wait()
+        sending = self._attempts.tasks_in_flight()
+        for task in tasks:
+            if task not in sending:
+                task.cancel()
+        if sending:
+            self._tell(Draining(len(sending), self.grace_s, str(self._halt.reason)))
+            await self._attempts.idle(within_s=self.grace_s)
+        for task in tasks:
+            task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one pass over the pending documents did."""
+
+    queued: int
+
+
+def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:
+    """The list in parts of at most `size`."""
+    return (some[start : start + size] for start in range(0, len(some), size))

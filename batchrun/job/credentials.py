@@ -1,0 +1,45 @@
+"""Keys never belong in a job file: finding them, and keeping them out of everything shown."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from batchrun.job.positions import KeyPath, Span
+
+_NAMED = r"(?:api[_-]?key|auth[_-]?token|secret)"
+_NAME = re.compile(_NAMED, re.IGNORECASE)
+_API_KEY = re.compile(r"sk-ant-[\w-]+")
+_ASSIGNED = re.compile(rf"{_NAMED}[\w\"'-]*[ \t]*[=:][ \t]*(?P<value>[^\n]*)", re.IGNORECASE)
+
+
+def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Yield the place of each value that is, or is named like, a key. Output fields may be named as they like."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            is_field = path[:2] == ("output", "fields")
+            if _NAME.search(name) and not isinstance(value, dict) and not is_field:
+                yield (*path, name)
+            else:
+                yield from find_credentials(value, path=(*path, name))
+    elif isinstance(values, list):
+        for number, value in enumerate(values):
+            yield from find_credentials(value, path=(*path, number))
+    elif isinstance(values, str) and values.strip().startswith("sk-ant-"):
+        yield path
+
+
+def masked(text: str, spans: Iterable[Span] = ()) -> str:
+    """Return the text, of the same length, with these places and everything like an API key starred out."""
+    for span in [*spans, *(Span(*found.span()) for found in _API_KEY.finditer(text))]:
+        text = _starred(text, span)
+    return text
+
+
+def masked_unread(text: str) -> str:
+    """Mask a text that could not be read as TOML: whatever is assigned to a name like a key goes."""
+    return masked(text, [Span(*found.span("value")) for found in _ASSIGNED.finditer(text)])
+
+
+def _starred(text: str, span: Span) -> str:
+    stars = re.sub(r"[^\n]", "*", text[span.start : span.end])
+    return text[: span.start] + stars + text[span.end :]

@@ -1,0 +1,190 @@
+"""The definitions a job file may hold under [output.fields]: one class for each kind of type."""
+
+import math
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from batchrun.job.refusing import matching, one_of, refusal, wrong_value
+
+_TAG_OF = {
+    "string": "<text>",
+    "integer": "<number>",
+    "number": "<number>",
+    "boolean": "<plain>",
+    "date": "<plain>",
+    "datetime": "<plain>",
+    "enum": "<enum>",
+    "array": "<array>",
+    "object": "<object>",
+}
+_TYPES = tuple(_TAG_OF)
+
+
+class Table(BaseModel):
+    """A table of the job file: nothing is converted, nothing unknown is let in, nothing changes later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _compiling(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise refusal(f"not a regular expression: {error.msg}") from error
+    return pattern
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong_value("a number")
+    return value
+
+
+def _repeated(words: tuple[str, ...]) -> str | None:
+    """Return the first word that is, ignoring case, an earlier one."""
+    seen: set[str] = set()
+    for word in words:
+        if word.casefold() in seen:
+            return word
+        seen.add(word.casefold())
+    return None
+
+
+def _distinct_values(values: tuple[str, ...]) -> tuple[str, ...]:
+    if (word := _repeated(values)) is not None:
+        hint = "values must differ in more than case: the API does not promise to keep capitals"
+        raise refusal(f'the value "{word}" is there already', hint=hint)
+    return values
+
+
+def _distinct_names(fields: dict[str, "FieldSpec"]) -> dict[str, "FieldSpec"]:
+    if (name := _repeated(tuple(fields))) is not None:
+        hint = "names must differ in more than case: DuckDB takes both for one column"
+        raise refusal("this name is there already", key=name, hint=hint)
+    return fields
+
+
+def _known_type(value: object) -> object:
+    """Spell out the shorthand and refuse an unknown type, before the kinds are told apart."""
+    if isinstance(value, str):
+        value = {"type": value}
+    if isinstance(value, Table) or (isinstance(value, dict) and "type" not in value and "enum" in value):
+        return value
+    if not isinstance(value, dict):
+        raise wrong_value('a type such as "string", or a table with one')
+    if "type" not in value:
+        raise refusal("a field needs a `type`", hint=f"one of {', '.join(_TYPES)}; with ? it may be null")
+    given = value["type"]
+    if not isinstance(given, str) or given.removesuffix("?") not in _TYPES:
+        raise one_of(_TYPES, key="type")
+    return value
+
+
+def _tag(value: Any) -> str:
+    definition = value.model_dump(exclude_unset=True) if isinstance(value, Table) else value
+    return "<enum>" if "enum" in definition else _TAG_OF[definition["type"].removesuffix("?")]
+
+
+class _Definition(Table):
+    limits: ClassVar[tuple[str, str] | None] = None
+    """The keys that hold the lower and the upper bound."""
+    type: str
+    nullable: bool = False
+    description: str | None = None
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        if self.limits is None:
+            return self
+        low, high = (getattr(self, key) for key in self.limits)
+        if low is not None and high is not None and low > high:
+            raise refusal(f"`{self.limits[0]}` is above `{self.limits[1]}`", key=self.limits[0])
+        return self
+
+    @property
+    def may_be_null(self) -> bool:
+        """Whether the model may answer null."""
+        return self.nullable or self.type.endswith("?")
+
+
+_Count = Annotated[int, Field(ge=0)]
+_Bound = Annotated[int | float, BeforeValidator(_number)]
+
+
+class TextField(_Definition):
+    """Any text."""
+
+    limits = ("min_length", "max_length")
+    type: Literal["string", "string?"]
+    min_length: _Count | None = None
+    max_length: _Count | None = None
+    pattern: Annotated[str, AfterValidator(_compiling)] | None = None
+
+
+class NumberField(_Definition):
+    """A whole number or any number."""
+
+    limits = ("minimum", "maximum")
+    type: Literal["integer", "integer?", "number", "number?"]
+    minimum: _Bound | None = None
+    maximum: _Bound | None = None
+
+
+class PlainField(_Definition):
+    """A type without rules of its own."""
+
+    type: Literal["boolean", "boolean?", "date", "date?", "datetime", "datetime?"]
+
+
+class EnumField(_Definition):
+    """One of the given words."""
+
+    type: Literal["enum", "enum?", "string", "string?"] = "enum"
+    enum: Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct_values)]
+
+
+class ArrayField(_Definition):
+    """A list of values of one type."""
+
+    limits = ("min_items", "max_items")
+    type: Literal["array", "array?"]
+    items: Annotated["FieldSpec", Field(examples=['items = "string"'])]
+    min_items: _Count | None = None
+    max_items: _Count | None = None
+
+
+class ObjectField(_Definition):
+    """A table of named values."""
+
+    type: Literal["object", "object?"]
+    fields: Annotated["NestedFields", Field(examples=['fields = { amount = "number" }'])]
+
+
+FieldSpec = Annotated[
+    Annotated[TextField, Tag("<text>")]
+    | Annotated[NumberField, Tag("<number>")]
+    | Annotated[PlainField, Tag("<plain>")]
+    | Annotated[EnumField, Tag("<enum>")]
+    | Annotated[ArrayField, Tag("<array>")]
+    | Annotated[ObjectField, Tag("<object>")],
+    Discriminator(_tag),
+    BeforeValidator(_known_type),
+]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_NAME_RULE = "a name of letters, digits and _, at most 63, that does not start with a digit"
+
+
+def _is_column(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and not name.startswith("_") and name.casefold() != "doc_id"
+
+
+_NestedName = Annotated[str, AfterValidator(matching(_NAME.fullmatch, _NAME_RULE))]
+_ColumnName = Annotated[str, AfterValidator(matching(_is_column, f"{_NAME_RULE} or _, and is not doc_id"))]
+NestedFields = Annotated[dict[_NestedName, FieldSpec], Field(min_length=1), AfterValidator(_distinct_names)]
+ColumnFields = Annotated[dict[_ColumnName, FieldSpec], Field(min_length=1), AfterValidator(_distinct_names)]
+
+ArrayField.model_rebuild()
+ObjectField.model_rebuild()

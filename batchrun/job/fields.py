@@ -1,0 +1,165 @@
+"""The output fields of a job: the JSON Schema sent, the one replies are judged by, and the DuckDB columns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, assert_never
+
+from batchrun.job.field_types import (
+    ArrayField,
+    EnumField,
+    FieldSpec,
+    NumberField,
+    ObjectField,
+    PlainField,
+    TextField,
+)
+
+MAX_UNIONS = 16
+"""How many nullable types the API compiles in one schema."""
+
+JsonStructure = str | list["JsonStructure"] | dict[str, "JsonStructure"]
+Schema = dict[str, Any]
+
+_FULL_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_RULES = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "pattern": "pattern",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+}
+_SQL_TYPES = {
+    "string": "VARCHAR",
+    "enum": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "datetime": "TIMESTAMP",
+}
+_JSON_TYPES: dict[str, Schema] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "datetime": {"type": "string", "format": "date-time"},
+}
+_BIGINT = {"minimum": -(2**63), "maximum": 2**63 - 1}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the output table."""
+
+    name: str
+    sql_type: str
+    json_structure: JsonStructure
+    """What DuckDB's `json_transform` takes for this type."""
+
+
+@dataclass(frozen=True)
+class OutputFields:
+    """What a job extracts, in the order of the job file. Every field is required; a nullable one may be null."""
+
+    definitions: Mapping[str, FieldSpec]
+
+    @cached_property
+    def api_schema(self) -> Schema:
+        """The schema sent, in the subset the API takes; rules it does not enforce are told in descriptions."""
+        return _object_schema(self.definitions, full=False)
+
+    @cached_property
+    def full_schema(self) -> Schema:
+        """JSON Schema 2020-12 with every rule, for judging replies here."""
+        return {"$schema": _FULL_DIALECT, **_object_schema(self.definitions, full=True)}
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """One typed column for each field."""
+        return tuple(
+            Column(name=name, sql_type=_sql_type(field), json_structure=_json_structure(field))
+            for name, field in self.definitions.items()
+        )
+
+    @property
+    def unions(self) -> int:
+        """How many types of the schema may be null, at any depth."""
+        return sum(_unions(field) for field in self.definitions.values())
+
+
+def _object_schema(fields: Mapping[str, FieldSpec], *, full: bool) -> Schema:
+    return {
+        "type": "object",
+        "properties": {name: _schema(field, full=full) for name, field in fields.items()},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def _schema(field: FieldSpec, *, full: bool) -> Schema:
+    rules = {rule: getattr(field, key) for key, rule in _RULES.items() if getattr(field, key, None) is not None}
+    schema = _bare_schema(field, full=full)
+    if full:
+        schema = {**schema, **rules}
+    if field.may_be_null:
+        schema = {"anyOf": [schema, {"type": "null"}]}
+    told = "" if full or not rules else "{" + ", ".join(f"{rule}: {bound}" for rule, bound in rules.items()) + "}"
+    description = "\n\n".join(part for part in (field.description, told) if part)
+    return {**schema, "description": description} if description else schema
+
+
+def _bare_schema(field: FieldSpec, *, full: bool) -> Schema:
+    match field:
+        case TextField() | PlainField():
+            return _JSON_TYPES[_base(field)]
+        case NumberField():
+            bounds = _BIGINT if full and _base(field) == "integer" else {}
+            return {**_JSON_TYPES[_base(field)], **bounds}
+        case EnumField():
+            return {"type": "string", "enum": list(field.enum)}
+        case ArrayField():
+            return {"type": "array", "items": _schema(field.items, full=full)}
+        case ObjectField():
+            return _object_schema(field.fields, full=full)
+        case _:
+            assert_never(field)
+
+
+def _sql_type(field: FieldSpec) -> str:
+    match field:
+        case ArrayField():
+            return f"{_sql_type(field.items)}[]"
+        case ObjectField():
+            members = ", ".join(f'"{name}" {_sql_type(child)}' for name, child in field.fields.items())
+            return f"STRUCT({members})"
+        case _:
+            return _SQL_TYPES[_base(field)]
+
+
+def _json_structure(field: FieldSpec) -> JsonStructure:
+    match field:
+        case ArrayField():
+            return [_json_structure(field.items)]
+        case ObjectField():
+            return {name: _json_structure(child) for name, child in field.fields.items()}
+        case _:
+            return _SQL_TYPES[_base(field)]
+
+
+def _unions(field: FieldSpec) -> int:
+    match field:
+        case ArrayField():
+            below = _unions(field.items)
+        case ObjectField():
+            below = sum(_unions(child) for child in field.fields.values())
+        case _:
+            below = 0
+    return below + field.may_be_null
+
+
+def _base(field: FieldSpec) -> str:
+    return field.type.removesuffix("?")

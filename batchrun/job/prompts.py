@@ -1,0 +1,113 @@
+"""The prompt of a job: its texts, from the job file or files of their own, and whether they make sense."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchrun.job.credentials import masked
+from batchrun.job.positions import KeyPath, Span
+from batchrun.job.problems import Problem, TextFile
+from batchrun.job.template import Template, TemplateError, TemplateFault
+from batchrun.job.toml_text import TomlText
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is said about each document. Texts with problems are missing."""
+
+    system: str | None
+    user: Template | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class _PromptText:
+    """A text and a way to point into it."""
+
+    text: str
+    key: KeyPath
+    job: TomlText
+    own_file: TextFile | None
+
+    def problem(self, message: str, span: Span, *, hint: str) -> Problem:
+        if self.own_file is not None:
+            return Problem(message, self.own_file, span, hint)
+        return Problem(message, self.job.file, self.job.inside_value(self.key, span), hint)
+
+    def whole_problem(self, message: str, *, hint: str) -> Problem:
+        return self.job.at_value(self.key, message, hint=hint)
+
+
+def read_prompt(job: TomlText, *, root: Path) -> Prompt:
+    """Read and check both texts. What is no text at all is left to the models of the job file."""
+    problems: list[Problem] = []
+    system = _text(job, "system", root=root, problems=problems)
+    user = _text(job, "user", root=root, problems=problems)
+    if system is not None:
+        problems.extend(_system_problems(system))
+    template = None
+    if user is not None:
+        try:
+            template = Template.parse(user.text)
+        except TemplateError as error:
+            problems.extend(_fault_problem(fault, user) for fault in error.faults)
+        else:
+            problems.extend(_template_problems(template, user))
+    return Prompt(system=system.text if system else None, user=template, problems=tuple(problems))
+
+
+def _text(job: TomlText, name: str, *, root: Path, problems: list[Problem]) -> _PromptText | None:
+    text, file_name = job.get(("prompt", name)), job.get(("prompt", f"{name}_file"))
+    if isinstance(text, str) and text.strip():
+        return _PromptText(text=text, key=("prompt", name), job=job, own_file=None)
+    if not isinstance(file_name, str) or not file_name.strip():
+        return None
+    key: KeyPath = ("prompt", f"{name}_file")
+    path = root / file_name
+    try:
+        content = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except (OSError, ValueError) as error:
+        problems.append(_unreadable(error, path=path, key=key, job=job))
+        return None
+    if not content.strip():
+        problems.append(job.at_value(key, f"`prompt.{name}_file`: this file is empty", hint=f"looked at {path}"))
+        return None
+    return _PromptText(text=content, key=key, job=job, own_file=TextFile(path, masked(content)))
+
+
+def _unreadable(error: Exception, *, path: Path, key: KeyPath, job: TomlText) -> Problem:
+    match error:
+        case UnicodeDecodeError():
+            why = f"not UTF-8 (byte {error.start})"
+        case OSError():
+            why = (error.strerror or str(error)).lower()
+        case _:
+            why = str(error)
+    return job.at_value(key, f"`prompt.{key[-1]}`: {why}", hint=f"looked for {path}")
+
+
+def _system_problems(system: _PromptText) -> Iterator[Problem]:
+    hint = "the system prompt is the same for every document; put the document into `prompt.user`"
+    try:
+        spans = [placeholder.span for placeholder in Template.parse(system.text).placeholders]
+    except TemplateError as error:
+        spans = [fault.span for fault in error.faults]
+    for span in spans:
+        mark = system.text[span.start : span.start + 2]
+        yield system.problem(f"`{mark}` has no meaning in a system prompt", span, hint=hint)
+
+
+def _template_problems(template: Template, user: _PromptText) -> Iterator[Problem]:
+    if not {"text", *template.names} & {placeholder.name for placeholder in template.placeholders}:
+        hint = "put {{ doc.text }} where the document goes"
+        yield user.whole_problem(f"`{'.'.join(map(str, user.key))}` does not contain the document", hint=hint)
+    if user.job.get(("source", "type")) != "files":
+        return
+    for placeholder in template.placeholders:
+        if placeholder.name in template.names:
+            hint = "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a duckdb source"
+            yield user.problem(f"unknown name `doc.{placeholder.name}` in the prompt", placeholder.span, hint=hint)
+
+
+def _fault_problem(fault: TemplateFault, user: _PromptText) -> Problem:
+    return user.problem(fault.message, fault.span, hint=fault.hint)

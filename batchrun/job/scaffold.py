@@ -1,0 +1,68 @@
+"""The text of a new job file, for `batchrun init`."""
+
+from typing import Literal
+
+_SOURCES = {
+    "files": """\
+[source]
+type = "files"
+include = ["documents/**/*.txt", "documents/**/*.md"]
+# exclude = ["**/draft-*"]
+on_empty = "skip"                 # an empty file is no document
+# A table instead of files:
+# type = "duckdb"
+# database = "inbox.duckdb"
+# query = "SELECT ticket_id AS id, body AS text FROM tickets"
+""",
+    "duckdb": """\
+[source]
+type = "duckdb"
+database = "inbox.duckdb"
+query = "SELECT ticket_id AS id, body AS text FROM tickets"   # needs `id` and `text`; others are {{ doc.<column> }}
+on_empty = "skip"                 # a row without text is no document
+""",
+}
+
+_TEXT = """\
+# A batchrun job. Try it for nothing:   batchrun plan {path}
+# Relative paths start at the project root: the nearest directory with a pyproject.toml or .git, else this file's.
+version = 1
+
+[job]
+name = "{name}"
+
+{source}
+[model]
+name = "claude-haiku-5-5"
+max_tokens = 1024                 # of one answer, thinking included
+effort = "low"                    # low | medium | high | xhigh | max
+
+[prompt]
+system = "You extract facts from documents. Use null when the document does not say."
+user = \"\"\"
+<document id="{{{{ doc.id }}}}">
+{{{{ doc.text }}}}
+</document>
+
+Return the fields for this document.
+\"\"\"
+
+[output.fields]                   # each becomes a typed column; "?" = may be null
+title = {{ type = "string?", description = "The document's title" }}
+date = {{ type = "date?", description = "The date the document bears" }}
+kind = {{ enum = ["letter", "report", "contract", "other"] }}
+summary = {{ type = "string", description = "One sentence" }}
+
+[budget]
+max_cost_usd = 5.00               # nothing is sent when the estimate's upper bound is above it
+
+# [limits]                        # your organisation's limits for this model
+# requests_per_minute = 1_000
+# input_tokens_per_minute = 450_000
+# output_tokens_per_minute = 90_000
+"""
+
+
+def scaffold(name: str, source: Literal["files", "duckdb"]) -> str:
+    """Return the text of a commented job file that loads as it is; `name` must be a job name."""
+    return _TEXT.format(name=name, path=f"jobs/{name}.toml", source=_SOURCES[source])

@@ -1,0 +1,223 @@
+"""Every key of the job file, typed: what is written here is all that a job file may say."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from batchrun.job.field_types import ColumnFields, Table
+from batchrun.job.fields import MAX_UNIONS, OutputFields
+from batchrun.job.quantities import NanoDollars, Seconds
+from batchrun.job.refusing import matching, one_of, refusal
+
+_JOB_NAME = re.compile(r"[a-z0-9_-]{1,40}")
+_TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def _is_text_codec(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return name == "auto"
+    return True
+
+
+Positive = Annotated[int, Field(ge=1)]
+Text = Annotated[str, AfterValidator(matching(str.strip, "some text"))]
+Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+
+
+class JobSection(Table):
+    """[job]: what the job is called."""
+
+    name: Annotated[
+        str,
+        AfterValidator(matching(_JOB_NAME.fullmatch, "1 to 40 of a-z, 0-9, _ and -")),
+        Field(examples=['name = "contracts"']),
+    ]
+    description: str | None = None
+
+
+class _Source(Table):
+    max_document_tokens: Positive | None = None
+    on_oversize: Literal["refuse", "skip", "truncate"] = "refuse"
+    on_empty: Literal["fail", "skip"] = "fail"
+
+
+class FilesSource(_Source):
+    """[source] with type = "files": one document for each file."""
+
+    type: Annotated[Literal["files"], Field(examples=['type = "files"'])]
+    include: Annotated[Texts, Field(min_length=1, examples=['include = ["documents/*.txt"]'])]
+    exclude: Texts = ()
+    encoding: Annotated[
+        str, AfterValidator(matching(_is_text_codec, '"auto" or a codec such as "utf-8" or "cp1252"'))
+    ] = "auto"
+    id: Literal["relpath", "stem"] = "relpath"
+
+
+class DuckdbSource(_Source):
+    """[source] with type = "duckdb": one document for each row of a query."""
+
+    type: Annotated[Literal["duckdb"], Field(examples=['type = "duckdb"'])]
+    database: Annotated[Text, Field(examples=['database = "sample_data/inbox.duckdb"'])]
+    query: Annotated[Text, Field(examples=['query = "SELECT ticket_id AS id, body AS text FROM tickets"'])]
+
+
+_SOURCE_TYPES = ("files", "duckdb")
+
+
+def _known_source(value: object) -> object:
+    if isinstance(value, dict) and value.get("type") not in _SOURCE_TYPES:
+        if "type" not in value:
+            raise refusal("a source needs a `type`", hint='type = "files" or type = "duckdb"')
+        raise one_of(_SOURCE_TYPES, key="type")
+    return value
+
+
+def _source_tag(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return f"<{value['type']}>"
+    return f"<{value.type}>" if isinstance(value, FilesSource | DuckdbSource) else None
+
+
+Source = Annotated[
+    Annotated[FilesSource, Tag("<files>")] | Annotated[DuckdbSource, Tag("<duckdb>")],
+    Discriminator(_source_tag),
+    BeforeValidator(_known_source),
+]
+
+
+class ModelSection(Table):
+    """[model]: who answers, and how much they may write."""
+
+    name: Annotated[
+        str,
+        AfterValidator(matching(re.compile(r"\S+").fullmatch, "the name of a model")),
+        Field(examples=['name = "claude-sonnet-5-5"']),
+    ]
+    max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    thinking: Literal["adaptive", "disabled"] | None = None
+
+
+class PromptSection(Table):
+    """[prompt]: what is asked about each document."""
+
+    system: Text | None = None
+    system_file: Text | None = None
+    user: Annotated[Text | None, Field(examples=['user = "{{ doc.text }}"'])] = None
+    user_file: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_text_each(self) -> Self:
+        if self.system is not None and self.system_file is not None:
+            raise refusal("give `system` or `system_file`, not both", key="system_file")
+        if self.user is not None and self.user_file is not None:
+            raise refusal("give `user` or `user_file`, not both", key="user_file")
+        if self.user is None and self.user_file is None:
+            raise refusal("a prompt needs `user` or `user_file`", hint='such as `user = "{{ doc.text }}"`')
+        return self
+
+
+def _few_unions(fields: Any) -> Any:
+    unions = OutputFields(fields).unions
+    if unions > MAX_UNIONS:
+        hint = "drop some ?, for example by letting the model answer an empty text"
+        raise refusal(f"{unions} types may be null, and the API allows {MAX_UNIONS} in one schema", hint=hint)
+    return fields
+
+
+class OutputSection(Table):
+    """[output.fields]: what is wanted from each document."""
+
+    fields: Annotated[
+        ColumnFields,
+        AfterValidator(_few_unions),
+        Field(examples=['title = { type = "string" }']),
+    ]
+
+
+class RunSection(Table):
+    """[run]: how the work is done."""
+
+    max_concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+
+
+class LimitsSection(Table):
+    """[limits]: the organisation's rate limits for this model."""
+
+    requests_per_minute: Positive | None = None
+    input_tokens_per_minute: Positive | None = None
+    output_tokens_per_minute: Positive | None = None
+    headroom: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class BudgetSection(Table):
+    """[budget]: what a run may cost."""
+
+    max_cost_nusd: Annotated[NanoDollars, Field(alias="max_cost_usd", examples=["max_cost_usd = 5.00"])]
+    max_documents: Positive | None = None
+    prices_file: Text | None = None
+
+
+class RetrySection(Table):
+    """[retry]: how long one request is tried."""
+
+    max_attempts: Positive = 6
+    initial_delay_s: Annotated[Seconds, Field(alias="initial_delay")] = 1.0
+    max_delay_s: Annotated[Seconds, Field(alias="max_delay")] = 60.0
+    timeout_s: Annotated[Seconds, Field(alias="timeout")] = 120.0
+
+    @model_validator(mode="after")
+    def _delays_grow(self) -> Self:
+        if self.initial_delay_s > self.max_delay_s:
+            raise refusal("`initial_delay` is longer than `max_delay`", key="initial_delay")
+        return self
+
+
+class StoreSection(Table):
+    """[store]: where answers and their history are kept."""
+
+    database: Text = "results/batchrun.duckdb"
+    table: Annotated[str, AfterValidator(matching(_TABLE_NAME.fullmatch, "a plain SQL name without a schema"))] = ""
+    """Named after the job when the file does not say."""
+    ledger: Text = ".batchrun/ledger.sqlite3"
+
+    @model_validator(mode="after")
+    def _two_files(self) -> Self:
+        if self.database == self.ledger:
+            raise refusal("`ledger` and `database` are two files", key="ledger")
+        return self
+
+
+class JobSpec(Table):
+    """A whole job file."""
+
+    version: Literal[1] = 1
+    job: JobSection
+    source: Source
+    model: ModelSection
+    prompt: PromptSection
+    output: OutputSection
+    run: RunSection = RunSection()
+    limits: LimitsSection = LimitsSection()
+    budget: BudgetSection
+    retry: RetrySection = RetrySection()
+    store: StoreSection = StoreSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _table_named_after_job(cls, values: Any) -> Any:
+        store = values.get("store", {}) if isinstance(values, dict) else None
+        job = values.get("job") if isinstance(values, dict) else None
+        name = job.get("name") if isinstance(job, dict) else None
+        if not isinstance(store, dict) or not isinstance(name, str) or not _JOB_NAME.fullmatch(name):
+            return values
+        return {**values, "store": {"table": table_for(name), **store}}
+
+
+def table_for(job_name: str) -> str:
+    """Return the output table's name for a job that does not say it."""
+    name = job_name.replace("-", "_")
+    return f"_{name}" if name[0].isdigit() else name

@@ -1,0 +1,300 @@
+"""The judge: what a reply means, an output row or the reason why it is none."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from math import isfinite
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+
+from batchrun.outcome import Outcome
+from batchrun.reply import Reply
+
+_SHOWN_CHARACTERS = 80
+_SHOWN_PROBLEMS = 3
+_NULL = {"type": "null"}
+_INT64_DIGITS = 19
+_INT64 = range(-(2**63), 2**63)
+_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\r?\n(.*)\r?\n[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a reply: an output that fits the columns, or why there is none."""
+
+    outcome: Outcome
+    output: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class Judge:
+    """Judges replies by the full schema of a job's output fields.
+
+    Whatever it accepts can be cast to the DuckDB columns of the same fields. It never raises.
+    """
+
+    def __init__(self, full_schema: Mapping[str, Any]) -> None:
+        self._validator = Draft202012Validator(full_schema, format_checker=_FORMATS)
+        self._normalise = _normaliser(full_schema)
+
+    def judge(self, reply: Reply) -> Judgement:
+        """Turn a reply into a row or a reason."""
+        if reply.stop_reason not in {"end_turn", "stop_sequence"}:
+            return _stopped(reply)
+        try:
+            output = self._normalise(_parsed(reply.text))
+            problems = list(self._validator.iter_errors(output))
+            if not problems:
+                return Judgement(Outcome.SUCCEEDED, output=output)
+            reasons = list(dict.fromkeys(reason for problem in problems for reason in _reasons(problem)))
+        except _UnusableError as problem:
+            return Judgement(Outcome.INVALID, reason=str(problem))
+        except RecursionError:
+            return Judgement(Outcome.INVALID, reason="the reply is nested too deeply")
+        more = len(reasons) - _SHOWN_PROBLEMS
+        shown = reasons[:_SHOWN_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+        return Judgement(Outcome.INVALID, reason="; ".join(shown))
+
+
+def _stopped(reply: Reply) -> Judgement:
+    """Judge a reply that did not come to its own end: its text says nothing."""
+    match reply.stop_reason:
+        case "refusal":
+            return Judgement(Outcome.REFUSED, reason="the model refused")
+        case "max_tokens":
+            tokens = f"{reply.usage.output_tokens} output tokens" if reply.usage else "the output tokens"
+            return Judgement(Outcome.TRUNCATED, reason=f"max_tokens: {tokens} were too few")
+        case "model_context_window_exceeded":
+            return Judgement(Outcome.TRUNCATED, reason="the context window was full before the reply was complete")
+        case None:
+            return Judgement(Outcome.INVALID, reason="the reply has no stop reason")
+        case other:
+            return Judgement(Outcome.INVALID, reason=f"the reply stopped for {_shown(other)} before it was complete")
+
+
+class _UnusableError(ValueError):
+    """The text of a reply is not JSON, or holds a value that no column can."""
+
+
+def _parsed(text: str) -> Any:
+    if not text.strip():
+        raise _UnusableError("the reply has no text")
+    fenced = _FENCE.fullmatch(text)
+    body, begins = (fenced[1], fenced.start(1)) if fenced else (text, 0)
+    try:
+        value = _DECODER.decode(body)
+    except json.JSONDecodeError as error:
+        place, near = begins + error.pos, body[error.pos : error.pos + _SHOWN_CHARACTERS]
+        found = _shown(near) if near else "the end"
+        raise _UnusableError(
+            f"not JSON: {error.msg.lower().removesuffix(' at')} at character {place}, found {found}"
+        ) from error
+    if not text.isascii() or "\\u" in text:
+        _refuse_lone_surrogates(value)
+    return value
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise _UnusableError("the reply holds half a surrogate pair, which is no character") from error
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _UnusableError(f"{_shown(twice)} appears twice")
+    return fields
+
+
+def _int64(digits: str) -> int:
+    if len(digits.lstrip("-")) > _INT64_DIGITS or int(digits) not in _INT64:
+        raise _UnusableError(f"{_cut(digits)} does not fit into 64 bits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise _UnusableError(f"{_cut(digits)} is too large a number")
+    return number
+
+
+def _no_constant(name: str) -> float:
+    raise _UnusableError(f"not JSON: {name} is no number")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_int=_int64, parse_float=_finite, parse_constant=_no_constant
+)
+
+
+# The API promises the schema's shape, not its spelling: what means the same is made the same before it is validated.
+
+_Normalise = Callable[[Any], Any]
+
+
+def _normaliser(schema: Mapping[str, Any]) -> _Normalise:
+    """Compile the schema to a function that rewrites a value's enums, whole numbers and times, at any depth."""
+    if "anyOf" in schema:
+        kinds = [kind for kind in schema["anyOf"] if kind != _NULL]
+        return _normaliser(kinds[0]) if len(kinds) == 1 else _as_it_is
+    if "enum" in schema:
+        return _enum_normaliser(schema["enum"])
+    match schema.get("format", schema.get("type")):
+        case "object":
+            return _object_normaliser(schema["properties"])
+        case "array":
+            return _array_normaliser(schema["items"])
+        case kind:
+            return {"integer": _whole, "date-time": _utc_or_as_it_is}.get(str(kind), _as_it_is)
+
+
+def _object_normaliser(properties: Mapping[str, Any]) -> _Normalise:
+    compiled = {name: _normaliser(schema) for name, schema in properties.items()}
+    inner = [(name, normalise) for name, normalise in compiled.items() if normalise is not _as_it_is]
+
+    def normalise_object(value: Any) -> Any:
+        if isinstance(value, dict):
+            for name, normalise in inner:
+                if name in value:
+                    value[name] = normalise(value[name])
+        return value
+
+    return normalise_object if inner else _as_it_is
+
+
+def _array_normaliser(items: Mapping[str, Any]) -> _Normalise:
+    normalise = _normaliser(items)
+
+    def normalise_array(value: Any) -> Any:
+        return [normalise(element) for element in value] if isinstance(value, list) else value
+
+    return _as_it_is if normalise is _as_it_is else normalise_array
+
+
+def _enum_normaliser(values: list[Any]) -> _Normalise:
+    declared = {value.casefold(): value for value in values if isinstance(value, str)}
+
+    def normalise_enum(value: Any) -> Any:
+        if not isinstance(value, str) or value in values:
+            return value
+        return declared.get(value.casefold(), value)
+
+    return normalise_enum
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return _int64(str(int(value)))
+    return value
+
+
+def _utc_or_as_it_is(value: Any) -> Any:
+    time = _utc(value) if isinstance(value, str) else None
+    return value if time is None else time
+
+
+def _utc(text: str) -> str | None:
+    """Give an RFC 3339 time as DuckDB's TIMESTAMP takes it: in UTC, without a zone. No zone is taken to be UTC."""
+    found = _DATE_TIME.fullmatch(text)
+    if found is None:
+        return None
+    day, clock, fraction, zone = found.groups("")
+    zone = "+00:00" if zone in {"", "Z", "z"} else zone
+    try:
+        # Like TIMESTAMP, this keeps microseconds and drops what is finer.
+        time = datetime.fromisoformat(f"{day}T{clock}{fraction}{zone}")
+        return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_day(text: str) -> bool:
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+_FORMATS = FormatChecker(formats=())
+_FORMATS.checks("date")(lambda value: not isinstance(value, str) or _is_day(value))
+_FORMATS.checks("date-time")(lambda value: not isinstance(value, str) or _utc(value) is not None)
+
+
+_KINDS = {
+    "object": "an object",
+    "array": "an array",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "date": "a date",
+    "date-time": "a date and time",
+}
+_RULES = {
+    "minimum": "is less than {}",
+    "maximum": "is more than {}",
+    "minLength": "is shorter than {} characters",
+    "maxLength": "is longer than {} characters",
+    "pattern": "does not match {}",
+    "minItems": "has fewer than {} elements",
+    "maxItems": "has more than {} elements",
+}
+
+
+def _reasons(problem: ValidationError) -> Iterator[str]:
+    """Say in few words what is wrong, field first."""
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.absolute_path)[1:]
+    value: Any = problem.instance
+    rule: Any = problem.validator_value
+    match problem.validator:
+        case "anyOf":
+            for inner in problem.context or ():
+                if inner.schema != _NULL:
+                    yield from _reasons(inner)
+        case "required":
+            yield from (f"{place}.{name}: required".removeprefix(".") for name in rule if name not in value)
+        case "additionalProperties":
+            known: Any = problem.schema
+            unknown = next(name for name in value if name not in known["properties"])
+            yield f"{place or 'the reply'}: {_shown(unknown)} is no field"
+        case name:
+            yield f"{place or 'the reply'}: {_shown(value)} {_complaint(str(name), rule)}"
+
+
+def _complaint(name: str, rule: Any) -> str:
+    match name:
+        case "type" | "format":
+            return f"is not {_KINDS.get(rule, rule)}"
+        case "enum":
+            return f"is not one of {_cut(', '.join(rule))}"
+        case _:
+            return _RULES.get(name, "does not fit the schema").format(rule)
+
+
+def _shown(value: object) -> str:
+    """Quote a value of a reply, at most so long, with control characters escaped."""
+    return repr(_cut(value)) if isinstance(value, str) else _cut(json.dumps(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,33 @@
+"""An outcome: what became of a document."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The end of a document's story in a run. While there is none the document is pending."""
+
+    SUCCEEDED = "succeeded"
+    """A valid row."""
+    INVALID = "invalid"
+    """A reply that is empty, not JSON, or not of the asked form."""
+    TRUNCATED = "truncated"
+    """The reply reached `max_tokens` or the context window."""
+    REFUSED = "refused"
+    """The model refused (`stop_reason` refusal, with HTTP 200)."""
+    REJECTED = "rejected"
+    """The API would not take the request (400, 413, 422)."""
+    ERRORED = "errored"
+    """No answer after every allowed attempt."""
+    EXPIRED = "expired"
+    """A batch ended before the request was processed."""
+    CANCELED = "canceled"
+    """A batch was canceled before the request was processed."""
+    UNREADABLE = "unreadable"
+    """The document could not be read, or changed after it was planned; nothing was sent."""
+    SKIPPED = "skipped"
+    """Left out because the job file says so (too large, empty); nothing was sent."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a person has to look at it."""
+        return self not in {Outcome.SUCCEEDED, Outcome.SKIPPED}

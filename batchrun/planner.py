@@ -1,0 +1,251 @@
+"""One pass over the source: name every request, ask the ledger what is known of it, price what is new."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import islice
+
+from batchrun.document import Document, Unreadable
+from batchrun.errors import Refused
+from batchrun.job.reading import JobFile
+from batchrun.job.rendering import Renderer
+from batchrun.outcome import Outcome
+from batchrun.planning.budget import fitting
+from batchrun.planning.duration import forecast
+from batchrun.planning.estimate import EstimateSum, Estimator, fixed_tokens
+from batchrun.planning.limits import RateLimits
+from batchrun.planning.model_price import ModelPrice
+from batchrun.planning.model_rules import thinks
+from batchrun.planning.output_prior import output_prior
+from batchrun.planning.plan import Kind, Known, Plan, classify
+from batchrun.planning.preparing import Preparer, SizeLimit
+from batchrun.request import Request
+from batchrun.sources import Source
+from batchrun.store.ledger import Ledger
+from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
+from batchrun.tokenizer import count_tokens, truncate
+
+PAGE = 500
+SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which documents a command is about; everything by default."""
+
+    limit: int | None = None
+    """At most this many are sent."""
+    ids: frozenset[str] = frozenset()
+    sources: tuple[str, ...] = ()
+    """Glob patterns over the documents' sources."""
+    where: str | None = None
+    """A condition in SQL over the plan's documents."""
+    again: frozenset[Outcome] = frozenset()
+    """For `retry`: only documents that ended in one of these ways, and they are sent again."""
+    max_tokens: int | None = None
+    """For `retry`: allowed to the truncated; otherwise twice what they had."""
+
+    def takes(self, found: Document | Unreadable) -> bool:
+        """Whether the document is selected by id and source."""
+        if self.ids and found.doc_id not in self.ids:
+            return False
+        return not self.sources or any(fnmatchcase(found.source, pattern) for pattern in self.sources)
+
+
+@dataclass(slots=True)
+class Planner:
+    """Everything that planning one job needs; `plan` may be called once."""
+
+    job: JobFile
+    source: Source
+    ledger: Ledger
+    price: ModelPrice
+    limits: RateLimits
+    cap_nusd: int
+    renderer: Renderer = field(init=False)
+    estimator: Estimator = field(init=False)
+    preparer: Preparer = field(init=False)
+    planned: PlannedDocuments = field(init=False)
+
+    def __post_init__(self) -> None:
+        spec, price = self.job.spec, self.price
+        self.renderer = Renderer(self.job)
+        self.estimator = Estimator(
+            price,
+            fixed_tokens=fixed_tokens(
+                prompt=count_tokens(self.renderer.prompt_text), schema=count_tokens(self.renderer.schema_text)
+            ),
+            output=output_prior(
+                self.job.fields.api_schema,
+                max_tokens=spec.model.max_tokens,
+                thinks=thinks(spec.model, price),
+                effort=spec.model.effort or price.default_effort,
+            ),
+        )
+        self.preparer = Preparer(
+            self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
+        )
+        self.planned = PlannedDocuments(self.ledger, spec.job.name)
+
+    def plan(self, selection: Selection) -> Plan:
+        """Look at every selected document. Raises Refused for ids that stand twice, and what the source raises."""
+        notes: Counter[str] = Counter()
+        for page in pages(self.source.scan()):
+            chosen = [found for found in page if selection.takes(found)]
+            notes.update(found.note for found in chosen if isinstance(found, Document) and found.note)
+            if twice := self.planned.add(self._rows(chosen, selection)):
+                raise Refused(
+                    f"{len(twice)} ids stand for more than one document: {', '.join(sorted(twice)[:10])}",
+                    hint='every document needs an id of its own; for files use [source] id = "relpath"',
+                )
+        if selection.where:
+            self.planned.choose(selection.where)
+        if selection.limit is not None:
+            self.planned.limit(selection.limit)
+        return self._summed(notes)
+
+    def _size_limit(self) -> SizeLimit:
+        spec, price = self.job.spec, self.price
+        window = max(0, price.context_window - spec.model.max_tokens - math.ceil(self.estimator.fixed_input.high))
+        own = spec.source.max_document_tokens
+        truncates = spec.source.on_oversize == "truncate"
+        if own is not None and own <= window:
+            return SizeLimit(own, "source.max_document_tokens", truncates)
+        return SizeLimit(window, f"the room in {price.name}'s context window", truncates)
+
+    # --- rows
+
+    def _rows(self, page: list[Document | Unreadable], selection: Selection) -> list[Planned]:
+        known = self.planned.known_documents(found.doc_id for found in page)
+        if selection.again:
+            page = [one for one in page if one.doc_id in known and known[one.doc_id].outcome in selection.again]
+        requests = {
+            found.doc_id: self.preparer.request(found, max_tokens=self._override(known.get(found.doc_id), selection))
+            for found in page
+            if isinstance(found, Document) and found.text.strip()
+        }
+        ids = {request.request_id for request in requests.values()}
+        known_requests, seen = self.planned.known_requests(ids), self.planned.seen_requests(ids)
+        rows = []
+        for found in page:
+            if isinstance(found, Unreadable) or found.doc_id not in requests:
+                rows.append(self._unsendable(found))
+                continue
+            request = requests[found.doc_id]
+            evidence = Evidence(known.get(found.doc_id), known_requests.get(request.request_id), request, seen)
+            rows.append(self._sendable(found, evidence, selection))
+            if rows[-1].kind.sent:
+                seen.add(request.request_id)
+        return rows
+
+    def _override(self, known: KnownDocument | None, selection: Selection) -> int | None:
+        """The `max_tokens` that a truncated document is allowed, while that is more than the job's."""
+        if known is None:
+            return None
+        own, most = self.job.spec.model.max_tokens, self.price.max_output_tokens
+        allowed = known.max_tokens or own
+        if known.outcome is Outcome.TRUNCATED and Outcome.TRUNCATED in selection.again:
+            allowed = min(selection.max_tokens or 2 * allowed, most)
+        return allowed if allowed > own else None
+
+    def _unsendable(self, found: Document | Unreadable) -> Planned:
+        if isinstance(found, Unreadable):
+            return Planned(doc_id=found.doc_id, source=found.source, content_sha="", kind=Kind.UNREADABLE,
+                           outcome=Outcome.UNREADABLE, reason=found.reason)  # fmt: skip
+        skips = self.job.spec.source.on_empty == "skip"
+        return Planned(
+            doc_id=found.doc_id,
+            source=found.source,
+            content_sha=found.content_sha,
+            kind=Kind.EMPTY,
+            outcome=Outcome.SKIPPED if skips else Outcome.UNREADABLE,
+            reason="the document is empty",
+        )
+
+    def _sendable(self, document: Document, evidence: "Evidence", selection: Selection) -> Planned:
+        known, known_request, request = evidence.document, evidence.known_request, evidence.request
+        tokens = known_request.tokens if known_request else self.preparer.tokens(document)
+        outcome = known_request.outcome if known_request else None
+        if outcome is None and (excess := self.preparer.excess(tokens)):
+            return self._oversize(document, excess)
+        facts = Known(
+            document_seen=known is not None and known.request_id is not None,
+            same_request=known is not None and known.request_id == request.request_id,
+            outcome=outcome,
+            seen_in_plan=request.request_id in evidence.seen,
+        )
+        override = request.max_tokens if request.max_tokens != self.job.spec.model.max_tokens else None
+        return Planned(
+            doc_id=document.doc_id,
+            source=document.source,
+            content_sha=document.content_sha,
+            kind=classify(facts, again=selection.again),
+            request_id=request.request_id,
+            max_tokens=override,
+            tokens=tokens,
+            same_text=known is not None and known.content_sha == document.content_sha,
+        )
+
+    def _oversize(self, document: Document, excess: str) -> Planned:
+        skips = self.job.spec.source.on_oversize == "skip"
+        return Planned(
+            doc_id=document.doc_id,
+            source=document.source,
+            content_sha=document.content_sha,
+            kind=Kind.TOO_LARGE,
+            outcome=Outcome.SKIPPED if skips else None,
+            reason=excess,
+        )
+
+    # --- sum
+
+    def _summed(self, notes: Counter[str]) -> Plan:
+        spec = self.job.spec
+        run = self.ledger.open_run(spec.job.name, self.renderer.fingerprint)
+        spent_nusd = run.committed_nusd if run else 0
+        total = EstimateSum(self.estimator)
+        fits = fitting(self._uppers(total), room_nusd=self.cap_nusd - spent_nusd)
+        estimate = total.estimate()
+        counts = self.planned.counts()
+        return Plan(
+            job=spec.job.name,
+            model=self.price.name,
+            counts={kind: counts.get(kind, 0) for kind in Kind},
+            same_text=self.planned.same_text(),
+            estimate=estimate,
+            duration=forecast(estimate, self.limits, concurrency=spec.run.max_concurrency),
+            spent_nusd=spent_nusd,
+            continues=run.run_id if run else None,
+            cap_nusd=self.cap_nusd,
+            fits=fits,
+            problems=self.planned.problems(limit=SHOWN_PROBLEMS),
+            notes=dict(notes),
+        )
+
+    def _uppers(self, total: EstimateSum) -> Iterator[int]:
+        """Add every request to the sum; the upper bound of the cost after each, in nano-USD."""
+        for tokens in self.planned.to_send():
+            total.add(tokens)
+            yield total.upper_nusd
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What there is to classify a document by."""
+
+    document: KnownDocument | None
+    known_request: KnownRequest | None
+    request: Request
+    seen: set[str]
+    """Requests that this plan has already."""
+
+
+def pages(found: Iterable[Document | Unreadable]) -> Iterator[list[Document | Unreadable]]:
+    """The documents in lists of at most PAGE."""
+    rest = iter(found)
+    while page := list(islice(rest, PAGE)):
+        yield page
+
+

@@ -1,0 +1,45 @@
+"""The rate limits a run paces itself by, and where each of them is from."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from batchrun.planning.model_price import PublishedLimits
+
+if TYPE_CHECKING:
+    from batchrun.job.spec import LimitsSection
+
+_KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
+
+
+class LimitOrigin(StrEnum):
+    """Who says so, as shown to people."""
+
+    JOB_FILE = "job file"
+    START_TIER = "published Start tier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """What the organisation may send a minute; `headroom` is the share of it that a run uses."""
+
+    requests_per_minute: int
+    input_tokens_per_minute: int
+    output_tokens_per_minute: int
+    headroom: float = 1.0
+    from_job_file: frozenset[str] = frozenset()
+    """Which of the limits the job file states, by key."""
+
+    def origin(self, key: str) -> LimitOrigin:
+        """Tell where the limit of this key is from."""
+        return LimitOrigin.JOB_FILE if key in self.from_job_file else LimitOrigin.START_TIER
+
+
+def effective_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
+    """Take what the job file says and, where it says nothing, the model's Start tier."""
+    stated = limits.model_dump(include=set(_KEYS), exclude_none=True)
+    return RateLimits(
+        **{key: stated.get(key, getattr(published, key)) for key in _KEYS},
+        headroom=limits.headroom,
+        from_job_file=frozenset(stated),
+    )

@@ -1,0 +1,108 @@
+"""What a model costs and takes: one row of the price table, and the exact arithmetic of a request's cost."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from batchrun.reply import Usage
+
+Tokenizer = Literal["new", "old"]
+
+UNSEEN_TOKENS = 2_000
+"""More than the API adds to a request on its own: message framing and the system prompt of structured output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices in whole nano-USD per token, by the API's classes of token."""
+
+    input: int
+    output: int
+    cache_write_5m: int
+    cache_write_1h: int
+    cache_read: int
+
+    def cost_nusd(self, usage: Usage) -> int:
+        """Price every class of token of a reply."""
+        return (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_write_5m_tokens * self.cache_write_5m
+            + usage.cache_write_1h_tokens * self.cache_write_1h
+            + usage.cache_read_tokens * self.cache_read
+        )
+
+    def dearest_input(self, *, cached: bool) -> int:
+        """Give the most that a token of the prompt can cost."""
+        if not cached:
+            return self.input
+        return max(self.input, self.cache_write_5m, self.cache_write_1h, self.cache_read)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Other rates for requests whose prompt is longer than `above_tokens`, their output included."""
+
+    above_tokens: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedLimits:
+    """Requests and tokens a minute that the Start tier grants, as published."""
+
+    requests_per_minute: int
+    input_tokens_per_minute: int
+    output_tokens_per_minute: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrice:
+    """One model of the price table."""
+
+    name: str
+    rates: Rates
+    band: Band | None
+    context_window: int
+    max_output_tokens: int
+    tokenizer: Tokenizer
+    effort_levels: tuple[str, ...]
+    """Empty when the model takes no effort."""
+    default_effort: str | None
+    thinking: tuple[str, ...]
+    """Which of `adaptive` and `disabled` the model accepts."""
+    thinks_by_default: bool
+    max_effort_without_thinking: str | None
+    """The highest effort at which thinking may be disabled; None: any."""
+    retires: date | None
+    """The announced day; None while there is none."""
+    valid_from: date | None
+    limits: PublishedLimits
+    table_date: date
+    """The date of the table this row is from."""
+
+    def rates_for(self, prompt_tokens: float) -> Rates:
+        """Choose the rates of a request by the length of its whole prompt, cached or not."""
+        if self.band is not None and prompt_tokens > self.band.above_tokens:
+            return self.band.rates
+        return self.rates
+
+    def cost_nusd(self, usage: Usage) -> int:
+        """Price one request exactly. Never sum usages first: the band is decided request by request."""
+        return self.rates_for(usage.prompt_tokens).cost_nusd(usage)
+
+    def worst_case_nusd(self, *, body_bytes: int, max_tokens: int, cached: bool = False) -> int:
+        """Bound the cost of a request from above, whatever comes back.
+
+        A byte-level tokenizer makes at most one token of a byte, and thinking counts inside `max_tokens`.
+        """
+        longest = body_bytes + UNSEEN_TOKENS
+        short = longest if self.band is None else min(longest, self.band.above_tokens)
+        worst = _bound(self.rates, short, max_tokens=max_tokens, cached=cached)
+        if self.band is None or longest <= self.band.above_tokens:
+            return worst
+        return max(worst, _bound(self.band.rates, longest, max_tokens=max_tokens, cached=cached))
+
+
+def _bound(rates: Rates, prompt_tokens: int, *, max_tokens: int, cached: bool) -> int:
+    return prompt_tokens * rates.dearest_input(cached=cached) + max_tokens * rates.output

@@ -1,0 +1,116 @@
+"""A plan: what a submit would do with every document, and what it would cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from batchrun.outcome import Outcome
+from batchrun.planning.duration import Duration
+from batchrun.planning.estimate import Estimate
+
+
+class Kind(StrEnum):
+    """What the ledger knows of a document's request, and so what is done with it."""
+
+    NEW = "new"
+    """Never seen in this job: sent."""
+    CHANGED = "changed"
+    """Seen with another request: its text, or the job file, changed: sent."""
+    UNFINISHED = "unfinished"
+    """Planned before and not answered yet: sent."""
+    AGAIN = "again"
+    """Ended badly before, and `retry` sends it again."""
+    IDENTICAL = "identical"
+    """The same request as an earlier document of this plan: answered by that one."""
+    REUSABLE = "reusable"
+    """Answered already: nothing is sent, nothing is paid."""
+    FAILED = "failed"
+    """Ended badly before: left alone until `retry`."""
+    TOO_LARGE = "too_large"
+    """Above the context window or `max_document_tokens`."""
+    EMPTY = "empty"
+    """No text in it."""
+    UNREADABLE = "unreadable"
+    """Could not be read."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether a request is sent for it."""
+        return self in {Kind.NEW, Kind.CHANGED, Kind.UNFINISHED, Kind.AGAIN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a document and of the request it would make now."""
+
+    document_seen: bool
+    """Whether this job has made a request of it before."""
+    same_request: bool
+    """Whether that was this very request."""
+    outcome: Outcome | None
+    """Of the request, whichever document and job it was made for."""
+    seen_in_plan: bool
+    """Whether an earlier document of this plan makes the same request."""
+
+
+def classify(known: Known, *, again: frozenset[Outcome]) -> Kind:
+    """The kind of a document that can be sent; `again` are the outcomes that `retry` tries once more."""
+    if known.outcome is Outcome.SUCCEEDED:
+        return Kind.REUSABLE
+    if known.outcome is not None and known.outcome not in again:
+        return Kind.FAILED
+    if known.seen_in_plan:
+        return Kind.IDENTICAL
+    if known.outcome is not None:
+        return Kind.AGAIN
+    if known.document_seen and not known.same_request:
+        return Kind.CHANGED
+    return Kind.UNFINISHED if known.document_seen else Kind.NEW
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A document that will not be sent as it is, for the plan to show."""
+
+    doc_id: str
+    kind: Kind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a submit would do. `counts` covers every selected document exactly once."""
+
+    job: str
+    model: str
+    counts: Mapping[Kind, int]
+    same_text: int
+    """Of the changed documents, those whose text is as it was: the job file changed."""
+    estimate: Estimate
+    duration: Duration
+    spent_nusd: int
+    """On the account of the run that a submit would continue; 0 when it would begin one."""
+    continues: str | None
+    """The run that a submit would continue."""
+    cap_nusd: int
+    fits: int
+    """How many of the documents to send, from the first on, the budget has room for."""
+    problems: tuple[Problem, ...]
+    """The first few documents that will not be sent as they are."""
+    notes: Mapping[str, int]
+    """What had to be done to read documents, and how often."""
+
+    @property
+    def documents(self) -> int:
+        """All selected documents."""
+        return sum(self.counts.values())
+
+    @property
+    def to_send(self) -> int:
+        """Requests that a submit would send."""
+        return sum(count for kind, count in self.counts.items() if kind.sent)
+
+    @property
+    def high_nusd(self) -> int:
+        """The upper bound of everything the run will have spent."""
+        return self.spent_nusd + self.estimate.upper_nusd

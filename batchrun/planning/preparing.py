@@ -1,0 +1,71 @@
+"""From a document to its request: truncated where the job says so, and the same bytes every time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from batchrun.document import Document
+from batchrun.job.rendering import Renderer
+from batchrun.planning.estimate import Estimator, RequestTokens
+from batchrun.planning.text_class import text_class
+from batchrun.request import Request
+
+MOST_TOKENS_PER_BYTE = 1
+"""A byte-level tokenizer makes at most one token of a byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeLimit:
+    """How large a document may be, in tokens of the model, and why."""
+
+    tokens: int
+    name: str
+    truncates: bool
+
+
+class Preparer:
+    """Makes requests of documents for one job; used when planning and again when sending."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        estimator: Estimator,
+        limit: SizeLimit,
+        *,
+        count: Callable[[str], int],
+        truncate: Callable[[str, int], str],
+    ) -> None:
+        self._renderer = renderer
+        self._estimator = estimator
+        self.limit = limit
+        self._count = count
+        self._truncate = truncate
+
+    def request(self, document: Document, *, max_tokens: int | None = None) -> Request:
+        """The request for a document, cut to the limit if the job truncates."""
+        return self._renderer.request(self.fitted(document), max_tokens=max_tokens)
+
+    def tokens(self, document: Document) -> RequestTokens:
+        """Count the document as it will be sent."""
+        return self._tokens(self.fitted(document))
+
+    def excess(self, tokens: RequestTokens) -> str | None:
+        """Why a document of this size is too large, or None."""
+        size = self._estimator.document_tokens(tokens)
+        if size <= self.limit.tokens:
+            return None
+        return f"about {size:,.0f} tokens, above {self.limit.name} of {self.limit.tokens:,}"
+
+    def fitted(self, document: Document) -> Document:
+        """The document itself, or a shorter one whose text is the part that fits."""
+        if not self.limit.truncates or len(document.text) * 4 * MOST_TOKENS_PER_BYTE <= self.limit.tokens:
+            return document
+        tokens = self._tokens(document)
+        size = self._estimator.document_tokens(tokens)
+        if size <= self.limit.tokens:
+            return document
+        kept = int(tokens.counted * self.limit.tokens / size)
+        return replace(document, text=self._truncate(document.text, kept))
+
+    def _tokens(self, document: Document) -> RequestTokens:
+        text = self._renderer.document_text(document)
+        return RequestTokens(self._count(text), text_class(text))

@@ -1,0 +1,47 @@
+"""Why a plan is not carried out: decided and said before anything is sent."""
+
+from batchrun.errors import Refused
+from batchrun.planning.budget import check_budget
+from batchrun.planning.plan import Kind, Plan
+
+
+def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
+    """The reason to refuse, or None. Nothing to send is never refused."""
+    large = [problem for problem in plan.problems if problem.kind is Kind.TOO_LARGE]
+    if large and refuses_oversize:
+        shown = "\n".join(f"    {problem.doc_id}: {problem.reason}" for problem in large[:5])
+        count = plan.counts[Kind.TOO_LARGE]
+        more = f"\n    and {count - 5} more" if count > 5 else ""
+        return Refused(
+            f"{count} {'document is' if count == 1 else 'documents are'} too large. Nothing was sent.\n{shown}{more}",
+            hint='set source.on_oversize = "skip" or "truncate", or leave them out with source.exclude',
+        )
+    if max_documents is not None and plan.to_send > max_documents:
+        return Refused(
+            f"{plan.to_send:,} documents would be sent, and budget.max_documents is {max_documents:,}."
+            " Nothing was sent.",
+            hint=f"send some of them: --limit {max_documents}; or raise budget.max_documents",
+        )
+    return _over_budget(plan) if plan.to_send else None
+
+
+def _over_budget(plan: Plan) -> Refused | None:
+    verdict = check_budget(estimate=plan.estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    if verdict.ok:
+        return None
+    cost = plan.estimate.cost_usd
+    spent = f"\n  spent      {dollars(plan.spent_nusd)} by run {plan.continues} so far" if plan.continues else ""
+    fits = f"--limit {plan.fits}" if plan.fits else "not even one document"
+    return Refused(
+        "the estimate is above the budget. Nothing was sent.\n"
+        f"\n  estimate   ${cost.mean:.4f}   (90%: ${cost.low:.4f} to ${cost.high:.4f}), {plan.to_send:,} documents{spent}"
+        f"\n  budget     {dollars(plan.cap_nusd)}"
+        f"\n  the upper bound counts: {dollars(verdict.needed_nusd)} is {dollars(verdict.too_much_nusd)} too much"
+        f"\n  would fit  {fits}",
+        hint=f"raise budget.max_cost_usd to {verdict.needed_nusd / 1e9:.2f} or more, or send fewer documents",
+    )
+
+
+def dollars(nusd: int) -> str:
+    """An amount as people read it: cents, or four places where cents would hide it."""
+    return f"${nusd / 1e9:,.2f}" if nusd >= 1_000_000_000 else f"${nusd / 1e9:.4f}"

@@ -1,0 +1,161 @@
+"""The Anthropic client: the only place that imports `anthropic`, and where its errors become ours."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import anthropic
+import httpx2
+
+from batchrun.providers import AttemptError
+from batchrun.providers.retry_after import retry_after_s
+from batchrun.reply import Cause, Failure, Reply, Usage
+from batchrun.request import Request
+
+LONGEST_PLAIN_MAX_TOKENS = 21_333
+"""Above this the API may need more than ten minutes, so the reply is streamed to keep the connection alive."""
+JSON_BODY = {"content-type": "application/json"}
+
+
+class AnthropicProvider:
+    """Sends requests as they are: the bytes that name a request are the bytes on the wire.
+
+    The SDK's own retries are off (`max_retries=0`): each of its tries would be a second paid request that no
+    ledger knows of, since the API has no idempotency key.
+    """
+
+    def __init__(self, *, timeout_s: float, concurrency: int, base_url: str | None = None, api_key: str | None = None):
+        self._timeout_s = timeout_s
+        timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, 10.0), pool=None)
+        # Below this the pool would close and reopen connections all the time.
+        limits = httpx2.Limits(max_connections=concurrency + 4, max_keepalive_connections=concurrency + 4)
+        try:
+            self._client = anthropic.AsyncAnthropic(
+                api_key=api_key,
+                base_url=base_url,
+                max_retries=0,
+                timeout=timeout,
+                http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout),
+            )
+        except anthropic.AnthropicError as error:
+            raise AttemptError(Failure(cause=Cause.CREDENTIALS, message=str(error))) from error
+        client = self._client
+        if not (client.api_key or client.auth_token or client.credentials or client._custom_headers):  # noqa: SLF001
+            raise AttemptError(Failure(cause=Cause.CREDENTIALS, message="ANTHROPIC_API_KEY is not set"))
+
+    async def send(self, request: Request) -> Reply:
+        """Send the request once, within the timeout as a whole. Raises AttemptError."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if request.max_tokens > LONGEST_PLAIN_MAX_TOKENS:
+                    return await self._send_streamed(request)
+                return await self._send_plain(request)
+        except TimeoutError as error:
+            raise AttemptError(self._timed_out()) from error
+        except anthropic.AnthropicError as error:
+            raise AttemptError(self._failure(error)) from error
+        except (httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
+            raise AttemptError(connection_failure(error)) from error
+        except TypeError as error:
+            if "authentication method" not in str(error):
+                raise
+            raise AttemptError(Failure(cause=Cause.CREDENTIALS, message="there is no API key")) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _send_plain(self, request: Request) -> Reply:
+        response = await self._client.post(
+            "/v1/messages", content=request.body, cast_to=httpx2.Response, options={"headers": JSON_BODY}
+        )
+        return reply_from(response.content, response.headers.get("request-id"))
+
+    async def _send_streamed(self, request: Request) -> Reply:
+        async with self._client.messages.stream(**json.loads(request.body)) as stream:
+            message = await stream.get_final_message()
+            return reply_from(message.to_json(indent=None).encode(), stream.request_id)
+
+    def _timed_out(self) -> Failure:
+        return Failure(cause=Cause.TIMEOUT, message=f"no answer within {self._timeout_s:g} s")
+
+    def _failure(self, error: anthropic.AnthropicError) -> Failure:
+        match error:
+            case anthropic.APIStatusError():
+                return status_failure(error)
+            case anthropic.APITimeoutError():
+                return self._timed_out()
+            case anthropic.APIConnectionError():
+                return connection_failure(error)
+            case anthropic.CredentialsError():
+                return Failure(cause=Cause.CREDENTIALS, message=str(error))
+            case _:
+                return Failure(cause=Cause.MALFORMED, message=str(error)[:500])
+
+
+def status_failure(error: anthropic.APIStatusError) -> Failure:
+    """An error status, or an error inside a stream that had begun with status 200."""
+    return Failure(
+        cause=Cause.STATUS,
+        status=error.status_code,
+        error_type=error.type,
+        error_code=error.error_code,
+        message=error.api_message or f"HTTP {error.status_code} without the API's error body",
+        retry_after_s=retry_after_s(error.response.headers),
+        api_request_id=error.request_id,
+    )
+
+
+def connection_failure(error: BaseException) -> Failure:
+    """Tell a connection that was never made from one that broke: the first cannot have cost anything."""
+    chain = list(causes(error))
+    words = str(chain[-1]) or type(chain[-1]).__name__
+    if any(isinstance(link, aiohttp.ClientConnectorError | ConnectionRefusedError) for link in chain):
+        return Failure(cause=Cause.UNREACHABLE, message=words[:500])
+    return Failure(cause=Cause.DROPPED, message=f"the connection broke: {words[:500]}")
+
+
+def causes(error: BaseException | None) -> Any:
+    """The error and what it came from, outermost first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def reply_from(body: bytes, api_request_id: str | None) -> Reply:
+    """Read a body with status 200. Raises AttemptError when it is no message."""
+    try:
+        message = json.loads(body)
+        # ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
+        raw = json.dumps(message, ensure_ascii=True)
+        return Reply(
+            text="".join(block["text"] for block in message["content"] if block["type"] == "text"),
+            stop_reason=message["stop_reason"],
+            usage=usage_from(message.get("usage")),
+            model=str(message["model"]),
+            api_request_id=api_request_id,
+            raw=raw,
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        words = "the answer is no message" if isinstance(error, KeyError | TypeError) else "the answer is not JSON"
+        failure = Failure(cause=Cause.MALFORMED, message=words, api_request_id=api_request_id)
+        raise AttemptError(failure) from error
+
+
+def usage_from(usage: Any) -> Usage | None:
+    """The billed tokens; None when they are not told, or not as whole numbers."""
+    if not isinstance(usage, dict):
+        return None
+    written = usage.get("cache_creation") or {}
+    written_1h = written.get("ephemeral_1h_input_tokens") or 0
+    tokens: tuple[Any, ...] = (
+        usage.get("input_tokens"),
+        (usage.get("cache_creation_input_tokens") or 0) - written_1h,
+        written_1h,
+        usage.get("cache_read_input_tokens") or 0,
+        usage.get("output_tokens"),
+    )
+    if not all(type(count) is int and count >= 0 for count in tokens):
+        return None
+    return Usage(*tokens)

@@ -1,0 +1,42 @@
+"""When the API says to come back: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+LONGEST_S = 600.0
+"""A server that asks for more is asked again by then: the wait of a whole job must not hang on one header."""
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, 0 or more; None when the headers do not say. Dates are read against the response's own."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return _bounded(milliseconds / 1000)
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None:
+        return _bounded(seconds)
+    until, now = _date(value), _date(headers.get("date")) or datetime.now(UTC)
+    return _bounded((until - now).total_seconds()) if until else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), LONGEST_S)
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _date(value: str | None) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value or "")
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

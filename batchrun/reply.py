@@ -1,0 +1,82 @@
+"""A reply: what came back for one attempt, with its usage."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Billed tokens of one reply, by the API's classes. Total input is the sum of the four input classes."""
+
+    input_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    cache_read_tokens: int = 0
+    output_tokens: int = 0
+    """Everything produced, thinking included."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All input, cached or not: what decides the price band."""
+        return self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Tokens written to the cache, whatever their time to live."""
+        return self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of the Messages API with status 200."""
+
+    text: str
+    """The text blocks, joined; thinking blocks are not text."""
+    stop_reason: str | None
+    usage: Usage | None
+    """None when the reply carried none: then the worst case is booked."""
+    model: str
+    api_request_id: str | None
+    raw: str
+    """The body as it came, as ASCII JSON."""
+
+
+class Cause(StrEnum):
+    """Why an attempt brought no reply, as far as the wire tells."""
+
+    STATUS = "status"
+    """The API answered with an error status."""
+    TIMEOUT = "timeout"
+    """No answer in time."""
+    DROPPED = "dropped"
+    """The connection broke after the request may have been sent."""
+    UNREACHABLE = "unreachable"
+    """No connection was made; nothing was sent."""
+    MALFORMED = "malformed"
+    """Status 200 with a body that is no message."""
+    CREDENTIALS = "credentials"
+    """There is no usable key; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One attempt that brought no reply."""
+
+    cause: Cause
+    message: str
+    """The API's own words where there are any."""
+    status: int | None = None
+    error_type: str | None = None
+    error_code: str | None = None
+    retry_after_s: float | None = None
+    api_request_id: str | None = None
+
+    @property
+    def maybe_billed(self) -> bool:
+        """Whether the answer was lost on its way: an error status and an unmade connection cost nothing."""
+        return self.cause in {Cause.TIMEOUT, Cause.DROPPED, Cause.MALFORMED}
+
+    @property
+    def name(self) -> str:
+        """A stable short name for counting: `http_529`, `timeout`, …"""
+        return f"http_{self.status}" if self.cause is Cause.STATUS else self.cause.value

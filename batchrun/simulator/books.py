@@ -1,0 +1,82 @@
+"""The simulator's own bookkeeping: what was asked, answered and billed, to hold against the client's."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One request to `/v1/messages`; filled in while it is answered."""
+
+    sha256: str
+    arrived_s: float
+    """Seconds since the simulator started."""
+    in_flight: int
+    """How many were being answered when it came, itself included."""
+    model: str | None = None
+    status: int | None = None
+    """None: the connection was cut before a status was sent."""
+    fault: str | None = None
+    billed: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def bill(self, *, input_tokens: int, output_tokens: int) -> None:
+        """Note that the answer was produced and is paid for, whether or not it arrives."""
+        self.billed, self.input_tokens, self.output_tokens = True, input_tokens, output_tokens
+
+
+class Books:
+    """All entries, in the order of arrival."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._in_flight = 0
+
+    def __repr__(self) -> str:
+        return f"Books({len(self.entries)} requests, {self._in_flight} in flight)"
+
+    @contextmanager
+    def visit(self, sha256: str, *, arrived_s: float) -> Iterator[Entry]:
+        """Keep an entry for the time a request is being answered."""
+        self._in_flight += 1
+        entry = Entry(sha256=sha256, arrived_s=arrived_s, in_flight=self._in_flight)
+        self.entries.append(entry)
+        try:
+            yield entry
+        finally:
+            self._in_flight -= 1
+
+    def summary(self) -> dict[str, Any]:
+        """Add everything up."""
+        billed = [entry for entry in self.entries if entry.billed]
+        bodies = Counter(entry.sha256 for entry in billed)
+        return {
+            "requests": len(self.entries),
+            "billed": len(billed),
+            "billed_twice": sum(times > 1 for times in bodies.values()),
+            "by_status": Counter(str(entry.status) for entry in self.entries if entry.status is not None),
+            "by_fault": Counter(entry.fault for entry in self.entries if entry.fault is not None),
+            "max_in_flight": max((entry.in_flight for entry in self.entries), default=0),
+            "in_flight_now": self._in_flight,
+            "model_usage": _usage_by_model(billed),
+            "input_tokens": sum(entry.input_tokens for entry in billed),
+            "output_tokens": sum(entry.output_tokens for entry in billed),
+        }
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the entries as JSON objects."""
+        return [asdict(entry) for entry in self.entries]
+
+
+def _usage_by_model(billed: list[Entry]) -> dict[str, dict[str, int]]:
+    usage: dict[str, dict[str, int]] = {}
+    for entry in billed:
+        of_model = usage.setdefault(str(entry.model), {"requests": 0, "input_tokens": 0, "output_tokens": 0})
+        of_model["requests"] += 1
+        of_model["input_tokens"] += entry.input_tokens
+        of_model["output_tokens"] += entry.output_tokens
+    return usage

@@ -1,0 +1,228 @@
+"""What becomes of a request: validation, rate limits, faults and the answer, decided without doing anything.
+
+`speed` divides latency and injected waits and multiplies the refill of the rate limits, so that a simulated minute
+takes 60/speed real seconds. The limits told in headers stay as configured, and waits told to the client are real ones.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.simulator.api_error import ApiError
+from batchrun.simulator.buckets import Bucket, Limits, ModelBuckets, Shortage, tier_limits
+from batchrun.simulator.counting import count_prompt
+from batchrun.simulator.faults import (
+    FAULTS,
+    OK,
+    Draw,
+    Fault,
+    HtmlPage,
+    Profile,
+    Rejection,
+    Spoiling,
+    Wire,
+    check_script,
+    draw,
+)
+from batchrun.simulator.latency import Latency
+from batchrun.simulator.models import ModelCard
+from batchrun.simulator.producing import produce
+from batchrun.simulator.validation import Params, check_count, check_length, check_message, known_model, parse
+from batchrun.simulator.wire_format import message_body, new_id
+
+ORGANIZATION_ID = "5ca1ab1e-0000-4000-8000-000000000000"
+
+_INJECTED_WAIT_S = 4.0  # what an injected 429 tells the client to wait, at speed 1
+_COUNTS_PER_MINUTE = 2_000
+_UNANSWERED = (Wire.RESET_BEFORE, Wire.HANG)
+_RATE_LIMITS_PAGE = "https://docs.claude.com/en/api/rate-limits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Answer with an error; nothing is billed."""
+
+    error: ApiError
+    fault: str | None = None
+    card: ModelCard | None = None
+    retry_after_s: float | None = None
+    retry_after_date: bool = False
+    """Tell the wait as a date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paged:
+    """Answer with a page of HTML; nothing is billed."""
+
+    page: HtmlPage
+    fault: str
+    card: ModelCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Cut the connection without an answer, at once or when the client gives up; nothing is billed."""
+
+    hangs: bool
+    fault: str
+    card: ModelCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Take the time, bill, and send the message as far as the wire allows."""
+
+    body: Mapping[str, Any]
+    card: ModelCard
+    stream: bool
+    first_token_s: float
+    producing_s: float
+    cut_at_the_end: bool
+    overloaded_midway: bool
+    fault: str | None
+
+    @property
+    def input_tokens(self) -> int:
+        """The billed input."""
+        return int(self.body["usage"]["input_tokens"])
+
+    @property
+    def output_tokens(self) -> int:
+        """The billed output."""
+        return int(self.body["usage"]["output_tokens"])
+
+
+Decision = Rejected | Paged | Cut | Answered
+
+
+class Simulator:
+    """The state of the simulated API: its buckets, what it has seen, and the script it plays."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        seed: int = 0,
+        speed: float = 1.0,
+        limits: Limits | None = None,
+        burst_s: float = 60.0,
+        latency: Latency | None = None,
+        script: Iterable[str] = (),
+    ) -> None:
+        """`limits` are for each pool of models; without them the published ones of the tier Start hold."""
+        self.profile = profile
+        self._seed, self._speed, self._burst_s = seed, speed, burst_s
+        self._limits = limits
+        self._latency = latency or Latency()
+        self._script: deque[str] = deque(check_script(script))
+        self._seen: Counter[bytes] = Counter()
+        self._buckets: dict[str, ModelBuckets] = {}
+        self._counting = Bucket(_COUNTS_PER_MINUTE, burst_s=burst_s, speed=speed)
+
+    def __repr__(self) -> str:
+        return f"Simulator({self.profile.name}, seed={self._seed}, speed={self._speed}, script={list(self._script)})"
+
+    def extend_script(self, names: Iterable[object]) -> int:
+        """Apply faults to the next valid requests, one each; return how many wait now."""
+        self._script.extend(check_script(names))
+        return len(self._script)
+
+    def decide(self, raw: bytes, body_sha: bytes, *, now: float) -> Decision:
+        """Decide on a body sent to `/v1/messages`. Only what is let in counts against the limits."""
+        params = parse(raw)
+        if isinstance(params, ApiError):
+            return Rejected(error=params)
+        if problem := check_message(params):
+            return Rejected(error=problem)
+        card = known_model(params)
+        input_tokens = count_prompt(params, card.tokenizer)
+        if problem := check_length(input_tokens, card):
+            return Rejected(error=problem, card=card)
+        if shortage := self._buckets_of(card).shortage(input_tokens, now):
+            return Rejected(error=_over_limit(shortage, card), card=card, retry_after_s=shortage.wait_s)
+        chances = draw(body_sha, seed=self._seed, seen=self._seen[body_sha])
+        self._seen[body_sha] += 1
+        name = self._next_fault(chances, stream=params.get("stream", False))
+        fault = None if name is None else FAULTS[name]
+        if name is not None and (isinstance(fault, Rejection | HtmlPage) or fault in _UNANSWERED):
+            return self._unanswered(name, fault, card)
+        self._buckets_of(card).admit(input_tokens, now)
+        return self._answered(params, card, body_sha, input_tokens=input_tokens, chances=chances, name=name)
+
+    def count(self, raw: bytes, *, now: float) -> ApiError | int:
+        """Count the input tokens of a body sent to `/v1/messages/count_tokens`."""
+        params = parse(raw)
+        if isinstance(params, ApiError):
+            return params
+        if problem := check_count(params):
+            return problem
+        if self._counting.wait(1, now) > 0:
+            return _rate_limit_error(f"{_COUNTS_PER_MINUTE:,} token counts per minute", str(params["model"]))
+        self._counting.take(1, now)
+        return count_prompt(params, known_model(params).tokenizer)
+
+    def produced(self, answered: Answered, *, now: float) -> None:
+        """Count output against its limit, once it is produced."""
+        self._buckets_of(answered.card).produce(answered.output_tokens, now)
+
+    def limit_headers(self, card: ModelCard, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
+        """Write the rate limit headers of a model."""
+        return self._buckets_of(card).headers(now, wall)
+
+    def _buckets_of(self, card: ModelCard) -> ModelBuckets:
+        if card.pool not in self._buckets:
+            limits = self._limits or tier_limits("start", card.pool)
+            self._buckets[card.pool] = ModelBuckets(limits, burst_s=self._burst_s, speed=self._speed)
+        return self._buckets[card.pool]
+
+    def _next_fault(self, chances: Draw, *, stream: bool) -> str | None:
+        name = self._script.popleft() if self._script else self.profile.fault_at(chances.fault)
+        if name == OK:
+            return None
+        return "overloaded" if name == "overloaded_in_stream" and not stream else name
+
+    def _unanswered(self, name: str, fault: Fault | None, card: ModelCard) -> Decision:
+        match fault:
+            case Rejection(error, retry_after):
+                wait_s = None if retry_after is None else _INJECTED_WAIT_S / self._speed
+                as_date = retry_after == "date"
+                return Rejected(error=error, fault=name, card=card, retry_after_s=wait_s, retry_after_date=as_date)
+            case HtmlPage():
+                return Paged(page=fault, fault=name, card=card)
+            case _:
+                return Cut(hangs=fault is Wire.HANG, fault=name, card=card)
+
+    def _answered(
+        self, params: Params, card: ModelCard, body_sha: bytes, *, input_tokens: int, chances: Draw, name: str | None
+    ) -> Answered:
+        fault = None if name is None else FAULTS[name]
+        spoiling = fault if isinstance(fault, Spoiling) else None
+        production = produce(params, card, seed=self._seed, chance=chances.thinking, spoiling=spoiling)
+        message_id = new_id("msg_01", self._seed, body_sha, self._seen[body_sha])
+        return Answered(
+            body=message_body(production, card, message_id=message_id, input_tokens=input_tokens),
+            card=card,
+            stream=params.get("stream", False),
+            first_token_s=self._latency.wait_for_first_token(chances.first_token) / self._speed,
+            producing_s=self._latency.time_to_produce(production.output_tokens, chances.pace) / self._speed,
+            cut_at_the_end=fault is Wire.RESET_AFTER,
+            overloaded_midway=fault is Wire.OVERLOADED_MIDWAY,
+            fault=name,
+        )
+
+
+def _over_limit(shortage: Shortage, card: ModelCard) -> ApiError:
+    return _rate_limit_error(f"{shortage.per_minute:,} {shortage.dimension} per minute", card.id)
+
+
+def _rate_limit_error(limit: str, model: str) -> ApiError:
+    return ApiError(
+        429,
+        "rate_limit_error",
+        f"This request would exceed your organization's rate limit of {limit} "
+        f"(org: {ORGANIZATION_ID}, model: {model}). For details, refer to: {_RATE_LIMITS_PAGE}. "
+        "You can see the response headers for current usage. Please reduce the prompt length or the maximum tokens "
+        "requested, or try again later. You may also contact sales at https://www.anthropic.com/contact-sales to "
+        "discuss your options for a rate limit increase.",
+    )

@@ -1,0 +1,114 @@
+"""Messages as they go over the wire: the JSON body, and the same as server-sent events."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from batchrun.simulator.models import ModelCard
+from batchrun.simulator.producing import Production
+
+_BASE58 = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_TO_BASE58 = bytes(_BASE58[byte % 58] for byte in range(256))
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ID_LENGTH = 28
+_SHORTEST_CHUNK = 12
+_MOST_CHUNKS = 40
+
+Body = dict[str, Any]
+
+
+def new_id(prefix: str, *facts: object) -> str:
+    """Make an id that looks like the API's; the same facts give the same id."""
+    digest = hashlib.blake2b(repr(facts).encode(), digest_size=24).digest()
+    return (prefix + digest.translate(_TO_BASE58).decode())[:_ID_LENGTH]
+
+
+def to_json(body: object) -> bytes:
+    """Write JSON as the API does: without spaces, in UTF-8."""
+    return _JSON.encode(body).encode()
+
+
+def message_body(production: Production, card: ModelCard, *, message_id: str, input_tokens: int) -> Body:
+    """Write an answer as the API does."""
+    return {
+        "model": card.id,
+        "id": message_id,
+        "type": "message",
+        "role": "assistant",
+        "content": list(_blocks(production, message_id)),
+        "stop_reason": production.stop_reason,
+        "stop_sequence": None,
+        "stop_details": production.stop_details,
+        "usage": _usage(production, card, input_tokens),
+    }
+
+
+def _blocks(production: Production, message_id: str) -> Iterator[Body]:
+    if production.thought is not None:
+        signature = base64.b64encode(hashlib.sha512(message_id.encode()).digest()).decode()
+        yield {"type": "thinking", "thinking": production.thought, "signature": signature}
+    if production.text:
+        yield {"type": "text", "text": production.text}
+
+
+def _usage(production: Production, card: ModelCard, input_tokens: int) -> Body:
+    usage: Body = {
+        "input_tokens": input_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "output_tokens": production.output_tokens,
+        "service_tier": "standard",
+        "inference_geo": "global" if card.efforts else "not_available",
+    }
+    if card.thinks_unasked or production.thinking_tokens:
+        usage["output_tokens_details"] = {"thinking_tokens": production.thinking_tokens}
+    return usage
+
+
+def message_events(body: Mapping[str, Any]) -> Iterator[bytes]:
+    """Write a message as the events of a stream."""
+    begun = {**body, "content": [], "stop_reason": None, "stop_details": None}
+    begun["usage"] = {**body["usage"], "output_tokens": 1}
+    begun["usage"].pop("output_tokens_details", None)
+    yield _event("message_start", message=begun)
+    for index, block in enumerate(body["content"]):
+        yield from _block_events(block, index)
+    ending = {name: body[name] for name in ("stop_reason", "stop_sequence", "stop_details")}
+    usage = {name: count for name, count in body["usage"].items() if name.endswith(("_tokens", "_details"))}
+    yield _event("message_delta", delta=ending, usage=usage)
+    yield _event("message_stop")
+
+
+def _block_events(block: Mapping[str, Any], index: int) -> Iterator[bytes]:
+    empty = {name: value if name == "type" else "" for name, value in block.items()}
+    yield _event("content_block_start", index=index, content_block=empty)
+    if index == 0:
+        yield b'event: ping\ndata: {"type": "ping"}\n\n'
+    for delta in _deltas(block):
+        yield _event("content_block_delta", index=index, delta=delta)
+    yield _event("content_block_stop", index=index)
+
+
+def _deltas(block: Mapping[str, Any]) -> Iterator[Body]:
+    if block["type"] == "thinking":
+        if block["thinking"]:
+            yield {"type": "thinking_delta", "thinking": block["thinking"]}
+        yield {"type": "signature_delta", "signature": block["signature"]}
+        return
+    text = block["text"]
+    step = max(_SHORTEST_CHUNK, len(text) // _MOST_CHUNKS)
+    for start in range(0, len(text), step):
+        yield {"type": "text_delta", "text": text[start : start + step]}
+
+
+def error_event(error_type: str, message: str, *, request_id: str) -> bytes:
+    """Write the error that may come in the middle of a stream."""
+    error = {"details": None, "type": error_type, "message": message}
+    return _event("error", error=error, request_id=request_id)
+
+
+def _event(name: str, **fields: object) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), to_json({"type": name, **fields}))

@@ -1,0 +1,134 @@
+"""Bytes to text: byte-order marks, UTF-8, a guess as the last resort, and what is no text at all."""
+
+import codecs
+import re
+from dataclasses import dataclass
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_BINARY = (
+    (b"%PDF-", "a PDF"),
+    (b"PK\x03\x04", "a zip archive (as Word and Excel files are)"),
+    (b"\xd0\xcf\x11\xe0", "an old Word or Excel file"),
+    (b"{\\rtf", "an RTF file"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\x7fELF", "a program"),
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_SOME_CONTROLS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text, and what was done to get it; None when nothing was."""
+
+    text: str
+    note: str | None = None
+
+
+class Undecodable(ValueError):
+    """These bytes are not text that can be read; the message is the reason."""
+
+
+def decode(data: bytes, encoding: str) -> Decoded:
+    """Read bytes in a named codec (strictly), or in the one that "auto" finds. Lines end with a single LF."""
+    if kind := _binary_kind(data):
+        raise Undecodable(f"looks like {kind}, not text; convert it to text first")
+    read = _auto(data) if encoding == "auto" else Decoded(_strict(data, encoding).removeprefix("\ufeff"))
+    controls = sum(1 for _ in _CONTROL.finditer(read.text))
+    if controls > max(_SOME_CONTROLS, len(read.text) // 100):
+        raise Undecodable("looks like a binary file, not text: too many control characters")
+    cleaned = without_nuls(read.text)
+    notes = "; ".join(note for note in (read.note, cleaned.note) if note)
+    return Decoded(cleaned.text.replace("\r\n", "\n").replace("\r", "\n"), notes or None)
+
+
+def without_nuls(text: str) -> Decoded:
+    """Remove NUL characters, which carry no meaning and which not every program passes on."""
+    nuls = text.count("\0")
+    if not nuls:
+        return Decoded(text)
+    return Decoded(text.replace("\0", ""), f"{nuls} NUL byte{'s' if nuls > 1 else ''} removed")
+
+
+def _auto(data: bytes) -> Decoded:
+    for mark, codec in _MARKS:
+        if data.startswith(mark):
+            return Decoded(_strict(data, codec).removeprefix("\ufeff"), f"read as {codec} (byte-order mark)")
+    if utf16 := _utf16_by_zeros(data):
+        return Decoded(_strict(data, utf16), f"read as {utf16} (no byte-order mark)")
+    try:
+        return Decoded(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        codec = _guess(data.replace(b"\0", b""))
+    return Decoded(
+        _strict(data, codec), f"read as {re.sub('^cp(?=125)', 'windows-', codec).replace('_', '-')} (guessed)"
+    )
+
+
+def _strict(data: bytes, codec: str) -> str:
+    try:
+        return data.decode(codec)
+    except UnicodeError as error:
+        where = f", at byte {error.start:,}" if isinstance(error, UnicodeDecodeError) else ""
+        raise Undecodable(f"not {codec} text{where}: {getattr(error, 'reason', error)}") from error
+
+
+def _binary_kind(data: bytes) -> str | None:
+    start = data[:64].lstrip()
+    return next((kind for magic, kind in _BINARY if start.startswith(magic)), None)
+
+
+def _utf16_by_zeros(data: bytes) -> str | None:
+    """Recognise UTF-16 by its zeros: in Western text every other byte, in any text all on the same side.
+
+    The second sign needs UTF-8 to be ruled out, else a stray NUL would pass for it.
+    """
+    even, odd = data[0::2].count(0), data[1::2].count(0)
+    if not (even or odd) or len(data) % 2:
+        return None
+    codec = "utf-16-le" if odd > even else "utf-16-be"
+    if max(even, odd) > 0.7 * len(data) / 2 and min(even, odd) < 0.05 * max(even, odd):
+        return codec
+    return codec if min(even, odd) == 0 and not _decodes(data, "utf-8") and _is_plausible(data, codec) else None
+
+
+def _decodes(data: bytes, codec: str) -> bool:
+    try:
+        data.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_plausible(data: bytes, codec: str) -> bool:
+    """Whether it decodes to characters that exist: misread bytes fall on unassigned and private ones."""
+    return _decodes(data, codec) and all(char.isprintable() or char.isspace() for char in data.decode(codec))
+
+
+def _guess(data: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    # UTF-16 and 32 are recognised before; here they would win with short texts, as any pair of bytes fits them.
+    matches = from_bytes(data, cp_exclusion=["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"])
+    best = matches.best()
+    if best is None:
+        raise Undecodable('in no encoding that can be recognised; name it: [source] encoding = "…"')
+    for match in matches:  # near ties are common among Western encodings, and windows-1252 is by far the usual one
+        western = "cp1252" in match.could_be_from_charset
+        if western and match.chaos <= best.chaos and match.coherence >= best.coherence - 0.05:
+            return "cp1252"
+    return best.encoding

@@ -1,0 +1,366 @@
+"""The ledger: the only truth. Every change of state is one transaction of one writer."""
+
+import socket
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from os import getpid
+from pathlib import Path
+from typing import Self
+
+from batchrun.document import DocumentRef
+from batchrun.errors import EnvironmentProblem
+from batchrun.outcome import Outcome
+from batchrun.planning.text_class import TextClass
+from batchrun.reply import Failure, Reply, Usage
+from batchrun.store.sqlite import explained, run_script
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What is known of a run before its first request; money in nano-USD."""
+
+    job: str
+    job_path: str
+    fingerprint: str
+    model: str
+    simulated: bool
+    documents: int
+    to_send: int
+    cap_nusd: int
+    estimate_nusd: int
+    estimate_low_nusd: int
+    estimate_high_nusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the ledger has it."""
+
+    run_no: int
+    run_id: str
+    state: str
+    fingerprint: str
+    committed_nusd: int
+    """Spent, reserved, and lost answers at their worst case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A document of a run that has no outcome yet, with what pacing and money need to know of its request."""
+
+    document_no: int
+    ref: DocumentRef
+    request_no: int
+    request_id: str
+    counted_tokens: int
+    text_class: TextClass
+    max_tokens: int | None
+    """Overrides the job's, for a document that was truncated before."""
+
+
+class Refusal:
+    """Why a reservation was not made."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom(Refusal):
+    """The cap would be passed. While attempts of the run are open, their settlements may still make room."""
+
+    committed_nusd: int
+    cap_nusd: int
+    open_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Refusal):
+    """The request is settled, or another run is just sending it."""
+
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How an attempt ended; with an `outcome`, how its request did."""
+
+    attempt_no: int
+    state: str
+    """answered, failed (not billed) or unknown (lost: counts at its worst case)."""
+    cost_nusd: int | None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    output: str | None = None
+    reply: Reply | None = None
+    failure: Failure | None = None
+
+
+class Ledger:
+    """An open ledger. One thread uses it at a time; methods that write belong inside `transaction()`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+        self.connection = connection
+        self.path = path
+        self.ledger_id = str(self._meta("ledger_id"))
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open for writing, creating what is missing."""
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = full")
+            connection.execute("pragma foreign_keys = on")
+            connection.execute("pragma journal_size_limit = 67108864")
+            create_missing(connection)
+            return cls(checked(connection, path), path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one."""
+        if not path.exists():
+            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            create_missing(connection)
+            return cls(connection, None)
+        with explained(path):
+            uri = path.absolute().as_uri() + "?mode=ro"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+            return cls(checked(connection, path), path)
+
+    def close(self) -> None:
+        """Close the file; committed work stays."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable at the end; nobody else writes meanwhile."""
+        self.connection.execute("begin immediate")
+        try:
+            yield
+            self.connection.execute("commit")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("rollback")
+            raise
+
+    # --- runs
+
+    def recover(self, job: str) -> int:
+        """Book what a dead process of this job left: its open attempts may have been billed. Returns how many."""
+        lost = self.connection.execute(
+            "update attempts set state = 'unknown', ended_at = ?, cause = 'process died', seq = ?"
+            " where state = 'open' and run_no in (select run_no from runs where job = ?)",
+            (time.time(), self.next_seq(), job),
+        ).rowcount
+        self.connection.execute("update runs set state = 'interrupted' where state = 'running' and job = ?", (job,))
+        return lost
+
+    def open_run(self, job: str, fingerprint: str) -> Run | None:
+        """The last run of the job, if it has not finished and its job file still makes the same requests."""
+        run = self.last_run(job)
+        return run if run and run.state != "finished" and run.fingerprint == fingerprint else None
+
+    def last_run(self, job: str) -> Run | None:
+        """The latest run of a job, whatever its state."""
+        row = self.connection.execute(
+            "select run_no, run_id, state, fingerprint, committed_nusd from runs where job = ?"
+            " order by run_no desc limit 1",
+            (job,),
+        ).fetchone()
+        return Run(*row) if row else None
+
+    def job_path(self, job: str) -> str | None:
+        """The job file of the job's latest run."""
+        row = self.connection.execute(
+            "select job_path from runs where job = ? order by run_no desc limit 1", (job,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def begin_run(self, plan: RunPlan, *, run_id: str) -> int:
+        """A new run, running from now on."""
+        cursor = self.connection.execute(
+            "insert into runs (run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
+            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, pid, host, started_at)"
+            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                run_id, plan.job, plan.job_path, plan.fingerprint, plan.model, plan.simulated, plan.documents,
+                plan.to_send, plan.cap_nusd, plan.estimate_nusd, plan.estimate_low_nusd, plan.estimate_high_nusd,
+                getpid(), socket.gethostname(), time.time(),
+            ),
+        )  # fmt: skip
+        return int(cursor.lastrowid or 0)
+
+    def continue_run(self, run_no: int, plan: RunPlan) -> None:
+        """Take up a run that was cut short: what it has spent stays on its account."""
+        self.connection.execute(
+            "update runs set state = 'running', exit_code = null, note = null, ended_at = null, pid = ?, host = ?,"
+            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ? where run_no = ?",
+            (getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, run_no),
+        )
+
+    def end_run(self, run_no: int, *, state: str, exit_code: int, note: str | None) -> None:
+        """The last word on a run, until it is continued."""
+        self.connection.execute(
+            "update runs set state = ?, exit_code = ?, note = ?, ended_at = ? where run_no = ?",
+            (state, exit_code, note, time.time(), run_no),
+        )
+
+    def run_id(self, run_no: int) -> str:
+        """The short id of a run."""
+        return str(self.connection.execute("select run_id from runs where run_no = ?", (run_no,)).fetchone()[0])
+
+    def knows_run(self, run_id: str) -> bool:
+        """Whether the id is in use."""
+        return self.connection.execute("select 1 from runs where run_id = ?", (run_id,)).fetchone() is not None
+
+    def unfinished(self, run_no: int) -> bool:
+        """Whether the run has documents without an outcome."""
+        return bool(self.pending(run_no, since=0, after=0, limit=1))
+
+    def running_jobs(self) -> list[str]:
+        """Jobs that run, or whose process died without a word."""
+        return [job for (job,) in self.connection.execute("select distinct job from runs where state = 'running'")]
+
+    # --- one document
+
+    def pending(self, run_no: int, *, since: int, after: int, limit: int) -> list[Pending]:
+        """The next documents without an outcome, in the order of the plan, of those admitted to the run at or
+        after the sequence number `since`.
+        """
+        rows = self.connection.execute(
+            "select d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class,"
+            " d.max_tokens from documents d join requests r using (request_no)"
+            " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is null"
+            " order by d.document_no limit ?",
+            (run_no, since, after, limit),
+        )
+        return [Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7]) for row in rows]
+
+    def reserve(self, work: Pending, *, run_no: int, job: str, reserved_nusd: int, model: str) -> int | Refusal:
+        """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number."""
+        outcome = self.connection.execute(
+            "select outcome from requests where request_no = ?", (work.request_no,)
+        ).fetchone()[0]
+        sending = self.connection.execute(
+            "select 1 from attempts where request_no = ? and state = 'open'", (work.request_no,)
+        ).fetchone()
+        if outcome is not None or sending:
+            return Taken(settled=outcome is not None)
+        committed, cap = self.connection.execute(
+            "select committed_nusd, cap_nusd from runs where run_no = ?", (run_no,)
+        ).fetchone()
+        if committed + reserved_nusd > cap:
+            return NoRoom(committed, cap, self.open_attempts(run_no))
+        cursor = self.connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at, model)"
+            " values (?, ?, ?, ?, 'open', ?, ?, ?)",
+            (work.request_no, run_no, job, work.ref.doc_id, reserved_nusd, time.time(), model),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def open_attempts(self, run_no: int) -> int:
+        """How many requests of the run are under way."""
+        return int(
+            self.connection.execute(
+                "select count(*) from attempts where run_no = ? and state = 'open'", (run_no,)
+            ).fetchone()[0]
+        )
+
+    def settle(self, end: Settlement) -> list[str]:
+        """Attempt, reply, usage, cost and outcome together; the reservation becomes what it really cost.
+
+        Returns the documents whose story this ends: all that share the request, none while it goes on.
+        """
+        seq = self.next_seq()
+        failure, reply, usage = end.failure, end.reply, end.reply.usage if end.reply else None
+        tokens = usage or Usage()
+        self.connection.execute(
+            "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
+            " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
+            " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
+            " cache_read_tokens = ?, output_tokens = ?, seq = ? where attempt_no = ?",
+            (
+                end.state, end.cost_nusd, time.time(), end.outcome,
+                failure and failure.name, failure.status if failure else 200 if reply else None,
+                failure and failure.error_type, failure and failure.error_code, failure and failure.message,
+                reply and reply.stop_reason,
+                reply.api_request_id if reply else failure and failure.api_request_id,
+                reply and reply.model, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
+                usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
+                usage and tokens.output_tokens, seq, end.attempt_no,
+            ),
+        )  # fmt: skip
+        if reply:
+            self.connection.execute("insert into replies values (?, ?)", (end.attempt_no, reply.raw))
+        return self._settle_request(end, seq) if end.outcome else []
+
+    def _settle_request(self, end: Settlement, seq: int) -> list[str]:
+        (request_no,) = self.connection.execute(
+            "update requests set outcome = ?, reason = ?, output = ?, attempt_no = ?"
+            " where request_no = (select request_no from attempts where attempt_no = ?) returning request_no",
+            (end.outcome, end.reason, end.output, end.attempt_no, end.attempt_no),
+        ).fetchone()
+        row_request_no = request_no if end.outcome is Outcome.SUCCEEDED else None
+        rows = self.connection.execute(
+            "update documents set row_request_no = ?, seq = ? where request_no = ? returning doc_id",
+            (row_request_no, seq, request_no),
+        )
+        return [doc_id for (doc_id,) in rows.fetchall()]
+
+    def set_aside(self, document_no: int, outcome: Outcome, reason: str) -> None:
+        """A document that will not be sent after all."""
+        self.connection.execute(
+            "update documents set outcome = ?, reason = ?, row_request_no = null, seq = ? where document_no = ?",
+            (outcome, reason, self.next_seq(), document_no),
+        )
+
+    # --- order
+
+    def head(self, job: str) -> int:
+        """The sequence number of the latest change to a job's documents or attempts."""
+        return int(
+            self.connection.execute(
+                "select max(coalesce((select max(seq) from documents where job = ?), 0),"
+                " coalesce((select max(seq) from attempts where job = ?), 0))",
+                (job, job),
+            ).fetchone()[0]
+        )
+
+    def next_seq(self) -> int:
+        """The next sequence number. Taken inside a write transaction, so that numbers become visible in order."""
+        row = self.connection.execute(
+            "update meta set value = value + 1 where key = 'sequence' returning value"
+        ).fetchone()
+        return int(row[0])
+
+    def _meta(self, key: str) -> object:
+        return self.connection.execute("select value from meta where key = ?", (key,)).fetchone()[0]
+
+
+def create_missing(connection: sqlite3.Connection) -> None:
+    """Lay the schema in an empty file; safe when two processes do it at once."""
+    if connection.execute("pragma user_version").fetchone()[0]:
+        return
+    connection.execute("begin immediate")
+    if not connection.execute("pragma user_version").fetchone()[0]:
+        run_script(connection, resources.files("batchrun.store").joinpath("schema.sql").read_text("utf-8"))
+        connection.execute("insert into meta values ('ledger_id', ?), ('sequence', 0)", (uuid.uuid4().hex,))
+        connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+    connection.execute("commit")
+
+
+def checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Refuse a ledger of another version rather than guess at its tables."""
+    version = connection.execute("pragma user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise EnvironmentProblem(
+            f"{path} is a ledger of version {version}; this batchrun knows version {SCHEMA_VERSION}.",
+            hint="use the batchrun that wrote it, or name another file in [store] ledger",
+        )
+    return connection

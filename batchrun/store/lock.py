@@ -1,0 +1,63 @@
+"""One process a job at a time: a lock file that the operating system lets go of when its process dies."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchrun.errors import Busy, EnvironmentProblem
+
+
+@contextmanager
+def job_lock(folder: Path, job: str) -> Iterator[None]:
+    """Hold the job. Raises Busy, saying who holds it."""
+    path = folder / f"{job}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path} cannot be written: {error.strerror}.", hint="check the folder's permissions and the disk"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy(
+                f"the job {job} is being run by {holder(path)}.",
+                hint="wait for it, or look at it: batchrun status",
+            ) from error
+        try:
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
+            file.flush()
+        except OSError:
+            pass  # only words for others: a full disk is told where it matters, at the ledger
+        yield
+
+
+def is_held(folder: Path, job: str) -> bool:
+    """Whether a living process holds the job."""
+    try:
+        with (folder / f"{job}.lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def holder(path: Path) -> str:
+    """Who wrote the lock file, in words."""
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        since = datetime.fromtimestamp(told["since"], UTC)
+        return f"process {told['pid']} on {told['host']}, since {since:%Y-%m-%d %H:%M} UTC"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,222 @@
+"""The output: the user's DuckDB file as a projection of the ledger, in order, exactly once, rebuilt at will.
+
+DuckDB lets one process in when it writes, so the file is held for moments only: open, bring it up to the ledger's
+sequence number in transactions that also write the new position, close. Somebody who holds the file delays the
+rows, not the run. A deleted file is rebuilt from position 0 without a request.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchrun.duck import opened
+from batchrun.errors import UsageProblem
+from batchrun.job.fields import Column
+from batchrun.store.changes import Changes, Row, changes, runs
+from batchrun.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+GROUP = 5_000
+"""Changes brought over in one transaction."""
+OWN_COLUMNS = {"doc_id": "VARCHAR", "_request_id": "VARCHAR", "_run_id": "VARCHAR", "_finished_at": "TIMESTAMP"}
+
+OWN_TABLES = ("positions", "runs", "documents", "attempts")
+
+SCHEMA = """
+create table if not exists batchrun.positions (ledger_id varchar, job varchar, table_name varchar, position bigint);
+create table if not exists batchrun.runs (
+    job varchar, run_id varchar, model varchar, state varchar, exit_code integer, simulated boolean, documents bigint,
+    to_send bigint, estimate_usd double, cost_usd double, budget_usd double, started_at timestamp, ended_at timestamp,
+    note varchar);
+create table if not exists batchrun.documents (
+    job varchar, doc_id varchar, source varchar, status varchar, reason varchar, request_id varchar, run_id varchar);
+create table if not exists batchrun.attempts (
+    job varchar, attempt_no bigint, run_id varchar, doc_id varchar, request_id varchar, state varchar,
+    outcome varchar, cause varchar, status integer, error_type varchar, error_code varchar, message varchar,
+    stop_reason varchar, api_request_id varchar, model varchar, input_tokens bigint, cache_write_tokens bigint,
+    cache_read_tokens bigint, output_tokens bigint, cost_usd double, started_at timestamp, ended_at timestamp);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTable:
+    """Where a job's rows go."""
+
+    database: Path
+    name: str
+    columns: tuple[Column, ...]
+
+
+class Output:
+    """One job's rows in one DuckDB file, fed from a ledger."""
+
+    def __init__(self, ledger: Ledger, job: str, table: OutputTable) -> None:
+        self._ledger = ledger
+        self._job = job
+        self._table = table
+
+    def check(self) -> None:
+        """Find out before anything is paid whether the rows will fit. Raises UsageProblem, HeldByAnother."""
+        if self._table.name.lower() in OWN_TABLES:
+            raise UsageProblem(
+                f"the table {self._table.name} is one of batchrun's own.", hint='choose another: [store] table = "…"'
+            )
+        if self._table.database.exists():
+            with opened(self._table.database, read_only=True, wait_s=0) as connection:
+                self._missing(connection)
+
+    def behind(self) -> bool:
+        """Whether the ledger has something that the file does not. Raises HeldByAnother."""
+        head = self._ledger.head(self._job)
+        if not self._table.database.exists():
+            return head > 0
+        with opened(self._table.database, read_only=True, wait_s=0) as connection:
+            return self._existing(connection) is None or self._position(connection) < head
+
+    def publish(self, *, wait_s: float) -> int:
+        """Bring the file up to the ledger; returns how many rows were written. Raises HeldByAnother, UsageProblem.
+
+        Safe at any time and safe to repeat: what is there is not written again.
+        """
+        self._table.database.parent.mkdir(parents=True, exist_ok=True)
+        written = 0
+        with opened(self._table.database, read_only=False, wait_s=wait_s) as connection:
+            self._prepare(connection)
+            position = self._position(connection)
+            while (some := changes(self._ledger, self._job, after=position, limit=GROUP)).until > position:
+                connection.execute("begin")
+                self._apply(connection, some)
+                self._move(connection, some.until)
+                connection.execute("commit")
+                written += len(some.results)
+                position = some.until
+            self._mirror(connection, "runs", runs(self._ledger, self._job))
+        return written
+
+    # --- the table
+
+    def _prepare(self, connection: "DuckDBPyConnection") -> None:
+        connection.execute("begin")
+        if connection.execute("select current_catalog()").fetchone() != ("batchrun",):
+            # In a file called batchrun.duckdb the name `batchrun.runs` means the table `runs` of that file,
+            # and a schema of this name besides would be ambiguous to DuckDB.
+            connection.execute("create schema if not exists batchrun")
+        for statement in filter(str.strip, SCHEMA.split(";")):
+            connection.execute(statement)
+        table, missing = quoted(self._table.name), self._missing(connection)
+        if missing is None:
+            columns = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in self._wanted().items())
+            connection.execute(f"create table {table} ({columns})")
+            # Somebody dropped the table, or it is the first time: everything has to be brought again.
+            connection.execute(
+                "delete from batchrun.positions where job = ? and table_name = ?", [self._job, self._table.name]
+            )
+        for name, sql_type in (missing or {}).items():
+            connection.execute(f"alter table {table} add column {quoted(name)} {sql_type}")
+        connection.execute("commit")
+
+    def _wanted(self) -> dict[str, str]:
+        fields = {column.name: column.sql_type for column in self._table.columns}
+        return {"doc_id": "VARCHAR", **fields, **OWN_COLUMNS}
+
+    def _missing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
+        """Columns to add to the table, None when there is no table. Raises UsageProblem when it cannot be mended."""
+        existing = self._existing(connection)
+        if existing is None:
+            return None
+        table = self._table.name
+        if not OWN_COLUMNS.keys() <= existing.keys():
+            raise UsageProblem(
+                f"the table {table} in {self._table.database} was not made by batchrun.",
+                hint='choose another name: [store] table = "…"',
+            )
+        wanted = self._wanted()
+        for name, sql_type in wanted.items():
+            there = existing.get(name.lower())
+            if there is not None and canonical(connection, sql_type) != there:
+                raise UsageProblem(
+                    f"the field {name} is {sql_type} in the job file, but {there} in the table {table}.",
+                    hint=f'keep the old rows under another name: ALTER TABLE "{table}" RENAME TO "{table}_old";'
+                    f' or write the new ones elsewhere: [store] table = "{table}_2"',
+                )
+        return {name: sql_type for name, sql_type in wanted.items() if name.lower() not in existing}
+
+    def _existing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
+        rows = connection.execute(
+            "select lower(column_name), data_type from information_schema.columns"
+            " where table_schema = 'main' and table_catalog = current_catalog() and lower(table_name) = lower(?)",
+            [self._table.name],
+        ).fetchall()
+        return dict(rows) or None
+
+    # --- the rows
+
+    def _apply(self, connection: "DuckDBPyConnection", some: Changes) -> None:
+        table = quoted(self._table.name)
+        stale = [row[0] for row in some.gone] + [row[0] for row in some.results]
+        connection.execute(f"delete from {table} where doc_id in (select unnest($1))", [stale])  # noqa: S608 - quoted
+        if some.results:
+            self._insert(connection, some.results)
+        self._mirror(connection, "documents", some.documents)
+        self._mirror(connection, "attempts", some.attempts)
+
+    def _insert(self, connection: "DuckDBPyConnection", results: Sequence[Row]) -> None:
+        structure = json.dumps({column.name: column.json_structure for column in self._table.columns})
+        listed = ", ".join(quoted(column.name) for column in self._table.columns)
+        fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
+        connection.execute(
+            f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at)"  # noqa: S608 - quoted
+            f" select doc_id, {fields}, request_id, run_id, finished_at from ("
+            " select doc_id, json_transform_strict(output::json, $6) as output, request_id, run_id, finished_at from ("
+            " select unnest($1) as doc_id, unnest($2) as output, unnest($3) as request_id, unnest($4) as run_id,"
+            " unnest($5)::timestamp as finished_at))",
+            [*turned(results), structure],
+        )
+
+    def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
+        """Replace rows of a `batchrun` table; the first column of a row is its key within the job."""
+        if not rows:
+            return
+        columns = turned(rows)
+        key = connection.execute(f"select * from batchrun.{table} limit 0").description[1][0]  # noqa: S608 - our table
+        connection.execute(
+            f"delete from batchrun.{table} where job = $1 and {key} in (select unnest($2))",  # noqa: S608 - our table
+            [self._job, columns[0]],
+        )
+        values = ", ".join(f"unnest(${number})" for number in range(2, len(columns) + 2))
+        connection.execute(f"insert into batchrun.{table} select $1, {values}", [self._job, *columns])
+
+    # --- the position
+
+    def _position(self, connection: "DuckDBPyConnection") -> int:
+        row = connection.execute(
+            "select max(position) from batchrun.positions where ledger_id = ? and job = ? and table_name = ?",
+            [self._ledger.ledger_id, self._job, self._table.name],
+        ).fetchone()
+        return row[0] if row and row[0] is not None else 0
+
+    def _move(self, connection: "DuckDBPyConnection", position: int) -> None:
+        key = [self._ledger.ledger_id, self._job, self._table.name]
+        connection.execute("delete from batchrun.positions where ledger_id = ? and job = ? and table_name = ?", key)
+        connection.execute("insert into batchrun.positions values (?, ?, ?, ?)", [*key, position])
+
+
+def turned(rows: Sequence[Row]) -> list[list[object]]:
+    """Rows as columns, for `unnest`."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def quoted(name: str) -> str:
+    """An identifier for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def canonical(connection: "DuckDBPyConnection", sql_type: str) -> str:
+    """How DuckDB itself writes a type."""
+    row = connection.execute(f"select typeof(null::{sql_type})").fetchone()
+    assert row is not None
+    return str(row[0])

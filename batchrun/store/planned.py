@@ -1,0 +1,275 @@
+"""A plan's documents, one row each, in a temporary table of the ledger's connection: a million need no memory.
+
+Planning fills it and asks it; `admit` turns it into work of a run. It vanishes with the connection.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from batchrun.errors import UsageProblem
+from batchrun.outcome import Outcome
+from batchrun.planning.estimate import RequestTokens
+from batchrun.planning.plan import Kind, Problem
+from batchrun.planning.text_class import TextClass
+from batchrun.store.ledger import Ledger
+
+TABLE = """
+create temp table planned (
+    planned_no     integer primary key,
+    doc_id         text not null unique,
+    source         text not null,
+    content_sha    text not null,
+    kind           text not null,
+    reason         text,
+    outcome        text,            -- skipped or unreadable, when it is not sent
+    request_id     text,
+    max_tokens     integer,
+    counted_tokens integer,
+    text_class     text,
+    same_text      integer not null,
+    chosen         integer not null default 1
+);
+create index planned_request on planned (request_id);
+create temp view planned_status as
+select planned_no, doc_id, doc_id as id, source, kind as status, reason, counted_tokens as tokens, chosen from planned;
+"""
+ADMISSIBLE = """
+from planned p left join requests r using (request_id)
+where p.chosen and not (p.kind = ? and p.outcome is null) and not exists (
+    select 1 from documents d
+    where d.job = ? and d.doc_id = p.doc_id and d.content_sha = p.content_sha and d.request_no is r.request_no
+    and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null))
+"""
+"""Everything but documents that are exactly as the ledger has them, and those that make the plan be refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One row of the plan."""
+
+    doc_id: str
+    source: str
+    content_sha: str
+    kind: Kind
+    reason: str | None = None
+    outcome: Outcome | None = None
+    request_id: str | None = None
+    max_tokens: int | None = None
+    tokens: RequestTokens | None = None
+    same_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocument:
+    """A document of the job as the ledger has it."""
+
+    content_sha: str
+    request_id: str | None
+    max_tokens: int | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRequest:
+    """A request as the ledger has it."""
+
+    outcome: Outcome | None
+    tokens: RequestTokens
+
+
+class PlannedDocuments:
+    """The plan's rows on a ledger's connection."""
+
+    def __init__(self, ledger: Ledger, job: str) -> None:
+        self._connection = ledger.connection
+        self._ledger = ledger
+        self._job = job
+        self._connection.execute("pragma temp_store = file")
+        self._connection.execute("drop view if exists temp.planned_status")
+        self._connection.execute("drop table if exists temp.planned")
+        self._connection.executescript(TABLE)
+
+    # --- what the ledger knows
+
+    def known_documents(self, doc_ids: Iterable[str]) -> Mapping[str, KnownDocument]:
+        """Those of the documents that this job has seen."""
+        rows = self._connection.execute(
+            "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome)"
+            " from documents d left join requests r using (request_no)"
+            " where d.job = ? and d.doc_id in (select value from json_each(?))",
+            (self._job, json.dumps(list(doc_ids))),
+        )
+        return {row[0]: KnownDocument(row[1], row[2], row[3], row[4] and Outcome(row[4])) for row in rows}
+
+    def known_requests(self, request_ids: Iterable[str]) -> Mapping[str, KnownRequest]:
+        """Those of the requests that any job has made or planned."""
+        rows = self._connection.execute(
+            "select request_id, outcome, counted_tokens, text_class from requests"
+            " where request_id in (select value from json_each(?))",
+            (json.dumps(list(request_ids)),),
+        )
+        return {
+            row[0]: KnownRequest(row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3]))) for row in rows
+        }
+
+    def seen_requests(self, request_ids: Iterable[str]) -> set[str]:
+        """Those of the requests that this plan has already."""
+        rows = self._connection.execute(
+            "select request_id from planned where request_id in (select value from json_each(?))",
+            (json.dumps(list(request_ids)),),
+        )
+        return {request_id for (request_id,) in rows}
+
+    # --- filling
+
+    def add(self, page: Sequence[Planned]) -> list[str]:
+        """Add a page of documents. Returns ids that stand twice in the source."""
+        rows = [
+            (
+                row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.request_id,
+                row.max_tokens, row.tokens and row.tokens.counted, row.tokens and row.tokens.text_class, row.same_text,
+            )
+            for row in page
+        ]  # fmt: skip
+        self._connection.execute("begin")
+        before = self._connection.total_changes
+        self._connection.executemany(
+            "insert into planned (doc_id, source, content_sha, kind, reason, outcome, request_id, max_tokens,"
+            " counted_tokens, text_class, same_text) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " on conflict (doc_id) do nothing",
+            rows,
+        )
+        added = self._connection.total_changes - before
+        self._connection.execute("commit")
+        return [] if added == len(rows) else self._twice(page)
+
+    def _twice(self, page: Sequence[Planned]) -> list[str]:
+        sources = {row.doc_id: row.source for row in page}
+        rows = self._connection.execute(
+            "select doc_id, source from planned where doc_id in (select value from json_each(?))",
+            (json.dumps(list(sources)),),
+        )
+        counts: dict[str, int] = {}
+        for row in page:
+            counts[row.doc_id] = counts.get(row.doc_id, 0) + 1
+        first = dict(rows)
+        return [doc_id for doc_id, count in counts.items() if count > 1 or first[doc_id] != sources[doc_id]]
+
+    # --- choosing
+
+    def choose(self, where: str) -> None:
+        """Keep only the documents for which the SQL condition holds. Raises UsageProblem for one that is no SQL."""
+        try:
+            self._connection.execute(
+                "update planned set chosen = 0 where planned_no not in"
+                f" (select planned_no from planned_status where ({where}\n))"
+            )
+        except sqlite3.Error as error:
+            raise UsageProblem(
+                f"--where is not a condition over the documents: {error}.",
+                hint="columns: id, source, status, reason, tokens; for example --where \"tokens > 1000\"",
+            ) from error
+
+    def limit(self, count: int) -> None:
+        """Keep the documents up to and including the `count`-th that would be sent."""
+        kinds = json.dumps([kind for kind in Kind if kind.sent])
+        row = self._connection.execute(
+            "select planned_no from planned where chosen and kind in (select value from json_each(?))"
+            " order by planned_no limit 1 offset ?",
+            (kinds, count),
+        ).fetchone()
+        if row:
+            self._connection.execute("update planned set chosen = 0 where planned_no >= ?", row)
+
+    # --- asking
+
+    def counts(self) -> dict[Kind, int]:
+        """How many chosen documents there are of each kind."""
+        rows = self._connection.execute("select kind, count(*) from planned where chosen group by kind")
+        return {Kind(kind): count for kind, count in rows}
+
+    def same_text(self) -> int:
+        """How many of the chosen changed documents have the text they had."""
+        return int(
+            self._connection.execute(
+                "select count(*) from planned where chosen and same_text and kind = ?", (Kind.CHANGED,)
+            ).fetchone()[0]
+        )
+
+    def to_send(self) -> Iterator[RequestTokens]:
+        """The tokens of every chosen document that would be sent, in the order of the source."""
+        rows = self._connection.execute(
+            "select counted_tokens, text_class from planned where chosen and kind in (select value from json_each(?))"
+            " order by planned_no",
+            (json.dumps([kind for kind in Kind if kind.sent]),),
+        )
+        return (RequestTokens(counted, TextClass(text_class)) for counted, text_class in rows)
+
+    def problems(self, *, limit: int) -> tuple[Problem, ...]:
+        """The first chosen documents that are not sent as they are."""
+        rows = self._connection.execute(
+            "select doc_id, kind, coalesce(reason, '') from planned where chosen and kind in (?, ?, ?)"
+            " order by planned_no limit ?",
+            (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE, limit),
+        )
+        return tuple(Problem(doc_id, Kind(kind), reason) for doc_id, kind, reason in rows)
+
+    # --- admitting
+
+    def anything_to_admit(self) -> bool:
+        """Whether the ledger would learn anything from this plan."""
+        row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", self._admissible).fetchone()
+        return row is not None
+
+    @property
+    def _admissible(self) -> tuple[object, ...]:
+        return (Kind.TOO_LARGE, self._job)
+
+    def admit(self, *, run_no: int, model: str) -> int:
+        """Make the chosen documents work of a run, inside the caller's transaction. Safe to repeat.
+
+        Returns the sequence number that tells this work from what the run left pending before.
+
+        Documents that are as the ledger has them, and answered, are left untouched: a nightly run over a million
+        finished documents writes nothing.
+        """
+        seq = self._ledger.next_seq()
+        self._connection.execute(
+            "insert into requests (request_id, model, counted_tokens, text_class)"
+            " select request_id, ?, counted_tokens, text_class from planned"
+            " where chosen and request_id is not null and true on conflict (request_id) do nothing",
+            (model,),
+        )
+        self._connection.execute(
+            "update requests set outcome = null, reason = null, attempt_no = null where request_id in"
+            " (select request_id from planned where chosen and kind = ?)",
+            (Kind.AGAIN,),
+        )
+        self._connection.execute(
+            "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens,"
+            " row_request_no, run_no, seq)"
+            " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens,"
+            " case when r.outcome = 'succeeded' then r.request_no end, ?, ?"
+            f" {ADMISSIBLE}"
+            " on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,"
+            " request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,"
+            " max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq,"
+            # While the answer is pending the row of the text before stays; a failure takes it away.
+            " row_request_no = case when excluded.outcome is null and"
+            "   (select outcome from requests where request_no = excluded.request_no) is null"
+            "   then documents.row_request_no else excluded.row_request_no end",
+            (self._job, run_no, seq, *self._admissible),
+        )
+        return seq
+
+    def outcomes(self) -> dict[Outcome | None, int]:
+        """How many chosen documents have each outcome now; None while pending."""
+        rows = self._connection.execute(
+            "select coalesce(d.outcome, r.outcome), count(*) from planned p"
+            " join documents d on d.job = ? and d.doc_id = p.doc_id left join requests r using (request_no)"
+            " where p.chosen group by 1",
+            (self._job,),
+        )
+        return {outcome and Outcome(outcome): count for outcome, count in rows}

@@ -1,0 +1,65 @@
+"""SQLite's errors in people's words, and its scripts inside a transaction."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchrun.errors import EnvironmentProblem
+
+
+class StoreFull(EnvironmentProblem):
+    """The disk that holds the ledger is full: nothing may be spent that cannot be recorded."""
+
+
+@contextmanager
+def explained(path: Path | None) -> Iterator[None]:
+    """Translate what can go wrong with the file; a mistake in our SQL stays a bug."""
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the ledger {path} cannot be used: {error.strerror or error}.", hint="check the folder's permissions"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise translated(error, path) from error
+
+
+def translated(error: sqlite3.DatabaseError, path: Path | None) -> Exception:
+    """The error for a person, or the original when it is a bug."""
+    match getattr(error, "sqlite_errorcode", None):
+        case sqlite3.SQLITE_FULL:
+            return StoreFull(
+                f"the disk is full; the ledger {path} cannot be written.",
+                hint="free some space and run the same command again: everything recorded is safe",
+            )
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return EnvironmentProblem(
+                f"the ledger {path} is damaged or is no ledger: {error}.",
+                hint="restore it from a backup, or name another file in [store] ledger",
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return EnvironmentProblem(
+                f"the ledger {path} is held by another program for too long.", hint="close it and try again"
+            )
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return EnvironmentProblem(
+                f"the ledger {path} cannot be opened: {error}.", hint="check the folder's permissions"
+            )
+        case code if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+            return StoreFull(
+                f"the ledger {path} cannot be written: {error}.",
+                hint="check the disk and run the same command again: everything recorded is safe",
+            )
+        case _:
+            return error
+
+
+def run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run the statements one by one: `executescript` would commit the transaction they belong to."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""

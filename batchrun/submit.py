@@ -1,0 +1,317 @@
+"""The story of a submit: source -> plan -> budget -> execute -> summary.
+
+Planning is free and writes nothing; from `admit` on, every step is in the ledger before its effect, so that the same
+command continues after anything.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchrun.duck import HeldByAnother
+from batchrun.errors import BatchrunError, ExitCode, UsageProblem
+from batchrun.events import Listener, RunStarted
+from batchrun.executors.running import Interrupted, ProviderFactory, RunSetting, execute
+from batchrun.executors.stream import RunKey
+from batchrun.job.reading import JobFile, load_job
+from batchrun.outcome import Outcome
+from batchrun.planner import Planner, Selection
+from batchrun.planning.limits import RateLimits, effective_limits
+from batchrun.planning.model_price import ModelPrice
+from batchrun.planning.model_rules import model_problems
+from batchrun.planning.plan import Plan
+from batchrun.planning.pricing import load_prices
+from batchrun.planning.refusal import refusal
+from batchrun.sources import Source
+from batchrun.sources.opening import open_source
+from batchrun.store.ledger import Ledger, RunPlan
+from batchrun.store.lock import is_held, job_lock
+from batchrun.store.output import Output, OutputTable
+from batchrun.store.places import Places, places
+from batchrun.store.totals import Totals, totals
+
+FINAL_WAIT_S = 10.0
+"""How long the end of a run waits for somebody who holds the output file."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job file with everything it names, checked and ready."""
+
+    job: JobFile
+    price: ModelPrice
+    limits: RateLimits
+    source: Source
+    places: Places
+    ledger: Ledger
+    simulated: bool
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.job.spec.job.name
+
+    def planner(self, *, max_cost_nusd: int | None) -> Planner:
+        """A planner for this job, under the job's budget or a lower one."""
+        cap = self.job.spec.budget.max_cost_nusd
+        cap = cap if max_cost_nusd is None else min(cap, max_cost_nusd)
+        return Planner(self.job, self.source, self.ledger, self.price, self.limits, cap)
+
+    def output(self, ledger: Ledger) -> Output:
+        """The job's output, fed from a ledger connection."""
+        store, fields = self.job.spec.store, self.job.fields
+        return Output(ledger, self.name, OutputTable(self.places.database, store.table, fields.columns))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How a submit went."""
+
+    job: str
+    simulated: bool
+    plan: Plan
+    outcomes: Mapping[Outcome | None, int]
+    """Of all selected documents, as the ledger has them now; None while pending."""
+    totals: Totals | None
+    """Of the run; None when nothing had to be done."""
+    seconds: float
+    halted: BatchrunError | None
+    unpublished: str | None
+    """Why the rows are not in the output yet."""
+    exit_code: ExitCode
+    database: Path
+
+
+@contextlib.contextmanager
+def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
+    """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
+    job = load_job(path)
+    spec = job.spec
+    prices = load_prices(job.resolve(spec.budget.prices_file) if spec.budget.prices_file else None)
+    price = prices.model(spec.model.name)
+    if problems := model_problems(spec.model, price, today=datetime.now(UTC).date()):
+        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {path}")
+    source, where = open_source(job), places(job, simulated=simulated)
+    check_columns(job, source)
+    limits = effective_limits(spec.limits, price.limits)
+    if not to_run:
+        ledger = Ledger.read(where.ledger)
+        try:
+            yield OpenJob(job, price, limits, source, where, ledger, simulated)
+        finally:
+            ledger.close()
+        return
+    with job_lock(where.locks, spec.job.name):
+        ledger = Ledger.open(where.ledger)
+        try:
+            recover(ledger, where, spec.job.name)
+            refuse_second_file(ledger, job)
+            yield OpenJob(job, price, limits, source, where, ledger, simulated)
+        finally:
+            ledger.close()
+
+
+def check_columns(job: JobFile, source: Source) -> None:
+    """The prompt may only speak of columns that the documents have."""
+    if missing := sorted(set(job.user.names) - (source.columns or frozenset())):
+        has = ", ".join(sorted(source.columns)) if source.columns else "none besides id and text"
+        raise UsageProblem(
+            f"the prompt uses {', '.join(f'doc.{name}' for name in missing)}, and the documents have no such column.",
+            hint=f"columns of the source: {has}",
+        )
+
+
+def recover(ledger: Ledger, where: Places, job: str) -> None:
+    """Book what dead processes left open, of this job and of others whose requests this one may share."""
+    with ledger.transaction():
+        for name in {job, *ledger.running_jobs()}:
+            if name == job or not is_held(where.locks, name):
+                ledger.recover(name)
+
+
+def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
+    """Two job files of one name would take each other's documents for changed ones."""
+    earlier = ledger.job_path(job.spec.job.name)
+    if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
+        raise UsageProblem(
+            f'the name "{job.spec.job.name}" belongs to {earlier} already.', hint="give [job] name another value"
+        )
+
+
+def path_below_root(job: JobFile) -> str:
+    """How the ledger names the job file, so that a moved project still finds it."""
+    return str(job.path.relative_to(job.root)) if job.path.is_relative_to(job.root) else str(job.path)
+
+
+def submit(
+    opened: OpenJob,
+    selection: Selection,
+    *,
+    provider: ProviderFactory,
+    listener: Listener,
+    show: Callable[[Plan], None],
+    max_cost_nusd: int | None = None,
+) -> Summary:
+    """Run the job: plan, refuse or go, execute, publish. Raises Refused and other BatchrunErrors with nothing sent.
+
+    What goes wrong after the first request is in the summary: everything answered is saved.
+    """
+    spec = opened.job.spec
+    planner = opened.planner(max_cost_nusd=max_cost_nusd)
+    plan = planner.plan(selection)
+    show(plan)
+    refused = refusal(
+        plan,
+        max_documents=spec.budget.max_documents,
+        refuses_oversize=spec.source.on_oversize == "refuse",
+    )
+    if refused:
+        raise refused
+    check_output(opened)
+    started_at, halted, run_no = time.time(), None, None
+    if planner.planned.anything_to_admit():
+        run = admit(opened, planner, plan)
+        run_no = run.run_no
+        if plan.to_send:
+            listener(run_started(opened, plan, run))
+            halted = asyncio.run(execute(setting(opened, planner, run), provider=provider, listener=listener))
+    return conclude(opened, planner, plan, run_no=run_no, halted=halted, started_at=started_at)
+
+
+def check_output(opened: OpenJob) -> None:
+    """Find out before anything is paid that the rows will not fit. Who merely holds the file delays rows, not runs."""
+    with contextlib.suppress(HeldByAnother):
+        opened.output(opened.ledger).check()
+
+
+def admit(opened: OpenJob, planner: Planner, plan: Plan) -> RunKey:
+    """Commit the intent: the run, its requests and its documents, in one transaction."""
+    ledger, estimate = opened.ledger, plan.estimate.cost_nusd
+    run_plan = RunPlan(
+        job=opened.name,
+        job_path=path_below_root(opened.job),
+        fingerprint=planner.renderer.fingerprint,
+        model=opened.price.name,
+        simulated=opened.simulated,
+        documents=plan.documents,
+        to_send=plan.to_send,
+        cap_nusd=plan.cap_nusd,
+        estimate_nusd=round(estimate.mean),
+        estimate_low_nusd=round(estimate.low),
+        estimate_high_nusd=round(estimate.high),
+    )
+    with ledger.transaction():
+        run = ledger.open_run(opened.name, planner.renderer.fingerprint)
+        if run:
+            run_no = run.run_no
+            ledger.continue_run(run_no, run_plan)
+        else:
+            run_no = ledger.begin_run(run_plan, run_id=new_run_id(ledger, simulated=opened.simulated))
+        since = planner.planned.admit(run_no=run_no, model=opened.price.name)
+    return RunKey(run_no, since)
+
+
+def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
+    """The event that begins a run."""
+    return RunStarted(
+        run_id=opened.ledger.run_id(run.run_no),
+        job=opened.name,
+        model=opened.price.name,
+        to_send=plan.to_send,
+        resumed=plan.continues is not None,
+        spent_nusd=plan.spent_nusd,
+        cap_nusd=plan.cap_nusd,
+    )
+
+
+def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
+    """A short id that no run has yet; a simulated run's says so."""
+    while True:
+        run_id = ("sim-" if simulated else "") + secrets.token_hex(2)
+        if not ledger.knows_run(run_id):
+            return run_id
+
+
+def setting(opened: OpenJob, planner: Planner, run: RunKey) -> RunSetting:
+    """Everything the execution of a run needs."""
+    reading = Ledger.read(opened.places.ledger)
+    spec = opened.job.spec
+    return RunSetting(
+        run=run,
+        job=opened.name,
+        ledger=opened.ledger,
+        reading=reading,
+        source=opened.source,
+        preparer=planner.preparer,
+        estimator=planner.estimator,
+        price=opened.price,
+        limits=opened.limits,
+        retry=spec.retry,
+        concurrency=spec.run.max_concurrency,
+        schema=opened.job.fields.full_schema,
+        output=opened.output(Ledger.read(opened.places.ledger)),
+    )
+
+
+def conclude(
+    opened: OpenJob,
+    planner: Planner,
+    plan: Plan,
+    *,
+    run_no: int | None,
+    halted: BatchrunError | None,
+    started_at: float,
+) -> Summary:
+    """Write the last word on the run, bring the rows to the output, and say how it went."""
+    outcomes = planner.planned.outcomes()
+    exit_code = exit_code_of(outcomes, halted)
+    if run_no is not None:
+        with opened.ledger.transaction():
+            opened.ledger.end_run(
+                run_no,
+                state=final_state(opened.ledger, run_no, halted),
+                exit_code=exit_code,
+                note=str(halted) if halted else None,
+            )
+    unpublished = publish_finally(opened)
+    return Summary(
+        job=opened.name,
+        simulated=opened.simulated,
+        plan=plan,
+        outcomes=outcomes,
+        totals=totals(opened.ledger, run_no) if run_no is not None else None,
+        seconds=time.time() - started_at,
+        halted=halted,
+        unpublished=unpublished,
+        exit_code=ExitCode.BUSY if unpublished and exit_code == ExitCode.OK else exit_code,
+        database=opened.places.database,
+    )
+
+
+def publish_finally(opened: OpenJob) -> str | None:
+    """Bring the rows to the output; why they could not be brought, or None. They are safe in the ledger anyway."""
+    try:
+        opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
+    except BatchrunError as problem:
+        return str(problem)
+    return None
+
+
+def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError | None) -> ExitCode:
+    """What a script sees: why the run halted, else whether every selected document has what it should have."""
+    if halted:
+        return halted.exit_code
+    failed = sum(count for outcome, count in outcomes.items() if outcome is not None and outcome.failed)
+    return ExitCode.SOME_FAILED if failed or outcomes.get(None) else ExitCode.OK
+
+
+def final_state(ledger: Ledger, run_no: int, halted: BatchrunError | None) -> str:
+    """A run is finished when every document that was ever admitted to it has an outcome."""
+    if not ledger.unfinished(run_no):
+        return "finished"
+    return "interrupted" if isinstance(halted, Interrupted) else "stopped"

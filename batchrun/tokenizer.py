@@ -1,0 +1,72 @@
+"""Token counting by name: tiktoken's cl100k_base from the package's own data, so that it works offline everywhere.
+
+Claude's tokenizers are not public: what is counted here is a proxy, from which `planning` estimates Claude's tokens.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from batchrun.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    import tiktoken
+
+_VOCABULARY = "cl100k_base.tiktoken"
+_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+_SPLIT = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
+    r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+"""How cl100k_base cuts a text before it merges bytes; part of the encoding, as tiktoken defines it."""
+
+
+def count_tokens(text: str) -> int:
+    """Count cl100k_base tokens. Special tokens such as `<|endoftext|>` are ordinary text here."""
+    return len(_encoding().encode_ordinary(text))
+
+
+def truncate(text: str, tokens: int) -> str:
+    """Give the longest beginning of the text, cut where a token ends, that has at most so many tokens.
+
+    No character is torn. Lone surrogates, which are no text, become U+FFFD when something is cut off.
+    """
+    encoding = _encoding()
+    encoded = encoding.encode_ordinary(text)
+    if len(encoded) <= tokens:
+        return text
+    for kept in range(tokens, 0, -1):
+        try:
+            return encoding.decode_bytes(encoded[:kept]).decode()
+        except UnicodeDecodeError:  # the cut is inside a character
+            continue
+    return ""
+
+
+@cache
+def _encoding() -> "tiktoken.Encoding":
+    import tiktoken
+
+    # Constructed directly: `get_encoding` would download the table or look for it in a shared cache directory.
+    return tiktoken.Encoding(
+        "cl100k_base", pat_str=_SPLIT, mergeable_ranks=_ranks(_read_vocabulary()), special_tokens={}
+    )
+
+
+def _read_vocabulary() -> bytes:
+    path = files("batchrun.vocabulary") / _VOCABULARY
+    reinstall = "install batchrun again: pip install --force-reinstall batchrun"
+    try:
+        table = path.read_bytes()
+    except OSError as error:
+        raise EnvironmentProblem(f"the tokenizer's vocabulary cannot be read: {error}", hint=reinstall) from error
+    if hashlib.sha256(table).hexdigest() != _SHA256:
+        raise EnvironmentProblem(f"the tokenizer's vocabulary is damaged: {path}", hint=reinstall)
+    return table
+
+
+def _ranks(table: bytes) -> dict[bytes, int]:
+    pairs = (line.split() for line in table.splitlines())
+    return {base64.b64decode(token): int(rank) for token, rank in pairs}

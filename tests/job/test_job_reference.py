@@ -1,0 +1,77 @@
+"""The job files of the repository: they load, and the reference names every key there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from batchrun.job.field_types import ArrayField, EnumField, NumberField, ObjectField, TextField
+from batchrun.job.keys import keys_of, sections
+from batchrun.job.reading import load_job
+from batchrun.job.rendering import Renderer
+from batchrun.job.scaffold import scaffold
+
+JOBS = Path(__file__).parents[2] / "jobs"
+REFERENCE = (JOBS / "contracts.toml").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(JOBS.glob("*.toml")), ids=lambda path: path.name)
+def test_it_loads(path):
+    job = load_job(path)
+    assert job.spec.job.name == path.stem
+    assert len(Renderer(job).fingerprint) == 64
+
+
+def named_keys():
+    """Read the keys of each table from the text, commented out or not."""
+    keys: dict[str, set[str]] = {}
+    table, in_text = "", False
+    for line in REFERENCE.splitlines():
+        if header := re.match(r"\[([a-z.]+)\]", line):
+            table = header[1]
+        elif not in_text and (key := re.match(r"(?:# )?([a-z_]+) += ", line)):
+            keys.setdefault(table, set()).add(key[1])
+        in_text ^= line.count('"""') == 1
+    return keys
+
+
+@pytest.mark.parametrize("section", sorted(set(sections()) - {"output"}))
+def test_the_reference_names_every_key_and_no_other(section):
+    known = {key for model in sections()[section] for key in keys_of(model)}
+    assert named_keys()[section] == known
+
+
+def test_the_reference_names_every_table():
+    assert set(named_keys()) == {"", *sections()} - {"output"} | {"output.fields"}
+    assert named_keys()[""] == {"version"}
+
+
+def test_the_reference_shows_every_key_of_a_field():
+    shown = set(re.findall(r"([a-z_]+) = ", REFERENCE.partition("[output.fields]")[2].partition("[run]")[0]))
+    kinds = (TextField, NumberField, EnumField, ArrayField, ObjectField)
+    assert {key for kind in kinds for key in keys_of(kind)} <= shown
+
+
+def uncommented(text, table):
+    """Turn the commented samples of one table on."""
+    head, mark, rest = text.partition(f"\n[{table}]")
+    body, sign, tail = rest.partition("\n[")
+    return head + mark + re.sub(r"(?m)^# (?=[a-z_]+ += )", "", body) + sign + tail
+
+
+@pytest.mark.parametrize("table", ["output.fields", "model", "run", "limits", "retry", "store"])
+def test_the_commented_samples_load(tmp_path, table):
+    (tmp_path / "job.toml").write_text(uncommented(REFERENCE, table))
+    job = load_job(tmp_path / "job.toml")
+    if table in {"run", "retry", "store"}:
+        assert job.spec == load_job(JOBS / "contracts.toml").spec, "a sample said to be the default is not"
+
+
+@pytest.mark.parametrize("source", ["files", "duckdb"])
+@pytest.mark.parametrize("name", ["contracts", "my-job_2"])
+def test_a_new_job_loads(tmp_path, name, source):
+    path = tmp_path / "job.toml"
+    path.write_text(scaffold(name, source))
+    job = load_job(path)
+    assert (job.spec.job.name, job.spec.source.type) == (name, source)
+    assert job.spec.budget.max_cost_nusd == 5_000_000_000

@@ -247,5 +247,3 @@ def pages(found: Iterable[Document | Unreadable]) -> Iterator[list[Document | Un
     rest = iter(found)
     while page := list(islice(rest, PAGE)):
         yield page
-
-

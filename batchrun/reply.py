@@ -78,5 +78,5 @@ class Failure:
 
     @property
     def name(self) -> str:
-        """A stable short name for counting: `http_529`, `timeout`, …"""
+        """A stable short name for counting: `http_529`, `timeout`."""
         return f"http_{self.status}" if self.cause is Cause.STATUS else self.cause.value

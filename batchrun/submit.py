@@ -173,6 +173,8 @@ def submit(
     if refused:
         raise refused
     check_output(opened)
+    if plan.to_send:
+        provider.check()
     started_at, halted, run_no = time.time(), None, None
     if planner.planned.anything_to_admit():
         run = admit(opened, planner, plan)

@@ -3,7 +3,6 @@
 import os
 import sys
 import traceback
-from typing import Any
 
 import click
 
@@ -28,11 +27,11 @@ COMMANDS = {
 class Commands(click.Group):
     """Finds a command's module by name."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order of a day's work, not of the alphabet."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """Import the one module that is needed."""
         place = COMMANDS.get(cmd_name)
         if place is None:
@@ -58,11 +57,11 @@ def main() -> None:
     sys.exit(run())
 
 
-def run(args: list[str] | None = None) -> int:
+def run(args: list[str] | None = None) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run a command; the exit code is one of `ExitCode`."""
     terminal = Terminal.of(args if args is not None else sys.argv[1:])
     try:
-        result: Any = batchrun.main(args=args, prog_name="batchrun", standalone_mode=False, auto_envvar_prefix="BATCHRUN")
+        result = batchrun.main(args, "batchrun", standalone_mode=False, auto_envvar_prefix="BATCHRUN")
         return result if isinstance(result, int) else ExitCode.OK
     except click.exceptions.Exit as exit_:
         return exit_.exit_code

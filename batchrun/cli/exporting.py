@@ -184,7 +184,8 @@ def tell_the_rest(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) 
     if wanted.statuses != ("succeeded",) or terminal.quiet:
         return
     (failed,) = ledger.connection.execute(
-        "select count(*) from document_status where job = ? and status not in ('succeeded', 'skipped', 'pending')", (job,)
+        "select count(*) from document_status where job = ? and status not in ('succeeded', 'skipped', 'pending')",
+        (job,),
     ).fetchone()
     if failed:
         terminal.say(f"{count(failed, 'document')} without a row: batchrun results {job} --status failed")

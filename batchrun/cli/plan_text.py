@@ -58,7 +58,7 @@ def documents_line(plan: Plan) -> str:
 def problem_lines(plan: Plan) -> list[str]:
     """The first documents that will not be sent as they are."""
     shown = plan.problems[:5]
-    lines = [f"         {problem.kind.replace('_', ' ')}  {plain(problem.doc_id)}: {plain(problem.reason)}" for problem in shown]
+    lines = [f"         {WORDS[one.kind]}  {plain(one.doc_id)}: {plain(one.reason)}" for one in shown]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
 
@@ -74,9 +74,9 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
     rates, limits = opened.price.rates, opened.limits
     return [
-        f"tokens   input   {between(estimate.input)}   {tokens(estimate.fixed_tokens)} of each request are instructions and schema",
+        f"tokens   input   {between(estimate.input)}   instructions and schema: {tokens(estimate.fixed_tokens)} each",
         f"         output  {between(estimate.output)}   a guess from the schema",
-        "counted  tiktoken cl100k × the measured factor of this model's tokenizer and kind of text",
+        "counted  tiktoken cl100k times the measured factor of this model's tokenizer and kind of text",
         f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
         f"time     about {duration(plan.duration.seconds)}; the limit is {plan.duration.binding}"
         f" ({limits.requests_per_minute:,} requests, {tokens(limits.input_tokens_per_minute)} input,"

@@ -4,14 +4,16 @@ import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from tqdm import tqdm
 
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import dollars, duration, plain
 from batchrun.events import AttemptFailed, DocumentSettled, Draining, Event, Paused, PublishDelayed, RunStarted
-from batchrun.outcome import Outcome
+
+if TYPE_CHECKING:
+    from batchrun.outcome import Outcome
 
 LINE_EVERY_S = 60.0
 JSON_EVERY_S = 1.0

@@ -12,7 +12,6 @@ from batchrun.errors import ExitCode
 from batchrun.executors.running import ProviderFactory
 from batchrun.planner import Selection
 from batchrun.planning.plan import Plan
-from batchrun.providers import Provider
 from batchrun.submit import OpenJob, open_job, submit
 
 
@@ -70,23 +69,12 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
 @contextlib.contextmanager
 def provider_of(profile: str | None, speed: float) -> Iterator[ProviderFactory]:
     """The real API, or a simulator of our own that lives as long as the run."""
+    from batchrun.providers.anthropic import AnthropicFactory  # its import takes a second
+
     if profile is None:
-        yield anthropic_provider
+        yield AnthropicFactory()
         return
     from batchrun.simulator.running import running_simulator
 
     with running_simulator(profile, speed=speed) as base_url:
-
-        def simulated(concurrency: int, timeout_s: float) -> Provider:
-            return anthropic_provider(concurrency, timeout_s, base_url=base_url, api_key="simulated")
-
-        yield simulated
-
-
-def anthropic_provider(
-    concurrency: int, timeout_s: float, *, base_url: str | None = None, api_key: str | None = None
-) -> Provider:
-    """The API client; its import takes a second and happens only when something is sent."""
-    from batchrun.providers.anthropic import AnthropicProvider
-
-    return AnthropicProvider(timeout_s=timeout_s, concurrency=concurrency, base_url=base_url, api_key=api_key)
+        yield AnthropicFactory(base_url=base_url, api_key="simulated")

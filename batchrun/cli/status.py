@@ -1,6 +1,7 @@
 """`batchrun status`: where the runs are."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "BUDGET", "STARTED 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--watch", is_flag=True, help="Show it again and again until nothing runs.")
-@click.option("--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds, for --watch.")
+@click.option("--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Of --watch, in s.")
 @click.option("--check", is_flag=True, help="Exit with the run's own code; 10 while it is unfinished.")
 @LEDGER
 @speaking
@@ -51,26 +52,18 @@ def chosen(run: str | None, ledger: Path | None) -> list[RunStory]:
     for path in ledger_paths(ledger):
         opened = Ledger.read(path)
         try:
-            stories += [truly(story, path.parent, is_twin=".simulated" in path.name) for story in run_stories(opened)]
+            stories += [truly(story, path.parent) for story in run_stories(opened)]
         finally:
             opened.close()
     stories.sort(key=lambda story: story.started_at, reverse=True)
     return stories if run is None else [find_run(stories, run)]
 
 
-def truly(story: RunStory, locks: Path, *, is_twin: bool) -> RunStory:
+def truly(story: RunStory, locks: Path) -> RunStory:
     """A run whose process died says `running` in the ledger; nobody holds its job any more."""
-    del is_twin
     if story.state == "running" and not is_held(locks, story.job):
-        return replace_state(story, "interrupted")
+        return replace(story, state="interrupted")
     return story
-
-
-def replace_state(story: RunStory, state: str) -> RunStory:
-    """The same run in another state."""
-    from dataclasses import replace
-
-    return replace(story, state=state)
 
 
 def show(stories: list[RunStory], terminal: Terminal, *, again: bool) -> None:

@@ -52,7 +52,8 @@ def totals_lines(summary: Summary, totals: Totals, causes: Mapping[str, int]) ->
     pretend = " (pretend)" if summary.simulated else ""
     off = ""
     if totals.estimate_nusd and not summary.halted:
-        off = f", estimate {dollars(totals.estimate_nusd)} ({100 * (totals.cost_nusd / totals.estimate_nusd - 1):+.1f}%)"
+        error = 100 * (totals.cost_nusd / totals.estimate_nusd - 1)
+        off = f", estimate {dollars(totals.estimate_nusd)} ({error:+.1f}%)"
     lines = [
         f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{off}",
         f"  tokens   in {tokens(totals.input_tokens)} · out {tokens(totals.output_tokens)}",
@@ -63,7 +64,7 @@ def totals_lines(summary: Summary, totals: Totals, causes: Mapping[str, int]) ->
             f" {dollars(totals.held_nusd)} at most, counted against the budget"
         )
     if causes:
-        retried = ", ".join(f"{number} × {cause.removeprefix('http_')}" for cause, number in causes.items())
+        retried = ", ".join(f"{number} of {cause.removeprefix('http_')}" for cause, number in causes.items())
         lines.append(f"  retried  {retried}")
     return lines
 
@@ -77,8 +78,8 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
         lines = [f"  rows     safe in the ledger, not in the output yet: {plain(summary.unpublished)}",
                  f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
     failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
-    if summary.outcomes.get(None):
-        lines.append(f"  next     batchrun submit {path}{simulate}   continues with {count(summary.outcomes[None], 'document')}")
+    if pending := summary.outcomes.get(None):
+        lines.append(f"  next     batchrun submit {path}{simulate}   continues with {count(pending, 'document')}")
     if failed:
         lines.append(f"  next     batchrun results {run} --status failed")
         lines.append(f"           batchrun retry {run}   {count(failed, 'document')}")

@@ -264,9 +264,7 @@ class Attempts:
             self._halt_on_same_rejections(failure)
             return
         retry = self._terms.retry
-        wait_s = delay_s(
-            failure, work.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng
-        )
+        wait_s = delay_s(failure, work.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
         self._tell(AttemptFailed(work.pending.ref.doc_id, failure.name, work.tries.attempts, wait_s))
         if action is Action.WAIT:
             if self._gate.pause(wait_s):

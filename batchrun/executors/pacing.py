@@ -1,4 +1,4 @@
-"""The gate every request passes before it is sent: requests, input and output tokens per minute, first come first served.
+"""The gate every request passes before it is sent: three limits per minute, first come first served.
 
 The buckets are aiolimiter's; what it lacks is mended around them, through its public interface only:
 
@@ -82,7 +82,7 @@ class Gate:
         return Charge(input_tokens, output_tokens)
 
     async def _pause_over(self) -> None:
-        while (wait_s := self._paused_until - self._clock()) > 0:
+        while (wait_s := self._paused_until - self._clock()) > 0:  # noqa: ASYNC110 - it may be prolonged meanwhile
             await asyncio.sleep(wait_s)
 
     def settle(self, charge: Charge, usage: Usage | None) -> None:
@@ -92,8 +92,9 @@ class Gate:
             self._output.carry += usage.output_tokens - charge.output_tokens
 
     def refund(self, charge: Charge) -> None:
-        """Give back the tokens of an attempt that was turned away. The request itself stays charged: a refunded
-        request would make the retry unpaced, and a storm of 429s feeds itself.
+        """Give back the tokens of an attempt that was turned away.
+
+        The request itself stays charged: a refunded one would make the retry unpaced, and a storm of 429s feeds itself.
         """
         self._input.carry -= charge.input_tokens
         self._output.carry -= charge.output_tokens

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from batchrun.store.ledger import Ledger
 from batchrun.store.sqlite import StoreFull, translated
@@ -42,7 +42,7 @@ class Recorder:
         self._ballast = Ballast(ledger.path.parent / "ballast") if ledger.path else None
         self._thread = threading.Thread(target=self._write_until_closed, name="batchrun-recorder", daemon=True)
 
-    async def __aenter__(self) -> "Recorder":
+    async def __aenter__(self) -> Self:
         if self._ballast:
             self._ballast.fill()
         self._thread.start()
@@ -122,5 +122,3 @@ class Ballast:
     def drop(self) -> None:
         """Give the space to whoever needs it."""
         self._path.unlink(missing_ok=True)
-
-

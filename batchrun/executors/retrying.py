@@ -77,8 +77,9 @@ def is_spend_stop(failure: Failure) -> bool:
 
 
 def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, rng: random.Random) -> float:
-    """How long to wait before the next try: what the API asked for and a little more, so that not everyone returns
-    at once; otherwise exponential with full jitter.
+    """How long to wait before the next try.
+
+    What the API asked for and a little more, so that not everyone returns at once; else exponential with full jitter.
     """
     if failure.retry_after_s is not None:
         return failure.retry_after_s + rng.uniform(0, max(0.2, 0.1 * failure.retry_after_s))

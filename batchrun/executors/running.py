@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.events import Listener, PublishDelayed
-from batchrun.executors.attempts import Attempts, Terms, fatal_problem
+from batchrun.executors.attempts import Attempts, Terms
 from batchrun.executors.expectation import Expectation
 from batchrun.executors.halting import Halt
 from batchrun.executors.pacing import Gate
 from batchrun.executors.recorder import Recorder
-from batchrun.executors.retrying import Action
 from batchrun.executors.stream import Reader, RunKey, StreamExecutor
 from batchrun.job.spec import RetrySection
 from batchrun.judge import Judge
@@ -22,7 +21,7 @@ from batchrun.planning.estimate import Estimator
 from batchrun.planning.limits import RateLimits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.preparing import Preparer
-from batchrun.providers import AttemptError, Provider
+from batchrun.providers import Provider
 from batchrun.sources import Source
 from batchrun.store.ledger import Ledger
 from batchrun.store.output import Output
@@ -31,8 +30,17 @@ PUBLISH_EVERY_S = 3.0
 GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0}
 """How long requests in flight are waited for."""
 
-ProviderFactory = Callable[[int, float], Provider]
-"""Makes the provider for a concurrency and a timeout in seconds."""
+
+class ProviderFactory(Protocol):
+    """Makes the provider inside the run's event loop."""
+
+    def check(self) -> None:
+        """Raise EnvironmentProblem when nothing could be sent, for want of a key."""
+        ...
+
+    def make(self, *, concurrency: int, timeout_s: float) -> Provider:
+        """Make the provider; it belongs to the running loop."""
+        ...
 
 
 class Interrupted(BatchrunError):
@@ -69,10 +77,7 @@ class RunSetting:
 
 async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: Listener) -> BatchrunError | None:
     """Send every pending document of the run. Returns why it halted, or None when it went through."""
-    try:
-        client = provider(setting.concurrency, setting.retry.timeout_s)
-    except AttemptError as error:
-        return fatal_problem(error.failure, Action.STOP)
+    client = provider.make(concurrency=setting.concurrency, timeout_s=setting.retry.timeout_s)
     halt = Halt()
     reader = Reader(setting.reading, setting.source, setting.preparer)
     try:

@@ -44,9 +44,7 @@ class Reader:
 
     async def page(self, run: RunKey, *, after: int) -> list[Pending]:
         """The next pending documents of the run, without their texts."""
-        return await self._in_thread(
-            lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE)
-        )
+        return await self._in_thread(lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE))
 
     async def read(self, pending: list[Pending]) -> list[Work | tuple[Pending, Unreadable]]:
         """Read the documents and make their requests again; each must still be the one that was planned."""

@@ -34,7 +34,8 @@ def _over_budget(plan: Plan) -> Refused | None:
     fits = f"--limit {plan.fits}" if plan.fits else "not even one document"
     return Refused(
         "the estimate is above the budget. Nothing was sent.\n"
-        f"\n  estimate   ${cost.mean:.4f}   (90%: ${cost.low:.4f} to ${cost.high:.4f}), {plan.to_send:,} documents{spent}"
+        f"\n  estimate   ${cost.mean:.4f}   (90%: ${cost.low:.4f} to ${cost.high:.4f}), {plan.to_send:,} documents"
+        f"{spent}"
         f"\n  budget     {dollars(plan.cap_nusd)}"
         f"\n  the upper bound counts: {dollars(verdict.needed_nusd)} is {dollars(verdict.too_much_nusd)} too much"
         f"\n  would fit  {fits}",

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from dataclasses import dataclass
+from os import environ
 from typing import Any
 
 import aiohttp
 import anthropic
 import httpx2
 
+from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError
 from batchrun.providers.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure, Reply, Usage
@@ -30,19 +33,13 @@ class AnthropicProvider:
         timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, 10.0), pool=None)
         # Below this the pool would close and reopen connections all the time.
         limits = httpx2.Limits(max_connections=concurrency + 4, max_keepalive_connections=concurrency + 4)
-        try:
-            self._client = anthropic.AsyncAnthropic(
-                api_key=api_key,
-                base_url=base_url,
-                max_retries=0,
-                timeout=timeout,
-                http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout),
-            )
-        except anthropic.AnthropicError as error:
-            raise AttemptError(Failure(cause=Cause.CREDENTIALS, message=str(error))) from error
-        client = self._client
-        if not (client.api_key or client.auth_token or client.credentials or client._custom_headers):  # noqa: SLF001
-            raise AttemptError(Failure(cause=Cause.CREDENTIALS, message="ANTHROPIC_API_KEY is not set"))
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout),
+        )
 
     async def send(self, request: Request) -> Reply:
         """Send the request once, within the timeout as a whole. Raises AttemptError."""
@@ -92,6 +89,31 @@ class AnthropicProvider:
                 return Failure(cause=Cause.CREDENTIALS, message=str(error))
             case _:
                 return Failure(cause=Cause.MALFORMED, message=str(error)[:500])
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicFactory:
+    """Makes providers for one endpoint; where nothing is given the SDK asks the environment."""
+
+    base_url: str | None = None
+    api_key: str | None = None
+
+    def check(self) -> None:
+        """Raise EnvironmentProblem when there is no key, token or profile that a request could carry."""
+        hint = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
+        try:
+            client = anthropic.Anthropic(api_key=self.api_key, base_url=self.base_url)
+        except anthropic.AnthropicError as error:
+            raise EnvironmentProblem(f"no usable API key: {error}", hint=hint) from error
+        with client:
+            if not (client.api_key or client.auth_token or client.credentials or "ANTHROPIC_CUSTOM_HEADERS" in environ):
+                raise EnvironmentProblem("no API key: ANTHROPIC_API_KEY is not set.", hint=hint)
+
+    def make(self, *, concurrency: int, timeout_s: float) -> AnthropicProvider:
+        """Make a provider inside the running loop."""
+        return AnthropicProvider(
+            timeout_s=timeout_s, concurrency=concurrency, base_url=self.base_url, api_key=self.api_key
+        )
 
 
 def status_failure(error: anthropic.APIStatusError) -> Failure:

@@ -112,7 +112,7 @@ class ModelBuckets:
         self._output.take(output_tokens, now)
 
     def headers(self, now: float, wall: float) -> Iterator[tuple[str, str]]:
-        """Write the `anthropic-ratelimit-*` headers: tokens in thousands, reset when full again. `wall` is in epoch seconds."""
+        """Write the headers: tokens in thousands, reset when full again. `wall` is the time in epoch seconds."""
         requests, inputs, outputs = (max(0.0, b.level(now)) for b in (self._requests, self._input, self._output))
         waits = self._requests.full_in(now), self._input.full_in(now), self._output.full_in(now)
         tokens_per_minute = self._input.per_minute + self._output.per_minute

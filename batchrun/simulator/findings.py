@@ -111,6 +111,7 @@ _NUMBER_WORDS = {
 _DURATION = re.compile(
     rf"\b(?:(\d{{1,4}})|({'|'.join(sorted(_NUMBER_WORDS, key=len, reverse=True))}))"
     r"(?:\s*\((\d{1,4})\))?[\s-]+(?:calendar\s+|business\s+|full\s+)?(day|week|month|year)s?\b",
+    re.IGNORECASE,
 )
 _CURRENCY = r"USD|EUR|GBP|CHF|JPY|CAD|AUD|US\$|\$|€|£|¥"
 _AMOUNT = r"\d{1,3}(?:[,.'\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?"

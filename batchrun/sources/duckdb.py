@@ -74,7 +74,7 @@ class _Shape:
             f"CASE WHEN strlen({text}) <= {MAX_BYTES} THEN {text} END",
             *(column.as_value for column in self.others),
         ]
-        return f"SELECT {', '.join(fields)} FROM temp._batchrun_query"  # noqa: S608 - names are quoted
+        return f"SELECT {', '.join(fields)} FROM temp._batchrun_query"
 
     def bounds(self, ids: Sequence[str]) -> tuple[str, str] | tuple[int, int] | None:
         """Between which values of the column these ids lie; None when its type has another order than its text."""
@@ -102,7 +102,7 @@ class _OpenQuery:
             HAVING times > 1 OR doc_id IS NULL
             ORDER BY times DESC, doc_id
             LIMIT 10
-            """  # noqa: S608 - names are quoted
+            """
         ).fetchall()
         if bad:
             shown = ", ".join(f"{'NULL' if doc_id is None else doc_id} ({times:,} rows)" for doc_id, times, _ in bad)

@@ -8,11 +8,8 @@ from batchrun.store.ledger import Ledger
 
 Row = Sequence[Any]
 
-ISO = "strftime('%Y-%m-%d %H:%M:%f', {}, 'unixepoch')"
-"""A time of the ledger as text that DuckDB casts to a TIMESTAMP in UTC."""
-
 RESULTS = """
-select d.doc_id, r.output, r.request_id, runs.run_id, """ + ISO.format("a.ended_at") + """
+select d.doc_id, r.output, r.request_id, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
 from documents d
 join requests r on r.request_no = d.row_request_no
 join attempts a on a.attempt_no = r.attempt_no
@@ -28,15 +25,18 @@ ATTEMPTS = """
 select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.cause, a.status, a.error_type,
     a.error_code, a.message, a.stop_reason, a.api_request_id, a.model, a.input_tokens,
     a.cache_write_5m_tokens + a.cache_write_1h_tokens, a.cache_read_tokens, a.output_tokens,
-    coalesce(a.cost_nusd, a.reserved_nusd) / 1e9, """ + f"{ISO.format('a.started_at')}, {ISO.format('a.ended_at')}" + """
+    coalesce(a.cost_nusd, a.reserved_nusd) / 1e9,
+    strftime('%Y-%m-%d %H:%M:%f', a.started_at, 'unixepoch'), strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
 from attempts a join runs using (run_no) join requests r using (request_no)
 where a.job = ? and a.seq > ? and a.seq <= ?
 """
 RUNS = """
 select run_id, model, state, exit_code, simulated, documents, to_send, estimate_nusd / 1e9, committed_nusd / 1e9,
-    cap_nusd / 1e9, """ + f"{ISO.format('started_at')}, {ISO.format('ended_at')}" + """, note
+    cap_nusd / 1e9, strftime('%Y-%m-%d %H:%M:%f', started_at, 'unixepoch'),
+    strftime('%Y-%m-%d %H:%M:%f', ended_at, 'unixepoch'), note
 from runs where job = ?
 """
+"""Times are text that DuckDB casts to a TIMESTAMP in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _until(ledger: Ledger, job: str, after: int, limit: int) -> int:
     candidates = [ledger.head(job)]
     for table in ("documents", "attempts"):
         row = ledger.connection.execute(
-            f"select seq from {table} where job = ? and seq > ? order by seq limit 1 offset ?",  # noqa: S608 - two literals
+            f"select seq from {table} where job = ? and seq > ? order by seq limit 1 offset ?",
             (job, after, limit),
         ).fetchone()
         if row:

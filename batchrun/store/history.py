@@ -67,9 +67,8 @@ def find_run(stories: list[RunStory], wanted: str) -> RunStory:
             f"{wanted} begins the ids of {len(matching)} runs: {', '.join(story.run_id for story in matching[:10])}.",
             hint="give more of the id",
         )
-    raise UsageProblem(
-        "there is no run yet." if wanted == "last" else f"there is no run {wanted}.", hint="see the runs: batchrun status"
-    )
+    missing = "there is no run yet." if wanted == "last" else f"there is no run {wanted}."
+    raise UsageProblem(missing, hint="see the runs: batchrun status")
 
 
 def document_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] | None:

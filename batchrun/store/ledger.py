@@ -20,6 +20,7 @@ from batchrun.reply import Failure, Reply, Usage
 from batchrun.store.sqlite import explained, run_script
 
 SCHEMA_VERSION = 1
+BUSY_TRIES, BUSY_PAUSE_S = 100, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ class Ledger:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-            connection.execute("pragma journal_mode = wal")
+            to_wal(connection)
             connection.execute("pragma synchronous = full")
             connection.execute("pragma foreign_keys = on")
             connection.execute("pragma journal_size_limit = 67108864")
@@ -230,8 +231,9 @@ class Ledger:
     # --- one document
 
     def pending(self, run_no: int, *, since: int, after: int, limit: int) -> list[Pending]:
-        """The next documents without an outcome, in the order of the plan, of those admitted to the run at or
-        after the sequence number `since`.
+        """The next documents without an outcome, in the order of the plan.
+
+        Only of those admitted to the run at or after the sequence number `since`.
         """
         rows = self.connection.execute(
             "select d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class,"
@@ -240,7 +242,10 @@ class Ledger:
             " order by d.document_no limit ?",
             (run_no, since, after, limit),
         )
-        return [Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7]) for row in rows]
+        return [
+            Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7])
+            for row in rows
+        ]
 
     def reserve(self, work: Pending, *, run_no: int, job: str, reserved_nusd: int, model: str) -> int | Refusal:
         """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number."""
@@ -341,6 +346,24 @@ class Ledger:
 
     def _meta(self, key: str) -> object:
         return self.connection.execute("select value from meta where key = ?", (key,)).fetchone()[0]
+
+
+def to_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging.
+
+    When two processes do it to a new file at once, SQLite tells one of them at once that it is busy, whatever the
+    timeout.
+    """
+    for _ in range(BUSY_TRIES):
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(BUSY_PAUSE_S)
+        else:
+            return
+    connection.execute("pragma journal_mode = wal")
 
 
 def create_missing(connection: sqlite3.Connection) -> None:

@@ -158,7 +158,7 @@ class Output:
     def _apply(self, connection: "DuckDBPyConnection", some: Changes) -> None:
         table = quoted(self._table.name)
         stale = [row[0] for row in some.gone] + [row[0] for row in some.results]
-        connection.execute(f"delete from {table} where doc_id in (select unnest($1))", [stale])  # noqa: S608 - quoted
+        connection.execute(f"delete from {table} where doc_id in (select unnest($1))", [stale])
         if some.results:
             self._insert(connection, some.results)
         self._mirror(connection, "documents", some.documents)
@@ -169,7 +169,7 @@ class Output:
         listed = ", ".join(quoted(column.name) for column in self._table.columns)
         fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
         connection.execute(
-            f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at)"  # noqa: S608 - quoted
+            f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at)"
             f" select doc_id, {fields}, request_id, run_id, finished_at from ("
             " select doc_id, json_transform_strict(output::json, $6) as output, request_id, run_id, finished_at from ("
             " select unnest($1) as doc_id, unnest($2) as output, unnest($3) as request_id, unnest($4) as run_id,"
@@ -182,9 +182,9 @@ class Output:
         if not rows:
             return
         columns = turned(rows)
-        key = connection.execute(f"select * from batchrun.{table} limit 0").description[1][0]  # noqa: S608 - our table
+        key = connection.execute(f"select * from batchrun.{table} limit 0").description[1][0]
         connection.execute(
-            f"delete from batchrun.{table} where job = $1 and {key} in (select unnest($2))",  # noqa: S608 - our table
+            f"delete from batchrun.{table} where job = $1 and {key} in (select unnest($2))",
             [self._job, columns[0]],
         )
         values = ", ".join(f"unnest(${number})" for number in range(2, len(columns) + 2))

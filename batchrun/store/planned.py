@@ -169,7 +169,7 @@ class PlannedDocuments:
         except sqlite3.Error as error:
             raise UsageProblem(
                 f"--where is not a condition over the documents: {error}.",
-                hint="columns: id, source, status, reason, tokens; for example --where \"tokens > 1000\"",
+                hint='columns: id, source, status, reason, tokens; for example --where "tokens > 1000"',
             ) from error
 
     def limit(self, count: int) -> None:

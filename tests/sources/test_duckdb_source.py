@@ -251,7 +251,8 @@ def test_the_file_is_free_between_reads_and_after_an_abandoned_scan(root: Path) 
 
 LONG_TEXTS = """
     CREATE TABLE t AS
-    SELECT range AS id, repeat(md5(range::VARCHAR), CASE WHEN range < 4000 THEN 3 ELSE 3000 END) AS text FROM range(5000)
+    SELECT range AS id, repeat(md5(range::VARCHAR), CASE WHEN range < 4000 THEN 3 ELSE 3000 END) AS text
+    FROM range(5000)
 """
 
 

@@ -7,6 +7,7 @@ import traceback
 import click
 
 from batchrun import __version__
+from batchrun.cli.options import SPEAKING
 from batchrun.cli.terminal import Terminal
 from batchrun.errors import BatchrunError, ExitCode
 
@@ -42,7 +43,7 @@ class Commands(click.Group):
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="batchrun")
-def batchrun() -> None:
+def batchrun(**_: object) -> None:  # the commands read these
     """Run a prompt over thousands of documents with Claude.
 
     \b
@@ -50,6 +51,10 @@ def batchrun() -> None:
     batchrun submit jobs/contracts.toml     run it; the same command continues after any failure
     batchrun results contracts              look at the rows
     """  # noqa: D301 - \b tells click to keep the lines
+
+
+for option in SPEAKING:
+    batchrun = option(batchrun)
 
 
 def main() -> None:

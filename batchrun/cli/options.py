@@ -33,24 +33,47 @@ class Dollars(click.ParamType[int]):
         return int(nusd)
 
 
+SPEAKING = (
+    click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour."),
+    click.option("-v", "--verbose", count=True, help="One line for each document; -vv also every retry."),
+    click.option("-q", "--quiet", count=True, help="Nothing on success; only warnings and errors."),
+    click.option("--json", is_flag=True, help="JSON on stdout, for programs."),
+)
+"""Taken before and after the command's name: `batchrun -q submit …` and `batchrun submit -q …` are one."""
+
+
 def speaking(command: F) -> F:
-    """--json, -q, -v and --color, gathered into `terminal`."""
+    """--json, -q, -v and --color, gathered into `terminal` with what stood before the command's name."""
 
     def gathered(*args: Any, json: bool, quiet: int, verbose: int, color: str, **kwargs: Any) -> Any:
-        return command(*args, terminal=Terminal(json=json, quiet=quiet, verbose=verbose, color=color), **kwargs)
+        before = click.get_current_context().find_root().params
+        terminal = Terminal(
+            json=json or bool(before.get("json")),
+            quiet=quiet + int(before.get("quiet") or 0),
+            verbose=verbose + int(before.get("verbose") or 0),
+            color=color if color != "auto" else str(before.get("color") or "auto"),
+        )
+        return command(*args, terminal=terminal, **kwargs)
 
-    gathered.__doc__ = command.__doc__
-    gathered.__name__ = command.__name__
-    for option in (
-        click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour."),
-        click.option("-v", "--verbose", count=True, help="One line for each document; -vv also every retry."),
-        click.option("-q", "--quiet", count=True, help="Nothing on success; only warnings and errors."),
-        click.option("--json", is_flag=True, help="JSON on stdout, for programs."),
-    ):
+    return with_options(command, gathered, SPEAKING)
+
+
+def with_options(command: F, gathered: Callable[..., Any], options: Sequence[Callable[[Any], Any]]) -> F:
+    """The gathering function in the command's place, with these options before the command's own."""
+    gathered.__doc__, gathered.__name__ = command.__doc__, command.__name__
+    for option in options:
         gathered = option(gathered)
-    keep = getattr(command, "__click_params__", [])
-    gathered.__click_params__ = [*getattr(gathered, "__click_params__", []), *keep]  # type: ignore[attr-defined]
+    own = getattr(command, "__click_params__", [])
+    gathered.__click_params__ = [*getattr(gathered, "__click_params__", []), *own]  # type: ignore[attr-defined]
     return gathered  # type: ignore[return-value]
+
+
+SELECTING = (
+    click.option("--where", metavar="SQL", help="Only documents for which the condition holds."),
+    click.option("--source", multiple=True, metavar="GLOB", help="Only documents from these sources."),
+    click.option("--id", "id_", multiple=True, metavar="ID", help="Only these documents."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N documents."),
+)
 
 
 def selecting(command: F) -> F:
@@ -61,18 +84,7 @@ def selecting(command: F) -> F:
         chosen = Chosen(limit=limit, ids=frozenset(id_), sources=tuple(source), where=where)
         return command(*args, chosen=chosen, **kwargs)
 
-    gathered.__doc__ = command.__doc__
-    gathered.__name__ = command.__name__
-    for option in (
-        click.option("--where", metavar="SQL", help="Only documents for which the condition holds."),
-        click.option("--source", multiple=True, metavar="GLOB", help="Only documents from these sources."),
-        click.option("--id", "id_", multiple=True, metavar="ID", help="Only these documents."),
-        click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N documents."),
-    ):
-        gathered = option(gathered)
-    keep = getattr(command, "__click_params__", [])
-    gathered.__click_params__ = [*getattr(gathered, "__click_params__", []), *keep]  # type: ignore[attr-defined]
-    return gathered  # type: ignore[return-value]
+    return with_options(command, gathered, SELECTING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from batchrun.cli.options import JOB, MAX_COST, SIMULATE, Chosen, selecting, speaking
-from batchrun.cli.plan_text import plan_as_json, plan_as_text
 from batchrun.cli.terminal import Terminal
 
 
@@ -26,6 +25,7 @@ def plan(
     batchrun plan jobs/contracts.toml --json
     batchrun plan jobs/contracts.toml --check --max-cost 10
     """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.plan_text import plan_as_json, plan_as_text
     from batchrun.planner import Selection
     from batchrun.planning.refusal import refusal
     from batchrun.submit import open_job

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.finding import FoundRun, found_run
 from batchrun.cli.options import LEDGER, Chosen, selecting, speaking
 from batchrun.cli.terminal import Terminal
 
@@ -49,6 +48,7 @@ def results(
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.document_text import show_document
     from batchrun.cli.exporting import Export, export
+    from batchrun.cli.finding import found_run
 
     with found_run(run, ledger, simulated=simulated) as found:
         if doc is not None:
@@ -56,7 +56,8 @@ def results(
             return
         format_ = format_ or (ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table")
         wanted = Export(
-            run_id=found.story.run_id if named_by_id(run, found) else None,
+            # A run's id means its own documents; its job's name, or `last`, all of the job's.
+            run_id=None if run in {"last", found.story.job} else found.story.run_id,
             statuses=tuple(word.strip() for word in status.split(",")),
             chosen=chosen,
             columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
@@ -64,8 +65,3 @@ def results(
             output=output,
         )
         export(found, wanted, terminal)
-
-
-def named_by_id(run: str, found: FoundRun) -> bool:
-    """Whether the word was a run's id: then only that run's documents are shown, otherwise all of the job."""
-    return run not in {"last", found.story.job}

@@ -1,21 +1,13 @@
 """`batchrun status`: where the runs are."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from batchrun.cli.finding import ledger_paths
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import dollars, table, utc
 from batchrun.errors import ExitCode
-from batchrun.store.history import RunStory, find_run, run_stories
-from batchrun.store.ledger import Ledger
-from batchrun.store.lock import is_held
-
-HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "BUDGET", "STARTED (UTC)", "")
 
 
 @click.command()
@@ -35,78 +27,14 @@ def status(
     batchrun status last --watch
     batchrun status contracts --check
     """  # noqa: D301 - \b tells click to keep the lines
-    shown: list[RunStory] = []
+    from batchrun.cli.status_text import chosen, exit_code, show
+
+    shown = None
     while True:
         stories = chosen(run or ("last" if check else None), ledger)
         if stories != shown:
-            show(stories, terminal, again=bool(shown))
+            show(stories, terminal, again=shown is not None)
             shown = stories
         if not watch or all(story.state != "running" for story in stories):
             return exit_code(stories[0]) if check else ExitCode.OK
         time.sleep(interval)
-
-
-def chosen(run: str | None, ledger: Path | None) -> list[RunStory]:
-    """The runs to show, the latest first, each with the state it is really in."""
-    stories = []
-    for path in ledger_paths(ledger):
-        opened = Ledger.read(path)
-        try:
-            stories += [truly(story, path.parent) for story in run_stories(opened)]
-        finally:
-            opened.close()
-    stories.sort(key=lambda story: story.started_at, reverse=True)
-    return stories if run is None else [find_run(stories, run)]
-
-
-def truly(story: RunStory, locks: Path) -> RunStory:
-    """A run whose process died says `running` in the ledger; nobody holds its job any more."""
-    if story.state == "running" and not is_held(locks, story.job):
-        return replace(story, state="interrupted")
-    return story
-
-
-def show(stories: list[RunStory], terminal: Terminal, *, again: bool) -> None:
-    """Print a table, or a JSON object a run."""
-    if terminal.json:
-        for story in stories:
-            terminal.event("run", **as_json(story))
-        return
-    if not stories:
-        terminal.say("no runs yet; begin with: batchrun plan JOB")
-        return
-    if again and terminal.width():
-        click.clear()
-    terminal.result(table(HEADER, [row(story) for story in stories], width=terminal.width()))
-
-
-def row(story: RunStory) -> tuple[str, ...]:
-    """One line of the table."""
-    share = f" {100 * story.settled // story.admitted}%" if story.admitted else ""
-    ending = {"finished": f"exit {story.exit_code}", "running": ""}.get(story.state, story.note or "submit again")
-    return (
-        story.run_id,
-        story.job,
-        story.state,
-        f"{story.settled:,}/{story.admitted:,}{share}",
-        f"{story.failed:,}",
-        dollars(story.committed_nusd) + (" pretend" if story.simulated else ""),
-        dollars(story.cap_nusd),
-        utc(story.started_at),
-        ending,
-    )
-
-
-def as_json(story: RunStory) -> dict[str, object]:
-    """A run for programs."""
-    return {
-        "run": story.run_id, "job": story.job, "state": story.state, "exit_code": story.exit_code,
-        "simulated": story.simulated, "settled": story.settled, "admitted": story.admitted, "failed": story.failed,
-        "cost_usd": story.committed_nusd / 1e9, "budget_usd": story.cap_nusd / 1e9, "note": story.note,
-        "started": utc(story.started_at), "ended": utc(story.ended_at),
-    }  # fmt: skip
-
-
-def exit_code(story: RunStory) -> int:
-    """For scripts: the code the run ended with, or that it has not ended."""
-    return story.exit_code or ExitCode.OK if story.state == "finished" else ExitCode.UNFINISHED

@@ -71,14 +71,18 @@ class Answering:
 
     def value(self, schema: Schema, field: Field) -> Any:
         """Answer what was found; else null where that is allowed; else something of the right form."""
+        found = self._search(schema, field)
+        if found is not None:
+            return found
         variants = self._variants(schema)
-        for variant in variants:
-            found = self._found(variant, self._described(variant, field))
-            if found is not None:
-                return found
         if any(_allows_null(variant) for variant in variants):
             return None
         return self._fallback(variants[0], self._described(variants[0], field))
+
+    def _search(self, schema: Schema, field: Field) -> Any:
+        """Return what the document has for the first form that it has anything for, or None."""
+        found = (self._found(variant, self._described(variant, field)) for variant in self._variants(schema))
+        return next((value for value in found if value is not None), None)
 
     def _variants(self, schema: Schema) -> list[Schema]:
         """Take unions, references and `allOf` apart: what is left has one type each."""
@@ -133,8 +137,8 @@ class Answering:
         answer = {name: self.value(properties[name], Field.of(name, "")) for name in properties if name in required}
         for name in properties:
             if name not in required:
-                value = self.value(properties[name], Field.of(name, ""))
-                answer |= {} if value is None or value == [] else {name: value}
+                found = self._search(properties[name], Field.of(name, ""))
+                answer |= {} if found is None else {name: found}
         return answer
 
     def _array(self, schema: Schema, field: Field) -> list[Any]:

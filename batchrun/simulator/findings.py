@@ -1,4 +1,4 @@
-"""What can be found in a text by its form: dates, durations, money, numbers, names of parties, laws."""
+"""What can be found in a text by its form: dates, durations, money and numbers."""
 
 import re
 from collections.abc import Iterator
@@ -130,29 +130,6 @@ _SYMBOLS = {
     "¥": "JPY",
 }
 
-_NAME = r"[A-ZÀ-Þ][^,;:()\"“”\n]{1,70}?"
-_BETWEEN = re.compile(
-    rf"\b(?:between|zwischen|entre)\b:?\s+(?:\(?[1a]\)?\.?\s+)?({_NAME})(?=\s*[,;(\"“\n]|\s+(?:and|und|et|y)\s)"
-)
-_AND = re.compile(rf"\b(?:and|und|et|y)\s+(?:\(?[2b]\)?\.?\s+)?({_NAME})(?=\s*[,;(\"“.\n]|$)")
-_FORMS = (
-    r"Inc|LLC|LLP|Ltd|Limited|GmbH|AG|KG|SE|Corp|Corporation|Company|plc|PLC|"
-    r"S\.A|SAS|SARL|B\.V|N\.V|S\.p\.A|S\.r\.l|Oy|AB|ApS"
-)
-_FORM = re.compile(rf" (?:{_FORMS})\b\.?(?!\w)")
-_BEFORE_FORM = re.compile(r"(?:[A-ZÀ-Þ][\w&'\u2019.-]*(?: |$)){1,5}$")
-_LONGEST_COMPANY = 80
-_LAW = re.compile(r"[Ll]aws?\b")
-_LAW_OF = re.compile(
-    r"\s+of\s+(?:the\s+)?"
-    r"((?:(?:State|Commonwealth|Province|Republic|Kingdom|Canton|Federal\s+Republic)\s+of\s+)?"
-    r"[A-Z][a-z]+(?:\s+(?:and\s+)?[A-Z][a-z]+){0,3})"
-)
-_WHOSE_LAW = re.compile(r"\b([A-Z][a-z]+)\s+$")
-_LONGEST_COUNTRY = 24
-_NOT_A_LAW = {"Applicable", "The", "Governing", "This", "Such", "Any", "Local", "By", "Data", "No", "Choice"}
-_NEARBY = 500  # characters between the names of two parties
-
 
 def find_dates(text: str) -> Iterator[Found[date]]:
     """Find dates in the usual spellings; day before month where only the order tells."""
@@ -213,33 +190,3 @@ def _as_number(text: str) -> float:
     cents = _CENTS.search(bare)
     whole = re.sub(r"[.,]", "", bare[: cents.start()] if cents else bare)
     return float(f"{whole}.{cents[1]}") if cents else float(whole)
-
-
-def find_parties(text: str) -> Iterator[str]:
-    """Find names of parties: those a contract is between, then companies by their legal form."""
-    if first := _BETWEEN.search(text):
-        yield first[1].strip()
-        nearby = text[first.end() : first.end() + _NEARBY]
-        candidates = [match[1].strip() for match in _AND.finditer(nearby)]
-        companies = [name for name in candidates if any(_companies(name))]
-        yield from (companies or candidates)[:1]
-    yield from _companies(text)
-
-
-def _companies(text: str) -> Iterator[str]:
-    for form in _FORM.finditer(text):
-        if name := _BEFORE_FORM.search(text[max(0, form.start() - _LONGEST_COMPANY) : form.start()]):
-            yield name[0] + form[0]
-
-
-def find_laws(text: str) -> Iterator[Found[str]]:
-    """Find the laws a text names: `State of Delaware`, `Germany`, `Dutch law`."""
-    for match in _LAW.finditer(text):
-        if place := _LAW_OF.match(text, match.end()):
-            yield Found(" ".join(place[1].split()), match.start())
-        elif (whose := _WHOSE_LAW.search(_before(text, match))) and whose[1] not in _NOT_A_LAW:
-            yield Found(f"{whose[1]} {match[0]}", match.start())
-
-
-def _before(text: str, match: re.Match[str]) -> str:
-    return text[max(0, match.start() - _LONGEST_COUNTRY) : match.start()]

@@ -5,34 +5,22 @@ from batchrun.simulator.reading import Reading
 from batchrun.simulator.topic import Topic
 
 _DURATION_WORDS = ("month", "week", "day", "year", "term", "duration", "period")
-_MONEY_WORDS = (
-    "amount",
-    "balance",
-    "budget",
-    "cap",
-    "cost",
-    "eur",
-    "fee",
-    "gbp",
-    "limit",
-    "payment",
-    "price",
-    "rent",
-    "salary",
-    "sum",
-    "total",
-    "usd",
-    "value",
-)
+_MONEY_WORDS = ("amount", "budget", "cap", "cost", "eur", "fee", "gbp", "payment", "price", "rent", "salary", "usd")
+_COUNTED_WORDS = ("balance", "limit", "sum", "total", "value")
+"""Money if there is any, else any number."""
+_CURRENCIES = {"USD", "EUR", "GBP", "CHF"}
 
 
 def quantity_about(topic: Topic, reading: Reading) -> float | None:
     """Return the duration, amount of money or number that is nearest to the topic, or None."""
     if topic.names(*_DURATION_WORDS):
-        duration = reading.nearest(reading.durations, topic)
+        units = {"day", "week"} if topic.names("day", "week") else {"month", "year"}
+        duration = reading.nearest([each for each in reading.durations if each.value.unit in units], topic)
         return _in_unit(duration, topic) if duration else None
-    if topic.names(*_MONEY_WORDS) and reading.money:
-        money = reading.nearest(reading.money, topic)
+    if topic.names(*_MONEY_WORDS) or (topic.names(*_COUNTED_WORDS) and reading.money):
+        currencies = {word.upper() for word in topic.words} & _CURRENCIES
+        asked = [each for each in reading.money if not currencies or each.value.currency in currencies]
+        money = reading.nearest(asked, topic)
         return money.amount if money else None
     return reading.nearest(reading.numbers, topic)
 

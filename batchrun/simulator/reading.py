@@ -6,16 +6,15 @@ from datetime import date
 from functools import cached_property
 from typing import TypeVar
 
+from batchrun.simulator.contract_findings import find_laws, find_parties
 from batchrun.simulator.findings import (
     Duration,
     Found,
     Money,
     find_dates,
     find_durations,
-    find_laws,
     find_money,
     find_numbers,
-    find_parties,
 )
 from batchrun.simulator.topic import Topic
 
@@ -147,10 +146,12 @@ class Reading:
         return self._lowered[max(0, start - _BEFORE) : start + _AFTER]
 
     def sentence_about(self, topic: Topic) -> str | None:
-        """Return the sentence that is most about the topic, word for word."""
+        """Return the sentence that is most about the topic, word for word; the shortest of equals says it best."""
         scores = [topic.score(sentence) for sentence in self._lowered_sentences]
         best = max(scores, default=0)
-        return self.sentences[scores.index(best)] if best > 0 else None
+        if best == 0:
+            return None
+        return min((text for text, score in zip(self.sentences, scores, strict=True) if score == best), key=len)
 
     def mentions(self, word: str) -> int:
         """Count how often a word begins in the text, whatever its case; the title counts more."""
@@ -159,5 +160,7 @@ class Reading:
 
     def has_initials(self, option: str) -> bool:
         """Tell whether the letters of an option, such as `nda`, begin neighbouring words of the title."""
-        initials = "".join(word[0] for word in re.findall(r"[a-z]+", self.title.lower()) if word not in _SMALL_WORDS)
-        return 1 < len(option) <= len(initials) and option.lower() in initials
+        words = re.findall(r"[a-z]+", self.title.lower())
+        all_initials = "".join(word[0] for word in words)
+        initials = "".join(word[0] for word in words if word not in _SMALL_WORDS)
+        return len(option) > 1 and (option.lower() in all_initials or option.lower() in initials)

@@ -12,14 +12,15 @@ _NAME_WEIGHT = 3
 _EMPTY_WORDS = frozenset(
     re.findall(
         r"\w+",
-        """a all an and any are as at be been by date datetime day days document does each field first for found from
-        full given has have if in into is it its last list may month months named no not null number of on one only or
-        other second several should text that the their there this to two usd value was week weeks when where whether
-        which who whose will with year years""",
+        """evidence quote excerpt passage citation sentence snippet verbatim word words fixes a all amount an and any
+        are as at be been by currency date datetime day days document does each field first for found from
+        full given has have if in into is it its last list may month months named no not null number of on
+        one only or other second several should text that the their there this to two usd value was week
+        weeks when where whether which who whose will with year years""",
     )
 )
 _RELATED = {
-    "effec": ("as of", "commenc", "dated", "entered into", "start"),
+    "effec": ("as of", "commenc", "dated", "entered into", "start", "made on"),
     "start": ("commenc", "effective", "from"),
     "signa": ("signed", "dated", "executed"),
     "signe": ("signature", "dated", "executed"),

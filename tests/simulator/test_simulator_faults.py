@@ -21,7 +21,12 @@ def test_the_same_request_draws_the_same() -> None:
 
 def test_a_retry_another_body_and_another_seed_draw_anew() -> None:
     one, other = shas(2)
-    draws = {draw(one, seed=1, seen=0), draw(one, seed=1, seen=1), draw(other, seed=1, seen=0), draw(one, seed=2, seen=0)}
+    draws = {
+        draw(one, seed=1, seen=0),
+        draw(one, seed=1, seen=1),
+        draw(other, seed=1, seen=0),
+        draw(one, seed=2, seen=0),
+    }
 
     assert len(draws) == 4
 

@@ -53,6 +53,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_answered)
         return future
 
+    async def shutdown_default_executor(self, *timeout: Any) -> None:
+        self.threads_at_work += 1
+        await super().shutdown_default_executor(*timeout)
+        self.threads_at_work -= 1
+
     def _thread_answered(self, _: object) -> None:
         self.threads_at_work -= 1
 

@@ -82,8 +82,8 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f" ({limits.requests_per_minute:,} requests, {tokens(limits.input_tokens_per_minute)} input,"
         f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {limits.origin('requests_per_minute')})",
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
-        f"prices   of {opened.price.table_date} · {plan.model} {dollars(rates.input * 1e6)} in,"
-        f" {dollars(rates.output * 1e6)} out, {dollars(rates.cache_read * 1e6)} cache read per Mtok",
+        f"prices   of {opened.price.table_date} · {plan.model} ${rates.input / 1e3:g} in, ${rates.output / 1e3:g} out"
+        " per million tokens",
     ]
 
 

@@ -4,6 +4,7 @@ from batchrun.simulator.findings import Duration
 from batchrun.simulator.reading import Reading
 from batchrun.simulator.topic import Topic
 
+_LONGEST_MONTHS = 600  # longer ones are return periods of floods and the like
 _DURATION_WORDS = ("month", "week", "day", "year", "term", "duration", "period")
 _MONEY_WORDS = ("amount", "budget", "cap", "cost", "eur", "fee", "gbp", "payment", "price", "rent", "salary", "usd")
 _COUNTED_WORDS = ("balance", "limit", "sum", "total", "value")
@@ -15,12 +16,15 @@ def quantity_about(topic: Topic, reading: Reading) -> float | None:
     """Return the duration, amount of money or number that is nearest to the topic, or None."""
     if topic.names(*_DURATION_WORDS):
         units = {"day", "week"} if topic.names("day", "week") else {"month", "year"}
-        duration = reading.nearest([each for each in reading.durations if each.value.unit in units], topic)
+        asked = [
+            each for each in reading.durations if each.value.unit in units and each.value.months <= _LONGEST_MONTHS
+        ]
+        duration = reading.nearest(asked, topic)
         return _in_unit(duration, topic) if duration else None
     if topic.names(*_MONEY_WORDS) or (topic.names(*_COUNTED_WORDS) and reading.money):
         currencies = {word.upper() for word in topic.words} & _CURRENCIES
-        asked = [each for each in reading.money if not currencies or each.value.currency in currencies]
-        money = reading.nearest(asked, topic)
+        amounts = [each for each in reading.money if not currencies or each.value.currency in currencies]
+        money = reading.nearest(amounts, topic)
         return money.amount if money else None
     return reading.nearest(reading.numbers, topic)
 

@@ -37,7 +37,7 @@ def _matching(pattern: str, reading: Reading) -> str | None:
 
 
 def _quote(topic: Topic, reading: Reading) -> str | None:
-    return reading.sentence_about(topic) or _first(reading.sentences)
+    return reading.sentence_about(topic)
 
 
 def _summary(_: Topic, reading: Reading) -> str | None:

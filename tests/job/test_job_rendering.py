@@ -65,10 +65,10 @@ def test_the_optional_parts(load):
     assert body["max_tokens"] == 7
 
 
-def test_fixed_text_is_all_but_the_document(load):
-    schema = json.dumps(SCHEMA, separators=(",", ":"))
-    assert load().fixed_text == f"<d>\n</d>\n{schema}"
-    assert load("[prompt]", '[prompt]\nsystem = "Be brief."').fixed_text == f"Be brief.\n<d>\n</d>\n{schema}"
+def test_what_is_the_same_in_every_request_is_counted_once(load):
+    assert load().prompt_text == "<d>\n</d>"
+    assert load().schema_text == json.dumps(SCHEMA, separators=(",", ":"))
+    assert load("[prompt]", '[prompt]\nsystem = "Be brief."').prompt_text == "Be brief.\n<d>\n</d>"
 
 
 def test_planning_twice_gives_the_same_names(load):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from batchrun.simulator.answers import Answering
-from batchrun.simulator.faults import Spoiling
 from batchrun.simulator.contract_findings import find_laws, find_parties
+from batchrun.simulator.faults import Spoiling
 from batchrun.simulator.findings import find_dates, find_durations, find_money
 from batchrun.simulator.models import find_model
 from batchrun.simulator.producing import Production, produce
@@ -201,7 +201,7 @@ def test_parties(text: str, parties: list[str]) -> None:
 
 names = st.text("abcdefghij_", min_size=1, max_size=8)
 descriptions = st.sampled_from(["", "The fee", "{minimum: 3, maximum: 9}", "{maxLength: 4}", "{maxItems: 1}"])
-leaves = st.one_of(
+leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.sampled_from(
         [
             *({"type": name} for name in ("string", "integer", "number", "boolean", "null")),

@@ -47,6 +47,11 @@ class Selection:
     max_tokens: int | None = None
     """For `retry`: allowed to the truncated; otherwise twice what they had."""
 
+    @property
+    def everything(self) -> bool:
+        """Whether no document is left out."""
+        return self == Selection()
+
     def takes(self, found: Document | Unreadable) -> bool:
         """Whether the document is selected by id and source."""
         if self.ids and found.doc_id not in self.ids:
@@ -102,6 +107,7 @@ class Planner:
                 )
         if selection.where:
             self.planned.choose(selection.where)
+        self.planned.mark_identical()
         if selection.limit is not None:
             self.planned.limit(selection.limit)
         return self._summed(notes)
@@ -127,17 +133,15 @@ class Planner:
             if isinstance(found, Document) and found.text.strip()
         }
         ids = {request.request_id for request in requests.values()}
-        known_requests, seen = self.planned.known_requests(ids), self.planned.seen_requests(ids)
+        known_requests = self.planned.known_requests(ids)
         rows = []
         for found in page:
             if isinstance(found, Unreadable) or found.doc_id not in requests:
                 rows.append(self._unsendable(found))
                 continue
             request = requests[found.doc_id]
-            evidence = Evidence(known.get(found.doc_id), known_requests.get(request.request_id), request, seen)
+            evidence = Evidence(known.get(found.doc_id), known_requests.get(request.request_id), request)
             rows.append(self._sendable(found, evidence, selection))
-            if rows[-1].kind.sent:
-                seen.add(request.request_id)
         return rows
 
     def _override(self, known: KnownDocument | None, selection: Selection) -> int | None:
@@ -174,14 +178,14 @@ class Planner:
             document_seen=known is not None and known.request_id is not None,
             same_request=known is not None and known.request_id == request.request_id,
             outcome=outcome,
-            seen_in_plan=request.request_id in evidence.seen,
+            tried_again=known is not None and known.outcome in selection.again,
         )
         override = request.max_tokens if request.max_tokens != self.job.spec.model.max_tokens else None
         return Planned(
             doc_id=document.doc_id,
             source=document.source,
             content_sha=document.content_sha,
-            kind=classify(facts, again=selection.again),
+            kind=classify(facts),
             request_id=request.request_id,
             max_tokens=override,
             tokens=tokens,
@@ -189,13 +193,13 @@ class Planner:
         )
 
     def _oversize(self, document: Document, excess: str) -> Planned:
-        skips = self.job.spec.source.on_oversize == "skip"
+        outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE}
         return Planned(
             doc_id=document.doc_id,
             source=document.source,
             content_sha=document.content_sha,
             kind=Kind.TOO_LARGE,
-            outcome=Outcome.SKIPPED if skips else None,
+            outcome=outcomes.get(self.job.spec.source.on_oversize),
             reason=excess,
         )
 
@@ -238,8 +242,6 @@ class Evidence:
     document: KnownDocument | None
     known_request: KnownRequest | None
     request: Request
-    seen: set[str]
-    """Requests that this plan has already."""
 
 
 def pages(found: Iterable[Document | Unreadable]) -> Iterator[list[Document | Unreadable]]:

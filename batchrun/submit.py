@@ -81,7 +81,7 @@ class Summary:
     """Of the run; None when nothing had to be done."""
     seconds: float
     halted: BatchrunError | None
-    unpublished: str | None
+    unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
     exit_code: ExitCode
     database: Path
@@ -177,7 +177,7 @@ def submit(
         provider.check()
     started_at, halted, run_no = time.time(), None, None
     if planner.planned.anything_to_admit():
-        run = admit(opened, planner, plan)
+        run = admit(opened, planner, plan, everything=selection.everything)
         run_no = run.run_no
         if plan.to_send:
             listener(run_started(opened, plan, run))
@@ -191,8 +191,11 @@ def check_output(opened: OpenJob) -> None:
         opened.output(opened.ledger).check()
 
 
-def admit(opened: OpenJob, planner: Planner, plan: Plan) -> RunKey:
-    """Commit the intent: the run, its requests and its documents, in one transaction."""
+def admit(opened: OpenJob, planner: Planner, plan: Plan, *, everything: bool = False) -> RunKey:
+    """Commit the intent: the run, its requests and its documents, in one transaction.
+
+    After a plan of `everything`, what an earlier part of the run left pending and is gone from the source is set aside.
+    """
     ledger, estimate = opened.ledger, plan.estimate.cost_nusd
     run_plan = RunPlan(
         job=opened.name,
@@ -215,6 +218,8 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan) -> RunKey:
         else:
             run_no = ledger.begin_run(run_plan, run_id=new_run_id(ledger, simulated=opened.simulated))
         since = planner.planned.admit(run_no=run_no, model=opened.price.name)
+        if everything:
+            planner.planned.set_aside_gone(run_no=run_no)
     return RunKey(run_no, since)
 
 
@@ -281,6 +286,8 @@ def conclude(
                 note=str(halted) if halted else None,
             )
     unpublished = publish_finally(opened)
+    if unpublished and exit_code == ExitCode.OK:
+        exit_code = unpublished.exit_code
     return Summary(
         job=opened.name,
         simulated=opened.simulated,
@@ -290,17 +297,17 @@ def conclude(
         seconds=time.time() - started_at,
         halted=halted,
         unpublished=unpublished,
-        exit_code=ExitCode.BUSY if unpublished and exit_code == ExitCode.OK else exit_code,
+        exit_code=exit_code,
         database=opened.places.database,
     )
 
 
-def publish_finally(opened: OpenJob) -> str | None:
+def publish_finally(opened: OpenJob) -> BatchrunError | None:
     """Bring the rows to the output; why they could not be brought, or None. They are safe in the ledger anyway."""
     try:
         opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
     except BatchrunError as problem:
-        return str(problem)
+        return problem
     return None
 
 

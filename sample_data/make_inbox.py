@@ -215,7 +215,7 @@ Firma umschreiben (Weidmann Rösterei GmbH, Chur)? Besten Dank.
         "account",
         """
 Hi team, order pages can be opened by counting up the number in the address, without being logged in. I looked at two
-of them, both my own, to be sure. I have not told anybody. Do you have a contact for security reports? I suggest 90 days.
+of them, both my own, to be sure. I have not told anybody. Do you have a contact for such reports? I suggest 90 days.
 """,
     ),
     (

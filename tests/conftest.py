@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from batchrun.executors.recorder import Recorder
+from batchrun.executors import recorder
 from trial_project import TrialProject
 from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> TrialProject:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
     """A project with a job file and no documents yet."""
+    monkeypatch.setattr(recorder, "BALLAST_BYTES", 4096)  # a test should not write 8 MB
     trial = TrialProject(tmp_path / "project")
     trial.job()
     return trial
@@ -22,4 +23,4 @@ def project(tmp_path: Path) -> TrialProject:
 def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `asyncio.run` of the test happens in virtual time."""
     monkeypatch.setattr(asyncio.events, "new_event_loop", VirtualTimeLoop)
-    monkeypatch.setattr(Recorder, "write", answered_by_a_thread(Recorder.write))
+    monkeypatch.setattr(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write))

@@ -50,6 +50,7 @@ class ScriptedProvider:
     default: Step = field(default_factory=answer)
     latency_s: float = 0.0
     sent: list[str] = field(default_factory=list)
+    sent_at: list[float] = field(default_factory=list)
     max_tokens: list[int] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -59,6 +60,7 @@ class ScriptedProvider:
         params = json.loads(request.body)
         prompt = params["messages"][0]["content"]
         self.sent.append(prompt)
+        self.sent_at.append(asyncio.get_running_loop().time())
         self.max_tokens.append(params["max_tokens"])
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,18 @@ class TrialProject:
         with open_job(self.root / "jobs" / f"{job}.toml", simulated=False, to_run=False) as opened:
             return opened.planner(max_cost_nusd=None).plan(selection or Selection())
 
-    def execute(self, provider: ScriptedProvider, *, job: str = "trial") -> BatchrunError | None:
+    def execute(
+        self,
+        provider: ScriptedProvider,
+        *,
+        job: str = "trial",
+        before_sending: Callable[[OpenJob], None] = lambda _: None,
+    ) -> BatchrunError | None:
         """Admit and send everything, without publishing: faster than `submit`. Returns why it halted."""
         with self.opened(job) as opened:
             planner = opened.planner(max_cost_nusd=None)
             run = admit(opened, planner, planner.plan(Selection()))
+            before_sending(opened)
             running = replace(setting(opened, planner, run), output=Unpublished())
             return asyncio.run(execute(running, provider=provider, listener=self.events.append))
 

@@ -94,7 +94,12 @@ class Attempts:
         self._tell = listener
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._in_flight: dict[asyncio.Task[None], int] = {}
+        self.sent = 0
+        """How many attempts were made, for whoever wants to know whether anything happens."""
+        self._landed = asyncio.Event()
+        """Set, and replaced, whenever a request is no longer in flight."""
         self._settled = asyncio.Event()
+        """Set, and replaced, whenever a reservation has become a cost: there may be room in the budget."""
         self._proven = asyncio.Event()
         self._canary = asyncio.Lock()
         self._answered_any = False
@@ -116,7 +121,7 @@ class Attempts:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 while self._in_flight:
-                    await self._settled.wait()
+                    await self._landed.wait()
 
     async def answer(self, work: Work) -> None:
         """Bring the document to its outcome. Raises Halted when the run stops first."""
@@ -142,11 +147,27 @@ class Attempts:
                 input_tokens=self._expectation.input_tokens(work.tokens),
                 output_tokens=self._expectation.output_tokens(),
             )
-            self._halt.check()
-            async with self._flight(work):
-                attempt_no = await self._reserve(work)
-                if attempt_no is not None:
-                    await self._send(work, attempt_no, charge)
+            while not await self._reserve_and_send(work, charge):
+                pass
+
+    async def _reserve_and_send(self, work: Work, charge: Charge) -> bool:
+        """One try to reserve; False when there was no room, and some may have come since."""
+        self._halt.check()
+        settled = self._settled
+        async with self._flight(work):
+            reserved = await self._reserve(work)
+            if isinstance(reserved, int):
+                self.sent += 1
+                await self._send(work, reserved, charge)
+                return True
+        if isinstance(reserved, Taken):
+            self._gate.cancel(charge)
+            return True
+        if reserved.open_attempts == 0:
+            self._halt.stop(budget_reached(reserved, self._worst_nusd(work)))
+            raise Halted
+        await settled.wait()
+        return False
 
     @asynccontextmanager
     async def _alone_until_proven(self) -> AsyncIterator[None]:
@@ -169,37 +190,23 @@ class Attempts:
             yield
         finally:
             del self._in_flight[task]
-            self._settled.set()
-            self._settled = asyncio.Event()
+            self._landed.set()
+            self._landed = asyncio.Event()
 
-    async def _reserve(self, work: Work) -> int | None:
-        """Set the worst case aside; None when the request needs no sending. Waits for room while others settle."""
-        worst_nusd = self._terms.price.worst_case_nusd(
-            body_bytes=len(work.request.body), max_tokens=work.request.max_tokens
+    async def _reserve(self, work: Work) -> int | Taken | NoRoom:
+        return await self._recorder.write(
+            lambda ledger: ledger.reserve(
+                work.pending,
+                run_no=self._terms.run_no,
+                job=self._terms.job,
+                reserved_nusd=self._worst_nusd(work),
+                model=self._terms.price.name,
+            ),
+            spends=True,
         )
-        while True:
-            settled = self._settled
-            reserved = await self._recorder.write(
-                lambda ledger: ledger.reserve(
-                    work.pending,
-                    run_no=self._terms.run_no,
-                    job=self._terms.job,
-                    reserved_nusd=worst_nusd,
-                    model=self._terms.price.name,
-                ),
-                spends=True,
-            )
-            match reserved:
-                case int():
-                    return reserved
-                case Taken():
-                    return None
-                case NoRoom(open_attempts=0):
-                    self._halt.stop(budget_reached(reserved, worst_nusd))
-                    raise Halted
-                case _:
-                    self._halt.check()
-                    await settled.wait()
+
+    def _worst_nusd(self, work: Work) -> int:
+        return self._terms.price.worst_case_nusd(body_bytes=len(work.request.body), max_tokens=work.request.max_tokens)
 
     async def _send(self, work: Work, attempt_no: int, charge: Charge) -> None:
         try:
@@ -274,6 +281,8 @@ class Attempts:
 
     async def _settle(self, end: Settlement) -> None:
         doc_ids = await self._recorder.write(lambda ledger: ledger.settle(end))
+        self._settled.set()
+        self._settled = asyncio.Event()
         for doc_id in doc_ids:
             assert end.outcome is not None
             self.settled(doc_id, end.outcome, end.reason, cost_nusd=end.cost_nusd or 0)

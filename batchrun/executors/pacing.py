@@ -91,6 +91,11 @@ class Gate:
             self._input.carry += usage.input_tokens + usage.cache_write_tokens - charge.input_tokens
             self._output.carry += usage.output_tokens - charge.output_tokens
 
+    def cancel(self, charge: Charge) -> None:
+        """Give everything back: nothing was sent."""
+        self._requests.carry -= 1
+        self.refund(charge)
+
     def refund(self, charge: Charge) -> None:
         """Give back the tokens of an attempt that was turned away.
 

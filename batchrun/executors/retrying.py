@@ -83,7 +83,7 @@ def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, r
     """
     if failure.retry_after_s is not None:
         return failure.retry_after_s + rng.uniform(0, max(0.2, 0.1 * failure.retry_after_s))
-    ceiling = min(max_s, initial_s * 2 ** (tries.attempts + tries.waits - 1))
+    ceiling = min(max_s, initial_s * 2 ** min(tries.attempts + tries.waits - 1, 30))
     return rng.uniform(0.1 * ceiling, ceiling)
 
 

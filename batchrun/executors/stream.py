@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from batchrun.document import Document, Unreadable
+from batchrun.errors import BatchrunError
 from batchrun.events import Draining, Listener
 from batchrun.executors.attempts import Attempts, Work
 from batchrun.executors.halting import Halt, Halted
@@ -119,33 +120,37 @@ class StreamExecutor:
             task.cancel()
 
     async def _produce(self) -> None:
-        while progress := await self._pass():
-            await self._queue.join()
-            if not progress.queued:
-                await asyncio.sleep(REVISIT_S)
+        try:
+            before = self._attempts.sent
+            while await self._pass():
+                await self._queue.join()
+                if self._attempts.sent == before:  # another job is just sending all that is left
+                    await asyncio.sleep(REVISIT_S)
+                before = self._attempts.sent
+        except BatchrunError as problem:
+            self._halt.stop(problem)
 
-    async def _pass(self) -> "Progress | None":
-        """Queue every pending document once; None when there was none."""
-        after = queued = seen = 0
+    async def _pass(self) -> bool:
+        """Queue every pending document once; False when there was none."""
+        after = seen = 0
         while page := await self._reader.page(self._run, after=after):
             after = page[-1].document_no
             seen += len(page)
             ours = [one for one in page if not self._attempts.sending(one.request_no)]
             for some in slices(ours, self._reader.texts_at_once):
                 for work in await self._reader.read(some):
-                    queued += await self._queue_or_set_aside(work)
-        return Progress(queued) if seen else None
+                    await self._queue_or_set_aside(work)
+        return seen > 0
 
-    async def _queue_or_set_aside(self, work: Work | tuple[Pending, Unreadable]) -> bool:
+    async def _queue_or_set_aside(self, work: Work | tuple[Pending, Unreadable]) -> None:
         if isinstance(work, Work):
             await self._queue.put(work)
-            return True
+            return
         pending, unreadable = work
         await self._recorder.write(
             lambda ledger: ledger.set_aside(pending.document_no, Outcome.UNREADABLE, unreadable.reason)
         )
         self._attempts.settled(unreadable.doc_id, Outcome.UNREADABLE, unreadable.reason, cost_nusd=0)
-        return True
 
     async def _work(self) -> None:
         while True:
@@ -170,13 +175,6 @@ class StreamExecutor:
             await self._attempts.idle(within_s=self.grace_s)
         for task in tasks:
             task.cancel()
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What one pass over the pending documents did."""
-
-    queued: int
 
 
 def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:

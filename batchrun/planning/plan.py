@@ -49,20 +49,18 @@ class Known:
     """Whether that was this very request."""
     outcome: Outcome | None
     """Of the request, whichever document and job it was made for."""
-    seen_in_plan: bool
-    """Whether an earlier document of this plan makes the same request."""
+    tried_again: bool
+    """Whether the document ended badly in a way that `retry` was asked to try once more."""
 
 
-def classify(known: Known, *, again: frozenset[Outcome]) -> Kind:
-    """The kind of a document that can be sent; `again` are the outcomes that `retry` tries once more."""
+def classify(known: Known) -> Kind:
+    """The kind of a document that can be sent, as far as the ledger tells."""
     if known.outcome is Outcome.SUCCEEDED:
         return Kind.REUSABLE
-    if known.outcome is not None and known.outcome not in again:
-        return Kind.FAILED
-    if known.seen_in_plan:
-        return Kind.IDENTICAL
-    if known.outcome is not None:
+    if known.tried_again:
         return Kind.AGAIN
+    if known.outcome is not None:
+        return Kind.FAILED
     if known.document_seen and not known.same_request:
         return Kind.CHANGED
     return Kind.UNFINISHED if known.document_seen else Kind.NEW

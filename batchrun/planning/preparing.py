@@ -1,5 +1,6 @@
 """From a document to its request: truncated where the job says so, and the same bytes every time."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,8 +10,10 @@ from batchrun.planning.estimate import Estimator, RequestTokens
 from batchrun.planning.text_class import text_class
 from batchrun.request import Request
 
-MOST_TOKENS_PER_BYTE = 1
-"""A byte-level tokenizer makes at most one token of a byte."""
+LARGEST_CHARACTER = 4
+"""Bytes of UTF-8; a byte-level tokenizer makes at most one token of a byte."""
+CUTS = 4
+"""What is left may be of another kind of text, with more tokens to a character: then it is cut once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,18 @@ class Preparer:
         return f"about {size:,.0f} tokens, above {self.limit.name} of {self.limit.tokens:,}"
 
     def fitted(self, document: Document) -> Document:
-        """The document itself, or a shorter one whose text is the part that fits."""
-        if not self.limit.truncates or len(document.text) * 4 * MOST_TOKENS_PER_BYTE <= self.limit.tokens:
+        """The document itself, or with a shorter text if the job truncates and it is too large."""
+        if not self.limit.truncates or len(document.text) * LARGEST_CHARACTER <= self.limit.tokens:
             return document
-        tokens = self._tokens(document)
-        size = self._estimator.document_tokens(tokens)
-        if size <= self.limit.tokens:
-            return document
-        kept = int(tokens.counted * self.limit.tokens / size)
-        return replace(document, text=self._truncate(document.text, kept))
+        for _ in range(CUTS):
+            tokens = self._tokens(document)
+            size = self._estimator.document_tokens(tokens)
+            if size <= self.limit.tokens:
+                break
+            # Columns in the prompt count too, and only the text can be cut.
+            kept = self._count(document.text) - math.ceil((size - self.limit.tokens) * tokens.counted / size)
+            document = replace(document, text=self._truncate(document.text, max(0, kept)))
+        return document
 
     def _tokens(self, document: Document) -> RequestTokens:
         text = self._renderer.document_text(document)

@@ -7,10 +7,10 @@ from batchrun.planning.plan import Kind, Plan
 
 def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
     """The reason to refuse, or None. Nothing to send is never refused."""
-    large = [problem for problem in plan.problems if problem.kind is Kind.TOO_LARGE]
-    if large and refuses_oversize:
+    count = plan.counts[Kind.TOO_LARGE]
+    if count and refuses_oversize:
+        large = [problem for problem in plan.problems if problem.kind is Kind.TOO_LARGE]
         shown = "\n".join(f"    {problem.doc_id}: {problem.reason}" for problem in large[:5])
-        count = plan.counts[Kind.TOO_LARGE]
         more = f"\n    and {count - 5} more" if count > 5 else ""
         return Refused(
             f"{count} {'document is' if count == 1 else 'documents are'} too large. Nothing was sent.\n{shown}{more}",

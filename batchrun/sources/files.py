@@ -167,7 +167,8 @@ def _reason(error: OSError, path: str) -> str:
 
 def _some_names(folder: Path) -> str:
     try:
-        names = sorted(entry.name + "/" * entry.is_dir() for entry in os.scandir(folder) if entry.name[0] != ".")
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name + "/" * entry.is_dir() for entry in entries if entry.name[0] != ".")
     except OSError as error:
         return f"which cannot be listed: {error.strerror}"
     if not names:

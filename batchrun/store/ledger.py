@@ -66,13 +66,9 @@ class Pending:
     """Overrides the job's, for a document that was truncated before."""
 
 
-class Refusal:
-    """Why a reservation was not made."""
-
-
 @dataclass(frozen=True, slots=True)
-class NoRoom(Refusal):
-    """The cap would be passed. While attempts of the run are open, their settlements may still make room."""
+class NoRoom:
+    """No reservation: the cap would be passed. While attempts are open, their settlements may still make room."""
 
     committed_nusd: int
     cap_nusd: int
@@ -80,8 +76,8 @@ class NoRoom(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken(Refusal):
-    """The request is settled, or another run is just sending it."""
+class Taken:
+    """No reservation: the request is settled, or another run is just sending it."""
 
     settled: bool
 
@@ -126,12 +122,13 @@ class Ledger:
     def read(cls, path: Path) -> Self:
         """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one."""
         if not path.exists():
-            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            create_missing(connection)
-            return cls(connection, None)
+            return cls(empty(), None)
         with explained(path):
             uri = path.absolute().as_uri() + "?mode=ro"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+            if is_blank(connection):  # a process died, or is, between making the file and its tables
+                connection.close()
+                return cls(empty(), None)
             return cls(checked(connection, path), path)
 
     def close(self) -> None:
@@ -247,7 +244,7 @@ class Ledger:
             for row in rows
         ]
 
-    def reserve(self, work: Pending, *, run_no: int, job: str, reserved_nusd: int, model: str) -> int | Refusal:
+    def reserve(self, work: Pending, *, run_no: int, job: str, reserved_nusd: int, model: str) -> int | Taken | NoRoom:
         """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number."""
         outcome = self.connection.execute(
             "select outcome from requests where request_no = ?", (work.request_no,)
@@ -280,7 +277,7 @@ class Ledger:
     def settle(self, end: Settlement) -> list[str]:
         """Attempt, reply, usage, cost and outcome together; the reservation becomes what it really cost.
 
-        Returns the documents whose story this ends: all that share the request, none while it goes on.
+        Returns the job's documents whose story this ends: all that share the request, none while it goes on.
         """
         seq = self.next_seq()
         failure, reply, usage = end.failure, end.reply, end.reply.usage if end.reply else None
@@ -313,10 +310,11 @@ class Ledger:
         ).fetchone()
         row_request_no = request_no if end.outcome is Outcome.SUCCEEDED else None
         rows = self.connection.execute(
-            "update documents set row_request_no = ?, seq = ? where request_no = ? returning doc_id",
-            (row_request_no, seq, request_no),
+            "update documents set row_request_no = ?, seq = ? where request_no = ? and outcome is null"
+            " returning doc_id, job = (select job from attempts where attempt_no = ?)",
+            (row_request_no, seq, request_no, end.attempt_no),
         )
-        return [doc_id for (doc_id,) in rows.fetchall()]
+        return [doc_id for doc_id, ours in rows.fetchall() if ours]
 
     def set_aside(self, document_no: int, outcome: Outcome, reason: str) -> None:
         """A document that will not be sent after all."""
@@ -364,6 +362,18 @@ def to_wal(connection: sqlite3.Connection) -> None:
         else:
             return
     connection.execute("pragma journal_mode = wal")
+
+
+def empty() -> sqlite3.Connection:
+    """A ledger without a file."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    create_missing(connection)
+    return connection
+
+
+def is_blank(connection: sqlite3.Connection) -> bool:
+    """Whether nothing at all is in the file."""
+    return bool(connection.execute("select count(*) = 0 from sqlite_master").fetchone()[0])
 
 
 def create_missing(connection: sqlite3.Connection) -> None:

@@ -5,14 +5,15 @@ sequence number in transactions that also write the new position, close. Somebod
 rows, not the run. A deleted file is rebuilt from position 0 without a request.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchrun.duck import opened
-from batchrun.errors import UsageProblem
+from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.job.fields import Column
 from batchrun.store.changes import Changes, Row, changes, runs
 from batchrun.store.ledger import Ledger
@@ -65,8 +66,9 @@ class Output:
             raise UsageProblem(
                 f"the table {self._table.name} is one of batchrun's own.", hint='choose another: [store] table = "…"'
             )
+        self._make_folder()
         if self._table.database.exists():
-            with opened(self._table.database, read_only=True, wait_s=0) as connection:
+            with self._opened(read_only=True, wait_s=0) as connection:
                 self._missing(connection)
 
     def behind(self) -> bool:
@@ -74,7 +76,7 @@ class Output:
         head = self._ledger.head(self._job)
         if not self._table.database.exists():
             return head > 0
-        with opened(self._table.database, read_only=True, wait_s=0) as connection:
+        with self._opened(read_only=True, wait_s=0) as connection:
             return self._existing(connection) is None or self._position(connection) < head
 
     def publish(self, *, wait_s: float) -> int:
@@ -82,9 +84,9 @@ class Output:
 
         Safe at any time and safe to repeat: what is there is not written again.
         """
-        self._table.database.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         written = 0
-        with opened(self._table.database, read_only=False, wait_s=wait_s) as connection:
+        with self._opened(read_only=False, wait_s=wait_s) as connection:
             self._prepare(connection)
             position = self._position(connection)
             while (some := changes(self._ledger, self._job, after=position, limit=GROUP)).until > position:
@@ -97,11 +99,37 @@ class Output:
             self._mirror(connection, "runs", runs(self._ledger, self._job))
         return written
 
+    # --- the file
+
+    def _make_folder(self) -> None:
+        folder = self._table.database.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the folder {folder} for the output cannot be made: {error.strerror}.",
+                hint="name another place: [store] database",
+            ) from error
+
+    @contextlib.contextmanager
+    def _opened(self, *, read_only: bool, wait_s: float) -> "Iterator[DuckDBPyConnection]":
+        """The file, and what DuckDB says when it cannot read or write it in people's words."""
+        import duckdb
+
+        try:
+            with opened(self._table.database, read_only=read_only, wait_s=wait_s) as connection:
+                yield connection
+        except duckdb.Error as error:
+            raise EnvironmentProblem(
+                f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
+                hint="the rows are safe in the ledger; mend it, then: batchrun sync",
+            ) from error
+
     # --- the table
 
     def _prepare(self, connection: "DuckDBPyConnection") -> None:
         connection.execute("begin")
-        if connection.execute("select current_catalog()").fetchone() != ("batchrun",):
+        if connection.execute("select lower(current_catalog())").fetchone() != ("batchrun",):
             # In a file called batchrun.duckdb the name `batchrun.runs` means the table `runs` of that file,
             # and a schema of this name besides would be ambiguous to DuckDB.
             connection.execute("create schema if not exists batchrun")
@@ -129,6 +157,11 @@ class Output:
         if existing is None:
             return None
         table = self._table.name
+        if other := self._other_job(connection):
+            raise UsageProblem(
+                f"the table {table} in {self._table.database} belongs to the job {other}.",
+                hint='choose another name: [store] table = "…"',
+            )
         if not OWN_COLUMNS.keys() <= existing.keys():
             raise UsageProblem(
                 f"the table {table} in {self._table.database} was not made by batchrun.",
@@ -144,6 +177,17 @@ class Output:
                     f' or write the new ones elsewhere: [store] table = "{table}_2"',
                 )
         return {name: sql_type for name, sql_type in wanted.items() if name.lower() not in existing}
+
+    def _other_job(self, connection: "DuckDBPyConnection") -> str | None:
+        tables = connection.execute("select 1 from duckdb_tables() where table_name = 'positions'").fetchall()
+        row = (
+            tables
+            and connection.execute(
+                "select job from batchrun.positions where lower(table_name) = lower(?) and job != ?",
+                [self._table.name, self._job],
+            ).fetchone()
+        )
+        return str(row[0]) if row else None
 
     def _existing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
         rows = connection.execute(

@@ -37,12 +37,13 @@ select planned_no, doc_id, doc_id as id, source, kind as status, reason, counted
 """
 ADMISSIBLE = """
 from planned p left join requests r using (request_id)
-where p.chosen and not (p.kind = ? and p.outcome is null) and not exists (
+where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind = 'again' or not exists (
     select 1 from documents d
     where d.job = ? and d.doc_id = p.doc_id and d.content_sha = p.content_sha and d.request_no is r.request_no
-    and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null))
+    and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null)))
 """
 """Everything but documents that are exactly as the ledger has them, and those that make the plan be refused."""
+SENT = json.dumps([kind for kind in Kind if kind.sent])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +115,6 @@ class PlannedDocuments:
             row[0]: KnownRequest(row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3]))) for row in rows
         }
 
-    def seen_requests(self, request_ids: Iterable[str]) -> set[str]:
-        """Those of the requests that this plan has already."""
-        rows = self._connection.execute(
-            "select request_id from planned where request_id in (select value from json_each(?))",
-            (json.dumps(list(request_ids)),),
-        )
-        return {request_id for (request_id,) in rows}
-
     # --- filling
 
     def add(self, page: Sequence[Planned]) -> list[str]:
@@ -172,13 +165,21 @@ class PlannedDocuments:
                 hint='columns: id, source, status, reason, tokens; for example --where "tokens > 1000"',
             ) from error
 
+    def mark_identical(self) -> None:
+        """Of chosen documents that make the same request only the first sends it."""
+        self._connection.execute(
+            "update planned set kind = ? where chosen and kind in (select value from json_each(?)) and exists ("
+            " select 1 from planned first where first.request_id = planned.request_id and first.chosen"
+            " and first.planned_no < planned.planned_no)",
+            (Kind.IDENTICAL, SENT),
+        )
+
     def limit(self, count: int) -> None:
         """Keep the documents up to and including the `count`-th that would be sent."""
-        kinds = json.dumps([kind for kind in Kind if kind.sent])
         row = self._connection.execute(
             "select planned_no from planned where chosen and kind in (select value from json_each(?))"
             " order by planned_no limit 1 offset ?",
-            (kinds, count),
+            (SENT, count),
         ).fetchone()
         if row:
             self._connection.execute("update planned set chosen = 0 where planned_no >= ?", row)
@@ -203,7 +204,7 @@ class PlannedDocuments:
         rows = self._connection.execute(
             "select counted_tokens, text_class from planned where chosen and kind in (select value from json_each(?))"
             " order by planned_no",
-            (json.dumps([kind for kind in Kind if kind.sent]),),
+            (SENT,),
         )
         return (RequestTokens(counted, TextClass(text_class)) for counted, text_class in rows)
 
@@ -211,8 +212,8 @@ class PlannedDocuments:
         """The first chosen documents that are not sent as they are."""
         rows = self._connection.execute(
             "select doc_id, kind, coalesce(reason, '') from planned where chosen and kind in (?, ?, ?)"
-            " order by planned_no limit ?",
-            (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE, limit),
+            " order by kind = ? desc, planned_no limit ?",
+            (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE, Kind.TOO_LARGE, limit),
         )
         return tuple(Problem(doc_id, Kind(kind), reason) for doc_id, kind, reason in rows)
 
@@ -220,12 +221,8 @@ class PlannedDocuments:
 
     def anything_to_admit(self) -> bool:
         """Whether the ledger would learn anything from this plan."""
-        row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", self._admissible).fetchone()
+        row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", (self._job,)).fetchone()
         return row is not None
-
-    @property
-    def _admissible(self) -> tuple[object, ...]:
-        return (Kind.TOO_LARGE, self._job)
 
     def admit(self, *, run_no: int, model: str) -> int:
         """Make the chosen documents work of a run, inside the caller's transaction. Safe to repeat.
@@ -260,9 +257,19 @@ class PlannedDocuments:
             " row_request_no = case when excluded.outcome is null and"
             "   (select outcome from requests where request_no = excluded.request_no) is null"
             "   then documents.row_request_no else excluded.row_request_no end",
-            (self._job, run_no, seq, *self._admissible),
+            (self._job, run_no, seq, self._job),
         )
         return seq
+
+    def set_aside_gone(self, *, run_no: int) -> None:
+        """Documents the run was to send that are no longer in the source; only after a plan of everything."""
+        self._connection.execute(
+            "update documents set outcome = ?, reason = 'it is no longer in the source', row_request_no = null, seq = ?"
+            " where job = ? and run_no = ? and outcome is null"
+            " and (select outcome from requests r where r.request_no = documents.request_no) is null"
+            " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)",
+            (Outcome.UNREADABLE, self._ledger.next_seq(), self._job, run_no),
+        )
 
     def outcomes(self) -> dict[Outcome | None, int]:
         """How many chosen documents have each outcome now; None while pending."""

@@ -1,8 +1,11 @@
 """Rows as documents: what a query may be, its ids, its types, and how little of it is held at a time."""
 
+import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -263,15 +266,32 @@ def test_long_texts_get_the_memory_they_need_and_no_row_twice(tmp_path: Path) ->
     assert [document.doc_id for document in found.read([ref("4999"), ref("0")])] == ["4999", "0"]
 
 
-def test_a_database_that_changes_while_a_scan_starts_again_is_busy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make(tmp_path / "inbox.duckdb", LONG_TEXTS)
-    versions = iter([(1, 1), (1, 1), (2, 2)])
-    found = source(tmp_path, "FROM t")
-    monkeypatch.setattr(found, "_version", lambda: next(versions))
+@pytest.fixture
+def short_of_memory_after_two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rows_module._OpenQuery.rows
+    failures = iter([duckdb.OutOfMemoryException("no memory")])
+
+    def rows(query: Any, ids: Any) -> Iterator[tuple[Any, ...]]:
+        failure = next(failures, None)
+        yield from islice(whole(query, ids), 2 if failure else None)
+        if failure:
+            raise failure
+
+    monkeypatch.setattr(rows_module._OpenQuery, "rows", rows)
+
+
+@pytest.mark.usefixtures("short_of_memory_after_two_rows")
+def test_a_scan_that_ran_out_of_memory_starts_again_without_repeating(root: Path) -> None:
+    assert [document.doc_id for document in source(root).scan()] == ["3", "1", "2"]
+
+
+@pytest.mark.usefixtures("short_of_memory_after_two_rows")
+def test_a_database_that_changes_before_the_scan_starts_again_is_busy(root: Path) -> None:
+    scan = source(root).scan()
+    next(scan)
+    os.utime(root / "inbox.duckdb", ns=(1, 1))
     with pytest.raises(Busy, match="changed while it was being read"):
-        list(found.scan())
+        list(scan)
 
 
 def test_out_of_memory_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

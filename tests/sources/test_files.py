@@ -284,14 +284,17 @@ def test_odd_names_are_printable_and_found_again(tree: Path, name: bytes) -> Non
 
 
 def test_a_tree_deeper_than_the_stack(tmp_path: Path) -> None:
-    here, depth = Path.cwd(), 1100
-    os.chdir(tmp_path)
-    for _ in range(depth):
-        Path("d").mkdir()
-        os.chdir("d")
-    Path("x.txt").write_text("deep")
-    os.chdir(here)
-    assert only(source(tmp_path, "**/x.txt")).doc_id == "d/" * depth + "x.txt"
+    folders = [tmp_path]
+    for _ in range(1100):
+        folders.append(folders[-1] / "d")
+        folders[-1].mkdir()
+    (folders[-1] / "x.txt").write_text("deep")
+
+    assert only(source(tmp_path, "**/x.txt")).doc_id == "d/" * 1100 + "x.txt"
+
+    (folders[-1] / "x.txt").unlink()  # shutil.rmtree, which pytest uses, would not get so deep
+    for folder in reversed(folders[1:]):
+        folder.rmdir()
 
 
 def test_scanning_holds_one_text_at_a_time(tmp_path: Path) -> None:

@@ -1,0 +1,598 @@
+"""The story of a submit, end to end: project files in, rows and a summary out, and the next submit after it."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from batchrun.duck import HeldByAnother
+from batchrun.errors import Busy, ExitCode, Refused, UsageProblem
+from batchrun.events import RunStarted
+from batchrun.outcome import Outcome
+from batchrun.planner import Selection
+from batchrun.planning.plan import Kind
+from batchrun.reply import Reply
+from batchrun.request import Request
+from batchrun.store.lock import job_lock
+from batchrun.store.output import Output
+from scripted_provider import BAD_KEY, ScriptedProvider, answer, lost, status
+from trial_project import TrialProject
+
+LARGE = "word " * 3_000
+
+
+async def interrupting(_: Request) -> Reply:
+    """A step during which Ctrl-C is pressed."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return answer()
+
+
+def again(*outcomes: Outcome, **more: int) -> Selection:
+    return Selection(again=frozenset(outcomes), **more)
+
+
+# --- never pay twice
+
+
+def test_a_submit_makes_a_row_of_every_document(project: TrialProject) -> None:
+    project.documents(5)
+
+    summary = project.submit(ScriptedProvider())
+
+    assert project.rows("select doc_id, title from trial order by 1") == [
+        (f"docs/{number:04}.txt", "a title") for number in range(5)
+    ]
+    assert summary.exit_code == ExitCode.OK
+    assert summary.outcomes == {Outcome.SUCCEEDED: 5}
+    assert summary.unpublished is None
+    assert summary.totals is not None
+    assert (summary.totals.attempts, summary.totals.cost_nusd, summary.totals.held_nusd) == (5, 750_000, 0)
+    assert project.ask("select state, exit_code, to_send from runs") == [("finished", 0, 5)]
+
+
+def test_the_second_submit_sends_nothing_and_begins_no_run(project: TrialProject) -> None:
+    project.documents(5)
+    project.submit(ScriptedProvider())
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+
+    assert provider.sent == []
+    assert summary.exit_code == ExitCode.OK
+    assert summary.outcomes == {Outcome.SUCCEEDED: 5}
+    assert summary.totals is None
+    assert len(project.ask("select 1 from runs")) == 1
+
+
+def test_one_changed_document_sends_one(project: TrialProject) -> None:
+    project.documents(5)
+    project.submit(ScriptedProvider())
+    project.document("0003.txt", "changed")
+    provider = ScriptedProvider(default=answer({"title": "new"}))
+
+    project.submit(provider)
+
+    assert provider.sent == ["changed"]
+    assert project.plans[-1].counts[Kind.CHANGED] == 1
+    assert project.plans[-1].same_text == 0
+    assert project.rows("select doc_id from trial where title = 'new'") == [("docs/0003.txt",)]
+    assert project.rows("select count(*) from trial") == [(5,)]
+
+
+def test_a_document_that_changes_back_costs_nothing(project: TrialProject) -> None:
+    project.document("a.txt", "first")
+    project.submit(ScriptedProvider(default=answer({"title": "of the first"})))
+    project.document("a.txt", "second")
+    project.submit(ScriptedProvider(default=answer({"title": "of the second"})))
+    project.document("a.txt", "first")
+    provider = ScriptedProvider()
+
+    project.submit(provider)
+
+    assert provider.sent == []
+    assert project.rows("select title from trial") == [("of the first",)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"prompt": 'user = "Read: {{ doc.text }}"'},
+        {"prompt": 'system = "Be exact."\nuser = "{{ doc.text }}"'},
+        {"model": 'name = "claude-haiku-4-5"\nmax_tokens = 200'},
+        {"model": 'name = "claude-sonnet-4-5"\nmax_tokens = 100'},
+        {"output_fields": 'title = "string?"'},
+    ],
+    ids=["prompt", "system", "max_tokens", "model", "fields"],
+)
+def test_a_changed_job_file_sends_all_and_the_plan_says_so(project: TrialProject, changed: dict[str, str]) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider())
+    project.job(**changed)
+    provider = ScriptedProvider(default=answer({"title": "new"}))
+
+    summary = project.submit(provider)
+
+    assert len(provider.sent) == 3
+    assert project.plans[-1].counts[Kind.CHANGED] == project.plans[-1].same_text == 3
+    assert summary.exit_code == ExitCode.OK
+    assert project.rows("select distinct title from trial") == [("new",)]
+    assert len(project.ask("select 1 from runs")) == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"run": "max_concurrency = 1"},
+        {"budget": "max_cost_usd = 9"},
+        {"retry": "max_attempts = 2"},
+        {"limits": "requests_per_minute = 1_000"},
+    ],
+    ids=["run", "budget", "retry", "limits"],
+)
+def test_a_change_that_is_not_of_the_request_sends_nothing(project: TrialProject, changed: dict[str, str]) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider())
+    project.job(**changed)
+    provider = ScriptedProvider()
+
+    project.submit(provider)
+
+    assert provider.sent == []
+
+
+def test_two_jobs_with_the_same_requests_pay_once(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider(default=answer({"title": "shared"})))
+    project.job("second")
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider, job="second")
+
+    assert provider.sent == []
+    assert summary.exit_code == ExitCode.OK
+    assert project.rows("select count(*), min(title) from second") == [(3, "shared")]
+
+
+# --- after something went wrong
+
+
+def test_a_failed_document_is_left_alone_until_retry(project: TrialProject) -> None:
+    project.documents(3)
+    first = project.submit(ScriptedProvider({"text 1": [answer("nonsense")]}))
+    provider = ScriptedProvider()
+
+    second = project.submit(provider)
+
+    assert first.exit_code == second.exit_code == ExitCode.SOME_FAILED
+    assert provider.sent == []
+    assert project.plans[-1].counts[Kind.FAILED] == 1
+    assert project.rows("select count(*) from trial") == [(2,)]
+    assert project.rows("select status, count(*) from batchrun.documents group by 1 order by 1") == [
+        ("invalid", 1),
+        ("succeeded", 2),
+    ]
+
+
+def test_truncated_then_retried_with_more_tokens_then_submitted_sends_nothing(project: TrialProject) -> None:
+    project.documents(2)
+    project.submit(ScriptedProvider({"text 1": [answer("{", stop_reason="max_tokens")]}))
+    retrying = ScriptedProvider()
+
+    project.submit(retrying, again(Outcome.TRUNCATED))
+    submitting = ScriptedProvider()
+    summary = project.submit(submitting)
+
+    assert (retrying.sent, retrying.max_tokens) == (["text 1"], [200])
+    assert submitting.sent == []
+    assert summary.outcomes == {Outcome.SUCCEEDED: 2}
+    assert project.rows("select count(*) from trial") == [(2,)]
+
+
+def test_a_truncated_document_may_be_given_a_number_of_tokens(project: TrialProject) -> None:
+    project.documents(1)
+    project.submit(ScriptedProvider(default=answer("{", stop_reason="max_tokens")))
+    provider = ScriptedProvider()
+
+    project.submit(provider, again(Outcome.TRUNCATED, max_tokens=1_234))
+
+    assert provider.max_tokens == [1_234]
+
+
+def test_each_retry_of_a_truncated_document_doubles_its_tokens_up_to_the_models(project: TrialProject) -> None:
+    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 30_000')
+    project.documents(1)
+    provider = ScriptedProvider(default=answer("{", stop_reason="max_tokens"))
+    project.submit(provider)
+
+    for _ in range(3):
+        project.submit(provider, again(Outcome.TRUNCATED))
+
+    assert provider.max_tokens[:3] == [30_000, 60_000, 64_000]
+
+
+def test_a_run_cut_short_is_continued_on_its_own_account(project: TrialProject) -> None:
+    project.documents(10)
+    cut = project.submit(ScriptedProvider({"text 3": [interrupting]}))
+    spent = project.ask("select committed_nusd from runs")[0][0]
+    provider = ScriptedProvider()
+
+    whole = project.submit(provider)
+
+    assert cut.exit_code == ExitCode.INTERRUPTED
+    assert cut.outcomes[None] >= 1
+    assert whole.exit_code == ExitCode.OK
+    assert whole.totals is not None
+    assert cut.totals is not None
+    assert whole.totals.run_id == cut.totals.run_id
+    assert whole.plan.spent_nusd == spent > 0
+    assert project.ask("select state, committed_nusd from runs") == [("finished", 10 * 150_000)]
+    assert [event.resumed for event in project.events if isinstance(event, RunStarted)] == [False, True]
+
+
+def test_what_a_dead_process_left_open_counts_as_spent(project: TrialProject) -> None:
+    project.documents(2)
+    project.submit(ScriptedProvider({"text 0": [BAD_KEY]}))
+    with project.opened() as opened, opened.ledger.transaction():
+        opened.ledger.connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at)"
+            " values (1, 1, 'trial', 'docs/0000.txt', 'open', 5_000_000, 0)"
+        )
+        opened.ledger.connection.execute("update runs set state = 'running'")
+
+    summary = project.submit(ScriptedProvider())
+
+    assert summary.totals is not None
+    assert (summary.totals.lost, summary.totals.held_nusd) == (1, 5_000_000)
+    assert summary.plan.spent_nusd == 5_000_000
+    assert summary.exit_code == ExitCode.OK
+
+
+def test_a_job_file_changed_in_the_middle_begins_a_new_run(project: TrialProject) -> None:
+    project.documents(4)
+    project.submit(ScriptedProvider({"text 1": [interrupting]}))
+    project.job(prompt='user = "Read: {{ doc.text }}"')
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+
+    assert len(provider.sent) == 4
+    assert summary.plan.spent_nusd == 0
+    assert len(project.ask("select 1 from runs")) == 2
+    assert summary.exit_code == ExitCode.OK
+
+
+def test_a_job_that_was_stopped_says_why_in_the_ledger(project: TrialProject) -> None:
+    project.documents(2)
+
+    summary = project.submit(ScriptedProvider(default=BAD_KEY))
+
+    assert summary.exit_code == ExitCode.ENVIRONMENT
+    assert summary.halted is not None
+    assert project.ask("select state, exit_code, note from runs") == [("stopped", 5, str(summary.halted))]
+
+
+# --- selecting
+
+
+def test_a_limit_sends_the_first_ones_and_no_more_even_when_a_run_is_open(project: TrialProject) -> None:
+    project.documents(10)
+    project.submit(ScriptedProvider(default=BAD_KEY))  # all ten are pending in an open run
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider, Selection(limit=3))
+
+    assert sorted(provider.sent) == ["text 0", "text 1", "text 2"]
+    assert summary.exit_code == ExitCode.OK
+    assert list(project.statuses().values()).count("pending") == 7
+
+
+def test_limits_add_up_to_the_whole(project: TrialProject) -> None:
+    texts = project.documents(7)
+    provider = ScriptedProvider()
+
+    for _ in range(4):
+        project.submit(provider, Selection(limit=2))
+
+    assert sorted(provider.sent) == texts
+
+
+@pytest.mark.parametrize(
+    ("selection", "sent"),
+    [
+        (Selection(ids=frozenset({"docs/0002.txt"})), ["text 2"]),
+        (Selection(sources=("docs/000[01].txt",)), ["text 0", "text 1"]),
+        (Selection(where="id like '%3.txt' or tokens > 100"), ["text 3"]),
+        (Selection(where="status = 'new'", limit=1), ["text 0"]),
+        (Selection(where="status = 'reusable'"), []),
+    ],
+    ids=["id", "source", "where", "where and limit", "where nothing"],
+)
+def test_only_the_chosen_are_sent(project: TrialProject, selection: Selection, sent: list[str]) -> None:
+    project.documents(4)
+    provider = ScriptedProvider()
+
+    project.submit(provider, selection)
+
+    assert sorted(provider.sent) == sent
+
+
+# --- refusals: nothing is sent
+
+
+def test_an_estimate_above_the_budget_is_refused(project: TrialProject) -> None:
+    project.job(budget="max_cost_usd = 0.001")
+    project.documents(20)
+    provider = ScriptedProvider()
+
+    with pytest.raises(Refused, match=r"(?s)too much\n  would fit  --limit \d+") as refused:
+        project.submit(provider)
+
+    assert refused.value.exit_code == ExitCode.REFUSED
+    assert provider.sent == []
+    assert project.ask("select count(*) from runs") == [(0,)]
+
+
+def test_what_would_fit_really_fits(project: TrialProject) -> None:
+    project.job(budget="max_cost_usd = 0.01")
+    project.documents(50)
+    fits = project.plan().fits
+
+    assert 0 < fits < 50
+    with pytest.raises(Refused):
+        project.submit(ScriptedProvider(), Selection(limit=fits + 1))
+    assert len(project.plan(Selection(limit=fits)).problems) == 0
+    project.submit(provider := ScriptedProvider(), Selection(limit=fits))
+    assert provider.sent
+
+
+def test_a_lower_budget_of_the_command_counts(project: TrialProject) -> None:
+    project.documents(20)
+
+    with pytest.raises(Refused):
+        project.submit(ScriptedProvider(), max_cost_nusd=1_000_000)
+
+
+def test_a_higher_budget_of_the_command_does_not(project: TrialProject) -> None:
+    project.job(budget="max_cost_usd = 0.001")
+    project.documents(20)
+
+    with pytest.raises(Refused):
+        project.submit(ScriptedProvider(), max_cost_nusd=10**9)
+
+
+def test_more_documents_than_allowed_are_refused(project: TrialProject) -> None:
+    project.job(budget="max_cost_usd = 1.0\nmax_documents = 3")
+    project.documents(4)
+
+    with pytest.raises(Refused, match=r"4 documents would be sent, and budget\.max_documents is 3") as refused:
+        project.submit(ScriptedProvider())
+
+    assert "--limit 3" in str(refused.value.hint)
+
+
+def source(**more: str | int) -> str:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in more.items()]
+    return "\n".join(['type = "files"', 'include = ["docs/*.txt"]', *lines])
+
+
+def test_a_document_too_large_refuses_the_run(project: TrialProject) -> None:
+    project.job(source=source(max_document_tokens=100))
+    project.document("a.txt", "short")
+    project.document("b.txt", LARGE)
+    provider = ScriptedProvider()
+
+    with pytest.raises(Refused, match=r"(?s)1 document is too large.*docs/b\.txt: about [\d,]+ tokens, above"):
+        project.submit(provider)
+
+    assert provider.sent == []
+
+
+def test_a_document_too_large_may_be_skipped(project: TrialProject) -> None:
+    project.job(source=source(max_document_tokens=100, on_oversize="skip"))
+    project.document("a.txt", "short")
+    project.document("b.txt", LARGE)
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+
+    assert provider.sent == ["short"]
+    assert summary.exit_code == ExitCode.OK
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1, Outcome.SKIPPED: 1}
+    assert project.statuses() == {"a.txt": "succeeded", "b.txt": "skipped"}
+
+
+def test_a_document_too_large_may_be_truncated(project: TrialProject) -> None:
+    project.job(source=source(max_document_tokens=100, on_oversize="truncate"))
+    project.document("b.txt", LARGE)
+    provider = ScriptedProvider()
+
+    project.submit(provider)
+    project.submit(provider)
+
+    (text,) = provider.sent
+    assert LARGE.startswith(text)
+    assert 70 <= text.count("word") <= 100
+
+
+def test_a_document_larger_than_the_context_window_is_refused(project: TrialProject) -> None:
+    project.document("a.txt", "word " * 250_000)
+
+    with pytest.raises(Refused, match="context window"):
+        project.submit(ScriptedProvider())
+
+
+@pytest.mark.parametrize(
+    ("on_empty", "status", "exit_code"),
+    [("skip", "skipped", ExitCode.OK), ("fail", "unreadable", ExitCode.SOME_FAILED)],
+)
+def test_an_empty_document(project: TrialProject, on_empty: str, status: str, exit_code: ExitCode) -> None:
+    project.job(source=source(on_empty=on_empty))
+    project.document("a.txt", "text")
+    project.document("b.txt", " \n\t ")
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+
+    assert provider.sent == ["text"]
+    assert project.statuses() == {"a.txt": "succeeded", "b.txt": status}
+    assert summary.exit_code == exit_code
+
+
+def test_a_document_that_becomes_empty_loses_its_row(project: TrialProject) -> None:
+    project.document("a.txt", "text")
+    project.document("b.txt", "more")
+    project.submit(ScriptedProvider())
+    project.document("b.txt", "")
+
+    project.submit(ScriptedProvider())
+
+    assert project.rows() == [("docs/a.txt",)]
+
+
+def test_a_second_job_file_of_the_same_name_is_refused(project: TrialProject) -> None:
+    project.documents(1)
+    project.submit(ScriptedProvider())
+    project.job("trial", file="copy")
+
+    with pytest.raises(UsageProblem, match=r"belongs to jobs/trial\.toml already"):
+        project.submit(ScriptedProvider(), job="copy")
+
+
+def test_a_renamed_job_file_goes_on(project: TrialProject) -> None:
+    project.documents(1)
+    project.submit(ScriptedProvider())
+    project.job("trial", file="renamed")
+    (project.root / "jobs/trial.toml").unlink()
+    provider = ScriptedProvider()
+
+    project.submit(provider, job="renamed")
+
+    assert provider.sent == []
+
+
+def test_a_job_that_is_being_run_is_busy(project: TrialProject) -> None:
+    project.documents(1)
+
+    with job_lock(project.root / ".batchrun", "trial"), pytest.raises(Busy, match=f"process {os.getpid()} on") as busy:
+        project.submit(ScriptedProvider())
+
+    assert busy.value.exit_code == ExitCode.BUSY
+    assert project.submit(ScriptedProvider()).exit_code == ExitCode.OK
+
+
+def test_a_table_that_is_not_ours_is_refused_before_anything_is_paid(project: TrialProject) -> None:
+    project.documents(1)
+    project.database.parent.mkdir()
+    with duckdb.connect(str(project.database)) as connection:
+        connection.execute("create table trial (doc_id varchar, title varchar)")
+    provider = ScriptedProvider()
+
+    with pytest.raises(UsageProblem, match="was not made by batchrun"):
+        project.submit(provider)
+
+    assert provider.sent == []
+
+
+def test_a_prompt_that_speaks_of_no_column_is_refused(project: TrialProject) -> None:
+    with duckdb.connect(str(project.root / "in.duckdb")) as connection:
+        connection.execute("create table t as select 1 as id, 'text' as text, 'x' as customer")
+    project.job(
+        source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"',
+        prompt='user = "{{ doc.text }} {{ doc.costumer }}"',
+    )
+
+    with pytest.raises(UsageProblem, match=r"doc\.costumer") as problem:
+        project.submit(ScriptedProvider())
+
+    assert "customer" in str(problem.value.hint)
+
+
+# --- sources other than files
+
+
+def test_rows_of_a_query_are_documents(project: TrialProject) -> None:
+    with duckdb.connect(str(project.root / "in.duckdb")) as connection:
+        connection.execute("create table t as select i as id, 'text ' || i as text, 'n' || i as who from range(300) r(i)")
+    project.job(
+        source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"',
+        prompt='user = "{{ doc.who }}: {{ doc.text }}"',
+    )
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+    project.submit(provider)
+
+    assert len(provider.sent) == 300
+    assert "n7: text 7" in provider.sent
+    assert summary.outcomes == {Outcome.SUCCEEDED: 300}
+
+
+# --- rows and the ledger
+
+
+def test_an_output_that_is_held_delays_rows_and_not_the_run(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(2)
+
+    def held(self: Output, *, wait_s: float) -> int:
+        raise HeldByAnother(Path("out.duckdb"), "a notebook (PID 1)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Output, "publish", held)
+        summary = project.submit(ScriptedProvider())
+
+    assert summary.exit_code == ExitCode.BUSY
+    assert "a notebook" in str(summary.unpublished)
+    assert set(project.statuses().values()) == {"succeeded"}
+    provider = ScriptedProvider()
+    assert project.submit(provider).unpublished is None
+    assert provider.sent == []
+    assert project.rows("select count(*) from trial") == [(2,)]
+
+
+def test_a_deleted_output_is_rebuilt_for_nothing(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider({"text 1": [status(400)]}))
+    everything = "select * from trial order by doc_id", "select * from batchrun.attempts order by attempt_no"
+    before = [project.rows(query) for query in everything]
+    project.database.unlink()
+    provider = ScriptedProvider()
+
+    project.submit(provider)
+
+    assert provider.sent == []
+    assert [project.rows(query) for query in everything] == before
+
+
+def test_money_in_the_output_is_the_ledgers(project: TrialProject) -> None:
+    project.documents(2)
+    project.submit(ScriptedProvider({"text 1": [lost(), answer()]}))
+
+    (held,) = project.ask("select reserved_nusd from attempts where state = 'unknown'")[0]
+    assert project.rows("select state, exit_code, documents, to_send, round(cost_usd * 1e9) from batchrun.runs") == [
+        ("finished", 0, 2, 2, 300_000 + held)
+    ]
+    assert project.rows("select sum(input_tokens), sum(output_tokens), count(*) from batchrun.attempts") == [
+        (200, 20, 3)
+    ]
+
+
+def test_simulated_runs_have_a_store_of_their_own(project: TrialProject) -> None:
+    from batchrun.submit import open_job, submit
+
+    project.documents(2)
+    project.submit(ScriptedProvider())
+    provider = ScriptedProvider()
+    with open_job(project.root / "jobs/trial.toml", simulated=True, to_run=True) as opened:
+        summary = submit(opened, Selection(), provider=provider, listener=project.events.append, show=lambda _: None)
+
+    assert len(provider.sent) == 2
+    assert summary.simulated
+    assert summary.totals is not None
+    assert summary.totals.run_id.startswith("sim-")
+    assert summary.database.name == "out.simulated.duckdb"
+    assert (project.root / ".batchrun/ledger.simulated.sqlite3").exists()

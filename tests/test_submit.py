@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from batchrun.duck import HeldByAnother
-from batchrun.errors import Busy, ExitCode, Refused, UsageProblem
+from batchrun.errors import Busy, EnvironmentProblem, ExitCode, Refused, UsageProblem
 from batchrun.events import RunStarted
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
@@ -18,7 +18,7 @@ from batchrun.reply import Reply
 from batchrun.request import Request
 from batchrun.store.lock import job_lock
 from batchrun.store.output import Output
-from scripted_provider import BAD_KEY, ScriptedProvider, answer, lost, status
+from scripted_provider import BAD_KEY, ScriptedProvider, Step, answer, lost, status
 from trial_project import TrialProject
 
 LARGE = "word " * 3_000
@@ -156,6 +156,17 @@ def test_two_jobs_with_the_same_requests_pay_once(project: TrialProject) -> None
     assert project.rows("select count(*), min(title) from second") == [(3, "shared")]
 
 
+def test_who_watches_a_job_is_not_told_of_another_jobs_documents(project: TrialProject) -> None:
+    project.documents(2)
+    project.job("second")
+    project.submit(ScriptedProvider(default=BAD_KEY), job="second")  # its documents are pending
+    project.events.clear()
+
+    project.submit(ScriptedProvider())
+
+    assert project.settled == ["0000.txt succeeded", "0001.txt succeeded"]
+
+
 # --- after something went wrong
 
 
@@ -238,7 +249,7 @@ def test_what_a_dead_process_left_open_counts_as_spent(project: TrialProject) ->
     with project.opened() as opened, opened.ledger.transaction():
         opened.ledger.connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at)"
-            " values (1, 1, 'trial', 'docs/0000.txt', 'open', 5_000_000, 0)"
+            " values (1, 1, 'trial', 'docs/0000.txt', 'open', 5000000, 0)"
         )
         opened.ledger.connection.execute("update runs set state = 'running'")
 
@@ -274,7 +285,89 @@ def test_a_job_that_was_stopped_says_why_in_the_ledger(project: TrialProject) ->
     assert project.ask("select state, exit_code, note from runs") == [("stopped", 5, str(summary.halted))]
 
 
+@pytest.mark.parametrize("first", [answer("nonsense"), answer("", stop_reason="refusal"), status(400), status(500)])
+def test_retry_sends_what_ended_badly_and_keeps_the_old_attempts(project: TrialProject, first: Step) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider({"text 1": [first]}))
+    attempts = len(project.ask("select 1 from attempts"))
+    provider = ScriptedProvider()
+
+    summary = project.submit(
+        provider, again(Outcome.INVALID, Outcome.REFUSED, Outcome.REJECTED, Outcome.ERRORED, Outcome.TRUNCATED)
+    )
+
+    assert provider.sent == ["text 1"]
+    assert project.plans[-1].counts[Kind.AGAIN] == 1
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1}
+    assert len(project.ask("select 1 from attempts")) == attempts + 1
+    assert project.rows("select count(*) from trial") == [(3,)]
+
+
+def test_retry_takes_only_the_asked_outcomes(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider({"text 1": [answer("nonsense")], "text 2": [status(400)]}))
+    provider = ScriptedProvider()
+
+    project.submit(provider, again(Outcome.REJECTED))
+
+    assert provider.sent == ["text 2"]
+    assert project.statuses()["0001.txt"] == "invalid"
+
+
+def test_a_retry_that_is_cut_short_is_continued_by_a_submit(project: TrialProject) -> None:
+    project.documents(2)
+    project.submit(ScriptedProvider(default=answer("nonsense")))
+    project.submit(ScriptedProvider(default=BAD_KEY), again(Outcome.INVALID))
+    provider = ScriptedProvider()
+
+    project.submit(provider)
+
+    assert sorted(provider.sent) == ["text 0", "text 1"]
+
+
+def test_a_retry_of_a_truncated_document_is_not_a_changed_job(project: TrialProject) -> None:
+    project.documents(1)
+    project.submit(ScriptedProvider(default=answer("{", stop_reason="max_tokens")))
+
+    project.submit(ScriptedProvider(), again(Outcome.TRUNCATED))
+
+    assert (project.plans[-1].same_text, project.plans[-1].counts[Kind.AGAIN]) == (0, 1)
+
+
+def test_a_pending_document_that_left_the_source_does_not_keep_the_run_open(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider(default=BAD_KEY))
+    (project.root / "docs/0001.txt").unlink()
+
+    summary = project.submit(ScriptedProvider())
+
+    assert summary.exit_code == ExitCode.OK
+    assert project.statuses() == {"0000.txt": "succeeded", "0001.txt": "unreadable", "0002.txt": "succeeded"}
+    assert project.ask("select state from runs") == [("finished",)]
+
+
+def test_a_pending_document_outside_the_selection_stays_pending(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider(default=BAD_KEY))
+
+    project.submit(ScriptedProvider(), Selection(ids=frozenset({"docs/0000.txt"})))
+
+    assert project.statuses() == {"0000.txt": "succeeded", "0001.txt": "pending", "0002.txt": "pending"}
+    assert project.ask("select state from runs") == [("stopped",)]
+
+
 # --- selecting
+
+
+def test_a_chosen_document_is_sent_although_its_identical_twin_is_not_chosen(project: TrialProject) -> None:
+    project.document("a.txt", "same")
+    project.document("b.txt", "same")
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider, Selection(where="id = 'docs/b.txt'"))
+
+    assert provider.sent == ["same"]
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1}
 
 
 def test_a_limit_sends_the_first_ones_and_no_more_even_when_a_run_is_open(project: TrialProject) -> None:
@@ -390,6 +483,48 @@ def test_a_document_too_large_refuses_the_run(project: TrialProject) -> None:
     assert provider.sent == []
 
 
+def test_a_document_too_large_refuses_the_run_whatever_else_is_wrong(project: TrialProject) -> None:
+    project.job(source=source(max_document_tokens=100, on_empty="skip"))
+    for number in range(30):
+        project.document(f"{number:02}.txt", "")
+    project.document("large.txt", LARGE)
+
+    with pytest.raises(Refused, match=r"docs/large\.txt"):
+        project.submit(ScriptedProvider())
+
+
+def test_a_text_is_truncated_to_what_its_columns_leave(project: TrialProject) -> None:
+    with duckdb.connect(str(project.root / "in.duckdb")) as connection:
+        connection.execute("create table t as select 1 as id, repeat('word ', 3000) as text, repeat('note ', 100) as note")
+    project.job(
+        source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"\n'
+        'max_document_tokens = 500\non_oversize = "truncate"',
+        prompt='user = "{{ doc.text }} {{ doc.note }}"',
+    )
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1}
+    assert 200 < provider.sent[0].count("word") < 450
+    assert provider.sent[0].count("note") == 100
+
+
+def test_what_is_too_large_even_when_truncated_is_a_failure_and_not_silence(project: TrialProject) -> None:
+    with duckdb.connect(str(project.root / "in.duckdb")) as connection:
+        connection.execute("create table t as select 1 as id, 'text' as text, repeat('note ', 1000) as note")
+    project.job(
+        source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"\n'
+        'max_document_tokens = 500\non_oversize = "truncate"',
+        prompt='user = "{{ doc.text }} {{ doc.note }}"',
+    )
+
+    summary = project.submit(ScriptedProvider())
+
+    assert summary.exit_code == ExitCode.SOME_FAILED
+    assert project.statuses() == {"1": "unreadable"}
+
+
 def test_a_document_too_large_may_be_skipped(project: TrialProject) -> None:
     project.job(source=source(max_document_tokens=100, on_oversize="skip"))
     project.document("a.txt", "short")
@@ -494,6 +629,27 @@ def test_a_table_that_is_not_ours_is_refused_before_anything_is_paid(project: Tr
         project.submit(provider)
 
     assert provider.sent == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_paid(project: TrialProject) -> None:
+    project.documents(1)
+    (project.root / "results").write_text("a file where the folder should be")
+    provider = ScriptedProvider()
+
+    with pytest.raises(EnvironmentProblem, match="results"):
+        project.submit(provider)
+
+    assert provider.sent == []
+
+
+def test_a_table_of_another_job_is_refused(project: TrialProject) -> None:
+    project.documents(1)
+    project.submit(ScriptedProvider())
+    project.job("second", store='database = "results/out.duckdb"\ntable = "Trial"')
+    provider = ScriptedProvider()
+
+    with pytest.raises(UsageProblem, match="belongs to the job trial"):
+        project.submit(provider, job="second")
 
 
 def test_a_prompt_that_speaks_of_no_column_is_refused(project: TrialProject) -> None:

@@ -1,22 +1,20 @@
 """A project in a temporary folder: documents, one job file, and what a submit made of them."""
 
-import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 
 from batchrun.errors import BatchrunError
-from batchrun.events import DocumentSettled, Event
-from batchrun.executors.running import execute
+from batchrun.events import DocumentSettled, Event, RunStarted
 from batchrun.planner import Selection
 from batchrun.planning.plan import Plan
 from batchrun.store.output import Output
-from batchrun.submit import OpenJob, Summary, admit, open_job, setting, submit
+from batchrun.submit import OpenJob, Summary, open_job, submit
 from scripted_provider import ScriptedProvider
 
 SECTIONS = {
@@ -40,6 +38,9 @@ class Unpublished(Output):
 
     def __init__(self) -> None:
         """It needs neither ledger nor table."""
+
+    def check(self) -> None:
+        pass
 
     def publish(self, *, wait_s: float) -> int:
         return 0
@@ -113,13 +114,18 @@ class TrialProject:
         job: str = "trial",
         before_sending: Callable[[OpenJob], None] = lambda _: None,
     ) -> BatchrunError | None:
-        """Admit and send everything, without publishing: faster than `submit`. Returns why it halted."""
-        with self.opened(job) as opened:
-            planner = opened.planner(max_cost_nusd=None)
-            run = admit(opened, planner, planner.plan(Selection()))
-            before_sending(opened)
-            running = replace(setting(opened, planner, run), output=Unpublished())
-            return asyncio.run(execute(running, provider=provider, listener=self.events.append))
+        """Submit without an output, which is faster. Returns why it halted."""
+
+        def listener(event: Event) -> None:
+            self.events.append(event)
+            if isinstance(event, RunStarted):
+                before_sending(opened)
+
+        with (
+            mock.patch.object(OpenJob, "output", lambda *_: Unpublished()),
+            self.opened(job) as opened,
+        ):
+            return submit(opened, Selection(), provider=provider, listener=listener, show=self.plans.append).halted
 
     # --- then
 
@@ -137,10 +143,13 @@ class TrialProject:
         rows = self.ask("select doc_id, status from document_status where job = ? order by doc_id", job)
         return {doc_id.removeprefix("docs/"): status for doc_id, status in rows}
 
-    def ask(self, query: str, *values: object) -> list[Any]:
-        """Ask the ledger."""
+    def ask(self, query: str, *values: object, commit: bool = False) -> list[Any]:
+        """Ask the ledger, or change it as another process would."""
         with contextlib.closing(sqlite3.connect(self.ledger_path)) as connection:
-            return connection.execute(query, values).fetchall()
+            found = connection.execute(query, values).fetchall()
+            if commit:
+                connection.commit()
+            return found
 
     def rows(self, query: str = "select doc_id from trial order by doc_id") -> list[Any]:
         """Ask the output."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from tqdm import tqdm
 
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import dollars, duration, plain
+from batchrun.cli.words import count, dollars, duration, plain
 from batchrun.events import AttemptFailed, DocumentSettled, Draining, Event, Paused, PublishDelayed, RunStarted
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ class Progress:
 
     def __init__(self, terminal: Terminal, mode: str) -> None:
         self.outcomes: Counter[Outcome] = Counter()
-        self.causes: Counter[str] = Counter()
         self.cost_nusd = 0
         self.started: RunStarted | None = None
         self._terminal = terminal
@@ -44,15 +43,16 @@ class Progress:
             case DocumentSettled():
                 self._settled(event)
             case AttemptFailed():
-                self.causes[event.cause] += 1
                 if self._terminal.verbose > 1:
                     again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
                     self.write(f"  retry     {plain(event.doc_id)}   {event.cause}{again}")
             case Paused():
                 self._pause(event)
             case Draining():
-                self.write(f"stopping: {event.in_flight} requests in flight, waiting up to {event.within_s:.0f} s"
-                           " (Ctrl-C again to drop them)")  # fmt: skip
+                self.write(
+                    f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
+                    " (Ctrl-C again to drop them)"
+                )
             case PublishDelayed():
                 self.write(f"rows are safe in the ledger and follow later: {plain(event.why)}")
             case _:

@@ -42,7 +42,9 @@ def run_job(
     if terminal.json:
         summary_as_event(summary, terminal)
     elif not (terminal.quiet and summary.exit_code == ExitCode.OK):
-        terminal.result(summary_as_text(summary, path, terminal, shown.causes))
+        terminal.result(summary_as_text(summary, path, terminal))
+    if summary.halted:
+        terminal.problem(summary.halted)
     return int(summary.exit_code)
 
 

@@ -1,7 +1,6 @@
 """The end of a run, as a person reads it and as a program does."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from batchrun.cli.terminal import Terminal
@@ -12,24 +11,22 @@ from batchrun.store.totals import Totals
 from batchrun.submit import Summary
 
 
-def summary_as_text(summary: Summary, path: Path, terminal: Terminal, causes: Mapping[str, int]) -> str:
+def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
     """The end summary."""
     lines = [*verdict_lines(summary, terminal), ""]
     lines += [*outcome_lines(summary), ""]
     if summary.totals:
-        lines += [*totals_lines(summary, summary.totals, causes), ""]
+        lines += [*totals_lines(summary, summary.totals), ""]
     lines += next_lines(summary, path)
     return "\n".join(lines).rstrip() + (f"\nexit {int(summary.exit_code)}" if summary.exit_code else "")
 
 
 def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
-    """One sentence, and why the run stopped if it did."""
+    """One sentence; why a run stopped is said on stderr, as every error is."""
     stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if summary.simulated else ""
     run = f" run {summary.totals.run_id}" if summary.totals else ""
     if summary.halted:
-        stop = summary.halted
-        next_ = [f"  next: {plain(stop.hint)}"] if stop.hint else []
-        return [f"{stamp}{summary.job}{run} {stop.word}: {plain(stop)}", *next_]
+        return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}"]
     if summary.totals is None:
         return [f"{stamp}{summary.job}: nothing to do, every document has its answer"]
     problems = " with problems" if summary.exit_code == ExitCode.SOME_FAILED else ""
@@ -47,7 +44,7 @@ def outcome_lines(summary: Summary) -> list[str]:
     ]
 
 
-def totals_lines(summary: Summary, totals: Totals, causes: Mapping[str, int]) -> list[str]:
+def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     """Money, tokens, speed; what was lost."""
     pretend = " (pretend)" if summary.simulated else ""
     off = ""
@@ -63,9 +60,9 @@ def totals_lines(summary: Summary, totals: Totals, causes: Mapping[str, int]) ->
             f"  lost     {count(totals.lost, 'answer')} never arrived and may have been billed:"
             f" {dollars(totals.held_nusd)} at most, counted against the budget"
         )
-    if causes:
-        retried = ", ".join(f"{number} of {cause.removeprefix('http_')}" for cause, number in causes.items())
-        lines.append(f"  retried  {retried}")
+    if totals.retried:
+        words = [f"{number} after {cause.removeprefix('http_')}" for cause, number in totals.retried.items()]
+        lines.append(f"  retried  {', '.join(words)}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from typing import Any, TextIO
 import click
 
 from batchrun.cli.words import plain
-from batchrun.errors import BatchrunError, ExitCode
+from batchrun.errors import BatchrunError, Busy, ExitCode
 
+QUIET = re.compile("-q+")
 VERSION = 1
 """Of the JSON objects: fields and events may be added, none is renamed."""
 
@@ -30,7 +32,7 @@ class Terminal:
     @classmethod
     def of(cls, args: Sequence[str]) -> "Terminal":
         """Enough for an error message, whatever else is wrong with the arguments."""
-        return cls(json="--json" in args)
+        return cls(json="--json" in args, quiet=sum(arg == "--quiet" or bool(QUIET.fullmatch(arg)) for arg in args))
 
     def say(self, text: str) -> None:
         """Words beside the result."""
@@ -46,7 +48,9 @@ class Terminal:
         click.echo(json.dumps(line))
 
     def problem(self, error: BatchrunError) -> None:
-        """An error for a person: what, where, why, and what to type next."""
+        """An error for a person: what, where, why, and what to type next. Cron need not hear that a job still runs."""
+        if self.quiet and isinstance(error, Busy):
+            return
         word = self.styled(f"{error.word}:", sys.stderr, fg="red", bold=True)
         lines = str(error).split("\n")
         self.say("\n".join([f"{word} {plain(lines[0])}", *[plain(line) for line in lines[1:]]]))

@@ -3,7 +3,7 @@
 The buckets are aiolimiter's; what it lacks is mended around them, through its public interface only:
 
 * It lets a full bucket through at once, so a limit per minute is passed twofold in the first minute. Buckets here
-  hold half a second of requests and two seconds of tokens, and refill at the same rate.
+  hold half a second of requests and of tokens, and refill at the same rate.
 * Waiters are served smallest first and newcomers barge in, so long documents starve. A FIFO lock in front leaves
   at most one waiter at the buckets.
 * An amount above the bucket raises. Charges are split into chunks; a long document waits its time.
@@ -22,8 +22,7 @@ from aiolimiter import AsyncLimiter
 from batchrun.planning.limits import RateLimits
 from batchrun.reply import Usage
 
-REQUEST_BURST_S = 0.5
-TOKEN_BURST_S = 2.0
+BURST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,13 @@ class Allowance:
             await self._bucket.acquire(part)
             due -= part
 
+    def give_back(self, amount: float) -> None:
+        """Return a charge, but never more than a bucketful.
+
+        Dozens of refunds at once would let as many requests through at once: the next storm of 429s would be our own.
+        """
+        self.carry = min(self.carry, max(self.carry - amount, -self._size))
+
     def __repr__(self) -> str:
         return f"Allowance(size={self._size:g}, carry={self.carry:g})"
 
@@ -64,9 +70,9 @@ class Gate:
 
     def __init__(self, limits: RateLimits, *, clock: Callable[[], float]) -> None:
         share = limits.headroom
-        self._requests = Allowance(limits.requests_per_minute * share, burst_s=REQUEST_BURST_S)
-        self._input = Allowance(limits.input_tokens_per_minute * share, burst_s=TOKEN_BURST_S)
-        self._output = Allowance(limits.output_tokens_per_minute * share, burst_s=TOKEN_BURST_S)
+        self._requests = Allowance(limits.requests_per_minute * share, burst_s=BURST_S)
+        self._input = Allowance(limits.input_tokens_per_minute * share, burst_s=BURST_S)
+        self._output = Allowance(limits.output_tokens_per_minute * share, burst_s=BURST_S)
         self._turn = asyncio.Lock()
         self._clock = clock
         self._paused_until = 0.0
@@ -93,7 +99,7 @@ class Gate:
 
     def cancel(self, charge: Charge) -> None:
         """Give everything back: nothing was sent."""
-        self._requests.carry -= 1
+        self._requests.give_back(1)
         self.refund(charge)
 
     def refund(self, charge: Charge) -> None:
@@ -101,8 +107,8 @@ class Gate:
 
         The request itself stays charged: a refunded one would make the retry unpaced, and a storm of 429s feeds itself.
         """
-        self._input.carry -= charge.input_tokens
-        self._output.carry -= charge.output_tokens
+        self._input.give_back(charge.input_tokens)
+        self._output.give_back(charge.output_tokens)
 
     def pause(self, seconds: float) -> bool:
         """Stop everyone for a while. Returns whether this began a pause; inside one it can only prolong it."""

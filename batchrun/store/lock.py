@@ -1,25 +1,25 @@
 """One process a job at a time: a lock file that the operating system lets go of when its process dies."""
 
+import contextlib
 import fcntl
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchrun.errors import Busy, EnvironmentProblem
 
 
-@contextmanager
+@contextlib.contextmanager
 def job_lock(folder: Path, job: str) -> Iterator[None]:
     """Hold the job. Raises Busy, saying who holds it."""
     path = folder / f"{job}.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = path.open("ab+", buffering=0)
     except OSError as error:
         raise EnvironmentProblem(
             f"{path} cannot be written: {error.strerror}.", hint="check the folder's permissions and the disk"
@@ -32,12 +32,9 @@ def job_lock(folder: Path, job: str) -> Iterator[None]:
                 f"the job {job} is being run by {holder(path)}.",
                 hint="wait for it, or look at it: batchrun status",
             ) from error
-        try:
+        with contextlib.suppress(OSError):  # only words for others: a full disk is told where it matters, at the ledger
             file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
-            file.flush()
-        except OSError:
-            pass  # only words for others: a full disk is told where it matters, at the ledger
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode())
         yield
 
 

@@ -22,8 +22,8 @@ class Totals:
     input_tokens: int
     output_tokens: int
     attempts: int
-    causes: Mapping[str, int]
-    """Attempts without a reply, by cause."""
+    retried: Mapping[str, int]
+    """Attempts without a reply that were not the last word, by cause."""
 
 
 def totals(ledger: Ledger, run_no: int) -> Totals:
@@ -39,7 +39,8 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         (run_no,),
     ).fetchone()
     causes = ledger.connection.execute(
-        "select cause, count(*) from attempts where run_no = ? and cause is not null group by cause order by 2 desc",
+        "select cause, count(*) from attempts where run_no = ? and cause is not null and outcome is null"
+        " group by cause order by 2 desc",
         (run_no,),
     )
     return Totals(
@@ -52,5 +53,5 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         attempts=row[3],
         input_tokens=row[4],
         output_tokens=row[5],
-        causes=dict(causes.fetchall()),
+        retried=dict(causes.fetchall()),
     )

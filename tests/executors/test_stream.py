@@ -4,15 +4,18 @@ import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.errors import EnvironmentProblem, ExitCode, Stopped
 from batchrun.events import Draining, Paused
+from batchrun.executors.pacing import Charge, Gate
 from batchrun.executors.running import Interrupted
 from batchrun.reply import Cause, Reply, Usage
 from batchrun.request import Request
+from batchrun.sources.files import FileSource
 from batchrun.store.sqlite import StoreFull
 from batchrun.submit import OpenJob
 from scripted_provider import (
@@ -405,6 +408,18 @@ def test_a_signal_ends_the_wait_for_a_retry(project: TrialProject) -> None:
     assert max(provider.sent_at) < 5
 
 
+@pytest.mark.usefixtures("virtual_time")
+def test_a_signal_lets_go_of_whoever_waits_for_room_in_the_budget(project: TrialProject) -> None:
+    project.job(budget=NARROW)
+    project.documents(6)
+    provider = ScriptedProvider({"text 1": [signalled()]}, latency_s=1.0)
+
+    assert isinstance(project.execute(provider), Interrupted)
+
+    last = provider.sent_at[provider.sent.index("text 1")]
+    assert max(provider.sent_at) == last, "nothing is sent after the signal, although there is room now"
+
+
 # --- documents that are not what was planned
 
 
@@ -428,6 +443,69 @@ def test_a_document_that_changes_or_vanishes_after_the_plan_fails_alone(project:
     }
     reasons = project.ask("select reason from document_status where status = 'unreadable' order by doc_id")
     assert reasons == [("it changed after it was planned; submit again",), ("it is no longer there",)]
+
+
+def test_a_changed_document_gets_no_row_from_its_unchanged_twin(project: TrialProject) -> None:
+    project.document("a.txt", "the same text")
+    project.document("b.txt", "the same text")
+
+    project.execute(ScriptedProvider(), before_sending=lambda _: project.document("b.txt", "another text"))
+
+    assert project.settled == ["a.txt succeeded", "b.txt unreadable"]
+    assert project.ask("select row_request_no from documents where doc_id = 'docs/b.txt'") == [(None,)]
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_source_that_fails_stops_the_run_and_what_is_in_flight_is_finished(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(30)
+    read = FileSource.read
+
+    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+        if "0020" in refs[-1].doc_id or "0023" in refs[-1].doc_id:
+            raise EnvironmentProblem("the source has gone")
+        return read(self, refs)
+
+    monkeypatch.setattr(FileSource, "read", failing_later)
+    provider = ScriptedProvider(latency_s=1.0)
+
+    halted = project.execute(provider)
+
+    assert str(halted) == "the source has gone"
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert provider.sent
+
+
+# --- beside another run
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_request_that_another_run_is_sending_is_waited_for(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(2)
+    admitted = []
+    admit = Gate.admit
+
+    async def counted(self: Gate, *, input_tokens: float, output_tokens: float) -> Charge:
+        admitted.append(asyncio.get_running_loop().time())
+        if admitted[-1] > 30:
+            project.ask("update attempts set state = 'failed' where job = 'another'", commit=True)
+        return await admit(self, input_tokens=input_tokens, output_tokens=output_tokens)
+
+    def take(opened: OpenJob) -> None:
+        opened.ledger.connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at)"
+            " values (1, 1, 'another', 'x', 'open', 0, 0)"
+        )
+
+    monkeypatch.setattr(Gate, "admit", counted)
+
+    assert project.execute(provider := ScriptedProvider(), before_sending=take) is None
+
+    assert sorted(provider.sent) == ["text 0", "text 1"]
+    assert len(admitted) < 40
 
 
 # --- the store

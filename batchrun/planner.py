@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import islice
 
 from batchrun.document import Document, Unreadable
-from batchrun.errors import Refused
+from batchrun.errors import Refused, UsageProblem
 from batchrun.job.reading import JobFile
 from batchrun.job.rendering import Renderer
 from batchrun.outcome import Outcome
@@ -26,6 +26,7 @@ from batchrun.sources import Source
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.tokenizer import count_tokens, truncate
+from batchrun.untrusted import inert
 
 PAGE = 500
 SHOWN_PROBLEMS = 20
@@ -102,9 +103,13 @@ class Planner:
             notes.update(found.note for found in chosen if isinstance(found, Document) and found.note)
             if twice := self.planned.add(self._rows(chosen, selection)):
                 raise Refused(
-                    f"{len(twice)} ids stand for more than one document: {', '.join(sorted(twice)[:10])}",
+                    f"{len(twice)} ids stand for more than one document: {', '.join(map(inert, sorted(twice)[:10]))}",
                     hint='every document needs an id of its own; for files use [source] id = "relpath"',
                 )
+        if not selection.again and (missing := self.planned.missing(selection.ids)):
+            raise UsageProblem(
+                f"no document has the id {', '.join(map(inert, missing[:10]))}.", hint="see them: batchrun plan -v"
+            )
         if selection.where:
             self.planned.choose(selection.where)
         self.planned.mark_identical()
@@ -189,6 +194,7 @@ class Planner:
             request_id=request.request_id,
             max_tokens=override,
             tokens=tokens,
+            worst_nusd=self.price.worst_case_nusd(body_bytes=len(request.body), max_tokens=request.max_tokens),
             same_text=known is not None and known.content_sha == document.content_sha,
         )
 
@@ -224,6 +230,7 @@ class Planner:
             continues=run.run_id if run else None,
             cap_nusd=self.cap_nusd,
             fits=fits,
+            worst_nusd=self.planned.worst_nusd(),
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             notes=dict(notes),
         )

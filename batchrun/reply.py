@@ -26,6 +26,15 @@ class Usage:
         return self.cache_write_5m_tokens + self.cache_write_1h_tokens
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldLimits:
+    """The limits a minute that the API told beside its answer (`anthropic-ratelimit-*-limit`); None: not told."""
+
+    requests: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One answer of the Messages API with status 200."""
@@ -39,6 +48,7 @@ class Reply:
     api_request_id: str | None
     raw: str
     """The body as it came, as ASCII JSON."""
+    limits: ToldLimits | None = None
 
 
 class Cause(StrEnum):
@@ -75,6 +85,11 @@ class Failure:
     def maybe_billed(self) -> bool:
         """Whether the answer was lost on its way: an error status and an unmade connection cost nothing."""
         return self.cause in {Cause.TIMEOUT, Cause.DROPPED, Cause.MALFORMED}
+
+    @property
+    def is_no_answer(self) -> bool:
+        """Whether the API did not get to the request, as far as one can tell: not a no, but silence."""
+        return self.cause is not Cause.STATUS or self.status is None or self.status >= 500
 
     @property
     def name(self) -> str:

@@ -129,9 +129,15 @@ def check_columns(job: JobFile, source: Source) -> None:
 def recover(ledger: Ledger, where: Places, job: str) -> None:
     """Book what dead processes left open, of this job and of others whose requests this one may share."""
     with ledger.transaction():
-        for name in {job, *ledger.running_jobs()}:
-            if name == job or not is_held(where.locks, name):
-                ledger.recover(name)
+        ledger.recover(job)
+        recover_others(ledger, where, job)
+
+
+def recover_others(ledger: Ledger, where: Places, job: str) -> None:
+    """Book what other jobs' dead processes left open, inside the caller's transaction."""
+    for name in ledger.running_jobs():
+        if name != job and not is_held(where.locks, name):
+            ledger.recover(name)
 
 
 def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
@@ -262,6 +268,7 @@ def setting(opened: OpenJob, planner: Planner, run: RunKey) -> RunSetting:
         concurrency=spec.run.max_concurrency,
         schema=opened.job.fields.full_schema,
         output=opened.output(Ledger.read(opened.places.ledger)),
+        recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
     )
 
 
@@ -279,6 +286,7 @@ def conclude(
     exit_code = exit_code_of(outcomes, halted)
     if run_no is not None:
         with opened.ledger.transaction():
+            opened.ledger.recover(opened.name)
             opened.ledger.end_run(
                 run_no,
                 state=final_state(opened.ledger, run_no, halted),

@@ -1,6 +1,5 @@
 """The command line: commands, progress and messages. Printing lives here and nowhere else."""
 
-import os
 import sys
 import traceback
 
@@ -62,7 +61,7 @@ def main() -> None:
     sys.exit(run())
 
 
-def run(args: list[str] | None = None) -> int:  # noqa: PLR0911 - one return for each way to end
+def run(args: list[str] | None = None) -> int:
     """Run a command; the exit code is one of `ExitCode`."""
     terminal = Terminal.of(args if args is not None else sys.argv[1:])
     try:
@@ -80,10 +79,6 @@ def run(args: list[str] | None = None) -> int:  # noqa: PLR0911 - one return for
     except BatchrunError as error:
         terminal.problem(error)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does. Python would complain at exit unless stdout leads nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except Exception:  # noqa: BLE001 - a bug shows its traceback, and an exit code that is not "some failed"
         traceback.print_exc()
         terminal.say("this is a bug in batchrun; what was answered is safe in the ledger")

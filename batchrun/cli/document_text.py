@@ -4,9 +4,10 @@ import json
 
 from batchrun.cli.finding import FoundRun
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import plain, table, utc
+from batchrun.cli.words import table, utc
 from batchrun.errors import UsageProblem
 from batchrun.store.history import document_story
+from batchrun.untrusted import inert
 
 HEADER = ("RUN", "AT (UTC)", "STATE", "OUTCOME", "WHY", "COST", "REQUEST")
 
@@ -25,12 +26,12 @@ def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal
         terminal.result(json.dumps(story, indent=2))
         return
     stamp = "SIMULATED  " if found.story.simulated else ""
-    terminal.result(f"{stamp}{plain(doc_id)}  {story['status']}  ${story['cost_usd']:.4f}")
-    terminal.result(f"source   {plain(story['source'])}")
+    terminal.result(f"{stamp}{inert(doc_id)}  {story['status']}  ${story['cost_usd']:.4f}")
+    terminal.result(f"source   {inert(story['source'])}")
     if story["reason"]:
-        terminal.result(f"problem  {plain(story['reason'])}")
+        terminal.result(f"problem  {inert(story['reason'])}")
     for name, value in (json.loads(story["output"]) if story["output"] else {}).items():
-        terminal.result(f"  {name:<24} {plain(json.dumps(value, ensure_ascii=False))}")
+        terminal.result(f"  {name:<24} {inert(json.dumps(value, ensure_ascii=False))}")
     rows = [
         (
             attempt["run_id"],

@@ -1,7 +1,6 @@
 """Rows out of the output table: a table to look at, or csv, jsonl, json and parquet for others."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,10 +79,7 @@ def selection(
     try:
         connection.execute(f"select * from ({query}) limit 0", values)
     except duckdb.Error as error:
-        raise UsageProblem(
-            f"the selection is not understood: {str(error).splitlines()[0]}",
-            hint="columns: id, status, problem, source, run_id and the job's fields",
-        ) from error
+        raise not_understood(error) from error
     return query, values
 
 
@@ -115,26 +111,41 @@ def write(
     stamped: bool,
 ) -> None:
     """Run the query and write its rows in the wanted format."""
-    if wanted.format == "parquet":
-        write_parquet(connection, query, values, wanted.output)
-        return
-    cursor = connection.execute(query, values)
-    names = [column[0] for column in cursor.description]
-    rows = cursor.fetchall()
+    import duckdb
+
+    try:
+        if wanted.format == "parquet":
+            write_parquet(connection, query, values, wanted.output)
+            return
+        cursor = connection.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        rows = cursor.fetchall()
+    except duckdb.IOException as error:
+        raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
+    except duckdb.Error as error:
+        raise not_understood(error) from error
     if wanted.format == "table":
         cells = [[shown(cell) for cell in row] for row in rows]
-        text = table(names, cells, width=terminal.width()) + f"\n{count(len(rows), 'row')}"
-        text = ("SIMULATED\n" if stamped else "") + text
+        text = ("SIMULATED\n" if stamped else "") + table(names, cells, width=terminal.width())
+        text += f"\n{count(len(rows), 'row')}\n"
     else:
         text = serialized(wanted.format, names, rows)
     if wanted.output is None:
-        terminal.result(text.rstrip("\n"))
+        terminal.exact(text)
         return
     try:
-        wanted.output.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+        wanted.output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {error.strerror}.") from error
     terminal.say(f"{count(len(rows), 'row')} written to {wanted.output}")
+
+
+def not_understood(error: Exception) -> UsageProblem:
+    """A selection that is no SQL, or not over these columns."""
+    return UsageProblem(
+        f"the selection is not understood: {str(error).splitlines()[0]}",
+        hint="columns: id, status, problem, source, run_id and the job's fields",
+    )
 
 
 def write_parquet(connection: "DuckDBPyConnection", query: str, values: dict[str, Any], output: Path | None) -> None:
@@ -159,8 +170,8 @@ def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[objec
         return buffer.getvalue()
     objects = [dict(zip(names, row, strict=True)) for row in rows]
     if format_ == "json":
-        return json.dumps(objects, default=str, indent=2, ensure_ascii=not utf8())
-    return "".join(json.dumps(one, default=str, ensure_ascii=not utf8()) + "\n" for one in objects)
+        return json.dumps(objects, default=str, indent=2) + "\n"
+    return "".join(json.dumps(one, default=str) + "\n" for one in objects)
 
 
 def as_cell(value: object) -> object:
@@ -172,11 +183,6 @@ def shown(value: object) -> str:
     """A value in a table's cell: short."""
     text = "" if value is None else str(as_cell(value))
     return text if len(text) <= SHOWN_WIDTH else text[: SHOWN_WIDTH - 1] + "…"
-
-
-def utf8() -> bool:
-    """Whether stdout takes any character."""
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def tell_the_rest(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) -> None:

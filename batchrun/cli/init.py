@@ -28,4 +28,5 @@ def init(file: Path, *, source: str, force: bool) -> None:
         file.write_text(scaffold(name.strip("-") or "job", source), encoding="utf-8")  # type: ignore[arg-type]  # checked by click
     except OSError as error:
         raise EnvironmentProblem(f"{file} cannot be written: {error.strerror}.") from error
-    click.echo(f"wrote {file}\nnext: fill it in, then  batchrun plan {file}")
+    if not click.get_current_context().find_root().params.get("quiet"):
+        click.echo(f"wrote {file}\nnext: fill it in, then  batchrun plan {file}")

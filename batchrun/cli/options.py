@@ -10,9 +10,18 @@ import click
 
 from batchrun.cli.terminal import Terminal
 
+CALM = "calm"
 F = TypeVar("F", bound=Callable[..., Any])
 
 JOB = click.argument("job", type=click.Path(path_type=Path, dir_okay=True))
+
+
+class JobCommand(click.Command):
+    """A command whose `--simulate` may stand anywhere: without `=PROFILE` it does not eat the word after it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare `--simulate` its default profile."""
+        return super().parse_args(ctx, [f"--simulate={CALM}" if word == "--simulate" else word for word in args])
 
 
 class Dollars(click.ParamType[int]):
@@ -71,7 +80,7 @@ def with_options(command: F, gathered: Callable[..., Any], options: Sequence[Cal
 SELECTING = (
     click.option("--where", metavar="SQL", help="Only documents for which the condition holds."),
     click.option("--source", multiple=True, metavar="GLOB", help="Only documents from these sources."),
-    click.option("--id", "id_", multiple=True, metavar="ID", help="Only these documents."),
+    click.option("--id", multiple=True, metavar="ID", help="Only these documents."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N documents."),
 )
 
@@ -79,9 +88,8 @@ SELECTING = (
 def selecting(command: F) -> F:
     """--limit, --id, --source and --where, gathered into `chosen`."""
 
-    def gathered(*args: Any, limit: int | None, id_: Sequence[str], source: Sequence[str], where: str | None,
-                 **kwargs: Any) -> Any:  # fmt: skip
-        chosen = Chosen(limit=limit, ids=frozenset(id_), sources=tuple(source), where=where)
+    def gathered(*args: Any, limit: int | None, source: Sequence[str], where: str | None, **kwargs: Any) -> Any:
+        chosen = Chosen(limit=limit, ids=frozenset(kwargs.pop("id")), sources=tuple(source), where=where)
         return command(*args, chosen=chosen, **kwargs)
 
     return with_options(command, gathered, SELECTING)
@@ -99,10 +107,9 @@ class Chosen:
 
 SIMULATE = click.option(
     "--simulate",
-    is_flag=False,
-    flag_value="calm",
     default=None,
-    type=click.Choice(["calm", "busy", "hostile"]),
+    type=click.Choice([CALM, "busy", "hostile"]),
+    metavar="[=PROFILE]",
     help="Rehearse against the local simulator: no key, no cost, a store of its own.",
 )
 SPEED = click.option(

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import JOB, MAX_COST, SIMULATE, Chosen, selecting, speaking
+from batchrun.cli.options import JOB, MAX_COST, SIMULATE, Chosen, JobCommand, selecting, speaking
 from batchrun.cli.terminal import Terminal
+from batchrun.errors import ExitCode
 
 
-@click.command()
+@click.command(cls=JobCommand)
 @JOB
 @click.option("--check", is_flag=True, help="Exit 3 if a submit would be refused.")
 @MAX_COST
@@ -17,7 +18,7 @@ from batchrun.cli.terminal import Terminal
 @speaking
 def plan(
     job: Path, *, check: bool, max_cost: int | None, simulate: str | None, chosen: Chosen, terminal: Terminal
-) -> None:
+) -> int:
     """Show what a submit would send, cost and take. Nothing is sent.
 
     \b
@@ -42,7 +43,6 @@ def plan(
             click.echo(plan_as_json(made, opened, refused))
         else:
             terminal.result(plan_as_text(made, opened, terminal, job))
-        if refused and check:
-            raise refused
         if refused and not terminal.json:
             terminal.problem(refused)
+        return ExitCode.REFUSED if refused and check else ExitCode.OK

@@ -1,16 +1,20 @@
 """A plan as a person reads it, and as a program does."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
+import click
+
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, dollars, duration, plain, tokens
+from batchrun.cli.words import count, dollars, duration, tokens
 from batchrun.errors import Refused
 from batchrun.planning.budget import check_budget
 from batchrun.planning.interval import Interval
 from batchrun.planning.plan import Kind, Plan
 from batchrun.submit import OpenJob
+from batchrun.untrusted import inert
 
 WORDS = {
     Kind.NEW: "new",
@@ -36,12 +40,27 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
         f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
-        *[f"         {plain(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
+        *[f"         {inert(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
         *money_lines(plan, opened),
         "",
-        "Nothing was sent." + (f" To run this:  batchrun submit {path}" if plan.to_send else ""),
+        "Nothing was sent." + (f" To run this:  batchrun submit {path}{submit_options()}" if plan.to_send else ""),
     ]
     return "\n".join(lines)
+
+
+def submit_options() -> str:
+    """The options of this plan, as a submit takes them: without them it would do something else."""
+    taken = {"--simulate", "--limit", "--id", "--source", "--where", "--max-cost"}
+    ctx = click.get_current_context(silent=True)
+    words = []
+    for param in ctx.command.params if ctx else []:
+        given = ctx.params.get(param.name or "") if ctx else None
+        if param.opts[-1] in taken and given:
+            if param.opts[-1] == "--max-cost":
+                given = f"{given / 1e9:g}"
+            for value in given if isinstance(given, tuple) else (given,):
+                words += [param.opts[-1], shlex.quote(str(value))]
+    return "".join(f" {word}" for word in words)
 
 
 def documents_line(plan: Plan) -> str:
@@ -58,15 +77,23 @@ def documents_line(plan: Plan) -> str:
 def problem_lines(plan: Plan) -> list[str]:
     """The first documents that will not be sent as they are."""
     shown = plan.problems[:5]
-    lines = [f"         {WORDS[one.kind]}  {plain(one.doc_id)}: {plain(one.reason)}" for one in shown]
+    lines = [f"         {WORDS[one.kind]}  {inert(one.doc_id)}: {inert(one.reason)}" for one in shown]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
+
+
+def nothing_to_do(plan: Plan) -> str:
+    """Why nothing is sent."""
+    without = sum(plan.counts[kind] for kind in (Kind.FAILED, Kind.EMPTY, Kind.UNREADABLE, Kind.TOO_LARGE))
+    if without:
+        return f"nothing to send; {count(without, 'document')} without an answer"
+    return "nothing to do, every document has its answer" if plan.documents else "nothing to do, no document"
 
 
 def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     """Tokens, cost, time, budget and prices."""
     if not plan.to_send:
-        return ["cost     nothing: every document has its answer" if plan.documents else "cost     nothing"]
+        return [f"cost     {nothing_to_do(plan)}"]
     estimate, cost = plan.estimate, plan.estimate.cost_nusd
     verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     spent = f", {dollars(plan.spent_nusd)} of it spent by run {plan.continues}" if plan.continues else ""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, assert_never
 from tqdm import tqdm
 
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, dollars, duration, plain
+from batchrun.cli.words import count, dollars, duration
 from batchrun.events import AttemptFailed, DocumentSettled, Draining, Event, Paused, PublishDelayed, RunStarted
+from batchrun.untrusted import inert
 
 if TYPE_CHECKING:
     from batchrun.outcome import Outcome
@@ -45,7 +46,7 @@ class Progress:
             case AttemptFailed():
                 if self._terminal.verbose > 1:
                     again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
-                    self.write(f"  retry     {plain(event.doc_id)}   {event.cause}{again}")
+                    self.write(f"  retry     {inert(event.doc_id)}   {event.cause}{again}")
             case Paused():
                 self._pause(event)
             case Draining():
@@ -54,7 +55,7 @@ class Progress:
                     " (Ctrl-C again to drop them)"
                 )
             case PublishDelayed():
-                self.write(f"rows are safe in the ledger and follow later: {plain(event.why)}")
+                self.write(f"rows are safe in the ledger and follow later: {inert(event.why)}")
             case _:
                 assert_never(event)
 
@@ -96,7 +97,7 @@ class Progress:
         if event.outcome.failed:
             self._show_problem(event)
         elif self._terminal.verbose:
-            self.write(f"  {event.outcome:<9} {plain(event.doc_id)}   {dollars(event.cost_nusd)}")
+            self.write(f"  {event.outcome:<9} {inert(event.doc_id)}   {dollars(event.cost_nusd)}")
         if self._terminal.json and (event.outcome.failed or self._terminal.verbose):
             self._terminal.event("document", run=self._run_id, id=event.doc_id, status=event.outcome,
                                  reason=event.reason, cost_usd=event.cost_nusd / 1e9)  # fmt: skip
@@ -108,7 +109,7 @@ class Progress:
     def _show_problem(self, event: DocumentSettled) -> None:
         self._shown[event.outcome] += 1
         if self._shown[event.outcome] <= SHOWN_OF_A_KIND:
-            self.write(f"  {event.outcome:<9} {plain(event.doc_id)}   {plain(event.reason or '')}")
+            self.write(f"  {event.outcome:<9} {inert(event.doc_id)}   {inert(event.reason or '')}")
         elif self._shown[event.outcome] == SHOWN_OF_A_KIND + 1:
             self.write(f"  more documents are {event.outcome}; they are counted, not listed")
 

@@ -14,13 +14,13 @@ ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parqu
 @click.argument("run", default="last")
 @click.option("--status", default="succeeded", show_default=True, metavar="A,B",
               help="Outcomes to show; `failed` for all bad ones, `all` for everything.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(["table", "csv", "jsonl", "json", "parquet"]),
+@click.option("--format", type=click.Choice(["table", "csv", "jsonl", "json", "parquet"]),
               help="Default: by the ending of --output, else table.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of stdout.")
 @click.option("--columns", metavar="A,B", help="Only these columns.")
 @click.option("--doc", metavar="ID", help="One document in full: its outcome, its attempts, its answer.")
 @click.option("--raw", is_flag=True, help="With --doc: the reply as it came.")
-@click.option("--simulate", "simulated", is_flag=True, help="Of the simulated runs.")
+@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
 @LEDGER
 @selecting
 @speaking
@@ -28,12 +28,12 @@ def results(
     run: str,
     *,
     status: str,
-    format_: str | None,
+    format: str | None,  # noqa: A002 - click names the variable after it
     output: Path | None,
     columns: str | None,
     doc: str | None,
     raw: bool,
-    simulated: bool,
+    simulate: bool,
     ledger: Path | None,
     chosen: Chosen,
     terminal: Terminal,
@@ -50,18 +50,18 @@ def results(
     from batchrun.cli.exporting import Export, export
     from batchrun.cli.finding import found_run
 
-    with found_run(run, ledger, simulated=simulated) as found:
+    with found_run(run, ledger, simulated=simulate) as found:
         if doc is not None:
             show_document(found, doc, raw=raw, terminal=terminal)
             return
-        format_ = format_ or (ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table")
+        default = ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table"
         wanted = Export(
             # A run's id means its own documents; its job's name, or `last`, all of the job's.
             run_id=None if run in {"last", found.story.job} else found.story.run_id,
             statuses=tuple(word.strip() for word in status.split(",")),
             chosen=chosen,
             columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
-            format=format_,
+            format=format or default,
             output=output,
         )
         export(found, wanted, terminal)

@@ -15,7 +15,7 @@ DEFAULT = "errored,expired,invalid,truncated"
 @click.argument("run", default="last")
 @click.option("--status", default=DEFAULT, show_default=True, metavar="A,B", help="Which outcomes to try again.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="For the truncated; default: twice theirs.")
-@click.option("--simulate", "simulated", is_flag=True, help="Of the simulated runs.")
+@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
 @click.option("--profile", type=click.Choice(["calm", "busy", "hostile"]), default="calm", help="Of the simulator.")
 @MAX_COST
 @SPEED
@@ -28,7 +28,7 @@ def retry(
     *,
     status: str,
     max_tokens: int | None,
-    simulated: bool,
+    simulate: bool,
     profile: str,
     max_cost: int | None,
     speed: float,
@@ -47,7 +47,7 @@ def retry(
     from batchrun.cli.running import run_job
     from batchrun.planner import Selection
 
-    with found_run(run, ledger, simulated=simulated) as found:
+    with found_run(run, ledger, simulated=simulate) as found:
         job_path, pretend = found.job_path, found.story.simulated
     selection = Selection(
         limit=chosen.limit,
@@ -75,4 +75,6 @@ def outcomes(status: str) -> frozenset[Outcome]:
     if unknown := words - allowed:
         raise click.BadParameter(f"{', '.join(sorted(unknown))}; choose from {', '.join(sorted(allowed))}",
                                  param_hint="--status")  # fmt: skip
+    if not words:
+        raise click.BadParameter("names no outcome", param_hint="--status")
     return frozenset(Outcome(word) for word in words)

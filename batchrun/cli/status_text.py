@@ -26,7 +26,9 @@ def chosen(run: str | None, ledger: Path | None) -> list[RunStory]:
         finally:
             opened.close()
     stories.sort(key=lambda story: story.started_at, reverse=True)
-    return stories if run is None else [find_run(stories, run)]
+    if run is None:
+        return stories
+    return [find_run([story for story in stories if story.simulated is run.startswith("sim-")], run)]
 
 
 def truly(story: RunStory, locks: Path) -> RunStory:

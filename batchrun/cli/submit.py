@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import JOB, MAX_COST, PROGRESS, SIMULATE, SPEED, Chosen, selecting, speaking
+from batchrun.cli.options import JOB, MAX_COST, PROGRESS, SIMULATE, SPEED, Chosen, JobCommand, selecting, speaking
 from batchrun.cli.terminal import Terminal
 
 
-@click.command()
+@click.command(cls=JobCommand)
 @JOB
 @MAX_COST
 @SIMULATE

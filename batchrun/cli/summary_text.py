@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
+from batchrun.cli.plan_text import nothing_to_do
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, dollars, duration, plain, tokens
+from batchrun.cli.words import count, dollars, duration, tokens
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.store.totals import Totals
 from batchrun.submit import Summary
+from batchrun.untrusted import inert
 
 
 def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
@@ -28,7 +30,7 @@ def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
     if summary.halted:
         return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}"]
     if summary.totals is None:
-        return [f"{stamp}{summary.job}: nothing to do, every document has its answer"]
+        return [f"{stamp}{summary.job}: {nothing_to_do(summary.plan)}"]
     problems = " with problems" if summary.exit_code == ExitCode.SOME_FAILED else ""
     return [f"{stamp}{summary.job}{run} finished{problems} in {duration(summary.seconds)}"]
 
@@ -72,7 +74,7 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     simulate = " --simulate" if summary.simulated else ""
     lines = [f"  rows     {summary.database}"]
     if summary.unpublished:
-        lines = [f"  rows     safe in the ledger, not in the output yet: {plain(summary.unpublished)}",
+        lines = [f"  rows     safe in the ledger, not in the output yet: {inert(summary.unpublished)}",
                  f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
     failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
     if pending := summary.outcomes.get(None):

@@ -11,10 +11,10 @@ from batchrun.cli.words import count
 
 @click.command()
 @JOB
-@click.option("--simulate", "simulated", is_flag=True, help="Of the simulated runs.")
+@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
 @click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds for a held file.")
 @speaking
-def sync(job: Path, *, simulated: bool, wait: float, terminal: Terminal) -> None:
+def sync(job: Path, *, simulate: bool, wait: float, terminal: Terminal) -> None:
     """Bring the output up to the ledger. Nothing is sent, nothing is paid.
 
     \b
@@ -22,7 +22,7 @@ def sync(job: Path, *, simulated: bool, wait: float, terminal: Terminal) -> None
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.submit import open_job
 
-    with open_job(job, simulated=simulated, to_run=False) as opened:
+    with open_job(job, simulated=simulate, to_run=False) as opened:
         written = opened.output(opened.ledger).publish(wait_s=wait)
     if terminal.json:
         terminal.event("synced", job=opened.name, rows=written, database=str(opened.places.database))

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 import click
 
-from batchrun.cli.words import plain
 from batchrun.errors import BatchrunError, Busy, ExitCode
+from batchrun.untrusted import inert
 
 QUIET = re.compile("-q+")
 VERSION = 1
@@ -32,20 +32,39 @@ class Terminal:
     @classmethod
     def of(cls, args: Sequence[str]) -> "Terminal":
         """Enough for an error message, whatever else is wrong with the arguments."""
-        return cls(json="--json" in args, quiet=sum(arg == "--quiet" or bool(QUIET.fullmatch(arg)) for arg in args))
+        color = next((word.partition("=")[2] or following for word, following in zip(args, [*args[1:], ""], strict=True)
+                      if word.partition("=")[0] == "--color"), os.environ.get("BATCHRUN_COLOR", "auto"))  # fmt: skip
+        return cls(
+            json="--json" in args or os.environ.get("BATCHRUN_JSON", "0") not in {"", "0"},
+            quiet=sum(arg == "--quiet" or bool(QUIET.fullmatch(arg)) for arg in args),
+            color=color,
+        )
 
     def say(self, text: str) -> None:
         """Words beside the result."""
-        click.echo(text, err=True)
+        self._write(text + "\n", sys.stderr)
 
     def result(self, text: str) -> None:
         """What was asked for."""
-        click.echo(text)
+        self._write(text + "\n", sys.stdout)
+
+    def exact(self, text: str) -> None:
+        """Data that was asked for: every character as it is, except on a terminal, which it must not command."""
+        if sys.stdout.isatty():
+            text = "\n".join(inert(line) for line in text.split("\n"))
+        self._write(text, sys.stdout)
+
+    def _write(self, text: str, stream: TextIO) -> None:
+        """Write; a reader that has gone, as `head` does, must not end the work that is going on."""
+        try:
+            click.echo(text, file=stream, nl=False, color=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def event(self, event: str, **fields: Any) -> None:
         """One JSON object on a line of stdout."""
         line = {"v": VERSION, "ts": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "event": event, **fields}
-        click.echo(json.dumps(line))
+        self.result(json.dumps(line))
 
     def problem(self, error: BatchrunError) -> None:
         """An error for a person: what, where, why, and what to type next. Cron need not hear that a job still runs."""
@@ -53,9 +72,9 @@ class Terminal:
             return
         word = self.styled(f"{error.word}:", sys.stderr, fg="red", bold=True)
         lines = str(error).split("\n")
-        self.say("\n".join([f"{word} {plain(lines[0])}", *[plain(line) for line in lines[1:]]]))
+        self.say("\n".join([f"{word} {inert(lines[0])}", *[inert(line) for line in lines[1:]]]))
         if error.hint:
-            self.say(f"{self.styled('next:', sys.stderr, bold=True)} {plain(error.hint)}")
+            self.say(f"{self.styled('next:', sys.stderr, bold=True)} {inert(error.hint)}")
         self.event_error(type(error).__name__, error.exit_code, str(error))
 
     def event_error(self, code: str, exit_code: ExitCode, message: str) -> None:

@@ -1,10 +1,9 @@
 """Numbers and untrusted text as people read them."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+from batchrun.untrusted import inert
 
 
 def dollars(nusd: float) -> str:
@@ -38,14 +37,9 @@ def utc(seconds: float | None) -> str:
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
-def plain(text: object) -> str:
-    """Text from a document, a reply or the API, on one line and unable to command the terminal."""
-    return CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), str(text).replace("\n", " "))
-
-
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
     """Columns of text under their names; cut at the right where a terminal has a width."""
-    cells = [list(header), *[[plain(cell) for cell in row] for row in rows]]
+    cells = [list(header), *[[inert(cell) for cell in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(line if width is None or len(line) <= width else line[: width - 1] + "…" for line in lines)

@@ -33,6 +33,8 @@ from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
 from batchrun.store.ledger import NoRoom, Pending, Settlement, Taken
 
+LEAST_SUSPICIOUS = 50
+"""So many failures in a row, and nothing else, are no coincidence of bad documents."""
 SAME_REJECTIONS = 5
 """When the first answers of a run are all this same rejection, the job file is wrong and not the documents."""
 
@@ -67,6 +69,28 @@ class Terms:
     job: str
     price: ModelPrice
     retry: RetrySection
+    concurrency: int
+
+
+class Outage:
+    """Tells an API that answers nobody from one that fails some documents."""
+
+    def __init__(self, *, suspicious: int) -> None:
+        self._suspicious = suspicious
+        self._in_a_row = 0
+        self._ever_answered = False
+
+    def over(self) -> None:
+        """Somebody was answered."""
+        self._in_a_row, self._ever_answered = 0, True
+
+    def seems_after(self, failure: Failure) -> bool:
+        """Count a failure; whether nobody seems to be answered any more. An answer that says no is an answer."""
+        if failure.status is not None and failure.status < 500:
+            self.over()
+        else:
+            self._in_a_row += 1
+        return not self._ever_answered or self._in_a_row >= self._suspicious
 
 
 class Attempts:
@@ -103,6 +127,7 @@ class Attempts:
         self._proven = asyncio.Event()
         self._canary = asyncio.Lock()
         self._answered_any = False
+        self._outage = Outage(suspicious=max(LEAST_SUSPICIOUS, 2 * terms.concurrency))
         self._rejections: Counter[tuple[int | None, str | None, str]] = Counter()
 
     # --- for the executor
@@ -194,16 +219,27 @@ class Attempts:
             self._landed = asyncio.Event()
 
     async def _reserve(self, work: Work) -> int | Taken | NoRoom:
-        return await self._recorder.write(
-            lambda ledger: ledger.reserve(
-                work.pending,
-                run_no=self._terms.run_no,
-                job=self._terms.job,
-                reserved_nusd=self._worst_nusd(work),
-                model=self._terms.price.name,
-            ),
-            spends=True,
+        """Set the worst case aside. Canceled meanwhile, nothing is sent and nothing stays set aside."""
+        reserving = asyncio.ensure_future(
+            self._recorder.write(
+                lambda ledger: ledger.reserve(
+                    work.pending,
+                    run_no=self._terms.run_no,
+                    job=self._terms.job,
+                    reserved_nusd=self._worst_nusd(work),
+                    model=self._terms.price.name,
+                ),
+                spends=True,
+            )
         )
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            reserved = await reserving
+            if isinstance(reserved, int):
+                unsent = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
+                await self._settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
+            raise
 
     def _worst_nusd(self, work: Work) -> int:
         return self._terms.price.worst_case_nusd(body_bytes=len(work.request.body), max_tokens=work.request.max_tokens)
@@ -221,7 +257,10 @@ class Attempts:
             raise
         else:
             self._gate.settle(charge, reply.usage)
+            if reply.limits and not self._answered_any:
+                self._gate.learn(reply.limits)
             self._proven.set()
+            self._outage.over()
             await self._answered(work, attempt_no, reply)
 
     async def _answered(self, work: Work, attempt_no: int, reply: Reply) -> None:
@@ -245,7 +284,12 @@ class Attempts:
     async def _failed(self, work: Work, attempt_no: int, charge: Charge, failure: Failure) -> None:
         waits = failure.status == 429
         work.tries = Tries(attempts=work.tries.attempts + (not waits), waits=work.tries.waits + waits)
-        action = decide(failure, work.tries, max_attempts=self._terms.retry.max_attempts)
+        action = decide(
+            failure, work.tries, max_attempts=self._terms.retry.max_attempts, outage=self._outage.seems_after(failure)
+        )
+        wait_s = self._wait_s(work, failure)
+        if action is Action.WAIT and self._gate.pause(wait_s):  # before it is recorded: others are about to be sent
+            self._tell(Paused(wait_s, failure.name))
         final = action is Action.FAIL
         await self._settle(
             Settlement(
@@ -259,10 +303,14 @@ class Attempts:
         )
         if not failure.maybe_billed:
             self._gate.refund(charge)
-        self._act(work, action, failure)
+        self._act(work, action, failure, wait_s)
 
-    def _act(self, work: Work, action: Action, failure: Failure) -> None:
-        if action in {Action.STOP, Action.STOP_MONEY}:
+    def _wait_s(self, work: Work, failure: Failure) -> float:
+        retry = self._terms.retry
+        return delay_s(failure, work.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
+
+    def _act(self, work: Work, action: Action, failure: Failure, wait_s: float) -> None:
+        if action in {Action.STOP, Action.STOP_MONEY, Action.STOP_OUTAGE}:
             self._tell(AttemptFailed(work.pending.ref.doc_id, failure.name, work.tries.attempts, None))
             self._halt.stop(fatal_problem(failure, action))
             raise Halted
@@ -270,14 +318,8 @@ class Attempts:
             self._proven.set()
             self._halt_on_same_rejections(failure)
             return
-        retry = self._terms.retry
-        wait_s = delay_s(failure, work.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
         self._tell(AttemptFailed(work.pending.ref.doc_id, failure.name, work.tries.attempts, wait_s))
-        if action is Action.WAIT:
-            if self._gate.pause(wait_s):
-                self._tell(Paused(wait_s, failure.name))
-            wait_s = 0.0  # the gate holds it, and everyone else
-        raise Later(wait_s)
+        raise Later(0.0 if action is Action.WAIT else wait_s)  # the gate holds who waits, and everyone else
 
     async def _settle(self, end: Settlement) -> None:
         doc_ids = await self._recorder.write(lambda ledger: ledger.settle(end))
@@ -324,6 +366,10 @@ def failed_reason(failure: Failure, tries: Tries) -> str:
 def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
     """What stops the whole job, with the API's own words and what to do."""
     words = f"{failure.message} ({failure.name})" if failure.status else failure.message
+    if action is Action.STOP_OUTAGE:
+        return EnvironmentProblem(
+            f"the API does not answer: {words}", hint="when it does again, run the same command: nothing is lost"
+        )
     if action is Action.STOP_MONEY:
         return Stopped(
             f"the account may not spend: {words}",

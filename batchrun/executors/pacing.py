@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 
 from batchrun.planning.limits import RateLimits
-from batchrun.reply import Usage
+from batchrun.reply import ToldLimits, Usage
 
 BURST_S = 0.5
+UNLIMITED = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,29 @@ class Gate:
     """Paces all requests to one model. One event loop, many workers."""
 
     def __init__(self, limits: RateLimits, *, clock: Callable[[], float]) -> None:
-        share = limits.headroom
-        self._requests = Allowance(limits.requests_per_minute * share, burst_s=BURST_S)
-        self._input = Allowance(limits.input_tokens_per_minute * share, burst_s=BURST_S)
-        self._output = Allowance(limits.output_tokens_per_minute * share, burst_s=BURST_S)
+        self._limits = limits
+        self._requests = self._allowance(limits.requests_per_minute)
+        self._input = self._allowance(limits.input_tokens_per_minute)
+        self._output = self._allowance(limits.output_tokens_per_minute)
         self._turn = asyncio.Lock()
         self._clock = clock
         self._paused_until = 0.0
+
+    def _allowance(self, per_minute: float) -> Allowance:
+        return Allowance(per_minute * self._limits.headroom, burst_s=BURST_S)
+
+    def learn(self, told: ToldLimits) -> None:
+        """Take what the API tells for limits that the job file does not state: until then they were assumed.
+
+        A limit that is neither stated nor told is none: then only answers of 429 pace.
+        """
+        stated = self._limits.from_job_file
+        if "requests_per_minute" not in stated:
+            self._requests = self._allowance(told.requests or UNLIMITED)
+        if "input_tokens_per_minute" not in stated:
+            self._input = self._allowance(told.input_tokens or UNLIMITED)
+        if "output_tokens_per_minute" not in stated:
+            self._output = self._allowance(told.output_tokens or UNLIMITED)
 
     async def admit(self, *, input_tokens: float, output_tokens: float) -> Charge:
         """Wait for this request's turn and charge it; returns what `settle` needs."""

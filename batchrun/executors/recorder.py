@@ -4,17 +4,21 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from batchrun.errors import EnvironmentProblem
 from batchrun.store.ledger import Ledger
-from batchrun.store.sqlite import StoreFull, translated
+from batchrun.store.sqlite import StoreFull
 
 T = TypeVar("T")
 GROUP = 500
 """Writes committed together at most; while one group is being committed the next one gathers by itself."""
+PATIENCE_S, TRY_AGAIN_S = 60.0, 0.2
+"""How long answers wait for a ledger that cannot be written, and how often it is tried."""
 BALLAST_BYTES = 8 * 1024 * 1024
 """Kept on the ledger's disk and let go when it is full, so that answers already paid for can still be recorded."""
 
@@ -75,20 +79,46 @@ class Recorder:
                 return
 
     def _commit(self, group: list[_Write]) -> list[Any]:
-        """One result or exception for each write. A failed commit fails all: none of them happened."""
+        """One result or exception for each write, once they are durable.
+
+        A ledger that cannot be written refuses whatever spends, and is tried again and again for the rest: those are
+        answers already paid for.
+        """
+        problem: EnvironmentProblem | None = None
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            refusal = problem or self._full
+            try:
+                with self._ledger.transaction():
+                    return [refusal if write.spends and refusal else self._apply(write) for write in group]
+            except EnvironmentProblem as error:
+                problem = error
+                self._make_room(error)
+                time.sleep(TRY_AGAIN_S)
+            except sqlite3.Error as error:  # a bug in our SQL
+                return [error] * len(group)
+        return [problem] * len(group)
+
+    def _apply(self, write: _Write) -> Any:
+        """Apply one write; a bug in it reaches the worker that awaits it, and spoils no other."""
+        connection = self._ledger.connection
+        connection.execute("savepoint one_write")
         try:
-            with self._ledger.transaction():
-                return [self._full if write.spends and self._full else write.change(self._ledger) for write in group]
-        except sqlite3.Error as error:
-            problem = translated(error, self._ledger.path) if isinstance(error, sqlite3.DatabaseError) else error
-            if isinstance(problem, StoreFull) and self._full is None:
-                self._full = problem
-                if self._ballast:
-                    self._ballast.drop()
-                return self._commit(group)
-            return [problem] * len(group)
-        except Exception as error:  # noqa: BLE001 - a bug in one change must reach the awaiting worker, not this thread
-            return [error] * len(group)
+            return write.change(self._ledger)
+        except sqlite3.DatabaseError:
+            raise  # the file's trouble, or a bug in our SQL: the group's
+        except Exception as error:  # noqa: BLE001 - told to the worker, not to this thread
+            connection.execute("rollback to one_write")
+            return error
+        finally:
+            if connection.in_transaction:
+                connection.execute("release one_write")
+
+    def _make_room(self, problem: EnvironmentProblem) -> None:
+        if isinstance(problem, StoreFull) and self._full is None:
+            self._full = problem
+            if self._ballast:
+                self._ballast.drop()
 
 
 def _tell(group: list[_Write], results: list[Any]) -> None:

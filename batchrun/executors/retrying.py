@@ -24,6 +24,8 @@ class Action(StrEnum):
     """The document failed; the others go on."""
     STOP = "stop"
     """Nothing else could succeed either: stop the job."""
+    STOP_OUTAGE = "stop_outage"
+    """Nobody is answered: stop the job, and leave the document pending."""
     STOP_MONEY = "stop_money"
     """The account may not spend: stop the job."""
 
@@ -38,8 +40,17 @@ class Tries:
     """Answers "later", this one included."""
 
 
-def decide(failure: Failure, tries: Tries, *, max_attempts: int) -> Action:
-    """Decide what a failed attempt means. Pure; the table is in tests/executors/test_retrying.py."""
+def decide(failure: Failure, tries: Tries, *, max_attempts: int, outage: bool = False) -> Action:
+    """Decide what a failed attempt means. Pure; the table is in tests/executors/test_retrying.py.
+
+    `outage` says that nobody else is answered either: then it is not the document that failed.
+    """
+    action = _decide(failure, tries, max_attempts)
+    last = action is Action.FAIL and failure.is_no_answer
+    return Action.STOP_OUTAGE if last and (outage or failure.cause is Cause.UNREACHABLE) else action
+
+
+def _decide(failure: Failure, tries: Tries, max_attempts: int) -> Action:
     if failure.cause is Cause.CREDENTIALS:
         return Action.STOP
     if failure.cause is Cause.STATUS:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -73,6 +73,8 @@ class RunSetting:
     retry: RetrySection
     concurrency: int
     schema: dict[str, Any]
+    recover: Callable[[Ledger], None]
+    """Books what dead processes of other jobs left, inside a transaction."""
 
 
 async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: Listener) -> BatchrunError | None:
@@ -83,7 +85,13 @@ async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: L
     try:
         async with Recorder(setting.ledger) as recorder:
             attempts = Attempts(
-                Terms(run_no=setting.run.run_no, job=setting.job, price=setting.price, retry=setting.retry),
+                Terms(
+                    run_no=setting.run.run_no,
+                    job=setting.job,
+                    price=setting.price,
+                    retry=setting.retry,
+                    concurrency=setting.concurrency,
+                ),
                 provider=client,
                 gate=Gate(setting.limits, clock=asyncio.get_running_loop().time),
                 expectation=Expectation(setting.estimator),
@@ -100,6 +108,7 @@ async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: L
                 halt=halt,
                 listener=listener,
                 concurrency=setting.concurrency,
+                recover=setting.recover,
             )
             with halting_on_signals(halt, executor):
                 async with publishing(setting.output, listener):
@@ -108,6 +117,8 @@ async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: L
         halt.stop(problem)
     finally:
         reader.close()
+        setting.reading.close()
+        setting.output.close()
         await client.close()
     return halt.reason
 

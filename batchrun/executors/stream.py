@@ -91,8 +91,10 @@ class StreamExecutor:
         halt: Halt,
         listener: Listener,
         concurrency: int,
+        recover: Callable[[Ledger], None],
     ) -> None:
         self._run = run
+        self._recover = recover
         self._reader = reader
         self._attempts = attempts
         self._recorder = recorder
@@ -121,36 +123,41 @@ class StreamExecutor:
 
     async def _produce(self) -> None:
         try:
-            before = self._attempts.sent
             while await self._pass():
-                await self._queue.join()
-                if self._attempts.sent == before:  # another job is just sending all that is left
-                    await asyncio.sleep(REVISIT_S)
-                before = self._attempts.sent
+                pass
         except BatchrunError as problem:
             self._halt.stop(problem)
 
     async def _pass(self) -> bool:
-        """Queue every pending document once; False when there was none."""
-        after = seen = 0
+        """Bring every pending document to its outcome; False when none was left, True to look again."""
+        sent, queued = self._attempts.sent, await self._queue_all()
+        await self._queue.join()
+        if queued and self._attempts.sent == sent:
+            # Another job is just sending what is left, or died while it was.
+            await asyncio.sleep(REVISIT_S)
+            await self._recorder.write(self._recover)
+        return queued > 0
+
+    async def _queue_all(self) -> int:
+        after = queued = 0
         while page := await self._reader.page(self._run, after=after):
             after = page[-1].document_no
-            seen += len(page)
             ours = [one for one in page if not self._attempts.sending(one.request_no)]
             for some in slices(ours, self._reader.texts_at_once):
                 for work in await self._reader.read(some):
-                    await self._queue_or_set_aside(work)
-        return seen > 0
+                    queued += await self._queue_or_set_aside(work)
+        return queued
 
-    async def _queue_or_set_aside(self, work: Work | tuple[Pending, Unreadable]) -> None:
+    async def _queue_or_set_aside(self, work: Work | tuple[Pending, Unreadable]) -> bool:
         if isinstance(work, Work):
             await self._queue.put(work)
-            return
+            return True
         pending, unreadable = work
         await self._recorder.write(
             lambda ledger: ledger.set_aside(pending.document_no, Outcome.UNREADABLE, unreadable.reason)
         )
         self._attempts.settled(unreadable.doc_id, Outcome.UNREADABLE, unreadable.reason, cost_nusd=0)
+        return False
 
     async def _work(self) -> None:
         while True:

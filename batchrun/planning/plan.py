@@ -93,6 +93,8 @@ class Plan:
     cap_nusd: int
     fits: int
     """How many of the documents to send, from the first on, the budget has room for."""
+    worst_nusd: int
+    """The most that one of the requests to send may cost: what is reserved for it."""
     problems: tuple[Problem, ...]
     """The first few documents that will not be sent as they are."""
     notes: Mapping[str, int]

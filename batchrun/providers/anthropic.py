@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import environ
 from typing import Any
@@ -13,11 +14,15 @@ import httpx2
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError
 from batchrun.providers.retry_after import retry_after_s
-from batchrun.reply import Cause, Failure, Reply, Usage
+from batchrun.reply import Cause, Failure, Reply, ToldLimits, Usage
 from batchrun.request import Request
+from batchrun.untrusted import inert
 
 LONGEST_PLAIN_MAX_TOKENS = 21_333
 """Above this the API may need more than ten minutes, so the reply is streamed to keep the connection alive."""
+LONGEST_MESSAGE = 1_000
+MOST_TOKENS = 2**40
+"""A count above this is no count: it would not even fit the ledger."""
 JSON_BODY = {"content-type": "application/json"}
 
 
@@ -67,12 +72,16 @@ class AnthropicProvider:
         response = await self._client.post(
             "/v1/messages", content=request.body, cast_to=httpx2.Response, options={"headers": JSON_BODY}
         )
-        return reply_from(response.content, response.headers.get("request-id"))
+        return reply_from(response.content, response.headers)
 
     async def _send_streamed(self, request: Request) -> Reply:
-        async with self._client.messages.stream(**json.loads(request.body)) as stream:
-            message = await stream.get_final_message()
-            return reply_from(message.to_json(indent=None).encode(), stream.request_id)
+        try:
+            async with self._client.messages.stream(**json.loads(request.body)) as stream:
+                message = await stream.get_final_message()
+                return reply_from(message.to_json(indent=None).encode(), stream.response.headers)
+        except (ValueError, AssertionError) as error:  # an event that is no JSON, or a stream without a message
+            failure = Failure(cause=Cause.MALFORMED, message="the stream of the answer is broken")
+            raise AttemptError(failure) from error
 
     def _timed_out(self) -> Failure:
         return Failure(cause=Cause.TIMEOUT, message=f"no answer within {self._timeout_s:g} s")
@@ -88,7 +97,7 @@ class AnthropicProvider:
             case anthropic.CredentialsError():
                 return Failure(cause=Cause.CREDENTIALS, message=str(error))
             case _:
-                return Failure(cause=Cause.MALFORMED, message=str(error)[:500])
+                return Failure(cause=Cause.MALFORMED, message=inert(error)[:LONGEST_MESSAGE])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +130,21 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
     return Failure(
         cause=Cause.STATUS,
         status=error.status_code,
-        error_type=error.type,
-        error_code=error.error_code,
-        message=error.api_message or f"HTTP {error.status_code} without the API's error body",
+        error_type=error.type and inert(error.type),
+        error_code=error.error_code and inert(error.error_code),
+        message=inert(error.api_message or f"HTTP {error.status_code} without the API's error body")[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(error.response.headers),
-        api_request_id=error.request_id,
+        api_request_id=error.request_id and inert(error.request_id),
     )
 
 
 def connection_failure(error: BaseException) -> Failure:
     """Tell a connection that was never made from one that broke: the first cannot have cost anything."""
     chain = list(causes(error))
-    words = str(chain[-1]) or type(chain[-1]).__name__
+    words = inert(str(chain[-1]) or type(chain[-1]).__name__)[:LONGEST_MESSAGE]
     if any(isinstance(link, aiohttp.ClientConnectorError | ConnectionRefusedError) for link in chain):
-        return Failure(cause=Cause.UNREACHABLE, message=words[:500])
-    return Failure(cause=Cause.DROPPED, message=f"the connection broke: {words[:500]}")
+        return Failure(cause=Cause.UNREACHABLE, message=words)
+    return Failure(cause=Cause.DROPPED, message=f"the connection broke: {words}")
 
 
 def causes(error: BaseException | None) -> Any:
@@ -145,24 +154,41 @@ def causes(error: BaseException | None) -> Any:
         error = error.__cause__ or error.__context__
 
 
-def reply_from(body: bytes, api_request_id: str | None) -> Reply:
+def reply_from(body: bytes, headers: Mapping[str, str]) -> Reply:
     """Read a body with status 200. Raises AttemptError when it is no message."""
     try:
         message = json.loads(body)
         # ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
         raw = json.dumps(message, ensure_ascii=True)
+        if not isinstance(message["stop_reason"], str):
+            raise TypeError("no stop reason")  # noqa: TRY301 - it broke off: as good as no message
         return Reply(
             text="".join(block["text"] for block in message["content"] if block["type"] == "text"),
-            stop_reason=message["stop_reason"],
+            stop_reason=inert(message["stop_reason"]),
             usage=usage_from(message.get("usage")),
-            model=str(message["model"]),
-            api_request_id=api_request_id,
+            model=inert(message["model"]),
+            api_request_id=inert(headers["request-id"]) if "request-id" in headers else None,
             raw=raw,
+            limits=told_limits(headers),
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        words = "the answer is no message" if isinstance(error, KeyError | TypeError) else "the answer is not JSON"
-        failure = Failure(cause=Cause.MALFORMED, message=words, api_request_id=api_request_id)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        words = (
+            "the answer is no message"
+            if isinstance(error, KeyError | TypeError | AttributeError)
+            else "the answer is not JSON"
+        )
+        failure = Failure(cause=Cause.MALFORMED, message=words)
         raise AttemptError(failure) from error
+
+
+def told_limits(headers: Mapping[str, str]) -> ToldLimits:
+    """The organisation's limits for this model, as the headers of an answer tell them."""
+
+    def told(name: str) -> int | None:
+        value = headers.get(f"anthropic-ratelimit-{name}-limit", "")
+        return int(value) if value.isascii() and value.isdigit() and int(value) > 0 else None
+
+    return ToldLimits(requests=told("requests"), input_tokens=told("input-tokens"), output_tokens=told("output-tokens"))
 
 
 def usage_from(usage: Any) -> Usage | None:
@@ -170,6 +196,8 @@ def usage_from(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     written = usage.get("cache_creation") or {}
+    if not isinstance(written, dict):
+        return None
     written_1h = written.get("ephemeral_1h_input_tokens") or 0
     tokens: tuple[Any, ...] = (
         usage.get("input_tokens"),
@@ -178,6 +206,6 @@ def usage_from(usage: Any) -> Usage | None:
         usage.get("cache_read_input_tokens") or 0,
         usage.get("output_tokens"),
     )
-    if not all(type(count) is int and count >= 0 for count in tokens):
+    if not all(type(count) is int and 0 <= count < MOST_TOKENS for count in tokens):
         return None
     return Usage(*tokens)

@@ -137,15 +137,16 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, durable at the end; nobody else writes meanwhile."""
-        self.connection.execute("begin immediate")
-        try:
-            yield
-            self.connection.execute("commit")
-        except BaseException:
-            if self.connection.in_transaction:
-                self.connection.execute("rollback")
-            raise
+        """All or nothing, durable at the end; nobody else writes meanwhile. Raises StoreFull, EnvironmentProblem."""
+        with explained(self.path):
+            self.connection.execute("begin immediate")
+            try:
+                yield
+                self.connection.execute("commit")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("rollback")
+                raise
 
     # --- runs
 
@@ -335,12 +336,15 @@ class Ledger:
             ).fetchone()[0]
         )
 
-    def next_seq(self) -> int:
-        """The next sequence number. Taken inside a write transaction, so that numbers become visible in order."""
+    def next_seq(self, count: int = 1) -> int:
+        """The first of the next `count` sequence numbers.
+
+        Taken inside a write transaction, so that numbers become visible in their order.
+        """
         row = self.connection.execute(
-            "update meta set value = value + 1 where key = 'sequence' returning value"
+            "update meta set value = value + ? where key = 'sequence' returning value", (count,)
         ).fetchone()
-        return int(row[0])
+        return int(row[0]) - count + 1
 
     def _meta(self, key: str) -> object:
         return self.connection.execute("select value from meta where key = ?", (key,)).fetchone()[0]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from batchrun.errors import Busy, EnvironmentProblem
 
@@ -25,17 +26,26 @@ def job_lock(folder: Path, job: str) -> Iterator[None]:
             f"{path} cannot be written: {error.strerror}.", hint="check the folder's permissions and the disk"
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not taken(file):
             raise Busy(
-                f"the job {job} is being run by {holder(path)}.",
-                hint="wait for it, or look at it: batchrun status",
-            ) from error
+                f"the job {job} is being run by {holder(path)}.", hint="wait for it, or look at it: batchrun status"
+            )
         with contextlib.suppress(OSError):  # only words for others: a full disk is told where it matters, at the ledger
             file.truncate(0)
             file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode())
         yield
+
+
+def taken(file: IO[bytes]) -> bool:
+    """Take the lock; tried for a moment, because `is_held` has to hold it for an instant to find out."""
+    for _ in range(10):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.03)
+        else:
+            return True
+    return False
 
 
 def is_held(folder: Path, job: str) -> bool:

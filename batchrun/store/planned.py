@@ -28,6 +28,7 @@ create temp table planned (
     max_tokens     integer,
     counted_tokens integer,
     text_class     text,
+    worst_nusd     integer,
     same_text      integer not null,
     chosen         integer not null default 1
 );
@@ -59,6 +60,7 @@ class Planned:
     request_id: str | None = None
     max_tokens: int | None = None
     tokens: RequestTokens | None = None
+    worst_nusd: int | None = None
     same_text: bool = False
 
 
@@ -122,7 +124,8 @@ class PlannedDocuments:
         rows = [
             (
                 row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.request_id,
-                row.max_tokens, row.tokens and row.tokens.counted, row.tokens and row.tokens.text_class, row.same_text,
+                row.max_tokens, row.tokens and row.tokens.counted, row.tokens and row.tokens.text_class, row.worst_nusd,
+                row.same_text,
             )
             for row in page
         ]  # fmt: skip
@@ -130,7 +133,7 @@ class PlannedDocuments:
         before = self._connection.total_changes
         self._connection.executemany(
             "insert into planned (doc_id, source, content_sha, kind, reason, outcome, request_id, max_tokens,"
-            " counted_tokens, text_class, same_text) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " counted_tokens, text_class, worst_nusd, same_text) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " on conflict (doc_id) do nothing",
             rows,
         )
@@ -208,6 +211,21 @@ class PlannedDocuments:
         )
         return (RequestTokens(counted, TextClass(text_class)) for counted, text_class in rows)
 
+    def worst_nusd(self) -> int:
+        """The most that one of the requests to send may cost."""
+        row = self._connection.execute(
+            "select max(worst_nusd) from planned where chosen and kind in (select value from json_each(?))", (SENT,)
+        ).fetchone()
+        return row[0] or 0
+
+    def missing(self, doc_ids: Iterable[str]) -> list[str]:
+        """Those of the ids that no document has."""
+        rows = self._connection.execute(
+            "select value from json_each(?) where value not in (select doc_id from planned)",
+            (json.dumps(sorted(doc_ids)),),
+        )
+        return [doc_id for (doc_id,) in rows]
+
     def problems(self, *, limit: int) -> tuple[Problem, ...]:
         """The first chosen documents that are not sent as they are."""
         rows = self._connection.execute(
@@ -232,7 +250,8 @@ class PlannedDocuments:
         Documents that are as the ledger has them, and answered, are left untouched: a nightly run over a million
         finished documents writes nothing.
         """
-        seq = self._ledger.next_seq()
+        (last,) = self._connection.execute("select coalesce(max(planned_no), 0) from planned").fetchone()
+        since = self._ledger.next_seq(last + 1)  # a number for each document, so that the output can take them in parts
         self._connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class)"
             " select request_id, ?, counted_tokens, text_class from planned"
@@ -248,7 +267,7 @@ class PlannedDocuments:
             "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens,"
             " row_request_no, run_no, seq)"
             " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens,"
-            " case when r.outcome = 'succeeded' then r.request_no end, ?, ?"
+            " case when r.outcome = 'succeeded' then r.request_no end, ?, ? + p.planned_no"
             f" {ADMISSIBLE}"
             " on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,"
             " request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,"
@@ -257,9 +276,9 @@ class PlannedDocuments:
             " row_request_no = case when excluded.outcome is null and"
             "   (select outcome from requests where request_no = excluded.request_no) is null"
             "   then documents.row_request_no else excluded.row_request_no end",
-            (self._job, run_no, seq, self._job),
+            (self._job, run_no, since, self._job),
         )
-        return seq
+        return since
 
     def set_aside_gone(self, *, run_no: int) -> None:
         """Documents the run was to send that are no longer in the source; only after a plan of everything."""

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import islice
 
 from batchrun.document import Document, Unreadable
 from batchrun.errors import Refused, UsageProblem
@@ -29,6 +28,7 @@ from batchrun.tokenizer import count_tokens, truncate
 from batchrun.untrusted import inert
 
 PAGE = 500
+PAGE_CHARACTERS = 4_000_000
 SHOWN_PROBLEMS = 20
 
 
@@ -252,7 +252,14 @@ class Evidence:
 
 
 def pages(found: Iterable[Document | Unreadable]) -> Iterator[list[Document | Unreadable]]:
-    """The documents in lists of at most PAGE."""
-    rest = iter(found)
-    while page := list(islice(rest, PAGE)):
+    """The documents in lists: at most PAGE of them, and not much more text than PAGE_CHARACTERS."""
+    page: list[Document | Unreadable] = []
+    size = 0
+    for one in found:
+        page.append(one)
+        size += len(one.text) if isinstance(one, Document) else 0
+        if len(page) == PAGE or size >= PAGE_CHARACTERS:
+            yield page
+            page, size = [], 0
+    if page:
         yield page

@@ -64,8 +64,7 @@ class OpenJob:
 
     def output(self, ledger: Ledger) -> Output:
         """The job's output, fed from a ledger connection."""
-        store, fields = self.job.spec.store, self.job.fields
-        return Output(ledger, self.name, OutputTable(self.places.database, store.table, fields.columns))
+        return output_of(self.job, self.places, ledger)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +84,30 @@ class Summary:
     """Why the rows are not in the output yet."""
     exit_code: ExitCode
     database: Path
+
+
+def output_of(job: JobFile, where: Places, ledger: Ledger) -> Output:
+    """A job's output, fed from a ledger connection."""
+    return Output(ledger, job.spec.job.name, OutputTable(where.database, job.spec.store.table, job.fields.columns))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOutput:
+    """What there is of a job without its documents, prices and model: its ledger and its rows."""
+
+    job: JobFile
+    places: Places
+    ledger: Ledger
+    output: Output
+
+
+@contextlib.contextmanager
+def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
+    """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
+    job = load_job(path)
+    where = places(job, simulated=simulated)
+    with contextlib.closing(Ledger.read(where.ledger)) as ledger:
+        yield OpenOutput(job, where, ledger, output_of(job, where, ledger))
 
 
 @contextlib.contextmanager

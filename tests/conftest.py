@@ -4,16 +4,19 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from trial_project import TrialProject, Unpublished
+from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
 from batchrun.executors import recorder
-from trial_project import TrialProject
-from virtual_time import VirtualTimeLoop, answered_by_a_thread
+from batchrun.submit import OpenJob
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
     """A project with a job file and no documents yet."""
     monkeypatch.setattr(recorder, "BALLAST_BYTES", 4096)  # a test should not write 8 MB
+    monkeypatch.setattr(recorder, "PATIENCE_S", 0.2)  # nor wait a minute for a disk that stays full
+    monkeypatch.setattr(recorder, "TRY_AGAIN_S", 0.01)
     trial = TrialProject(tmp_path / "project")
     trial.job()
     return trial
@@ -24,3 +27,9 @@ def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `asyncio.run` of the test happens in virtual time."""
     monkeypatch.setattr(asyncio.events, "new_event_loop", VirtualTimeLoop)
     monkeypatch.setattr(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write))
+
+
+@pytest.fixture
+def no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs bring no rows to a DuckDB file: faster, for tests that look at the ledger only."""
+    monkeypatch.setattr(OpenJob, "output", lambda *_: Unpublished())

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from scripted_provider import BAD_KEY, ScriptedProvider, Step, answer, lost, status
+from trial_project import TrialProject
 
 from batchrun.duck import HeldByAnother
 from batchrun.errors import Busy, EnvironmentProblem, ExitCode, Refused, UsageProblem
-from batchrun.events import RunStarted
+from batchrun.events import PublishDelayed, RunStarted
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
 from batchrun.planning.plan import Kind
@@ -18,8 +20,6 @@ from batchrun.reply import Reply
 from batchrun.request import Request
 from batchrun.store.lock import job_lock
 from batchrun.store.output import Output
-from scripted_provider import BAD_KEY, ScriptedProvider, Step, answer, lost, status
-from trial_project import TrialProject
 
 LARGE = "word " * 3_000
 
@@ -53,6 +53,7 @@ def test_a_submit_makes_a_row_of_every_document(project: TrialProject) -> None:
     assert project.ask("select state, exit_code, to_send from runs") == [("finished", 0, 5)]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_the_second_submit_sends_nothing_and_begins_no_run(project: TrialProject) -> None:
     project.documents(5)
     project.submit(ScriptedProvider())
@@ -122,6 +123,7 @@ def test_a_changed_job_file_sends_all_and_the_plan_says_so(project: TrialProject
     assert len(project.ask("select 1 from runs")) == 2
 
 
+@pytest.mark.usefixtures("no_output")
 @pytest.mark.parametrize(
     "changed",
     [
@@ -156,6 +158,7 @@ def test_two_jobs_with_the_same_requests_pay_once(project: TrialProject) -> None
     assert project.rows("select count(*), min(title) from second") == [(3, "shared")]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_who_watches_a_job_is_not_told_of_another_jobs_documents(project: TrialProject) -> None:
     project.documents(2)
     project.job("second")
@@ -202,6 +205,7 @@ def test_truncated_then_retried_with_more_tokens_then_submitted_sends_nothing(pr
     assert project.rows("select count(*) from trial") == [(2,)]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_truncated_document_may_be_given_a_number_of_tokens(project: TrialProject) -> None:
     project.documents(1)
     project.submit(ScriptedProvider(default=answer("{", stop_reason="max_tokens")))
@@ -212,6 +216,7 @@ def test_a_truncated_document_may_be_given_a_number_of_tokens(project: TrialProj
     assert provider.max_tokens == [1_234]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_each_retry_of_a_truncated_document_doubles_its_tokens_up_to_the_models(project: TrialProject) -> None:
     project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 30_000')
     project.documents(1)
@@ -224,6 +229,7 @@ def test_each_retry_of_a_truncated_document_doubles_its_tokens_up_to_the_models(
     assert provider.max_tokens[:3] == [30_000, 60_000, 64_000]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_run_cut_short_is_continued_on_its_own_account(project: TrialProject) -> None:
     project.documents(10)
     cut = project.submit(ScriptedProvider({"text 3": [interrupting]}))
@@ -243,6 +249,7 @@ def test_a_run_cut_short_is_continued_on_its_own_account(project: TrialProject) 
     assert [event.resumed for event in project.events if isinstance(event, RunStarted)] == [False, True]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_what_a_dead_process_left_open_counts_as_spent(project: TrialProject) -> None:
     project.documents(2)
     project.submit(ScriptedProvider({"text 0": [BAD_KEY]}))
@@ -261,6 +268,7 @@ def test_what_a_dead_process_left_open_counts_as_spent(project: TrialProject) ->
     assert summary.exit_code == ExitCode.OK
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_job_file_changed_in_the_middle_begins_a_new_run(project: TrialProject) -> None:
     project.documents(4)
     project.submit(ScriptedProvider({"text 1": [interrupting]}))
@@ -275,6 +283,7 @@ def test_a_job_file_changed_in_the_middle_begins_a_new_run(project: TrialProject
     assert summary.exit_code == ExitCode.OK
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_job_that_was_stopped_says_why_in_the_ledger(project: TrialProject) -> None:
     project.documents(2)
 
@@ -303,6 +312,7 @@ def test_retry_sends_what_ended_badly_and_keeps_the_old_attempts(project: TrialP
     assert project.rows("select count(*) from trial") == [(3,)]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_retry_takes_only_the_asked_outcomes(project: TrialProject) -> None:
     project.documents(3)
     project.submit(ScriptedProvider({"text 1": [answer("nonsense")], "text 2": [status(400)]}))
@@ -314,6 +324,7 @@ def test_retry_takes_only_the_asked_outcomes(project: TrialProject) -> None:
     assert project.statuses()["0001.txt"] == "invalid"
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_retry_that_is_cut_short_is_continued_by_a_submit(project: TrialProject) -> None:
     project.documents(2)
     project.submit(ScriptedProvider(default=answer("nonsense")))
@@ -325,6 +336,7 @@ def test_a_retry_that_is_cut_short_is_continued_by_a_submit(project: TrialProjec
     assert sorted(provider.sent) == ["text 0", "text 1"]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_retry_of_a_truncated_document_is_not_a_changed_job(project: TrialProject) -> None:
     project.documents(1)
     project.submit(ScriptedProvider(default=answer("{", stop_reason="max_tokens")))
@@ -334,6 +346,7 @@ def test_a_retry_of_a_truncated_document_is_not_a_changed_job(project: TrialProj
     assert (project.plans[-1].same_text, project.plans[-1].counts[Kind.AGAIN]) == (0, 1)
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_pending_document_that_left_the_source_does_not_keep_the_run_open(project: TrialProject) -> None:
     project.documents(3)
     project.submit(ScriptedProvider(default=BAD_KEY))
@@ -346,6 +359,7 @@ def test_a_pending_document_that_left_the_source_does_not_keep_the_run_open(proj
     assert project.ask("select state from runs") == [("finished",)]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_pending_document_outside_the_selection_stays_pending(project: TrialProject) -> None:
     project.documents(3)
     project.submit(ScriptedProvider(default=BAD_KEY))
@@ -356,9 +370,22 @@ def test_a_pending_document_outside_the_selection_stays_pending(project: TrialPr
     assert project.ask("select state from runs") == [("stopped",)]
 
 
+@pytest.mark.usefixtures("no_output")
+def test_a_retry_may_be_limited(project: TrialProject) -> None:
+    project.documents(4)
+    project.submit(ScriptedProvider(default=answer("nonsense")))
+    provider = ScriptedProvider()
+
+    project.submit(provider, Selection(again=frozenset({Outcome.INVALID}), limit=2))
+
+    assert sorted(provider.sent) == ["text 0", "text 1"]
+    assert sorted(project.statuses().values()) == ["invalid", "invalid", "succeeded", "succeeded"]
+
+
 # --- selecting
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_chosen_document_is_sent_although_its_identical_twin_is_not_chosen(project: TrialProject) -> None:
     project.document("a.txt", "same")
     project.document("b.txt", "same")
@@ -370,6 +397,7 @@ def test_a_chosen_document_is_sent_although_its_identical_twin_is_not_chosen(pro
     assert summary.outcomes == {Outcome.SUCCEEDED: 1}
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_limit_sends_the_first_ones_and_no_more_even_when_a_run_is_open(project: TrialProject) -> None:
     project.documents(10)
     project.submit(ScriptedProvider(default=BAD_KEY))  # all ten are pending in an open run
@@ -382,6 +410,7 @@ def test_a_limit_sends_the_first_ones_and_no_more_even_when_a_run_is_open(projec
     assert list(project.statuses().values()).count("pending") == 7
 
 
+@pytest.mark.usefixtures("no_output")
 def test_limits_add_up_to_the_whole(project: TrialProject) -> None:
     texts = project.documents(7)
     provider = ScriptedProvider()
@@ -392,6 +421,7 @@ def test_limits_add_up_to_the_whole(project: TrialProject) -> None:
     assert sorted(provider.sent) == texts
 
 
+@pytest.mark.usefixtures("no_output")
 @pytest.mark.parametrize(
     ("selection", "sent"),
     [
@@ -415,6 +445,7 @@ def test_only_the_chosen_are_sent(project: TrialProject, selection: Selection, s
 # --- refusals: nothing is sent
 
 
+@pytest.mark.usefixtures("no_output")
 def test_an_estimate_above_the_budget_is_refused(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 0.001")
     project.documents(20)
@@ -428,6 +459,7 @@ def test_an_estimate_above_the_budget_is_refused(project: TrialProject) -> None:
     assert project.ask("select count(*) from runs") == [(0,)]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_what_would_fit_really_fits(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 0.01")
     project.documents(50)
@@ -441,6 +473,7 @@ def test_what_would_fit_really_fits(project: TrialProject) -> None:
     assert provider.sent
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_lower_budget_of_the_command_counts(project: TrialProject) -> None:
     project.documents(20)
 
@@ -448,6 +481,7 @@ def test_a_lower_budget_of_the_command_counts(project: TrialProject) -> None:
         project.submit(ScriptedProvider(), max_cost_nusd=1_000_000)
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_higher_budget_of_the_command_does_not(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 0.001")
     project.documents(20)
@@ -456,6 +490,7 @@ def test_a_higher_budget_of_the_command_does_not(project: TrialProject) -> None:
         project.submit(ScriptedProvider(), max_cost_nusd=10**9)
 
 
+@pytest.mark.usefixtures("no_output")
 def test_more_documents_than_allowed_are_refused(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 1.0\nmax_documents = 3")
     project.documents(4)
@@ -471,6 +506,7 @@ def source(**more: str | int) -> str:
     return "\n".join(['type = "files"', 'include = ["docs/*.txt"]', *lines])
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_document_too_large_refuses_the_run(project: TrialProject) -> None:
     project.job(source=source(max_document_tokens=100))
     project.document("a.txt", "short")
@@ -483,6 +519,7 @@ def test_a_document_too_large_refuses_the_run(project: TrialProject) -> None:
     assert provider.sent == []
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_document_too_large_refuses_the_run_whatever_else_is_wrong(project: TrialProject) -> None:
     project.job(source=source(max_document_tokens=100, on_empty="skip"))
     for number in range(30):
@@ -493,9 +530,12 @@ def test_a_document_too_large_refuses_the_run_whatever_else_is_wrong(project: Tr
         project.submit(ScriptedProvider())
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_text_is_truncated_to_what_its_columns_leave(project: TrialProject) -> None:
     with duckdb.connect(str(project.root / "in.duckdb")) as connection:
-        connection.execute("create table t as select 1 as id, repeat('word ', 3000) as text, repeat('note ', 100) as note")
+        connection.execute(
+            "create table t as select 1 as id, repeat('word ', 3000) as text, repeat('note ', 100) as note"
+        )
     project.job(
         source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"\n'
         'max_document_tokens = 500\non_oversize = "truncate"',
@@ -510,6 +550,7 @@ def test_a_text_is_truncated_to_what_its_columns_leave(project: TrialProject) ->
     assert provider.sent[0].count("note") == 100
 
 
+@pytest.mark.usefixtures("no_output")
 def test_what_is_too_large_even_when_truncated_is_a_failure_and_not_silence(project: TrialProject) -> None:
     with duckdb.connect(str(project.root / "in.duckdb")) as connection:
         connection.execute("create table t as select 1 as id, 'text' as text, repeat('note ', 1000) as note")
@@ -525,6 +566,7 @@ def test_what_is_too_large_even_when_truncated_is_a_failure_and_not_silence(proj
     assert project.statuses() == {"1": "unreadable"}
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_document_too_large_may_be_skipped(project: TrialProject) -> None:
     project.job(source=source(max_document_tokens=100, on_oversize="skip"))
     project.document("a.txt", "short")
@@ -539,6 +581,7 @@ def test_a_document_too_large_may_be_skipped(project: TrialProject) -> None:
     assert project.statuses() == {"a.txt": "succeeded", "b.txt": "skipped"}
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_document_too_large_may_be_truncated(project: TrialProject) -> None:
     project.job(source=source(max_document_tokens=100, on_oversize="truncate"))
     project.document("b.txt", LARGE)
@@ -552,6 +595,7 @@ def test_a_document_too_large_may_be_truncated(project: TrialProject) -> None:
     assert 70 <= text.count("word") <= 100
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_document_larger_than_the_context_window_is_refused(project: TrialProject) -> None:
     project.document("a.txt", "word " * 250_000)
 
@@ -559,6 +603,7 @@ def test_a_document_larger_than_the_context_window_is_refused(project: TrialProj
         project.submit(ScriptedProvider())
 
 
+@pytest.mark.usefixtures("no_output")
 @pytest.mark.parametrize(
     ("on_empty", "status", "exit_code"),
     [("skip", "skipped", ExitCode.OK), ("fail", "unreadable", ExitCode.SOME_FAILED)],
@@ -587,6 +632,7 @@ def test_a_document_that_becomes_empty_loses_its_row(project: TrialProject) -> N
     assert project.rows() == [("docs/a.txt",)]
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_second_job_file_of_the_same_name_is_refused(project: TrialProject) -> None:
     project.documents(1)
     project.submit(ScriptedProvider())
@@ -596,6 +642,7 @@ def test_a_second_job_file_of_the_same_name_is_refused(project: TrialProject) ->
         project.submit(ScriptedProvider(), job="copy")
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_renamed_job_file_goes_on(project: TrialProject) -> None:
     project.documents(1)
     project.submit(ScriptedProvider())
@@ -608,6 +655,7 @@ def test_a_renamed_job_file_goes_on(project: TrialProject) -> None:
     assert provider.sent == []
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_job_that_is_being_run_is_busy(project: TrialProject) -> None:
     project.documents(1)
 
@@ -652,6 +700,7 @@ def test_a_table_of_another_job_is_refused(project: TrialProject) -> None:
         project.submit(provider, job="second")
 
 
+@pytest.mark.usefixtures("no_output")
 def test_a_prompt_that_speaks_of_no_column_is_refused(project: TrialProject) -> None:
     with duckdb.connect(str(project.root / "in.duckdb")) as connection:
         connection.execute("create table t as select 1 as id, 'text' as text, 'x' as customer")
@@ -666,12 +715,30 @@ def test_a_prompt_that_speaks_of_no_column_is_refused(project: TrialProject) -> 
     assert "customer" in str(problem.value.hint)
 
 
-# --- sources other than files
+# --- sources
+
+ODD_NAMES = ("ä b.txt", 'it\'s "q".txt', "new\nline.txt", "$x.txt", "[a].txt", "-- .txt")
 
 
+def test_documents_may_have_any_name(project: TrialProject) -> None:
+    for name in ODD_NAMES:
+        project.document(name, name)
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+    project.submit(provider)
+
+    assert sorted(provider.sent) == sorted(ODD_NAMES)
+    assert summary.outcomes == {Outcome.SUCCEEDED: len(ODD_NAMES)}
+    assert project.rows("select count(*) from trial") == [(len(ODD_NAMES),)]
+
+
+@pytest.mark.usefixtures("no_output")
 def test_rows_of_a_query_are_documents(project: TrialProject) -> None:
     with duckdb.connect(str(project.root / "in.duckdb")) as connection:
-        connection.execute("create table t as select i as id, 'text ' || i as text, 'n' || i as who from range(300) r(i)")
+        connection.execute(
+            "create table t as select i as id, 'text ' || i as text, 'n' || i as who from range(300) r(i)"
+        )
     project.job(
         source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"',
         prompt='user = "{{ doc.who }}: {{ doc.text }}"',
@@ -708,6 +775,27 @@ def test_an_output_that_is_held_delays_rows_and_not_the_run(
     assert project.submit(provider).unpublished is None
     assert provider.sent == []
     assert project.rows("select count(*) from trial") == [(2,)]
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_rows_that_are_delayed_during_the_run_are_told_once(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(3)
+
+    def full(self: Output, *, wait_s: float) -> int:
+        if wait_s == 0:
+            raise EnvironmentProblem("the disk of the output is full")
+        return 0
+
+    monkeypatch.setattr(Output, "publish", full)
+
+    summary = project.submit(ScriptedProvider(latency_s=20))
+
+    assert [event.why for event in project.events if isinstance(event, PublishDelayed)] == [
+        "the disk of the output is full"
+    ]
+    assert summary.exit_code == ExitCode.OK
 
 
 def test_a_deleted_output_is_rebuilt_for_nothing(project: TrialProject) -> None:

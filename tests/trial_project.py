@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import duckdb
+from scripted_provider import ScriptedProvider
 
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled, Event, RunStarted
@@ -15,7 +16,6 @@ from batchrun.planner import Selection
 from batchrun.planning.plan import Plan
 from batchrun.store.output import Output
 from batchrun.submit import OpenJob, Summary, open_job, submit
-from scripted_provider import ScriptedProvider
 
 SECTIONS = {
     "source": 'type = "files"\ninclude = ["docs/*.txt"]',
@@ -44,6 +44,9 @@ class Unpublished(Output):
 
     def publish(self, *, wait_s: float) -> int:
         return 0
+
+    def close(self) -> None:
+        pass
 
 
 class TrialProject:
@@ -122,7 +125,7 @@ class TrialProject:
                 before_sending(opened)
 
         with (
-            mock.patch.object(OpenJob, "output", lambda *_: Unpublished()),
+            mock.patch.object(OpenJob, "output", return_value=Unpublished()),
             self.opened(job) as opened,
         ):
             return submit(opened, Selection(), provider=provider, listener=listener, show=self.plans.append).halted

@@ -15,7 +15,7 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.outcome import Outcome
 from batchrun.store.ledger import Ledger
 from batchrun.store.output import quoted
-from batchrun.submit import open_job
+from batchrun.submit import open_output
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -37,44 +37,53 @@ class Export:
 
 def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
     """Write the rows where they are wanted. Raises UsageProblem, Busy, EnvironmentProblem."""
-    with open_job(found.job_path, simulated=found.story.simulated, to_run=False) as job:
+    with open_output(found.job_path, simulated=found.story.simulated) as job:
         try:
-            job.output(job.ledger).publish(wait_s=0)
+            job.output.publish(wait_s=0)
         except HeldByAnother as held:
             terminal.say(f"rows may be missing: {held}")
         if not job.places.database.exists():
             raise UsageProblem(f"there are no rows yet in {job.places.database}.")
         with opened(job.places.database, read_only=True, wait_s=5) as connection:
-            query, values = selection(connection, job.job.spec.store.table, found.story.job, wanted)
+            table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
+            query, values = selection(connection, table_name, own_names(fields), found.story.job, wanted)
             write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
         tell_the_rest(job.ledger, found.story.job, wanted, terminal)
 
 
+def own_names(fields: Sequence[str]) -> dict[str, str]:
+    """What batchrun's own columns are called beside the job's fields: with an underscore where a field has the name."""
+    taken = {name.lower() for name in fields}
+    return {name: f"_{name}" if name in taken else name for name in ("id", "status", "problem", "source", "run_id")}
+
+
 def selection(
-    connection: "DuckDBPyConnection", table_name: str, job: str, wanted: Export
+    connection: "DuckDBPyConnection", table_name: str, own: dict[str, str], job: str, wanted: Export
 ) -> tuple[str, dict[str, Any]]:
     """The query for the wanted documents with their rows. Raises UsageProblem for what is no SQL or no column."""
     import duckdb
 
     values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
-    conditions = ["status in (select unnest($statuses))"]
+    conditions = [f"{own['status']} in (select unnest($statuses))"]
     if wanted.run_id:
-        conditions.append("run_id = $run")
+        conditions.append(f"{own['run_id']} = $run")
         values["run"] = wanted.run_id
     if wanted.chosen.ids:
-        conditions.append("id in (select unnest($ids))")
+        conditions.append(f"{own['id']} in (select unnest($ids))")
         values["ids"] = sorted(wanted.chosen.ids)
     if wanted.chosen.sources:
-        conditions.append("list_any_value(list_filter($sources, lambda pattern: source glob pattern)) is not null")
+        matching = f"list_filter($sources, lambda pattern: {own['source']} glob pattern)"
+        conditions.append(f"len({matching}) > 0")
         values["sources"] = list(wanted.chosen.sources)
     if wanted.chosen.where:
         conditions.append(f"({wanted.chosen.where}\n)")
     query = (
-        f"from (select d.doc_id as id, d.status, d.reason as problem, d.source, d.run_id, r.* exclude (doc_id)"
+        f"from (select d.doc_id as {own['id']}, d.status as {own['status']}, d.reason as {own['problem']},"
+        f" d.source as {own['source']}, d.run_id as {own['run_id']}, r.* exclude (doc_id)"
         f" from batchrun.documents d left join {quoted(table_name)} r using (doc_id) where d.job = $job)"
-        f" where {' and '.join(conditions)} order by id"
+        f" where {' and '.join(conditions)} order by {own['id']}"
     )
-    shown = ", ".join(quoted(name) for name in wanted.columns) or shown_columns(wanted)
+    shown = ", ".join(quoted(name) for name in wanted.columns) or shown_columns(wanted, own)
     query = f"select {shown} {query}" + (f" limit {wanted.chosen.limit}" if wanted.chosen.limit else "")
     try:
         connection.execute(f"select * from ({query}) limit 0", values)
@@ -83,11 +92,11 @@ def selection(
     return query, values
 
 
-def shown_columns(wanted: Export) -> str:
+def shown_columns(wanted: Export, own: dict[str, str]) -> str:
     """All columns, but not the ones that say the same on every line."""
     if wanted.statuses == ("succeeded",):
-        return "* exclude (status, problem, source, run_id)"
-    return "* exclude (run_id)"
+        return f"* exclude ({own['status']}, {own['problem']}, {own['source']}, {own['run_id']})"
+    return f"* exclude ({own['run_id']})"
 
 
 def statuses(words: Sequence[str]) -> list[str]:
@@ -194,4 +203,4 @@ def tell_the_rest(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) 
         (job,),
     ).fetchone()
     if failed:
-        terminal.say(f"{count(failed, 'document')} without a row: batchrun results {job} --status failed")
+        terminal.say(f"{count(failed, 'document')} without a row: add --status failed to see them")

@@ -1,15 +1,15 @@
 """From the word a person types for a run to the ledger it is in."""
 
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.errors import UsageProblem
-from batchrun.job.reading import project_root
+from batchrun.job.reading import load_job, project_root
 from batchrun.store.history import RunStory, find_run, run_stories
 from batchrun.store.ledger import Ledger
-from batchrun.store.places import LEDGER, simulated_twin
+from batchrun.store.places import LEDGER, places, simulated_twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,14 @@ def ledger_paths(given: Path | None) -> list[Path]:
     return [path, simulated_twin(path)]
 
 
-@contextmanager
+@contextlib.contextmanager
 def found_run(wanted: str, given: Path | None, *, simulated: bool = False) -> Iterator[FoundRun]:
-    """Find a run by id, job name or `last`. A simulated one is never meant unless its id or the flag says so."""
+    """Find a run by id, job name, job file or `last`; a simulated one only if its id or the flag says so."""
+    if wanted.endswith(".toml"):
+        job = load_job(Path(wanted))
+        with contextlib.closing(Ledger.read(places(job, simulated=simulated).ledger)) as ledger:
+            yield FoundRun(find_run(run_stories(ledger), job.spec.job.name), ledger, job.path)
+        return
     real, pretend = ledger_paths(given)
     path = pretend if simulated or wanted.startswith("sim-") else real
     ledger = Ledger.read(path)

@@ -57,7 +57,7 @@ def results(
         default = ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table"
         wanted = Export(
             # A run's id means its own documents; its job's name, or `last`, all of the job's.
-            run_id=None if run in {"last", found.story.job} else found.story.run_id,
+            run_id=None if run in {"last", found.story.job} or run.endswith(".toml") else found.story.run_id,
             statuses=tuple(word.strip() for word in status.split(",")),
             chosen=chosen,
             columns=tuple(name.strip() for name in columns.split(",")) if columns else (),

@@ -70,7 +70,6 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
     """Where the rows are, and what to type next."""
-    run = summary.totals.run_id if summary.totals else summary.job
     simulate = " --simulate" if summary.simulated else ""
     lines = [f"  rows     {summary.database}"]
     if summary.unpublished:
@@ -80,10 +79,10 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     if pending := summary.outcomes.get(None):
         lines.append(f"  next     batchrun submit {path}{simulate}   continues with {count(pending, 'document')}")
     if failed:
-        lines.append(f"  next     batchrun results {run} --status failed")
-        lines.append(f"           batchrun retry {run}   {count(failed, 'document')}")
+        lines.append(f"  next     batchrun results {path}{simulate} --status failed")
+        lines.append(f"           batchrun retry {path}{simulate}   {count(failed, 'document')}")
     elif not summary.unpublished and not summary.halted:
-        lines.append(f"  next     batchrun results {run}")
+        lines.append(f"  next     batchrun results {path}{simulate}")
     return lines
 
 

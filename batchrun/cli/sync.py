@@ -20,11 +20,11 @@ def sync(job: Path, *, simulate: bool, wait: float, terminal: Terminal) -> None:
     \b
     batchrun sync jobs/contracts.toml
     """  # noqa: D301 - \b tells click to keep the lines
-    from batchrun.submit import open_job
+    from batchrun.submit import open_output
 
-    with open_job(job, simulated=simulate, to_run=False) as opened:
-        written = opened.output(opened.ledger).publish(wait_s=wait)
+    with open_output(job, simulated=simulate) as opened:
+        written = opened.output.publish(wait_s=wait)
     if terminal.json:
-        terminal.event("synced", job=opened.name, rows=written, database=str(opened.places.database))
+        terminal.event("synced", job=opened.job.spec.job.name, rows=written, database=str(opened.places.database))
     elif not terminal.quiet:
         terminal.result(f"{count(written, 'row')} written to {opened.places.database}")

@@ -129,7 +129,7 @@ def halting_on_signals(halt: Halt, executor: StreamExecutor) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def received(number: signal.Signals) -> None:
-        if isinstance(halt.reason, Interrupted):
+        if halt.reason is not None:
             executor.give_up()
         executor.grace_s = GRACE_S[number]
         halt.stop(Interrupted(number))

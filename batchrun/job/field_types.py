@@ -1,6 +1,5 @@
 """The definitions a job file may hold under [output.fields]: one class for each kind of type."""
 
-import math
 import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -36,8 +35,12 @@ def _compiling(pattern: str) -> str:
     return pattern
 
 
+LARGEST = 1e300
+"""A whole number beyond what a float can hold cannot be compared with one."""
+
+
 def _number(value: object) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
         raise wrong_value("a number")
     return value
 

@@ -22,7 +22,7 @@ def _is_text_codec(name: str) -> bool:
     return True
 
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
 Text = Annotated[str, AfterValidator(matching(str.strip, "some text"))]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 

@@ -43,7 +43,8 @@ class AnthropicProvider:
             base_url=base_url,
             max_retries=0,
             timeout=timeout,
-            http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout),
+            # A given URL is a simulator's on this machine: no proxy of the environment stands between.
+            http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout, trust_env=base_url is None),
         )
 
     async def send(self, request: Request) -> Reply:
@@ -79,7 +80,8 @@ class AnthropicProvider:
             async with self._client.messages.stream(**json.loads(request.body)) as stream:
                 message = await stream.get_final_message()
                 return reply_from(message.to_json(indent=None).encode(), stream.response.headers)
-        except (ValueError, AssertionError) as error:  # an event that is no JSON, or a stream without a message
+        # An event that is no JSON, a stream without a message, a block that never began: the SDK's parser gives up.
+        except (ValueError, AssertionError, LookupError, RuntimeError) as error:
             failure = Failure(cause=Cause.MALFORMED, message="the stream of the answer is broken")
             raise AttemptError(failure) from error
 
@@ -115,6 +117,11 @@ class AnthropicFactory:
         except anthropic.AnthropicError as error:
             raise EnvironmentProblem(f"no usable API key: {error}", hint=hint) from error
         with client:
+            if client.api_key and not (client.api_key.isascii() and client.api_key.isprintable()):
+                raise EnvironmentProblem(
+                    "the API key has characters in it that no key has, such as a line break at its end.",
+                    hint="check how ANTHROPIC_API_KEY is set",
+                )
             if not (client.api_key or client.auth_token or client.credentials or "ANTHROPIC_CUSTOM_HEADERS" in environ):
                 raise EnvironmentProblem("no API key: ANTHROPIC_API_KEY is not set.", hint=hint)
 

@@ -14,6 +14,7 @@ from batchrun.planning.estimate import RequestTokens
 from batchrun.planning.plan import Kind, Problem
 from batchrun.planning.text_class import TextClass
 from batchrun.store.ledger import Ledger
+from batchrun.store.sqlite import explained
 
 TABLE = """
 create temp table planned (
@@ -129,16 +130,17 @@ class PlannedDocuments:
             )
             for row in page
         ]  # fmt: skip
-        self._connection.execute("begin")
         before = self._connection.total_changes
-        self._connection.executemany(
-            "insert into planned (doc_id, source, content_sha, kind, reason, outcome, request_id, max_tokens,"
-            " counted_tokens, text_class, worst_nusd, same_text) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " on conflict (doc_id) do nothing",
-            rows,
-        )
+        with explained(self._ledger.path):
+            self._connection.execute("begin")
+            self._connection.executemany(
+                "insert into planned (doc_id, source, content_sha, kind, reason, outcome, request_id, max_tokens,"
+                " counted_tokens, text_class, worst_nusd, same_text) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " on conflict (doc_id) do nothing",
+                rows,
+            )
+            self._connection.execute("commit")
         added = self._connection.total_changes - before
-        self._connection.execute("commit")
         return [] if added == len(rows) else self._twice(page)
 
     def _twice(self, page: Sequence[Planned]) -> list[str]:

@@ -27,7 +27,7 @@ def explained(path: Path | None) -> Iterator[None]:
 
 def translated(error: sqlite3.DatabaseError, path: Path | None) -> Exception:
     """The error for a person, or the original when it is a bug."""
-    match getattr(error, "sqlite_errorcode", None):
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte: what is above it only refines
         case sqlite3.SQLITE_FULL:
             return StoreFull(
                 f"the disk is full; the ledger {path} cannot be written.",
@@ -46,7 +46,7 @@ def translated(error: sqlite3.DatabaseError, path: Path | None) -> Exception:
             return EnvironmentProblem(
                 f"the ledger {path} cannot be opened: {error}.", hint="check the folder's permissions"
             )
-        case code if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+        case sqlite3.SQLITE_IOERR:
             return StoreFull(
                 f"the ledger {path} cannot be written: {error}.",
                 hint="check the disk and run the same command again: everything recorded is safe",

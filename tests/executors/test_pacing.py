@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
-
-from batchrun.executors.pacing import REQUEST_BURST_S, TOKEN_BURST_S, Gate
-from batchrun.planning.limits import RateLimits
-from batchrun.reply import Usage
 from virtual_time import run
 
+from batchrun.executors.pacing import Gate
+from batchrun.planning.limits import RateLimits
+from batchrun.reply import Usage
+
 PLENTY = 10**9
+BURST_S = 0.5
+"""What may pass at once, of every limit."""
 
 
 def limits(
@@ -58,7 +60,7 @@ def test_no_minute_sees_more_requests_than_allowed_and_half_a_second_s_worth(per
 
     passed = run(scenario())
 
-    allowed = per_minute + max(1, per_minute / 60 * REQUEST_BURST_S)
+    allowed = per_minute + max(1, per_minute / 60 * BURST_S)
     assert most_in_a_minute(passed) <= allowed + 1
     assert len(passed) >= 3 * per_minute * 0.99, "and the limit is used"
 
@@ -76,12 +78,12 @@ def test_tokens_pass_at_their_rate() -> None:
 
     passed = run(scenario())
 
-    assert 0.98 * 240 <= len(passed) <= 240 + TOKEN_BURST_S * 1_000 / 500 + 1
+    assert 0.98 * 240 <= len(passed) <= 240 + BURST_S * 1_000 / 500 + 1
 
 
 def test_first_come_first_served_so_that_long_documents_do_not_starve() -> None:
     async def scenario() -> list[int]:
-        gate = a_gate(limits(input_tokens=6_000))  # a bucket of 200
+        gate = a_gate(limits(input_tokens=6_000))  # a bucket of 50
         order: list[int] = []
 
         async def one(number: int) -> None:
@@ -102,7 +104,7 @@ def test_a_document_larger_than_the_bucket_waits_its_time() -> None:
         await gate.admit(input_tokens=50_000, output_tokens=1)
         return asyncio.get_running_loop().time()
 
-    assert run(scenario()) == pytest.approx((50_000 - 200) / 100, rel=0.01)
+    assert run(scenario()) == pytest.approx((50_000 - 50) / 100, rel=0.01)
 
 
 def test_a_limit_of_one_request_a_minute_still_lets_it_through() -> None:
@@ -142,46 +144,60 @@ def test_settling_makes_up_for_a_biased_estimate(bias: float) -> None:
     assert later == pytest.approx(4 * per_minute, rel=0.02)
 
 
-def test_cache_reads_do_not_count_to_the_input_limit() -> None:
-    async def scenario() -> float:
-        gate = a_gate(limits(input_tokens=6_000))
-        charge = await gate.admit(input_tokens=200, output_tokens=1)
-        gate.settle(charge, Usage(cache_read_tokens=200, output_tokens=1))
-        await gate.admit(input_tokens=200, output_tokens=1)
-        return asyncio.get_running_loop().time()
-
-    assert run(scenario()) < 0.1
-
-
-def test_cache_writes_do() -> None:
-    async def scenario() -> float:
-        gate = a_gate(limits(input_tokens=6_000))
-        charge = await gate.admit(input_tokens=200, output_tokens=1)
-        gate.settle(charge, Usage(cache_write_5m_tokens=150, cache_write_1h_tokens=50, output_tokens=1))
-        await gate.admit(input_tokens=200, output_tokens=1)
-        return asyncio.get_running_loop().time()
-
-    assert run(scenario()) == pytest.approx(2, abs=0.1)
+TOKENS, REQUESTS = limits(input_tokens=24_000), limits(requests=60)
+"""Under each of them a second request like the first waits: half a second for tokens, a second for a request."""
 
 
 @pytest.mark.parametrize(
-    ("give_back", "waited_s"),
+    ("case", "usage", "waited_s"),
     [
-        (lambda gate, charge: gate.settle(charge, None), 2.0),
-        (lambda gate, charge: gate.refund(charge), 1.0),
-        (lambda gate, charge: gate.cancel(charge), 0.0),
+        ("cache reads do not count", Usage(cache_read_tokens=200, output_tokens=1), 0.0),
+        ("cache writes do", Usage(cache_write_5m_tokens=150, cache_write_1h_tokens=50, output_tokens=1), 0.5),
+        ("input does", Usage(input_tokens=200, output_tokens=1), 0.5),
     ],
-    ids=["a lost answer keeps its charge", "turned away: tokens come back", "never sent: all comes back"],
 )
-def test_what_comes_back(give_back: Callable[..., None], waited_s: float) -> None:
+def test_what_counts_to_the_input_limit(case: str, usage: Usage, waited_s: float) -> None:
     async def scenario() -> float:
-        gate = a_gate(limits(requests=60, input_tokens=6_000))
+        gate = a_gate(TOKENS)
+        charge = await gate.admit(input_tokens=200, output_tokens=1)
+        gate.settle(charge, usage)
+        await gate.admit(input_tokens=200, output_tokens=1)
+        return asyncio.get_running_loop().time()
+
+    assert run(scenario()) == pytest.approx(waited_s, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("case", "under", "give_back", "waited_s"),
+    [
+        ("a lost answer keeps its charge", TOKENS, lambda gate, charge: gate.settle(charge, None), 0.5),
+        ("turned away: tokens come back", TOKENS, lambda gate, charge: gate.refund(charge), 0.0),
+        ("turned away: the request does not", REQUESTS, lambda gate, charge: gate.refund(charge), 1.0),
+        ("never sent: all comes back", REQUESTS, lambda gate, charge: gate.cancel(charge), 0.0),
+    ],
+)
+def test_what_comes_back(case: str, under: RateLimits, give_back: Callable[..., None], waited_s: float) -> None:
+    async def scenario() -> float:
+        gate = a_gate(under)
         charge = await gate.admit(input_tokens=200, output_tokens=1)
         give_back(gate, charge)
         await gate.admit(input_tokens=200, output_tokens=1)
         return asyncio.get_running_loop().time()
 
-    assert run(scenario()) == pytest.approx(waited_s, abs=0.1)
+    assert run(scenario()) == pytest.approx(waited_s, abs=0.05)
+
+
+def test_many_refunds_at_once_are_no_burst() -> None:
+    async def scenario() -> list[float]:
+        gate = a_gate(limits(input_tokens=60_000))
+        for charge in [await gate.admit(input_tokens=500, output_tokens=1) for _ in range(40)]:
+            gate.refund(charge)
+        began = asyncio.get_running_loop().time()
+        return [moment - began for moment in await admissions(gate, until_s=10, input_tokens=500)]
+
+    passed = run(scenario())
+
+    assert sum(moment < 1 for moment in passed) <= 2 + 2 * BURST_S * 1_000 / 500 + 1
 
 
 def test_a_pause_holds_everyone_also_whoever_waits_already() -> None:

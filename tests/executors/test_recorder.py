@@ -21,6 +21,8 @@ BALLAST_BYTES = 400_000
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     monkeypatch.setattr(recorder, "BALLAST_BYTES", BALLAST_BYTES)
+    monkeypatch.setattr(recorder, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(recorder, "TRY_AGAIN_S", 0.01)
     with contextlib.closing(Ledger.open(tmp_path / "ledger.sqlite3")) as opened:
         opened.connection.execute("create table notes (note text)")
         yield opened
@@ -180,6 +182,51 @@ def test_the_ballast_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ballast.drop()
     ballast.drop()
     assert not (tmp_path / "ballast").exists()
+
+
+def test_while_the_ledger_is_held_nothing_is_spent_and_answers_wait(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.connection.execute("pragma busy_timeout = 1")
+    monkeypatch.setattr(recorder, "PATIENCE_S", 10)
+
+    async def scenario() -> list[object]:
+        async with Recorder(ledger) as writing:
+            with contextlib.closing(sqlite3.connect(ledger.path or "", isolation_level=None)) as other:
+                other.execute("begin immediate")
+                asyncio.get_running_loop().call_later(0.1, other.execute, "rollback")
+                return await asyncio.gather(
+                    writing.write(lambda one: note("answer", one)),
+                    writing.write(lambda one: note("reservation", one), spends=True),
+                    return_exceptions=True,
+                )
+
+    answered, reserved = asyncio.run(scenario())
+
+    assert answered == "answer"
+    assert isinstance(reserved, EnvironmentProblem)
+    assert notes(ledger) == ["answer"]
+
+
+def test_a_bug_in_one_change_spoils_no_other(ledger: Ledger) -> None:
+    def buggy(one: Ledger) -> None:
+        note("half done", one)
+        raise ZeroDivisionError
+
+    async def scenario() -> list[object]:
+        async with Recorder(ledger) as writing:
+            return await asyncio.gather(
+                writing.write(lambda one: note("before", one)),
+                writing.write(buggy),
+                writing.write(lambda one: note("after", one)),
+                return_exceptions=True,
+            )
+
+    before, spoiled, after = asyncio.run(scenario())
+
+    assert (before, after) == ("before", "after")
+    assert isinstance(spoiled, ZeroDivisionError)
+    assert notes(ledger) == ["before", "after"]
 
 
 def test_a_ledger_that_is_held_for_too_long_is_told(ledger: Ledger) -> None:

@@ -25,7 +25,7 @@ def wire(cause: Cause) -> Failure:
     return Failure(cause=cause, message="words")
 
 
-RETRY, WAIT, FAIL, STOP, STOP_MONEY = Action
+RETRY, WAIT, FAIL, STOP, STOP_OUTAGE, STOP_MONEY = Action
 TABLE: dict[str, tuple[Failure, Action, Action]] = {
     # what went wrong: (failure, when attempts are left, when none is left)
     "408": (status(408), RETRY, FAIL),
@@ -39,7 +39,7 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
     "overloaded in a stream of status 200": (status(200, error_type="overloaded_error"), RETRY, FAIL),
     "timeout": (wire(Cause.TIMEOUT), RETRY, FAIL),
     "dropped": (wire(Cause.DROPPED), RETRY, FAIL),
-    "unreachable": (wire(Cause.UNREACHABLE), RETRY, FAIL),
+    "unreachable": (wire(Cause.UNREACHABLE), RETRY, STOP_OUTAGE),
     "malformed": (wire(Cause.MALFORMED), RETRY, FAIL),
     "429": (status(429), WAIT, WAIT),
     "429 with retry-after": (status(429, retry_after_s=3), WAIT, WAIT),
@@ -80,6 +80,15 @@ def test_attempts_are_exhausted_at_their_number(attempts: int) -> None:
     action = decide(status(500), Tries(attempts=attempts), max_attempts=6)
 
     assert action is (FAIL if attempts == 6 else RETRY)
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_when_nobody_is_answered_a_last_failure_is_not_the_documents(case: str) -> None:
+    failure, first, last = TABLE[case]
+    no_answer = last is STOP_OUTAGE or (first is RETRY and failure.is_no_answer)
+
+    assert decide(failure, FIRST, max_attempts=6, outage=True) is first
+    assert decide(failure, LAST, max_attempts=6, outage=True) is (STOP_OUTAGE if no_answer else last)
 
 
 def test_one_allowed_attempt_is_one() -> None:

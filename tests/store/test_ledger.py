@@ -68,7 +68,9 @@ def add_document(ledger: Ledger, run_no: int, name: str, *, job: str = "trial", 
         " values (?, ?, 'source', 'sha', ?, ?, ?)",
         (job, name, request_no, run_no, seq),
     ).lastrowid
-    return Pending(int(document_no or 0), DocumentRef(name, "source"), request_no, request_id, 10, TextClass.PROSE, None)
+    return Pending(
+        int(document_no or 0), DocumentRef(name, "source"), request_no, request_id, 10, TextClass.PROSE, None
+    )
 
 
 def reserve(ledger: Ledger, work: Pending, run_no: int, nusd: int, *, job: str = "trial") -> int | NoRoom | Taken:
@@ -93,9 +95,7 @@ def lost(attempt_no: int) -> Settlement:
 
 
 def committed(ledger: Ledger, run_no: int) -> int:
-    return int(
-        ledger.connection.execute("select committed_nusd from runs where run_no = ?", (run_no,)).fetchone()[0]
-    )
+    return int(ledger.connection.execute("select committed_nusd from runs where run_no = ?", (run_no,)).fetchone()[0])
 
 
 # --- money: whatever happens in whatever order
@@ -213,9 +213,7 @@ def test_a_request_is_taken_while_it_is_sent_and_when_it_is_settled(ledger: Ledg
 @pytest.mark.parametrize(
     ("outcome", "has_row"), [(Outcome.SUCCEEDED, True), (Outcome.INVALID, False), (Outcome.REFUSED, False)]
 )
-def test_an_outcome_is_that_of_every_document_with_the_request(
-    ledger: Ledger, outcome: Outcome, has_row: bool
-) -> None:
+def test_an_outcome_is_that_of_every_document_with_the_request(ledger: Ledger, outcome: Outcome, has_row: bool) -> None:
     run_no, other = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
     work = add_document(ledger, run_no, "a", request="same")
     add_document(ledger, run_no, "b", request="same")
@@ -240,7 +238,8 @@ def test_the_reply_is_kept_with_its_usage_and_its_words(ledger: Ledger) -> None:
 
     assert ledger.connection.execute("select raw from replies").fetchall() == [("{}",)]
     assert ledger.connection.execute(
-        "select status, stop_reason, api_request_id, model, input_tokens, cache_read_tokens, output_tokens from attempts"
+        "select status, stop_reason, api_request_id, model, input_tokens, cache_read_tokens, output_tokens"
+        " from attempts"
     ).fetchall() == [(200, "end_turn", "req_1", "m-1", 5, 0, 2)]
 
 
@@ -316,9 +315,13 @@ def test_recovering_marks_the_runs_of_one_job(ledger: Ledger) -> None:
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
-    with pytest.raises(ZeroDivisionError), ledger.transaction():
-        ledger.begin_run(plan(), run_id="r")
-        raise ZeroDivisionError
+    def begin_and_fail() -> None:
+        with ledger.transaction():
+            ledger.begin_run(plan(), run_id="r")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        begin_and_fail()
 
     assert not ledger.knows_run("r")
     with ledger.transaction():

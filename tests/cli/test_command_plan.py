@@ -1,0 +1,187 @@
+"""`batchrun plan`: what it says, in words and in JSON, and why it refuses."""
+
+import re
+
+import pytest
+from command_line import CommandLine
+from trial_project import TrialProject
+
+from batchrun.errors import ExitCode
+from batchrun.simulator.server import SimulatorServer
+
+PLAN = "plan jobs/trial.toml"
+
+
+def test_in_words(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(model='name = "claude-sonnet-5-5"\nmax_tokens = 100\neffort = "low"')
+    project.documents(3)
+    project.document("empty.txt", "")
+    german = "Vergütung für Müller, gemäß § 5, zuzüglich Spesen"
+    (project.root / "docs" / "latin.txt").write_bytes(german.encode("cp1252"))
+    said = batchrun(PLAN).out.splitlines()
+    assert said[:3] == [
+        "trial: 5 documents, claude-sonnet-5-5, effort low",
+        "source   4 new · 0 changed · 0 done · 1 empty",
+        "         empty  docs/empty.txt: the document is empty",
+    ]
+    starts = [line.split(maxsplit=1)[0] for line in said if line and not line.startswith(" ")]
+    assert starts[1:] == ["source", "tokens", "counted", "cost", "time", "budget", "prices", "Nothing"]
+    assert any("guessed" in line for line in said), "an encoding that is no UTF-8 is reported"
+    assert any("$2 in, $10 out" in line for line in said)
+    assert said[-1] == "Nothing was sent. To run this:  batchrun submit jobs/trial.toml"
+
+
+def test_it_never_sends(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+    project.documents(3)
+    before = sorted(path for path in project.root.rglob("*") if path.is_file())
+    assert batchrun(PLAN).code == ExitCode.OK
+    assert not api.books.entries
+    assert sorted(path for path in project.root.rglob("*") if path.is_file()) == before, "nor does it write"
+
+
+def test_in_json(project: TrialProject, batchrun: CommandLine) -> None:
+    project.documents(3)
+    plan = batchrun(f"{PLAN} --json").json
+    assert (plan["job"], plan["model"], plan["route"], plan["simulated"]) == (
+        "trial", "claude-haiku-4-5", "stream", False,
+    )  # fmt: skip
+    kinds = {"new": 3, "changed": 0, "reusable": 0, "failed": 0, "too_large": 0, "empty": 0, "unreadable": 0}
+    assert plan["documents"].items() >= ({"total": 3, "to_send": 3} | kinds).items()
+    estimate = plan["estimate_usd"]
+    assert estimate.keys() == {"mean", "low", "high", "confidence"}
+    assert 0 < estimate["low"] < estimate["mean"] < estimate["high"] < 1
+    assert estimate["confidence"] == 0.9
+    assert (plan["budget_usd"], plan["spent_usd"], plan["ok"], plan["refused"]) == (1.0, 0.0, True, None)
+    assert (plan["problems"], plan["notes"], plan["continues"]) == ([], {}, None)
+
+
+def test_after_a_run(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+    project.job(run="max_concurrency = 1")
+    project.documents(4)
+    api.simulator.extend_script(["ok", "schema_violation"])
+    batchrun("submit jobs/trial.toml")
+    project.document("0000.txt", "changed")
+    project.document("0009.txt", "new")
+    documents = batchrun(f"{PLAN} --json").json["documents"]
+    expected = {"total": 5, "to_send": 2, "new": 1, "changed": 1, "reusable": 2, "failed": 1, "changed_by_job_file": 0}
+    assert documents.items() >= expected.items()
+    assert "1 new · 1 changed · 2 done · 1 failed before" in batchrun(PLAN).out
+
+
+def test_a_changed_prompt_is_said_before_it_is_paid(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.documents(3)
+    batchrun("submit jobs/trial.toml")
+    assert "every document has its answer" in batchrun(PLAN).out
+    project.job(prompt='user = "Another question: {{ doc.text }}"')
+    assert "3 documents changed only because the job file did" in batchrun(PLAN).out
+    assert batchrun(f"{PLAN} --json").json["documents"]["changed_by_job_file"] == 3
+    ran = batchrun("submit jobs/trial.toml")
+    assert "the job file changed: 3 documents" in ran.err
+    assert len(api.books.entries) == 6
+
+
+SELECTIONS = {
+    "--limit": ("--limit 2", 2),
+    "--id": ("--id docs/0001.txt --id docs/0003.txt", 2),
+    "--source": ("--source '*/000[12]*'", 2),
+    "--where": ("--where \"id > 'docs/0002.txt'\"", 1),
+    "together": ("--source '*/000[12]*' --where \"id > 'docs/0001.txt'\"", 1),
+    "nobody": ("--source '*.pdf'", 0),
+}
+
+
+@pytest.mark.parametrize(("options", "count"), SELECTIONS.values(), ids=SELECTIONS)
+def test_selection(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, options: str, count: int
+) -> None:
+    project.documents(4)
+    assert batchrun(f"{PLAN} --json {options}").json["documents"]["to_send"] == count
+    batchrun(f"submit jobs/trial.toml {options}")
+    assert len(api.books.entries) == count, "submit selects what the plan said"
+
+
+REFUSED = {
+    "over the budget": (
+        {"budget": "max_cost_usd = 0.0005"},
+        ["the estimate is above the budget. Nothing was sent.", "would fit  --limit 1", "raise budget.max_cost_usd"],
+    ),
+    "not one fits": ({"budget": "max_cost_usd = 0.0001"}, ["not even one document"]),
+    "too many": (
+        {"budget": "max_cost_usd = 1\nmax_documents = 2"},
+        ["3 documents would be sent, and budget.max_documents is 2. Nothing was sent.", "--limit 2"],
+    ),
+    "too large": (
+        {"source": 'type = "files"\ninclude = ["docs/*.txt"]\nmax_document_tokens = 2'},
+        ["3 documents are too large. Nothing was sent.", "docs/0000.txt: ", 'source.on_oversize = "skip"'],
+    ),
+}
+
+
+@pytest.mark.parametrize(("sections", "words"), REFUSED.values(), ids=REFUSED)
+def test_refusals(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, sections: dict[str, str], words: list[str]
+) -> None:
+    project.job(**sections)
+    project.documents(3)
+    told = batchrun(PLAN)
+    assert told.code == ExitCode.OK, "the plan itself is what was asked for"
+    assert told.err.startswith("refused: ")
+    assert [word for word in words if word not in told.err] == []
+    plan = batchrun(f"{PLAN} --json")
+    assert plan.json["ok"] is False
+    assert plan.json["refused"] in told.err.replace("refused: ", "")
+    assert batchrun(f"{PLAN} --check").code == ExitCode.REFUSED
+    checked = batchrun(f"{PLAN} --check --json")
+    assert (checked.code, checked.json) == (ExitCode.REFUSED, plan.json)
+    submitted = batchrun("submit jobs/trial.toml")
+    assert submitted.code == ExitCode.REFUSED
+    assert submitted.err.endswith(told.err)
+    assert not api.books.entries
+
+
+def test_what_would_fit_fits(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(budget="max_cost_usd = 0.004")
+    project.documents(30)
+    fits = batchrun(f"{PLAN} --json").json["fits"]
+    assert batchrun(f"{PLAN} --json --limit {fits}").json["ok"] is True
+    assert batchrun(f"{PLAN} --json --limit {fits + 1}").json["ok"] is False
+
+
+def test_the_budget_that_it_asks_for_is_enough(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(budget="max_cost_usd = 0.004")
+    project.documents(30)
+    found = re.search(r"raise budget.max_cost_usd to ([0-9.]+) or more", batchrun(PLAN).err)
+    assert found
+    project.job(budget=f"max_cost_usd = {found[1]}")
+    assert batchrun(f"{PLAN} --check").code == ExitCode.OK
+
+
+def test_an_id_that_no_document_has(project: TrialProject, batchrun: CommandLine) -> None:
+    project.documents(1)
+    ran = batchrun(f"{PLAN} --id docs/none.txt")
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert "no document has the id docs/none.txt" in ran.err
+
+
+def test_an_unknown_price_is_refused(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(model='name = "claude-nonesuch-9"\nmax_tokens = 100')
+    project.documents(1)
+    ran = batchrun(PLAN)
+    assert ran.code == ExitCode.REFUSED
+    assert "claude-nonesuch-9" in ran.err
+
+
+def test_max_cost_only_lowers(project: TrialProject, batchrun: CommandLine) -> None:
+    project.documents(1)
+    assert batchrun(f"{PLAN} --json --max-cost 0.5").json["budget_usd"] == 0.5
+    assert batchrun(f"{PLAN} --json --max-cost 50").json["budget_usd"] == 1.0
+
+
+def test_a_column_that_the_documents_have_not(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(prompt='user = "{{ doc.text }} {{ doc.customer }}"')
+    project.documents(1)
+    ran = batchrun(PLAN)
+    assert ran.code == ExitCode.USAGE
+    assert "doc.customer" in ran.err

@@ -1,0 +1,106 @@
+"""Commands as a person types them, run in this process, and the API they talk to: a simulator in a thread."""
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchrun import cli
+from batchrun.simulator.buckets import Limits
+from batchrun.simulator.faults import PROFILES
+from batchrun.simulator.latency import INSTANT, Latency
+from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.simulator import Simulator
+
+KEY = "sk-ant-api03-do-not-tell-anyone-3141592653"
+UNLIMITED = Limits(10_000_000, 10_000_000_000, 10_000_000_000)
+REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout, when it is one JSON value and nothing else."""
+        return json.loads(self.out)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Stdout, when each of its lines is a JSON object."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def words(self) -> str:
+        """Everything that was said."""
+        return self.out + self.err
+
+
+class CommandLine:
+    """Runs commands in this process: `batchrun("plan jobs/trial.toml --json")`."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, command: str, *more: str) -> Ran:
+        self._capsys.readouterr()
+        code = cli.run([*shlex.split(command), *more])
+        out, err = self._capsys.readouterr()
+        return Ran(int(code), out, err)
+
+
+@contextlib.contextmanager
+def serving(*script: str, latency: Latency = INSTANT) -> Iterator[SimulatorServer]:
+    """An API without limits whose first answers follow the script."""
+    server = SimulatorServer(Simulator(PROFILES["calm"], limits=UNLIMITED, latency=latency, script=script))
+    server.start_in_thread()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def submitted(root: Path, *script: str) -> int:
+    """Run the job of a project to its end, outside of any test's fixtures; the API follows the script."""
+    with serving(*script) as api, pytest.MonkeyPatch.context() as patch:
+        for name, value in talking_to(api).items():
+            patch.setenv(name, value)
+        return cli.run(["submit", "-q", str(root / "jobs" / "trial.toml")])
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment without anything that the commands or the SDK listen to."""
+    spoken = ("ANTHROPIC_", "BATCHRUN_", "_BATCHRUN", "NO_COLOR", "FORCE_COLOR", "TQDM_", "PYTHONIOENCODING")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(spoken)}
+    return kept | {"HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+
+
+def talking_to(server: SimulatorServer) -> dict[str, str]:
+    """Environment variables that lead the SDK to the server."""
+    return {"ANTHROPIC_BASE_URL": server.base_url, "ANTHROPIC_API_KEY": KEY}
+
+
+def process(
+    command: str, *, cwd: Path, environment: Mapping[str, str] | None = None, **options: Any
+) -> "subprocess.Popen[str]":
+    """The command in a process of its own, with pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "batchrun", *shlex.split(command)],
+        cwd=cwd,
+        env=clean_environment(cwd) | dict(environment or {}),
+        text=True,
+        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
+    )

@@ -1,0 +1,92 @@
+"""A run that is killed again and again loses nothing, pays for nothing twice that was not in flight, and ends."""
+
+import contextlib
+import random
+import signal
+import sqlite3
+import time
+from collections import Counter
+
+import duckdb
+import pytest
+from command_line import serving, talking_to
+from submits import Submit, SubmitServer
+from trial_project import TrialProject
+
+from batchrun.errors import ExitCode
+from batchrun.simulator.books import Entry
+from batchrun.simulator.latency import Latency
+from batchrun.simulator.server import SimulatorServer
+
+pytestmark = pytest.mark.slow
+
+DOCUMENTS = 120
+CONCURRENCY = 6
+KILLS = 12
+INPUT_NUSD, OUTPUT_NUSD = 1_000, 5_000  # of the trial's model
+BRISK = Latency(first_token_s=0.006, tokens_per_s=500)
+
+
+def test_kill_at_random_moments(project: TrialProject, submits: SubmitServer) -> None:
+    project.job(run=f"max_concurrency = {CONCURRENCY}")
+    project.documents(DOCUMENTS)
+    rng = random.Random(20261121)
+    in_flight = 0
+    with serving(latency=BRISK) as api:
+        for _ in range(KILLS):
+            submit = submits.submit(project.root, talking_to(api))
+            wait_for_a_moment(rng, api, submit)
+            submit.signal(signal.SIGKILL)
+            assert submit.end()[0] == -signal.SIGKILL, "it was still running"
+            in_flight += open_attempts_of_a_whole_store(project)
+        code, out, err = submits.submit(project.root, talking_to(api)).end()
+        assert (code, "Traceback" in err) == (ExitCode.OK, False), err
+        assert f"succeeded       {DOCUMENTS}  100.0%" in out
+    assert set(project.statuses().values()) == {"succeeded"}
+    assert len(project.rows()) == DOCUMENTS
+    assert project.ask("select state, count(*) from runs group by state") == [("finished", 1)], "it is one run"
+    assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
+
+
+def wait_for_a_moment(rng: random.Random, api: SimulatorServer, submit: Submit) -> None:
+    """Somewhere between before the plan and after some answers."""
+    requests = rng.choice([0, 0, 1, 2, 3, 4, 5, 6, 8])
+    submit.wait_for_requests(api, len(api.books.entries) + requests)
+    time.sleep(rng.uniform(0, 0.02 if requests else 0.3))
+
+
+def open_attempts_of_a_whole_store(project: TrialProject) -> int:
+    """Check what a kill left; returns how many requests were in flight."""
+    if project.database.exists():
+        with contextlib.closing(duckdb.connect(str(project.database), read_only=True)) as output:
+            output.execute("select * from duckdb_tables()").fetchall()
+    if not project.ledger_path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(f"{project.ledger_path.as_uri()}?mode=ro", uri=True)) as ledger:
+        assert ledger.execute("pragma integrity_check").fetchone() == ("ok",)
+        if not ledger.execute("select 1 from sqlite_master where name = 'attempts'").fetchone():
+            return 0
+        assert ledger.execute("select count(*) from runs where committed_nusd > cap_nusd").fetchone() == (0,)
+        (flying,) = ledger.execute("select count(*) from attempts where state = 'open'").fetchone()
+    assert flying <= CONCURRENCY
+    return int(flying)
+
+
+def assert_accounts_agree(project: TrialProject, entries: list[Entry], *, in_flight: int) -> None:
+    """Hold the ledger against the API's own books."""
+    attempts: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for request_id, state in project.ask("select request_id, state from attempts join requests using (request_no)"):
+        attempts[request_id] += 1
+        unknown[request_id] += state == "unknown"
+    asked = Counter(entry.sha256[:32] for entry in entries)
+    billed = Counter(entry.sha256[:32] for entry in entries if entry.billed)
+    assert asked <= attempts, "every request was in the ledger before it was sent"
+    repeated = Counter({request_id: count - 1 for request_id, count in billed.items() if count > 1})
+    assert repeated <= unknown, "every bill that bought nothing is one of the lost answers"
+    assert repeated.total() <= unknown.total() == in_flight
+    bill = sum(INPUT_NUSD * entry.input_tokens + OUTPUT_NUSD * entry.output_tokens for entry in entries)
+    ((booked, committed, cap),) = project.ask(
+        "select (select sum(coalesce(cost_nusd, reserved_nusd)) from attempts), committed_nusd, cap_nusd from runs"
+    )
+    assert bill <= booked == committed <= cap

@@ -1,0 +1,166 @@
+"""What the README says is so: its commands, files, tables, words and examples."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import duckdb
+import pytest
+from command_line import REPOSITORY, CommandLine
+from trial_project import TrialProject
+
+from batchrun import cli
+from batchrun.errors import ExitCode
+from batchrun.job.reading import load_job
+from batchrun.outcome import Outcome
+
+README = (REPOSITORY / "README.md").read_text("utf-8")
+SETTING_UP = "pip install uv && "
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+
+
+def section(title: str) -> str:
+    """The text under a heading."""
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [content for named, content in fenced if named == language]
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of the first table, without its heading."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+# --- the commands
+
+
+def test_two_commands_set_up_run_and_test() -> None:
+    first, *_ = blocks(README, "sh")
+    commands = [line.partition("#")[0].strip() for line in first.splitlines()]
+    assert commands == [
+        f"{SETTING_UP}uv run batchrun submit jobs/contracts.toml --simulate",
+        f"{SETTING_UP}uv run pytest",
+    ]
+    assert PROJECT["project"]["scripts"] == {"batchrun": "batchrun.cli:main"}
+    assert (REPOSITORY / "jobs" / "contracts.toml").exists()
+    assert PROJECT["tool"]["pytest"]["ini_options"]["testpaths"] == ["tests"]
+
+
+def test_what_a_change_must_pass_uses_the_same_commands() -> None:
+    checks = (REPOSITORY / ".ci" / "run").read_text("utf-8")
+    assert re.search(r"^pip install .*\buv$", checks, re.MULTILINE)
+    assert re.search(r"^uv run (--quiet )?pytest$", checks, re.MULTILINE)
+
+
+def test_both_ways_of_setting_up_bring_what_the_tests_need() -> None:
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[\[<>=! ]", requirement)[0] for requirement in requirements}
+
+    extra = names(PROJECT["project"]["optional-dependencies"]["test"])
+    assert {"pytest", "hypothesis"} <= extra <= names(PROJECT["dependency-groups"]["dev"])
+    assert ".[test]" in README
+
+
+def options_of(command: click.Command, context: click.Context) -> set[str]:
+    """Every option of a command and of the commands below it."""
+    found = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            found |= options_of(below, context)
+    return found
+
+
+def test_every_command_and_option_it_names_exists() -> None:
+    program = cli.batchrun
+    known = options_of(program, click.Context(program)) | {"--help"}
+    shown = "\n".join([*blocks(README, "sh"), *re.findall(r"`([^`\n]*batchrun [^`\n]*|--[^`\n]*)`", README)])
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown)) <= known
+    assert set(re.findall(r"\bbatchrun (?:-q )?([a-z]+)\b", shown)) <= set(cli.COMMANDS)
+
+
+# --- tables and words
+
+
+def test_exit_codes() -> None:
+    codes = [code for row in cells(section("For scripts")) for code in row[0].split(", ")]
+    assert [int(code) for code in codes] == list(ExitCode)
+
+
+def test_outcomes() -> None:
+    listed = re.search(r"\*\*Outcome\*\* (.*?)\.\n", section("The words"), re.DOTALL)
+    assert listed
+    of_batches = {Outcome.EXPIRED, Outcome.CANCELED}
+    assert set(re.findall(r"`(\w+)`", listed[1])) == set(Outcome) - of_batches
+
+
+# --- files
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links(link: str) -> None:
+    assert link.startswith("https://") or (REPOSITORY / link).exists()
+
+
+def test_files_it_speaks_of() -> None:
+    spoken = re.findall(r"`((?:jobs|tests|executors|store|planning|sample_data|\.ci)/[\w./-]+)`", README)
+    assert spoken
+    missing = [
+        name for name in spoken if not ((REPOSITORY / name).exists() or (REPOSITORY / "batchrun" / name).exists())
+    ]
+    assert missing == []
+
+
+def test_where_things_are_decided() -> None:
+    assert "def decide(" in (REPOSITORY / "batchrun" / "executors" / "retrying.py").read_text("utf-8")
+    assert "def reserve(" in (REPOSITORY / "batchrun" / "store" / "ledger.py").read_text("utf-8")
+
+
+# --- examples
+
+
+def test_the_job_file_loads(tmp_path: Path) -> None:
+    (text,) = blocks(section("The job file"), "toml")
+    path = tmp_path / "contracts.toml"
+    path.write_text(text, "utf-8")
+    assert load_job(path).spec.job.name == "contracts"
+
+
+def test_the_mistake_is_explained_as_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = blocks(section("The job file"), "")[0]
+    (text,) = blocks(section("The job file"), "toml")
+    path = tmp_path / "contracts.toml"
+    path.write_text(text.replace('name = "claude', 'nmae = "claude'), "utf-8")
+    told = CommandLine(capsys)(f"plan {path}").err
+
+    def without_place(words: str) -> list[str]:
+        return [re.sub(r"^( --> ).*|^\d+( \| .*)|^ +(\||=)", r"\1\2\3", line) for line in words.splitlines()]
+
+    for line in without_place(shown):
+        assert line in without_place(told)
+
+
+def test_queries(project: TrialProject, capsys: pytest.CaptureFixture[str]) -> None:
+    project.job("contracts", output_fields='governing_law = "string?"\nterm_months = "integer?"')
+    project.documents(3)
+    ran = CommandLine(capsys)(f"submit {project.root / 'jobs' / 'contracts.toml'} --simulate --speed 1000")
+    assert ran.code == ExitCode.OK
+    (text,) = blocks(section("Results"), "sql")
+    queries = [query for query in text.split(";") if query.strip()]
+    database = project.database.with_name("out.simulated.duckdb")
+    with duckdb.connect(str(database), read_only=True) as connection:
+        answers = [connection.execute(query).fetchall() for query in queries]
+    assert len(answers) == 3
+    assert sum(count for _, count, _ in answers[0]) == 3
+    assert answers[1] == []
+    ((run_id, cost, input_tokens),) = answers[2]
+    assert run_id.startswith("sim-")
+    assert cost > 0
+    assert input_tokens > 0

@@ -108,7 +108,8 @@ class Planner:
                 )
         if not selection.again and (missing := self.planned.missing(selection.ids)):
             raise UsageProblem(
-                f"no document has the id {', '.join(map(inert, missing[:10]))}.", hint="see them: batchrun plan -v"
+                f"no document has the id {', '.join(map(inert, missing[:10]))}.",
+                hint="ids are the paths below the project, or the id column of the query",
             )
         if selection.where:
             self.planned.choose(selection.where)
@@ -191,10 +192,13 @@ class Planner:
             source=document.source,
             content_sha=document.content_sha,
             kind=classify(facts),
+            known_outcome=(known.outcome if known else None) or outcome,
             request_id=request.request_id,
             max_tokens=override,
             tokens=tokens,
-            worst_nusd=self.price.worst_case_nusd(body_bytes=len(request.body), max_tokens=request.max_tokens),
+            worst_nusd=self.estimator.worst_case_nusd(
+                tokens, body_bytes=len(request.body), max_tokens=request.max_tokens
+            ),
             same_text=known is not None and known.content_sha == document.content_sha,
         )
 
@@ -214,10 +218,10 @@ class Planner:
     def _summed(self, notes: Counter[str]) -> Plan:
         spec = self.job.spec
         run = self.ledger.open_run(spec.job.name, self.renderer.fingerprint)
-        spent_nusd = run.committed_nusd if run else 0
+        committed_nusd = run.committed_nusd if run else 0
         total = EstimateSum(self.estimator)
-        fits = fitting(self._uppers(total), room_nusd=self.cap_nusd - spent_nusd)
-        estimate = total.estimate()
+        fits = fitting(self._uppers(total), room_nusd=self.cap_nusd - committed_nusd)
+        estimate, worst_nusd = total.estimate(), self.planned.worst_nusd()
         counts = self.planned.counts()
         return Plan(
             job=spec.job.name,
@@ -226,11 +230,12 @@ class Planner:
             same_text=self.planned.same_text(),
             estimate=estimate,
             duration=forecast(estimate, self.limits, concurrency=spec.run.max_concurrency),
-            spent_nusd=spent_nusd,
+            committed_nusd=committed_nusd,
+            held_nusd=run.held_nusd if run else 0,
             continues=run.run_id if run else None,
             cap_nusd=self.cap_nusd,
-            fits=fits,
-            worst_nusd=self.planned.worst_nusd(),
+            fits=fits if committed_nusd + worst_nusd <= self.cap_nusd else 0,
+            worst_nusd=worst_nusd,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             notes=dict(notes),
         )

@@ -8,7 +8,7 @@ from trial_project import TrialProject, Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
 from batchrun.executors import recorder
-from batchrun.submit import OpenJob
+from batchrun.opening import OpenJob
 
 
 @pytest.fixture

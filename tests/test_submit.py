@@ -826,7 +826,8 @@ def test_money_in_the_output_is_the_ledgers(project: TrialProject) -> None:
 
 
 def test_simulated_runs_have_a_store_of_their_own(project: TrialProject) -> None:
-    from batchrun.submit import open_job, submit
+    from batchrun.opening import open_job
+    from batchrun.submit import submit
 
     project.documents(2)
     project.submit(ScriptedProvider())

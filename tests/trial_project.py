@@ -12,10 +12,11 @@ from scripted_provider import ScriptedProvider
 
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled, Event, RunStarted
+from batchrun.opening import OpenJob, open_job
 from batchrun.planner import Selection
 from batchrun.planning.plan import Plan
 from batchrun.store.output import Output
-from batchrun.submit import OpenJob, Summary, open_job, submit
+from batchrun.submit import Summary, submit
 
 SECTIONS = {
     "source": 'type = "files"\ninclude = ["docs/*.txt"]',

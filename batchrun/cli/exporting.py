@@ -12,10 +12,10 @@ from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, table
 from batchrun.duck import HeldByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.opening import open_output
 from batchrun.outcome import Outcome
 from batchrun.store.ledger import Ledger
 from batchrun.store.output import quoted
-from batchrun.submit import open_output
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

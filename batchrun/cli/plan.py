@@ -27,9 +27,9 @@ def plan(
     batchrun plan jobs/contracts.toml --check --max-cost 10
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.plan_text import plan_as_json, plan_as_text
+    from batchrun.opening import open_job
     from batchrun.planner import Selection
     from batchrun.planning.refusal import refusal
-    from batchrun.submit import open_job
 
     with open_job(job, simulated=simulate is not None, to_run=False) as opened:
         planner = opened.planner(max_cost_nusd=max_cost)

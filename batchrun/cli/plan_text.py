@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, dollars, duration, tokens
+from batchrun.cli.words import count, duration, tokens
 from batchrun.errors import Refused
+from batchrun.opening import OpenJob
 from batchrun.planning.budget import check_budget
 from batchrun.planning.interval import Interval
+from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Kind, Plan
-from batchrun.submit import OpenJob
 from batchrun.untrusted import inert
 
 WORDS = {
@@ -58,9 +59,9 @@ def submit_options() -> str:
         if param.opts[-1] in taken and given:
             if param.opts[-1] == "--max-cost":
                 given = f"{given / 1e9:g}"
-            for value in given if isinstance(given, tuple) else (given,):
-                words += [param.opts[-1], shlex.quote(str(value))]
-    return "".join(f" {word}" for word in words)
+            values = given if isinstance(given, tuple) else (given,)
+            words += [f" {param.opts[-1]}={shlex.quote(str(value))}" for value in values]
+    return "".join(words)
 
 
 def documents_line(plan: Plan) -> str:
@@ -82,21 +83,14 @@ def problem_lines(plan: Plan) -> list[str]:
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
 
 
-def nothing_to_do(plan: Plan) -> str:
-    """Why nothing is sent."""
-    without = sum(plan.counts[kind] for kind in (Kind.FAILED, Kind.EMPTY, Kind.UNREADABLE, Kind.TOO_LARGE))
-    if without:
-        return f"nothing to send; {count(without, 'document')} without an answer"
-    return "nothing to do, every document has its answer" if plan.documents else "nothing to do, no document"
-
-
 def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     """Tokens, cost, time, budget and prices."""
     if not plan.to_send:
-        return [f"cost     {nothing_to_do(plan)}"]
+        return ["cost     nothing: there is nothing to send"]
     estimate, cost = plan.estimate, plan.estimate.cost_nusd
-    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
-    spent = f", {dollars(plan.spent_nusd)} of it spent by run {plan.continues}" if plan.continues else ""
+    verdict = check_budget(estimate=estimate, committed_nusd=plan.committed_nusd, cap_nusd=plan.cap_nusd)
+    before = spent_and_held(plan.spent_nusd, plan.held_nusd)
+    spent = f", {before} by run {plan.continues}" if plan.continues else ""
     says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
         f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
     rates, limits = opened.price.rates, opened.limits
@@ -122,7 +116,7 @@ def between(interval: Interval) -> str:
 def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
     """The plan as one JSON object; fields may be added, none is renamed."""
     cost, estimate = plan.estimate.cost_usd, plan.estimate
-    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    verdict = check_budget(estimate=estimate, committed_nusd=plan.committed_nusd, cap_nusd=plan.cap_nusd)
     return json.dumps(
         {
             "v": 1,
@@ -147,6 +141,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             },
             "budget_usd": plan.cap_nusd / 1e9,
             "spent_usd": plan.spent_nusd / 1e9,
+            "held_usd": plan.held_nusd / 1e9,
             "continues": plan.continues,
             "ok": refused is None,
             "refused": str(refused) if refused else None,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, assert_never
 from tqdm import tqdm
 
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, dollars, duration
+from batchrun.cli.words import count, duration
 from batchrun.events import AttemptFailed, DocumentSettled, Draining, Event, Paused, PublishDelayed, RunStarted
+from batchrun.planning.money import dollars
 from batchrun.untrusted import inert
 
 if TYPE_CHECKING:

@@ -4,15 +4,18 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from batchrun.cli.plan_text import problem_lines
 from batchrun.cli.progress import Progress
 from batchrun.cli.summary_text import summary_as_event, summary_as_text
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, dollars, duration
+from batchrun.cli.words import count, duration
 from batchrun.errors import ExitCode
 from batchrun.executors.running import ProviderFactory
+from batchrun.opening import OpenJob, open_job
 from batchrun.planner import Selection
+from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Plan
-from batchrun.submit import OpenJob, open_job, submit
+from batchrun.submit import submit
 
 
 def run_job(
@@ -55,13 +58,16 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
     cost = plan.estimate.cost_nusd
     stamp = "SIMULATED  " if opened.simulated else ""
     terminal.say(f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,} · {plan.model}")
+    for line in problem_lines(plan):
+        terminal.say(line)
     if plan.same_text:
         terminal.say(
             f"the job file changed: {count(plan.same_text, 'document')} answered or planned before"
             " will be sent again and paid for again"
         )
     if plan.continues:
-        terminal.say(f"continuing run {plan.continues}, which has spent {dollars(plan.spent_nusd)}")
+        before = spent_and_held(plan.spent_nusd, plan.held_nusd)
+        terminal.say(f"continuing run {plan.continues}: {before}")
     terminal.say(
         f"estimate {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
         f" of budget {dollars(plan.cap_nusd)} · about {duration(plan.duration.seconds)}"

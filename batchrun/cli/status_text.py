@@ -7,13 +7,14 @@ import click
 
 from batchrun.cli.finding import ledger_paths
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import dollars, table, utc
+from batchrun.cli.words import table, utc
 from batchrun.errors import ExitCode
+from batchrun.planning.money import dollars
 from batchrun.store.history import RunStory, find_run, run_stories
 from batchrun.store.ledger import Ledger
 from batchrun.store.lock import is_held
 
-HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "BUDGET", "STARTED (UTC)", "")
+HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "HELD", "BUDGET", "STARTED (UTC)", "")
 
 
 def chosen(run: str | None, ledger: Path | None) -> list[RunStory]:
@@ -22,7 +23,7 @@ def chosen(run: str | None, ledger: Path | None) -> list[RunStory]:
     for path in ledger_paths(ledger):
         opened = Ledger.read(path)
         try:
-            stories += [truly(story, path.parent) for story in run_stories(opened)]
+            stories += [truly(story, path) for story in run_stories(opened)]
         finally:
             opened.close()
     stories.sort(key=lambda story: story.started_at, reverse=True)
@@ -31,9 +32,9 @@ def chosen(run: str | None, ledger: Path | None) -> list[RunStory]:
     return [find_run([story for story in stories if story.simulated is run.startswith("sim-")], run)]
 
 
-def truly(story: RunStory, locks: Path) -> RunStory:
+def truly(story: RunStory, ledger: Path) -> RunStory:
     """A run whose process died says `running` in the ledger; nobody holds its job any more."""
-    if story.state == "running" and not is_held(locks, story.job):
+    if story.state == "running" and not is_held(ledger, story.job):
         return replace(story, state="interrupted")
     return story
 
@@ -55,14 +56,16 @@ def show(stories: list[RunStory], terminal: Terminal, *, again: bool) -> None:
 def row(story: RunStory) -> tuple[str, ...]:
     """One line of the table."""
     share = f" {100 * story.settled // story.admitted}%" if story.admitted else ""
-    ending = {"finished": f"exit {story.exit_code}", "running": ""}.get(story.state, story.note or "submit again")
+    ended = f"exit {story.exit_code}" if story.exit_code is not None else ""
+    ending = ended if story.state in {"finished", "running"} else f"{ended} submit again to continue".strip()
     return (
         story.run_id,
         story.job,
         story.state,
         f"{story.settled:,}/{story.admitted:,}{share}",
         f"{story.failed:,}",
-        dollars(story.committed_nusd) + (" pretend" if story.simulated else ""),
+        dollars(story.committed_nusd - story.held_nusd) + (" pretend" if story.simulated else ""),
+        dollars(story.held_nusd),
         dollars(story.cap_nusd),
         utc(story.started_at),
         ending,
@@ -74,11 +77,14 @@ def as_json(story: RunStory) -> dict[str, object]:
     return {
         "run": story.run_id, "job": story.job, "state": story.state, "exit_code": story.exit_code,
         "simulated": story.simulated, "settled": story.settled, "admitted": story.admitted, "failed": story.failed,
-        "cost_usd": story.committed_nusd / 1e9, "budget_usd": story.cap_nusd / 1e9, "note": story.note,
+        "cost_usd": (story.committed_nusd - story.held_nusd) / 1e9, "held_usd": story.held_nusd / 1e9,
+        "budget_usd": story.cap_nusd / 1e9, "note": story.note,
         "started": utc(story.started_at), "ended": utc(story.ended_at),
     }  # fmt: skip
 
 
 def exit_code(story: RunStory) -> int:
     """For scripts: the code the run ended with, or that it has not ended."""
-    return story.exit_code or ExitCode.OK if story.state == "finished" else ExitCode.UNFINISHED
+    if story.state == "running" or story.exit_code is None:
+        return ExitCode.UNFINISHED
+    return story.exit_code

@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from batchrun.cli.plan_text import nothing_to_do
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, dollars, duration, tokens
+from batchrun.cli.words import count, duration, tokens
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
+from batchrun.planning.money import dollars
 from batchrun.store.totals import Totals
 from batchrun.submit import Summary
 from batchrun.untrusted import inert
@@ -30,7 +30,9 @@ def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
     if summary.halted:
         return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}"]
     if summary.totals is None:
-        return [f"{stamp}{summary.job}: {nothing_to_do(summary.plan)}"]
+        failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
+        without = f"; {count(failed, 'document')} without a row" if failed else ""
+        return [f"{stamp}{summary.job}: nothing to send{without}"]
     problems = " with problems" if summary.exit_code == ExitCode.SOME_FAILED else ""
     return [f"{stamp}{summary.job}{run} finished{problems} in {duration(summary.seconds)}"]
 

@@ -20,7 +20,7 @@ def sync(job: Path, *, simulate: bool, wait: float, terminal: Terminal) -> None:
     \b
     batchrun sync jobs/contracts.toml
     """  # noqa: D301 - \b tells click to keep the lines
-    from batchrun.submit import open_output
+    from batchrun.opening import open_output
 
     with open_output(job, simulated=simulate) as opened:
         written = opened.output.publish(wait_s=wait)

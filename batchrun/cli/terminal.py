@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, TextIO
 
 import click
@@ -32,8 +34,10 @@ class Terminal:
     @classmethod
     def of(cls, args: Sequence[str]) -> "Terminal":
         """Enough for an error message, whatever else is wrong with the arguments."""
-        color = next((word.partition("=")[2] or following for word, following in zip(args, [*args[1:], ""], strict=True)
-                      if word.partition("=")[0] == "--color"), os.environ.get("BATCHRUN_COLOR", "auto"))  # fmt: skip
+        color = os.environ.get("BATCHRUN_COLOR", "auto")
+        for word, following in pairwise([*args, ""]):
+            if word.partition("=")[0] == "--color":
+                color = word.partition("=")[2] or following
         return cls(
             json="--json" in args or os.environ.get("BATCHRUN_JSON", "0") not in {"", "0"},
             quiet=sum(arg == "--quiet" or bool(QUIET.fullmatch(arg)) for arg in args),
@@ -70,6 +74,8 @@ class Terminal:
         """An error for a person: what, where, why, and what to type next. Cron need not hear that a job still runs."""
         if self.quiet and isinstance(error, Busy):
             return
+        if error.exit_code is ExitCode.BUG and error.__cause__:
+            self.say("".join(traceback.format_exception(error.__cause__)).rstrip())
         word = self.styled(f"{error.word}:", sys.stderr, fg="red", bold=True)
         lines = str(error).split("\n")
         self.say("\n".join([f"{word} {inert(lines[0])}", *[inert(line) for line in lines[1:]]]))

@@ -6,12 +6,6 @@ from datetime import UTC, datetime
 from batchrun.untrusted import inert
 
 
-def dollars(nusd: float) -> str:
-    """An amount of nano-USD: in cents, or with four places where cents would hide it."""
-    usd = nusd / 1e9
-    return f"${usd:,.2f}" if abs(usd) >= 1 or usd == 0 else f"${usd:.4f}"
-
-
 def count(number: int, noun: str) -> str:
     """`1 document`, `1,200 documents`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

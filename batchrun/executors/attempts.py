@@ -9,34 +9,29 @@ import asyncio
 import contextlib
 import json
 import random
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
-from batchrun.errors import BatchrunError, EnvironmentProblem, Stopped
+from batchrun.errors import BatchrunError
 from batchrun.events import AttemptFailed, DocumentSettled, Listener, Paused
 from batchrun.executors.expectation import Expectation
-from batchrun.executors.halting import Halt, Halted
+from batchrun.executors.halting import Bug, Halt, Halted
 from batchrun.executors.pacing import Charge, Gate
 from batchrun.executors.recorder import Recorder
-from batchrun.executors.retrying import Action, Tries, decide, delay_s, same_failure
+from batchrun.executors.retrying import SAME_REJECTIONS, Action, Course, Tries, decide, delay_s
+from batchrun.executors.stopping import budget_reached, failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.job.spec import RetrySection
 from batchrun.judge import Judge
 from batchrun.outcome import Outcome
-from batchrun.planning.estimate import RequestTokens
+from batchrun.planning.estimate import Estimator, RequestTokens
 from batchrun.planning.model_price import ModelPrice
 from batchrun.providers import AttemptError, Provider
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
 from batchrun.store.ledger import NoRoom, Pending, Settlement, Taken
-
-LEAST_SUSPICIOUS = 50
-"""So many failures in a row, and nothing else, are no coincidence of bad documents."""
-SAME_REJECTIONS = 5
-"""When the first answers of a run are all this same rejection, the job file is wrong and not the documents."""
 
 
 @dataclass(slots=True)
@@ -68,29 +63,9 @@ class Terms:
     run_no: int
     job: str
     price: ModelPrice
+    estimator: Estimator
     retry: RetrySection
     concurrency: int
-
-
-class Outage:
-    """Tells an API that answers nobody from one that fails some documents."""
-
-    def __init__(self, *, suspicious: int) -> None:
-        self._suspicious = suspicious
-        self._in_a_row = 0
-        self._ever_answered = False
-
-    def over(self) -> None:
-        """Somebody was answered."""
-        self._in_a_row, self._ever_answered = 0, True
-
-    def seems_after(self, failure: Failure) -> bool:
-        """Count a failure; whether nobody seems to be answered any more. An answer that says no is an answer."""
-        if failure.status is not None and failure.status < 500:
-            self.over()
-        else:
-            self._in_a_row += 1
-        return not self._ever_answered or self._in_a_row >= self._suspicious
 
 
 class Attempts:
@@ -126,9 +101,7 @@ class Attempts:
         """Set, and replaced, whenever a reservation has become a cost: there may be room in the budget."""
         self._proven = asyncio.Event()
         self._canary = asyncio.Lock()
-        self._answered_any = False
-        self._outage = Outage(suspicious=max(LEAST_SUSPICIOUS, 2 * terms.concurrency))
-        self._rejections: Counter[tuple[int | None, str | None, str]] = Counter()
+        self._course = Course(concurrency=terms.concurrency)
 
     # --- for the executor
 
@@ -155,9 +128,15 @@ class Attempts:
         )
         try:
             await retrying(self._attempt, work)
+        except Halted:
+            raise
         except BatchrunError as problem:
             self._halt.stop(problem)
             raise Halted from problem
+        except Exception as bug:
+            # Others have answers under way that are paid for: they are finished before the bug is shown.
+            self._halt.stop(Bug(bug))
+            raise Halted from bug
 
     def settled(self, doc_id: str, outcome: Outcome, reason: str | None, *, cost_nusd: int) -> None:
         """Tell that a document's outcome is in the ledger."""
@@ -242,7 +221,9 @@ class Attempts:
             raise
 
     def _worst_nusd(self, work: Work) -> int:
-        return self._terms.price.worst_case_nusd(body_bytes=len(work.request.body), max_tokens=work.request.max_tokens)
+        return self._terms.estimator.worst_case_nusd(
+            work.tokens, body_bytes=len(work.request.body), max_tokens=work.request.max_tokens
+        )
 
     async def _send(self, work: Work, attempt_no: int, charge: Charge) -> None:
         try:
@@ -257,17 +238,16 @@ class Attempts:
             raise
         else:
             self._gate.settle(charge, reply.usage)
-            if reply.limits and not self._answered_any:
+            if reply.limits and not self._course.ever_answered:
                 self._gate.learn(reply.limits)
             self._proven.set()
-            self._outage.over()
+            self._course.answered()
             await self._answered(work, attempt_no, reply)
 
     async def _answered(self, work: Work, attempt_no: int, reply: Reply) -> None:
         if reply.usage:
             self._expectation.learn(work.tokens, reply.usage)
         judgement = self._judge.judge(reply)
-        self._answered_any = True
         await self._settle(
             Settlement(
                 attempt_no=attempt_no,
@@ -282,11 +262,9 @@ class Attempts:
         )
 
     async def _failed(self, work: Work, attempt_no: int, charge: Charge, failure: Failure) -> None:
-        waits = failure.status == 429
-        work.tries = Tries(attempts=work.tries.attempts + (not waits), waits=work.tries.waits + waits)
-        action = decide(
-            failure, work.tries, max_attempts=self._terms.retry.max_attempts, outage=self._outage.seems_after(failure)
-        )
+        work.tries = work.tries.after(failure)
+        self._course.failed(failure)
+        action = decide(failure, work.tries, self._course, max_attempts=self._terms.retry.max_attempts)
         wait_s = self._wait_s(work, failure)
         if action is Action.WAIT and self._gate.pause(wait_s):  # before it is recorded: others are about to be sent
             self._tell(Paused(wait_s, failure.name))
@@ -316,7 +294,8 @@ class Attempts:
             raise Halted
         if action is Action.FAIL:
             self._proven.set()
-            self._halt_on_same_rejections(failure)
+            if self._course.rejects_alike:
+                self._halt.stop(rejected_alike(failure, SAME_REJECTIONS))
             return
         self._tell(AttemptFailed(work.pending.ref.doc_id, failure.name, work.tries.attempts, wait_s))
         raise Later(0.0 if action is Action.WAIT else wait_s)  # the gate holds who waits, and everyone else
@@ -329,18 +308,6 @@ class Attempts:
             assert end.outcome is not None
             self.settled(doc_id, end.outcome, end.reason, cost_nusd=end.cost_nusd or 0)
 
-    def _halt_on_same_rejections(self, failure: Failure) -> None:
-        if self._answered_any or failed_outcome(failure) is not Outcome.REJECTED:
-            return
-        self._rejections[same_failure(failure)] += 1
-        if self._rejections[same_failure(failure)] == SAME_REJECTIONS:
-            self._halt.stop(
-                Stopped(
-                    f"the first {SAME_REJECTIONS} documents were all rejected in the same way: {failure.message}",
-                    hint="the job file is probably wrong, not the documents; mend it and submit again",
-                )
-            )
-
 
 def asked_delay(state: RetryCallState) -> float:
     """The delay that the last attempt asked for; tenacity's wait strategy."""
@@ -348,54 +315,3 @@ def asked_delay(state: RetryCallState) -> float:
     later = state.outcome.exception()
     assert isinstance(later, Later)
     return later.delay_s
-
-
-def failed_outcome(failure: Failure) -> Outcome:
-    """A request the API will not take is rejected; everything else that ends badly is errored."""
-    definite = failure.cause is Cause.STATUS and failure.status is not None and 400 <= failure.status < 500
-    return Outcome.REJECTED if definite and failure.status not in {408, 409, 429} else Outcome.ERRORED
-
-
-def failed_reason(failure: Failure, tries: Tries) -> str:
-    """What a person reads beside the document."""
-    status = f"{failure.status} {failure.error_type or ''}".strip() if failure.status else failure.cause.value
-    attempts = tries.attempts + tries.waits
-    return f"{status}: {failure.message}" + (f" ({attempts} attempts)" if attempts > 1 else "")
-
-
-def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
-    """What stops the whole job, with the API's own words and what to do."""
-    words = f"{failure.message} ({failure.name})" if failure.status else failure.message
-    if action is Action.STOP_OUTAGE:
-        return EnvironmentProblem(
-            f"the API does not answer: {words}", hint="when it does again, run the same command: nothing is lost"
-        )
-    if action is Action.STOP_MONEY:
-        return Stopped(
-            f"the account may not spend: {words}",
-            hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
-        )
-    match failure.status:
-        case None:
-            return EnvironmentProblem(
-                f"no usable API key: {failure.message}",
-                hint="set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate",
-            )
-        case 401:
-            return EnvironmentProblem(f"the API refused the key: {words}", hint="check ANTHROPIC_API_KEY")
-        case 403:
-            return EnvironmentProblem(f"the key may not do this: {words}", hint="check the key's workspace and rights")
-        case _:
-            return EnvironmentProblem(
-                f"the API does not know the model or the endpoint: {words}",
-                hint="check [model] name and ANTHROPIC_BASE_URL",
-            )
-
-
-def budget_reached(refusal: NoRoom, worst_nusd: int) -> Stopped:
-    """The cap would be passed by the next request at its worst."""
-    return Stopped(
-        f"the budget is reached: ${refusal.committed_nusd / 1e9:.4f} of ${refusal.cap_nusd / 1e9:.2f} is spent or held"
-        f" for lost answers, and the next request may cost up to ${worst_nusd / 1e9:.4f}.",
-        hint="raise budget.max_cost_usd in the job file and submit again: what is done is not paid twice",
-    )

@@ -2,7 +2,18 @@
 
 import asyncio
 
-from batchrun.errors import BatchrunError
+from batchrun.errors import BatchrunError, ExitCode
+
+
+class Bug(BatchrunError):
+    """Something batchrun did not expect, with its own exception as the cause; shown with its traceback at the end."""
+
+    exit_code = ExitCode.BUG
+    word = "bug"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}", hint="please report it; what was answered is safe")
+        self.__cause__ = error
 
 
 class Halted(Exception):

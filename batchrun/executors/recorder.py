@@ -1,6 +1,7 @@
 """The one writer: a thread that owns the ledger while requests travel, and commits in groups."""
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -151,4 +152,5 @@ class Ballast:
 
     def drop(self) -> None:
         """Give the space to whoever needs it."""
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that has gone read-only: there is no space to give
+            self._path.unlink(missing_ok=True)

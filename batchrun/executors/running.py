@@ -27,7 +27,7 @@ from batchrun.store.ledger import Ledger
 from batchrun.store.output import Output
 
 PUBLISH_EVERY_S = 3.0
-GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0}
+GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGHUP: 10.0}
 """How long requests in flight are waited for."""
 
 
@@ -50,7 +50,7 @@ class Interrupted(BatchrunError):
 
     def __init__(self, received: signal.Signals) -> None:
         super().__init__(f"{received.name} received", hint="run the same command again to continue")
-        self.exit_code = ExitCode.TERMINATED if received is signal.SIGTERM else ExitCode.INTERRUPTED
+        self.exit_code = ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.TERMINATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,7 @@ async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: L
         async with Recorder(setting.ledger) as recorder:
             attempts = Attempts(
                 Terms(
+                    estimator=setting.estimator,
                     run_no=setting.run.run_no,
                     job=setting.job,
                     price=setting.price,
@@ -134,33 +135,36 @@ def halting_on_signals(halt: Halt, executor: StreamExecutor) -> Iterator[None]:
         executor.grace_s = GRACE_S[number]
         halt.stop(Interrupted(number))
 
-    for number in GRACE_S:
+    heard = [number for number in GRACE_S if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    for number in heard:
         loop.add_signal_handler(number, received, number)
     try:
         yield
     finally:
-        for number in GRACE_S:
+        for number in heard:
             loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager
 async def publishing(output: Output, listener: Listener) -> AsyncIterator[None]:
     """Bring rows to the output every few seconds; who holds the file delays them, and is named once."""
-    publisher = asyncio.create_task(_publish_again_and_again(output, listener))
+    over = asyncio.Event()
+    publisher = asyncio.create_task(_publish_until(over, output, listener))
     try:
         yield
     finally:
-        publisher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await publisher
+        over.set()
+        await publisher
 
 
-async def _publish_again_and_again(output: Output, listener: Listener) -> None:
+async def _publish_until(over: asyncio.Event, output: Output, listener: Listener) -> None:
     told = False
-    while True:
-        await asyncio.sleep(PUBLISH_EVERY_S)
+    while not over.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), PUBLISH_EVERY_S)
+            return
         try:
-            await asyncio.shield(asyncio.to_thread(output.publish, wait_s=0))
+            await asyncio.to_thread(output.publish, wait_s=0)
         except BatchrunError as problem:  # held, or its disk is full: the rows are safe in the ledger
             if not told:
                 listener(PublishDelayed(str(problem)))

@@ -10,7 +10,7 @@ from batchrun.document import Document, Unreadable
 from batchrun.errors import BatchrunError
 from batchrun.events import Draining, Listener
 from batchrun.executors.attempts import Attempts, Work
-from batchrun.executors.halting import Halt, Halted
+from batchrun.executors.halting import Bug, Halt, Halted
 from batchrun.executors.recorder import Recorder
 from batchrun.outcome import Outcome
 from batchrun.planning.preparing import Preparer
@@ -127,6 +127,8 @@ class StreamExecutor:
                 pass
         except BatchrunError as problem:
             self._halt.stop(problem)
+        except Exception as bug:  # noqa: BLE001 - told at the end, when what is in flight has landed
+            self._halt.stop(Bug(bug))
 
     async def _pass(self) -> bool:
         """Bring every pending document to its outcome; False when none was left, True to look again."""

@@ -8,9 +8,6 @@ from batchrun.reply import Usage
 
 Tokenizer = Literal["new", "old"]
 
-UNSEEN_TOKENS = 2_000
-"""More than the API adds to a request on its own: message framing and the system prompt of structured output."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -91,12 +88,12 @@ class ModelPrice:
         """Price one request exactly. Never sum usages first: the band is decided request by request."""
         return self.rates_for(usage.prompt_tokens).cost_nusd(usage)
 
-    def worst_case_nusd(self, *, body_bytes: int, max_tokens: int, cached: bool = False) -> int:
-        """Bound the cost of a request from above, whatever comes back.
+    def worst_case_nusd(self, *, prompt_tokens: int, max_tokens: int, cached: bool = False) -> int:
+        """Bound the cost of a request from above, whatever comes back; thinking counts inside `max_tokens`.
 
-        A byte-level tokenizer makes at most one token of a byte, and thinking counts inside `max_tokens`.
+        `prompt_tokens` bounds the prompt; see `Estimator.most_prompt_tokens`.
         """
-        longest = body_bytes + UNSEEN_TOKENS
+        longest = prompt_tokens
         short = longest if self.band is None else min(longest, self.band.above_tokens)
         worst = _bound(self.rates, short, max_tokens=max_tokens, cached=cached)
         if self.band is None or longest <= self.band.above_tokens:

@@ -86,8 +86,10 @@ class Plan:
     """Of the changed documents, those whose text is as it was: the job file changed."""
     estimate: Estimate
     duration: Duration
-    spent_nusd: int
-    """On the account of the run that a submit would continue; 0 when it would begin one."""
+    committed_nusd: int
+    """On the account of the run that a submit would continue, spent or held; 0 when it would begin one."""
+    held_nusd: int
+    """Of that, the worst cases of answers that were lost."""
     continues: str | None
     """The run that a submit would continue."""
     cap_nusd: int
@@ -111,6 +113,6 @@ class Plan:
         return sum(count for kind, count in self.counts.items() if kind.sent)
 
     @property
-    def high_nusd(self) -> int:
-        """The upper bound of everything the run will have spent."""
-        return self.spent_nusd + self.estimate.upper_nusd
+    def spent_nusd(self) -> int:
+        """What the run that a submit would continue has paid for answers."""
+        return self.committed_nusd - self.held_nusd

@@ -21,6 +21,7 @@ from batchrun.untrusted import inert
 LONGEST_PLAIN_MAX_TOKENS = 21_333
 """Above this the API may need more than ten minutes, so the reply is streamed to keep the connection alive."""
 LONGEST_MESSAGE = 1_000
+MOST_DIGITS = 12
 MOST_TOKENS = 2**40
 """A count above this is no count: it would not even fit the ledger."""
 JSON_BODY = {"content-type": "application/json"}
@@ -82,8 +83,7 @@ class AnthropicProvider:
                 return reply_from(message.to_json(indent=None).encode(), stream.response.headers)
         # An event that is no JSON, a stream without a message, a block that never began: the SDK's parser gives up.
         except (ValueError, AssertionError, LookupError, RuntimeError) as error:
-            failure = Failure(cause=Cause.MALFORMED, message="the stream of the answer is broken")
-            raise AttemptError(failure) from error
+            raise malformed("the stream of the answer is broken", None) from error
 
     def _timed_out(self) -> Failure:
         return Failure(cause=Cause.TIMEOUT, message=f"no answer within {self._timeout_s:g} s")
@@ -117,7 +117,8 @@ class AnthropicFactory:
         except anthropic.AnthropicError as error:
             raise EnvironmentProblem(f"no usable API key: {error}", hint=hint) from error
         with client:
-            if client.api_key and not (client.api_key.isascii() and client.api_key.isprintable()):
+            key = client.api_key or client.auth_token or ""
+            if not (key.isascii() and key.isprintable()):
                 raise EnvironmentProblem(
                     "the API key has characters in it that no key has, such as a line break at its end.",
                     hint="check how ANTHROPIC_API_KEY is set",
@@ -163,29 +164,25 @@ def causes(error: BaseException | None) -> Any:
 
 def reply_from(body: bytes, headers: Mapping[str, str]) -> Reply:
     """Read a body with status 200. Raises AttemptError when it is no message."""
+    api_request_id = inert(headers["request-id"]) if "request-id" in headers else None
     try:
         message = json.loads(body)
         # ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
         raw = json.dumps(message, ensure_ascii=True)
-        if not isinstance(message["stop_reason"], str):
-            raise TypeError("no stop reason")  # noqa: TRY301 - it broke off: as good as no message
-        return Reply(
-            text="".join(block["text"] for block in message["content"] if block["type"] == "text"),
-            stop_reason=inert(message["stop_reason"]),
-            usage=usage_from(message.get("usage")),
-            model=inert(message["model"]),
-            api_request_id=inert(headers["request-id"]) if "request-id" in headers else None,
-            raw=raw,
-            limits=told_limits(headers),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        words = (
-            "the answer is no message"
-            if isinstance(error, KeyError | TypeError | AttributeError)
-            else "the answer is not JSON"
-        )
-        failure = Failure(cause=Cause.MALFORMED, message=words)
-        raise AttemptError(failure) from error
+        text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
+        stop_reason, model, usage = message["stop_reason"], inert(message["model"]), usage_from(message.get("usage"))
+    except (ValueError, RecursionError) as error:
+        raise malformed("the answer is not JSON", api_request_id) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise malformed("the answer is no message", api_request_id) from error
+    if not isinstance(stop_reason, str):
+        raise malformed("the answer broke off: it has no stop reason", api_request_id)
+    return Reply(text, inert(stop_reason), usage, model, api_request_id, raw, told_limits(headers))
+
+
+def malformed(words: str, api_request_id: str | None) -> AttemptError:
+    """An answer with status 200 that cannot be used, and may have been billed."""
+    return AttemptError(Failure(cause=Cause.MALFORMED, message=words, api_request_id=api_request_id))
 
 
 def told_limits(headers: Mapping[str, str]) -> ToldLimits:
@@ -193,7 +190,7 @@ def told_limits(headers: Mapping[str, str]) -> ToldLimits:
 
     def told(name: str) -> int | None:
         value = headers.get(f"anthropic-ratelimit-{name}-limit", "")
-        return int(value) if value.isascii() and value.isdigit() and int(value) > 0 else None
+        return int(value) or None if value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS else None
 
     return ToldLimits(requests=told("requests"), input_tokens=told("input-tokens"), output_tokens=told("output-tokens"))
 

@@ -13,6 +13,7 @@ from batchrun.duck import first_line, opened
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
 from batchrun.sources.encoding import without_nuls
 from batchrun.sources.size import MAX_BYTES, too_large
+from batchrun.untrusted import inert
 
 if TYPE_CHECKING:
     import duckdb
@@ -105,7 +106,9 @@ class _OpenQuery:
             """
         ).fetchall()
         if bad:
-            shown = ", ".join(f"{'NULL' if doc_id is None else doc_id} ({times:,} rows)" for doc_id, times, _ in bad)
+            shown = ", ".join(
+                f"{'NULL' if doc_id is None else inert(doc_id)} ({times:,} rows)" for doc_id, times, _ in bad
+            )
             more = ", …" if bad[0][2] > len(bad) else ""
             raise Refused(
                 f"source.query: {bad[0][2]:,} ids are NULL or occur more than once: {shown}{more}",

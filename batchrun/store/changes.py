@@ -14,9 +14,9 @@ from documents d
 join requests r on r.request_no = d.row_request_no
 join attempts a on a.attempt_no = r.attempt_no
 join runs on runs.run_no = a.run_no
-where d.job = ? and d.seq > ? and d.seq <= ?
+where d.job = ? and d.row_seq > ? and d.row_seq <= ?
 """
-GONE = "select doc_id from documents where job = ? and seq > ? and seq <= ? and row_request_no is null"
+GONE = "select doc_id from documents where job = ? and row_seq > ? and row_seq <= ? and row_request_no is null"
 DOCUMENTS = """
 select doc_id, source, status, reason, request_id, run_id
 from document_status where job = ? and seq > ? and seq <= ?

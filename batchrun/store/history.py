@@ -9,7 +9,10 @@ from batchrun.store.ledger import Ledger
 
 RUNS = """
 select runs.run_id, runs.job, runs.job_path, runs.model, runs.state, runs.exit_code, runs.note, runs.simulated,
-    runs.to_send, runs.documents, runs.committed_nusd, runs.cap_nusd, runs.estimate_nusd, runs.started_at,
+    runs.to_send, runs.documents, runs.committed_nusd,
+    (select coalesce(sum(reserved_nusd), 0) from attempts a where a.run_no = runs.run_no and cost_nusd is null)
+        as held_nusd,
+    runs.cap_nusd, runs.estimate_nusd, runs.started_at,
     runs.ended_at,
     count(coalesce(d.outcome, r.outcome)) as settled,
     count(case when coalesce(d.outcome, r.outcome) not in ('succeeded', 'skipped') then 1 end) as failed,
@@ -34,6 +37,9 @@ class RunStory:
     to_send: int
     documents: int
     committed_nusd: int
+    """Spent, and held."""
+    held_nusd: int
+    """Reserved for what is under way, and the worst cases of answers that were lost."""
     cap_nusd: int
     estimate_nusd: int
     started_at: float

@@ -50,6 +50,8 @@ class Run:
     fingerprint: str
     committed_nusd: int
     """Spent, reserved, and lost answers at their worst case."""
+    held_nusd: int
+    """Of that, what is held for answers that were lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +170,9 @@ class Ledger:
     def last_run(self, job: str) -> Run | None:
         """The latest run of a job, whatever its state."""
         row = self.connection.execute(
-            "select run_no, run_id, state, fingerprint, committed_nusd from runs where job = ?"
-            " order by run_no desc limit 1",
+            "select run_no, run_id, state, fingerprint, committed_nusd, (select coalesce(sum(reserved_nusd), 0)"
+            " from attempts where attempts.run_no = runs.run_no and cost_nusd is null)"
+            " from runs where job = ? order by run_no desc limit 1",
             (job,),
         ).fetchone()
         return Run(*row) if row else None
@@ -311,16 +314,16 @@ class Ledger:
         ).fetchone()
         row_request_no = request_no if end.outcome is Outcome.SUCCEEDED else None
         rows = self.connection.execute(
-            "update documents set row_request_no = ?, seq = ? where request_no = ? and outcome is null"
+            "update documents set row_request_no = ?, seq = ?, row_seq = ? where request_no = ? and outcome is null"
             " returning doc_id, job = (select job from attempts where attempt_no = ?)",
-            (row_request_no, seq, request_no, end.attempt_no),
+            (row_request_no, seq, seq, request_no, end.attempt_no),
         )
         return [doc_id for doc_id, ours in rows.fetchall() if ours]
 
     def set_aside(self, document_no: int, outcome: Outcome, reason: str) -> None:
-        """A document that will not be sent after all."""
+        """A document that will not be sent after all. A row it has from before stays."""
         self.connection.execute(
-            "update documents set outcome = ?, reason = ?, row_request_no = null, seq = ? where document_no = ?",
+            "update documents set outcome = ?, reason = ?, seq = ? where document_no = ?",
             (outcome, reason, self.next_seq(), document_no),
         )
 

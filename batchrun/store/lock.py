@@ -15,11 +15,11 @@ from batchrun.errors import Busy, EnvironmentProblem
 
 
 @contextlib.contextmanager
-def job_lock(folder: Path, job: str) -> Iterator[None]:
-    """Hold the job. Raises Busy, saying who holds it."""
-    path = folder / f"{job}.lock"
+def job_lock(ledger: Path, job: str) -> Iterator[None]:
+    """Hold the job of a ledger. Raises Busy, saying who holds it."""
+    path = lock_file(ledger, job)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab+", buffering=0)
     except OSError as error:
         raise EnvironmentProblem(
@@ -48,10 +48,15 @@ def taken(file: IO[bytes]) -> bool:
     return False
 
 
-def is_held(folder: Path, job: str) -> bool:
+def lock_file(ledger: Path, job: str) -> Path:
+    """Where the lock of a job is; a rehearsal, which has a ledger of its own, does not keep the real job waiting."""
+    return ledger.with_name(f"{ledger.stem}.{job}.lock")
+
+
+def is_held(ledger: Path, job: str) -> bool:
     """Whether a living process holds the job."""
     try:
-        with (folder / f"{job}.lock").open("r") as file:
+        with lock_file(ledger, job).open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

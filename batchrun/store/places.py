@@ -16,11 +16,6 @@ class Places:
     ledger: Path
     database: Path
 
-    @property
-    def locks(self) -> Path:
-        """The folder of the lock files."""
-        return self.ledger.parent
-
 
 def places(job: JobFile, *, simulated: bool) -> Places:
     """The places of a job."""

@@ -25,6 +25,7 @@ create temp table planned (
     kind           text not null,
     reason         text,
     outcome        text,            -- skipped or unreadable, when it is not sent
+    known_outcome  text,            -- how it ended before
     request_id     text,
     max_tokens     integer,
     counted_tokens integer,
@@ -35,7 +36,9 @@ create temp table planned (
 );
 create index planned_request on planned (request_id);
 create temp view planned_status as
-select planned_no, doc_id, doc_id as id, source, kind as status, reason, counted_tokens as tokens, chosen from planned;
+select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_outcome, 'pending') as status, reason,
+    counted_tokens as tokens
+from planned;
 """
 ADMISSIBLE = """
 from planned p left join requests r using (request_id)
@@ -45,6 +48,11 @@ where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind 
     and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null)))
 """
 """Everything but documents that are exactly as the ledger has them, and those that make the plan be refused."""
+KEEPS_ITS_ROW = """
+(excluded.outcome is null and (select outcome from requests where request_no = excluded.request_no) is null
+ or excluded.outcome = 'unreadable' and excluded.content_sha = '')
+"""
+"""A document whose answer is pending, or that cannot be read just now, keeps its row; a failure takes it away."""
 SENT = json.dumps([kind for kind in Kind if kind.sent])
 
 
@@ -58,6 +66,7 @@ class Planned:
     kind: Kind
     reason: str | None = None
     outcome: Outcome | None = None
+    known_outcome: Outcome | None = None
     request_id: str | None = None
     max_tokens: int | None = None
     tokens: RequestTokens | None = None
@@ -124,9 +133,9 @@ class PlannedDocuments:
         """Add a page of documents. Returns ids that stand twice in the source."""
         rows = [
             (
-                row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.request_id,
-                row.max_tokens, row.tokens and row.tokens.counted, row.tokens and row.tokens.text_class, row.worst_nusd,
-                row.same_text,
+                row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
+                row.request_id, row.max_tokens, row.tokens and row.tokens.counted,
+                row.tokens and row.tokens.text_class, row.worst_nusd, row.same_text,
             )
             for row in page
         ]  # fmt: skip
@@ -134,8 +143,9 @@ class PlannedDocuments:
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
-                "insert into planned (doc_id, source, content_sha, kind, reason, outcome, request_id, max_tokens,"
-                " counted_tokens, text_class, worst_nusd, same_text) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
+                " max_tokens, counted_tokens, text_class, worst_nusd, same_text)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (doc_id) do nothing",
                 rows,
             )
@@ -167,7 +177,7 @@ class PlannedDocuments:
         except sqlite3.Error as error:
             raise UsageProblem(
                 f"--where is not a condition over the documents: {error}.",
-                hint='columns: id, source, status, reason, tokens; for example --where "tokens > 1000"',
+                hint='columns: id, source, kind, status, reason, tokens; for example --where "tokens > 1000"',
             ) from error
 
     def mark_identical(self) -> None:
@@ -267,25 +277,25 @@ class PlannedDocuments:
         )
         self._connection.execute(
             "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens,"
-            " row_request_no, run_no, seq)"
+            " row_request_no, run_no, seq, row_seq)"
             " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens,"
-            " case when r.outcome = 'succeeded' then r.request_no end, ?, ? + p.planned_no"
+            " case when r.outcome = 'succeeded' then r.request_no end, ?, ? + p.planned_no, ? + p.planned_no"
             f" {ADMISSIBLE}"
             " on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,"
             " request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,"
             " max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq,"
-            # While the answer is pending the row of the text before stays; a failure takes it away.
-            " row_request_no = case when excluded.outcome is null and"
-            "   (select outcome from requests where request_no = excluded.request_no) is null"
-            "   then documents.row_request_no else excluded.row_request_no end",
-            (self._job, run_no, since, self._job),
+            " row_request_no = case when KEEPS then documents.row_request_no else excluded.row_request_no end,"
+            " row_seq = case when KEEPS then documents.row_seq else excluded.row_seq end".replace(
+                "KEEPS", KEEPS_ITS_ROW
+            ),
+            (self._job, run_no, since, since, self._job),
         )
         return since
 
     def set_aside_gone(self, *, run_no: int) -> None:
         """Documents the run was to send that are no longer in the source; only after a plan of everything."""
         self._connection.execute(
-            "update documents set outcome = ?, reason = 'it is no longer in the source', row_request_no = null, seq = ?"
+            "update documents set outcome = ?, reason = 'it is no longer in the source', seq = ?"
             " where job = ? and run_no = ? and outcome is null"
             " and (select outcome from requests r where r.request_no = documents.request_no) is null"
             " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)",

@@ -1,5 +1,6 @@
 -- The ledger. Money is integer nano-USD, times are seconds since 1970 (UTC).
--- Nothing here is a counter that code keeps up to date: what was spent follows from the attempts.
+-- What is spent and held follows from the attempts; the one sum that is kept, runs.committed_nusd, is kept by
+-- triggers in the same transaction as they, because adding up a million attempts before every send would take too long.
 
 create table meta (
     key   text primary key,
@@ -57,12 +58,14 @@ create table documents (
     max_tokens     integer,                       -- set by `retry` for a truncated document
     row_request_no integer references requests,   -- whose output is its row in the output table
     run_no         integer not null references runs,
-    seq            integer not null,
+    seq            integer not null,              -- of the latest change to any of this
+    row_seq        integer not null default 0,    -- of the latest change to its row
     unique (job, doc_id)
 ) strict;
 create index documents_request on documents (request_no);
 create index documents_run on documents (run_no, document_no);
 create index documents_seq on documents (job, seq);
+create index documents_row_seq on documents (job, row_seq);
 
 -- Every try to get an answer, written before it is sent.
 create table attempts (
@@ -113,7 +116,7 @@ create trigger attempt_settles after update of cost_nusd, reserved_nusd on attem
     where run_no = new.run_no;
 end;
 
--- A document with what is known of it; `--where` conditions speak of these columns.
+-- A document with what is known of it.
 create view document_status as
 select
     d.document_no, d.job, d.doc_id, d.doc_id as id, d.source,

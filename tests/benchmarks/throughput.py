@@ -114,9 +114,7 @@ async def direct_loop(folder, url, concurrency):
                 message = await client.messages.create(
                     model="claude-sonnet-5-5",
                     max_tokens=512,
-                    messages=[
-                        {"role": "user", "content": f"Extract the terms of this contract.\n{path.read_text()}"}
-                    ],
+                    messages=[{"role": "user", "content": f"Extract the terms of this contract.\n{path.read_text()}"}],
                     output_config={"format": {"type": "json_schema", "schema": schema}},
                 )
                 text = "".join(block.text for block in message.content if block.type == "text")
@@ -133,14 +131,19 @@ def main(documents=2_000, concurrency=64):
         for round_ in range(ROUNDS):
             folder = Path(temporary) / str(round_)
             write_project(folder, documents, concurrency)
-            for name, run in (("direct", lambda: direct(folder, url, concurrency)), ("batchrun", lambda: ours(folder, url))):  # noqa: B023 - called at once
+            for name, run in (
+                ("direct", lambda: direct(folder, url, concurrency)),
+                ("batchrun", lambda: ours(folder, url)),
+            ):  # noqa: B023 - called at once
                 wall, spent = run()
                 rates[name].append(documents / wall)
                 cpu[name].append(1e3 * spent / documents)
                 print(f"{name:9} {documents / wall:7.0f} documents/s   {1e3 * spent / documents:.2f} ms CPU each")
     ratio = median(ours / theirs for ours, theirs in zip(rates["batchrun"], rates["direct"], strict=True))
-    print(f"{documents} documents, concurrency {concurrency}: batchrun has {ratio:.0%} of the direct loop's speed,"
-          f" {median(cpu['batchrun']) / median(cpu['direct']):.2f} x its CPU per document")
+    print(
+        f"{documents} documents, concurrency {concurrency}: batchrun has {ratio:.0%} of the direct loop's speed,"
+        f" {median(cpu['batchrun']) / median(cpu['direct']):.2f} x its CPU per document"
+    )
 
 
 if __name__ == "__main__":

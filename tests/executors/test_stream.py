@@ -24,11 +24,11 @@ from batchrun.errors import EnvironmentProblem, ExitCode, Stopped
 from batchrun.events import Draining, Paused
 from batchrun.executors.pacing import Charge, Gate
 from batchrun.executors.running import Interrupted
+from batchrun.opening import OpenJob
 from batchrun.reply import Cause, Reply, Usage
 from batchrun.request import Request
 from batchrun.sources.files import FileSource
 from batchrun.store.sqlite import StoreFull
-from batchrun.submit import OpenJob
 
 WIDE = "max_concurrency = 32"
 TIMEOUT, MALFORMED, UNREACHABLE = lost(Cause.TIMEOUT), lost(Cause.MALFORMED), lost(Cause.UNREACHABLE)

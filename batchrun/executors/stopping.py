@@ -1,0 +1,67 @@
+"""What a person reads when a request, or the whole run, ends badly."""
+
+from batchrun.errors import BatchrunError, EnvironmentProblem, Stopped
+from batchrun.executors.retrying import Action, Tries
+from batchrun.outcome import Outcome
+from batchrun.planning.money import dollars
+from batchrun.reply import Cause, Failure
+from batchrun.store.ledger import NoRoom
+
+
+def failed_outcome(failure: Failure) -> Outcome:
+    """A request the API will not take is rejected; everything else that ends badly is errored."""
+    definite = failure.cause is Cause.STATUS and failure.status is not None and 400 <= failure.status < 500
+    return Outcome.REJECTED if definite and failure.status not in {408, 409, 429} else Outcome.ERRORED
+
+
+def failed_reason(failure: Failure, tries: Tries) -> str:
+    """What stands beside the document."""
+    status = f"{failure.status} {failure.error_type or ''}".strip() if failure.status else failure.cause.value
+    attempts = tries.attempts + tries.waits
+    return f"{status}: {failure.message}" + (f" ({attempts} attempts)" if attempts > 1 else "")
+
+
+def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
+    """What stops the whole job, with the API's own words and what to do."""
+    words = f"{failure.message} ({failure.name})" if failure.status else failure.message
+    if action is Action.STOP_OUTAGE:
+        return EnvironmentProblem(
+            f"the API does not answer: {words}", hint="when it does again, run the same command: nothing is lost"
+        )
+    if action is Action.STOP_MONEY:
+        return Stopped(
+            f"the account may not spend: {words}",
+            hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
+        )
+    match failure.status:
+        case None:
+            return EnvironmentProblem(
+                f"no usable API key: {failure.message}",
+                hint="set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate",
+            )
+        case 401:
+            return EnvironmentProblem(f"the API refused the key: {words}", hint="check ANTHROPIC_API_KEY")
+        case 403:
+            return EnvironmentProblem(f"the key may not do this: {words}", hint="check the key's workspace and rights")
+        case _:
+            return EnvironmentProblem(
+                f"the API does not know the model or the endpoint: {words}",
+                hint="check [model] name and ANTHROPIC_BASE_URL",
+            )
+
+
+def budget_reached(refusal: NoRoom, worst_nusd: int) -> Stopped:
+    """The cap would be passed by the next request at its worst."""
+    return Stopped(
+        f"the budget is reached: {dollars(refusal.committed_nusd)} of {dollars(refusal.cap_nusd)} is spent or held for"
+        f" lost answers, and the next request may cost up to {dollars(worst_nusd)}.",
+        hint="raise budget.max_cost_usd in the job file and submit again: what is done is not paid twice",
+    )
+
+
+def rejected_alike(failure: Failure, times: int) -> Stopped:
+    """Nothing but one and the same rejection."""
+    return Stopped(
+        f"the first {times} documents were all rejected in the same way: {failure.message}",
+        hint="the job file is probably wrong, not the documents; mend it and submit again",
+    )

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, duration, tokens
+from batchrun.cli.words import below_here, count, duration, tokens
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.planning.money import dollars
@@ -73,7 +73,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
 def next_lines(summary: Summary, path: Path) -> list[str]:
     """Where the rows are, and what to type next."""
     simulate = " --simulate" if summary.simulated else ""
-    lines = [f"  rows     {summary.database}"]
+    lines = [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:
         lines = [f"  rows     safe in the ledger, not in the output yet: {inert(summary.unpublished)}",
                  f"  next     batchrun sync {path}{simulate}"]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from batchrun.untrusted import inert
 
@@ -29,6 +30,11 @@ def tokens(number: float) -> str:
 def utc(seconds: float | None) -> str:
     """A time of the ledger, to the minute."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+
+
+def below_here(path: Path) -> str:
+    """A path as one would type it from the current directory."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:

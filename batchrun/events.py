@@ -66,5 +66,10 @@ class PublishDelayed:
     why: str
 
 
-Event = RunStarted | AttemptFailed | Paused | DocumentSettled | Draining | PublishDelayed
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing happened; some seconds have gone by."""
+
+
+Event = RunStarted | AttemptFailed | Paused | DocumentSettled | Draining | PublishDelayed | Tick
 Listener = Callable[[Event], None]

@@ -22,7 +22,8 @@ from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
 from batchrun.planning.plan import Plan
 from batchrun.planning.refusal import refusal
-from batchrun.store.ledger import Ledger, RunPlan
+from batchrun.store.entries import RunPlan
+from batchrun.store.ledger import Ledger
 from batchrun.store.totals import Totals, totals
 
 FINAL_WAIT_S = 10.0

@@ -24,15 +24,22 @@ def told(*args: str, **environment: str) -> dict[str, Any]:
     """Run the command in a fresh process: what it said, what it loaded, what it cost."""
     command = [sys.executable, "-c", RUN, *args]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environment})
-    return {"out": done.stdout, **json.loads(done.stderr)}
+    *said, measured = done.stderr.splitlines()
+    return {"out": "\n".join([done.stdout, *said]), **json.loads(measured)}
 
 
 COMMANDS = {
+    "no arguments": ([], {}, "Run a prompt over thousands of documents"),
     "--help": (["--help"], {}, "Run a prompt over thousands of documents"),
     "-h": (["-h"], {}, "submit"),
     "--version": (["--version"], {}, "batchrun"),
     "submit --help": (["submit", "--help"], {}, "--limit"),
     "completion bash": (["completion", "bash"], {}, "complete"),
+    "a completion of a command": (
+        [],
+        {"_BATCHRUN_COMPLETE": "bash_complete", "COMP_WORDS": "batchrun sub", "COMP_CWORD": "1"},
+        "submit",
+    ),
 }
 
 

@@ -86,6 +86,10 @@ def test_every_command_and_option_it_names_exists() -> None:
     assert set(re.findall(r"\bbatchrun (?:-q )?([a-z]+)\b", shown)) <= set(cli.COMMANDS)
 
 
+def test_every_command_is_described() -> None:
+    assert [name for name in cli.COMMANDS if f"batchrun {name}" not in README] == []
+
+
 # --- tables and words
 
 
@@ -116,6 +120,16 @@ def test_files_it_speaks_of() -> None:
         name for name in spoken if not ((REPOSITORY / name).exists() or (REPOSITORY / "batchrun" / name).exists())
     ]
     assert missing == []
+
+
+def test_the_tree_is_the_tree() -> None:
+    lines = re.findall(r"^ {6}(\S.*)$", section("The code"), re.MULTILINE)
+    named = {word for line in lines for word in line.partition("  ")[0].split()}
+    package = REPOSITORY / "batchrun"
+    files = {path.name for path in package.glob("[!_]*.py")}
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert named == files | folders - {"vocabulary/"}
+    assert "vocabulary/" in section("The code"), "it is named beside what reads it"
 
 
 def test_where_things_are_decided() -> None:

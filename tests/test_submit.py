@@ -1,8 +1,10 @@
 """The story of a submit, end to end: project files in, rows and a summary out, and the next submit after it."""
 
+import asyncio
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
 import duckdb
@@ -13,21 +15,38 @@ from trial_project import TrialProject
 from batchrun.duck import HeldByAnother
 from batchrun.errors import Busy, EnvironmentProblem, ExitCode, Refused, UsageProblem
 from batchrun.events import PublishDelayed, RunStarted
+from batchrun.executors import running
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
-from batchrun.planning.plan import Kind
-from batchrun.reply import Reply
+from batchrun.planning.plan import Kind, Plan
+from batchrun.providers.anthropic import reply_from
+from batchrun.reply import Cause, Reply
 from batchrun.request import Request
 from batchrun.store.lock import job_lock
 from batchrun.store.output import Output
+from batchrun.store.sqlite import StoreFull
+from batchrun.submit import submit
 
 LARGE = "word " * 3_000
+WITH_EXTRA = 'title = "string"\nextra = "string"'
+EXTRA = answer({"title": "t", "extra": "e"})
 
 
 async def interrupting(_: Request) -> Reply:
     """A step during which Ctrl-C is pressed."""
     os.kill(os.getpid(), signal.SIGINT)
     return answer()
+
+
+def as_body(**changes: object) -> bytes:
+    """A message of the API as it comes over the wire."""
+    message = {
+        "model": "claude-haiku-4-5-20251001",
+        "content": [{"type": "text", "text": '{"title": "a title"}'}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 100, "output_tokens": 10},
+    }
+    return json.dumps(message | changes).encode()
 
 
 def again(*outcomes: Outcome, **more: int) -> Selection:
@@ -250,7 +269,7 @@ def test_a_run_cut_short_is_continued_on_its_own_account(project: TrialProject) 
 
 
 @pytest.mark.usefixtures("no_output")
-def test_what_a_dead_process_left_open_counts_as_spent(project: TrialProject) -> None:
+def test_what_a_dead_process_left_open_is_held(project: TrialProject) -> None:
     project.documents(2)
     project.submit(ScriptedProvider({"text 0": [BAD_KEY]}))
     with project.opened() as opened, opened.ledger.transaction():
@@ -264,7 +283,7 @@ def test_what_a_dead_process_left_open_counts_as_spent(project: TrialProject) ->
 
     assert summary.totals is not None
     assert (summary.totals.lost, summary.totals.held_nusd) == (1, 5_000_000)
-    assert summary.plan.spent_nusd == 5_000_000
+    assert (summary.plan.committed_nusd, summary.plan.held_nusd, summary.plan.spent_nusd) == (5_000_000, 5_000_000, 0)
     assert summary.exit_code == ExitCode.OK
 
 
@@ -382,6 +401,132 @@ def test_a_retry_may_be_limited(project: TrialProject) -> None:
     assert sorted(project.statuses().values()) == ["invalid", "invalid", "succeeded", "succeeded"]
 
 
+HOSTILE: dict[str, tuple[bytes, dict[str, str], str]] = {
+    "half a character for a model": (as_body(model="\ud800"), {}, "succeeded"),
+    "a request id that is no text": (
+        as_body(),
+        {"request-id": b"req_\xff".decode("utf-8", "surrogateescape")},
+        "succeeded",
+    ),
+    "a stop reason that nobody knows": (as_body(stop_reason="\ud800"), {}, "invalid"),
+    "a stop reason that is a list": (as_body(stop_reason=["end_turn"]), {}, "errored"),
+    "no stop reason": (as_body(stop_reason=None), {}, "errored"),
+    "neither content nor a stop reason": (as_body(content=[], stop_reason=None), {}, "errored"),
+    "usage that no ledger can hold": (as_body(usage={"input_tokens": 2**70, "output_tokens": 1}), {}, "succeeded"),
+    "a limit of thousands of digits": (as_body(), {"anthropic-ratelimit-requests-limit": "9" * 5_000}, "succeeded"),
+    "a limit of twelve digits": (as_body(), {"anthropic-ratelimit-requests-limit": "9" * 12}, "succeeded"),
+    "half a character in the row": (as_body(content=[{"type": "text", "text": '{"title": "\\ud800"}'}]), {}, "invalid"),
+}
+"""Bodies and headers of status 200, and what becomes of the document."""
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_one_odd_reply_spoils_nothing(project: TrialProject, case: str) -> None:
+    body, headers, outcome = HOSTILE[case]
+    project.documents(8)
+
+    async def step(_: Request) -> Reply:
+        return reply_from(body, headers)
+
+    summary = project.submit(ScriptedProvider({"text 0": [step]}))  # the first, which also tells the limits
+
+    assert summary.halted is None
+    assert summary.unpublished is None
+    assert project.statuses() == {f"{number:04}.txt": "succeeded" for number in range(1, 8)} | {"0000.txt": outcome}
+    assert project.rows("select count(*) from trial") == [(7 + (outcome == "succeeded"),)]
+    assert project.rows("select count(*) from batchrun.attempts where state = 'open'") == [(0,)]
+
+
+@pytest.mark.usefixtures("no_output", "virtual_time")
+def test_a_dead_network_fails_no_document(project: TrialProject) -> None:
+    texts = project.documents(40)
+
+    dead = project.submit(ScriptedProvider(default=lost(Cause.UNREACHABLE)))
+    alive = project.submit(provider := ScriptedProvider())
+
+    assert dead.exit_code == ExitCode.ENVIRONMENT
+    assert dead.outcomes == {None: 40}
+    assert dead.totals is not None
+    assert (dead.totals.cost_nusd, dead.totals.held_nusd) == (0, 0)
+    assert alive.exit_code == ExitCode.OK
+    assert sorted(provider.sent) == sorted(texts)
+
+
+@pytest.mark.usefixtures("no_output")
+def test_a_bug_is_in_the_ledger_and_the_next_submit_goes_on(project: TrialProject) -> None:
+    project.documents(3)
+
+    async def odd(_: Request) -> Reply:
+        raise ZeroDivisionError
+
+    broken = project.submit(ScriptedProvider({"text 1": [odd]}))
+    mended = project.submit(ScriptedProvider())
+
+    assert broken.exit_code == ExitCode.BUG
+    assert "ZeroDivisionError" in str(broken.halted)
+    assert mended.exit_code == ExitCode.OK
+    assert mended.outcomes == {Outcome.SUCCEEDED: 3}
+
+
+@pytest.mark.usefixtures("no_output")
+def test_an_unreadable_document_is_retried_when_it_can_be_read(project: TrialProject) -> None:
+    project.documents(1)
+    (project.root / "docs/x.txt").symlink_to(project.root / "nowhere")
+    project.submit(ScriptedProvider())
+    (project.root / "docs/x.txt").unlink()
+    project.document("x.txt", "good now")
+    provider = ScriptedProvider()
+
+    project.submit(provider, again(Outcome.UNREADABLE))
+
+    assert provider.sent == ["good now"]
+    assert set(project.statuses().values()) == {"succeeded"}
+
+
+@pytest.mark.usefixtures("no_output")
+def test_a_retry_of_one_twin_answers_both(project: TrialProject) -> None:
+    project.document("a.txt", "same")
+    project.document("b.txt", "same")
+    project.submit(ScriptedProvider(default=answer("nonsense")))
+    provider = ScriptedProvider()
+
+    project.submit(provider, Selection(again=frozenset({Outcome.INVALID}), ids=frozenset({"docs/b.txt"})))
+
+    assert provider.sent == ["same"]
+    assert project.statuses() == {"a.txt": "succeeded", "b.txt": "succeeded"}
+
+
+@pytest.mark.usefixtures("no_output")
+def test_a_job_file_that_changes_back_continues_what_was_pending(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider(default=BAD_KEY))
+    project.job(prompt='user = "Read: {{ doc.text }}"')
+    project.submit(ScriptedProvider())
+    project.job()
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider)
+
+    assert len(provider.sent) == 3
+    assert summary.outcomes == {Outcome.SUCCEEDED: 3}
+
+
+@pytest.mark.usefixtures("no_output")
+def test_a_full_disk_is_told_when_the_documents_are_admitted(project: TrialProject) -> None:
+    project.documents(300)
+    provider = ScriptedProvider()
+
+    with project.opened() as opened:
+
+        def fill(_: Plan) -> None:
+            opened.ledger.connection.execute("pragma max_page_count = 1")
+
+        with pytest.raises(StoreFull):
+            submit(opened, Selection(), provider=provider, listener=project.events.append, show=fill)
+
+    assert provider.sent == []
+
+
 # --- selecting
 
 
@@ -428,8 +573,8 @@ def test_limits_add_up_to_the_whole(project: TrialProject) -> None:
         (Selection(ids=frozenset({"docs/0002.txt"})), ["text 2"]),
         (Selection(sources=("docs/000[01].txt",)), ["text 0", "text 1"]),
         (Selection(where="id like '%3.txt' or tokens > 100"), ["text 3"]),
-        (Selection(where="status = 'new'", limit=1), ["text 0"]),
-        (Selection(where="status = 'reusable'"), []),
+        (Selection(where="kind = 'new'", limit=1), ["text 0"]),
+        (Selection(where="kind = 'reusable'"), []),
     ],
     ids=["id", "source", "where", "where and limit", "where nothing"],
 )
@@ -447,7 +592,7 @@ def test_only_the_chosen_are_sent(project: TrialProject, selection: Selection, s
 
 @pytest.mark.usefixtures("no_output")
 def test_an_estimate_above_the_budget_is_refused(project: TrialProject) -> None:
-    project.job(budget="max_cost_usd = 0.001")
+    project.job(budget="max_cost_usd = 0.002")
     project.documents(20)
     provider = ScriptedProvider()
 
@@ -488,6 +633,41 @@ def test_a_higher_budget_of_the_command_does_not(project: TrialProject) -> None:
 
     with pytest.raises(Refused):
         project.submit(ScriptedProvider(), max_cost_nusd=10**9)
+
+
+@pytest.mark.usefixtures("no_output")
+def test_a_budget_below_one_worst_case_is_refused(project: TrialProject) -> None:
+    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 8192', budget="max_cost_usd = 0.04")
+    project.documents(3)
+    provider = ScriptedProvider()
+    plan = project.plan()
+
+    with pytest.raises(Refused, match="one of the requests may cost up to") as refused:
+        project.submit(provider)
+
+    assert plan.estimate.upper_nusd < plan.cap_nusd < plan.worst_nusd
+    assert plan.fits == 0
+    assert "max_tokens" in str(refused.value.hint)
+    assert (provider.sent, project.ask("select count(*) from runs")) == ([], [(0,)])
+
+
+@pytest.mark.usefixtures("no_output")
+def test_what_is_held_is_told_in_a_refusal(project: TrialProject) -> None:
+    project.job(budget="max_cost_usd = 0.006")
+    project.documents(8)
+    # One document is answered, answers of another are lost, and then the key is revoked.
+    project.submit(ScriptedProvider({"text 0": [answer()], "text 1": [lost()], "text 2": [BAD_KEY]}))
+    ((held,),) = project.ask("select sum(reserved_nusd) from attempts where state = 'unknown'")
+    project.job(budget=f"max_cost_usd = {(held + 1_000_000) / 1e9}")
+
+    with pytest.raises(Refused, match=r"spent and \$[\d.]+ held for answers that were lost") as refused:
+        project.submit(ScriptedProvider())
+
+    assert "by run " in str(refused.value)
+    plan = project.plan()
+    answered = list(project.statuses().values()).count("succeeded")
+    assert (plan.held_nusd, plan.spent_nusd) == (held, 150_000 * answered)
+    assert plan.committed_nusd == held + 150_000 * answered
 
 
 @pytest.mark.usefixtures("no_output")
@@ -621,6 +801,39 @@ def test_an_empty_document(project: TrialProject, on_empty: str, status: str, ex
     assert summary.exit_code == exit_code
 
 
+def test_a_document_that_cannot_be_read_for_a_night_keeps_its_row(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider())
+    share = project.root / "docs/0000.txt"
+    share.unlink()
+    share.symlink_to(project.root / "unmounted")
+
+    night = project.submit(ScriptedProvider())
+
+    assert night.exit_code == ExitCode.SOME_FAILED
+    assert project.statuses()["0000.txt"] == "unreadable"
+    assert len(project.rows()) == 3, "it was paid for"
+    share.unlink()
+    project.document("0000.txt", "text 0")
+    morning = ScriptedProvider()
+    assert project.submit(morning).exit_code == ExitCode.OK
+    assert morning.sent == []
+    assert len(project.rows()) == 3
+
+
+def test_a_document_set_aside_while_sending_keeps_its_row(project: TrialProject) -> None:
+    project.document("a.txt", "one")
+    project.submit(ScriptedProvider(default=answer({"title": "of one"})))
+    project.document("a.txt", "two")
+    project.execute(ScriptedProvider(), before_sending=lambda _: project.document("a.txt", "three"))
+
+    project.submit(ScriptedProvider(default=BAD_KEY))
+
+    assert project.rows("select title from trial") == [("of one",)]
+    project.submit(ScriptedProvider(default=answer({"title": "of three"})))
+    assert project.rows("select title from trial") == [("of three",)]
+
+
 def test_a_document_that_becomes_empty_loses_its_row(project: TrialProject) -> None:
     project.document("a.txt", "text")
     project.document("b.txt", "more")
@@ -659,7 +872,7 @@ def test_a_renamed_job_file_goes_on(project: TrialProject) -> None:
 def test_a_job_that_is_being_run_is_busy(project: TrialProject) -> None:
     project.documents(1)
 
-    with job_lock(project.root / ".batchrun", "trial"), pytest.raises(Busy, match=f"process {os.getpid()} on") as busy:
+    with job_lock(project.ledger_path, "trial"), pytest.raises(Busy, match=f"process {os.getpid()} on") as busy:
         project.submit(ScriptedProvider())
 
     assert busy.value.exit_code == ExitCode.BUSY
@@ -812,6 +1025,107 @@ def test_a_deleted_output_is_rebuilt_for_nothing(project: TrialProject) -> None:
     assert [project.rows(query) for query in everything] == before
 
 
+def test_an_output_deleted_under_other_fields_is_rebuilt(project: TrialProject) -> None:
+    project.documents(3)
+    project.submit(ScriptedProvider())
+    project.job(output_fields=WITH_EXTRA)
+    project.database.unlink()
+
+    summary = project.submit(ScriptedProvider(default=EXTRA), Selection(limit=1))
+
+    assert summary.unpublished is None
+    assert project.rows("select title, extra from trial order by doc_id") == [("t", "e"), *[("a title", None)] * 2]
+
+
+def test_rows_of_before_a_field_was_added_keep_nothing_back(project: TrialProject) -> None:
+    project.documents(6)
+    project.submit(ScriptedProvider())
+    project.job(output_fields=WITH_EXTRA)
+
+    summary = project.submit(ScriptedProvider({"text 3": [status(402, "no money")]}, default=EXTRA))
+
+    assert summary.exit_code == ExitCode.STOPPED
+    assert summary.unpublished is None
+    sent = [number for number, status in enumerate(project.statuses().values()) if status == "succeeded"]
+    assert sent
+    assert project.rows("select doc_id, extra from trial order by 1") == [
+        (f"docs/{number:04}.txt", "e" if number in sent else None) for number in range(6)
+    ]
+
+
+def test_a_new_table_has_no_row_of_an_answer_that_does_not_fit_it(project: TrialProject) -> None:
+    project.documents(6)
+    project.submit(ScriptedProvider())
+    project.job(output_fields='title = "integer"')
+    with pytest.raises(UsageProblem, match="BIGINT in the job file, but VARCHAR") as problem:
+        project.submit(ScriptedProvider(default=answer({"title": 5})))
+    assert 'table = "trial_2"' in str(problem.value.hint)
+    project.job(output_fields='title = "integer"', store='database = "results/out.duckdb"\ntable = "trial_2"')
+
+    summary = project.submit(ScriptedProvider(default=answer({"title": 5})), Selection(limit=2))
+
+    assert summary.unpublished is None
+    assert project.rows("select doc_id, title from trial_2 order by 1") == [("docs/0000.txt", 5), ("docs/0001.txt", 5)]
+    assert project.rows("select count(*) from trial") == [(6,)], "the old table is left alone"
+
+
+def test_a_ledger_restored_from_a_backup_brings_its_rows_again(project: TrialProject) -> None:
+    project.documents(2)
+    project.submit(ScriptedProvider())
+    backup = project.ledger_path.read_bytes()  # closed, it is one file
+    project.documents(20)
+    project.submit(ScriptedProvider())
+    for path in project.ledger_path.parent.glob("ledger.sqlite3*"):
+        path.unlink()
+    project.ledger_path.write_bytes(backup)
+    project.document("0001.txt", "changed")
+    project.document("new.txt", "new")
+    chosen = Selection(ids=frozenset({"docs/0001.txt", "docs/new.txt"}))
+
+    summary = project.submit(ScriptedProvider(default=answer({"title": "after the restore"})), chosen)
+
+    assert summary.unpublished is None
+    assert project.rows("select doc_id from trial where title = 'after the restore' order by 1") == [
+        ("docs/0001.txt",),
+        ("docs/new.txt",),
+    ]
+    assert project.rows("select count(*) from trial") == [(21,)], "rows it does not know stay"
+
+
+def test_the_publisher_is_done_before_its_ledger_is_closed(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(2)
+    publishing, closing, in_order = threading.Event(), threading.Event(), []
+    publish, close = Output.publish, Output.close
+    monkeypatch.setattr(running, "PUBLISH_EVERY_S", 0.001)
+
+    def slow(self: Output, *, wait_s: float) -> int:
+        if wait_s == 0 and not publishing.is_set():
+            publishing.set()
+            closing.wait(0.1)  # long enough for whoever would not wait
+            in_order.append("published")
+        return publish(self, wait_s=wait_s)
+
+    def closed(self: Output) -> None:
+        closing.set()
+        in_order.append("closed")
+        close(self)
+
+    monkeypatch.setattr(Output, "publish", slow)
+    monkeypatch.setattr(Output, "close", closed)
+
+    async def while_publishing(_: Request) -> Reply:
+        await asyncio.to_thread(publishing.wait, 10)
+        return answer()
+
+    summary = project.submit(ScriptedProvider({"text 1": [while_publishing]}))
+
+    assert summary.unpublished is None
+    assert in_order == ["published", "closed"]
+    assert len(project.rows()) == 2
+
+
 def test_money_in_the_output_is_the_ledgers(project: TrialProject) -> None:
     project.documents(2)
     project.submit(ScriptedProvider({"text 1": [lost(), answer()]}))
@@ -827,7 +1141,6 @@ def test_money_in_the_output_is_the_ledgers(project: TrialProject) -> None:
 
 def test_simulated_runs_have_a_store_of_their_own(project: TrialProject) -> None:
     from batchrun.opening import open_job
-    from batchrun.submit import submit
 
     project.documents(2)
     project.submit(ScriptedProvider())

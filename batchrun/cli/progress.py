@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, duration
-from batchrun.events import AttemptFailed, DocumentSettled, Draining, Event, Paused, PublishDelayed, RunStarted
+from batchrun.events import AttemptFailed, DocumentSettled, Draining, Event, Paused, PublishDelayed, RunStarted, Tick
 from batchrun.planning.money import dollars
 from batchrun.untrusted import inert
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 60.0
 JSON_EVERY_S = 1.0
+LONG_PAUSE_S = 10.0
 SHOWN_OF_A_KIND = 20
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 
@@ -39,6 +40,12 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Take note of one event, and show it where it is wanted."""
+        try:
+            self._note(event)
+        except OSError:  # the terminal of the bar has gone; the run goes on without being watched
+            self._bar, self._mode = None, "none"
+
+    def _note(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._begin(event)
@@ -55,6 +62,8 @@ class Progress:
                     f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
                     " (Ctrl-C again to drop them)"
                 )
+            case Tick():
+                self._show_line()
             case PublishDelayed():
                 self.write(f"rows are safe in the ledger and follow later: {inert(event.why)}")
             case _:
@@ -117,7 +126,7 @@ class Progress:
     def _pause(self, event: Paused) -> None:
         if self._bar is not None:
             self._bar.set_postfix_str(f"{self._postfix()} · waiting {duration(event.seconds)} ({event.cause})")
-        elif self._terminal.verbose:
+        elif self._terminal.verbose or event.seconds >= LONG_PAUSE_S:
             self.write(f"waiting {duration(event.seconds)} ({event.cause})")
 
     def _show_line(self) -> None:

@@ -59,10 +59,10 @@ class Terminal:
         self._write(text, sys.stdout)
 
     def _write(self, text: str, stream: TextIO) -> None:
-        """Write; a reader that has gone, as `head` does, must not end the work that is going on."""
+        """Write; a reader that has gone, or a log on a full disk, must not end the work that is going on."""
         try:
             click.echo(text, file=stream, nl=False, color=True)
-        except BrokenPipeError:
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def event(self, event: str, **fields: Any) -> None:

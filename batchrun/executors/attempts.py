@@ -31,7 +31,7 @@ from batchrun.planning.model_price import ModelPrice
 from batchrun.providers import AttemptError, Provider
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
-from batchrun.store.ledger import NoRoom, Pending, Settlement, Taken
+from batchrun.store.entries import NoRoom, Pending, Settlement, Taken
 
 
 @dataclass(slots=True)
@@ -123,6 +123,7 @@ class Attempts:
 
     async def answer(self, work: Work) -> None:
         """Bring the document to its outcome. Raises Halted when the run stops first."""
+        # The policy is `decide`; tenacity runs the loop: it tries again after Later, as long after as Later says.
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Later), wait=asked_delay, stop=stop_never, reraise=True, sleep=asyncio.sleep
         )

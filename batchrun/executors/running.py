@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from batchrun.errors import BatchrunError, ExitCode
-from batchrun.events import Listener, PublishDelayed
+from batchrun.events import Event, Listener, PublishDelayed, Tick
 from batchrun.executors.attempts import Attempts, Terms
 from batchrun.executors.expectation import Expectation
-from batchrun.executors.halting import Halt
+from batchrun.executors.halting import Bug, Halt
 from batchrun.executors.pacing import Gate
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.stream import Reader, RunKey, StreamExecutor
@@ -81,6 +81,7 @@ async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: L
     """Send every pending document of the run. Returns why it halted, or None when it went through."""
     client = provider.make(concurrency=setting.concurrency, timeout_s=setting.retry.timeout_s)
     halt = Halt()
+    listener = guarded(listener, halt)
     reader = Reader(setting.reading, setting.source, setting.preparer)
     try:
         async with Recorder(setting.ledger) as recorder:
@@ -112,7 +113,7 @@ async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: L
                 recover=setting.recover,
             )
             with halting_on_signals(halt, executor):
-                async with publishing(setting.output, listener):
+                async with publishing(setting.output, listener, halt):
                     await executor.run()
     except BatchrunError as problem:
         halt.stop(problem)
@@ -146,10 +147,10 @@ def halting_on_signals(halt: Halt, executor: StreamExecutor) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def publishing(output: Output, listener: Listener) -> AsyncIterator[None]:
+async def publishing(output: Output, listener: Listener, halt: Halt) -> AsyncIterator[None]:
     """Bring rows to the output every few seconds; who holds the file delays them, and is named once."""
     over = asyncio.Event()
-    publisher = asyncio.create_task(_publish_until(over, output, listener))
+    publisher = asyncio.create_task(_publish_until(over, output, listener, halt))
     try:
         yield
     finally:
@@ -157,15 +158,36 @@ async def publishing(output: Output, listener: Listener) -> AsyncIterator[None]:
         await publisher
 
 
-async def _publish_until(over: asyncio.Event, output: Output, listener: Listener) -> None:
+async def _publish_until(over: asyncio.Event, output: Output, listener: Listener, halt: Halt) -> None:
     told = False
     while not over.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), PUBLISH_EVERY_S)
             return
+        listener(Tick())
         try:
             await asyncio.to_thread(output.publish, wait_s=0)
         except BatchrunError as problem:  # held, or its disk is full: the rows are safe in the ledger
             if not told:
                 listener(PublishDelayed(str(problem)))
                 told = True
+        except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
+            halt.stop(Bug(bug))
+            return
+
+
+def guarded(listener: Listener, halt: Halt) -> Listener:
+    """A listener that may fail: the run is stopped, what is in flight lands, and the bug is shown at the end."""
+    broken = False
+
+    def tell(event: Event) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            listener(event)
+        except Exception as bug:  # noqa: BLE001 - see above
+            broken = True
+            halt.stop(Bug(bug))
+
+    return tell

@@ -5,7 +5,7 @@ from batchrun.executors.retrying import Action, Tries
 from batchrun.outcome import Outcome
 from batchrun.planning.money import dollars
 from batchrun.reply import Cause, Failure
-from batchrun.store.ledger import NoRoom
+from batchrun.store.entries import NoRoom
 
 
 def failed_outcome(failure: Failure) -> Outcome:

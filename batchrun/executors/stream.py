@@ -15,7 +15,8 @@ from batchrun.executors.recorder import Recorder
 from batchrun.outcome import Outcome
 from batchrun.planning.preparing import Preparer
 from batchrun.sources import Source
-from batchrun.store.ledger import Ledger, Pending
+from batchrun.store.entries import Pending
+from batchrun.store.ledger import Ledger
 
 T = TypeVar("T")
 PAGE = 64
@@ -34,6 +35,14 @@ class RunKey:
     """The sequence number at which this submit's documents were admitted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A pending document that cannot be sent as it was planned."""
+
+    pending: Pending
+    reason: str
+
+
 class Reader:
     """Reads pending documents, in a thread of its own, from its own view of the ledger."""
 
@@ -47,7 +56,7 @@ class Reader:
         """The next pending documents of the run, without their texts."""
         return await self._in_thread(lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE))
 
-    async def read(self, pending: list[Pending]) -> list[Work | tuple[Pending, Unreadable]]:
+    async def read(self, pending: list[Pending]) -> list[Work | Gone]:
         """Read the documents and make their requests again; each must still be the one that was planned."""
         return await self._in_thread(lambda: list(self._ready(pending)))
 
@@ -60,18 +69,17 @@ class Reader:
         """How many texts one `read` should ask for."""
         return self._source.page
 
-    def _ready(self, pending: list[Pending]) -> Iterable[Work | tuple[Pending, Unreadable]]:
+    def _ready(self, pending: list[Pending]) -> Iterable[Work | Gone]:
         found = self._source.read([one.ref for one in pending])
         for one, document in zip(pending, found, strict=True):
             yield self._work(one, document)
 
-    def _work(self, pending: Pending, document: Document | Unreadable) -> Work | tuple[Pending, Unreadable]:
+    def _work(self, pending: Pending, document: Document | Unreadable) -> Work | Gone:
         if isinstance(document, Unreadable):
-            return pending, document
+            return Gone(pending, document.reason)
         request = self._preparer.request(document, max_tokens=pending.max_tokens)
         if request.request_id != pending.request_id:
-            reason = "it changed after it was planned; submit again"
-            return pending, Unreadable(document.doc_id, document.source, reason)
+            return Gone(pending, "it changed after it was planned; submit again")
         return Work(pending, request)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
@@ -150,15 +158,14 @@ class StreamExecutor:
                     queued += await self._queue_or_set_aside(work)
         return queued
 
-    async def _queue_or_set_aside(self, work: Work | tuple[Pending, Unreadable]) -> bool:
+    async def _queue_or_set_aside(self, work: Work | Gone) -> bool:
         if isinstance(work, Work):
             await self._queue.put(work)
             return True
-        pending, unreadable = work
         await self._recorder.write(
-            lambda ledger: ledger.set_aside(pending.document_no, Outcome.UNREADABLE, unreadable.reason)
+            lambda ledger: ledger.set_aside(work.pending.document_no, Outcome.UNREADABLE, work.reason)
         )
-        self._attempts.settled(unreadable.doc_id, Outcome.UNREADABLE, unreadable.reason, cost_nusd=0)
+        self._attempts.settled(work.pending.ref.doc_id, Outcome.UNREADABLE, work.reason, cost_nusd=0)
         return False
 
     async def _work(self) -> None:

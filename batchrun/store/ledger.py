@@ -3,100 +3,19 @@
 import socket
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
 from os import getpid
 from pathlib import Path
 from typing import Self
 
 from batchrun.document import DocumentRef
-from batchrun.errors import EnvironmentProblem
 from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
-from batchrun.reply import Failure, Reply, Usage
-from batchrun.store.sqlite import explained, run_script
-
-SCHEMA_VERSION = 1
-BUSY_TRIES, BUSY_PAUSE_S = 100, 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPlan:
-    """What is known of a run before its first request; money in nano-USD."""
-
-    job: str
-    job_path: str
-    fingerprint: str
-    model: str
-    simulated: bool
-    documents: int
-    to_send: int
-    cap_nusd: int
-    estimate_nusd: int
-    estimate_low_nusd: int
-    estimate_high_nusd: int
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run as the ledger has it."""
-
-    run_no: int
-    run_id: str
-    state: str
-    fingerprint: str
-    committed_nusd: int
-    """Spent, reserved, and lost answers at their worst case."""
-    held_nusd: int
-    """Of that, what is held for answers that were lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A document of a run that has no outcome yet, with what pacing and money need to know of its request."""
-
-    document_no: int
-    ref: DocumentRef
-    request_no: int
-    request_id: str
-    counted_tokens: int
-    text_class: TextClass
-    max_tokens: int | None
-    """Overrides the job's, for a document that was truncated before."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoRoom:
-    """No reservation: the cap would be passed. While attempts are open, their settlements may still make room."""
-
-    committed_nusd: int
-    cap_nusd: int
-    open_attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """No reservation: the request is settled, or another run is just sending it."""
-
-    settled: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """How an attempt ended; with an `outcome`, how its request did."""
-
-    attempt_no: int
-    state: str
-    """answered, failed (not billed) or unknown (lost: counts at its worst case)."""
-    cost_nusd: int | None
-    outcome: Outcome | None = None
-    reason: str | None = None
-    output: str | None = None
-    reply: Reply | None = None
-    failure: Failure | None = None
+from batchrun.reply import Usage
+from batchrun.store.entries import NoRoom, Pending, Run, RunPlan, Settlement, Taken
+from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
+from batchrun.store.sqlite import explained
 
 
 class Ledger:
@@ -110,28 +29,13 @@ class Ledger:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open for writing, creating what is missing."""
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-            to_wal(connection)
-            connection.execute("pragma synchronous = full")
-            connection.execute("pragma foreign_keys = on")
-            connection.execute("pragma journal_size_limit = 67108864")
-            create_missing(connection)
-            return cls(checked(connection, path), path)
+        return cls(open_for_writing(path), path)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one."""
-        if not path.exists():
-            return cls(empty(), None)
-        with explained(path):
-            uri = path.absolute().as_uri() + "?mode=ro"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
-            if is_blank(connection):  # a process died, or is, between making the file and its tables
-                connection.close()
-                return cls(empty(), None)
-            return cls(checked(connection, path), path)
+        connection = open_for_reading(path)
+        return cls(connection, path) if connection else cls(empty(), None)
 
     def close(self) -> None:
         """Close the file; committed work stays."""
@@ -351,56 +255,3 @@ class Ledger:
 
     def _meta(self, key: str) -> object:
         return self.connection.execute("select value from meta where key = ?", (key,)).fetchone()[0]
-
-
-def to_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging.
-
-    When two processes do it to a new file at once, SQLite tells one of them at once that it is busy, whatever the
-    timeout.
-    """
-    for _ in range(BUSY_TRIES):
-        try:
-            connection.execute("pragma journal_mode = wal")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            time.sleep(BUSY_PAUSE_S)
-        else:
-            return
-    connection.execute("pragma journal_mode = wal")
-
-
-def empty() -> sqlite3.Connection:
-    """A ledger without a file."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    create_missing(connection)
-    return connection
-
-
-def is_blank(connection: sqlite3.Connection) -> bool:
-    """Whether nothing at all is in the file."""
-    return bool(connection.execute("select count(*) = 0 from sqlite_master").fetchone()[0])
-
-
-def create_missing(connection: sqlite3.Connection) -> None:
-    """Lay the schema in an empty file; safe when two processes do it at once."""
-    if connection.execute("pragma user_version").fetchone()[0]:
-        return
-    connection.execute("begin immediate")
-    if not connection.execute("pragma user_version").fetchone()[0]:
-        run_script(connection, resources.files("batchrun.store").joinpath("schema.sql").read_text("utf-8"))
-        connection.execute("insert into meta values ('ledger_id', ?), ('sequence', 0)", (uuid.uuid4().hex,))
-        connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
-    connection.execute("commit")
-
-
-def checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """Refuse a ledger of another version rather than guess at its tables."""
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        raise EnvironmentProblem(
-            f"{path} is a ledger of version {version}; this batchrun knows version {SCHEMA_VERSION}.",
-            hint="use the batchrun that wrote it, or name another file in [store] ledger",
-        )
-    return connection

@@ -21,8 +21,10 @@ from batchrun.store.ledger import Ledger
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-GROUP = 1_000
+GROUP = 500
 """Changes brought over in one transaction."""
+MODEST = {"threads": "1", "memory_limit": "128MB"}
+"""A few hundred rows at a time need no more, and DuckDB would otherwise take what the machine has."""
 OWN_COLUMNS = {"doc_id": "VARCHAR", "_request_id": "VARCHAR", "_run_id": "VARCHAR", "_finished_at": "TIMESTAMP"}
 
 OWN_TABLES = ("positions", "runs", "documents", "attempts")
@@ -121,7 +123,7 @@ class Output:
         import duckdb
 
         try:
-            with opened(self._table.database, read_only=read_only, wait_s=wait_s) as connection:
+            with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=MODEST) as connection:
                 yield connection
         except duckdb.Error as error:
             raise EnvironmentProblem(

@@ -124,18 +124,19 @@ async def direct_loop(folder, url, concurrency):
     assert answers
 
 
+def round_of(folder, url, documents, concurrency):
+    """One turn of each: its name, wall and CPU seconds."""
+    write_project(folder, documents, concurrency)
+    yield "direct", *direct(folder, url, concurrency)
+    yield "batchrun", *ours(folder, url)
+
+
 def main(documents=2_000, concurrency=64):
     rates = {"direct": [], "batchrun": []}
     cpu = {"direct": [], "batchrun": []}
     with served() as url, tempfile.TemporaryDirectory() as temporary:
-        for round_ in range(ROUNDS):
-            folder = Path(temporary) / str(round_)
-            write_project(folder, documents, concurrency)
-            for name, run in (
-                ("direct", lambda: direct(folder, url, concurrency)),
-                ("batchrun", lambda: ours(folder, url)),
-            ):  # noqa: B023 - called at once
-                wall, spent = run()
+        for number in range(ROUNDS):
+            for name, wall, spent in round_of(Path(temporary) / str(number), url, documents, concurrency):
                 rates[name].append(documents / wall)
                 cpu[name].append(1e3 * spent / documents)
                 print(f"{name:9} {documents / wall:7.0f} documents/s   {1e3 * spent / documents:.2f} ms CPU each")

@@ -73,7 +73,7 @@ def test_a_changed_prompt_is_said_before_it_is_paid(
 ) -> None:
     project.documents(3)
     batchrun("submit jobs/trial.toml")
-    assert "every document has its answer" in batchrun(PLAN).out
+    assert "nothing: there is nothing to send" in batchrun(PLAN).out
     project.job(prompt='user = "Another question: {{ doc.text }}"')
     assert "3 documents changed only because the job file did" in batchrun(PLAN).out
     assert batchrun(f"{PLAN} --json").json["documents"]["changed_by_job_file"] == 3
@@ -102,10 +102,16 @@ def test_selection(
     assert len(api.books.entries) == count, "submit selects what the plan said"
 
 
+LONG = "word " * 3_000
+"""Instructions whose worst case is less than twice their estimate."""
 REFUSED = {
     "over the budget": (
+        {"budget": "max_cost_usd = 0.0085", "prompt": f'system = "{LONG}"\nuser = "{{{{ doc.text }}}}"'},
+        ["the estimate is above the budget. Nothing was sent.", "would fit  --limit 2", "raise budget.max_cost_usd"],
+    ),
+    "one fits the estimate, and its worst case does not": (
         {"budget": "max_cost_usd = 0.0005"},
-        ["the estimate is above the budget. Nothing was sent.", "would fit  --limit 1", "raise budget.max_cost_usd"],
+        ["the estimate is above the budget. Nothing was sent.", "not even one document"],
     ),
     "not one fits": ({"budget": "max_cost_usd = 0.0001"}, ["not even one document"]),
     "too many": (
@@ -155,6 +161,48 @@ def test_the_budget_that_it_asks_for_is_enough(project: TrialProject, batchrun: 
     found = re.search(r"raise budget.max_cost_usd to ([0-9.]+) or more", batchrun(PLAN).err)
     assert found
     project.job(budget=f"max_cost_usd = {found[1]}")
+    assert batchrun(f"{PLAN} --check").code == ExitCode.OK
+
+
+OPTIONS = [
+    "--limit 1",
+    "--simulate --limit 1",
+    "--simulate=busy",
+    "--where \"id > 'a'\" --source '*1.txt'",
+    "--max-cost 0.5",
+    "--id docs/0001.txt",
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_what_it_says_to_type_can_be_typed(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, options: str
+) -> None:
+    project.documents(3)
+    planned = batchrun(f"{PLAN} --json {options}").json
+    *_, last = batchrun(f"{PLAN} {options}").out.splitlines()
+    ran = batchrun(last.partition("batchrun ")[2], "--json", "--speed", "1000")
+    assert ran.code == ExitCode.OK
+    assert ran.events[-1]["sent"] == planned["documents"]["to_send"] > 0
+    assert ran.events[-1]["simulated"] == planned["simulated"]
+
+
+def test_a_cap_below_one_worst_case_is_refused_before_anything_begins(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 8192', budget="max_cost_usd = 0.04")
+    project.documents(3)
+    told = batchrun(PLAN)
+    assert "one of the requests may cost up to $0.04" in told.err
+    assert "lower [model] max_tokens" in told.err
+    planned = batchrun(f"{PLAN} --json").json
+    assert (planned["ok"], planned["over_budget"], planned["fits"]) == (False, False, 0)
+    assert batchrun("submit jobs/trial.toml").code == ExitCode.REFUSED
+    assert not api.books.entries
+    assert project.statuses() == {}
+    found = re.search(r"raise budget.max_cost_usd to ([0-9.]+) or more", told.err)
+    assert found
+    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 8192', budget=f"max_cost_usd = {found[1]}")
     assert batchrun(f"{PLAN} --check").code == ExitCode.OK
 
 

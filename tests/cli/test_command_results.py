@@ -213,6 +213,19 @@ def test_sync_says_what_it_did(project: TrialProject, batchrun: CommandLine) -> 
     assert batchrun("sync jobs/trial.toml --json").events[0]["rows"] == 0
 
 
+def test_what_is_remembered_needs_no_source_and_no_price(project: TrialProject, batchrun: CommandLine) -> None:
+    rows = project.rows("from trial order by doc_id")
+    shutil.rmtree(project.root / "docs")
+    retired = 'name = "claude-retired-1"\nmax_tokens = 100'
+    project.job(output_fields=FIELDS, source=SOURCE, model=retired)
+    project.database.unlink()
+    assert batchrun("plan jobs/trial.toml").code == ExitCode.REFUSED
+    assert batchrun("sync jobs/trial.toml").code == ExitCode.OK
+    assert project.rows("from trial order by doc_id") == rows
+    shown = batchrun("results trial --format jsonl")
+    assert (shown.code, len(shown.events)) == (ExitCode.OK, 2)
+
+
 @contextlib.contextmanager
 def held(database: Path) -> Iterator[None]:
     """Another process has the file open for writing."""

@@ -79,9 +79,21 @@ def test_a_retried_document_stays_answered(project: TrialProject, batchrun: Comm
     sent = len(api.books.entries)
     ran = batchrun("submit jobs/trial.toml")
     assert ran.code == ExitCode.OK
-    assert "nothing to do" in ran.out
+    assert ran.out.startswith("trial: nothing to send\n")
     assert len(api.books.entries) == sent
     assert len(project.rows()) == 6
+
+
+@pytest.mark.parametrize(
+    ("where", "sent"),
+    [("status = 'invalid'", 1), ("status = 'succeeded'", 0), ("kind = 'again' and status <> 'invalid'", 2)],
+)
+def test_where_speaks_of_how_a_document_ended(
+    batchrun: CommandLine, api: SimulatorServer, where: str, sent: int
+) -> None:
+    before = len(api.books.entries)
+    batchrun("retry trial --where", where)
+    assert len(api.books.entries) == before + sent
 
 
 @pytest.mark.parametrize("word", ["done", "succeeded", "skipped", "pending", "invalid,nonsense"])

@@ -24,7 +24,7 @@ def test_it_is_marked_wherever_it_is_shown(project: TrialProject, batchrun: Comm
     assert batchrun("results --simulate").out.startswith("SIMULATED\n")
     assert batchrun("results --simulate --doc docs/0000.txt").out.startswith("SIMULATED  docs/0000.txt")
     assert all(row["_run_id"].startswith("sim-") for row in batchrun("results --simulate --format jsonl").events)
-    assert batchrun(SIMULATED).out.startswith("SIMULATED  trial: nothing to do")
+    assert batchrun(SIMULATED).out.startswith("SIMULATED  trial: nothing to send")
     assert batchrun(f"{SIMULATED} --json").events[-1]["simulated"] is True
     assert batchrun("plan jobs/trial.toml --simulate --json").json["simulated"] is True
 
@@ -79,7 +79,7 @@ def test_a_simulated_run_is_meant_when_its_id_says_so(project: TrialProject, bat
     (run,) = (event["run"] for event in batchrun("status --json").events)
     assert run.startswith("sim-")
     assert len(batchrun(f"results {run} --format jsonl").events) == 2
-    assert batchrun(f"retry {run}").out.startswith("SIMULATED  trial: nothing to do")
+    assert batchrun(f"retry {run}").out.startswith("SIMULATED  trial: nothing to send")
 
 
 def test_no_key_is_no_reason_to_pretend(project: TrialProject, batchrun: CommandLine) -> None:
@@ -93,6 +93,16 @@ def test_no_key_is_no_reason_to_pretend(project: TrialProject, batchrun: Command
 
 def test_a_key_is_not_used(project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")
+    project.documents(1)
+    assert batchrun(SIMULATED).code == ExitCode.OK
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_is_not_used(
+    project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    project.job(retry="max_attempts = 1")
     project.documents(1)
     assert batchrun(SIMULATED).code == ExitCode.OK
 

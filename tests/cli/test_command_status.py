@@ -52,7 +52,7 @@ def test_an_interrupted_run(project: TrialProject, batchrun: CommandLine, api: S
     assert (told["state"], told["settled"], told["admitted"]) == ("stopped", 1, 3)
     assert "credit balance" in told["note"]
     assert "1/3 33%" in batchrun("status").out
-    assert batchrun("status trial --check").code == ExitCode.UNFINISHED
+    assert batchrun("status trial --check").code == ExitCode.STOPPED, "its own code: it will not go on by itself"
 
 
 def test_running_is_what_somebody_still_holds(
@@ -62,7 +62,8 @@ def test_running_is_what_somebody_still_holds(
     batchrun(SUBMIT)
     rewrite(project, "update runs set state = 'running', exit_code = null")
     assert " interrupted " in batchrun("status").out, "its process died without a word"
-    with job_lock(project.ledger_path.parent, "trial"):
+    assert batchrun("status trial --check").code == ExitCode.UNFINISHED
+    with job_lock(project.ledger_path, "trial"):
         assert " running " in batchrun("status").out
         assert batchrun("status trial --check").code == ExitCode.UNFINISHED
 
@@ -105,7 +106,7 @@ def test_watch_ends_when_nothing_runs(
             rewrite(project, "update runs set state = 'finished', exit_code = 0")
 
     monkeypatch.setattr(time, "sleep", meanwhile)
-    with job_lock(project.ledger_path.parent, "trial"):
+    with job_lock(project.ledger_path, "trial"):
         ran = batchrun("status trial --watch --interval 5 --check")
     assert ran.code == ExitCode.OK
     assert pauses == [5.0, 5.0]

@@ -48,6 +48,7 @@ WRONG = {
     "no such option": f"{SUBMIT} --frobnicate",
     "no number": f"{SUBMIT} --limit many",
     "no money": f"{SUBMIT} --max-cost 0",
+    "no such document": f"{SUBMIT} --id docs/none.txt",
     "no job file": "submit jobs/nowhere.toml",
     "a folder for a job file": "submit jobs",
     "a job file with a mistake": "plan jobs/wrong.toml",
@@ -83,7 +84,7 @@ def test_too_dear_is_refused(project: TrialProject, batchrun: CommandLine, api: 
 
 
 def test_the_cap_stops_a_run(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
-    project.job(budget="max_cost_usd = 0.003")
+    project.job(budget="max_cost_usd = 0.002")
     project.documents(1)
     api.simulator.extend_script(["reset_after"])  # its worst case stays on the account: no room for another attempt
     ran = batchrun(SUBMIT)
@@ -109,6 +110,8 @@ def test_unfinished(project: TrialProject, batchrun: CommandLine, api: Simulator
     project.documents(2)
     api.simulator.extend_script(["authentication"])
     batchrun(SUBMIT)
+    assert batchrun("status trial --check").code == ExitCode.ENVIRONMENT
+    project.ask("update runs set state = 'running', exit_code = null", commit=True)  # as if the process had died
     assert batchrun("status trial --check").code == ExitCode.UNFINISHED
     assert batchrun(SUBMIT).code == ExitCode.OK
     assert batchrun("status trial --check").code == ExitCode.OK
@@ -128,7 +131,7 @@ def test_a_bug_shows_where_it_is(project: TrialProject, batchrun: CommandLine, m
 
 def test_busy(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(1)
-    with job_lock(project.root / ".batchrun", "trial"):
+    with job_lock(project.ledger_path, "trial"):
         ran = batchrun(SUBMIT)
     assert ran.code == ExitCode.BUSY
     assert "process" in ran.err, "who holds it"

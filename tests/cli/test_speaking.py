@@ -45,7 +45,7 @@ def test_a_second_submit_says_that_there_is_nothing_to_send(
 ) -> None:
     sent = len(api.books.entries)
     again = batchrun(SUBMIT)
-    assert "nothing to send; 1 document without an answer" in again.out
+    assert "nothing to send; 1 document without a row" in again.out
     assert again.code == finished.code, "the document without a row is not forgotten"
     assert len(api.books.entries) == sent
 
@@ -173,7 +173,7 @@ def test_quiet_does_not_hide_a_failure(
 
 
 def test_quiet_does_not_report_that_the_job_still_runs(project: TrialProject, batchrun: CommandLine) -> None:
-    with job_lock(project.root / ".batchrun", "trial"):
+    with job_lock(project.ledger_path, "trial"):
         assert batchrun(f"-q {SUBMIT}") == Ran(ExitCode.BUSY, "", ""), "cron would send a mail"
 
 

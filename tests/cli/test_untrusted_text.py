@@ -58,6 +58,14 @@ def test_ids_beside_a_bar(batchrun: CommandLine, api: SimulatorServer) -> None:
     assert not COMMANDING.search(ran.err.replace("\r", "")), "the bar itself begins its line anew, and nothing else"
 
 
+def test_ids_in_a_refusal(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(source=SOURCE.replace("from documents", "from documents union all select id, text from documents"))
+    ran = batchrun("plan jobs/trial.toml")
+    assert ran.code == ExitCode.REFUSED
+    assert "1 \\x1b]0;title" in ran.err
+    assert harmless(ran)
+
+
 @pytest.mark.parametrize(
     "command",
     ["status", "results trial", "results trial --status all", "results trial --status failed --columns id,problem"],

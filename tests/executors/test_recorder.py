@@ -184,6 +184,22 @@ def test_the_ballast_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "ballast").exists()
 
 
+def test_a_ballast_that_cannot_be_let_go_keeps_nobody_waiting(
+    full_disk: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone_read_only(self: Path, *, missing_ok: bool) -> None:
+        raise OSError(30, "Read-only file system")
+
+    async def scenario() -> None:
+        async with Recorder(full_disk) as writing:
+            with pytest.raises(StoreFull):
+                await writing.write(lambda one: note("x" * 2 * BALLAST_BYTES, one))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", gone_read_only)
+        asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
 def test_while_the_ledger_is_held_nothing_is_spent_and_answers_wait(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.executors.retrying import UNHURRIED_ATTEMPTS, Action, Tries, decide, delay_s, same_failure
+from batchrun.executors.retrying import (
+    LEAST_SUSPICIOUS,
+    SAME_REJECTIONS,
+    UNHURRIED_ATTEMPTS,
+    Action,
+    Course,
+    Tries,
+    decide,
+    delay_s,
+    same_failure,
+)
 from batchrun.reply import Cause, Failure
 
 FIRST = Tries(attempts=1)
@@ -23,6 +33,16 @@ def status(code: int, message: str = "words", **more: Any) -> Failure:
 
 def wire(cause: Cause) -> Failure:
     return Failure(cause=cause, message="words")
+
+
+def course(*failures: Failure, answers: int = 1, concurrency: int = 1) -> Course:
+    """A run in which so many were answered, and then these attempts failed."""
+    gone = Course(concurrency=concurrency)
+    for _ in range(answers):
+        gone.answered()
+    for failure in failures:
+        gone.failed(failure)
+    return gone
 
 
 RETRY, WAIT, FAIL, STOP, STOP_OUTAGE, STOP_MONEY = Action
@@ -71,13 +91,13 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
 def test_a_failure_decides(case: str) -> None:
     failure, first, last = TABLE[case]
 
-    assert decide(failure, FIRST, max_attempts=6) is first
-    assert decide(failure, LAST, max_attempts=6) is last
+    assert decide(failure, FIRST, course(failure), max_attempts=6) is first
+    assert decide(failure, LAST, course(failure), max_attempts=6) is last
 
 
 @pytest.mark.parametrize("attempts", range(1, 7))
 def test_attempts_are_exhausted_at_their_number(attempts: int) -> None:
-    action = decide(status(500), Tries(attempts=attempts), max_attempts=6)
+    action = decide(status(500), Tries(attempts=attempts), course(), max_attempts=6)
 
     assert action is (FAIL if attempts == 6 else RETRY)
 
@@ -87,20 +107,82 @@ def test_when_nobody_is_answered_a_last_failure_is_not_the_documents(case: str) 
     failure, first, last = TABLE[case]
     no_answer = last is STOP_OUTAGE or (first is RETRY and failure.is_no_answer)
 
-    assert decide(failure, FIRST, max_attempts=6, outage=True) is first
-    assert decide(failure, LAST, max_attempts=6, outage=True) is (STOP_OUTAGE if no_answer else last)
+    for silent in (course(answers=0), course(*[wire(Cause.TIMEOUT)] * LEAST_SUSPICIOUS)):
+        assert decide(failure, FIRST, silent, max_attempts=6) is first
+        assert decide(failure, LAST, silent, max_attempts=6) is (STOP_OUTAGE if no_answer else last)
 
 
 def test_one_allowed_attempt_is_one() -> None:
-    assert decide(status(500), FIRST, max_attempts=1) is FAIL
+    assert decide(status(500), FIRST, course(), max_attempts=1) is FAIL
 
 
 def test_answers_429_are_not_counted_and_not_endless() -> None:
     most = UNHURRIED_ATTEMPTS * 6
 
-    assert decide(status(429), Tries(attempts=5, waits=most - 1), max_attempts=6) is WAIT
-    assert decide(status(429), Tries(attempts=0, waits=most), max_attempts=6) is FAIL
-    assert decide(status(500), Tries(attempts=5, waits=most), max_attempts=6) is RETRY
+    assert decide(status(429), Tries(attempts=5, waits=most - 1), course(), max_attempts=6) is WAIT
+    assert decide(status(429), Tries(attempts=0, waits=most), course(), max_attempts=6) is FAIL
+    assert decide(status(500), Tries(attempts=5, waits=most), course(), max_attempts=6) is RETRY
+
+
+def test_tries_are_counted_apart() -> None:
+    tries = Tries()
+    for failure in (status(500), status(429), wire(Cause.TIMEOUT), status(429), status(429)):
+        tries = tries.after(failure)
+
+    assert tries == Tries(attempts=2, waits=3)
+
+
+# --- how the run goes
+
+SILENCE = wire(Cause.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("gone", "outage"),
+    [
+        (course(answers=0), True),
+        (course(status(400), answers=0), True),
+        (course(), False),
+        (course(*[SILENCE] * (LEAST_SUSPICIOUS - 1)), False),
+        (course(*[SILENCE] * LEAST_SUSPICIOUS), True),
+        (course(*[SILENCE] * LEAST_SUSPICIOUS, status(400)), False),
+        (course(*[SILENCE] * LEAST_SUSPICIOUS, status(429)), False),
+        (course(*[SILENCE] * 199, concurrency=100), False),
+        (course(*[SILENCE] * 200, concurrency=100), True),
+    ],
+    ids=[
+        "nobody was answered yet", "only a rejection", "somebody was", "one failure too few", "enough in a row",
+        "a rejection is an answer", "so is a 429", "many workers fail together", "and that is too many",
+    ],
+)  # fmt: skip
+def test_silence_is_an_outage(gone: Course, outage: bool) -> None:
+    assert gone.is_outage is outage
+
+
+def test_an_answer_ends_an_outage() -> None:
+    gone = course(*[SILENCE] * LEAST_SUSPICIOUS)
+    gone.answered()
+
+    assert not gone.is_outage
+
+
+ALIKE = [status(400, f"messages.{number}: bad") for number in range(SAME_REJECTIONS)]
+
+
+@pytest.mark.parametrize(
+    ("gone", "alike"),
+    [
+        (course(*ALIKE, answers=0), True),
+        (course(*ALIKE[1:], answers=0), False),
+        (course(*ALIKE[1:], status(400, "another"), answers=0), False),
+        (course(*ALIKE[1:], status(413, ALIKE[0].message), answers=0), False),
+        (course(*ALIKE), False),
+        (course(*[status(500, "the same")] * SAME_REJECTIONS, answers=0), False),
+    ],
+    ids=["enough", "too few", "another", "another status", "somebody was answered", "no rejections"],
+)
+def test_nothing_but_one_rejection_is_the_job_files_fault(gone: Course, alike: bool) -> None:
+    assert gone.rejects_alike is alike
 
 
 # --- how long

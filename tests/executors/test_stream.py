@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
+import duckdb
 import pytest
 from scripted_provider import (
     BAD_KEY,
@@ -20,15 +23,22 @@ from scripted_provider import (
 from trial_project import TrialProject
 
 from batchrun.document import Document, DocumentRef, Unreadable
-from batchrun.errors import EnvironmentProblem, ExitCode, Stopped
-from batchrun.events import Draining, Paused
+from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, Stopped
+from batchrun.events import DocumentSettled, Draining, Event, Paused
+from batchrun.executors.halting import Bug, Halt
 from batchrun.executors.pacing import Charge, Gate
 from batchrun.executors.running import Interrupted
+from batchrun.executors.stream import StreamExecutor
 from batchrun.opening import OpenJob
+from batchrun.planner import Selection
+from batchrun.providers import AttemptError
 from batchrun.reply import Cause, Reply, Usage
 from batchrun.request import Request
 from batchrun.sources.files import FileSource
+from batchrun.store.entries import NoRoom, Taken
+from batchrun.store.ledger import Ledger
 from batchrun.store.sqlite import StoreFull
+from batchrun.submit import submit
 
 WIDE = "max_concurrency = 32"
 TIMEOUT, MALFORMED, UNREACHABLE = lost(Cause.TIMEOUT), lost(Cause.MALFORMED), lost(Cause.UNREACHABLE)
@@ -298,14 +308,107 @@ def test_a_retry_waits_longer_each_time_and_holds_nobody_else(project: TrialProj
     assert max(others) < 5
 
 
+@pytest.mark.usefixtures("virtual_time")
+def test_a_429_pauses_everyone_before_it_is_recorded(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.documents(2)
+    at_the_pause = []
+    pause = Gate.pause
+
+    def watched(self: Gate, seconds: float) -> bool:
+        at_the_pause.extend(project.ask("select state from attempts where state <> 'answered'"))
+        return pause(self, seconds)
+
+    monkeypatch.setattr(Gate, "pause", watched)
+
+    assert project.execute(ScriptedProvider({"text 1": [TURNED_AWAY, answer()]})) is None
+
+    assert at_the_pause == [("open",)], "a commit may take long, and others are about to be sent"
+
+
+# --- bugs
+
+
+async def odd(_: Request) -> Reply:
+    """A step that nobody expected."""
+    await asyncio.sleep(0.5)
+    raise ZeroDivisionError
+
+
+UNEXPECTED: dict[str, Step] = {
+    "a bug of the provider": odd,
+    "a reply that cannot be judged": answer(stop_reason=["end_turn"]),
+    "a reply that the ledger cannot hold": answer(model="\ud800"),
+    "usage that the ledger cannot hold": answer(usage=Usage(input_tokens=2**70, output_tokens=1)),
+    "words that the ledger cannot hold": status(400, "bad \ud800"),
+}
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("case", UNEXPECTED)
+def test_a_bug_lets_what_is_in_flight_land(project: TrialProject, case: str) -> None:
+    project.documents(20)
+    provider = ScriptedProvider({"text 5": [UNEXPECTED[case]]}, latency_s=1.0)
+
+    halted = project.execute(provider)
+
+    assert isinstance(halted, Bug)
+    assert halted.exit_code == ExitCode.BUG
+    assert halted.__cause__ is not None
+    assert 4 < len(provider.sent) < 20
+    assert sorted(state for state, _ in attempts(project)) == ["answered"] * (len(provider.sent) - 1) + ["unknown"]
+    assert project.statuses()["0005.txt"] == "pending"
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BrokenPipeError(), KeyError("x")])
+def test_a_listener_that_fails_costs_no_answer(project: TrialProject, error: Exception) -> None:
+    project.documents(20)
+    provider = ScriptedProvider(latency_s=1.0)
+
+    def listener(event: Event) -> None:
+        if isinstance(event, DocumentSettled) and event.doc_id == "docs/0005.txt":
+            raise error
+
+    with project.opened() as opened:
+        summary = submit(opened, Selection(), provider=provider, listener=listener, show=project.plans.append)
+
+    assert isinstance(summary.halted, Bug)
+    assert summary.halted.__cause__ is error
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert len(attempts(project)) == len(provider.sent) < 20
+    assert project.ask("select state, exit_code from runs") == [("stopped", ExitCode.BUG)]
+    assert len(project.rows()) == len(provider.sent), "the rows are brought all the same"
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_bug_of_the_source_lets_what_is_in_flight_land(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(30)
+    read = FileSource.read
+
+    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+        if refs[0].doc_id > "docs/0008.txt":
+            raise ZeroDivisionError
+        return read(self, refs)
+
+    monkeypatch.setattr(FileSource, "read", failing_later)
+    provider = ScriptedProvider(latency_s=1.0)
+
+    assert isinstance(project.execute(provider), Bug)
+
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert provider.sent
+
+
 # --- money
 
-NARROW = "max_cost_usd = 0.004"
-"""Room for one request at its worst (about $0.0025), not for two."""
+NARROW = {"budget": "max_cost_usd = 0.004", "model": 'name = "claude-haiku-4-5"\nmax_tokens = 400'}
+"""Room for one request at its worst (about $0.0028), not for two."""
 
 
 def test_requests_wait_for_room_in_the_budget(project: TrialProject) -> None:
-    project.job(budget=NARROW)
+    project.job(**NARROW)
     project.documents(8)
     provider = ScriptedProvider(latency_s=0.001)  # an answer costs $0.00015, so that eight fit
 
@@ -318,17 +421,17 @@ def test_requests_wait_for_room_in_the_budget(project: TrialProject) -> None:
 def test_the_budget_stops_the_run_and_what_is_open_is_finished(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 0.008")
     project.documents(20)
-    dear = answer(usage=Usage(input_tokens=1000, output_tokens=100))  # $0.0015
+    dear = answer(usage=Usage(input_tokens=700, output_tokens=100))  # $0.0012, and at its worst a little more
     provider = ScriptedProvider(default=dear, latency_s=0.001)
 
     halted = project.execute(provider)
 
     assert isinstance(halted, Stopped)
     assert "the budget is reached" in str(halted)
-    assert 3 <= len(provider.sent) <= 5
+    assert len(provider.sent) == 6, "a seventh at its worst would pass the cap"
     assert {state for state, _ in attempts(project)} == {"answered"}
     assert committed(project) <= 8_000_000
-    assert committed(project) == len(provider.sent) * 1_500_000
+    assert committed(project) == len(provider.sent) * 1_200_000
 
 
 def test_a_lost_answer_keeps_its_worst_case_on_the_account(project: TrialProject) -> None:
@@ -426,6 +529,60 @@ def test_a_second_signal_waits_no_longer(project: TrialProject) -> None:
     assert committed(project) == project.ask("select reserved_nusd from attempts")[0][0]
 
 
+def test_a_second_signal_during_a_reservation_leaves_nothing_open(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(3)
+    heard, reserve, reserved = threading.Semaphore(0), Ledger.reserve, []
+    stop, give_up = Halt.stop, StreamExecutor.give_up
+    monkeypatch.setattr(Halt, "stop", lambda self, reason: (stop(self, reason), heard.release()))
+    monkeypatch.setattr(StreamExecutor, "give_up", lambda self: (give_up(self), heard.release()))
+
+    def slow(self: Ledger, *args: Any, **more: Any) -> int | Taken | NoRoom:
+        reserved.append(args)
+        if len(reserved) == 2:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                assert heard.acquire(timeout=10)
+        return reserve(self, *args, **more)
+
+    monkeypatch.setattr(Ledger, "reserve", slow)
+    provider = ScriptedProvider()
+
+    assert isinstance(project.execute(provider), Interrupted)
+
+    assert provider.sent == ["text 0"]
+    assert [cost for state, cost in attempts(project) if state != "answered"] == [0] * (len(attempts(project)) - 1)
+    assert committed(project) == 150_000, "what was not sent costs nothing"
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_ctrl_c_while_a_stopped_run_drains_waits_no_longer(project: TrialProject) -> None:
+    project.documents(4)
+    ended_at = []
+
+    async def hanging(_: Request) -> Reply:
+        await asyncio.sleep(5)  # the run stops at the wrong key meanwhile, and waits
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.sleep(1_000)
+        finally:
+            ended_at.append(asyncio.get_running_loop().time())
+        return answer()
+
+    async def revoked(_: Request) -> Reply:
+        await asyncio.sleep(1)
+        raise AttemptError(BAD_KEY)
+
+    provider = ScriptedProvider({"text 1": [revoked], "text 2": [hanging]})
+    halted = project.execute(provider)
+
+    assert isinstance(halted, EnvironmentProblem)
+    assert "refused the key" in str(halted), "the first reason counts"
+    assert ("unknown", None) in attempts(project)
+    assert ended_at[0] < 10, "long before the grace is over"
+
+
 @pytest.mark.usefixtures("virtual_time")
 def test_a_signal_ends_the_wait_for_a_retry(project: TrialProject) -> None:
     project.job(retry='max_attempts = 3\ninitial_delay = "1000s"\nmax_delay = "2000s"')
@@ -440,7 +597,7 @@ def test_a_signal_ends_the_wait_for_a_retry(project: TrialProject) -> None:
 
 @pytest.mark.usefixtures("virtual_time")
 def test_a_signal_lets_go_of_whoever_waits_for_room_in_the_budget(project: TrialProject) -> None:
-    project.job(budget=NARROW)
+    project.job(**NARROW)
     project.documents(6)
     provider = ScriptedProvider({"text 1": [signalled()]}, latency_s=1.0)
 
@@ -507,7 +664,71 @@ def test_a_source_that_fails_stops_the_run_and_what_is_in_flight_is_finished(
     assert provider.sent
 
 
+@pytest.mark.usefixtures("virtual_time")
+def test_when_nothing_can_be_sent_nobody_is_waited_for(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.documents(2)
+    waited: list[object] = []
+    monkeypatch.setattr("batchrun.submit.recover_others", lambda *where: waited.append(where))
+
+    def vanish(_: OpenJob) -> None:
+        for path in (project.root / "docs").iterdir():
+            path.unlink()
+
+    assert project.execute(ScriptedProvider(), before_sending=vanish) is None
+
+    assert set(project.statuses().values()) == {"unreadable"}
+    assert waited == []
+
+
+def test_a_source_that_vanishes_stops_the_run(project: TrialProject) -> None:
+    with duckdb.connect(str(project.root / "in.duckdb")) as connection:
+        connection.execute("create table t as select i as id, 'text ' || i as text from range(5) r(i)")
+    project.job(source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"')
+
+    halted = project.execute(ScriptedProvider(), before_sending=lambda _: (project.root / "in.duckdb").unlink())
+
+    assert isinstance(halted, BatchrunError)
+    assert not isinstance(halted, Bug)
+    assert set(project.statuses().values()) == {"pending"}
+
+
 # --- beside another run
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_the_request_of_a_job_that_died_meanwhile_is_taken_over(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(2)
+    admitted, admit = [], Gate.admit
+
+    async def counted(self: Gate, **tokens: float) -> Charge:
+        admitted.append(tokens)
+        assert len(admitted) < 40, "it would be waited for without an end"
+        return await admit(self, **tokens)
+
+    monkeypatch.setattr(Gate, "admit", counted)
+
+    def die(opened: OpenJob) -> None:
+        with opened.ledger.transaction():
+            ledger = opened.ledger.connection
+            ledger.execute("create temp table other as select * from runs")
+            ledger.execute("update other set run_no = 99, run_id = 'dead', job = 'other', committed_nusd = 0")
+            ledger.execute("insert into runs select * from other")
+            ledger.execute(
+                "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at)"
+                " values (1, 99, 'other', 'x', 'open', 7, 0)"
+            )
+
+    provider = ScriptedProvider()
+
+    assert project.execute(provider, before_sending=die) is None
+
+    assert sorted(provider.sent) == ["text 0", "text 1"]
+    assert project.ask("select state, cause, cost_nusd from attempts where run_no = 99") == [
+        ("unknown", "process died", None)
+    ]
+    assert project.ask("select state, committed_nusd from runs where run_no = 99") == [("interrupted", 7)]
 
 
 @pytest.mark.usefixtures("virtual_time")

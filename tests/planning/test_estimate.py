@@ -141,7 +141,7 @@ def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, sp
     fitted = fitting(uppers(), room_nusd=cap - spent)
     assert total.estimate().documents == len(documents)
     verdicts = [
-        check_budget(estimate=summed(one, documents[:n]).estimate(), spent_nusd=spent, cap_nusd=cap).ok
+        check_budget(estimate=summed(one, documents[:n]).estimate(), committed_nusd=spent, cap_nusd=cap).ok
         for n in range(1, len(documents) + 1)
     ]
     assert fitted == sum(verdicts)
@@ -151,10 +151,24 @@ def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, sp
 def test_a_verdict_says_what_is_left_or_missing():
     estimate = summed(estimator(), [RequestTokens(1_000, TextClass.PROSE)]).estimate()
     upper = estimate.upper_nusd
-    enough = check_budget(estimate=estimate, spent_nusd=10, cap_nusd=upper + 10)
+    enough = check_budget(estimate=estimate, committed_nusd=10, cap_nusd=upper + 10)
     assert (enough.ok, enough.spare_nusd, enough.too_much_nusd) == (True, 0, 0)
-    short = check_budget(estimate=estimate, spent_nusd=11, cap_nusd=upper + 10)
+    short = check_budget(estimate=estimate, committed_nusd=11, cap_nusd=upper + 10)
     assert (short.ok, short.spare_nusd, short.too_much_nusd) == (False, 0, 1)
+
+
+def test_the_bound_of_a_prompt_is_its_count_or_its_bytes_whichever_is_less():
+    one, request = estimator("claude-haiku-4-5", fixed=100), RequestTokens(1_001, TextClass.PROSE)
+    assert one.most_prompt_tokens(request, body_bytes=50_000) == 1_982 + 500  # 1.8 x 1,101 is 1,981.8
+    assert one.most_prompt_tokens(request, body_bytes=1_981) == 1_981 + 500
+    assert one.worst_case_nusd(request, body_bytes=50_000, max_tokens=7) == 2_482 * 1_000 + 7 * 5_000
+    assert one.worst_case_nusd(request, body_bytes=10, max_tokens=7) == 510 * 1_000 + 7 * 5_000
+
+
+@given(st.integers(0, 200_000), st.sampled_from(TextClass), st.sampled_from(["claude-haiku-4-5", "claude-haiku-5-5"]))
+def test_the_bound_of_a_prompt_is_above_the_interval_of_its_estimate(counted, kind, model):
+    one, request = estimator(model, fixed=300), RequestTokens(counted, kind)
+    assert one.most_prompt_tokens(request, body_bytes=10**9) >= one.input(request).high
 
 
 @pytest.mark.parametrize(

@@ -118,16 +118,16 @@ def test_costs_by_hand(name, usage, nusd):
 
 def test_worst_cases_by_hand():
     sonnet, haiku = TABLE.model("claude-sonnet-5-5"), TABLE.model("claude-haiku-5-5")
-    assert sonnet.worst_case_nusd(body_bytes=8_000, max_tokens=100) == 10_000 * 2_000 + 100 * 10_000
-    assert sonnet.worst_case_nusd(body_bytes=8_000, max_tokens=100, cached=True) == 10_000 * 4_000 + 100 * 10_000
-    assert haiku.worst_case_nusd(body_bytes=98_000, max_tokens=100) == 100_000 * 100 + 100 * 500
-    assert haiku.worst_case_nusd(body_bytes=98_001, max_tokens=100) == 100_001 * 500 + 100 * 2_500
+    assert sonnet.worst_case_nusd(prompt_tokens=10_000, max_tokens=100) == 10_000 * 2_000 + 100 * 10_000
+    assert sonnet.worst_case_nusd(prompt_tokens=10_000, max_tokens=100, cached=True) == 10_000 * 4_000 + 100 * 10_000
+    assert haiku.worst_case_nusd(prompt_tokens=100_000, max_tokens=100) == 100_000 * 100 + 100 * 500
+    assert haiku.worst_case_nusd(prompt_tokens=100_001, max_tokens=100) == 100_001 * 500 + 100 * 2_500
 
 
 def test_a_cheaper_band_is_no_excuse_to_forget_the_dearer_one():
     haiku = TABLE.model("claude-haiku-5-5")
     reversed_bands = replace(haiku, rates=haiku.band.rates, band=Band(100_000, haiku.rates))
-    assert reversed_bands.worst_case_nusd(body_bytes=200_000, max_tokens=100) == 100_000 * 500 + 100 * 2_500
+    assert reversed_bands.worst_case_nusd(prompt_tokens=200_000, max_tokens=100) == 100_000 * 500 + 100 * 2_500
 
 
 counts = st.integers(0, 150_000)
@@ -143,8 +143,9 @@ counts = st.integers(0, 150_000)
 def test_the_worst_case_is_never_below_the_actual_cost(name, prompt, output, unused, cached):
     usage = Usage(*(prompt if cached else (sum(prompt), 0, 0, 0)), output_tokens=output)
     price = TABLE.model(name)
-    body_bytes, max_tokens = usage.prompt_tokens + unused[0], output + unused[1]
-    assert price.worst_case_nusd(body_bytes=body_bytes, max_tokens=max_tokens, cached=cached) >= price.cost_nusd(usage)
+    prompt_tokens, max_tokens = usage.prompt_tokens + unused[0], output + unused[1]
+    worst = price.worst_case_nusd(prompt_tokens=prompt_tokens, max_tokens=max_tokens, cached=cached)
+    assert worst >= price.cost_nusd(usage)
 
 
 def test_an_unknown_price_is_refused_with_what_to_do():

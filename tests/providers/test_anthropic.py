@@ -12,8 +12,8 @@ from aiohttp import web
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic import LONGEST_PLAIN_MAX_TOKENS, AnthropicFactory, AnthropicProvider
-from batchrun.reply import Cause, Failure, Reply, Usage
+from batchrun.providers.anthropic import LONGEST_PLAIN_MAX_TOKENS, AnthropicFactory, AnthropicProvider, reply_from
+from batchrun.reply import Cause, Failure, Reply, ToldLimits, Usage
 from batchrun.request import Request
 from batchrun.simulator.faults import PROFILES
 from batchrun.simulator.server import SimulatorServer
@@ -148,6 +148,7 @@ USAGES: dict[str, tuple[object, Usage | None]] = {
     "negative": ({"input_tokens": -1, "output_tokens": 2}, None),
     "true": ({"input_tokens": True, "output_tokens": 2}, None),
     "no object": ([1, 2], None),
+    "more than can be": ({"input_tokens": 2**70, "output_tokens": 2}, None),
     "cache_creation that is no object": ({"input_tokens": 1, "output_tokens": 2, "cache_creation": [1]}, None),
 }
 
@@ -174,6 +175,37 @@ def test_a_reply_with_half_a_character_can_be_kept() -> None:
 
     assert isinstance(reply, Reply)
     assert reply.raw.isascii()
+
+
+def test_names_with_half_a_character_can_be_kept() -> None:
+    body = json.dumps(MESSAGE | {"model": "claude\ud800", "stop_reason": "end\udfff"}).encode()
+
+    reply = reply_from(body, {"request-id": b"req_\xff".decode("utf-8", "surrogateescape")})
+
+    assert (reply.model, reply.stop_reason, reply.api_request_id) == ("claude\\ud800", "end\\udfff", "req_\\udcff")
+    assert "".join((reply.model, reply.stop_reason or "", reply.api_request_id or "", reply.raw)).isascii()
+
+
+LIMITS: dict[str, tuple[str, int | None]] = {
+    "a number": ("4000", 4000),
+    "nothing": ("", None),
+    "zero": ("0", None),
+    "words": ("many", None),
+    "a fraction": ("1.5", None),
+    "negative": ("-1", None),
+    "digits of another script": ("٤٠٠٠", None),
+    "hundreds of digits": ("9" * 400, None),
+    "thousands of digits": ("9" * 5_000, None),
+}
+
+
+@pytest.mark.parametrize(("header", "limit"), LIMITS.values(), ids=LIMITS)
+def test_a_limit_that_is_no_limit_costs_no_reply(header: str, limit: int | None) -> None:
+    headers = {f"anthropic-ratelimit-{name}-limit": header for name in ("requests", "input-tokens", "output-tokens")}
+
+    reply = reply_from(json.dumps(MESSAGE).encode(), headers)
+
+    assert reply.limits == ToldLimits(requests=limit, input_tokens=limit, output_tokens=limit)
 
 
 def test_the_bytes_that_name_a_request_are_the_bytes_on_the_wire() -> None:
@@ -268,6 +300,9 @@ MALFORMED: dict[str, object] = {
     "a block without a type": MESSAGE | {"content": [{}]},
     "a block of words": MESSAGE | {"content": ["words"]},
     "no stop reason": MESSAGE | {"stop_reason": None},
+    "a stop reason that is a list": MESSAGE | {"stop_reason": ["end_turn"]},
+    "no content and no stop reason": MESSAGE | {"content": [], "stop_reason": None},
+    "nested beyond reason": "[" * 100_000,
     "text that is null": MESSAGE | {"content": [{"type": "text", "text": None}]},
 }
 
@@ -278,6 +313,7 @@ def test_a_200_that_is_no_message_is_malformed_and_maybe_billed(case: str) -> No
 
     assert failure.cause is Cause.MALFORMED
     assert failure.maybe_billed
+    assert failure.api_request_id == "req_1", "support asks for it"
 
 
 # --- the connection
@@ -415,6 +451,10 @@ def test_a_long_answer_is_streamed_and_is_the_same_reply() -> None:
     assert json.loads(reply.raw)["content"][0]["text"] == '{"a": 1}'
 
 
+OTHER_BLOCK = (
+    "content_block_delta",
+    {"type": "content_block_delta", "index": 7, "delta": {"type": "text_delta", "text": "x"}},
+)
 STREAMED: dict[str, tuple[Answer, Cause]] = {
     "overloaded in the middle": (
         streaming(events(("error", api_error("overloaded_error", "Overloaded")), stop=False)),
@@ -426,6 +466,9 @@ STREAMED: dict[str, tuple[Answer, Cause]] = {
     "an event that is no JSON": (streaming(events(("content_block_delta", '{"type": '))), Cause.MALFORMED),
     "nothing at all": (streaming([]), Cause.MALFORMED),
     "an end in the middle": (streaming(events(stop=False)), Cause.MALFORMED),
+    "text before it begins": (streaming(events()[2:3]), Cause.MALFORMED),
+    "text of a block that never began": (streaming([events()[0], OTHER_BLOCK]), Cause.MALFORMED),
+    "a page": (responding("<html>hi</html>"), Cause.MALFORMED),
 }
 
 
@@ -468,6 +511,20 @@ def test_a_key_or_a_token_is_enough(monkeypatch: pytest.MonkeyPatch, name: str) 
     monkeypatch.setenv(name, "test")
 
     AnthropicFactory().check()
+
+
+@pytest.mark.usefixtures("no_keys")
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
+@pytest.mark.parametrize("key", ["sk-SECRET\r", "sk-SECRET\nx", "sk-SECRET\u2026"])
+def test_a_key_with_characters_that_no_header_takes_is_told_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    monkeypatch.setenv(name, key)
+
+    with pytest.raises(EnvironmentProblem, match="characters in it that no key has") as problem:
+        AnthropicFactory().check()
+
+    assert "SECRET" not in f"{problem.value} {problem.value.hint}"
 
 
 @pytest.mark.usefixtures("no_keys")

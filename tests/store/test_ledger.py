@@ -1,9 +1,11 @@
 """The ledger: money that always adds up, order, and files that are not as they should be."""
 
 import contextlib
+import fcntl
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Cause, Failure, Reply, Usage
-from batchrun.store.ledger import Ledger, NoRoom, Pending, RunPlan, Settlement, Taken, create_missing
-from batchrun.store.lock import is_held, job_lock
+from batchrun.store.entries import NoRoom, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger import Ledger
+from batchrun.store.ledger_file import create_missing
+from batchrun.store.lock import is_held, job_lock, lock_file
 
 CAP = 1_000
 
@@ -425,8 +429,23 @@ def test_processes_that_create_a_ledger_at_once_share_it(tmp_path: Path) -> None
 
 
 def test_a_lock_is_free_again_when_its_holder_is_done(tmp_path: Path) -> None:
-    assert not is_held(tmp_path, "trial")
-    with job_lock(tmp_path, "trial"):
-        assert is_held(tmp_path, "trial")
-        assert not is_held(tmp_path, "other")
-    assert not is_held(tmp_path, "trial")
+    ledger = tmp_path / "ledger.sqlite3"
+    assert not is_held(ledger, "trial")
+    with job_lock(ledger, "trial"):
+        assert is_held(ledger, "trial")
+        assert not is_held(ledger, "other")
+        assert not is_held(tmp_path / "ledger.simulated.sqlite3", "trial"), "a rehearsal keeps nobody waiting"
+    assert not is_held(ledger, "trial")
+
+
+def test_who_only_looks_whether_a_job_is_held_makes_nobody_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "ledger.sqlite3"
+    looking = contextlib.ExitStack()
+    file = looking.enter_context(lock_file(ledger, "trial").open("a+"))
+    fcntl.flock(file, fcntl.LOCK_SH)  # as `is_held` does for an instant
+    monkeypatch.setattr(time, "sleep", lambda _: looking.close())
+
+    with job_lock(ledger, "trial"):
+        assert is_held(ledger, "trial")

@@ -21,7 +21,8 @@ from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Reply, Usage
 from batchrun.store import output as output_module
-from batchrun.store.ledger import Ledger, Pending, RunPlan, Settlement
+from batchrun.store.entries import Pending, RunPlan, Settlement
+from batchrun.store.ledger import Ledger
 from batchrun.store.output import Output, OutputTable
 
 STRING = {"title": "VARCHAR"}

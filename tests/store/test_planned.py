@@ -12,7 +12,9 @@ from batchrun.outcome import Outcome
 from batchrun.planning.estimate import RequestTokens
 from batchrun.planning.plan import Kind
 from batchrun.planning.text_class import TextClass
-from batchrun.store.ledger import Ledger, RunPlan, Settlement, create_missing
+from batchrun.store.entries import RunPlan, Settlement
+from batchrun.store.ledger import Ledger
+from batchrun.store.ledger_file import create_missing
 from batchrun.store.planned import Planned, PlannedDocuments
 
 RUN = RunPlan(
@@ -101,7 +103,9 @@ CHOICES: dict[str, tuple[str, list[str]]] = {
     "by tokens": ("tokens > 15", ["b"]),
     "by id": ("id = 'a'", ["a"]),
     "by source": ("source like '%.txt'", ["a", "b", "c"]),
-    "by status": ("status = 'empty'", ["c"]),
+    "by kind": ("kind = 'empty'", ["c"]),
+    "by status": ("status = 'skipped'", ["c"]),
+    "by a status yet to come": ("status = 'pending'", ["a", "b"]),
     "by reason": ("reason is not null", ["c"]),
     "or": ("id = 'a' or id = 'b'", ["a", "b"]),
     "with a comment": ("id = 'a' -- the first", ["a"]),

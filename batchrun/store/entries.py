@@ -1,0 +1,84 @@
+"""What goes into the ledger and comes out of it."""
+
+from dataclasses import dataclass
+
+from batchrun.document import DocumentRef
+from batchrun.outcome import Outcome
+from batchrun.planning.text_class import TextClass
+from batchrun.reply import Failure, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What is known of a run before its first request; money in nano-USD."""
+
+    job: str
+    job_path: str
+    fingerprint: str
+    model: str
+    simulated: bool
+    documents: int
+    to_send: int
+    cap_nusd: int
+    estimate_nusd: int
+    estimate_low_nusd: int
+    estimate_high_nusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the ledger has it."""
+
+    run_no: int
+    run_id: str
+    state: str
+    fingerprint: str
+    committed_nusd: int
+    """Spent, reserved, and lost answers at their worst case."""
+    held_nusd: int
+    """Of that, what is held for answers that were lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A document of a run that has no outcome yet, with what pacing and money need to know of its request."""
+
+    document_no: int
+    ref: DocumentRef
+    request_no: int
+    request_id: str
+    counted_tokens: int
+    text_class: TextClass
+    max_tokens: int | None
+    """Overrides the job's, for a document that was truncated before."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """No reservation: the cap would be passed. While attempts are open, their settlements may still make room."""
+
+    committed_nusd: int
+    cap_nusd: int
+    open_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """No reservation: the request is settled, or another run is just sending it."""
+
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How an attempt ended; with an `outcome`, how its request did."""
+
+    attempt_no: int
+    state: str
+    """answered, failed (not billed) or unknown (lost: counts at its worst case)."""
+    cost_nusd: int | None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    output: str | None = None
+    reply: Reply | None = None
+    failure: Failure | None = None

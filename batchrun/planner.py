@@ -218,9 +218,9 @@ class Planner:
     def _summed(self, notes: Counter[str]) -> Plan:
         spec = self.job.spec
         run = self.ledger.open_run(spec.job.name, self.renderer.fingerprint)
-        committed_nusd = run.committed_nusd if run else 0
+        committed_nusd, held_nusd = (run.committed_nusd, run.held_nusd) if run else (0, 0)
         total = EstimateSum(self.estimator)
-        fits = fitting(self._uppers(total), room_nusd=self.cap_nusd - committed_nusd)
+        fits = fitting(self._uppers(total), room_nusd=self.cap_nusd - (committed_nusd - held_nusd))
         estimate, worst_nusd = total.estimate(), self.planned.worst_nusd()
         counts = self.planned.counts()
         return Plan(
@@ -231,7 +231,7 @@ class Planner:
             estimate=estimate,
             duration=forecast(estimate, self.limits, concurrency=spec.run.max_concurrency),
             committed_nusd=committed_nusd,
-            held_nusd=run.held_nusd if run else 0,
+            held_nusd=held_nusd,
             continues=run.run_id if run else None,
             cap_nusd=self.cap_nusd,
             fits=fits if committed_nusd + worst_nusd <= self.cap_nusd else 0,

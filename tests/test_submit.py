@@ -288,6 +288,29 @@ def test_what_a_dead_process_left_open_is_held(project: TrialProject) -> None:
 
 
 @pytest.mark.usefixtures("no_output")
+def test_money_held_for_lost_answers_keeps_no_run_from_going_on(project: TrialProject) -> None:
+    """A run that was killed a few times: nearly all of its budget is held, and next to nothing is spent."""
+    project.documents(20)
+    project.submit(ScriptedProvider({"text 0": [BAD_KEY]}))
+    with project.opened() as opened, opened.ledger.transaction():
+        cap_nusd, worst_nusd = 1_000_000_000, 1_300_000
+        opened.ledger.connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at)"
+            " values (1, 1, 'trial', 'docs/0000.txt', 'unknown', ?, 0)",
+            (cap_nusd - 5 * worst_nusd,),
+        )
+
+    summary = project.submit(ScriptedProvider())
+
+    assert summary.exit_code == ExitCode.OK
+    assert summary.outcomes == {Outcome.SUCCEEDED: 20}
+    with project.opened() as opened:
+        run = opened.ledger.last_run("trial")
+    assert run is not None
+    assert run.committed_nusd <= cap_nusd
+
+
+@pytest.mark.usefixtures("no_output")
 def test_a_job_file_changed_in_the_middle_begins_a_new_run(project: TrialProject) -> None:
     project.documents(4)
     project.submit(ScriptedProvider({"text 1": [interrupting]}))

@@ -88,7 +88,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     if not plan.to_send:
         return ["cost     nothing: there is nothing to send"]
     estimate, cost = plan.estimate, plan.estimate.cost_nusd
-    verdict = check_budget(estimate=estimate, committed_nusd=plan.committed_nusd, cap_nusd=plan.cap_nusd)
+    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     before = spent_and_held(plan.spent_nusd, plan.held_nusd)
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
     says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
@@ -116,7 +116,7 @@ def between(interval: Interval) -> str:
 def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
     """The plan as one JSON object; fields may be added, none is renamed."""
     cost, estimate = plan.estimate.cost_usd, plan.estimate
-    verdict = check_budget(estimate=estimate, committed_nusd=plan.committed_nusd, cap_nusd=plan.cap_nusd)
+    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     return json.dumps(
         {
             "v": 1,

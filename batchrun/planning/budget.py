@@ -8,7 +8,7 @@ from batchrun.planning.estimate import Estimate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetVerdict:
-    """What a budget says to an estimate. The upper bound counts, with what was committed before."""
+    """What a budget says to an estimate. The upper bound counts, with what was spent before."""
 
     needed_nusd: int
     cap_nusd: int
@@ -29,9 +29,13 @@ class BudgetVerdict:
         return max(self.needed_nusd - self.cap_nusd, 0)
 
 
-def check_budget(*, estimate: Estimate, committed_nusd: int, cap_nusd: int) -> BudgetVerdict:
-    """Compare the estimate's upper bound with what is left of a budget."""
-    return BudgetVerdict(needed_nusd=estimate.upper_nusd + committed_nusd, cap_nusd=cap_nusd)
+def check_budget(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> BudgetVerdict:
+    """Compare the estimate's upper bound with what is left of a budget.
+
+    What is held for lost answers does not count here: it was probably not billed, and would keep a run that was killed
+    a few times from ever going on. It counts before each send, so the cap holds all the same; see `Ledger.reserve`.
+    """
+    return BudgetVerdict(needed_nusd=estimate.upper_nusd + spent_nusd, cap_nusd=cap_nusd)
 
 
 def fitting(uppers: Iterable[float], *, room_nusd: int) -> int:

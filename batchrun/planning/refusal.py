@@ -35,7 +35,7 @@ def _too_large(plan: Plan, count: int) -> Refused:
 
 
 def _over_budget(plan: Plan) -> Refused | None:
-    verdict = check_budget(estimate=plan.estimate, committed_nusd=plan.committed_nusd, cap_nusd=plan.cap_nusd)
+    verdict = check_budget(estimate=plan.estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     if verdict.ok:
         return None
     cost = plan.estimate.cost_nusd

@@ -141,7 +141,7 @@ def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, sp
     fitted = fitting(uppers(), room_nusd=cap - spent)
     assert total.estimate().documents == len(documents)
     verdicts = [
-        check_budget(estimate=summed(one, documents[:n]).estimate(), committed_nusd=spent, cap_nusd=cap).ok
+        check_budget(estimate=summed(one, documents[:n]).estimate(), spent_nusd=spent, cap_nusd=cap).ok
         for n in range(1, len(documents) + 1)
     ]
     assert fitted == sum(verdicts)
@@ -151,9 +151,9 @@ def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, sp
 def test_a_verdict_says_what_is_left_or_missing():
     estimate = summed(estimator(), [RequestTokens(1_000, TextClass.PROSE)]).estimate()
     upper = estimate.upper_nusd
-    enough = check_budget(estimate=estimate, committed_nusd=10, cap_nusd=upper + 10)
+    enough = check_budget(estimate=estimate, spent_nusd=10, cap_nusd=upper + 10)
     assert (enough.ok, enough.spare_nusd, enough.too_much_nusd) == (True, 0, 0)
-    short = check_budget(estimate=estimate, committed_nusd=11, cap_nusd=upper + 10)
+    short = check_budget(estimate=estimate, spent_nusd=11, cap_nusd=upper + 10)
     assert (short.ok, short.spare_nusd, short.too_much_nusd) == (False, 0, 1)
 
 

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batchrun.errors import UsageProblem
+from batchrun.errors import Refused, UsageProblem
 from batchrun.job.reading import JobFile, load_job
 from batchrun.planner import Planner
 from batchrun.planning.limits import RateLimits, effective_limits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import model_problems
+from batchrun.planning.plan import Plan
 from batchrun.planning.pricing import load_prices
+from batchrun.planning.refusal import refusal
 from batchrun.sources import Source
 from batchrun.sources.opening import open_source
 from batchrun.store.ledger import Ledger
@@ -43,6 +45,11 @@ class OpenJob:
         cap = self.job.spec.budget.max_cost_nusd
         cap = cap if max_cost_nusd is None else min(cap, max_cost_nusd)
         return Planner(self.job, self.source, self.ledger, self.price, self.limits, cap)
+
+    def refusal(self, plan: Plan) -> Refused | None:
+        """Why a plan of this job is not carried out, or None."""
+        budget, source = self.job.spec.budget, self.job.spec.source
+        return refusal(plan, max_documents=budget.max_documents, refuses_oversize=source.on_oversize == "refuse")
 
     def output(self, ledger: Ledger) -> Output:
         """The job's output, fed from a ledger connection."""

@@ -21,7 +21,6 @@ from batchrun.opening import OpenJob, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
 from batchrun.planning.plan import Plan
-from batchrun.planning.refusal import refusal
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.totals import Totals, totals
@@ -62,16 +61,10 @@ def submit(
 
     What goes wrong after the first request is in the summary: everything answered is saved.
     """
-    spec = opened.job.spec
     planner = opened.planner(max_cost_nusd=max_cost_nusd)
     plan = planner.plan(selection)
     show(plan)
-    refused = refusal(
-        plan,
-        max_documents=spec.budget.max_documents,
-        refuses_oversize=spec.source.on_oversize == "refuse",
-    )
-    if refused:
+    if refused := opened.refusal(plan):
         raise refused
     check_output(opened)
     if plan.to_send:

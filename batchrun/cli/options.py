@@ -4,11 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from batchrun.cli.terminal import Terminal
+from batchrun.outcome import Outcome
+
+if TYPE_CHECKING:
+    from batchrun.planner import Selection
 
 CALM = "calm"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -103,6 +107,14 @@ class Chosen:
     ids: frozenset[str]
     sources: tuple[str, ...]
     where: str | None
+
+    def selection(self, *, again: frozenset[Outcome] = frozenset(), max_tokens: int | None = None) -> "Selection":
+        """The same for the planner, whose import is not for `--help`."""
+        from batchrun.planner import Selection
+
+        return Selection(
+            limit=self.limit, ids=self.ids, sources=self.sources, where=self.where, again=again, max_tokens=max_tokens
+        )
 
 
 SIMULATE = click.option(

@@ -28,17 +28,11 @@ def plan(
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.plan_text import plan_as_json, plan_as_text
     from batchrun.opening import open_job
-    from batchrun.planner import Selection
-    from batchrun.planning.refusal import refusal
 
     with open_job(job, simulated=simulate is not None, to_run=False) as opened:
         planner = opened.planner(max_cost_nusd=max_cost)
-        selection = Selection(limit=chosen.limit, ids=chosen.ids, sources=chosen.sources, where=chosen.where)
-        made = planner.plan(selection)
-        spec = opened.job.spec
-        refused = refusal(
-            made, max_documents=spec.budget.max_documents, refuses_oversize=spec.source.on_oversize == "refuse"
-        )
+        made = planner.plan(chosen.selection())
+        refused = opened.refusal(made)
         if terminal.json:
             click.echo(plan_as_json(made, opened, refused))
         else:

@@ -45,21 +45,12 @@ def retry(
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.finding import found_run
     from batchrun.cli.running import run_job
-    from batchrun.planner import Selection
 
     with found_run(run, ledger, simulated=simulate) as found:
         job_path, pretend = found.job_path, found.story.simulated
-    selection = Selection(
-        limit=chosen.limit,
-        ids=chosen.ids,
-        sources=chosen.sources,
-        where=chosen.where,
-        again=outcomes(status),
-        max_tokens=max_tokens,
-    )
     return run_job(
         job_path,
-        selection,
+        chosen.selection(again=outcomes(status), max_tokens=max_tokens),
         max_cost_nusd=max_cost,
         profile=profile if pretend else None,
         speed=speed,

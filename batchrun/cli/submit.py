@@ -34,9 +34,13 @@ def submit(
     batchrun submit jobs/contracts.toml --simulate          no key, no cost
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.running import run_job
-    from batchrun.planner import Selection
 
-    selection = Selection(limit=chosen.limit, ids=chosen.ids, sources=chosen.sources, where=chosen.where)
     return run_job(
-        job, selection, max_cost_nusd=max_cost, profile=simulate, speed=speed, progress=progress, terminal=terminal
+        job,
+        chosen.selection(),
+        max_cost_nusd=max_cost,
+        profile=simulate,
+        speed=speed,
+        progress=progress,
+        terminal=terminal,
     )

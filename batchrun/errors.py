@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     REFUSED = 3
     STOPPED = 4
     ENVIRONMENT = 5
+    AMBIGUOUS = 6
     UNFINISHED = 10
     BUG = 70
     BUSY = 75
@@ -48,6 +49,13 @@ class Stopped(BatchrunError):
 
     exit_code = ExitCode.STOPPED
     word = "stopped"
+
+
+class Ambiguous(BatchrunError):
+    """Nobody can tell whether a batch was created: a person decides, since the wrong guess is paid twice."""
+
+    exit_code = ExitCode.AMBIGUOUS
+    word = "ambiguous"
 
 
 class EnvironmentProblem(BatchrunError):

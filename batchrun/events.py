@@ -1,6 +1,6 @@
 """What a run tells whoever watches it: facts with stable names. Words for people are made in `cli`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from batchrun.outcome import Outcome
@@ -14,6 +14,8 @@ class RunStarted:
     job: str
     model: str
     to_send: int
+    """Documents to be brought to their outcomes, those in batches under way included."""
+    route: str
     resumed: bool
     spent_nusd: int
     """What earlier parts of this run have spent."""
@@ -67,9 +69,76 @@ class PublishDelayed:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSubmitted:
+    """A batch is at the API, and the ledger has its id."""
+
+    batch_id: str
+    requests: int
+    bytes: int
+    adopted: bool
+    """Whether it was found again after its create call had got no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnded:
+    """The API is done with a batch."""
+
+    batch_id: str
+    age_s: float
+    counts: Mapping[str, int]
+    """Requests by how they ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCollected:
+    """Every result of a batch is in the ledger."""
+
+    batch_id: str
+    again: int
+    """Requests that are pending again: expired, canceled, or errored in a way that may pass."""
+    odd: int
+    """Results that nobody waits for: unknown or repeated custom_ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTrouble:
+    """Something about a batch did not work, cost nothing, and is tried again."""
+
+    batch: str
+    """The API's id, or ours while there is none."""
+    what: str
+    retry_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesOpen:
+    """Nothing is due: batches are being processed."""
+
+    batches: int
+    requests: int
+    next_s: float
+    """When something is due again."""
+    expires_at: float | None
+    """When the first of them expires."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Nothing happened; some seconds have gone by."""
 
 
-Event = RunStarted | AttemptFailed | Paused | DocumentSettled | Draining | PublishDelayed | Tick
+Event = (
+    RunStarted
+    | AttemptFailed
+    | Paused
+    | DocumentSettled
+    | Draining
+    | PublishDelayed
+    | BatchSubmitted
+    | BatchEnded
+    | BatchCollected
+    | BatchTrouble
+    | BatchesOpen
+    | Tick
+)
 Listener = Callable[[Event], None]

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from batchrun.errors import Refused, UsageProblem
 from batchrun.job.reading import JobFile, load_job
+from batchrun.job.spec import BatchSection
 from batchrun.planner import Planner
 from batchrun.planning.limits import RateLimits, effective_limits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import model_problems
 from batchrun.planning.plan import Plan
-from batchrun.planning.pricing import load_prices
+from batchrun.planning.pricing import PriceTable, load_prices
 from batchrun.planning.refusal import refusal
 from batchrun.sources import Source
 from batchrun.sources.opening import open_source
+from batchrun.store.batches import Batches
 from batchrun.store.ledger import Ledger
 from batchrun.store.lock import is_held, job_lock
 from batchrun.store.output import Output, OutputTable
@@ -28,6 +30,7 @@ class OpenJob:
     """A job file with everything it names, checked and ready."""
 
     job: JobFile
+    prices: PriceTable
     price: ModelPrice
     limits: RateLimits
     source: Source
@@ -40,11 +43,20 @@ class OpenJob:
         """The job's name."""
         return self.job.spec.job.name
 
-    def planner(self, *, max_cost_nusd: int | None) -> Planner:
-        """A planner for this job, under the job's budget or a lower one."""
-        cap = self.job.spec.budget.max_cost_nusd
-        cap = cap if max_cost_nusd is None else min(cap, max_cost_nusd)
-        return Planner(self.job, self.source, self.ledger, self.price, self.limits, cap)
+    def planner(self, wish: "Wishes | None" = None) -> Planner:
+        """A planner for this job, with what the command says over what the job file says."""
+        wish, spec = wish or Wishes(), self.job.spec
+        cap = spec.budget.max_cost_nusd
+        return Planner(
+            self.job,
+            self.source,
+            self.ledger,
+            self.price,
+            self.limits,
+            cap if wish.max_cost_nusd is None else min(cap, wish.max_cost_nusd),
+            wish.route or spec.run.route,
+            wish.deadline_s or spec.run.deadline_s,
+        )
 
     def refusal(self, plan: Plan) -> Refused | None:
         """Why a plan of this job is not carried out, or None."""
@@ -54,6 +66,25 @@ class OpenJob:
     def output(self, ledger: Ledger) -> Output:
         """The job's output, fed from a ledger connection."""
         return output_of(self.job, self.places, ledger)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a command says over the job file."""
+
+    max_cost_nusd: int | None = None
+    """A lower budget."""
+    route: str | None = None
+    deadline_s: float | None = None
+    waits: bool = True
+    """Whether to wait for batches."""
+    speed: float = 1.0
+    """Of the simulator's clock, by which its batches are polled."""
+
+    def paced(self, batch: BatchSection) -> BatchSection:
+        """The intervals of [batch] by that clock."""
+        intervals = ("poll_interval_s", "max_poll_interval_s", "reconcile_wait_s")
+        return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
 
 
 def output_of(job: JobFile, where: Places, ledger: Ledger) -> Output:
@@ -84,29 +115,69 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
     job = load_job(path)
-    spec = job.spec
-    prices = load_prices(job.resolve(spec.budget.prices_file) if spec.budget.prices_file else None)
+    spec, prices = job.spec, prices_of(job)
     price = prices.model(spec.model.name)
     if problems := model_problems(spec.model, price, today=datetime.now(UTC).date()):
         raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {path}")
     source, where = open_source(job), places(job, simulated=simulated)
     check_columns(job, source)
     limits = effective_limits(spec.limits, price.limits)
-    if not to_run:
-        ledger = Ledger.read(where.ledger)
-        try:
-            yield OpenJob(job, price, limits, source, where, ledger, simulated)
-        finally:
-            ledger.close()
-        return
-    with job_lock(where.ledger, spec.job.name):
-        ledger = Ledger.open(where.ledger)
-        try:
-            recover(ledger, where, spec.job.name)
-            refuse_second_file(ledger, job)
-            yield OpenJob(job, price, limits, source, where, ledger, simulated)
-        finally:
-            ledger.close()
+    opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
+    with opening as ledger:
+        yield OpenJob(job, prices, price, limits, source, where, ledger, simulated)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A job for bringing its batches to their ends: nothing is read or sent, so its documents may be gone."""
+
+    job: JobFile
+    prices: PriceTable
+    places: Places
+    ledger: Ledger
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.job.spec.job.name
+
+    def output(self, ledger: Ledger) -> Output:
+        """The job's output, fed from a ledger connection."""
+        return output_of(self.job, self.places, ledger)
+
+
+@contextlib.contextmanager
+def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
+    """Take the job for this process, without its documents and model."""
+    job = load_job(path)
+    where = places(job, simulated=simulated)
+    with held_ledger(job, where, simulated=simulated) as ledger:
+        yield OpenStore(job, prices_of(job), where, ledger)
+
+
+def prices_of(job: JobFile) -> PriceTable:
+    """The table of prices, with the job's own over it."""
+    file = job.spec.budget.prices_file
+    return load_prices(job.resolve(file) if file else None)
+
+
+@contextlib.contextmanager
+def read_ledger(where: Places) -> Iterator[Ledger]:
+    """The ledger, for reading beside whoever writes it."""
+    with contextlib.closing(Ledger.read(where.ledger)) as ledger:
+        yield ledger
+
+
+@contextlib.contextmanager
+def held_ledger(job: JobFile, where: Places, *, simulated: bool) -> Iterator[Ledger]:
+    """The job's ledger for writing, with the job held for this process and dead ones' affairs in order."""
+    name = job.spec.job.name
+    with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
+        recover(ledger, where, name)
+        if simulated:
+            abandon_simulated(ledger, name)
+        refuse_second_file(ledger, job)
+        yield ledger
 
 
 def check_columns(job: JobFile, source: Source) -> None:
@@ -131,6 +202,14 @@ def recover_others(ledger: Ledger, where: Places, job: str) -> None:
     for name in ledger.running_jobs():
         if name != job and not is_held(where.ledger, name):
             ledger.recover(name)
+
+
+def abandon_simulated(ledger: Ledger, job: str) -> None:
+    """A simulator lives as long as its command: the batches of an earlier one are gone with it."""
+    batches = Batches(ledger)
+    with ledger.transaction():
+        for batch in batches.open(job):
+            batches.abandon(batch, "the simulator that had it is gone")
 
 
 def refuse_second_file(ledger: Ledger, job: JobFile) -> None:

@@ -1,10 +1,12 @@
 """One pass over the source: name every request, ask the ledger what is known of it, price what is new."""
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 
 from batchrun.document import Document, Unreadable
 from batchrun.errors import Refused, UsageProblem
@@ -12,16 +14,18 @@ from batchrun.job.reading import JobFile
 from batchrun.job.rendering import Renderer
 from batchrun.outcome import Outcome
 from batchrun.planning.budget import fitting
-from batchrun.planning.duration import forecast
-from batchrun.planning.estimate import EstimateSum, Estimator, fixed_tokens
+from batchrun.planning.duration import Duration, forecast
+from batchrun.planning.estimate import Estimate, EstimateSum, Estimator, RequestTokens, fixed_tokens
 from batchrun.planning.limits import RateLimits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import thinks
 from batchrun.planning.output_prior import output_prior
 from batchrun.planning.plan import Kind, Known, Plan, classify
 from batchrun.planning.preparing import Preparer, SizeLimit
+from batchrun.planning.routes import Route, Wish, choose, forecasts
 from batchrun.request import Request
 from batchrun.sources import Source
+from batchrun.store.entries import Run
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.tokenizer import count_tokens, truncate
@@ -70,6 +74,10 @@ class Planner:
     price: ModelPrice
     limits: RateLimits
     cap_nusd: int
+    route: str
+    """stream, batch or auto."""
+    deadline_s: float | None
+    """From the start of the run."""
     renderer: Renderer = field(init=False)
     estimator: Estimator = field(init=False)
     preparer: Preparer = field(init=False)
@@ -184,6 +192,7 @@ class Planner:
             document_seen=known is not None and known.request_id is not None,
             same_request=known is not None and known.request_id == request.request_id,
             outcome=outcome,
+            in_batch=known_request is not None and known_request.in_batch,
             tried_again=known is not None and known.outcome in selection.again,
         )
         override = request.max_tokens if request.max_tokens != self.job.spec.model.max_tokens else None
@@ -218,18 +227,29 @@ class Planner:
     def _summed(self, notes: Counter[str]) -> Plan:
         spec = self.job.spec
         run = self.ledger.open_run(spec.job.name, self.renderer.fingerprint)
-        committed_nusd, held_nusd = (run.committed_nusd, run.held_nusd) if run else (0, 0)
-        total = EstimateSum(self.estimator)
-        fits = fitting(self._uppers(total), room_nusd=self.cap_nusd - (committed_nusd - held_nusd))
-        estimate, worst_nusd = total.estimate(), self.planned.worst_nusd()
+        committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
         counts = self.planned.counts()
+        estimate = self._estimate(self.planned.to_send())
+        duration = self._streaming(estimate)
+        both = forecasts(estimate, duration, max_queued=spec.batch.max_queued)
+        choice = choose(self._wish(run), *both)
+        chosen = next(one for one in both if one.route is choice.route)
+        price = self.price.in_batches if choice.route is Route.BATCH else self.price
+        estimator = replace(self.estimator, price=price)
+        worst_nusd = -(-self.planned.worst_nusd() // price.divisor)
+        room_nusd = self.cap_nusd - (committed_nusd - held_nusd)
+        fits = estimate.documents if chosen.estimate.upper_nusd <= room_nusd else self._fits(estimator, room_nusd)
         return Plan(
             job=spec.job.name,
             model=self.price.name,
             counts={kind: counts.get(kind, 0) for kind in Kind},
             same_text=self.planned.same_text(),
-            estimate=estimate,
-            duration=forecast(estimate, self.limits, concurrency=spec.run.max_concurrency),
+            estimate=chosen.estimate,
+            duration=duration,
+            unsettled_s=self._unsettled_s(duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
+            choice=choice,
+            forecasts=both,
+            deadline_s=self.deadline_s,
             committed_nusd=committed_nusd,
             held_nusd=held_nusd,
             continues=run.run_id if run else None,
@@ -240,11 +260,41 @@ class Planner:
             notes=dict(notes),
         )
 
-    def _uppers(self, total: EstimateSum) -> Iterator[int]:
-        """Add every request to the sum; the upper bound of the cost after each, in nano-USD."""
-        for tokens in self.planned.to_send():
+    def _estimate(self, requests: Iterable[RequestTokens]) -> Estimate:
+        """Of streaming the requests."""
+        total = EstimateSum(self.estimator)
+        for tokens in requests:
             total.add(tokens)
-            yield total.upper_nusd
+        return total.estimate()
+
+    def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
+        """How long streaming would take if it had to do what is in batches too."""
+        if not in_batches:
+            return duration.seconds
+        return self._streaming(self._estimate(chain(self.planned.to_send(), self.planned.in_batches()))).seconds
+
+    def _streaming(self, estimate: Estimate) -> Duration:
+        return forecast(estimate, self.limits, concurrency=self.job.spec.run.max_concurrency)
+
+    def _wish(self, run: Run | None) -> Wish:
+        elapsed_s = time.time() - run.started_at if run else 0.0
+        return Wish(
+            route=self.route,
+            deadline_s=None if self.deadline_s is None else self.deadline_s - elapsed_s,
+            fallback=self.job.spec.batch.fallback == "stream",
+            begun=Route(run.route) if run else None,
+        )
+
+    def _fits(self, estimator: Estimator, room_nusd: int) -> int:
+        """How many of the requests, from the first on, the room is enough for."""
+        total = EstimateSum(estimator)
+
+        def uppers() -> Iterator[int]:
+            for tokens in self.planned.to_send():
+                total.add(tokens)
+                yield total.upper_nusd
+
+        return fitting(uppers(), room_nusd=room_nusd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,10 @@ class Cause(StrEnum):
     """No connection was made; nothing was sent."""
     MALFORMED = "malformed"
     """Status 200 with a body that is no message."""
+    EXPIRED = "expired"
+    """Its batch ended before it was processed; not billed."""
+    CANCELED = "canceled"
+    """Its batch was canceled before it was processed; not billed."""
     CREDENTIALS = "credentials"
     """There is no usable key; nothing was sent."""
 

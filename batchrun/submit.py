@@ -8,19 +8,22 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.duck import HeldByAnother
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.events import Listener, RunStarted
-from batchrun.executors.running import Interrupted, ProviderFactory, RunSetting, execute
-from batchrun.executors.stream import RunKey
-from batchrun.opening import OpenJob, path_below_root, recover_others
+from batchrun.executors.reading import RunKey
+from batchrun.executors.running import Interrupted, ProviderFactory, execute
+from batchrun.executors.setting import RunSetting, Sending
+from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
 from batchrun.planning.plan import Plan
+from batchrun.planning.routes import streaming_needs_s
+from batchrun.store.batches import Batch, Batches
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.totals import Totals, totals
@@ -41,6 +44,8 @@ class Summary:
     totals: Totals | None
     """Of the run; None when nothing had to be done."""
     seconds: float
+    open_batches: Sequence[Batch]
+    """Of the job: something is still to come of them."""
     halted: BatchrunError | None
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
@@ -55,28 +60,31 @@ def submit(
     provider: ProviderFactory,
     listener: Listener,
     show: Callable[[Plan], None],
-    max_cost_nusd: int | None = None,
+    wishes: Wishes | None = None,
 ) -> Summary:
     """Run the job: plan, refuse or go, execute, publish. Raises Refused and other BatchrunErrors with nothing sent.
 
     What goes wrong after the first request is in the summary: everything answered is saved.
     """
-    planner = opened.planner(max_cost_nusd=max_cost_nusd)
+    wishes = wishes or Wishes()
+    planner = opened.planner(wishes)
     plan = planner.plan(selection)
     show(plan)
     if refused := opened.refusal(plan):
         raise refused
     check_output(opened)
-    if plan.to_send:
+    open_batches = Batches(opened.ledger).open(opened.name)
+    travels = bool(plan.to_send or open_batches)
+    if travels:
         provider.check()
-    started_at, halted, run_no = time.time(), None, None
-    if planner.planned.anything_to_admit():
+    started_at, halted, run = time.time(), None, None
+    if planner.planned.anything_to_admit() or open_batches:
         run = admit(opened, planner, plan, everything=selection.everything)
-        run_no = run.run_no
-        if plan.to_send:
-            listener(run_started(opened, plan, run))
-            halted = asyncio.run(execute(setting(opened, planner, run), provider=provider, listener=listener))
-    return conclude(opened, planner, plan, run_no=run_no, halted=halted, started_at=started_at)
+    if run and travels:
+        listener(run_started(opened, plan, run))
+        run_setting = setting(opened, planner, plan, run, wishes)
+        halted = asyncio.run(execute(run_setting, provider=provider, listener=listener))
+    return conclude(opened, planner, plan, run_no=run.run_no if run else None, halted=halted, started_at=started_at)
 
 
 def check_output(opened: OpenJob) -> None:
@@ -103,6 +111,8 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, everything: bool = F
         estimate_nusd=round(estimate.mean),
         estimate_low_nusd=round(estimate.low),
         estimate_high_nusd=round(estimate.high),
+        route=plan.choice.route,
+        deadline_s=plan.deadline_s,
     )
     with ledger.transaction():
         run = ledger.open_run(opened.name, planner.renderer.fingerprint)
@@ -123,7 +133,8 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
         run_id=opened.ledger.run_id(run.run_no),
         job=opened.name,
         model=opened.price.name,
-        to_send=plan.to_send,
+        to_send=plan.unsettled,
+        route=plan.choice.route,
         resumed=plan.continues is not None,
         spent_nusd=plan.spent_nusd,
         cap_nusd=plan.cap_nusd,
@@ -138,26 +149,44 @@ def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
             return run_id
 
 
-def setting(opened: OpenJob, planner: Planner, run: RunKey) -> RunSetting:
+def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: Wishes) -> RunSetting:
     """Everything the execution of a run needs."""
-    reading = Ledger.read(opened.places.ledger)
     spec = opened.job.spec
     return RunSetting(
         run=run,
         job=opened.name,
         ledger=opened.ledger,
-        reading=reading,
-        source=opened.source,
-        preparer=planner.preparer,
-        estimator=planner.estimator,
-        price=opened.price,
-        limits=opened.limits,
-        retry=spec.retry,
-        concurrency=spec.run.max_concurrency,
-        schema=opened.job.fields.full_schema,
         output=opened.output(Ledger.read(opened.places.ledger)),
+        price_of=opened.prices.model,
+        batch=wishes.paced(spec.batch),
+        retry=spec.retry,
         recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
+        sending=Sending(
+            route=plan.choice.route,
+            reading=Ledger.read(opened.places.ledger),
+            source=opened.source,
+            preparer=planner.preparer,
+            estimator=planner.estimator,
+            limits=opened.limits,
+            concurrency=spec.run.max_concurrency,
+            schema=opened.job.fields.full_schema,
+            switch_at=switching(opened, plan, run),
+        ),
+        waits=wishes.waits,
     )
+
+
+def switching(opened: OpenJob, plan: Plan, run: RunKey) -> Callable[[int], float] | None:
+    """When the rest of a batched run has to be streamed, by how many documents are unsettled; None: never."""
+    if plan.deadline_s is None or opened.job.spec.batch.fallback == "none":
+        return None
+    deadline_s, begun_at = plan.deadline_s, opened.ledger.started_at(run.run_no)
+    seconds_each = plan.unsettled_s / max(plan.unsettled, 1)
+
+    def switch_at(unsettled: int) -> float:
+        return begun_at + deadline_s - streaming_needs_s(unsettled * seconds_each, deadline_s=deadline_s)
+
+    return switch_at
 
 
 def conclude(
@@ -172,12 +201,15 @@ def conclude(
     """Write the last word on the run, bring the rows to the output, and say how it went."""
     outcomes = planner.planned.outcomes()
     exit_code = exit_code_of(outcomes, halted)
+    open_batches = Batches(opened.ledger).open(opened.name)
+    if open_batches and exit_code == ExitCode.OK:
+        exit_code = ExitCode.UNFINISHED
     if run_no is not None:
         with opened.ledger.transaction():
             opened.ledger.recover(opened.name)
             opened.ledger.end_run(
                 run_no,
-                state=final_state(opened.ledger, run_no, halted),
+                state=final_state(opened.ledger, run_no, halted, waiting=bool(open_batches)),
                 exit_code=exit_code,
                 note=str(halted) if halted else None,
             )
@@ -191,6 +223,7 @@ def conclude(
         outcomes=outcomes,
         totals=totals(opened.ledger, run_no) if run_no is not None else None,
         seconds=time.time() - started_at,
+        open_batches=open_batches,
         halted=halted,
         unpublished=unpublished,
         exit_code=exit_code,
@@ -211,12 +244,16 @@ def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError |
     """What a script sees: why the run halted, else whether every selected document has what it should have."""
     if halted:
         return halted.exit_code
+    if outcomes.get(None):
+        return ExitCode.UNFINISHED
     failed = sum(count for outcome, count in outcomes.items() if outcome is not None and outcome.failed)
-    return ExitCode.SOME_FAILED if failed or outcomes.get(None) else ExitCode.OK
+    return ExitCode.SOME_FAILED if failed else ExitCode.OK
 
 
-def final_state(ledger: Ledger, run_no: int, halted: BatchrunError | None) -> str:
+def final_state(ledger: Ledger, run_no: int, halted: BatchrunError | None, *, waiting: bool) -> str:
     """A run is finished when every document that was ever admitted to it has an outcome."""
     if not ledger.unfinished(run_no):
         return "finished"
+    if halted is None and waiting:
+        return "waiting"
     return "interrupted" if isinstance(halted, Interrupted) else "stopped"

@@ -15,7 +15,8 @@ from trial_project import TrialProject
 from batchrun.duck import HeldByAnother
 from batchrun.errors import Busy, EnvironmentProblem, ExitCode, Refused, UsageProblem
 from batchrun.events import PublishDelayed, RunStarted
-from batchrun.executors import running
+from batchrun.executors import publishing as publishing_rows
+from batchrun.opening import Wishes
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
 from batchrun.planning.plan import Kind, Plan
@@ -646,7 +647,7 @@ def test_a_lower_budget_of_the_command_counts(project: TrialProject) -> None:
     project.documents(20)
 
     with pytest.raises(Refused):
-        project.submit(ScriptedProvider(), max_cost_nusd=1_000_000)
+        project.submit(ScriptedProvider(), wishes=Wishes(max_cost_nusd=1_000_000))
 
 
 @pytest.mark.usefixtures("no_output")
@@ -655,7 +656,7 @@ def test_a_higher_budget_of_the_command_does_not(project: TrialProject) -> None:
     project.documents(20)
 
     with pytest.raises(Refused):
-        project.submit(ScriptedProvider(), max_cost_nusd=10**9)
+        project.submit(ScriptedProvider(), wishes=Wishes(max_cost_nusd=10**9))
 
 
 @pytest.mark.usefixtures("no_output")
@@ -1121,7 +1122,7 @@ def test_the_publisher_is_done_before_its_ledger_is_closed(
     project.documents(2)
     publishing, closing, in_order = threading.Event(), threading.Event(), []
     publish, close = Output.publish, Output.close
-    monkeypatch.setattr(running, "PUBLISH_EVERY_S", 0.001)
+    monkeypatch.setattr(publishing_rows, "PUBLISH_EVERY_S", 0.001)
 
     def slow(self: Output, *, wait_s: float) -> int:
         if wait_s == 0 and not publishing.is_set():

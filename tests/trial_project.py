@@ -43,6 +43,9 @@ class Unpublished(Output):
     def check(self) -> None:
         pass
 
+    def head(self) -> int:
+        return 0
+
     def publish(self, *, wait_s: float) -> int:
         return 0
 
@@ -109,7 +112,7 @@ class TrialProject:
     def plan(self, selection: Selection | None = None, *, job: str = "trial") -> Plan:
         """Plan only."""
         with open_job(self.root / "jobs" / f"{job}.toml", simulated=False, to_run=False) as opened:
-            return opened.planner(max_cost_nusd=None).plan(selection or Selection())
+            return opened.planner().plan(selection or Selection())
 
     def execute(
         self,

@@ -15,6 +15,8 @@ COMMANDS = {
     "submit": "batchrun.cli.submit:submit",
     "status": "batchrun.cli.status:status",
     "retry": "batchrun.cli.retry:retry",
+    "cancel": "batchrun.cli.cancel:cancel",
+    "batches": "batchrun.cli.batches:batches",
     "results": "batchrun.cli.results:results",
     "sync": "batchrun.cli.sync:sync",
     "init": "batchrun.cli.init:init",

@@ -46,6 +46,25 @@ class Dollars(click.ParamType[int]):
         return int(nusd)
 
 
+class Span(click.ParamType[float]):
+    """A duration, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read `45m` or `24h`."""
+        if isinstance(value, float):
+            return value
+        from pydantic_core import PydanticCustomError
+
+        from batchrun.job.quantities import MONTH_S, duration_s
+
+        try:
+            return duration_s(value, most_s=MONTH_S)
+        except PydanticCustomError:
+            self.fail(f"{value!r} is not a duration such as 45m or 24h", param, ctx)
+
+
 SPEAKING = (
     click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour."),
     click.option("-v", "--verbose", count=True, help="One line for each document; -vv also every retry."),
@@ -117,6 +136,15 @@ class Chosen:
         )
 
 
+ROUTE = click.option(
+    "--route",
+    type=click.Choice(["stream", "batch", "auto"]),
+    help="How requests travel; default: as the job file says.",
+)
+DEADLINE = click.option("--deadline", type=Span(), metavar="TIME", help="When it should be done, such as 45m or 24h.")
+NO_WAIT = click.option(
+    "--no-wait", is_flag=True, help="Do what is due with batches and return: exit 10 until all is settled."
+)
 SIMULATE = click.option(
     "--simulate",
     default=None,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import JOB, MAX_COST, SIMULATE, Chosen, JobCommand, selecting, speaking
+from batchrun.cli.options import DEADLINE, JOB, MAX_COST, ROUTE, SIMULATE, Chosen, JobCommand, selecting, speaking
 from batchrun.cli.terminal import Terminal
 from batchrun.errors import ExitCode
 
@@ -13,11 +13,21 @@ from batchrun.errors import ExitCode
 @JOB
 @click.option("--check", is_flag=True, help="Exit 3 if a submit would be refused.")
 @MAX_COST
+@ROUTE
+@DEADLINE
 @SIMULATE
 @selecting
 @speaking
 def plan(
-    job: Path, *, check: bool, max_cost: int | None, simulate: str | None, chosen: Chosen, terminal: Terminal
+    job: Path,
+    *,
+    check: bool,
+    max_cost: int | None,
+    route: str | None,
+    deadline: float | None,
+    simulate: str | None,
+    chosen: Chosen,
+    terminal: Terminal,
 ) -> int:
     """Show what a submit would send, cost and take. Nothing is sent.
 
@@ -27,10 +37,10 @@ def plan(
     batchrun plan jobs/contracts.toml --check --max-cost 10
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.plan_text import plan_as_json, plan_as_text
-    from batchrun.opening import open_job
+    from batchrun.opening import Wishes, open_job
 
     with open_job(job, simulated=simulate is not None, to_run=False) as opened:
-        planner = opened.planner(max_cost_nusd=max_cost)
+        planner = opened.planner(Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline))
         made = planner.plan(chosen.selection())
         refused = opened.refusal(made)
         if terminal.json:

@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, duration, tokens
+from batchrun.cli.words import count, duration, hours, tokens
 from batchrun.errors import Refused
 from batchrun.opening import OpenJob
 from batchrun.planning.budget import check_budget
 from batchrun.planning.interval import Interval
+from batchrun.planning.limits import RateLimits
 from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Kind, Plan
+from batchrun.planning.routes import Forecast, Route
 from batchrun.untrusted import inert
 
 WORDS = {
@@ -23,6 +25,7 @@ WORDS = {
     Kind.UNFINISHED: "unfinished",
     Kind.AGAIN: "tried again",
     Kind.IDENTICAL: "identical to another",
+    Kind.IN_BATCH: "in a batch",
     Kind.REUSABLE: "done",
     Kind.FAILED: "failed before",
     Kind.TOO_LARGE: "too large",
@@ -51,7 +54,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
 
 def submit_options() -> str:
     """The options of this plan, as a submit takes them: without them it would do something else."""
-    taken = {"--simulate", "--limit", "--id", "--source", "--where", "--max-cost"}
+    taken = {"--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
     ctx = click.get_current_context(silent=True)
     words = []
     for param in ctx.command.params if ctx else []:
@@ -59,6 +62,8 @@ def submit_options() -> str:
         if param.opts[-1] in taken and given:
             if param.opts[-1] == "--max-cost":
                 given = f"{given / 1e9:g}"
+            if param.opts[-1] == "--deadline":
+                given = f"{given:g}s"
             values = given if isinstance(given, tuple) else (given,)
             words += [f" {param.opts[-1]}={shlex.quote(str(value))}" for value in values]
     return "".join(words)
@@ -99,13 +104,37 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f"         output  {between(estimate.output)}   a guess from the schema",
         "counted  tiktoken cl100k times the measured factor of this model's tokenizer and kind of text",
         f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
-        f"time     about {duration(plan.duration.seconds)}; the limit is {plan.duration.binding}"
-        f" ({limits.requests_per_minute:,} requests, {tokens(limits.input_tokens_per_minute)} input,"
-        f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {limits.origin('requests_per_minute')})",
+        *route_lines(plan, limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
         f"prices   of {opened.price.table_date} · {plan.model} ${rates.input / 1e3:g} in, ${rates.output / 1e3:g} out"
         " per million tokens",
     ]
+
+
+def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
+    """How long it takes, why this route, and what the other one would cost and take."""
+    chosen, other = sorted(plan.forecasts, key=lambda one: one.route is not plan.choice.route)
+    bound = ""
+    if chosen.route is Route.STREAM:
+        bound = (
+            f"; the limit is {plan.duration.binding} ({limits.requests_per_minute:,} requests,"
+            f" {tokens(limits.input_tokens_per_minute)} input, {tokens(limits.output_tokens_per_minute)} output tokens"
+            f" a minute: {limits.origin('requests_per_minute')})"
+        )
+    cost = other.estimate.cost_nusd
+    return [
+        f"time     {time_words(chosen)}{bound}",
+        f"route    {chosen.route}: {plan.choice.reason}",
+        f"         {other.route} would cost {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
+        f" and take {time_words(other)}",
+    ]
+
+
+def time_words(forecast: Forecast) -> str:
+    """What a route takes."""
+    if forecast.at_most_s is None:
+        return f"about {duration(forecast.seconds)}"
+    return f"as a rule less than {hours(forecast.seconds)}, at most {hours(forecast.at_most_s)}"
 
 
 def between(interval: Interval) -> str:
@@ -122,7 +151,16 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "v": 1,
             "job": plan.job,
             "model": plan.model,
-            "route": "stream",
+            "route": str(plan.choice.route),
+            "route_reason": plan.choice.reason,
+            "routes": {
+                str(one.route): {
+                    "estimate_usd": shaped(one.estimate.cost_usd),
+                    "seconds": round(one.seconds, 1),
+                    "at_most_s": one.at_most_s,
+                }
+                for one in plan.forecasts
+            },
             "simulated": opened.simulated,
             "documents": {
                 "total": plan.documents,

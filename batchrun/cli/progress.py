@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from tqdm import tqdm
 
+from batchrun.cli.batch_text import BatchEvent, batch_as_json, batch_words
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, duration
-from batchrun.events import AttemptFailed, DocumentSettled, Draining, Event, Paused, PublishDelayed, RunStarted, Tick
+from batchrun.events import (
+    AttemptFailed,
+    BatchCollected,
+    BatchEnded,
+    BatchesOpen,
+    BatchSubmitted,
+    BatchTrouble,
+    DocumentSettled,
+    Draining,
+    Event,
+    Paused,
+    PublishDelayed,
+    RunStarted,
+    Tick,
+)
 from batchrun.planning.money import dollars
 from batchrun.untrusted import inert
 
@@ -37,6 +52,7 @@ class Progress:
         self._shown: Counter[str] = Counter()
         self._last_line = time.monotonic()
         self._last_json = 0.0
+        self._told_to_stop_safely = False
 
     def __call__(self, event: Event) -> None:
         """Take note of one event, and show it where it is wanted."""
@@ -62,6 +78,8 @@ class Progress:
                     f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
                     " (Ctrl-C again to drop them)"
                 )
+            case BatchSubmitted() | BatchEnded() | BatchCollected() | BatchTrouble() | BatchesOpen():
+                self._batch(event)
             case Tick():
                 self._show_line()
             case PublishDelayed():
@@ -86,6 +104,16 @@ class Progress:
             self._terminal.say(text)
 
     # --- what is shown
+
+    def _batch(self, event: BatchEvent) -> None:
+        if self._terminal.json:
+            name, fields = batch_as_json(event)
+            self._terminal.event(name, run=self._run_id, **fields)
+        elif isinstance(event, BatchesOpen) and self._bar is not None:
+            self._bar.set_postfix_str(f"{self._postfix()} · {batch_words(event)}")
+        elif not isinstance(event, BatchesOpen) or self._terminal.verbose or not self._told_to_stop_safely:
+            self.write(f"  {batch_words(event)}")
+            self._told_to_stop_safely = self._told_to_stop_safely or isinstance(event, BatchesOpen)
 
     def _begin(self, event: RunStarted) -> None:
         self.started, self.cost_nusd = event, event.spent_nusd

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, MAX_COST, PROGRESS, SPEED, Chosen, selecting, speaking
+from batchrun.cli.options import (
+    DEADLINE,
+    LEDGER,
+    MAX_COST,
+    NO_WAIT,
+    PROGRESS,
+    ROUTE,
+    SPEED,
+    Chosen,
+    selecting,
+    speaking,
+)
 from batchrun.cli.terminal import Terminal
 from batchrun.outcome import Outcome
 
@@ -18,6 +29,9 @@ DEFAULT = "errored,expired,invalid,truncated"
 @click.option("--simulate", is_flag=True, help="Of the simulated runs.")
 @click.option("--profile", type=click.Choice(["calm", "busy", "hostile"]), default="calm", help="Of the simulator.")
 @MAX_COST
+@ROUTE
+@DEADLINE
+@NO_WAIT
 @SPEED
 @PROGRESS
 @LEDGER
@@ -31,6 +45,9 @@ def retry(
     simulate: bool,
     profile: str,
     max_cost: int | None,
+    route: str | None,
+    deadline: float | None,
+    no_wait: bool,
     speed: float,
     progress: str,
     ledger: Path | None,
@@ -45,13 +62,14 @@ def retry(
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.finding import found_run
     from batchrun.cli.running import run_job
+    from batchrun.opening import Wishes
 
     with found_run(run, ledger, simulated=simulate) as found:
         job_path, pretend = found.job_path, found.story.simulated
     return run_job(
         job_path,
         chosen.selection(again=outcomes(status), max_tokens=max_tokens),
-        max_cost_nusd=max_cost,
+        wishes=Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, waits=not no_wait),
         profile=profile if pretend else None,
         speed=speed,
         progress=progress,

@@ -2,19 +2,21 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from batchrun.cli.plan_text import problem_lines
+from batchrun.cli.plan_text import problem_lines, time_words
 from batchrun.cli.progress import Progress
 from batchrun.cli.summary_text import summary_as_event, summary_as_text
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, duration
+from batchrun.cli.words import count
 from batchrun.errors import ExitCode
 from batchrun.executors.running import ProviderFactory
-from batchrun.opening import OpenJob, open_job
+from batchrun.opening import OpenJob, Wishes, open_job
 from batchrun.planner import Selection
 from batchrun.planning.money import dollars, spent_and_held
-from batchrun.planning.plan import Plan
+from batchrun.planning.plan import Kind, Plan
+from batchrun.planning.routes import Route
 from batchrun.submit import submit
 
 
@@ -22,7 +24,7 @@ def run_job(
     path: Path,
     selection: Selection,
     *,
-    max_cost_nusd: int | None,
+    wishes: Wishes,
     profile: str | None,
     speed: float,
     progress: str,
@@ -38,7 +40,7 @@ def run_job(
                 provider=provider,
                 listener=shown,
                 show=lambda plan: show_plan(plan, opened, terminal),
-                max_cost_nusd=max_cost_nusd,
+                wishes=wishes if profile is None else replace(wishes, speed=speed),
             )
         finally:
             shown.close()
@@ -53,11 +55,16 @@ def run_job(
 
 def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
     """Before the first request: what will be sent, what it costs, and what a changed job file invalidates."""
-    if terminal.quiet or terminal.json or not plan.to_send:
+    if terminal.quiet or terminal.json or not plan.unsettled:
         return
     cost = plan.estimate.cost_nusd
     stamp = "SIMULATED  " if opened.simulated else ""
-    terminal.say(f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,} · {plan.model}")
+    route = " · batch" if plan.choice.route is Route.BATCH else ""
+    terminal.say(
+        f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,} · {plan.model}{route}"
+    )
+    if in_batches := plan.counts[Kind.IN_BATCH]:
+        terminal.say(f"{count(in_batches, 'document')} in batches under way: nothing is sent again")
     for line in problem_lines(plan):
         terminal.say(line)
     if plan.same_text:
@@ -68,9 +75,12 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
     if plan.continues:
         before = spent_and_held(plan.spent_nusd, plan.held_nusd)
         terminal.say(f"continuing run {plan.continues}: {before}")
+    if not plan.to_send:
+        return
+    chosen = next(one for one in plan.forecasts if one.route is plan.choice.route)
     terminal.say(
         f"estimate {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
-        f" of budget {dollars(plan.cap_nusd)} · about {duration(plan.duration.seconds)}"
+        f" of budget {dollars(plan.cap_nusd)} · {time_words(chosen)}"
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from batchrun.cli.batch_text import batch_fields, batch_table
 from batchrun.cli.finding import ledger_paths
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import table, utc
@@ -44,6 +45,8 @@ def show(stories: list[RunStory], terminal: Terminal, *, again: bool) -> None:
     if terminal.json:
         for story in stories:
             terminal.event("run", **as_json(story))
+            for batch in story.open_batches:
+                terminal.event("batch", run=story.run_id, **batch_fields(batch))
         return
     if not stories:
         terminal.say("no runs yet; begin with: batchrun plan JOB")
@@ -51,13 +54,19 @@ def show(stories: list[RunStory], terminal: Terminal, *, again: bool) -> None:
     if again and terminal.width():
         click.clear()
     terminal.result(table(HEADER, [row(story) for story in stories], width=terminal.width()))
+    for story in stories:
+        if story.open_batches:
+            terminal.result(f"\nbatches of run {story.run_id}")
+            terminal.result(batch_table(story.open_batches, width=terminal.width()))
 
 
 def row(story: RunStory) -> tuple[str, ...]:
     """One line of the table."""
     share = f" {100 * story.settled // story.admitted}%" if story.admitted else ""
     ended = f"exit {story.exit_code}" if story.exit_code is not None else ""
-    ending = ended if story.state in {"finished", "running"} else f"{ended} submit again to continue".strip()
+    ending = {"finished": ended, "running": "", "waiting": "submit again to collect"}.get(
+        story.state, f"{ended} submit again to continue".strip()
+    )
     return (
         story.run_id,
         story.job,
@@ -76,7 +85,8 @@ def as_json(story: RunStory) -> dict[str, object]:
     """A run for programs."""
     return {
         "run": story.run_id, "job": story.job, "state": story.state, "exit_code": story.exit_code,
-        "simulated": story.simulated, "settled": story.settled, "admitted": story.admitted, "failed": story.failed,
+        "simulated": story.simulated, "route": story.route, "settled": story.settled,
+        "admitted": story.admitted, "failed": story.failed,
         "cost_usd": (story.committed_nusd - story.held_nusd) / 1e9, "held_usd": story.held_nusd / 1e9,
         "budget_usd": story.cap_nusd / 1e9, "note": story.note,
         "started": utc(story.started_at), "ended": utc(story.ended_at),

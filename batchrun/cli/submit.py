@@ -4,13 +4,29 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import JOB, MAX_COST, PROGRESS, SIMULATE, SPEED, Chosen, JobCommand, selecting, speaking
+from batchrun.cli.options import (
+    DEADLINE,
+    JOB,
+    MAX_COST,
+    NO_WAIT,
+    PROGRESS,
+    ROUTE,
+    SIMULATE,
+    SPEED,
+    Chosen,
+    JobCommand,
+    selecting,
+    speaking,
+)
 from batchrun.cli.terminal import Terminal
 
 
 @click.command(cls=JobCommand)
 @JOB
 @MAX_COST
+@ROUTE
+@DEADLINE
+@NO_WAIT
 @SIMULATE
 @SPEED
 @PROGRESS
@@ -20,6 +36,9 @@ def submit(
     job: Path,
     *,
     max_cost: int | None,
+    route: str | None,
+    deadline: float | None,
+    no_wait: bool,
     simulate: str | None,
     speed: float,
     progress: str,
@@ -31,14 +50,16 @@ def submit(
     \b
     batchrun submit jobs/contracts.toml
     batchrun submit jobs/contracts.toml --limit 20
+    batchrun submit jobs/contracts.toml --route batch       half the price, within 24 hours
     batchrun submit jobs/contracts.toml --simulate          no key, no cost
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.running import run_job
+    from batchrun.opening import Wishes
 
     return run_job(
         job,
         chosen.selection(),
-        max_cost_nusd=max_cost,
+        wishes=Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, waits=not no_wait),
         profile=simulate,
         speed=speed,
         progress=progress,

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from batchrun.cli.batch_text import batch_table
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import below_here, count, duration, tokens
 from batchrun.errors import ExitCode
@@ -19,6 +20,8 @@ def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
     lines += [*outcome_lines(summary), ""]
     if summary.totals:
         lines += [*totals_lines(summary, summary.totals), ""]
+    if summary.open_batches:
+        lines += [batch_table(summary.open_batches, width=terminal.width()), ""]
     lines += next_lines(summary, path)
     return "\n".join(lines).rstrip() + (f"\nexit {int(summary.exit_code)}" if summary.exit_code else "")
 
@@ -27,6 +30,8 @@ def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
     """One sentence; why a run stopped is said on stderr, as every error is."""
     stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if summary.simulated else ""
     run = f" run {summary.totals.run_id}" if summary.totals else ""
+    if summary.open_batches and not summary.halted:
+        return [f"{stamp}{summary.job}{run} is not finished: batches are in progress"]
     if summary.halted:
         return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}"]
     if summary.totals is None:
@@ -52,13 +57,15 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     """Money, tokens, speed; what was lost."""
     pretend = " (pretend)" if summary.simulated else ""
     off = ""
-    if totals.estimate_nusd and not summary.halted:
+    if totals.estimate_nusd and not summary.halted and not summary.open_batches:
         error = 100 * (totals.cost_nusd / totals.estimate_nusd - 1)
         off = f", estimate {dollars(totals.estimate_nusd)} ({error:+.1f}%)"
     lines = [
         f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{off}",
         f"  tokens   in {tokens(totals.input_tokens)} · out {tokens(totals.output_tokens)}",
     ]
+    if totals.open_nusd:
+        lines.append(f"  reserved {dollars(totals.open_nusd)} at most, for batches in progress")
     if totals.lost:
         lines.append(
             f"  lost     {count(totals.lost, 'answer')} never arrived and may have been billed:"
@@ -79,11 +86,12 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
                  f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
     failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
     if pending := summary.outcomes.get(None):
-        lines.append(f"  next     batchrun submit {path}{simulate}   continues with {count(pending, 'document')}")
+        how = "collects" if summary.open_batches else "continues with"
+        lines.append(f"  next     batchrun submit {path}{simulate}   {how} {count(pending, 'document')}")
     if failed:
         lines.append(f"  next     batchrun results {path}{simulate} --status failed")
         lines.append(f"           batchrun retry {path}{simulate}   {count(failed, 'document')}")
-    elif not summary.unpublished and not summary.halted:
+    elif not summary.unpublished and not summary.halted and not summary.open_batches:
         lines.append(f"  next     batchrun results {path}{simulate}")
     return lines
 
@@ -105,6 +113,8 @@ def summary_as_event(summary: Summary, terminal: Terminal) -> None:
         estimate_usd=totals.estimate_nusd / 1e9 if totals else 0.0,
         input_tokens=totals.input_tokens if totals else 0,
         output_tokens=totals.output_tokens if totals else 0,
+        route=str(summary.plan.choice.route),
+        open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),
         published=summary.unpublished is None,
         database=str(summary.database),

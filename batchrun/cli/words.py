@@ -20,6 +20,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def hours(seconds: float) -> str:
+    """Whole hours, as promises about batches are made: `1 h`, `24 h`."""
+    return f"{seconds / 3600:.0f} h"
+
+
 def tokens(number: float) -> str:
     """`950`, `12.3k`, `11.42M`."""
     if number < 1_000:

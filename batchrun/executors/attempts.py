@@ -25,7 +25,6 @@ from batchrun.executors.retrying import SAME_REJECTIONS, Action, Course, Tries, 
 from batchrun.executors.stopping import budget_reached, failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.job.spec import RetrySection
 from batchrun.judge import Judge
-from batchrun.outcome import Outcome
 from batchrun.planning.estimate import Estimator, RequestTokens
 from batchrun.planning.model_price import ModelPrice
 from batchrun.providers import AttemptError, Provider
@@ -138,10 +137,6 @@ class Attempts:
             # Others have answers under way that are paid for: they are finished before the bug is shown.
             self._halt.stop(Bug(bug))
             raise Halted from bug
-
-    def settled(self, doc_id: str, outcome: Outcome, reason: str | None, *, cost_nusd: int) -> None:
-        """Tell that a document's outcome is in the ledger."""
-        self._tell(DocumentSettled(doc_id, outcome, reason, cost_nusd))
 
     # --- one attempt
 
@@ -307,7 +302,7 @@ class Attempts:
         self._settled = asyncio.Event()
         for doc_id in doc_ids:
             assert end.outcome is not None
-            self.settled(doc_id, end.outcome, end.reason, cost_nusd=end.cost_nusd or 0)
+            self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
 
 
 def asked_delay(state: RetryCallState) -> float:

@@ -59,6 +59,7 @@ class Course:
         self._suspicious = max(LEAST_SUSPICIOUS, 2 * concurrency)
         self._silent_in_a_row = 0
         self._rejections: Counter[tuple[int | None, str | None, str]] = Counter()
+        self.last_rejection: Failure | None = None
 
     def answered(self) -> None:
         """Some request got its reply."""
@@ -69,6 +70,7 @@ class Course:
         self._silent_in_a_row = self._silent_in_a_row + 1 if failure.is_no_answer else 0
         if failure.status in REJECTIONS:
             self._rejections[same_failure(failure)] += 1
+            self.last_rejection = failure
 
     @property
     def is_outage(self) -> bool:

@@ -1,45 +1,42 @@
-"""The execution of one run: who takes part, what a signal does, and rows on their way to the output meanwhile."""
+"""The execution of one run: which route its documents take, and what a signal does."""
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from batchrun.errors import BatchrunError, ExitCode
-from batchrun.events import Event, Listener, PublishDelayed, Tick
-from batchrun.executors.attempts import Attempts, Terms
-from batchrun.executors.expectation import Expectation
+from batchrun.events import Event, Listener
+from batchrun.executors.batch import BatchExecutor, Ending
 from batchrun.executors.halting import Bug, Halt
-from batchrun.executors.pacing import Gate
+from batchrun.executors.publishing import publishing
+from batchrun.executors.reading import Reader
 from batchrun.executors.recorder import Recorder
-from batchrun.executors.stream import Reader, RunKey, StreamExecutor
-from batchrun.job.spec import RetrySection
-from batchrun.judge import Judge
-from batchrun.planning.estimate import Estimator
-from batchrun.planning.limits import RateLimits
-from batchrun.planning.model_price import ModelPrice
-from batchrun.planning.preparing import Preparer
-from batchrun.providers import Provider
-from batchrun.sources import Source
-from batchrun.store.ledger import Ledger
-from batchrun.store.output import Output
+from batchrun.executors.setting import RunSetting, Sending, Staff
+from batchrun.executors.stream import StreamExecutor
+from batchrun.planning.routes import Route
+from batchrun.providers import BatchProvider, Provider
+from batchrun.store.batches import Batches
 
-PUBLISH_EVERY_S = 3.0
 GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGHUP: 10.0}
 """How long requests in flight are waited for."""
 
 
 class ProviderFactory(Protocol):
-    """Makes the provider inside the run's event loop."""
+    """Makes providers inside the run's event loop."""
 
     def check(self) -> None:
         """Raise EnvironmentProblem when nothing could be sent, for want of a key."""
         ...
 
     def make(self, *, concurrency: int, timeout_s: float) -> Provider:
-        """Make the provider; it belongs to the running loop."""
+        """Make the provider of streaming; it belongs to the running loop."""
+        ...
+
+    def make_batches(self, *, timeout_s: float) -> BatchProvider:
+        """Make the provider of batches; it belongs to the running loop."""
         ...
 
 
@@ -53,87 +50,88 @@ class Interrupted(BatchrunError):
         self.exit_code = ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.TERMINATED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSetting:
-    """Everything the execution of a run needs."""
-
-    run: RunKey
-    job: str
-    ledger: Ledger
-    """The writing connection; the recorder owns it while the run goes on."""
-    reading: Ledger
-    """A second connection, for the reader."""
-    output: Output
-    """Fed from a third one."""
-    source: Source
-    preparer: Preparer
-    estimator: Estimator
-    price: ModelPrice
-    limits: RateLimits
-    retry: RetrySection
-    concurrency: int
-    schema: dict[str, Any]
-    recover: Callable[[Ledger], None]
-    """Books what dead processes of other jobs left, inside a transaction."""
-
-
 async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: Listener) -> BatchrunError | None:
-    """Send every pending document of the run. Returns why it halted, or None when it went through."""
-    client = provider.make(concurrency=setting.concurrency, timeout_s=setting.retry.timeout_s)
+    """Bring the run's documents to their outcomes. Returns why it halted, or None when it went through."""
     halt = Halt()
-    listener = guarded(listener, halt)
-    reader = Reader(setting.reading, setting.source, setting.preparer)
+    tell = guarded(listener, halt)
+    sending = setting.sending
+    reader = Reader(sending.reading, sending.source, sending.preparer) if sending else None
     try:
         async with Recorder(setting.ledger) as recorder:
-            attempts = Attempts(
-                Terms(
-                    estimator=setting.estimator,
-                    run_no=setting.run.run_no,
-                    job=setting.job,
-                    price=setting.price,
-                    retry=setting.retry,
-                    concurrency=setting.concurrency,
-                ),
-                provider=client,
-                gate=Gate(setting.limits, clock=asyncio.get_running_loop().time),
-                expectation=Expectation(setting.estimator),
-                judge=Judge(setting.schema),
-                recorder=recorder,
-                halt=halt,
-                listener=listener,
-            )
-            executor = StreamExecutor(
-                setting.run,
-                reader=reader,
-                attempts=attempts,
-                recorder=recorder,
-                halt=halt,
-                listener=listener,
-                concurrency=setting.concurrency,
-                recover=setting.recover,
-            )
-            with halting_on_signals(halt, executor):
-                async with publishing(setting.output, listener, halt):
-                    await executor.run()
+            journey = Journey(Staff(setting, recorder, reader, halt, tell), provider)
+            with halting_on_signals(halt, journey):
+                async with publishing(setting.output, tell, halt):
+                    await journey.travel()
     except BatchrunError as problem:
         halt.stop(problem)
     finally:
-        reader.close()
-        setting.reading.close()
+        if reader and sending:
+            reader.close()
+            sending.reading.close()
         setting.output.close()
-        await client.close()
     return halt.reason
 
 
+@dataclass(slots=True)
+class Journey:
+    """The routes of one run, one after the other."""
+
+    staff: Staff
+    provider: ProviderFactory
+    under_way: StreamExecutor | BatchExecutor | None = field(default=None, init=False)
+    """Whom a signal concerns."""
+
+    async def travel(self) -> None:
+        """Stream, or take care of batches and stream what they leave when the deadline is near."""
+        sending = self.staff.setting.sending
+        if sending is None or sending.route is Route.BATCH:
+            if await self._batches() is Ending.STREAM and sending:
+                await self._stream(sending)
+            return
+        await self._stream(sending)
+        # An earlier submit may have put documents into batches: they are never streamed besides.
+        if await self._any_batch_open() and await self._batches() is Ending.DONE:
+            await self._stream(sending)
+
+    async def _stream(self, sending: Sending) -> None:
+        if self.staff.halt.reason:
+            return
+        setting = self.staff.setting
+        client = self.provider.make(concurrency=sending.concurrency, timeout_s=setting.retry.timeout_s)
+        executor = self.staff.stream_executor(sending, client, clock=asyncio.get_running_loop().time)
+        self.under_way = executor
+        try:
+            await executor.run()
+        finally:
+            await client.close()
+
+    async def _batches(self) -> Ending:
+        if self.staff.halt.reason:
+            return Ending.HALTED
+        client = self.provider.make_batches(timeout_s=self.staff.setting.retry.timeout_s)
+        executor = self.staff.batch_executor(client)
+        self.under_way = executor
+        try:
+            return await executor.run()
+        finally:
+            await client.close()
+
+    async def _any_batch_open(self) -> bool:
+        job = self.staff.setting.job
+        return bool(await self.staff.recorder.write(lambda ledger: Batches(ledger).open(job)))
+
+
 @contextlib.contextmanager
-def halting_on_signals(halt: Halt, executor: StreamExecutor) -> Iterator[None]:
+def halting_on_signals(halt: Halt, journey: Journey) -> Iterator[None]:
     """The first signal stops sending and waits for what is in flight; the second waits no longer."""
     loop = asyncio.get_running_loop()
 
     def received(number: signal.Signals) -> None:
-        if halt.reason is not None:
+        executor = journey.under_way
+        if executor and halt.reason is not None:
             executor.give_up()
-        executor.grace_s = GRACE_S[number]
+        if executor:
+            executor.grace_s = GRACE_S[number]
         halt.stop(Interrupted(number))
 
     heard = [number for number in GRACE_S if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
@@ -144,36 +142,6 @@ def halting_on_signals(halt: Halt, executor: StreamExecutor) -> Iterator[None]:
     finally:
         for number in heard:
             loop.remove_signal_handler(number)
-
-
-@contextlib.asynccontextmanager
-async def publishing(output: Output, listener: Listener, halt: Halt) -> AsyncIterator[None]:
-    """Bring rows to the output every few seconds; who holds the file delays them, and is named once."""
-    over = asyncio.Event()
-    publisher = asyncio.create_task(_publish_until(over, output, listener, halt))
-    try:
-        yield
-    finally:
-        over.set()
-        await publisher
-
-
-async def _publish_until(over: asyncio.Event, output: Output, listener: Listener, halt: Halt) -> None:
-    told = False
-    while not over.is_set():
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(over.wait(), PUBLISH_EVERY_S)
-            return
-        listener(Tick())
-        try:
-            await asyncio.to_thread(output.publish, wait_s=0)
-        except BatchrunError as problem:  # held, or its disk is full: the rows are safe in the ledger
-            if not told:
-                listener(PublishDelayed(str(problem)))
-                told = True
-        except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
-            halt.stop(Bug(bug))
-            return
 
 
 def guarded(listener: Listener, halt: Halt) -> Listener:

@@ -1,10 +1,15 @@
 """What a person reads when a request, or the whole run, ends badly."""
 
-from batchrun.errors import BatchrunError, EnvironmentProblem, Stopped
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from batchrun.batch import RemoteBatch
+from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
 from batchrun.executors.retrying import Action, Tries
 from batchrun.outcome import Outcome
 from batchrun.planning.money import dollars
 from batchrun.reply import Cause, Failure
+from batchrun.store.batches import Batch
 from batchrun.store.entries import NoRoom
 
 
@@ -48,6 +53,48 @@ def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
                 f"the API does not know the model or the endpoint: {words}",
                 hint="check [model] name and ANTHROPIC_BASE_URL",
             )
+
+
+def batch_rejected(failure: Failure) -> Stopped:
+    """The API will not take a batch as a whole."""
+    return Stopped(
+        f"the API rejected the batch: {failure.message} ({failure.name})",
+        hint="the job file is probably wrong, not the documents; mend it and submit again: nothing was billed",
+    )
+
+
+def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
+    """The API does not know a batch that it has created."""
+    return EnvironmentProblem(
+        f"the API does not know the batch {batch.name}: {failure.message}",
+        hint="check that the key belongs to the workspace that created it; if it was deleted, give it up, and its"
+        f" documents are sent again: batchrun batches RUN --resend --batch {batch.batch_no}",
+    )
+
+
+def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
+    """More than one batch may be the one whose create call got no answer."""
+    listed = "\n".join(f"    {one.batch_id}  {one.status}, created {utc(one.created_at)}" for one in candidates)
+    return Ambiguous(
+        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
+        f" lost, and it may be any of these:\n{listed}",
+        hint="look at them in the Console (custom_ids of ours begin with"
+        f" {batch.nonce}), then: batchrun batches RUN --adopt ID, or if it is none of them: --resend",
+    )
+
+
+def nowhere_found(batch: Batch) -> Ambiguous:
+    """No batch is the one whose create call got no answer, and the job file says not to send it again by itself."""
+    return Ambiguous(
+        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
+        ' lost, and it is not in the list of batches; [batch] on_ambiguous = "hold" keeps it from being sent again.',
+        hint="if the Console does not show it either: batchrun batches RUN --resend; if it does: --adopt ID",
+    )
+
+
+def utc(seconds: float) -> str:
+    """A time for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def budget_reached(refusal: NoRoom, worst_nusd: int) -> Stopped:

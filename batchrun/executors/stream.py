@@ -1,89 +1,20 @@
 """Documents one by one: a producer, a bounded queue, and workers that share one gate, one budget and one writer."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable
 
-from batchrun.document import Document, Unreadable
 from batchrun.errors import BatchrunError
 from batchrun.events import Draining, Listener
 from batchrun.executors.attempts import Attempts, Work
 from batchrun.executors.halting import Bug, Halt, Halted
+from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.outcome import Outcome
-from batchrun.planning.preparing import Preparer
-from batchrun.sources import Source
-from batchrun.store.entries import Pending
 from batchrun.store.ledger import Ledger
 
-T = TypeVar("T")
-PAGE = 64
-"""Pending documents looked up in the ledger at once."""
 DEFAULT_GRACE_S = 60.0
 REVISIT_S = 1.0
 """How soon to look again at documents whose identical request another job is just sending."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunKey:
-    """Which run this is."""
-
-    run_no: int
-    since: int
-    """The sequence number at which this submit's documents were admitted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A pending document that cannot be sent as it was planned."""
-
-    pending: Pending
-    reason: str
-
-
-class Reader:
-    """Reads pending documents, in a thread of its own, from its own view of the ledger."""
-
-    def __init__(self, ledger: Ledger, source: Source, preparer: Preparer) -> None:
-        self._ledger = ledger
-        self._source = source
-        self._preparer = preparer
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
-
-    async def page(self, run: RunKey, *, after: int) -> list[Pending]:
-        """The next pending documents of the run, without their texts."""
-        return await self._in_thread(lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE))
-
-    async def read(self, pending: list[Pending]) -> list[Work | Gone]:
-        """Read the documents and make their requests again; each must still be the one that was planned."""
-        return await self._in_thread(lambda: list(self._ready(pending)))
-
-    def close(self) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(wait=True)
-
-    @property
-    def texts_at_once(self) -> int:
-        """How many texts one `read` should ask for."""
-        return self._source.page
-
-    def _ready(self, pending: list[Pending]) -> Iterable[Work | Gone]:
-        found = self._source.read([one.ref for one in pending])
-        for one, document in zip(pending, found, strict=True):
-            yield self._work(one, document)
-
-    def _work(self, pending: Pending, document: Document | Unreadable) -> Work | Gone:
-        if isinstance(document, Unreadable):
-            return Gone(pending, document.reason)
-        request = self._preparer.request(document, max_tokens=pending.max_tokens)
-        if request.request_id != pending.request_id:
-            return Gone(pending, "it changed after it was planned; submit again")
-        return Work(pending, request)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 class StreamExecutor:
@@ -162,10 +93,7 @@ class StreamExecutor:
         if isinstance(work, Work):
             await self._queue.put(work)
             return True
-        await self._recorder.write(
-            lambda ledger: ledger.set_aside(work.pending.document_no, Outcome.UNREADABLE, work.reason)
-        )
-        self._attempts.settled(work.pending.ref.doc_id, Outcome.UNREADABLE, work.reason, cost_nusd=0)
+        await set_aside(work, Outcome.UNREADABLE, recorder=self._recorder, listener=self._tell)
         return False
 
     async def _work(self) -> None:
@@ -191,8 +119,3 @@ class StreamExecutor:
             await self._attempts.idle(within_s=self.grace_s)
         for task in tasks:
             task.cancel()
-
-
-def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:
-    """The list in parts of at most `size`."""
-    return (some[start : start + size] for start in range(0, len(some), size))

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_types import ColumnFields, Table
 from batchrun.job.fields import MAX_UNIONS, OutputFields
-from batchrun.job.quantities import NanoDollars, Seconds
+from batchrun.job.quantities import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.refusing import matching, one_of, refusal
 
 _JOB_NAME = re.compile(r"[a-z0-9_-]{1,40}")
@@ -141,7 +142,28 @@ class OutputSection(Table):
 class RunSection(Table):
     """[run]: how the work is done."""
 
+    route: Literal["stream", "batch", "auto"] = "stream"
+    deadline_s: Annotated[LongSeconds | None, Field(alias="deadline")] = None
     max_concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+
+
+class BatchSection(Table):
+    """[batch]: how requests travel in Message Batches."""
+
+    max_requests: Annotated[int, Field(ge=1, le=MOST_REQUESTS)] = 10_000
+    max_bytes: Annotated[Bytes, Field(ge=1_000, le=MOST_BYTES)] = MOST_BYTES
+    max_queued: Positive = 200_000
+    poll_interval_s: Annotated[Seconds, Field(alias="poll_interval")] = 30.0
+    max_poll_interval_s: Annotated[Seconds, Field(alias="max_poll_interval")] = 300.0
+    reconcile_wait_s: Annotated[Seconds, Field(alias="reconcile_wait")] = 600.0
+    on_ambiguous: Literal["wait", "hold"] = "wait"
+    fallback: Literal["stream", "none"] = "stream"
+
+    @model_validator(mode="after")
+    def _intervals_grow(self) -> Self:
+        if self.poll_interval_s > self.max_poll_interval_s:
+            raise refusal("`poll_interval` is longer than `max_poll_interval`", key="poll_interval")
+        return self
 
 
 class LimitsSection(Table):
@@ -201,6 +223,7 @@ class JobSpec(Table):
     prompt: PromptSection
     output: OutputSection
     run: RunSection = RunSection()
+    batch: BatchSection = BatchSection()
     limits: LimitsSection = LimitsSection()
     budget: BudgetSection
     retry: RetrySection = RetrySection()

@@ -121,7 +121,7 @@ class Estimator:
 
     def _price(self, prompt_tokens: float, output_tokens: float) -> float:
         rates = self.price.rates_for(prompt_tokens)
-        return prompt_tokens * rates.input + output_tokens * rates.output
+        return (prompt_tokens * rates.input + output_tokens * rates.output) / self.price.divisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

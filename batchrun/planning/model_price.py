@@ -1,6 +1,6 @@
 """What a model costs and takes: one row of the price table, and the exact arithmetic of a request's cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -77,6 +77,13 @@ class ModelPrice:
     limits: PublishedLimits
     table_date: date
     """The date of the table this row is from."""
+    divisor: int = 1
+    """What every sum is divided by; 2 in Message Batches, where half of a rate need not be a whole number."""
+
+    @property
+    def in_batches(self) -> "ModelPrice":
+        """The same model in Message Batches: half of every column (pricing page, Batch API)."""
+        return replace(self, divisor=2)
 
     def rates_for(self, prompt_tokens: float) -> Rates:
         """Choose the rates of a request by the length of its whole prompt, cached or not."""
@@ -86,7 +93,7 @@ class ModelPrice:
 
     def cost_nusd(self, usage: Usage) -> int:
         """Price one request exactly. Never sum usages first: the band is decided request by request."""
-        return self.rates_for(usage.prompt_tokens).cost_nusd(usage)
+        return self._divided(self.rates_for(usage.prompt_tokens).cost_nusd(usage))
 
     def worst_case_nusd(self, *, prompt_tokens: int, max_tokens: int, cached: bool = False) -> int:
         """Bound the cost of a request from above, whatever comes back; thinking counts inside `max_tokens`.
@@ -97,8 +104,11 @@ class ModelPrice:
         short = longest if self.band is None else min(longest, self.band.above_tokens)
         worst = _bound(self.rates, short, max_tokens=max_tokens, cached=cached)
         if self.band is None or longest <= self.band.above_tokens:
-            return worst
-        return max(worst, _bound(self.band.rates, longest, max_tokens=max_tokens, cached=cached))
+            return self._divided(worst)
+        return self._divided(max(worst, _bound(self.band.rates, longest, max_tokens=max_tokens, cached=cached)))
+
+    def _divided(self, cost_nusd: int) -> int:
+        return -(-cost_nusd // self.divisor)  # rounded up
 
 
 def _bound(rates: Rates, prompt_tokens: int, *, max_tokens: int, cached: bool) -> int:

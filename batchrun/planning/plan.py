@@ -7,6 +7,7 @@ from enum import StrEnum
 from batchrun.outcome import Outcome
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
+from batchrun.planning.routes import Choice, Forecast
 
 
 class Kind(StrEnum):
@@ -16,6 +17,8 @@ class Kind(StrEnum):
     """Never seen in this job: sent."""
     CHANGED = "changed"
     """Seen with another request: its text, or the job file, changed: sent."""
+    IN_BATCH = "in_batch"
+    """In a batch that is under way: its result is collected."""
     UNFINISHED = "unfinished"
     """Planned before and not answered yet: sent."""
     AGAIN = "again"
@@ -49,6 +52,8 @@ class Known:
     """Whether that was this very request."""
     outcome: Outcome | None
     """Of the request, whichever document and job it was made for."""
+    in_batch: bool
+    """Whether the request is in a batch under way."""
     tried_again: bool
     """Whether the document ended badly in a way that `retry` was asked to try once more."""
 
@@ -61,6 +66,8 @@ def classify(known: Known) -> Kind:
         return Kind.AGAIN
     if known.outcome is not None:
         return Kind.FAILED
+    if known.in_batch:
+        return Kind.IN_BATCH
     if known.document_seen and not known.same_request:
         return Kind.CHANGED
     return Kind.UNFINISHED if known.document_seen else Kind.NEW
@@ -85,9 +92,21 @@ class Plan:
     same_text: int
     """Of the changed documents, those whose text is as it was: the job file changed."""
     estimate: Estimate
+    """Of the chosen route."""
     duration: Duration
+    """Of streaming, whatever the route."""
+    unsettled_s: float
+    """How long streaming would take with what is in batches now; the fallback near a deadline has to do it all."""
+    choice: Choice
+    forecasts: tuple[Forecast, ...]
+    """Every route."""
+    deadline_s: float | None
+    """From the start of the run."""
     committed_nusd: int
-    """On the account of the run that a submit would continue, spent or held; 0 when it would begin one."""
+    """On the account of the run that a submit would continue, spent or held; 0 when it would begin one.
+
+    What is reserved for batches under way is not in it: most of it comes back when they are collected.
+    """
     held_nusd: int
     """Of that, the worst cases of answers that were lost."""
     continues: str | None
@@ -111,6 +130,11 @@ class Plan:
     def to_send(self) -> int:
         """Requests that a submit would send."""
         return sum(count for kind, count in self.counts.items() if kind.sent)
+
+    @property
+    def unsettled(self) -> int:
+        """Documents that a run has to bring to their outcomes, those in batches included."""
+        return self.to_send + self.counts[Kind.IN_BATCH]
 
     @property
     def spent_nusd(self) -> int:

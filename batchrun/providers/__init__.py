@@ -1,7 +1,9 @@
 """Who answers: the port that executors see, and the clients behind it."""
 
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 
@@ -19,6 +21,34 @@ class Provider(Protocol):
 
     async def send(self, request: Request) -> Reply:
         """Send the request once. Raises AttemptError; a canceled send may have been billed."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class BatchProvider(Protocol):
+    """The Message Batches API, one call at a time: no retries, no memory. Every method raises AttemptError."""
+
+    async def create(self, body: BatchBody) -> RemoteBatch:
+        """Create a batch, once. There is no idempotency key: after any doubt it may exist."""
+        ...
+
+    async def retrieve(self, batch_id: str) -> RemoteBatch:
+        """Ask for one batch."""
+        ...
+
+    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+        """A page of all batches of the key's workspace, the newest first, after the given one."""
+        ...
+
+    async def cancel(self, batch_id: str) -> RemoteBatch:
+        """Ask for a batch to be canceled; it ends some time later. May be repeated."""
+        ...
+
+    def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
+        """The results of a batch that has ended, in any order, from the API's own origin only."""
         ...
 
     async def close(self) -> None:

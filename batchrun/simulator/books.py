@@ -1,10 +1,13 @@
 """The simulator's own bookkeeping: what was asked, answered and billed, to hold against the client's."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from batchrun.simulator.batch import Bill, written
+from batchrun.simulator.batches import Batches
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,11 +32,25 @@ class Entry:
         self.billed, self.input_tokens, self.output_tokens = True, input_tokens, output_tokens
 
 
-class Books:
-    """All entries, in the order of arrival."""
+@dataclass(slots=True, kw_only=True)
+class CreateEntry:
+    """One call that would create a batch; filled in while it is answered."""
 
-    def __init__(self) -> None:
+    arrived_s: float
+    requests: int = 0
+    batch_id: str | None = None
+    """None: no batch was created."""
+    status: int | None = None
+    fault: str | None = None
+
+
+class Books:
+    """All entries, in the order of arrival; and the bills of batches, which are a matter of the time."""
+
+    def __init__(self, batches: Batches, *, clock: Callable[[], float]) -> None:
         self.entries: list[Entry] = []
+        self.creates: list[CreateEntry] = []
+        self._batches, self._clock = batches, clock
         self._in_flight = 0
 
     def __repr__(self) -> str:
@@ -51,9 +68,10 @@ class Books:
             self._in_flight -= 1
 
     def summary(self) -> dict[str, Any]:
-        """Add everything up."""
+        """Add everything up: `/v1/messages`, then batches. `billed_twice` is over both."""
         billed = [entry for entry in self.entries if entry.billed]
-        bodies = Counter(entry.sha256 for entry in billed)
+        bills = self.bills()
+        bodies = Counter([entry.sha256 for entry in billed] + [bill.sha256 for bill in bills])
         return {
             "requests": len(self.entries),
             "billed": len(billed),
@@ -65,14 +83,42 @@ class Books:
             "model_usage": _usage_by_model(billed),
             "input_tokens": sum(entry.input_tokens for entry in billed),
             "output_tokens": sum(entry.output_tokens for entry in billed),
+            "batch_creates": len(self.creates),
+            "batch_billed": len(bills),
+            "batch_model_usage": _usage_by_model(bills),
+            "batch_input_tokens": sum(bill.input_tokens for bill in bills),
+            "batch_output_tokens": sum(bill.output_tokens for bill in bills),
+            "batch_faults": dict(self._batches.faults),
+            "batches": self._listed_batches(),
         }
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Return the entries as JSON objects."""
-        return [asdict(entry) for entry in self.entries]
+    def bills(self) -> list[Bill]:
+        """Return what batches that have ended are billed for; takes long when their results were not asked for yet."""
+        return list(self._batches.bills(self._clock()))
+
+    def listed(self) -> dict[str, list[dict[str, Any]]]:
+        """Return everything one by one, as JSON objects."""
+        return {
+            "entries": [asdict(entry) for entry in self.entries],
+            "creates": [asdict(create) for create in self.creates],
+            "batch_entries": [asdict(bill) for bill in self.bills()],
+        }
+
+    def _listed_batches(self) -> list[dict[str, Any]]:
+        now = self._clock()
+        return [
+            {
+                "id": batch.id,
+                "status": batch.status(now),
+                "requests": len(batch.members),
+                "created_at": written(batch.created_wall),
+                "fault": batch.fault,
+            }
+            for batch in self._batches.all
+        ]
 
 
-def _usage_by_model(billed: list[Entry]) -> dict[str, dict[str, int]]:
+def _usage_by_model(billed: Iterable[Entry | Bill]) -> dict[str, dict[str, int]]:
     usage: dict[str, dict[str, int]] = {}
     for entry in billed:
         of_model = usage.setdefault(str(entry.model), {"requests": 0, "input_tokens": 0, "output_tokens": 0})

@@ -1,34 +1,31 @@
-"""The paths of the simulated API: the only file here that puts decisions into HTTP, sleeps, or bills."""
+"""The paths of the simulated API: puts decisions into HTTP, sleeps, and bills. Those of batches have their own file."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import math
-import socket
-import struct
 import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from itertools import count
 
 from aiohttp import web
 
 from batchrun.errors import UsageProblem
 from batchrun.simulator.api_error import TOO_LARGE, ApiError, invalid_request, not_found
+from batchrun.simulator.batch_endpoints import BatchEndpoints
 from batchrun.simulator.books import Books, Entry
+from batchrun.simulator.http_replies import (
+    CLIENT_GONE,
+    UNREADABLE,
+    Headers,
+    Replies,
+    header_problem,
+    reset,
+    retry_after,
+)
 from batchrun.simulator.models import ModelCard, find_model, model_info
-from batchrun.simulator.simulator import ORGANIZATION_ID, Answered, Cut, Paged, Rejected, Simulator
-from batchrun.simulator.validation import check_headers
-from batchrun.simulator.wire_format import error_event, message_events, new_id, to_json
+from batchrun.simulator.simulator import Answered, Cut, Paged, Rejected, Simulator
+from batchrun.simulator.wire_format import error_event, message_events, to_json
 
 _MAX_BODY = 32 * 1024**2
-_GONE_CHECK_S = 0.05
-_NEVER_RETRIED = (400, 401, 402, 403, 404, 413)
 _WITH_LIMIT_HEADERS = (200, 429, 500, 529)
-_LINGER_RESET = struct.pack("ii", 1, 0)  # closing then answers with RST instead of FIN
-
-Headers = dict[str, str]
 
 
 class Endpoints:
@@ -36,10 +33,10 @@ class Endpoints:
 
     def __init__(self, simulator: Simulator, *, stopping: asyncio.Event) -> None:
         self.simulator = simulator
-        self.books = Books()
-        self._stopping = stopping
+        self.books = Books(simulator.batches, clock=time.monotonic)
         self._started_at = time.monotonic()
-        self._numbers = count(1)
+        self._replies = Replies(stopping, started_at=self._started_at)
+        self._batches = BatchEndpoints(simulator.batches, self._replies, self.books)
 
     def application(self) -> web.Application:
         """Make the aiohttp application. What is not routed is a 404 in the API's words."""
@@ -47,6 +44,7 @@ class Endpoints:
         application.router.add_post("/v1/messages", self._messages)
         application.router.add_post("/v1/messages/count_tokens", self._count_tokens)
         application.router.add_get("/v1/models/{model}", self._model)
+        application.router.add_routes(self._batches.routes())
         application.router.add_get("/simulator/books", self._show_books)
         application.router.add_post("/simulator/script", self._take_script)
         application.router.add_route("*", "/{path:.*}", self._nowhere)
@@ -69,7 +67,7 @@ class Endpoints:
                 case Paged():
                     return self._show_page(decision, entry)
                 case Cut():
-                    return await self._cut(request, hangs=decision.hangs)
+                    return await self._replies.cut(request, hangs=decision.hangs)
                 case Answered():
                     return await self._answer(request, decision, entry)
 
@@ -77,21 +75,14 @@ class Endpoints:
         status = entry.status = rejected.error.status
         headers = self._limit_headers(rejected.card) if rejected.card and status in _WITH_LIMIT_HEADERS else {}
         if rejected.retry_after_s is not None:
-            headers["retry-after"] = _retry_after(rejected.retry_after_s, as_date=rejected.retry_after_date)
-        return self._error(rejected.error, headers)
+            headers["retry-after"] = retry_after(rejected.retry_after_s, as_date=rejected.retry_after_date)
+        return self._replies.error(rejected.error, headers)
 
     def _show_page(self, paged: Paged, entry: Entry) -> web.Response:
         status = entry.status = paged.page.status
         title = f"{status} {paged.page.title}"
         text = f"<html>\n<head><title>{title}</title></head>\n<body><h1>{title}</h1></body>\n</html>\n"
         return web.Response(status=status, text=text, content_type="text/html")
-
-    async def _cut(self, request: web.Request, *, hangs: bool) -> web.Response:
-        while hangs and request.transport is not None and not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GONE_CHECK_S):
-                    await self._stopping.wait()
-        return _reset(request)
 
     async def _answer(self, request: web.Request, answered: Answered, entry: Entry) -> web.StreamResponse:
         """Produce, bill, then send: the order in which money is lost when a connection breaks."""
@@ -101,13 +92,13 @@ class Endpoints:
         await asyncio.sleep(answered.producing_s)
         self._bill(answered, entry)
         if answered.cut_at_the_end:
-            return _reset(request)
+            return reset(request)
         entry.status = 200
-        headers = self._headers() | self._limit_headers(answered.card)
+        headers = self._replies.headers() | self._limit_headers(answered.card)
         return web.Response(body=to_json(answered.body), headers=headers, content_type="application/json")
 
     async def _stream(self, request: web.Request, answered: Answered, entry: Entry) -> web.StreamResponse:
-        headers = self._headers() | self._limit_headers(answered.card)
+        headers = self._replies.headers() | self._limit_headers(answered.card)
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         response = web.StreamResponse(headers=headers)
         entry.status = 200
@@ -135,84 +126,52 @@ class Endpoints:
     async def _count_tokens(self, request: web.Request) -> web.Response:
         received = await _receive(request)
         if isinstance(received, ApiError):
-            return self._error(received)
+            return self._replies.error(received)
         counted = self.simulator.count(received, now=time.monotonic())
-        return self._error(counted) if isinstance(counted, ApiError) else self._json({"input_tokens": counted})
+        return (
+            self._replies.error(counted)
+            if isinstance(counted, ApiError)
+            else self._replies.json({"input_tokens": counted})
+        )
 
     async def _model(self, request: web.Request) -> web.Response:
         name = request.match_info["model"]
-        if problem := _header_problem(request):
-            return self._error(problem)
+        if problem := header_problem(request):
+            return self._replies.error(problem)
         card = find_model(name)
-        return self._json(model_info(card)) if card else self._error(not_found(f"model: {name}"))
+        return self._replies.json(model_info(card)) if card else self._replies.error(not_found(f"model: {name}"))
 
     async def _show_books(self, request: web.Request) -> web.Response:
-        summary = self.books.summary()
+        summary = await asyncio.to_thread(self.books.summary)  # which may have to produce the answers of batches
         if request.query.get("entries") == "1":
-            summary["entries"] = self.books.listed()
-        return self._json(summary)
+            summary |= await asyncio.to_thread(self.books.listed)
+        return self._replies.json(summary)
 
     async def _take_script(self, request: web.Request) -> web.Response:
         try:
             names = json.loads(await request.read())
             if not isinstance(names, list):
-                return self._error(invalid_request("a script is a list of names of faults"))
-            return self._json({"waiting": self.simulator.extend_script(names)})
+                return self._replies.error(invalid_request("a script is a list of names of faults"))
+            return self._replies.json({"waiting": self.simulator.extend_script(names)})
         except UsageProblem as problem:
-            return self._error(invalid_request(f"{problem}; {problem.hint}"))
+            return self._replies.error(invalid_request(f"{problem}; {problem.hint}"))
         except ValueError as error:
-            return self._error(invalid_request(f"The request body is not valid JSON: {error}"))
+            return self._replies.error(invalid_request(f"The request body is not valid JSON: {error}"))
 
     async def _nowhere(self, _: web.Request) -> web.Response:
-        return self._error(not_found("Not found"))
-
-    def _headers(self) -> Headers:
-        return {
-            "request-id": new_id("req_011C", self._started_at, next(self._numbers)),
-            "anthropic-organization-id": ORGANIZATION_ID,
-            "server": "batchrun-simulator",
-        }
+        return self._replies.error(not_found("Not found"))
 
     def _limit_headers(self, card: ModelCard) -> Headers:
         return dict(self.simulator.limit_headers(card, now=time.monotonic(), wall=time.time()))
 
-    def _json(self, body: object) -> web.Response:
-        return web.Response(body=to_json(body), headers=self._headers(), content_type="application/json")
-
-    def _error(self, error: ApiError, extra: Headers | None = None) -> web.Response:
-        headers = self._headers() | (extra or {})
-        if error.status == 401:
-            del headers["anthropic-organization-id"]
-        if error.status in _NEVER_RETRIED:
-            headers["x-should-retry"] = "false"
-        body = to_json(error.body(headers["request-id"]))
-        return web.Response(status=error.status, body=body, headers=headers, content_type="application/json")
-
 
 async def _receive(request: web.Request) -> bytes | ApiError:
     """Read a body, if its headers are in order."""
-    if problem := _header_problem(request):
+    if problem := header_problem(request):
         return problem
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         return TOO_LARGE
-
-
-def _header_problem(request: web.Request) -> ApiError | None:
-    return check_headers(request.headers.get("authorization"), request.headers.get("anthropic-version"))
-
-
-def _retry_after(seconds: float, *, as_date: bool) -> str:
-    whole = max(1, math.ceil(seconds))
-    if not as_date:
-        return str(whole)
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=whole), usegmt=True)
-
-
-def _reset(request: web.Request) -> web.Response:
-    """Break the connection; the response returned goes nowhere."""
-    if request.transport is not None:
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-        request.transport.abort()
-    return web.Response()
+    except CLIENT_GONE:
+        return UNREADABLE

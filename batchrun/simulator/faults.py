@@ -7,9 +7,7 @@ of arrival, and a retry gets a new draw.
 import hashlib
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Literal
+from dataclasses import dataclass, field
 
 from batchrun.errors import UsageProblem
 from batchrun.simulator.api_error import (
@@ -19,46 +17,8 @@ from batchrun.simulator.api_error import (
     not_found,
     unauthenticated,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """The API answers with an error; nothing is produced or billed."""
-
-    error: ApiError
-    retry_after: Literal["seconds", "date"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HtmlPage:
-    """Something in front of the API answers with a page."""
-
-    status: int
-    title: str
-
-
-class Wire(Enum):
-    """The connection misbehaves."""
-
-    RESET_BEFORE = "cut before anything was produced: not billed"
-    RESET_AFTER = "cut when the answer was produced and billed, before a byte of it was sent"
-    HANG = "no answer until the client gives up: not billed"
-    OVERLOADED_MIDWAY = "an error event within a stream that began with 200; without a stream the same as overloaded"
-
-
-class Spoiling(Enum):
-    """The API answers with 200 and bills, but the answer is no good."""
-
-    INVALID_JSON = "text that is not JSON"
-    SCHEMA_VIOLATION = "JSON that does not follow the schema"
-    TRUNCATED = "stop_reason max_tokens in the middle of the answer"
-    REFUSED = "stop_reason refusal and no content"
-    EMPTY = "no content"
-    WINDOW_EXCEEDED = "stop_reason model_context_window_exceeded"
-    THINKING_FIRST = "a good answer behind a thinking block, whatever the model"
-
-
-Fault = Rejection | HtmlPage | Wire | Spoiling
+from batchrun.simulator.batch_faults import BATCH_FAULTS
+from batchrun.simulator.fault_kinds import Call, Fault, HtmlPage, Rejection, Spoiling, Wire
 
 _RATE = "rate_limit_error"
 
@@ -141,7 +101,7 @@ FAULTS: Mapping[str, Fault] = {
     "window_exceeded": Spoiling.WINDOW_EXCEEDED,
     "thinking_first": Spoiling.THINKING_FIRST,
 }
-"""Every fault by the name that profiles, scripts and the books use."""
+"""Every fault of `/v1/messages` by the name that profiles, scripts and the books use."""
 
 OK = "ok"
 """In a script: no fault."""
@@ -149,25 +109,41 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How often each fault happens, as a share of all requests."""
+    """How often each fault happens, as a share of all requests; those of batches, of all calls of their kind."""
 
     name: str
     rates: Mapping[str, float]
+    batch_rates: Mapping[str, float] = field(default_factory=dict)
 
     def fault_at(self, chance: float) -> str | None:
         """Return the fault that a number in [0, 1) falls on."""
-        for name, rate in self.rates.items():
-            chance -= rate
-            if chance < 0:
-                return name
-        return None
+        return _fault_at(self.rates, chance)
+
+    def batch_fault_at(self, call: Call, chance: float) -> str | None:
+        """Return the fault of batches that a number in [0, 1) falls on."""
+        rates = {name: rate for name, rate in self.batch_rates.items() if BATCH_FAULTS[name].call is call}
+        return _fault_at(rates, chance)
+
+
+def _fault_at(rates: Mapping[str, float], chance: float) -> str | None:
+    for name, rate in rates.items():
+        chance -= rate
+        if chance < 0:
+            return name
+    return None
 
 
 _BUSY = {"rate_limited": 0.02, "overloaded": 0.01, "invalid_json": 0.01, "refused": 0.002}
+_BUSY_BATCHES = {
+    "batch_overloaded": 0.02,
+    "batch_poll_error": 0.02,
+    "batch_request_overloaded": 0.003,
+    "batch_request_expired": 0.005,
+}
 
 PROFILES: Mapping[str, Profile] = {
     "calm": Profile("calm", {}),
-    "busy": Profile("busy", _BUSY),
+    "busy": Profile("busy", _BUSY, _BUSY_BATCHES),
     "hostile": Profile(
         "hostile",
         {
@@ -185,6 +161,19 @@ PROFILES: Mapping[str, Profile] = {
             "schema_violation": 0.01,
             "thinking_first": 0.05,
         },
+        {
+            **_BUSY_BATCHES,
+            "batch_rate_limited": 0.03,
+            "batch_hang": 0.01,
+            "batch_reset_before": 0.03,
+            "batch_reset_after": 0.06,
+            "batch_error_after": 0.02,
+            "batch_list_error": 0.03,
+            "batch_cancel_error": 0.03,
+            "batch_results_cut": 0.15,
+            "batch_request_errored": 0.02,
+            "batch_request_expired": 0.04,
+        },
     ),
 }
 
@@ -201,16 +190,21 @@ class Draw:
 
 def draw(body_sha: bytes, *, seed: int, seen: int) -> Draw:
     """Draw the chances of a body that was seen this many times before."""
-    digest = hashlib.blake2b(body_sha + struct.pack("<qq", seed, seen), digest_size=32).digest()
-    return Draw(*((number >> 11) / 2**53 for number in struct.unpack("<4Q", digest)))
+    return Draw(*four_chances(body_sha, seed=seed, seen=seen))
+
+
+def four_chances(facts: bytes, *, seed: int, seen: int) -> tuple[float, float, float, float]:
+    """Draw four numbers in [0, 1) that the facts decide."""
+    digest = hashlib.blake2b(facts + struct.pack("<qq", seed, seen), digest_size=32).digest()
+    one, two, three, four = ((number >> 11) / 2**53 for number in struct.unpack("<4Q", digest))
+    return one, two, three, four
 
 
 def check_script(names: Iterable[object]) -> tuple[str, ...]:
     """Return the faults of a script, or refuse and list the names there are."""
     script = tuple(str(name) for name in names)
-    unknown = sorted({name for name in script if name != OK and name not in FAULTS})
+    known = (OK, *FAULTS, *BATCH_FAULTS)
+    unknown = sorted({name for name in script if name not in known})
     if unknown:
-        raise UsageProblem(
-            f"unknown fault in the script: {', '.join(unknown)}", hint=f"known are: {', '.join((OK, *FAULTS))}"
-        )
+        raise UsageProblem(f"unknown fault in the script: {', '.join(unknown)}", hint=f"known are: {', '.join(known)}")
     return script

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchrun.simulator.answers import Answering
 from batchrun.simulator.counting import count_text
-from batchrun.simulator.faults import Spoiling
+from batchrun.simulator.fault_kinds import Spoiling
 from batchrun.simulator.models import ModelCard
 from batchrun.simulator.reading import Reading, document_in
 

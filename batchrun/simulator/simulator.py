@@ -10,21 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.simulator.api_error import ApiError
+from batchrun.simulator.batch_faults import BATCH_FAULTS
+from batchrun.simulator.batch_life import BatchTerms
+from batchrun.simulator.batches import Batches
 from batchrun.simulator.buckets import Bucket, Limits, ModelBuckets, Shortage, tier_limits
 from batchrun.simulator.counting import count_prompt
-from batchrun.simulator.faults import (
-    FAULTS,
-    OK,
-    Draw,
-    Fault,
-    HtmlPage,
-    Profile,
-    Rejection,
-    Spoiling,
-    Wire,
-    check_script,
-    draw,
-)
+from batchrun.simulator.fault_kinds import Fault, HtmlPage, Rejection, Spoiling, Wire
+from batchrun.simulator.faults import FAULTS, OK, Draw, Profile, check_script, draw
 from batchrun.simulator.latency import Latency
 from batchrun.simulator.models import ModelCard
 from batchrun.simulator.producing import produce
@@ -109,24 +101,35 @@ class Simulator:
         burst_s: float = 60.0,
         latency: Latency | None = None,
         script: Iterable[str] = (),
+        terms: BatchTerms | None = None,
     ) -> None:
-        """`limits` are for each pool of models; without them the published ones of the tier Start hold."""
+        """`limits` are for each pool of models; without them the published ones of the tier Start hold.
+
+        `terms` are those of batches. The faults of the script are for the next valid requests to `/v1/messages`, one
+        each; those of batches are for the next calls of their kind.
+        """
         self.profile = profile
         self._seed, self._speed, self._burst_s = seed, speed, burst_s
         self._limits = limits
         self._latency = latency or Latency()
-        self._script: deque[str] = deque(check_script(script))
+        self.batches = Batches(profile, seed=seed, speed=speed, terms=terms or BatchTerms())
+        self._script: deque[str] = deque()
         self._seen: Counter[bytes] = Counter()
         self._buckets: dict[str, ModelBuckets] = {}
         self._counting = Bucket(_COUNTS_PER_MINUTE, burst_s=burst_s, speed=speed)
+        self.extend_script(script)
 
     def __repr__(self) -> str:
         return f"Simulator({self.profile.name}, seed={self._seed}, speed={self._speed}, script={list(self._script)})"
 
     def extend_script(self, names: Iterable[object]) -> int:
-        """Apply faults to the next valid requests, one each; return how many wait now."""
-        self._script.extend(check_script(names))
-        return len(self._script)
+        """Apply faults to the next valid requests, one each, or to the next calls; return how many wait now."""
+        for name in check_script(names):
+            if name in BATCH_FAULTS:
+                self.batches.extend_script(name)
+            else:
+                self._script.append(name)
+        return len(self._script) + self.batches.waiting_faults
 
     def decide(self, raw: bytes, body_sha: bytes, *, now: float) -> Decision:
         """Decide on a body sent to `/v1/messages`. Only what is let in counts against the limits."""

@@ -12,7 +12,7 @@ from batchrun.simulator.producing import Production
 _BASE58 = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _TO_BASE58 = bytes(_BASE58[byte % 58] for byte in range(256))
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_ID_LENGTH = 28
+_ID_LENGTH = 24  # after the word that says what it names
 _SHORTEST_CHUNK = 12
 _MOST_CHUNKS = 40
 
@@ -22,7 +22,7 @@ Body = dict[str, Any]
 def new_id(prefix: str, *facts: object) -> str:
     """Make an id that looks like the API's; the same facts give the same id."""
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=24).digest()
-    return (prefix + digest.translate(_TO_BASE58).decode())[:_ID_LENGTH]
+    return (prefix + digest.translate(_TO_BASE58).decode())[: prefix.index("_") + 1 + _ID_LENGTH]
 
 
 def to_json(body: object) -> bytes:
@@ -30,7 +30,9 @@ def to_json(body: object) -> bytes:
     return _JSON.encode(body).encode()
 
 
-def message_body(production: Production, card: ModelCard, *, message_id: str, input_tokens: int) -> Body:
+def message_body(
+    production: Production, card: ModelCard, *, message_id: str, input_tokens: int, tier: str = "standard"
+) -> Body:
     """Write an answer as the API does."""
     return {
         "model": card.id,
@@ -41,7 +43,7 @@ def message_body(production: Production, card: ModelCard, *, message_id: str, in
         "stop_reason": production.stop_reason,
         "stop_sequence": None,
         "stop_details": production.stop_details,
-        "usage": _usage(production, card, input_tokens),
+        "usage": _usage(production, card, input_tokens, tier),
     }
 
 
@@ -53,14 +55,14 @@ def _blocks(production: Production, message_id: str) -> Iterator[Body]:
         yield {"type": "text", "text": production.text}
 
 
-def _usage(production: Production, card: ModelCard, input_tokens: int) -> Body:
+def _usage(production: Production, card: ModelCard, input_tokens: int, tier: str) -> Body:
     usage: Body = {
         "input_tokens": input_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
         "output_tokens": production.output_tokens,
-        "service_tier": "standard",
+        "service_tier": tier,
         "inference_geo": "global" if card.efforts else "not_available",
     }
     if card.thinks_unasked or production.thinking_tokens:

@@ -23,6 +23,9 @@ class RunPlan:
     estimate_nusd: int
     estimate_low_nusd: int
     estimate_high_nusd: int
+    route: str = "stream"
+    deadline_s: float | None = None
+    """From the start of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,14 @@ class Run:
     run_id: str
     state: str
     fingerprint: str
+    route: str
+    started_at: float
     committed_nusd: int
     """Spent, reserved, and lost answers at their worst case."""
     held_nusd: int
     """Of that, what is held for answers that were lost."""
+    open_nusd: int
+    """Of that, what is reserved for requests under way: in open batches, when no process runs."""
 
 
 @dataclass(frozen=True, slots=True)

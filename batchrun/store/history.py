@@ -1,18 +1,20 @@
 """What the ledger tells people: runs, and one document's story."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from batchrun.errors import UsageProblem
+from batchrun.store.batches import Batch, Batches
 from batchrun.store.ledger import Ledger
 
 RUNS = """
-select runs.run_id, runs.job, runs.job_path, runs.model, runs.state, runs.exit_code, runs.note, runs.simulated,
+select runs.run_no, runs.run_id, runs.job,
+    runs.job_path, runs.model, runs.state, runs.exit_code, runs.note, runs.simulated,
     runs.to_send, runs.documents, runs.committed_nusd,
     (select coalesce(sum(reserved_nusd), 0) from attempts a where a.run_no = runs.run_no and cost_nusd is null)
         as held_nusd,
-    runs.cap_nusd, runs.estimate_nusd, runs.started_at,
+    runs.cap_nusd, runs.estimate_nusd, runs.route, runs.started_at,
     runs.ended_at,
     count(coalesce(d.outcome, r.outcome)) as settled,
     count(case when coalesce(d.outcome, r.outcome) not in ('succeeded', 'skipped') then 1 end) as failed,
@@ -26,6 +28,7 @@ group by runs.run_no order by runs.run_no desc
 class RunStory:
     """A run as `status` shows it; times in seconds since 1970, money in nano-USD."""
 
+    run_no: int
     run_id: str
     job: str
     job_path: str
@@ -42,11 +45,13 @@ class RunStory:
     """Reserved for what is under way, and the worst cases of answers that were lost."""
     cap_nusd: int
     estimate_nusd: int
+    route: str
     started_at: float
     ended_at: float | None
     settled: int
     failed: int
     admitted: int
+    open_batches: Sequence[Batch]
 
 
 def run_stories(ledger: Ledger) -> list[RunStory]:
@@ -54,7 +59,14 @@ def run_stories(ledger: Ledger) -> list[RunStory]:
     cursor = ledger.connection.execute(RUNS)
     names = [column[0] for column in cursor.description]
     stories = [dict(zip(names, row, strict=True)) for row in cursor]
-    return [RunStory(**{**story, "simulated": bool(story["simulated"])}) for story in stories]
+    batches = Batches(ledger)
+    return [
+        RunStory(
+            **{**story, "simulated": bool(story["simulated"])},
+            open_batches=[batch for batch in batches.of_run(story["run_no"]) if batch.state.open],
+        )
+        for story in stories
+    ]
 
 
 def find_run(stories: list[RunStory], wanted: str) -> RunStory:

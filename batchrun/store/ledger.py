@@ -57,10 +57,18 @@ class Ledger:
     # --- runs
 
     def recover(self, job: str) -> int:
-        """Book what a dead process of this job left: its open attempts may have been billed. Returns how many."""
+        """Book what a dead process of this job left: its open attempts may have been billed. Returns how many.
+
+        Members of batches stay open: their results are still to be had. A batch that was just being created is looked
+        for from now on.
+        """
+        self.connection.execute(
+            "update batches set unclear_at = ? where state = 'prepared' and unclear_at is null and job = ?",
+            (time.time(), job),
+        )
         lost = self.connection.execute(
             "update attempts set state = 'unknown', ended_at = ?, cause = 'process died', seq = ?"
-            " where state = 'open' and run_no in (select run_no from runs where job = ?)",
+            " where state = 'open' and batch_no is null and run_no in (select run_no from runs where job = ?)",
             (time.time(), self.next_seq(), job),
         ).rowcount
         self.connection.execute("update runs set state = 'interrupted' where state = 'running' and job = ?", (job,))
@@ -74,9 +82,11 @@ class Ledger:
     def last_run(self, job: str) -> Run | None:
         """The latest run of a job, whatever its state."""
         row = self.connection.execute(
-            "select run_no, run_id, state, fingerprint, committed_nusd, (select coalesce(sum(reserved_nusd), 0)"
-            " from attempts where attempts.run_no = runs.run_no and cost_nusd is null)"
-            " from runs where job = ? order by run_no desc limit 1",
+            "select run_no, run_id, state, fingerprint, route, started_at, committed_nusd,"
+            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
+            "  and cost_nusd is null and state != 'open'),"
+            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
+            "  and state = 'open') from runs where job = ? order by run_no desc limit 1",
             (job,),
         ).fetchone()
         return Run(*row) if row else None
@@ -90,14 +100,16 @@ class Ledger:
 
     def begin_run(self, plan: RunPlan, *, run_id: str) -> int:
         """A new run, running from now on."""
+        now = time.time()
         cursor = self.connection.execute(
             "insert into runs (run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
-            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, pid, host, started_at)"
-            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, route, pid, host, started_at,"
+            " deadline_at)"
+            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run_id, plan.job, plan.job_path, plan.fingerprint, plan.model, plan.simulated, plan.documents,
                 plan.to_send, plan.cap_nusd, plan.estimate_nusd, plan.estimate_low_nusd, plan.estimate_high_nusd,
-                getpid(), socket.gethostname(), time.time(),
+                plan.route, getpid(), socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s,
             ),
         )  # fmt: skip
         return int(cursor.lastrowid or 0)
@@ -106,9 +118,13 @@ class Ledger:
         """Take up a run that was cut short: what it has spent stays on its account."""
         self.connection.execute(
             "update runs set state = 'running', exit_code = null, note = null, ended_at = null, pid = ?, host = ?,"
-            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ? where run_no = ?",
-            (getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, run_no),
-        )
+            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ?, route = ?,"
+            " deadline_at = started_at + ? where run_no = ?",
+            (
+                getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, plan.route,
+                plan.deadline_s, run_no,
+            ),
+        )  # fmt: skip
 
     def end_run(self, run_no: int, *, state: str, exit_code: int, note: str | None) -> None:
         """The last word on a run, until it is continued."""
@@ -116,6 +132,10 @@ class Ledger:
             "update runs set state = ?, exit_code = ?, note = ?, ended_at = ? where run_no = ?",
             (state, exit_code, note, time.time(), run_no),
         )
+
+    def started_at(self, run_no: int) -> float:
+        """When a run began, in seconds since 1970."""
+        return float(self.connection.execute("select started_at from runs where run_no = ?", (run_no,)).fetchone()[0])
 
     def run_id(self, run_no: int) -> str:
         """The short id of a run."""
@@ -127,7 +147,16 @@ class Ledger:
 
     def unfinished(self, run_no: int) -> bool:
         """Whether the run has documents without an outcome."""
-        return bool(self.pending(run_no, since=0, after=0, limit=1))
+        return self.unsettled(run_no, limit=1) > 0
+
+    def unsettled(self, run_no: int, *, limit: int = -1) -> int:
+        """How many documents of the run have no outcome, those in batches included; counted up to the limit."""
+        row = self.connection.execute(
+            "select count(*) from (select 1 from documents d join requests r using (request_no)"
+            " where d.run_no = ? and d.outcome is null and r.outcome is null limit ?)",
+            (run_no, limit),
+        ).fetchone()
+        return int(row[0])
 
     def running_jobs(self) -> list[str]:
         """Jobs that run, or whose process died without a word."""
@@ -136,7 +165,7 @@ class Ledger:
     # --- one document
 
     def pending(self, run_no: int, *, since: int, after: int, limit: int) -> list[Pending]:
-        """The next documents without an outcome, in the order of the plan.
+        """The next documents without an outcome and in no batch, in the order of the plan.
 
         Only of those admitted to the run at or after the sequence number `since`.
         """
@@ -144,6 +173,8 @@ class Ledger:
             "select d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class,"
             " d.max_tokens from documents d join requests r using (request_no)"
             " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is null"
+            " and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
+            "  and a.batch_no is not null)"
             " order by d.document_no limit ?",
             (run_no, since, after, limit),
         )

@@ -9,7 +9,9 @@ from pathlib import Path
 from batchrun.errors import EnvironmentProblem
 from batchrun.store.sqlite import explained, run_script
 
-SCHEMA_VERSION = 1
+SCRIPTS = ("schema.sql", "batches.sql")
+"""What a ledger is laid out by, in order; its version is how many of them it has had."""
+SCHEMA_VERSION = len(SCRIPTS)
 BUSY_TRIES, BUSY_PAUSE_S = 100, 0.05
 
 
@@ -70,21 +72,32 @@ def is_blank(connection: sqlite3.Connection) -> bool:
 
 
 def create_missing(connection: sqlite3.Connection) -> None:
-    """Lay the schema in an empty file; safe when two processes do it at once."""
-    if connection.execute("pragma user_version").fetchone()[0]:
+    """Lay out an empty file, or bring an older one up to date; safe when two processes do it at once."""
+    if version_of(connection) >= SCHEMA_VERSION:
         return
     connection.execute("begin immediate")
-    if not connection.execute("pragma user_version").fetchone()[0]:
-        run_script(connection, resources.files("batchrun.store").joinpath("schema.sql").read_text("utf-8"))
+    version = version_of(connection)
+    for script in SCRIPTS[version:]:
+        run_script(connection, resources.files("batchrun.store").joinpath(script).read_text("utf-8"))
+    if not version:
         connection.execute("insert into meta values ('ledger_id', ?), ('sequence', 0)", (uuid.uuid4().hex,))
-        connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+    connection.execute(f"pragma user_version = {max(version, SCHEMA_VERSION)}")
     connection.execute("commit")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many of the scripts the file has had; 0 for an empty one."""
+    return int(connection.execute("pragma user_version").fetchone()[0])
 
 
 def checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     """Refuse a ledger of another version rather than guess at its tables."""
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
+    version = version_of(connection)
+    if version < SCHEMA_VERSION:  # opened for reading only
+        raise EnvironmentProblem(
+            f"{path} is a ledger of an older batchrun.", hint="the next `batchrun submit` brings it up to date"
+        )
+    if version > SCHEMA_VERSION:
         raise EnvironmentProblem(
             f"{path} is a ledger of version {version}; this batchrun knows version {SCHEMA_VERSION}.",
             hint="use the batchrun that wrote it, or name another file in [store] ledger",

@@ -77,6 +77,10 @@ class Output:
         """Close the ledger connection it is fed from."""
         self._ledger.close()
 
+    def head(self) -> int:
+        """Where the ledger is: the file is up to date when it has been published from here."""
+        return self._ledger.head(self._job)
+
     def behind(self) -> bool:
         """Whether the ledger has something that the file does not. Raises HeldByAnother."""
         head = self._ledger.head(self._job)

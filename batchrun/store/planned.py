@@ -90,6 +90,7 @@ class KnownRequest:
 
     outcome: Outcome | None
     tokens: RequestTokens
+    in_batch: bool
 
 
 class PlannedDocuments:
@@ -119,12 +120,14 @@ class PlannedDocuments:
     def known_requests(self, request_ids: Iterable[str]) -> Mapping[str, KnownRequest]:
         """Those of the requests that any job has made or planned."""
         rows = self._connection.execute(
-            "select request_id, outcome, counted_tokens, text_class from requests"
-            " where request_id in (select value from json_each(?))",
+            "select request_id, outcome, counted_tokens, text_class, exists (select 1 from attempts a"
+            "  where a.request_no = requests.request_no and a.state = 'open' and a.batch_no is not null)"
+            " from requests where request_id in (select value from json_each(?))",
             (json.dumps(list(request_ids)),),
         )
         return {
-            row[0]: KnownRequest(row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3]))) for row in rows
+            row[0]: KnownRequest(row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3])), bool(row[4]))
+            for row in rows
         }
 
     # --- filling
@@ -216,10 +219,17 @@ class PlannedDocuments:
 
     def to_send(self) -> Iterator[RequestTokens]:
         """The tokens of every chosen document that would be sent, in the order of the source."""
+        return self._tokens(SENT)
+
+    def in_batches(self) -> Iterator[RequestTokens]:
+        """The tokens of every chosen document in a batch under way."""
+        return self._tokens(json.dumps([Kind.IN_BATCH]))
+
+    def _tokens(self, kinds: str) -> Iterator[RequestTokens]:
         rows = self._connection.execute(
             "select counted_tokens, text_class from planned where chosen and kind in (select value from json_each(?))"
             " order by planned_no",
-            (SENT,),
+            (kinds,),
         )
         return (RequestTokens(counted, TextClass(text_class)) for counted, text_class in rows)
 

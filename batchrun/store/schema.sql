@@ -1,4 +1,4 @@
--- The ledger. Money is integer nano-USD, times are seconds since 1970 (UTC).
+-- The ledger, version 1; what came later is in the next script. Money is integer nano-USD, times are seconds since 1970 (UTC).
 -- What is spent and held follows from the attempts; the one sum that is kept, runs.committed_nusd, is kept by
 -- triggers in the same transaction as they, because adding up a million attempts before every send would take too long.
 

@@ -15,6 +15,8 @@ class Totals:
     """Of everything that was answered."""
     held_nusd: int
     """Worst cases of answers that were lost: they may have been billed."""
+    open_nusd: int
+    """Reserved for batches under way."""
     lost: int
     """Attempts whose answer was lost."""
     cap_nusd: int
@@ -32,10 +34,11 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         "select run_id, cap_nusd, estimate_nusd from runs where run_no = ?", (run_no,)
     ).fetchone()
     row = ledger.connection.execute(
-        "select coalesce(sum(cost_nusd), 0), coalesce(sum(case when cost_nusd is null then reserved_nusd end), 0),"
+        "select coalesce(sum(cost_nusd), 0), coalesce(sum(case when cost_nusd is null and state != 'open' then reserved_nusd end), 0),"
         " count(case when state = 'unknown' then 1 end), count(*),"
         " coalesce(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens), 0),"
-        " coalesce(sum(output_tokens), 0) from attempts where run_no = ?",
+        " coalesce(sum(output_tokens), 0),"
+        " coalesce(sum(case when state = 'open' then reserved_nusd end), 0) from attempts where run_no = ?",
         (run_no,),
     ).fetchone()
     causes = ledger.connection.execute(
@@ -47,6 +50,7 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         run_id=run_id,
         cost_nusd=row[0],
         held_nusd=row[1],
+        open_nusd=row[6],
         lost=row[2],
         cap_nusd=cap,
         estimate_nusd=estimate,

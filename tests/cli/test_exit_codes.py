@@ -140,7 +140,7 @@ def test_busy(project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 
 def test_no_code_is_forgotten() -> None:
     here = {code for _, code in ANSWERS.values()} | {
-        ExitCode.USAGE, ExitCode.REFUSED, ExitCode.UNFINISHED, ExitCode.BUG, ExitCode.BUSY,
+        ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AMBIGUOUS, ExitCode.UNFINISHED, ExitCode.BUG, ExitCode.BUSY,
     }  # fmt: skip
     by_signals = {ExitCode.INTERRUPTED, ExitCode.TERMINATED}  # tests/crash
     assert here | by_signals == set(ExitCode)

@@ -71,7 +71,7 @@ batchrun: 3 problems in contracts.toml; nothing was sent"""
 
 FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
-ALL_TABLES = "job, source, model, prompt, output, run, limits, budget, retry, store"
+ALL_TABLES = "job, source, model, prompt, output, run, batch, limits, budget, retry, store"
 
 # name: (what is replaced, by what, [(line:column, sentence, help), …])
 CASES = {
@@ -99,14 +99,29 @@ CASES = {
     "temperature": ("max_tokens", "temperature = 0\nmax_tokens", [
         ("8:1", "`model.temperature`: this parameter was removed from the API for current models", "use `effort`"),
     ]),
-    "later table": ("[budget]", "[batch]\n[budget]", [
-        ("13:1", "unknown table [batch]", f"known here: version, {ALL_TABLES}"),
+    "later table": ("[budget]", "[pilot]\n[budget]", [
+        ("13:1", "unknown table [pilot]", f"known here: version, {ALL_TABLES}"),
     ]),
-    "later key": ("[budget]", '[run]\nroute = "auto"\n[budget]', [
-        ("14:1", "unknown key `route` in [run]", "known here: max_concurrency"),
+    "later key": ("[budget]", '[run]\nmax_run_time = "2h"\n[budget]', [
+        ("14:1", "unknown key `max_run_time` in [run]", "known here: route, deadline, max_concurrency"),
     ]),
     "later prompt key": ("[prompt]", '[prompt]\ncache = "auto"', [
         ("10:1", "unknown key `cache` in [prompt]", "known here: system, system_file, user, user_file"),
+    ]),
+    "route": ("[budget]", '[run]\nroute = "bacth"\n[budget]', [
+        ("14:9", '`run.route`: input should be "stream", "batch" or "auto", got "bacth"', 'did you mean "batch"?'),
+    ]),
+    "batch": ("[budget]", '[batch]\nmax_bytes = "1GB"\nmax_requests = 100_001\npoll_interval = "10m"\n[budget]', [
+        ("14:13", '`batch.max_bytes`: input should be a size such as "256MB" or "500KB", or a number of bytes,'
+         ' got "1GB"', None),
+        ("15:16", "`batch.max_requests`: input should be at most 100000, got 100001", None),
+    ]),
+    "poll intervals": ("[budget]", '[batch]\npoll_interval = "10m"\n[budget]', [
+        ("14:17", "`batch.poll_interval`: `poll_interval` is longer than `max_poll_interval`", None),
+    ]),
+    "deadline": ("[budget]", '[run]\ndeadline = "1000h"\n[budget]', [
+        ("14:12", '`run.deadline`: input should be a duration such as "30s", "10m" or "2h", above zero and at most'
+         ' 720 hours, got "1000h"', None),
     ]),
     "not a table": ("[job]\n", "run = 3\n[job]\n", [("1:7", "`run`: input should be a table, got 3", None)]),
     "source type": ('"files"', '"file"', [

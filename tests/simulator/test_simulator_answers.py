@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from batchrun.simulator.answers import Answering
 from batchrun.simulator.contract_findings import find_laws, find_parties
-from batchrun.simulator.faults import Spoiling
+from batchrun.simulator.fault_kinds import Spoiling
 from batchrun.simulator.findings import find_dates, find_durations, find_money
 from batchrun.simulator.models import find_model
 from batchrun.simulator.producing import Production, produce

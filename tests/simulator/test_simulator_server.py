@@ -393,6 +393,7 @@ def test_the_books_add_up() -> None:
                 books = await response.json()
 
             entries = books.pop("entries")
+            books = {name: told for name, told in books.items() if name != "creates" and not name.startswith("batch")}
             usage = {"input_tokens": message.usage.input_tokens, "output_tokens": message.usage.output_tokens}
             assert books == {
                 "requests": 2,

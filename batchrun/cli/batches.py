@@ -1,0 +1,56 @@
+"""`batchrun batches`: the batches of a run, and a person's word on one that is in doubt."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.terminal import Terminal
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.option("--adopt", metavar="ID", help="The batch in doubt is this one of the API's.")
+@click.option("--resend", is_flag=True, help="It was never created: its requests are pending again.")
+@click.option("--batch", "number", type=int, metavar="NUMBER", help="Which one, if several are in doubt.")
+@LEDGER
+@speaking
+def batches(
+    run: str, *, adopt: str | None, resend: bool, number: int | None, ledger: Path | None, terminal: Terminal
+) -> None:
+    """Show the batches of a run. A batch whose create call got no answer is in doubt until it is found, or given up.
+
+    \b
+    batchrun batches contracts
+    batchrun batches contracts --adopt msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d
+    batchrun batches contracts --resend
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun import settling
+    from batchrun.cli.batch_text import batch_fields, batch_table
+    from batchrun.cli.finding import found_run
+    from batchrun.opening import open_store
+    from batchrun.providers.anthropic import AnthropicFactory
+    from batchrun.store.batches import Batches
+
+    if adopt and resend:
+        raise click.UsageError("--adopt and --resend exclude each other")
+    with found_run(run, ledger) as found:
+        story, job_path = found.story, found.job_path
+        shown = Batches(found.ledger).of_run(story.run_no)
+    if adopt or resend:
+        with open_store(job_path, simulated=story.simulated) as opened:
+            if adopt:
+                settling.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number)
+            else:
+                settling.resend(opened, batch_no=number)
+            shown = Batches(opened.ledger).of_run(story.run_no)
+    if terminal.json:
+        for batch in shown:
+            terminal.event("batch", run=story.run_id, **batch_fields(batch))
+        return
+    if not shown:
+        terminal.say(f"run {story.run_id} has no batches")
+        return
+    terminal.result(batch_table(shown, width=terminal.width()))
+    if adopt or resend:
+        terminal.say(f"now: batchrun submit {job_path}")

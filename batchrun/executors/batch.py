@@ -1,0 +1,157 @@
+"""The batch route: a reconciler that does whatever the ledger says is due, until nothing is left or nothing is due.
+
+It remembers nothing that the ledger does not: a process that dies is continued by the next one, and a call every hour
+from cron is as good as one that waits.
+"""
+
+import asyncio
+import math
+from enum import StrEnum
+
+from batchrun.batch import BatchState
+from batchrun.errors import BatchrunError
+from batchrun.events import BatchesOpen, Draining
+from batchrun.executors.batch_context import BatchContext
+from batchrun.executors.collecting import Collector
+from batchrun.executors.creating import Creator
+from batchrun.executors.finding import Finder
+from batchrun.executors.halting import Bug, Halted
+from batchrun.executors.packing import Packer
+from batchrun.executors.polling import Poller
+from batchrun.executors.retrying import SAME_REJECTIONS, Course
+from batchrun.executors.stopping import rejected_alike
+from batchrun.store.batches import Batch
+
+LONGEST_SLEEP_S = 15.0
+"""The clock on the wall is looked at this often: a machine that slept finds out soon after."""
+DEFAULT_GRACE_S = 60.0
+
+
+class Ending(StrEnum):
+    """Why the reconciler returned."""
+
+    DONE = "done"
+    """No batch is open, and nothing is left that could be packed."""
+    UNFINISHED = "unfinished"
+    """Nothing is due, and nobody waits."""
+    STREAM = "stream"
+    """The deadline is near: what is left is pending, in no batch, and is to be streamed."""
+    HALTED = "halted"
+
+
+class BatchExecutor:
+    """Brings the batches of one job to their ends, and packs what is pending into new ones."""
+
+    def __init__(self, context: BatchContext, packer: Packer | None, collector: Collector, course: Course) -> None:
+        self._context = context
+        self._creator = Creator(context, packer) if packer else None
+        self._finder = Finder(context)
+        self._poller = Poller(context, collector)
+        self._collector = collector
+        self._course = course
+        self._given_up = asyncio.Event()
+        self._switch_at = math.inf
+        self.grace_s = DEFAULT_GRACE_S
+        """How long a halted run waits for the answer to a create call."""
+
+    async def run(self) -> Ending:
+        """Return when there is nothing more to do, or for now, or when the run has halted."""
+        work = asyncio.create_task(self._until_done())
+        halted = asyncio.create_task(self._context.halt.wait())
+        await asyncio.wait({work, halted}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            await self._drain()
+            work.cancel()
+        halted.cancel()
+        try:
+            return await work
+        except (Halted, asyncio.CancelledError):
+            return Ending.HALTED
+        except BatchrunError as problem:
+            self._context.halt.stop(problem)
+        except Exception as bug:  # noqa: BLE001 - shown at the end, with its traceback
+            self._context.halt.stop(Bug(bug))
+        return Ending.HALTED
+
+    def give_up(self) -> None:
+        """Wait no longer: a batch that is just being created is looked for by the next submit."""
+        self._given_up.set()
+
+    async def _drain(self) -> None:
+        """Let a create call have its answer, within the grace: without its id the batch would have to be looked for."""
+        if self._creator is None or self._creator.idle.is_set():
+            return
+        self._context.tell(Draining(1, self.grace_s, str(self._context.halt.reason)))
+        ends = [asyncio.create_task(event.wait()) for event in (self._creator.idle, self._given_up)]
+        await asyncio.wait(ends, timeout=self.grace_s, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+
+    async def _until_done(self) -> Ending:
+        while True:
+            switches = await self._switches()
+            await self._visit_all(cancels=switches or self._context.terms.cancels)
+            blocked = await self._create(switches=switches)
+            open_batches = await self._open()
+            if not open_batches and not blocked:
+                return Ending.STREAM if switches else Ending.DONE
+            if not self._context.terms.waits:
+                return Ending.UNFINISHED
+            await self._wait(open_batches)
+
+    async def _open(self) -> list[Batch]:
+        job = self._context.terms.job
+        return await self._context.apply(lambda batches: batches.open(job))
+
+    async def _switches(self) -> bool:
+        """Whether what is left has to be streamed from now on, to be done by the deadline."""
+        terms = self._context.terms
+        if terms.switch_at is None:
+            return False
+        unsettled = await self._context.recorder.write(lambda ledger: ledger.unsettled(terms.run.run_no))
+        switch_at = terms.switch_at(unsettled)
+        switches = self._context.clock() >= switch_at
+        self._switch_at = math.inf if switches else switch_at
+        return switches
+
+    async def _visit_all(self, *, cancels: bool) -> None:
+        for batch in await self._open():
+            self._context.halt.check()
+            if batch.state is BatchState.PREPARED:
+                await self._finder.look(batch)
+            else:
+                await self._poller.visit(batch, cancels=cancels)
+            self._stop_if_hopeless()
+
+    def _stop_if_hopeless(self) -> None:
+        """When other requests would only meet the same end, no more are sent."""
+        failure = self._collector.fatal
+        if failure:
+            self._context.halt_if_fatal(failure)
+        if self._course.rejects_alike and self._course.last_rejection:
+            self._context.stop(rejected_alike(self._course.last_rejection, SAME_REJECTIONS))
+
+    async def _create(self, *, switches: bool) -> bool:
+        """Create what there is room for; whether something must wait for room."""
+        if self._creator is None or switches:
+            return False
+        return await self._creator.create_all()
+
+    async def _wait(self, open_batches: list[Batch]) -> None:
+        """Sleep until something is due."""
+        due = self._due(open_batches)
+        requests = sum(batch.requests for batch in open_batches)
+        expiries = [batch.expires_at for batch in open_batches if batch.expires_at is not None]
+        self._context.tell(
+            BatchesOpen(len(open_batches), requests, max(0.0, due - self._context.clock()), min(expiries, default=None))
+        )
+        while (left_s := due - self._context.clock()) > 0:  # noqa: ASYNC110 - nothing sets an event when time has passed
+            await asyncio.sleep(min(left_s, LONGEST_SLEEP_S))
+
+    def _due(self, open_batches: list[Batch]) -> float:
+        now = self._context.clock()
+        later = [batch.next_poll_at or now for batch in open_batches]
+        not_before = self._creator.not_before if self._creator else 0.0
+        if not open_batches or not_before > now:
+            later.append(max(not_before, now + self._context.terms.batch.poll_interval_s))
+        return min([*later, self._switch_at])

@@ -1,0 +1,235 @@
+"""From the results of an ended batch to outcomes in the ledger: streamed, judged and settled in groups.
+
+A download may break anywhere and starts again from the top: what is settled is no open member any more and is skipped.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from batchrun.batch import BatchResult, RemoteBatch, ResultType
+from batchrun.events import DocumentSettled, Listener
+from batchrun.executors.halting import Halt
+from batchrun.executors.recorder import Recorder
+from batchrun.executors.retrying import REJECTIONS, Course, is_spend_stop
+from batchrun.judge import Judge
+from batchrun.outcome import Outcome
+from batchrun.planning.model_price import ModelPrice
+from batchrun.providers import BatchProvider
+from batchrun.reply import Cause, Failure, Reply
+from batchrun.store.batches import Batch, Batches, Member
+from batchrun.store.entries import Settlement
+from batchrun.store.ledger import Ledger
+
+GROUP = 200
+"""Results settled in one transaction."""
+MOST_DOWNLOADS = 3
+"""After so many complete downloads without it a result is not expected any more."""
+ENDINGS = {ResultType.EXPIRED: Outcome.EXPIRED, ResultType.CANCELED: Outcome.CANCELED}
+UNPROCESSED = {
+    ResultType.EXPIRED: Failure(cause=Cause.EXPIRED, message="the batch expired before it was processed"),
+    ResultType.CANCELED: Failure(cause=Cause.CANCELED, message="the batch was canceled before it was processed"),
+}
+NO_RESULT = Failure(cause=Cause.MALFORMED, message="the batch ended without a result for it")
+RESULTS_GONE = Failure(
+    cause=Cause.DROPPED,
+    message="the API has deleted the results of its batch, 29 days after it was created; it was probably billed",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What one download of a batch's results came to."""
+
+    foreign: bool = False
+    """None of it carries the batch's nonce: an adopted batch that is somebody else's."""
+    complete: bool = False
+    """Every member has its outcome or is pending again."""
+    again: int = 0
+    """Requests that are pending again."""
+    odd: int = 0
+    """Results that nobody waits for: without our nonce, unreadable, or more than there are members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """How results of one batch are judged and priced."""
+
+    batch: Batch
+    judge: Judge
+    price: ModelPrice
+    max_attempts: int
+
+    def settlement(self, member: Member, result: BatchResult) -> Settlement:
+        """What a member's result means for its request: an outcome, or that it is pending again."""
+        if result.reply:
+            return self._answered(member, result.reply)
+        failure = result.failure or UNPROCESSED.get(result.type or ResultType.ERRORED, NO_RESULT)
+        if failure.maybe_billed:
+            return lost(member, failure)
+        outcome = ENDINGS.get(result.type or ResultType.ERRORED) or errored_outcome(failure)
+        ours = result.type is ResultType.CANCELED and self.batch.cancel_at is not None
+        final = outcome is Outcome.REJECTED or (member.tries >= self.max_attempts and not ours)
+        return Settlement(
+            attempt_no=member.attempt_no,
+            state="failed",
+            cost_nusd=0,
+            outcome=outcome if final else None,
+            reason=f"{failure.error_type or failure.cause}: {failure.message}" if final else None,
+            failure=failure,
+        )
+
+    def _answered(self, member: Member, reply: Reply) -> Settlement:
+        judgement = self.judge.judge(reply)
+        return Settlement(
+            attempt_no=member.attempt_no,
+            state="answered",
+            # A reply that does not tell its usage is booked at its worst case.
+            cost_nusd=self.price.cost_nusd(reply.usage) if reply.usage else None,
+            outcome=judgement.outcome,
+            reason=judgement.reason,
+            output=None if judgement.output is None else json.dumps(judgement.output),
+            reply=reply,
+        )
+
+
+def errored_outcome(failure: Failure) -> Outcome:
+    """Only a request that is wrong in itself is the document's failure."""
+    wrong = failure.status in REJECTIONS and not is_spend_stop(failure)
+    return Outcome.REJECTED if wrong else Outcome.ERRORED
+
+
+def lost(member: Member, failure: Failure) -> Settlement:
+    """A member whose result will never be had: it may have been billed, so a person decides about another attempt."""
+    return Settlement(
+        attempt_no=member.attempt_no,
+        state="unknown",
+        cost_nusd=None,
+        outcome=Outcome.ERRORED,
+        reason=failure.message,
+        failure=failure,
+    )
+
+
+class Collector:
+    """Collects the results of batches."""
+
+    def __init__(
+        self,
+        provider: BatchProvider,
+        *,
+        price_of: Callable[[str], ModelPrice],
+        max_attempts: int,
+        recorder: Recorder,
+        halt: Halt,
+        course: Course,
+        listener: Listener,
+    ) -> None:
+        self._provider = provider
+        self._price_of = price_of
+        self._max_attempts = max_attempts
+        self._recorder = recorder
+        self._halt = halt
+        self._course = course
+        self._tell = listener
+        self.fatal: Failure | None = None
+        """What errored in a way that would meet every other request too."""
+
+    async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:
+        """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
+        schema = await self._recorder.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
+        price = self._price_of(batch.model).in_batches
+        sentence = Sentence(batch, Judge(schema), price, self._max_attempts)
+        ours = odd = again = 0
+        async with aclosing(grouped(self._provider.results(remote))) as groups:
+            async for group in groups:
+                self._halt.check()
+                results = with_nonce(group, batch.nonce)
+                if results and batch.adopted and not ours:
+                    await self._recorder.write(lambda ledger: Batches(ledger).proven(batch))
+                ours += len(results)
+                odd += len(group) - len(results)
+                again += await self._settle(sentence, results)
+        if batch.adopted and not ours:
+            return Collected(foreign=True)
+        complete = await self._finish(replace(batch, adopted=False))
+        return Collected(complete=complete, again=again, odd=odd + max(0, ours - batch.requests))
+
+    async def give_up(self, batch: Batch, failure: Failure) -> None:
+        """Settle every member whose result will never be had, and close the batch."""
+        while missing := await self._recorder.write(
+            lambda ledger: Batches(ledger).without_result(batch.batch_no, limit=GROUP)
+        ):
+            await self._record([lost(member, failure) for member in missing])
+        await self._recorder.write(lambda ledger: Batches(ledger).collected(batch))
+
+    async def _finish(self, batch: Batch) -> bool:
+        def close(ledger: Ledger) -> bool:
+            batches = Batches(ledger)
+            if batches.without_result(batch.batch_no, limit=1):
+                batches.downloaded(batch)
+                return False
+            batches.collected(batch)
+            return True
+
+        complete = await self._recorder.write(close)
+        if not complete and batch.downloads + 1 >= MOST_DOWNLOADS:
+            await self.give_up(batch, NO_RESULT)
+            complete = True
+        return complete
+
+    async def _settle(self, sentence: Sentence, results: Mapping[str, BatchResult]) -> int:
+        """Settle those of the results that are still waited for; how many requests are pending again."""
+        members = await self._recorder.write(lambda ledger: Batches(ledger).members(sentence.batch.batch_no, results))
+        found = [(member, results[request_id]) for request_id, member in members.items()]
+        settlements = await asyncio.to_thread(lambda: [sentence.settlement(*one) for one in found])
+        for _, result in found:
+            self._note(result)
+        await self._record(settlements)
+        return sum(end.outcome is None for end in settlements)
+
+    async def _record(self, settlements: list[Settlement]) -> None:
+        if not settlements:
+            return
+        settled = await self._recorder.write(lambda ledger: [ledger.settle(end) for end in settlements])
+        for end, doc_ids in zip(settlements, settled, strict=True):
+            for doc_id in doc_ids:
+                assert end.outcome is not None
+                self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+
+    def _note(self, result: BatchResult) -> None:
+        if result.reply:
+            self._course.answered()
+        elif result.failure and result.failure.cause is Cause.STATUS:
+            self._course.failed(result.failure)
+            if is_spend_stop(result.failure) or result.failure.status in {401, 403, 404}:
+                self.fatal = result.failure
+
+
+async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:
+    """Results in lists of at most GROUP; what came before a download broke is handed on first."""
+    group: list[BatchResult] = []
+    try:
+        async with aclosing(results):
+            async for result in results:
+                group.append(result)
+                if len(group) == GROUP:
+                    yield group
+                    group = []
+    except Exception:
+        if group:
+            yield group
+        raise
+    if group:
+        yield group
+
+
+def with_nonce(group: list[BatchResult], nonce: str) -> dict[str, BatchResult]:
+    """The results that carry the nonce, by request id; of one that comes twice, the first."""
+    found: dict[str, BatchResult] = {}
+    for result in group:
+        if result.custom_id.startswith(f"{nonce}-"):
+            found.setdefault(result.custom_id.removeprefix(f"{nonce}-"), result)
+    return found

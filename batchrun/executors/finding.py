@@ -1,0 +1,118 @@
+"""Looks for a batch whose create call got no answer: adopts it, or makes sure that it was never created."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from batchrun.batch import RemoteBatch
+from batchrun.events import BatchSubmitted
+from batchrun.executors.batch_context import BatchContext
+from batchrun.executors.reconciling import SCANS_APART, Adopt, Answer, Missed, Resend, Several, reconcile
+from batchrun.executors.stopping import nowhere_found, several_found
+from batchrun.providers import AttemptError
+from batchrun.reply import Failure
+from batchrun.store.batches import Batch, Batches
+
+PAGE = 1000
+
+
+class Finder:
+    """Settles batches in doubt, from the API's list and, among several, from their custom_ids."""
+
+    def __init__(self, context: BatchContext) -> None:
+        self._context = context
+
+    async def look(self, batch: Batch) -> None:
+        """Look once, if it is time to. Raises Halted when a person has to decide."""
+        now = self._context.clock()
+        if batch.next_poll_at is not None and now < batch.next_poll_at:
+            return
+        listed = await self._listed(batch)
+        if isinstance(listed, Failure):
+            await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
+            return
+        answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed))
+        match answer:
+            case Adopt(remote):
+                self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
+            case Resend() if self._holds:
+                self._context.stop(nowhere_found(batch))
+            case Resend():
+                self._context.trouble(batch.name, "it was never created; its requests are pending again")
+            case Several(candidates):
+                await self._tell_apart(batch, candidates)
+            case Missed():
+                pass
+
+    @property
+    def _holds(self) -> bool:
+        return self._context.terms.batch.on_ambiguous == "hold"
+
+    async def _listed(self, batch: Batch) -> Sequence[RemoteBatch] | Failure:
+        """The list down to the newest batch there was before, or to its end."""
+        listed: list[RemoteBatch] = []
+        after_id: str | None = None
+        while True:
+            page = await self._context.ask(batch, self._context.provider.page(after_id=after_id, limit=PAGE))
+            if isinstance(page, Failure):
+                return page
+            listed += page.batches
+            if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
+                return listed
+            after_id = page.batches[-1].batch_id
+
+    def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch]) -> Answer:
+        """Decide and write it down in one transaction, so that no other job claims the same batch in between."""
+        now, wait_s = self._context.clock(), self._context.terms.batch.reconcile_wait_s
+        claimed = batches.known(remote.batch_id for remote in listed)
+        answer = reconcile(batch, listed, claimed=claimed, now=now, wait_s=wait_s)
+        match answer:
+            case Adopt(remote):
+                batches.attach(batch, remote, adopted=True, next_poll_at=now)
+            case Resend() if not self._holds:
+                batches.abandon(batch, "it was never created")
+            case Missed(counts):
+                if counts:
+                    batches.missed(batch, now=now)
+                batches.postpone(batch, next_poll_at=self._next(batch))
+            case _:
+                batches.postpone(batch, next_poll_at=self._next(batch))
+        return answer
+
+    async def _tell_apart(self, batch: Batch, candidates: Sequence[RemoteBatch]) -> None:
+        """Among several only the custom_ids of their results can tell; what has not ended has none yet."""
+        if self._holds or all(remote.archived for remote in candidates):
+            self._context.stop(several_found(batch, candidates))
+        for remote in candidates:
+            if not remote.ended or remote.archived:
+                continue
+            custom_id = await self._first_custom_id(batch, remote)
+            if custom_id is None:
+                continue
+            if custom_id.startswith(f"{batch.nonce}-"):
+                await self._claim(batch, remote)
+                return
+            await self._disclaim(remote)
+
+    async def _claim(self, batch: Batch, remote: RemoteBatch) -> None:
+        now = self._context.clock()
+        await self._context.apply(lambda batches: batches.attach(batch, remote, adopted=False, next_poll_at=now))
+        self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
+
+    async def _disclaim(self, remote: RemoteBatch) -> None:
+        await self._context.apply(lambda batches: batches.foreign(remote.batch_id))
+
+    async def _first_custom_id(self, batch: Batch, remote: RemoteBatch) -> str | None:
+        try:
+            async with aclosing(self._context.provider.results(remote)) as results:
+                async for result in results:
+                    return result.custom_id
+        except AttemptError as error:
+            self._context.trouble(batch.name, error.failure.message)
+        return None
+
+    def _next(self, batch: Batch) -> float:
+        """When to look again: often enough to be sure as soon as `reconcile_wait` is over."""
+        terms = self._context.terms.batch
+        soon = self._context.clock() + min(terms.poll_interval_s, SCANS_APART * terms.reconcile_wait_s)
+        over = (batch.unclear_at or self._context.clock()) + terms.reconcile_wait_s
+        return over if self._context.clock() < over < soon else soon

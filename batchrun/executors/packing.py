@@ -1,0 +1,201 @@
+"""Requests packed for a batch: read, counted in bytes as sent, and spooled to disk, so that a batch is never in memory.
+
+The spool is a file without a name beside the ledger: it goes with the process, whatever becomes of it.
+"""
+
+import asyncio
+import tempfile
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from batchrun.events import Listener
+from batchrun.executors.attempts import Work
+from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
+from batchrun.executors.recorder import Recorder
+from batchrun.outcome import Outcome
+from batchrun.store.batches import Candidate
+from batchrun.store.sqlite import StoreFull
+
+HEAD, BETWEEN, TAIL = b'{"requests":[', b",", b"]}"
+PART = 256 * 1024
+"""Bytes handed to the connection at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackLimits:
+    """How much goes into one batch."""
+
+    requests: int
+    bytes: int
+    room_nusd: int
+    """What the cap leaves for its worst case."""
+
+
+class Spool:
+    """The packed requests of one batch, on disk."""
+
+    def __init__(self, folder: Path, nonce: str) -> None:
+        self.nonce = nonce
+        self.candidates: list[Candidate] = []
+        self.sizes = array("Q")
+        self.reserved_nusd = 0
+        self._ends = array("Q", [0])
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=1024 * 1024)  # noqa: SIM115 - closed by `close`
+
+    @property
+    def size(self) -> int:
+        """Bytes of a body of everything that is in it."""
+        return len(HEAD) + max(0, self._ends[-1] - len(BETWEEN)) + len(TAIL)
+
+    def item(self, work: Work) -> bytes:
+        """One request as it stands in the body."""
+        return b'{"custom_id":"%s-%s","params":%s}' % (
+            self.nonce.encode(), work.request.request_id.encode(), work.request.body,
+        )  # fmt: skip
+
+    def add(self, candidate: Candidate, item: bytes) -> None:
+        """Append a request."""
+        self._file.write(item + BETWEEN)
+        self.candidates.append(candidate)
+        self.sizes.append(len(item))
+        self._ends.append(self._ends[-1] + len(item) + len(BETWEEN))
+        self.reserved_nusd += candidate.reserved_nusd
+
+    def body(self, positions: Sequence[int]) -> "SpooledBody":
+        """The body of those that became members."""
+        self._file.flush()
+        return SpooledBody(self, positions)
+
+    def stretches(self, positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """From where to where the chosen requests lie in the file, neighbours together."""
+        breaks = [index for index, (one, following) in enumerate(pairwise(positions), 1) if following != one + 1]
+        for first, last in pairwise([0, *breaks, len(positions)]):
+            yield self._ends[positions[first]], self._ends[positions[last - 1] + 1] - len(BETWEEN)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes of the file."""
+        self._file.seek(start)
+        return bytes(self._file.read(end - start))
+
+    def close(self) -> None:
+        """Let the disk have its space back."""
+        with suppress(OSError):  # what it still had to write on a full disk is of no use any more
+            self._file.close()
+
+
+class SpooledBody:
+    """The body of a create call, read from a spool while it is sent."""
+
+    def __init__(self, spool: Spool, positions: Sequence[int]) -> None:
+        self._spool = spool
+        self._positions = positions
+        self.size = body_size([spool.sizes[position] for position in positions])
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The bytes, in order."""
+        yield HEAD
+        for number, (start, end) in enumerate(self._spool.stretches(self._positions)):
+            if number:
+                yield BETWEEN
+            for begin in range(start, end, PART):
+                yield await asyncio.to_thread(self._spool.read, begin, min(begin + PART, end))
+        yield TAIL
+
+
+@contextmanager
+def explained_spool(folder: Path) -> Iterator[None]:
+    """A disk that does not take a batch, in people's words."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreFull(
+            f"the disk of {folder} has no room for a batch: {error.strerror}.",
+            hint="free some space, or lower [batch] max_bytes, and run the same command again",
+        ) from error
+
+
+def unreadable_spool(error: OSError) -> StoreFull:
+    """A spool that cannot be read back."""
+    return StoreFull(
+        f"a batch that was packed cannot be read from the disk: {error.strerror}.",
+        hint="check the disk and run the same command again: nothing was sent",
+    )
+
+
+def body_size(sizes: Sequence[int]) -> int:
+    """Bytes of a body with requests of these sizes."""
+    return len(HEAD) + sum(sizes) + len(BETWEEN) * max(0, len(sizes) - 1) + len(TAIL)
+
+
+class Packer:
+    """Packs the pending requests of a run, in the order of the plan."""
+
+    def __init__(
+        self,
+        run: RunKey,
+        *,
+        model: str,
+        schema: dict[str, Any],
+        reader: Reader,
+        recorder: Recorder,
+        listener: Listener,
+        worst_nusd: Callable[[Work], int],
+        folder: Path,
+    ) -> None:
+        self._run = run
+        self.model, self.schema = model, schema
+        self._reader = reader
+        self._recorder = recorder
+        self._tell = listener
+        self._worst_nusd = worst_nusd
+        self._folder = folder
+
+    async def pack(self, nonce: str, limits: PackLimits) -> Spool:
+        """As many pending requests as the limits allow; an empty spool when there are none. Raises StoreFull."""
+        with explained_spool(self._folder):
+            spool = Spool(self._folder, nonce)
+            try:
+                await self._fill(spool, limits)
+            except BaseException:
+                spool.close()
+                raise
+            return spool
+
+    async def _fill(self, spool: Spool, limits: PackLimits) -> None:
+        after, seen = 0, set[int]()
+        while page := await self._reader.page(self._run, after=after):
+            after = page[-1].document_no
+            fresh = [one for one in page if one.request_no not in seen]  # identical documents make one request
+            seen.update(one.request_no for one in fresh)
+            for some in slices(fresh, self._reader.texts_at_once):
+                for work in await self._reader.read(some):
+                    if not await self._add(spool, work, limits):
+                        return
+
+    async def _add(self, spool: Spool, work: Work | Gone, limits: PackLimits) -> bool:
+        """Add one request; False when the batch is full."""
+        if isinstance(work, Gone):
+            await set_aside(work, Outcome.UNREADABLE, recorder=self._recorder, listener=self._tell)
+            return True
+        item = spool.item(work)
+        if (alone := body_size([len(item)])) > limits.bytes:
+            reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
+            too_large = Gone(work.pending, reason)
+            await set_aside(too_large, Outcome.REJECTED, recorder=self._recorder, listener=self._tell)
+            return True
+        reserved_nusd = self._worst_nusd(work)
+        if spool.candidates and not self._fits(spool, item, reserved_nusd, limits):
+            return False
+        candidate = Candidate(work.pending.request_no, work.pending.ref.doc_id, reserved_nusd)
+        spool.add(candidate, item)  # into a buffer, and from there to the page cache
+        return len(spool.candidates) < limits.requests
+
+    def _fits(self, spool: Spool, item: bytes, reserved_nusd: int, limits: PackLimits) -> bool:
+        if spool.reserved_nusd + reserved_nusd > limits.room_nusd:
+            return False
+        return spool.size + len(BETWEEN) + len(item) <= limits.bytes

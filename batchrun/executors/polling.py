@@ -1,0 +1,116 @@
+"""Asks for submitted batches, later and later, and collects those that have ended."""
+
+import random
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from batchrun.batch import RESULTS_KEPT_S, BatchState, RemoteBatch
+from batchrun.events import BatchCollected, BatchEnded
+from batchrun.executors.batch_context import BatchContext
+from batchrun.executors.collecting import RESULTS_GONE, Collected, Collector
+from batchrun.providers import AttemptError
+from batchrun.reply import Failure
+from batchrun.store.batches import Batch, Batches
+
+GROWTH = 0.1
+JITTER = 0.1
+"""A batch is asked for after a tenth of its age, give or take a tenth (`algorithms-study.md` 4.5)."""
+DOWNLOADS_AT_ONCE = 4
+"""How often a broken download begins again at once; after that it waits for the next poll."""
+
+
+def poll_delay_s(age_s: float, *, least_s: float, most_s: float, rng: random.Random) -> float:
+    """How long to wait before a batch of this age is asked for again."""
+    return min(max(GROWTH * age_s, least_s), most_s) * rng.uniform(1 - JITTER, 1 + JITTER)
+
+
+class Poller:
+    """Brings submitted batches to their ends."""
+
+    def __init__(self, context: BatchContext, collector: Collector) -> None:
+        self._context = context
+        self._collector = collector
+        self._rng = random.Random()  # noqa: S311 - jitter, not secrets
+
+    async def visit(self, batch: Batch, *, cancels: bool) -> None:
+        """Ask for a batch if it is due, cancel it if that is wanted, and collect it when it has ended."""
+        if cancels and batch.state is BatchState.SUBMITTED and batch.cancel_at is None:
+            batch = await self._cancel(batch)
+        elif batch.next_poll_at is not None and self._context.clock() < batch.next_poll_at:
+            return
+        remote = await self._context.ask(batch, self._context.provider.retrieve(batch.batch_id or ""))
+        if isinstance(remote, Failure):
+            due = self._due(batch, remote.retry_after_s)
+            await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=due))
+            return
+        if batch.state is BatchState.SUBMITTED:
+            batch = await self._note(batch, remote)
+        if batch.state is BatchState.ENDED:
+            await self._collect(batch, remote)
+
+    async def _cancel(self, batch: Batch) -> Batch:
+        """Commit that it is to be canceled, then ask for it; repeated at the next poll if it was not heard."""
+        now = self._context.clock()
+
+        def asked(batches: Batches) -> Batch:
+            batches.ask_to_cancel(batch, now=now)
+            return batches.one(batch.batch_no)
+
+        batch = await self._context.apply(asked)
+        await self._context.ask(batch, self._context.provider.cancel(batch.batch_id or ""))
+        return batch
+
+    async def _note(self, batch: Batch, remote: RemoteBatch) -> Batch:
+        """Write down what the API told of a submitted batch."""
+        due = self._due(batch, remote.retry_after_s)
+
+        def noted(batches: Batches) -> Batch:
+            batches.polled(batch, remote, next_poll_at=due)
+            return batches.one(batch.batch_no)
+
+        if remote.ended:
+            age_s = (remote.ended_at or self._context.clock()) - remote.created_at
+            self._context.tell(BatchEnded(batch.name, age_s, remote.counts))
+        elif batch.cancel_at is not None and remote.status == "in_progress":
+            await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
+        return await self._context.apply(noted)
+
+    async def _collect(self, batch: Batch, remote: RemoteBatch) -> None:
+        if remote.archived or self._context.clock() - remote.created_at > RESULTS_KEPT_S:
+            await self._collector.give_up(batch, RESULTS_GONE)
+            self._context.trouble(batch.name, RESULTS_GONE.message)
+            return
+        collected = await self._context.ask(batch, self._download(batch, remote))
+        now = self._context.clock()
+        if isinstance(collected, Collected) and collected.complete:
+            self._context.tell(BatchCollected(batch.name, collected.again, collected.odd))
+        elif isinstance(collected, Collected) and collected.foreign:
+            self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
+            await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
+        else:
+            due = now + self._context.terms.batch.poll_interval_s
+            await self._context.apply(lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due))
+
+    async def _download(self, batch: Batch, remote: RemoteBatch) -> Collected:
+        """Collect, again from the top when the download breaks: what is settled stays settled."""
+        retry = self._context.terms.retry
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(is_broken),
+            stop=stop_after_attempt(DOWNLOADS_AT_ONCE),
+            wait=wait_exponential_jitter(initial=retry.initial_delay_s, max=retry.max_delay_s),
+            reraise=True,
+        )
+        return await retrying(self._collector.collect, batch, remote)
+
+    def _due(self, batch: Batch, asked_s: float | None) -> float:
+        """When to ask again: as the batch's age says, and not before the API wants it."""
+        now, terms = self._context.clock(), self._context.terms.batch
+        delay_s = poll_delay_s(
+            now - batch.prepared_at, least_s=terms.poll_interval_s, most_s=terms.max_poll_interval_s, rng=self._rng
+        )
+        return now + max(delay_s, asked_s or 0.0)
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether a download broke on its way, rather than being refused."""
+    return isinstance(error, AttemptError) and error.failure.is_no_answer

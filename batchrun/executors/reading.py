@@ -1,0 +1,92 @@
+"""From the ledger's pending documents to requests ready to be sent: read just before, and checked to be as planned."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from batchrun.document import Document, Unreadable
+from batchrun.events import DocumentSettled, Listener
+from batchrun.executors.attempts import Work
+from batchrun.executors.recorder import Recorder
+from batchrun.outcome import Outcome
+from batchrun.planning.preparing import Preparer
+from batchrun.sources import Source
+from batchrun.store.entries import Pending
+from batchrun.store.ledger import Ledger
+
+T = TypeVar("T")
+PAGE = 64
+"""Pending documents looked up in the ledger at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """Which run this is."""
+
+    run_no: int
+    since: int
+    """The sequence number at which this submit's documents were admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A pending document that cannot be sent as it was planned."""
+
+    pending: Pending
+    reason: str
+
+
+class Reader:
+    """Reads pending documents, in a thread of its own, from its own view of the ledger."""
+
+    def __init__(self, ledger: Ledger, source: Source, preparer: Preparer) -> None:
+        self._ledger = ledger
+        self._source = source
+        self._preparer = preparer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
+
+    async def page(self, run: RunKey, *, after: int) -> list[Pending]:
+        """The next pending documents of the run, without their texts."""
+        return await self._in_thread(lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE))
+
+    async def read(self, pending: list[Pending]) -> list[Work | Gone]:
+        """Read the documents and make their requests again; each must still be the one that was planned."""
+        return await self._in_thread(lambda: list(self._ready(pending)))
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.shutdown(wait=True)
+
+    @property
+    def texts_at_once(self) -> int:
+        """How many texts one `read` should ask for."""
+        return self._source.page
+
+    def _ready(self, pending: list[Pending]) -> Iterable[Work | Gone]:
+        found = self._source.read([one.ref for one in pending])
+        for one, document in zip(pending, found, strict=True):
+            yield self._work(one, document)
+
+    def _work(self, pending: Pending, document: Document | Unreadable) -> Work | Gone:
+        if isinstance(document, Unreadable):
+            return Gone(pending, document.reason)
+        request = self._preparer.request(document, max_tokens=pending.max_tokens)
+        if request.request_id != pending.request_id:
+            return Gone(pending, "it changed after it was planned; submit again")
+        return Work(pending, request)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+async def set_aside(gone: Gone, outcome: Outcome, *, recorder: Recorder, listener: Listener) -> None:
+    """Record that a document will not be sent after all, then tell it."""
+    await recorder.write(lambda ledger: ledger.set_aside(gone.pending.document_no, outcome, gone.reason))
+    listener(DocumentSettled(gone.pending.ref.doc_id, outcome, gone.reason, 0))
+
+
+def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:
+    """The list in parts of at most `size`."""
+    return (some[start : start + size] for start in range(0, len(some), size))

@@ -1,0 +1,176 @@
+"""Everything the execution of a run needs, and the executors made of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from batchrun.events import Listener
+from batchrun.executors.attempts import Attempts, Terms, Work
+from batchrun.executors.batch import BatchExecutor
+from batchrun.executors.batch_context import BatchContext, BatchTerms
+from batchrun.executors.collecting import Collector
+from batchrun.executors.expectation import Expectation
+from batchrun.executors.halting import Halt
+from batchrun.executors.pacing import Gate
+from batchrun.executors.packing import Packer
+from batchrun.executors.reading import Reader, RunKey
+from batchrun.executors.recorder import Recorder
+from batchrun.executors.retrying import Course
+from batchrun.executors.stream import StreamExecutor
+from batchrun.job.spec import BatchSection, RetrySection
+from batchrun.judge import Judge
+from batchrun.planning.estimate import Estimator
+from batchrun.planning.limits import RateLimits
+from batchrun.planning.model_price import ModelPrice
+from batchrun.planning.preparing import Preparer
+from batchrun.planning.routes import Route
+from batchrun.providers import BatchProvider, Provider
+from batchrun.sources import Source
+from batchrun.store.ledger import Ledger
+from batchrun.store.output import Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What is needed to send documents, besides taking care of batches that are open."""
+
+    route: Route
+    reading: Ledger
+    """A second connection, for the reader."""
+    source: Source
+    preparer: Preparer
+    estimator: Estimator
+    """At the prices of streaming."""
+    limits: RateLimits
+    concurrency: int
+    schema: dict[str, Any]
+    switch_at: Callable[[int], float] | None
+    """When so many unsettled documents have to be streamed to be done by the deadline; None: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSetting:
+    """Everything the execution of a run needs."""
+
+    run: RunKey
+    job: str
+    ledger: Ledger
+    """The writing connection; the recorder owns it while the run goes on."""
+    output: Output
+    """Fed from a connection of its own."""
+    price_of: Callable[[str], ModelPrice]
+    """A model's price when streamed."""
+    batch: BatchSection
+    retry: RetrySection
+    recover: Callable[[Ledger], None]
+    """Books what dead processes of other jobs left, inside a transaction."""
+    sending: Sending | None
+    """None: nothing is sent, open batches are only brought to their ends."""
+    waits: bool = True
+    """Whether to wait for batches."""
+    cancels: bool = False
+    """Whether open batches are canceled."""
+    clock: Callable[[], float] = time.time
+
+    @property
+    def folder(self) -> Path:
+        """Where a batch may be spooled."""
+        assert self.ledger.path is not None
+        return self.ledger.path.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Who takes part in an execution, whatever the route."""
+
+    setting: RunSetting
+    recorder: Recorder
+    reader: Reader | None
+    halt: Halt
+    tell: Listener
+
+    def stream_executor(self, sending: Sending, client: Provider, *, clock: Callable[[], float]) -> StreamExecutor:
+        """Streams what is pending; `clock` is the loop's."""
+        assert self.reader is not None
+        setting = self.setting
+        attempts = Attempts(
+            Terms(
+                run_no=setting.run.run_no,
+                job=setting.job,
+                price=sending.estimator.price,
+                estimator=sending.estimator,
+                retry=setting.retry,
+                concurrency=sending.concurrency,
+            ),
+            provider=client,
+            gate=Gate(sending.limits, clock=clock),
+            expectation=Expectation(sending.estimator),
+            judge=Judge(sending.schema),
+            recorder=self.recorder,
+            halt=self.halt,
+            listener=self.tell,
+        )
+        return StreamExecutor(
+            setting.run,
+            reader=self.reader,
+            attempts=attempts,
+            recorder=self.recorder,
+            halt=self.halt,
+            listener=self.tell,
+            concurrency=sending.concurrency,
+            recover=setting.recover,
+        )
+
+    def batch_executor(self, client: BatchProvider) -> BatchExecutor:
+        """Takes care of batches, and makes new ones if that is the route."""
+        setting, course = self.setting, Course(concurrency=1)
+        context = BatchContext(
+            terms=BatchTerms(
+                run=setting.run,
+                job=setting.job,
+                batch=setting.batch,
+                retry=setting.retry,
+                waits=setting.waits,
+                cancels=setting.cancels,
+                switch_at=setting.sending.switch_at if setting.sending else None,
+            ),
+            provider=client,
+            recorder=self.recorder,
+            halt=self.halt,
+            tell=self.tell,
+            clock=setting.clock,
+        )
+        collector = Collector(
+            client,
+            price_of=setting.price_of,
+            max_attempts=setting.retry.max_attempts,
+            recorder=self.recorder,
+            halt=self.halt,
+            course=course,
+            listener=self.tell,
+        )
+        return BatchExecutor(context, self._packer(), collector, course)
+
+    def _packer(self) -> Packer | None:
+        sending = self.setting.sending
+        if sending is None or self.reader is None or sending.route is not Route.BATCH:
+            return None
+        estimator = replace(sending.estimator, price=sending.estimator.price.in_batches)
+
+        def worst_nusd(work: Work) -> int:
+            return estimator.worst_case_nusd(
+                work.tokens, body_bytes=len(work.request.body), max_tokens=work.request.max_tokens
+            )
+
+        return Packer(
+            self.setting.run,
+            model=estimator.price.name,
+            schema=sending.schema,
+            reader=self.reader,
+            recorder=self.recorder,
+            listener=self.tell,
+            worst_nusd=worst_nusd,
+            folder=self.setting.folder,
+        )

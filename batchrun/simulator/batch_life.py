@@ -1,0 +1,81 @@
+"""The life of a Message Batch as a function of its age, in virtual seconds since its creation. Nothing runs meanwhile.
+
+Every request has its moment, a share of the time the whole batch takes. What has not had it when the batch is canceled
+or expires is never processed.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import NormalDist
+
+EXPIRES_AFTER_S = 24 * 3600.0
+_RESULTS_KEPT_S = 29 * 24 * 3600.0
+_CANCELING_S = 25.0
+_STUCK_FROM = 0.5
+_STANDARD = NormalDist()
+_TINY = 1e-12  # the normal distribution has no value at 0
+
+
+class Ending(StrEnum):
+    """How a request of a batch ended, in the API's words and order."""
+
+    SUCCEEDED = "succeeded"
+    ERRORED = "errored"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTerms:
+    """What a batch may be and how long it takes; as published for the tier Start, and about as measured."""
+
+    most_requests: int = 100_000
+    most_bytes: int = 256_000_000
+    most_queued: int = 200_000
+    """Requests in processing, over all batches."""
+    median_s: float = 120.0
+    """How long a small batch takes."""
+    per_request_s: float = 0.01
+    spread: float = 0.6
+    """Of the logarithm."""
+
+    def duration(self, requests: int, chance: float) -> float:
+        """Return the virtual seconds a batch takes; `chance` in [0, 1) says how lucky it is."""
+        median = self.median_s + self.per_request_s * requests
+        return median * math.exp(self.spread * _STANDARD.inv_cdf(max(chance, _TINY)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What is decided about a batch, and whether it was canceled."""
+
+    lasts_s: float
+    never_ends: bool = False
+    archived_at_once: bool = False
+    canceled_at: float | None = None
+
+    @property
+    def ends_at(self) -> float:
+        """The age at which it ends."""
+        own_end = math.inf if self.never_ends else self.lasts_s
+        canceled = math.inf if self.canceled_at is None else self.canceled_at + _CANCELING_S
+        return min(own_end, canceled, EXPIRES_AFTER_S)
+
+    @property
+    def archived_at(self) -> float:
+        """The age at which its results are gone."""
+        return self.ends_at if self.archived_at_once else max(self.ends_at, _RESULTS_KEPT_S)
+
+    def status(self, age: float) -> str:
+        """Return the processing status in the API's words."""
+        if age >= self.ends_at:
+            return "ended"
+        return "in_progress" if self.canceled_at is None else "canceling"
+
+    def unprocessed(self, moment: float) -> Ending | None:
+        """Tell how a request ended that never had its moment, a number in [0, 1); None for what was processed."""
+        reached = math.inf if self.never_ends and moment >= _STUCK_FROM else moment * self.lasts_s
+        if self.canceled_at is not None and reached > self.canceled_at:
+            return Ending.CANCELED
+        return Ending.EXPIRED if reached > EXPIRES_AFTER_S else None

@@ -1,0 +1,351 @@
+"""Batches in the ledger: their states, and every transition between them. Each method is one transaction's worth.
+
+    prepare -> PREPARED -> attach -> SUBMITTED -> polled -> ENDED -> collected -> COLLECTED
+                 ^   |                  |                     |  \
+                 |   +--- abandon ------+--- abandon ---------+   +- detach (it was not ours)
+                 +----------------------------------------------------/
+
+What a transition may start from is in TRANSITIONS; anything else is a bug and changes nothing.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from batchrun.batch import BatchState, RemoteBatch
+from batchrun.store.entries import NoRoom
+from batchrun.store.ledger import Ledger
+
+TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
+    BatchState.PREPARED: frozenset({BatchState.SUBMITTED, BatchState.ABANDONED}),
+    BatchState.SUBMITTED: frozenset({BatchState.ENDED, BatchState.PREPARED, BatchState.ABANDONED}),
+    BatchState.ENDED: frozenset({BatchState.COLLECTED, BatchState.PREPARED, BatchState.ABANDONED}),
+    BatchState.COLLECTED: frozenset(),
+    BatchState.ABANDONED: frozenset(),
+}
+"""From a state to those it may become."""
+MOST_ALIKE = 97
+"""How many requests a batch may be smaller than it could be, so that its size tells it from others in doubt."""
+
+CANDIDATES = """
+create temp table if not exists candidates (
+    position      integer primary key,
+    request_no    integer not null unique,
+    doc_id        text not null,
+    reserved_nusd integer not null
+)
+"""
+TAKEN = """
+delete from temp.candidates where exists (
+    select 1 from requests r where r.request_no = candidates.request_no and r.outcome is not null)
+or exists (select 1 from attempts a where a.request_no = candidates.request_no and a.state = 'open')
+"""
+BEYOND_ROOM = """
+delete from temp.candidates where position in (
+    select position from (
+        select position, sum(reserved_nusd) over (order by position) as needed from temp.candidates)
+    where needed > ?)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch as the ledger has it; times in seconds since 1970."""
+
+    batch_no: int
+    nonce: str
+    run_no: int
+    job: str
+    model: str
+    state: BatchState
+    batch_id: str | None
+    adopted: bool
+    """Found in the API's list; a custom_id among its results has to prove that it is ours."""
+    requests: int
+    bytes: int
+    newest_before: str | None
+    prepared_at: float
+    unclear_at: float | None = None
+    empty_scans: int = 0
+    scanned_at: float | None = None
+    created_at: float | None = None
+    expires_at: float | None = None
+    ended_at: float | None = None
+    cancel_at: float | None = None
+    next_poll_at: float | None = None
+    downloads: int = 0
+    note: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people see: the API's id, or ours while there is none."""
+        return self.batch_id or f"#{self.batch_no}"
+
+
+COLUMNS = ", ".join(column.name for column in fields(Batch))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A request that is packed and may become a member."""
+
+    request_no: int
+    doc_id: str
+    reserved_nusd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch:
+    """What is known of a batch before its members are."""
+
+    nonce: str
+    run_no: int
+    job: str
+    model: str
+    schema: Mapping[str, Any]
+    newest_before: str | None
+    prepared_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that may be sent now."""
+
+    batch_no: int
+    positions: Sequence[int] = field(repr=False)
+    """Which of the candidates are its members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A request of a batch whose result is not in the ledger yet."""
+
+    attempt_no: int
+    request_id: str
+    doc_id: str
+    tries: int
+    """Attempts of the request in batches since it last had an outcome; this one counts, those we canceled do not."""
+
+
+class Batches:
+    """The batches of a ledger; methods that write belong inside `ledger.transaction()`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._connection = ledger.connection
+
+    # --- asking
+
+    def open(self, job: str) -> list[Batch]:
+        """The job's batches of which something is still to come, the oldest first."""
+        return self._chosen("job = ? and state in ('prepared', 'submitted', 'ended') order by batch_no", (job,))
+
+    def one(self, batch_no: int) -> Batch:
+        """A batch by its number."""
+        return self._chosen("batch_no = ?", (batch_no,))[0]
+
+    def of_run(self, run_no: int) -> list[Batch]:
+        """All batches of a run, the oldest first."""
+        return self._chosen("run_no = ? order by batch_no", (run_no,))
+
+    def schema(self, batch_no: int) -> dict[str, Any]:
+        """The schema of the answers."""
+        row = self._connection.execute("select schema from batches where batch_no = ?", (batch_no,)).fetchone()
+        return dict(json.loads(row[0]))
+
+    def known(self, batch_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the API's ids that belong to a batch of the ledger, or were found to belong to nobody here."""
+        rows = self._connection.execute(
+            "select value from json_each(?) where value in (select batch_id from batches)"
+            " or value in (select batch_id from foreign_batches)",
+            (json.dumps(list(batch_ids)),),
+        )
+        return frozenset(batch_id for (batch_id,) in rows)
+
+    def room_nusd(self, run_no: int) -> int:
+        """What the cap of a run leaves to be reserved."""
+        row = self._connection.execute("select cap_nusd - committed_nusd from runs where run_no = ?", (run_no,))
+        return int(row.fetchone()[0])
+
+    def queued(self) -> int:
+        """Requests of all jobs that the API is processing, as far as the ledger knows."""
+        row = self._connection.execute(
+            "select coalesce(sum(requests), 0) from batches where state in ('prepared', 'submitted')"
+        ).fetchone()
+        return int(row[0])
+
+    def members(self, batch_no: int, request_ids: Iterable[str]) -> dict[str, Member]:
+        """Those of the requests that are members whose results are not in the ledger yet."""
+        rows = self._connection.execute(
+            "select a.attempt_no, r.request_id, a.doc_id, (select count(*) from attempts t"
+            "  left join batches b on b.batch_no = t.batch_no"
+            "  where t.request_no = a.request_no and not (t.cause is 'canceled' and b.cancel_at is not null)"
+            "  and t.batch_no is not null and t.attempt_no > coalesce("
+            "  (select max(s.attempt_no) from attempts s where s.request_no = a.request_no"
+            "   and s.outcome is not null), 0))"
+            " from requests r join attempts a on a.batch_no = ? and a.request_no = r.request_no"
+            " where r.request_id in (select value from json_each(?)) and a.state = 'open'",
+            (batch_no, json.dumps(list(request_ids))),
+        )
+        return {row[1]: Member(*row) for row in rows}
+
+    def without_result(self, batch_no: int, *, limit: int) -> list[Member]:
+        """The first members whose results are not in the ledger."""
+        rows = self._connection.execute(
+            "select r.request_id from attempts a join requests r using (request_no)"
+            " where a.batch_no = ? and a.state = 'open' limit ?",
+            (batch_no, limit),
+        )
+        return list(self.members(batch_no, [request_id for (request_id,) in rows]).values())
+
+    # --- PREPARED
+
+    def prepare(
+        self, new: NewBatch, candidates: Sequence[Candidate], *, sizes: Sequence[int]
+    ) -> Prepared | NoRoom | None:
+        """Commit the intent: a batch, its members and their worst cases, before anything is sent.
+
+        Left out are requests that somebody else settled or is just sending, those the cap has no room for, and a few
+        more if another batch in doubt has the same size. None when nothing is left to send.
+        """
+        self._connection.execute(CANDIDATES)
+        self._connection.execute("delete from temp.candidates")
+        self._connection.executemany(
+            "insert or ignore into temp.candidates values (?, ?, ?, ?)",
+            ((number, one.request_no, one.doc_id, one.reserved_nusd) for number, one in enumerate(candidates)),
+        )
+        self._connection.execute(TAKEN)
+        free = self._count_candidates()
+        committed, cap = self._connection.execute(
+            "select committed_nusd, cap_nusd from runs where run_no = ?", (new.run_no,)
+        ).fetchone()
+        self._connection.execute(BEYOND_ROOM, (cap - committed,))
+        if not (fitting := self._count_candidates()):
+            return NoRoom(committed, cap, self._ledger.open_attempts(new.run_no)) if free else None
+        self._leave_out(fitting - self._distinct(fitting))
+        return self._insert(new, sizes)
+
+    def _count_candidates(self) -> int:
+        return int(self._connection.execute("select count(*) from temp.candidates").fetchone()[0])
+
+    def _distinct(self, requests: int) -> int:
+        """A size that no other batch in doubt has; together with the time it is all that the API's list tells."""
+        taken = {size for (size,) in self._connection.execute("select requests from batches where state = 'prepared'")}
+        return next(
+            (size for size in range(requests, max(0, requests - MOST_ALIKE), -1) if size not in taken), requests
+        )
+
+    def _leave_out(self, count: int) -> None:
+        self._connection.execute(
+            "delete from temp.candidates where position in"
+            " (select position from temp.candidates order by position desc limit ?)",
+            (count,),
+        )
+
+    def _insert(self, new: NewBatch, sizes: Sequence[int]) -> Prepared:
+        positions = [
+            row[0] for row in self._connection.execute("select position from temp.candidates order by position")
+        ]
+        cursor = self._connection.execute(
+            "insert into batches"
+            " (nonce, run_no, job, model, schema, state, requests, bytes, newest_before, prepared_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                new.nonce, new.run_no, new.job, new.model, json.dumps(new.schema), BatchState.PREPARED, len(positions),
+                sum(sizes[position] for position in positions), new.newest_before, new.prepared_at,
+            ),
+        )  # fmt: skip
+        batch_no = int(cursor.lastrowid or 0)
+        self._connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at, model, batch_no)"
+            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, ?, ?, ? from temp.candidates order by position",
+            (new.run_no, new.job, new.prepared_at, new.model, batch_no),
+        )
+        self._connection.execute("delete from temp.candidates")
+        return Prepared(batch_no, positions)
+
+    def doubt(self, batch: Batch, *, now: float) -> None:
+        """Nobody knows any more whether it was created: it is looked for from now on."""
+        self._change(batch, BatchState.PREPARED, unclear_at=now)
+
+    def missed(self, batch: Batch, *, now: float) -> None:
+        """It was looked for, and not found."""
+        self._change(batch, BatchState.PREPARED, empty_scans=batch.empty_scans + 1, scanned_at=now)
+
+    # --- from one state to another
+
+    def attach(self, batch: Batch, remote: RemoteBatch, *, adopted: bool, next_poll_at: float) -> None:
+        """The API has it under this id."""
+        self._move(
+            batch, BatchState.SUBMITTED, batch_id=remote.batch_id, adopted=adopted, created_at=remote.created_at,
+            expires_at=remote.expires_at, next_poll_at=next_poll_at,
+        )  # fmt: skip
+
+    def polled(self, batch: Batch, remote: RemoteBatch, *, next_poll_at: float) -> None:
+        """What the API told of it; the end of its processing when it told that."""
+        facts = {"expires_at": remote.expires_at, "ended_at": remote.ended_at, "next_poll_at": next_poll_at}
+        if remote.ended:
+            self._move(batch, BatchState.ENDED, **facts)
+        else:
+            self._change(batch, BatchState.SUBMITTED, **facts)
+
+    def postpone(self, batch: Batch, *, next_poll_at: float) -> None:
+        """It could not be asked about; later."""
+        self._change(batch, batch.state, next_poll_at=next_poll_at)
+
+    def ask_to_cancel(self, batch: Batch, *, now: float) -> None:
+        """Its cancellation is about to be asked for: what it leaves unprocessed is put back."""
+        self._change(batch, batch.state, cancel_at=batch.cancel_at or now)
+
+    def proven(self, batch: Batch) -> None:
+        """One of its custom_ids carries our nonce."""
+        self._change(batch, BatchState.ENDED, adopted=False)
+
+    def detach(self, batch: Batch, *, now: float) -> None:
+        """It was somebody else's: ours is looked for again, and this one is never taken for it any more."""
+        self._connection.execute("insert or ignore into foreign_batches values (?)", (batch.batch_id,))
+        self._move(
+            batch, BatchState.PREPARED, batch_id=None, adopted=False, unclear_at=batch.unclear_at or now,
+            empty_scans=0, scanned_at=None, created_at=None, expires_at=None, ended_at=None, next_poll_at=None,
+        )  # fmt: skip
+
+    def foreign(self, batch_id: str) -> None:
+        """A batch of the list turned out to be somebody else's."""
+        self._connection.execute("insert or ignore into foreign_batches values (?)", (batch_id,))
+
+    def downloaded(self, batch: Batch) -> None:
+        """Its results were read to the end, and some were missing."""
+        self._change(batch, BatchState.ENDED, downloads=batch.downloads + 1)
+
+    def collected(self, batch: Batch) -> None:
+        """Every member is settled."""
+        assert not self.without_result(batch.batch_no, limit=1)
+        self._move(batch, BatchState.COLLECTED, next_poll_at=None)
+
+    def abandon(self, batch: Batch, why: str) -> None:
+        """It was never created: nothing was attempted, its requests are pending again and nothing is set aside."""
+        self._connection.execute("delete from attempts where batch_no = ? and state = 'open'", (batch.batch_no,))
+        self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
+
+    # --- how
+
+    def _chosen(self, condition: str, values: tuple[object, ...]) -> list[Batch]:
+        rows = self._connection.execute(f"select {COLUMNS} from batches where {condition}", values)
+        named = (dict(zip(COLUMNS.split(", "), row, strict=True)) for row in rows)
+        return [Batch(**{**row, "state": BatchState(row["state"]), "adopted": bool(row["adopted"])}) for row in named]
+
+    def _move(self, batch: Batch, state: BatchState, **facts: object) -> None:
+        if state not in TRANSITIONS[batch.state]:
+            raise AssertionError(f"a batch that is {batch.state} cannot become {state}")
+        self._change(batch, batch.state, state=state, **facts)
+
+    def _change(self, batch: Batch, expected: BatchState, **facts: object) -> None:
+        """Write facts, if the batch is still in the state in which they were learnt."""
+        columns = ", ".join(f"{name} = ?" for name in facts)
+        changed = self._connection.execute(
+            f"update batches set {columns} where batch_no = ? and state = ?",
+            (*facts.values(), batch.batch_no, expected),
+        ).rowcount
+        if changed != 1:
+            raise AssertionError(f"batch {batch.name} is no longer {expected}")

@@ -43,6 +43,11 @@ class OpenJob:
         """The job's name."""
         return self.job.spec.job.name
 
+    @property
+    def store(self) -> "OpenStore":
+        """The same without its documents and model."""
+        return OpenStore(self.job, self.prices, self.places, self.ledger)
+
     def planner(self, wish: "Wishes | None" = None) -> Planner:
         """A planner for this job, with what the command says over what the job file says."""
         wish, spec = wish or Wishes(), self.job.spec

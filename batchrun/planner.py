@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -253,6 +253,7 @@ class Planner:
             committed_nusd=committed_nusd,
             held_nusd=held_nusd,
             continues=run.run_id if run else None,
+            let_in=self._was_let_in(run, counts),
             cap_nusd=self.cap_nusd,
             fits=fits if committed_nusd + worst_nusd <= self.cap_nusd else 0,
             worst_nusd=worst_nusd,
@@ -275,6 +276,12 @@ class Planner:
 
     def _streaming(self, estimate: Estimate) -> Duration:
         return forecast(estimate, self.limits, concurrency=self.job.spec.run.max_concurrency)
+
+    def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
+        if run is None or self.cap_nusd < run.cap_nusd:
+            return False
+        unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
+        return unsettled <= self.ledger.unsettled(run.run_no)
 
     def _wish(self, run: Run | None) -> Wish:
         elapsed_s = time.time() - run.started_at if run else 0.0

@@ -15,6 +15,9 @@ from batchrun.providers import AttemptError
 from batchrun.store.batches import Batch, Batches
 from batchrun.store.ledger import Ledger
 
+FINAL_WAIT_S = 10.0
+"""How long rows wait for somebody who holds the output file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancellation:
@@ -29,36 +32,42 @@ class Cancellation:
     exit_code: ExitCode
 
 
+def tend(
+    opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool, cancels: bool = False
+) -> BatchrunError | None:
+    """Bring the job's open batches to their ends without sending anything. Returns why it halted, or None."""
+    provider.check()
+    setting = RunSetting(
+        run=RunKey(run_no, since=0),
+        job=opened.name,
+        ledger=opened.ledger,
+        output=opened.output(Ledger.read(opened.places.ledger)),
+        price_of=opened.prices.model,
+        batch=opened.job.spec.batch,
+        retry=opened.job.spec.retry,
+        recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
+        sending=None,
+        waits=waits,
+        cancels=cancels,
+    )
+    halted = asyncio.run(execute(setting, provider=provider, listener=listener))
+    opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
+    return halted
+
+
 def cancel(
     opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool
 ) -> Cancellation:
     """Cancel the job's open batches, collect what had finished, and put the rest back."""
-    batches, ledger = Batches(opened.ledger), opened.ledger
-    canceled = len(batches.open(opened.name))
-    halted = None
-    if canceled:
-        provider.check()
-        setting = RunSetting(
-            run=RunKey(run_no, since=0),
-            job=opened.name,
-            ledger=ledger,
-            output=opened.output(Ledger.read(opened.places.ledger)),
-            price_of=opened.prices.model,
-            batch=opened.job.spec.batch,
-            retry=opened.job.spec.retry,
-            recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
-            sending=None,
-            waits=waits,
-            cancels=True,
-        )
-        halted = asyncio.run(execute(setting, provider=provider, listener=listener))
-        opened.output(ledger).publish(wait_s=10.0)
-    still_open = len(batches.open(opened.name))
+    batches, ledger, halted = Batches(opened.ledger), opened.ledger, None
+    if canceled := len(batches.open(opened.name)):
+        halted = tend(opened, run_no, provider=provider, listener=listener, waits=waits, cancels=True)
+    still_open, pending = len(batches.open(opened.name)), ledger.unsettled(run_no)
     exit_code = halted.exit_code if halted else ExitCode.UNFINISHED if still_open else ExitCode.OK
-    pending = ledger.unsettled(run_no)
-    with ledger.transaction():
+    if canceled:
         state = "waiting" if still_open else "stopped" if pending else "finished"
-        ledger.end_run(run_no, state=state, exit_code=exit_code, note="canceled")
+        with ledger.transaction():
+            ledger.end_run(run_no, state=state, exit_code=exit_code, note="canceled")
     return Cancellation(canceled=canceled, still_open=still_open, pending=pending, halted=halted, exit_code=exit_code)
 
 
@@ -73,7 +82,7 @@ def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_
             hint="look at the list again: batchrun batches",
         )
     with opened.ledger.transaction():
-        if Batches(opened.ledger).known([batch_id]):
+        if Batches(opened.ledger).claimed(batch, [batch_id]):
             raise UsageProblem(f"{batch_id} belongs to another batch of the ledger.", hint="see them: batchrun batches")
         Batches(opened.ledger).attach(batch, remote, adopted=True, next_poll_at=time.time())
     return Batches(opened.ledger).one(batch.batch_no)

@@ -22,14 +22,12 @@ from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
 from batchrun.planning.plan import Plan
-from batchrun.planning.routes import streaming_needs_s
+from batchrun.planning.routes import switch_before_s
+from batchrun.settling import FINAL_WAIT_S, tend
 from batchrun.store.batches import Batch, Batches
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.totals import Totals, totals
-
-FINAL_WAIT_S = 10.0
-"""How long the end of a run waits for somebody who holds the output file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +68,25 @@ def submit(
     planner = opened.planner(wishes)
     plan = planner.plan(selection)
     show(plan)
+    open_batches = Batches(opened.ledger).open(opened.name)
     if refused := opened.refusal(plan):
+        if open_batches:  # paid for, or about to be: they are collected whatever is refused
+            tend(opened.store, open_batches[-1].run_no, provider=provider, listener=listener, waits=wishes.waits)
         raise refused
     check_output(opened)
-    open_batches = Batches(opened.ledger).open(opened.name)
     travels = bool(plan.to_send or open_batches)
     if travels:
         provider.check()
     started_at, halted, run = time.time(), None, None
-    if planner.planned.anything_to_admit() or open_batches:
+    if planner.planned.anything_to_admit():
         run = admit(opened, planner, plan, everything=selection.everything)
     if run and travels:
         listener(run_started(opened, plan, run))
         run_setting = setting(opened, planner, plan, run, wishes)
         halted = asyncio.run(execute(run_setting, provider=provider, listener=listener))
+    elif open_batches:  # of documents that have changed or gone since
+        run_no = open_batches[-1].run_no
+        halted = tend(opened.store, run_no, provider=provider, listener=listener, waits=wishes.waits)
     return conclude(opened, planner, plan, run_no=run.run_no if run else None, halted=halted, started_at=started_at)
 
 
@@ -184,7 +187,7 @@ def switching(opened: OpenJob, plan: Plan, run: RunKey) -> Callable[[int], float
     seconds_each = plan.unsettled_s / max(plan.unsettled, 1)
 
     def switch_at(unsettled: int) -> float:
-        return begun_at + deadline_s - streaming_needs_s(unsettled * seconds_each, deadline_s=deadline_s)
+        return begun_at + deadline_s - switch_before_s(unsettled * seconds_each, deadline_s=deadline_s)
 
     return switch_at
 

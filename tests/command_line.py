@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from batchrun import cli
+from batchrun.simulator.batch_life import BatchTerms
 from batchrun.simulator.buckets import Limits
 from batchrun.simulator.faults import PROFILES
 from batchrun.simulator.latency import INSTANT, Latency
@@ -21,6 +22,8 @@ from batchrun.simulator.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
 
 KEY = "sk-ant-api03-do-not-tell-anyone-3141592653"
+AT_ONCE = BatchTerms(median_s=0, per_request_s=0)
+"""Batches end as soon as they are created."""
 UNLIMITED = Limits(10_000_000, 10_000_000_000, 10_000_000_000)
 REPOSITORY = Path(__file__).parent.parent
 
@@ -65,7 +68,8 @@ class CommandLine:
 @contextlib.contextmanager
 def serving(*script: str, latency: Latency = INSTANT) -> Iterator[SimulatorServer]:
     """An API without limits whose first answers follow the script."""
-    server = SimulatorServer(Simulator(PROFILES["calm"], limits=UNLIMITED, latency=latency, script=script))
+    simulator = Simulator(PROFILES["calm"], limits=UNLIMITED, latency=latency, script=script, terms=AT_ONCE)
+    server = SimulatorServer(simulator)
     server.start_in_thread()
     try:
         yield server

@@ -28,7 +28,7 @@ def batch_words(event: BatchEvent) -> str:
             )
         case BatchCollected():
             again = f"; {count(event.again, 'request')} pending again" if event.again else ""
-            odd = f"; {count(event.odd, 'result')} of nobody ignored" if event.odd else ""
+            odd = f"; {count(event.odd, 'result')} with unknown or repeated custom_ids ignored" if event.odd else ""
             return f"batch {inert(event.batch_id)} collected{again}{odd}"
         case BatchTrouble():
             again = "" if event.retry_in_s is None else f"; again in {duration(event.retry_in_s)}"
@@ -42,6 +42,16 @@ def batch_words(event: BatchEvent) -> str:
                 f"{many} with {count(event.requests, 'request')} in progress{expires}, next poll in"
                 f" {duration(event.next_s)}; safe to stop: the same command collects them"
             )
+
+
+def is_routine(event: BatchEvent) -> bool:
+    """Whether it says nothing that its end has not said."""
+    return isinstance(event, BatchCollected) and not (event.again or event.odd)
+
+
+def waiting_words(event: BatchesOpen) -> str:
+    """For the bar, which has little room."""
+    return f"{event.batches} open, poll in {duration(event.next_s)}" if event.batches else "waiting for room"
 
 
 def batch_as_json(event: BatchEvent) -> tuple[str, dict[str, object]]:

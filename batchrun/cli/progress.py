@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from tqdm import tqdm
 
-from batchrun.cli.batch_text import BatchEvent, batch_as_json, batch_words
+from batchrun.cli.batch_text import BatchEvent, batch_as_json, batch_words, is_routine, waiting_words
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, duration
 from batchrun.events import (
@@ -37,6 +37,8 @@ JSON_EVERY_S = 1.0
 LONG_PAUSE_S = 10.0
 SHOWN_OF_A_KIND = 20
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+BATCH_BAR = BAR.replace("<{remaining}", "")
+"""A batch tells nothing until it has ended, so nobody knows how long it will still take."""
 
 
 class Progress:
@@ -52,7 +54,7 @@ class Progress:
         self._shown: Counter[str] = Counter()
         self._last_line = time.monotonic()
         self._last_json = 0.0
-        self._told_to_stop_safely = False
+        self._told_to_wait = False
 
     def __call__(self, event: Event) -> None:
         """Take note of one event, and show it where it is wanted."""
@@ -106,14 +108,23 @@ class Progress:
     # --- what is shown
 
     def _batch(self, event: BatchEvent) -> None:
+        if self._terminal.quiet and not isinstance(event, BatchTrouble):
+            return
         if self._terminal.json:
             name, fields = batch_as_json(event)
             self._terminal.event(name, run=self._run_id, **fields)
-        elif isinstance(event, BatchesOpen) and self._bar is not None:
-            self._bar.set_postfix_str(f"{self._postfix()} · {batch_words(event)}")
-        elif not isinstance(event, BatchesOpen) or self._terminal.verbose or not self._told_to_stop_safely:
+        elif isinstance(event, BatchesOpen):
+            self._waiting(event)
+        elif not is_routine(event) or self._terminal.verbose:
             self.write(f"  {batch_words(event)}")
-            self._told_to_stop_safely = self._told_to_stop_safely or isinstance(event, BatchesOpen)
+
+    def _waiting(self, event: BatchesOpen) -> None:
+        """Once in full; then in the bar, or in nothing at all."""
+        if not self._told_to_wait or (self._terminal.verbose and self._bar is None):
+            self.write(f"  {batch_words(event)}")
+            self._told_to_wait = True
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self._postfix()} · {waiting_words(event)}")
 
     def _begin(self, event: RunStarted) -> None:
         self.started, self.cost_nusd = event, event.spent_nusd
@@ -127,7 +138,13 @@ class Progress:
                 f" budget={event.cap_nusd / 1e9:.2f}{' resumed' if event.resumed else ''}"
             )
         if self._mode == "bar":
-            self._bar = tqdm(total=event.to_send, desc=event.job, bar_format=BAR, dynamic_ncols=True, file=sys.stderr)
+            self._bar = tqdm(
+                total=event.to_send,
+                desc=event.job,
+                bar_format=BATCH_BAR if event.route == "batch" else BAR,
+                dynamic_ncols=True,
+                file=sys.stderr,
+            )
 
     def _settled(self, event: DocumentSettled) -> None:
         self.outcomes[event.outcome] += 1

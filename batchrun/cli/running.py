@@ -19,6 +19,9 @@ from batchrun.planning.plan import Kind, Plan
 from batchrun.planning.routes import Route
 from batchrun.submit import submit
 
+QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
+"""What cron need not hear of: batches that are in progress are no problem."""
+
 
 def run_job(
     path: Path,
@@ -46,7 +49,7 @@ def run_job(
             shown.close()
     if terminal.json:
         summary_as_event(summary, terminal)
-    elif not (terminal.quiet and summary.exit_code == ExitCode.OK):
+    elif not (terminal.quiet and summary.exit_code in QUIET_CODES):
         terminal.result(summary_as_text(summary, path, terminal))
     if summary.halted:
         terminal.problem(summary.halted)

@@ -140,6 +140,8 @@ class BatchExecutor:
     async def _wait(self, open_batches: list[Batch]) -> None:
         """Sleep until something is due."""
         due = self._due(open_batches)
+        if due <= self._context.clock():
+            return
         requests = sum(batch.requests for batch in open_batches)
         expiries = [batch.expires_at for batch in open_batches if batch.expires_at is not None]
         self._context.tell(

@@ -142,7 +142,7 @@ class Collector:
         schema = await self._recorder.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
         price = self._price_of(batch.model).in_batches
         sentence = Sentence(batch, Judge(schema), price, self._max_attempts)
-        ours = odd = again = 0
+        ours = odd = again = named = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:
                 self._halt.check()
@@ -151,9 +151,14 @@ class Collector:
                     await self._recorder.write(lambda ledger: Batches(ledger).proven(batch))
                 ours += len(results)
                 odd += len(group) - len(results)
+                named += sum(bool(result.custom_id) for result in group)
                 again += await self._settle(sentence, results)
         if batch.adopted and not ours:
-            return Collected(foreign=True)
+            # A download that ended early proves nothing; only one that is whole, and names nothing of ours, does.
+            if named and odd >= (remote.requests or batch.requests):
+                return Collected(foreign=True)
+            await self._recorder.write(lambda ledger: Batches(ledger).downloaded(batch))
+            return Collected()
         complete = await self._finish(replace(batch, adopted=False))
         return Collected(complete=complete, again=again, odd=odd + max(0, ours - batch.requests))
 

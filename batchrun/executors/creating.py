@@ -86,6 +86,7 @@ class Creator:
             schema=self._packer.schema,
             newest_before=newest.batches[0].batch_id if newest.batches else None,
             prepared_at=self._context.clock(),
+            others_follow=spool.full,
         )
         prepared = await self._context.apply(
             lambda batches: batches.prepare(new, spool.candidates, sizes=spool.sizes), spends=True

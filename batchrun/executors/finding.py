@@ -20,6 +20,8 @@ class Finder:
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
+        self._told = set[int]()
+        """Batches of which it was told that several may be it."""
 
     async def look(self, batch: Batch) -> None:
         """Look once, if it is time to. Raises Halted when a person has to decide."""
@@ -63,7 +65,7 @@ class Finder:
     def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch]) -> Answer:
         """Decide and write it down in one transaction, so that no other job claims the same batch in between."""
         now, wait_s = self._context.clock(), self._context.terms.batch.reconcile_wait_s
-        claimed = batches.known(remote.batch_id for remote in listed)
+        claimed = batches.claimed(batch, (remote.batch_id for remote in listed))
         answer = reconcile(batch, listed, claimed=claimed, now=now, wait_s=wait_s)
         match answer:
             case Adopt(remote):
@@ -82,6 +84,10 @@ class Finder:
         """Among several only the custom_ids of their results can tell; what has not ended has none yet."""
         if self._holds or all(remote.archived for remote in candidates):
             self._context.stop(several_found(batch, candidates))
+        if batch.batch_no not in self._told:
+            self._told.add(batch.batch_no)
+            ids = ", ".join(remote.batch_id for remote in candidates)
+            self._context.trouble(batch.name, f"it may be any of {ids}: the custom_ids of their results will tell")
         for remote in candidates:
             if not remote.ended or remote.archived:
                 continue
@@ -91,21 +97,22 @@ class Finder:
             if custom_id.startswith(f"{batch.nonce}-"):
                 await self._claim(batch, remote)
                 return
-            await self._disclaim(remote)
+            await self._rule_out(batch, remote)
 
     async def _claim(self, batch: Batch, remote: RemoteBatch) -> None:
         now = self._context.clock()
         await self._context.apply(lambda batches: batches.attach(batch, remote, adopted=False, next_poll_at=now))
         self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
 
-    async def _disclaim(self, remote: RemoteBatch) -> None:
-        await self._context.apply(lambda batches: batches.foreign(remote.batch_id))
+    async def _rule_out(self, batch: Batch, remote: RemoteBatch) -> None:
+        await self._context.apply(lambda batches: batches.rule_out(batch, remote.batch_id))
 
     async def _first_custom_id(self, batch: Batch, remote: RemoteBatch) -> str | None:
         try:
             async with aclosing(self._context.provider.results(remote)) as results:
                 async for result in results:
-                    return result.custom_id
+                    if result.custom_id:
+                        return result.custom_id
         except AttemptError as error:
             self._context.trouble(batch.name, error.failure.message)
         return None

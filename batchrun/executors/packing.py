@@ -44,6 +44,8 @@ class Spool:
         self.candidates: list[Candidate] = []
         self.sizes = array("Q")
         self.reserved_nusd = 0
+        self.full = False
+        """Whether requests were left for another batch."""
         self._ends = array("Q", [0])
         self._file = tempfile.TemporaryFile(dir=folder, buffering=1024 * 1024)  # noqa: SIM115 - closed by `close`
 
@@ -175,6 +177,7 @@ class Packer:
             for some in slices(fresh, self._reader.texts_at_once):
                 for work in await self._reader.read(some):
                     if not await self._add(spool, work, limits):
+                        spool.full = True
                         return
 
     async def _add(self, spool: Spool, work: Work | Gone, limits: PackLimits) -> bool:

@@ -2,12 +2,13 @@
 
 import random
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from batchrun.batch import RESULTS_KEPT_S, BatchState, RemoteBatch
 from batchrun.events import BatchCollected, BatchEnded
 from batchrun.executors.batch_context import BatchContext
-from batchrun.executors.collecting import RESULTS_GONE, Collected, Collector
+from batchrun.executors.collecting import MOST_DOWNLOADS, RESULTS_GONE, Collected, Collector
+from batchrun.executors.stopping import never_proven
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
 from batchrun.store.batches import Batch, Batches
@@ -34,9 +35,8 @@ class Poller:
 
     async def visit(self, batch: Batch, *, cancels: bool) -> None:
         """Ask for a batch if it is due, cancel it if that is wanted, and collect it when it has ended."""
-        if cancels and batch.state is BatchState.SUBMITTED and batch.cancel_at is None:
-            batch = await self._cancel(batch)
-        elif batch.next_poll_at is not None and self._context.clock() < batch.next_poll_at:
+        wanted = cancels and batch.state is BatchState.SUBMITTED and batch.cancel_at is None
+        if not wanted and batch.next_poll_at is not None and self._context.clock() < batch.next_poll_at:
             return
         remote = await self._context.ask(batch, self._context.provider.retrieve(batch.batch_id or ""))
         if isinstance(remote, Failure):
@@ -44,21 +44,19 @@ class Poller:
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=due))
             return
         if batch.state is BatchState.SUBMITTED:
+            unheard = batch.cancel_at is not None and remote.status == "in_progress"
+            if (wanted or unheard) and not remote.ended and is_surely(batch, remote):
+                remote = await self._cancel(batch, remote)
             batch = await self._note(batch, remote)
         if batch.state is BatchState.ENDED:
             await self._collect(batch, remote)
 
-    async def _cancel(self, batch: Batch) -> Batch:
-        """Commit that it is to be canceled, then ask for it; repeated at the next poll if it was not heard."""
+    async def _cancel(self, batch: Batch, remote: RemoteBatch) -> RemoteBatch:
+        """Commit that it is to be canceled, then ask for it; how it is now."""
         now = self._context.clock()
-
-        def asked(batches: Batches) -> Batch:
-            batches.ask_to_cancel(batch, now=now)
-            return batches.one(batch.batch_no)
-
-        batch = await self._context.apply(asked)
-        await self._context.ask(batch, self._context.provider.cancel(batch.batch_id or ""))
-        return batch
+        await self._context.apply(lambda batches: batches.ask_to_cancel(batch, now=now))
+        answer = await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
+        return remote if isinstance(answer, Failure) else answer
 
     async def _note(self, batch: Batch, remote: RemoteBatch) -> Batch:
         """Write down what the API told of a submitted batch."""
@@ -71,8 +69,6 @@ class Poller:
         if remote.ended:
             age_s = (remote.ended_at or self._context.clock()) - remote.created_at
             self._context.tell(BatchEnded(batch.name, age_s, remote.counts))
-        elif batch.cancel_at is not None and remote.status == "in_progress":
-            await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
         return await self._context.apply(noted)
 
     async def _collect(self, batch: Batch, remote: RemoteBatch) -> None:
@@ -87,6 +83,8 @@ class Poller:
         elif isinstance(collected, Collected) and collected.foreign:
             self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
             await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
+        elif isinstance(collected, Collected) and batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
+            self._context.stop(never_proven(batch))
         else:
             due = now + self._context.terms.batch.poll_interval_s
             await self._context.apply(lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due))
@@ -97,7 +95,7 @@ class Poller:
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_broken),
             stop=stop_after_attempt(DOWNLOADS_AT_ONCE),
-            wait=wait_exponential_jitter(initial=retry.initial_delay_s, max=retry.max_delay_s),
+            wait=wait_random_exponential(multiplier=retry.initial_delay_s, max=retry.max_delay_s),
             reraise=True,
         )
         return await retrying(self._collector.collect, batch, remote)
@@ -109,6 +107,11 @@ class Poller:
             now - batch.prepared_at, least_s=terms.poll_interval_s, most_s=terms.max_poll_interval_s, rng=self._rng
         )
         return now + max(delay_s, asked_s or 0.0)
+
+
+def is_surely(batch: Batch, remote: RemoteBatch) -> bool:
+    """Whether it may be canceled: one that was only found in the list must at least have told its size."""
+    return not batch.adopted or remote.requests == batch.requests
 
 
 def is_broken(error: BaseException) -> bool:

@@ -90,7 +90,7 @@ class Journey:
             return
         await self._stream(sending)
         # An earlier submit may have put documents into batches: they are never streamed besides.
-        if await self._any_batch_open() and await self._batches() is Ending.DONE:
+        if await self._any_batch_open() and await self._batches() in {Ending.DONE, Ending.STREAM}:
             await self._stream(sending)
 
     async def _stream(self, sending: Sending) -> None:

@@ -92,6 +92,15 @@ def nowhere_found(batch: Batch) -> Ambiguous:
     )
 
 
+def never_proven(batch: Batch) -> Ambiguous:
+    """The results of a batch that was found in the list tell neither that it is ours nor that it is not."""
+    return Ambiguous(
+        f"the batch {batch.name} was found in the list and taken for ours, and its results have no custom_id to prove it.",
+        hint="look at it in the Console; if it is not ours, or empty, its documents are sent again after: batchrun"
+        f" batches RUN --resend --batch {batch.batch_no}",
+    )
+
+
 def utc(seconds: float) -> str:
     """A time for people."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

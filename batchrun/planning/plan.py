@@ -111,6 +111,8 @@ class Plan:
     """Of that, the worst cases of answers that were lost."""
     continues: str | None
     """The run that a submit would continue."""
+    let_in: bool
+    """Whether that run was begun with all of these documents and no larger budget: it goes on until its cap."""
     cap_nusd: int
     fits: int
     """How many of the documents to send, from the first on, the budget has room for."""

@@ -10,7 +10,10 @@ SHOWN = 5
 
 
 def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
-    """The reason to refuse, or None. Nothing to send is never refused for its price."""
+    """The reason to refuse, or None. Nothing to send is never refused for its price, nor a run that was let in before.
+
+    A run goes on after a kill as it would have without one: until its cap, which no request passes.
+    """
     if refuses_oversize and plan.counts[Kind.TOO_LARGE]:
         return _too_large(plan, plan.counts[Kind.TOO_LARGE])
     if max_documents is not None and plan.to_send > max_documents:
@@ -19,7 +22,7 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) ->
             " Nothing was sent.",
             hint=f"send some of them: --limit {max_documents}; or raise budget.max_documents",
         )
-    if not plan.to_send:
+    if not plan.to_send or plan.let_in:
         return None
     return _over_budget(plan) or _no_room_for_one(plan)
 

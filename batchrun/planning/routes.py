@@ -95,6 +95,14 @@ def _by_deadline(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
     return Choice(Route.STREAM, "the deadline is too near for a batch")
 
 
+def switch_before_s(seconds: float, *, deadline_s: float) -> float:
+    """How long before the deadline what is left in batches is taken back to be streamed.
+
+    Batches have at least half of the time: who asks for them and for a deadline that leaves less wants the price first.
+    """
+    return min(streaming_needs_s(seconds, deadline_s=deadline_s), deadline_s / 2)
+
+
 def streaming_needs_s(seconds: float, *, deadline_s: float) -> float:
     """How long before the deadline streaming has to begin, if it is forecast to take so long.
 

@@ -106,6 +106,8 @@ class NewBatch:
     schema: Mapping[str, Any]
     newest_before: str | None
     prepared_at: float
+    others_follow: bool
+    """Whether requests are left for another batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +156,12 @@ class Batches:
         row = self._connection.execute("select schema from batches where batch_no = ?", (batch_no,)).fetchone()
         return dict(json.loads(row[0]))
 
-    def known(self, batch_ids: Iterable[str]) -> frozenset[str]:
-        """Those of the API's ids that belong to a batch of the ledger, or were found to belong to nobody here."""
+    def claimed(self, batch: Batch, batch_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the API's ids that cannot be this batch: other batches have them, or it was found out."""
         rows = self._connection.execute(
             "select value from json_each(?) where value in (select batch_id from batches)"
-            " or value in (select batch_id from foreign_batches)",
-            (json.dumps(list(batch_ids)),),
+            " or value in (select batch_id from foreign_batches where batch_no = ?)",
+            (json.dumps(list(batch_ids)), batch.batch_no),
         )
         return frozenset(batch_id for (batch_id,) in rows)
 
@@ -223,7 +225,8 @@ class Batches:
         self._connection.execute(BEYOND_ROOM, (cap - committed,))
         if not (fitting := self._count_candidates()):
             return NoRoom(committed, cap, self._ledger.open_attempts(new.run_no)) if free else None
-        self._leave_out(fitting - self._distinct(fitting))
+        if new.others_follow:
+            self._leave_out(fitting - self._distinct(fitting))
         return self._insert(new, sizes)
 
     def _count_candidates(self) -> int:
@@ -304,15 +307,17 @@ class Batches:
 
     def detach(self, batch: Batch, *, now: float) -> None:
         """It was somebody else's: ours is looked for again, and this one is never taken for it any more."""
-        self._connection.execute("insert or ignore into foreign_batches values (?)", (batch.batch_id,))
+        assert batch.batch_id is not None
+        self.rule_out(batch, batch.batch_id)
         self._move(
             batch, BatchState.PREPARED, batch_id=None, adopted=False, unclear_at=batch.unclear_at or now,
-            empty_scans=0, scanned_at=None, created_at=None, expires_at=None, ended_at=None, next_poll_at=None,
+            empty_scans=0, scanned_at=None, cancel_at=None, downloads=0,
+            created_at=None, expires_at=None, ended_at=None, next_poll_at=None,
         )  # fmt: skip
 
-    def foreign(self, batch_id: str) -> None:
-        """A batch of the list turned out to be somebody else's."""
-        self._connection.execute("insert or ignore into foreign_batches values (?)", (batch_id,))
+    def rule_out(self, batch: Batch, batch_id: str) -> None:
+        """A batch of the API's turned out not to be this one."""
+        self._connection.execute("insert or ignore into foreign_batches values (?, ?)", (batch.batch_no, batch_id))
 
     def downloaded(self, batch: Batch) -> None:
         """Its results were read to the end, and some were missing."""

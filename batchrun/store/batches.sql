@@ -28,9 +28,11 @@ create table batches (
 ) strict;
 create index batches_open on batches (job) where state in ('prepared', 'submitted', 'ended');
 
--- Batches of others that looked like one of ours.
+-- Batches of the API that were found not to be one of ours, although they looked like it. They may be another of ours.
 create table foreign_batches (
-    batch_id text primary key
+    batch_no integer not null references batches,
+    batch_id text not null,
+    primary key (batch_no, batch_id)
 ) strict, without rowid;
 
 alter table attempts add column batch_no integer references batches;

@@ -38,6 +38,7 @@ class Run:
     fingerprint: str
     route: str
     started_at: float
+    cap_nusd: int
     committed_nusd: int
     """Spent, reserved, and lost answers at their worst case."""
     held_nusd: int

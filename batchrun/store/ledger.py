@@ -82,7 +82,8 @@ class Ledger:
     def last_run(self, job: str) -> Run | None:
         """The latest run of a job, whatever its state."""
         row = self.connection.execute(
-            "select run_no, run_id, state, fingerprint, route, started_at, committed_nusd,"
+            "select run_no, run_id, state, fingerprint, route, started_at, cap_nusd,"
+            " committed_nusd,"
             " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
             "  and cost_nusd is null and state != 'open'),"
             " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"

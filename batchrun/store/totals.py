@@ -34,7 +34,8 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         "select run_id, cap_nusd, estimate_nusd from runs where run_no = ?", (run_no,)
     ).fetchone()
     row = ledger.connection.execute(
-        "select coalesce(sum(cost_nusd), 0), coalesce(sum(case when cost_nusd is null and state != 'open' then reserved_nusd end), 0),"
+        "select coalesce(sum(cost_nusd), 0),"
+        " coalesce(sum(case when cost_nusd is null and state != 'open' then reserved_nusd end), 0),"
         " count(case when state = 'unknown' then 1 end), count(*),"
         " coalesce(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens), 0),"
         " coalesce(sum(output_tokens), 0),"

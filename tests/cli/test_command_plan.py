@@ -25,7 +25,7 @@ def test_in_words(project: TrialProject, batchrun: CommandLine) -> None:
         "         empty  docs/empty.txt: the document is empty",
     ]
     starts = [line.split(maxsplit=1)[0] for line in said if line and not line.startswith(" ")]
-    assert starts[1:] == ["source", "tokens", "counted", "cost", "time", "budget", "prices", "Nothing"]
+    assert starts[1:] == ["source", "tokens", "counted", "cost", "time", "route", "budget", "prices", "Nothing"]
     assert any("guessed" in line for line in said), "an encoding that is no UTF-8 is reported"
     assert any("$2 in, $10 out" in line for line in said)
     assert said[-1] == "Nothing was sent. To run this:  batchrun submit jobs/trial.toml"

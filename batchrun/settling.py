@@ -12,7 +12,8 @@ from batchrun.executors.running import ProviderFactory, execute
 from batchrun.executors.setting import RunSetting
 from batchrun.opening import OpenStore, recover_others
 from batchrun.providers import AttemptError
-from batchrun.store.batches import Batch, Batches
+from batchrun.store.batch_entries import Batch
+from batchrun.store.batches import Batches
 from batchrun.store.ledger import Ledger
 
 FINAL_WAIT_S = 10.0

@@ -24,7 +24,8 @@ from batchrun.planner import Planner, Selection
 from batchrun.planning.plan import Plan
 from batchrun.planning.routes import switch_before_s
 from batchrun.settling import FINAL_WAIT_S, tend
-from batchrun.store.batches import Batch, Batches
+from batchrun.store.batch_entries import Batch
+from batchrun.store.batches import Batches
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.totals import Totals, totals
@@ -179,17 +180,16 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
     )
 
 
-def switching(opened: OpenJob, plan: Plan, run: RunKey) -> Callable[[int], float] | None:
-    """When the rest of a batched run has to be streamed, by how many documents are unsettled; None: never."""
+def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:
+    """When the rest of a batched run has to be streamed; None: never.
+
+    As if it were the whole run: what is left shrinks as batches end, and must not move the time away again.
+    """
     if plan.deadline_s is None or opened.job.spec.batch.fallback == "none":
         return None
-    deadline_s, begun_at = plan.deadline_s, opened.ledger.started_at(run.run_no)
-    seconds_each = plan.unsettled_s / max(plan.unsettled, 1)
-
-    def switch_at(unsettled: int) -> float:
-        return begun_at + deadline_s - switch_before_s(unsettled * seconds_each, deadline_s=deadline_s)
-
-    return switch_at
+    begun = opened.ledger.beginning(run.run_no)
+    seconds = begun.to_send * plan.unsettled_s / max(plan.unsettled, 1)
+    return begun.started_at + plan.deadline_s - switch_before_s(seconds, deadline_s=plan.deadline_s)
 
 
 def conclude(

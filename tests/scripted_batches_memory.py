@@ -203,7 +203,9 @@ class BatchApi:
 
     def somebody_elses(self, requests: int, *, nonce: str = "ffffffffffff") -> Remote:
         """A batch of the same workspace that another program made."""
-        params = {f"{nonce}-{number:032x}": {"messages": [{"content": f"theirs {number}"}]} for number in range(requests)}
+        params = {
+            f"{nonce}-{number:032x}": {"messages": [{"content": f"theirs {number}"}]} for number in range(requests)
+        }
         return self._added(params)
 
     def _settle(self, remote: Remote) -> None:

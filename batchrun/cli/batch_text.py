@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from batchrun.batch import RESULTS_KEPT_S, BatchState
 from batchrun.cli.words import count, duration, table, utc
 from batchrun.events import BatchCollected, BatchEnded, BatchesOpen, BatchSubmitted, BatchTrouble
-from batchrun.store.batches import Batch
+from batchrun.store.batch_entries import Batch
 from batchrun.untrusted import inert
 
 BatchEvent = BatchSubmitted | BatchEnded | BatchCollected | BatchTrouble | BatchesOpen

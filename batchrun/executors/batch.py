@@ -5,7 +5,6 @@ from cron is as good as one that waits.
 """
 
 import asyncio
-import math
 from enum import StrEnum
 
 from batchrun.batch import BatchState
@@ -20,7 +19,7 @@ from batchrun.executors.packing import Packer
 from batchrun.executors.polling import Poller
 from batchrun.executors.retrying import SAME_REJECTIONS, Course
 from batchrun.executors.stopping import rejected_alike
-from batchrun.store.batches import Batch
+from batchrun.store.batch_entries import Batch
 
 LONGEST_SLEEP_S = 15.0
 """The clock on the wall is looked at this often: a machine that slept finds out soon after."""
@@ -50,7 +49,6 @@ class BatchExecutor:
         self._collector = collector
         self._course = course
         self._given_up = asyncio.Event()
-        self._switch_at = math.inf
         self.grace_s = DEFAULT_GRACE_S
         """How long a halted run waits for the answer to a create call."""
 
@@ -89,7 +87,7 @@ class BatchExecutor:
 
     async def _until_done(self) -> Ending:
         while True:
-            switches = await self._switches()
+            switches = self._switches()
             await self._visit_all(cancels=switches or self._context.terms.cancels)
             blocked = await self._create(switches=switches)
             open_batches = await self._open()
@@ -103,16 +101,10 @@ class BatchExecutor:
         job = self._context.terms.job
         return await self._context.apply(lambda batches: batches.open(job))
 
-    async def _switches(self) -> bool:
+    def _switches(self) -> bool:
         """Whether what is left has to be streamed from now on, to be done by the deadline."""
-        terms = self._context.terms
-        if terms.switch_at is None:
-            return False
-        unsettled = await self._context.recorder.write(lambda ledger: ledger.unsettled(terms.run.run_no))
-        switch_at = terms.switch_at(unsettled)
-        switches = self._context.clock() >= switch_at
-        self._switch_at = math.inf if switches else switch_at
-        return switches
+        switch_at = self._context.terms.switch_at
+        return switch_at is not None and self._context.clock() >= switch_at
 
     async def _visit_all(self, *, cancels: bool) -> None:
         for batch in await self._open():
@@ -156,4 +148,6 @@ class BatchExecutor:
         not_before = self._creator.not_before if self._creator else 0.0
         if not open_batches or not_before > now:
             later.append(max(not_before, now + self._context.terms.batch.poll_interval_s))
-        return min([*later, self._switch_at])
+        if self._context.terms.switch_at is not None and self._context.terms.switch_at > now:
+            later.append(self._context.terms.switch_at)
+        return min(later)

@@ -14,7 +14,8 @@ from batchrun.executors.stopping import batch_unknown, fatal_problem
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.reply import Cause, Failure
-from batchrun.store.batches import Batch, Batches
+from batchrun.store.batch_entries import Batch
+from batchrun.store.batches import Batches
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ class BatchTerms:
     """Whether to wait for what is not due yet."""
     cancels: bool = False
     """Whether open batches are canceled."""
-    switch_at: Callable[[int], float] | None = None
-    """When so many unsettled documents have to be streamed to be done by the deadline; None: never."""
+    switch_at: float | None = None
+    """When what is left in batches has to be streamed to be done by the deadline; None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

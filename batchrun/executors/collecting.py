@@ -19,7 +19,8 @@ from batchrun.outcome import Outcome
 from batchrun.planning.model_price import ModelPrice
 from batchrun.providers import BatchProvider
 from batchrun.reply import Cause, Failure, Reply
-from batchrun.store.batches import Batch, Batches, Member
+from batchrun.store.batch_entries import Batch, Member
+from batchrun.store.batches import Batches
 from batchrun.store.entries import Settlement
 from batchrun.store.ledger import Ledger
 

@@ -19,7 +19,8 @@ from batchrun.executors.stopping import batch_rejected, budget_reached, fatal_pr
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
-from batchrun.store.batches import Batch, Batches, Member, NewBatch, Prepared
+from batchrun.store.batch_entries import Batch, Member, NewBatch, Prepared
+from batchrun.store.batches import Batches
 from batchrun.store.entries import NoRoom, Settlement
 from batchrun.store.ledger import Ledger
 

@@ -10,7 +10,8 @@ from batchrun.executors.reconciling import SCANS_APART, Adopt, Answer, Missed, R
 from batchrun.executors.stopping import nowhere_found, several_found
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
-from batchrun.store.batches import Batch, Batches
+from batchrun.store.batch_entries import Batch
+from batchrun.store.batches import Batches
 
 PAGE = 1000
 
@@ -25,14 +26,14 @@ class Finder:
 
     async def look(self, batch: Batch) -> None:
         """Look once, if it is time to. Raises Halted when a person has to decide."""
-        now = self._context.clock()
+        now = self._context.clock()  # before the list is asked for: what it does not have was not there by now
         if batch.next_poll_at is not None and now < batch.next_poll_at:
             return
         listed = await self._listed(batch)
         if isinstance(listed, Failure):
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
             return
-        answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed))
+        answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed, now))
         match answer:
             case Adopt(remote):
                 self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
@@ -62,9 +63,9 @@ class Finder:
                 return listed
             after_id = page.batches[-1].batch_id
 
-    def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch]) -> Answer:
+    def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:
         """Decide and write it down in one transaction, so that no other job claims the same batch in between."""
-        now, wait_s = self._context.clock(), self._context.terms.batch.reconcile_wait_s
+        wait_s = self._context.terms.batch.reconcile_wait_s
         claimed = batches.claimed(batch, (remote.batch_id for remote in listed))
         answer = reconcile(batch, listed, claimed=claimed, now=now, wait_s=wait_s)
         match answer:

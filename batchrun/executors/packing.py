@@ -18,7 +18,7 @@ from batchrun.executors.attempts import Work
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.outcome import Outcome
-from batchrun.store.batches import Candidate
+from batchrun.store.batch_entries import Candidate
 from batchrun.store.sqlite import StoreFull
 
 HEAD, BETWEEN, TAIL = b'{"requests":[', b",", b"]}"

@@ -11,7 +11,8 @@ from batchrun.executors.collecting import MOST_DOWNLOADS, RESULTS_GONE, Collecte
 from batchrun.executors.stopping import never_proven
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
-from batchrun.store.batches import Batch, Batches
+from batchrun.store.batch_entries import Batch
+from batchrun.store.batches import Batches
 
 GROWTH = 0.1
 JITTER = 0.1
@@ -45,14 +46,18 @@ class Poller:
             return
         if batch.state is BatchState.SUBMITTED:
             unheard = batch.cancel_at is not None and remote.status == "in_progress"
-            if (wanted or unheard) and not remote.ended and is_surely(batch, remote):
-                remote = await self._cancel(batch, remote)
+            if unheard or (wanted and not remote.ended):
+                remote = await self._cancel_if_ours(batch, remote)
             batch = await self._note(batch, remote)
         if batch.state is BatchState.ENDED:
             await self._collect(batch, remote)
 
-    async def _cancel(self, batch: Batch, remote: RemoteBatch) -> RemoteBatch:
+    async def _cancel_if_ours(self, batch: Batch, remote: RemoteBatch) -> RemoteBatch:
         """Commit that it is to be canceled, then ask for it; how it is now."""
+        if batch.adopted and remote.requests != batch.requests:
+            why = "it was found in the list without its size: it may be somebody else's, and is not canceled"
+            self._context.trouble(batch.name, why)
+            return remote
         now = self._context.clock()
         await self._context.apply(lambda batches: batches.ask_to_cancel(batch, now=now))
         answer = await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
@@ -107,11 +112,6 @@ class Poller:
             now - batch.prepared_at, least_s=terms.poll_interval_s, most_s=terms.max_poll_interval_s, rng=self._rng
         )
         return now + max(delay_s, asked_s or 0.0)
-
-
-def is_surely(batch: Batch, remote: RemoteBatch) -> bool:
-    """Whether it may be canceled: one that was only found in the list must at least have told its size."""
-    return not batch.adopted or remote.requests == batch.requests
 
 
 def is_broken(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from batchrun.batch import RemoteBatch
 from batchrun.executors.retrying import is_spend_stop
 from batchrun.reply import Cause, Failure
-from batchrun.store.batches import Batch
+from batchrun.store.batch_entries import Batch
 
 CLOCKS_APART_S = 300.0
 """How far the API's clock and ours may differ."""

@@ -46,8 +46,8 @@ class Sending:
     limits: RateLimits
     concurrency: int
     schema: dict[str, Any]
-    switch_at: Callable[[int], float] | None
-    """When so many unsettled documents have to be streamed to be done by the deadline; None: never."""
+    switch_at: float | None
+    """When what is left in batches has to be streamed to be done by the deadline; None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from batchrun.executors.retrying import Action, Tries
 from batchrun.outcome import Outcome
 from batchrun.planning.money import dollars
 from batchrun.reply import Cause, Failure
-from batchrun.store.batches import Batch
+from batchrun.store.batch_entries import Batch
 from batchrun.store.entries import NoRoom
 
 
@@ -95,7 +95,7 @@ def nowhere_found(batch: Batch) -> Ambiguous:
 def never_proven(batch: Batch) -> Ambiguous:
     """The results of a batch that was found in the list tell neither that it is ours nor that it is not."""
     return Ambiguous(
-        f"the batch {batch.name} was found in the list and taken for ours, and its results have no custom_id to prove it.",
+        f"the batch {batch.name} was found in the list and taken for ours, and no custom_id of its results proves it.",
         hint="look at it in the Console; if it is not ours, or empty, its documents are sent again after: batchrun"
         f" batches RUN --resend --batch {batch.batch_no}",
     )

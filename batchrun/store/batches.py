@@ -10,16 +10,17 @@ What a transition may start from is in TRANSITIONS; anything else is a bug and c
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
 from batchrun.batch import BatchState, RemoteBatch
+from batchrun.store.batch_entries import Batch, Candidate, Member, NewBatch, Prepared
 from batchrun.store.entries import NoRoom
 from batchrun.store.ledger import Ledger
 
 TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
     BatchState.PREPARED: frozenset({BatchState.SUBMITTED, BatchState.ABANDONED}),
-    BatchState.SUBMITTED: frozenset({BatchState.ENDED, BatchState.PREPARED, BatchState.ABANDONED}),
+    BatchState.SUBMITTED: frozenset({BatchState.ENDED, BatchState.ABANDONED}),
     BatchState.ENDED: frozenset({BatchState.COLLECTED, BatchState.PREPARED, BatchState.ABANDONED}),
     BatchState.COLLECTED: frozenset(),
     BatchState.ABANDONED: frozenset(),
@@ -49,85 +50,7 @@ delete from temp.candidates where position in (
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """A batch as the ledger has it; times in seconds since 1970."""
-
-    batch_no: int
-    nonce: str
-    run_no: int
-    job: str
-    model: str
-    state: BatchState
-    batch_id: str | None
-    adopted: bool
-    """Found in the API's list; a custom_id among its results has to prove that it is ours."""
-    requests: int
-    bytes: int
-    newest_before: str | None
-    prepared_at: float
-    unclear_at: float | None = None
-    empty_scans: int = 0
-    scanned_at: float | None = None
-    created_at: float | None = None
-    expires_at: float | None = None
-    ended_at: float | None = None
-    cancel_at: float | None = None
-    next_poll_at: float | None = None
-    downloads: int = 0
-    note: str | None = None
-
-    @property
-    def name(self) -> str:
-        """What people see: the API's id, or ours while there is none."""
-        return self.batch_id or f"#{self.batch_no}"
-
-
 COLUMNS = ", ".join(column.name for column in fields(Batch))
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A request that is packed and may become a member."""
-
-    request_no: int
-    doc_id: str
-    reserved_nusd: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewBatch:
-    """What is known of a batch before its members are."""
-
-    nonce: str
-    run_no: int
-    job: str
-    model: str
-    schema: Mapping[str, Any]
-    newest_before: str | None
-    prepared_at: float
-    others_follow: bool
-    """Whether requests are left for another batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A batch that may be sent now."""
-
-    batch_no: int
-    positions: Sequence[int] = field(repr=False)
-    """Which of the candidates are its members."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A request of a batch whose result is not in the ledger yet."""
-
-    attempt_no: int
-    request_id: str
-    doc_id: str
-    tries: int
-    """Attempts of the request in batches since it last had an outcome; this one counts, those we canceled do not."""
 
 
 class Batches:

@@ -48,6 +48,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a run began."""
+
+    started_at: float
+    """In seconds since 1970."""
+    to_send: int
+    """Documents without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A document of a run that has no outcome yet, with what pacing and money need to know of its request."""
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.errors import UsageProblem
-from batchrun.store.batches import Batch, Batches
+from batchrun.store.batch_entries import Batch
+from batchrun.store.batches import Batches
 from batchrun.store.ledger import Ledger
 
 RUNS = """

@@ -13,7 +13,7 @@ from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Usage
-from batchrun.store.entries import NoRoom, Pending, Run, RunPlan, Settlement, Taken
+from batchrun.store.entries import Beginning, NoRoom, Pending, Run, RunPlan, Settlement, Taken
 from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
 from batchrun.store.sqlite import explained
 
@@ -134,9 +134,11 @@ class Ledger:
             (state, exit_code, note, time.time(), run_no),
         )
 
-    def started_at(self, run_no: int) -> float:
-        """When a run began, in seconds since 1970."""
-        return float(self.connection.execute("select started_at from runs where run_no = ?", (run_no,)).fetchone()[0])
+    def beginning(self, run_no: int) -> Beginning:
+        """How a run began."""
+        return Beginning(
+            *self.connection.execute("select started_at, to_send from runs where run_no = ?", (run_no,)).fetchone()
+        )
 
     def run_id(self, run_no: int) -> str:
         """The short id of a run."""

@@ -53,7 +53,9 @@ class Account:
         self.nonces = 0
         self.pending = [self.document(f"d{number}") for number in range(documents)]
 
-    def document(self, name: str, *, job: str = "trial", request: str | None = None, run_no: int | None = None) -> Pending:
+    def document(
+        self, name: str, *, job: str = "trial", request: str | None = None, run_no: int | None = None
+    ) -> Pending:
         request_id = request or f"request-{name}"
         run = self.ledger.connection.execute
         run(
@@ -120,7 +122,9 @@ class Account:
 
     @property
     def members(self) -> list[str]:
-        return [doc_id for (doc_id,) in self.ask("select doc_id from attempts where state = 'open' order by attempt_no")]
+        return [
+            doc_id for (doc_id,) in self.ask("select doc_id from attempts where state = 'open' order by attempt_no")
+        ]
 
     @property
     def names(self) -> list[str]:
@@ -646,7 +650,9 @@ def test_whatever_happens_committed_is_the_sum_of_the_attempts_and_within_the_ca
                 account.batches.polled(batch, told(batch.batch_id or "", status="ended"), next_poll_at=1.0)
             elif step == "settle":
                 for member in account.batches.without_result(batch.batch_no, limit=2):
-                    end = data.draw(st.sampled_from([answered(member.attempt_no, cost_nusd=1), unprocessed(member.attempt_no)]))
+                    end = data.draw(
+                        st.sampled_from([answered(member.attempt_no, cost_nusd=1), unprocessed(member.attempt_no)])
+                    )
                     account.ledger.settle(end)
             elif step == "abandon":
                 account.batches.abandon(batch, "why")
@@ -795,17 +801,23 @@ def test_an_old_ledger_cannot_be_read_and_says_what_to_do(old: Path) -> None:
     assert version(old) == 1
 
 
-def test_a_migration_that_breaks_leaves_the_old_ledger(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from batchrun.store import ledger_file
+DIE = """
+import os, sys
+from pathlib import Path
+from batchrun.store import ledger_file
+from batchrun.store.ledger import Ledger
 
-    def broken(connection: sqlite3.Connection, script: str) -> None:
-        connection.execute("create table half_done (x)")
-        raise sqlite3.OperationalError("the process dies")
+def dying(connection, script):
+    connection.execute("create table half_done (x)")
+    os._exit(9)
 
-    with monkeypatch.context() as dying:
-        dying.setattr(ledger_file, "run_script", broken)
-        with pytest.raises(sqlite3.OperationalError):
-            Ledger.open(old)
+ledger_file.run_script = dying
+Ledger.open(Path(sys.argv[1]))
+"""
+
+
+def test_a_process_that_dies_while_it_brings_it_up_to_date_leaves_the_old_ledger(old: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", DIE, str(old)], check=False).returncode == 9
 
     assert version(old) == 1
     with contextlib.closing(Ledger.open(old)) as ledger:

@@ -81,7 +81,7 @@ class BatchApi:
     """What becomes of a prompt, batch after batch; the last step repeats. Others get `default`."""
     default: Fate = field(default_factory=answer)
     takes_s: float = 60.0
-    creating: list[None | Failure | Lost | Callable[[], None]] = field(default_factory=list)
+    creating: list[Failure | Lost | Callable[[], None] | None] = field(default_factory=list)
     """What becomes of the next create calls; None: they succeed."""
     cuts: list[int | None] = field(default_factory=list)
     """After how many results the next downloads break; None: they do not."""

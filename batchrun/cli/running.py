@@ -10,7 +10,7 @@ from batchrun.cli.progress import Progress
 from batchrun.cli.summary_text import summary_as_event, summary_as_text
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count
-from batchrun.errors import ExitCode
+from batchrun.errors import ExitCode, UsageProblem
 from batchrun.executors.running import ProviderFactory
 from batchrun.opening import OpenJob, Wishes, open_job
 from batchrun.planner import Selection
@@ -34,6 +34,11 @@ def run_job(
     terminal: Terminal,
 ) -> int:
     """Plan, run and tell; returns the exit code."""
+    if profile is not None and not wishes.waits:
+        raise UsageProblem(
+            "--no-wait needs an API that outlives the command, and a simulated one does not.",
+            hint="leave --no-wait out, or use: batchrun simulate serve",
+        )
     shown = Progress(terminal, progress)
     with open_job(path, simulated=profile is not None, to_run=True) as opened, provider_of(profile, speed) as provider:
         try:

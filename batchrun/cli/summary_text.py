@@ -38,6 +38,8 @@ def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
         failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
         without = f"; {count(failed, 'document')} without a row" if failed else ""
         return [f"{stamp}{summary.job}: nothing to send{without}"]
+    if pending := summary.outcomes.get(None):
+        return [f"{stamp}{summary.job}{run} is not finished: {count(pending, 'document')} pending"]
     problems = " with problems" if summary.exit_code == ExitCode.SOME_FAILED else ""
     return [f"{stamp}{summary.job}{run} finished{problems} in {duration(summary.seconds)}"]
 

@@ -6,7 +6,7 @@ The spool is a file without a name beside the ledger: it goes with the process, 
 import asyncio
 import tempfile
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +19,7 @@ from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.outcome import Outcome
 from batchrun.store.batch_entries import Candidate
+from batchrun.store.entries import Pending
 from batchrun.store.sqlite import StoreFull
 
 HEAD, BETWEEN, TAIL = b'{"requests":[', b",", b"]}"
@@ -47,7 +48,9 @@ class Spool:
         self.full = False
         """Whether requests were left for another batch."""
         self._ends = array("Q", [0])
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=1024 * 1024)  # noqa: SIM115 - closed by `close`
+        self._folder = folder
+        with explained_spool(folder):
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=1024 * 1024)  # noqa: SIM115 - closed by `close`
 
     @property
     def size(self) -> int:
@@ -61,16 +64,21 @@ class Spool:
         )  # fmt: skip
 
     def add(self, candidate: Candidate, item: bytes) -> None:
-        """Append a request."""
-        self._file.write(item + BETWEEN)
+        """Append a request. Raises StoreFull."""
+        with explained_spool(self._folder):
+            self._file.write(item + BETWEEN)
         self.candidates.append(candidate)
         self.sizes.append(len(item))
         self._ends.append(self._ends[-1] + len(item) + len(BETWEEN))
         self.reserved_nusd += candidate.reserved_nusd
 
+    def flush(self) -> None:
+        """Out of the buffer, before the intent is committed: a disk that is full says so by then. Raises StoreFull."""
+        with explained_spool(self._folder):
+            self._file.flush()
+
     def body(self, positions: Sequence[int]) -> "SpooledBody":
         """The body of those that became members."""
-        self._file.flush()
         return SpooledBody(self, positions)
 
     def stretches(self, positions: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -129,6 +137,14 @@ def unreadable_spool(error: OSError) -> StoreFull:
     )
 
 
+def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
+    """Those whose request was not seen before: identical documents make one."""
+    for one in page:
+        if one.request_no not in seen:
+            seen.add(one.request_no)
+            yield one
+
+
 def body_size(sizes: Sequence[int]) -> int:
     """Bytes of a body with requests of these sizes."""
     return len(HEAD) + sum(sizes) + len(BETWEEN) * max(0, len(sizes) - 1) + len(TAIL)
@@ -159,22 +175,20 @@ class Packer:
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """As many pending requests as the limits allow; an empty spool when there are none. Raises StoreFull."""
-        with explained_spool(self._folder):
-            spool = Spool(self._folder, nonce)
-            try:
-                await self._fill(spool, limits)
-            except BaseException:
-                spool.close()
-                raise
-            return spool
+        spool = Spool(self._folder, nonce)
+        try:
+            await self._fill(spool, limits)
+            spool.flush()
+        except BaseException:
+            spool.close()
+            raise
+        return spool
 
     async def _fill(self, spool: Spool, limits: PackLimits) -> None:
         after, seen = 0, set[int]()
         while page := await self._reader.page(self._run, after=after):
             after = page[-1].document_no
-            fresh = [one for one in page if one.request_no not in seen]  # identical documents make one request
-            seen.update(one.request_no for one in fresh)
-            for some in slices(fresh, self._reader.texts_at_once):
+            for some in slices(list(firsts(page, seen)), self._reader.texts_at_once):
                 for work in await self._reader.read(some):
                     if not await self._add(spool, work, limits):
                         spool.full = True

@@ -56,6 +56,9 @@ summary = {{ type = "string", description = "One sentence" }}
 [budget]
 max_cost_usd = 5.00               # nothing is sent when the estimate's upper bound is above it
 
+# [run]
+# route = "batch"                 # half the price, within 24 hours; "auto" chooses; the default is "stream"
+
 # [limits]                        # your organisation's limits for this model
 # requests_per_minute = 1_000
 # input_tokens_per_minute = 450_000

@@ -72,6 +72,7 @@ async def by_batchrun(url, count):
             work = SimpleNamespace(request=Request.of(params(number)))
             spool.add(Candidate(number, f"docs/{number}.txt", 1), spool.item(work))
             await asyncio.sleep(0)  # in a run a thread reads the documents
+        spool.flush()
         await client.create(spool.body(range(count)))
         spool.close()
     await client.close()

@@ -11,13 +11,14 @@ import signal
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from threading import RLock
+from typing import Self
 
 import certifi
 from command_line import KEY, REPOSITORY, UNLIMITED, clean_environment, talking_to
@@ -79,7 +80,7 @@ class Case:
         self.kills = 0
         self.broken: list[str] = []
 
-    def __enter__(self) -> "Case":
+    def __enter__(self) -> Self:
         self._project = TrialProject(self._root)
         self._project.documents(DOCUMENTS)
         sections = {"run": 'route = "batch"'} | dict(self._variant.job)

@@ -81,6 +81,7 @@ def test_nothing_is_lost_or_billed_twice(killers: Squad, tally: Tally, variant: 
     verdicts = killers.kill(variant, cases)
     tally.kills += sum(verdict.kills for verdict in verdicts)
     import resource
+
     print(resource.getrusage(resource.RUSAGE_SELF).ru_utime, resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime)
     print(variant.name, len(moments), len(cases), sum(verdict.kills for verdict in verdicts))
     tally.double_bills += sum(verdict.double_bills for verdict in verdicts)

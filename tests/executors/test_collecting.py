@@ -316,7 +316,7 @@ FATES: dict[str, tuple[Fate, str, str, int]] = {
     "an error of a kind nobody knows": (
         Failure(cause=Cause.STATUS, message="?", error_type="new_error"), PENDING, "failed", 0,
     ),
-    "an error without anything": (Failure(cause=Cause.STATUS, message="an error without a message"), PENDING, "failed", 0),
+    "an error without anything": (Failure(cause=Cause.STATUS, message="no message"), PENDING, "failed", 0),
     "expired": (EXPIRED, PENDING, "failed", 0),
     "canceled": (CANCELED, PENDING, "failed", 0),
 }  # fmt: skip

@@ -784,6 +784,22 @@ def test_a_wrong_adoption_is_undone_and_the_right_one_is_found(project: TrialPro
     assert project.ask("select batch_id from batches") == [("msgbatch_ours",)]
 
 
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+def test_the_whole_list_is_read_page_by_page(
+    project: TrialProject, api: BatchApi, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr("batchrun.executors.finding.PAGE", page)
+    project.documents(5)
+    api.creating = [LOST]
+    once(project, api)
+    for requests in (1, 2, 3, 4, 6, 7):
+        api.somebody_elses(requests)
+
+    once(project, api, after_s=10)
+
+    assert project.ask("select state, batch_id from batches") == [("submitted", "msgbatch_1")]
+
+
 def test_when_none_of_several_is_ours_it_is_sent_again(project: TrialProject, api: BatchApi) -> None:
     project.documents(5)
     api.creating = [NOTHING_CAME]
@@ -1068,8 +1084,8 @@ def test_413_halves_the_batch_until_it_is_taken(project: TrialProject, api: Batc
     api.most_requests = 3
 
     assert submit(project, api).exit_code == ExitCode.OK
-    assert sum(api.sizes) == 10
-    assert max(api.sizes) <= 3
+    assert api.sizes == [2] * 5
+    assert api.calls["create"] == 7, "ten, five, and then pairs"
     assert_books_agree(project, api)
 
 

@@ -107,7 +107,8 @@ class BatchExecutor:
         return switch_at is not None and self._context.clock() >= switch_at
 
     async def _visit_all(self, *, cancels: bool) -> None:
-        for batch in await self._open():
+        # Those in doubt last: one that is held for a person stops the rest, and others may have ended meanwhile.
+        for batch in sorted(await self._open(), key=lambda batch: batch.state is BatchState.PREPARED):
             self._context.halt.check()
             if batch.state is BatchState.PREPARED:
                 await self._finder.look(batch)

@@ -7,7 +7,7 @@ any doubt the batch stays PREPARED, and `finding` looks for it.
 import asyncio
 import secrets
 
-from batchrun.batch import BatchState
+from batchrun.batch import BatchState, RemoteBatch
 from batchrun.errors import BatchrunError
 from batchrun.events import BatchSubmitted, DocumentSettled
 from batchrun.executors.batch_context import BatchContext
@@ -50,7 +50,7 @@ class Creator:
                 return True  # one in doubt at a time, so that the list can tell which it is
             limits = await self._limits()
             if limits.requests < 1:
-                return True
+                return await self._packer.any_pending()
             spool = await self._packer.pack(secrets.token_hex(NONCE_BYTES), limits)
             try:
                 if not spool.candidates:
@@ -58,6 +58,7 @@ class Creator:
                 if not await self._create(spool, others=len(open_batches)):
                     return True
             finally:
+                self.idle.set()
                 spool.close()
         return True
 
@@ -89,6 +90,7 @@ class Creator:
             prepared_at=self._context.clock(),
             others_follow=spool.full,
         )
+        self.idle.clear()
         prepared = await self._context.apply(
             lambda batches: batches.prepare(new, spool.candidates, sizes=spool.sizes), spends=True
         )
@@ -100,11 +102,7 @@ class Creator:
                     self._context.stop(budget_reached(prepared, spool.candidates[0].reserved_nusd))
                 return False
             case Prepared():
-                self.idle.clear()
-                try:
-                    return await self._send(spool, prepared)
-                finally:
-                    self.idle.set()
+                return await self._send(spool, prepared)
 
     async def _send(self, spool: Spool, prepared: Prepared) -> bool:
         batch = await self._context.apply(lambda batches: batches.one(prepared.batch_no))
@@ -119,10 +117,21 @@ class Creator:
             why = f"not sent: {error.strerror}"
             await self._context.apply(lambda batches: batches.abandon(batch, why))
             raise unreadable_spool(error) from error
-        due = self._context.clock() + self._context.terms.batch.poll_interval_s
-        await self._context.apply(lambda batches: batches.attach(batch, remote, adopted=False, next_poll_at=due))
+        if not await self._context.apply(lambda batches: self._attach(batches, batch, remote)):
+            self._context.trouble(batch.name, f"the API gave it the id of another batch, {remote.batch_id}")
+            return False
         self._refusals = 0
         self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=False))
+        return True
+
+    def _attach(self, batches: Batches, batch: Batch, remote: RemoteBatch) -> bool:
+        """Give the batch its id, unless another batch has it: then nobody knows what was created."""
+        now = self._context.clock()
+        if batches.claimed(batch, [remote.batch_id]):
+            batches.doubt(batch, now=now)
+            return False
+        due = now + self._context.terms.batch.poll_interval_s
+        batches.attach(batch, remote, adopted=False, next_poll_at=due)
         return True
 
     async def _not_created(self, batch: Batch, failure: Failure) -> bool:

@@ -173,6 +173,10 @@ class Packer:
         self._worst_nusd = worst_nusd
         self._folder = folder
 
+    async def any_pending(self) -> bool:
+        """Whether there is anything to pack."""
+        return bool(await self._reader.page(self._run, after=0))
+
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """As many pending requests as the limits allow; an empty spool when there are none. Raises StoreFull."""
         spool = Spool(self._folder, nonce)

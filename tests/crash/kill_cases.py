@@ -26,7 +26,9 @@ from submits import Submit, SubmitServer
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
+from batchrun.simulator.batch import Bill
 from batchrun.simulator.batch_life import BatchTerms
+from batchrun.simulator.books import Entry
 from batchrun.simulator.faults import PROFILES
 from batchrun.simulator.latency import INSTANT
 from batchrun.simulator.server import SimulatorServer
@@ -145,6 +147,7 @@ class Case:
 
     @property
     def _moments(self) -> Path:
+        """Where the latest process names its moments."""
         return self._root / f"{self._submits}.moments"
 
     def _expect(self, kept: bool, promise: str) -> None:
@@ -193,9 +196,9 @@ class Case:
         self._expect(not still_open, f"batches are {still_open}")
 
 
-def full_price(bill: object) -> int:
+def full_price(bill: Bill | Entry) -> int:
     """Of one answer, streamed."""
-    return INPUT_NUSD * bill.input_tokens + OUTPUT_NUSD * bill.output_tokens  # type: ignore[attr-defined]
+    return INPUT_NUSD * bill.input_tokens + OUTPUT_NUSD * bill.output_tokens
 
 
 def create_somewhere_else(api: SimulatorServer, *, requests: int) -> str:

@@ -135,8 +135,13 @@ def steps(world: World, protocol: Protocol) -> Steps:
     yield from the_api(world, protocol)
     yield from ACTIONS[world.mind.about_to](world, protocol)
     if world.crashes and world.mind != DEAD:
-        kept = world.intents if protocol.durable_intent else tuple(one for one in world.intents if one.remote)
-        yield "killed", world._replace(mind=DEAD, crashes=world.crashes - 1, intents=kept)
+        yield "killed", killed(world, protocol)
+
+
+def killed(world: World, protocol: Protocol) -> World:
+    """What the process knew is gone; broken, so is what it was creating."""
+    kept = world.intents if protocol.durable_intent else tuple(one for one in world.intents if one.remote)
+    return world._replace(mind=DEAD, crashes=world.crashes - 1, intents=kept)
 
 
 def tick(world: World) -> World:
@@ -159,9 +164,8 @@ def the_api(world: World, protocol: Protocol) -> Steps:
     for number, one in enumerate(world.remotes):
         if one.arrives or one.expired is not None:
             continue
-        for expired in [frozenset[int](), *(frozenset({request}) for request in one.requests)][
-            : 1 + 2 * world.expiries
-        ]:
+        expiring = one.requests if world.expiries else frozenset[int]()
+        for expired in (frozenset[int](), *(frozenset({request}) for request in expiring)):
             ended = (*world.remotes[:number], one._replace(expired=expired), *world.remotes[number + 1 :])
             yield f"{one.nonce} ends", world._replace(remotes=ended, expiries=world.expiries - len(expired))
     if world.strangers:
@@ -246,11 +250,7 @@ def create(world: World, protocol: Protocol) -> Steps:
             if remotes == world.remotes:
                 yield "create, 429", failed._replace(mind=Mind("note", intent, LATER))
         if world.crashes:
-            kept = world.intents if protocol.durable_intent else tuple(one for one in world.intents if one.remote)
-            yield (
-                "killed amid create",
-                world._replace(remotes=remotes, mind=DEAD, crashes=world.crashes - 1, intents=kept),
-            )
+            yield "killed amid create", killed(world._replace(remotes=remotes), protocol)
 
 
 def attach(world: World, protocol: Protocol) -> Steps:

@@ -641,7 +641,15 @@ def test_a_batch_that_we_created_ourselves_is_never_taken_for_somebody_elses() -
 
 
 @pytest.mark.parametrize(
-    "nothing", [[], [lost()], [BatchResult(custom_id="", type=None)]], ids=["empty", "broken", "an unreadable line"]
+    "nothing",
+    [
+        [],
+        [lost()],
+        [BatchResult(custom_id="", type=None)],
+        [BatchResult(custom_id="", type=None)] * 3,
+        [line("x", EXPIRED)],
+    ],
+    ids=["empty", "broken", "an unreadable line", "unreadable lines", "cut short"],
 )
 def test_results_that_tell_nothing_do_not_prove_that_it_is_somebody_elses(nothing: list[Any]) -> None:
     bench = Bench(ABC, nothing, adopted=True)

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import anthropic
@@ -98,9 +98,10 @@ def watch_calls(moment: Moments) -> None:
 
     async def watched_results(self: AnthropicBatches, batch: Any) -> AsyncIterator[Any]:
         moment("before results")
-        async for result in results(self, batch):
-            yield result
-            moment("amid results")
+        async with aclosing(results(self, batch)) as lines:
+            async for result in lines:
+                yield result
+                moment("amid results")
 
     for name in CALLS:
         setattr(AnthropicBatches, name, watched(name, getattr(AnthropicBatches, name)))

@@ -59,7 +59,7 @@ class OpenJob:
             self.price,
             self.limits,
             cap if wish.max_cost_nusd is None else min(cap, wish.max_cost_nusd),
-            wish.route or spec.run.route,
+            wish.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
             wish.deadline_s or spec.run.deadline_s,
         )
 

@@ -74,8 +74,8 @@ class Planner:
     price: ModelPrice
     limits: RateLimits
     cap_nusd: int
-    route: str
-    """stream, batch or auto."""
+    route: str | None
+    """stream, batch or auto; None: nothing is said."""
     deadline_s: float | None
     """From the start of the run."""
     renderer: Renderer = field(init=False)
@@ -287,7 +287,8 @@ class Planner:
         elapsed_s = time.time() - run.started_at if run else 0.0
         return Wish(
             route=self.route,
-            deadline_s=None if self.deadline_s is None else self.deadline_s - elapsed_s,
+            deadline_s=self.deadline_s,
+            elapsed_s=elapsed_s,
             fallback=self.job.spec.batch.fallback == "stream",
             begun=Route(run.route) if run else None,
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.batch import BatchState, RemoteBatch
@@ -12,6 +13,7 @@ from batchrun.executors.running import ProviderFactory, execute
 from batchrun.executors.setting import RunSetting
 from batchrun.opening import OpenStore, recover_others
 from batchrun.providers import AttemptError
+from batchrun.reply import Failure
 from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
 from batchrun.store.ledger import Ledger
@@ -30,6 +32,8 @@ class Cancellation:
     pending: int
     """Documents of the run without an outcome."""
     halted: BatchrunError | None
+    unpublished: BatchrunError | None
+    """Why the rows are not in the output yet."""
     exit_code: ExitCode
 
 
@@ -43,7 +47,7 @@ def tend(
         job=opened.name,
         ledger=opened.ledger,
         output=opened.output(Ledger.read(opened.places.ledger)),
-        price_of=opened.prices.model,
+        price_of=opened.prices.prices.get,
         batch=opened.job.spec.batch,
         retry=opened.job.spec.retry,
         recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
@@ -51,72 +55,108 @@ def tend(
         waits=waits,
         cancels=cancels,
     )
-    halted = asyncio.run(execute(setting, provider=provider, listener=listener))
-    opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
-    return halted
+    return asyncio.run(execute(setting, provider=provider, listener=listener))
+
+
+def publish_finally(opened: OpenStore) -> BatchrunError | None:
+    """Bring the rows to the output; why they could not be brought, or None. They are safe in the ledger anyway."""
+    try:
+        opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
+    except BatchrunError as problem:
+        return problem
+    return None
 
 
 def cancel(
     opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool
 ) -> Cancellation:
     """Cancel the job's open batches, collect what had finished, and put the rest back."""
-    batches, ledger, halted = Batches(opened.ledger), opened.ledger, None
+    batches, ledger, halted, unpublished = Batches(opened.ledger), opened.ledger, None, None
     if canceled := len(batches.open(opened.name)):
         halted = tend(opened, run_no, provider=provider, listener=listener, waits=waits, cancels=True)
+        unpublished = publish_finally(opened)
     still_open, pending = len(batches.open(opened.name)), ledger.unsettled(run_no)
     exit_code = halted.exit_code if halted else ExitCode.UNFINISHED if still_open else ExitCode.OK
     if canceled:
         state = "waiting" if still_open else "stopped" if pending else "finished"
         with ledger.transaction():
             ledger.end_run(run_no, state=state, exit_code=exit_code, note="canceled")
-    return Cancellation(canceled=canceled, still_open=still_open, pending=pending, halted=halted, exit_code=exit_code)
+    if unpublished and exit_code == ExitCode.OK:
+        exit_code = unpublished.exit_code
+    return Cancellation(
+        canceled=canceled,
+        still_open=still_open,
+        pending=pending,
+        halted=halted,
+        unpublished=unpublished,
+        exit_code=exit_code,
+    )
 
 
 def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
     """A person says which of the API's batches it is; its custom_ids still have to prove it. Raises UsageProblem."""
-    batch = in_doubt(opened, batch_no)
-    provider.check()
-    remote = asyncio.run(_retrieved(batch_id, provider, timeout_s=opened.job.spec.retry.timeout_s))
+    batches = Batches(opened.ledger)
+    batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
+    remote = ask(opened, provider, batch_id)
+    if isinstance(remote, Failure):
+        raise UsageProblem(f"{batch_id} cannot be had: {remote.message}", hint="check the id and the key's workspace")
     if remote.requests not in {0, batch.requests}:
         raise UsageProblem(
             f"{batch_id} has {remote.requests:,} requests, and {batch.name} has {batch.requests:,}.",
             hint="look at the list again: batchrun batches",
         )
     with opened.ledger.transaction():
-        if Batches(opened.ledger).claimed(batch, [batch_id]):
+        if batches.owner(batch_id):
             raise UsageProblem(f"{batch_id} belongs to another batch of the ledger.", hint="see them: batchrun batches")
-        Batches(opened.ledger).attach(batch, remote, adopted=True, next_poll_at=time.time())
-    return Batches(opened.ledger).one(batch.batch_no)
+        batches.attach(batch, remote, adopted=True, next_poll_at=time.time())
+    return batches.one(batch.batch_no)
 
 
-def resend(opened: OpenStore, *, batch_no: int | None = None) -> Batch:
-    """A person says that it was never created, or is gone: its requests are pending again."""
-    batch = in_doubt(opened, batch_no)
+def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
+    """A person says that a batch was never created, or is gone: its requests are pending again.
+
+    One with an id is only given up when the API does not have it either; what it may have cost stays on the account.
+    """
+    batches = Batches(opened.ledger)
+    open_batches = batches.open(opened.name)
+    batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)
+    if batch.batch_id:
+        remote = ask(opened, provider, batch.batch_id)
+        if isinstance(remote, Failure) and remote.status != 404:
+            raise UsageProblem(f"{batch.batch_id} cannot be asked for: {remote.message}", hint="try again later")
+        if isinstance(remote, RemoteBatch) and not remote.archived:
+            raise UsageProblem(
+                f"{batch.batch_id} exists, and would be paid twice.",
+                hint="collect it: batchrun submit; or: batchrun cancel",
+            )
     with opened.ledger.transaction():
-        Batches(opened.ledger).abandon(batch, "given up by hand")
-    return Batches(opened.ledger).one(batch.batch_no)
+        if batch.batch_id:
+            batches.write_off(batch, "given up by hand", now=time.time())
+        else:
+            batches.abandon(batch, "given up by hand")
+    return batches.one(batch.batch_no)
 
 
-def in_doubt(opened: OpenStore, batch_no: int | None) -> Batch:
-    """The batch a person means: the one with the number, else the only one in doubt. Raises UsageProblem."""
-    batches = Batches(opened.ledger).open(opened.name)
-    if batch_no is not None:
-        meant = [batch for batch in batches if batch.batch_no == batch_no]
-    else:
-        meant = [batch for batch in batches if batch.state is BatchState.PREPARED]
+def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
+    """The batch a person means: the one with the number, else the only one. Raises UsageProblem."""
+    meant = [batch for batch in batches if batch_no in {None, batch.batch_no}]
     if len(meant) == 1:
         return meant[0]
-    what = f"no open batch has the number {batch_no}" if batch_no is not None else f"{len(meant)} batches are in doubt"
-    raise UsageProblem(f"{what}.", hint="see them: batchrun batches; name one with --batch NUMBER")
+    which = f"no batch in doubt has the number {batch_no}" if batch_no else f"{len(meant)} batches are in doubt"
+    raise UsageProblem(f"{which}.", hint="see them: batchrun batches; name one with --batch NUMBER")
 
 
-async def _retrieved(batch_id: str, provider: ProviderFactory, *, timeout_s: float) -> RemoteBatch:
-    client = provider.make_batches(timeout_s=timeout_s)
-    try:
-        return await client.retrieve(batch_id)
-    except AttemptError as error:
-        raise UsageProblem(
-            f"{batch_id} cannot be had: {error.failure.message}", hint="check the id and the key's workspace"
-        ) from error
-    finally:
-        await client.close()
+def ask(opened: OpenStore, provider: ProviderFactory, batch_id: str) -> RemoteBatch | Failure:
+    """Ask the API for one batch."""
+    provider.check()
+
+    async def retrieved() -> RemoteBatch | Failure:
+        client = provider.make_batches(timeout_s=opened.job.spec.retry.timeout_s)
+        try:
+            return await client.retrieve(batch_id)
+        except AttemptError as error:
+            return error.failure
+        finally:
+            await client.close()
+
+    return asyncio.run(retrieved())

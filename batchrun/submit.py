@@ -23,7 +23,7 @@ from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
 from batchrun.planning.plan import Plan
 from batchrun.planning.routes import switch_before_s
-from batchrun.settling import FINAL_WAIT_S, tend
+from batchrun.settling import publish_finally, tend
 from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
 from batchrun.store.entries import RunPlan
@@ -71,8 +71,11 @@ def submit(
     show(plan)
     open_batches = Batches(opened.ledger).open(opened.name)
     if refused := opened.refusal(plan):
-        if open_batches:  # paid for, or about to be: they are collected whatever is refused
-            tend(opened.store, open_batches[-1].run_no, provider=provider, listener=listener, waits=wishes.waits)
+        if open_batches:  # paid for, or about to be: what has ended is collected whatever is refused
+            run_no = open_batches[-1].run_no
+            halted = tend(opened.store, run_no, provider=provider, listener=listener, waits=False)
+            publish_finally(opened.store)
+            raise halted or refused
         raise refused
     check_output(opened)
     travels = bool(plan.to_send or open_batches)
@@ -161,7 +164,7 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
         job=opened.name,
         ledger=opened.ledger,
         output=opened.output(Ledger.read(opened.places.ledger)),
-        price_of=opened.prices.model,
+        price_of=opened.prices.prices.get,
         batch=wishes.paced(spec.batch),
         retry=spec.retry,
         recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
@@ -205,7 +208,7 @@ def conclude(
     outcomes = planner.planned.outcomes()
     exit_code = exit_code_of(outcomes, halted)
     open_batches = Batches(opened.ledger).open(opened.name)
-    if open_batches and exit_code == ExitCode.OK:
+    if open_batches and exit_code in {ExitCode.OK, ExitCode.SOME_FAILED}:
         exit_code = ExitCode.UNFINISHED
     if run_no is not None:
         with opened.ledger.transaction():
@@ -216,7 +219,7 @@ def conclude(
                 exit_code=exit_code,
                 note=str(halted) if halted else None,
             )
-    unpublished = publish_finally(opened)
+    unpublished = publish_finally(opened.store)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
     return Summary(
@@ -232,15 +235,6 @@ def conclude(
         exit_code=exit_code,
         database=opened.places.database,
     )
-
-
-def publish_finally(opened: OpenJob) -> BatchrunError | None:
-    """Bring the rows to the output; why they could not be brought, or None. They are safe in the ledger anyway."""
-    try:
-        opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
-    except BatchrunError as problem:
-        return problem
-    return None
 
 
 def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError | None) -> ExitCode:

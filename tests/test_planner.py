@@ -8,6 +8,7 @@ from batchrun.errors import Refused, UsageProblem
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
 from batchrun.planning.plan import Kind, Plan
+from batchrun.planning.routes import Route
 
 pytestmark = pytest.mark.usefixtures("no_output")
 
@@ -83,6 +84,55 @@ def test_an_open_run_and_what_it_has_spent_are_told(project: TrialProject) -> No
     assert plan.continues == project.ask("select run_id from runs")[0][0]
     assert plan.spent_nusd == project.ask("select committed_nusd from runs")[0][0]
     assert plan.counts[Kind.UNFINISHED] >= 1
+
+
+def unfinished(project: TrialProject, *, route: str, ago_s: float = 0.0) -> None:
+    """A run with documents to send, that began on this route so long ago."""
+    project.documents(3)
+    project.submit(ScriptedProvider(default=BAD_KEY))
+    project.ask("update runs set route = ?, started_at = started_at - ?", route, ago_s, commit=True)
+
+
+@pytest.mark.parametrize("begun", ["stream", "batch"])
+@pytest.mark.parametrize("told", [None, "stream", "batch"])
+def test_a_run_goes_on_by_its_own_route_unless_the_job_file_names_one(
+    project: TrialProject, begun: str, told: str | None
+) -> None:
+    unfinished(project, route=begun)
+    if told:
+        project.job(run=f'route = "{told}"')
+
+    assert project.plan().choice.route == (told or begun)
+
+
+def test_a_job_file_without_a_route_streams(project: TrialProject) -> None:
+    project.documents(200)
+
+    assert project.plan().choice.route is Route.STREAM
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "route"), [(0.0, Route.BATCH), (3_000.0, Route.BATCH), (6_600.0, Route.STREAM), (10**6, Route.STREAM)]
+)
+def test_a_run_whose_deadline_is_near_is_planned_as_it_will_be_sent(
+    project: TrialProject, ago_s: float, route: Route
+) -> None:
+    unfinished(project, route="batch", ago_s=ago_s)
+    project.job(run='route = "batch"\ndeadline = "2h"')
+
+    plan = project.plan()
+
+    assert plan.choice.route is route
+    streamed, batched = plan.forecasts
+    assert plan.estimate == (streamed if route is Route.STREAM else batched).estimate
+
+
+def test_the_deadline_of_a_run_that_is_over_is_not_that_of_the_next(project: TrialProject) -> None:
+    unfinished(project, route="batch", ago_s=10**6)
+    project.job(run='route = "batch"\ndeadline = "2h"')
+    project.ask("update runs set state = 'finished'", commit=True)
+
+    assert project.plan().choice.route is Route.BATCH
 
 
 def test_retry_looks_only_at_what_ended_so(project: TrialProject) -> None:

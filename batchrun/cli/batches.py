@@ -42,7 +42,7 @@ def batches(
             if adopt:
                 settling.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number)
             else:
-                settling.resend(opened, batch_no=number)
+                settling.resend(opened, provider=AnthropicFactory(), batch_no=number)
             shown = Batches(opened.ledger).of_run(story.run_no)
     if terminal.json:
         for batch in shown:

@@ -39,8 +39,8 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
                        exit_code=int(done.exit_code))  # fmt: skip
     elif not (terminal.quiet and not done.exit_code):
         terminal.result(words(name, done.canceled, done.still_open, done.pending))
-    if done.halted:
-        terminal.problem(done.halted)
+    if problem := done.halted or done.unpublished:
+        terminal.problem(problem)
     return int(done.exit_code)
 
 

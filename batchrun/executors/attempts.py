@@ -94,6 +94,8 @@ class Attempts:
         self._in_flight: dict[asyncio.Task[None], int] = {}
         self.sent = 0
         """How many attempts were made, for whoever wants to know whether anything happens."""
+        self.waits_for_batches = False
+        """Whether what is left of the budget is reserved for open batches."""
         self._landed = asyncio.Event()
         """Set, and replaced, whenever a request is no longer in flight."""
         self._settled = asyncio.Event()
@@ -161,6 +163,10 @@ class Attempts:
                 await self._send(work, reserved, charge)
                 return True
         if isinstance(reserved, Taken):
+            self._gate.cancel(charge)
+            return True
+        if reserved.open_attempts == 0 and reserved.in_batches:
+            self.waits_for_batches = True  # they give back what they do not need: its document stays pending till then
             self._gate.cancel(charge)
             return True
         if reserved.open_attempts == 0:

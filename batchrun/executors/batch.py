@@ -10,7 +10,7 @@ from enum import StrEnum
 from batchrun.batch import BatchState
 from batchrun.errors import BatchrunError
 from batchrun.events import BatchesOpen, Draining
-from batchrun.executors.batch_context import BatchContext
+from batchrun.executors.batch_context import BatchContext, BatchProblem
 from batchrun.executors.collecting import Collector
 from batchrun.executors.creating import Creator
 from batchrun.executors.finding import Finder
@@ -107,14 +107,23 @@ class BatchExecutor:
         return switch_at is not None and self._context.clock() >= switch_at
 
     async def _visit_all(self, *, cancels: bool) -> None:
-        # Those in doubt last: one that is held for a person stops the rest, and others may have ended meanwhile.
+        # Those in doubt last: a batch that has been found by then is one less that they may be.
+        problems = []
         for batch in sorted(await self._open(), key=lambda batch: batch.state is BatchState.PREPARED):
             self._context.halt.check()
-            if batch.state is BatchState.PREPARED:
-                await self._finder.look(batch)
-            else:
-                await self._poller.visit(batch, cancels=cancels)
-            self._stop_if_hopeless()
+            try:
+                await self._visit(batch, cancels=cancels)
+            except BatchProblem as problem:
+                problems.append(problem.problem)
+        self._stop_if_hopeless()
+        if problems:
+            self._context.stop(problems[0])
+
+    async def _visit(self, batch: Batch, *, cancels: bool) -> None:
+        if batch.state is BatchState.PREPARED:
+            await self._finder.look(batch)
+        else:
+            await self._poller.visit(batch, cancels=cancels)
 
     def _stop_if_hopeless(self) -> None:
         """When other requests would only meet the same end, no more are sent."""
@@ -140,12 +149,14 @@ class BatchExecutor:
         self._context.tell(
             BatchesOpen(len(open_batches), requests, max(0.0, due - self._context.clock()), min(expiries, default=None))
         )
-        while (left_s := due - self._context.clock()) > 0:  # noqa: ASYNC110 - nothing sets an event when time has passed
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + due - self._context.clock()  # a clock that is set back must not make it wait again
+        while (left_s := min(due - self._context.clock(), latest - loop.time())) > 0:  # noqa: ASYNC110 - time sets no event
             await asyncio.sleep(min(left_s, LONGEST_SLEEP_S))
 
     def _due(self, open_batches: list[Batch]) -> float:
         now = self._context.clock()
-        later = [batch.next_poll_at or now for batch in open_batches]
+        later = [now if self._context.is_due(due) else due or now for due in (one.next_poll_at for one in open_batches)]
         not_before = self._creator.not_before if self._creator else 0.0
         if not open_batches or not_before > now:
             later.append(max(not_before, now + self._context.terms.batch.poll_interval_s))

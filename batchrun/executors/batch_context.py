@@ -13,9 +13,11 @@ from batchrun.executors.retrying import Action, is_spend_stop
 from batchrun.executors.stopping import batch_unknown, fatal_problem
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError, BatchProvider
+from batchrun.providers.retry_after import LONGEST_S
 from batchrun.reply import Cause, Failure
 from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
+from batchrun.store.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -36,6 +38,14 @@ class BatchTerms:
     """When what is left in batches has to be streamed to be done by the deadline; None: never."""
 
 
+class BatchProblem(Exception):
+    """One batch cannot go on without a person; the others are taken care of first, then the run halts."""
+
+    def __init__(self, problem: BatchrunError) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchContext:
     """Shared by the parts of one batch execution."""
@@ -47,6 +57,8 @@ class BatchContext:
     tell: Listener
     clock: Callable[[], float]
     """Seconds since 1970: on the wall, so that a machine that slept knows what is due."""
+    recover: Callable[[Ledger], None]
+    """Books what dead processes of other jobs left, inside a transaction."""
 
     async def apply(self, change: Callable[[Batches], T], *, spends: bool = False) -> T:
         """Ask or change the ledger's batches in one transaction."""
@@ -68,7 +80,15 @@ class BatchContext:
         if failure.cause is Cause.CREDENTIALS or failure.status in {401, 403}:
             self.stop(fatal_problem(failure, Action.STOP))
         if failure.status == 404:
-            self.stop(batch_unknown(batch, failure) if batch else fatal_problem(failure, Action.STOP))
+            if batch and batch.batch_id:
+                raise BatchProblem(batch_unknown(batch, failure))
+            self.stop(fatal_problem(failure, Action.STOP))
+
+    def is_due(self, due_at: float | None) -> bool:
+        """Whether a time of the ledger has come; one that is further away than any we set was set by a wrong clock."""
+        now = self.clock()
+        longest_s = 2 * self.terms.batch.max_poll_interval_s + LONGEST_S
+        return due_at is None or now >= due_at or due_at - now > longest_s
 
     def stop(self, problem: BatchrunError) -> NoReturn:
         """Halt the run. Raises Halted."""

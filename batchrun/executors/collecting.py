@@ -26,8 +26,8 @@ from batchrun.store.ledger import Ledger
 
 GROUP = 200
 """Results settled in one transaction."""
-MOST_DOWNLOADS = 3
-"""After so many complete downloads without it a result is not expected any more."""
+MOST_DOWNLOADS = 10
+"""After so many downloads that ended without an error, and brought nothing new, a missing result is given up."""
 ENDINGS = {ResultType.EXPIRED: Outcome.EXPIRED, ResultType.CANCELED: Outcome.CANCELED}
 UNPROCESSED = {
     ResultType.EXPIRED: Failure(cause=Cause.EXPIRED, message="the batch expired before it was processed"),
@@ -60,7 +60,8 @@ class Sentence:
 
     batch: Batch
     judge: Judge
-    price: ModelPrice
+    price: ModelPrice | None
+    """None when the table has none any more: then the worst case is booked."""
     max_attempts: int
 
     def settlement(self, member: Member, result: BatchResult) -> Settlement:
@@ -72,7 +73,9 @@ class Sentence:
             return lost(member, failure)
         outcome = ENDINGS.get(result.type or ResultType.ERRORED) or errored_outcome(failure)
         ours = result.type is ResultType.CANCELED and self.batch.cancel_at is not None
-        final = outcome is Outcome.REJECTED or (member.tries >= self.max_attempts and not ours)
+        final = outcome is Outcome.REJECTED or (
+            member.tries >= self.max_attempts and not ours and not concerns_all(failure)
+        )
         return Settlement(
             attempt_no=member.attempt_no,
             state="failed",
@@ -88,12 +91,26 @@ class Sentence:
             attempt_no=member.attempt_no,
             state="answered",
             # A reply that does not tell its usage is booked at its worst case.
-            cost_nusd=self.price.cost_nusd(reply.usage) if reply.usage else None,
+            cost_nusd=self.price.cost_nusd(reply.usage) if reply.usage and self.price else None,
             outcome=judgement.outcome,
             reason=judgement.reason,
             output=None if judgement.output is None else json.dumps(judgement.output),
             reply=reply,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a group of results came to."""
+
+    requests: int
+    again: int
+    """Of those, the ones that are pending again."""
+
+
+def concerns_all(failure: Failure) -> bool:
+    """Whether every other request would meet it too: it stops the job, and costs no document an attempt."""
+    return is_spend_stop(failure) or failure.status in {401, 403, 404}
 
 
 def errored_outcome(failure: Failure) -> Outcome:
@@ -121,7 +138,7 @@ class Collector:
         self,
         provider: BatchProvider,
         *,
-        price_of: Callable[[str], ModelPrice],
+        price_of: Callable[[str], ModelPrice | None],
         max_attempts: int,
         recorder: Recorder,
         halt: Halt,
@@ -141,9 +158,9 @@ class Collector:
     async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:
         """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
         schema = await self._recorder.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
-        price = self._price_of(batch.model).in_batches
-        sentence = Sentence(batch, Judge(schema), price, self._max_attempts)
-        ours = odd = again = named = 0
+        price = self._price_of(batch.model)
+        sentence = Sentence(batch, Judge(schema), price and price.in_batches, self._max_attempts)
+        ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:
                 self._halt.check()
@@ -153,15 +170,16 @@ class Collector:
                 ours += len(results)
                 odd += len(group) - len(results)
                 named += sum(bool(result.custom_id) for result in group)
-                again += await self._settle(sentence, results)
-        if batch.adopted and not ours:
-            # A download that ended early proves nothing; only one that is whole, and names nothing of ours, does.
-            if named and odd >= (remote.requests or batch.requests):
-                return Collected(foreign=True)
-            await self._recorder.write(lambda ledger: Batches(ledger).downloaded(batch))
-            return Collected()
-        complete = await self._finish(replace(batch, adopted=False))
-        return Collected(complete=complete, again=again, odd=odd + max(0, ours - batch.requests))
+                settled = await self._settle(sentence, results)
+                again, new = again + settled.again, new + settled.requests
+        if not batch.adopted or ours:
+            complete = await self._finish(replace(batch, adopted=False), news=new > 0)
+            return Collected(complete=complete, again=again, odd=odd + max(0, ours - batch.requests))
+        # A download that ended early proves nothing; only one that is whole, and names nothing of ours, does.
+        if named and odd >= (remote.requests or batch.requests):
+            return Collected(foreign=True)
+        await self._recorder.write(lambda ledger: Batches(ledger).downloaded(batch))
+        return Collected()
 
     async def give_up(self, batch: Batch, failure: Failure) -> None:
         """Settle every member whose result will never be had, and close the batch."""
@@ -171,30 +189,33 @@ class Collector:
             await self._record([lost(member, failure) for member in missing])
         await self._recorder.write(lambda ledger: Batches(ledger).collected(batch))
 
-    async def _finish(self, batch: Batch) -> bool:
+    async def _finish(self, batch: Batch, *, news: bool) -> bool:
+        """Close the batch if nothing is missing; what many downloads in a row did not bring never comes."""
+
         def close(ledger: Ledger) -> bool:
             batches = Batches(ledger)
             if batches.without_result(batch.batch_no, limit=1):
-                batches.downloaded(batch)
+                if not news:
+                    batches.downloaded(batch)
                 return False
             batches.collected(batch)
             return True
 
         complete = await self._recorder.write(close)
-        if not complete and batch.downloads + 1 >= MOST_DOWNLOADS:
+        if not complete and not news and batch.downloads + 1 >= MOST_DOWNLOADS:
             await self.give_up(batch, NO_RESULT)
             complete = True
         return complete
 
-    async def _settle(self, sentence: Sentence, results: Mapping[str, BatchResult]) -> int:
-        """Settle those of the results that are still waited for; how many requests are pending again."""
+    async def _settle(self, sentence: Sentence, results: Mapping[str, BatchResult]) -> Settled:
+        """Settle those of the results that are still waited for."""
         members = await self._recorder.write(lambda ledger: Batches(ledger).members(sentence.batch.batch_no, results))
         found = [(member, results[request_id]) for request_id, member in members.items()]
         settlements = await asyncio.to_thread(lambda: [sentence.settlement(*one) for one in found])
         for _, result in found:
             self._note(result)
         await self._record(settlements)
-        return sum(end.outcome is None for end in settlements)
+        return Settled(len(settlements), again=sum(end.outcome is None for end in settlements))
 
     async def _record(self, settlements: list[Settlement]) -> None:
         if not settlements:
@@ -210,7 +231,7 @@ class Collector:
             self._course.answered()
         elif result.failure and result.failure.cause is Cause.STATUS:
             self._course.failed(result.failure)
-            if is_spend_stop(result.failure) or result.failure.status in {401, 403, 404}:
+            if concerns_all(result.failure):
                 self.fatal = result.failure
 
 

@@ -18,13 +18,15 @@ from batchrun.executors.retrying import Action
 from batchrun.executors.stopping import batch_rejected, budget_reached, fatal_problem
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
-from batchrun.reply import Failure
+from batchrun.reply import Cause, Failure
 from batchrun.store.batch_entries import Batch, Member, NewBatch, Prepared
 from batchrun.store.batches import Batches
 from batchrun.store.entries import NoRoom, Settlement
 from batchrun.store.ledger import Ledger
 
 NONCE_BYTES = 6
+OUTAGE = 4
+"""So many connections that could not be made, and none that could: the address is wrong, or nobody is there."""
 
 
 class Creator:
@@ -35,6 +37,7 @@ class Creator:
         self._packer = packer
         self._most_requests = context.terms.batch.max_requests
         self._refusals = 0
+        self._answered = False
         self.not_before = 0.0
         """The API does not take batches until then."""
         self.idle = asyncio.Event()
@@ -78,7 +81,10 @@ class Creator:
         newest = await self._context.ask(None, self._context.provider.page(limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
+            if newest.cause is Cause.UNREACHABLE and not others and self._is_outage():
+                self._context.stop(fatal_problem(newest, Action.STOP_OUTAGE))
             return False
+        self._answered = True
         terms = self._context.terms
         new = NewBatch(
             nonce=spool.nonce,
@@ -95,10 +101,11 @@ class Creator:
             lambda batches: batches.prepare(new, spool.candidates, sizes=spool.sizes), spends=True
         )
         match prepared:
-            case None:
+            case None:  # somebody else is sending all of it, or died while they were
+                await self._context.recorder.write(self._context.recover)
                 return False
             case NoRoom():
-                if not others and not prepared.open_attempts:
+                if not prepared.in_batches and not prepared.open_attempts:
                     self._context.stop(budget_reached(prepared, spool.candidates[0].reserved_nusd))
                 return False
             case Prepared():
@@ -127,7 +134,8 @@ class Creator:
     def _attach(self, batches: Batches, batch: Batch, remote: RemoteBatch) -> bool:
         """Give the batch its id, unless another batch has it: then nobody knows what was created."""
         now = self._context.clock()
-        if batches.claimed(batch, [remote.batch_id]):
+        owner = batches.owner(remote.batch_id)
+        if owner and not owner.adopted:
             batches.doubt(batch, now=now)
             return False
         due = now + self._context.terms.batch.poll_interval_s
@@ -168,6 +176,10 @@ class Creator:
 
         for doc_id in await self._context.recorder.write(change):
             self._context.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
+
+    def _is_outage(self) -> bool:
+        """Whether nobody has ever answered, nothing is at the API, and waiting has been tried."""
+        return not self._answered and (self._refusals >= OUTAGE or not self._context.terms.waits)
 
     def _wait(self, failure: Failure) -> None:
         """Take batches up again when the API says so, or later and later."""

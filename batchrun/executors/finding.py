@@ -1,19 +1,22 @@
 """Looks for a batch whose create call got no answer: adopts it, or makes sure that it was never created."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 
 from batchrun.batch import RemoteBatch
 from batchrun.events import BatchSubmitted
-from batchrun.executors.batch_context import BatchContext
-from batchrun.executors.reconciling import SCANS_APART, Adopt, Answer, Missed, Resend, Several, reconcile
-from batchrun.executors.stopping import nowhere_found, several_found
+from batchrun.executors.batch_context import BatchContext, BatchProblem
+from batchrun.executors.reconciling import SCANS_APART, Adopt, Answer, Elsewhere, Missed, Resend, Several, reconcile
+from batchrun.executors.stopping import another_list, nowhere_found, several_found
 from batchrun.providers import AttemptError
-from batchrun.reply import Failure
+from batchrun.reply import Cause, Failure
 from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
 
 PAGE = 1000
+JUMP_S = 5.0
+"""By how much two clocks may go apart without one of them having been set."""
 
 
 class Finder:
@@ -23,12 +26,15 @@ class Finder:
         self._context = context
         self._told = set[int]()
         """Batches of which it was told that several may be it."""
+        self._looked: dict[int, tuple[float, float]] = {}
+        """When each was looked for last, by the clock on the wall and by the loop's."""
 
     async def look(self, batch: Batch) -> None:
-        """Look once, if it is time to. Raises Halted when a person has to decide."""
+        """Look once, if it is time to. Raises BatchProblem when a person has to decide."""
         now = self._context.clock()  # before the list is asked for: what it does not have was not there by now
-        if batch.next_poll_at is not None and now < batch.next_poll_at:
+        if not self._context.is_due(batch.next_poll_at):
             return
+        batch = await self._with_true_times(batch, now)
         listed = await self._listed(batch)
         if isinstance(listed, Failure):
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
@@ -38,13 +44,40 @@ class Finder:
             case Adopt(remote):
                 self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
             case Resend() if self._holds:
-                self._context.stop(nowhere_found(batch))
+                raise BatchProblem(nowhere_found(batch))
             case Resend():
                 self._context.trouble(batch.name, "it was never created; its requests are pending again")
             case Several(candidates):
                 await self._tell_apart(batch, candidates)
+            case Elsewhere():
+                self._elsewhere(batch, now)
             case Missed():
                 pass
+
+    async def _with_true_times(self, batch: Batch, now: float) -> Batch:
+        """The batch with its times moved by as much as the clock on the wall was, and with none in the future.
+
+        `reconcile_wait` is time that has passed, and not what a clock that was set says. What the wall has on top of
+        the loop's own clock since the last look was a jump; while a machine sleeps, nothing is waited for either.
+        """
+        monotonic = asyncio.get_running_loop().time()
+        last, self._looked[batch.batch_no] = self._looked.get(batch.batch_no), (now, monotonic)
+        jump_s = (now - last[0]) - (monotonic - last[1]) if last else 0.0
+        since = min(now, (batch.unclear_at or now) + (jump_s if abs(jump_s) > JUMP_S else 0.0))
+        if since == batch.unclear_at:
+            return batch
+
+        def moved(batches: Batches) -> Batch:
+            batches.doubt(batch, now=since)
+            return batches.one(batch.batch_no)
+
+        return await self._context.apply(moved)
+
+    def _elsewhere(self, batch: Batch, now: float) -> None:
+        """The list is of another workspace, or cut: nothing is decided on it, and before long a person has to."""
+        self._context.trouble(batch.name, f"the list of batches lacks {batch.newest_before}, which was there before")
+        if batch.unclear_at is not None and now - batch.unclear_at >= self._context.terms.batch.reconcile_wait_s:
+            raise BatchProblem(another_list(batch))
 
     @property
     def _holds(self) -> bool:
@@ -61,13 +94,15 @@ class Finder:
             listed += page.batches
             if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
                 return listed
+            if page.batches[-1].batch_id == after_id:
+                return Failure(cause=Cause.MALFORMED, message="the list of batches has no end")
             after_id = page.batches[-1].batch_id
 
     def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:
         """Decide and write it down in one transaction, so that no other job claims the same batch in between."""
         wait_s = self._context.terms.batch.reconcile_wait_s
-        claimed = batches.claimed(batch, (remote.batch_id for remote in listed))
-        answer = reconcile(batch, listed, claimed=claimed, now=now, wait_s=wait_s)
+        claims = batches.claims(batch, (remote.batch_id for remote in listed))
+        answer = reconcile(batch, listed, claims=claims, now=now, wait_s=wait_s)
         match answer:
             case Adopt(remote):
                 batches.attach(batch, remote, adopted=True, next_poll_at=now)
@@ -84,7 +119,7 @@ class Finder:
     async def _tell_apart(self, batch: Batch, candidates: Sequence[RemoteBatch]) -> None:
         """Among several only the custom_ids of their results can tell; what has not ended has none yet."""
         if self._holds or all(remote.archived for remote in candidates):
-            self._context.stop(several_found(batch, candidates))
+            raise BatchProblem(several_found(batch, candidates))
         if batch.batch_no not in self._told:
             self._told.add(batch.batch_no)
             ids = ", ".join(remote.batch_id for remote in candidates)

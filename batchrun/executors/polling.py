@@ -6,7 +6,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from batchrun.batch import RESULTS_KEPT_S, BatchState, RemoteBatch
 from batchrun.events import BatchCollected, BatchEnded
-from batchrun.executors.batch_context import BatchContext
+from batchrun.executors.batch_context import BatchContext, BatchProblem
 from batchrun.executors.collecting import MOST_DOWNLOADS, RESULTS_GONE, Collected, Collector
 from batchrun.executors.stopping import never_proven
 from batchrun.providers import AttemptError
@@ -37,18 +37,18 @@ class Poller:
     async def visit(self, batch: Batch, *, cancels: bool) -> None:
         """Ask for a batch if it is due, cancel it if that is wanted, and collect it when it has ended."""
         wanted = cancels and batch.state is BatchState.SUBMITTED and batch.cancel_at is None
-        if not wanted and batch.next_poll_at is not None and self._context.clock() < batch.next_poll_at:
+        if not wanted and not self._context.is_due(batch.next_poll_at):
             return
         remote = await self._context.ask(batch, self._context.provider.retrieve(batch.batch_id or ""))
         if isinstance(remote, Failure):
-            due = self._due(batch, remote.retry_after_s)
+            due = self._due(batch, remote.retry_after_s, hurried=wanted)
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=due))
             return
         if batch.state is BatchState.SUBMITTED:
             unheard = batch.cancel_at is not None and remote.status == "in_progress"
             if unheard or (wanted and not remote.ended):
                 remote = await self._cancel_if_ours(batch, remote)
-            batch = await self._note(batch, remote)
+            batch = await self._note(batch, remote, hurried=wanted)
         if batch.state is BatchState.ENDED:
             await self._collect(batch, remote)
 
@@ -63,9 +63,9 @@ class Poller:
         answer = await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
         return remote if isinstance(answer, Failure) else answer
 
-    async def _note(self, batch: Batch, remote: RemoteBatch) -> Batch:
+    async def _note(self, batch: Batch, remote: RemoteBatch, *, hurried: bool) -> Batch:
         """Write down what the API told of a submitted batch."""
-        due = self._due(batch, remote.retry_after_s)
+        due = self._due(batch, remote.retry_after_s, hurried=hurried)
 
         def noted(batches: Batches) -> Batch:
             batches.polled(batch, remote, next_poll_at=due)
@@ -77,11 +77,10 @@ class Poller:
         return await self._context.apply(noted)
 
     async def _collect(self, batch: Batch, remote: RemoteBatch) -> None:
-        if remote.archived or self._context.clock() - remote.created_at > RESULTS_KEPT_S:
-            await self._collector.give_up(batch, RESULTS_GONE)
-            self._context.trouble(batch.name, RESULTS_GONE.message)
+        if remote.archived:
+            await self._gone(batch)
             return
-        collected = await self._context.ask(batch, self._download(batch, remote))
+        collected = await self._download(batch, remote)
         now = self._context.clock()
         if isinstance(collected, Collected) and collected.complete:
             self._context.tell(BatchCollected(batch.name, collected.again, collected.odd))
@@ -89,12 +88,25 @@ class Poller:
             self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
             await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
         elif isinstance(collected, Collected) and batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
-            self._context.stop(never_proven(batch))
+            raise BatchProblem(never_proven(batch))
+        elif (
+            isinstance(collected, Failure)
+            and collected.status in {404, 410}
+            and now - remote.created_at > RESULTS_KEPT_S
+        ):
+            await self._gone(batch)
         else:
-            due = now + self._context.terms.batch.poll_interval_s
+            due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
             await self._context.apply(lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due))
 
-    async def _download(self, batch: Batch, remote: RemoteBatch) -> Collected:
+    async def _gone(self, batch: Batch) -> None:
+        """The API has deleted the results. Of a batch that may be somebody else's that proves nothing."""
+        if batch.adopted:
+            raise BatchProblem(never_proven(batch))
+        await self._collector.give_up(batch, RESULTS_GONE)
+        self._context.trouble(batch.name, RESULTS_GONE.message)
+
+    async def _download(self, batch: Batch, remote: RemoteBatch) -> Collected | Failure:
         """Collect, again from the top when the download breaks: what is settled stays settled."""
         retry = self._context.terms.retry
         retrying = AsyncRetrying(
@@ -103,13 +115,23 @@ class Poller:
             wait=wait_random_exponential(multiplier=retry.initial_delay_s, max=retry.max_delay_s),
             reraise=True,
         )
-        return await retrying(self._collector.collect, batch, remote)
+        try:
+            return await retrying(self._collector.collect, batch, remote)
+        except AttemptError as error:
+            if error.failure.status != 404:
+                self._context.halt_if_fatal(error.failure, batch)
+            self._context.trouble(batch.name, f"its results: {error.failure.message}")
+            return error.failure
 
-    def _due(self, batch: Batch, asked_s: float | None) -> float:
-        """When to ask again: as the batch's age says, and not before the API wants it."""
+    def _due(self, batch: Batch, asked_s: float | None, *, hurried: bool = False) -> float:
+        """When to ask again: as its age says, or that of its cancellation, and not before the API wants it."""
         now, terms = self._context.clock(), self._context.terms.batch
+        age_s = 0.0 if hurried else now - (batch.cancel_at or batch.prepared_at)
         delay_s = poll_delay_s(
-            now - batch.prepared_at, least_s=terms.poll_interval_s, most_s=terms.max_poll_interval_s, rng=self._rng
+            age_s,
+            least_s=terms.poll_interval_s,
+            most_s=terms.max_poll_interval_s,
+            rng=self._rng,
         )
         return now + max(delay_s, asked_s or 0.0)
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from batchrun.batch import RemoteBatch
 from batchrun.executors.retrying import is_spend_stop
 from batchrun.reply import Cause, Failure
-from batchrun.store.batch_entries import Batch
+from batchrun.store.batch_entries import Batch, Claims
 
 CLOCKS_APART_S = 300.0
 """How far the API's clock and ours may differ."""
@@ -85,31 +85,42 @@ class Resend:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The list is not the one it was: it lacks a batch that was there before. Nothing follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Several:
     """More than one may be it: only their custom_ids can tell."""
 
     candidates: Sequence[RemoteBatch]
 
 
-Answer = Adopt | Missed | Resend | Several
+Answer = Adopt | Missed | Resend | Several | Elsewhere
 
 
-def reconcile(
-    prepared: Batch, listed: Sequence[RemoteBatch], *, claimed: AbstractSet[str], now: float, wait_s: float
-) -> Answer:
+def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims, now: float, wait_s: float) -> Answer:
     """Decide what became of a batch whose create call got no answer.
 
-    `listed` is the API's list, the newest first, down to `prepared.newest_before` or further; `claimed` are the ids
-    that belong to other batches of the ledger, or to somebody else. Sent again is only what has not been there twice,
-    and `wait_s` after the call was over.
+    `listed` is the API's list, the newest first, down to `prepared.newest_before` or further. Sent again is only what
+    has not been there twice, and `wait_s` after the call was over.
     """
-    candidates = [remote for remote in since(prepared, listed) if is_candidate(remote, prepared, claimed)]
-    # Clocks may be wrong, the order of the list is not: the time only chooses among several.
-    likely = [remote for remote in candidates if is_timely(remote, prepared, wait_s)] or candidates
-    if len(likely) == 1:
-        return Adopt(likely[0])
+    candidates = [remote for remote in since(prepared, listed) if is_candidate(remote, prepared, claims.taken)]
+    timely = [remote for remote in candidates if is_timely(remote, prepared, wait_s)]
+    anchored = prepared.newest_before is None or prepared.newest_before in {remote.batch_id for remote in listed}
+    # Clocks may be wrong, the order of the list is not: there the time only chooses among several.
+    likely = timely or ([remote for remote in candidates if not remote.archived] if anchored else [])
+    free = [remote for remote in likely if remote.batch_id not in claims.contested]
+    if len(free) == 1:
+        return Adopt(free[0])
+    if free:
+        return Several(free)
     if likely:
-        return Several(likely)
+        return Missed(counts=False)  # whoever has adopted it will find out whether it is theirs
+    return _absent(prepared, now=now, wait_s=wait_s) if anchored else Elsewhere()
+
+
+def _absent(prepared: Batch, *, now: float, wait_s: float) -> Missed | Resend:
     counts = prepared.scanned_at is None or now - prepared.scanned_at >= SCANS_APART * wait_s
     looked = prepared.empty_scans + counts
     waited = prepared.unclear_at is not None and now - prepared.unclear_at >= wait_s
@@ -124,9 +135,9 @@ def since(prepared: Batch, listed: Iterable[RemoteBatch]) -> Iterable[RemoteBatc
         yield remote
 
 
-def is_candidate(remote: RemoteBatch, prepared: Batch, claimed: AbstractSet[str]) -> bool:
+def is_candidate(remote: RemoteBatch, prepared: Batch, taken: AbstractSet[str]) -> bool:
     """Whether it is nobody else's and of the right size; a size that is not told could be any."""
-    return remote.batch_id not in claimed and remote.requests in {0, prepared.requests}
+    return remote.batch_id not in taken and remote.requests in {0, prepared.requests}
 
 
 def is_timely(remote: RemoteBatch, prepared: Batch, wait_s: float) -> bool:

@@ -60,8 +60,8 @@ class RunSetting:
     """The writing connection; the recorder owns it while the run goes on."""
     output: Output
     """Fed from a connection of its own."""
-    price_of: Callable[[str], ModelPrice]
-    """A model's price when streamed."""
+    price_of: Callable[[str], ModelPrice | None]
+    """A model's price when streamed; None when there is none any more."""
     batch: BatchSection
     retry: RetrySection
     recover: Callable[[Ledger], None]
@@ -141,6 +141,7 @@ class Staff:
             halt=self.halt,
             tell=self.tell,
             clock=setting.clock,
+            recover=setting.recover,
         )
         collector = Collector(
             client,

@@ -92,6 +92,16 @@ def nowhere_found(batch: Batch) -> Ambiguous:
     )
 
 
+def another_list(batch: Batch) -> Ambiguous:
+    """The API's list lacks what was in it before the creation of a batch in doubt."""
+    return Ambiguous(
+        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
+        f" lost, and the list of batches cannot tell: it lacks {batch.newest_before}, which was there before.",
+        hint="is the key of another workspace? If that batch was deleted, look in the Console, then: batchrun batches"
+        " RUN --adopt ID, or --resend",
+    )
+
+
 def never_proven(batch: Batch) -> Ambiguous:
     """The results of a batch that was found in the list tell neither that it is ours nor that it is not."""
     return Ambiguous(

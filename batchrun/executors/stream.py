@@ -77,11 +77,11 @@ class StreamExecutor:
             # Another job is just sending what is left, or died while it was.
             await asyncio.sleep(REVISIT_S)
             await self._recorder.write(self._recover)
-        return queued > 0
+        return queued > 0 and not self._attempts.waits_for_batches
 
     async def _queue_all(self) -> int:
         after = queued = 0
-        while page := await self._reader.page(self._run, after=after):
+        while not self._attempts.waits_for_batches and (page := await self._reader.page(self._run, after=after)):
             after = page[-1].document_no
             ours = [one for one in page if not self._attempts.sending(one.request_no)]
             for some in slices(ours, self._reader.texts_at_once):

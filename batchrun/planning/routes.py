@@ -62,35 +62,52 @@ def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int) -> tup
 class Wish:
     """What the job file or the command says about the route."""
 
-    route: str
-    """stream, batch or auto."""
+    route: str | None
+    """stream, batch or auto; None: nothing is said."""
     deadline_s: float | None
-    """Left of the run's time; None: no hurry."""
+    """From the start of the run; None: no hurry."""
     fallback: bool
     """Whether what is unfinished near the deadline is streamed."""
     begun: Route | None
     """The route of the run that would be continued."""
+    elapsed_s: float = 0.0
+    """Since that run began."""
+
+    def is_over(self, stream: Forecast) -> bool:
+        """Whether what is left would be taken back from a batch at once, to be streamed."""
+        if self.deadline_s is None or not self.fallback:
+            return False
+        return self.deadline_s - self.elapsed_s <= switch_before_s(stream.seconds, deadline_s=self.deadline_s)
 
 
 def choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
     """Choose the route: as told, or the cheaper one that the deadline allows."""
-    if wish.route != "auto":
+    choice = _choose(wish, stream, batch)
+    if choice.route is Route.BATCH and wish.is_over(stream):
+        return Choice(Route.STREAM, "the deadline is too near for a batch")
+    return choice
+
+
+def _choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
+    if wish.route in {"stream", "batch"}:
         return Choice(Route(wish.route), "as the job file or --route says")
     if wish.begun is Route.BATCH:
         return Choice(Route.BATCH, "as the run began")
+    if wish.route is None:
+        return Choice(Route.STREAM, "at once, unless the job file or --route says something else")
     if stream.estimate.documents < SMALL_JOB:
         return Choice(Route.STREAM, f"fewer than {SMALL_JOB} documents are not worth the wait for a batch")
     return _by_deadline(wish, stream, batch)
 
 
 def _by_deadline(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
-    deadline_s = wish.deadline_s
-    if deadline_s is None:
+    if wish.deadline_s is None:
         return Choice(Route.BATCH, "half the price, and there is no deadline")
-    if batch.at_most_s is not None and batch.at_most_s <= deadline_s:
+    left_s = wish.deadline_s - wish.elapsed_s
+    if batch.at_most_s is not None and batch.at_most_s <= left_s:
         return Choice(Route.BATCH, "half the price, and it is sure to end by the deadline")
-    needed_s = batch.seconds + streaming_needs_s(stream.seconds, deadline_s=deadline_s)
-    if wish.fallback and needed_s <= deadline_s:
+    needed_s = batch.seconds + streaming_needs_s(stream.seconds, deadline_s=wish.deadline_s)
+    if wish.fallback and needed_s <= left_s:
         return Choice(Route.BATCH, "half the price; what is unfinished near the deadline is streamed")
     return Choice(Route.STREAM, "the deadline is too near for a batch")
 

@@ -17,6 +17,8 @@ from batchrun.untrusted import inert
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """What an id must look like to be put into a URL."""
 LONGEST_WORD = 200
+LAST_S = 253_402_300_800.0
+"""The year 10,000: no date of ours can be later."""
 MOST_COUNTED = 2**40
 COUNTED = ("processing", "succeeded", "errored", "canceled", "expired")
 STATUS_OF_ERROR = {
@@ -124,9 +126,10 @@ def _time(told: Any) -> float | None:
     """Seconds since 1970 of a date in RFC 3339; one without a zone is UTC."""
     try:
         date = datetime.fromisoformat(told)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+    return seconds if 0 <= seconds < LAST_S else None
 
 
 def _type_of(result: dict[str, Any]) -> ResultType | None:

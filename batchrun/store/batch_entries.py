@@ -83,3 +83,13 @@ class Member:
     doc_id: str
     tries: int
     """Attempts of the request in batches since it last had an outcome; this one counts, those we canceled do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the ledger says of ids in the API's list, from the point of view of one batch in doubt."""
+
+    taken: frozenset[str]
+    """They belong to other batches for certain, or were found not to be this one."""
+    contested: frozenset[str]
+    """Other batches in doubt have adopted them, and nothing has proven it yet."""

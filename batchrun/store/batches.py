@@ -14,13 +14,13 @@ from dataclasses import fields
 from typing import Any
 
 from batchrun.batch import BatchState, RemoteBatch
-from batchrun.store.batch_entries import Batch, Candidate, Member, NewBatch, Prepared
+from batchrun.store.batch_entries import Batch, Candidate, Claims, Member, NewBatch, Prepared
 from batchrun.store.entries import NoRoom
 from batchrun.store.ledger import Ledger
 
 TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
     BatchState.PREPARED: frozenset({BatchState.SUBMITTED, BatchState.ABANDONED}),
-    BatchState.SUBMITTED: frozenset({BatchState.ENDED, BatchState.ABANDONED}),
+    BatchState.SUBMITTED: frozenset({BatchState.ENDED, BatchState.PREPARED, BatchState.ABANDONED}),
     BatchState.ENDED: frozenset({BatchState.COLLECTED, BatchState.PREPARED, BatchState.ABANDONED}),
     BatchState.COLLECTED: frozenset(),
     BatchState.ABANDONED: frozenset(),
@@ -79,14 +79,22 @@ class Batches:
         row = self._connection.execute("select schema from batches where batch_no = ?", (batch_no,)).fetchone()
         return dict(json.loads(row[0]))
 
-    def claimed(self, batch: Batch, batch_ids: Iterable[str]) -> frozenset[str]:
-        """Those of the API's ids that cannot be this batch: other batches have them, or it was found out."""
+    def claims(self, batch: Batch, batch_ids: Iterable[str]) -> Claims:
+        """Which of the API's ids cannot be this batch, and which only seem to be another."""
         rows = self._connection.execute(
-            "select value from json_each(?) where value in (select batch_id from batches)"
-            " or value in (select batch_id from foreign_batches where batch_no = ?)",
-            (json.dumps(list(batch_ids)), batch.batch_no),
-        )
-        return frozenset(batch_id for (batch_id,) in rows)
+            "select value, exists (select 1 from batches b where b.batch_id = value and not b.adopted) or exists"
+            "  (select 1 from foreign_batches f where f.batch_id = value and f.batch_no = ?),"
+            " exists (select 1 from batches b where b.batch_id = value and b.adopted and b.batch_no != ?)"
+            " from json_each(?)",
+            (batch.batch_no, batch.batch_no, json.dumps(list(batch_ids))),
+        ).fetchall()
+        taken = frozenset(batch_id for batch_id, is_taken, _ in rows if is_taken)
+        contested = frozenset(batch_id for batch_id, _, is_contested in rows if is_contested)
+        return Claims(taken, contested - taken)
+
+    def owner(self, batch_id: str) -> Batch | None:
+        """The batch that has this id of the API's."""
+        return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
 
     def room_nusd(self, run_no: int) -> int:
         """What the cap of a run leaves to be reserved."""
@@ -106,6 +114,7 @@ class Batches:
             "select a.attempt_no, r.request_id, a.doc_id, (select count(*) from attempts t"
             "  left join batches b on b.batch_no = t.batch_no"
             "  where t.request_no = a.request_no and not (t.cause is 'canceled' and b.cancel_at is not null)"
+            "  and coalesce(t.cause, '') not in ('http_401', 'http_402', 'http_403', 'http_404', 'batch gone')"
             "  and t.batch_no is not null and t.attempt_no > coalesce("
             "  (select max(s.attempt_no) from attempts s where s.request_no = a.request_no"
             "   and s.outcome is not null), 0))"
@@ -147,7 +156,10 @@ class Batches:
         ).fetchone()
         self._connection.execute(BEYOND_ROOM, (cap - committed,))
         if not (fitting := self._count_candidates()):
-            return NoRoom(committed, cap, self._ledger.open_attempts(new.run_no)) if free else None
+            if not free:
+                return None
+            open_attempts, in_batches = self._ledger.open_attempts(new.run_no), self._ledger.in_batches(new.run_no)
+            return NoRoom(committed, cap, open_attempts, in_batches=in_batches)
         if new.others_follow:
             self._leave_out(fitting - self._distinct(fitting))
         return self._insert(new, sizes)
@@ -202,7 +214,10 @@ class Batches:
     # --- from one state to another
 
     def attach(self, batch: Batch, remote: RemoteBatch, *, adopted: bool, next_poll_at: float) -> None:
-        """The API has it under this id."""
+        """The API has it under this id. Unless that is only an adoption, who has adopted it before was wrong."""
+        owner = self.owner(remote.batch_id)
+        if owner and owner.adopted and not adopted:
+            self.detach(owner, now=next_poll_at)
         self._move(
             batch, BatchState.SUBMITTED, batch_id=remote.batch_id, adopted=adopted, created_at=remote.created_at,
             expires_at=remote.expires_at, next_poll_at=next_poll_at,
@@ -254,6 +269,15 @@ class Batches:
     def abandon(self, batch: Batch, why: str) -> None:
         """It was never created: nothing was attempted, its requests are pending again and nothing is set aside."""
         self._connection.execute("delete from attempts where batch_no = ? and state = 'open'", (batch.batch_no,))
+        self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
+
+    def write_off(self, batch: Batch, why: str, *, now: float) -> None:
+        """It was created, and will never be had: its requests are pending, their worst cases stay on the account."""
+        self._connection.execute(
+            "update attempts set state = 'unknown', ended_at = ?, cause = 'batch gone', seq = ?"
+            " where batch_no = ? and state = 'open'",
+            (now, self._ledger.next_seq(), batch.batch_no),
+        )
         self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
 
     # --- how

@@ -78,6 +78,8 @@ class NoRoom:
     committed_nusd: int
     cap_nusd: int
     open_attempts: int
+    in_batches: bool = False
+    """Whether batches are open, which give back what they do not need."""
 
 
 @dataclass(frozen=True, slots=True)

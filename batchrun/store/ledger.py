@@ -200,7 +200,7 @@ class Ledger:
             "select committed_nusd, cap_nusd from runs where run_no = ?", (run_no,)
         ).fetchone()
         if committed + reserved_nusd > cap:
-            return NoRoom(committed, cap, self.open_attempts(run_no))
+            return NoRoom(committed, cap, self.open_attempts(run_no), in_batches=self.in_batches(run_no))
         cursor = self.connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at, model)"
             " values (?, ?, ?, ?, 'open', ?, ?, ?)",
@@ -209,12 +209,17 @@ class Ledger:
         return int(cursor.lastrowid or 0)
 
     def open_attempts(self, run_no: int) -> int:
-        """How many requests of the run are under way."""
+        """How many requests of the run are under way, besides those in batches."""
         return int(
             self.connection.execute(
-                "select count(*) from attempts where run_no = ? and state = 'open'", (run_no,)
+                "select count(*) from attempts where run_no = ? and state = 'open' and batch_no is null", (run_no,)
             ).fetchone()[0]
         )
+
+    def in_batches(self, run_no: int) -> bool:
+        """Whether requests of the run are in open batches."""
+        query = "select 1 from attempts where run_no = ? and state = 'open' and batch_no is not null limit 1"
+        return self.connection.execute(query, (run_no,)).fetchone() is not None
 
     def settle(self, end: Settlement) -> list[str]:
         """Attempt, reply, usage, cost and outcome together; the reservation becomes what it really cost.

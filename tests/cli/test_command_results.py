@@ -241,7 +241,7 @@ def held(database: Path) -> Iterator[None]:
 def test_a_held_output_delays_rows_and_not_the_run(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrun.submit.FINAL_WAIT_S", 0.0)
+    monkeypatch.setattr("batchrun.settling.FINAL_WAIT_S", 0.0)
     project.document("0009.txt", "new")
     with held(project.database):
         synced = batchrun("sync jobs/trial.toml --wait 0")

@@ -6,14 +6,24 @@ itself: by `reconcile`, `after_create` and `TRANSITIONS`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from batchrun.batch import BatchState, RemoteBatch
-from batchrun.executors.reconciling import Adopt, Answer, Creation, Missed, Resend, after_create, reconcile
+from batchrun.executors.reconciling import (
+    Adopt,
+    Answer,
+    Creation,
+    Elsewhere,
+    Missed,
+    Resend,
+    Several,
+    after_create,
+    reconcile,
+)
 from batchrun.reply import Cause, Failure
-from batchrun.store.batch_entries import Batch
+from batchrun.store.batch_entries import Batch, Claims
 from batchrun.store.batches import TRANSITIONS
 
 DOCUMENTS = frozenset({1, 2})
@@ -39,7 +49,7 @@ class Remote(NamedTuple):
     expired: frozenset[int] | None = None
     """Of an ended batch: what was not processed, and is not billed."""
     claimed: bool = False
-    """The ledger knows whose it is."""
+    """The ledger knows for certain whose it is."""
 
 
 class Intent(NamedTuple):
@@ -58,6 +68,15 @@ class Intent(NamedTuple):
     """For how many ticks it has been in doubt."""
     scans: int = 0
     scanned: int | None = None
+    ruled_out: frozenset[int] = frozenset()
+    """Batches that were found not to be this one."""
+
+    @property
+    def lost(self) -> "Intent":
+        """What it was taken for was another: it is in doubt again."""
+        unclear = 0 if self.unclear is None else self.unclear
+        others = self.ruled_out | {self.remote} - {None}
+        return Intent(self.nonce, self.members, self.size, self.before, unclear=unclear, ruled_out=others)
 
 
 class Mind(NamedTuple):
@@ -94,8 +113,15 @@ class World(NamedTuple):
         others = tuple(one for one in self.intents if one is not old)
         return self._replace(intents=others + row, **({"mind": IDLE} | changes))
 
-    def claim(self, nonce: int) -> tuple[Remote, ...]:
-        return tuple(one._replace(claimed=one.claimed or one.nonce == nonce) for one in self.remotes)
+    def attach(self, intent: Intent, nonce: int) -> "World":
+        """The API has it under this name for certain: who has adopted that before was wrong."""
+        submitted = self.put(intent._replace(state=BatchState.SUBMITTED, remote=nonce)).claim(nonce)
+        wrong = [one for one in self.intents if one.remote == nonce and one.adopted]
+        return submitted.put(wrong[0].lost) if wrong else submitted
+
+    def claim(self, nonce: int) -> "World":
+        known = tuple(one._replace(claimed=one.claimed or one.nonce == nonce) for one in self.remotes)
+        return self._replace(remotes=known)
 
     @property
     def committed(self) -> int:
@@ -210,12 +236,12 @@ def collect(world: World, intent: Intent, remote: Remote, protocol: Protocol) ->
     """One result, or the end of them; somebody else's results are none of ours."""
     closed = intent._replace(state=BatchState.COLLECTED, members=frozenset())
     if remote.nonce != intent.nonce:
-        lost = intent._replace(state=BatchState.PREPARED, remote=None, adopted=False, scans=0, scanned=None)
-        yield "detach", world.put(lost._replace(unclear=0 if lost.unclear is None else lost.unclear))
+        yield "detach", world.put(intent.lost)
     elif intent.members and protocol.rows_first:
         document = min(intent.members)
         settled = world.settled | ({document} - (remote.expired or frozenset()))
-        yield f"settle {document}", world.put(intent._replace(members=intent.members - {document}), settled=settled)
+        proven = intent._replace(members=intent.members - {document}, adopted=False)
+        yield f"settle {document}", world.put(proven, settled=settled).claim(remote.nonce)
     else:
         # Broken: the batch is closed first, and its rows follow.
         rows = Mind("settle all", knows=intent.members - (remote.expired or frozenset()))
@@ -256,8 +282,7 @@ def create(world: World, protocol: Protocol) -> Steps:
 def attach(world: World, protocol: Protocol) -> Steps:
     intent = world.mind.intent
     assert intent is not None
-    submitted = intent._replace(state=BatchState.SUBMITTED, remote=intent.nonce)
-    yield f"attach {intent.nonce}", world.put(submitted, remotes=world.claim(intent.nonce))
+    yield f"attach {intent.nonce}", world.attach(intent, intent.nonce)
 
 
 def note(world: World, protocol: Protocol) -> Steps:
@@ -277,27 +302,38 @@ def decide(world: World, protocol: Protocol) -> Steps:
         [intent], elapsed = [one for one in world.intents if one.nonce == intent.nonce], 0
     known = {one.nonce: one for one in world.remotes}
     listed = [told(known[nonce]) for nonce in world.mind.knows]
-    claimed = {one.batch_id for one in listed if known[int(one.batch_id)].claimed}
-    answer = protocol.decide(row(intent), listed, claimed=claimed, now=0.0, wait_s=float(WAIT))
+    answer = protocol.decide(row(intent), listed, claims=claims(world, intent), now=0.0, wait_s=float(WAIT))
     [now] = [one for one in world.intents if one.nonce == intent.nonce]
     match answer:
         case Adopt(remote):
             nonce = int(remote.batch_id)
-            found = now._replace(state=BatchState.SUBMITTED, remote=nonce, adopted=True)
-            yield f"adopt {nonce}", world.put(found, remotes=world.claim(nonce))
+            yield f"adopt {nonce}", world.put(now._replace(state=BatchState.SUBMITTED, remote=nonce, adopted=True))
         case Resend():
             yield f"abandon {now.nonce}", world.put(now._replace(state=BatchState.ABANDONED))
         case Missed(counts):
             missed = now._replace(scans=min(2, now.scans + 1), scanned=elapsed) if counts else now
             yield f"missed {now.nonce}", world.put(missed)
-        case _:
-            # Among several the first custom_id tells, once one has ended.
+        case Several(candidates):
             yield "look again", world.put(now)
-            for one in [known[int(candidate.batch_id)] for candidate in answer.candidates]:
-                if one.expired is not None:
-                    ours = one.nonce == now.nonce
-                    after = {"state": BatchState.SUBMITTED, "remote": one.nonce} if ours else {}
-                    yield f"tell {one.nonce} apart", world.put(now._replace(**after), remotes=world.claim(one.nonce))
+            yield from tell_apart(world, now, [known[int(one.batch_id)] for one in candidates])
+        case Elsewhere():
+            raise AssertionError("the list was complete")
+
+
+def tell_apart(world: World, intent: Intent, candidates: Sequence[Remote]) -> Steps:
+    """Among several the first custom_id tells, once one has ended."""
+    for one in candidates:
+        if one.nonce == intent.nonce and one.expired is not None:
+            yield f"found {one.nonce}", world.attach(intent, one.nonce)
+        elif one.expired is not None:
+            yield f"not {one.nonce}", world.put(intent._replace(ruled_out=intent.ruled_out | {one.nonce}))
+
+
+def claims(world: World, intent: Intent) -> Claims:
+    """What the ledger says of the batches in the list."""
+    adopted = {one.remote for one in world.intents if one.adopted and one.nonce != intent.nonce}
+    taken = {one.nonce for one in world.remotes if one.claimed} | intent.ruled_out
+    return Claims(frozenset(map(str, taken)), frozenset(map(str, adopted - taken)))
 
 
 ACTIONS: dict[str, Callable[[World, Protocol], Steps]] = {

@@ -86,7 +86,8 @@ SOUND = {
     "two batches": (Protocol(size=1), World(crashes=2, faults=1, expiries=0), 30_000),
     "in waves": (Protocol(cap=3), World(crashes=1, faults=1, expiries=1), 20_000),
     "beside a stranger": (Protocol(), World(crashes=1, faults=0, expiries=1, strangers=1), 15_000),
-    "beside a stranger, and no answer": (Protocol(), World(crashes=1, faults=1, expiries=0, strangers=1), 7_000),
+    "beside a stranger, and no answer": (Protocol(), World(crashes=1, faults=1, expiries=0, strangers=1), 6_000),
+    "two beside a stranger": (Protocol(size=1), World(crashes=0, faults=2, expiries=0, strangers=1), 100_000),
 }
 """With how many states there are at least: a model in which nothing happens is sound too."""
 UNSOUND = {

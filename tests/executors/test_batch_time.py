@@ -46,7 +46,7 @@ class SlowApi(BatchApi):
     def out_for(self, seconds: float, call: str, failure: Failure) -> None:
         """From now on, for so long, a call is answered with a failure."""
         self.refused[call] = failure
-        asyncio.get_running_loop().call_later(seconds, self.refused.pop, call)
+        asyncio.get_running_loop().call_later(seconds, self.refused.pop, call, None)
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         self._note("create")
@@ -171,7 +171,7 @@ def test_hours_of_errors_cost_nothing(project: TrialProject, api: SlowApi, call:
     create = api.create
 
     async def then_trouble(body: BatchBody) -> RemoteBatch:
-        api.out_for(9 * HOUR_S, call, failure)
+        api.out_for(4 * HOUR_S, call, failure)
         return await create(body)
 
     api.create = then_trouble  # type: ignore[method-assign]
@@ -179,9 +179,26 @@ def test_hours_of_errors_cost_nothing(project: TrialProject, api: SlowApi, call:
 
     assert submit(project, api).exit_code == ExitCode.OK
 
-    assert 9 * HOUR_S <= api.clock() - begun <= 9 * HOUR_S + JITTERED_MOST_S
+    assert 4 * HOUR_S <= api.clock() - begun <= 4 * HOUR_S + JITTERED_MOST_S
     assert api.calls["create"] == 1
-    assert api.calls[call] < 9 * HOUR_S / LEAST_S * 5, "not in a hurry"
+    assert api.calls[call] < 5 * 4 * HOUR_S / MOST_S + 60, "not in a hurry"
+    assert_paid_once(api, 3)
+
+
+def test_what_the_api_asks_for_is_heeded_by_downloads_too(project: TrialProject, api: SlowApi) -> None:
+    project.documents(3)
+    downloads: list[float] = []
+    results = api.results
+
+    def turned_away(batch: RemoteBatch) -> Any:
+        downloads.append(api.clock())
+        api.refused = {"results": status(429, "later", retry_after_s=20 * MINUTE_S)} if len(downloads) < 5 else {}
+        return results(batch)
+
+    api.results = turned_away  # type: ignore[method-assign, assignment]
+
+    assert submit(project, api).exit_code == ExitCode.OK
+    assert min(gaps(downloads)) >= 20 * MINUTE_S
     assert_paid_once(api, 3)
 
 
@@ -244,7 +261,7 @@ def test_an_api_that_is_out_for_a_while_does_not_break_the_deadline(
 
     async def then_trouble(body: BatchBody) -> RemoteBatch:
         api.clock.skip(5.7 * HOUR_S if len(api.batches) else 0)
-        api.out_for(8 * MINUTE_S, call, status(500))
+        api.out_for(7 * MINUTE_S, call, status(500))
         return await create(body)
 
     api.create = then_trouble  # type: ignore[method-assign]

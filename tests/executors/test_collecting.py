@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 from scripted_provider import BAD_KEY, OVERLOADED, TURNED_AWAY, answer, lost, status
 
 from batchrun.batch import RESULTS_KEPT_S, BatchResult, BatchState, RemoteBatch, ResultType
-from batchrun.errors import EnvironmentProblem, Stopped
+from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
 from batchrun.events import BatchCollected, BatchEnded, BatchTrouble, DocumentSettled, Event
 from batchrun.executors import collecting
-from batchrun.executors.batch_context import BatchContext, BatchTerms
+from batchrun.executors.batch_context import BatchContext, BatchProblem, BatchTerms
 from batchrun.executors.collecting import Collector
 from batchrun.executors.halting import Halt, Halted
 from batchrun.executors.polling import Poller, poll_delay_s
@@ -27,7 +28,8 @@ from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.planning.pricing import load_prices
 from batchrun.providers import AttemptError
 from batchrun.reply import Cause, Failure, Reply, Usage
-from batchrun.store.batches import Batch, Batches, Candidate, NewBatch
+from batchrun.store.batch_entries import Batch, Candidate, NewBatch
+from batchrun.store.batches import Batches
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.ledger_file import create_missing
@@ -100,6 +102,7 @@ class Bench:
         self.course = Course(concurrency=1)
         self.fatal: Failure | None = None
         self.halted: Exception | None = None
+        self.problem: BatchrunError | None = None
 
     def document(self, name: str, *, request: str | None = None) -> None:
         run = self.ledger.connection.execute
@@ -154,7 +157,7 @@ class Bench:
         async with Recorder(self.ledger) as recorder:
             halt = Halt()
             collector = Collector(
-                self, price_of=load_prices(None).model, max_attempts=self.max_attempts, recorder=self.noting(recorder),
+                self, price_of=load_prices(None).get, max_attempts=self.max_attempts, recorder=self.noting(recorder),
                 halt=halt, course=self.course, listener=self.events.append,
             )  # fmt: skip
             context = BatchContext(
@@ -163,11 +166,14 @@ class Bench:
                     retry=RetrySection(initial_delay="0.001s", max_delay="0.002s"), waits=False,
                 ),
                 provider=self, recorder=recorder, halt=halt, tell=self.events.append, clock=lambda: self.now,
+                recover=lambda ledger: None,
             )  # fmt: skip
             try:
                 await Poller(context, collector).visit(self.batch, cancels=cancels)
             except Halted:
                 self.halted = halt.reason
+            except BatchProblem as problem:
+                self.problem = problem.problem
             self.fatal = collector.fatal
 
     def noting(self, recorder: Recorder) -> Recorder:
@@ -200,7 +206,7 @@ class Bench:
 
     @property
     def open(self) -> int:
-        return self.ledger.open_attempts(1)
+        return int(self.ledger.connection.execute("select count(*) from attempts where state = 'open'").fetchone()[0])
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -219,6 +225,14 @@ class Bench:
     def collected(self) -> BatchCollected:
         (event,) = [event for event in self.events if isinstance(event, BatchCollected)]
         return event
+
+    @property
+    def trouble(self) -> str:
+        return "\n".join(event.what for event in self.events if isinstance(event, BatchTrouble))
+
+    def counted(self, counts: dict[str, int]) -> None:
+        """The API tells how many results there are."""
+        self.remote = replace(self.remote, counts={"processing": 0, **counts})
 
     def attempt(self, name: str) -> dict[str, Any]:
         cursor = self.ledger.connection.execute(
@@ -284,6 +298,18 @@ def test_it_is_priced_by_the_model_of_the_batch() -> None:
     bench.visit()
 
     assert bench.committed == (100 * 5_000 + 10 * 25_000) // 2
+
+
+def test_without_a_price_the_worst_case_is_booked_and_the_answers_are_kept() -> None:
+    bench = Bench(ABC, [ours("a"), ours("b", WRONG), ours("c", EXPIRED)], model="claude-of-old")
+
+    batch = bench.visit()
+
+    assert batch.state is BatchState.COLLECTED
+    assert bench.statuses == {"a": "succeeded", "b": "rejected", "c": PENDING}
+    assert (bench.attempt("a")["state"], bench.attempt("a")["cost_nusd"]) == ("answered", None)
+    assert bench.committed == WORST
+    assert bench.ledger.connection.execute("select count(*) from replies").fetchone() == (1,)
 
 
 def test_it_is_judged_by_the_schema_of_the_batch() -> None:
@@ -361,6 +387,28 @@ def test_the_last_attempt_is_the_outcome(fate: Fate, becomes: str, max_attempts:
     assert bench.committed == 0
     (reason,) = bench.ledger.connection.execute("select reason from requests").fetchone()
     assert reason
+
+
+NOT_THE_DOCUMENTS: dict[str, Failure] = {
+    "authentication_error": BAD_KEY,
+    "billing_error": status(402, error_type="billing_error"),
+    "permission_error": status(403, error_type="permission_error"),
+    "not_found_error": status(404, error_type="not_found_error"),
+    "no credit, told as invalid_request": status(
+        400, "Your credit balance is too low", error_type="invalid_request_error"
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", NOT_THE_DOCUMENTS.values(), ids=NOT_THE_DOCUMENTS)
+def test_what_would_meet_every_other_request_is_no_outcome_of_one(failure: Failure) -> None:
+    bench = Bench(["a"], [ours("a", failure)], max_attempts=1)
+
+    bench.visit()
+
+    assert bench.statuses == {"a": PENDING}
+    assert bench.collected.again == 1
+    assert bench.committed == 0
 
 
 def test_what_we_canceled_is_pending_however_often() -> None:
@@ -542,7 +590,7 @@ def test_a_download_that_breaks_again_and_again_is_left_for_later() -> None:
     assert bench.later().state is BatchState.COLLECTED
 
 
-@pytest.mark.parametrize(("failure", "code"), [(BAD_KEY, 5), (status(403), 5), (status(404), 5), (status(402), 4)])
+@pytest.mark.parametrize(("failure", "code"), [(BAD_KEY, 5), (status(403), 5), (status(402), 4)])
 def test_a_download_that_is_refused_stops_the_job(failure: Failure, code: int) -> None:
     bench = Bench(ABC, [ours("a"), failure])
 
@@ -555,11 +603,93 @@ def test_a_download_that_is_refused_stops_the_job(failure: Failure, code: int) -
     assert bench.statuses["a"] == "succeeded"
 
 
+@pytest.mark.parametrize("code", [404, 410])
+@pytest.mark.parametrize("adopted", [False, True])
+def test_results_that_are_not_there_yet_stop_nothing(code: int, adopted: bool) -> None:
+    """The batch was there a moment ago, so neither the key nor the address is wrong."""
+    bench = Bench(ABC, [status(code, "not available")], adopted=adopted)
+
+    for _ in range(5):
+        batch = bench.later()
+        assert (batch.state, batch.downloads) == (BatchState.ENDED, 0)
+
+    assert (bench.halted, bench.problem) == (None, None)
+    assert bench.open == 3
+    assert bench.asked == 5
+    assert "not available" in bench.trouble
+    bench.downloads = [[ours(name) for name in ABC]]
+    assert bench.later().state is BatchState.COLLECTED
+
+
+# --- downloads that end early
+
+
+def test_fewer_lines_than_the_api_counts_are_a_broken_download() -> None:
+    bench = Bench(ABC, [ours("a"), ours("c")])
+    bench.counted({"succeeded": 2, "expired": 1})
+
+    for _ in range(2 * collecting.MOST_DOWNLOADS):
+        batch = bench.later()
+        assert (batch.state, batch.downloads) == (BatchState.ENDED, 0)
+
+    assert bench.statuses == {"a": "succeeded", "b": PENDING, "c": "succeeded"}
+    assert "2 of 3 results" in bench.trouble
+    assert bench.asked > 2 * collecting.MOST_DOWNLOADS, "it begins again at once, too"
+    bench.downloads = [[ours(name) for name in ABC]]
+    assert bench.later().state is BatchState.COLLECTED
+    assert bench.committed == 3 * COST
+
+
+def test_a_short_download_begins_again_at_once() -> None:
+    bench = Bench(ABC, [], [ours("b")], [ours(name) for name in ABC])
+    bench.counted({"succeeded": 3})
+
+    assert bench.visit().state is BatchState.COLLECTED
+    assert bench.asked == 3
+    assert bench.told == ["b", "a", "c"]
+    assert bench.committed == 3 * COST
+
+
+def test_an_adopted_batch_is_not_judged_by_a_short_download() -> None:
+    bench = Bench(ABC, [line("row-1", answer()), line("row-2", answer())], adopted=True)
+    bench.counted({"succeeded": 3})
+
+    batch = bench.visit()
+
+    assert (batch.state, batch.batch_id, batch.downloads) == (BatchState.ENDED, "msgbatch_1", 0)
+
+
+def test_a_whole_download_without_one_of_ours_counts() -> None:
+    bench = Bench(ABC, [ours("a"), line("row-17", answer()), ours("c")])
+    bench.counted({"succeeded": 3})
+    bench.visit()
+    assert bench.batch.downloads == 0, "it has settled two"
+
+    for downloads in range(1, collecting.MOST_DOWNLOADS):
+        assert bench.later().downloads == downloads
+    assert bench.later().state is BatchState.COLLECTED
+    assert bench.statuses == {"a": "succeeded", "b": "errored", "c": "succeeded"}
+
+
 # --- results that are missing
+
+
+def test_as_long_as_more_results_come_none_is_given_up() -> None:
+    names = "abcdefgh"
+    bench = Bench(names, *([ours(name) for name in names[:count]] for count in range(1, len(names) + 1)))
+
+    for _ in names[:-1]:
+        batch = bench.later()
+        assert (batch.state, batch.downloads) == (BatchState.ENDED, 0)
+
+    assert bench.later().state is BatchState.COLLECTED
+    assert bench.statuses == dict.fromkeys(names, "succeeded")
 
 
 def test_missing_results_are_asked_for_again_and_then_given_up() -> None:
     bench = Bench(ABC, [ours("a"), ours("c")])
+    bench.visit()
+    assert bench.batch.downloads == 0, "a download that brings something new may not have been the last"
 
     for downloads in range(1, collecting.MOST_DOWNLOADS):
         assert bench.later().state is BatchState.ENDED
@@ -571,7 +701,7 @@ def test_missing_results_are_asked_for_again_and_then_given_up() -> None:
     assert bench.statuses == {"a": "succeeded", "b": "errored", "c": "succeeded"}
     assert bench.attempt("b")["state"] == "unknown"
     assert bench.committed == 2 * COST + WORST, "it may have been billed"
-    assert bench.asked == collecting.MOST_DOWNLOADS
+    assert bench.asked == 1 + collecting.MOST_DOWNLOADS
 
 
 def test_a_download_that_breaks_is_not_one_that_has_it_not() -> None:
@@ -675,34 +805,85 @@ def test_what_was_proven_before_a_download_broke_stays_proven(at: int) -> None:
 # --- results that are gone
 
 
-@pytest.mark.parametrize("gone", ["archived", "too old"])
-def test_results_that_are_gone_are_lost_and_nothing_is_sent_again(gone: str) -> None:
-    bench = Bench(ABC, [])
+NOT_FOUND = status(404, "not available", error_type="not_found_error")
+LATE_S = RESULTS_KEPT_S + 1
+
+
+@pytest.mark.parametrize("gone", ["archived", 404, 410])
+def test_results_that_are_gone_are_lost_and_nothing_is_sent_again(gone: str | int) -> None:
+    bench = Bench(ABC, [] if gone == "archived" else [status(int(gone), "gone")])
     if gone == "archived":
-        bench.remote = RemoteBatch(
-            batch_id="msgbatch_1", status="ended", counts={}, created_at=CREATED_AT, archived=True
-        )
+        bench.remote = replace(bench.remote, archived=True)
     else:
-        bench.now = CREATED_AT + RESULTS_KEPT_S + 1
+        bench.now = CREATED_AT + LATE_S
 
     batch = bench.visit()
 
     assert batch.state is BatchState.COLLECTED
-    assert bench.asked == 0
+    assert bench.asked == (gone != "archived")
     assert bench.statuses == dict.fromkeys(ABC, "errored")
     assert bench.committed == 3 * WORST
     assert {bench.attempt(name)["state"] for name in ABC} == {"unknown"}
     (reason,) = bench.ledger.connection.execute("select distinct reason from requests").fetchone()
     assert "29 days" in reason
-    assert [event for event in bench.events if isinstance(event, BatchTrouble)]
+    assert bench.trouble
 
 
-def test_results_are_taken_as_long_as_they_are_there() -> None:
+@pytest.mark.parametrize("age_s", [-LATE_S, 0.0, RESULTS_KEPT_S - 60, LATE_S, 1_000 * LATE_S])
+def test_results_are_taken_whatever_our_clock_says(age_s: float) -> None:
     bench = Bench(ABC, map(ours, ABC))
-    bench.now = CREATED_AT + RESULTS_KEPT_S - 60
+    bench.now = CREATED_AT + age_s
 
     assert bench.visit().state is BatchState.COLLECTED
     assert bench.statuses == dict.fromkeys(ABC, "succeeded")
+
+
+@pytest.mark.parametrize("failure", [lost(), OVERLOADED, status(500)])
+def test_old_results_that_cannot_be_had_just_now_are_not_gone(failure: Failure) -> None:
+    bench = Bench(ABC, [failure])
+    bench.now = CREATED_AT + LATE_S
+
+    assert bench.visit().state is BatchState.ENDED
+    assert bench.open == 3
+
+
+@pytest.mark.parametrize("gone", ["archived", "refused"])
+def test_an_adopted_batch_whose_results_are_gone_is_not_given_up_for_ours(gone: str) -> None:
+    """It proves nothing: ours may be another one, and have all its results."""
+    bench = Bench(ABC, [NOT_FOUND], adopted=True)
+    bench.remote = replace(bench.remote, archived=gone == "archived")
+    bench.now = CREATED_AT + LATE_S
+
+    batch = bench.visit()
+
+    assert batch.state is BatchState.ENDED
+    assert isinstance(bench.problem, Ambiguous)
+    assert bench.statuses == dict.fromkeys(ABC, PENDING)
+    assert bench.open == 3
+
+
+def test_an_adopted_batch_that_nothing_proves_is_for_a_person_to_decide() -> None:
+    bench = Bench(ABC, [], adopted=True)
+    for downloads in range(1, collecting.MOST_DOWNLOADS):
+        assert bench.later().downloads == downloads
+        assert bench.problem is None
+
+    batch = bench.later()
+
+    assert isinstance(bench.problem, Ambiguous)
+    assert (batch.state, bench.open) == (BatchState.ENDED, 3)
+
+
+def test_a_batch_that_the_api_does_not_know_is_for_a_person_to_decide() -> None:
+    bench = Bench(ABC, [])
+    bench.refusal = NOT_FOUND
+
+    batch = bench.visit()
+
+    assert isinstance(bench.problem, EnvironmentProblem)
+    assert "msgbatch_1" in str(bench.problem)
+    assert bench.halted is None, "the others are taken care of first"
+    assert (batch.state, bench.open) == (BatchState.SUBMITTED, 3)
 
 
 # --- what concerns all others
@@ -751,6 +932,27 @@ def test_a_batch_that_goes_on_is_asked_for_later() -> None:
     assert batch.next_poll_at == pytest.approx(bench.now + 300, abs=31)
     assert batch.expires_at == CREATED_AT + 86_400
     assert bench.asked == 0
+
+
+def test_after_its_cancellation_a_batch_is_asked_for_as_if_it_were_young() -> None:
+    bench = Bench(ABC, [])
+    bench.remote = replace(bench.remote, status="canceling", counts={"processing": 3})
+    bench.now = CREATED_AT + 20 * 3600
+    bench.batches.ask_to_cancel(bench.batch, now=bench.now - 5)
+
+    batch = bench.visit()
+
+    assert batch.next_poll_at == pytest.approx(bench.now + 30, abs=3.1)
+
+
+@pytest.mark.parametrize(("ahead_s", "asked"), [(300.0, 0), (900.0, 0), (1_300.0, 1), (365 * 86_400.0, 1)])
+def test_a_time_that_only_a_wrong_clock_can_have_set_is_due(ahead_s: float, asked: int) -> None:
+    bench = Bench(ABC, map(ours, ABC))
+    bench.batches.postpone(bench.batch, next_poll_at=bench.now + ahead_s)
+
+    bench.visit()
+
+    assert bench.asked == asked
 
 
 def test_the_api_may_want_to_be_asked_later_still() -> None:

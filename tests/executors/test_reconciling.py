@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.batch import BatchState, RemoteBatch
-from batchrun.executors.reconciling import Adopt, Creation, Missed, Resend, Several, after_create, reconcile
+from batchrun.executors.reconciling import (
+    Adopt,
+    Creation,
+    Elsewhere,
+    Missed,
+    Resend,
+    Several,
+    after_create,
+    reconcile,
+)
 from batchrun.reply import Cause, Failure
-from batchrun.store.batches import Batch
+from batchrun.store.batch_entries import Batch, Claims
 
 SENT, OVER = 10_000.0, 10_030.0
 """When the call was made, and when it was given up."""
@@ -39,12 +48,14 @@ EARLY = remote("early", created_at=SENT - 1000)
 
 def decided(
     *listed: RemoteBatch,
-    claimed: AbstractSet[str] = frozenset(),
+    taken: AbstractSet[str] = frozenset(),
+    contested: AbstractSet[str] = frozenset(),
     now: float = OVER + 1,
     wait_s: float = WAIT_S,
     **changes: Any,
 ) -> Any:
-    return reconcile(replace(BATCH, **changes), listed, claimed=claimed, now=now, wait_s=wait_s)
+    claims = Claims(frozenset(taken), frozenset(contested))
+    return reconcile(replace(BATCH, **changes), listed, claims=claims, now=now, wait_s=wait_s)
 
 
 # --- the list
@@ -56,15 +67,21 @@ FOUND: dict[str, tuple[list[RemoteBatch], dict[str, Any], list[str]]] = {
     "one that does not tell its size": ([UNTOLD, OLD], {}, ["new"]),
     "one that is being canceled": ([remote(status="canceling"), OLD], {}, ["new"]),
     "one that is archived": ([replace(ENDED, archived=True), OLD], {}, ["new"]),
+    "one that is archived, of another time": ([replace(LATE, archived=True), OLD], {}, []),
+    "two of another time, of which one is archived": ([LATE, replace(EARLY, archived=True), OLD], {}, ["late"]),
     "nothing": ([], {"newest_before": None}, []),
     "nothing new": ([OLD, OLDER], {}, []),
     "one from before the call, of the same size": ([OLD], {}, []),
     "one behind the newest before the call": ([OLD, NEW], {}, []),
     "one that is larger": ([LARGER, OLD], {}, []),
     "one that is smaller": ([SMALLER, OLD], {}, []),
-    "one that is somebody else's": ([NEW, OLD], {"claimed": {"new"}}, []),
+    "one that is somebody else's": ([NEW, OLD], {"taken": {"new"}}, []),
     "two": ([OTHER, NEW, OLD], {}, ["other", "new"]),
-    "two, of which one is somebody else's": ([OTHER, NEW, OLD], {"claimed": {"other"}}, ["new"]),
+    "two, of which one is somebody else's": ([OTHER, NEW, OLD], {"taken": {"other"}}, ["new"]),
+    "two, of which another batch in doubt has adopted one": ([OTHER, NEW, OLD], {"contested": {"other"}}, ["new"]),
+    "three, of which another has adopted one": (
+        [remote("third"), OTHER, NEW, OLD], {"contested": {"other"}}, ["third", "new"],
+    ),
     "two, of which one has another size": ([OTHER, LARGER, OLD], {}, ["other"]),
     "two, of which one was created much later": ([LATE, NEW, OLD], {}, ["new"]),
     "two, of which one was created before": ([NEW, EARLY, OLD], {}, ["new"]),
@@ -74,6 +91,9 @@ FOUND: dict[str, tuple[list[RemoteBatch], dict[str, Any], list[str]]] = {
     "the newest before the call has been deleted": ([NEW, OLDER], {}, ["new"]),
     "the newest before has been deleted, and an older one has the same size": (
         [NEW, replace(OLDER, created_at=SENT - 7200)], {"newest_before": "deleted"}, ["new"],
+    ),
+    "the newest before has been deleted, and two were created at the time": (
+        [OTHER, NEW, OLDER], {"newest_before": "deleted"}, ["other", "new"],
     ),
     "a process that died without a word": ([NEW, OLD], {"unclear_at": None}, ["new"]),
     "after years": ([NEW, OLD], {"now": OVER + 1e8}, ["new"]),
@@ -96,10 +116,58 @@ def test_what_the_list_shows(listed: list[RemoteBatch], how: dict[str, Any], can
             assert [one.batch_id for one in answer.candidates] == candidates
 
 
+NOT_YET, LOOKED, RESEND, ELSEWHERE = Missed(counts=False), Missed(counts=True), Resend(), Elsewhere()
+AFTER = OVER + WAIT_S
+LOOKED_LONG = {"empty_scans": 9, "scanned_at": AFTER, "now": AFTER + 1e6}
+"""Whatever is not in the list by now was never created."""
+OTHERS: dict[str, tuple[list[RemoteBatch], set[str]]] = {
+    "the only one": ([NEW, OLD], {"new"}),
+    "all": ([OTHER, NEW, OLD], {"other", "new"}),
+    "the only one, of another time": ([LATE, OLD], {"late"}),
+    "the only one of the time, and one of another time is free": ([LATE, NEW, OLD], {"new"}),
+    "the only one, and the newest before is not in the list": ([NEW, OLDER], {"new"}),
+    "the only one, and it is archived": ([replace(ENDED, archived=True), OLD], {"new"}),
+}
+
+
+@pytest.mark.parametrize(("listed", "contested"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("looked", [{}, LOOKED_LONG], ids=["at first", "at last"])
+def test_what_another_in_doubt_has_adopted_is_waited_for_however_long(
+    listed: list[RemoteBatch], contested: set[str], looked: dict[str, Any]
+) -> None:
+    assert decided(*listed, contested=contested, **looked) == NOT_YET
+
+
+def test_what_another_has_for_certain_is_not_waited_for() -> None:
+    assert decided(NEW, OLD, taken={"new"}, **LOOKED_LONG) == RESEND
+
+
+ANOTHER: dict[str, tuple[list[RemoteBatch], dict[str, Any]]] = {
+    "nothing": ([], {}),
+    "others": ([LARGER, OLDER], {}),
+    "one of another time": ([LATE, OLDER], {}),
+    "several of another time": ([LATE, EARLY], {}),
+    "one of another time that is archived": ([replace(EARLY, archived=True)], {}),
+    "one of another time that another has adopted": ([LATE], {"contested": {"late"}}),
+    "one of the time that is another's": ([NEW, OLDER], {"taken": {"new"}}),
+}
+
+
+@pytest.mark.parametrize(("listed", "how"), ANOTHER.values(), ids=ANOTHER)
+@pytest.mark.parametrize("looked", [{}, LOOKED_LONG], ids=["at first", "at last"])
+def test_nothing_follows_from_a_list_without_what_was_there_before(
+    listed: list[RemoteBatch], how: dict[str, Any], looked: dict[str, Any]
+) -> None:
+    assert decided(*listed, **how, **looked) == ELSEWHERE
+
+
+def test_a_workspace_that_was_empty_before_has_nothing_to_lack() -> None:
+    assert decided(newest_before=None) == LOOKED
+    assert decided(newest_before=None, **LOOKED_LONG) == RESEND
+
+
 # --- nothing in it
 
-NOT_YET, LOOKED, RESEND = Missed(counts=False), Missed(counts=True), Resend()
-AFTER = OVER + WAIT_S
 EMPTY: dict[str, tuple[dict[str, Any], Any]] = {
     "the first look": ({}, LOOKED),
     "the first look, long after": ({"now": AFTER + 1e6}, LOOKED),
@@ -115,6 +183,7 @@ EMPTY: dict[str, tuple[dict[str, Any], Any]] = {
     "an instant before the wait is over": ({"empty_scans": 2, "scanned_at": OVER, "now": AFTER - 0.001}, LOOKED),
     "nobody knows since when": ({"empty_scans": 5, "scanned_at": OVER, "now": AFTER + 1e6, "unclear_at": None}, LOOKED),
     "a clock that was set back": ({"empty_scans": 5, "scanned_at": OVER + 1, "now": OVER - 1e6}, NOT_YET),
+    "the newest before the call is all there is": ({"newest_before": "old", **LOOKED_LONG}, RESEND),
     "a short wait": ({"empty_scans": 1, "scanned_at": OVER + 1, "now": OVER + 10, "wait_s": 10.0}, RESEND),
 }  # fmt: skip
 
@@ -124,41 +193,58 @@ def test_when_it_is_not_in_the_list(how: dict[str, Any], answer: Any) -> None:
     assert decided(OLD, **how) == answer
 
 
+IDS = ["a", "b", "c", "d"]
 batches = st.builds(
     remote,
-    st.sampled_from(["old", "a", "b", "c", "d"]),
+    st.sampled_from(["old", *IDS]),
     requests=st.sampled_from([0, 299, 300]),
-    created_at=st.floats(SENT - 1e4, SENT + 1e4),
+    created_at=st.floats(SENT, OVER) | st.floats(SENT - 1e4, SENT + 1e4),
+    archived=st.booleans(),
 )
 
 
 @given(
     listed=st.lists(batches, max_size=6, unique_by=lambda one: one.batch_id),
-    claimed=st.sets(st.sampled_from(["a", "b", "c", "d"])),
+    taken=st.sets(st.sampled_from(IDS)),
+    contested=st.sets(st.sampled_from(IDS)),
     now=st.floats(OVER, OVER + 1e5),
     empty_scans=st.integers(0, 5),
     scanned_at=st.one_of(st.none(), st.floats(OVER, OVER + 1e5)),
 )
 def test_it_is_never_sent_again_while_it_could_be_in_the_list(
-    listed: list[RemoteBatch], claimed: set[str], now: float, empty_scans: int, scanned_at: float | None
+    listed: list[RemoteBatch],
+    taken: set[str],
+    contested: set[str],
+    now: float,
+    empty_scans: int,
+    scanned_at: float | None,
 ) -> None:
-    answer = decided(*listed, claimed=claimed, now=now, empty_scans=empty_scans, scanned_at=scanned_at)
+    contested -= taken
+    answer = decided(*listed, taken=taken, contested=contested, now=now, empty_scans=empty_scans, scanned_at=scanned_at)
 
     ids = [one.batch_id for one in listed]
-    newer = listed[: ids.index("old")] if "old" in ids else listed
-    possible = {one.batch_id for one in newer if one.requests in {0, 300} and one.batch_id not in claimed}
+    anchored = "old" in ids
+    newer = listed[: ids.index("old")] if anchored else listed
+    fitting = [one for one in newer if one.requests in {0, 300} and one.batch_id not in taken]
+    timely = {one.batch_id for one in fitting if SENT - 300 <= one.created_at <= OVER + WAIT_S + 300}
+    possible = timely | {one.batch_id for one in fitting if anchored and not one.archived}
     match answer:
         case Resend():
+            assert anchored
             assert not possible
             assert now - OVER >= WAIT_S
             assert empty_scans >= 1
             assert scanned_at is None or now > scanned_at
-        case Missed():
-            assert not possible
+        case Missed(counts):
+            assert not possible or (possible & contested and not counts)
+            assert anchored or timely
+        case Elsewhere():
+            assert not anchored
+            assert not timely
         case Adopt(one):
-            assert one.batch_id in possible
+            assert one.batch_id in possible - contested
         case Several(candidates):
-            assert {one.batch_id for one in candidates} <= possible
+            assert {one.batch_id for one in candidates} <= possible - contested
             assert len(candidates) > 1
 
 

@@ -34,7 +34,7 @@ def both(
     return forecasts(estimate(documents), Duration(seconds, Bound.LATENCY, {}), max_queued=max_queued)
 
 
-def wish(route: str = "auto", **changes: Any) -> Wish:
+def wish(route: str | None = "auto", **changes: Any) -> Wish:
     return Wish(**({"route": route, "deadline_s": None, "fallback": True, "begun": None} | changes))
 
 
@@ -81,6 +81,37 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any], Route]] = {
     "as told: batch": ({"route": "batch"}, {}, BATCH),
     "as told: batch, for one document": ({"route": "batch"}, {"documents": 1}, BATCH),
     "as told: batch, in a minute": ({"route": "batch", "deadline_s": MINUTE}, {}, BATCH),
+    "as told: batch, and its half of the minute is over": (
+        {"route": "batch", "deadline_s": MINUTE, "elapsed_s": 30.0},
+        {},
+        STREAM,
+    ),
+    "as told: batch, and a moment is left of it": (
+        {"route": "batch", "deadline_s": MINUTE, "elapsed_s": 29.9},
+        {},
+        BATCH,
+    ),
+    "as told: batch, and the deadline is long over": (
+        {"route": "batch", "deadline_s": HOUR, "elapsed_s": DAY},
+        {},
+        STREAM,
+    ),
+    "as told: batch, and the deadline is long over, without a fallback": (
+        {"route": "batch", "deadline_s": HOUR, "elapsed_s": DAY, "fallback": False},
+        {},
+        BATCH,
+    ),
+    "as told: batch, long ago, without a deadline": ({"route": "batch", "elapsed_s": 9 * DAY}, {}, BATCH),
+    "nothing is said": ({"route": None}, {}, STREAM),
+    "nothing is said, of a job of a million": ({"route": None}, {"documents": 10**6}, STREAM),
+    "nothing is said, and it began in batches": ({"route": None, "begun": BATCH}, {}, BATCH),
+    "nothing is said, and a small job began in batches": ({"route": None, "begun": BATCH}, {"documents": 3}, BATCH),
+    "nothing is said, and it began streaming": ({"route": None, "begun": STREAM}, {}, STREAM),
+    "nothing is said, it began in batches, and the deadline is over": (
+        {"route": None, "begun": BATCH, "deadline_s": HOUR, "elapsed_s": 2 * HOUR},
+        {},
+        STREAM,
+    ),
     "as told: stream, though it began in batches": ({"route": "stream", "begun": BATCH}, {}, STREAM),
     "as told: batch, though it began streaming": ({"route": "batch", "begun": STREAM}, {}, BATCH),
     "no hurry": ({}, {}, BATCH),
@@ -88,7 +119,18 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any], Route]] = {
     "no hurry, a hundred": ({}, {"documents": 100}, BATCH),
     "nothing to send": ({}, {"documents": 0, "seconds": 0.0}, STREAM),
     "a small job that began in batches": ({"begun": BATCH}, {"documents": 3}, BATCH),
-    "began in batches, and the deadline is over": ({"begun": BATCH, "deadline_s": -HOUR}, {}, BATCH),
+    # The executor would take back at once what is put into a batch now, so the plan is about streaming.
+    "began in batches, and the deadline is over": (
+        {"begun": BATCH, "deadline_s": HOUR, "elapsed_s": 2 * HOUR},
+        {},
+        STREAM,
+    ),
+    "began in batches, and the deadline is over, without a fallback": (
+        {"begun": BATCH, "deadline_s": HOUR, "elapsed_s": 2 * HOUR, "fallback": False},
+        {},
+        BATCH,
+    ),
+    "began in batches, and there is time": ({"begun": BATCH, "deadline_s": DAY, "elapsed_s": 22 * HOUR}, {}, BATCH),
     "began streaming, no hurry": ({"begun": STREAM}, {}, BATCH),
     "a day": ({"deadline_s": DAY}, {}, BATCH),
     "a day, without a fallback": ({"deadline_s": DAY, "fallback": False}, {}, BATCH),
@@ -99,6 +141,14 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any], Route]] = {
     "an hour": ({"deadline_s": HOUR}, {}, STREAM),
     "ten minutes": ({"deadline_s": 10 * MINUTE}, {}, STREAM),
     "over": ({"deadline_s": -1.0}, {}, STREAM),
+    "over, since it began": ({"deadline_s": DAY, "elapsed_s": DAY}, {}, STREAM),
+    "a day, of which three hours are left": ({"deadline_s": DAY, "elapsed_s": 21 * HOUR}, {}, BATCH),
+    "a day, of which one hour is left": ({"deadline_s": DAY, "elapsed_s": 23 * HOUR}, {}, STREAM),
+    "two days, of which less than one is left, without a fallback": (
+        {"deadline_s": 2 * DAY, "elapsed_s": DAY + 1, "fallback": False},
+        {},
+        STREAM,
+    ),
     "no time at all": ({"deadline_s": 0.0}, {}, STREAM),
     "three hours, and streaming takes two": ({"deadline_s": 3 * HOUR}, {"seconds": 2 * HOUR}, STREAM),
     "three hours, and streaming takes one": ({"deadline_s": 3 * HOUR}, {"seconds": HOUR}, BATCH),
@@ -122,7 +172,11 @@ def test_the_choice(wanted: dict[str, Any], job: dict[str, Any], route: Route) -
     ("wanted", "words"),
     [
         ({"route": "batch"}, "says"),
+        ({"route": None, "begun": BATCH}, "began"),
         ({"begun": BATCH}, "began"),
+        ({"route": None}, "unless"),
+        ({"route": "batch", "deadline_s": HOUR, "elapsed_s": HOUR}, "too near"),
+        ({"begun": BATCH, "deadline_s": HOUR, "elapsed_s": HOUR}, "too near"),
         ({}, "half the price"),
         ({"deadline_s": 2 * DAY}, "sure to end"),
         ({"deadline_s": 3 * HOUR}, "streamed"),
@@ -134,27 +188,74 @@ def test_the_reason_is_told(wanted: dict[str, Any], words: str) -> None:
 
 
 @given(
-    seconds=st.floats(0.1, 3 * DAY), deadline_s=st.floats(-DAY, 3 * DAY), more_s=st.floats(0, DAY),
-    documents=st.integers(100, 10**6), fallback=st.booleans(),
+    seconds=st.floats(0.1, 3 * DAY), deadline_s=st.floats(-DAY, 3 * DAY), elapsed_s=st.floats(0, 2 * DAY),
+    more_s=st.floats(0, DAY), documents=st.integers(100, 10**6), fallback=st.booleans(),
+    route=st.sampled_from(["auto", "batch"]),
 )  # fmt: skip
 def test_more_time_never_turns_a_batch_into_a_stream(
-    seconds: float, deadline_s: float, more_s: float, documents: int, fallback: bool
+    seconds: float, deadline_s: float, elapsed_s: float, more_s: float, documents: int, fallback: bool, route: str
 ) -> None:
     job = both(documents, seconds=seconds)
-    assume(choose(wish(deadline_s=deadline_s, fallback=fallback), *job).route is BATCH)
+    told: dict[str, Any] = {"route": route, "deadline_s": deadline_s, "elapsed_s": elapsed_s, "fallback": fallback}
+    assume(choose(wish(**told), *job).route is BATCH)
 
-    assert choose(wish(deadline_s=deadline_s + more_s, fallback=fallback), *job).route is BATCH
+    assert choose(wish(**told | {"deadline_s": deadline_s + more_s}), *job).route is BATCH
+    assert choose(wish(**told | {"elapsed_s": max(0.0, elapsed_s - more_s)}), *job).route is BATCH
 
 
-@given(seconds=st.floats(0.1, 3 * DAY), deadline_s=st.floats(1, 3 * DAY), documents=st.integers(100, 10**6))
+@given(
+    seconds=st.floats(0.1, 3 * DAY), deadline_s=st.floats(1, 3 * DAY), elapsed_s=st.floats(0, 2 * DAY),
+    documents=st.integers(100, 10**6),
+)  # fmt: skip
 def test_a_batch_that_is_chosen_has_its_hour_before_the_rest_is_streamed(
-    seconds: float, deadline_s: float, documents: int
+    seconds: float, deadline_s: float, elapsed_s: float, documents: int
 ) -> None:
     stream, batch = both(documents, seconds=seconds)
-    assume(choose(wish(deadline_s=deadline_s), stream, batch).route is BATCH)
-    sure = batch.at_most_s is not None and batch.at_most_s <= deadline_s
+    assume(choose(wish(deadline_s=deadline_s, elapsed_s=elapsed_s), stream, batch).route is BATCH)
+    left_s = deadline_s - elapsed_s
+    sure = batch.at_most_s is not None and batch.at_most_s <= left_s
 
-    assert sure or deadline_s - switch_before_s(seconds, deadline_s=deadline_s) >= batch.seconds - 1
+    assert sure or left_s - switch_before_s(seconds, deadline_s=deadline_s) >= batch.seconds - 1
+
+
+@given(
+    route=st.sampled_from(["auto", "batch", None]), begun=st.sampled_from([None, STREAM, BATCH]),
+    seconds=st.floats(0, 3 * DAY), deadline_s=st.floats(1, 3 * DAY), elapsed_s=st.floats(0, 4 * DAY),
+)  # fmt: skip
+def test_no_batch_is_chosen_that_would_be_taken_back_at_once(
+    route: str | None, begun: Route | None, seconds: float, deadline_s: float, elapsed_s: float
+) -> None:
+    stream, batch = both(seconds=seconds)
+    told = wish(route, begun=begun, deadline_s=deadline_s, elapsed_s=elapsed_s)
+    assume(choose(told, stream, batch).route is BATCH)
+
+    assert elapsed_s < deadline_s - switch_before_s(seconds, deadline_s=deadline_s)
+
+
+# --- when the deadline is over
+
+# Streaming takes ten minutes: it begins 27 minutes before the deadline, and at the earliest when half of it is over.
+ENDS: dict[str, tuple[dict[str, Any], bool]] = {
+    "no deadline": ({"elapsed_s": 99 * DAY}, False),
+    "no fallback": ({"deadline_s": HOUR, "elapsed_s": 99 * DAY, "fallback": False}, False),
+    "at the beginning": ({"deadline_s": DAY}, False),
+    "a moment before": ({"deadline_s": DAY, "elapsed_s": DAY - 27 * MINUTE - 1}, False),
+    "in time": ({"deadline_s": DAY, "elapsed_s": DAY - 27 * MINUTE}, True),
+    "later": ({"deadline_s": DAY, "elapsed_s": DAY - 1}, True),
+    "at the deadline": ({"deadline_s": DAY, "elapsed_s": DAY}, True),
+    "long after": ({"deadline_s": DAY, "elapsed_s": 99 * DAY}, True),
+    "at the beginning of a short one": ({"deadline_s": 10 * MINUTE}, False),
+    "a moment before half of a short one": ({"deadline_s": 10 * MINUTE, "elapsed_s": 5 * MINUTE - 1}, False),
+    "at half of a short one": ({"deadline_s": 10 * MINUTE, "elapsed_s": 5 * MINUTE}, True),
+}
+
+
+@pytest.mark.parametrize(("told", "over"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("route", ["stream", "batch", "auto", None])
+def test_when_the_deadline_is_over_for_batches(route: str | None, told: dict[str, Any], over: bool) -> None:
+    stream, _ = both(seconds=10 * MINUTE)
+
+    assert wish(route, **told).is_over(stream) is over
 
 
 # --- when the rest is streamed

@@ -19,7 +19,8 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Cause, Failure, Reply, Usage
-from batchrun.store.batches import TRANSITIONS, Batch, Batches, Candidate, NewBatch, Prepared
+from batchrun.store.batch_entries import Batch, Candidate, NewBatch, Prepared
+from batchrun.store.batches import TRANSITIONS, Batches
 from batchrun.store.entries import NoRoom, Pending, RunPlan, Settlement, Taken
 from batchrun.store.ledger import Ledger
 from batchrun.store.ledger_file import SCHEMA_VERSION, create_missing
@@ -259,9 +260,40 @@ def test_only_as_many_as_the_cap_has_room_for(room: int, members: int) -> None:
 def test_no_room_for_even_one_is_told_with_what_is_under_way(account: Account) -> None:
     assert account.prepare(each=CAP + 1) == NoRoom(0, CAP, open_attempts=0)
     account.prepare(account.pending[:2], each=450)
-    assert account.prepare(account.pending[2:], each=101) == NoRoom(900, CAP, open_attempts=2)
+    assert account.prepare(account.pending[2:], each=101) == NoRoom(900, CAP, open_attempts=0, in_batches=True)
     assert len(account.batches.of_run(1)) == 1
     assert account.committed == 900
+
+
+@pytest.mark.parametrize(
+    ("streamed", "state", "under_way"),
+    [
+        (2, None, NoRoom(20, 20, open_attempts=2, in_batches=False)),
+        (0, PREPARED, NoRoom(20, 20, open_attempts=0, in_batches=True)),
+        (0, SUBMITTED, NoRoom(20, 20, open_attempts=0, in_batches=True)),
+        (0, ENDED, NoRoom(20, 20, open_attempts=0, in_batches=True)),
+        (1, SUBMITTED, NoRoom(20, 20, open_attempts=1, in_batches=True)),
+    ],
+)
+def test_what_is_streamed_and_what_is_in_batches_are_told_apart(
+    streamed: int, state: BatchState | None, under_way: NoRoom
+) -> None:
+    account = Account(cap_nusd=2 * EACH, documents=3)
+    for one in account.pending[:streamed]:
+        account.stream(one)
+    if state is not None:
+        account.batch(account.pending[streamed:2], state=state)
+
+    assert account.prepare(account.pending[2:]) == under_way
+    assert account.stream(account.pending[2]) == under_way
+
+
+def test_what_other_runs_have_in_batches_makes_no_room_in_this_one() -> None:
+    account = Account(cap_nusd=EACH - 1, documents=1)
+    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
+
+    assert account.prepare() == NoRoom(0, EACH - 1, open_attempts=0, in_batches=False)
 
 
 def test_the_room_is_that_of_the_run(account: Account) -> None:
@@ -340,6 +372,7 @@ ACTIONS: dict[str, Callable[[Account, Batch], object]] = {
     "downloaded": lambda account, batch: account.batches.downloaded(batch),
     "detach": lambda account, batch: account.batches.detach(batch, now=5.0),
     "abandon": lambda account, batch: account.batches.abandon(batch, "why"),
+    "write off": lambda account, batch: account.batches.write_off(batch, "why", now=5.0),
     "collected": settle_and_collect,
 }
 AFTERWARDS: dict[tuple[str, BatchState], BatchState] = {
@@ -347,20 +380,24 @@ AFTERWARDS: dict[tuple[str, BatchState], BatchState] = {
     ("doubt", PREPARED): PREPARED,
     ("missed", PREPARED): PREPARED,
     ("abandon", PREPARED): ABANDONED,
+    ("write off", PREPARED): ABANDONED,
     ("polled, going on", SUBMITTED): SUBMITTED,
     ("polled, ended", SUBMITTED): ENDED,
+    ("detach", SUBMITTED): PREPARED,
     ("abandon", SUBMITTED): ABANDONED,
+    ("write off", SUBMITTED): ABANDONED,
     ("proven", ENDED): ENDED,
     ("downloaded", ENDED): ENDED,
     ("detach", ENDED): PREPARED,
     ("abandon", ENDED): ABANDONED,
+    ("write off", ENDED): ABANDONED,
     ("collected", ENDED): COLLECTED,
 }
 """What each method makes of each state; everything else is a bug and changes nothing."""
 
 
 def snapshot(account: Account) -> object:
-    return account.ask("select * from batches"), account.ask("select * from foreign_batches")
+    return [account.ask(f"select * from {table}") for table in ("batches", "foreign_batches", "attempts", "runs")]
 
 
 @pytest.mark.parametrize("state", BatchState)
@@ -390,14 +427,14 @@ def test_every_method_in_every_state(account: Account, action: str, state: Batch
 def test_the_table_of_transitions_is_the_documented_one() -> None:
     assert {state: set(following) for state, following in TRANSITIONS.items()} == {
         PREPARED: {SUBMITTED, ABANDONED},
-        SUBMITTED: {ENDED, ABANDONED},
+        SUBMITTED: {ENDED, PREPARED, ABANDONED},
         ENDED: {COLLECTED, PREPARED, ABANDONED},
         COLLECTED: set(),
         ABANDONED: set(),
     }
 
 
-@pytest.mark.parametrize("action", ["attach", "doubt", "missed", "abandon"])
+@pytest.mark.parametrize("action", ["attach", "doubt", "missed", "abandon", "write off"])
 def test_what_was_learnt_in_a_state_that_is_over_is_refused(account: Account, action: str) -> None:
     """Two processes: one has moved the batch on while the other was still looking."""
     stale = account.batch()
@@ -432,6 +469,133 @@ def test_two_batches_cannot_have_the_same_id(account: Account) -> None:
 
     with pytest.raises(sqlite3.IntegrityError):
         account.batches.attach(second, told("msgbatch_7"), adopted=True, next_poll_at=1.0)
+
+
+# --- whose batch of the API's it is
+
+
+def in_doubt(account: Account, *, of: int, unclear_at: float = 1_005.0) -> Batch:
+    """A batch of the next documents whose create call got no answer."""
+    taken = len(account.members)
+    batch = account.batch(account.pending[taken : taken + of])
+    account.batches.doubt(batch, now=unclear_at)
+    return account.batches.one(batch.batch_no)
+
+
+def adopting(account: Account, batch_id: str, *, of: int = 2, state: BatchState = SUBMITTED) -> Batch:
+    """A batch in doubt that has taken one of the list for its own, without a proof."""
+    batch = in_doubt(account, of=of)
+    account.batches.attach(batch, told(batch_id), adopted=True, next_poll_at=1.0)
+    if state is ENDED:
+        account.batches.polled(account.batches.one(batch.batch_no), told(batch_id, status="ended"), next_poll_at=2.0)
+    return account.batches.one(batch.batch_no)
+
+
+@pytest.mark.parametrize("state", [SUBMITTED, ENDED])
+def test_who_has_an_id_for_certain_takes_it_from_who_has_only_adopted_it(account: Account, state: BatchState) -> None:
+    adopter, creator = adopting(account, "shared", state=state), account.batch(account.pending[2:])
+    before = account.members
+
+    account.batches.attach(creator, told("shared"), adopted=False, next_poll_at=2_000.0)
+
+    adopter, creator = account.batches.of_run(1)
+    assert (creator.state, creator.batch_id, creator.adopted) == (SUBMITTED, "shared", False)
+    assert (adopter.state, adopter.batch_id, adopter.adopted, adopter.unclear_at) == (PREPARED, None, False, 1_005.0)
+    assert (adopter.empty_scans, adopter.scanned_at, adopter.created_at, adopter.next_poll_at) == (0, None, None, None)
+    assert account.ask("select batch_no, batch_id from foreign_batches") == [(1, "shared")]
+    assert account.members == before
+    assert account.committed == 5 * EACH
+
+
+def test_an_adopter_that_has_lost_its_batch_does_not_take_it_again(account: Account) -> None:
+    adopting(account, "shared")
+    creator = account.batch(account.pending[2:])
+    account.batches.attach(creator, told("shared"), adopted=False, next_poll_at=1.0)
+
+    assert claims(account, account.batches.one(1), "shared") == ({"shared"}, set())
+    account.batches.write_off(account.batches.one(2), "why", now=5.0)
+    assert claims(account, account.batches.one(1), "shared") == ({"shared"}, set())
+
+
+@pytest.mark.parametrize("is_proven", [False, True])
+def test_an_adoption_takes_an_id_from_nobody(account: Account, is_proven: bool) -> None:
+    owner, other = adopting(account, "shared", state=ENDED), in_doubt(account, of=2)
+    if is_proven:
+        account.batches.proven(owner)
+    before = snapshot(account)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        account.batches.attach(other, told("shared"), adopted=True, next_poll_at=1.0)
+    assert snapshot(account) == before
+
+
+def test_nobody_takes_an_id_from_who_has_it_for_certain(account: Account) -> None:
+    owner, other = adopting(account, "shared", state=ENDED), in_doubt(account, of=2)
+    account.batches.proven(owner)
+    before = snapshot(account)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        account.batches.attach(other, told("shared"), adopted=False, next_poll_at=1.0)
+    assert snapshot(account) == before
+
+
+def test_the_owner_of_an_id(account: Account) -> None:
+    adopter = adopting(account, "adopted")
+    creator = account.batch(account.pending[2:], state=SUBMITTED)
+
+    assert account.batches.owner("adopted") == adopter
+    assert account.batches.owner(creator.batch_id or "") == creator
+    assert account.batches.owner("nobody's") is None
+
+
+def claims(account: Account, batch: Batch, *batch_ids: str) -> tuple[set[str], set[str]]:
+    found = account.batches.claims(batch, batch_ids)
+    return set(found.taken), set(found.contested)
+
+
+def test_an_id_is_taken_by_who_has_it_for_certain_and_contested_by_who_has_adopted_it(account: Account) -> None:
+    adopting(account, "adopted", of=1)
+    account.batches.proven(adopting(account, "proven", of=1, state=ENDED))
+    created = account.batch(account.pending[2:3], state=SUBMITTED)
+    batch = in_doubt(account, of=1)
+
+    assert claims(account, batch, "adopted", "proven", created.batch_id or "", "nobody's") == (
+        {"proven", created.batch_id}, {"adopted"},
+    )  # fmt: skip
+
+
+def test_only_what_is_in_the_list_is_claimed(account: Account) -> None:
+    adopting(account, "adopted", of=1)
+    created = account.batch(account.pending[1:2], state=SUBMITTED)
+    batch = in_doubt(account, of=1)
+
+    assert claims(account, batch) == (set(), set())
+    assert claims(account, batch, "nobody's") == (set(), set())
+    assert claims(account, batch, created.batch_id or "") == ({created.batch_id}, set())
+
+
+def test_what_one_has_ruled_out_is_taken_for_it_and_free_for_others(account: Account) -> None:
+    first, second = in_doubt(account, of=2), in_doubt(account, of=2)
+    account.batches.rule_out(first, "theirs")
+
+    assert claims(account, first, "theirs") == ({"theirs"}, set())
+    assert claims(account, second, "theirs") == (set(), set())
+
+
+def test_what_one_has_ruled_out_is_not_contested_for_it(account: Account) -> None:
+    adopting(account, "adopted")
+    batch = in_doubt(account, of=2)
+    account.batches.rule_out(batch, "adopted")
+
+    assert claims(account, batch, "adopted") == ({"adopted"}, set())
+
+
+@pytest.mark.parametrize("state", [SUBMITTED, ENDED, COLLECTED])
+def test_an_id_stays_taken_to_the_end(account: Account, state: BatchState) -> None:
+    batch = in_doubt(account, of=1)
+    created = account.batch(account.pending[1:3], state=state)
+
+    assert claims(account, batch, created.batch_id or "") == ({created.batch_id}, set())
 
 
 def test_a_detached_batch_is_as_if_it_had_just_been_lost(account: Account) -> None:
@@ -561,6 +725,25 @@ def test_what_was_never_created_does_not_count(account: Account) -> None:
     assert tries(account, account.batch(account.pending[:1]).batch_no) == 1
 
 
+def test_what_was_written_off_does_not_count(account: Account) -> None:
+    for _ in range(2):
+        batch = account.batch(account.pending[:1], state=SUBMITTED)
+        account.batches.write_off(batch, "why", now=5.0)
+
+    assert tries(account, account.batch(account.pending[:1]).batch_no) == 1
+
+
+@pytest.mark.parametrize(("code", "counted"), [(401, 1), (402, 1), (403, 1), (404, 1), (429, 3), (500, 3), (529, 3)])
+def test_what_would_meet_every_other_request_too_does_not_count(account: Account, code: int, counted: int) -> None:
+    for _ in range(2):
+        batch = account.batch(account.pending[:1], state=SUBMITTED)
+        (member,) = account.batches.without_result(batch.batch_no, limit=2)
+        failure = Failure(cause=Cause.STATUS, status=code, message="it")
+        account.ledger.settle(Settlement(attempt_no=member.attempt_no, state="failed", cost_nusd=0, failure=failure))
+
+    assert tries(account, account.batch(account.pending[:1]).batch_no) == counted
+
+
 def test_streamed_attempts_do_not_count(account: Account) -> None:
     attempt_no = account.stream(account.pending[0])
     assert isinstance(attempt_no, int)
@@ -617,6 +800,63 @@ def test_a_batch_given_up_keeps_what_is_settled(account: Account) -> None:
     assert account.names == ["d2", "d3", "d4"]
 
 
+def test_a_batch_written_off_keeps_the_worst_cases_and_its_requests_are_pending(account: Account) -> None:
+    account.batch(state=SUBMITTED)
+
+    account.batches.write_off(account.batches.one(1), "given up by hand", now=77.0)
+
+    batch = account.batches.one(1)
+    assert (batch.state, batch.batch_id, batch.note, batch.next_poll_at) == (
+        ABANDONED, "msgbatch_1", "given up by hand", None,
+    )  # fmt: skip
+    assert account.committed == 5 * EACH
+    assert account.ask("select distinct state, cost_nusd, ended_at, cause, outcome from attempts") == [
+        ("unknown", None, 77.0, "batch gone", None)
+    ]
+    assert account.names == ["d0", "d1", "d2", "d3", "d4"]
+    assert account.batches.open("trial") == []
+    summed = totals(account.ledger, 1)
+    assert (summed.cost_nusd, summed.open_nusd, summed.held_nusd) == (0, 0, 5 * EACH)
+
+
+def test_a_batch_written_off_keeps_what_is_settled(account: Account) -> None:
+    account.batch(state=ENDED)
+    first, second, *_ = account.batches.without_result(1, limit=10)
+    account.ledger.settle(answered(first.attempt_no, cost_nusd=7))
+    account.ledger.settle(unprocessed(second.attempt_no))
+
+    account.batches.write_off(account.batches.one(1), "why", now=5.0)
+
+    assert account.committed == 7 + 3 * EACH
+    assert account.names == ["d1", "d2", "d3", "d4"]
+
+
+def test_a_batch_written_off_is_told_to_the_output_after_what_was_there(account: Account) -> None:
+    account.batch(state=SUBMITTED)
+    before = account.ledger.head("trial")
+
+    account.batches.write_off(account.batches.one(1), "why", now=5.0)
+
+    assert account.ledger.head("trial") > before
+
+
+def test_only_the_batch_that_is_written_off_is(account: Account) -> None:
+    account.batch(account.pending[:2], state=SUBMITTED)
+    account.batch(account.pending[2:4], state=SUBMITTED)
+    account.stream(account.pending[4])
+
+    account.batches.write_off(account.batches.one(1), "why", now=5.0)
+
+    assert account.members == ["d2", "d3", "d4"]
+
+
+def test_what_was_written_off_may_be_sent_again_under_the_cap(account: Account) -> None:
+    account.batch(state=SUBMITTED, each=CAP // 5)
+    account.batches.write_off(account.batches.one(1), "why", now=5.0)
+
+    assert account.prepare() == NoRoom(CAP, CAP, open_attempts=0, in_batches=False)
+
+
 def test_totals_tell_what_is_open(account: Account) -> None:
     account.batch(state=ENDED)
     first, second, *_ = account.batches.without_result(1, limit=10)
@@ -631,7 +871,7 @@ def test_totals_tell_what_is_open(account: Account) -> None:
 
 def something_happens(account: Account, batch: Batch, data: st.DataObject) -> None:
     """One of the things that may happen to a batch in its state."""
-    step = data.draw(st.sampled_from(["on", "settle", "abandon", "detach"]))
+    step = data.draw(st.sampled_from(["on", "settle", "abandon", "write off", "detach"]))
     members = account.batches.without_result(batch.batch_no, limit=2)
     if step == "on" and batch.state is PREPARED:
         account.brought(batch.batch_no, SUBMITTED)
@@ -643,7 +883,9 @@ def something_happens(account: Account, batch: Batch, data: st.DataObject) -> No
             account.ledger.settle(end)
     elif step == "abandon":
         account.batches.abandon(batch, "why")
-    elif step == "detach" and batch.state is ENDED:
+    elif step == "write off":
+        account.batches.write_off(batch, "why", now=1.0)
+    elif step == "detach" and batch.state in {SUBMITTED, ENDED}:
         account.batches.detach(batch, now=1.0)
 
 

@@ -192,7 +192,7 @@ def test_a_reservation_may_fill_the_cap_and_not_pass_it(ledger: Ledger) -> None:
     first, second = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
 
     assert isinstance(reserve(ledger, first, run_no, CAP), int)
-    assert reserve(ledger, second, run_no, 1) == NoRoom(CAP, CAP, open_attempts=1)
+    assert reserve(ledger, second, run_no, 1) == NoRoom(CAP, CAP, open_attempts=1, in_batches=False)
     ledger.settle(answered(1, cost_nusd=CAP - 1))
     assert isinstance(reserve(ledger, second, run_no, 1), int)
 

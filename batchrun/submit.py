@@ -45,6 +45,8 @@ class Summary:
     seconds: float
     open_batches: Sequence[Batch]
     """Of the job: something is still to come of them."""
+    awaited_of: Sequence[str]
+    """Other jobs in whose open batches some of the documents are."""
     halted: BatchrunError | None
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
@@ -230,6 +232,7 @@ def conclude(
         totals=totals(opened.ledger, run_no) if run_no is not None else None,
         seconds=time.time() - started_at,
         open_batches=open_batches,
+        awaited_of=planner.planned.awaited_of(),
         halted=halted,
         unpublished=unpublished,
         exit_code=exit_code,

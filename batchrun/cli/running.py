@@ -68,11 +68,12 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
     cost = plan.estimate.cost_nusd
     stamp = "SIMULATED  " if opened.simulated else ""
     route = " · batch" if plan.choice.route is Route.BATCH else ""
+    in_batches = plan.counts[Kind.IN_BATCH]
+    under_way = f", {count(in_batches, 'document')} in batches under way" if in_batches else ""
     terminal.say(
-        f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,} · {plan.model}{route}"
+        f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,}{under_way}"
+        f" · {plan.model}{route}"
     )
-    if in_batches := plan.counts[Kind.IN_BATCH]:
-        terminal.say(f"{count(in_batches, 'document')} in batches under way: nothing is sent again")
     for line in problem_lines(plan):
         terminal.say(line)
     if plan.same_text:

@@ -90,6 +90,8 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     if pending := summary.outcomes.get(None):
         how = "collects" if summary.open_batches else "continues with"
         lines.append(f"  next     batchrun submit {path}{simulate}   {how} {count(pending, 'document')}")
+    if summary.awaited_of:
+        lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
     if failed:
         lines.append(f"  next     batchrun results {path}{simulate} --status failed")
         lines.append(f"           batchrun retry {path}{simulate}   {count(failed, 'document')}")

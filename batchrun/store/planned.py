@@ -233,6 +233,15 @@ class PlannedDocuments:
         )
         return (RequestTokens(counted, TextClass(text_class)) for counted, text_class in rows)
 
+    def awaited_of(self) -> list[str]:
+        """Other jobs whose open batches have requests of chosen documents: they are collected there."""
+        rows = self._connection.execute(
+            "select distinct a.job from planned p join requests r using (request_id) join attempts a using (request_no)"
+            " where p.chosen and p.kind = ? and a.state = 'open' and a.batch_no is not null and a.job != ? order by 1",
+            (Kind.IN_BATCH, self._job),
+        )
+        return [job for (job,) in rows]
+
     def worst_nusd(self) -> int:
         """The most that one of the requests to send may cost."""
         row = self._connection.execute(

@@ -72,6 +72,8 @@ class BatchPage:
 
     batches: tuple[RemoteBatch, ...]
     has_more: bool
+    told_at: float | None = None
+    """When, by the API's clock, in seconds since 1970; None when it does not say."""
 
 
 class ResultType(StrEnum):

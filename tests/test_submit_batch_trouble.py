@@ -308,6 +308,33 @@ def test_a_clock_that_was_a_year_ahead_for_a_moment_stops_nothing(
     assert_books_agree(project, api)
 
 
+def test_a_clock_that_is_set_forward_between_two_calls_does_not_end_the_wait(
+    project: TrialProject, api: BatchApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From cron: only the API's own clock tells that the hour has not gone by."""
+    set_forward_s = 0.0
+
+    async def page(*, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+        listed = await BatchApi.page(api, after_id=after_id, limit=limit)
+        return replace(listed, told_at=api.clock() - set_forward_s)
+
+    monkeypatch.setattr(api, "page", page)
+    project.documents(3)
+    api.takes_s = HOUR_S
+    api.creating, api.hidden = [LOST], True
+    once(project, api)
+    once(project, api, after_s=7)
+    set_forward_s = HOUR_S
+    api.clock.skip(HOUR_S)
+    once(project, api)
+    once(project, api, after_s=7)
+    api.hidden = False
+
+    until(project, api, every_s=MINUTE_S, most=200)
+    assert api.sizes == [3]
+    assert_books_agree(project, api)
+
+
 def test_a_clock_that_is_set_forward_while_a_batch_is_looked_for_does_not_end_the_wait(
     project: TrialProject, api: BatchApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

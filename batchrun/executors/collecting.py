@@ -28,6 +28,8 @@ GROUP = 200
 """Results settled in one transaction."""
 MOST_DOWNLOADS = 10
 """After so many downloads that ended without an error, and brought nothing new, a missing result is given up."""
+MOST_SHORT = 50
+"""The same when it is certain that they ended early, because the API counts more results than came."""
 ENDINGS = {ResultType.EXPIRED: Outcome.EXPIRED, ResultType.CANCELED: Outcome.CANCELED}
 UNPROCESSED = {
     ResultType.EXPIRED: Failure(cause=Cause.EXPIRED, message="the batch expired before it was processed"),
@@ -173,12 +175,13 @@ class Collector:
                 settled = await self._settle(sentence, results)
                 again, new = again + settled.again, new + settled.requests
         if not batch.adopted or ours:
-            complete = await self._finish(replace(batch, adopted=False), news=new > 0)
+            patience = MOST_SHORT if ours + odd < remote.requests else MOST_DOWNLOADS
+            complete = await self._finish(replace(batch, adopted=False), news=new > 0, patience=patience)
             return Collected(complete=complete, again=again, odd=odd + max(0, ours - batch.requests))
         # A download that ended early proves nothing; only one that is whole, and names nothing of ours, does.
         if named and odd >= (remote.requests or batch.requests):
             return Collected(foreign=True)
-        await self._recorder.write(lambda ledger: Batches(ledger).downloaded(batch))
+        await self._recorder.write(lambda ledger: Batches(ledger).downloaded(batch, news=False))
         return Collected()
 
     async def give_up(self, batch: Batch, failure: Failure) -> None:
@@ -189,20 +192,19 @@ class Collector:
             await self._record([lost(member, failure) for member in missing])
         await self._recorder.write(lambda ledger: Batches(ledger).collected(batch))
 
-    async def _finish(self, batch: Batch, *, news: bool) -> bool:
+    async def _finish(self, batch: Batch, *, news: bool, patience: int) -> bool:
         """Close the batch if nothing is missing; what many downloads in a row did not bring never comes."""
 
         def close(ledger: Ledger) -> bool:
             batches = Batches(ledger)
             if batches.without_result(batch.batch_no, limit=1):
-                if not news:
-                    batches.downloaded(batch)
+                batches.downloaded(batch, news=news)
                 return False
             batches.collected(batch)
             return True
 
         complete = await self._recorder.write(close)
-        if not complete and not news and batch.downloads + 1 >= MOST_DOWNLOADS:
+        if not complete and not news and batch.downloads + 1 >= patience:
             await self.give_up(batch, NO_RESULT)
             complete = True
         return complete

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 
-from batchrun.batch import RemoteBatch
+from batchrun.batch import BatchPage, RemoteBatch
 from batchrun.events import BatchSubmitted
 from batchrun.executors.batch_context import BatchContext, BatchProblem
 from batchrun.executors.reconciling import SCANS_APART, Adopt, Answer, Elsewhere, Missed, Resend, Several, reconcile
@@ -15,6 +15,7 @@ from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
 
 PAGE = 1000
+ENDLESS = Failure(cause=Cause.MALFORMED, message="the list of batches has no end, so nothing is decided on it")
 JUMP_S = 5.0
 """By how much two clocks may go apart without one of them having been set."""
 
@@ -34,12 +35,12 @@ class Finder:
         now = self._context.clock()  # before the list is asked for: what it does not have was not there by now
         if not self._context.is_due(batch.next_poll_at):
             return
-        batch = await self._with_true_times(batch, now)
         listed = await self._listed(batch)
         if isinstance(listed, Failure):
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
             return
-        answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed, now))
+        batch = await self._with_true_times(batch, now, listed.told_at)
+        answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed.batches, now))
         match answer:
             case Adopt(remote):
                 self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
@@ -54,24 +55,27 @@ class Finder:
             case Missed():
                 pass
 
-    async def _with_true_times(self, batch: Batch, now: float) -> Batch:
-        """The batch with its times moved by as much as the clock on the wall was, and with none in the future.
+    async def _with_true_times(self, batch: Batch, now: float, told_at: float | None) -> Batch:
+        """The batch as in doubt since a time by the clock as it goes now, and never since one in the future.
 
-        `reconcile_wait` is time that has passed, and not what a clock that was set says. What the wall has on top of
-        the loop's own clock since the last look was a jump; while a machine sleeps, nothing is waited for either.
+        `reconcile_wait` is time that has passed, and not what a clock that was set says. A jump of our clock shows
+        against the API's, from one process to another, or against the loop's own while this one lives; what a machine
+        sleeps through does not count then either.
         """
         monotonic = asyncio.get_running_loop().time()
         last, self._looked[batch.batch_no] = self._looked.get(batch.batch_no), (now, monotonic)
-        jump_s = (now - last[0]) - (monotonic - last[1]) if last else 0.0
+        ahead_s = batch.clock_ahead if told_at is None else told_at - now
+        if ahead_s is not None and batch.clock_ahead is not None:
+            jump_s = batch.clock_ahead - ahead_s
+        else:
+            jump_s = (now - last[0]) - (monotonic - last[1]) if last else 0.0
         since = min(now, (batch.unclear_at or now) + (jump_s if abs(jump_s) > JUMP_S else 0.0))
-        if since == batch.unclear_at:
-            return batch
 
-        def moved(batches: Batches) -> Batch:
-            batches.doubt(batch, now=since)
+        def corrected(batches: Batches) -> Batch:
+            batches.correct(batch, unclear_at=since, clock_ahead=ahead_s)
             return batches.one(batch.batch_no)
 
-        return await self._context.apply(moved)
+        return await self._context.apply(corrected)
 
     def _elsewhere(self, batch: Batch, now: float) -> None:
         """The list is of another workspace, or cut: nothing is decided on it, and before long a person has to."""
@@ -83,19 +87,22 @@ class Finder:
     def _holds(self) -> bool:
         return self._context.terms.batch.on_ambiguous == "hold"
 
-    async def _listed(self, batch: Batch) -> Sequence[RemoteBatch] | Failure:
-        """The list down to the newest batch there was before, or to its end."""
+    async def _listed(self, batch: Batch) -> BatchPage | Failure:
+        """The list down to the newest batch there was before, or to its end; as of when it was begun."""
         listed: list[RemoteBatch] = []
         after_id: str | None = None
+        told_at: float | None = None
         while True:
             page = await self._context.ask(batch, self._context.provider.page(after_id=after_id, limit=PAGE))
             if isinstance(page, Failure):
                 return page
             listed += page.batches
+            told_at = told_at or page.told_at
             if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
-                return listed
+                return BatchPage(tuple(listed), has_more=False, told_at=told_at)
             if page.batches[-1].batch_id == after_id:
-                return Failure(cause=Cause.MALFORMED, message="the list of batches has no end")
+                self._context.trouble(batch.name, ENDLESS.message)
+                return ENDLESS
             after_id = page.batches[-1].batch_id
 
     def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:

@@ -10,7 +10,7 @@ from batchrun.batch import BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic_client import LONGEST_MESSAGE, malformed
 from batchrun.providers.anthropic_messages import json_from, reply_of, request_id_in
-from batchrun.providers.retry_after import retry_after_s
+from batchrun.providers.retry_after import retry_after_s, told_at
 from batchrun.reply import Cause, Failure
 from batchrun.untrusted import inert
 
@@ -53,6 +53,7 @@ def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
     return BatchPage(
         batches=tuple(_batch_of(batch, headers) for batch in listed),
         has_more=bool(told.get("has_more") and listed),
+        told_at=told_at(headers),
     )
 
 

@@ -27,6 +27,8 @@ class Batch:
     unclear_at: float | None = None
     empty_scans: int = 0
     scanned_at: float | None = None
+    clock_ahead: float | None = None
+    """Seconds by which the API's clock was before ours when it was looked for last."""
     created_at: float | None = None
     expires_at: float | None = None
     ended_at: float | None = None

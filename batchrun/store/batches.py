@@ -207,6 +207,10 @@ class Batches:
         """Nobody knows any more whether it was created: it is looked for from now on."""
         self._change(batch, BatchState.PREPARED, unclear_at=now)
 
+    def correct(self, batch: Batch, *, unclear_at: float | None, clock_ahead: float | None) -> None:
+        """A clock was set meanwhile: since when it is in doubt by the clock of now."""
+        self._change(batch, BatchState.PREPARED, unclear_at=unclear_at, clock_ahead=clock_ahead)
+
     def missed(self, batch: Batch, *, now: float) -> None:
         """It was looked for, and not found."""
         self._change(batch, BatchState.PREPARED, empty_scans=batch.empty_scans + 1, scanned_at=now)
@@ -217,7 +221,7 @@ class Batches:
         """The API has it under this id. Unless that is only an adoption, who has adopted it before was wrong."""
         owner = self.owner(remote.batch_id)
         if owner and owner.adopted and not adopted:
-            self.detach(owner, now=next_poll_at)
+            self.detach(owner, now=owner.prepared_at)
         self._move(
             batch, BatchState.SUBMITTED, batch_id=remote.batch_id, adopted=adopted, created_at=remote.created_at,
             expires_at=remote.expires_at, next_poll_at=next_poll_at,
@@ -257,9 +261,9 @@ class Batches:
         """A batch of the API's turned out not to be this one."""
         self._connection.execute("insert or ignore into foreign_batches values (?, ?)", (batch.batch_no, batch_id))
 
-    def downloaded(self, batch: Batch) -> None:
-        """Its results were read to the end, and some were missing."""
-        self._change(batch, BatchState.ENDED, downloads=batch.downloads + 1)
+    def downloaded(self, batch: Batch, *, news: bool) -> None:
+        """Its results were read to the end, and some were missing; with news, they may come after all."""
+        self._change(batch, BatchState.ENDED, downloads=0 if news else batch.downloads + 1)
 
     def collected(self, batch: Batch) -> None:
         """Every member is settled."""

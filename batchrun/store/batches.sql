@@ -18,6 +18,7 @@ create table batches (
     unclear_at     real,                          -- since when nobody knows whether it was created
     empty_scans    integer not null default 0,    -- how often it was looked for in vain
     scanned_at     real,
+    clock_ahead    real,                          -- of the API's clock before ours at the last look, in seconds
     created_at     real,                          -- this and the next two by the API's clock
     expires_at     real,
     ended_at       real,

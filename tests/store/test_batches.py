@@ -369,7 +369,7 @@ ACTIONS: dict[str, Callable[[Account, Batch], object]] = {
     "doubt": lambda account, batch: account.batches.doubt(batch, now=5.0),
     "missed": lambda account, batch: account.batches.missed(batch, now=5.0),
     "proven": lambda account, batch: account.batches.proven(batch),
-    "downloaded": lambda account, batch: account.batches.downloaded(batch),
+    "downloaded": lambda account, batch: account.batches.downloaded(batch, news=False),
     "detach": lambda account, batch: account.batches.detach(batch, now=5.0),
     "abandon": lambda account, batch: account.batches.abandon(batch, "why"),
     "write off": lambda account, batch: account.batches.write_off(batch, "why", now=5.0),

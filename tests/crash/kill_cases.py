@@ -54,7 +54,7 @@ class Variant:
     """How long a batch takes; by default it has ended when it is asked for, so that the same moments always come."""
     kills: int = 1
     """How many processes are killed in a row."""
-    every: int = 2
+    every: int = 3
     """Of the moments, which are tried by default."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Outcomes besides succeeded, when all is settled."""

@@ -24,24 +24,24 @@ ERRORS = ("batch_request_expired", "batch_request_errored", "batch_request_overl
 
 VARIANTS = (
     Variant(name="plain", every=1),
-    Variant(name="batches take their time", life_s=0.07, every=5),
+    Variant(name="batches take their time", life_s=0.07, every=7),
     Variant(name="the answer to a create call is lost", script=("batch_create_ok", "batch_reset_after")),
-    Variant(name="a create call says 500 and has created", script=("batch_error_after",), every=3),
-    Variant(name="a create call never arrives", script=("batch_reset_before",), every=4),
-    Variant(name="the API is overloaded", script=("batch_overloaded", "batch_rate_limited"), every=5),
+    Variant(name="a create call says 500 and has created", script=("batch_error_after",), every=5),
+    Variant(name="a create call never arrives", script=("batch_reset_before",), every=6),
+    Variant(name="the API is overloaded", script=("batch_overloaded", "batch_rate_limited"), every=7),
     Variant(name="requests expire and error", script=ERRORS),
     Variant(
         name="requests fail for good",
         script=ERRORS,
         job={"batch": "max_requests = 3", "retry": "max_attempts = 1"},
         failures={"expired": 1, "errored": 2},
-        every=4,
+        every=6,
     ),
     Variant(name="downloads are cut", script=("batch_results_cut", "batch_results_error", "batch_results_cut")),
     Variant(name="the cap makes waves", job={"batch": "max_requests = 3", "budget": "max_cost_usd = 0.002"}),
-    Variant(name="polls and lists fail", script=("batch_poll_error", "batch_list_error", "batch_poll_error"), every=4),
-    Variant(name="somebody else uses the key", strangers=True, every=3),
-    Variant(name="killed twice", kills=2, every=3, script=("batch_create_ok", "batch_reset_after")),
+    Variant(name="polls and lists fail", script=("batch_poll_error", "batch_list_error", "batch_poll_error"), every=6),
+    Variant(name="somebody else uses the key", strangers=True, every=5),
+    Variant(name="killed twice", kills=2, every=5, script=("batch_create_ok", "batch_reset_after")),
     Variant(name="killed three times, nobody waits", kills=3, environment={"BATCHRUN_SUBMIT_NO_WAIT": "1"}),
     # What is streamed when the deadline is near may be billed and lost when it is killed in flight: only batches count.
     Variant(
@@ -49,7 +49,7 @@ VARIANTS = (
         script=("batch_never_ends", "batch_never_ends"),
         job={"batch": "max_requests = 3", "run": 'route = "batch"\ndeadline = "1s"'},
         environment={"ONLY": CALLS},
-        every=3,
+        every=5,
     ),
 )
 

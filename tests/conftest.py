@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from scripted_batches_memory import WallClock
 from trial_project import TrialProject, Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
 from batchrun.executors import recorder
+from batchrun.executors.setting import RunSetting
 from batchrun.opening import OpenJob
 
 
@@ -33,3 +35,14 @@ def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_output(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs bring no rows to a DuckDB file: faster, for tests that look at the ledger only."""
     monkeypatch.setattr(OpenJob, "output", lambda *_: Unpublished())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
+    """The time on the wall, which jumps with the timers."""
+    clock = WallClock()
+    monkeypatch.setattr(asyncio.events, "new_event_loop", clock.new_loop)
+    monkeypatch.setattr(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write))
+    monkeypatch.setattr("time.time", clock)
+    monkeypatch.setitem(RunSetting.__init__.__kwdefaults__, "clock", clock)
+    return clock

@@ -16,15 +16,12 @@ import pytest
 from scripted_batches_memory import DAY_S, EXPIRED, WRONG, BatchApi, Lost, Remote, WallClock
 from scripted_provider import answer, lost, status
 from trial_project import TrialProject, Unpublished
-from virtual_time import answered_by_a_thread
 
 from batchrun.batch import BatchBody, BatchPage, RemoteBatch
 from batchrun.cli.batch_text import batch_table
 from batchrun.duck import HeldByAnother
 from batchrun.errors import Ambiguous, EnvironmentProblem, ExitCode, Refused, UsageProblem
 from batchrun.events import Event, RunStarted
-from batchrun.executors.recorder import Recorder
-from batchrun.executors.setting import RunSetting
 from batchrun.opening import OpenJob, OpenStore, Wishes, open_store
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
@@ -46,17 +43,6 @@ COST_NUSD = 75_000
 """Of one answer: half of 100 tokens in and 10 out."""
 MINUTE_S, HOUR_S = 60.0, 3600.0
 LOST, NOTHING_CAME = Lost(created=True), Lost(created=False)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
-    """The time on the wall, which jumps with the timers."""
-    clock = WallClock()
-    monkeypatch.setattr(asyncio.events, "new_event_loop", clock.new_loop)
-    monkeypatch.setattr(Recorder, "write", answered_by_a_thread(Recorder.write))
-    monkeypatch.setattr("time.time", clock)
-    monkeypatch.setitem(RunSetting.__init__.__kwdefaults__, "clock", clock)
-    return clock
 
 
 @pytest.fixture

@@ -15,14 +15,11 @@ import pytest
 from scripted_batches_memory import BROKE, CANCELED, EXPIRED, WRONG, BatchApi, Lost, WallClock, result
 from scripted_provider import BAD_KEY, OVERLOADED, TURNED_AWAY, ScriptedProvider, answer, lost, status
 from trial_project import TrialProject, Unpublished
-from virtual_time import answered_by_a_thread
 
 from batchrun.batch import BatchState
 from batchrun.errors import Ambiguous, Busy, ExitCode, Refused, UsageProblem
 from batchrun.events import BatchCollected, BatchSubmitted, BatchTrouble, DocumentSettled
 from batchrun.executors.packing import Spool
-from batchrun.executors.recorder import Recorder
-from batchrun.executors.setting import RunSetting
 from batchrun.opening import OpenJob, OpenStore, Wishes, open_store
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
@@ -45,17 +42,6 @@ CUSTOM_ID = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 MINUTE_S, HOUR_S = 60.0, 3600.0
 LOST = Lost(created=True)
 NOTHING_CAME = Lost(created=False)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
-    """The time on the wall, which jumps with the timers."""
-    clock = WallClock()
-    monkeypatch.setattr(asyncio.events, "new_event_loop", clock.new_loop)
-    monkeypatch.setattr(Recorder, "write", answered_by_a_thread(Recorder.write))
-    monkeypatch.setattr("time.time", clock)
-    monkeypatch.setitem(RunSetting.__init__.__kwdefaults__, "clock", clock)
-    return clock
 
 
 @pytest.fixture

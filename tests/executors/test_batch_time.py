@@ -10,13 +10,10 @@ import pytest
 from scripted_batches_memory import CANCELED, DAY_S, EXPIRED, BatchApi, Lost, Remote, WallClock, prompt_of
 from scripted_provider import OVERLOADED, TURNED_AWAY, lost, status
 from trial_project import TrialProject, Unpublished
-from virtual_time import answered_by_a_thread
 
 from batchrun.batch import BatchBody, BatchPage, RemoteBatch
 from batchrun.errors import ExitCode
 from batchrun.executors import publishing
-from batchrun.executors.recorder import Recorder
-from batchrun.executors.setting import RunSetting
 from batchrun.opening import OpenJob, Wishes
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
@@ -91,17 +88,6 @@ class SlowApi(BatchApi):
             unprocessed = CANCELED if remote.canceling else EXPIRED
             remote.fates[custom_id] = self.default if processed else unprocessed
             self.billed.update([prompt_of(params)] * processed)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
-    """The time on the wall, which jumps with the timers."""
-    clock = WallClock()
-    monkeypatch.setattr(asyncio.events, "new_event_loop", clock.new_loop)
-    monkeypatch.setattr(Recorder, "write", answered_by_a_thread(Recorder.write))
-    monkeypatch.setattr("time.time", clock)
-    monkeypatch.setitem(RunSetting.__init__.__kwdefaults__, "clock", clock)
-    return clock
 
 
 @pytest.fixture

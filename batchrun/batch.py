@@ -27,9 +27,9 @@ class BatchState(StrEnum):
     ENDED = "ended"
     """The API is done with it; its results are being collected."""
     COLLECTED = "collected"
-    """Every member has its result in the ledger."""
+    """Every member has its result in the ledger, or is booked as lost."""
     ABANDONED = "abandoned"
-    """It was never created, or its results are gone: no member belongs to it any more."""
+    """It was never created, or was given up by hand: its requests are pending again."""
 
     @property
     def open(self) -> bool:

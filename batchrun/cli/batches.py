@@ -1,11 +1,17 @@
 """`batchrun batches`: the batches of a run, and a person's word on one that is in doubt."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from batchrun.store.batch_entries import Batch
+    from batchrun.store.batches import Batches
+    from batchrun.store.history import RunStory
 
 
 @click.command()
@@ -36,14 +42,14 @@ def batches(
         raise click.UsageError("--adopt and --resend exclude each other")
     with found_run(run, ledger) as found:
         story, job_path = found.story, found.job_path
-        shown = Batches(found.ledger).of_run(story.run_no)
+        shown = with_open_ones(Batches(found.ledger), story)
     if adopt or resend:
         with open_store(job_path, simulated=story.simulated) as opened:
             if adopt:
                 settling.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number)
             else:
                 settling.resend(opened, provider=AnthropicFactory(), batch_no=number)
-            shown = Batches(opened.ledger).of_run(story.run_no)
+            shown = with_open_ones(Batches(opened.ledger), story)
     if terminal.json:
         for batch in shown:
             terminal.event("batch", run=story.run_id, **batch_fields(batch))
@@ -54,3 +60,9 @@ def batches(
     terminal.result(batch_table(shown, width=terminal.width()))
     if adopt or resend:
         terminal.say(f"now: batchrun submit {job_path}")
+
+
+def with_open_ones(batches: "Batches", story: "RunStory") -> "list[Batch]":
+    """The batches of the run, and those that earlier runs of its job left open: they may be the ones in doubt."""
+    both = {batch.batch_no: batch for batch in [*batches.open(story.job), *batches.of_run(story.run_no)]}
+    return [both[number] for number in sorted(both)]

@@ -32,7 +32,10 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
         job_path, run_no, simulated = found.job_path, found.story.run_no, found.story.simulated
     shown = Progress(terminal, progress)
     with open_store(job_path, simulated=simulated) as opened:
-        done = cancel_batches(opened, run_no, provider=AnthropicFactory(), listener=shown, waits=not no_wait)
+        try:
+            done = cancel_batches(opened, run_no, provider=AnthropicFactory(), listener=shown, waits=not no_wait)
+        finally:
+            shown.close()
         name = opened.name
     if terminal.json:
         terminal.event("canceled", job=name, batches=done.canceled, open=done.still_open, pending=done.pending,

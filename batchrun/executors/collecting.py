@@ -24,8 +24,8 @@ from batchrun.store.batches import Batches
 from batchrun.store.entries import Settlement
 from batchrun.store.ledger import Ledger
 
-GROUP = 200
-"""Results settled in one transaction."""
+GROUP, GROUP_CHARACTERS = 200, 4_000_000
+"""Results settled in one transaction: at most so many, and not much more text than this."""
 MOST_DOWNLOADS = 10
 """After so many downloads that ended without an error, and brought nothing new, a missing result is given up."""
 MOST_SHORT = 50
@@ -238,15 +238,17 @@ class Collector:
 
 
 async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:
-    """Results in lists of at most GROUP; what came before a download broke is handed on first."""
+    """Results in lists of bounded size; what came before a download broke is handed on first."""
     group: list[BatchResult] = []
+    size = 0
     try:
         async with aclosing(results):
             async for result in results:
                 group.append(result)
-                if len(group) == GROUP:
+                size += len(result.reply.raw) if result.reply else 0
+                if len(group) == GROUP or size >= GROUP_CHARACTERS:
                     yield group
-                    group = []
+                    group, size = [], 0
     except Exception:
         if group:
             yield group

@@ -71,10 +71,11 @@ class Poller:
             batches.polled(batch, remote, next_poll_at=due)
             return batches.one(batch.batch_no)
 
+        now_known = await self._context.apply(noted)
         if remote.ended:
             age_s = (remote.ended_at or self._context.clock()) - remote.created_at
             self._context.tell(BatchEnded(batch.name, age_s, remote.counts))
-        return await self._context.apply(noted)
+        return now_known
 
     async def _collect(self, batch: Batch, remote: RemoteBatch) -> None:
         if remote.archived:

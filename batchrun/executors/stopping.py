@@ -68,7 +68,7 @@ def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"the API does not know the batch {batch.name}: {failure.message}",
         hint="check that the key belongs to the workspace that created it; if it was deleted, give it up, and its"
-        f" documents are sent again: batchrun batches RUN --resend --batch {batch.batch_no}",
+        f" documents are sent again: batchrun batches {batch.job} --resend --batch {batch.batch_no}",
     )
 
 
@@ -79,7 +79,7 @@ def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         f" lost, and it may be any of these:\n{listed}",
         hint="look at them in the Console (custom_ids of ours begin with"
-        f" {batch.nonce}), then: batchrun batches RUN --adopt ID, or if it is none of them: --resend",
+        f" {batch.nonce}), then: batchrun batches {batch.job} --adopt ID, or if it is none of them: --resend",
     )
 
 
@@ -88,7 +88,7 @@ def nowhere_found(batch: Batch) -> Ambiguous:
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         ' lost, and it is not in the list of batches; [batch] on_ambiguous = "hold" keeps it from being sent again.',
-        hint="if the Console does not show it either: batchrun batches RUN --resend; if it does: --adopt ID",
+        hint=f"if the Console does not show it either: batchrun batches {batch.job} --resend; if it does: --adopt ID",
     )
 
 
@@ -98,7 +98,7 @@ def another_list(batch: Batch) -> Ambiguous:
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         f" lost, and the list of batches cannot tell: it lacks {batch.newest_before}, which was there before.",
         hint="is the key of another workspace? If that batch was deleted, look in the Console, then: batchrun batches"
-        " RUN --adopt ID, or --resend",
+        f" {batch.job} --adopt ID, or --resend",
     )
 
 
@@ -107,7 +107,7 @@ def never_proven(batch: Batch) -> Ambiguous:
     return Ambiguous(
         f"the batch {batch.name} was found in the list and taken for ours, and no custom_id of its results proves it.",
         hint="look at it in the Console; if it is not ours, or empty, its documents are sent again after: batchrun"
-        f" batches RUN --resend --batch {batch.batch_no}",
+        f" batches {batch.job} --resend --batch {batch.batch_no}",
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from batchrun.outcome import Outcome
+from batchrun.reply import Failure, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,29 @@ class AttemptFailed:
     """A stable short name: `http_429`, `http_529`, `timeout`, `dropped`, `connect`, `malformed`."""
     attempt: int
     retry_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """One attempt came to its end, and the ledger has it: for logs. No text of the document or the reply is in it."""
+
+    attempt_no: int
+    doc_id: str
+    request_id: str
+    model: str
+    """The one that was asked."""
+    state: str
+    """answered, failed (not billed) or unknown (lost: maybe billed)."""
+    outcome: Outcome | None
+    """Of the request, when this attempt settled it."""
+    latency_s: float
+    first_byte_s: float | None
+    usage: Usage | None
+    cost_nusd: int | None
+    """None: its worst case is held."""
+    stop_reason: str | None
+    failure: Failure | None
+    api_request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +154,7 @@ class Tick:
 Event = (
     RunStarted
     | AttemptFailed
+    | AttemptEnded
     | Paused
     | DocumentSettled
     | Draining

@@ -26,13 +26,23 @@ class Usage:
         return self.cache_write_5m_tokens + self.cache_write_1h_tokens
 
 
+@dataclass(frozen=True, slots=True)
+class ToldLimit:
+    """One rate limit as the headers of an answer tell it; None: not told."""
+
+    limit: int | None = None
+    """A minute (`anthropic-ratelimit-*-limit`)."""
+    remaining: int | None = None
+    """What of it was left just then (`anthropic-ratelimit-*-remaining`); tokens are rounded to thousands."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldLimits:
-    """The limits a minute that the API told beside its answer (`anthropic-ratelimit-*-limit`); None: not told."""
+    """The organisation's three limits for one model, as the headers of an answer tell them, of errors too."""
 
-    requests: int | None
-    input_tokens: int | None
-    output_tokens: int | None
+    requests: ToldLimit = ToldLimit()
+    input_tokens: ToldLimit = ToldLimit()
+    output_tokens: ToldLimit = ToldLimit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class Reply:
     raw: str
     """The body as it came, as ASCII JSON."""
     limits: ToldLimits | None = None
+    first_byte_s: float | None = None
+    """From the send to the first byte of the answer."""
 
 
 class Cause(StrEnum):
@@ -84,6 +96,7 @@ class Failure:
     error_code: str | None = None
     retry_after_s: float | None = None
     api_request_id: str | None = None
+    limits: ToldLimits | None = None
 
     @property
     def maybe_billed(self) -> bool:

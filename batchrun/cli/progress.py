@@ -12,6 +12,7 @@ from batchrun.cli.batch_text import BatchEvent, batch_as_json, batch_words, is_r
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, duration
 from batchrun.events import (
+    AttemptEnded,
     AttemptFailed,
     BatchCollected,
     BatchEnded,
@@ -73,6 +74,8 @@ class Progress:
                 if self._terminal.verbose > 1:
                     again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
                     self.write(f"  retry     {inert(event.doc_id)}   {event.cause}{again}")
+            case AttemptEnded():
+                pass
             case Paused():
                 self._pause(event)
             case Draining():

@@ -88,11 +88,11 @@ class Gate:
         """
         stated = self._limits.from_job_file
         if "requests_per_minute" not in stated:
-            self._requests = self._allowance(told.requests or UNLIMITED)
+            self._requests = self._allowance(told.requests.limit or UNLIMITED)
         if "input_tokens_per_minute" not in stated:
-            self._input = self._allowance(told.input_tokens or UNLIMITED)
+            self._input = self._allowance(told.input_tokens.limit or UNLIMITED)
         if "output_tokens_per_minute" not in stated:
-            self._output = self._allowance(told.output_tokens or UNLIMITED)
+            self._output = self._allowance(told.output_tokens.limit or UNLIMITED)
 
     async def admit(self, *, input_tokens: float, output_tokens: float) -> Charge:
         """Wait for this request's turn and charge it; returns what `settle` needs."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchrun.providers.anthropic_client import malformed
-from batchrun.reply import Reply, ToldLimits, Usage
+from batchrun.reply import Reply, ToldLimit, ToldLimits, Usage
 from batchrun.untrusted import inert
 
 MOST_DIGITS = 12
@@ -50,11 +50,18 @@ def request_id_in(headers: Mapping[str, str]) -> str | None:
 def told_limits(headers: Mapping[str, str]) -> ToldLimits:
     """The organisation's limits for this model, as the headers of an answer tell them."""
 
-    def told(name: str) -> int | None:
-        value = headers.get(f"anthropic-ratelimit-{name}-limit", "")
-        return int(value) or None if value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS else None
+    def told(name: str) -> ToldLimit:
+        return ToldLimit(
+            limit=_count_in(headers, f"anthropic-ratelimit-{name}-limit") or None,
+            remaining=_count_in(headers, f"anthropic-ratelimit-{name}-remaining"),
+        )
 
     return ToldLimits(requests=told("requests"), input_tokens=told("input-tokens"), output_tokens=told("output-tokens"))
+
+
+def _count_in(headers: Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS else None
 
 
 def usage_from(usage: Any) -> Usage | None:

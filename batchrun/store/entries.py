@@ -102,3 +102,45 @@ class Settlement:
     output: str | None = None
     reply: Reply | None = None
     failure: Failure | None = None
+    latency_s: float | None = None
+    """From the send to the end of the answer, or to where it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinuteUse:
+    """What one model was sent and produced within one minute, beside the limits in force then."""
+
+    model: str
+    minute: int
+    """Minutes since 1970."""
+    requests: int
+    input_tokens: int
+    """Of those that count to the limit: cache reads do not."""
+    output_tokens: int
+    requests_limit: int | None
+    """A minute; None: none is known."""
+    input_tokens_limit: int | None
+    output_tokens_limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How long requests were kept from being sent, by cause: seconds of all of them added up."""
+
+    cause: str
+    """requests, input tokens, output tokens, concurrency, http_429, outage, retry or budget."""
+    seconds: float
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learnt:
+    """What earlier runs learnt of a model's limits from the API; None: never told."""
+
+    requests_per_minute: int | None
+    input_tokens_per_minute: int | None
+    output_tokens_per_minute: int | None
+    concurrency: int | None
+    """How many requests under way went well at once."""
+    learnt_at: float
+    """In seconds since 1970."""

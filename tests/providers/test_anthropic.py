@@ -13,7 +13,7 @@ from aiohttp import web
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic import LONGEST_PLAIN_MAX_TOKENS, AnthropicFactory, AnthropicProvider, reply_from
-from batchrun.reply import Cause, Failure, Reply, ToldLimits, Usage
+from batchrun.reply import Cause, Failure, Reply, ToldLimit, ToldLimits, Usage
 from batchrun.request import Request
 from batchrun.simulator.faults import PROFILES
 from batchrun.simulator.server import SimulatorServer
@@ -205,7 +205,8 @@ def test_a_limit_that_is_no_limit_costs_no_reply(header: str, limit: int | None)
 
     reply = reply_from(json.dumps(MESSAGE).encode(), headers)
 
-    assert reply.limits == ToldLimits(requests=limit, input_tokens=limit, output_tokens=limit)
+    told = ToldLimit(limit=limit)
+    assert reply.limits == ToldLimits(requests=told, input_tokens=told, output_tokens=told)
 
 
 def test_the_bytes_that_name_a_request_are_the_bytes_on_the_wire() -> None:

@@ -10,6 +10,7 @@ from batchrun.errors import Refused, UsageProblem
 from batchrun.job.reading import JobFile, load_job
 from batchrun.job.spec import BatchSection
 from batchrun.planner import Planner
+from batchrun.planning.ladder import Ladder, Rung
 from batchrun.planning.limits import RateLimits, effective_limits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import model_problems
@@ -31,8 +32,7 @@ class OpenJob:
 
     job: JobFile
     prices: PriceTable
-    price: ModelPrice
-    limits: RateLimits
+    ladder: Ladder
     source: Source
     places: Places
     ledger: Ledger
@@ -42,6 +42,16 @@ class OpenJob:
     def name(self) -> str:
         """The job's name."""
         return self.job.spec.job.name
+
+    @property
+    def price(self) -> ModelPrice:
+        """Of the job's own model."""
+        return self.ladder.rungs[0].price
+
+    @property
+    def limits(self) -> RateLimits:
+        """Of the job's own model."""
+        return self.ladder.rungs[0].limits
 
     @property
     def store(self) -> "OpenStore":
@@ -129,7 +139,8 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     limits = effective_limits(spec.limits, price.limits)
     opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
     with opening as ledger:
-        yield OpenJob(job, prices, price, limits, source, where, ledger, simulated)
+        rung = Rung(price=price, limits=limits, max_tokens=spec.model.max_tokens, effort=None, thinking=None)
+        yield OpenJob(job, prices, Ladder((rung,), frozenset()), source, where, ledger, simulated)
 
 
 @dataclass(frozen=True, slots=True)

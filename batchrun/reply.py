@@ -106,7 +106,9 @@ class Failure:
     @property
     def is_no_answer(self) -> bool:
         """Whether the API did not get to the request, as far as one can tell: not a no, but silence."""
-        return self.cause is not Cause.STATUS or self.status is None or self.status >= 500
+        if self.cause is not Cause.STATUS or self.status is None:
+            return True
+        return self.status >= 500 or self.error_type == "overloaded_error"
 
     @property
     def name(self) -> str:

@@ -176,7 +176,7 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
             source=opened.source,
             preparer=planner.preparer,
             estimator=planner.estimator,
-            limits=opened.limits,
+            ladder=opened.ladder,
             concurrency=spec.run.max_concurrency,
             schema=opened.job.fields.full_schema,
             switch_at=switching(opened, plan, run),

@@ -68,23 +68,29 @@ class Circuit:
             async with asyncio.timeout(None if math.isinf(within_s) else within_s):
                 await self._changed.wait()
 
-    def sending(self) -> None:
-        """A request goes out."""
+    def pass_one(self) -> bool:
+        """Let a request through; whether it is the probe, which `probed` has to follow."""
         self._probing = self.is_open
+        return self._probing
 
     def answered(self) -> None:
-        """An answer came, be it a no: somebody is there."""
+        """A reply came."""
         self._proven = True
+        self.heard()
+
+    def heard(self) -> None:
+        """An answer came, be it a no: somebody is there."""
         self._credit = min(MOST_CREDIT, self._credit + EARNED)
         if self.is_open:
             self._credit = MOST_CREDIT / 2
-            self._down_since, self._probing = math.inf, False
+            self._down_since = math.inf
             self._tell()
 
-    def failed(self, now: float, *, first_time: bool) -> None:
+    def failed(self, now: float, *, sent_at: float, first_time: bool) -> None:
         """No answer came; `first_time` for this request."""
         if self.is_open:
-            self._postpone(now)
+            if sent_at >= self._down_since:  # the probe; others were under way when the outage began
+                self._postpone(now)
         elif first_time:
             self._credit -= 1
             if self._credit <= 0:
@@ -96,8 +102,8 @@ class Circuit:
             self._down_since = now
             self._postpone(now)
 
-    def gave_up(self) -> None:
-        """A request that was to be sent was not."""
+    def probed(self) -> None:
+        """The probe came to its end, be it that it was not sent after all."""
         self._probing = False
         self._tell()
 
@@ -106,8 +112,7 @@ class Circuit:
         wait_s = min(LATEST_S, max(SOONEST_S, PROBE_SHARE * lasted_s))
         # The last probe comes when the patience ends.
         left_s = self._max_outage_s - lasted_s
-        self._probe_at, self._probing = now + (min(wait_s, left_s) if left_s > 0 else wait_s), False
-        self._tell()
+        self._probe_at = now + (min(wait_s, left_s) if left_s > 0 else wait_s)
 
     def _tell(self) -> None:
         self._changed.set()

@@ -53,6 +53,8 @@ class Gate:
         self._paused_until = NEVER
         self._heard_of = NEVER
         self._trusts_credit = True
+        self.told = LimitsInForce()
+        """The limits as the API told them last."""
         self._caution, self._cut, self._cut_at = 1.0, CUT, NEVER
         self._ease, self._eased_at = 1.0, NEVER
 
@@ -175,6 +177,11 @@ class Gate:
 
     def _learn(self, told: ToldLimits) -> None:
         """What the API tells replaces what was assumed, and what the job file states where it is less."""
+        self.told = LimitsInForce(
+            requests=told.requests.limit or self.told.requests,
+            input_tokens=told.input_tokens.limit or self.told.input_tokens,
+            output_tokens=told.output_tokens.limit or self.told.output_tokens,
+        )
         self._learn_one("requests_per_minute", self._requests, told.requests)
         self._learn_one("input_tokens_per_minute", self._input, told.input_tokens)
         self._learn_one("output_tokens_per_minute", self._output, told.output_tokens)

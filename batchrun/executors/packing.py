@@ -175,7 +175,7 @@ class Packer:
 
     async def any_pending(self) -> bool:
         """Whether there is anything to pack."""
-        return bool(await self._reader.page(self._run, after=0))
+        return bool(await self._reader.page(self._run, after=0, model=self.model))
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """As many pending requests as the limits allow; an empty spool when there are none. Raises StoreFull."""
@@ -190,7 +190,7 @@ class Packer:
 
     async def _fill(self, spool: Spool, limits: PackLimits) -> None:
         after, seen = 0, set[int]()
-        while page := await self._reader.page(self._run, after=after):
+        while page := await self._reader.page(self._run, after=after, model=self.model):
             after = page[-1].document_no
             for some in slices(list(firsts(page, seen)), self._reader.texts_at_once):
                 for work in await self._reader.read(some):

@@ -11,6 +11,7 @@ from batchrun.events import DocumentSettled, Listener
 from batchrun.executors.attempts import Work
 from batchrun.executors.recorder import Recorder
 from batchrun.outcome import Outcome
+from batchrun.planning.ladder import Ladder
 from batchrun.planning.preparing import Preparer
 from batchrun.sources import Source
 from batchrun.store.entries import Pending
@@ -41,15 +42,18 @@ class Gone:
 class Reader:
     """Reads pending documents, in a thread of its own, from its own view of the ledger."""
 
-    def __init__(self, ledger: Ledger, source: Source, preparer: Preparer) -> None:
+    def __init__(self, ledger: Ledger, source: Source, preparer: Preparer, ladder: Ladder) -> None:
         self._ledger = ledger
         self._source = source
         self._preparer = preparer
+        self._ladder = ladder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
 
-    async def page(self, run: RunKey, *, after: int) -> list[Pending]:
-        """The next pending documents of the run, without their texts."""
-        return await self._in_thread(lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE))
+    async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
+        """The next pending documents of the run, without their texts; of one model, if it is named."""
+        return await self._in_thread(
+            lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE, model=model)
+        )
 
     async def read(self, pending: list[Pending]) -> list[Work | Gone]:
         """Read the documents and make their requests again; each must still be the one that was planned."""
@@ -73,9 +77,10 @@ class Reader:
         if isinstance(document, Unreadable):
             return Gone(pending, document.reason)
         request = self._preparer.request(document, max_tokens=pending.max_tokens)
-        if request.request_id != pending.request_id:
-            return Gone(pending, "it changed after it was planned; submit again")
-        return Work(pending, request)
+        for number, rung in enumerate(self._ladder.rungs):
+            if rung.request(request).request_id == pending.request_id:
+                return Work(pending, request, rung=number)
+        return Gone(pending, "it changed after it was planned; submit again")
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -5,13 +5,12 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+from batchrun.executors.circuit import Health
 from batchrun.reply import Cause, Failure
 
 SPEND_STOP_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached", "organization_on_hold"})
 # A limit the customer set has no code; the start of the message is the only sign (Anthropic docs, rate limits).
 SPEND_STOP_MESSAGES = ("you have reached your specified", "your credit balance is too low")
-LEAST_SUSPICIOUS = 50
-"""So many failures in a row, and nothing else, are no coincidence of bad documents."""
 SAME_REJECTIONS = 5
 """When the first answers of a run are all one and the same rejection, the job file is wrong."""
 REJECTIONS = frozenset({400, 413, 422})
@@ -25,7 +24,7 @@ class Action(StrEnum):
     RETRY = "retry"
     """Try this request again; it counts as an attempt."""
     WAIT = "wait"
-    """Everyone waits, then this request is tried again; its attempts stay unspent."""
+    """Everyone waits, as long as the API asks or is out, then this request is tried again; its attempts stay unspent."""
     FAIL = "fail"
     """The document failed; the others go on."""
     STOP = "stop"
@@ -45,37 +44,31 @@ class Tries:
     waits: int = 0
     """Answers "later", this one included."""
 
-    def after(self, failure: Failure) -> "Tries":
-        """With one more failed attempt."""
+    def after(self, failure: Failure, *, outage: bool = False) -> "Tries":
+        """With one more failed attempt, which is not the request's fault in an outage."""
+        if outage and failure.is_no_answer:
+            return self
         later = failure.status == 429
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
 
 
 class Course:
-    """How the run has gone: tells an API that answers nobody, or a wrong job file, from documents that fail."""
+    """How the answers of a run have gone: tells a wrong job file from documents that fail."""
 
-    def __init__(self, *, concurrency: int) -> None:
+    def __init__(self) -> None:
         self.ever_answered = False
-        self._suspicious = max(LEAST_SUSPICIOUS, 2 * concurrency)
-        self._silent_in_a_row = 0
         self._rejections: Counter[tuple[int | None, str | None, str]] = Counter()
         self.last_rejection: Failure | None = None
 
     def answered(self) -> None:
         """Some request got its reply."""
-        self.ever_answered, self._silent_in_a_row = True, 0
+        self.ever_answered = True
 
     def failed(self, failure: Failure) -> None:
-        """Some attempt did not. An answer that says no is an answer all the same."""
-        self._silent_in_a_row = self._silent_in_a_row + 1 if failure.is_no_answer else 0
+        """Some attempt did not."""
         if failure.status in REJECTIONS:
             self._rejections[same_failure(failure)] += 1
             self.last_rejection = failure
-
-    @property
-    def is_outage(self) -> bool:
-        """Whether nobody seems to be answered any more."""
-        return not self.ever_answered or self._silent_in_a_row >= self._suspicious
 
     @property
     def rejects_alike(self) -> bool:
@@ -83,20 +76,31 @@ class Course:
         return not self.ever_answered and max(self._rejections.values(), default=0) >= SAME_REJECTIONS
 
 
-def decide(failure: Failure, tries: Tries, course: Course, *, max_attempts: int) -> Action:
+def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int) -> Action:
     """Decide what a failed attempt means: a table of failures, and what it makes of a request that has had its share.
 
-    | failure                                                   | action                                   |
-    |-----------------------------------------------------------|------------------------------------------|
-    | no usable key, 401, 403, 404                              | STOP                                     |
-    | spend stops (402, codes, the customer's own limit by 400) | STOP_MONEY                               |
-    | 429                                                       | WAIT, everyone                           |
-    | 408, 409, 5xx, 529, timeout, dropped, unreachable, no JSON | RETRY, then FAIL, in an outage STOP_OUTAGE |
-    | 400, 413, 422 and what else the API will not take         | FAIL                                     |
+    | failure                                                   | action                                     |
+    |-----------------------------------------------------------|--------------------------------------------|
+    | no usable key, 401, 403, 404                              | STOP                                       |
+    | spend stops (402, codes, the customer's own limit by 400) | STOP_MONEY                                 |
+    | 429                                                       | WAIT, everyone                             |
+    | 408, 409, 5xx, 529, timeout, dropped, unreachable, no JSON | RETRY, then FAIL                           |
+    | the same in an outage                                     | WAIT, everyone, and at last STOP_OUTAGE    |
+    | the same when nobody was ever answered                    | RETRY, then STOP_OUTAGE                    |
+    | 400, 413, 422 and what else the API will not take         | FAIL                                       |
     """
     action = _decide(failure, tries, max_attempts)
-    silent = action is Action.FAIL and failure.is_no_answer
-    return Action.STOP_OUTAGE if silent and (course.is_outage or failure.cause is Cause.UNREACHABLE) else action
+    if action not in {Action.RETRY, Action.FAIL} or not failure.is_no_answer:
+        return action
+    match health:
+        case Health.LOST:
+            return Action.STOP_OUTAGE
+        case Health.DOWN:
+            return Action.WAIT
+        case Health.UNPROVEN:
+            return Action.STOP_OUTAGE if action is Action.FAIL else action
+        case Health.ANSWERING:
+            return action
 
 
 def _decide(failure: Failure, tries: Tries, max_attempts: int) -> Action:

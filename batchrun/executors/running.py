@@ -55,7 +55,7 @@ async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: L
     halt = Halt()
     tell = guarded(listener, halt)
     sending = setting.sending
-    reader = Reader(sending.reading, sending.source, sending.preparer) if sending else None
+    reader = Reader(sending.reading, sending.source, sending.preparer, sending.ladder) if sending else None
     try:
         async with Recorder(setting.ledger) as recorder:
             journey = Journey(Staff(setting, recorder, reader, halt, tell), provider)
@@ -85,7 +85,9 @@ class Journey:
         """Stream, or take care of batches and stream what they leave when the deadline is near."""
         sending = self.staff.setting.sending
         if sending is None or sending.route is Route.BATCH:
-            if await self._batches() is Ending.STREAM and sending:
+            ending = await self._batches()
+            # Documents that another model answers are not batched with the others.
+            if sending and (ending is Ending.STREAM or (ending is Ending.DONE and len(sending.ladder.rungs) > 1)):
                 await self._stream(sending)
             return
         await self._stream(sending)

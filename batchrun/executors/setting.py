@@ -11,18 +11,21 @@ from batchrun.executors.attempts import Attempts, Terms, Work
 from batchrun.executors.batch import BatchExecutor
 from batchrun.executors.batch_context import BatchContext, BatchTerms
 from batchrun.executors.collecting import Collector
-from batchrun.executors.expectation import Expectation
+from batchrun.executors.circuit import Circuit
+from batchrun.executors.concurrency import FIRST, Slots
 from batchrun.executors.halting import Halt
+from batchrun.executors.lane import Lane
 from batchrun.executors.pacing import Gate
 from batchrun.executors.packing import Packer
 from batchrun.executors.reading import Reader, RunKey
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.retrying import Course
 from batchrun.executors.stream import StreamExecutor
+from batchrun.executors.tally import Tally
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.judge import Judge
 from batchrun.planning.estimate import Estimator
-from batchrun.planning.limits import RateLimits
+from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.preparing import Preparer
 from batchrun.planning.routes import Route
@@ -42,9 +45,10 @@ class Sending:
     source: Source
     preparer: Preparer
     estimator: Estimator
-    """At the prices of streaming."""
-    limits: RateLimits
+    """Of the first model, at the prices of streaming."""
+    ladder: Ladder
     concurrency: int
+    """At most."""
     schema: dict[str, Any]
     switch_at: float | None
     """When what is left in batches has to be streamed to be done by the deadline; None: never."""
@@ -94,19 +98,17 @@ class Staff:
     def stream_executor(self, sending: Sending, client: Provider, *, clock: Callable[[], float]) -> StreamExecutor:
         """Streams what is pending; `clock` is the loop's."""
         assert self.reader is not None
-        setting = self.setting
+        setting, tally = self.setting, Tally()
+        lanes = [self._lane(number, sending, tally, clock=clock) for number in range(len(sending.ladder.rungs))]
         attempts = Attempts(
             Terms(
                 run_no=setting.run.run_no,
                 job=setting.job,
-                price=sending.estimator.price,
-                estimator=sending.estimator,
+                ladder=sending.ladder,
                 retry=setting.retry,
-                concurrency=sending.concurrency,
             ),
+            lanes,
             provider=client,
-            gate=Gate(sending.limits, clock=clock),
-            expectation=Expectation(sending.estimator),
             judge=Judge(sending.schema),
             recorder=self.recorder,
             halt=self.halt,
@@ -121,11 +123,26 @@ class Staff:
             listener=self.tell,
             concurrency=sending.concurrency,
             recover=setting.recover,
+            lanes=lanes,
+            tally=tally,
+        )
+
+    def _lane(self, number: int, sending: Sending, tally: Tally, *, clock: Callable[[], float]) -> Lane:
+        rung = sending.ladder.rungs[number]
+        return Lane(
+            rung_no=number,
+            rung=rung,
+            estimator=replace(sending.estimator, price=rung.price),
+            gate=Gate(rung.limits, clock=clock, tally=tally),
+            slots=Slots(sending.concurrency, first=FIRST),
+            circuit=Circuit(max_outage_s=self.setting.retry.max_outage_s),
+            tally=tally,
+            clock=clock,
         )
 
     def batch_executor(self, client: BatchProvider) -> BatchExecutor:
         """Takes care of batches, and makes new ones if that is the route."""
-        setting, course = self.setting, Course(concurrency=1)
+        setting, course = self.setting, Course()
         context = BatchContext(
             terms=BatchTerms(
                 run=setting.run,

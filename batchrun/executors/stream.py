@@ -1,18 +1,22 @@
 """Documents one by one: a producer, a bounded queue, and workers that share one gate, one budget and one writer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from batchrun.errors import BatchrunError
 from batchrun.events import Draining, Listener
 from batchrun.executors.attempts import Attempts, Work
 from batchrun.executors.halting import Bug, Halt, Halted
+from batchrun.executors.lane import Lane
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
+from batchrun.executors.tally import Tally
 from batchrun.outcome import Outcome
 from batchrun.store.ledger import Ledger
 
 DEFAULT_GRACE_S = 60.0
+MOST_QUEUED = 32
+"""Texts read ahead."""
 REVISIT_S = 1.0
 """How soon to look again at documents whose identical request another job is just sending."""
 
@@ -31,6 +35,8 @@ class StreamExecutor:
         listener: Listener,
         concurrency: int,
         recover: Callable[[Ledger], None],
+        lanes: Sequence[Lane],
+        tally: Tally,
     ) -> None:
         self._run = run
         self._recover = recover
@@ -40,9 +46,10 @@ class StreamExecutor:
         self._halt = halt
         self._tell = listener
         self._concurrency = concurrency
+        self._lanes, self._tally = lanes, tally
         self.grace_s = DEFAULT_GRACE_S
         """How long a halted run waits for what is in flight."""
-        self._queue: asyncio.Queue[Work] = asyncio.Queue(maxsize=concurrency)
+        self._queue: asyncio.Queue[Work] = asyncio.Queue(maxsize=min(concurrency, MOST_QUEUED))
 
     async def run(self) -> None:
         """Return when every document has its outcome, or when the run has halted and nothing is in flight."""

@@ -190,6 +190,7 @@ class RetrySection(Table):
     initial_delay_s: Annotated[Seconds, Field(alias="initial_delay")] = 1.0
     max_delay_s: Annotated[Seconds, Field(alias="max_delay")] = 60.0
     timeout_s: Annotated[Seconds, Field(alias="timeout")] = 120.0
+    max_outage_s: Annotated[LongSeconds, Field(alias="max_outage")] = 900.0
 
     @model_validator(mode="after")
     def _delays_grow(self) -> Self:

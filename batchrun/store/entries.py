@@ -72,6 +72,16 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """Documents pass from one request to the same request to another model."""
+
+    pending: Pending
+    """One of them, as it stands now."""
+    request_id: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoRoom:
     """No reservation: the cap would be passed. While attempts are open, their settlements may still make room."""
 
@@ -125,7 +135,7 @@ class MinuteUse:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How long requests were kept from being sent, by cause: seconds of all of them added up."""
+    """How long requests were kept from being sent, by cause: at the gate only the one whose turn it was counts."""
 
     cause: str
     """requests, input tokens, output tokens, concurrency, http_429, outage, retry or budget."""

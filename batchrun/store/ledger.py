@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import getpid
 from pathlib import Path
 from typing import Self
@@ -13,7 +14,7 @@ from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Usage
-from batchrun.store.entries import Beginning, NoRoom, Pending, Run, RunPlan, Settlement, Taken
+from batchrun.store.entries import Beginning, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
 from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
 from batchrun.store.sqlite import explained
 
@@ -167,19 +168,21 @@ class Ledger:
 
     # --- one document
 
-    def pending(self, run_no: int, *, since: int, after: int, limit: int) -> list[Pending]:
+    def pending(
+        self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None
+    ) -> list[Pending]:
         """The next documents without an outcome and in no batch, in the order of the plan.
 
-        Only of those admitted to the run at or after the sequence number `since`.
+        Only of those admitted to the run at or after the sequence number `since`, and for one model, if it is named.
         """
         rows = self.connection.execute(
             "select d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class,"
             " d.max_tokens from documents d join requests r using (request_no)"
             " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is null"
-            " and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
+            " and r.model = coalesce(?, r.model) and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
             "  and a.batch_no is not null)"
             " order by d.document_no limit ?",
-            (run_no, since, after, limit),
+            (run_no, since, after, model, limit),
         )
         return [
             Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7])
@@ -207,6 +210,33 @@ class Ledger:
             (work.request_no, run_no, job, work.ref.doc_id, reserved_nusd, time.time(), model),
         )
         return int(cursor.lastrowid or 0)
+
+    def move(self, job: str, move: Move) -> Pending:
+        """Let the job's documents of one request stand for another model's; what that one has settled, they have.
+
+        Documents of other jobs keep theirs. Returns the document as it stands then.
+        """
+        was = move.pending
+        if was.request_id == move.request_id:
+            return was
+        self.connection.execute(
+            "insert into requests (request_id, model, counted_tokens, text_class) values (?, ?, ?, ?)"
+            " on conflict (request_id) do nothing",
+            (move.request_id, move.model, was.counted_tokens, was.text_class),
+        )
+        request_no, outcome = self.connection.execute(
+            "select request_no, outcome from requests where request_id = ?", (move.request_id,)
+        ).fetchone()
+        seq = self.next_seq()
+        self.connection.execute(
+            "update documents set request_no = ?, seq = ?, row_request_no = iif(?, ?, row_request_no),"
+            " row_seq = iif(?, ?, row_seq) where job = ? and request_no = ? and outcome is null",
+            (
+                request_no, seq, outcome == Outcome.SUCCEEDED, request_no, outcome is not None, seq,
+                job, was.request_no,
+            ),
+        )  # fmt: skip
+        return replace(was, request_no=request_no, request_id=move.request_id)
 
     def open_attempts(self, run_no: int) -> int:
         """How many requests of the run are under way, besides those in batches."""

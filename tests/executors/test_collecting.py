@@ -99,7 +99,7 @@ class Bench:
         self.events: list[Event] = []
         self.writes: list[int] = []
         self.refusal: Failure | None = None
-        self.course = Course(concurrency=1)
+        self.course = Course()
         self.fatal: Failure | None = None
         self.halted: Exception | None = None
         self.problem: BatchrunError | None = None

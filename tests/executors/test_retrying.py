@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.executors.circuit import Health
 from batchrun.executors.retrying import (
-    LEAST_SUSPICIOUS,
     SAME_REJECTIONS,
     UNHURRIED_ATTEMPTS,
     Action,
@@ -35,9 +35,9 @@ def wire(cause: Cause) -> Failure:
     return Failure(cause=cause, message="words")
 
 
-def course(*failures: Failure, answers: int = 1, concurrency: int = 1) -> Course:
+def course(*failures: Failure, answers: int = 1) -> Course:
     """A run in which so many were answered, and then these attempts failed."""
-    gone = Course(concurrency=concurrency)
+    gone = Course()
     for _ in range(answers):
         gone.answered()
     for failure in failures:
@@ -59,7 +59,7 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
     "overloaded in a stream of status 200": (status(200, error_type="overloaded_error"), RETRY, FAIL),
     "timeout": (wire(Cause.TIMEOUT), RETRY, FAIL),
     "dropped": (wire(Cause.DROPPED), RETRY, FAIL),
-    "unreachable": (wire(Cause.UNREACHABLE), RETRY, STOP_OUTAGE),
+    "unreachable": (wire(Cause.UNREACHABLE), RETRY, FAIL),
     "malformed": (wire(Cause.MALFORMED), RETRY, FAIL),
     "429": (status(429), WAIT, WAIT),
     "429 with retry-after": (status(429, retry_after_s=3), WAIT, WAIT),
@@ -87,17 +87,23 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
 }
 
 
+def no_answer(case: str) -> bool:
+    """Whether it is silence, and not an answer that says no."""
+    failure, first, _ = TABLE[case]
+    return first is RETRY and failure.is_no_answer
+
+
 @pytest.mark.parametrize("case", TABLE)
 def test_a_failure_decides(case: str) -> None:
     failure, first, last = TABLE[case]
 
-    assert decide(failure, FIRST, course(failure), max_attempts=6) is first
-    assert decide(failure, LAST, course(failure), max_attempts=6) is last
+    assert decide(failure, FIRST, Health.ANSWERING, max_attempts=6) is first
+    assert decide(failure, LAST, Health.ANSWERING, max_attempts=6) is last
 
 
 @pytest.mark.parametrize("attempts", range(1, 7))
 def test_attempts_are_exhausted_at_their_number(attempts: int) -> None:
-    action = decide(status(500), Tries(attempts=attempts), course(), max_attempts=6)
+    action = decide(status(500), Tries(attempts=attempts), Health.ANSWERING, max_attempts=6)
 
     assert action is (FAIL if attempts == 6 else RETRY)
 
@@ -105,23 +111,31 @@ def test_attempts_are_exhausted_at_their_number(attempts: int) -> None:
 @pytest.mark.parametrize("case", TABLE)
 def test_when_nobody_is_answered_a_last_failure_is_not_the_documents(case: str) -> None:
     failure, first, last = TABLE[case]
-    no_answer = last is STOP_OUTAGE or (first is RETRY and failure.is_no_answer)
 
-    for silent in (course(answers=0), course(*[wire(Cause.TIMEOUT)] * LEAST_SUSPICIOUS)):
-        assert decide(failure, FIRST, silent, max_attempts=6) is first
-        assert decide(failure, LAST, silent, max_attempts=6) is (STOP_OUTAGE if no_answer else last)
+    assert decide(failure, FIRST, Health.UNPROVEN, max_attempts=6) is first
+    assert decide(failure, LAST, Health.UNPROVEN, max_attempts=6) is (STOP_OUTAGE if no_answer(case) else last)
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_in_an_outage_who_gets_no_answer_waits_and_spends_no_attempt(case: str) -> None:
+    failure, first, last = TABLE[case]
+
+    for tries, action in ((FIRST, first), (LAST, last)):
+        assert decide(failure, tries, Health.DOWN, max_attempts=6) is (WAIT if no_answer(case) else action)
+        assert decide(failure, tries, Health.LOST, max_attempts=6) is (STOP_OUTAGE if no_answer(case) else action)
+    assert FIRST.after(failure, outage=True).attempts == 1 + (not failure.is_no_answer and failure.status != 429)
 
 
 def test_one_allowed_attempt_is_one() -> None:
-    assert decide(status(500), FIRST, course(), max_attempts=1) is FAIL
+    assert decide(status(500), FIRST, Health.ANSWERING, max_attempts=1) is FAIL
 
 
 def test_answers_429_are_not_counted_and_not_endless() -> None:
     most = UNHURRIED_ATTEMPTS * 6
 
-    assert decide(status(429), Tries(attempts=5, waits=most - 1), course(), max_attempts=6) is WAIT
-    assert decide(status(429), Tries(attempts=0, waits=most), course(), max_attempts=6) is FAIL
-    assert decide(status(500), Tries(attempts=5, waits=most), course(), max_attempts=6) is RETRY
+    assert decide(status(429), Tries(attempts=5, waits=most - 1), Health.ANSWERING, max_attempts=6) is WAIT
+    assert decide(status(429), Tries(attempts=0, waits=most), Health.ANSWERING, max_attempts=6) is FAIL
+    assert decide(status(500), Tries(attempts=5, waits=most), Health.ANSWERING, max_attempts=6) is RETRY
 
 
 def test_tries_are_counted_apart() -> None:
@@ -133,38 +147,6 @@ def test_tries_are_counted_apart() -> None:
 
 
 # --- how the run goes
-
-SILENCE = wire(Cause.TIMEOUT)
-
-
-@pytest.mark.parametrize(
-    ("gone", "outage"),
-    [
-        (course(answers=0), True),
-        (course(status(400), answers=0), True),
-        (course(), False),
-        (course(*[SILENCE] * (LEAST_SUSPICIOUS - 1)), False),
-        (course(*[SILENCE] * LEAST_SUSPICIOUS), True),
-        (course(*[SILENCE] * LEAST_SUSPICIOUS, status(400)), False),
-        (course(*[SILENCE] * LEAST_SUSPICIOUS, status(429)), False),
-        (course(*[SILENCE] * 199, concurrency=100), False),
-        (course(*[SILENCE] * 200, concurrency=100), True),
-    ],
-    ids=[
-        "nobody was answered yet", "only a rejection", "somebody was", "one failure too few", "enough in a row",
-        "a rejection is an answer", "so is a 429", "many workers fail together", "and that is too many",
-    ],
-)  # fmt: skip
-def test_silence_is_an_outage(gone: Course, outage: bool) -> None:
-    assert gone.is_outage is outage
-
-
-def test_an_answer_ends_an_outage() -> None:
-    gone = course(*[SILENCE] * LEAST_SUSPICIOUS)
-    gone.answered()
-
-    assert not gone.is_outage
-
 
 ALIKE = [status(400, f"messages.{number}: bad") for number in range(SAME_REJECTIONS)]
 

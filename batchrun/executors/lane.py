@@ -1,0 +1,107 @@
+"""A lane: how requests to one model travel. Each model has its own limits, prices, concurrency and circuit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from batchrun.executors.circuit import Circuit
+from batchrun.executors.concurrency import Slots
+from batchrun.executors.expectation import Expectation
+from batchrun.executors.pacing import Gate
+from batchrun.executors.tally import Tally
+from batchrun.planning.estimate import Estimator
+from batchrun.planning.ladder import Rung
+from batchrun.store.entries import Learnt
+
+
+@dataclass(slots=True)
+class Lane:
+    """One model's lane in one run; `clock` is the loop's, in seconds."""
+
+    rung_no: int
+    rung: Rung
+    estimator: Estimator
+    gate: Gate
+    slots: Slots
+    circuit: Circuit
+    tally: Tally
+    clock: Callable[[], float]
+    expectation: Expectation = field(init=False)
+    under_way: int = 0
+    """Requests that were sent and have no answer yet."""
+    _proven: asyncio.Event = field(default_factory=asyncio.Event)
+    _canary: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.expectation = Expectation(self.estimator)
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.rung.price.name
+
+    def prove(self) -> None:
+        """The first request was taken: the others need not wait for it."""
+        self._proven.set()
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """From before the wait for the gate until the answer. The first request goes alone.
+
+        So a wrong key or model costs one request and not one for each worker.
+        """
+        if self._proven.is_set():
+            async with self._slot():
+                yield
+            return
+        async with self._canary:
+            if not self._proven.is_set():
+                yield
+                return
+        async with self._slot():
+            yield
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        began = self.clock()
+        async with self.slots.slot():
+            self.tally.waited("concurrency", self.clock() - began)
+            yield
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Wait until the model answers, or until this request is to be the probe."""
+        began = self.clock()
+        while (wait_s := self.circuit.hold_s(self.clock())) > 0:
+            await self.circuit.changed(wait_s)
+        is_probe = self.circuit.pass_one()
+        self.tally.waited("outage", self.clock() - began)
+        try:
+            yield
+        finally:
+            if is_probe:
+                self.circuit.probed()
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[float]:
+        """Count a request as under way; yields the time of the send by the lane's clock."""
+        self.under_way += 1
+        self.tally.sent(self.model, self.gate.limits)
+        try:
+            yield self.clock()
+        finally:
+            self.under_way -= 1
+
+    def learnt(self, now: float) -> Learnt | None:
+        """What the next run should know; None when nothing was answered. `now` in seconds since 1970."""
+        if not self.slots.busiest:
+            return None
+        told = self.gate.told
+        return Learnt(
+            requests_per_minute=told.requests,
+            input_tokens_per_minute=told.input_tokens,
+            output_tokens_per_minute=told.output_tokens,
+            concurrency=self.slots.busiest,
+            learnt_at=now,
+        )

@@ -1,0 +1,41 @@
+"""A ladder of models: who answers first, and who answers when that one does not."""
+
+import json
+from dataclasses import dataclass
+
+from batchrun.planning.limits import RateLimits
+from batchrun.planning.model_price import ModelPrice
+from batchrun.request import Request
+
+OUTAGE = "outage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One model of a ladder, with what it takes of the job's parameters."""
+
+    price: ModelPrice
+    limits: RateLimits
+    max_tokens: int
+    effort: str | None
+    thinking: str | None
+
+    def request(self, first: Request) -> Request:
+        """The same request to this model."""
+        params = json.loads(first.body)
+        if params["model"] == self.price.name:
+            return first
+        params["model"] = self.price.name
+        return Request.of(params)
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The first rung is the job's own model."""
+
+    rungs: tuple[Rung, ...]
+    fallback_on: frozenset[str]
+
+    def falls_back(self, rung: int, why: str) -> bool:
+        """Whether the next model answers when this one ended so."""
+        return rung + 1 < len(self.rungs) and why in self.fallback_on

@@ -8,6 +8,7 @@ import httpx2
 
 from batchrun.providers import AttemptError
 from batchrun.providers.retry_after import retry_after_s
+from batchrun.providers.told_limits import told_limits
 from batchrun.reply import Cause, Failure
 from batchrun.untrusted import inert
 
@@ -53,6 +54,7 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
         message=inert(error.api_message or f"HTTP {error.status_code} without the API's error body")[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(error.response.headers),
         api_request_id=error.request_id and inert(error.request_id),
+        limits=told_limits(error.response.headers),
     )
 
 

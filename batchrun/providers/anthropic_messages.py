@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchrun.providers.anthropic_client import malformed
-from batchrun.reply import Reply, ToldLimit, ToldLimits, Usage
+from batchrun.providers.told_limits import told_limits
+from batchrun.reply import Reply, ToldLimits, Usage
 from batchrun.untrusted import inert
 
-MOST_DIGITS = 12
 MOST_TOKENS = 2**40
 """A count above this is no count: it would not even fit the ledger."""
 
@@ -45,23 +45,6 @@ def reply_of(message: Any, *, api_request_id: str | None = None, limits: ToldLim
 def request_id_in(headers: Mapping[str, str]) -> str | None:
     """The id that the API gave the call; its support asks for it."""
     return inert(headers["request-id"]) if "request-id" in headers else None
-
-
-def told_limits(headers: Mapping[str, str]) -> ToldLimits:
-    """The organisation's limits for this model, as the headers of an answer tell them."""
-
-    def told(name: str) -> ToldLimit:
-        return ToldLimit(
-            limit=_count_in(headers, f"anthropic-ratelimit-{name}-limit") or None,
-            remaining=_count_in(headers, f"anthropic-ratelimit-{name}-remaining"),
-        )
-
-    return ToldLimits(requests=told("requests"), input_tokens=told("input-tokens"), output_tokens=told("output-tokens"))
-
-
-def _count_in(headers: Mapping[str, str], name: str) -> int | None:
-    value = headers.get(name, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS else None
 
 
 def usage_from(usage: Any) -> Usage | None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,7 +98,7 @@ def failure_of(answer: Answer, **options: Any) -> Failure:
 
 
 def test_a_message_becomes_a_reply() -> None:
-    assert replace(reply_to(MESSAGE), limits=None) == Reply(
+    assert reply_to(MESSAGE) == Reply(
         text='{"a": 1}',
         stop_reason="end_turn",
         usage=Usage(input_tokens=12, output_tokens=5),
@@ -272,6 +271,29 @@ def test_an_error_status_keeps_the_apis_words(case: str) -> None:
     )
     assert failure.api_request_id == "req_1"
     assert not failure.maybe_billed
+
+
+TOLD = {
+    "anthropic-ratelimit-requests-limit": "1000",
+    "anthropic-ratelimit-requests-remaining": "0",
+    "anthropic-ratelimit-input-tokens-limit": "2000000",
+    "anthropic-ratelimit-input-tokens-remaining": "1996000",
+    "anthropic-ratelimit-output-tokens-limit": "400000",
+}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
+def test_errors_tell_the_limits_too(status: int) -> None:
+    failure = failure_of(responding(api_error("any", "any"), status=status, **TOLD))
+
+    assert failure.limits == ToldLimits(
+        requests=ToldLimit(1000, 0), input_tokens=ToldLimit(2_000_000, 1_996_000), output_tokens=ToldLimit(400_000)
+    )
+
+
+def test_limits_that_nothing_is_said_about_are_none() -> None:
+    assert failure_of(responding(api_error("any", "any"), status=529)).limits is None
+    assert reply_to(MESSAGE).limits is None
 
 
 @pytest.mark.parametrize("case", ["429", "529", "502 with a page"])

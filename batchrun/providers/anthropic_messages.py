@@ -13,11 +13,15 @@ MOST_TOKENS = 2**40
 """A count above this is no count: it would not even fit the ledger."""
 
 
-def reply_from(body: bytes, headers: Mapping[str, str]) -> Reply:
-    """Read a body with status 200. Raises AttemptError when it is no message."""
+def reply_from(body: bytes, headers: Mapping[str, str], *, first_byte_s: float | None = None) -> Reply:
+    """Read a body with status 200; names of headers are in lower case. Raises AttemptError when it is no message."""
     api_request_id = request_id_in(headers)
     message = json_from(body, api_request_id)
-    return reply_of(message, api_request_id=api_request_id, limits=told_limits(headers))
+    # Bytes below 128 with a NUL among them are UTF-16 or UTF-32, not ASCII.
+    raw = body.decode("ascii") if body.isascii() and b"\0" not in body else None
+    return reply_of(
+        message, api_request_id=api_request_id, limits=told_limits(headers), first_byte_s=first_byte_s, raw=raw
+    )
 
 
 def json_from(body: bytes, api_request_id: str | None = None) -> Any:
@@ -28,18 +32,27 @@ def json_from(body: bytes, api_request_id: str | None = None) -> Any:
         raise malformed("the answer is not JSON", api_request_id) from error
 
 
-def reply_of(message: Any, *, api_request_id: str | None = None, limits: ToldLimits | None = None) -> Reply:
-    """Read a message. Raises AttemptError when it is none."""
+def reply_of(
+    message: Any,
+    *,
+    api_request_id: str | None = None,
+    limits: ToldLimits | None = None,
+    first_byte_s: float | None = None,
+    raw: str | None = None,
+) -> Reply:
+    """Read a message; `raw` is the same as ASCII JSON, where there is such a text. Raises AttemptError when it is none.
+
+    Made here, `raw` is ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
+    """
     try:
-        # ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
-        raw = json.dumps(message, ensure_ascii=True)
+        raw = json.dumps(message, ensure_ascii=True) if raw is None else raw
         text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
         stop_reason, model, usage = message["stop_reason"], inert(message["model"]), usage_from(message.get("usage"))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise malformed("the answer is no message", api_request_id) from error
     if not isinstance(stop_reason, str):
         raise malformed("the answer broke off: it has no stop reason", api_request_id)
-    return Reply(text, inert(stop_reason), usage, model, api_request_id, raw, limits)
+    return Reply(text, inert(stop_reason), usage, model, api_request_id, raw, limits, first_byte_s)
 
 
 def request_id_in(headers: Mapping[str, str]) -> str | None:

@@ -6,22 +6,23 @@ from batchrun.reply import ToldLimit, ToldLimits
 
 PREFIX = "anthropic-ratelimit-"
 MOST_DIGITS = 12
+UNTOLD = ToldLimits()
 
 
 def told_limits(headers: Mapping[str, str]) -> ToldLimits | None:
-    """The organisation's limits for this model; None when no header is about them."""
-    told = {name.lower(): value for name, value in headers.items() if name[:20].lower() == PREFIX}
-    if not told:
-        return None
+    """The organisation's limits for this model; None when no header is about them. Names are in lower case."""
+    told = ToldLimits(
+        requests=_limit(headers, "requests"),
+        input_tokens=_limit(headers, "input-tokens"),
+        output_tokens=_limit(headers, "output-tokens"),
+    )
+    return None if told == UNTOLD and not any(name.startswith(PREFIX) for name in headers) else told
 
-    def limit(name: str) -> ToldLimit:
-        return ToldLimit(
-            limit=_count(told.get(f"{PREFIX}{name}-limit", "")) or None,
-            remaining=_count(told.get(f"{PREFIX}{name}-remaining", "")),
-        )
 
-    return ToldLimits(
-        requests=limit("requests"), input_tokens=limit("input-tokens"), output_tokens=limit("output-tokens")
+def _limit(headers: Mapping[str, str], name: str) -> ToldLimit:
+    return ToldLimit(
+        limit=_count(headers.get(f"{PREFIX}{name}-limit", "")) or None,
+        remaining=_count(headers.get(f"{PREFIX}{name}-remaining", "")),
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,7 +99,7 @@ def failure_of(answer: Answer, **options: Any) -> Failure:
 
 
 def test_a_message_becomes_a_reply() -> None:
-    assert reply_to(MESSAGE) == Reply(
+    assert replace(reply_to(MESSAGE), first_byte_s=None) == Reply(
         text='{"a": 1}',
         stop_reason="end_turn",
         usage=Usage(input_tokens=12, output_tokens=5),
@@ -174,6 +175,26 @@ def test_a_reply_with_half_a_character_can_be_kept() -> None:
 
     assert isinstance(reply, Reply)
     assert reply.raw.isascii()
+
+
+def raw_of(body: bytes) -> str:
+    return reply_from(body, {}).raw
+
+
+def test_a_body_in_ascii_is_kept_as_it_came() -> None:
+    body = json.dumps(MESSAGE | {"id": "\u2028"}, indent=1)
+
+    assert raw_of(body.encode()) == body
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ["plain", "ü漢🙂"])
+def test_a_body_in_any_encoding_is_kept_as_ascii(encoding: str, text: str) -> None:
+    message = MESSAGE | {"content": [{"type": "text", "text": text}]}
+
+    raw = raw_of(json.dumps(message, ensure_ascii=False).encode(encoding))
+
+    assert raw == json.dumps(message)
 
 
 def test_names_with_half_a_character_can_be_kept() -> None:
@@ -429,6 +450,26 @@ def test_a_canceled_send_ends_at_once() -> None:
 # --- streamed, when the answer may be long
 
 LONG = LONGEST_PLAIN_MAX_TOKENS + 1
+
+
+@pytest.mark.parametrize("max_tokens", [100, LONG])
+def test_the_first_byte_is_told_from_the_last(max_tokens: int) -> None:
+    stream = "".join(f"event: {name}\ndata: {json.dumps(told)}\n\n" for name, told in events())
+
+    async def answer(got: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.1)
+        kind = "application/json" if max_tokens == 100 else "text/event-stream"
+        response = web.StreamResponse(headers={"content-type": kind})
+        await response.prepare(got)
+        await asyncio.sleep(0.4)
+        await response.write((json.dumps(MESSAGE) if max_tokens == 100 else stream).encode())
+        return response
+
+    reply = outcome_of(answer, request(max_tokens=max_tokens))
+
+    assert isinstance(reply, Reply)
+    assert reply.first_byte_s is not None
+    assert 0.1 <= reply.first_byte_s < 0.4
 
 
 def events(*extra: tuple[str, object], stop: bool = True) -> list[tuple[str, object]]:

@@ -1,5 +1,6 @@
 """The SDK's client: how it is made here, and how its errors become ours."""
 
+import time
 from collections.abc import Iterator
 
 import aiohttp
@@ -8,10 +9,12 @@ import httpx2
 
 from batchrun.providers import AttemptError
 from batchrun.providers.retry_after import retry_after_s
+from batchrun.providers.told_limits import told_limits
 from batchrun.reply import Cause, Failure
 from batchrun.untrusted import inert
 
 LONGEST_MESSAGE = 1_000
+ARRIVED_AT = "batchrun_arrived_at"
 JSON_BODY = {"content-type": "application/json"}
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
@@ -34,8 +37,23 @@ def client_for(
         max_retries=0,
         timeout=timeout,
         # A given URL is a simulator's on this machine: no proxy of the environment stands between.
-        http_client=anthropic.DefaultAioHttpClient(limits=limits, timeout=timeout, trust_env=base_url is None),
+        http_client=anthropic.DefaultAioHttpClient(
+            limits=limits,
+            timeout=timeout,
+            trust_env=base_url is None,
+            event_hooks={"response": [note_arrival]},
+        ),
     )
+
+
+async def note_arrival(response: httpx2.Response) -> None:
+    """Note when the headers of an answer were there; its body is still to come."""
+    response.extensions[ARRIVED_AT] = time.perf_counter()
+
+
+def arrived_at(response: httpx2.Response) -> float:
+    """When its headers were there, by `time.perf_counter`."""
+    return float(response.extensions[ARRIVED_AT])
 
 
 def timeout_for(timeout_s: float) -> httpx2.Timeout:
@@ -53,6 +71,7 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
         message=inert(error.api_message or f"HTTP {error.status_code} without the API's error body")[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(error.response.headers),
         api_request_id=error.request_id and inert(error.request_id),
+        limits=told_limits(error.response.headers),
     )
 
 

@@ -5,19 +5,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchrun.providers.anthropic_client import malformed
-from batchrun.reply import Reply, ToldLimit, ToldLimits, Usage
+from batchrun.providers.told_limits import told_limits
+from batchrun.reply import Reply, ToldLimits, Usage
 from batchrun.untrusted import inert
 
-MOST_DIGITS = 12
 MOST_TOKENS = 2**40
 """A count above this is no count: it would not even fit the ledger."""
 
 
-def reply_from(body: bytes, headers: Mapping[str, str]) -> Reply:
-    """Read a body with status 200. Raises AttemptError when it is no message."""
+def reply_from(body: bytes, headers: Mapping[str, str], *, first_byte_s: float | None = None) -> Reply:
+    """Read a body with status 200; names of headers are in lower case. Raises AttemptError when it is no message."""
     api_request_id = request_id_in(headers)
     message = json_from(body, api_request_id)
-    return reply_of(message, api_request_id=api_request_id, limits=told_limits(headers))
+    # Bytes below 128 with a NUL among them are UTF-16 or UTF-32, not ASCII.
+    raw = body.decode("ascii") if body.isascii() and b"\0" not in body else None
+    return reply_of(
+        message, api_request_id=api_request_id, limits=told_limits(headers), first_byte_s=first_byte_s, raw=raw
+    )
 
 
 def json_from(body: bytes, api_request_id: str | None = None) -> Any:
@@ -28,40 +32,32 @@ def json_from(body: bytes, api_request_id: str | None = None) -> Any:
         raise malformed("the answer is not JSON", api_request_id) from error
 
 
-def reply_of(message: Any, *, api_request_id: str | None = None, limits: ToldLimits | None = None) -> Reply:
-    """Read a message. Raises AttemptError when it is none."""
+def reply_of(
+    message: Any,
+    *,
+    api_request_id: str | None = None,
+    limits: ToldLimits | None = None,
+    first_byte_s: float | None = None,
+    raw: str | None = None,
+) -> Reply:
+    """Read a message; `raw` is the same as ASCII JSON, where there is such a text. Raises AttemptError when it is none.
+
+    Made here, `raw` is ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
+    """
     try:
-        # ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
-        raw = json.dumps(message, ensure_ascii=True)
+        raw = json.dumps(message, ensure_ascii=True) if raw is None else raw
         text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
         stop_reason, model, usage = message["stop_reason"], inert(message["model"]), usage_from(message.get("usage"))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise malformed("the answer is no message", api_request_id) from error
     if not isinstance(stop_reason, str):
         raise malformed("the answer broke off: it has no stop reason", api_request_id)
-    return Reply(text, inert(stop_reason), usage, model, api_request_id, raw, limits)
+    return Reply(text, inert(stop_reason), usage, model, api_request_id, raw, limits, first_byte_s)
 
 
 def request_id_in(headers: Mapping[str, str]) -> str | None:
     """The id that the API gave the call; its support asks for it."""
     return inert(headers["request-id"]) if "request-id" in headers else None
-
-
-def told_limits(headers: Mapping[str, str]) -> ToldLimits:
-    """The organisation's limits for this model, as the headers of an answer tell them."""
-
-    def told(name: str) -> ToldLimit:
-        return ToldLimit(
-            limit=_count_in(headers, f"anthropic-ratelimit-{name}-limit") or None,
-            remaining=_count_in(headers, f"anthropic-ratelimit-{name}-remaining"),
-        )
-
-    return ToldLimits(requests=told("requests"), input_tokens=told("input-tokens"), output_tokens=told("output-tokens"))
-
-
-def _count_in(headers: Mapping[str, str], name: str) -> int | None:
-    value = headers.get(name, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS else None
 
 
 def usage_from(usage: Any) -> Usage | None:

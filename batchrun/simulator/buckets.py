@@ -7,9 +7,9 @@ minute is six real seconds, while the advertised limits stay as configured.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Literal
+
+from batchrun.simulator.limit_headers import Level, Levels
 
 _DUST = 1e-6  # what adding fractions leaves behind is no shortage
 
@@ -38,13 +38,28 @@ def tier_limits(tier: str, pool: str) -> Limits:
     return TIERS[tier]["fable" if pool.startswith(("fable", "mythos")) else "others"]
 
 
-class Bucket:
-    """One limit. It starts full, and may go below zero: what was produced has to be counted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """What others take of a limit: a share of all that comes back, from a moment on."""
 
-    def __init__(self, per_minute: int, *, burst_s: float, speed: float) -> None:
+    share: float = 0.0
+    since: float = math.inf
+
+
+NOBODY = Drain()
+
+
+class Bucket:
+    """One limit. It starts full, and may go below zero: what was produced has to be counted.
+
+    Others never take it below zero: while it is there, they are turned away too. Waits do not know of others.
+    """
+
+    def __init__(self, per_minute: int, *, burst_s: float, speed: float, drain: Drain = NOBODY) -> None:
         self.per_minute = per_minute
         self.capacity = max(1.0, per_minute * burst_s / 60)
         self._per_second = per_minute * speed / 60
+        self._drain = drain
         self._level = self.capacity
         self._at = -math.inf
 
@@ -53,7 +68,12 @@ class Bucket:
 
     def level(self, now: float) -> float:
         """Return what is in it."""
-        return min(self.capacity, self._level + max(0.0, now - self._at) * self._per_second)
+        alone_s = max(0.0, min(now, self._drain.since) - self._at)
+        level = min(self.capacity, self._level + alone_s * self._per_second)
+        shared_s = max(0.0, now - max(self._at, self._drain.since))
+        in_debt_s = min(shared_s, max(0.0, -level) / self._per_second)
+        refill_s = in_debt_s + (shared_s - in_debt_s) * (1 - self._drain.share)
+        return min(self.capacity, level + refill_s * self._per_second)
 
     def wait(self, amount: float, now: float) -> float:
         """Return the seconds until the amount is there. More than fits is let in when the bucket is full."""
@@ -65,9 +85,11 @@ class Bucket:
         self._level = self.level(now) - amount
         self._at = max(now, self._at)
 
-    def full_in(self, now: float) -> float:
-        """Return the seconds until it is full again."""
-        return (self.capacity - self.level(now)) / self._per_second
+    def told(self, now: float) -> Level:
+        """Return what a client is told of it."""
+        level = self.level(now)
+        full_in_s = (self.capacity - level) / self._per_second
+        return Level(per_minute=self.per_minute, left=max(0.0, level), full_in_s=full_in_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +104,10 @@ class Shortage:
 class ModelBuckets:
     """The three limits of one pool of models."""
 
-    def __init__(self, limits: Limits, *, burst_s: float, speed: float) -> None:
-        self._requests = Bucket(limits.requests_per_minute, burst_s=burst_s, speed=speed)
-        self._input = Bucket(limits.input_tokens_per_minute, burst_s=burst_s, speed=speed)
-        self._output = Bucket(limits.output_tokens_per_minute, burst_s=burst_s, speed=speed)
+    def __init__(self, limits: Limits, *, burst_s: float, speed: float, drain: Drain = NOBODY) -> None:
+        self._requests = Bucket(limits.requests_per_minute, burst_s=burst_s, speed=speed, drain=drain)
+        self._input = Bucket(limits.input_tokens_per_minute, burst_s=burst_s, speed=speed, drain=drain)
+        self._output = Bucket(limits.output_tokens_per_minute, burst_s=burst_s, speed=speed, drain=drain)
 
     def shortage(self, input_tokens: int, now: float) -> Shortage | None:
         """Return the limit that makes a request wait longest, or None. Nothing is taken."""
@@ -111,31 +133,15 @@ class ModelBuckets:
         """Count output."""
         self._output.take(output_tokens, now)
 
+    def levels(self, now: float) -> Levels:
+        """Return what a client is told of the three."""
+        return Levels(
+            at=now,
+            requests=self._requests.told(now),
+            input_tokens=self._input.told(now),
+            output_tokens=self._output.told(now),
+        )
+
     def headers(self, now: float, wall: float) -> Iterator[tuple[str, str]]:
-        """Write the headers: tokens in thousands, reset when full again. `wall` is the time in epoch seconds."""
-        requests, inputs, outputs = (max(0.0, b.level(now)) for b in (self._requests, self._input, self._output))
-        waits = self._requests.full_in(now), self._input.full_in(now), self._output.full_in(now)
-        tokens_per_minute = self._input.per_minute + self._output.per_minute
-        yield from _header("requests", self._requests.per_minute, int(requests), _after(wall, waits[0]))
-        yield from _header("input-tokens", self._input.per_minute, _thousands(inputs), _after(wall, waits[1]))
-        yield from _header("output-tokens", self._output.per_minute, _thousands(outputs), _after(wall, waits[2]))
-        yield from _header("tokens", tokens_per_minute, _thousands(inputs + outputs), _after(wall, max(waits[1:])))
-
-
-def _header(name: str, limit: int, remaining: int, reset: str) -> Iterator[tuple[str, str]]:
-    yield f"anthropic-ratelimit-{name}-limit", str(limit)
-    yield f"anthropic-ratelimit-{name}-remaining", str(remaining)
-    yield f"anthropic-ratelimit-{name}-reset", reset
-
-
-def _thousands(tokens: float) -> int:
-    return round(tokens / 1000) * 1000
-
-
-def _after(wall: float, seconds: float) -> str:
-    return _written(math.ceil(wall + seconds))
-
-
-@lru_cache(maxsize=256)  # most answers of a second name the same moments
-def _written(epoch_s: int) -> str:
-    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        """Write the headers as of now. `wall`: seconds since 1970."""
+        return self.levels(now).headers(now, wall)

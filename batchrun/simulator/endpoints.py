@@ -21,11 +21,10 @@ from batchrun.simulator.http_replies import (
     retry_after,
 )
 from batchrun.simulator.models import ModelCard, find_model, model_info
-from batchrun.simulator.simulator import Answered, Cut, Paged, Rejected, Simulator
+from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Answered, Cut, Paged, Rejected, Simulator
 from batchrun.simulator.wire_format import error_event, message_events, to_json
 
 _MAX_BODY = 32 * 1024**2
-_WITH_LIMIT_HEADERS = (200, 429, 500, 529)
 
 
 class Endpoints:
@@ -73,7 +72,7 @@ class Endpoints:
 
     def _reject(self, rejected: Rejected, entry: Entry) -> web.Response:
         status = entry.status = rejected.error.status
-        headers = self._limit_headers(rejected.card) if rejected.card and status in _WITH_LIMIT_HEADERS else {}
+        headers = self._limit_headers(rejected.card) if rejected.card and status in WITH_LIMIT_HEADERS else {}
         if rejected.retry_after_s is not None:
             headers["retry-after"] = retry_after(rejected.retry_after_s, as_date=rejected.retry_after_date)
         return self._replies.error(rejected.error, headers)
@@ -94,11 +93,11 @@ class Endpoints:
         if answered.cut_at_the_end:
             return reset(request)
         entry.status = 200
-        headers = self._replies.headers() | self._limit_headers(answered.card)
+        headers = self._replies.headers() | self._answer_headers(answered)
         return web.Response(body=to_json(answered.body), headers=headers, content_type="application/json")
 
     async def _stream(self, request: web.Request, answered: Answered, entry: Entry) -> web.StreamResponse:
-        headers = self._replies.headers() | self._limit_headers(answered.card)
+        headers = self._replies.headers() | self._answer_headers(answered)
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         response = web.StreamResponse(headers=headers)
         entry.status = 200
@@ -163,6 +162,9 @@ class Endpoints:
 
     def _limit_headers(self, card: ModelCard) -> Headers:
         return dict(self.simulator.limit_headers(card, now=time.monotonic(), wall=time.time()))
+
+    def _answer_headers(self, answered: Answered) -> Headers:
+        return dict(self.simulator.answer_headers(answered, now=time.monotonic(), wall=time.time()))
 
 
 async def _receive(request: web.Request) -> bytes | ApiError:

@@ -7,23 +7,28 @@ takes 60/speed real seconds. The limits told in headers stay as configured, and 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from batchrun.simulator.api_error import ApiError
 from batchrun.simulator.batch_faults import BATCH_FAULTS
 from batchrun.simulator.batch_life import BatchTerms
 from batchrun.simulator.batches import Batches
-from batchrun.simulator.buckets import Bucket, Limits, ModelBuckets, Shortage, tier_limits
+from batchrun.simulator.buckets import NOBODY, Bucket, Drain, Limits, ModelBuckets, Shortage, tier_limits
 from batchrun.simulator.counting import count_prompt
-from batchrun.simulator.fault_kinds import Fault, HtmlPage, Rejection, Spoiling, Wire
+from batchrun.simulator.fault_kinds import HtmlPage, Rejection, Spoiling, Wire
 from batchrun.simulator.faults import FAULTS, OK, Draw, Profile, check_script, draw
 from batchrun.simulator.latency import Latency
+from batchrun.simulator.limit_headers import Levels
 from batchrun.simulator.models import ModelCard
+from batchrun.simulator.outages import FAULT_OF, OtherClient, Outage
 from batchrun.simulator.producing import produce
 from batchrun.simulator.validation import Params, check_count, check_length, check_message, known_model, parse
 from batchrun.simulator.wire_format import message_body, new_id
 
 ORGANIZATION_ID = "5ca1ab1e-0000-4000-8000-000000000000"
+
+WITH_LIMIT_HEADERS = (200, 429, 500, 529)
+"""The statuses whose answers carry rate limit headers."""
 
 _INJECTED_WAIT_S = 4.0  # what an injected 429 tells the client to wait, at speed 1
 _COUNTS_PER_MINUTE = 2_000
@@ -73,6 +78,8 @@ class Answered:
     cut_at_the_end: bool
     overloaded_midway: bool
     fault: str | None
+    levels: Levels | None = None
+    """The limits as they were when it was let in; None: as they are when it is sent."""
 
     @property
     def input_tokens(self) -> int:
@@ -88,10 +95,20 @@ class Answered:
 Decision = Rejected | Paged | Cut | Answered
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A message that is in order."""
+
+    params: Params
+    card: ModelCard
+    input_tokens: int
+    sha: bytes
+
+
 class Simulator:
     """The state of the simulated API: its buckets, what it has seen, and the script it plays."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings, each with its default
         self,
         profile: Profile,
         *,
@@ -102,15 +119,22 @@ class Simulator:
         latency: Latency | None = None,
         script: Iterable[str] = (),
         terms: BatchTerms | None = None,
+        others: OtherClient | None = None,
+        outages: Iterable[Outage] = (),
+        headers_at: Literal["completion", "admission"] = "completion",
     ) -> None:
         """`limits` are for each pool of models; without them the published ones of the tier Start hold.
 
         `terms` are those of batches. The faults of the script are for the next valid requests to `/v1/messages`, one
-        each; those of batches are for the next calls of their kind.
+        each; those of batches are for the next calls of their kind. `headers_at`: when the limits are read that an
+        answer with status 200 tells.
         """
         self.profile = profile
         self._seed, self._speed, self._burst_s = seed, speed, burst_s
         self._limits = limits
+        self._others, self._outages = others, tuple(outages)
+        self._headers_at = headers_at
+        self._began: float | None = None
         self._latency = latency or Latency()
         self.batches = Batches(profile, seed=seed, speed=speed, terms=terms or BatchTerms())
         self._script: deque[str] = deque()
@@ -133,25 +157,24 @@ class Simulator:
 
     def decide(self, raw: bytes, body_sha: bytes, *, now: float) -> Decision:
         """Decide on a body sent to `/v1/messages`. Only what is let in counts against the limits."""
-        params = parse(raw)
-        if isinstance(params, ApiError):
-            return Rejected(error=params)
-        if problem := check_message(params):
-            return Rejected(error=problem)
-        card = known_model(params)
-        input_tokens = count_prompt(params, card.tokenizer)
-        if problem := check_length(input_tokens, card):
-            return Rejected(error=problem, card=card)
-        if shortage := self._buckets_of(card).shortage(input_tokens, now):
+        if self._began is None:
+            self._began = now
+        asked = self._checked(raw, body_sha)
+        if isinstance(asked, Rejected):
+            return asked
+        card = asked.card
+        if outage := self._outage(asked, now):
+            return self._unanswered(FAULT_OF[outage.kind], card)
+        if shortage := self._buckets_of(card).shortage(asked.input_tokens, now):
             return Rejected(error=_over_limit(shortage, card), card=card, retry_after_s=shortage.wait_s)
         chances = draw(body_sha, seed=self._seed, seen=self._seen[body_sha])
         self._seen[body_sha] += 1
-        name = self._next_fault(chances, stream=params.get("stream", False))
-        fault = None if name is None else FAULTS[name]
-        if name is not None and (isinstance(fault, Rejection | HtmlPage) or fault in _UNANSWERED):
-            return self._unanswered(name, fault, card)
-        self._buckets_of(card).admit(input_tokens, now)
-        return self._answered(params, card, body_sha, input_tokens=input_tokens, chances=chances, name=name)
+        name = self._next_fault(chances, stream=asked.params.get("stream", False))
+        if name is not None and (isinstance(FAULTS[name], Rejection | HtmlPage) or FAULTS[name] in _UNANSWERED):
+            return self._unanswered(name, card)
+        self._buckets_of(card).admit(asked.input_tokens, now)
+        levels = self._buckets_of(card).levels(now) if self._headers_at == "admission" else None
+        return self._answered(asked, chances=chances, name=name, levels=levels)
 
     def count(self, raw: bytes, *, now: float) -> ApiError | int:
         """Count the input tokens of a body sent to `/v1/messages/count_tokens`."""
@@ -170,13 +193,42 @@ class Simulator:
         self._buckets_of(answered.card).produce(answered.output_tokens, now)
 
     def limit_headers(self, card: ModelCard, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
-        """Write the rate limit headers of a model."""
+        """Write the rate limit headers of a model as of now. `wall`: seconds since 1970."""
         return self._buckets_of(card).headers(now, wall)
+
+    def answer_headers(self, answered: Answered, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
+        """Write the rate limit headers of an answer that is sent now. `wall`: seconds since 1970."""
+        levels = answered.levels or self._buckets_of(answered.card).levels(now)
+        return levels.headers(now, wall)
+
+    def _checked(self, raw: bytes, body_sha: bytes) -> Rejected | _Asked:
+        params = parse(raw)
+        if isinstance(params, ApiError):
+            return Rejected(error=params)
+        if problem := check_message(params):
+            return Rejected(error=problem)
+        card = known_model(params)
+        input_tokens = count_prompt(params, card.tokenizer)
+        if problem := check_length(input_tokens, card):
+            return Rejected(error=problem, card=card)
+        return _Asked(params=params, card=card, input_tokens=input_tokens, sha=body_sha)
+
+    def _outage(self, asked: _Asked, now: float) -> Outage | None:
+        assert self._began is not None
+        elapsed_s = (now - self._began) * self._speed
+        return next((outage for outage in self._outages if outage.strikes(elapsed_s, asked.params["model"])), None)
+
+    def _drain(self) -> Drain:
+        if self._others is None or self._began is None:
+            return NOBODY
+        return Drain(share=self._others.share, since=self._began + self._others.from_s / self._speed)
 
     def _buckets_of(self, card: ModelCard) -> ModelBuckets:
         if card.pool not in self._buckets:
             limits = self._limits or tier_limits("start", card.pool)
-            self._buckets[card.pool] = ModelBuckets(limits, burst_s=self._burst_s, speed=self._speed)
+            self._buckets[card.pool] = ModelBuckets(
+                limits, burst_s=self._burst_s, speed=self._speed, drain=self._drain()
+            )
         return self._buckets[card.pool]
 
     def _next_fault(self, chances: Draw, *, stream: bool) -> str | None:
@@ -185,33 +237,33 @@ class Simulator:
             return None
         return "overloaded" if name == "overloaded_in_stream" and not stream else name
 
-    def _unanswered(self, name: str, fault: Fault | None, card: ModelCard) -> Decision:
-        match fault:
+    def _unanswered(self, name: str, card: ModelCard) -> Decision:
+        match FAULTS[name]:
             case Rejection(error, retry_after):
                 wait_s = None if retry_after is None else _INJECTED_WAIT_S / self._speed
                 as_date = retry_after == "date"
                 return Rejected(error=error, fault=name, card=card, retry_after_s=wait_s, retry_after_date=as_date)
-            case HtmlPage():
-                return Paged(page=fault, fault=name, card=card)
-            case _:
+            case HtmlPage() as page:
+                return Paged(page=page, fault=name, card=card)
+            case fault:
                 return Cut(hangs=fault is Wire.HANG, fault=name, card=card)
 
-    def _answered(
-        self, params: Params, card: ModelCard, body_sha: bytes, *, input_tokens: int, chances: Draw, name: str | None
-    ) -> Answered:
+    def _answered(self, asked: _Asked, *, chances: Draw, name: str | None, levels: Levels | None) -> Answered:
         fault = None if name is None else FAULTS[name]
         spoiling = fault if isinstance(fault, Spoiling) else None
-        production = produce(params, card, seed=self._seed, chance=chances.thinking, spoiling=spoiling)
-        message_id = new_id("msg_01", self._seed, body_sha, self._seen[body_sha])
+        card = asked.card
+        production = produce(asked.params, card, seed=self._seed, chance=chances.thinking, spoiling=spoiling)
+        message_id = new_id("msg_01", self._seed, asked.sha, self._seen[asked.sha])
         return Answered(
-            body=message_body(production, card, message_id=message_id, input_tokens=input_tokens),
+            body=message_body(production, card, message_id=message_id, input_tokens=asked.input_tokens),
             card=card,
-            stream=params.get("stream", False),
+            stream=asked.params.get("stream", False),
             first_token_s=self._latency.wait_for_first_token(chances.first_token) / self._speed,
             producing_s=self._latency.time_to_produce(production.output_tokens, chances.pace) / self._speed,
             cut_at_the_end=fault is Wire.RESET_AFTER,
             overloaded_midway=fault is Wire.OVERLOADED_MIDWAY,
             fault=name,
+            levels=levels,
         )
 
 

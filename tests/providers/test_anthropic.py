@@ -99,7 +99,7 @@ def failure_of(answer: Answer, **options: Any) -> Failure:
 
 
 def test_a_message_becomes_a_reply() -> None:
-    assert replace(reply_to(MESSAGE), limits=None) == Reply(
+    assert replace(reply_to(MESSAGE), first_byte_s=None) == Reply(
         text='{"a": 1}',
         stop_reason="end_turn",
         usage=Usage(input_tokens=12, output_tokens=5),
@@ -175,6 +175,26 @@ def test_a_reply_with_half_a_character_can_be_kept() -> None:
 
     assert isinstance(reply, Reply)
     assert reply.raw.isascii()
+
+
+def raw_of(body: bytes) -> str:
+    return reply_from(body, {}).raw
+
+
+def test_a_body_in_ascii_is_kept_as_it_came() -> None:
+    body = json.dumps(MESSAGE | {"id": "\u2028"}, indent=1)
+
+    assert raw_of(body.encode()) == body
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ["plain", "ü漢🙂"])
+def test_a_body_in_any_encoding_is_kept_as_ascii(encoding: str, text: str) -> None:
+    message = MESSAGE | {"content": [{"type": "text", "text": text}]}
+
+    raw = raw_of(json.dumps(message, ensure_ascii=False).encode(encoding))
+
+    assert raw == json.dumps(message)
 
 
 def test_names_with_half_a_character_can_be_kept() -> None:
@@ -272,6 +292,29 @@ def test_an_error_status_keeps_the_apis_words(case: str) -> None:
     )
     assert failure.api_request_id == "req_1"
     assert not failure.maybe_billed
+
+
+TOLD = {
+    "anthropic-ratelimit-requests-limit": "1000",
+    "anthropic-ratelimit-requests-remaining": "0",
+    "anthropic-ratelimit-input-tokens-limit": "2000000",
+    "anthropic-ratelimit-input-tokens-remaining": "1996000",
+    "anthropic-ratelimit-output-tokens-limit": "400000",
+}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
+def test_errors_tell_the_limits_too(status: int) -> None:
+    failure = failure_of(responding(api_error("any", "any"), status=status, **TOLD))
+
+    assert failure.limits == ToldLimits(
+        requests=ToldLimit(1000, 0), input_tokens=ToldLimit(2_000_000, 1_996_000), output_tokens=ToldLimit(400_000)
+    )
+
+
+def test_limits_that_nothing_is_said_about_are_none() -> None:
+    assert failure_of(responding(api_error("any", "any"), status=529)).limits is None
+    assert reply_to(MESSAGE).limits is None
 
 
 @pytest.mark.parametrize("case", ["429", "529", "502 with a page"])
@@ -407,6 +450,26 @@ def test_a_canceled_send_ends_at_once() -> None:
 # --- streamed, when the answer may be long
 
 LONG = LONGEST_PLAIN_MAX_TOKENS + 1
+
+
+@pytest.mark.parametrize("max_tokens", [100, LONG])
+def test_the_first_byte_is_told_from_the_last(max_tokens: int) -> None:
+    stream = "".join(f"event: {name}\ndata: {json.dumps(told)}\n\n" for name, told in events())
+
+    async def answer(got: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.1)
+        kind = "application/json" if max_tokens == 100 else "text/event-stream"
+        response = web.StreamResponse(headers={"content-type": kind})
+        await response.prepare(got)
+        await asyncio.sleep(0.4)
+        await response.write((json.dumps(MESSAGE) if max_tokens == 100 else stream).encode())
+        return response
+
+    reply = outcome_of(answer, request(max_tokens=max_tokens))
+
+    assert isinstance(reply, Reply)
+    assert reply.first_byte_s is not None
+    assert 0.1 <= reply.first_byte_s < 0.4
 
 
 def events(*extra: tuple[str, object], stop: bool = True) -> list[tuple[str, object]]:

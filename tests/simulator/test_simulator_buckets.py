@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batchrun.simulator.buckets import Bucket, Limits, ModelBuckets, tier_limits
+from batchrun.simulator.buckets import Bucket, Drain, Limits, ModelBuckets, tier_limits
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -45,6 +45,20 @@ def test_an_oversize_amount_leaves_a_debt() -> None:
 
     assert bucket.level(0.0) == -200
     assert bucket.wait(1, 0.0) == pytest.approx(2.01)
+
+
+def test_others_take_their_share_of_what_comes_back_from_their_moment_on() -> None:
+    bucket = Bucket(60, burst_s=60, speed=1, drain=Drain(share=0.25, since=110.0))
+    bucket.take(60, 100.0)
+
+    assert [bucket.level(at) for at in (105.0, 110.0, 114.0, 1_000.0)] == pytest.approx([5, 10, 13, 60])
+
+
+def test_others_take_nothing_of_a_bucket_in_debt() -> None:
+    bucket = Bucket(60, burst_s=1, speed=2, drain=Drain(share=0.5, since=0.0))
+    bucket.take(11, 0.0)
+
+    assert [bucket.level(at) for at in (0.0, 4.0, 5.0, 5.5, 6.0)] == pytest.approx([-10, -2, 0, 0.5, 1])
 
 
 def test_a_burst_of_one_second_bites_after_a_second_worth_of_requests() -> None:
@@ -90,6 +104,18 @@ def test_headers_round_tokens_to_thousands_and_tell_when_all_is_back() -> None:
         "anthropic-ratelimit-tokens-remaining": "2395000",
         "anthropic-ratelimit-tokens-reset": "2026-11-20T12:00:01Z",
     }
+
+
+def test_levels_are_told_as_they_were_when_they_were_read() -> None:
+    buckets = ModelBuckets(Limits(10, 1_000_000, 1_000_000), burst_s=60, speed=1)
+    buckets.admit(500_000, 0.0)
+    before = buckets.levels(0.0)
+    buckets.admit(500_000, 1.0)
+
+    told = dict(before.headers(5.0, NOON + 5))
+    assert told["anthropic-ratelimit-requests-remaining"] == "9"
+    assert told["anthropic-ratelimit-input-tokens-remaining"] == "500000"
+    assert told["anthropic-ratelimit-input-tokens-reset"] == "2026-11-20T12:00:30Z"
 
 
 def test_remaining_is_never_below_zero() -> None:

@@ -183,6 +183,17 @@ def test_limits_answer_429_until_the_bucket_has_refilled() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("headers_at", "remaining"), [("completion", "0"), ("admission", "1000")])
+def test_limits_are_told_as_of_the_completion_or_of_the_admission(headers_at: str, remaining: str) -> None:
+    async def scenario() -> None:
+        async with simulated(limits=Limits(60, 10**6, 505), headers_at=headers_at) as (_, client):
+            answer = await client.messages.with_raw_response.create(**ASK)
+
+            assert answer.headers["anthropic-ratelimit-output-tokens-remaining"] == remaining
+
+    asyncio.run(scenario())
+
+
 STATUS_FAULTS: dict[str, tuple[type[anthropic.APIStatusError], int, str | None]] = {
     "rate_limited": (anthropic.RateLimitError, 429, None),
     "rate_limited_without_retry_after": (anthropic.RateLimitError, 429, None),

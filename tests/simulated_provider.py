@@ -1,0 +1,152 @@
+"""The simulated API as a provider in memory: what a client of it would see over HTTP, in any loop's time.
+
+With `tests/virtual_time.py` a run of an hour takes seconds. The server's side goes on without the client, as over
+HTTP: an answer nobody waits for any more is produced, counted and billed all the same.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import assert_never
+
+from batchrun.providers import AttemptError, Provider
+from batchrun.providers.anthropic_messages import reply_from
+from batchrun.providers.retry_after import retry_after_s
+from batchrun.providers.told_limits import told_limits
+from batchrun.reply import Cause, Failure, Reply
+from batchrun.request import Request
+from batchrun.simulator.http_replies import retry_after
+from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Answered, Cut, Paged, Rejected, Simulator
+from batchrun.simulator.wire_format import new_id, to_json
+
+BEGAN_WALL = 1_795_000_000.0
+"""Seconds since 1970 at the loop's time 0, as the headers tell them."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One request as the server saw it."""
+
+    at_s: float
+    """By the loop's clock."""
+    in_flight: int
+    """Requests being answered, this one included."""
+    status: int | None = None
+    """None: not answered, or not yet."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    """Billed; 0 until produced."""
+    done_s: float | None = None
+    """When the answer was there, or an error was."""
+
+
+@dataclass
+class SimulatedProvider:
+    """Sends requests to a simulator that shares the loop's clock; also a factory of itself."""
+
+    simulator: Simulator
+    timeout_s: float = 600.0
+    arrivals: list[Arrival] = field(default_factory=list)
+    in_flight: int = 0
+    closed: bool = False
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    async def send(self, request: Request) -> Reply:
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                reply = await self._arrive(request)
+        except TimeoutError as error:
+            words = f"no answer within {self.timeout_s:g} s"
+            raise AttemptError(Failure(cause=Cause.TIMEOUT, message=words)) from error
+        return replace(reply, first_byte_s=asyncio.get_running_loop().time() - began)
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def check(self) -> None:
+        """As a factory: there is always a key."""
+
+    def make(self, *, concurrency: int, timeout_s: float) -> Provider:
+        """As a factory of itself; `concurrency` is the caller's own matter."""
+        self.timeout_s = timeout_s
+        return self
+
+    async def _arrive(self, request: Request) -> Reply:
+        self.in_flight += 1
+        arrival = Arrival(at_s=asyncio.get_running_loop().time(), in_flight=self.in_flight)
+        self.arrivals.append(arrival)
+        try:
+            return await self._answer(request, arrival)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, request: Request, arrival: Arrival) -> Reply:
+        body_sha = hashlib.sha256(request.body).digest()
+        decision = self.simulator.decide(request.body, body_sha, now=arrival.at_s)
+        match decision:
+            case Rejected():
+                raise AttemptError(self._rejected(decision, arrival))
+            case Paged(page=page):
+                arrival.status, arrival.done_s = page.status, arrival.at_s
+                words = f"HTTP {page.status} without the API's error body"
+                raise AttemptError(Failure(cause=Cause.STATUS, status=page.status, message=words))
+            case Cut(hangs=True):
+                await asyncio.Event().wait()
+                raise AssertionError
+            case Cut():
+                raise _dropped()
+            case Answered():
+                return await self._produced(decision, arrival)
+            case _:
+                assert_never(decision)
+
+    def _rejected(self, rejected: Rejected, arrival: Arrival) -> Failure:
+        error = rejected.error
+        arrival.status, arrival.done_s = error.status, arrival.at_s
+        headers = {"request-id": self._request_id()}
+        if rejected.card and error.status in WITH_LIMIT_HEADERS:
+            now = arrival.at_s
+            headers |= dict(self.simulator.limit_headers(rejected.card, now=now, wall=BEGAN_WALL + now))
+        if rejected.retry_after_s is not None:
+            headers["retry-after"] = retry_after(rejected.retry_after_s)
+        return Failure(
+            cause=Cause.STATUS,
+            message=error.message,
+            status=error.status,
+            error_type=error.type,
+            error_code=error.error_code,
+            retry_after_s=retry_after_s(headers),
+            api_request_id=headers["request-id"],
+            limits=told_limits(headers),
+        )
+
+    async def _produced(self, answered: Answered, arrival: Arrival) -> Reply:
+        loop = asyncio.get_running_loop()
+        sent: asyncio.Future[dict[str, str]] = loop.create_future()
+        loop.call_later(answered.first_token_s + answered.producing_s, self._produce, answered, arrival, sent)
+        return reply_from(to_json(answered.body), await sent)
+
+    def _produce(self, answered: Answered, arrival: Arrival, sent: "asyncio.Future[dict[str, str]]") -> None:
+        """Bill, then send, though the client may be gone."""
+        now = asyncio.get_running_loop().time()
+        self.simulator.produced(answered, now=now)
+        arrival.input_tokens, arrival.output_tokens = answered.input_tokens, answered.output_tokens
+        arrival.done_s = now
+        if answered.cut_at_the_end:
+            if not sent.done():
+                sent.set_exception(_dropped())
+            return
+        arrival.status = 200
+        if not sent.done():
+            limits = self.simulator.answer_headers(answered, now=now, wall=BEGAN_WALL + now)
+            sent.set_result({"request-id": self._request_id(), **dict(limits)})
+
+    def _request_id(self) -> str:
+        return new_id("req_011C", next(self._numbers))
+
+
+def _dropped() -> AttemptError:
+    return AttemptError(Failure(cause=Cause.DROPPED, message="the connection broke: simulated"))

@@ -18,6 +18,7 @@ from batchrun.events import Listener, RunStarted
 from batchrun.executors.reading import RunKey
 from batchrun.executors.running import Interrupted, ProviderFactory, execute
 from batchrun.executors.setting import RunSetting, Sending
+from batchrun.executors.tripwires import Tolerance
 from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
@@ -169,6 +170,7 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
         price_of=opened.prices.prices.get,
         batch=wishes.paced(spec.batch),
         retry=spec.retry,
+        tolerance=tolerance_of(opened, wishes),
         recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
         sending=Sending(
             route=plan.choice.route,
@@ -183,6 +185,11 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
         ),
         waits=wishes.waits,
     )
+
+
+def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:
+    """What the run puts up with: the stricter of what the job file and the command say."""
+    return Tolerance()
 
 
 def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:

@@ -334,7 +334,8 @@ class Attempts:
         circuit = lane.circuit
         was_open = circuit.is_open
         if failure.is_no_answer:
-            lane.slots.cut(OVERLOADED, sent_at=flight.sent_at, now=now)
+            if not was_open:
+                lane.slots.cut(OVERLOADED, sent_at=flight.sent_at, now=now)
             circuit.failed(now, sent_at=flight.sent_at, first_time=tries == Tries())
             exhausted = tries.attempts + 1 >= self._terms.retry.max_attempts
             if failure.cause is Cause.UNREACHABLE and exhausted and circuit.health(now) is Health.ANSWERING:

@@ -1,8 +1,9 @@
 """The circuit of one model: whether its API answers at all, and when to ask again.
 
 Answers earn credit and failures spend it. When it is gone the circuit opens: nothing is sent but one probe at a time,
-each after a fifth of the time that the outage has lasted, so that ten minutes of outage cost a few dozen requests. The
-first answer closes it. A request that fails again and again spends only once: it may be the request.
+after a second at first and then after a twentieth of the time that the outage has lasted: half a minute of outage costs
+about thirty requests, ten minutes a hundred. The first answer closes it. A request that fails again and again spends
+only once: it may be the request.
 
 Pure but for the event that tells who waits of a change; times are seconds of any one clock.
 """
@@ -15,7 +16,7 @@ from enum import StrEnum
 MOST_CREDIT = 10.0
 EARNED = 0.5
 """For an answer; a failure spends 1: a third of requests failing is where it begins to sink."""
-PROBE_SHARE, SOONEST_S, LATEST_S = 0.2, 1.0, 30.0
+PROBE_SHARE, SOONEST_S, LATEST_S = 0.05, 1.0, 30.0
 
 
 class Health(StrEnum):

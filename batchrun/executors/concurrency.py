@@ -1,7 +1,7 @@
 """How many requests to one model are under way at once: more while answers come, fewer when the API is overloaded.
 
 The gate paces; this only bounds what an API in trouble has on its hands, and so what an outage costs. It grows by one
-an answer until the first trouble, then by one a round of answers; only while all that is allowed is really under way,
+an answer until the first trouble; then so fast up to what has gone well before, and by one a round beyond; only while all that is allowed is really under way,
 so that a run held by its rate limits does not grow. It is cut once for requests that were under way together.
 """
 
@@ -16,6 +16,8 @@ LEAST = 4
 SATURATED = 0.8
 OVERLOADED, TURNED_AWAY = 0.5, 0.8
 """What is left after a 529, a 5xx or a timeout; after a 429."""
+KNOWN_GOOD = 0.75
+"""Of what has gone well before: so far it grows as fast after a cut as at the beginning."""
 
 
 class Slots:
@@ -25,7 +27,6 @@ class Slots:
         """`first`: how many there are to begin with."""
         self._most = most
         self._limit = float(min(most, max(first, LEAST)))
-        self._steep_below = math.inf
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._cut_at = -math.inf
@@ -75,7 +76,8 @@ class Slots:
         """An answer came while so many were under way, itself included."""
         self.busiest = max(self.busiest, under_way)
         if under_way >= SATURATED * self.limit:
-            step = 1.0 if self._limit < self._steep_below else 1.0 / self._limit
+            steep = self._cut_at == -math.inf or self._limit < KNOWN_GOOD * self.busiest
+            step = 1.0 if steep else 1.0 / self._limit
             self._limit = min(float(self._most), self._limit + step)
             self._wake()
 
@@ -84,5 +86,4 @@ class Slots:
         if sent_at < self._cut_at:
             return
         self._cut_at = now
-        self._steep_below = self._limit * (1 + left) / 2
         self._limit = max(float(min(LEAST, self._most)), self._limit * left)

@@ -16,6 +16,7 @@ from batchrun.executors.reading import Reader
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.setting import RunSetting, Sending, Staff
 from batchrun.executors.stream import StreamExecutor
+from batchrun.executors.tripwires import Tripwires
 from batchrun.planning.routes import Route
 from batchrun.providers import BatchProvider, Provider
 from batchrun.store.batches import Batches
@@ -53,13 +54,14 @@ class Interrupted(BatchrunError):
 async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: Listener) -> BatchrunError | None:
     """Bring the run's documents to their outcomes. Returns why it halted, or None when it went through."""
     halt = Halt()
-    tell = guarded(listener, halt)
+    tripwires = Tripwires(setting.tolerance, halt)
+    tell = guarded(tripwires.watching(listener), halt)
     sending = setting.sending
     reader = Reader(sending.reading, sending.source, sending.preparer, sending.ladder) if sending else None
     try:
         async with Recorder(setting.ledger) as recorder:
             journey = Journey(Staff(setting, recorder, reader, halt, tell), provider)
-            with halting_on_signals(halt, journey):
+            with halting_on_signals(halt, journey), tripwires.timed():
                 async with publishing(setting.output, tell, halt):
                     await journey.travel()
     except BatchrunError as problem:

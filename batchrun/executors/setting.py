@@ -22,6 +22,7 @@ from batchrun.executors.recorder import Recorder
 from batchrun.executors.retrying import Course
 from batchrun.executors.stream import StreamExecutor
 from batchrun.executors.tally import Tally
+from batchrun.executors.tripwires import Tolerance
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.judge import Judge
 from batchrun.planning.estimate import Estimator
@@ -72,6 +73,7 @@ class RunSetting:
     """Books what dead processes of other jobs left, inside a transaction."""
     sending: Sending | None
     """None: nothing is sent, open batches are only brought to their ends."""
+    tolerance: Tolerance = Tolerance()
     waits: bool = True
     """Whether to wait for batches."""
     cancels: bool = False

@@ -1,0 +1,366 @@
+"""How much of a rate limit is used, and how many requests are turned away: batchrun beside what people write by hand.
+
+    python tests/benchmarks/pacing.py             every case, two minutes each, in virtual time
+    python tests/benchmarks/pacing.py --real      one of them over HTTP, in real time
+    python tests/benchmarks/pacing.py --only WORD cases whose name has the word
+
+The simulator keeps token buckets on its side, which hold a full minute's or one second's worth. Latencies are
+log-normal, token counts are off by 30% with a bias of 25%. `steady` is the second minute's use of the binding limit,
+`whole` that of the whole run, over all that the server would have granted, what its bucket held at first included.
+With another client that takes 30% from half-time on, both are over what it leaves. `fair` is the longest that a request
+waited at the gate, over the time in which the limit lets pass what was in front of it: first come, first served.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import math
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+import _paths  # noqa: F401 - finds the tests' own modules
+from aiolimiter import AsyncLimiter
+from simulated_provider import Arrival, SimulatedProvider
+from trial_project import Unpublished
+from virtual_time import VirtualTimeLoop, answered_by_a_thread, run
+
+from batchrun.executors import recorder
+from batchrun.executors.pacing import Gate
+from batchrun.executors.tripwires import Tolerance
+from batchrun.opening import OpenJob, open_job
+from batchrun.planner import Selection
+from batchrun.planning.text_class import TextClass, factor
+from batchrun.providers import AttemptError
+from batchrun.request import Request
+from batchrun.simulator.buckets import Limits
+from batchrun.simulator.counting import count_text
+from batchrun.simulator.faults import PROFILES
+from batchrun.simulator.latency import Latency
+from batchrun.simulator.outages import OtherClient, Outage
+from batchrun.simulator.simulator import Simulator
+from batchrun.submit import submit
+
+SECONDS = 120.0
+NOISE = 0.3
+MODEL = "claude-sonnet-5-5"
+JOB = """
+[job]
+name = "pacing"
+[source]
+type = "files"
+include = ["documents/*.txt"]
+[model]
+name = "claude-sonnet-5-5"
+max_tokens = 512
+effort = "low"
+[prompt]
+user = "Extract the terms of this contract.\\n{{ doc.text }}"
+[output.fields]
+party_a = { type = "string" }
+governing_law = { type = "string?" }
+term_months = { type = "integer?", minimum = 0 }
+[budget]
+max_cost_usd = 100_000
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What the server allows, and what it meets."""
+
+    name: str
+    limits: Limits
+    binding: str
+    """requests, input_tokens or output_tokens."""
+    burst_s: float
+    bias: float = 1.25
+    characters: int = 1_500
+    """Median length of a document."""
+    others: float = 0.0
+    outage_s: float = 0.0
+    stated: bool = True
+    """Whether the job file states the limits, or they have to be learnt."""
+    headers_at: str = "completion"
+    first_token_s: float = 0.8
+
+    @property
+    def per_minute(self) -> int:
+        """The binding limit."""
+        return int(getattr(self.limits, f"{self.binding}_per_minute"))
+
+    def simulator(self, seconds: float) -> Simulator:
+        """The server's side."""
+        outages = [Outage(seconds / 3, seconds / 3 + self.outage_s)] if self.outage_s else []
+        return Simulator(
+            PROFILES["calm"],
+            limits=self.limits,
+            burst_s=self.burst_s,
+            latency=Latency(first_token_s=self.first_token_s),
+            others=OtherClient(share=self.others, from_s=seconds / 2) if self.others else None,
+            outages=outages,
+            headers_at=self.headers_at,
+        )
+
+
+PLENTY = 10**9
+BINDING = {
+    "requests": (Limits(1_000, PLENTY, PLENTY), 1_500),
+    "input_tokens": (Limits(10_000, 2_000_000, PLENTY), 5_000),
+    "output_tokens": (Limits(10_000, PLENTY, 60_000), 1_500),
+}
+
+
+def cases() -> list[Case]:
+    """Every limit in turn, every burst, and what else the issue names."""
+    found = []
+    for binding, (limits, characters) in BINDING.items():
+        for burst_s in (60.0, 1.0):
+            name = f"{binding.replace('_', ' ')}, burst {burst_s:g} s"
+            case = Case(name=name, limits=limits, binding=binding, burst_s=burst_s, characters=characters)
+            found += [
+                case,
+                varied(case, "estimates 25% low", bias=0.75, headers_at="admission"),
+                varied(case, "learnt", stated=False),
+                varied(case, "30% taken", others=0.3),
+                varied(case, "outage 60 s", outage_s=60.0),
+            ]
+    return found
+
+
+def varied(case: Case, what: str, **changes: object) -> Case:
+    """The same with something else about it."""
+    return Case(**{**case.__dict__, "name": f"{case.name}, {what}", **changes})  # type: ignore[arg-type]
+
+
+@dataclass
+class Measured:
+    """What one client made of one case."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    fair: float | None = None
+
+
+# --- the documents, and how they are counted
+
+
+def write_documents(folder: Path, case: Case, count: int) -> list[str]:
+    """Contracts of log-normal lengths."""
+    rng = random.Random(7)
+    folder.mkdir(parents=True)
+    texts = []
+    for number in range(count):
+        length = int(case.characters * math.exp(rng.gauss(0, 0.5)))
+        text = f"Contract {number} between Alpha {number} Ltd and Beta, for {number % 60} months, law of Delaware. "
+        texts.append((text * (length // len(text) + 1))[:length])
+        (folder / f"{number:06}.txt").write_text(texts[-1])
+    return texts
+
+
+def counted(text: str, bias: float) -> int:
+    """A count that is off, always in the same way for the same text."""
+    noise = math.exp(random.Random(text[:200]).gauss(0, NOISE) - NOISE**2 / 2)
+    return max(1, round(count_text(text, "new") / factor("new", TextClass.PROSE).mean * bias * noise))
+
+
+def enough(case: Case, seconds: float) -> int:
+    """How many documents no client can finish in the time."""
+    per_minute = {"requests": 1_000, "input_tokens": 1_500, "output_tokens": 2_200}[case.binding]
+    return int(per_minute * (seconds + case.burst_s) / 60 * 1.3)
+
+
+# --- the clients
+
+
+def ours(case: Case, seconds: float) -> Measured:
+    """A whole submit: plan, ledger and all."""
+    measured = Measured()
+    with tempfile.TemporaryDirectory(dir=shared_memory()) as temporary:
+        root = Path(temporary)
+        write_documents(root / "documents", case, enough(case, seconds))
+        (root / "pyproject.toml").touch()
+        (root / "pacing.toml").write_text(JOB + limits_section(case))
+        provider = SimulatedProvider(case.simulator(seconds))
+        with in_virtual_time(), mock.patch("batchrun.planner.count_tokens", lambda text: counted(text, case.bias)), watched_gate(case) as waits, (
+            open_job(root / "pacing.toml", simulated=False, to_run=True)
+        ) as opened, mock.patch("batchrun.submit.tolerance_of", lambda *_: Tolerance(max_run_time_s=seconds)):
+            submit(opened, Selection(), provider=provider, listener=lambda _: None, show=lambda _: None)
+        measured.arrivals, measured.fair = provider.arrivals, max(waits, default=1.0)
+    return measured
+
+
+def semaphore(case: Case, seconds: float) -> Measured:
+    """Thirty-two at once, and each one retries after what the API says: the SDK's way, with ten retries."""
+
+    async def send(provider: SimulatedProvider, request: Request, rng: random.Random) -> None:
+        for attempt in range(11):
+            try:
+                await provider.send(request)
+            except AttemptError as error:
+                backoff = min(8.0, 0.5 * 2**attempt) * rng.uniform(0.75, 1)
+                await asyncio.sleep(error.failure.retry_after_s or backoff)
+            else:
+                return
+
+    return by_hand(case, seconds, workers=32, send=send)
+
+
+def aiolimiter(case: Case, seconds: float) -> Measured:
+    """Three limiters a minute as its documentation shows them, charged with the estimate."""
+    limits = case.limits
+    requests = AsyncLimiter(limits.requests_per_minute, 60)
+    inputs, outputs = AsyncLimiter(limits.input_tokens_per_minute, 60), AsyncLimiter(limits.output_tokens_per_minute, 60)
+
+    async def send(provider: SimulatedProvider, request: Request, rng: random.Random) -> None:
+        tokens = counted(request.body.decode(), case.bias) * factor("new", TextClass.PROSE).mean
+        await requests.acquire()
+        await inputs.acquire(min(tokens, limits.input_tokens_per_minute))
+        await outputs.acquire(min(60 * case.bias, limits.output_tokens_per_minute))
+        for attempt in range(6):
+            try:
+                await provider.send(request)
+            except AttemptError as error:
+                await asyncio.sleep(error.failure.retry_after_s or 0.5 * 2**attempt * rng.uniform(0.5, 1))
+            else:
+                return
+
+    return by_hand(case, seconds, workers=64, send=send)
+
+
+Send = Callable[[SimulatedProvider, Request, random.Random], "asyncio.Future[None]"]
+
+
+def by_hand(case: Case, seconds: float, *, workers: int, send: Callable[..., object]) -> Measured:
+    """A pool of workers over a list of requests."""
+    with tempfile.TemporaryDirectory(dir=shared_memory()) as temporary:
+        root = Path(temporary)
+        write_documents(root / "documents", case, enough(case, seconds))
+        (root / "pyproject.toml").touch()
+        (root / "pacing.toml").write_text(JOB)
+        with open_job(root / "pacing.toml", simulated=False, to_run=False) as opened:
+            preparer = opened.planner().preparer
+            requests = [preparer.request(document) for document in opened.source.scan()]  # type: ignore[arg-type]
+    provider = SimulatedProvider(case.simulator(seconds))
+
+    async def scenario() -> None:
+        rng, waiting = random.Random(3), iter(requests)
+
+        async def work() -> None:
+            for request in waiting:
+                await send(provider, request, rng)  # type: ignore[misc]
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(work() for _ in range(workers)))
+
+    run(scenario())
+    return Measured(provider.arrivals)
+
+
+# --- around them
+
+
+def limits_section(case: Case) -> str:
+    """The limits as a job file states them."""
+    if not case.stated:
+        return ""
+    lines = [f"{key} = {getattr(case.limits, key)}" for key in Limits.__slots__]
+    return "\n".join(["[limits]", *lines])
+
+
+@contextlib.contextmanager
+def in_virtual_time():
+    """Every `asyncio.run` in virtual time, without an output file."""
+    with (
+        mock.patch.object(asyncio.events, "new_event_loop", VirtualTimeLoop),
+        mock.patch.object(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write)),
+        mock.patch.object(OpenJob, "output", lambda *_: Unpublished()),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def watched_gate(case: Case):
+    """Note how long each request waited at the gate, over what the limit needs for all that was in front of it."""
+    waits: list[float] = []
+    in_front = 0.0
+    admit = Gate.admit
+
+    async def noted(self: Gate, *, input_tokens: float, output_tokens: float):
+        nonlocal in_front
+        amount = {"requests": 1.0, "input_tokens": input_tokens, "output_tokens": output_tokens}[case.binding]
+        in_front += amount
+        clock, ahead = asyncio.get_running_loop().time, in_front
+        began = clock()
+        try:
+            return await admit(self, input_tokens=input_tokens, output_tokens=output_tokens)
+        finally:
+            in_front -= amount
+            fair_s = ahead / (case.per_minute / 60 * (1 - case.others))
+            if clock() - began > 2.0:
+                waits.append((clock() - began) / (fair_s + 1.0 + case.outage_s))
+
+    with mock.patch.object(Gate, "admit", noted):
+        yield waits
+
+
+def shared_memory() -> str | None:
+    """A folder in memory, where there is one: what is measured is not the disk."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+# --- what is said of them
+
+
+def report(case: Case, name: str, measured: Measured, seconds: float) -> str:
+    """One line."""
+    arrivals = measured.arrivals
+    turned_away = sum(arrival.status == 429 for arrival in arrivals)
+    fair = f"{measured.fair:5.2f}" if measured.fair is not None else "     "
+    failed = sum(arrival.status not in {200, 429} and arrival.done_s is not None for arrival in arrivals)
+    return (
+        f"{case.name:44} {name:10} steady {share(case, arrivals, seconds / 2, seconds, seconds):6.1%}"
+        f"  whole {share(case, arrivals, 0.0, seconds, seconds):6.1%}  429 {turned_away:6,} {turned_away / len(arrivals):6.2%}"
+        f"  fair {fair}" + (f"  failed {failed}" if failed else "")
+    )
+
+
+def share(case: Case, arrivals: list[Arrival], begin: float, end: float, seconds: float) -> float:
+    """Of what the server would have granted between two moments."""
+    used = 0.0
+    for arrival in arrivals:
+        if arrival.status != 200:
+            continue
+        moment = arrival.done_s if case.binding == "output_tokens" else arrival.at_s
+        if moment is not None and begin <= moment < end:
+            used += {"requests": 1, "input_tokens": arrival.input_tokens, "output_tokens": arrival.output_tokens}[case.binding]
+    out = sum(overlap(begin, end, seconds / 3, seconds / 3 + case.outage_s) for _ in range(1)) if case.outage_s else 0.0
+    others = case.others * overlap(begin, end, seconds / 2, seconds)
+    granted_s = end - begin - out - others + (case.burst_s if begin == 0 else 0.0)
+    if case.outage_s and case.burst_s > 1:
+        granted_s += min(case.burst_s, out)  # the bucket fills while nothing is let in
+    return used / (case.per_minute / 60 * granted_s)
+
+
+def overlap(begin: float, end: float, other_begin: float, other_end: float) -> float:
+    """Seconds that two stretches share."""
+    return max(0.0, min(end, other_end) - max(begin, other_begin))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--alone", action="store_true", help="batchrun only")
+    given = parser.parse_args()
+    clients = {"batchrun": ours} if given.alone else {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
+    for case in cases():
+        if given.only in case.name:
+            for name, client in clients.items():
+                print(report(case, name, client(case, SECONDS), SECONDS), flush=True)
+
+
+if __name__ == "__main__":
+    main()

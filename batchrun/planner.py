@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -16,7 +16,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.budget import fitting
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, EstimateSum, Estimator, RequestTokens, fixed_tokens
-from batchrun.planning.limits import RateLimits
+from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import thinks
 from batchrun.planning.output_prior import output_prior
@@ -71,8 +71,7 @@ class Planner:
     job: JobFile
     source: Source
     ledger: Ledger
-    price: ModelPrice
-    limits: RateLimits
+    ladder: Ladder
     cap_nusd: int
     route: str | None
     """stream, batch or auto; None: nothing is said."""
@@ -102,6 +101,11 @@ class Planner:
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
         self.planned = PlannedDocuments(self.ledger, spec.job.name)
+
+    @property
+    def price(self) -> ModelPrice:
+        """Of the job's own model."""
+        return self.ladder.rungs[0].price
 
     def plan(self, selection: Selection) -> Plan:
         """Look at every selected document. Raises Refused for ids that stand twice, and what the source raises."""
@@ -146,17 +150,27 @@ class Planner:
             for found in page
             if isinstance(found, Document) and found.text.strip()
         }
-        ids = {request.request_id for request in requests.values()}
-        known_requests = self.planned.known_requests(ids)
+        rungs = {doc_id: self._to_each_model(request) for doc_id, request in requests.items()}
+        known_requests = self.planned.known_requests({one.request_id for each in rungs.values() for one in each})
         rows = []
         for found in page:
             if isinstance(found, Unreadable) or found.doc_id not in requests:
                 rows.append(self._unsendable(found))
                 continue
-            request = requests[found.doc_id]
-            evidence = Evidence(known.get(found.doc_id), known_requests.get(request.request_id), request)
+            evidence = self._evidence(known.get(found.doc_id), rungs[found.doc_id], known_requests)
             rows.append(self._sendable(found, evidence, selection))
         return rows
+
+    def _to_each_model(self, request: Request) -> Sequence[Request]:
+        return [rung.request(request) for rung in self.ladder.rungs]
+
+    def _evidence(
+        self, document: KnownDocument | None, rungs: Sequence[Request], known: Mapping[str, KnownRequest]
+    ) -> "Evidence":
+        ids = [request.request_id for request in rungs]
+        at = ids.index(document.request_id) if document and document.request_id in ids else None
+        rung = self.ladder.standing([known[one].outcome if one in known else None for one in ids], at=at)
+        return Evidence(document, known.get(ids[rung]), rungs, rung, same_request=at is not None)
 
     def _override(self, known: KnownDocument | None, selection: Selection) -> int | None:
         """The `max_tokens` that a truncated document is allowed, while that is more than the job's."""
@@ -183,19 +197,20 @@ class Planner:
         )
 
     def _sendable(self, document: Document, evidence: "Evidence", selection: Selection) -> Planned:
-        known, known_request, request = evidence.document, evidence.known_request, evidence.request
+        known, known_request, request = evidence.document, evidence.known_request, evidence.rungs[evidence.rung]
         tokens = known_request.tokens if known_request else self.preparer.tokens(document)
         outcome = known_request.outcome if known_request else None
         if outcome is None and (excess := self.preparer.excess(tokens)):
             return self._oversize(document, excess)
         facts = Known(
             document_seen=known is not None and known.request_id is not None,
-            same_request=known is not None and known.request_id == request.request_id,
+            same_request=evidence.same_request,
             outcome=outcome,
             in_batch=known_request is not None and known_request.in_batch,
             tried_again=known is not None and known.outcome in selection.again,
         )
-        override = request.max_tokens if request.max_tokens != self.job.spec.model.max_tokens else None
+        first = evidence.rungs[0]
+        override = first.max_tokens if first.max_tokens != self.job.spec.model.max_tokens else None
         return Planned(
             doc_id=document.doc_id,
             source=document.source,
@@ -203,12 +218,20 @@ class Planner:
             kind=classify(facts),
             known_outcome=(known.outcome if known else None) or outcome,
             request_id=request.request_id,
+            model=self.ladder.rungs[evidence.rung].price.name,
             max_tokens=override,
             tokens=tokens,
-            worst_nusd=self.estimator.worst_case_nusd(
-                tokens, body_bytes=len(request.body), max_tokens=request.max_tokens
-            ),
+            worst_nusd=self._worst_nusd(tokens, evidence),
             same_text=known is not None and known.content_sha == document.content_sha,
+        )
+
+    def _worst_nusd(self, tokens: RequestTokens, evidence: "Evidence") -> int:
+        """The most that any model that may still be asked could cost."""
+        return max(
+            replace(self.estimator, price=rung.price).worst_case_nusd(
+                tokens, body_bytes=len(request.body), max_tokens=request.max_tokens
+            )
+            for rung, request in zip(self.ladder.rungs[evidence.rung :], evidence.rungs[evidence.rung :], strict=True)
         )
 
     def _oversize(self, document: Document, excess: str) -> Planned:
@@ -275,7 +298,7 @@ class Planner:
         return self._streaming(self._estimate(chain(self.planned.to_send(), self.planned.in_batches()))).seconds
 
     def _streaming(self, estimate: Estimate) -> Duration:
-        return forecast(estimate, self.limits, concurrency=self.job.spec.run.max_concurrency)
+        return forecast(estimate, self.ladder.rungs[0].limits, concurrency=self.job.spec.run.max_concurrency)
 
     def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         if run is None or self.cap_nusd < run.cap_nusd:
@@ -311,7 +334,13 @@ class Evidence:
 
     document: KnownDocument | None
     known_request: KnownRequest | None
-    request: Request
+    """Of the rung."""
+    rungs: Sequence[Request]
+    """Its requests to each model of the ladder."""
+    rung: int
+    """Which of them it stands for."""
+    same_request: bool
+    """Whether the job has made one of them before."""
 
 
 def pages(found: Iterable[Document | Unreadable]) -> Iterator[list[Document | Unreadable]]:

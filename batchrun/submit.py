@@ -131,7 +131,7 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, everything: bool = F
             ledger.continue_run(run_no, run_plan)
         else:
             run_no = ledger.begin_run(run_plan, run_id=new_run_id(ledger, simulated=opened.simulated))
-        since = planner.planned.admit(run_no=run_no, model=opened.price.name)
+        since = planner.planned.admit(run_no=run_no)
         if everything:
             planner.planned.set_aside_gone(run_no=run_no)
     return RunKey(run_no, since)

@@ -1,8 +1,10 @@
 """A ladder of models: who answers first, and who answers when that one does not."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from batchrun.outcome import Outcome
 from batchrun.planning.limits import RateLimits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.request import Request
@@ -35,6 +37,17 @@ class Ladder:
 
     rungs: tuple[Rung, ...]
     fallback_on: frozenset[str]
+
+    def standing(self, known: Sequence[Outcome | None], *, at: int | None) -> int:
+        """The rung whose request a document stands for, from the outcomes of its requests to each model.
+
+        `at` is the rung that it stood at before, None for a new document. What ended in a way that another model may
+        mend passes to the next one; what had its answer from a later one in an outage keeps it.
+        """
+        rung = at if at is not None and known[at] is not None else 0
+        while (outcome := known[rung]) is not None and self.falls_back(rung, outcome):
+            rung += 1
+        return rung
 
     def falls_back(self, rung: int, why: str) -> bool:
         """Whether the next model answers when this one ended so."""

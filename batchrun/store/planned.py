@@ -27,6 +27,7 @@ create temp table planned (
     outcome        text,            -- skipped or unreadable, when it is not sent
     known_outcome  text,            -- how it ended before
     request_id     text,
+    model          text,
     max_tokens     integer,
     counted_tokens integer,
     text_class     text,
@@ -68,6 +69,7 @@ class Planned:
     outcome: Outcome | None = None
     known_outcome: Outcome | None = None
     request_id: str | None = None
+    model: str | None = None
     max_tokens: int | None = None
     tokens: RequestTokens | None = None
     worst_nusd: int | None = None
@@ -137,7 +139,7 @@ class PlannedDocuments:
         rows = [
             (
                 row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
-                row.request_id, row.max_tokens, row.tokens and row.tokens.counted,
+                row.request_id, row.model, row.max_tokens, row.tokens and row.tokens.counted,
                 row.tokens and row.tokens.text_class, row.worst_nusd, row.same_text,
             )
             for row in page
@@ -147,8 +149,8 @@ class PlannedDocuments:
             self._connection.execute("begin")
             self._connection.executemany(
                 "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
-                " max_tokens, counted_tokens, text_class, worst_nusd, same_text)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " model, max_tokens, counted_tokens, text_class, worst_nusd, same_text)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (doc_id) do nothing",
                 rows,
             )
@@ -273,7 +275,7 @@ class PlannedDocuments:
         row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", (self._job,)).fetchone()
         return row is not None
 
-    def admit(self, *, run_no: int, model: str) -> int:
+    def admit(self, *, run_no: int) -> int:
         """Make the chosen documents work of a run, inside the caller's transaction. Safe to repeat.
 
         Returns the sequence number that tells this work from what the run left pending before.
@@ -285,9 +287,8 @@ class PlannedDocuments:
         since = self._ledger.next_seq(last + 1)  # a number for each document, so that the output can take them in parts
         self._connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class)"
-            " select request_id, ?, counted_tokens, text_class from planned"
-            " where chosen and request_id is not null and true on conflict (request_id) do nothing",
-            (model,),
+            " select request_id, model, counted_tokens, text_class from planned"
+            " where chosen and request_id is not null and true on conflict (request_id) do nothing"
         )
         self._connection.execute(
             "update requests set outcome = null, reason = null, attempt_no = null where request_id in"

@@ -63,6 +63,8 @@ user = "Extract the terms of this contract.\\n{{ doc.text }}"
 party_a = { type = "string" }
 governing_law = { type = "string?" }
 term_months = { type = "integer?", minimum = 0 }
+[run]
+max_concurrency = 300
 [budget]
 max_cost_usd = 100_000
 """

@@ -58,7 +58,7 @@ def planned(ledger: Ledger, *rows: Planned) -> PlannedDocuments:
 
 def admit(ledger: Ledger, *rows: Planned) -> int:
     with contextlib.closing(ledger.connection.cursor()):
-        return planned(ledger, *rows).admit(run_no=1, model="m")
+        return planned(ledger, *rows).admit(run_no=1)
 
 
 def settle(ledger: Ledger, doc_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
@@ -208,7 +208,7 @@ def test_what_would_make_the_plan_be_refused_is_never_admitted(ledger: Ledger) -
     documents = planned(ledger, unsent("large", Kind.TOO_LARGE, None))
 
     assert not documents.anything_to_admit()
-    documents.admit(run_no=1, model="m")
+    documents.admit(run_no=1)
     assert ledger.connection.execute("select count(*) from documents").fetchone() == (0,)
 
 
@@ -239,7 +239,7 @@ def test_only_the_chosen_are_admitted(ledger: Ledger) -> None:
     documents = planned(ledger, row("a"), row("b"))
     documents.choose("id = 'b'")
 
-    documents.admit(run_no=1, model="m")
+    documents.admit(run_no=1)
 
     assert pending(ledger) == ["b"]
 
@@ -261,7 +261,7 @@ def test_a_retried_request_is_pending_again_and_keeps_its_attempts(ledger: Ledge
     documents = planned(ledger, row("a", kind=Kind.AGAIN))
 
     assert documents.anything_to_admit()
-    documents.admit(run_no=1, model="m")
+    documents.admit(run_no=1)
     assert pending(ledger) == ["a", "b"]
     assert ledger.connection.execute("select state, outcome from attempts").fetchall() == [("answered", "invalid")]
 

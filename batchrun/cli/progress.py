@@ -71,11 +71,9 @@ class Progress:
             case DocumentSettled():
                 self._settled(event)
             case AttemptFailed():
-                if self._terminal.verbose > 1:
-                    again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
-                    self.write(f"  retry     {inert(event.doc_id)}   {event.cause}{again}")
+                self._failed(event)
             case AttemptEnded():
-                pass
+                pass  # for the log
             case Paused():
                 self._pause(event)
             case Draining():
@@ -148,6 +146,11 @@ class Progress:
                 dynamic_ncols=True,
                 file=sys.stderr,
             )
+
+    def _failed(self, event: AttemptFailed) -> None:
+        if self._terminal.verbose > 1:
+            again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
+            self.write(f"  retry     {inert(event.doc_id)}   {event.cause}{again}")
 
     def _settled(self, event: DocumentSettled) -> None:
         self.outcomes[event.outcome] += 1

@@ -263,7 +263,7 @@ class Ledger:
             "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
             " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
             " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
-            " cache_read_tokens = ?, output_tokens = ?, seq = ? where attempt_no = ?",
+            " cache_read_tokens = ?, output_tokens = ?, latency_s = ?, first_byte_s = ?, seq = ? where attempt_no = ?",
             (
                 end.state, end.cost_nusd, time.time(), end.outcome,
                 failure and failure.name, failure.status if failure else 200 if reply else None,
@@ -272,7 +272,7 @@ class Ledger:
                 reply.api_request_id if reply else failure and failure.api_request_id,
                 reply and reply.model, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
                 usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
-                usage and tokens.output_tokens, seq, end.attempt_no,
+                usage and tokens.output_tokens, end.latency_s, reply and reply.first_byte_s, seq, end.attempt_no,
             ),
         )  # fmt: skip
         if reply:

@@ -23,7 +23,7 @@ from batchrun.store.batch_entries import Batch, Candidate, NewBatch, Prepared
 from batchrun.store.batches import TRANSITIONS, Batches
 from batchrun.store.entries import NoRoom, Pending, RunPlan, Settlement, Taken
 from batchrun.store.ledger import Ledger
-from batchrun.store.ledger_file import SCHEMA_VERSION, create_missing
+from batchrun.store.ledger_file import SCHEMA_VERSION, SCRIPTS, create_missing
 from batchrun.store.totals import totals
 
 CAP = 1_000
@@ -955,7 +955,7 @@ def test_recovering_twice_does_not_begin_the_wait_again(account: Account) -> Non
     assert account.batches.one(1).unclear_at == 1_005.0
 
 
-# --- ledgers from before batches
+# --- ledgers of earlier versions
 
 OLD_PLAN = """
 insert into runs (run_no, run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send, cap_nusd,
@@ -972,16 +972,17 @@ update requests set outcome = 'succeeded', output = '{"title": "t"}', attempt_no
 """
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A ledger as the first version of batchrun left it."""
+@pytest.fixture(params=range(1, SCHEMA_VERSION))
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A ledger as an earlier version of batchrun left it."""
     path = tmp_path / "ledger.sqlite3"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("pragma journal_mode = wal")
-        connection.executescript(resources.files("batchrun.store").joinpath("schema.sql").read_text("utf-8"))
+        for script in SCRIPTS[: request.param]:
+            connection.executescript(resources.files("batchrun.store").joinpath(script).read_text("utf-8"))
         connection.execute("insert into meta values ('ledger_id', 'the same'), ('sequence', 3)")
         connection.executescript(OLD_PLAN)
-        connection.execute("pragma user_version = 1")
+        connection.execute(f"pragma user_version = {request.param}")
         connection.commit()
     return path
 
@@ -1000,12 +1001,12 @@ def test_an_old_ledger_is_brought_up_to_date_with_all_that_is_in_it(old: Path) -
         assert ledger.ledger_id == "the same"
         rows = ledger.connection.execute("select run_id, route, deadline_at, committed_nusd from runs").fetchall()
         assert rows == [("r", "stream", None, 70)]
-        assert ledger.connection.execute("select state, cost_nusd, batch_no from attempts").fetchall() == [
-            ("answered", 20, None), ("open", None, None),
+        assert ledger.connection.execute("select state, cost_nusd, batch_no, latency_s from attempts").fetchall() == [
+            ("answered", 20, None, None), ("open", None, None, None),
         ]  # fmt: skip
         assert ledger.next_seq() == 4
         assert ledger.recover("trial") == 1
-    assert version(old) == SCHEMA_VERSION == 2
+    assert version(old) == SCHEMA_VERSION == 3
 
 
 def test_an_old_ledger_becomes_just_like_a_new_one(old: Path, tmp_path: Path) -> None:
@@ -1035,14 +1036,14 @@ def test_opening_it_again_changes_nothing(old: Path) -> None:
 
 
 def test_an_old_ledger_cannot_be_read_and_says_what_to_do(old: Path) -> None:
-    before = old.read_bytes()
+    before, version_before = old.read_bytes(), version(old)
 
     with pytest.raises(EnvironmentProblem, match="older") as problem:
         Ledger.read(old)
 
     assert "submit" in str(problem.value.hint)
     assert old.read_bytes() == before
-    assert version(old) == 1
+    assert version(old) == version_before
 
 
 DIE = """
@@ -1061,9 +1062,11 @@ Ledger.open(Path(sys.argv[1]))
 
 
 def test_a_process_that_dies_while_it_brings_it_up_to_date_leaves_the_old_ledger(old: Path) -> None:
+    before = version(old)
+
     assert subprocess.run([sys.executable, "-c", DIE, str(old)], check=False).returncode == 9
 
-    assert version(old) == 1
+    assert version(old) == before
     with contextlib.closing(Ledger.open(old)) as ledger:
         assert ledger.connection.execute("select count(*) from attempts").fetchone() == (2,)
 
@@ -1088,4 +1091,4 @@ def test_processes_that_bring_it_up_to_date_at_once_do_no_harm(old: Path) -> Non
         told_ids = {process.communicate()[0].strip() for process in processes}
 
     assert told_ids == {"the same"}
-    assert version(old) == 2
+    assert version(old) == SCHEMA_VERSION

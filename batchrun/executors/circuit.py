@@ -92,7 +92,7 @@ class Circuit:
         if self.is_open:
             if sent_at >= self._down_since:  # the probe; others were under way when the outage began
                 self._postpone(now)
-        elif first_time:
+        elif first_time and self._proven:  # while nobody was ever answered, requests go one by one and give up soon
             self._credit -= 1
             if self._credit <= 0:
                 self.trip(now)

@@ -12,7 +12,7 @@ from batchrun.executors.pacing import Gate
 from batchrun.executors.tally import Tally
 from batchrun.planning.estimate import Estimator
 from batchrun.planning.ladder import Rung
-from batchrun.store.entries import Learnt
+from batchrun.planning.limits import Learnt
 
 
 @dataclass(slots=True)

@@ -136,7 +136,7 @@ class Staff:
             rung=rung,
             estimator=replace(sending.estimator, price=rung.price),
             gate=Gate(rung.limits, clock=clock, tally=tally),
-            slots=Slots(sending.concurrency, first=FIRST),
+            slots=Slots(sending.concurrency, first=max(FIRST, (rung.limits.concurrency or 0) // 2)),
             circuit=Circuit(max_outage_s=self.setting.retry.max_outage_s),
             tally=tally,
             clock=clock,

@@ -8,6 +8,7 @@ from batchrun.events import Draining, Listener
 from batchrun.executors.attempts import Attempts, Work
 from batchrun.executors.halting import Bug, Halt, Halted
 from batchrun.executors.lane import Lane
+from batchrun.executors.noting import noting
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.tally import Tally
@@ -53,7 +54,8 @@ class StreamExecutor:
 
     async def run(self) -> None:
         """Return when every document has its outcome, or when the run has halted and nothing is in flight."""
-        async with asyncio.TaskGroup() as group:
+        notes = noting(self._run.run_no, self._tally, self._lanes, recorder=self._recorder, halt=self._halt)
+        async with notes, asyncio.TaskGroup() as group:
             workers = [group.create_task(self._work()) for _ in range(self._concurrency)]
             producer = group.create_task(self._produce())
             watch = group.create_task(self._drain_when_halted([producer, *workers]))

@@ -1,11 +1,11 @@
 """A ladder of models: who answers first, and who answers when that one does not."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from batchrun.outcome import Outcome
-from batchrun.planning.limits import RateLimits
+from batchrun.planning.limits import Learnt, RateLimits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.request import Request
 
@@ -37,6 +37,11 @@ class Ladder:
 
     rungs: tuple[Rung, ...]
     fallback_on: frozenset[str]
+
+    def seasoned(self, learnt: Mapping[str, Learnt]) -> "Ladder":
+        """With what earlier runs learnt of the limits of its models."""
+        rungs = (replace(rung, limits=rung.limits.seasoned(learnt.get(rung.price.name))) for rung in self.rungs)
+        return replace(self, rungs=tuple(rungs))
 
     def standing(self, known: Sequence[Outcome | None], *, at: int | None) -> int:
         """The rung whose request a document stands for, from the outcomes of its requests to each model.

@@ -141,16 +141,3 @@ class Waited:
     """requests, input tokens, output tokens, concurrency, http_429, outage, retry or budget."""
     seconds: float
     times: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Learnt:
-    """What earlier runs learnt of a model's limits from the API; None: never told."""
-
-    requests_per_minute: int | None
-    input_tokens_per_minute: int | None
-    output_tokens_per_minute: int | None
-    concurrency: int | None
-    """How many requests under way went well at once."""
-    learnt_at: float
-    """In seconds since 1970."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchrun.store.entries import Learnt, MinuteUse, Waited
+from batchrun.planning.limits import Learnt
+from batchrun.store.entries import MinuteUse, Waited
 from batchrun.store.ledger import Ledger
 
 NOTE_MINUTE = """

@@ -9,7 +9,8 @@ import pytest
 
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Reply, Usage
-from batchrun.store.entries import Learnt, MinuteUse, RunPlan, Settlement, Waited
+from batchrun.planning.limits import Learnt
+from batchrun.store.entries import MinuteUse, RunPlan, Settlement, Waited
 from batchrun.store.ledger import Ledger
 from batchrun.store.ledger_file import create_missing
 from batchrun.store.pace import Activity, Latencies, Pace, Percentiles

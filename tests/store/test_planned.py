@@ -41,13 +41,14 @@ def row(doc_id: str, **changes: Any) -> Planned:
         "content_sha": f"sha of {doc_id}",
         "kind": Kind.NEW,
         "request_id": f"request of {doc_id}",
+        "model": "m",
         "tokens": RequestTokens(10, TextClass.PROSE),
     }
     return Planned(**(parts | changes))
 
 
 def unsent(doc_id: str, kind: Kind, outcome: Outcome | None, reason: str = "why") -> Planned:
-    return row(doc_id, kind=kind, outcome=outcome, reason=reason, request_id=None, tokens=None)
+    return row(doc_id, kind=kind, outcome=outcome, reason=reason, request_id=None, model=None, tokens=None)
 
 
 def planned(ledger: Ledger, *rows: Planned) -> PlannedDocuments:

@@ -7,83 +7,27 @@ been billed. The reply, its usage, its cost and its outcome are durable before a
 
 import asyncio
 import contextlib
-import json
-import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
 from batchrun.errors import BatchrunError
-from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, Listener, Paused
-from batchrun.executors.circuit import Health
-from batchrun.executors.concurrency import OVERLOADED, TURNED_AWAY
 from batchrun.executors.halting import Bug, Halt, Halted
+from batchrun.executors.landing import Landing
 from batchrun.executors.lane import Lane
 from batchrun.executors.pacing import Charge
 from batchrun.executors.recorder import Recorder
-from batchrun.executors.retrying import SAME_REJECTIONS, Action, Course, Tries, decide, delay_s
-from batchrun.executors.stopping import budget_reached, failed_outcome, failed_reason, fatal_problem, rejected_alike
-from batchrun.job.spec import RetrySection
-from batchrun.judge import Judge
-from batchrun.planning.estimate import RequestTokens
-from batchrun.planning.ladder import OUTAGE, Ladder
+from batchrun.executors.stopping import budget_reached
+from batchrun.executors.work import Flight, Later, Terms, Work
+from batchrun.planning.ladder import OUTAGE
 from batchrun.providers import AttemptError, Provider
-from batchrun.reply import Cause, Failure, Reply
+from batchrun.reply import Cause, Failure
 from batchrun.request import Request
-from batchrun.store.entries import Move, NoRoom, Pending, Settlement, Taken
+from batchrun.store.entries import Move, NoRoom, Settlement, Taken
 from batchrun.store.ledger import Ledger
 
 RAMP = "ramp_limit_exceeded"
-
-
-@dataclass(slots=True)
-class Work:
-    """A pending document with its request, and what it has been through."""
-
-    pending: Pending
-    request: Request
-    """To the first model of the ladder; those to the others follow from it."""
-    rung: int = 0
-    """The first model that may still answer it."""
-    tries: Tries = field(default_factory=Tries)
-
-    @property
-    def tokens(self) -> RequestTokens:
-        """What pacing needs to know of it."""
-        return RequestTokens(self.pending.counted_tokens, self.pending.text_class)
-
-
-class Later(Exception):
-    """Raised by an attempt that is to be tried again after `delay_s`."""
-
-    def __init__(self, delay_s: float) -> None:
-        super().__init__()
-        self.delay_s = delay_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What all attempts of a run have in common."""
-
-    run_no: int
-    job: str
-    ladder: Ladder
-    retry: RetrySection
-
-
-@dataclass(slots=True)
-class Flight:
-    """One attempt from its reservation to its settlement."""
-
-    work: Work
-    lane: Lane
-    request: Request
-    charge: Charge
-    attempt_no: int
-    sent_at: float
-    """By the lane's clock."""
 
 
 class Attempts:
@@ -93,21 +37,18 @@ class Attempts:
         self,
         terms: Terms,
         lanes: Sequence[Lane],
+        landing: Landing,
         *,
         provider: Provider,
-        judge: Judge,
         recorder: Recorder,
         halt: Halt,
-        listener: Listener,
     ) -> None:
         self._terms = terms
         self._lanes = lanes
         self._provider = provider
-        self._judge = judge
+        self._landing = landing
         self._recorder = recorder
         self._halt = halt
-        self._tell = listener
-        self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._in_flight: dict[asyncio.Task[None], int] = {}
         self.sent = 0
         """How many attempts were made, for whoever wants to know whether anything happens."""
@@ -115,9 +56,6 @@ class Attempts:
         """Whether what is left of the budget is reserved for open batches."""
         self._landed = asyncio.Event()
         """Set, and replaced, whenever a request is no longer in flight."""
-        self._settled = asyncio.Event()
-        """Set, and replaced, whenever a reservation has become a cost: there may be room in the budget."""
-        self._course = Course()
 
     # --- for the executor
 
@@ -186,7 +124,7 @@ class Attempts:
     async def _reserve_and_send(self, work: Work, lane: Lane, charge: Charge) -> bool:
         """One try to reserve; False when there was no room, and some may have come since."""
         self._halt.check()
-        settled = self._settled
+        settled = self._landing.settled
         request = lane.rung.request(work.request)
         async with self._flight(work):
             reserved = await self._reserve(work, lane, request)
@@ -240,183 +178,30 @@ class Attempts:
             reserved = await reserving
             if isinstance(reserved, int):
                 unsent = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
-                await self._settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
+                await self._landing.settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
             raise
 
-    # --- what comes back
-
     async def _send(self, flight: Flight) -> None:
-        lane, clock = flight.lane, flight.lane.clock
+        clock = flight.lane.clock
         try:
             reply = await self._provider.send(flight.request)
         except AttemptError as error:
-            await self._failed(flight, error.failure, latency_s=clock() - flight.sent_at)
+            await self._landing.failed(flight, error.failure, latency_s=clock() - flight.sent_at)
         except asyncio.CancelledError:
             # The answer may be on its way, and billed: its worst case stays on the account.
             lost = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
             latency_s = clock() - flight.sent_at
-            await asyncio.shield(self._settle(Settlement(
+            await asyncio.shield(self._landing.settle(Settlement(
                 attempt_no=flight.attempt_no, state="unknown", cost_nusd=None, failure=lost,
                 latency_s=latency_s), flight))  # fmt: skip
             raise
         else:
-            await self._answered(flight, reply, latency_s=clock() - flight.sent_at)
-
-    async def _answered(self, flight: Flight, reply: Reply, *, latency_s: float) -> None:
-        work, lane = flight.work, flight.lane
-        lane.gate.settle(flight.charge, reply.usage)
-        lane.gate.hear(flight.charge, reply.limits)
-        lane.slots.answered(lane.under_way)
-        lane.circuit.answered()
-        lane.prove()
-        self._course.answered()
-        if reply.usage:
-            lane.expectation.learn(work.tokens, reply.usage)
-            lane.tally.answered(lane.model, reply.usage, lane.gate.limits)
-        judgement = self._judge.judge(reply)
-        falls_back = self._terms.ladder.falls_back(lane.rung_no, judgement.outcome)
-        await self._settle(
-            Settlement(
-                attempt_no=flight.attempt_no,
-                state="answered",
-                # A reply that does not tell its usage is booked at its worst case.
-                cost_nusd=lane.rung.price.cost_nusd(reply.usage) if reply.usage else None,
-                outcome=judgement.outcome,
-                reason=judgement.reason,
-                output=None if judgement.output is None else json.dumps(judgement.output),
-                reply=reply,
-                latency_s=latency_s,
-            ),
-            flight,
-            falls_back=falls_back,
-        )
-        if falls_back:
-            work.rung, work.tries = lane.rung_no + 1, Tries()
-            raise Later(0.0)
-
-    async def _failed(self, flight: Flight, failure: Failure, *, latency_s: float) -> None:
-        work, lane = flight.work, flight.lane
-        health = self._health_after(flight, failure)
-        outage = health in {Health.DOWN, Health.LOST}
-        work.tries = work.tries.after(failure, outage=outage)
-        self._course.failed(failure)
-        action = decide(failure, work.tries, health, max_attempts=self._terms.retry.max_attempts)
-        if action is Action.STOP_OUTAGE and self._terms.ladder.falls_back(lane.rung_no, OUTAGE):
-            lane.circuit.trip(lane.clock())
-            action = Action.WAIT  # the next model answers meanwhile
-        wait_s = self._wait_s(work, failure)
-        if failure.status == 429 and action is Action.WAIT:  # before it is recorded: others are about to be sent
-            ramp = failure.error_code == RAMP
-            if lane.gate.turned_away(flight.charge, wait_s=wait_s, told=failure.limits, ramp=ramp):
-                self._tell(Paused(wait_s, failure.name))
-        elif failure.maybe_billed:
-            lane.gate.settle(flight.charge, None)
-        else:
-            lane.gate.refund(flight.charge)
-        final = action is Action.FAIL
-        await self._settle(
-            Settlement(
-                attempt_no=flight.attempt_no,
-                state="unknown" if failure.maybe_billed else "failed",
-                cost_nusd=None if failure.maybe_billed else 0,
-                outcome=failed_outcome(failure) if final else None,
-                reason=failed_reason(failure, work.tries) if final else None,
-                failure=failure,
-                latency_s=latency_s,
-            ),
-            flight,
-        )
-        self._act(flight, action, failure, wait_s)
-
-    def _health_after(self, flight: Flight, failure: Failure) -> Health:
-        """What the failure says of the model's API, once slots and circuit know of it."""
-        lane, tries, now = flight.lane, flight.work.tries, flight.lane.clock()
-        circuit = lane.circuit
-        was_open = circuit.is_open
-        if failure.is_no_answer:
-            if not was_open:
-                lane.slots.cut(OVERLOADED, sent_at=flight.sent_at, now=now)
-            circuit.failed(now, sent_at=flight.sent_at, first_time=tries == Tries())
-            exhausted = tries.attempts + 1 >= self._terms.retry.max_attempts
-            if failure.cause is Cause.UNREACHABLE and exhausted and circuit.health(now) is Health.ANSWERING:
-                circuit.trip(now)  # a connection that is never made is no matter of the document
-        else:
-            if failure.status == 429:
-                lane.slots.cut(TURNED_AWAY, sent_at=flight.sent_at, now=now)
-            if failure.cause is Cause.STATUS:
-                circuit.heard()
-        if circuit.is_open and not was_open:
-            self._tell(Paused(circuit.hold_s(now), f"outage, {failure.name}"))
-        return circuit.health(now)
-
-    def _wait_s(self, work: Work, failure: Failure) -> float:
-        retry = self._terms.retry
-        return delay_s(failure, work.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
-
-    def _act(self, flight: Flight, action: Action, failure: Failure, wait_s: float) -> None:
-        work = flight.work
-        doc_id, attempts = work.pending.ref.doc_id, work.tries.attempts
-        if action in {Action.STOP, Action.STOP_MONEY, Action.STOP_OUTAGE}:
-            self._tell(AttemptFailed(doc_id, failure.name, attempts, None))
-            self._halt.stop(fatal_problem(failure, action))
-            raise Halted
-        if action is Action.FAIL:
-            flight.lane.prove()
-            if self._course.rejects_alike:
-                self._halt.stop(rejected_alike(failure, SAME_REJECTIONS))
-            return
-        self._tell(AttemptFailed(doc_id, failure.name, attempts, wait_s))
-        if action is Action.WAIT:
-            raise Later(0.0)  # the gate or the circuit holds who waits, and everyone else
-        flight.lane.tally.waited("retry", wait_s)
-        raise Later(wait_s)
-
-    async def _settle(self, end: Settlement, flight: Flight | None = None, *, falls_back: bool = False) -> None:
-        def settle(ledger: Ledger) -> list[str]:
-            if falls_back:
-                assert flight is not None
-                flight.work.pending = ledger.move(self._terms.job, self._next_move(flight))
-            return ledger.settle(end)
-
-        doc_ids = await self._recorder.write(settle)
-        self._settled.set()
-        self._settled = asyncio.Event()
-        if flight:
-            self._tell(ended(end, flight))
-        for doc_id in doc_ids:
-            assert end.outcome is not None
-            self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
-
-    def _next_move(self, flight: Flight) -> Move:
-        rung = self._lanes[flight.lane.rung_no + 1].rung
-        request = rung.request(flight.work.request)
-        return Move(flight.work.pending, request.request_id, rung.price.name)
+            await self._landing.answered(flight, reply, latency_s=clock() - flight.sent_at)
 
 
 def worst_nusd(lane: Lane, work: Work, request: Request) -> int:
     """What is set aside before the request is sent to the lane's model."""
     return lane.estimator.worst_case_nusd(work.tokens, body_bytes=len(request.body), max_tokens=request.max_tokens)
-
-
-def ended(end: Settlement, flight: Flight) -> AttemptEnded:
-    """What is told of an attempt once the ledger has it."""
-    reply, failure = end.reply, end.failure
-    source = reply or failure
-    return AttemptEnded(
-        attempt_no=end.attempt_no,
-        doc_id=flight.work.pending.ref.doc_id,
-        request_id=flight.request.request_id,
-        model=flight.lane.model,
-        state=end.state,
-        outcome=end.outcome,
-        latency_s=end.latency_s or 0.0,
-        first_byte_s=reply.first_byte_s if reply else None,
-        usage=reply.usage if reply else None,
-        cost_nusd=end.cost_nusd,
-        stop_reason=reply.stop_reason if reply else None,
-        failure=failure,
-        api_request_id=source.api_request_id if source else None,
-    )
 
 
 def asked_delay(state: RetryCallState) -> float:

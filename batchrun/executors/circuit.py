@@ -1,9 +1,9 @@
 """The circuit of one model: whether its API answers at all, and when to ask again.
 
 Answers earn credit and failures spend it. When it is gone the circuit opens: nothing is sent but one probe at a time,
-after a second at first and then after a twentieth of the time that the outage has lasted: half a minute of outage costs
-about thirty requests, ten minutes a hundred. The first answer closes it. A request that fails again and again spends
-only once: it may be the request.
+after a second and a half at first, later after a twentieth of the time that the outage has lasted: half a minute of
+outage costs about thirty requests, ten minutes a hundred. The first answer closes it. A request that fails again and
+again spends only once: it may be the request.
 
 Pure but for the event that tells who waits of a change; times are seconds of any one clock.
 """
@@ -13,10 +13,10 @@ import contextlib
 import math
 from enum import StrEnum
 
-MOST_CREDIT = 10.0
-EARNED = 0.5
-"""For an answer; a failure spends 1: a third of requests failing is where it begins to sink."""
-PROBE_SHARE, SOONEST_S, LATEST_S = 0.05, 1.0, 30.0
+MOST_CREDIT = 8.0
+EARNED = 0.25
+"""For an answer; a failure spends 1: a fifth of requests failing is where it begins to sink."""
+PROBE_SHARE, SOONEST_S, LATEST_S = 0.05, 1.5, 30.0
 
 
 class Health(StrEnum):
@@ -74,13 +74,15 @@ class Circuit:
         self._probing = self.is_open
         return self._probing
 
-    def answered(self) -> None:
+    def answered(self, *, sent_at: float) -> None:
         """A reply came."""
         self._proven = True
-        self.heard()
+        self.heard(sent_at=sent_at)
 
-    def heard(self) -> None:
-        """An answer came, be it a no: somebody is there."""
+    def heard(self, *, sent_at: float) -> None:
+        """An answer came, be it a no: somebody is there, unless it was sent before the outage began."""
+        if self.is_open and sent_at < self._down_since:
+            return
         self._credit = min(MOST_CREDIT, self._credit + EARNED)
         if self.is_open:
             self._credit = MOST_CREDIT / 2

@@ -1,8 +1,9 @@
 """How many requests to one model are under way at once: more while answers come, fewer when the API is overloaded.
 
 The gate paces; this only bounds what an API in trouble has on its hands, and so what an outage costs. It grows by one
-an answer until the first trouble; then so fast up to what has gone well before, and by one a round beyond; only while all that is allowed is really under way,
-so that a run held by its rate limits does not grow. It is cut once for requests that were under way together.
+an answer until the first trouble; then so fast up to what has gone well before, and by one a round beyond. It grows
+only while all that is allowed is really under way, so that a run held by its rate limits does not. It is cut once for
+requests that were under way together.
 """
 
 import asyncio

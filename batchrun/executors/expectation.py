@@ -5,13 +5,16 @@ from batchrun.reply import Usage
 
 MEMORY = 0.99
 PRIOR_WEIGHT = 3_000.0
-"""Tokens of belief in the estimate before anything was seen (`algorithms-study.md` 2.3)."""
+"""Input tokens of belief in the estimate before anything was seen (`algorithms-study.md` 2.3)."""
+PRIOR_REPLIES = 2
+"""Replies' worth of belief in the guess of how long they are: it is a guess from the schema."""
 
 
 class Ratio:
     """Actual over estimated, with recent requests counting most."""
 
-    def __init__(self) -> None:
+    def __init__(self, belief: float = PRIOR_WEIGHT) -> None:
+        self._belief = belief
         self._actual = self._estimated = 0.0
 
     def learn(self, *, actual: float, estimated: float) -> None:
@@ -22,7 +25,7 @@ class Ratio:
     @property
     def value(self) -> float:
         """Multiply an estimate by this."""
-        return (self._actual + PRIOR_WEIGHT) / (self._estimated + PRIOR_WEIGHT)
+        return (self._actual + self._belief) / (self._estimated + self._belief)
 
 
 class Expectation:
@@ -30,7 +33,7 @@ class Expectation:
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
-        self._input, self._output = Ratio(), Ratio()
+        self._input, self._output = Ratio(), Ratio(max(1.0, PRIOR_REPLIES * estimator.output.mean))
 
     def input_tokens(self, tokens: RequestTokens) -> float:
         """Expected input tokens."""

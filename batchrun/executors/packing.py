@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.events import Listener
-from batchrun.executors.attempts import Work
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
+from batchrun.executors.work import Work
 from batchrun.outcome import Outcome
 from batchrun.store.batch_entries import Candidate
 from batchrun.store.entries import Pending

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from batchrun.document import Document, Unreadable
 from batchrun.events import DocumentSettled, Listener
-from batchrun.executors.attempts import Work
 from batchrun.executors.recorder import Recorder
+from batchrun.executors.work import Work
 from batchrun.outcome import Outcome
 from batchrun.planning.ladder import Ladder
 from batchrun.planning.preparing import Preparer

@@ -24,7 +24,7 @@ class Action(StrEnum):
     RETRY = "retry"
     """Try this request again; it counts as an attempt."""
     WAIT = "wait"
-    """Everyone waits, as long as the API asks or is out, then this request is tried again; its attempts stay unspent."""
+    """Everyone waits while the API asks for it or is out; then it is tried again, and its attempts stay unspent."""
     FAIL = "fail"
     """The document failed; the others go on."""
     STOP = "stop"

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.events import Listener
-from batchrun.executors.attempts import Attempts, Terms, Work
+from batchrun.executors.attempts import Attempts
 from batchrun.executors.batch import BatchExecutor
 from batchrun.executors.batch_context import BatchContext, BatchTerms
-from batchrun.executors.collecting import Collector
 from batchrun.executors.circuit import Circuit
+from batchrun.executors.collecting import Collector
 from batchrun.executors.concurrency import FIRST, Slots
 from batchrun.executors.halting import Halt
+from batchrun.executors.landing import Landing
 from batchrun.executors.lane import Lane
 from batchrun.executors.pacing import Gate
 from batchrun.executors.packing import Packer
@@ -22,7 +23,8 @@ from batchrun.executors.recorder import Recorder
 from batchrun.executors.retrying import Course
 from batchrun.executors.stream import StreamExecutor
 from batchrun.executors.tally import Tally
-from batchrun.executors.tripwires import Tolerance
+from batchrun.executors.tripwires import EVERYTHING, Tolerance
+from batchrun.executors.work import Terms, Work
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.judge import Judge
 from batchrun.planning.estimate import Estimator
@@ -73,7 +75,7 @@ class RunSetting:
     """Books what dead processes of other jobs left, inside a transaction."""
     sending: Sending | None
     """None: nothing is sent, open batches are only brought to their ends."""
-    tolerance: Tolerance = Tolerance()
+    tolerance: Tolerance = EVERYTHING
     waits: bool = True
     """Whether to wait for batches."""
     cancels: bool = False
@@ -102,20 +104,16 @@ class Staff:
         assert self.reader is not None
         setting, tally = self.setting, Tally()
         lanes = [self._lane(number, sending, tally, clock=clock) for number in range(len(sending.ladder.rungs))]
-        attempts = Attempts(
-            Terms(
-                run_no=setting.run.run_no,
-                job=setting.job,
-                ladder=sending.ladder,
-                retry=setting.retry,
-            ),
+        terms = Terms(run_no=setting.run.run_no, job=setting.job, ladder=sending.ladder, retry=setting.retry)
+        landing = Landing(
+            terms,
             lanes,
-            provider=client,
             judge=Judge(sending.schema),
             recorder=self.recorder,
             halt=self.halt,
             listener=self.tell,
         )
+        attempts = Attempts(terms, lanes, landing, provider=client, recorder=self.recorder, halt=self.halt)
         return StreamExecutor(
             setting.run,
             reader=self.reader,

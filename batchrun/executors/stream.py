@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 
 from batchrun.errors import BatchrunError
 from batchrun.events import Draining, Listener
-from batchrun.executors.attempts import Attempts, Work
+from batchrun.executors.attempts import Attempts
 from batchrun.executors.halting import Bug, Halt, Halted
 from batchrun.executors.lane import Lane
 from batchrun.executors.noting import noting
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.tally import Tally
+from batchrun.executors.work import Work
 from batchrun.outcome import Outcome
 from batchrun.store.ledger import Ledger
 
@@ -25,7 +26,7 @@ REVISIT_S = 1.0
 class StreamExecutor:
     """Streams the pending documents of one run until none is left or the run halts."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who takes part
         self,
         run: RunKey,
         *,

@@ -1,4 +1,4 @@
-"""What a run used of its limits, minute by minute, and what kept it from using more: counted here, kept in the ledger."""
+"""What a run used of its limits, minute by minute, and what kept it from using more, until the ledger has it."""
 
 import time
 from collections import Counter, defaultdict

@@ -26,6 +26,10 @@ class Tolerance:
     """Of this part of the run; None: any."""
 
 
+EVERYTHING = Tolerance()
+"""A run that goes on whatever fails."""
+
+
 class Tripwires:
     """Stops a run that is beyond what it puts up with."""
 

@@ -168,9 +168,7 @@ class Ledger:
 
     # --- one document
 
-    def pending(
-        self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None
-    ) -> list[Pending]:
+    def pending(self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None) -> list[Pending]:
         """The next documents without an outcome and in no batch, in the order of the plan.
 
         Only of those admitted to the run at or after the sequence number `since`, and for one model, if it is named.
@@ -179,7 +177,8 @@ class Ledger:
             "select d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class,"
             " d.max_tokens from documents d join requests r using (request_no)"
             " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is null"
-            " and r.model = coalesce(?, r.model) and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
+            " and r.model = coalesce(?, r.model)"
+            " and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
             "  and a.batch_no is not null)"
             " order by d.document_no limit ?",
             (run_no, since, after, model, limit),

@@ -96,7 +96,7 @@ class Case:
 
     def simulator(self, seconds: float) -> Simulator:
         """The server's side."""
-        outages = [Outage(seconds / 3, seconds / 3 + self.outage_s)] if self.outage_s else []
+        outages = [Outage(seconds / 4, seconds / 4 + self.outage_s)] if self.outage_s else []
         return Simulator(
             PROFILES["calm"],
             limits=self.limits,
@@ -186,9 +186,13 @@ def ours(case: Case, seconds: float) -> Measured:
         (root / "pyproject.toml").touch()
         (root / "pacing.toml").write_text(JOB + limits_section(case))
         provider = SimulatedProvider(case.simulator(seconds))
-        with in_virtual_time(), mock.patch("batchrun.planner.count_tokens", lambda text: counted(text, case.bias)), watched_gate(case) as waits, (
-            open_job(root / "pacing.toml", simulated=False, to_run=True)
-        ) as opened, mock.patch("batchrun.submit.tolerance_of", lambda *_: Tolerance(max_run_time_s=seconds)):
+        with (
+            in_virtual_time(),
+            mock.patch("batchrun.planner.count_tokens", lambda text: counted(text, case.bias)),
+            watched_gate(case) as waits,
+            open_job(root / "pacing.toml", simulated=False, to_run=True) as opened,
+            mock.patch("batchrun.submit.tolerance_of", return_value=Tolerance(max_run_time_s=seconds)),
+        ):
             submit(opened, Selection(), provider=provider, listener=lambda _: None, show=lambda _: None)
         measured.arrivals, measured.fair = provider.arrivals, max(waits, default=1.0)
     return measured
@@ -214,7 +218,10 @@ def aiolimiter(case: Case, seconds: float) -> Measured:
     """Three limiters a minute as its documentation shows them, charged with the estimate."""
     limits = case.limits
     requests = AsyncLimiter(limits.requests_per_minute, 60)
-    inputs, outputs = AsyncLimiter(limits.input_tokens_per_minute, 60), AsyncLimiter(limits.output_tokens_per_minute, 60)
+    inputs, outputs = (
+        AsyncLimiter(limits.input_tokens_per_minute, 60),
+        AsyncLimiter(limits.output_tokens_per_minute, 60),
+    )
 
     async def send(provider: SimulatedProvider, request: Request, rng: random.Random) -> None:
         tokens = counted(request.body.decode(), case.bias) * factor("new", TextClass.PROSE).mean
@@ -279,7 +286,7 @@ def in_virtual_time():
     with (
         mock.patch.object(asyncio.events, "new_event_loop", VirtualTimeLoop),
         mock.patch.object(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write)),
-        mock.patch.object(OpenJob, "output", lambda *_: Unpublished()),
+        mock.patch.object(OpenJob, "output", return_value=Unpublished()),
     ):
         yield
 
@@ -325,7 +332,8 @@ def report(case: Case, name: str, measured: Measured, seconds: float) -> str:
     failed = sum(arrival.status not in {200, 429} and arrival.done_s is not None for arrival in arrivals)
     return (
         f"{case.name:44} {name:10} steady {share(case, arrivals, seconds / 2, seconds, seconds):6.1%}"
-        f"  whole {share(case, arrivals, 0.0, seconds, seconds):6.1%}  429 {turned_away:6,} {turned_away / len(arrivals):6.2%}"
+        f"  whole {share(case, arrivals, 0.0, seconds, seconds):6.1%}"
+        f"  429 {turned_away:6,} {turned_away / len(arrivals):6.2%}"
         f"  fair {fair}" + (f"  failed {failed}" if failed else "")
     )
 
@@ -338,12 +346,10 @@ def share(case: Case, arrivals: list[Arrival], begin: float, end: float, seconds
             continue
         moment = arrival.done_s if case.binding == "output_tokens" else arrival.at_s
         if moment is not None and begin <= moment < end:
-            used += {"requests": 1, "input_tokens": arrival.input_tokens, "output_tokens": arrival.output_tokens}[case.binding]
-    out = sum(overlap(begin, end, seconds / 3, seconds / 3 + case.outage_s) for _ in range(1)) if case.outage_s else 0.0
+            used += 1 if case.binding == "requests" else getattr(arrival, case.binding)
+    out = overlap(begin, end, seconds / 4, seconds / 4 + case.outage_s)
     others = case.others * overlap(begin, end, seconds / 2, seconds)
     granted_s = end - begin - out - others + (case.burst_s if begin == 0 else 0.0)
-    if case.outage_s and case.burst_s > 1:
-        granted_s += min(case.burst_s, out)  # the bucket fills while nothing is let in
     return used / (case.per_minute / 60 * granted_s)
 
 
@@ -357,7 +363,9 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--alone", action="store_true", help="batchrun only")
     given = parser.parse_args()
-    clients = {"batchrun": ours} if given.alone else {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
+    clients = (
+        {"batchrun": ours} if given.alone else {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
+    )
     for case in cases():
         if given.only in case.name:
             for name, client in clients.items():

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from batchrun.document import DocumentRef
 from batchrun.events import DocumentSettled, Event
 from batchrun.executors import packing
-from batchrun.executors.attempts import Work
 from batchrun.executors.packing import Packer, PackLimits, Spool, body_size
 from batchrun.executors.reading import Gone, RunKey
 from batchrun.executors.recorder import Recorder
+from batchrun.executors.work import Work
 from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
 from batchrun.request import Request
@@ -81,8 +81,8 @@ class Documents:
         ).lastrowid
         self._texts[document_no] = text
 
-    async def page(self, run: RunKey, *, after: int) -> list[Pending]:
-        return self.ledger.pending(run.run_no, since=run.since, after=after, limit=self._page)
+    async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
+        return self.ledger.pending(run.run_no, since=run.since, after=after, limit=self._page, model=model)
 
     async def read(self, pending: list[Pending]) -> list[Work | Gone]:
         self.most_texts_at_once = max(self.most_texts_at_once, len(pending))

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from batchrun.outcome import Outcome
-from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.planning.limits import Learnt
+from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.entries import MinuteUse, RunPlan, Settlement, Waited
 from batchrun.store.ledger import Ledger
 from batchrun.store.ledger_file import create_missing

@@ -1,0 +1,199 @@
+"""What a flight lands with: a reply, or the reason why there is none. What follows from it, and the ledger's entry.
+
+The reply, its usage, its cost and its outcome are durable before anyone is told. Whatever comes back also teaches the
+lane: its gate, its slots and its circuit.
+"""
+
+import asyncio
+import json
+import random
+
+from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, Listener, Paused
+from batchrun.executors.circuit import Health
+from batchrun.executors.concurrency import OVERLOADED, TURNED_AWAY
+from batchrun.executors.halting import Halt, Halted
+from batchrun.executors.lane import Lane
+from batchrun.executors.recorder import Recorder
+from batchrun.executors.retrying import SAME_REJECTIONS, Action, Course, Tries, decide, delay_s
+from batchrun.executors.stopping import failed_outcome, failed_reason, fatal_problem, rejected_alike
+from batchrun.executors.work import Flight, Later, Terms, Work
+from batchrun.judge import Judge
+from batchrun.planning.ladder import OUTAGE
+from batchrun.reply import Cause, Failure, Reply
+from batchrun.store.entries import Move, Settlement
+from batchrun.store.ledger import Ledger
+
+RAMP = "ramp_limit_exceeded"
+
+
+class Landing:
+    """Settles the flights of one run."""
+
+    def __init__(
+        self, terms: Terms, lanes: list[Lane], *, judge: Judge, recorder: Recorder, halt: Halt, listener: Listener
+    ) -> None:
+        self._terms = terms
+        self._lanes = lanes
+        self._judge = judge
+        self._recorder = recorder
+        self._halt = halt
+        self._tell = listener
+        self._rng = random.Random()  # noqa: S311 - jitter, not secrets
+        self._course = Course()
+        self.settled = asyncio.Event()
+        """Set, and replaced, whenever a reservation has become a cost: there may be room in the budget."""
+
+    async def answered(self, flight: Flight, reply: Reply, *, latency_s: float) -> None:
+        """Judge and settle a reply. Raises Later when the next model is to be asked."""
+        work, lane = flight.work, flight.lane
+        lane.gate.settle(flight.charge, reply.usage)
+        lane.gate.hear(flight.charge, reply.limits)
+        lane.slots.answered(lane.under_way)
+        lane.circuit.answered(sent_at=flight.sent_at)
+        lane.prove()
+        self._course.answered()
+        if reply.usage:
+            lane.expectation.learn(work.tokens, reply.usage)
+            lane.tally.answered(lane.model, reply.usage, lane.gate.limits)
+        judgement = self._judge.judge(reply)
+        falls_back = self._terms.ladder.falls_back(lane.rung_no, judgement.outcome)
+        await self.settle(
+            Settlement(
+                attempt_no=flight.attempt_no,
+                state="answered",
+                # A reply that does not tell its usage is booked at its worst case.
+                cost_nusd=lane.rung.price.cost_nusd(reply.usage) if reply.usage else None,
+                outcome=judgement.outcome,
+                reason=judgement.reason,
+                output=None if judgement.output is None else json.dumps(judgement.output),
+                reply=reply,
+                latency_s=latency_s,
+            ),
+            flight,
+            falls_back=falls_back,
+        )
+        if falls_back:
+            work.rung, work.tries = lane.rung_no + 1, Tries()
+            raise Later(0.0)
+
+    async def failed(self, flight: Flight, failure: Failure, *, latency_s: float) -> None:
+        """Settle an attempt without a reply. Raises Later when it is to be tried again, Halted when the run stops."""
+        work, lane = flight.work, flight.lane
+        health = self._health_after(flight, failure)
+        outage = health in {Health.DOWN, Health.LOST}
+        work.tries = work.tries.after(failure, outage=outage)
+        self._course.failed(failure)
+        action = decide(failure, work.tries, health, max_attempts=self._terms.retry.max_attempts)
+        if action is Action.STOP_OUTAGE and self._terms.ladder.falls_back(lane.rung_no, OUTAGE):
+            lane.circuit.trip(lane.clock())
+            action = Action.WAIT  # the next model answers meanwhile
+        wait_s = self._wait_s(work, failure)
+        if failure.status == 429 and action is Action.WAIT:  # before it is recorded: others are about to be sent
+            ramp = failure.error_code == RAMP
+            if lane.gate.turned_away(flight.charge, wait_s=wait_s, told=failure.limits, ramp=ramp):
+                self._tell(Paused(wait_s, failure.name))
+        elif failure.maybe_billed:
+            lane.gate.settle(flight.charge, None)
+        else:
+            lane.gate.refund(flight.charge)
+        final = action is Action.FAIL
+        await self.settle(
+            Settlement(
+                attempt_no=flight.attempt_no,
+                state="unknown" if failure.maybe_billed else "failed",
+                cost_nusd=None if failure.maybe_billed else 0,
+                outcome=failed_outcome(failure) if final else None,
+                reason=failed_reason(failure, work.tries) if final else None,
+                failure=failure,
+                latency_s=latency_s,
+            ),
+            flight,
+        )
+        self._act(flight, action, failure, wait_s)
+
+    def _health_after(self, flight: Flight, failure: Failure) -> Health:
+        """What the failure says of the model's API, once slots and circuit know of it."""
+        lane, tries, now = flight.lane, flight.work.tries, flight.lane.clock()
+        circuit = lane.circuit
+        was_open = circuit.is_open
+        if failure.is_no_answer:
+            if not was_open:
+                lane.slots.cut(OVERLOADED, sent_at=flight.sent_at, now=now)
+            circuit.failed(now, sent_at=flight.sent_at, first_time=tries == Tries())
+            exhausted = tries.attempts + 1 >= self._terms.retry.max_attempts
+            if failure.cause is Cause.UNREACHABLE and exhausted and circuit.health(now) is Health.ANSWERING:
+                circuit.trip(now)  # a connection that is never made is no matter of the document
+        else:
+            if failure.status == 429:
+                lane.slots.cut(TURNED_AWAY, sent_at=flight.sent_at, now=now)
+            if failure.cause is Cause.STATUS:
+                circuit.heard(sent_at=flight.sent_at)
+        if circuit.is_open and not was_open:
+            self._tell(Paused(circuit.hold_s(now), f"outage, {failure.name}"))
+        return circuit.health(now)
+
+    def _wait_s(self, work: Work, failure: Failure) -> float:
+        retry = self._terms.retry
+        return delay_s(failure, work.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
+
+    def _act(self, flight: Flight, action: Action, failure: Failure, wait_s: float) -> None:
+        work = flight.work
+        doc_id, attempts = work.pending.ref.doc_id, work.tries.attempts
+        if action in {Action.STOP, Action.STOP_MONEY, Action.STOP_OUTAGE}:
+            self._tell(AttemptFailed(doc_id, failure.name, attempts, None))
+            self._halt.stop(fatal_problem(failure, action))
+            raise Halted
+        if action is Action.FAIL:
+            flight.lane.prove()
+            if self._course.rejects_alike:
+                self._halt.stop(rejected_alike(failure, SAME_REJECTIONS))
+            return
+        self._tell(AttemptFailed(doc_id, failure.name, attempts, wait_s))
+        if action is Action.WAIT:
+            raise Later(0.0)  # the gate or the circuit holds who waits, and everyone else
+        flight.lane.tally.waited("retry", wait_s)
+        raise Later(wait_s)
+
+    async def settle(self, end: Settlement, flight: Flight | None = None, *, falls_back: bool = False) -> None:
+        """Commit how an attempt ended, then tell it; documents that fall back pass to the next model with it."""
+
+        def settle(ledger: Ledger) -> list[str]:
+            if falls_back:
+                assert flight is not None
+                flight.work.pending = ledger.move(self._terms.job, self._next_move(flight))
+            return ledger.settle(end)
+
+        doc_ids = await self._recorder.write(settle)
+        self.settled.set()
+        self.settled = asyncio.Event()
+        if flight:
+            self._tell(ended(end, flight))
+        for doc_id in doc_ids:
+            assert end.outcome is not None
+            self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+
+    def _next_move(self, flight: Flight) -> Move:
+        rung = self._lanes[flight.lane.rung_no + 1].rung
+        request = rung.request(flight.work.request)
+        return Move(flight.work.pending, request.request_id, rung.price.name)
+
+
+def ended(end: Settlement, flight: Flight) -> AttemptEnded:
+    """What is told of an attempt once the ledger has it."""
+    reply, failure = end.reply, end.failure
+    source = reply or failure
+    return AttemptEnded(
+        attempt_no=end.attempt_no,
+        doc_id=flight.work.pending.ref.doc_id,
+        request_id=flight.request.request_id,
+        model=flight.lane.model,
+        state=end.state,
+        outcome=end.outcome,
+        latency_s=end.latency_s or 0.0,
+        first_byte_s=reply.first_byte_s if reply else None,
+        usage=reply.usage if reply else None,
+        cost_nusd=end.cost_nusd,
+        stop_reason=reply.stop_reason if reply else None,
+        failure=failure,
+        api_request_id=source.api_request_id if source else None,
+    )

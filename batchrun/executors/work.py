@@ -1,0 +1,60 @@
+"""A document on its way: what is known of it, and one attempt from its reservation to its settlement."""
+
+from dataclasses import dataclass, field
+
+from batchrun.executors.lane import Lane
+from batchrun.executors.pacing import Charge
+from batchrun.executors.retrying import Tries
+from batchrun.job.spec import RetrySection
+from batchrun.planning.estimate import RequestTokens
+from batchrun.planning.ladder import Ladder
+from batchrun.request import Request
+from batchrun.store.entries import Pending
+
+
+@dataclass(slots=True)
+class Work:
+    """A pending document with its request, and what it has been through."""
+
+    pending: Pending
+    request: Request
+    """To the first model of the ladder; those to the others follow from it."""
+    rung: int = 0
+    """The first model that may still answer it."""
+    tries: Tries = field(default_factory=Tries)
+
+    @property
+    def tokens(self) -> RequestTokens:
+        """What pacing needs to know of it."""
+        return RequestTokens(self.pending.counted_tokens, self.pending.text_class)
+
+
+class Later(Exception):
+    """Raised by an attempt that is to be tried again after `delay_s`."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__()
+        self.delay_s = delay_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What all attempts of a run have in common."""
+
+    run_no: int
+    job: str
+    ladder: Ladder
+    retry: RetrySection
+
+
+@dataclass(slots=True)
+class Flight:
+    """One attempt from its reservation to its settlement."""
+
+    work: Work
+    lane: Lane
+    request: Request
+    charge: Charge
+    attempt_no: int
+    sent_at: float
+    """By the lane's clock."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
 from batchrun.errors import BatchrunError
-from batchrun.events import AttemptFailed, DocumentSettled, Listener, Paused
+from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, Listener, Paused
 from batchrun.executors.expectation import Expectation
 from batchrun.executors.halting import Bug, Halt, Halted
 from batchrun.executors.pacing import Charge, Gate
@@ -40,6 +40,8 @@ class Work:
     pending: Pending
     request: Request
     tries: Tries = field(default_factory=Tries)
+    sent_at: float = 0.0
+    latency_s: float = 0.0
 
     @property
     def tokens(self) -> RequestTokens:
@@ -228,17 +230,22 @@ class Attempts:
         )
 
     async def _send(self, work: Work, attempt_no: int, charge: Charge) -> None:
+        work.sent_at = asyncio.get_running_loop().time()
         try:
             reply = await self._provider.send(work.request)
         except AttemptError as error:
+            work.latency_s = asyncio.get_running_loop().time() - work.sent_at
             await self._failed(work, attempt_no, charge, error.failure)
         except asyncio.CancelledError:
+            work.latency_s = asyncio.get_running_loop().time() - work.sent_at
             # The answer may be on its way, and billed: its worst case stays on the account.
             lost = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
             await asyncio.shield(self._settle(Settlement(
-                attempt_no=attempt_no, state="unknown", cost_nusd=None, failure=lost)))  # fmt: skip
+                attempt_no=attempt_no, state="unknown", cost_nusd=None, failure=lost, latency_s=work.latency_s),
+                work))  # fmt: skip
             raise
         else:
+            work.latency_s = asyncio.get_running_loop().time() - work.sent_at
             self._gate.settle(charge, reply.usage)
             if reply.limits and not self._course.ever_answered:
                 self._gate.learn(reply.limits)
@@ -260,7 +267,9 @@ class Attempts:
                 reason=judgement.reason,
                 output=None if judgement.output is None else json.dumps(judgement.output),
                 reply=reply,
+                latency_s=work.latency_s,
             ),
+            work,
         )
 
     async def _failed(self, work: Work, attempt_no: int, charge: Charge, failure: Failure) -> None:
@@ -279,7 +288,9 @@ class Attempts:
                 outcome=failed_outcome(failure) if final else None,
                 reason=failed_reason(failure, work.tries) if final else None,
                 failure=failure,
+                latency_s=work.latency_s,
             ),
+            work,
         )
         if not failure.maybe_billed:
             self._gate.refund(charge)
@@ -302,13 +313,33 @@ class Attempts:
         self._tell(AttemptFailed(work.pending.ref.doc_id, failure.name, work.tries.attempts, wait_s))
         raise Later(0.0 if action is Action.WAIT else wait_s)  # the gate holds who waits, and everyone else
 
-    async def _settle(self, end: Settlement) -> None:
+    async def _settle(self, end: Settlement, work: Work | None = None) -> None:
         doc_ids = await self._recorder.write(lambda ledger: ledger.settle(end))
+        if work:
+            self._tell(self._ended(end, work))
         self._settled.set()
         self._settled = asyncio.Event()
         for doc_id in doc_ids:
             assert end.outcome is not None
             self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+
+    def _ended(self, end: Settlement, work: Work) -> AttemptEnded:
+        reply, failure = end.reply, end.failure
+        return AttemptEnded(
+            attempt_no=end.attempt_no,
+            doc_id=work.pending.ref.doc_id,
+            request_id=work.pending.request_id,
+            model=self._terms.price.name,
+            state=end.state,
+            outcome=end.outcome,
+            latency_s=work.latency_s,
+            first_byte_s=reply.first_byte_s if reply else None,
+            usage=reply.usage if reply else None,
+            cost_nusd=end.cost_nusd,
+            stop_reason=reply.stop_reason if reply else None,
+            failure=failure,
+            api_request_id=reply.api_request_id if reply else failure.api_request_id if failure else None,
+        )
 
 
 def asked_delay(state: RetryCallState) -> float:

@@ -29,6 +29,7 @@ from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
+from batchrun.store.performance import Performance, performance
 from batchrun.store.totals import Totals, totals
 
 
@@ -43,6 +44,8 @@ class Summary:
     """Of all selected documents, as the ledger has them now; None while pending."""
     totals: Totals | None
     """Of the run; None when nothing had to be done."""
+    performance: Performance | None
+    """Of the run, like the totals."""
     seconds: float
     open_batches: Sequence[Batch]
     """Of the job: something is still to come of them."""
@@ -237,6 +240,7 @@ def conclude(
         plan=plan,
         outcomes=outcomes,
         totals=totals(opened.ledger, run_no) if run_no is not None else None,
+        performance=performance(opened.ledger, run_no) if run_no is not None else None,
         seconds=time.time() - started_at,
         open_batches=open_batches,
         awaited_of=planner.planned.awaited_of(),

@@ -67,7 +67,12 @@ class Span(click.ParamType[float]):
 
 SPEAKING = (
     click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colour."),
-    click.option("-v", "--verbose", count=True, help="One line for each document; -vv also every retry."),
+    click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        help="One line for each document; -vv also every retry, with --json every attempt.",
+    ),
     click.option("-q", "--quiet", count=True, help="Nothing on success; only warnings and errors."),
     click.option("--json", is_flag=True, help="JSON on stdout, for programs."),
 )
@@ -161,6 +166,12 @@ PROGRESS = click.option(
     type=click.Choice(["auto", "bar", "lines", "none"]),
     default="auto",
     help="auto: a bar on a terminal, a line a minute elsewhere.",
+)
+LOG = click.option(
+    "--log",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append a line of JSON for every attempt: model, tokens, latency, cost, error; no text.",
 )
 LEDGER = click.option(
     "--ledger", type=click.Path(path_type=Path, dir_okay=False), help="The ledger, if the job file names another."

@@ -7,6 +7,7 @@ import click
 from batchrun.cli.options import (
     DEADLINE,
     LEDGER,
+    LOG,
     MAX_COST,
     NO_WAIT,
     PROGRESS,
@@ -34,6 +35,7 @@ DEFAULT = "errored,expired,invalid,truncated"
 @NO_WAIT
 @SPEED
 @PROGRESS
+@LOG
 @LEDGER
 @selecting
 @speaking
@@ -50,6 +52,7 @@ def retry(
     no_wait: bool,
     speed: float,
     progress: str,
+    log: Path | None,
     ledger: Path | None,
     chosen: Chosen,
     terminal: Terminal,
@@ -73,6 +76,7 @@ def retry(
         profile=profile if pretend else None,
         speed=speed,
         progress=progress,
+        log=log,
         terminal=terminal,
     )
 

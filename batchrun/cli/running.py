@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from batchrun.cli.log import Log
 from batchrun.cli.plan_text import problem_lines, time_words
 from batchrun.cli.progress import Progress
 from batchrun.cli.summary_text import summary_as_event, summary_as_text
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count
 from batchrun.errors import ExitCode, UsageProblem
+from batchrun.events import Event, Listener
 from batchrun.executors.running import ProviderFactory
 from batchrun.opening import OpenJob, Wishes, open_job
 from batchrun.planner import Selection
@@ -31,6 +33,7 @@ def run_job(
     profile: str | None,
     speed: float,
     progress: str,
+    log: Path | None,
     terminal: Terminal,
 ) -> int:
     """Plan, run and tell; returns the exit code."""
@@ -40,13 +43,17 @@ def run_job(
             hint="leave --no-wait out, or use: batchrun simulate serve",
         )
     shown = Progress(terminal, progress)
-    with open_job(path, simulated=profile is not None, to_run=True) as opened, provider_of(profile, speed) as provider:
+    with (
+        Log(log, terminal) as logged,
+        open_job(path, simulated=profile is not None, to_run=True) as opened,
+        provider_of(profile, speed) as provider,
+    ):
         try:
             summary = submit(
                 opened,
                 selection,
                 provider=provider,
-                listener=shown,
+                listener=both(shown, logged),
                 show=lambda plan: show_plan(plan, opened, terminal),
                 wishes=wishes if profile is None else replace(wishes, speed=speed),
             )
@@ -59,6 +66,16 @@ def run_job(
     if summary.halted:
         terminal.problem(summary.halted)
     return int(summary.exit_code)
+
+
+def both(first: Listener, second: Listener) -> Listener:
+    """Each event to one and then to the other."""
+
+    def tell(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return tell
 
 
 def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:

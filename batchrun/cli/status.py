@@ -31,10 +31,10 @@ def status(
 
     shown = None
     while True:
-        stories = chosen(run or ("last" if check else None), ledger)
-        if stories != shown:
-            show(stories, terminal, again=shown is not None)
-            shown = stories
-        if not watch or all(story.state != "running" for story in stories):
-            return exit_code(stories[0]) if check else ExitCode.OK
+        found = chosen(run or ("last" if check else None), ledger)
+        if found != shown:
+            show(found, terminal, again=shown is not None)
+            shown = found
+        if not watch or all(story.state != "running" for story in found.stories):
+            return exit_code(found.stories[0]) if check else ExitCode.OK
         time.sleep(interval)

@@ -1,12 +1,15 @@
 """Runs as a person reads them, and as a program does."""
 
-from dataclasses import replace
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from batchrun.cli.batch_text import batch_fields, batch_table
 from batchrun.cli.finding import ledger_paths
+from batchrun.cli.pace_text import minute_fields, minutes_table, pace_fields, pace_lines, retried_lines
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import table, utc
 from batchrun.errors import ExitCode
@@ -14,23 +17,50 @@ from batchrun.planning.money import dollars
 from batchrun.store.history import RunStory, find_run, run_stories
 from batchrun.store.ledger import Ledger
 from batchrun.store.lock import is_held
+from batchrun.store.performance import Performance, performance
+from batchrun.store.totals import totals
 
 HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "HELD", "BUDGET", "STARTED (UTC)", "")
 
 
-def chosen(run: str | None, ledger: Path | None) -> list[RunStory]:
-    """The runs to show, the latest first, each with the state it is really in."""
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is shown of a run besides its line, when it alone was asked for."""
+
+    performance: Performance
+    retried: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What `status` shows."""
+
+    stories: Sequence[RunStory]
+    """The latest first."""
+    detail: Detail | None
+    """Of the one run, if one was asked for."""
+
+
+def chosen(run: str | None, ledger: Path | None) -> Shown:
+    """The runs to show, each with the state it is really in."""
+    found: dict[str, Path] = {}
     stories = []
     for path in ledger_paths(ledger):
-        opened = Ledger.read(path)
-        try:
-            stories += [truly(story, path) for story in run_stories(opened)]
-        finally:
-            opened.close()
+        with contextlib.closing(Ledger.read(path)) as opened:
+            for story in run_stories(opened):
+                stories.append(truly(story, path))
+                found[story.run_id] = path
     stories.sort(key=lambda story: story.started_at, reverse=True)
     if run is None:
-        return stories
-    return [find_run([story for story in stories if story.simulated is run.startswith("sim-")], run)]
+        return Shown(stories, None)
+    one = find_run([story for story in stories if story.simulated is run.startswith("sim-")], run)
+    return Shown([one], detail(found[one.run_id], one.run_no))
+
+
+def detail(ledger: Path, run_no: int) -> Detail:
+    """Look at one run more closely."""
+    with contextlib.closing(Ledger.read(ledger)) as opened:
+        return Detail(performance(opened, run_no), totals(opened, run_no).retried)
 
 
 def truly(story: RunStory, ledger: Path) -> RunStory:
@@ -40,24 +70,48 @@ def truly(story: RunStory, ledger: Path) -> RunStory:
     return story
 
 
-def show(stories: list[RunStory], terminal: Terminal, *, again: bool) -> None:
+def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
     """Print a table, or a JSON object a run."""
     if terminal.json:
-        for story in stories:
-            terminal.event("run", **as_json(story))
-            for batch in story.open_batches:
-                terminal.event("batch", run=story.run_id, **batch_fields(batch))
+        show_json(shown, terminal)
         return
-    if not stories:
+    if not shown.stories:
         terminal.say("no runs yet; begin with: batchrun plan JOB")
         return
-    if again and terminal.width():
+    width = terminal.width()
+    if again and width:
         click.clear()
-    terminal.result(table(HEADER, [row(story) for story in stories], width=terminal.width()))
-    for story in stories:
+    terminal.result(table(HEADER, [row(story) for story in shown.stories], width=width))
+    if shown.detail:
+        show_detail(shown.detail, terminal)
+    for story in shown.stories:
         if story.open_batches:
             terminal.result(f"\nbatches of run {story.run_id}")
-            terminal.result(batch_table(story.open_batches, width=terminal.width()))
+            terminal.result(batch_table(story.open_batches, width=width))
+
+
+def show_json(shown: Shown, terminal: Terminal) -> None:
+    """One object for each run, and for each of its open batches."""
+    for story in shown.stories:
+        terminal.event("run", **as_json(story), **(detail_as_json(shown.detail) if shown.detail else {}))
+        for batch in story.open_batches:
+            terminal.event("batch", run=story.run_id, **batch_fields(batch))
+
+
+def show_detail(one: Detail, terminal: Terminal) -> None:
+    """How fast the run is and what holds it up, and its last minutes."""
+    if lines := [*retried_lines(one.retried), *pace_lines(one.performance)]:
+        terminal.result("\n" + "\n".join(lines))
+    if one.performance.minutes:
+        terminal.result("\n" + minutes_table(one.performance.minutes, width=terminal.width()))
+
+
+def detail_as_json(one: Detail) -> dict[str, object]:
+    """The same for programs, with every minute."""
+    return {
+        **pace_fields(one.performance, one.retried),
+        "minutes": [minute_fields(use) for use in one.performance.minutes],
+    }
 
 
 def row(story: RunStory) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import click
 from batchrun.cli.options import (
     DEADLINE,
     JOB,
+    LOG,
     MAX_COST,
     NO_WAIT,
     PROGRESS,
@@ -30,6 +31,7 @@ from batchrun.cli.terminal import Terminal
 @SIMULATE
 @SPEED
 @PROGRESS
+@LOG
 @selecting
 @speaking
 def submit(
@@ -42,6 +44,7 @@ def submit(
     simulate: str | None,
     speed: float,
     progress: str,
+    log: Path | None,
     chosen: Chosen,
     terminal: Terminal,
 ) -> int:
@@ -63,5 +66,6 @@ def submit(
         profile=simulate,
         speed=speed,
         progress=progress,
+        log=log,
         terminal=terminal,
     )

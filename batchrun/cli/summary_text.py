@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from batchrun.cli.batch_text import batch_table
+from batchrun.cli.pace_text import pace_fields, pace_lines, retried_lines
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import below_here, count, duration, tokens
 from batchrun.errors import ExitCode
@@ -73,10 +74,8 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
             f"  lost     {count(totals.lost, 'answer')} never arrived and may have been billed:"
             f" {dollars(totals.held_nusd)} at most, counted against the budget"
         )
-    if totals.retried:
-        words = [f"{number} after {cause.removeprefix('http_')}" for cause, number in totals.retried.items()]
-        lines.append(f"  retried  {', '.join(words)}")
-    return lines
+    lines += retried_lines(totals.retried)
+    return lines + (pace_lines(summary.performance) if summary.performance else [])
 
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
@@ -120,6 +119,7 @@ def summary_as_event(summary: Summary, terminal: Terminal) -> None:
         route=str(summary.plan.choice.route),
         open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),
+        **pace_fields(summary.performance, totals.retried if totals else {}),
         published=summary.unpublished is None,
         database=str(summary.database),
     )

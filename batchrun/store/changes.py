@@ -9,7 +9,7 @@ from batchrun.store.ledger import Ledger
 Row = Sequence[Any]
 
 RESULTS = """
-select d.doc_id, r.output, r.request_id, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
+select d.doc_id, r.output, r.request_id, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), a.model
 from documents d
 join requests r on r.request_no = d.row_request_no
 join attempts a on a.attempt_no = r.attempt_no
@@ -26,7 +26,8 @@ select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.
     a.error_code, a.message, a.stop_reason, a.api_request_id, a.model, a.input_tokens,
     a.cache_write_5m_tokens + a.cache_write_1h_tokens, a.cache_read_tokens, a.output_tokens,
     coalesce(a.cost_nusd, a.reserved_nusd) / 1e9,
-    strftime('%Y-%m-%d %H:%M:%f', a.started_at, 'unixepoch'), strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
+    strftime('%Y-%m-%d %H:%M:%f', a.started_at, 'unixepoch'), strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'),
+    a.latency_s, a.first_byte_s
 from attempts a join runs using (run_no) join requests r using (request_no)
 where a.job = ? and a.seq > ? and a.seq <= ?
 """

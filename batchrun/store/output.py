@@ -17,6 +17,7 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.job.fields import Column
 from batchrun.store.changes import Changes, Row, changes, runs
 from batchrun.store.ledger import Ledger
+from batchrun.store.output_tables import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -25,24 +26,6 @@ GROUP = 500
 """Changes brought over in one transaction."""
 MODEST = {"threads": "1", "memory_limit": "128MB"}
 """A few hundred rows at a time need no more, and DuckDB would otherwise take what the machine has."""
-OWN_COLUMNS = {"doc_id": "VARCHAR", "_request_id": "VARCHAR", "_run_id": "VARCHAR", "_finished_at": "TIMESTAMP"}
-
-OWN_TABLES = ("positions", "runs", "documents", "attempts")
-
-SCHEMA = """
-create table if not exists batchrun.positions (ledger_id varchar, job varchar, table_name varchar, position bigint);
-create table if not exists batchrun.runs (
-    job varchar, run_id varchar, model varchar, state varchar, exit_code integer, simulated boolean, documents bigint,
-    to_send bigint, estimate_usd double, cost_usd double, budget_usd double, started_at timestamp, ended_at timestamp,
-    note varchar);
-create table if not exists batchrun.documents (
-    job varchar, doc_id varchar, source varchar, status varchar, reason varchar, request_id varchar, run_id varchar);
-create table if not exists batchrun.attempts (
-    job varchar, attempt_no bigint, run_id varchar, doc_id varchar, request_id varchar, state varchar,
-    outcome varchar, cause varchar, status integer, error_type varchar, error_code varchar, message varchar,
-    stop_reason varchar, api_request_id varchar, model varchar, input_tokens bigint, cache_write_tokens bigint,
-    cache_read_tokens bigint, output_tokens bigint, cost_usd double, started_at timestamp, ended_at timestamp);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +138,8 @@ class Output:
             )
         for name, sql_type in (missing or {}).items():
             connection.execute(f"alter table {table} add column {quoted(name)} {sql_type}")
+        if missing and "_model" in missing:
+            connection.execute(MODEL_OF_OLD_ROWS.format(table=table), [self._job])
         connection.execute("commit")
 
     def _wanted(self) -> dict[str, str]:
@@ -172,7 +157,7 @@ class Output:
                 f"the table {table} in {self._table.database} belongs to the job {other}.",
                 hint='choose another name: [store] table = "…"',
             )
-        if not OWN_COLUMNS.keys() <= existing.keys():
+        if not FIRST_COLUMNS.keys() <= existing.keys():
             raise UsageProblem(
                 f"the table {table} in {self._table.database} was not made by batchrun.",
                 hint='choose another name: [store] table = "…"',
@@ -229,12 +214,13 @@ class Output:
         structure = json.dumps({column.name: column.json_structure for column in self._table.columns})
         listed = ", ".join(quoted(column.name) for column in self._table.columns)
         fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
+        own = "request_id, run_id, finished_at, model"
         connection.execute(
-            f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at)"
-            f" select doc_id, {fields}, request_id, run_id, finished_at from ("
-            " select doc_id, answer, json_transform(answer, $6) as output, request_id, run_id, finished_at from ("
+            f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at, _model)"
+            f" select doc_id, {fields}, {own} from ("
+            f" select doc_id, answer, json_transform(answer, $7) as output, {own} from ("
             " select unnest($1) as doc_id, unnest($2)::json as answer, unnest($3) as request_id, unnest($4) as run_id,"
-            f" unnest($5)::timestamp as finished_at)) where {fit}",
+            f" unnest($5)::timestamp as finished_at, unnest($6) as model)) where {fit}",
             [*turned(results), structure],
         )
 

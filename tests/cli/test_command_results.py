@@ -20,7 +20,7 @@ from batchrun.simulator.server import SimulatorServer
 
 FIELDS = 'title = "string"\npages = "integer?"\nsigned = "date?"\ntags = { type = "array", items = "string" }'
 SOURCE = 'type = "files"\ninclude = ["docs/*.txt"]\non_empty = "skip"'
-COLUMNS = ["id", "title", "pages", "signed", "tags", "_request_id", "_run_id", "_finished_at"]
+COLUMNS = ["id", "title", "pages", "signed", "tags", "_request_id", "_run_id", "_finished_at", "_model"]
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,24 @@ def test_json_of_a_run_with_a_failure(project: TrialProject, batchrun: CommandLi
     assert (end["published"], end["simulated"], end["sent"]) == (True, False, 2)
 
 
+def test_json_of_how_fast_a_run_was(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+    project.documents(3)
+    api.simulator.extend_script(["overloaded"])
+    end = batchrun(f"{SUBMIT} --json").events[-1]
+    assert 0 < end["latency_s"]["p50"] <= end["latency_s"]["p95"] <= end["latency_s"]["p99"]
+    assert set(end["utilisation"]) == {"requests", "input_tokens", "output_tokens"}
+    assert end["retried"] == {"http_529": 1}
+    assert list(end["models"].values()) == [3]
+    assert {"first_byte_s", "waits"} <= end.keys()
+    again = batchrun(f"{SUBMIT} --json").events[-1]
+    assert (again["latency_s"], again["retried"], again["models"]) == (None, {}, {}), "nothing was sent"
+
+
+def test_the_summary_tells_how_long_answers_took(finished: Ran) -> None:
+    assert re.search(r"^  tokens .*\n(  speed .*\n)?  latency  p50 .* · p95 .* · p99 ", finished.out, re.MULTILINE)
+    assert "  models " not in finished.out, "there is one"
+
+
 def test_json_of_what_stopped_a_run(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(2)
     api.simulator.extend_script(["spend_limit"])

@@ -46,7 +46,9 @@ class Desk:
                 run_id=f"run of {job}",
             )  # fmt: skip
 
-    def settle(self, doc_id: str, output: object, *, outcome: Outcome = Outcome.SUCCEEDED) -> None:
+    def settle(
+        self, doc_id: str, output: object, *, outcome: Outcome = Outcome.SUCCEEDED, model: str = "m", **times: float
+    ) -> None:
         """An answer for a document, new or again."""
         self.number += 1
         run = self.ledger.connection.execute
@@ -74,7 +76,16 @@ class Desk:
                     outcome=outcome,
                     reason=None if outcome is Outcome.SUCCEEDED else "why",
                     output=json.dumps(output) if outcome is Outcome.SUCCEEDED else None,
-                    reply=Reply("", "end_turn", Usage(1, output_tokens=1), "m", None, "{}"),
+                    reply=Reply(
+                        "",
+                        "end_turn",
+                        Usage(1, output_tokens=1),
+                        model,
+                        None,
+                        "{}",
+                        first_byte_s=times.get("first_byte_s"),
+                    ),
+                    latency_s=times.get("latency_s"),
                 )
             )
 
@@ -281,6 +292,94 @@ def test_other_tables_of_a_shared_database_are_left_alone(desk: Desk) -> None:
 
     assert desk.ask("select * from customers") == [(1,)]
     assert desk.ask("select * from positions") == [("of a ship",)]
+
+
+# --- who answered, and how fast
+
+
+def test_rows_say_which_model_answered(desk: Desk) -> None:
+    desk.settle("a", {"title": "x"}, model="claude-a")
+    desk.settle("b", {"title": "x"}, model="claude-b")
+    desk.publish()
+    desk.settle("a", {"title": "y"}, model="claude-b")
+    desk.publish()
+
+    assert desk.ask("select doc_id, _model from trial order by 1") == [("a", "claude-b"), ("b", "claude-b")]
+
+
+def test_attempts_say_how_long_they_took(desk: Desk) -> None:
+    desk.settle("a", {"title": "x"}, latency_s=1.5, first_byte_s=0.25)
+    desk.settle("b", {"title": "x"})
+    desk.publish()
+
+    told = desk.ask("select doc_id, latency_s, first_byte_s from batchrun.attempts order by 1")
+    assert told == [("a", 1.5, 0.25), ("b", None, None)]
+
+
+# --- files of earlier versions
+
+WITHOUT = [
+    "alter table trial drop column _model",
+    "alter table batchrun.attempts drop column latency_s",
+    "alter table batchrun.attempts drop column first_byte_s",
+]
+"""What makes a file as an earlier version left it."""
+
+
+@pytest.fixture(params=["out", "batchrun"])
+def older(request: pytest.FixtureRequest, desk: Desk) -> Desk:
+    """A desk whose file is of an earlier version."""
+    desk.database = desk.folder / f"{request.param}.duckdb"
+    desk.settle("a", {"title": "x"}, model="claude-a", latency_s=1.0)
+    desk.settle("b", None, outcome=Outcome.INVALID)
+    desk.publish()
+    for statement in WITHOUT:
+        desk.change(statement)
+    return desk
+
+
+def test_a_file_of_an_earlier_version_is_accepted_and_gets_what_is_new(older: Desk) -> None:
+    older.output().check()
+    older.settle("c", {"title": "y"}, model="claude-c", latency_s=1.5, first_byte_s=0.25)
+
+    assert older.output().behind()
+    assert older.publish() == 1
+    assert older.publish() == 0
+
+    rows = older.ask("select doc_id, title, _model from trial order by 1")
+    assert rows == [("a", "x", "claude-a"), ("c", "y", "claude-c")], "the attempts in the file told it of the old row"
+    told = older.ask("select doc_id, ended_at is not null, latency_s, first_byte_s from batchrun.attempts order by 1")
+    assert told == [("a", True, None, None), ("b", True, None, None), ("c", True, 1.5, 0.25)]
+
+
+def test_a_file_of_an_earlier_version_has_in_the_end_the_same_columns_as_a_new_one(older: Desk) -> None:
+    def columns() -> list[Any]:
+        return older.ask(
+            "select table_name, column_name, data_type from information_schema.columns order by table_name,"
+            " ordinal_position"
+        )
+
+    older.publish()
+    before = columns()
+    older.database.unlink()
+    older.publish()
+
+    assert columns() == before
+
+
+def test_a_new_field_comes_to_a_file_of_an_earlier_version(older: Desk) -> None:
+    older.settle("c", {"title": "y", "pages": 3})
+    older.output(title="VARCHAR", pages="BIGINT").publish(wait_s=0)
+
+    assert older.ask("select doc_id, pages, _model from trial order by 1") == [("a", None, "claude-a"), ("c", 3, "m")]
+
+
+def test_rows_of_an_earlier_version_without_its_history_do_not_know_their_model(older: Desk) -> None:
+    older.change("delete from batchrun.attempts")
+
+    older.publish()
+
+    assert older.ask("select doc_id, _model from trial") == [("a", None)]
 
 
 # --- names of files and fields

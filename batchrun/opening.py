@@ -93,6 +93,10 @@ class Wishes:
     deadline_s: float | None = None
     waits: bool = True
     """Whether to wait for batches."""
+    fail_fast: bool = False
+    """Whether the first document that fails stops the run."""
+    max_run_time_s: float | None = None
+    """A shorter time than the job file's, for this command."""
     speed: float = 1.0
     """Of the simulator's clock, by which its batches are polled."""
 

@@ -275,7 +275,7 @@ class Planner:
         return self._streaming(self._estimate(chain(self.planned.to_send(), self.planned.in_batches()))).seconds
 
     def _streaming(self, estimate: Estimate) -> Duration:
-        return forecast(estimate, self.limits, concurrency=self.job.spec.run.max_concurrency)
+        return forecast(estimate, self.limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         if run is None or self.cap_nusd < run.cap_nusd:

@@ -6,8 +6,10 @@ import click
 
 from batchrun.cli.options import (
     DEADLINE,
+    FAIL_FAST,
     LEDGER,
     MAX_COST,
+    MAX_RUN_TIME,
     NO_WAIT,
     PROGRESS,
     ROUTE,
@@ -31,6 +33,8 @@ DEFAULT = "errored,expired,invalid,truncated"
 @MAX_COST
 @ROUTE
 @DEADLINE
+@FAIL_FAST
+@MAX_RUN_TIME
 @NO_WAIT
 @SPEED
 @PROGRESS
@@ -47,6 +51,8 @@ def retry(
     max_cost: int | None,
     route: str | None,
     deadline: float | None,
+    fail_fast: bool,
+    max_run_time: float | None,
     no_wait: bool,
     speed: float,
     progress: str,
@@ -69,7 +75,14 @@ def retry(
     return run_job(
         job_path,
         chosen.selection(again=outcomes(status), max_tokens=max_tokens),
-        wishes=Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, waits=not no_wait),
+        wishes=Wishes(
+            max_cost_nusd=max_cost,
+            route=route,
+            deadline_s=deadline,
+            fail_fast=fail_fast,
+            max_run_time_s=max_run_time,
+            waits=not no_wait,
+        ),
         profile=profile if pretend else None,
         speed=speed,
         progress=progress,

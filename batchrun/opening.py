@@ -10,10 +10,9 @@ from batchrun.errors import Refused, UsageProblem
 from batchrun.job.reading import JobFile, load_job
 from batchrun.job.spec import BatchSection
 from batchrun.planner import Planner
-from batchrun.planning.ladder import Ladder, Rung
-from batchrun.planning.limits import RateLimits, effective_limits
+from batchrun.planning.ladder import Ladder, make_ladder
+from batchrun.planning.limits import RateLimits
 from batchrun.planning.model_price import ModelPrice
-from batchrun.planning.model_rules import model_problems
 from batchrun.planning.plan import Plan
 from batchrun.planning.pricing import PriceTable, load_prices
 from batchrun.planning.refusal import refusal
@@ -71,6 +70,7 @@ class OpenJob:
             cap if wish.max_cost_nusd is None else min(cap, wish.max_cost_nusd),
             wish.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
             wish.deadline_s or spec.run.deadline_s,
+            tuple(rung.price for rung in self.ladder.rungs[1:]),
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -135,16 +135,12 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
     job = load_job(path)
     spec, prices = job.spec, prices_of(job)
-    price = prices.model(spec.model.name)
-    if problems := model_problems(spec.model, price, today=datetime.now(UTC).date()):
-        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {path}")
+    ladder = make_ladder(spec.model, spec.limits, prices, today=datetime.now(UTC).date())
     source, where = open_source(job), places(job, simulated=simulated)
     check_columns(job, source)
-    limits = effective_limits(spec.limits, price.limits)
     opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
     with opening as ledger:
-        rung = Rung(price=price, limits=limits, max_tokens=spec.model.max_tokens, effort=None, thinking=None)
-        yield OpenJob(job, prices, Ladder((rung,), frozenset()), source, where, ledger, simulated)
+        yield OpenJob(job, prices, ladder, source, where, ledger, simulated)
 
 
 @dataclass(frozen=True, slots=True)

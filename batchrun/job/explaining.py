@@ -159,7 +159,9 @@ class _Fault:
         if not is_definition and (homes := homes_of(self.key, self.root)):
             return f"it belongs in {' or '.join(homes)}"
         if self.sibling:
-            shown = f"[{self.sibling}]" if (self.sibling,) in self.tables and len(self.place) == 1 else f"`{self.sibling}`"
+            shown = (
+                f"[{self.sibling}]" if (self.sibling,) in self.tables and len(self.place) == 1 else f"`{self.sibling}`"
+            )
             return f"did you mean {shown}?"
         return f"known here: {', '.join(self.known)}"
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from batchrun.job.explaining import credential_problems, explain
 from batchrun.job.field_types import Table
 from batchrun.job.positions import KeyPath
-from batchrun.job.problems import JobFileError, Problem
+from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.spec import ModelNames, TierName
 from batchrun.job.toml_text import TomlText
 
@@ -48,9 +48,9 @@ class ModelChoice:
 
 
 def chosen_models(job: TomlText, *, root: Path) -> ModelChoice:
-    """Look a job's tier up. What is no tier at all is left to the models of the job file."""
+    """Look a job's tier up. What is no tier at all, or one beside a name, is left to the models of the job file."""
     tier = job.get(_TIER)
-    if tier not in get_args(TierName):
+    if tier not in get_args(TierName) or job.get(("model", "name")) is not None:
         return ModelChoice()
     path = root / PROJECT_FILE
     try:
@@ -83,7 +83,7 @@ def _chosen(job: TomlText, tier: str, text: TomlText) -> ModelChoice:
 
 
 def _no_tier(job: TomlText, tier: str, path: Path, *, why: str) -> Problem:
-    hint = f"write in {path}, below a line [tiers]: {tier} = {json.dumps(SAMPLE)}"
+    hint = f"write in {TextFile(path, '').shown_path}, below a line [tiers]: {tier} = {json.dumps(SAMPLE)}"
     return job.at_value(_TIER, f"`model.tier`: {why}", hint=hint)
 
 

@@ -148,9 +148,7 @@ class ModelSection(Table):
     name: Annotated[
         ModelName,
         WrapValidator(_name_or_tier),
-        Field(
-            default=None, validate_default=True, examples=['name = "claude-sonnet-5-5"` or `tier = "standard"']
-        ),
+        Field(default=None, validate_default=True, examples=['name = "claude-sonnet-5-5"` or `tier = "standard"']),
     ]
     fallbacks: Annotated[ModelNames, AfterValidator(_others)] = ()
     """Who answers when the models before did not, in this order."""

@@ -102,8 +102,9 @@ CASES = {
     "later table": ("[budget]", "[pilot]\n[budget]", [
         ("13:1", "unknown table [pilot]", f"known here: version, {ALL_TABLES}"),
     ]),
-    "later key": ("[budget]", '[run]\nmax_run_time = "2h"\n[budget]', [
-        ("14:1", "unknown key `max_run_time` in [run]", "known here: route, deadline, max_concurrency"),
+    "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
+        ("14:1", "unknown key `priority` in [run]",
+         "known here: route, deadline, max_concurrency, fail_fast, max_failure_rate"),
     ]),
     "later prompt key": ("[prompt]", '[prompt]\ncache = "auto"', [
         ("10:1", "unknown key `cache` in [prompt]", "known here: system, system_file, user, user_file"),

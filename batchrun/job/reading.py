@@ -11,8 +11,8 @@ from batchrun.errors import UsageProblem
 from batchrun.job.explaining import credential_problems, explain
 from batchrun.job.fields import OutputFields
 from batchrun.job.problems import JobFileError, did_you_mean
-from batchrun.job.prompts import read_prompt
 from batchrun.job.project import ModelChoice, chosen_models
+from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
 from batchrun.job.toml_text import TomlText

@@ -66,16 +66,14 @@ def make_ladder(model: "ModelSection", limits: "LimitsSection", prices: PriceTab
     wanted = [(model, first), *((suited(model, price), price) for price in others)]
     problems = [problem for section, price in wanted for problem in model_problems(section, price, today=today)]
     if problems:
-        where = f'the tier "{model.tier}" in batchrun.toml, or [model] in the job file' if model.tier else "[model]"
-        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {where}")
-    rungs = [
-        Rung(
-            price=price,
-            limits=effective_limits(limits, price.limits) if price is first else published_limits(limits, price.limits),
-            max_tokens=section.max_tokens,
-            effort=section.effort,
-            thinking=section.thinking,
+        where = (
+            f'[model] of the job file, or its tier "{model.tier}" in batchrun.toml' if model.tier else "the job file"
         )
-        for section, price in wanted
-    ]
-    return Ladder(tuple(rungs), frozenset(model.fallback_on))
+        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {where}")
+    own = _rung(model, first, effective_limits(limits, first.limits))
+    rest = (_rung(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
+    return Ladder((own, *rest), frozenset(model.fallback_on))
+
+
+def _rung(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> Rung:
+    return Rung(price=price, limits=limits, max_tokens=model.max_tokens, effort=model.effort, thinking=model.thinking)

@@ -168,7 +168,9 @@ class Ledger:
 
     # --- one document
 
-    def pending(self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None) -> list[Pending]:
+    def pending(
+        self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None
+    ) -> list[Pending]:
         """The next documents without an outcome and in no batch, in the order of the plan.
 
         Only of those admitted to the run at or after the sequence number `since`, and for one model, if it is named.

@@ -184,13 +184,9 @@ def ours(case: Case, seconds: float) -> Measured:
         (root / "pyproject.toml").touch()
         (root / "pacing.toml").write_text(JOB + limits_section(case))
         provider = SimulatedProvider(case.simulator(seconds))
-        with (
-            in_virtual_time(),
-            mock.patch("batchrun.planner.count_tokens", lambda text: counted(text, case.bias)),
-            watched_gate(case) as waits,
-            open_job(root / "pacing.toml", simulated=False, to_run=True) as opened,
-            mock.patch("batchrun.submit.tolerance_of", lambda *_: Tolerance(max_run_time_s=seconds)),
-        ):
+        with in_virtual_time(), mock.patch("batchrun.planner.count_tokens", lambda text: counted(text, case.bias)), watched_gate(case) as waits, (
+            open_job(root / "pacing.toml", simulated=False, to_run=True)
+        ) as opened, mock.patch("batchrun.submit.tolerance_of", lambda *_: Tolerance(max_run_time_s=seconds)):
             submit(opened, Selection(), provider=provider, listener=lambda _: None, show=lambda _: None)
         measured.arrivals, measured.fair = provider.arrivals, max(waits, default=1.0)
     return measured
@@ -216,10 +212,7 @@ def aiolimiter(case: Case, seconds: float) -> Measured:
     """Three limiters a minute as its documentation shows them, charged with the estimate."""
     limits = case.limits
     requests = AsyncLimiter(limits.requests_per_minute, 60)
-    inputs, outputs = (
-        AsyncLimiter(limits.input_tokens_per_minute, 60),
-        AsyncLimiter(limits.output_tokens_per_minute, 60),
-    )
+    inputs, outputs = AsyncLimiter(limits.input_tokens_per_minute, 60), AsyncLimiter(limits.output_tokens_per_minute, 60)
 
     async def send(provider: SimulatedProvider, request: Request, rng: random.Random) -> None:
         tokens = counted(request.body.decode(), case.bias) * factor("new", TextClass.PROSE).mean
@@ -343,9 +336,7 @@ def share(case: Case, arrivals: list[Arrival], begin: float, end: float, seconds
             continue
         moment = arrival.done_s if case.binding == "output_tokens" else arrival.at_s
         if moment is not None and begin <= moment < end:
-            used += {"requests": 1, "input_tokens": arrival.input_tokens, "output_tokens": arrival.output_tokens}[
-                case.binding
-            ]
+            used += {"requests": 1, "input_tokens": arrival.input_tokens, "output_tokens": arrival.output_tokens}[case.binding]
     out = sum(overlap(begin, end, seconds / 3, seconds / 3 + case.outage_s) for _ in range(1)) if case.outage_s else 0.0
     others = case.others * overlap(begin, end, seconds / 2, seconds)
     granted_s = end - begin - out - others + (case.burst_s if begin == 0 else 0.0)
@@ -364,9 +355,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--alone", action="store_true", help="batchrun only")
     given = parser.parse_args()
-    clients = (
-        {"batchrun": ours} if given.alone else {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
-    )
+    clients = {"batchrun": ours} if given.alone else {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
     for case in cases():
         if given.only in case.name:
             for name, client in clients.items():

@@ -10,10 +10,9 @@ from batchrun.errors import Refused, UsageProblem
 from batchrun.job.reading import JobFile, load_job
 from batchrun.job.spec import BatchSection
 from batchrun.planner import Planner
-from batchrun.planning.ladder import Ladder, Rung
-from batchrun.planning.limits import RateLimits, effective_limits
+from batchrun.planning.ladder import Ladder, make_ladder
+from batchrun.planning.limits import Learnt, RateLimits
 from batchrun.planning.model_price import ModelPrice
-from batchrun.planning.model_rules import model_problems
 from batchrun.planning.plan import Plan
 from batchrun.planning.pricing import PriceTable, load_prices
 from batchrun.planning.refusal import refusal
@@ -23,6 +22,7 @@ from batchrun.store.batches import Batches
 from batchrun.store.ledger import Ledger
 from batchrun.store.lock import is_held, job_lock
 from batchrun.store.output import Output, OutputTable
+from batchrun.store.pace import Pace
 from batchrun.store.places import Places, places
 
 
@@ -92,6 +92,10 @@ class Wishes:
     deadline_s: float | None = None
     waits: bool = True
     """Whether to wait for batches."""
+    fail_fast: bool = False
+    """Whether the first document that fails stops the run."""
+    max_run_time_s: float | None = None
+    """A shorter time than the job file's, for this command."""
     speed: float = 1.0
     """Of the simulator's clock, by which its batches are polled."""
 
@@ -130,16 +134,19 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
     job = load_job(path)
     spec, prices = job.spec, prices_of(job)
-    price = prices.model(spec.model.name)
-    if problems := model_problems(spec.model, price, today=datetime.now(UTC).date()):
-        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {path}")
+    ladder = make_ladder(spec.model, spec.limits, prices, today=datetime.now(UTC).date())
     source, where = open_source(job), places(job, simulated=simulated)
     check_columns(job, source)
-    limits = effective_limits(spec.limits, price.limits)
     opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
     with opening as ledger:
-        rung = Rung(price=price, limits=limits, max_tokens=spec.model.max_tokens, effort=None, thinking=None)
-        yield OpenJob(job, prices, Ladder((rung,), frozenset()), source, where, ledger, simulated)
+        yield OpenJob(job, prices, ladder.seasoned(learnt_of(ladder, ledger)), source, where, ledger, simulated)
+
+
+def learnt_of(ladder: Ladder, ledger: Ledger) -> dict[str, Learnt]:
+    """What earlier runs learnt of the limits of a ladder's models."""
+    pace = Pace(ledger)
+    found = {rung.price.name: pace.learnt(rung.price.name) for rung in ladder.rungs}
+    return {model: learnt for model, learnt in found.items() if learnt}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from batchrun.outcome import Outcome
 from batchrun.planning.budget import fitting
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, EstimateSum, Estimator, RequestTokens, fixed_tokens
+from batchrun.planning.interval import Interval
 from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
-from batchrun.planning.model_rules import thinks
+from batchrun.planning.model_rules import suited, thinks
 from batchrun.planning.output_prior import output_prior
-from batchrun.planning.plan import Kind, Known, Plan, classify
+from batchrun.planning.plan import Dearest, Kind, Known, Plan, classify
 from batchrun.planning.preparing import Preparer, SizeLimit
 from batchrun.planning.routes import Route, Wish, choose, forecasts
 from batchrun.request import Request
@@ -83,24 +84,18 @@ class Planner:
     planned: PlannedDocuments = field(init=False)
 
     def __post_init__(self) -> None:
-        spec, price = self.job.spec, self.price
         self.renderer = Renderer(self.job)
         self.estimator = Estimator(
-            price,
+            self.price,
             fixed_tokens=fixed_tokens(
                 prompt=count_tokens(self.renderer.prompt_text), schema=count_tokens(self.renderer.schema_text)
             ),
-            output=output_prior(
-                self.job.fields.api_schema,
-                max_tokens=spec.model.max_tokens,
-                thinks=thinks(spec.model, price),
-                effort=spec.model.effort or price.default_effort,
-            ),
+            output=self._reply(self.price),
         )
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
-        self.planned = PlannedDocuments(self.ledger, spec.job.name)
+        self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name)
 
     @property
     def price(self) -> ModelPrice:
@@ -129,6 +124,16 @@ class Planner:
         if selection.limit is not None:
             self.planned.limit(selection.limit)
         return self._summed(notes)
+
+    def _reply(self, price: ModelPrice) -> Interval:
+        """How long a model's replies are, in tokens."""
+        model = suited(self.job.spec.model, price)
+        return output_prior(
+            self.job.fields.api_schema,
+            max_tokens=model.max_tokens,
+            thinks=thinks(model, price),
+            effort=model.effort or price.default_effort,
+        )
 
     def _size_limit(self) -> SizeLimit:
         spec, price = self.job.spec, self.price
@@ -281,15 +286,28 @@ class Planner:
             fits=fits if committed_nusd + worst_nusd <= self.cap_nusd else 0,
             worst_nusd=worst_nusd,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
+            dearest=self._dearest(chosen.estimate),
             notes=dict(notes),
         )
 
-    def _estimate(self, requests: Iterable[RequestTokens]) -> Estimate:
-        """Of streaming the requests."""
-        total = EstimateSum(self.estimator)
+    def _estimate(self, requests: Iterable[RequestTokens], estimator: Estimator | None = None) -> Estimate:
+        """Of streaming the requests, to the job's own model if no other is given."""
+        total = EstimateSum(estimator or self.estimator)
         for tokens in requests:
             total.add(tokens)
         return total.estimate()
+
+    def _dearest(self, estimate: Estimate) -> Dearest | None:
+        """The dearest fallback, when everything there would cost more than what is estimated."""
+        uppers = [
+            Dearest(rung.price.name, self._estimate(self.planned.to_send(), self._estimator_of(rung.price)).upper_nusd)
+            for rung in self.ladder.rungs[1:]
+        ]
+        dearest = max(uppers, key=lambda one: one.upper_nusd, default=None)
+        return dearest if dearest and dearest.upper_nusd > estimate.upper_nusd else None
+
+    def _estimator_of(self, price: ModelPrice) -> Estimator:
+        return replace(self.estimator, price=price, output=self._reply(price))
 
     def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
         """How long streaming would take if it had to do what is in batches too."""
@@ -298,7 +316,7 @@ class Planner:
         return self._streaming(self._estimate(chain(self.planned.to_send(), self.planned.in_batches()))).seconds
 
     def _streaming(self, estimate: Estimate) -> Duration:
-        return forecast(estimate, self.ladder.rungs[0].limits, concurrency=self.job.spec.run.max_concurrency)
+        return forecast(estimate, self.ladder.rungs[0].limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         if run is None or self.cap_nusd < run.cap_nusd:

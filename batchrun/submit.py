@@ -182,7 +182,7 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
             preparer=planner.preparer,
             estimator=planner.estimator,
             ladder=opened.ladder,
-            concurrency=spec.run.max_concurrency,
+            concurrency=spec.run.most_concurrent,
             schema=opened.job.fields.full_schema,
             switch_at=switching(opened, plan, run),
         ),
@@ -192,7 +192,13 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
 
 def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:
     """What the run puts up with: the stricter of what the job file and the command say."""
-    return Tolerance()
+    spec = opened.job.spec
+    times = [time_s for time_s in (spec.budget.max_run_time_s, wishes.max_run_time_s) if time_s is not None]
+    return Tolerance(
+        fail_fast=spec.run.fail_fast or wishes.fail_fast,
+        max_failure_rate=spec.run.max_failure_rate,
+        max_run_time_s=min(times, default=None),
+    )
 
 
 def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:

@@ -147,6 +147,10 @@ ROUTE = click.option(
     help="How requests travel; default: as the job file says.",
 )
 DEADLINE = click.option("--deadline", type=Span(), metavar="TIME", help="When it should be done, such as 45m or 24h.")
+FAIL_FAST = click.option("--fail-fast", is_flag=True, help="Stop when the first document fails.")
+MAX_RUN_TIME = click.option(
+    "--max-run-time", type=Span(), metavar="TIME", help="Stop after this long, such as 45m; what is answered is kept."
+)
 NO_WAIT = click.option(
     "--no-wait", is_flag=True, help="Do what is due with batches and return: exit 10 until all is settled."
 )

@@ -45,6 +45,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
         *[f"         {inert(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
+        *ladder_lines(plan, opened),
         *money_lines(plan, opened),
         "",
         "Nothing was sent." + (f" To run this:  batchrun submit {path}{submit_options()}" if plan.to_send else ""),
@@ -86,6 +87,18 @@ def problem_lines(plan: Plan) -> list[str]:
     lines = [f"         {WORDS[one.kind]}  {inert(one.doc_id)}: {inert(one.reason)}" for one in shown]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
+
+
+def ladder_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """Who answers when the job's own model does not, and what that may cost; nothing without fallbacks."""
+    names = [inert(rung.price.name) for rung in opened.ladder.rungs]
+    if len(names) == 1:
+        return []
+    line = f"ladder   {', then '.join(names)} on {', '.join(opened.job.spec.model.fallback_on)}"
+    if plan.dearest:
+        there = "there" if len(names) == 2 else f"at {inert(plan.dearest.model)}"
+        line += f" · all of it {there} would cost up to {dollars(plan.dearest.upper_nusd)}"
+    return [line]
 
 
 def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
@@ -151,6 +164,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "v": 1,
             "job": plan.job,
             "model": plan.model,
+            "ladder": [rung.price.name for rung in opened.ladder.rungs],
             "route": str(plan.choice.route),
             "route_reason": plan.choice.reason,
             "routes": {

@@ -6,9 +6,11 @@ import click
 
 from batchrun.cli.options import (
     DEADLINE,
+    FAIL_FAST,
     LEDGER,
     LOG,
     MAX_COST,
+    MAX_RUN_TIME,
     NO_WAIT,
     PROGRESS,
     ROUTE,
@@ -32,6 +34,8 @@ DEFAULT = "errored,expired,invalid,truncated"
 @MAX_COST
 @ROUTE
 @DEADLINE
+@FAIL_FAST
+@MAX_RUN_TIME
 @NO_WAIT
 @SPEED
 @PROGRESS
@@ -49,6 +53,8 @@ def retry(
     max_cost: int | None,
     route: str | None,
     deadline: float | None,
+    fail_fast: bool,
+    max_run_time: float | None,
     no_wait: bool,
     speed: float,
     progress: str,
@@ -72,7 +78,14 @@ def retry(
     return run_job(
         job_path,
         chosen.selection(again=outcomes(status), max_tokens=max_tokens),
-        wishes=Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, waits=not no_wait),
+        wishes=Wishes(
+            max_cost_nusd=max_cost,
+            route=route,
+            deadline_s=deadline,
+            fail_fast=fail_fast,
+            max_run_time_s=max_run_time,
+            waits=not no_wait,
+        ),
         profile=profile if pretend else None,
         speed=speed,
         progress=progress,

@@ -6,9 +6,11 @@ import click
 
 from batchrun.cli.options import (
     DEADLINE,
+    FAIL_FAST,
     JOB,
     LOG,
     MAX_COST,
+    MAX_RUN_TIME,
     NO_WAIT,
     PROGRESS,
     ROUTE,
@@ -27,6 +29,8 @@ from batchrun.cli.terminal import Terminal
 @MAX_COST
 @ROUTE
 @DEADLINE
+@FAIL_FAST
+@MAX_RUN_TIME
 @NO_WAIT
 @SIMULATE
 @SPEED
@@ -40,6 +44,8 @@ def submit(
     max_cost: int | None,
     route: str | None,
     deadline: float | None,
+    fail_fast: bool,
+    max_run_time: float | None,
     no_wait: bool,
     simulate: str | None,
     speed: float,
@@ -62,7 +68,14 @@ def submit(
     return run_job(
         job,
         chosen.selection(),
-        wishes=Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, waits=not no_wait),
+        wishes=Wishes(
+            max_cost_nusd=max_cost,
+            route=route,
+            deadline_s=deadline,
+            fail_fast=fail_fast,
+            max_run_time_s=max_run_time,
+            waits=not no_wait,
+        ),
         profile=simulate,
         speed=speed,
         progress=progress,

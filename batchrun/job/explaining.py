@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from batchrun.job.credentials import masked
@@ -24,12 +24,14 @@ from batchrun.job.keys import (
 from batchrun.job.positions import KeyPath
 from batchrun.job.problems import Problem, did_you_mean, plain
 from batchrun.job.refusing import REFUSAL
+from batchrun.job.spec import JobSpec
 from batchrun.job.toml_text import TomlText
 
 _REMOVED = frozenset({"temperature", "top_p", "top_k"})
 _LONGEST_VALUE = 60
 _OTHER_NAMES = {"text": "string", "float": "number", "decimal": "number", "list": "array", "timestamp": "datetime"}
-_TABLES = {("output", "fields")} | {(name,) for name in sections()}
+_INSTEAD: dict[KeyPath, KeyPath] = {("model", "name"): ("model", "tier")}
+"""A required key, and the one that may stand in its place."""
 
 _EXPECTED = {
     "string_type": "be text in quotes",
@@ -50,16 +52,17 @@ _EXPECTED = {
 }
 
 
-def explain(error: ValidationError, text: TomlText) -> Iterator[Problem]:
+def explain(error: ValidationError, text: TomlText, *, root: type[BaseModel] = JobSpec) -> Iterator[Problem]:
     """Turn every validation error into a problem, without what merely follows from a misspelt or forbidden key."""
-    faults = [_Fault(text=text, detail=detail) for detail in error.errors(include_url=False)]
+    faults = [_Fault(text=text, detail=detail, root=root) for detail in error.errors(include_url=False)]
     faults = [fault for fault in faults if not any(fault.place[: len(path)] == path for path in text.credentials)]
     meant = [path for fault in faults if fault.kind == "extra_forbidden" for path in fault.meant]
     for fault in faults:
         if fault.kind == "extra_forbidden":
             yield fault.unknown_key()
         elif fault.kind == "missing":
-            if not any(path[: len(fault.place)] == fault.place for path in meant):
+            places = [fault.place, _INSTEAD.get(fault.place, fault.place)]
+            if not any(path[: len(place)] == place for path in meant for place in places):
                 yield fault.missing_key()
         elif fault.kind == "literal_error":
             yield fault.wrong_word(re.findall(r"'([^']*)'", fault.context["expected"]))
@@ -75,12 +78,21 @@ def called(place: KeyPath) -> str:
     return plain("".join(steps).removeprefix("."))
 
 
+def credential_problems(text: TomlText) -> Iterator[Problem]:
+    """Make a problem of every API key and the like in the file."""
+    for place in text.credentials:
+        message = f"`{called(place)}`: keys never belong in a job file; set ANTHROPIC_API_KEY"
+        yield text.at_key(place, message, hint="take it out, and revoke it if anyone else has seen this file")
+
+
 @dataclass(frozen=True)
 class _Fault:
     """One validation error and the file it is about."""
 
     text: TomlText
     detail: ErrorDetails
+    root: type[BaseModel]
+    """What the whole file should be."""
 
     @property
     def kind(self) -> str:
@@ -103,17 +115,27 @@ class _Fault:
     @property
     def table(self) -> str:
         above = self.place[:-1]
-        return f"[{called(above)}]" if above in _TABLES else f"`{called(above)}`"
+        return f"[{called(above)}]" if above in self.tables else f"`{called(above)}`"
+
+    @cached_property
+    def tables(self) -> set[KeyPath]:
+        """The places of tables that people write with a header."""
+        return {("output", "fields"), *((name,) for name in sections(self.root))}
+
+    @cached_property
+    def known(self) -> tuple[str, ...]:
+        """The keys of the same table."""
+        return keys_of(table_at(self.detail["loc"][:-1], self.root))
 
     @cached_property
     def sibling(self) -> str | None:
         """The key of the same table that was probably meant."""
-        return did_you_mean(self.key, keys_of(table_at(self.detail["loc"][:-1])))
+        return did_you_mean(self.key, self.known)
 
     @cached_property
     def meant(self) -> list[KeyPath]:
         """The places that an unknown key was probably meant for."""
-        homes = list(homes_of(self.key).values())
+        homes = list(homes_of(self.key, self.root).values())
         if homes:
             return homes if len(homes) == 1 else []
         return [(*self.place[:-1], self.sibling)] if self.sibling else []
@@ -134,19 +156,21 @@ class _Fault:
         is_definition = self.place[:2] == ("output", "fields")
         if is_definition and (kinds := field_kinds_with(self.key)):
             return f"`{self.key}` is for {' and '.join(kinds)} fields"
-        if not is_definition and (homes := homes_of(self.key)):
+        if not is_definition and (homes := homes_of(self.key, self.root)):
             return f"it belongs in {' or '.join(homes)}"
         if self.sibling:
-            shown = f"[{self.sibling}]" if (self.sibling,) in _TABLES and len(self.place) == 1 else f"`{self.sibling}`"
+            shown = (
+                f"[{self.sibling}]" if (self.sibling,) in self.tables and len(self.place) == 1 else f"`{self.sibling}`"
+            )
             return f"did you mean {shown}?"
-        return f"known here: {', '.join(keys_of(table_at(self.detail['loc'][:-1])))}"
+        return f"known here: {', '.join(self.known)}"
 
     def missing_key(self) -> Problem:
-        if self.place in _TABLES:
-            examples = required_examples(sections()[str(self.place[0])][0])
+        if self.place in self.tables:
+            examples = required_examples(sections(self.root)[str(self.place[0])][0])
             needs = f"it needs {' and '.join(f'`{line}`' for line in examples)}"
             return self.text.at_key(self.place, f"missing table [{called(self.place)}]", hint=needs)
-        example = example_of(table_at(self.detail["loc"][:-1]), self.key)
+        example = example_of(table_at(self.detail["loc"][:-1], self.root), self.key)
         hint = f"such as `{example}`" if example else None
         return self.text.at_key(self.place[:-1], f"missing key `{self.key}` in {self.table}", hint=hint)
 

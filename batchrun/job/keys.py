@@ -32,16 +32,16 @@ def place_of(location: KeyPath) -> KeyPath:
     return tuple(step for step in location if step not in _TAGGED and step != "[key]")
 
 
-def table_at(location: KeyPath) -> type[BaseModel]:
+def table_at(location: KeyPath, root: type[BaseModel] = spec.JobSpec) -> type[BaseModel]:
     """Return the model of the table at the location of a validation error."""
     if not location:
-        return spec.JobSpec
-    return _TAGGED.get(location[-1]) or sections()[str(location[0])][0]
+        return root
+    return _TAGGED.get(location[-1]) or sections(root)[str(location[0])][0]
 
 
-def sections() -> dict[str, tuple[type[BaseModel], ...]]:
+def sections(root: type[BaseModel] = spec.JobSpec) -> dict[str, tuple[type[BaseModel], ...]]:
     """Return each top-level table with its model; [source] has one for each type."""
-    found = {name: tuple(_models_in(info.annotation)) for name, info in spec.JobSpec.model_fields.items()}
+    found = {name: tuple(_models_in(info.annotation)) for name, info in root.model_fields.items()}
     return {name: models for name, models in found.items() if models}
 
 
@@ -60,10 +60,10 @@ def example_of(model: type[BaseModel], key: str) -> str | None:
     return next((line for line in required_examples(model) if line.startswith(f"{key} =")), None)
 
 
-def homes_of(key: str) -> dict[str, KeyPath]:
+def homes_of(key: str, root: type[BaseModel] = spec.JobSpec) -> dict[str, KeyPath]:
     """Return the tables that know a key, as people would call them, with its place in each."""
     homes: dict[str, KeyPath] = {}
-    for section, models in sections().items():
+    for section, models in sections(root).items():
         is_in_all = all(key in keys_of(model) for model in models)
         for model in models:
             if key in keys_of(model):

@@ -1,7 +1,6 @@
 """Reading a job file: a `JobFile`, or every problem of it at once."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +8,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from batchrun.errors import UsageProblem
-from batchrun.job.explaining import called, explain
+from batchrun.job.explaining import credential_problems, explain
 from batchrun.job.fields import OutputFields
-from batchrun.job.problems import JobFileError, Problem, did_you_mean
+from batchrun.job.problems import JobFileError, did_you_mean
+from batchrun.job.project import ModelChoice, chosen_models
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
@@ -48,8 +48,8 @@ def load_job(path: Path) -> JobFile:
     path = path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
     root = project_root(path)
-    prompt = read_prompt(text, root=root)
-    problems = [*_credential_problems(text), *prompt.problems]
+    prompt, choice = read_prompt(text, root=root), chosen_models(text, root=root)
+    problems = [*credential_problems(text), *prompt.problems, *choice.problems]
     try:
         spec = JobSpec.model_validate(text.values)
     except ValidationError as error:
@@ -58,7 +58,17 @@ def load_job(path: Path) -> JobFile:
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)
     digest = hashlib.sha256(content).hexdigest()
+    spec = _with_models(spec, choice)
     return JobFile(spec=spec, path=path, root=root, system=prompt.system, user=prompt.user, text_sha=digest)
+
+
+def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:
+    """Fill in the models of the tier, if the job has one."""
+    if not choice.models:
+        return spec
+    name, *fallbacks = choice.models
+    model = spec.model.model_copy(update={"name": name, "fallbacks": tuple(fallbacks)})
+    return spec.model_copy(update={"model": model})
 
 
 def project_root(job_path: Path) -> Path:
@@ -99,9 +109,3 @@ def _decoded(content: bytes, *, path: Path) -> str:
             f"the job file {path} is not UTF-8: line {line} has the byte 0x{content[error.start]:02x}",
             hint="save it as UTF-8; TOML files are always UTF-8",
         ) from None
-
-
-def _credential_problems(text: TomlText) -> Iterator[Problem]:
-    for place in text.credentials:
-        message = f"`{called(place)}`: keys never belong in a job file; set ANTHROPIC_API_KEY"
-        yield text.at_key(place, message, hint="take it out, and revoke it if anyone else has seen this file")

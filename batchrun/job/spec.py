@@ -3,16 +3,32 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_types import ColumnFields, Table
 from batchrun.job.fields import MAX_UNIONS, OutputFields
 from batchrun.job.quantities import Bytes, LongSeconds, NanoDollars, Seconds
-from batchrun.job.refusing import matching, one_of, refusal
+from batchrun.job.refusing import matching, one_of, refusal, wrong_value
 
 _JOB_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+AUTO = "auto"
+AUTO_CONCURRENCY = 500
+"""Requests under way at once, at most, when the job file leaves it to us: pacing and outages hold it lower."""
+MOST_CONCURRENCY = 1000
 
 
 def _is_text_codec(name: str) -> bool:
@@ -89,14 +105,58 @@ Source = Annotated[
 ]
 
 
+def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = next((word for number, word in enumerate(words) if word in words[:number]), None)
+    if repeated is not None:
+        raise refusal(f'"{repeated}" is there already', hint="name each once, in the order in which they are tried")
+    return words
+
+
+ModelName = Annotated[str, AfterValidator(matching(re.compile(r"\S+").fullmatch, "the name of a model"))]
+ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidator(_distinct)]
+"""In the order in which they are tried."""
+TierName = Literal["simple", "standard", "complex", "critical"]
+FallbackReason = Literal["outage", "refused", "truncated"]
+
+
+def _name_or_tier(name: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
+    """Take a name, or none where a tier stands for it; a tier that is not in `info` has a problem of its own."""
+    if name is None:
+        if "tier" in info.data and info.data["tier"] is None:
+            raise PydanticKnownError("missing")
+        return ""
+    checked = str(handler(name))
+    if info.data.get("tier") is not None:
+        raise refusal("give `name` or `tier`, not both", hint="the models of a tier are named in batchrun.toml")
+    return checked
+
+
+def _others(fallbacks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if fallbacks and info.data.get("tier") is not None:
+        hint = "write them in batchrun.toml, behind the tier's first model"
+        raise refusal("a tier has its own fallbacks", hint=hint)
+    if (name := info.data.get("name")) in fallbacks:
+        raise refusal(f'"{name}" is the model itself', hint="name other models, in the order in which they are tried")
+    return fallbacks
+
+
 class ModelSection(Table):
     """[model]: who answers, and how much they may write."""
 
+    tier: TierName | None = None
+    """Instead of a name: models of [tiers] in batchrun.toml. In a loaded job, `name` and `fallbacks` are theirs."""
     name: Annotated[
-        str,
-        AfterValidator(matching(re.compile(r"\S+").fullmatch, "the name of a model")),
-        Field(examples=['name = "claude-sonnet-5-5"']),
+        ModelName,
+        WrapValidator(_name_or_tier),
+        Field(default=None, validate_default=True, examples=['name = "claude-sonnet-5-5"` or `tier = "standard"']),
     ]
+    fallbacks: Annotated[ModelNames, AfterValidator(_others)] = ()
+    """Who answers when the models before did not, in this order."""
+    fallback_on: Annotated[tuple[FallbackReason, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)] = (
+        "outage",
+        "refused",
+        "truncated",
+    )
     max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     thinking: Literal["adaptive", "disabled"] | None = None
@@ -139,12 +199,32 @@ class OutputSection(Table):
     ]
 
 
+def _concurrency(value: object) -> int | str:
+    if value == AUTO:
+        return AUTO
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_value(f'"auto" or a whole number from 1 to {MOST_CONCURRENCY}')
+    if value < 1:
+        raise PydanticKnownError("greater_than_equal", {"ge": 1})
+    if value > MOST_CONCURRENCY:
+        raise PydanticKnownError("less_than_equal", {"le": MOST_CONCURRENCY})
+    return value
+
+
 class RunSection(Table):
     """[run]: how the work is done."""
 
     route: Literal["stream", "batch", "auto"] = "stream"
     deadline_s: Annotated[LongSeconds | None, Field(alias="deadline")] = None
-    max_concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    max_concurrency: Annotated[int | Literal["auto"], PlainValidator(_concurrency)] = "auto"
+    fail_fast: bool = False
+    max_failure_rate: Annotated[float | None, Field(gt=0, le=1)] = None
+    """A share of the latest documents; None: any."""
+
+    @property
+    def most_concurrent(self) -> int:
+        """Requests under way at once, at most."""
+        return AUTO_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
 
 
 class BatchSection(Table):
@@ -176,10 +256,12 @@ class LimitsSection(Table):
 
 
 class BudgetSection(Table):
-    """[budget]: what a run may cost."""
+    """[budget]: what a run may take."""
 
     max_cost_nusd: Annotated[NanoDollars, Field(alias="max_cost_usd", examples=["max_cost_usd = 5.00"])]
     max_documents: Positive | None = None
+    max_run_time_s: Annotated[LongSeconds | None, Field(alias="max_run_time")] = None
+    """Of one command; None: any."""
     prices_file: Text | None = None
 
 

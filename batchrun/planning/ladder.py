@@ -3,11 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
 
+from batchrun.errors import UsageProblem
 from batchrun.outcome import Outcome
-from batchrun.planning.limits import Learnt, RateLimits
+from batchrun.planning.limits import Learnt, RateLimits, effective_limits, published_limits
 from batchrun.planning.model_price import ModelPrice
+from batchrun.planning.model_rules import model_problems, suited
+from batchrun.planning.pricing import PriceTable
 from batchrun.request import Request
+
+if TYPE_CHECKING:
+    from batchrun.job.spec import LimitsSection, ModelSection
 
 OUTAGE = "outage"
 
@@ -19,15 +27,23 @@ class Rung:
     price: ModelPrice
     limits: RateLimits
     max_tokens: int
+    """Of one answer, as the job file says; at most what the model can write."""
     effort: str | None
+    """None: the job has none, or this model does not take it."""
     thinking: str | None
+    """None: the job says nothing, or this model does not take it."""
 
     def request(self, first: Request) -> Request:
-        """The same request to this model."""
+        """The same request to this model; the same bytes every time."""
         params = json.loads(first.body)
         if params["model"] == self.price.name:
             return first
         params["model"] = self.price.name
+        params["max_tokens"] = min(first.max_tokens, self.price.max_output_tokens)
+        if self.effort is None:
+            params.get("output_config", {}).pop("effort", None)
+        if self.thinking is None:
+            params.pop("thinking", None)
         return Request.of(params)
 
 
@@ -57,3 +73,25 @@ class Ladder:
     def falls_back(self, rung: int, why: str) -> bool:
         """Whether the next model answers when this one ended so."""
         return rung + 1 < len(self.rungs) and why in self.fallback_on
+
+
+def make_ladder(model: "ModelSection", limits: "LimitsSection", prices: PriceTable, *, today: date) -> Ladder:
+    """Put a job's models in order. Raises Refused for one without a price, UsageProblem for what one cannot do.
+
+    A fallback's parameters are no reason to refuse: it drops what it does not take. `limits` are the first model's.
+    """
+    first, *others = [prices.model(name) for name in (model.name, *model.fallbacks)]
+    wanted = [(model, first), *((suited(model, price), price) for price in others)]
+    problems = [problem for section, price in wanted for problem in model_problems(section, price, today=today)]
+    if problems:
+        where = (
+            f'[model] of the job file, or its tier "{model.tier}" in batchrun.toml' if model.tier else "the job file"
+        )
+        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {where}")
+    own = _rung(model, first, effective_limits(limits, first.limits))
+    rest = (_rung(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
+    return Ladder((own, *rest), frozenset(model.fallback_on))
+
+
+def _rung(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> Rung:
+    return Rung(price=price, limits=limits, max_tokens=model.max_tokens, effort=model.effort, thinking=model.thinking)

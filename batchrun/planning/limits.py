@@ -62,6 +62,11 @@ class RateLimits:
         return replace(self, **told, learnt=frozenset(told), concurrency=learnt.concurrency)
 
 
+def published_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
+    """Take a model's Start tier: the job file's limits are those of another one, and only its headroom is for all."""
+    return effective_limits(limits.model_copy(update=dict.fromkeys(_KEYS)), published)
+
+
 def effective_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
     """Take what the job file says and, where it says nothing, the model's Start tier."""
     stated = limits.model_dump(include=set(_KEYS), exclude_none=True)

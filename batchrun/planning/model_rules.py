@@ -31,6 +31,15 @@ def model_problems(model: "ModelSection", price: ModelPrice, *, today: date) -> 
     ]
 
 
+def suited(model: "ModelSection", price: ModelPrice) -> "ModelSection":
+    """Return what another model takes of the job's wishes: it writes no more than it can, and drops what it refuses."""
+    effort = model.effort if model.effort in price.effort_levels else None
+    taken = model.model_copy(
+        update={"name": price.name, "max_tokens": min(model.max_tokens, price.max_output_tokens), "effort": effort}
+    )
+    return taken.model_copy(update={"thinking": None}) if _thinking_problem(taken, price) else taken
+
+
 def _retired(price: ModelPrice, today: date) -> str | None:
     if price.retires is None or today < price.retires:
         return None

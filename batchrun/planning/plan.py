@@ -82,6 +82,15 @@ class Problem:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Dearest:
+    """The fallback that would cost most if it had to answer everything."""
+
+    model: str
+    upper_nusd: int
+    """Of all requests to send, streamed: the estimate's upper bound at its price."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a submit would do. `counts` covers every selected document exactly once."""
@@ -120,6 +129,8 @@ class Plan:
     """The most that one of the requests to send may cost: what is reserved for it."""
     problems: tuple[Problem, ...]
     """The first few documents that will not be sent as they are."""
+    dearest: Dearest | None
+    """None: no fallback would cost more than the estimate's upper bound."""
     notes: Mapping[str, int]
     """What had to be done to read documents, and how often."""
 

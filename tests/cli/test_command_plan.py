@@ -31,6 +31,54 @@ def test_in_words(project: TrialProject, batchrun: CommandLine) -> None:
     assert said[-1] == "Nothing was sent. To run this:  batchrun submit jobs/trial.toml"
 
 
+MODEL = 'name = "claude-haiku-4-5"\nmax_tokens = 100\n'
+LADDERS = {
+    "dearer": ('fallbacks = ["claude-opus-5"]', ["claude-opus-5"], r" · all of it there would cost up to \$[0-9.]+"),
+    "cheaper": ('fallbacks = ["claude-haiku-5-5"]\nfallback_on = ["refused"]', ["claude-haiku-5-5"], ""),
+    "several": (
+        'fallbacks = ["claude-haiku-5-5", "claude-opus-5"]',
+        ["claude-haiku-5-5", "claude-opus-5"],
+        r" · all of it at claude-opus-5 would cost up to \$[0-9.]+",
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "others", "dearer"), LADDERS.values(), ids=LADDERS)
+def test_the_ladder(project: TrialProject, batchrun: CommandLine, keys: str, others: list[str], dearer: str) -> None:
+    project.job(model=MODEL + keys)
+    project.documents(3)
+    [line] = [line for line in batchrun(PLAN).out.splitlines() if line.startswith("ladder")]
+    why = "refused" if "fallback_on" in keys else "outage, refused, truncated"
+    assert re.fullmatch(f"ladder   {', then '.join(['claude-haiku-4-5', *others])} on {why}{dearer}", line)
+    assert batchrun(f"{PLAN} --json").json["ladder"] == ["claude-haiku-4-5", *others]
+
+
+def test_all_of_it_at_a_fallback_costs_what_it_would_there(project: TrialProject) -> None:
+    project.job(model=MODEL + 'fallbacks = ["claude-sonnet-4-6"]\nfallback_on = ["outage"]')
+    project.job("other", model=MODEL.replace("haiku-4-5", "sonnet-4-6"))
+    project.documents(3)
+    dearest, other = project.plan().dearest, project.plan(job="other")
+    assert dearest is not None
+    assert (dearest.model, dearest.upper_nusd) == ("claude-sonnet-4-6", other.estimate.upper_nusd)
+    assert other.dearest is None
+
+
+def test_a_tier(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(model='tier = "simple"\nmax_tokens = 100')
+    project.documents(1)
+    assert batchrun(PLAN).code == ExitCode.USAGE
+    (project.root / "batchrun.toml").write_text('[tiers]\nsimple = ["claude-haiku-4-5", "claude-haiku-5-5"]\n')
+    assert batchrun(f"{PLAN} --json").json["ladder"] == ["claude-haiku-4-5", "claude-haiku-5-5"]
+
+
+def test_a_fallback_that_nobody_knows_is_refused(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(model=MODEL + 'fallbacks = ["claude-nonesuch-9"]')
+    project.documents(1)
+    ran = batchrun(PLAN)
+    assert ran.code == ExitCode.REFUSED
+    assert "claude-nonesuch-9" in ran.err
+
+
 def test_it_never_sends(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(3)
     before = sorted(path for path in project.root.rglob("*") if path.is_file())

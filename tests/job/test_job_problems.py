@@ -102,8 +102,9 @@ CASES = {
     "later table": ("[budget]", "[pilot]\n[budget]", [
         ("13:1", "unknown table [pilot]", f"known here: version, {ALL_TABLES}"),
     ]),
-    "later key": ("[budget]", '[run]\nmax_run_time = "2h"\n[budget]', [
-        ("14:1", "unknown key `max_run_time` in [run]", "known here: route, deadline, max_concurrency"),
+    "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
+        ("14:1", "unknown key `priority` in [run]",
+         "known here: route, deadline, max_concurrency, fail_fast, max_failure_rate"),
     ]),
     "later prompt key": ("[prompt]", '[prompt]\ncache = "auto"', [
         ("10:1", "unknown key `cache` in [prompt]", "known here: system, system_file, user, user_file"),
@@ -157,6 +158,71 @@ CASES = {
     ]),
     "above the most": ("[budget]", "[run]\nmax_concurrency = 1001\n[budget]", [
         ("14:19", "`run.max_concurrency`: input should be at most 1000, got 1001", None),
+    ]),
+    "below the least": ("[budget]", "[run]\nmax_concurrency = 0\n[budget]", [
+        ("14:19", "`run.max_concurrency`: input should be at least 1, got 0", None),
+    ]),
+    "no concurrency": ("[budget]", '[run]\nmax_concurrency = "many"\n[budget]', [
+        ("14:19", '`run.max_concurrency`: input should be "auto" or a whole number from 1 to 1000, got "many"', None),
+    ]),
+    "tripwires": (
+        "max_cost_usd = 5.00",
+        'max_cost_usd = 5.00\nmax_run_time = "soon"\n[run]\nfail_fast = 1\nmax_failure_rate = 1.5',
+        [
+            ("15:16", '`budget.max_run_time`: input should be a duration such as "30s", "10m" or "2h", above zero and'
+             ' at most 720 hours, got "soon"', None),
+            ("17:13", "`run.fail_fast`: input should be true or false, got 1", None),
+            ("18:20", "`run.max_failure_rate`: input should be at most 1, got 1.5", None),
+        ],
+    ),
+    "no share": ("[budget]", "[run]\nmax_failure_rate = 0\n[budget]", [
+        ("14:20", "`run.max_failure_rate`: input should be more than 0, got 0", None),
+    ]),
+    "run time of another table": ("[budget]", '[run]\nmax_run_time = "2h"\n[budget]', [
+        ("14:1", "unknown key `max_run_time` in [run]", "it belongs in [budget]"),
+    ]),
+    "no model": ('name = "claude-sonnet-5-5"\n', "", [
+        ("6:1", "missing key `name` in [model]", 'such as `name = "claude-sonnet-5-5"` or `tier = "standard"`'),
+    ]),
+    "an empty name": ('"claude-sonnet-5-5"', '""', [
+        ("7:8", '`model.name`: input should be the name of a model, got ""', None),
+    ]),
+    "no model and no length": ('name = "claude-sonnet-5-5"\nmax_tokens = 1024\n', "", [
+        ("6:1", "missing key `max_tokens` in [model]", "such as `max_tokens = 1024`"),
+        ("6:1", "missing key `name` in [model]", 'such as `name = "claude-sonnet-5-5"` or `tier = "standard"`'),
+    ]),
+    "misspelt tier key": ('name = "claude-sonnet-5-5"', 'tire = "standard"', [
+        ("7:1", "unknown key `tire` in [model]", "did you mean `tier`?"),
+    ]),
+    "unknown tier": ('name = "claude-sonnet-5-5"', 'tier = "standart"', [
+        ("7:8", '`model.tier`: input should be "simple", "standard", "complex" or "critical", got "standart"',
+         'did you mean "standard"?'),
+    ]),
+    "name and tier": ('name = "claude-sonnet-5-5"', 'name = "claude-sonnet-5-5"\ntier = "simple"\nfallbacks = ["x"]', [
+        ("7:8", "`model.name`: give `name` or `tier`, not both", "the models of a tier are named in batchrun.toml"),
+        ("9:13", "`model.fallbacks`: a tier has its own fallbacks",
+         "write them in batchrun.toml, behind the tier's first model"),
+    ]),
+    "tier without a project file": ('name = "claude-sonnet-5-5"', 'tier = "simple"', [
+        ("7:8", "`model.tier`: the project has no batchrun.toml",
+         'write in batchrun.toml, below a line [tiers]: simple = ["claude-sonnet-5-5", "claude-haiku-4-5"]'),
+    ]),
+    "fallback twice": ("max_tokens", 'fallbacks = ["a", "b", "a"]\nmax_tokens', [
+        ("8:13", '`model.fallbacks`: "a" is there already', "name each once, in the order in which they are tried"),
+    ]),
+    "fallback to itself": ("max_tokens", 'fallbacks = ["a", "claude-sonnet-5-5"]\nmax_tokens', [
+        ("8:13", '`model.fallbacks`: "claude-sonnet-5-5" is the model itself',
+         "name other models, in the order in which they are tried"),
+    ]),
+    "fallback without a name": ("max_tokens", 'fallbacks = ["a", " "]\nmax_tokens', [
+        ("8:19", '`model.fallbacks[1]`: input should be the name of a model, got " "', None),
+    ]),
+    "reason to fall back": ("max_tokens", 'fallback_on = ["outage", "refusal"]\nmax_tokens', [
+        ("8:26", '`model.fallback_on[1]`: input should be "outage", "refused" or "truncated", got "refusal"',
+         'did you mean "refused"?'),
+    ]),
+    "no reason to fall back": ("max_tokens", "fallback_on = []\nmax_tokens", [
+        ("8:15", "`model.fallback_on`: input should not be empty", None),
     ]),
     "headroom": ("[budget]", "[limits]\nheadroom = 0\n[budget]", [
         ("14:12", "`limits.headroom`: input should be more than 0, got 0", None),

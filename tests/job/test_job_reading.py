@@ -8,7 +8,7 @@ import pytest
 from batchrun.errors import UsageProblem
 from batchrun.job.problems import JobFileError
 from batchrun.job.reading import load_job
-from batchrun.job.spec import DuckdbSource, FilesSource
+from batchrun.job.spec import AUTO_CONCURRENCY, DuckdbSource, FilesSource
 
 JOB = """\
 [job]
@@ -58,7 +58,10 @@ def test_defaults(project):
     assert (spec.source.exclude, spec.source.encoding, spec.source.id) == ((), "auto", "relpath")
     assert (spec.source.on_oversize, spec.source.on_empty) == ("refuse", "fail")
     assert (spec.model.effort, spec.model.thinking) == (None, None)
-    assert spec.run.max_concurrency == 32
+    assert (spec.model.tier, spec.model.fallbacks) == (None, ())
+    assert spec.model.fallback_on == ("outage", "refused", "truncated")
+    assert (spec.run.max_concurrency, spec.run.most_concurrent) == ("auto", AUTO_CONCURRENCY)
+    assert (spec.run.fail_fast, spec.run.max_failure_rate, spec.budget.max_run_time_s) == (False, None, None)
     assert (spec.limits.requests_per_minute, spec.limits.headroom) == (None, 1.0)
     assert (spec.budget.max_cost_nusd, spec.budget.max_documents, spec.budget.prices_file) == (100_000_000, None, None)
     assert (spec.retry.max_attempts, spec.retry.initial_delay_s, spec.retry.max_delay_s) == (6, 1.0, 60.0)

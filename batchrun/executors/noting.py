@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 
 from batchrun.errors import BatchrunError
 from batchrun.executors.halting import Bug, Halt
@@ -24,6 +24,9 @@ async def noting(
     over = asyncio.Event()
 
     async def note() -> None:
+        for lane in lanes:
+            if lane.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
+                tally.passing(lane.model, lane.gate.limits)
         counted = tally.take()
         if not counted:
             return
@@ -38,22 +41,24 @@ async def noting(
         while not over.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), NOTE_EVERY_S)
-            try:
-                await note()
-            except BatchrunError as problem:
-                halt.stop(problem)
-                return
-            except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
-                halt.stop(Bug(bug))
-                return
+            await note()
 
-    notes = asyncio.create_task(note_until_over())
+    async def guarded(noted: Awaitable[None]) -> None:
+        try:
+            await noted
+        except BatchrunError as problem:
+            halt.stop(problem)
+        except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
+            halt.stop(Bug(bug))
+
+    notes = asyncio.create_task(guarded(note_until_over()))
     try:
         yield
     finally:
         over.set()
         await notes
-        await recorder.write(lambda ledger: learn(ledger, lanes))
+        await guarded(note())
+        await guarded(recorder.write(lambda ledger: learn(ledger, lanes)))
 
 
 def learn(ledger: Ledger, lanes: Sequence[Lane]) -> None:

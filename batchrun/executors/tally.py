@@ -51,6 +51,10 @@ class Tally:
         minute = self._minutes[model, self._minute_now()]
         minute.requests, minute.limits = minute.requests + 1, limits
 
+    def passing(self, model: str, limits: LimitsInForce) -> None:
+        """Count this minute, whether or not anything happens in it."""
+        self._minutes[model, self._minute_now()].limits = limits
+
     def answered(self, model: str, usage: Usage, limits: LimitsInForce) -> None:
         """Count what an answer used of the token limits: cache reads are free of them."""
         minute = self._minutes[model, self._minute_now()]

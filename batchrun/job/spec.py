@@ -108,7 +108,7 @@ Source = Annotated[
 def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
     repeated = next((word for number, word in enumerate(words) if word in words[:number]), None)
     if repeated is not None:
-        raise refusal(f'"{repeated}" is there already', hint="name each once, in the order in which they are tried")
+        raise refusal(f'"{repeated}" is there already', hint="name each once")
     return words
 
 

@@ -101,7 +101,8 @@ class Journey:
         if self.staff.halt.reason:
             return
         setting = self.staff.setting
-        client = self.provider.make(concurrency=sending.concurrency, timeout_s=setting.retry.timeout_s)
+        connections = sending.concurrency * len(sending.ladder.rungs)
+        client = self.provider.make(concurrency=connections, timeout_s=setting.retry.timeout_s)
         executor = self.staff.stream_executor(sending, client, clock=asyncio.get_running_loop().time)
         self.under_way = executor
         try:

@@ -1,8 +1,8 @@
 """How much of a rate limit is used, and how many requests are turned away: batchrun beside what people write by hand.
 
-    python tests/benchmarks/pacing.py             every case, two minutes each, in virtual time
-    python tests/benchmarks/pacing.py --real      one of them over HTTP, in real time
-    python tests/benchmarks/pacing.py --only WORD cases whose name has the word
+    python tests/benchmarks/pacing.py                 every case, two minutes each, in virtual time
+    python tests/benchmarks/pacing.py --only WORDS    cases whose name has the words
+    python tests/benchmarks/pacing.py --real          in real time over HTTP, batchrun only
 
 The simulator keeps token buckets on its side, which hold a full minute's or one second's worth. Latencies are
 log-normal, token counts are off by 30% with a bias of 25%. `steady` is the second minute's use of the binding limit,
@@ -30,17 +30,20 @@ from virtual_time import VirtualTimeLoop, answered_by_a_thread, run
 
 from batchrun.executors import recorder
 from batchrun.executors.pacing import Gate
+from batchrun.executors.running import ProviderFactory
 from batchrun.executors.tripwires import Tolerance
 from batchrun.opening import OpenJob, open_job
 from batchrun.planner import Selection
 from batchrun.planning.text_class import TextClass, factor
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic import AnthropicFactory
 from batchrun.request import Request
 from batchrun.simulator.buckets import Limits
 from batchrun.simulator.counting import count_text
 from batchrun.simulator.faults import PROFILES
 from batchrun.simulator.latency import Latency
 from batchrun.simulator.outages import OtherClient, Outage
+from batchrun.simulator.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
 from batchrun.submit import submit
 
@@ -63,8 +66,6 @@ user = "Extract the terms of this contract.\\n{{ doc.text }}"
 party_a = { type = "string" }
 governing_law = { type = "string?" }
 term_months = { type = "integer?", minimum = 0 }
-[run]
-max_concurrency = 300
 [budget]
 max_cost_usd = 100_000
 """
@@ -178,24 +179,49 @@ def enough(case: Case, seconds: float) -> int:
 
 
 def ours(case: Case, seconds: float) -> Measured:
-    """A whole submit: plan, ledger and all."""
-    measured = Measured()
+    """A whole submit in virtual time: plan, ledger and all."""
+    provider = SimulatedProvider(case.simulator(seconds))
+    with in_virtual_time(), watched_gate(case) as waits:
+        submit_once(case, seconds, provider)
+    return Measured(provider.arrivals, fair=max(waits, default=1.0))
+
+
+def ours_in_real_time(case: Case, seconds: float) -> Measured:
+    """The same in real time, over HTTP, with the SDK between."""
+    server = SimulatorServer(case.simulator(seconds))
+    factory = AnthropicFactory(base_url=server.start_in_thread(), api_key="benchmark")
+    with mock.patch.object(OpenJob, "output", return_value=Unpublished()), watched_gate(case) as waits:
+        submit_once(case, seconds, factory)
+    entries = server.books.entries
+    server.stop()
+    began_s = entries[0].arrived_s
+    arrivals = [
+        Arrival(
+            at_s=entry.arrived_s - began_s,
+            in_flight=entry.in_flight,
+            status=entry.status,
+            input_tokens=entry.input_tokens,
+            output_tokens=entry.output_tokens,
+            done_s=entry.arrived_s - began_s,
+        )
+        for entry in entries
+    ]
+    return Measured(arrivals, fair=max(waits, default=1.0))
+
+
+def submit_once(case: Case, seconds: float, provider: ProviderFactory) -> None:
+    """Submit more documents than can be done in the time, and stop when it is over."""
     with tempfile.TemporaryDirectory(dir=shared_memory()) as temporary:
         root = Path(temporary)
         write_documents(root / "documents", case, enough(case, seconds))
         (root / "pyproject.toml").touch()
         (root / "pacing.toml").write_text(JOB + limits_section(case))
-        provider = SimulatedProvider(case.simulator(seconds))
         with (
-            in_virtual_time(),
             mock.patch("batchrun.planner.count_tokens", lambda text: counted(text, case.bias)),
-            watched_gate(case) as waits,
             open_job(root / "pacing.toml", simulated=False, to_run=True) as opened,
             mock.patch("batchrun.submit.tolerance_of", return_value=Tolerance(max_run_time_s=seconds)),
         ):
             submit(opened, Selection(), provider=provider, listener=lambda _: None, show=lambda _: None)
-        measured.arrivals, measured.fair = provider.arrivals, max(waits, default=1.0)
-    return measured
 
 
 def semaphore(case: Case, seconds: float) -> Measured:
@@ -237,9 +263,6 @@ def aiolimiter(case: Case, seconds: float) -> Measured:
                 return
 
     return by_hand(case, seconds, workers=64, send=send)
-
-
-Send = Callable[[SimulatedProvider, Request, random.Random], "asyncio.Future[None]"]
 
 
 def by_hand(case: Case, seconds: float, *, workers: int, send: Callable[..., object]) -> Measured:
@@ -360,12 +383,15 @@ def overlap(begin: float, end: float, other_begin: float, other_end: float) -> f
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--alone", action="store_true", help="batchrun only")
+    parser.add_argument("--real", action="store_true", help="in real time over HTTP, batchrun only")
     given = parser.parse_args()
-    clients = (
-        {"batchrun": ours} if given.alone else {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
-    )
+    clients = {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
+    if given.real:
+        clients = {"real time": ours_in_real_time}
+    elif given.alone:
+        clients = {"batchrun": ours}
     for case in cases():
         if given.only in case.name:
             for name, client in clients.items():

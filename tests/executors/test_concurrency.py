@@ -245,51 +245,67 @@ STEPS = st.lists(
 )
 
 
+class Crowd:
+    """Guests that come, go and are canceled, and what must hold whenever one gets its place."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.tasks: list[asyncio.Task[None]] = []
+        self.leaving: list[asyncio.Event] = []
+        """Of those inside, in order of their coming."""
+        self.waiting: deque[object] = deque()
+        self.moments = count(1)
+
+    async def guest(self) -> None:
+        me, left = object(), asyncio.Event()
+        self.waiting.append(me)
+        try:
+            async with self.slots.slot():
+                assert self.slots._taken <= self.slots.limit, "never given above the limit"
+                assert self.waiting.popleft() is me, "first come, first served"
+                self.leaving.append(left)
+                await left.wait()
+        finally:
+            if me in self.waiting:
+                self.waiting.remove(me)
+            if left in self.leaving:
+                self.leaving.remove(left)
+
+    async def take(self, what: str, which: float) -> None:
+        match what:
+            case "come":
+                self.tasks.append(asyncio.create_task(self.guest()))
+            case "go" if self.leaving:
+                self.leaving[int(which) % len(self.leaving)].set()
+            case "cancel" if self.tasks:
+                self.tasks[int(which) % len(self.tasks)].cancel()
+            case "cut":
+                self.slots.cut(which, sent_at=float(next(self.moments)), now=float(next(self.moments)))
+            case "answered" | "turn":
+                if which:
+                    self.slots.answered(int(which))
+                await asyncio.sleep(0.001)
+
+    async def leave(self) -> None:
+        """Everyone who is inside, until nobody is left."""
+        while not all(task.done() for task in self.tasks):
+            for left in self.leaving:
+                left.set()
+            await asyncio.sleep(0.001)
+            assert asyncio.get_running_loop().time() < 60, "somebody waits for ever"
+
+
 @given(most=st.integers(1, 24), steps=STEPS)
 def test_a_place_is_given_only_below_the_limit_in_order_and_none_is_lost(
     most: int, steps: list[tuple[str, float]]
 ) -> None:
     async def scenario() -> None:
-        slots, moment = Slots(most, first=4), count(1)
-        leaving = {number: asyncio.Event() for number in range(len(steps))}
-        inside: list[int] = []
-        waiting: deque[int] = deque()
-        tasks: dict[int, asyncio.Task[None]] = {}
-
-        async def guest(number: int) -> None:
-            waiting.append(number)
-            try:
-                async with slots.slot():
-                    assert slots._taken <= slots.limit, "never given above the limit"
-                    assert waiting[0] == number, "first come, first served"
-                    waiting.popleft()
-                    inside.append(number)
-                    await leaving[number].wait()
-            finally:
-                if number in waiting:
-                    waiting.remove(number)
-                if number in inside:
-                    inside.remove(number)
-
-        for number, (what, which) in enumerate(steps):
-            match what:
-                case "come":
-                    tasks[number] = asyncio.create_task(guest(number))
-                case "go" if inside:
-                    leaving[inside[int(which) % len(inside)]].set()
-                case "cancel" if tasks:
-                    tasks[sorted(tasks)[int(which) % len(tasks)]].cancel()
-                case "answered":
-                    slots.answered(int(which))
-                    await asyncio.sleep(0.001)
-                case "cut":
-                    slots.cut(which, sent_at=float(next(moment)), now=float(next(moment)))
-                case "turn":
-                    await asyncio.sleep(0.001)
-        for event in leaving.values():
-            event.set()
-        ended = await asyncio.wait_for(asyncio.gather(*tasks.values(), return_exceptions=True), 10)
+        crowd = Crowd(Slots(most, first=4))
+        for what, which in steps:
+            await crowd.take(what, which)
+        await crowd.leave()
+        ended = await asyncio.gather(*crowd.tasks, return_exceptions=True)
         assert [one for one in ended if one and not isinstance(one, asyncio.CancelledError)] == []
-        assert slots._taken == 0
+        assert crowd.slots._taken == 0
 
     run(scenario())

@@ -92,15 +92,19 @@ def test_a_place_is_free_again_after_an_error() -> None:
 def test_a_canceled_waiter_leaves_its_place_to_the_next(when: str) -> None:
     async def scenario() -> float:
         slots = Slots(1)
-        first = asyncio.create_task(hold(slots, 10))
-        await asyncio.sleep(1)
-        canceled, last = asyncio.create_task(hold(slots, 100)), asyncio.create_task(hold(slots, 0))
-        await asyncio.sleep(1)
-        if when == "while it waits":
-            canceled.cancel()
-        else:
-            first.add_done_callback(lambda _: canceled.cancel())
-        await last
+
+        async def first() -> None:
+            await hold(slots, 10)
+            canceled.cancel()  # it was given the place and has not run since
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(first())
+            await asyncio.sleep(1)
+            canceled = group.create_task(hold(slots, 100))
+            group.create_task(hold(slots, 0))
+            await asyncio.sleep(1)
+            if when == "while it waits":
+                canceled.cancel()
         assert canceled.cancelled()
         assert slots._taken == 0
         return asyncio.get_running_loop().time()
@@ -280,10 +284,11 @@ class Crowd:
             case "cancel" if self.tasks:
                 self.tasks[int(which) % len(self.tasks)].cancel()
             case "cut":
+                await asyncio.sleep(0.001)  # who was given a place before it has it now
                 self.slots.cut(which, sent_at=float(next(self.moments)), now=float(next(self.moments)))
-            case "answered" | "turn":
-                if which:
-                    self.slots.answered(int(which))
+            case "answered":
+                self.slots.answered(int(which))
+            case "turn":
                 await asyncio.sleep(0.001)
 
     async def leave(self) -> None:

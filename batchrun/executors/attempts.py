@@ -101,11 +101,14 @@ class Attempts:
             self._halt.check()
             if lane is not self._lane_for(work):  # an outage began, or ended, while this waited for its place
                 raise Later(0.0)
-            async with lane.answering():
+            async with lane.answering() as is_probe:
                 charge = await lane.gate.admit(
                     input_tokens=lane.expectation.input_tokens(work.tokens),
                     output_tokens=lane.expectation.output_tokens(),
                 )
+                if lane.circuit.is_open and not is_probe:  # an outage began while this waited for the gate
+                    lane.gate.cancel(charge)
+                    raise Later(0.0)
                 while not await self._reserve_and_send(work, lane, charge):
                     pass
 

@@ -70,15 +70,15 @@ class Lane:
             yield
 
     @asynccontextmanager
-    async def answering(self) -> AsyncIterator[None]:
-        """Wait until the model answers, or until this request is to be the probe."""
+    async def answering(self) -> AsyncIterator[bool]:
+        """Wait until the model answers, or until this request is to be the probe; yields whether it is."""
         began = self.clock()
         while (wait_s := self.circuit.hold_s(self.clock())) > 0:
             await self.circuit.changed(wait_s)
         is_probe = self.circuit.pass_one()
         self.tally.waited("outage", self.clock() - began)
         try:
-            yield
+            yield is_probe
         finally:
             if is_probe:
                 self.circuit.probed()

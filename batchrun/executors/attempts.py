@@ -99,9 +99,11 @@ class Attempts:
         lane = self._lane_for(work)
         async with lane.place():
             self._halt.check()
-            if lane is not self._lane_for(work):  # an outage began, or ended, while this waited for its place
+            while lane.is_out and lane is self._lane_for(work):
+                await lane.news()
+            if lane is not self._lane_for(work):  # an outage began, or ended, while this waited
                 raise Later(0.0)
-            async with lane.answering() as is_probe:
+            with lane.passing() as is_probe:
                 charge = await lane.gate.admit(
                     input_tokens=lane.expectation.input_tokens(work.tokens),
                     output_tokens=lane.expectation.output_tokens(),
@@ -115,14 +117,9 @@ class Attempts:
     def _lane_for(self, work: Work) -> Lane:
         """The first model from the work's rung on that answers, as far as the ladder allows."""
         rung = work.rung
-        while self._is_out(rung) and self._terms.ladder.falls_back(rung, OUTAGE):
+        while self._lanes[rung].is_out and self._terms.ladder.falls_back(rung, OUTAGE):
             rung += 1
-        return self._lanes[work.rung if self._is_out(rung) else rung]
-
-    def _is_out(self, rung: int) -> bool:
-        """Whether a model answers nobody, and it is not time to ask it again."""
-        circuit, now = self._lanes[rung].circuit, self._lanes[rung].clock()
-        return circuit.is_open and circuit.hold_s(now) > 0
+        return self._lanes[work.rung if self._lanes[rung].is_out else rung]
 
     async def _reserve_and_send(self, work: Work, lane: Lane, charge: Charge) -> bool:
         """One try to reserve; False when there was no room, and some may have come since."""

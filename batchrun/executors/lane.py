@@ -1,8 +1,8 @@
 """A lane: how requests to one model travel. Each model has its own limits, prices, concurrency and circuit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from batchrun.executors.circuit import Circuit
@@ -69,14 +69,21 @@ class Lane:
             self.tally.waited("concurrency", self.clock() - began)
             yield
 
-    @asynccontextmanager
-    async def answering(self) -> AsyncIterator[bool]:
-        """Wait until the model answers, or until this request is to be the probe; yields whether it is."""
+    @property
+    def is_out(self) -> bool:
+        """Whether nobody is answered, and it is not time to ask again."""
+        return self.circuit.hold_s(self.clock()) > 0
+
+    async def news(self) -> None:
+        """Wait until it is time to ask again, or until something changed."""
         began = self.clock()
-        while (wait_s := self.circuit.hold_s(self.clock())) > 0:
-            await self.circuit.changed(wait_s)
-        is_probe = self.circuit.pass_one()
+        await self.circuit.changed(self.circuit.hold_s(began))
         self.tally.waited("outage", self.clock() - began)
+
+    @contextmanager
+    def passing(self) -> Iterator[bool]:
+        """Let a request through the circuit; yields whether it is the probe."""
+        is_probe = self.circuit.pass_one()
         try:
             yield is_probe
         finally:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
 
 from batchrun.errors import BatchrunError
 from batchrun.executors.halting import Bug, Halt
@@ -16,53 +17,51 @@ from batchrun.store.pace import Pace
 NOTE_EVERY_S = 5.0
 
 
-@contextlib.asynccontextmanager
-async def noting(
-    run_no: int, tally: Tally, lanes: Sequence[Lane], *, recorder: Recorder, halt: Halt
-) -> AsyncIterator[None]:
-    """Note what was counted every few seconds, so that `status` can show it and a killed run has it."""
-    over = asyncio.Event()
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Takes what was counted from the tally to the ledger."""
 
-    async def note() -> None:
-        for lane in lanes:
-            if lane.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
-                tally.passing(lane.model, lane.gate.limits)
-        counted = tally.take()
-        if not counted:
-            return
+    run_no: int
+    tally: Tally
+    lanes: Sequence[Lane]
+    recorder: Recorder
+    halt: Halt
 
-        def write(ledger: Ledger) -> None:
-            Pace(ledger).note_minutes(run_no, counted.minutes)
-            Pace(ledger).note_waits(run_no, counted.waits)
+    @contextlib.asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Note every few seconds, so that `status` can show it and a killed run has it; and at the end."""
+        over = asyncio.Event()
+        noting = asyncio.create_task(self._guarded(self._note_until(over)))
+        try:
+            yield
+        finally:
+            over.set()
+            await noting
+            await self._guarded(self._note())
+            await self._guarded(self.recorder.write(self._learn))
 
-        await recorder.write(write)
-
-    async def note_until_over() -> None:
+    async def _note_until(self, over: asyncio.Event) -> None:
         while not over.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), NOTE_EVERY_S)
-            await note()
+            await self._note()
 
-    async def guarded(noted: Awaitable[None]) -> None:
+    async def _note(self) -> None:
+        for lane in self.lanes:
+            if lane.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
+                self.tally.passing(lane.model, lane.gate.limits)
+        if counted := self.tally.take():
+            await self.recorder.write(lambda ledger: Pace(ledger).note(self.run_no, counted.minutes, counted.waits))
+
+    def _learn(self, ledger: Ledger) -> None:
+        for lane in self.lanes:
+            if learnt := lane.learnt(time.time()):
+                Pace(ledger).learn(lane.model, learnt)
+
+    async def _guarded(self, noted: Awaitable[None]) -> None:
         try:
             await noted
         except BatchrunError as problem:
-            halt.stop(problem)
+            self.halt.stop(problem)
         except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
-            halt.stop(Bug(bug))
-
-    notes = asyncio.create_task(guarded(note_until_over()))
-    try:
-        yield
-    finally:
-        over.set()
-        await notes
-        await guarded(note())
-        await guarded(recorder.write(lambda ledger: learn(ledger, lanes)))
-
-
-def learn(ledger: Ledger, lanes: Sequence[Lane]) -> None:
-    """Remember for the next run what the API told of its limits."""
-    for lane in lanes:
-        if learnt := lane.learnt(time.time()):
-            Pace(ledger).learn(lane.model, learnt)
+            self.halt.stop(Bug(bug))

@@ -16,6 +16,7 @@ from batchrun.executors.concurrency import FIRST, Slots
 from batchrun.executors.halting import Halt
 from batchrun.executors.landing import Landing
 from batchrun.executors.lane import Lane
+from batchrun.executors.noting import Notes
 from batchrun.executors.pacing import Gate
 from batchrun.executors.packing import Packer
 from batchrun.executors.reading import Reader, RunKey
@@ -123,8 +124,7 @@ class Staff:
             listener=self.tell,
             concurrency=sending.concurrency,
             recover=setting.recover,
-            lanes=lanes,
-            tally=tally,
+            notes=Notes(setting.run.run_no, tally, lanes, self.recorder, self.halt),
         )
 
     def _lane(self, number: int, sending: Sending, tally: Tally, *, clock: Callable[[], float]) -> Lane:

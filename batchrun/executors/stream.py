@@ -1,17 +1,15 @@
 """Documents one by one: a producer, a bounded queue, and workers that share one gate, one budget and one writer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from batchrun.errors import BatchrunError
 from batchrun.events import Draining, Listener
 from batchrun.executors.attempts import Attempts
 from batchrun.executors.halting import Bug, Halt, Halted
-from batchrun.executors.lane import Lane
-from batchrun.executors.noting import noting
+from batchrun.executors.noting import Notes
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
-from batchrun.executors.tally import Tally
 from batchrun.executors.work import Work
 from batchrun.outcome import Outcome
 from batchrun.store.ledger import Ledger
@@ -37,8 +35,7 @@ class StreamExecutor:
         listener: Listener,
         concurrency: int,
         recover: Callable[[Ledger], None],
-        lanes: Sequence[Lane],
-        tally: Tally,
+        notes: Notes,
     ) -> None:
         self._run = run
         self._recover = recover
@@ -48,15 +45,14 @@ class StreamExecutor:
         self._halt = halt
         self._tell = listener
         self._concurrency = concurrency
-        self._lanes, self._tally = lanes, tally
+        self._notes = notes
         self.grace_s = DEFAULT_GRACE_S
         """How long a halted run waits for what is in flight."""
         self._queue: asyncio.Queue[Work] = asyncio.Queue(maxsize=min(concurrency, MOST_QUEUED))
 
     async def run(self) -> None:
         """Return when every document has its outcome, or when the run has halted and nothing is in flight."""
-        notes = noting(self._run.run_no, self._tally, self._lanes, recorder=self._recorder, halt=self._halt)
-        async with notes, asyncio.TaskGroup() as group:
+        async with self._notes.taken(), asyncio.TaskGroup() as group:
             workers = [group.create_task(self._work()) for _ in range(self._concurrency)]
             producer = group.create_task(self._produce())
             watch = group.create_task(self._drain_when_halted([producer, *workers]))

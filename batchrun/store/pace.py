@@ -73,6 +73,11 @@ class Pace:
 
     # --- noting
 
+    def note(self, run_no: int, uses: Sequence[MinuteUse], waits: Sequence[Waited]) -> None:
+        """Add minutes and waits of a run."""
+        self.note_minutes(run_no, uses)
+        self.note_waits(run_no, waits)
+
     def note_minutes(self, run_no: int, uses: Sequence[MinuteUse]) -> None:
         """Add to what was noted of these minutes; limits replace the earlier ones, None replaces nothing."""
         self._connection.executemany(

@@ -66,6 +66,22 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class OutageBegan:
+    """Nobody is answered any more: nothing is sent to the model but a probe now and then."""
+
+    model: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutageEnded:
+    """The model answers again."""
+
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentSettled:
     """A document reached its outcome, and the ledger has it."""
 
@@ -156,6 +172,8 @@ Event = (
     | AttemptFailed
     | AttemptEnded
     | Paused
+    | OutageBegan
+    | OutageEnded
     | DocumentSettled
     | Draining
     | PublishDelayed

@@ -22,6 +22,8 @@ from batchrun.events import (
     DocumentSettled,
     Draining,
     Event,
+    OutageBegan,
+    OutageEnded,
     Paused,
     PublishDelayed,
     RunStarted,
@@ -74,13 +76,8 @@ class Progress:
                 self._failed(event)
             case AttemptEnded():
                 pass  # for the log
-            case Paused():
-                self._pause(event)
-            case Draining():
-                self.write(
-                    f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
-                    " (Ctrl-C again to drop them)"
-                )
+            case Paused() | OutageBegan() | OutageEnded() | Draining():
+                self._interruption(event)
             case BatchSubmitted() | BatchEnded() | BatchCollected() | BatchTrouble() | BatchesOpen():
                 self._batch(event)
             case Tick():
@@ -179,6 +176,26 @@ class Progress:
             self._bar.set_postfix_str(f"{self._postfix()} · waiting {duration(event.seconds)} ({event.cause})")
         elif self._terminal.verbose or event.seconds >= LONG_PAUSE_S:
             self.write(f"waiting {duration(event.seconds)} ({event.cause})")
+
+    def _interruption(self, event: Paused | OutageBegan | OutageEnded | Draining) -> None:
+        match event:
+            case Paused():
+                self._pause(event)
+            case OutageBegan():
+                self._event("outage_began", model=event.model, cause=event.cause)
+                self.write(f"  outage    {event.model} answers nobody ({event.cause}); asking now and then")
+            case OutageEnded():
+                self._event("outage_ended", model=event.model, seconds=round(event.seconds, 1))
+                self.write(f"  outage    {event.model} answers again, after {duration(event.seconds)}")
+            case Draining():
+                self.write(
+                    f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
+                    " (Ctrl-C again to drop them)"
+                )
+
+    def _event(self, name: str, **fields: object) -> None:
+        if self._terminal.json:
+            self._terminal.event(name, run=self._run_id, **fields)
 
     def _show_line(self) -> None:
         clock = time.monotonic()

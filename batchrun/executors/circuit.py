@@ -51,6 +51,11 @@ class Circuit:
         """Whether nothing but probes is sent."""
         return self._down_since < math.inf
 
+    @property
+    def down_since(self) -> float | None:
+        """When the outage began; None while there is none."""
+        return self._down_since if self.is_open else None
+
     def health(self, now: float) -> Health:
         """What is known of it."""
         if self.is_open:

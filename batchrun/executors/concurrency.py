@@ -82,6 +82,11 @@ class Slots:
             self._limit = min(float(self._most), self._limit + step)
             self._wake()
 
+    def recover(self) -> None:
+        """The API answers again: half of what has gone well at once."""
+        self._limit = min(float(self._most), max(self._limit, self.busiest / 2))
+        self._wake()
+
     def cut(self, left: float, *, sent_at: float, now: float) -> None:
         """The API could not take it: keep this share. Requests sent before the last cut say nothing new."""
         if sent_at < self._cut_at:

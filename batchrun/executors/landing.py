@@ -7,8 +7,10 @@ lane: its gate, its slots and its circuit.
 import asyncio
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, Listener, Paused
+from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, Listener, OutageBegan, OutageEnded, Paused
 from batchrun.executors.circuit import Health
 from batchrun.executors.concurrency import OVERLOADED, TURNED_AWAY
 from batchrun.executors.halting import Halt, Halted
@@ -49,7 +51,8 @@ class Landing:
         lane.gate.settle(flight.charge, reply.usage)
         lane.gate.hear(flight.charge, reply.limits)
         lane.slots.answered(lane.under_way)
-        lane.circuit.answered(sent_at=flight.sent_at)
+        with self._telling_outages(lane, "answered"):
+            lane.circuit.answered(sent_at=flight.sent_at)
         lane.prove()
         self._course.answered()
         if reply.usage:
@@ -85,7 +88,8 @@ class Landing:
         self._course.failed(failure)
         action = decide(failure, work.tries, health, max_attempts=self._terms.retry.max_attempts)
         if action is Action.STOP_OUTAGE and self._terms.ladder.falls_back(lane.rung_no, OUTAGE):
-            lane.circuit.trip(lane.clock())
+            with self._telling_outages(lane, failure.name):
+                lane.circuit.trip(lane.clock())
             action = Action.WAIT  # the next model answers meanwhile
         wait_s = self._wait_s(work, failure)
         if failure.status == 429 and action is Action.WAIT:  # before it is recorded: others are about to be sent
@@ -113,24 +117,41 @@ class Landing:
 
     def _health_after(self, flight: Flight, failure: Failure) -> Health:
         """What the failure says of the model's API, once slots and circuit know of it."""
-        lane, tries, now = flight.lane, flight.work.tries, flight.lane.clock()
-        circuit = lane.circuit
-        was_open = circuit.is_open
-        if failure.is_no_answer:
-            if not was_open:
-                lane.slots.cut(OVERLOADED, sent_at=flight.sent_at, now=now)
-            circuit.failed(now, sent_at=flight.sent_at, first_time=tries == Tries())
-            exhausted = tries.attempts + 1 >= self._terms.retry.max_attempts
-            if failure.cause is Cause.UNREACHABLE and exhausted and circuit.health(now) is Health.ANSWERING:
-                circuit.trip(now)  # a connection that is never made is no matter of the document
-        else:
-            if failure.status == 429:
-                lane.slots.cut(TURNED_AWAY, sent_at=flight.sent_at, now=now)
-            if failure.cause is Cause.STATUS:
-                circuit.heard(sent_at=flight.sent_at)
-        if circuit.is_open and not was_open:
-            self._tell(Paused(circuit.hold_s(now), f"outage, {failure.name}"))
-        return circuit.health(now)
+        lane, now, sent_at = flight.lane, flight.lane.clock(), flight.sent_at
+        with self._telling_outages(lane, failure.name):
+            if failure.is_no_answer:
+                self._no_answer(flight, failure, now)
+            elif failure.cause is Cause.STATUS:
+                lane.circuit.heard(sent_at=sent_at)
+        if failure.status == 429:
+            lane.slots.cut(TURNED_AWAY, sent_at=sent_at, now=now)
+        return lane.circuit.health(now)
+
+    def _no_answer(self, flight: Flight, failure: Failure, now: float) -> None:
+        lane, tries, circuit = flight.lane, flight.work.tries, flight.lane.circuit
+        if not circuit.is_open:
+            lane.slots.cut(OVERLOADED, sent_at=flight.sent_at, now=now)
+        exhausted = tries.attempts + 1 >= self._terms.retry.max_attempts
+        circuit.failed(
+            now,
+            sent_at=flight.sent_at,
+            request_no=flight.work.pending.request_no,
+            first_time=tries == Tries(),
+            last_time=exhausted,
+        )
+        if failure.cause is Cause.UNREACHABLE and exhausted and circuit.health(now) is Health.ANSWERING:
+            circuit.trip(now)  # a connection that is never made is no matter of the document
+
+    @contextmanager
+    def _telling_outages(self, lane: Lane, cause: str) -> Iterator[None]:
+        """Tell when what is done here opens the circuit, or closes it."""
+        before = lane.circuit.down_since
+        yield
+        if before is None and lane.circuit.is_open:
+            self._tell(OutageBegan(lane.model, cause))
+        elif before is not None and not lane.circuit.is_open:
+            lane.slots.recover()
+            self._tell(OutageEnded(lane.model, lane.clock() - before))
 
     def _wait_s(self, work: Work, failure: Failure) -> float:
         retry = self._terms.retry

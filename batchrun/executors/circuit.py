@@ -3,7 +3,7 @@
 Answers earn credit and failures spend it. When it is gone the circuit opens: nothing is sent but one probe at a time,
 after a second and a half at first, later after a twentieth of the time that the outage has lasted: half a minute of
 outage costs about thirty requests, ten minutes a hundred. The first answer closes it. A request that fails again and
-again spends only once: it may be the request.
+again spends only once: it may be the request; unless another began to fail too and nobody was answered since then.
 
 Pure but for the event that tells who waits of a change; times are seconds of any one clock.
 """
@@ -39,6 +39,9 @@ class Circuit:
         self._credit = MOST_CREDIT
         self._proven = False
         self._down_since = math.inf
+        self._unanswered: set[int] = set()
+        """Requests that began to fail since the last answer to anything sent since the first of them did."""
+        self._silent_since = math.inf
         self._probe_at = -math.inf
         self._probing = False
         self._changed = asyncio.Event()
@@ -81,6 +84,9 @@ class Circuit:
 
     def heard(self, *, sent_at: float) -> None:
         """An answer came, be it a no: somebody is there, unless it was sent before the outage began."""
+        if sent_at >= self._silent_since:
+            self._unanswered.clear()
+            self._silent_since = math.inf
         if self.is_open and sent_at < self._down_since:
             return
         self._credit = min(MOST_CREDIT, self._credit + EARNED)
@@ -89,14 +95,20 @@ class Circuit:
             self._down_since = math.inf
             self._tell()
 
-    def failed(self, now: float, *, sent_at: float, first_time: bool) -> None:
-        """No answer came; `first_time` for this request."""
+    def failed(self, now: float, *, sent_at: float, request_no: int, first_time: bool, last_time: bool = False) -> None:
+        """No answer came; `first_time` and `last_time` for this request."""
+        if first_time:
+            self._unanswered.add(request_no)
+            self._silent_since = min(self._silent_since, now)
         if self.is_open:
             if sent_at >= self._down_since:  # the probe; others were under way when the outage began
                 self._postpone(now)
-        elif first_time and self._proven:  # while nobody was ever answered, requests go one by one and give up soon
+            return
+        # Where few are under way, they would use up their attempts before the credit.
+        silence = request_no in self._unanswered and len(self._unanswered) > 1
+        if self._proven and (first_time or silence):  # while nobody was ever answered, they go one by one and give up
             self._credit -= 1
-            if self._credit <= 0:
+            if self._credit <= 0 or (silence and last_time):
                 self.trip(now)
 
     def trip(self, now: float) -> None:

@@ -119,8 +119,14 @@ class Landing:
         if failure.is_no_answer:
             if not was_open:
                 lane.slots.cut(OVERLOADED, sent_at=flight.sent_at, now=now)
-            circuit.failed(now, sent_at=flight.sent_at, first_time=tries == Tries())
             exhausted = tries.attempts + 1 >= self._terms.retry.max_attempts
+            circuit.failed(
+                now,
+                sent_at=flight.sent_at,
+                request_no=flight.work.pending.request_no,
+                first_time=tries == Tries(),
+                last_time=exhausted,
+            )
             if failure.cause is Cause.UNREACHABLE and exhausted and circuit.health(now) is Health.ANSWERING:
                 circuit.trip(now)  # a connection that is never made is no matter of the document
         else:

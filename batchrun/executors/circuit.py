@@ -1,9 +1,9 @@
 """The circuit of one model: whether its API answers at all, and when to ask again.
 
 Answers earn credit and failures spend it. When it is gone the circuit opens: nothing is sent but one probe at a time,
-after a second and a half at first, later after a twentieth of the time that the outage has lasted: half a minute of
+after a second and a half at first, later after a thirtieth of the time that the outage has lasted: half a minute of
 outage costs about thirty requests, ten minutes a hundred. The first answer closes it. A request that fails again and
-again spends only once: it may be the request.
+again spends only once: it may be the request; unless another began to fail too and nobody was answered since then.
 
 Pure but for the event that tells who waits of a change; times are seconds of any one clock.
 """
@@ -16,7 +16,9 @@ from enum import StrEnum
 MOST_CREDIT = 8.0
 EARNED = 0.25
 """For an answer; a failure spends 1: a fifth of requests failing is where it begins to sink."""
-PROBE_SHARE, SOONEST_S, LATEST_S = 0.05, 1.5, 30.0
+PROBE_SHARE, SOONEST_S, LATEST_S = 1 / 30, 1.5, 30.0
+FEWEST = 3
+"""So many requests have to fail together: fewer may be odd themselves, when they are the last ones."""
 
 
 class Health(StrEnum):
@@ -39,6 +41,9 @@ class Circuit:
         self._credit = MOST_CREDIT
         self._proven = False
         self._down_since = math.inf
+        self._unanswered: set[int] = set()
+        """Requests that began to fail since the last answer to anything sent since the first of them did."""
+        self._silent_since = math.inf
         self._probe_at = -math.inf
         self._probing = False
         self._changed = asyncio.Event()
@@ -86,6 +91,9 @@ class Circuit:
 
     def heard(self, *, sent_at: float) -> None:
         """An answer came, be it a no: somebody is there, unless it was sent before the outage began."""
+        if sent_at >= self._silent_since:
+            self._unanswered.clear()
+            self._silent_since = math.inf
         if self.is_open and sent_at < self._down_since:
             return
         self._credit = min(MOST_CREDIT, self._credit + EARNED)
@@ -94,14 +102,20 @@ class Circuit:
             self._down_since = math.inf
             self._tell()
 
-    def failed(self, now: float, *, sent_at: float, first_time: bool) -> None:
-        """No answer came; `first_time` for this request."""
+    def failed(self, now: float, *, sent_at: float, request_no: int, first_time: bool, last_time: bool = False) -> None:
+        """No answer came; `first_time` and `last_time` for this request."""
+        if first_time:
+            self._unanswered.add(request_no)
+            self._silent_since = min(self._silent_since, now)
         if self.is_open:
             if sent_at >= self._down_since:  # the probe; others were under way when the outage began
                 self._postpone(now)
-        elif first_time and self._proven:  # while nobody was ever answered, requests go one by one and give up soon
+            return
+        # Where few are under way, they would use up their attempts before the credit.
+        silence = request_no in self._unanswered and len(self._unanswered) >= FEWEST
+        if self._proven and (first_time or silence):  # while nobody was ever answered, they go one by one and give up
             self._credit -= 1
-            if self._credit <= 0:
+            if self._credit <= 0 or (silence and last_time):
                 self.trip(now)
 
     def trip(self, now: float) -> None:

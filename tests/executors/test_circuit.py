@@ -28,7 +28,7 @@ def opened(*, at: float = 100.0, max_outage_s: float = 900.0) -> Circuit:
 
 def fail(circuit: Circuit, times: int, *, at: float = 10.0, first_time: bool = True) -> None:
     for _ in range(times):
-        circuit.failed(at, sent_at=at - 1, first_time=first_time)
+        circuit.failed(at, sent_at=at - 1, request_no=1, first_time=first_time)
 
 
 def probes(circuit: Circuit, *, since: float, until: float) -> Iterator[float]:
@@ -40,7 +40,7 @@ def probes(circuit: Circuit, *, since: float, until: float) -> Iterator[float]:
             return
         assert circuit.pass_one()
         yield now
-        circuit.failed(now, sent_at=now, first_time=True)
+        circuit.failed(now, sent_at=now, request_no=1, first_time=True)
         circuit.probed()
 
 
@@ -64,6 +64,53 @@ def test_a_request_that_fails_again_and_again_may_itself_be_the_cause() -> None:
     fail(circuit, 1)
     fail(circuit, 1_000, first_time=False)
     assert circuit.health(10.0) is Health.ANSWERING
+
+
+def tries(circuit: Circuit, *request_nos: int, first_time: bool = False, last_time: bool = False) -> None:
+    for number in request_nos:
+        circuit.failed(10.0, sent_at=9.0, request_no=number, first_time=first_time, last_time=last_time)
+
+
+def test_several_requests_that_fail_while_nobody_is_answered_are_no_matter_of_theirs() -> None:
+    """Four workers: none of their documents may use up its attempts before the circuit opens."""
+    circuit = proven()
+    tries(circuit, 1, 2, 3, 4, first_time=True)
+    tries(circuit, 1, 2, 3)
+    assert not circuit.is_open
+    tries(circuit, 4)
+    assert circuit.is_open
+
+
+def test_it_opens_before_the_first_of_several_has_used_up_its_attempts() -> None:
+    circuit = proven()
+    tries(circuit, 1, 2, first_time=True)
+    tries(circuit, 1, last_time=True)
+    assert circuit.is_open
+
+
+def test_answers_to_what_was_sent_before_they_began_to_fail_do_not_tell_otherwise() -> None:
+    circuit = proven()
+    tries(circuit, 1, 2, first_time=True)
+    circuit.answered(sent_at=9.9)
+    tries(circuit, 1, last_time=True)
+    assert circuit.is_open
+
+
+def test_documents_that_fail_while_others_are_answered_may_end_so_even_when_only_they_are_left() -> None:
+    circuit = proven()
+    tries(circuit, 1, 2, 3, first_time=True)
+    circuit.answered(sent_at=10.0)
+    for _ in range(100):
+        tries(circuit, 1, 2, 3)
+    tries(circuit, 1, 2, 3, last_time=True)
+    assert circuit.health(10.0) is Health.ANSWERING
+
+
+def test_the_last_of_all_attempts_says_nothing_of_a_single_request() -> None:
+    circuit = proven()
+    tries(circuit, 1, first_time=True)
+    tries(circuit, 1, last_time=True)
+    assert not circuit.is_open
 
 
 def test_while_nobody_was_ever_answered_it_stays_closed() -> None:
@@ -110,7 +157,7 @@ def test_credit_is_not_saved_up_over_a_good_day() -> None:
 
 def test_failures_of_what_was_under_way_do_not_put_the_probe_off() -> None:
     circuit = opened(at=100.0)
-    circuit.failed(101.0, sent_at=99.9, first_time=True)
+    circuit.failed(101.0, sent_at=99.9, request_no=1, first_time=True)
     assert circuit.hold_s(101.0) == pytest.approx(SOONEST_S - 1)
 
 
@@ -121,7 +168,7 @@ def test_one_probe_at_a_time() -> None:
     assert circuit.hold_s(now) == 0
     assert circuit.pass_one()
     assert circuit.hold_s(now) == math.inf
-    circuit.failed(now + 3, sent_at=now, first_time=True)
+    circuit.failed(now + 3, sent_at=now, request_no=1, first_time=True)
     assert circuit.hold_s(now + 3) == math.inf, "until it has landed"
     circuit.probed()
 

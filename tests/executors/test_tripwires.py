@@ -35,7 +35,7 @@ GOOD, BAD = Outcome.SUCCEEDED, Outcome.INVALID
         ("all of the latest", HALF, [BAD] * LATEST, True),
         ("exactly as many as allowed", HALF, [BAD, GOOD] * LATEST, False),
         ("one more", HALF, [BAD, GOOD] * LATEST + [BAD, BAD], True),
-        ("the old ones are forgotten", HALF, [BAD] * 49 + [GOOD] * 200, False),
+        ("the old ones are forgotten", HALF, [BAD] * 25 + [GOOD] * 25 + [BAD] * 25, False),
         ("the good old ones too", HALF, [GOOD] * 1_000 + [BAD] * 26, True),
         ("skipped is no failure", HALF, [Outcome.SKIPPED] * 200, False),
         ("all may fail", Tolerance(max_failure_rate=1.0), [BAD] * 200, False),

@@ -19,7 +19,7 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.outcome import Outcome
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Cause, Failure, Reply, Usage
-from batchrun.store.entries import NoRoom, Pending, RunPlan, Settlement, Taken
+from batchrun.store.entries import Move, NoRoom, Pending, RunPlan, Settlement, Taken
 from batchrun.store.ledger import Ledger
 from batchrun.store.ledger_file import create_missing
 from batchrun.store.lock import is_held, job_lock, lock_file
@@ -231,6 +231,78 @@ def test_an_outcome_is_that_of_every_document_with_the_request(ledger: Ledger, o
     rows = ledger.connection.execute("select status, row_request_no is not null from document_status").fetchall()
     assert rows == [(outcome, has_row)] * 3
     assert ledger.head("trial") == ledger.head("other")
+
+
+# --- documents that pass to another model
+
+
+def document_requests(ledger: Ledger) -> dict[str, str]:
+    """The request that each document stands for."""
+    return dict(
+        ledger.connection.execute(
+            "select doc_id, request_id from documents join requests using (request_no)"
+        ).fetchall()
+    )
+
+
+def test_documents_of_one_request_move_together_and_those_of_another_job_stay(ledger: Ledger) -> None:
+    run_no, other = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    work = add_document(ledger, run_no, "a", request="to m")
+    add_document(ledger, run_no, "b", request="to m")
+    add_document(ledger, run_no, "c", request="another")
+    add_document(ledger, other, "d", job="other", request="to m")
+    before = ledger.head("trial"), ledger.head("other")
+
+    moved = ledger.move("trial", Move(work, "to n", "n"))
+
+    assert document_requests(ledger) == {"a": "to n", "b": "to n", "c": "another", "d": "to m"}
+    assert (moved.request_id, moved.document_no, moved.ref) == ("to n", work.document_no, work.ref)
+    assert moved.request_no != work.request_no
+    (row,) = ledger.connection.execute(
+        "select model, counted_tokens, text_class, outcome from requests where request_no = ?", (moved.request_no,)
+    )
+    assert row == ("n", 10, "prose", None)
+    assert ledger.head("trial") > before[0], "whoever follows the changes sees it"
+    assert ledger.head("other") == before[1]
+    assert [one.ref.doc_id for one in ledger.pending(run_no, since=0, after=0, limit=9, model="n")] == ["a", "b"]
+
+
+def test_who_moves_to_where_it_is_stays(ledger: Ledger) -> None:
+    run_no = ledger.begin_run(plan(), run_id="r")
+    work = add_document(ledger, run_no, "a")
+    head = ledger.head("trial")
+    assert ledger.move("trial", Move(work, work.request_id, "m")) is work
+    assert ledger.head("trial") == head
+
+
+@pytest.mark.parametrize(
+    ("outcome", "has_row"), [(Outcome.SUCCEEDED, True), (Outcome.REFUSED, False), (None, False)], ids=str
+)
+def test_what_the_other_model_has_settled_they_have(ledger: Ledger, outcome: Outcome | None, has_row: bool) -> None:
+    run_no, other = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    theirs = add_document(ledger, other, "z", job="other", request="to n")
+    attempt_no = reserve(ledger, theirs, other, 1, job="other")
+    assert isinstance(attempt_no, int)
+    if outcome:
+        ledger.settle(answered(attempt_no, outcome=outcome))
+    work = add_document(ledger, run_no, "a", request="to m")
+
+    moved = ledger.move("trial", Move(work, "to n", "n"))
+
+    (row,) = ledger.connection.execute(
+        "select status, row_request_no is not null from document_status where job = 'trial'"
+    )
+    assert row == (outcome or "pending", has_row)
+    assert reserve(ledger, moved, run_no, 1) == Taken(settled=outcome is not None), "nobody pays it twice"
+
+
+def test_a_document_that_was_set_aside_does_not_move(ledger: Ledger) -> None:
+    run_no = ledger.begin_run(plan(), run_id="r")
+    work = add_document(ledger, run_no, "a", request="to m")
+    aside = add_document(ledger, run_no, "b", request="to m")
+    ledger.set_aside(aside.document_no, Outcome.UNREADABLE, "it vanished")
+    ledger.move("trial", Move(work, "to n", "n"))
+    assert document_requests(ledger) == {"a": "to n", "b": "to m"}
 
 
 def test_the_reply_is_kept_with_its_usage_and_its_words(ledger: Ledger) -> None:

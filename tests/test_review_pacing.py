@@ -1,0 +1,58 @@
+"""Pacing, outages and ladders where they meet: what a review found, each with the case that showed it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from scripted_provider import OVERLOADED, ScriptedProvider, answer
+from trial_project import SECTIONS, TrialProject
+from virtual_time import run
+
+from batchrun.executors.pacing import Gate
+from batchrun.planning.limits import Learnt, RateLimits
+from batchrun.providers import AttemptError
+from batchrun.reply import Failure, Reply, ToldLimit, ToldLimits, Usage
+from batchrun.request import Request
+from batchrun.store.ledger import Ledger
+from batchrun.store.pace import Pace
+
+FIRST, SECOND = "claude-haiku-4-5", "claude-sonnet-5"
+LADDER = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'
+PATIENT = 'max_attempts = 3\ninitial_delay = "1s"\nmax_delay = "4s"\nmax_outage = "15m"'
+REFUSAL = answer("", stop_reason="refusal")
+
+
+def by_model(
+    decide: Callable[[str, str, float], Reply | Failure], asked: list[tuple[str, str]] | None = None
+) -> ScriptedProvider:
+    """A provider whose answer depends on the model, the text and the time."""
+
+    async def step(request: Request) -> Reply:
+        params = json.loads(request.body)
+        model, text = params["model"], params["messages"][0]["content"]
+        if asked is not None:
+            asked.append((model, text))
+        said = decide(model, text, asyncio.get_running_loop().time())
+        if isinstance(said, Failure):
+            raise AttemptError(said)
+        return said
+
+    return ScriptedProvider(default=step, latency_s=1.0)
+
+
+# --- identical documents
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+def test_an_answered_request_is_not_paid_again_for_an_identical_document_in_an_outage(project: TrialProject) -> None:
+    for number in range(40):
+        project.document(f"{number:04}.txt", "same" if number in {3, 38} else f"text {number}")
+    asked: list[tuple[str, str]] = []
+    slow = SECTIONS["limits"].replace("600_000", "60")
+    project.job(model=LADDER, retry=PATIENT, run="max_concurrency = 40", limits=slow)
+
+    project.submit(by_model(lambda m, _t, now: OVERLOADED if m == FIRST and now > 10 else answer(), asked))
+
+    assert [one for one in asked if one[1] == "same"] == [(FIRST, "same")]

@@ -42,6 +42,40 @@ def by_model(
     return ScriptedProvider(default=step, latency_s=1.0)
 
 
+# --- a limit that is meant to be lower
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        pytest.param((100, frozenset({"requests_per_minute"}), 1.0), 1000, id="stated lower than told"),
+        pytest.param((200, frozenset[str](), 0.5), 200, id="headroom"),
+    ],
+)
+def test_headers_grant_nothing_beyond_a_lower_limit(limits: tuple[int, frozenset[str], float], told: int) -> None:
+    per_minute, stated, headroom = limits
+    rates = RateLimits(
+        requests_per_minute=per_minute,
+        input_tokens_per_minute=10**9,
+        output_tokens_per_minute=10**9,
+        headroom=headroom,
+        from_job_file=stated,
+    )
+
+    async def sent_in_three_minutes() -> int:
+        loop = asyncio.get_running_loop()
+        gate, count = Gate(rates, clock=loop.time), 0
+        while True:
+            charge = await gate.admit(input_tokens=10, output_tokens=10)
+            if loop.time() > 180:
+                return count
+            count += 1
+            gate.settle(charge, Usage(input_tokens=10, output_tokens=10))
+            gate.hear(charge, ToldLimits(requests=ToldLimit(told, told - 5)))
+
+    assert run(sent_in_three_minutes()) <= 305
+
+
 # --- identical documents
 
 

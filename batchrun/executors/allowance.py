@@ -127,8 +127,12 @@ class Allowance:
         """Whether headers granted more than a refund does."""
         return self.per_second is not None and self.carry < -self.per_second * self._burst_s - 1
 
+    def is_below(self, per_minute: float | None) -> bool:
+        """Whether less is wanted than this limit of the API: then what is left in its bucket is left on purpose."""
+        return self.per_second is not None and per_minute is not None and self.per_second < per_minute / 60
+
     def forfeit(self) -> None:
-        """Give up a credit: the headers that granted it were wrong."""
+        """Give up a credit: the headers that granted it were wrong, or what they grant is not wanted."""
         self.carry = max(self.carry, 0.0)
 
     def _likely(self, remaining: float, *, now: float, sent_at: float, since: float) -> float | None:

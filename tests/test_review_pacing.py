@@ -76,6 +76,63 @@ def test_headers_grant_nothing_beyond_a_lower_limit(limits: tuple[int, frozenset
     assert run(sent_in_three_minutes()) <= 305
 
 
+# --- the API is down, and there is a second model
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+def test_an_outage_of_everything_is_outlasted_with_a_fallback_that_never_answered(project: TrialProject) -> None:
+    project.documents(200)
+    project.job(model=LADDER, retry=PATIENT)
+
+    summary = project.submit(by_model(lambda _m, _t, now: OVERLOADED if 20 < now < 80 else answer()))
+
+    assert summary.halted is None
+    assert set(project.statuses().values()) == {"succeeded"}
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+def test_a_fallback_that_is_down_does_not_stop_what_the_first_model_answers(project: TrialProject) -> None:
+    project.documents(60)
+    project.job(model=LADDER, retry=PATIENT)
+
+    def decide(model: str, text: str, now: float) -> Reply | Failure:
+        if model == SECOND:
+            return OVERLOADED if now < 120 else answer()
+        return REFUSAL if text == "text 5" else answer()
+
+    summary = project.submit(by_model(decide))
+
+    assert summary.halted is None
+    assert set(project.statuses().values()) == {"succeeded"}
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+def test_one_failure_of_the_fallback_does_not_end_a_run_whose_first_model_never_answered(project: TrialProject) -> None:
+    project.documents(10)
+    project.job(model=LADDER, retry=PATIENT)
+    failures = [OVERLOADED]
+
+    def decide(model: str, _: str, __: float) -> Reply | Failure:
+        return OVERLOADED if model == FIRST else failures.pop() if failures else answer()
+
+    summary = project.submit(by_model(decide))
+
+    assert summary.halted is None
+    assert set(project.statuses().values()) == {"succeeded"}
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+def test_when_the_fallback_returns_first_everyone_goes_to_it(project: TrialProject) -> None:
+    project.documents(300)
+    project.job(model=LADDER, retry=PATIENT, run="max_concurrency = 8")
+    provider = by_model(lambda model, _t, now: OVERLOADED if 10 < now < (600 if model == FIRST else 60) else answer())
+
+    summary = project.submit(provider)
+
+    assert summary.halted is None
+    assert provider.sent_at[-1] < 150
+
+
 # --- identical documents
 
 

@@ -97,11 +97,15 @@ class Attempts:
 
     async def _attempt(self, work: Work) -> None:
         lane = self._lane_for(work)
-        async with lane.place():
+
+        def check() -> None:
             self._halt.check()
-            if lane is not self._lane_for(work):  # an outage began, or ended, while this waited for its place
+            if lane is not self._lane_for(work):  # an outage began, or ended, while this waited
                 raise Later(0.0)
-            async with lane.answering():
+
+        async with lane.place():
+            check()
+            async with lane.answering(check):
                 charge = await lane.gate.admit(
                     input_tokens=lane.expectation.input_tokens(work.tokens),
                     output_tokens=lane.expectation.output_tokens(),

@@ -14,6 +14,9 @@ from batchrun.planning.estimate import Estimator
 from batchrun.planning.ladder import Rung
 from batchrun.planning.limits import Learnt
 
+LOOK_ABOUT_S = 1.0
+"""How often who waits for a model looks whether another one answers."""
+
 
 @dataclass(slots=True)
 class Lane:
@@ -70,13 +73,19 @@ class Lane:
             yield
 
     @asynccontextmanager
-    async def answering(self) -> AsyncIterator[None]:
-        """Wait until the model answers, or until this request is to be the probe."""
+    async def answering(self, check: Callable[[], None]) -> AsyncIterator[None]:
+        """Wait until the model answers, or until this request is to be the probe.
+
+        `check` raises when it need not wait here any longer, because another model answers.
+        """
         began = self.clock()
-        while (wait_s := self.circuit.hold_s(self.clock())) > 0:
-            await self.circuit.changed(wait_s)
+        try:
+            while (wait_s := self.circuit.hold_s(self.clock())) > 0:
+                await self.circuit.changed(min(wait_s, LOOK_ABOUT_S))
+                check()
+        finally:
+            self.tally.waited("outage", self.clock() - began)
         is_probe = self.circuit.pass_one()
-        self.tally.waited("outage", self.clock() - began)
         try:
             yield
         finally:

@@ -133,6 +133,22 @@ def test_when_the_fallback_returns_first_everyone_goes_to_it(project: TrialProje
     assert provider.sent_at[-1] < 150
 
 
+# --- few workers in an outage
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+@pytest.mark.parametrize(("concurrency", "failed"), [(1, 1), (2, 0), (4, 0)])
+def test_an_outage_fails_at_most_one_document_with_few_workers(
+    project: TrialProject, concurrency: int, failed: int
+) -> None:
+    project.documents(60)
+    project.job(retry=PATIENT, run=f"max_concurrency = {concurrency}")
+
+    project.submit(by_model(lambda _m, _t, now: OVERLOADED if 10 < now < 70 else answer()))
+
+    assert sum(status != "succeeded" for status in project.statuses().values()) == failed
+
+
 # --- identical documents
 
 

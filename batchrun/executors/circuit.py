@@ -13,7 +13,7 @@ import contextlib
 import math
 from enum import StrEnum
 
-MOST_CREDIT = 8.0
+MOST_CREDIT, LEAST_CREDIT = 8.0, 2.0
 EARNED = 0.25
 """For an answer; a failure spends 1: a fifth of requests failing is where it begins to sink."""
 PROBE_SHARE, SOONEST_S, LATEST_S = 0.05, 1.5, 30.0
@@ -34,9 +34,11 @@ class Health(StrEnum):
 class Circuit:
     """Of one model, in one run."""
 
-    def __init__(self, *, max_outage_s: float) -> None:
+    def __init__(self, *, max_outage_s: float, concurrency: int = math.ceil(MOST_CREDIT)) -> None:
+        """With few requests under way at once there is less credit: all of them fail, and none is given up for it."""
         self._max_outage_s = max_outage_s
-        self._credit = MOST_CREDIT
+        self._most_credit = min(MOST_CREDIT, max(LEAST_CREDIT, concurrency))
+        self._credit = self._most_credit
         self._proven = False
         self._down_since = math.inf
         self._probe_at = -math.inf
@@ -83,9 +85,9 @@ class Circuit:
         """An answer came, be it a no: somebody is there, unless it was sent before the outage began."""
         if self.is_open and sent_at < self._down_since:
             return
-        self._credit = min(MOST_CREDIT, self._credit + EARNED)
+        self._credit = min(self._most_credit, self._credit + EARNED)
         if self.is_open:
-            self._credit = MOST_CREDIT / 2
+            self._credit = self._most_credit / 2
             self._down_since = math.inf
             self._tell()
 

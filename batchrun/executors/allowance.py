@@ -98,11 +98,14 @@ class Allowance:
         else:
             self.carry = min(self.carry, max(self.carry + difference, -self.per_second * self._burst_s))
 
-    def told(self, remaining: float, *, now: float, sent_at: float, since: float, under_way: float) -> None:
+    def told(
+        self, remaining: float, *, now: float, sent_at: float, since: float, under_way: float, spends: bool = True
+    ) -> None:
         """Take what the API said was left, in the answer to a request sent at `sent_at`.
 
         `since` was used after it was sent, and may be in what was said or not, since nobody knows whether that was
-        measured when the request came or when it was answered; `under_way` will be used yet.
+        measured when the request came or when it was answered; `under_way` will be used yet. `spends`: whether what is
+        stored there is taken as a credit.
         """
         likely = self._likely(remaining, now=now, sent_at=sent_at, since=since)
         since_told_s = now - self._told_at
@@ -111,8 +114,9 @@ class Allowance:
         if likely is None:
             return
         self._level += (likely - self._level) * -math.expm1(-since_told_s / SMOOTHED_S)
-        surely = remaining - since - under_way - self._rounding
-        self.carry = min(self.carry, self._reserve - surely)
+        if spends:
+            surely = remaining - since - under_way - self._rounding
+            self.carry = min(self.carry, self._reserve - surely)
         self.carry = max(self.carry, self._reserve - self._level)
 
     def turned_away(self, remaining: float, *, now: float, sent_at: float, since: float) -> None:
@@ -126,6 +130,10 @@ class Allowance:
     def in_credit(self) -> bool:
         """Whether headers granted more than a refund does."""
         return self.per_second is not None and self.carry < -self.per_second * self._burst_s - 1
+
+    def is_below(self, per_minute: float | None) -> bool:
+        """Whether less is wanted than this limit of the API: then what is left in its bucket is left on purpose."""
+        return self.per_second is not None and per_minute is not None and self.per_second < per_minute / 60
 
     def forfeit(self) -> None:
         """Give up a credit: the headers that granted it were wrong."""

@@ -87,10 +87,10 @@ class Landing:
         work.tries = work.tries.after(failure, outage=outage)
         self._course.failed(failure)
         action = decide(failure, work.tries, health, max_attempts=self._terms.retry.max_attempts)
-        if action is Action.STOP_OUTAGE and self._terms.ladder.falls_back(lane.rung_no, OUTAGE):
+        if action is Action.STOP_OUTAGE and self._outlasts(flight, health):
             with self._telling_outages(lane, failure.name):
                 lane.circuit.trip(lane.clock())
-            action = Action.WAIT  # the next model answers meanwhile
+            work.tries, action = Tries(), Action.WAIT  # its attempts so far say nothing of the next model
         wait_s = self._wait_s(work, failure)
         if failure.status == 429 and action is Action.WAIT:  # before it is recorded: others are about to be sent
             ramp = failure.error_code == RAMP
@@ -152,6 +152,16 @@ class Landing:
         elif before is not None and not lane.circuit.is_open:
             lane.slots.recover()
             self._tell(OutageEnded(lane.model, lane.clock() - before))
+
+    def _outlasts(self, flight: Flight, health: Health) -> bool:
+        """Whether the run goes on although this model answers nobody."""
+        lane, now = flight.lane, flight.lane.clock()
+        if self._terms.ladder.falls_back(lane.rung_no, OUTAGE):
+            return True  # the next model answers meanwhile
+        if not self._course.ever_answered:
+            return False
+        before = self._lanes[flight.work.rung : lane.rung_no]
+        return health is Health.UNPROVEN or any(one.circuit.health(now) is not Health.LOST for one in before)
 
     def _wait_s(self, work: Work, failure: Failure) -> float:
         retry = self._terms.retry

@@ -14,6 +14,9 @@ from batchrun.planning.estimate import Estimator
 from batchrun.planning.ladder import Rung
 from batchrun.planning.limits import Learnt
 
+LOOK_ABOUT_S = 1.0
+"""How often who waits for a model looks whether another one answers."""
+
 
 @dataclass(slots=True)
 class Lane:
@@ -75,9 +78,9 @@ class Lane:
         return self.circuit.hold_s(self.clock()) > 0
 
     async def news(self) -> None:
-        """Wait until it is time to ask again, or until something changed."""
+        """Wait until it is time to ask again, or until something changed; not long: another model may answer."""
         began = self.clock()
-        await self.circuit.changed(self.circuit.hold_s(began))
+        await self.circuit.changed(min(self.circuit.hold_s(began), LOOK_ABOUT_S))
         self.tally.waited("outage", self.clock() - began)
 
     @contextmanager

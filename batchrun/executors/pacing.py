@@ -118,15 +118,15 @@ class Gate:
         if told is None:
             return
         now, under_way = self._clock(), self._output.charged - self._produced
-        for allowance, remaining, since, later in (
-            (self._requests, told.requests.remaining, self._requests.charged - charge.requests_then, 0.0),
-            (self._input, told.input_tokens.remaining, self._input.charged - charge.input_tokens_then, 0.0),
-            (self._output, told.output_tokens.remaining, self._produced - charge.produced_then, under_way),
+        for allowance, one, since, later in (
+            (self._requests, told.requests, self._requests.charged - charge.requests_then, 0.0),
+            (self._input, told.input_tokens, self._input.charged - charge.input_tokens_then, 0.0),
+            (self._output, told.output_tokens, self._produced - charge.produced_then, under_way),
         ):
-            if remaining is not None:
-                allowance.told(remaining, now=now, sent_at=charge.at, since=since, under_way=later)
-        if not self._trusts_credit:
-            self._forfeit()
+            if one.remaining is not None:
+                spends = self._trusts_credit and not allowance.is_below(one.limit)
+                facts = {"now": now, "sent_at": charge.at, "since": since, "under_way": later}
+                allowance.told(one.remaining, spends=spends, **facts)
 
     def turned_away(self, charge: Charge, *, wait_s: float, told: ToldLimits | None, ramp: bool = False) -> bool:
         """Take a 429: everyone waits. Returns whether this began a pause; inside one it can only prolong it."""

@@ -213,10 +213,14 @@ class Ledger:
     def move(self, job: str, move: Move) -> Pending:
         """Let the job's documents of one request stand for another model's; what that one has settled, they have.
 
-        Documents of other jobs keep theirs. Returns the document as it stands then.
+        Documents of other jobs keep theirs, and so do all when the request was settled meanwhile, for an identical
+        document or by another job. Returns the document as it stands then.
         """
         was = move.pending
-        if was.request_id == move.request_id:
+        (settled,) = self.connection.execute(
+            "select outcome is not null from requests where request_no = ?", (was.request_no,)
+        ).fetchone()
+        if settled or was.request_id == move.request_id:
             return was
         self.connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class) values (?, ?, ?, ?)"

@@ -105,11 +105,14 @@ class Attempts:
 
         async with lane.place():
             check()
-            async with lane.answering(check):
+            async with lane.answering(check) as is_probe:
                 charge = await lane.gate.admit(
                     input_tokens=lane.expectation.input_tokens(work.tokens),
                     output_tokens=lane.expectation.output_tokens(),
                 )
+                if lane.circuit.is_open and not is_probe:  # an outage began while this waited at the gate
+                    lane.gate.cancel(charge)
+                    raise Later(0.0)
                 while not await self._reserve_and_send(work, lane, charge):
                     pass
 

@@ -79,6 +79,8 @@ class Landing:
     async def failed(self, flight: Flight, failure: Failure, *, latency_s: float) -> None:
         """Settle an attempt without a reply. Raises Later when it is to be tried again, Halted when the run stops."""
         work, lane = flight.work, flight.lane
+        if work.asked != lane.rung_no:  # attempts at another model say nothing of this one
+            work.asked, work.tries = lane.rung_no, Tries()
         health = self._health_after(flight, failure)
         outage = health in {Health.DOWN, Health.LOST}
         work.tries = work.tries.after(failure, outage=outage)
@@ -86,7 +88,7 @@ class Landing:
         action = decide(failure, work.tries, health, max_attempts=self._terms.retry.max_attempts)
         if action is Action.STOP_OUTAGE and self._outlasts(flight, health):
             lane.circuit.trip(lane.clock())
-            work.tries, action = Tries(), Action.WAIT  # its attempts so far say nothing of the next model
+            work.tries, action = Tries(), Action.WAIT
         wait_s = self._wait_s(work, failure)
         if failure.status == 429 and action is Action.WAIT:  # before it is recorded: others are about to be sent
             ramp = failure.error_code == RAMP

@@ -73,8 +73,8 @@ class Lane:
             yield
 
     @asynccontextmanager
-    async def answering(self, check: Callable[[], None]) -> AsyncIterator[None]:
-        """Wait until the model answers, or until this request is to be the probe.
+    async def answering(self, check: Callable[[], None]) -> AsyncIterator[bool]:
+        """Wait until the model answers, or until this request is to be the probe: yields whether it is.
 
         `check` raises when it need not wait here any longer, because another model answers.
         """
@@ -87,7 +87,7 @@ class Lane:
             self.tally.waited("outage", self.clock() - began)
         is_probe = self.circuit.pass_one()
         try:
-            yield
+            yield is_probe
         finally:
             if is_probe:
                 self.circuit.probed()

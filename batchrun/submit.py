@@ -18,7 +18,7 @@ from batchrun.events import Listener, RunStarted
 from batchrun.executors.reading import RunKey
 from batchrun.executors.running import Interrupted, ProviderFactory, execute
 from batchrun.executors.setting import RunSetting, Sending
-from batchrun.executors.tripwires import Tolerance
+from batchrun.executors.tripwires import OutOfTime, Tolerance
 from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
@@ -224,6 +224,8 @@ def conclude(
 ) -> Summary:
     """Write the last word on the run, bring the rows to the output, and say how it went."""
     outcomes = planner.planned.outcomes()
+    if isinstance(halted, OutOfTime) and not outcomes.get(None):
+        halted = None  # the last answers came while it was stopping
     exit_code = exit_code_of(outcomes, halted)
     open_batches = Batches(opened.ledger).open(opened.name)
     if open_batches and exit_code in {ExitCode.OK, ExitCode.SOME_FAILED}:

@@ -146,6 +146,53 @@ def test_an_outage_fails_at_most_one_document_with_few_workers(
     assert sum(status != "succeeded" for status in project.statuses().values()) == failed
 
 
+# --- requests at the gate when an outage begins
+
+
+def remember_concurrency(project: TrialProject, concurrency: int) -> None:
+    """As an earlier run would have."""
+    with contextlib.closing(Ledger.open(project.ledger_path)) as ledger, ledger.transaction():
+        learnt = Learnt(
+            requests_per_minute=None,
+            input_tokens_per_minute=None,
+            output_tokens_per_minute=None,
+            concurrency=concurrency,
+            learnt_at=0.0,
+        )
+        Pace(ledger).learn(FIRST, learnt)
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+def test_who_waited_at_the_gate_is_not_sent_into_an_outage(project: TrialProject) -> None:
+    project.documents(150)
+    slow = SECTIONS["limits"].replace("600_000", "60")
+    project.job(retry=PATIENT, limits=slow, run="max_concurrency = 100")
+    remember_concurrency(project, 120)
+    asked: list[tuple[str, str]] = []
+    provider = by_model(lambda _m, _t, now: OVERLOADED if 40 < now < 70 else answer(), asked)
+
+    project.submit(provider)
+
+    assert len(asked) - 150 < 20
+
+
+# --- two outages with a long time between
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+def test_an_old_outage_of_the_fallback_does_not_count_in_a_new_one(project: TrialProject) -> None:
+    project.documents(1500)
+    slow = SECTIONS["limits"].replace("600_000", "60")
+    project.job(model=LADDER, retry=PATIENT, limits=slow, run="max_concurrency = 8")
+
+    summary = project.submit(
+        by_model(lambda _m, _t, now: OVERLOADED if 20 < now < 50 or 1300 < now < 1330 else answer())
+    )
+
+    assert summary.halted is None
+    assert set(project.statuses().values()) == {"succeeded"}
+
+
 # --- identical documents
 
 

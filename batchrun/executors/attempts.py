@@ -27,8 +27,6 @@ from batchrun.request import Request
 from batchrun.store.entries import Move, NoRoom, Settlement, Taken
 from batchrun.store.ledger import Ledger
 
-RAMP = "ramp_limit_exceeded"
-
 
 class Attempts:
     """Makes the attempts of one run. Workers share it; it knows what is in flight."""

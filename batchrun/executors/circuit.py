@@ -17,8 +17,8 @@ MOST_CREDIT = 8.0
 EARNED = 0.25
 """For an answer; a failure spends 1: a fifth of requests failing is where it begins to sink."""
 PROBE_SHARE, SOONEST_S, LATEST_S = 1 / 30, 1.5, 30.0
-FEWEST = 3
-"""So many requests have to fail together: fewer may be odd themselves, when they are the last ones."""
+FEWEST = 4
+"""So many requests have to fail together, where as many may be under way: fewer may be odd themselves."""
 
 
 class Health(StrEnum):
@@ -36,8 +36,9 @@ class Health(StrEnum):
 class Circuit:
     """Of one model, in one run."""
 
-    def __init__(self, *, max_outage_s: float) -> None:
+    def __init__(self, *, max_outage_s: float, concurrency: int = 2) -> None:
         self._max_outage_s = max_outage_s
+        self._fewest = min(FEWEST, max(2, concurrency))
         self._credit = MOST_CREDIT
         self._proven = False
         self._down_since = math.inf
@@ -112,7 +113,7 @@ class Circuit:
                 self._postpone(now)
             return
         # Where few are under way, they would use up their attempts before the credit.
-        silence = request_no in self._unanswered and len(self._unanswered) >= FEWEST
+        silence = request_no in self._unanswered and len(self._unanswered) >= self._fewest
         if self._proven and (first_time or silence):  # while nobody was ever answered, they go one by one and give up
             self._credit -= 1
             if self._credit <= 0 or (silence and last_time):

@@ -82,6 +82,8 @@ class Landing:
     async def failed(self, flight: Flight, failure: Failure, *, latency_s: float) -> None:
         """Settle an attempt without a reply. Raises Later when it is to be tried again, Halted when the run stops."""
         work, lane = flight.work, flight.lane
+        if work.asked != lane.rung_no:  # attempts at another model say nothing of this one
+            work.asked, work.tries = lane.rung_no, Tries()
         health = self._health_after(flight, failure)
         outage = health in {Health.DOWN, Health.LOST}
         work.tries = work.tries.after(failure, outage=outage)
@@ -100,6 +102,8 @@ class Landing:
             lane.gate.settle(flight.charge, None)
         else:
             lane.gate.refund(flight.charge)
+            if failure.limits:
+                lane.gate.hear(flight.charge, failure.limits)
         final = action is Action.FAIL
         await self.settle(
             Settlement(

@@ -135,7 +135,7 @@ class Staff:
             estimator=replace(sending.estimator, price=rung.price),
             gate=Gate(rung.limits, clock=clock, tally=tally),
             slots=Slots(sending.concurrency, first=max(FIRST, (rung.limits.concurrency or 0) // 2)),
-            circuit=Circuit(max_outage_s=self.setting.retry.max_outage_s),
+            circuit=Circuit(max_outage_s=self.setting.retry.max_outage_s, concurrency=sending.concurrency),
             tally=tally,
             clock=clock,
         )

@@ -30,6 +30,13 @@ EVERYTHING = Tolerance()
 """A run that goes on whatever fails."""
 
 
+class OutOfTime(Stopped):
+    """The run took as long as it may."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"the run has taken {limit_s:g} s, and that is its max_run_time.", hint=AGAIN)
+
+
 class Tripwires:
     """Stops a run that is beyond what it puts up with."""
 
@@ -55,7 +62,7 @@ class Tripwires:
         if limit_s is None:
             yield
             return
-        timer = asyncio.get_running_loop().call_later(limit_s, self._halt.stop, out_of_time(limit_s))
+        timer = asyncio.get_running_loop().call_later(limit_s, self._halt.stop, OutOfTime(limit_s))
         try:
             yield
         finally:
@@ -76,8 +83,3 @@ def too_many_failed(failed: int, most: float) -> Stopped:
         f"{failed} of the last {LATEST} documents failed, and run.max_failure_rate is {most:g}.",
         hint=f"look at them: batchrun results JOB --status failed; {AGAIN}",
     )
-
-
-def out_of_time(limit_s: float) -> Stopped:
-    """The run took as long as it may."""
-    return Stopped(f"the run has taken {limit_s:g} s, and that is its max_run_time.", hint=AGAIN)

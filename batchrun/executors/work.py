@@ -21,7 +21,10 @@ class Work:
     """To the first model of the ladder; those to the others follow from it."""
     rung: int = 0
     """The first model that may still answer it."""
+    asked: int = 0
+    """The model that was asked last."""
     tries: Tries = field(default_factory=Tries)
+    """What it has been through with that one."""
 
     @property
     def tokens(self) -> RequestTokens:

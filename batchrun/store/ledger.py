@@ -235,7 +235,8 @@ class Ledger:
             "update documents set request_no = ?, seq = ?, row_request_no = iif(?, ?, row_request_no),"
             " row_seq = iif(?, ?, row_seq) where job = ? and request_no = ? and outcome is null",
             (
-                request_no, seq, outcome == Outcome.SUCCEEDED, request_no, outcome is not None, seq,
+                request_no, seq, outcome is not None, request_no if outcome == Outcome.SUCCEEDED else None,
+                outcome is not None, seq,
                 job, was.request_no,
             ),
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """Pacing, outages and ladders where they meet: what a review found, each with the case that showed it."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 
@@ -10,10 +11,12 @@ from trial_project import SECTIONS, TrialProject
 from virtual_time import run
 
 from batchrun.executors.pacing import Gate
-from batchrun.planning.limits import RateLimits
+from batchrun.planning.limits import Learnt, RateLimits
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure, Reply, ToldLimit, ToldLimits, Usage
 from batchrun.request import Request
+from batchrun.store.ledger import Ledger
+from batchrun.store.pace import Pace
 
 FIRST, SECOND = "claude-haiku-4-5", "claude-sonnet-5"
 LADDER = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'

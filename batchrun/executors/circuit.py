@@ -17,7 +17,7 @@ MOST_CREDIT = 8.0
 EARNED = 0.25
 """For an answer; a failure spends 1: a fifth of requests failing is where it begins to sink."""
 PROBE_SHARE, SOONEST_S, LATEST_S = 1 / 30, 1.5, 30.0
-FEWEST = 4
+FEWEST = 3
 """So many requests have to fail together, where as many may be under way: fewer may be odd themselves."""
 
 

@@ -10,7 +10,7 @@ from simulated_provider import Arrival, SimulatedProvider
 from trial_project import TrialProject
 
 from batchrun.errors import EnvironmentProblem, ExitCode
-from batchrun.events import Paused
+from batchrun.events import OutageBegan, OutageEnded, Paused
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
 from batchrun.reply import Reply
@@ -82,7 +82,10 @@ def test_it_is_told_once_and_its_waits_are_in_the_ledger(project: TrialProject) 
 
     project.submit(simulated(Outage(BEGINS_S, BEGINS_S + LASTS_S)))
 
-    assert [event.cause for event in project.events if isinstance(event, Paused)] == ["outage, http_529"]
+    began, ended = [event for event in project.events if isinstance(event, OutageBegan | OutageEnded)]
+    assert began == OutageBegan(MODEL, "http_529")
+    assert isinstance(ended, OutageEnded)
+    assert LASTS_S - 2 < ended.seconds < LASTS_S + 5
     waits = {one.cause: one for one in paces(project).waits(1)}
     assert waits["outage"].seconds > LASTS_S
     assert waits["outage"].times >= 8

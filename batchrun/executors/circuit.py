@@ -36,8 +36,9 @@ class Health(StrEnum):
 class Circuit:
     """Of one model, in one run."""
 
-    def __init__(self, *, max_outage_s: float, concurrency: int = 2) -> None:
+    def __init__(self, *, max_outage_s: float, concurrency: int = 2, has_fallback: bool = False) -> None:
         self._max_outage_s = max_outage_s
+        self._has_fallback = has_fallback
         self._fewest = min(FEWEST, max(2, concurrency))
         self._credit = MOST_CREDIT
         self._proven = False
@@ -114,7 +115,8 @@ class Circuit:
             return
         # Where few are under way, they would use up their attempts before the credit.
         silence = request_no in self._unanswered and len(self._unanswered) >= self._fewest
-        if self._proven and (first_time or silence):  # while nobody was ever answered, they go one by one and give up
+        # While nobody was ever answered, requests go one by one and give up, unless another model can answer.
+        if (self._proven or self._has_fallback) and (first_time or silence):
             self._credit -= 1
             if self._credit <= 0 or (silence and last_time):
                 self.trip(now)

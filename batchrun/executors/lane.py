@@ -33,6 +33,8 @@ class Lane:
     expectation: Expectation = field(init=False)
     under_way: int = 0
     """Requests that were sent and have no answer yet."""
+    _placed_at: float = 0.0
+    """When the last request got its place: of all who wait for one, only the time since then is counted."""
     _proven: asyncio.Event = field(default_factory=asyncio.Event)
     _canary: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -69,7 +71,10 @@ class Lane:
     async def _slot(self) -> AsyncIterator[None]:
         began = self.clock()
         async with self.slots.slot():
-            self.tally.waited("concurrency", self.clock() - began)
+            now = self.clock()
+            if not self.gate.is_busy:  # else a rate limit keeps everyone, and that is what is waited for
+                self.tally.waited("concurrency", now - max(began, self._placed_at))
+            self._placed_at = now
             yield
 
     @property

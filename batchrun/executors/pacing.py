@@ -86,6 +86,11 @@ class Gate:
             self._tally.waited("http_429", wait_s)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a request waits for its turn, or for room."""
+        return self._turn.locked()
+
+    @property
     def share(self) -> float:
         """How much of the limits is used just now."""
         eased = min(1.0, self._ease + (self._clock() - self._eased_at) / EASING_S)

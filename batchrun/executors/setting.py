@@ -29,7 +29,7 @@ from batchrun.executors.work import Terms, Work
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.judge import Judge
 from batchrun.planning.estimate import Estimator
-from batchrun.planning.ladder import Ladder
+from batchrun.planning.ladder import OUTAGE, Ladder
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.preparing import Preparer
 from batchrun.planning.routes import Route
@@ -135,7 +135,11 @@ class Staff:
             estimator=replace(sending.estimator, price=rung.price),
             gate=Gate(rung.limits, clock=clock, tally=tally),
             slots=Slots(sending.concurrency, first=max(FIRST, (rung.limits.concurrency or 0) // 2)),
-            circuit=Circuit(max_outage_s=self.setting.retry.max_outage_s, concurrency=sending.concurrency),
+            circuit=Circuit(
+                max_outage_s=self.setting.retry.max_outage_s,
+                concurrency=sending.concurrency,
+                has_fallback=sending.ladder.falls_back(number, OUTAGE),
+            ),
             tally=tally,
             clock=clock,
         )

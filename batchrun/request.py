@@ -17,6 +17,7 @@ class Request:
 
     body: bytes
     """JSON without spaces, in UTF-8, keys in the order given. These bytes are what is sent."""
+    model: str
     max_tokens: int
 
     @classmethod
@@ -26,7 +27,7 @@ class Request:
             body = _canonical(params, ascii_only=False).encode("utf-8")
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8; as an escape it is still JSON
             body = _canonical(params, ascii_only=True).encode("ascii")
-        return cls(body=body, max_tokens=int(params["max_tokens"]))
+        return cls(body=body, model=params["model"], max_tokens=int(params["max_tokens"]))
 
     @cached_property
     def request_id(self) -> str:

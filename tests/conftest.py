@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from virtual_time import VirtualTimeLoop, answered_by_a_thread
 from batchrun.executors import recorder
 from batchrun.executors.setting import RunSetting
 from batchrun.opening import OpenJob
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
 
 
 @pytest.fixture

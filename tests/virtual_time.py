@@ -50,7 +50,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         self.threads_at_work += 1
         future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._thread_answered)
+        future.add_done_callback(self.thread_answered)
         return future
 
     async def shutdown_default_executor(self, *timeout: Any) -> None:
@@ -58,23 +58,21 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         await super().shutdown_default_executor(*timeout)
         self.threads_at_work -= 1
 
-    def _thread_answered(self, _: object) -> None:
+    def thread_answered(self, _: object) -> None:
+        """Count one answer less to wait for."""
         self.threads_at_work -= 1
 
 
-def answered_by_a_thread(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Wrap a coroutine function that waits for a thread of its own, so that the clock stands still meanwhile."""
+def answered_by_a_thread(method: Callable[P, Awaitable[T]]) -> Callable[P, asyncio.Future[T]]:
+    """Wrap a function whose result comes from a thread, so that the clock stands still until it is there."""
 
     @functools.wraps(method)
-    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        if not isinstance(loop, VirtualTimeLoop):
-            return await method(*args, **kwargs)
-        loop.threads_at_work += 1
-        try:
-            return await method(*args, **kwargs)
-        finally:
-            loop.threads_at_work -= 1
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        loop, result = asyncio.get_running_loop(), asyncio.ensure_future(method(*args, **kwargs))
+        if isinstance(loop, VirtualTimeLoop):
+            loop.threads_at_work += 1
+            result.add_done_callback(loop.thread_answered)
+        return result
 
     return wrapped
 

@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from batchrun.cli.terminal import Terminal
 from batchrun.errors import UsageProblem
@@ -52,19 +52,24 @@ class Log:
             case RunStarted():
                 self._run_id = event.run_id
             case AttemptEnded():
-                fields = attempt_fields(event, run_id=self._run_id, at=datetime.now(UTC))
-                self._write(fields)
-                if self._terminal.json and self._terminal.verbose > 1:
-                    self._terminal.event("attempt", **fields)
+                self._attempt(event)
             case _:
                 pass
 
-    def _write(self, fields: dict[str, object]) -> None:
-        if self._file is None:
+    def _attempt(self, event: AttemptEnded) -> None:
+        shown = self._terminal.json and self._terminal.verbose > 1
+        if not (self._file or shown):
             return
+        fields = attempt_fields(event, run_id=self._run_id, at=datetime.now(UTC))
+        if self._file:
+            self._write(fields, self._file)
+        if shown:
+            self._terminal.event("attempt", **fields)
+
+    def _write(self, fields: dict[str, object], file: BinaryIO) -> None:
         line = ("\n" if self._torn else "") + json.dumps(fields) + "\n"
         try:
-            written = self._file.write(line.encode("ascii"))
+            written = file.write(line.encode("ascii"))
         except OSError as error:
             self._trouble(error.strerror or str(error))
         else:

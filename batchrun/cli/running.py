@@ -1,6 +1,7 @@
 """Running a job from the command line: what `submit` and `retry` have in common."""
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,7 @@ def provider_of(profile: str | None, speed: float) -> Iterator[ProviderFactory]:
     """The real API, or a simulator of our own that lives as long as the run."""
     from batchrun.providers.anthropic import AnthropicFactory  # its import takes a second
 
+    gc.freeze()  # and brings 160,000 objects that stay: no collection need go through them again
     if profile is None:
         yield AnthropicFactory()
         return

@@ -169,7 +169,7 @@ class Attempts:
                 work.pending, run_no=terms.run_no, job=terms.job, reserved_nusd=reserved_nusd, model=lane.model
             )
 
-        reserving = asyncio.ensure_future(self._recorder.write(reserve, spends=True))
+        reserving = self._recorder.write(reserve, spends=True)
         try:
             return await asyncio.shield(reserving)
         except asyncio.CancelledError:

@@ -56,14 +56,11 @@ class Lane:
 
         So a wrong key or model costs one request and not one for each worker.
         """
-        if self._proven.is_set():
-            async with self._slot():
-                yield
-            return
-        async with self._canary:
-            if not self._proven.is_set():
-                yield
-                return
+        if not self._proven.is_set():
+            async with self._canary:
+                if not self._proven.is_set():
+                    yield
+                    return
         async with self._slot():
             yield
 

@@ -10,7 +10,7 @@ while, which is all there is to go by when the headers tell nothing. Where the A
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from batchrun.executors.allowance import Allowance
@@ -123,15 +123,16 @@ class Gate:
         if told is None:
             return
         now, under_way = self._clock(), self._output.charged - self._produced
-        for allowance, one, since, later in (
-            (self._requests, told.requests, self._requests.charged - charge.requests_then, 0.0),
-            (self._input, told.input_tokens, self._input.charged - charge.input_tokens_then, 0.0),
-            (self._output, told.output_tokens, self._produced - charge.produced_then, under_way),
-        ):
+        for allowance, one, since in self._each(charge, told):
             if one.remaining is not None:
-                spends = self._trusts_credit and not allowance.is_below(one.limit)
-                facts = {"now": now, "sent_at": charge.at, "since": since, "under_way": later}
-                allowance.told(one.remaining, spends=spends, **facts)
+                allowance.told(
+                    one.remaining,
+                    spends=self._trusts_credit and not allowance.is_below(one.limit),
+                    now=now,
+                    sent_at=charge.at,
+                    since=since,
+                    under_way=under_way if allowance is self._output else 0.0,
+                )
 
     def turned_away(self, charge: Charge, *, wait_s: float, told: ToldLimits | None, ramp: bool = False) -> bool:
         """Take a 429: everyone waits. Returns whether this began a pause; inside one it can only prolong it."""
@@ -202,17 +203,16 @@ class Gate:
     def _believe(self, charge: Charge, told: ToldLimits) -> None:
         """Take the levels from a 429: what was believed to be there was not. Its own charge is refunded by now."""
         now = self._clock()
-        for allowance, remaining, since in (
-            (self._requests, told.requests.remaining, self._requests.charged - charge.requests_then),
-            (
-                self._input,
-                told.input_tokens.remaining,
-                self._input.charged - charge.input_tokens_then + charge.input_tokens,
-            ),
-            (self._output, told.output_tokens.remaining, self._produced - charge.produced_then),
-        ):
-            if remaining is not None:
-                allowance.turned_away(remaining, now=now, sent_at=charge.at, since=since)
+        for allowance, one, since in self._each(charge, told):
+            if one.remaining is not None:
+                refunded = charge.input_tokens if allowance is self._input else 0.0
+                allowance.turned_away(one.remaining, now=now, sent_at=charge.at, since=since + refunded)
+
+    def _each(self, charge: Charge, told: ToldLimits) -> Iterator[tuple[Allowance, ToldLimit, float]]:
+        """Each limit, what is told of it, and what was charged to it since: what was produced, of output tokens."""
+        yield self._requests, told.requests, self._requests.charged - charge.requests_then
+        yield self._input, told.input_tokens, self._input.charged - charge.input_tokens_then
+        yield self._output, told.output_tokens, self._produced - charge.produced_then
 
     def _forfeit(self) -> None:
         for allowance in (self._requests, self._input, self._output):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 from batchrun.errors import BatchrunError
@@ -10,6 +11,8 @@ from batchrun.executors.halting import Bug, Halt
 from batchrun.store.output import Output
 
 PUBLISH_EVERY_S = 3.0
+REST = 5
+"""How many times as long as the last publication took the next one waits: a sixth of the time at most goes into it."""
 
 
 @contextlib.asynccontextmanager
@@ -27,11 +30,14 @@ async def publishing(output: Output, listener: Listener, halt: Halt) -> AsyncIte
 async def _publish_until(over: asyncio.Event, output: Output, listener: Listener, halt: Halt) -> None:
     told = False
     published: int | None = None
+    rested_at = 0.0
     while not over.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), PUBLISH_EVERY_S)
             return
         listener(Tick())
+        if (began := time.monotonic()) < rested_at:
+            continue
         try:
             published = await asyncio.to_thread(_publish_news, output, published)
         except BatchrunError as problem:  # held, or its disk is full: the rows are safe in the ledger
@@ -41,6 +47,7 @@ async def _publish_until(over: asyncio.Event, output: Output, listener: Listener
         except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
             halt.stop(Bug(bug))
             return
+        rested_at = began + (REST + 1) * (time.monotonic() - began)
 
 
 def _publish_news(output: Output, published: int | None) -> int:

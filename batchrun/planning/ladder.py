@@ -26,8 +26,6 @@ class Rung:
 
     price: ModelPrice
     limits: RateLimits
-    max_tokens: int
-    """Of one answer, as the job file says; at most what the model can write."""
     effort: str | None
     """None: the job has none, or this model does not take it."""
     thinking: str | None
@@ -35,9 +33,9 @@ class Rung:
 
     def request(self, first: Request) -> Request:
         """The same request to this model; the same bytes every time."""
-        params = json.loads(first.body)
-        if params["model"] == self.price.name:
+        if first.model == self.price.name:
             return first
+        params = json.loads(first.body)
         params["model"] = self.price.name
         params["max_tokens"] = min(first.max_tokens, self.price.max_output_tokens)
         if self.effort is None:
@@ -94,4 +92,4 @@ def make_ladder(model: "ModelSection", limits: "LimitsSection", prices: PriceTab
 
 
 def _rung(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> Rung:
-    return Rung(price=price, limits=limits, max_tokens=model.max_tokens, effort=model.effort, thinking=model.thinking)
+    return Rung(price=price, limits=limits, effort=model.effort, thinking=model.thinking)

@@ -70,7 +70,8 @@ class AnthropicProvider:
 
 
 def _reply(body: bytes, response: httpx2.Response, *, sent_at: float) -> Reply:
-    headers = dict(response.headers.items())  # a plain dict: each look-up in the client's own goes through all of them
+    # A plain dict: each look-up in the client's own goes through all of them, and so does each step of its `items`.
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
     return reply_from(body, headers, first_byte_s=arrived_at(response) - sent_at)
 
 

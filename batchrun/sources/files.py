@@ -99,15 +99,15 @@ class FileSource:
             if not self._tree.confines(path):
                 raise _Unfit(leads_out(path))
         _require_readable(status)
-        # A pipe may have taken the file's place since; without O_NONBLOCK opening it would hang.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            status = os.fstat(file.fileno())
+        # A pipe may have taken the file's place since; without O_NONBLOCK opening it would hang. A file object would
+        # make twice as many system calls, and at each of them threads change places.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(file)
             _require_readable(status)
-            data = file.read(status.st_size + 1)
-            if len(data) > status.st_size:  # it is growing, or its size is not known
-                data += file.read(MAX_BYTES)
-        _require_size(len(data))
-        return data
+            return _all_of(file, status.st_size)
+        finally:
+            os.close(file)
 
     def _unreadable(self, path: str, reason: str) -> Unreadable:
         return Unreadable(self._id(path), self._shown(path), reason)
@@ -152,6 +152,17 @@ def _require_readable(status: os.stat_result) -> None:
         kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "something else")
         raise _Unfit(f"{kind}, not a file")
     _require_size(status.st_size)
+
+
+def _all_of(file: int, size: int) -> bytes:
+    data = os.read(file, size + 1)
+    while len(data) != size:  # it is growing, its size is not known, or it comes in parts
+        more = os.read(file, MAX_BYTES)
+        data += more
+        _require_size(len(data))
+        if not more:
+            break
+    return data
 
 
 def _require_size(size: int) -> None:

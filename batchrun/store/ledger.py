@@ -190,17 +190,14 @@ class Ledger:
 
     def reserve(self, work: Pending, *, run_no: int, job: str, reserved_nusd: int, model: str) -> int | Taken | NoRoom:
         """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number."""
-        outcome = self.connection.execute(
-            "select outcome from requests where request_no = ?", (work.request_no,)
-        ).fetchone()[0]
-        sending = self.connection.execute(
-            "select 1 from attempts where request_no = ? and state = 'open'", (work.request_no,)
+        settled, sending, committed, cap = self.connection.execute(
+            "select requests.outcome is not null,"
+            " exists (select 1 from attempts where request_no = requests.request_no and state = 'open'),"
+            " committed_nusd, cap_nusd from requests, runs where request_no = ? and run_no = ?",
+            (work.request_no, run_no),
         ).fetchone()
-        if outcome is not None or sending:
-            return Taken(settled=outcome is not None)
-        committed, cap = self.connection.execute(
-            "select committed_nusd, cap_nusd from runs where run_no = ?", (run_no,)
-        ).fetchone()
+        if settled or sending:
+            return Taken(settled=bool(settled))
         if committed + reserved_nusd > cap:
             return NoRoom(committed, cap, self.open_attempts(run_no), in_batches=self.in_batches(run_no))
         cursor = self.connection.execute(
@@ -217,10 +214,12 @@ class Ledger:
         document or by another job. Returns the document as it stands then.
         """
         was = move.pending
+        if was.request_id == move.request_id:
+            return was
         (settled,) = self.connection.execute(
             "select outcome is not null from requests where request_no = ?", (was.request_no,)
         ).fetchone()
-        if settled or was.request_id == move.request_id:
+        if settled:
             return was
         self.connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class) values (?, ?, ?, ?)"

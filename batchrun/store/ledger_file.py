@@ -23,6 +23,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         to_wal(connection)
         connection.execute("pragma synchronous = full")
         connection.execute("pragma foreign_keys = on")
+        connection.execute("pragma temp_store = memory")  # else statements keep what they may undo in /var/tmp
         connection.execute("pragma journal_size_limit = 67108864")
         create_missing(connection)
         return checked(connection, path)

@@ -73,16 +73,18 @@ class Output:
             return self._existing(connection) is None or self._position(connection) < head
 
     def publish(self, *, wait_s: float) -> int:
-        """Bring the file up to the ledger; returns how many rows were written. Raises HeldByAnother, UsageProblem.
+        """Bring the file up to where the ledger is now; returns how many rows were written.
 
-        Safe at any time and safe to repeat: what is there is not written again.
+        Safe at any time and safe to repeat: what is there is not written again. What a run adds meanwhile is left for
+        the next time: to run after it would be many transactions of a few rows. Raises HeldByAnother, UsageProblem.
         """
         self._make_folder()
-        written = 0
+        written, head = 0, self.head()
         with self._opened(read_only=False, wait_s=wait_s) as connection:
             self._prepare(connection)
             position = self._position(connection)
-            while (some := changes(self._ledger, self._job, after=position, limit=GROUP)).until > position:
+            while position < head:
+                some = changes(self._ledger, self._job, after=position, limit=GROUP)
                 connection.execute("begin")
                 self._apply(connection, some)
                 self._move(connection, some.until)

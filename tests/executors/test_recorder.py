@@ -90,7 +90,7 @@ def test_who_is_canceled_while_waiting_leaves_a_write_that_still_happens(ledger:
 
     async def scenario() -> str:
         async with Recorder(ledger) as writing:
-            waiting = asyncio.create_task(writing.write(slowly))
+            waiting = writing.write(slowly)
             await asyncio.sleep(0)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -36,7 +36,7 @@ def request(model="claude-sonnet-5-5", *, max_tokens=1_024, effort=None, thinkin
 def test_without_fallbacks_there_is_one_rung():
     found = ladder("claude-sonnet-5-5", effort="low", thinking="adaptive")
     [rung] = found.rungs
-    assert (rung.price.name, rung.max_tokens) == ("claude-sonnet-5-5", 1_024)
+    assert rung.price.name == "claude-sonnet-5-5"
     assert (rung.effort, rung.thinking) == ("low", "adaptive")
     assert not found.falls_back(0, OUTAGE)
 
@@ -78,7 +78,6 @@ def test_thinking_is_dropped_where_this_effort_forbids_it():
 @pytest.mark.parametrize(("asked", "given"), [(1_024, 1_024), (64_000, 64_000), (100_000, 64_000)])
 def test_a_fallback_writes_at_most_what_it_can(asked, given):
     rung = ladder("claude-sonnet-5-5", "claude-haiku-4-5", max_tokens=asked).rungs[1]
-    assert rung.max_tokens == given
     other = rung.request(request(max_tokens=asked))
     assert (other.max_tokens, json.loads(other.body)["max_tokens"]) == (given, given)
 

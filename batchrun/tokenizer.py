@@ -3,7 +3,7 @@
 Claude's tokenizers are not public: what is counted here is a proxy, from which `planning` estimates Claude's tokens.
 """
 
-import base64
+import binascii
 import hashlib
 from functools import cache
 from importlib.resources import files
@@ -68,5 +68,5 @@ def _read_vocabulary() -> bytes:
 
 
 def _ranks(table: bytes) -> dict[bytes, int]:
-    pairs = (line.split() for line in table.splitlines())
-    return {base64.b64decode(token): int(rank) for token, rank in pairs}
+    words = table.split()
+    return dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))

@@ -114,9 +114,11 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
 @contextlib.contextmanager
 def provider_of(profile: str | None, speed: float) -> Iterator[ProviderFactory]:
     """The real API, or a simulator of our own that lives as long as the run."""
-    from batchrun.providers.anthropic import AnthropicFactory  # its import takes a second
+    gc.disable()  # the import makes 160,000 objects that stay: collections go through them in vain, now and later
+    from batchrun.providers.anthropic import AnthropicFactory
 
-    gc.freeze()  # and brings 160,000 objects that stay: no collection need go through them again
+    gc.freeze()
+    gc.enable()
     if profile is None:
         yield AnthropicFactory()
         return

@@ -7,8 +7,8 @@ been billed. The reply, its usage, its cost and its outcome are durable before a
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
@@ -124,11 +124,11 @@ class Attempts:
         self._halt.check()
         settled = self._landing.settled
         request = lane.rung.request(work.request)
-        async with self._flight(work):
+        with self._flight(work):
             reserved = await self._reserve(work, lane, request)
             if isinstance(reserved, int):
                 self.sent += 1
-                async with lane.sending() as sent_at:
+                with lane.sending() as sent_at:
                     await self._send(Flight(work, lane, request, charge, reserved, sent_at))
                 return True
         if isinstance(reserved, Taken):
@@ -146,8 +146,8 @@ class Attempts:
         lane.tally.waited("budget", lane.clock() - began)
         return False
 
-    @asynccontextmanager
-    async def _flight(self, work: Work) -> AsyncIterator[None]:
+    @contextmanager
+    def _flight(self, work: Work) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None
         self._in_flight[task] = work.pending.request_no

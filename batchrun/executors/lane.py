@@ -95,8 +95,8 @@ class Lane:
             if is_probe:
                 self.circuit.probed()
 
-    @asynccontextmanager
-    async def sending(self) -> AsyncIterator[float]:
+    @contextmanager
+    def sending(self) -> Iterator[float]:
         """Count a request as under way; yields the time of the send by the lane's clock."""
         self.under_way += 1
         self.tally.sent(self.model, self.gate.limits)

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.slow
 DOCUMENTS = 120
 CONCURRENCY = 6
 KILLS = 12
-INPUT_NUSD, OUTPUT_NUSD = 1_000, 5_000  # of the trial's model
+FALLBACK = "claude-sonnet-4-6"
+NUSD = {"claude-haiku-4-5-20251001": (1_000, 5_000), FALLBACK: (3_000, 15_000)}
+"""An input and an output token of the trial's model, by its name in the API's books, and of the one after it."""
 BRISK = Latency(first_token_s=0.006, tokens_per_s=500)
 
 
@@ -31,14 +33,8 @@ def test_kill_at_random_moments(project: TrialProject, submits: SubmitServer) ->
     project.job(run=f"max_concurrency = {CONCURRENCY}")
     project.documents(DOCUMENTS)
     rng = random.Random(20261121)
-    in_flight = 0
     with serving(latency=BRISK) as api:
-        for _ in range(KILLS):
-            submit = submits.submit(project.root, talking_to(api))
-            wait_for_a_moment(rng, api, submit)
-            submit.signal(signal.SIGKILL)
-            assert submit.end()[0] == -signal.SIGKILL, "it was still running"
-            in_flight += open_attempts_of_a_whole_store(project)
+        in_flight = sum(killed(project, submits, api, rng) for _ in range(KILLS))
         code, out, err = submits.submit(project.root, talking_to(api)).end()
         assert (code, "Traceback" in err) == (ExitCode.OK, False), err
         assert f"succeeded       {DOCUMENTS}  100.0%" in out
@@ -46,6 +42,36 @@ def test_kill_at_random_moments(project: TrialProject, submits: SubmitServer) ->
     assert len(project.rows()) == DOCUMENTS
     assert project.ask("select state, count(*) from runs group by state") == [("finished", 1)], "it is one run"
     assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
+
+
+def test_kill_between_a_refusal_and_the_next_model(project: TrialProject, submits: SubmitServer) -> None:
+    project.job(
+        model=f'name = "claude-haiku-4-5"\nmax_tokens = 100\nfallbacks = ["{FALLBACK}"]\nfallback_on = ["refused"]',
+        run=f"max_concurrency = {CONCURRENCY}",
+    )
+    project.documents(DOCUMENTS)
+    rng = random.Random(20261126)
+    with serving("ok", *["refused", "refused", "ok"] * DOCUMENTS, latency=BRISK) as api:
+        in_flight = sum(killed(project, submits, api, rng) for _ in range(KILLS))
+        code, _, err = submits.submit(project.root, talking_to(api)).end()
+    assert (code, "Traceback" in err) == (ExitCode.SOME_FAILED, False), err
+    by_model = Counter(
+        project.ask("select requests.model, status from document_status join requests using (request_no)")
+    )
+    assert by_model.total() == DOCUMENTS
+    assert by_model["claude-haiku-4-5", "refused"] == 0, "who is refused is asked for at the next model"
+    assert by_model[FALLBACK, "succeeded"] > 0 < by_model[FALLBACK, "refused"]
+    assert len(project.rows()) == by_model["claude-haiku-4-5", "succeeded"] + by_model[FALLBACK, "succeeded"]
+    assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
+
+
+def killed(project: TrialProject, submits: SubmitServer, api: SimulatorServer, rng: random.Random) -> int:
+    """Submit and kill it; returns how many requests were in flight."""
+    submit = submits.submit(project.root, talking_to(api))
+    wait_for_a_moment(rng, api, submit)
+    submit.signal(signal.SIGKILL)
+    assert submit.end()[0] == -signal.SIGKILL, "it was still running"
+    return open_attempts_of_a_whole_store(project)
 
 
 def wait_for_a_moment(rng: random.Random, api: SimulatorServer, submit: Submit) -> None:
@@ -85,8 +111,15 @@ def assert_accounts_agree(project: TrialProject, entries: list[Entry], *, in_fli
     repeated = Counter({request_id: count - 1 for request_id, count in billed.items() if count > 1})
     assert repeated <= unknown, "every bill that bought nothing is one of the lost answers"
     assert repeated.total() <= unknown.total() == in_flight
-    bill = sum(INPUT_NUSD * entry.input_tokens + OUTPUT_NUSD * entry.output_tokens for entry in entries)
+    bill = sum(price(entry) for entry in entries if entry.billed)
     ((booked, committed, cap),) = project.ask(
         "select (select sum(coalesce(cost_nusd, reserved_nusd)) from attempts), committed_nusd, cap_nusd from runs"
     )
     assert bill <= booked == committed <= cap
+
+
+def price(entry: Entry) -> int:
+    """Of one answer, in nano-dollars."""
+    assert entry.model is not None
+    input_nusd, output_nusd = NUSD[entry.model]
+    return input_nusd * entry.input_tokens + output_nusd * entry.output_tokens

@@ -3,6 +3,7 @@
 After each kill the same command is typed again until it is settled. Then every document has exactly one outcome and its
 row, the API's own books bill no request twice and come to what the ledger says, and no batch is unknown or open.
 BATCHRUN_KILLS=all tries every moment of every variant; by default it is every moment of the plain run.
+With -n 0 it says at the end how many kills there were.
 """
 
 import os

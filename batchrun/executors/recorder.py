@@ -96,7 +96,7 @@ class Recorder:
                 self._make_room(error)
                 time.sleep(TRY_AGAIN_S)
             except Exception as bug:  # noqa: BLE001 - told to the worker that awaits it, not to this thread
-                # One by one it spoils no other. A savepoint for each write would do the same, and costs a third more.
+                # One by one it spoils no other. A savepoint for each write would too, with a journal to undo it.
                 return [bug] if len(group) == 1 else [self._commit([write])[0] for write in group]
         return [problem] * len(group)
 

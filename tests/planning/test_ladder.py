@@ -36,7 +36,7 @@ def request(model="claude-sonnet-5-5", *, max_tokens=1_024, effort=None, thinkin
 def test_without_fallbacks_there_is_one_rung():
     found = ladder("claude-sonnet-5-5", effort="low", thinking="adaptive")
     [rung] = found.rungs
-    assert rung.price.name == "claude-sonnet-5-5"
+    assert (rung.price.name, rung.request(request()).max_tokens) == ("claude-sonnet-5-5", 1_024)
     assert (rung.effort, rung.thinking) == ("low", "adaptive")
     assert not found.falls_back(0, OUTAGE)
 

@@ -70,6 +70,7 @@ class OpenJob:
             cap if wish.max_cost_nusd is None else min(cap, wish.max_cost_nusd),
             wish.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
             wish.deadline_s or spec.run.deadline_s,
+            exact=wish.exact,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -96,6 +97,8 @@ class Wishes:
     """Whether the first document that fails stops the run."""
     max_run_time_s: float | None = None
     """A shorter time than the job file's, for this command."""
+    exact: bool = False
+    """Whether every document is counted, however many there are."""
     speed: float = 1.0
     """Of the simulator's clock, by which its batches are polled."""
 

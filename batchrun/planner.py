@@ -1,32 +1,30 @@
 """One pass over the source: name every request, ask the ledger what is known of it, price what is new."""
 
 import math
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from itertools import chain
 
+from batchrun.counting import CounterFactory
 from batchrun.document import Document, Unreadable
 from batchrun.errors import Refused, UsageProblem
+from batchrun.forecasting import Forecaster, guessed_reply
 from batchrun.job.reading import JobFile
 from batchrun.job.rendering import Renderer
+from batchrun.measuring import Measuring, Observed
 from batchrun.outcome import Outcome
-from batchrun.planning.budget import fitting
-from batchrun.planning.duration import Duration, forecast
-from batchrun.planning.estimate import Estimate, EstimateSum, Estimator, RequestTokens, fixed_tokens
-from batchrun.planning.interval import Interval
+from batchrun.planning.calibration import calibrate
+from batchrun.planning.estimate import Estimator, RequestTokens, fixed_tokens
 from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
-from batchrun.planning.model_rules import suited, thinks
-from batchrun.planning.output_prior import output_prior
-from batchrun.planning.plan import Dearest, Kind, Known, Plan, classify
+from batchrun.planning.plan import Evidence, Kind, Known, Plan, classify
 from batchrun.planning.preparing import Preparer, SizeLimit
-from batchrun.planning.routes import Route, Wish, choose, forecasts
+from batchrun.planning.reply_length import reply_length
+from batchrun.planning.sampling import COUNTED_AT_ONCE, DocumentSize
 from batchrun.request import Request
 from batchrun.sources import Source
-from batchrun.store.entries import Run
+from batchrun.store.evidence import past_use
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.tokenizer import count_tokens, truncate
@@ -34,7 +32,13 @@ from batchrun.untrusted import inert
 
 PAGE = 500
 PAGE_CHARACTERS = 4_000_000
-SHOWN_PROBLEMS = 20
+ONLINE = 30
+"""Requests that the API counts, when nothing else is said: they give the factor to one or two percent."""
+ENOUGH = 30
+"""Answers of the job's own that tell as much."""
+COUNT_BIAS, PAST_BIAS = 0.015, 0.005
+"""What an endpoint's count may differ from what is billed ("a small amount", says its documentation), and the past from
+the present, as a share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +82,22 @@ class Planner:
     """stream, batch or auto; None: nothing is said."""
     deadline_s: float | None
     """From the start of the run."""
+    exact: bool = False
+    """Whether every document is counted, however many there are."""
     renderer: Renderer = field(init=False)
     estimator: Estimator = field(init=False)
     preparer: Preparer = field(init=False)
     planned: PlannedDocuments = field(init=False)
+    _counted_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.job)
-        self.estimator = Estimator(
+        self.estimator = Estimator(  # what is learnt when planning comes on top
             self.price,
             fixed_tokens=fixed_tokens(
                 prompt=count_tokens(self.renderer.prompt_text), schema=count_tokens(self.renderer.schema_text)
             ),
-            output=self._reply(self.price),
+            output=guessed_reply(self.job, self.price),
         )
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
@@ -102,8 +109,11 @@ class Planner:
         """Of the job's own model."""
         return self.ladder.rungs[0].price
 
-    def plan(self, selection: Selection) -> Plan:
-        """Look at every selected document. Raises Refused for ids that stand twice, and what the source raises."""
+    def plan(self, selection: Selection, *, counter: CounterFactory | None = None, online: int = ONLINE) -> Plan:
+        """Look at every selected document. Raises Refused for ids that stand twice, and what the source raises.
+
+        With a `counter` the API counts about `online` of them, unless the job's own past tells enough.
+        """
         notes: Counter[str] = Counter()
         for page in pages(self.source.scan()):
             chosen = [found for found in page if selection.takes(found)]
@@ -123,17 +133,51 @@ class Planner:
         self.planned.mark_identical()
         if selection.limit is not None:
             self.planned.limit(selection.limit)
-        return self._summed(notes)
-
-    def _reply(self, price: ModelPrice) -> Interval:
-        """How long a model's replies are, in tokens."""
-        model = suited(self.job.spec.model, price)
-        return output_prior(
-            self.job.fields.api_schema,
-            max_tokens=model.max_tokens,
-            thinks=thinks(model, price),
-            effort=model.effort or price.default_effort,
+        unsampled = self._measuring.count_sample(self._dearest_nusd)
+        evidence, self.estimator = self._learnt(counter, online)
+        forecaster = Forecaster(
+            job=self.job,
+            ladder=self.ladder,
+            planned=self.planned,
+            ledger=self.ledger,
+            estimator=self.estimator,
+            unsampled=unsampled,
+            fingerprint=self.renderer.fingerprint,
+            cap_nusd=self.cap_nusd,
+            route=self.route,
+            deadline_s=self.deadline_s,
         )
+        return forecaster.plan(notes, evidence)
+
+    @property
+    def _measuring(self) -> Measuring:
+        return Measuring(planned=self.planned, source=self.source, preparer=self.preparer, renderer=self.renderer)
+
+    def _learnt(self, counter: CounterFactory | None, online: int) -> tuple[Evidence, Estimator]:
+        """Correct the estimator by the job's own past, else by what the API counts; and say what it rests on."""
+        past = past_use(
+            self.ledger, self.job.spec.job.name, fingerprint=self.renderer.fingerprint, model=self.price.name
+        )
+        enough = len(past.observations) >= ENOUGH
+        told = Observed((), None) if counter is None or enough else self._measuring.observe(counter, online)
+        counts = len(told.observations) > len(past.observations)
+        first = self.estimator
+        calibration = calibrate(
+            told.observations if counts else past.observations,
+            tokenizer=self.price.tokenizer,
+            fixed_tokens=first.fixed_tokens,
+            bias=COUNT_BIAS if counts else PAST_BIAS,
+        )
+        reply = reply_length(first.output, past.replies)
+        evidence = Evidence(
+            guessed=self.planned.guessed(),
+            past=0 if counts else len(past.observations),
+            online=len(told.observations) if counts else 0,
+            online_problem=told.problem,
+            replies=past.replies.number if past.replies else 0,
+        )
+        learnt = replace(first, calibration=calibration, output=reply.average, output_scatter=reply.scatter)
+        return evidence, learnt
 
     def _size_limit(self) -> SizeLimit:
         spec, price = self.job.spec, self.price
@@ -162,20 +206,20 @@ class Planner:
             if isinstance(found, Unreadable) or found.doc_id not in requests:
                 rows.append(self._unsendable(found))
                 continue
-            evidence = self._evidence(known.get(found.doc_id), rungs[found.doc_id], known_requests)
-            rows.append(self._sendable(found, evidence, selection))
+            standing = self._standing(known.get(found.doc_id), rungs[found.doc_id], known_requests)
+            rows.append(self._sendable(found, standing, selection))
         return rows
 
     def _to_each_model(self, request: Request) -> Sequence[Request]:
         return [rung.request(request) for rung in self.ladder.rungs]
 
-    def _evidence(
+    def _standing(
         self, document: KnownDocument | None, rungs: Sequence[Request], known: Mapping[str, KnownRequest]
-    ) -> "Evidence":
+    ) -> "Standing":
         ids = [request.request_id for request in rungs]
         at = ids.index(document.request_id) if document and document.request_id in ids else None
         rung = self.ladder.standing([known[one].outcome if one in known else None for one in ids], at=at)
-        return Evidence(document, known.get(ids[rung]), rungs, rung, same_request=at is not None)
+        return Standing(document, known.get(ids[rung]), rungs, rung, same_request=at is not None)
 
     def _override(self, known: KnownDocument | None, selection: Selection) -> int | None:
         """The `max_tokens` that a truncated document is allowed, while that is more than the job's."""
@@ -201,20 +245,21 @@ class Planner:
             reason="the document is empty",
         )
 
-    def _sendable(self, document: Document, evidence: "Evidence", selection: Selection) -> Planned:
-        known, known_request, request = evidence.document, evidence.known_request, evidence.rungs[evidence.rung]
-        tokens = known_request.tokens if known_request else self.preparer.tokens(document)
+    def _sendable(self, document: Document, standing: "Standing", selection: Selection) -> Planned:
+        known, known_request, rung = standing.document, standing.known_request, standing.rung
+        size = self.preparer.size(document)
+        tokens = known_request.tokens if known_request else self._counted(document, size)
         outcome = known_request.outcome if known_request else None
-        if outcome is None and (excess := self.preparer.excess(tokens)):
+        if outcome is None and tokens and (excess := self.preparer.excess(tokens)):
             return self._oversize(document, excess)
         facts = Known(
             document_seen=known is not None and known.request_id is not None,
-            same_request=evidence.same_request,
+            same_request=standing.same_request,
             outcome=outcome,
             in_batch=known_request is not None and known_request.in_batch,
             tried_again=known is not None and known.outcome in selection.again,
         )
-        first = evidence.rungs[0]
+        first = standing.rungs[0]
         override = first.max_tokens if first.max_tokens != self.job.spec.model.max_tokens else None
         return Planned(
             doc_id=document.doc_id,
@@ -222,22 +267,33 @@ class Planner:
             content_sha=document.content_sha,
             kind=classify(facts),
             known_outcome=(known.outcome if known else None) or outcome,
-            request_id=request.request_id,
-            model=self.ladder.rungs[evidence.rung].price.name,
+            request_id=standing.rungs[rung].request_id,
+            model=self.ladder.rungs[rung].price.name,
             max_tokens=override,
+            size=size,
             tokens=tokens,
-            worst_nusd=self._worst_nusd(tokens, evidence),
+            worst_nusd=self._worst_nusd(tokens, standing.rungs[rung:], rung=rung) if tokens else None,
             same_text=known is not None and known.content_sha == document.content_sha,
         )
 
-    def _worst_nusd(self, tokens: RequestTokens, evidence: "Evidence") -> int:
-        """The most that any model that may still be asked could cost."""
+    def _counted(self, document: Document, size: DocumentSize) -> RequestTokens | None:
+        """Count the first documents, and those that may be too large; the others are left to a sample."""
+        if not self.exact and self._counted_bytes >= COUNTED_AT_ONCE and not self.preparer.may_exceed(size):
+            return None
+        self._counted_bytes += size.bytes
+        return self.preparer.tokens(document)
+
+    def _worst_nusd(self, tokens: RequestTokens, requests: Sequence[Request], *, rung: int = 0) -> int:
+        """The most that any model that may still be asked could cost; `requests` are those from the rung on."""
         return max(
-            replace(self.estimator, price=rung.price).worst_case_nusd(
+            replace(self.estimator, price=one.price).worst_case_nusd(
                 tokens, body_bytes=len(request.body), max_tokens=request.max_tokens
             )
-            for rung, request in zip(self.ladder.rungs[evidence.rung :], evidence.rungs[evidence.rung :], strict=True)
+            for one, request in zip(self.ladder.rungs[rung:], requests, strict=True)
         )
+
+    def _dearest_nusd(self, request: Request, tokens: RequestTokens) -> int:
+        return self._worst_nusd(tokens, self._to_each_model(request))
 
     def _oversize(self, document: Document, excess: str) -> Planned:
         outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE}
@@ -250,104 +306,9 @@ class Planner:
             reason=excess,
         )
 
-    # --- sum
-
-    def _summed(self, notes: Counter[str]) -> Plan:
-        spec = self.job.spec
-        run = self.ledger.open_run(spec.job.name, self.renderer.fingerprint)
-        committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
-        counts = self.planned.counts()
-        estimate = self._estimate(self.planned.to_send())
-        duration = self._streaming(estimate)
-        both = forecasts(estimate, duration, max_queued=spec.batch.max_queued)
-        choice = choose(self._wish(run), *both)
-        chosen = next(one for one in both if one.route is choice.route)
-        price = self.price.in_batches if choice.route is Route.BATCH else self.price
-        estimator = replace(self.estimator, price=price)
-        worst_nusd = -(-self.planned.worst_nusd() // price.divisor)
-        room_nusd = self.cap_nusd - (committed_nusd - held_nusd)
-        fits = estimate.documents if chosen.estimate.upper_nusd <= room_nusd else self._fits(estimator, room_nusd)
-        return Plan(
-            job=spec.job.name,
-            model=self.price.name,
-            counts={kind: counts.get(kind, 0) for kind in Kind},
-            same_text=self.planned.same_text(),
-            estimate=chosen.estimate,
-            duration=duration,
-            unsettled_s=self._unsettled_s(duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
-            choice=choice,
-            forecasts=both,
-            deadline_s=self.deadline_s,
-            committed_nusd=committed_nusd,
-            held_nusd=held_nusd,
-            continues=run.run_id if run else None,
-            let_in=self._was_let_in(run, counts),
-            cap_nusd=self.cap_nusd,
-            fits=fits if committed_nusd + worst_nusd <= self.cap_nusd else 0,
-            worst_nusd=worst_nusd,
-            problems=self.planned.problems(limit=SHOWN_PROBLEMS),
-            dearest=self._dearest(chosen.estimate),
-            notes=dict(notes),
-        )
-
-    def _estimate(self, requests: Iterable[RequestTokens], estimator: Estimator | None = None) -> Estimate:
-        """Of streaming the requests, to the job's own model if no other is given."""
-        total = EstimateSum(estimator or self.estimator)
-        for tokens in requests:
-            total.add(tokens)
-        return total.estimate()
-
-    def _dearest(self, estimate: Estimate) -> Dearest | None:
-        """The dearest fallback, when everything there would cost more than what is estimated."""
-        uppers = [
-            Dearest(rung.price.name, self._estimate(self.planned.to_send(), self._estimator_of(rung.price)).upper_nusd)
-            for rung in self.ladder.rungs[1:]
-        ]
-        dearest = max(uppers, key=lambda one: one.upper_nusd, default=None)
-        return dearest if dearest and dearest.upper_nusd > estimate.upper_nusd else None
-
-    def _estimator_of(self, price: ModelPrice) -> Estimator:
-        return replace(self.estimator, price=price, output=self._reply(price))
-
-    def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
-        """How long streaming would take if it had to do what is in batches too."""
-        if not in_batches:
-            return duration.seconds
-        return self._streaming(self._estimate(chain(self.planned.to_send(), self.planned.in_batches()))).seconds
-
-    def _streaming(self, estimate: Estimate) -> Duration:
-        return forecast(estimate, self.ladder.rungs[0].limits, concurrency=self.job.spec.run.most_concurrent)
-
-    def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
-        if run is None or self.cap_nusd < run.cap_nusd:
-            return False
-        unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
-        return unsettled <= self.ledger.unsettled(run.run_no)
-
-    def _wish(self, run: Run | None) -> Wish:
-        elapsed_s = time.time() - run.started_at if run else 0.0
-        return Wish(
-            route=self.route,
-            deadline_s=self.deadline_s,
-            elapsed_s=elapsed_s,
-            fallback=self.job.spec.batch.fallback == "stream",
-            begun=Route(run.route) if run else None,
-        )
-
-    def _fits(self, estimator: Estimator, room_nusd: int) -> int:
-        """How many of the requests, from the first on, the room is enough for."""
-        total = EstimateSum(estimator)
-
-        def uppers() -> Iterator[int]:
-            for tokens in self.planned.to_send():
-                total.add(tokens)
-                yield total.upper_nusd
-
-        return fitting(uppers(), room_nusd=room_nusd)
-
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Standing:
     """What there is to classify a document by."""
 
     document: KnownDocument | None

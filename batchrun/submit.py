@@ -66,14 +66,17 @@ def submit(
     listener: Listener,
     show: Callable[[Plan], None],
     wishes: Wishes | None = None,
+    counts: bool = False,
 ) -> Summary:
     """Run the job: plan, refuse or go, execute, publish. Raises Refused and other BatchrunErrors with nothing sent.
+
+    `counts`: whether the API is asked, free of charge, for the tokens of a few requests to plan with.
 
     What goes wrong after the first request is in the summary: everything answered is saved.
     """
     wishes = wishes or Wishes()
     planner = opened.planner(wishes)
-    plan = planner.plan(selection)
+    plan = planner.plan(selection, counter=provider if counts else None)
     show(plan)
     open_batches = Batches(opened.ledger).open(opened.name)
     if refused := opened.refusal(plan):
@@ -124,6 +127,8 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, everything: bool = F
         estimate_nusd=round(estimate.mean),
         estimate_low_nusd=round(estimate.low),
         estimate_high_nusd=round(estimate.high),
+        estimate_input_tokens=round(plan.estimate.input.mean),
+        estimate_output_tokens=round(plan.estimate.output.mean),
         route=plan.choice.route,
         deadline_s=plan.deadline_s,
     )

@@ -1,17 +1,30 @@
 """`batchrun plan`: what a submit would do and cost; never sends."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.options import DEADLINE, JOB, MAX_COST, ROUTE, SIMULATE, Chosen, JobCommand, selecting, speaking
+from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, ROUTE, SIMULATE, Chosen, JobCommand, selecting, speaking
 from batchrun.cli.terminal import Terminal
 from batchrun.errors import ExitCode
+
+if TYPE_CHECKING:
+    from batchrun.counting import CounterFactory
 
 
 @click.command(cls=JobCommand)
 @JOB
 @click.option("--check", is_flag=True, help="Exit 3 if a submit would be refused.")
+@click.option(
+    "--online",
+    type=click.IntRange(min=1, max=2000),
+    metavar="N",
+    help="Have the API count about N requests, free of charge; submit does it with 30.",
+)
+@EXACT
 @MAX_COST
 @ROUTE
 @DEADLINE
@@ -22,6 +35,8 @@ def plan(
     job: Path,
     *,
     check: bool,
+    online: int | None,
+    exact: bool,
     max_cost: int | None,
     route: str | None,
     deadline: float | None,
@@ -29,7 +44,7 @@ def plan(
     chosen: Chosen,
     terminal: Terminal,
 ) -> int:
-    """Show what a submit would send, cost and take. Nothing is sent.
+    """Show what a submit would send, cost and take. Nothing is sent, or with --online only to be counted.
 
     \b
     batchrun plan jobs/contracts.toml
@@ -38,10 +53,11 @@ def plan(
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.plan_text import plan_as_json, plan_as_text
     from batchrun.opening import Wishes, open_job
+    from batchrun.planner import ONLINE
 
-    with open_job(job, simulated=simulate is not None, to_run=False) as opened:
-        planner = opened.planner(Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline))
-        made = planner.plan(chosen.selection())
+    wishes = Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
+    with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
+        made = opened.planner(wishes).plan(chosen.selection(), counter=counter, online=online or ONLINE)
         refused = opened.refusal(made)
         if terminal.json:
             click.echo(plan_as_json(made, opened, refused))
@@ -50,3 +66,15 @@ def plan(
         if refused and not terminal.json:
             terminal.problem(refused)
         return ExitCode.REFUSED if refused and check else ExitCode.OK
+
+
+@contextlib.contextmanager
+def counter_of(online: int | None, simulate: str | None) -> "Iterator[CounterFactory | None]":
+    """Who counts tokens for `--online`; nobody without it, and nothing is imported."""
+    if online is None:
+        yield None
+        return
+    from batchrun.cli.running import provider_of
+
+    with provider_of(simulate, speed=1.0) as provider:
+        yield provider

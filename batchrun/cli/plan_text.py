@@ -15,7 +15,7 @@ from batchrun.planning.budget import check_budget
 from batchrun.planning.interval import Interval
 from batchrun.planning.limits import RateLimits
 from batchrun.planning.money import dollars, spent_and_held
-from batchrun.planning.plan import Kind, Plan
+from batchrun.planning.plan import Evidence, Kind, Plan
 from batchrun.planning.routes import Forecast, Route
 from batchrun.untrusted import inert
 
@@ -114,14 +114,37 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     rates, limits = opened.price.rates, opened.limits
     return [
         f"tokens   input   {between(estimate.input)}   instructions and schema: {tokens(estimate.fixed_tokens)} each",
-        f"         output  {between(estimate.output)}   a guess from the schema",
-        "counted  tiktoken cl100k times the measured factor of this model's tokenizer and kind of text",
+        f"         output  {between(estimate.output)}   {replies_words(plan.evidence)}",
+        *evidence_lines(plan),
         f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
         *route_lines(plan, limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
         f"prices   of {opened.price.table_date} · {plan.model} ${rates.input / 1e3:g} in, ${rates.output / 1e3:g} out"
         " per million tokens",
     ]
+
+
+def replies_words(evidence: Evidence) -> str:
+    """Where the length of the replies is from."""
+    if evidence.replies:
+        return f"as {count(evidence.replies, 'reply', 'replies')} of this job were"
+    return "a guess from the schema"
+
+
+def evidence_lines(plan: Plan) -> list[str]:
+    """How the input was counted, and what corrects it."""
+    evidence = plan.evidence
+    sampled = f" of a sample, {evidence.guessed:,} guessed by size" if evidence.guessed else ""
+    if evidence.past:
+        corrected = f"corrected by {count(evidence.past, 'answer')} of this job"
+    elif evidence.online:
+        corrected = f"corrected by {count(evidence.online, 'count')} of the API"
+    else:
+        corrected = "times the measured factor of this model's tokenizer and kind of text; --online 30 narrows it"
+    lines = [f"counted  tiktoken cl100k{sampled}, {corrected}"]
+    if evidence.online_problem:
+        lines.append(f"         the API did not count: {inert(evidence.online_problem)}")
+    return lines
 
 
 def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
@@ -185,6 +208,13 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "tokens": {"input": shaped(estimate.input), "output": shaped(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},
             "estimate_usd": {**shaped(cost), "confidence": estimate.confidence},
+            "evidence": {
+                "guessed_documents": plan.evidence.guessed,
+                "past_answers": plan.evidence.past,
+                "online_counts": plan.evidence.online,
+                "online_problem": plan.evidence.online_problem,
+                "past_replies": plan.evidence.replies,
+            },
             "time": {"seconds": round(plan.duration.seconds, 1), "binding": str(plan.duration.binding)},
             "limits": {
                 "requests_per_minute": opened.limits.requests_per_minute,

@@ -57,6 +57,7 @@ def run_job(
                 listener=both(shown, logged),
                 show=lambda plan: show_plan(plan, opened, terminal),
                 wishes=wishes if profile is None else replace(wishes, speed=speed),
+                counts=True,
             )
         finally:
             shown.close()

@@ -6,6 +6,7 @@ import click
 
 from batchrun.cli.options import (
     DEADLINE,
+    EXACT,
     FAIL_FAST,
     JOB,
     LOG,
@@ -27,6 +28,7 @@ from batchrun.cli.terminal import Terminal
 @click.command(cls=JobCommand)
 @JOB
 @MAX_COST
+@EXACT
 @ROUTE
 @DEADLINE
 @FAIL_FAST
@@ -42,6 +44,7 @@ def submit(
     job: Path,
     *,
     max_cost: int | None,
+    exact: bool,
     route: str | None,
     deadline: float | None,
     fail_fast: bool,
@@ -70,6 +73,7 @@ def submit(
         chosen.selection(),
         wishes=Wishes(
             max_cost_nusd=max_cost,
+            exact=exact,
             route=route,
             deadline_s=deadline,
             fail_fast=fail_fast,

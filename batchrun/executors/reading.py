@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from batchrun.document import Document, Unreadable
@@ -77,6 +77,8 @@ class Reader:
         if isinstance(document, Unreadable):
             return Gone(pending, document.reason)
         request = self._preparer.request(document, max_tokens=pending.max_tokens)
+        if pending.guessed:  # good enough for an estimate, and not for what is set aside
+            pending = replace(pending, counted_tokens=self._preparer.tokens(document).counted, guessed=False)
         for number, rung in enumerate(self._ladder.rungs):
             if rung.request(request).request_id == pending.request_id:
                 return Work(pending, request, rung=number)

@@ -25,6 +25,13 @@ class Renderer:
         params = {**self._params, "messages": [{"role": "user", "content": content}]}
         return Request.of(params if max_tokens is None else {**params, "max_tokens": max_tokens})
 
+    def bare_request(self) -> Request | None:
+        """Make the request without any document, to have its fixed part counted; None when nothing would be left."""
+        literals = "".join(self._job.user.literals)
+        if not literals.strip():
+            return None
+        return Request.of({**self._params, "messages": [{"role": "user", "content": _well_formed(literals)}]})
+
     @property
     def prompt_text(self) -> str:
         """What of the prompt is the same in every request, for counting its tokens: system and template."""

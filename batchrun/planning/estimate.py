@@ -1,20 +1,20 @@
-"""What a job will take in tokens and dollars, as intervals, from counts that are not Claude's own.
-
-A factor's error is the same for every document of a class, so it does not average out over many documents: within a
-class the half widths add up. Classes, and the length of the replies, are independent of each other: their half widths
-combine in quadrature. The low and the high side are kept apart, since the factors are not symmetric.
-"""
+"""What a request will take in tokens and dollars, as intervals, from counts that are not Claude's own."""
 
 import math
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from batchrun.planning.interval import CONFIDENCE, Interval
-from batchrun.planning.model_price import ModelPrice
+from batchrun.planning.calibration import Calibration, Prompts
+from batchrun.planning.interval import CONFIDENCE, Interval, together
+from batchrun.planning.model_price import ModelPrice, Rates
+from batchrun.planning.reply_length import ReplyLength
 from batchrun.planning.text_class import TextClass, factor
 
-MOST_PER_COUNTED = 1.8
+MOST_PER_COUNTED, MOST_PER_EXPECTED = 1.8, 1.25
 UNSEEN_TOKENS = 500
+ENDLESS = 2**62
 MESSAGE_TOKENS = 8
 """What the API adds around a message; 6 to 9 in recorded exchanges of all generations."""
 _PROSE_RATIO = 1.13
@@ -29,6 +29,8 @@ class RequestTokens:
     counted: int
     """cl100k tokens of what differs from request to request: the document and its columns in the prompt."""
     text_class: TextClass
+    guessed: bool = False
+    """Whether that is a guess from its size: then only its bytes bound it from above."""
 
 
 def fixed_tokens(*, prompt: int, schema: int) -> int:
@@ -43,17 +45,6 @@ def fixed_tokens(*, prompt: int, schema: int) -> int:
     return prompt + math.ceil(rendered)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cost:
-    """A request's cost in nano-USD, and how far each of its two causes may move it."""
-
-    mean: float
-    input_below: float
-    input_above: float
-    output_below: float
-    output_above: float
-
-
 @dataclass(frozen=True)
 class Estimator:
     """Claude's tokens and the cost of one request, for one model, prompt and schema."""
@@ -63,25 +54,41 @@ class Estimator:
     """cl100k tokens that every request carries; see the function of that name."""
     output: Interval
     """Tokens of a reply, on average over the job."""
+    output_scatter: float = 0.0
+    """Standard deviation of one reply's tokens around that; 0 while it is only guessed."""
+    calibration: Calibration | None = None
+    """What counted requests tell of this model's tokens; None: only the priors are known."""
 
     def input(self, tokens: RequestTokens) -> Interval:
         """Estimate all of a request's input. Its fixed part errs with the document: an upper bound of both together."""
-        document = factor(self.price.tokenizer, tokens.text_class)
-        fixed, counted = self.fixed_input, tokens.counted
+        return self.inputs({tokens.text_class: Prompts(1, tokens.counted)})
+
+    def inputs(self, classes: Mapping[TextClass, Prompts]) -> Interval:
+        """Estimate the input of many requests together."""
+        if self.calibration:
+            return self.calibration.prompts(classes)
+        return together([self._inputs(kind, prompts) for kind, prompts in classes.items()])
+
+    def _inputs(self, text_class: TextClass, prompts: Prompts) -> Interval:
+        document, fixed = factor(self.price.tokenizer, text_class), self.fixed_input
         return Interval(
-            fixed.mean + counted * document.mean,
-            fixed.low + counted * document.low,
-            fixed.high + counted * document.high,
+            prompts.requests * fixed.mean + prompts.counted * document.mean,
+            prompts.requests * fixed.low + prompts.counted * document.low,
+            prompts.requests * fixed.high + prompts.counted * document.high,
         )
 
     def most_prompt_tokens(self, tokens: RequestTokens, *, body_bytes: int) -> int:
         """Bound a request's prompt from above: by its cl100k count, or by its bytes where that is less.
 
         No text measured made more than 1.75 tokens of a cl100k token, and a byte-level tokenizer makes at most one of a
-        byte. UNSEEN_TOKENS covers what the API adds on its own.
+        byte. UNSEEN_TOKENS covers what the API adds on its own. What was counted by the API itself may raise the bound.
         """
-        counted = math.ceil(MOST_PER_COUNTED * (self.fixed_tokens + tokens.counted))
-        return min(counted, body_bytes) + UNSEEN_TOKENS
+        if tokens.guessed:
+            return body_bytes + UNSEEN_TOKENS
+        counted = MOST_PER_COUNTED * (self.fixed_tokens + tokens.counted)
+        if self.calibration:
+            counted = max(counted, MOST_PER_EXPECTED * self.input(tokens).high)
+        return min(math.ceil(counted), body_bytes) + UNSEEN_TOKENS
 
     def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int) -> int:
         """Bound a request's cost from above: what is set aside before it is sent."""
@@ -91,37 +98,55 @@ class Estimator:
     @cached_property
     def fixed_input(self) -> Interval:
         """Claude tokens of the fixed part."""
+        if self.calibration:
+            return self.calibration.fixed
         return factor(self.price.tokenizer, TextClass.PROSE).times(self.fixed_tokens)
 
     def document_tokens(self, tokens: RequestTokens) -> float:
         """Give the mean of Claude's tokens of the document alone, for `max_document_tokens`."""
-        return tokens.counted * factor(self.price.tokenizer, tokens.text_class).mean
+        return tokens.counted * self.factor(tokens.text_class)
 
-    def cost_nusd(self, tokens: RequestTokens) -> Interval:
-        """Estimate one request's cost, at the rates of the band that its prompt falls in."""
-        cost = self.causes(self.input(tokens))
-        return Interval(
-            cost.mean,
-            cost.mean - math.hypot(cost.input_below, cost.output_below),
-            cost.mean + math.hypot(cost.input_above, cost.output_above),
-        )
+    def factor(self, text_class: TextClass) -> float:
+        """Claude tokens per cl100k token, on average."""
+        if self.calibration:
+            return self.calibration.factor(text_class)
+        return factor(self.price.tokenizer, text_class).mean
 
-    def causes(self, prompt: Interval) -> _Cost:
-        """Split the uncertainty of a request's cost; each side is priced in the band that the prompt reaches there."""
-        mean = self._price(prompt.mean, self.output.mean)
-        low = self._price(prompt.low, self.output.mean)
-        high = self._price(prompt.high, self.output.mean)
-        return _Cost(
-            mean=mean,
-            input_below=mean - low,
-            input_above=high - mean,
-            output_below=low - self._price(prompt.low, self.output.low),
-            output_above=self._price(prompt.high, self.output.high) - high,
-        )
+    @property
+    def scatter(self) -> float:
+        """How far a document's tokens lie from what its class makes expect, as a share; 0 while that is not known."""
+        return self.calibration.scatter if self.calibration else 0.0
 
-    def _price(self, prompt_tokens: float, output_tokens: float) -> float:
-        rates = self.price.rates_for(prompt_tokens)
+    def at_rates(self, rates: Rates, prompt_tokens: float, output_tokens: float) -> float:
+        """Price a request; which band its prompt falls into is the caller's matter."""
         return (prompt_tokens * rates.input + output_tokens * rates.output) / self.price.divisor
+
+    def reaches_band(self, tokens: RequestTokens) -> bool:
+        """Whether the request may fall into the band of long prompts, so that it has to be priced by itself."""
+        return tokens.counted >= self.long[tokens.text_class]
+
+    @cached_property
+    def long(self) -> Mapping[TextClass, int]:
+        """From how many cl100k tokens on a request of each class may fall into the band of long prompts."""
+        return {kind: self._long(kind) for kind in TextClass}
+
+    def _long(self, text_class: TextClass) -> int:
+        if self.price.band is None:
+            return ENDLESS
+        room = self.price.band.above_tokens / (1 + 4 * self.scatter)
+        candidates = range(self.price.band.above_tokens + 1)
+        return bisect_left(candidates, room, key=lambda count: self.input(RequestTokens(count, text_class)).high)
+
+    def of(self, price: ModelPrice, reply: ReplyLength) -> "Estimator":
+        """The same requests to another model; what was learnt holds only where the tokenizer is the same."""
+        same = price.tokenizer == self.price.tokenizer
+        return replace(
+            self,
+            price=price,
+            output=reply.average,
+            output_scatter=reply.scatter,
+            calibration=self.calibration if same else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,72 +170,3 @@ class Estimate:
     def upper_nusd(self) -> int:
         """What counts against a budget."""
         return math.ceil(self.cost_nusd.high)
-
-
-@dataclass(slots=True)
-class _Sides:
-    """Half widths that add up, because their error is one and the same."""
-
-    below: float = 0.0
-    above: float = 0.0
-
-    def add(self, below: float, above: float) -> None:
-        self.below += below
-        self.above += above
-
-
-@dataclass(slots=True)
-class _Total:
-    """A sum whose errors come from several independent causes."""
-
-    mean: float = 0.0
-    causes: dict[str, _Sides] = field(default_factory=dict)
-
-    def cause(self, name: str) -> _Sides:
-        if name not in self.causes:
-            self.causes[name] = _Sides()
-        return self.causes[name]
-
-    @property
-    def high(self) -> float:
-        return self.mean + math.hypot(*(cause.above for cause in self.causes.values()))
-
-    def interval(self) -> Interval:
-        low = self.mean - math.hypot(*(cause.below for cause in self.causes.values()))
-        return Interval(self.mean, max(low, 0.0), self.high)
-
-
-class EstimateSum:
-    """The running sum over requests, in memory that does not grow with them."""
-
-    def __init__(self, estimator: Estimator) -> None:
-        self._estimator = estimator
-        self._documents = 0
-        self._input = _Total()
-        self._cost = _Total()
-
-    def add(self, tokens: RequestTokens) -> None:
-        """Add one request."""
-        prompt = self._estimator.input(tokens)
-        cost = self._estimator.causes(prompt)
-        self._documents += 1
-        self._input.mean += prompt.mean
-        self._input.cause(tokens.text_class).add(prompt.mean - prompt.low, prompt.high - prompt.mean)
-        self._cost.mean += cost.mean
-        self._cost.cause(tokens.text_class).add(cost.input_below, cost.input_above)
-        self._cost.cause("reply").add(cost.output_below, cost.output_above)
-
-    @property
-    def upper_nusd(self) -> int:
-        """The cost's upper bound so far. It never falls when a request is added."""
-        return math.ceil(self._cost.high)
-
-    def estimate(self) -> Estimate:
-        """Give the sum so far."""
-        return Estimate(
-            documents=self._documents,
-            input=self._input.interval(),
-            output=self._estimator.output.times(self._documents),
-            cost_nusd=self._cost.interval(),
-            fixed_tokens=self._estimator.fixed_input.mean,
-        )

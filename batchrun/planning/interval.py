@@ -1,5 +1,7 @@
 """An interval: a mean with the bounds it is believed to stay within."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.90
@@ -21,3 +23,11 @@ class Interval:
     def capped(self, most: float) -> "Interval":
         """Cut off what cannot be."""
         return Interval(min(self.mean, most), min(self.low, most), min(self.high, most))
+
+
+def together(parts: Sequence[Interval]) -> Interval:
+    """Add up what errs independently: half widths combine in quadrature, each side by itself."""
+    mean = math.fsum(part.mean for part in parts)
+    below = math.hypot(*(part.mean - part.low for part in parts))
+    above = math.hypot(*(part.high - part.mean for part in parts))
+    return Interval(mean, max(mean - below, 0.0), mean + above)

@@ -92,6 +92,22 @@ class Dearest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the estimate rests on."""
+
+    guessed: int
+    """Documents whose tokens were guessed from a sample of others."""
+    past: int
+    """The job's own answers that tell how many tokens Claude makes of its documents."""
+    online: int
+    """Requests that the API counted for the same purpose."""
+    online_problem: str | None
+    """Why it did not count more."""
+    replies: int
+    """The job's own replies that tell how long they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a submit would do. `counts` covers every selected document exactly once."""
 
@@ -102,6 +118,7 @@ class Plan:
     """Of the changed documents, those whose text is as it was: the job file changed."""
     estimate: Estimate
     """Of the chosen route."""
+    evidence: Evidence
     duration: Duration
     """Of streaming, whatever the route."""
     unsettled_s: float

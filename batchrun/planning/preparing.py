@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from batchrun.document import Document
 from batchrun.job.rendering import Renderer
 from batchrun.planning.estimate import Estimator, RequestTokens
+from batchrun.planning.sampling import DocumentSize
 from batchrun.planning.text_class import text_class
 from batchrun.request import Request
 
@@ -50,6 +51,16 @@ class Preparer:
     def tokens(self, document: Document) -> RequestTokens:
         """Count the document as it will be sent."""
         return self._tokens(self.fitted(document))
+
+    def size(self, document: Document) -> DocumentSize:
+        """How large the document is as it will be sent."""
+        text = self._renderer.document_text(self.fitted(document))
+        return DocumentSize(len(text.encode("utf-8", "surrogatepass")), text_class(text))
+
+    def may_exceed(self, size: DocumentSize) -> bool:
+        """Whether a document of this size has to be counted to know that it is not too large."""
+        at_most = RequestTokens(size.bytes, size.text_class)  # a byte-level tokenizer makes at most one of a byte
+        return self._estimator.document_tokens(at_most) > self.limit.tokens
 
     def excess(self, tokens: RequestTokens) -> str | None:
         """Why a document of this size is too large, or None."""

@@ -28,6 +28,18 @@ class Provider(Protocol):
         ...
 
 
+class TokenCounter(Protocol):
+    """The token-counting endpoint, one call at a time."""
+
+    async def count(self, request: Request) -> int:
+        """The tokens of a request's prompt. Free of charge. Raises AttemptError."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 class BatchProvider(Protocol):
     """The Message Batches API, one call at a time: no retries, no memory. Every method raises AttemptError."""
 

@@ -20,6 +20,7 @@ from batchrun.providers.anthropic_client import (
     no_answer,
     status_failure,
 )
+from batchrun.providers.anthropic_counter import AnthropicCounter
 from batchrun.providers.anthropic_messages import reply_from
 from batchrun.reply import Reply
 from batchrun.request import Request
@@ -104,6 +105,10 @@ class AnthropicFactory:
         return AnthropicProvider(
             timeout_s=timeout_s, concurrency=concurrency, base_url=self.base_url, api_key=self.api_key
         )
+
+    def make_counter(self, *, timeout_s: float) -> AnthropicCounter:
+        """Make a client of the token-counting endpoint inside the running loop."""
+        return AnthropicCounter(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)
 
     def make_batches(self, *, timeout_s: float) -> AnthropicBatches:
         """Make a client of the Message Batches API inside the running loop."""

@@ -23,6 +23,8 @@ class RunPlan:
     estimate_nusd: int
     estimate_low_nusd: int
     estimate_high_nusd: int
+    estimate_input_tokens: int | None = None
+    estimate_output_tokens: int | None = None
     route: str = "stream"
     deadline_s: float | None = None
     """From the start of the run."""
@@ -69,6 +71,8 @@ class Pending:
     text_class: TextClass
     max_tokens: int | None
     """Overrides the job's, for a document that was truncated before."""
+    guessed: bool = False
+    """Whether `counted_tokens` is a guess from the document's size."""
 
 
 @dataclass(frozen=True, slots=True)

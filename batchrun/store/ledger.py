@@ -105,13 +105,14 @@ class Ledger:
         now = time.time()
         cursor = self.connection.execute(
             "insert into runs (run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
-            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, route, pid, host, started_at,"
-            " deadline_at)"
-            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens,"
+            " estimate_output_tokens, route, pid, host, started_at, deadline_at)"
+            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run_id, plan.job, plan.job_path, plan.fingerprint, plan.model, plan.simulated, plan.documents,
                 plan.to_send, plan.cap_nusd, plan.estimate_nusd, plan.estimate_low_nusd, plan.estimate_high_nusd,
-                plan.route, getpid(), socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s,
+                plan.estimate_input_tokens, plan.estimate_output_tokens, plan.route, getpid(),
+                socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s,
             ),
         )  # fmt: skip
         return int(cursor.lastrowid or 0)
@@ -175,7 +176,7 @@ class Ledger:
         """
         rows = self.connection.execute(
             "select d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class,"
-            " d.max_tokens from documents d join requests r using (request_no)"
+            " d.max_tokens, r.guessed from documents d join requests r using (request_no)"
             " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is null"
             " and r.model = coalesce(?, r.model)"
             " and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
@@ -184,7 +185,9 @@ class Ledger:
             (run_no, since, after, model, limit),
         )
         return [
-            Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7])
+            Pending(
+                row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7], bool(row[8])
+            )
             for row in rows
         ]
 
@@ -222,9 +225,9 @@ class Ledger:
         if settled:
             return was
         self.connection.execute(
-            "insert into requests (request_id, model, counted_tokens, text_class) values (?, ?, ?, ?)"
+            "insert into requests (request_id, model, counted_tokens, text_class, guessed) values (?, ?, ?, ?, ?)"
             " on conflict (request_id) do nothing",
-            (move.request_id, move.model, was.counted_tokens, was.text_class),
+            (move.request_id, move.model, was.counted_tokens, was.text_class, was.guessed),
         )
         request_no, outcome = self.connection.execute(
             "select request_no, outcome from requests where request_id = ?", (move.request_id,)

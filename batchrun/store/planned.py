@@ -8,10 +8,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from batchrun.document import DocumentRef
 from batchrun.errors import UsageProblem
 from batchrun.outcome import Outcome
 from batchrun.planning.estimate import RequestTokens
+from batchrun.planning.estimate_sum import Group
 from batchrun.planning.plan import Kind, Problem
+from batchrun.planning.sampling import DocumentSize, DocumentTotal, Ratio, Sized
 from batchrun.planning.text_class import TextClass
 from batchrun.store.ledger import Ledger
 from batchrun.store.sqlite import explained
@@ -29,7 +32,9 @@ create temp table planned (
     request_id     text,
     model          text,
     max_tokens     integer,
-    counted_tokens integer,
+    bytes          integer,         -- of its text, when it can be sent
+    counted_tokens integer,         -- null until it is counted or guessed
+    guessed        integer not null default 0,
     text_class     text,
     worst_nusd     integer,
     same_text      integer not null,
@@ -55,6 +60,11 @@ KEEPS_ITS_ROW = """
 """
 """A document whose answer is pending, or that cannot be read just now, keeps its row; a failure takes it away."""
 SENT = json.dumps([kind for kind in Kind if kind.sent])
+SENT_OR_IN_BATCH = json.dumps([kind for kind in Kind if kind.sent or kind is Kind.IN_BATCH])
+TO_SEND = """
+select counted_tokens, text_class, guessed from planned
+where chosen and kind in (select value from json_each(?)) order by planned_no limit ?
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +81,27 @@ class Planned:
     request_id: str | None = None
     model: str | None = None
     max_tokens: int | None = None
+    size: DocumentSize | None = None
     tokens: RequestTokens | None = None
+    """None also while it was not counted."""
     worst_nusd: int | None = None
     same_text: bool = False
+
+    @property
+    def text_class(self) -> TextClass | None:
+        """Of its text, when it can be sent."""
+        measured = self.tokens or self.size
+        return measured.text_class if measured else None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDocument:
+    """A document of the plan, to be read once more."""
+
+    planned_no: int
+    ref: DocumentRef
+    content_sha: str
+    max_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +150,15 @@ class PlannedDocuments:
     def known_requests(self, request_ids: Iterable[str]) -> Mapping[str, KnownRequest]:
         """Those of the requests that any job has made or planned."""
         rows = self._connection.execute(
-            "select request_id, outcome, counted_tokens, text_class, exists (select 1 from attempts a"
+            "select request_id, outcome, counted_tokens, text_class, guessed, exists (select 1 from attempts a"
             "  where a.request_no = requests.request_no and a.state = 'open' and a.batch_no is not null)"
             " from requests where request_id in (select value from json_each(?))",
             (json.dumps(list(request_ids)),),
         )
         return {
-            row[0]: KnownRequest(row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3])), bool(row[4]))
+            row[0]: KnownRequest(
+                row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3]), bool(row[4])), bool(row[5])
+            )
             for row in rows
         }
 
@@ -139,8 +169,9 @@ class PlannedDocuments:
         rows = [
             (
                 row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
-                row.request_id, row.model, row.max_tokens, row.tokens and row.tokens.counted,
-                row.tokens and row.tokens.text_class, row.worst_nusd, row.same_text,
+                row.request_id, row.model, row.max_tokens, row.size and row.size.bytes,
+                row.tokens and row.tokens.counted, bool(row.tokens and row.tokens.guessed),
+                row.text_class, row.worst_nusd, row.same_text,
             )
             for row in page
         ]  # fmt: skip
@@ -149,8 +180,8 @@ class PlannedDocuments:
             self._connection.execute("begin")
             self._connection.executemany(
                 "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
-                " model, max_tokens, counted_tokens, text_class, worst_nusd, same_text)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " model, max_tokens, bytes, counted_tokens, guessed, text_class, worst_nusd, same_text)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (doc_id) do nothing",
                 rows,
             )
@@ -204,6 +235,51 @@ class PlannedDocuments:
         if row:
             self._connection.execute("update planned set chosen = 0 where planned_no >= ?", row)
 
+    # --- counting
+
+    def sized(self, *, uncounted: bool) -> Iterator[Sized]:
+        """Chosen documents to send, by class and size: those that were not counted yet, or all."""
+        rows = self._connection.execute(
+            "select planned_no, bytes, text_class from planned"
+            " where chosen and (counted_tokens is null or not ?) and kind in (select value from json_each(?))"
+            " order by text_class, bytes, planned_no",
+            (uncounted, SENT),
+        )
+        return (Sized(planned_no, DocumentSize(size, TextClass(kind))) for planned_no, size, kind in rows)
+
+    def documents(self, numbers: Iterable[int]) -> list[PlannedDocument]:
+        """Some of the plan's documents, in its order."""
+        rows = self._connection.execute(
+            "select planned_no, doc_id, source, content_sha, max_tokens from planned"
+            " where planned_no in (select value from json_each(?)) order by planned_no",
+            (json.dumps(list(numbers)),),
+        )
+        return [PlannedDocument(row[0], DocumentRef(row[1], row[2]), row[3], row[4]) for row in rows]
+
+    def set_counted(self, planned_no: int, tokens: RequestTokens, worst_nusd: int) -> None:
+        """Write down what a document was found to have, and the worst case that follows."""
+        self._connection.execute(
+            "update planned set counted_tokens = ?, worst_nusd = ? where planned_no = ?",
+            (tokens.counted, worst_nusd, planned_no),
+        )
+
+    def guess(self, found: Mapping[TextClass, Ratio]) -> dict[TextClass, DocumentTotal]:
+        """Guess what is not counted from its size; returns what of it would be sent."""
+        left = {
+            TextClass(kind): DocumentTotal(documents, size)
+            for kind, documents, size in self._connection.execute(
+                "select text_class, count(*), sum(bytes) from planned where chosen and counted_tokens is null"
+                " and kind in (select value from json_each(?)) group by text_class",
+                (SENT,),
+            )
+        }
+        self._connection.executemany(
+            "update planned set counted_tokens = round(bytes * ?), guessed = 1"
+            " where counted_tokens is null and bytes is not null and text_class = ?",
+            ((ratio.mean, kind) for kind, ratio in found.items()),
+        )
+        return left
+
     # --- asking
 
     def counts(self) -> dict[Kind, int]:
@@ -219,21 +295,34 @@ class PlannedDocuments:
             ).fetchone()[0]
         )
 
-    def to_send(self) -> Iterator[RequestTokens]:
-        """The tokens of every chosen document that would be sent, in the order of the source."""
-        return self._tokens(SENT)
+    def groups(self, below: Mapping[TextClass, int], *, first: int = -1, in_batches: bool = False) -> list[Group]:
+        """Chosen documents to send, added up by class, in so far as they have fewer tokens than their class's bound.
 
-    def in_batches(self) -> Iterator[RequestTokens]:
-        """The tokens of every chosen document in a batch under way."""
-        return self._tokens(json.dumps([Kind.IN_BATCH]))
-
-    def _tokens(self, kinds: str) -> Iterator[RequestTokens]:
+        `first`: only so many of them, in the order of the source; `in_batches`: with those that are under way.
+        """
         rows = self._connection.execute(
-            "select counted_tokens, text_class from planned where chosen and kind in (select value from json_each(?))"
-            " order by planned_no",
-            (kinds,),
+            "select text_class, count(*), sum(counted_tokens), sum(1.0 * counted_tokens * counted_tokens) from"
+            f" ({TO_SEND}) join json_each(?) bound on bound.key = text_class and counted_tokens < bound.value"
+            " group by text_class order by text_class",
+            (SENT_OR_IN_BATCH if in_batches else SENT, first, json.dumps(below)),
         )
-        return (RequestTokens(counted, TextClass(text_class)) for counted, text_class in rows)
+        return [Group(TextClass(kind), requests, counted, squares) for kind, requests, counted, squares in rows]
+
+    def longer(
+        self, bounds: Mapping[TextClass, int], *, first: int = -1, in_batches: bool = False
+    ) -> Iterator[RequestTokens]:
+        """The others, one by one."""
+        rows = self._connection.execute(
+            f"select counted_tokens, text_class, guessed from ({TO_SEND})"
+            " join json_each(?) bound on bound.key = text_class and counted_tokens >= bound.value",
+            (SENT_OR_IN_BATCH if in_batches else SENT, first, json.dumps(bounds)),
+        )
+        return (RequestTokens(counted, TextClass(kind), bool(guessed)) for counted, kind, guessed in rows)
+
+    def guessed(self) -> int:
+        """How many documents to send were not counted but guessed."""
+        query = "select count(*) from planned where chosen and guessed and kind in (select value from json_each(?))"
+        return int(self._connection.execute(query, (SENT,)).fetchone()[0])
 
     def awaited_of(self) -> list[str]:
         """Other jobs whose open batches have requests of chosen documents: they are collected there."""
@@ -286,8 +375,8 @@ class PlannedDocuments:
         (last,) = self._connection.execute("select coalesce(max(planned_no), 0) from planned").fetchone()
         since = self._ledger.next_seq(last + 1)  # a number for each document, so that the output can take them in parts
         self._connection.execute(
-            "insert into requests (request_id, model, counted_tokens, text_class)"
-            " select request_id, model, counted_tokens, text_class from planned"
+            "insert into requests (request_id, model, counted_tokens, text_class, guessed)"
+            " select request_id, model, counted_tokens, text_class, guessed from planned"
             " where chosen and request_id is not null and true on conflict (request_id) do nothing"
         )
         self._connection.execute(

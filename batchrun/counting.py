@@ -1,0 +1,71 @@
+"""Asking the API for the tokens of some requests: free, under a rate limit of its own, and never a reason to stop."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiolimiter import AsyncLimiter
+
+from batchrun.errors import EnvironmentProblem
+from batchrun.providers import AttemptError, TokenCounter
+from batchrun.request import Request
+
+AT_ONCE = 8
+PER_SECOND = 30
+"""The Start tier grants 2,000 a minute (API documentation, token counting)."""
+TIMEOUT_S = 20.0
+
+
+class CounterFactory(Protocol):
+    """Makes counters inside a running loop."""
+
+    def check(self) -> None:
+        """Raise EnvironmentProblem when nothing could be asked, for want of a key."""
+        ...
+
+    def make_counter(self, *, timeout_s: float) -> TokenCounter:
+        """Make one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineCounts:
+    """What the API said."""
+
+    tokens: Sequence[int | None]
+    """In the order of the requests; None where it did not say."""
+    problem: str | None
+    """The first reason why it did not, in its own words."""
+
+
+def count_online(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
+    """Count requests at the API, a few at a time. After a call that failed no further one is begun."""
+    try:
+        factory.check()
+    except EnvironmentProblem as problem:
+        return OnlineCounts([None] * len(requests), str(problem))
+    return asyncio.run(_count_all(factory, requests))
+
+
+async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
+    counter = factory.make_counter(timeout_s=TIMEOUT_S)
+    limiter, places = AsyncLimiter(PER_SECOND, 1), asyncio.Semaphore(AT_ONCE)
+    problems: list[str] = []
+
+    async def count(request: Request) -> int | None:
+        async with places:
+            if problems:
+                return None
+            async with limiter:
+                try:
+                    return await counter.count(request)
+                except AttemptError as error:
+                    problems.append(str(error))
+                    return None
+
+    try:
+        tokens = await asyncio.gather(*map(count, requests))
+    finally:
+        await counter.close()
+    return OnlineCounts(tokens, problems[0] if problems else None)

@@ -1,0 +1,82 @@
+"""A second look at some of the planned documents: to count what was only weighed, and to have Claude count a few."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from batchrun.counting import CounterFactory, OnlineCounts, count_online
+from batchrun.document import Document
+from batchrun.job.rendering import Renderer
+from batchrun.planning.calibration import Observation
+from batchrun.planning.estimate import RequestTokens
+from batchrun.planning.preparing import Preparer
+from batchrun.planning.sampling import Counted, evenly, ratios, step_bytes, unsampled
+from batchrun.planning.text_class import TextClass
+from batchrun.request import Request
+from batchrun.sources import Source
+from batchrun.store.planned import PlannedDocument, PlannedDocuments
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the API counted."""
+
+    observations: Sequence[Observation]
+    problem: str | None
+    """Why it did not count all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measuring:
+    """Looks at documents of a plan again; those that changed since are passed over."""
+
+    planned: PlannedDocuments
+    source: Source
+    preparer: Preparer
+    renderer: Renderer
+
+    def count_sample(self, worst_nusd: Callable[[Request, RequestTokens], int]) -> dict[TextClass, float]:
+        """Count a sample of what was not counted, and guess the rest from it.
+
+        Returns the standard deviation of what is guessed, in cl100k tokens of each class.
+        """
+        sample: list[Counted] = []
+        step = step_bytes(one.size for one in self.planned.sized(uncounted=True))
+        chosen = {one.planned_no: one for one in evenly(self.planned.sized(uncounted=True), step)}
+        for planned, document in self._read(chosen):
+            tokens = self.preparer.tokens(document)
+            request = self.preparer.request(document, max_tokens=planned.max_tokens)
+            self.planned.set_counted(planned.planned_no, tokens, worst_nusd(request, tokens))
+            sample.append(Counted(chosen[planned.planned_no].size, tokens.counted))
+        found = ratios(sample)
+        return unsampled(self.planned.guess(found), found)
+
+    def observe(self, counter: CounterFactory, number: int) -> Observed:
+        """Have the API count about so many requests, and the fixed part by itself where it can stand alone."""
+        sizes = [one.size.bytes for one in self.planned.sized(uncounted=False)]
+        if not sizes:
+            return Observed((), None)
+        step = max(sum(sizes) / number, 1.0)
+        drawn = [one.planned_no for one in evenly(self.planned.sized(uncounted=False), step)]
+        known, requests = [], []
+        for planned, document in self._read(drawn):
+            known.append(self.preparer.tokens(document))
+            requests.append(self.preparer.request(document, max_tokens=planned.max_tokens))
+        if bare := self.renderer.bare_request():
+            known.append(RequestTokens(0, TextClass.PROSE))
+            requests.append(bare)
+        counts = count_online(counter, requests)
+        return Observed(list(_observations(known, counts)), counts.problem)
+
+    def _read(self, numbers: Iterable[int]) -> Iterator[tuple[PlannedDocument, Document]]:
+        wanted, page = self.planned.documents(numbers), self.source.page
+        for start in range(0, len(wanted), page):
+            some = wanted[start : start + page]
+            for planned, document in zip(some, self.source.read([one.ref for one in some]), strict=True):
+                if isinstance(document, Document) and document.content_sha == planned.content_sha:
+                    yield planned, document
+
+
+def _observations(known: Sequence[RequestTokens], counts: OnlineCounts) -> Iterator[Observation]:
+    for tokens, prompt_tokens in zip(known, counts.tokens, strict=True):
+        if prompt_tokens is not None:
+            yield Observation(tokens.text_class, tokens.counted, prompt_tokens)

@@ -1,0 +1,161 @@
+"""What requests whose tokens are known tell of the others: Claude's tokens of a prompt, as a line over cl100k's count.
+
+    prompt tokens = fixed + factor(text class) x counted
+
+Fixed part and factors begin as the priors of the model's tokenizer say and are corrected by one observation after the
+other (recursive least squares, which is a Kalman filter whose state stands still). So two observations say a little,
+two thousand nearly everything, and a class that nobody has observed moves with the others, as far as they are akin.
+"""
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from batchrun.planning.interval import Interval
+from batchrun.planning.model_price import Tokenizer
+from batchrun.planning.text_class import TextClass, factor
+
+Z = 1.645
+"""A normal variable stays within so many standard deviations nine times in ten."""
+KINSHIP = 0.5
+"""How far the factors of two classes err together: a tokenizer that is finer than believed is so for all texts."""
+SCATTER, SCATTER_WEIGHT, LEAST_SCATTER = 0.05, 4.0, 0.01
+"""How far single texts of one class differ, as a share: 1.4 to 7% was measured (`algorithms-study.md` 2.1). The
+weight is in observations."""
+FIXED_SHARE = 0.25
+"""How uncertain the fixed part is before anything was seen, beside the factor of prose."""
+ROUNDING = 2.0
+"""Tokens by which even a known prompt differs from the line."""
+_CLASSES = tuple(TextClass)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One request of the job whose prompt Claude has counted."""
+
+    text_class: TextClass
+    counted: int
+    """cl100k tokens of the document."""
+    prompt_tokens: int
+
+
+class Prompts(NamedTuple):
+    """Requests whose documents are of one class of text, together."""
+
+    requests: int
+    counted: int
+    """cl100k tokens of all their documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The line as far as it is known: means, their covariance, and how far single requests lie from it."""
+
+    requests: int
+    """Observations it rests on."""
+    scatter: float
+    """Standard deviation of a document's tokens around the line, as a share of them."""
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    bias: float
+    """What the whole of it may be off by, as a share at the bounds: of the evidence itself."""
+
+    def factor(self, text_class: TextClass) -> float:
+        """Claude tokens per cl100k token."""
+        return self.mean[_index(text_class)]
+
+    @property
+    def fixed(self) -> Interval:
+        """Claude tokens of the part that every request carries."""
+        return self.prompts({TextClass.PROSE: Prompts(1, 0)})
+
+    def prompts(self, classes: Mapping[TextClass, Prompts]) -> Interval:
+        """Claude tokens of many requests together; how far single requests differ is not in it."""
+        weights = [0.0] * len(self.mean)
+        for kind, prompts in classes.items():
+            weights[0] += prompts.requests
+            weights[_index(kind)] += prompts.counted
+        mean = math.fsum(map(operator.mul, weights, self.mean))
+        variance = math.fsum(
+            weight * math.fsum(map(operator.mul, weights, row))
+            for weight, row in zip(weights, self.covariance, strict=True)
+        )
+        half = math.hypot(self._quantile * math.sqrt(max(variance, 0.0)), self.bias * mean)
+        return Interval(mean, max(mean - half, 0.0), mean + half)
+
+    @property
+    def _quantile(self) -> float:
+        """Student's, to the first order: the scatter is estimated too."""
+        return Z * (1 + (Z**2 + 1) / (4 * (self.requests + SCATTER_WEIGHT)))
+
+
+def calibrate(
+    observations: Sequence[Observation], *, tokenizer: Tokenizer, fixed_tokens: float, bias: float
+) -> Calibration | None:
+    """Correct the tokenizer's priors by what was observed; None when nothing was. `fixed_tokens` in cl100k tokens."""
+    if not observations:
+        return None
+    first = _Line.prior(tokenizer, fixed_tokens)
+    for one in observations:
+        first.learn(one, scatter=SCATTER)
+    scatter = _scatter(first, observations)
+    line = _Line.prior(tokenizer, fixed_tokens)
+    for one in observations:
+        line.learn(one, scatter=scatter)
+    return Calibration(
+        requests=len(observations),
+        scatter=scatter,
+        mean=tuple(line.mean),
+        covariance=tuple(map(tuple, line.covariance)),
+        bias=bias,
+    )
+
+
+def _scatter(line: "_Line", observations: Sequence[Observation]) -> float:
+    """From the distances to the line, with the usual scatter as so many observations more."""
+    squares = SCATTER_WEIGHT * SCATTER**2
+    weight = SCATTER_WEIGHT
+    for one in observations:
+        document = line.mean[_index(one.text_class)] * one.counted
+        if document > 0:
+            squares += ((one.prompt_tokens - line.mean[0] - document) / document) ** 2
+            weight += 1
+    return max(LEAST_SCATTER, math.sqrt(squares / weight))
+
+
+@dataclass(slots=True)
+class _Line:
+    mean: list[float]
+    covariance: list[list[float]]
+
+    @classmethod
+    def prior(cls, tokenizer: Tokenizer, fixed_tokens: float) -> "_Line":
+        factors = [factor(tokenizer, one) for one in _CLASSES]
+        deviations = [(one.high - one.low) / (2 * Z) for one in factors]
+        prose = factor(tokenizer, TextClass.PROSE)
+        fixed = fixed_tokens * prose.mean
+        covariance = [[0.0] * (len(_CLASSES) + 1) for _ in range(len(_CLASSES) + 1)]
+        covariance[0][0] = (FIXED_SHARE * fixed) ** 2
+        for row, one in enumerate(deviations, 1):
+            for column, other in enumerate(deviations, 1):
+                covariance[row][column] = one * other * (1.0 if row == column else KINSHIP)
+        return cls([fixed, *(one.mean for one in factors)], covariance)
+
+    def learn(self, one: Observation, *, scatter: float) -> None:
+        index = _index(one.text_class)
+        gains = [row[0] + one.counted * row[index] for row in self.covariance]
+        expected = self.mean[0] + one.counted * self.mean[index]
+        noise = (scatter * one.counted * self.mean[index]) ** 2 + ROUNDING**2
+        total = gains[0] + one.counted * gains[index] + noise
+        off = (one.prompt_tokens - expected) / total
+        self.mean = [mean + gain * off for mean, gain in zip(self.mean, gains, strict=True)]
+        self.covariance = [
+            [cell - gain * other / total for cell, other in zip(row, gains, strict=True)]
+            for row, gain in zip(self.covariance, gains, strict=True)
+        ]
+
+
+def _index(text_class: TextClass) -> int:
+    return 1 + _CLASSES.index(text_class)

@@ -1,0 +1,39 @@
+"""What a job's own past tells of its next requests: the prompts Claude has counted, and how long the replies were."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchrun.planning.calibration import Observation
+from batchrun.planning.reply_length import Replies
+from batchrun.planning.text_class import TextClass
+from batchrun.store.ledger import Ledger
+
+MOST_RECENT = 2_000
+"""So many of the latest answers are looked at: enough for half a percent, and what was long ago says less."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastUse:
+    """What the latest answers to requests of one prompt, schema and model have used."""
+
+    observations: Sequence[Observation]
+    replies: Replies | None
+
+
+def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastUse:
+    """Look at the latest answers of a job, in so far as they were to requests as they would be made now."""
+    rows = ledger.connection.execute(
+        "select r.text_class, r.counted_tokens, a.output_tokens,"
+        " a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens"
+        " from attempts a join requests r using (request_no) join runs using (run_no)"
+        " where a.job = ? and a.state = 'answered' and a.input_tokens is not null and runs.fingerprint = ?"
+        " and r.model = ? order by a.seq desc limit ?",
+        (job, fingerprint, model, MOST_RECENT),
+    ).fetchall()
+    lengths = [length for _, _, length, _ in rows]
+    mean = sum(lengths) / max(len(lengths), 1)
+    variance = sum((length - mean) ** 2 for length in lengths) / max(len(lengths) - 1, 1)
+    return PastUse(
+        [Observation(TextClass(kind), counted, prompt) for kind, counted, _, prompt in rows],
+        Replies(len(rows), mean, variance) if rows else None,
+    )

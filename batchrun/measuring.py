@@ -40,23 +40,28 @@ class Measuring:
         Returns the standard deviation of what is guessed, in cl100k tokens of each class.
         """
         sample: list[Counted] = []
-        step = step_bytes(one.size for one in self.planned.sized(uncounted=True))
-        chosen = {one.planned_no: one for one in evenly(self.planned.sized(uncounted=True), step)}
-        for planned, document in self._read(chosen):
+        step = step_bytes(size for _, size in self.planned.uncounted())
+        sizes = dict(self.planned.uncounted())
+        drawn = list(evenly(((number, size.bytes) for number, size in sizes.items()), step))
+        for planned, document in self._read(drawn):
             tokens = self.preparer.tokens(document)
             request = self.preparer.request(document, max_tokens=planned.max_tokens)
             self.planned.set_counted(planned.planned_no, tokens, worst_nusd(request, tokens))
-            sample.append(Counted(chosen[planned.planned_no].size, tokens.counted))
-        found = ratios(sample)
+            sample.append(Counted(sizes[planned.planned_no], tokens.counted))
+        found = ratios(sample, step)
         return unsampled(self.planned.guess(found), found)
 
     def observe(self, counter: CounterFactory, number: int) -> Observed:
-        """Have the API count about so many requests, and the fixed part by itself where it can stand alone."""
-        sizes = [one.size.bytes for one in self.planned.sized(uncounted=False)]
+        """Have the API count about so many requests, and the fixed part by itself where it can stand alone.
+
+        They are drawn in proportion to their cl100k tokens, so that what Claude makes of one token is, on average over
+        them, what it makes of one of the whole job's.
+        """
+        sizes = list(self.planned.by_tokens())
         if not sizes:
             return Observed((), None)
-        step = max(sum(sizes) / number, 1.0)
-        drawn = [one.planned_no for one in evenly(self.planned.sized(uncounted=False), step)]
+        step = sum(size for _, size in sizes) / number
+        drawn = [one for one, _ in sizes] if len(sizes) <= number else list(evenly(sizes, max(step, 1.0)))
         known, requests = [], []
         for planned, document in self._read(drawn):
             known.append(self.preparer.tokens(document))

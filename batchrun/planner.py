@@ -36,7 +36,7 @@ ONLINE = 30
 """Requests that the API counts, when nothing else is said: they give the factor to one or two percent."""
 ENOUGH = 30
 """Answers of the job's own that tell as much."""
-COUNT_BIAS, PAST_BIAS = 0.015, 0.005
+COUNT_BIAS, PAST_BIAS = 0.01, 0.005
 """What an endpoint's count may differ from what is billed ("a small amount", says its documentation), and the past from
 the present, as a share."""
 
@@ -167,6 +167,7 @@ class Planner:
             tokenizer=self.price.tokenizer,
             fixed_tokens=first.fixed_tokens,
             bias=COUNT_BIAS if counts else PAST_BIAS,
+            drawn_by_size=counts,
         )
         reply = reply_length(first.output, past.replies)
         evidence = Evidence(

@@ -1,17 +1,29 @@
 """`batchrun plan`: what a submit would do and cost; never sends."""
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, ROUTE, SIMULATE, Chosen, JobCommand, selecting, speaking
+from batchrun.cli.options import (
+    DEADLINE,
+    EXACT,
+    JOB,
+    MAX_COST,
+    ROUTE,
+    SIMULATE,
+    Chosen,
+    JobCommand,
+    selecting,
+    speaking,
+)
 from batchrun.cli.terminal import Terminal
 from batchrun.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from batchrun.counting import CounterFactory
 
 

@@ -127,21 +127,23 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
 def replies_words(evidence: Evidence) -> str:
     """Where the length of the replies is from."""
     if evidence.replies:
-        return f"as {count(evidence.replies, 'reply', 'replies')} of this job were"
+        return f"learnt from {count(evidence.replies, 'answer')} of this job"
     return "a guess from the schema"
 
 
 def evidence_lines(plan: Plan) -> list[str]:
     """How the input was counted, and what corrects it."""
     evidence = plan.evidence
-    sampled = f" of a sample, {evidence.guessed:,} guessed by size" if evidence.guessed else ""
+    guessed = (
+        f"; {count(evidence.guessed, 'document')} by size, from a sample of the others" if evidence.guessed else ""
+    )
     if evidence.past:
         corrected = f"corrected by {count(evidence.past, 'answer')} of this job"
     elif evidence.online:
         corrected = f"corrected by {count(evidence.online, 'count')} of the API"
     else:
         corrected = "times the measured factor of this model's tokenizer and kind of text; --online 30 narrows it"
-    lines = [f"counted  tiktoken cl100k{sampled}, {corrected}"]
+    lines = [f"counted  tiktoken cl100k{guessed or f', {corrected}'}", *([f"         {corrected}"] if guessed else [])]
     if evidence.online_problem:
         lines.append(f"         the API did not count: {inert(evidence.online_problem)}")
     return lines

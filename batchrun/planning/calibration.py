@@ -92,18 +92,30 @@ class Calibration:
 
 
 def calibrate(
-    observations: Sequence[Observation], *, tokenizer: Tokenizer, fixed_tokens: float, bias: float
+    observations: Sequence[Observation],
+    *,
+    tokenizer: Tokenizer,
+    fixed_tokens: float,
+    bias: float,
+    drawn_by_size: bool,
 ) -> Calibration | None:
-    """Correct the tokenizer's priors by what was observed; None when nothing was. `fixed_tokens` in cl100k tokens."""
+    """Correct the tokenizer's priors by what was observed; None when nothing was. `fixed_tokens` in cl100k tokens.
+
+    `drawn_by_size`: whether a document was as likely to be observed as it is large. Then all ratios count alike; else
+    each counts in proportion to its size, so that either way the total is estimated without bias.
+    """
     if not observations:
         return None
+    sizes = sum(one.counted for one in observations)
+    usual = sum(one.counted**2 for one in observations) / max(sizes, 1)
+    weighed = [(one, float(one.counted) if drawn_by_size else math.sqrt(one.counted * usual)) for one in observations]
     first = _Line.prior(tokenizer, fixed_tokens)
-    for one in observations:
-        first.learn(one, scatter=SCATTER)
-    scatter = _scatter(first, observations)
+    for one, size in weighed:
+        first.learn(one, deviation=SCATTER * size)
+    scatter = _scatter(first, weighed)
     line = _Line.prior(tokenizer, fixed_tokens)
-    for one in observations:
-        line.learn(one, scatter=scatter)
+    for one, size in weighed:
+        line.learn(one, deviation=scatter * size)
     return Calibration(
         requests=len(observations),
         scatter=scatter,
@@ -113,14 +125,14 @@ def calibrate(
     )
 
 
-def _scatter(line: "_Line", observations: Sequence[Observation]) -> float:
+def _scatter(line: "_Line", weighed: Sequence[tuple[Observation, float]]) -> float:
     """From the distances to the line, with the usual scatter as so many observations more."""
     squares = SCATTER_WEIGHT * SCATTER**2
     weight = SCATTER_WEIGHT
-    for one in observations:
-        document = line.mean[_index(one.text_class)] * one.counted
-        if document > 0:
-            squares += ((one.prompt_tokens - line.mean[0] - document) / document) ** 2
+    for one, size in weighed:
+        if size > 0:
+            factor_ = line.mean[_index(one.text_class)]
+            squares += ((one.prompt_tokens - line.mean[0] - factor_ * one.counted) / (factor_ * size)) ** 2
             weight += 1
     return max(LEAST_SCATTER, math.sqrt(squares / weight))
 
@@ -143,11 +155,12 @@ class _Line:
                 covariance[row][column] = one * other * (1.0 if row == column else KINSHIP)
         return cls([fixed, *(one.mean for one in factors)], covariance)
 
-    def learn(self, one: Observation, *, scatter: float) -> None:
+    def learn(self, one: Observation, *, deviation: float) -> None:
+        """`deviation`: of the document, in cl100k tokens."""
         index = _index(one.text_class)
         gains = [row[0] + one.counted * row[index] for row in self.covariance]
         expected = self.mean[0] + one.counted * self.mean[index]
-        noise = (scatter * one.counted * self.mean[index]) ** 2 + ROUNDING**2
+        noise = (deviation * self.mean[index]) ** 2 + ROUNDING**2
         total = gains[0] + one.counted * gains[index] + noise
         off = (one.prompt_tokens - expected) / total
         self.mean = [mean + gain * off for mean, gain in zip(self.mean, gains, strict=True)]

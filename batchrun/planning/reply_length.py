@@ -1,7 +1,9 @@
 """How long the replies of a job are: guessed from the schema, corrected by those it has had."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from batchrun.planning.calibration import Z
 from batchrun.planning.interval import Interval
@@ -17,6 +19,17 @@ class Replies:
     number: int
     mean: float
     variance: float
+    skewness: float
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Replies | None":
+        """Sum the lengths up; None when there are none."""
+        if not lengths:
+            return None
+        mean = fmean(lengths)
+        variance = math.fsum((length - mean) ** 2 for length in lengths) / max(len(lengths) - 1, 1)
+        thirds = math.fsum((length - mean) ** 3 for length in lengths) / len(lengths)
+        return cls(len(lengths), mean, variance, thirds / variance**1.5 if variance else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +51,8 @@ def reply_length(prior: Interval, replies: Replies | None) -> ReplyLength:
     seen = replies.number / max(variance, 1e-9)
     guessed = (2 * Z / max(prior.high - prior.low, 1e-9)) ** 2
     mean = (seen * replies.mean + guessed * prior.mean) / (seen + guessed)
-    half = Z * math.sqrt(1 / (seen + guessed)) * (1 + (Z**2 + 1) / (4 * weight))  # Student's, to the first order
-    return ReplyLength(Interval(mean, max(mean - half, 0.0), mean + half), math.sqrt(variance))
+    error = math.sqrt(1 / (seen + guessed))
+    half = error * (Z + Z * (Z**2 + 1) / (4 * weight))  # Student's, to the first order
+    # Few long replies among many short ones: the mean of a sample is more often too low than too high (Johnson 1978).
+    long = error * max(replies.skewness, 0.0) / (6 * math.sqrt(replies.number)) * (1 + 2 * Z**2)
+    return ReplyLength(Interval(mean, max(mean - half, 0.0), mean + half + long), math.sqrt(variance))

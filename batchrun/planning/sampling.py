@@ -1,14 +1,14 @@
 """Which documents of a large job are counted, and what the others are guessed to have.
 
 Sizes are known of all documents. Those to be counted are drawn with a probability in proportion to their size, evenly
-over the documents sorted by class and size: so every class and every size has its share, the largest are all in it,
-and the mean of the ratios (tokens per byte) of a class estimates the class's total without bias (Hansen and Hurwitz).
+over the documents sorted by class and size: so every class and every size has its share, and the largest are all in it.
+What the others have follows from their bytes and the sample's ratio, weighed by its chances (Horvitz and Thompson).
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 from batchrun.planning.text_class import TextClass
 
@@ -29,22 +29,6 @@ class DocumentSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Sized:
-    """A planned document that was not counted yet."""
-
-    planned_no: int
-    size: DocumentSize
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentTotal:
-    """Documents of one class, together."""
-
-    documents: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Counted:
     """A document of the sample."""
 
@@ -54,17 +38,11 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """cl100k tokens per byte of one class."""
+    """cl100k tokens per byte of the documents of one class that were not drawn."""
 
     mean: float
-    deviation: float
-    """Of one document's."""
-    documents: int
-
-    @property
-    def error(self) -> float:
-        """The standard error of the mean."""
-        return self.deviation / math.sqrt(max(self.documents, 1))
+    error: float
+    """Standard error of the mean."""
 
 
 def step_bytes(sizes: Iterable[DocumentSize]) -> float:
@@ -79,39 +57,46 @@ def step_bytes(sizes: Iterable[DocumentSize]) -> float:
     return max(total / wanted, 1.0)
 
 
-def evenly(sized: Iterable[Sized], step: float) -> Iterator[Sized]:
-    """Draw from documents that are sorted by class and size: one at each step, and all that are larger than one."""
+def evenly(sizes: Iterable[tuple[int, int]], step: float) -> Iterator[int]:
+    """Draw from documents, as number and size, that are sorted by class and size; yields the numbers.
+
+    One is drawn at each step, and all that are larger than a step.
+    """
     at, following = 0.0, step / 2
-    for one in sized:
-        at += one.size.bytes
+    for number, size in sizes:
+        at += size
         if at > following:
-            yield one
+            yield number
             following += step * math.ceil((at - following) / step)
 
 
-def ratios(sample: Sequence[Counted]) -> Mapping[TextClass, Ratio]:
-    """Tokens per byte of every class; one of which too little was counted is as uncertain as can be."""
-    found: dict[TextClass, list[float]] = {kind: [] for kind in TextClass}
+def ratios(sample: Sequence[Counted], step: float) -> Mapping[TextClass, Ratio]:
+    """Tokens per byte of what was not drawn, for every class; it has more of the small documents than the sample has.
+
+    A document of the sample stands for the others of its size by how likely it was not to be drawn: those as large as a
+    step are all in it, and stand for none.
+    """
+    found: dict[TextClass, list[tuple[float, float]]] = {kind: [] for kind in TextClass}
     for one in sample:
         if one.size.bytes:
-            found[one.size.text_class].append(one.counted / one.size.bytes)
-    return {kind: _ratio(values) for kind, values in found.items()}
+            found[one.size.text_class].append((one.counted / one.size.bytes, max(step - one.size.bytes, 0.0)))
+    return {kind: _ratio(weighed) for kind, weighed in found.items()}
 
 
-def _ratio(values: Sequence[float]) -> Ratio:
-    mean = fmean(values) if values else UNKNOWN_RATIO
-    if len(values) < 2:
-        return Ratio(mean, UNKNOWN_SPREAD * mean, len(values))
-    return Ratio(mean, stdev(values), len(values))
+def _ratio(weighed: Sequence[tuple[float, float]]) -> Ratio:
+    weight, squares = sum(weight for _, weight in weighed), sum(weight**2 for _, weight in weighed)
+    number = weight**2 / squares if squares else 0.0
+    if number <= 1:
+        mean = fmean(value for value, _ in weighed) if weighed else UNKNOWN_RATIO
+        return Ratio(mean, UNKNOWN_SPREAD * mean)
+    mean = sum(value * weight for value, weight in weighed) / weight
+    variance = sum(weight * (value - mean) ** 2 for value, weight in weighed) / weight
+    return Ratio(mean, math.sqrt(variance / (number - 1)))
 
 
-def unsampled(left: Mapping[TextClass, DocumentTotal], found: Mapping[TextClass, Ratio]) -> dict[TextClass, float]:
-    """The standard deviation of what is guessed, in cl100k tokens of each class.
+def unsampled(left: Mapping[TextClass, int], found: Mapping[TextClass, Ratio]) -> dict[TextClass, float]:
+    """The standard deviation of what is guessed, in cl100k tokens of each class; `left` in bytes.
 
-    With the correction for a finite population: of a class that was counted as a whole nothing is left to guess.
+    Only what was not counted errs: that is the correction for a finite population.
     """
-    return {
-        kind: total.bytes * found[kind].error * math.sqrt(total.documents / (total.documents + found[kind].documents))
-        for kind, total in left.items()
-        if total.documents
-    }
+    return {kind: size * found[kind].error for kind, size in left.items() if size}

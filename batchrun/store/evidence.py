@@ -30,10 +30,7 @@ def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastU
         " and r.model = ? order by a.seq desc limit ?",
         (job, fingerprint, model, MOST_RECENT),
     ).fetchall()
-    lengths = [length for _, _, length, _ in rows]
-    mean = sum(lengths) / max(len(lengths), 1)
-    variance = sum((length - mean) ** 2 for length in lengths) / max(len(lengths) - 1, 1)
     return PastUse(
         [Observation(TextClass(kind), counted, prompt) for kind, counted, _, prompt in rows],
-        Replies(len(rows), mean, variance) if rows else None,
+        Replies.of([length for _, _, length, _ in rows]),
     )

@@ -14,7 +14,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.estimate import RequestTokens
 from batchrun.planning.estimate_sum import Group
 from batchrun.planning.plan import Kind, Problem
-from batchrun.planning.sampling import DocumentSize, DocumentTotal, Ratio, Sized
+from batchrun.planning.sampling import DocumentSize, Ratio
 from batchrun.planning.text_class import TextClass
 from batchrun.store.ledger import Ledger
 from batchrun.store.sqlite import explained
@@ -237,15 +237,23 @@ class PlannedDocuments:
 
     # --- counting
 
-    def sized(self, *, uncounted: bool) -> Iterator[Sized]:
-        """Chosen documents to send, by class and size: those that were not counted yet, or all."""
+    def uncounted(self) -> Iterator[tuple[int, DocumentSize]]:
+        """Chosen documents to send that were not counted yet, as number and size, by class and size."""
         rows = self._connection.execute(
             "select planned_no, bytes, text_class from planned"
-            " where chosen and (counted_tokens is null or not ?) and kind in (select value from json_each(?))"
+            " where chosen and counted_tokens is null and kind in (select value from json_each(?))"
             " order by text_class, bytes, planned_no",
-            (uncounted, SENT),
+            (SENT,),
         )
-        return (Sized(planned_no, DocumentSize(size, TextClass(kind))) for planned_no, size, kind in rows)
+        return ((planned_no, DocumentSize(size, TextClass(kind))) for planned_no, size, kind in rows)
+
+    def by_tokens(self) -> Iterator[tuple[int, int]]:
+        """All chosen documents to send, as number and cl100k tokens, by class and tokens."""
+        return self._connection.execute(
+            "select planned_no, counted_tokens from planned where chosen and kind in (select value from json_each(?))"
+            " order by text_class, counted_tokens, planned_no",
+            (SENT,),
+        )
 
     def documents(self, numbers: Iterable[int]) -> list[PlannedDocument]:
         """Some of the plan's documents, in its order."""
@@ -263,22 +271,19 @@ class PlannedDocuments:
             (tokens.counted, worst_nusd, planned_no),
         )
 
-    def guess(self, found: Mapping[TextClass, Ratio]) -> dict[TextClass, DocumentTotal]:
-        """Guess what is not counted from its size; returns what of it would be sent."""
-        left = {
-            TextClass(kind): DocumentTotal(documents, size)
-            for kind, documents, size in self._connection.execute(
-                "select text_class, count(*), sum(bytes) from planned where chosen and counted_tokens is null"
-                " and kind in (select value from json_each(?)) group by text_class",
-                (SENT,),
-            )
-        }
+    def guess(self, found: Mapping[TextClass, Ratio]) -> dict[TextClass, int]:
+        """Guess what is not counted from its size; returns the bytes of it that would be sent, by class."""
+        left = self._connection.execute(
+            "select text_class, sum(bytes) from planned where chosen and counted_tokens is null"
+            " and kind in (select value from json_each(?)) group by text_class",
+            (SENT,),
+        ).fetchall()
         self._connection.executemany(
             "update planned set counted_tokens = round(bytes * ?), guessed = 1"
             " where counted_tokens is null and bytes is not null and text_class = ?",
             ((ratio.mean, kind) for kind, ratio in found.items()),
         )
-        return left
+        return {TextClass(kind): size for kind, size in left}
 
     # --- asking
 

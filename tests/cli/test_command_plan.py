@@ -179,15 +179,16 @@ def test_refusals(
 ) -> None:
     project.job(**sections)
     project.documents(3)
-    told = batchrun(PLAN)
+    as_submit_does = f"{PLAN} --online 30"
+    told = batchrun(as_submit_does)
     assert told.code == ExitCode.OK, "the plan itself is what was asked for"
     assert told.err.startswith("refused: ")
     assert [word for word in words if word not in told.err] == []
-    plan = batchrun(f"{PLAN} --json")
+    plan = batchrun(f"{as_submit_does} --json")
     assert plan.json["ok"] is False
     assert plan.json["refused"] in told.err.replace("refused: ", "")
-    assert batchrun(f"{PLAN} --check").code == ExitCode.REFUSED
-    checked = batchrun(f"{PLAN} --check --json")
+    assert batchrun(f"{as_submit_does} --check").code == ExitCode.REFUSED
+    checked = batchrun(f"{as_submit_does} --check --json")
     assert (checked.code, checked.json) == (ExitCode.REFUSED, plan.json)
     submitted = batchrun("submit jobs/trial.toml")
     assert submitted.code == ExitCode.REFUSED

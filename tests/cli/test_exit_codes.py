@@ -118,7 +118,7 @@ def test_unfinished(project: TrialProject, batchrun: CommandLine, api: Simulator
 
 
 def test_a_bug_shows_where_it_is(project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("this cannot happen")
 
     monkeypatch.setattr(Planner, "plan", broken)

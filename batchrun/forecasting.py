@@ -19,6 +19,7 @@ from batchrun.planning.reply_length import ReplyLength
 from batchrun.planning.routes import Route, Wish, choose, forecasts
 from batchrun.planning.text_class import TextClass
 from batchrun.store.entries import Run
+from batchrun.store.evidence import last_estimate
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import PlannedDocuments
 
@@ -79,6 +80,7 @@ class Forecaster:
             same_text=self.planned.same_text(),
             estimate=chosen.estimate,
             evidence=evidence,
+            before=last_estimate(self.ledger, spec.job.name),
             duration=duration,
             unsettled_s=self._unsettled_s(duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,

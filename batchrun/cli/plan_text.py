@@ -117,6 +117,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f"         output  {between(estimate.output)}   {replies_words(plan.evidence)}",
         *evidence_lines(plan),
         f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
+        *before_lines(plan),
         *route_lines(plan, limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
         f"prices   of {opened.price.table_date} · {plan.model} ${rates.input / 1e3:g} in, ${rates.output / 1e3:g} out"
@@ -147,6 +148,18 @@ def evidence_lines(plan: Plan) -> list[str]:
     if evidence.online_problem:
         lines.append(f"         the API did not count: {inert(evidence.online_problem)}")
     return lines
+
+
+def before_lines(plan: Plan) -> list[str]:
+    """How good the last estimate was."""
+    if not (last := plan.before):
+        return []
+    error = 100 * (last.cost_nusd / last.estimate_nusd - 1)
+    where = "within" if last.low_nusd <= last.cost_nusd <= last.high_nusd else "outside"
+    return [
+        f"         run {last.run_id} before cost {dollars(last.cost_nusd)}, estimated at {dollars(last.estimate_nusd)}"
+        f" ({error:+.1f}%, {where} its interval)"
+    ]
 
 
 def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
@@ -210,6 +223,15 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "tokens": {"input": shaped(estimate.input), "output": shaped(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},
             "estimate_usd": {**shaped(cost), "confidence": estimate.confidence},
+            "before": {
+                "run": plan.before.run_id,
+                "estimate_usd": plan.before.estimate_nusd / 1e9,
+                "low_usd": plan.before.low_nusd / 1e9,
+                "high_usd": plan.before.high_nusd / 1e9,
+                "cost_usd": plan.before.cost_nusd / 1e9,
+            }
+            if plan.before
+            else None,
             "evidence": {
                 "guessed_documents": plan.evidence.guessed,
                 "past_answers": plan.evidence.past,

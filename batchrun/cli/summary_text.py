@@ -59,13 +59,12 @@ def outcome_lines(summary: Summary) -> list[str]:
 def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     """Money, tokens, speed; what was lost."""
     pretend = " (pretend)" if summary.simulated else ""
-    off = ""
-    if totals.estimate_nusd and not summary.halted and not summary.open_batches:
-        error = 100 * (totals.cost_nusd / totals.estimate_nusd - 1)
-        off = f", estimate {dollars(totals.estimate_nusd)} ({error:+.1f}%)"
+    through = not summary.halted and not summary.open_batches
+    estimate = beside(totals) if through else ""
     lines = [
-        f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{off}",
-        f"  tokens   in {tokens(totals.input_tokens)} · out {tokens(totals.output_tokens)}",
+        f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{estimate}",
+        f"  tokens   in {tokens(totals.input_tokens)}{off(totals.input_tokens, totals.estimate_input_tokens, through)}"
+        f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}",
     ]
     if totals.open_nusd:
         lines.append(f"  reserved {dollars(totals.open_nusd)} at most, for batches in progress")
@@ -76,6 +75,21 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
         )
     lines += retried_lines(totals.retried)
     return lines + (pace_lines(summary.performance) if summary.performance else [])
+
+
+def beside(totals: Totals) -> str:
+    """The estimate beside what it came to."""
+    if not totals.estimate_nusd:
+        return ""
+    error = 100 * (totals.cost_nusd / totals.estimate_nusd - 1)
+    low, high = totals.estimate_low_nusd, totals.estimate_high_nusd
+    outside = "" if low <= totals.cost_nusd <= high else f", outside {dollars(low)} to {dollars(high)}"
+    return f", estimate {dollars(totals.estimate_nusd)} ({error:+.1f}%{outside})"
+
+
+def off(actual: int, estimate: int | None, through: bool) -> str:
+    """How far tokens are off their estimate."""
+    return f" ({100 * (actual / estimate - 1):+.1f}%)" if through and estimate else ""
 
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
@@ -114,6 +128,10 @@ def summary_as_event(summary: Summary, terminal: Terminal) -> None:
         cost_usd=totals.cost_nusd / 1e9 if totals else 0.0,
         held_usd=totals.held_nusd / 1e9 if totals else 0.0,
         estimate_usd=totals.estimate_nusd / 1e9 if totals else 0.0,
+        estimate_low_usd=totals.estimate_low_nusd / 1e9 if totals else 0.0,
+        estimate_high_usd=totals.estimate_high_nusd / 1e9 if totals else 0.0,
+        estimate_input_tokens=totals.estimate_input_tokens if totals else 0,
+        estimate_output_tokens=totals.estimate_output_tokens if totals else 0,
         input_tokens=totals.input_tokens if totals else 0,
         output_tokens=totals.output_tokens if totals else 0,
         route=str(summary.plan.choice.route),

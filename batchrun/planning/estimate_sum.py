@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from batchrun.planning.calibration import Prompts, Z
 from batchrun.planning.estimate import Estimate, Estimator, RequestTokens
-from batchrun.planning.interval import Interval, together
+from batchrun.planning.interval import NOTHING, Interval, together
 from batchrun.planning.text_class import TextClass
 
 
@@ -43,10 +43,23 @@ class _Sides:
 class EstimateSum:
     """The running sum over requests."""
 
-    def __init__(self, estimator: Estimator, *, unsampled: Mapping[TextClass, float] | None = None) -> None:
-        """`unsampled`: the standard deviation of what was not counted but guessed, in cl100k tokens of each class."""
+    def __init__(
+        self,
+        estimator: Estimator,
+        *,
+        unsampled: Mapping[TextClass, float] | None = None,
+        saving: Interval = NOTHING,
+    ) -> None:
+        """`unsampled`: the standard deviation of what was not counted but guessed, in cl100k tokens of each class.
+
+        `saving`: what a cached prefix saves of a request on average, in tokens at the price of input; negative when it
+        costs.
+        """
         self._estimator = estimator
         self._unsampled = unsampled or {}
+        self._saving = saving
+        self._rates = 0.0
+        """The prices of a token of input, in nano-USD, summed over the requests."""
         self._documents = 0
         self._prompts: dict[TextClass, Prompts] = {}
         self._plain: dict[TextClass, Prompts] = {}
@@ -73,6 +86,7 @@ class EstimateSum:
             group.requests * (one.output.mean - one.output.low) * reply,
             group.requests * (one.output.high - one.output.mean) * reply,
         )
+        self._rates += group.requests * rates.input / one.price.divisor
         tokens = group.squares * (one.scatter * one.factor(group.text_class)) ** 2
         self._cost_variance += tokens * (rates.input / one.price.divisor) ** 2
         self._cost_variance += group.requests * (one.output_scatter * reply) ** 2
@@ -83,6 +97,7 @@ class EstimateSum:
         prompt, output = one.input(tokens), one.output
         mean, low, high = (self._expected(side, output.mean) for side in (prompt.mean, prompt.low, prompt.high))
         self._alone += mean
+        self._rates += self._expected(1.0 + prompt.mean, 0.0) - self._expected(prompt.mean, 0.0)
         self._alone_input.add(max(mean - low, 0.0), max(high - mean, 0.0))
         self._output.add(low - self._expected(prompt.low, output.low), self._expected(prompt.high, output.high) - high)
         self._cost_variance += self._variance(prompt.mean)
@@ -133,7 +148,9 @@ class EstimateSum:
             mean - (plain.mean - plain.low) - self._alone_input.below,
             mean + (plain.high - plain.mean) + self._alone_input.above,
         )
-        return together([inputs, _around_zero(self._output), *self._random(self._cost_variance, rate)])
+        saving = self._saving.times(-self._rates)
+        saved = Interval(saving.mean, saving.high, saving.low)
+        return together([inputs, saved, _around_zero(self._output), *self._random(self._cost_variance, rate)])
 
     def _random(self, variance: float, rate: float) -> list[Interval]:
         """What differs from request to request, and the sampling error; neither has a direction."""

@@ -25,6 +25,9 @@ class Interval:
         return Interval(min(self.mean, most), min(self.low, most), min(self.high, most))
 
 
+NOTHING = Interval(0.0, 0.0, 0.0)
+
+
 def together(parts: Sequence[Interval]) -> Interval:
     """Add up what errs independently: half widths combine in quadrature, each side by itself."""
     mean = math.fsum(part.mean for part in parts)

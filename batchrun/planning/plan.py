@@ -107,6 +107,17 @@ class Evidence:
     """The job's own replies that tell how long they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class PastEstimate:
+    """What a run was estimated to cost, and what it cost; in nano-USD."""
+
+    run_id: str
+    estimate_nusd: int
+    low_nusd: int
+    high_nusd: int
+    cost_nusd: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a submit would do. `counts` covers every selected document exactly once."""
@@ -119,6 +130,8 @@ class Plan:
     estimate: Estimate
     """Of the chosen route."""
     evidence: Evidence
+    before: PastEstimate | None
+    """Of the job's latest run that went through."""
     duration: Duration
     """Of streaming, whatever the route."""
     unsettled_s: float

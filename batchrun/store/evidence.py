@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.planning.calibration import Observation
+from batchrun.planning.plan import PastEstimate
 from batchrun.planning.reply_length import Replies
 from batchrun.planning.text_class import TextClass
 from batchrun.store.ledger import Ledger
@@ -18,6 +19,16 @@ class PastUse:
 
     observations: Sequence[Observation]
     replies: Replies | None
+
+
+def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
+    """Of the job's latest run that went through and sent anything."""
+    row = ledger.connection.execute(
+        "select run_id, estimate_nusd, estimate_low_nusd, estimate_high_nusd, committed_nusd from runs"
+        " where job = ? and state = 'finished' and estimate_nusd > 0 order by run_no desc limit 1",
+        (job,),
+    ).fetchone()
+    return PastEstimate(*row) if row else None
 
 
 def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastUse:

@@ -21,6 +21,11 @@ class Totals:
     """Attempts whose answer was lost."""
     cap_nusd: int
     estimate_nusd: int
+    estimate_low_nusd: int
+    estimate_high_nusd: int
+    estimate_input_tokens: int | None
+    """None, like the next one, when the run was begun by an earlier version."""
+    estimate_output_tokens: int | None
     input_tokens: int
     output_tokens: int
     attempts: int
@@ -30,8 +35,10 @@ class Totals:
 
 def totals(ledger: Ledger, run_no: int) -> Totals:
     """Add up a run."""
-    run_id, cap, estimate = ledger.connection.execute(
-        "select run_id, cap_nusd, estimate_nusd from runs where run_no = ?", (run_no,)
+    run_id, cap, *estimate = ledger.connection.execute(
+        "select run_id, cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens,"
+        " estimate_output_tokens from runs where run_no = ?",
+        (run_no,),
     ).fetchone()
     row = ledger.connection.execute(
         "select coalesce(sum(cost_nusd), 0),"
@@ -54,7 +61,11 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         open_nusd=row[6],
         lost=row[2],
         cap_nusd=cap,
-        estimate_nusd=estimate,
+        estimate_nusd=estimate[0],
+        estimate_low_nusd=estimate[1],
+        estimate_high_nusd=estimate[2],
+        estimate_input_tokens=estimate[3],
+        estimate_output_tokens=estimate[4],
         attempts=row[3],
         input_tokens=row[4],
         output_tokens=row[5],

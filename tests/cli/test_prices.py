@@ -55,7 +55,7 @@ def test_a_jobs_own_file_wins_over_the_environment(
 ) -> None:
     write_prices(project.root / "ours.toml", usd="7")
     write_prices(project.root / "jobs.toml", usd="9")
-    project.job(budget='max_cost_usd = 1.0\nprices_file = "../jobs.toml"')
+    project.job(budget='max_cost_usd = 1.0\nprices_file = "jobs.toml"')
     monkeypatch.setenv("BATCHRUN_PRICES", "ours.toml")
     assert "claude-haiku-4-5 $9 in" in batchrun(PLAN).out
 

@@ -1,40 +1,16 @@
 """Prices on the command line: which file is asked, and what is said of old ones, of later ones and of a model's end."""
 
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from command_line import CommandLine
+from price_files import ROW, today, write_prices
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 
 PLAN = "plan jobs/trial.toml"
-ROW = """
-[[model]]
-names = ["claude-haiku-4-5"]
-input = "{usd}"
-output = "5"
-cache_write_5m = "1.25"
-cache_write_1h = "2"
-cache_read = "0.10"
-context_window = 200_000
-max_output_tokens = 64_000
-tokenizer = "old"
-thinking = {{ accepted = ["disabled"], by_default = false }}
-limits = {{ requests_per_minute = 1_000, input_tokens_per_minute = 2_000_000, output_tokens_per_minute = 400_000 }}
-{more}
-"""
-
-
-def today() -> date:
-    return datetime.now(UTC).date()
-
-
-def write_prices(path: Path, *, usd: str = "1", more: str = "", age: int = 0, rows: str = "") -> Path:
-    path.write_text(f"date = {today() - timedelta(days=age)}\n" + ROW.format(usd=usd, more=more) + rows)
-    return path
 
 
 @pytest.fixture(autouse=True)

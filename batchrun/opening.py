@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from os import environ
 from pathlib import Path
 
 from batchrun.errors import Refused, UsageProblem
@@ -14,6 +15,7 @@ from batchrun.planning.ladder import Ladder, make_ladder
 from batchrun.planning.limits import Learnt, RateLimits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.plan import Plan
+from batchrun.planning.price_notices import price_notices
 from batchrun.planning.pricing import PriceTable, load_prices
 from batchrun.planning.refusal import refusal
 from batchrun.sources import Source
@@ -37,6 +39,8 @@ class OpenJob:
     places: Places
     ledger: Ledger
     simulated: bool
+    price_notices: tuple[str, ...]
+    """What a person should hear of its models' prices and ends."""
 
     @property
     def name(self) -> str:
@@ -136,13 +140,16 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
     job = load_job(path)
-    spec, prices = job.spec, prices_of(job)
-    ladder = make_ladder(spec.model, spec.limits, prices, today=datetime.now(UTC).date())
+    spec, today = job.spec, utc_today()
+    prices = prices_of(job, today=today)
+    ladder = make_ladder(spec.model, spec.limits, prices, today=today)
+    notices = price_notices([rung.price for rung in ladder.rungs], today=today)
     source, where = open_source(job), places(job, simulated=simulated)
     check_columns(job, source)
     opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
     with opening as ledger:
-        yield OpenJob(job, prices, ladder.seasoned(learnt_of(ladder, ledger)), source, where, ledger, simulated)
+        seasoned = ladder.seasoned(learnt_of(ladder, ledger))
+        yield OpenJob(job, prices, seasoned, source, where, ledger, simulated, notices)
 
 
 def learnt_of(ladder: Ladder, ledger: Ledger) -> dict[str, Learnt]:
@@ -177,13 +184,29 @@ def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
     job = load_job(path)
     where = places(job, simulated=simulated)
     with held_ledger(job, where, simulated=simulated) as ledger:
-        yield OpenStore(job, prices_of(job), where, ledger)
+        yield OpenStore(job, prices_of(job, today=utc_today()), where, ledger)
 
 
-def prices_of(job: JobFile) -> PriceTable:
+def prices_of(job: JobFile, *, today: date) -> PriceTable:
     """The table of prices, with the job's own over it."""
     file = job.spec.budget.prices_file
-    return load_prices(job.resolve(file) if file else None)
+    return load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
+
+
+def common_prices(*, today: date) -> PriceTable:
+    """The table of jobs that name none: the package's, with the file over it that the environment names."""
+    file = environ.get("BATCHRUN_PRICES")
+    if not file:
+        return load_prices(today=today)
+    try:
+        return load_prices(Path(file).expanduser().absolute(), today=today)
+    except UsageProblem as problem:
+        raise UsageProblem(str(problem), hint="mend it, or set BATCHRUN_PRICES to another file") from problem
+
+
+def utc_today() -> date:
+    """The day by which prices and budgets count."""
+    return datetime.now(UTC).date()
 
 
 @contextlib.contextmanager

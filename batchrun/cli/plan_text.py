@@ -16,6 +16,7 @@ from batchrun.planning.interval import Interval
 from batchrun.planning.limits import RateLimits
 from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Evidence, Kind, Plan
+from batchrun.planning.price_notices import in_and_out, upcoming_price
 from batchrun.planning.routes import Forecast, Route
 from batchrun.untrusted import inert
 
@@ -111,7 +112,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
     says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
         f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
-    rates, limits = opened.price.rates, opened.limits
+    limits = opened.limits
     return [
         f"tokens   input   {between(estimate.input)}   instructions and schema: {tokens(estimate.fixed_tokens)} each",
         f"         output  {between(estimate.output)}   {replies_words(plan.evidence)}",
@@ -120,8 +121,17 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         *before_lines(plan),
         *route_lines(plan, limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
-        f"prices   of {opened.price.table_date} · {plan.model} ${rates.input / 1e3:g} in, ${rates.output / 1e3:g} out"
-        " per million tokens",
+        *price_lines(opened),
+    ]
+
+
+def price_lines(opened: OpenJob) -> list[str]:
+    """What the model costs now and later, and what else should be heard of prices and models."""
+    price = opened.price
+    return [
+        f"prices   of {price.table_date} · {inert(price.name)} {in_and_out(price.rates)} per million tokens",
+        *[f"         {upcoming_price(later)}" for later in opened.prices.upcoming.get(price.name, ())],
+        *[f"warning  {inert(notice)}" for notice in opened.price_notices],
     ]
 
 
@@ -253,7 +263,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "refused": str(refused) if refused else None,
             "over_budget": not verdict.ok,
             "fits": plan.fits,
-            "prices": {"date": str(opened.price.table_date)},
+            "prices": {"date": str(opened.price.table_date), "warnings": list(opened.price_notices)},
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
         },

@@ -21,6 +21,7 @@ from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Kind, Plan
 from batchrun.planning.routes import Route
 from batchrun.submit import submit
+from batchrun.untrusted import inert
 
 QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 """What cron need not hear of: batches that are in progress are no problem."""
@@ -103,6 +104,8 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
     if plan.continues:
         before = spent_and_held(plan.spent_nusd, plan.held_nusd)
         terminal.say(f"continuing run {plan.continues}: {before}")
+    for notice in opened.price_notices:
+        terminal.say(f"warning: {inert(notice)}")
     if not plan.to_send:
         return
     chosen = next(one for one in plan.forecasts if one.route is plan.choice.route)

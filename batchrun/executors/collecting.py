@@ -88,12 +88,13 @@ class Sentence:
         )
 
     def _answered(self, member: Member, reply: Reply) -> Settlement:
-        judgement = self.judge.judge(reply)
+        judgement, price, usage = self.judge.judge(reply), self.price, reply.usage
         return Settlement(
             attempt_no=member.attempt_no,
             state="answered",
             # A reply that does not tell its usage is booked at its worst case.
-            cost_nusd=self.price.cost_nusd(reply.usage) if reply.usage and self.price else None,
+            cost_nusd=price.cost_nusd(usage) if usage and price else None,
+            price=price.row(usage) if usage and price else None,
             outcome=judgement.outcome,
             reason=judgement.reason,
             output=None if judgement.output is None else json.dumps(judgement.output),

@@ -58,14 +58,15 @@ class Landing:
         if reply.usage:
             lane.expectation.learn(work.tokens, reply.usage)
             lane.tally.answered(lane.model, reply.usage, lane.gate.limits)
-        judgement = self._judge.judge(reply)
+        judgement, price, usage = self._judge.judge(reply), lane.rung.price, reply.usage
         falls_back = self._terms.ladder.falls_back(lane.rung_no, judgement.outcome)
         await self.settle(
             Settlement(
                 attempt_no=flight.attempt_no,
                 state="answered",
                 # A reply that does not tell its usage is booked at its worst case.
-                cost_nusd=lane.rung.price.cost_nusd(reply.usage) if reply.usage else None,
+                cost_nusd=price.cost_nusd(usage) if usage else None,
+                price=price.row(usage) if usage else None,
                 outcome=judgement.outcome,
                 reason=judgement.reason,
                 output=None if judgement.output is None else json.dumps(judgement.output),

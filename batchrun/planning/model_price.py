@@ -53,6 +53,20 @@ class PublishedLimits:
     output_tokens_per_minute: int
 
 
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """What one request was priced by: the rates that were chosen for it, and where they are from."""
+
+    model: str
+    table_date: date
+    valid_from: date | None
+    source: str
+    above_tokens: int | None
+    """The band's bound, when the prompt was longer than that."""
+    divisor: int
+    rates: Rates
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrice:
     """One model of the price table."""
@@ -74,9 +88,14 @@ class ModelPrice:
     retires: date | None
     """The announced day; None while there is none."""
     valid_from: date | None
+    """The first day of these prices; None: ever."""
+    min_cacheable_tokens: int | None
+    """The shortest prefix that the API caches (prompt caching page); a shorter one is silently not. None: not known."""
     limits: PublishedLimits
     table_date: date
     """The date of the table this row is from."""
+    source: str
+    """That table, as shown to people."""
     divisor: int = 1
     """What every sum is divided by; 2 in Message Batches, where half of a rate need not be a whole number."""
 
@@ -90,6 +109,12 @@ class ModelPrice:
         if self.band is not None and prompt_tokens > self.band.above_tokens:
             return self.band.rates
         return self.rates
+
+    def row(self, usage: Usage) -> PriceRow:
+        """What `cost_nusd` prices this request by."""
+        rates = self.rates_for(usage.prompt_tokens)
+        above = self.band.above_tokens if self.band and rates is self.band.rates else None
+        return PriceRow(self.name, self.table_date, self.valid_from, self.source, above, self.divisor, rates)
 
     def cost_nusd(self, usage: Usage) -> int:
         """Price one request exactly. Never sum usages first: the band is decided request by request."""

@@ -1,9 +1,12 @@
-"""The dated table of prices: the package's own, with the rows of a person's file laid over it by name."""
+"""The dated table of prices: the package's own, with the rows of a person's file laid over it by name.
+
+A model may have several rows, each valid from its own day on; the row in force on a day is the latest of those.
+"""
 
 import difflib
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -20,6 +23,7 @@ from batchrun.planning.model_price import Band, ModelPrice, PublishedLimits, Rat
 
 _NUSD_PER_TOKEN = 1_000
 """USD per million tokens, times this, is nano-USD per token."""
+OWN = "the package's own table"
 
 Price = Annotated[Decimal, Strict(strict=False), Field(ge=0, lt=1_000_000, decimal_places=3)]
 """USD per million tokens, given as text or a number; three decimal places make whole nano-USD per token."""
@@ -27,14 +31,22 @@ Effort = Literal["low", "medium", "high", "xhigh", "max"]
 Thinking = Literal["adaptive", "disabled"]
 
 
+Rows = Mapping[str, tuple[ModelPrice, ...]]
+"""By model name, aliases included; of each model those valid earlier first."""
+
+
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by model name, aliases included."""
+    """Prices of one day by model name, aliases included."""
 
     date: date
+    """When the table was made; a row of another table under it has a date of its own."""
     source: str
     """Where the table is from, as shown to people."""
     prices: Mapping[str, ModelPrice]
+    """The row in force; of a model whose rows are all of the future the first, which no job may use yet."""
+    upcoming: Rows
+    """The rows of the future besides, of models that have any."""
 
     def model(self, name: str) -> ModelPrice:
         """Give a model's price. Without one nothing is sent: a run whose cost is unknown is refused."""
@@ -49,14 +61,25 @@ class PriceTable:
         )
 
 
-def load_prices(override: Path | None = None) -> PriceTable:
-    """Read the package's table, and over it the rows of the file that a job names."""
-    own = _read(files("batchrun.planning") / "prices.toml", shown="the package's own table")
+def load_prices(override: Path | None = None, *, today: date) -> PriceTable:
+    """Read the package's table, and over it the file that a job names: its rows replace all rows of their models."""
+    own = _read(files("batchrun.planning") / "prices.toml", shown=OWN)
     if override is None:
-        return own
+        return _in_force(own.rows, own.date, own.source, today=today)
     theirs = _read(override, shown=str(override))
     source = f"{theirs.source} over {own.source} of {own.date}"
-    return PriceTable(date=theirs.date, source=source, prices={**own.prices, **theirs.prices})
+    return _in_force({**own.rows, **theirs.rows}, theirs.date, source, today=today)
+
+
+def _in_force(rows: Rows, table_date: date, source: str, *, today: date) -> PriceTable:
+    prices, upcoming = {}, {}
+    for name, dated in rows.items():
+        begun = sum(row.valid_from is None or row.valid_from <= today for row in dated)
+        now = max(begun - 1, 0)
+        prices[name] = dated[now]
+        if later := dated[now + 1 :]:
+            upcoming[name] = later
+    return PriceTable(date=table_date, source=source, prices=prices, upcoming=upcoming)
 
 
 class _Shape(BaseModel):
@@ -111,9 +134,10 @@ class _Model(_Rates):
     thinking: _Thinking
     retires: date | None = None
     valid_from: date | None = None
+    min_cacheable_tokens: PositiveInt | None = None
     limits: _Limits
 
-    def price(self, name: str, table_date: date) -> ModelPrice:
+    def price(self, name: str, table_date: date, source: str) -> ModelPrice:
         return ModelPrice(
             name=name,
             rates=self.per_token(),
@@ -128,8 +152,10 @@ class _Model(_Rates):
             max_effort_without_thinking=self.thinking.disabled_up_to_effort,
             retires=self.retires,
             valid_from=self.valid_from,
+            min_cacheable_tokens=self.min_cacheable_tokens,
             limits=PublishedLimits(**self.limits.model_dump()),
             table_date=table_date,
+            source=source,
         )
 
 
@@ -139,14 +165,25 @@ class _Table(_Shape):
 
     @field_validator("model")
     @classmethod
-    def _names_once(cls, rows: list[_Model]) -> list[_Model]:
-        counts = Counter(name for row in rows for name in row.names)
-        if twice := [name for name, count in counts.items() if count > 1]:
-            raise PydanticCustomError("named_twice", "{names} has more than one row", {"names": ", ".join(twice)})
+    def _days_once(cls, rows: list[_Model]) -> list[_Model]:
+        counts = Counter((name, row.valid_from) for row in rows for name in row.names)
+        if twice := [_named(*key) for key, count in counts.items() if count > 1]:
+            raise PydanticCustomError("named_twice", "{names}", {"names": "; ".join(twice)})
         return rows
 
 
-def _read(path: Traversable, *, shown: str) -> PriceTable:
+def _named(name: str, valid_from: date | None) -> str:
+    return f"{name} has more than one row" + (f" valid from {valid_from}" if valid_from else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    date: date
+    source: str
+    rows: Rows
+
+
+def _read(path: Traversable, *, shown: str) -> _File:
     try:
         table = _Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -154,8 +191,20 @@ def _read(path: Traversable, *, shown: str) -> PriceTable:
     except ValidationError as error:
         problems = "".join(f"\n  {_said(problem)}" for problem in error.errors())
         raise UsageProblem(f"the file of prices {shown} is wrong:{problems}") from error
-    prices = {name: row.price(name, table.date) for row in table.model for name in row.names}
-    return PriceTable(date=table.date, source=shown, prices=prices)
+    return _File(
+        table.date, shown, _by_name(row.price(name, table.date, shown) for row in table.model for name in row.names)
+    )
+
+
+def _by_name(rows: Iterable[ModelPrice]) -> Rows:
+    found: dict[str, list[ModelPrice]] = {}
+    for row in rows:
+        found.setdefault(row.name, []).append(row)
+    return {name: tuple(sorted(dated, key=_begins)) for name, dated in found.items()}
+
+
+def _begins(row: ModelPrice) -> date:
+    return row.valid_from or date.min
 
 
 def _said(problem: ErrorDetails) -> str:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
+from batchrun.planning.model_life import ModelLife
 from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 
@@ -61,6 +62,18 @@ class BatchProvider(Protocol):
 
     def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
         """The results of a batch that has ended, in any order, from the API's own origin only."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class ModelDirectory(Protocol):
+    """The Models API, one call at a time: free, no retries, no memory. Every method raises AttemptError."""
+
+    async def life(self, name: str) -> ModelLife:
+        """Ask for one model, by its id or an alias; status 404 means that there is none."""
         ...
 
     async def close(self) -> None:

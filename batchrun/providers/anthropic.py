@@ -22,6 +22,7 @@ from batchrun.providers.anthropic_client import (
 )
 from batchrun.providers.anthropic_counter import AnthropicCounter
 from batchrun.providers.anthropic_messages import reply_from
+from batchrun.providers.anthropic_models import AnthropicModels
 from batchrun.reply import Reply
 from batchrun.request import Request
 
@@ -113,3 +114,7 @@ class AnthropicFactory:
     def make_batches(self, *, timeout_s: float) -> AnthropicBatches:
         """Make a client of the Message Batches API inside the running loop."""
         return AnthropicBatches(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)
+
+    def make_models(self, *, timeout_s: float) -> AnthropicModels:
+        """Make a client of the Models API inside the running loop."""
+        return AnthropicModels(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)

@@ -1,8 +1,8 @@
 """The Message Batches API through the Anthropic client, one call at a time."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 import anthropic
 import httpx2
@@ -12,10 +12,9 @@ from batchrun.providers import AttemptError
 from batchrun.providers.anthropic_batch_answers import PLAIN_ID, Lines, batch_from, page_from, result_from
 from batchrun.providers.anthropic_client import (
     JSON_BODY,
-    UNANSWERED,
+    answered_within,
     client_for,
-    no_answer,
-    status_failure,
+    failures_told,
     timeout_for,
 )
 from batchrun.reply import Cause, Failure
@@ -59,7 +58,7 @@ class AnthropicBatches:
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; it ends some time later. May be repeated. Raises AttemptError."""
         path = _path_of(batch_id) + "/cancel"
-        async with _answered_within(self._timeout_s):
+        async with answered_within(self._timeout_s):
             answer = await self._client.post(path, cast_to=httpx2.Response, options={"follow_redirects": False})
         return batch_from(answer.content, answer.headers)
 
@@ -82,7 +81,7 @@ class AnthropicBatches:
 
     async def _create(self, source: "_Source", *, size: int) -> RemoteBatch:
         within_s = self._timeout_s + size / SLOWEST_UPLOAD
-        async with _answered_within(within_s):
+        async with answered_within(within_s):
             answer = await self._client.post(
                 PATH,
                 content=source.parts(),
@@ -96,14 +95,14 @@ class AnthropicBatches:
         return batch_from(answer.content, answer.headers)
 
     async def _get(self, path: str, params: dict[str, object] | None = None) -> httpx2.Response:
-        async with _answered_within(self._timeout_s):
+        async with answered_within(self._timeout_s):
             return await self._client.get(
                 path, cast_to=httpx2.Response, options={"params": params or {}, "follow_redirects": False}
             )
 
     @asynccontextmanager
     async def _download(self, url: str) -> AsyncIterator[httpx2.Response]:
-        with _failures_told(self._timeout_s):
+        with failures_told(self._timeout_s):
             async with asyncio.timeout(self._timeout_s):
                 stream = await self._client.get(
                     url,
@@ -141,23 +140,6 @@ def _path_of(batch_id: str) -> str:
         words = f"no batch has the id {inert(batch_id)[:100]}"
         raise AttemptError(Failure(cause=Cause.STATUS, status=404, error_type="not_found_error", message=words))
     return f"{PATH}/{batch_id}"
-
-
-@asynccontextmanager
-async def _answered_within(timeout_s: float) -> AsyncIterator[None]:
-    with _failures_told(timeout_s):
-        async with asyncio.timeout(timeout_s):
-            yield
-
-
-@contextmanager
-def _failures_told(timeout_s: float) -> Iterator[None]:
-    try:
-        yield
-    except anthropic.APIStatusError as error:
-        raise AttemptError(status_failure(error)) from error
-    except UNANSWERED as error:
-        raise AttemptError(no_answer(error, timeout_s=timeout_s)) from error
 
 
 class _Source:

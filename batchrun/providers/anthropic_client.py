@@ -1,7 +1,9 @@
 """The SDK's client: how it is made here, and how its errors become ours."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import anthropic
@@ -59,6 +61,25 @@ def arrived_at(response: httpx2.Response) -> float:
 def timeout_for(timeout_s: float) -> httpx2.Timeout:
     """Wait so long for every byte, and no longer than needed for a connection; one in use is waited for."""
     return httpx2.Timeout(timeout_s, connect=min(timeout_s, 10.0), pool=None)
+
+
+@asynccontextmanager
+async def answered_within(timeout_s: float) -> AsyncIterator[None]:
+    """A call that has so long as a whole. Raises AttemptError."""
+    with failures_told(timeout_s):
+        async with asyncio.timeout(timeout_s):
+            yield
+
+
+@contextmanager
+def failures_told(timeout_s: float) -> Iterator[None]:
+    """What a call raises instead of an answer, as AttemptError."""
+    try:
+        yield
+    except anthropic.APIStatusError as error:
+        raise AttemptError(status_failure(error)) from error
+    except UNANSWERED as error:
+        raise AttemptError(no_answer(error, timeout_s=timeout_s)) from error
 
 
 def status_failure(error: anthropic.APIStatusError) -> Failure:

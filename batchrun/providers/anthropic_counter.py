@@ -3,11 +3,9 @@
 import json
 from typing import Any
 
-import anthropic
 import httpx2
 
-from batchrun.providers import AttemptError
-from batchrun.providers.anthropic_client import UNANSWERED, client_for, malformed, no_answer, status_failure
+from batchrun.providers.anthropic_client import answered_within, client_for, malformed
 from batchrun.providers.anthropic_messages import MOST_TOKENS, json_from, request_id_in
 from batchrun.request import Request
 
@@ -27,12 +25,8 @@ class AnthropicCounter:
         """Claude's tokens of the prompt, schema included. Raises AttemptError."""
         params = {key: value for key, value in json.loads(request.body).items() if key not in UNCOUNTED}
         body = json.dumps(params, separators=(",", ":")).encode()
-        try:
+        async with answered_within(self._timeout_s):
             response = await self._client.post("/v1/messages/count_tokens", content=body, cast_to=httpx2.Response)
-        except anthropic.APIStatusError as error:
-            raise AttemptError(status_failure(error)) from error
-        except UNANSWERED as error:
-            raise AttemptError(no_answer(error, timeout_s=self._timeout_s)) from error
         api_request_id = request_id_in(response.headers)
         return _tokens(json_from(response.content, api_request_id), api_request_id)
 

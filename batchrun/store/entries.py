@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
+from batchrun.planning.model_price import PriceRow
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Failure, Reply
 
@@ -116,6 +117,8 @@ class Settlement:
     output: str | None = None
     reply: Reply | None = None
     failure: Failure | None = None
+    price: PriceRow | None = None
+    """What `cost_nusd` was priced by; None where there was nothing to price."""
     latency_s: float | None = None
     """From the send to the end of the answer, or to where it failed."""
 

@@ -70,6 +70,16 @@ def run_stories(ledger: Ledger) -> list[RunStory]:
     ]
 
 
+def recent_models(ledger: Ledger, *, runs: int, most: int) -> list[str]:
+    """The models of the last runs, the latest first."""
+    rows = ledger.connection.execute(
+        "select model from (select model, run_no from runs order by run_no desc limit ?)"
+        " group by model order by max(run_no) desc limit ?",
+        (runs, most),
+    )
+    return [model for (model,) in rows]
+
+
 def find_run(stories: list[RunStory], wanted: str) -> RunStory:
     """The run that `last`, a job's name, or the beginning of an id means. Raises UsageProblem."""
     if wanted == "last" and stories:

@@ -16,6 +16,7 @@ from batchrun.planning.text_class import TextClass
 from batchrun.reply import Usage
 from batchrun.store.entries import Beginning, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
 from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
+from batchrun.store.prices import PriceNumbers
 from batchrun.store.sqlite import explained
 
 
@@ -26,6 +27,7 @@ class Ledger:
         self.connection = connection
         self.path = path
         self.ledger_id = str(self._meta("ledger_id"))
+        self._prices = PriceNumbers(connection)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -51,6 +53,7 @@ class Ledger:
                 yield
                 self.connection.execute("commit")
             except BaseException:
+                self._prices.forget()
                 if self.connection.in_transaction:
                     self.connection.execute("rollback")
                 raise
@@ -269,7 +272,8 @@ class Ledger:
             "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
             " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
             " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
-            " cache_read_tokens = ?, output_tokens = ?, latency_s = ?, first_byte_s = ?, seq = ? where attempt_no = ?",
+            " cache_read_tokens = ?, output_tokens = ?, price_no = ?, latency_s = ?, first_byte_s = ?, seq = ?"
+            " where attempt_no = ?",
             (
                 end.state, end.cost_nusd, time.time(), end.outcome,
                 failure and failure.name, failure.status if failure else 200 if reply else None,
@@ -278,7 +282,8 @@ class Ledger:
                 reply.api_request_id if reply else failure and failure.api_request_id,
                 reply and reply.model, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
                 usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
-                usage and tokens.output_tokens, end.latency_s, reply and reply.first_byte_s, seq, end.attempt_no,
+                usage and tokens.output_tokens, end.price and self._prices.number(end.price), end.latency_s,
+                reply and reply.first_byte_s, seq, end.attempt_no,
             ),
         )  # fmt: skip
         if reply:

@@ -9,10 +9,14 @@ from pathlib import Path
 from batchrun.errors import EnvironmentProblem
 from batchrun.store.sqlite import explained, run_script
 
-SCRIPTS = ("schema.sql", "batches.sql", "pacing.sql", "estimates.sql")
+SCRIPTS = ("schema.sql", "batches.sql", "pacing.sql", "estimates.sql", "prices.sql")
 """What a ledger is laid out by, in order; its version is how many of them it has had."""
 SCHEMA_VERSION = len(SCRIPTS)
 BUSY_TRIES, BUSY_PAUSE_S = 100, 0.05
+
+
+class OlderLedger(EnvironmentProblem):
+    """A ledger that can be read once it has been opened for writing, which brings it up to date."""
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -95,7 +99,7 @@ def checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     """Refuse a ledger of another version rather than guess at its tables."""
     version = version_of(connection)
     if version < SCHEMA_VERSION:  # opened for reading only
-        raise EnvironmentProblem(
+        raise OlderLedger(
             f"{path} is a ledger of an older batchrun.", hint="the next `batchrun submit` brings it up to date"
         )
     if version > SCHEMA_VERSION:

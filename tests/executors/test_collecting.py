@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ class Bench:
         async with Recorder(self.ledger) as recorder:
             halt = Halt()
             collector = Collector(
-                self, price_of=load_prices(None).prices.get, max_attempts=self.max_attempts,
+                self, price_of=load_prices(today=date(2026, 11, 21)).prices.get, max_attempts=self.max_attempts,
                 recorder=self.noting(recorder), halt=halt, course=self.course, listener=self.events.append,
             )  # fmt: skip
             context = BatchContext(

@@ -1,5 +1,6 @@
 # ruff: noqa: RUF001 - other scripts are what is tested
 import random
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from batchrun.planning.interval import CONFIDENCE, Interval
 from batchrun.planning.pricing import load_prices
 from batchrun.planning.text_class import TextClass, factor, text_class
 
-PRICES = load_prices()
+PRICES = load_prices(today=date(2026, 11, 21))
 OUTPUT = Interval(200, low=100, high=400)
 Z = 1.645  # a normal variable stays within this many standard deviations nine times in ten
 

@@ -13,8 +13,8 @@ from batchrun.planning.limits import LimitOrigin
 from batchrun.planning.pricing import load_prices
 from batchrun.request import Request
 
-PRICES = load_prices()
 TODAY = date(2026, 11, 21)
+PRICES = load_prices(today=TODAY)
 SCHEMA = {"type": "object", "properties": {"z": {"type": "number", "minimum": 0.1}, "a": {"type": "string"}}}
 
 

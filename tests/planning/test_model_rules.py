@@ -6,8 +6,8 @@ from batchrun.job.spec import ModelSection
 from batchrun.planning.model_rules import model_problems, thinks
 from batchrun.planning.pricing import load_prices
 
-PRICES = load_prices()
 TODAY = date(2026, 11, 21)
+PRICES = load_prices(today=TODAY)
 
 
 def problems(name, *, today=TODAY, **keys):

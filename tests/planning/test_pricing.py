@@ -7,35 +7,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.errors import Refused, UsageProblem
+from batchrun.job.spec import ModelSection
 from batchrun.planning.model_price import Band, PublishedLimits, Rates
+from batchrun.planning.model_rules import model_problems
 from batchrun.planning.pricing import load_prices
 from batchrun.reply import Usage
 
-TABLE = load_prices()
+TODAY = date(2026, 11, 21)
+TABLE = load_prices(today=TODAY)
 
-# USD per million tokens: input, output, cache write 5m, 1h, cache read; then context window and maximum output.
+# USD per million tokens: input, output, cache write 5m, 1h, cache read; then context window, maximum output and the
+# shortest prefix that is cached.
 PUBLISHED = {
-    "claude-fable-5-2": ("8", "40", "10", "16", "0.20", 1_000_000, 128_000),
-    "claude-mythos-5-2": ("8", "40", "10", "16", "0.20", 1_000_000, 128_000),
-    "claude-fable-5-1": ("10", "50", "12.50", "20", "0.25", 1_000_000, 128_000),
-    "claude-mythos-5-1": ("10", "50", "12.50", "20", "0.25", 1_000_000, 128_000),
-    "claude-fable-5": ("10", "50", "12.50", "20", "1.00", 1_000_000, 128_000),
-    "claude-mythos-5": ("10", "50", "12.50", "20", "1.00", 1_000_000, 128_000),
-    "claude-opus-5-5": ("4", "20", "5", "8", "0.20", 1_000_000, 128_000),
-    "claude-opus-5": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000),
-    "claude-opus-4-8": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000),
-    "claude-opus-4-7": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000),
-    "claude-opus-4-6": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000),
-    "claude-opus-4-5": ("5", "25", "6.25", "10", "0.50", 200_000, 64_000),
-    "claude-opus-4-5-20251101": ("5", "25", "6.25", "10", "0.50", 200_000, 64_000),
-    "claude-sonnet-5-5": ("2", "10", "2.50", "4", "0.10", 1_000_000, 128_000),
-    "claude-sonnet-5": ("2", "10", "2.50", "4", "0.20", 1_000_000, 128_000),
-    "claude-sonnet-4-6": ("3", "15", "3.75", "6", "0.30", 1_000_000, 128_000),
-    "claude-sonnet-4-5": ("3", "15", "3.75", "6", "0.30", 200_000, 64_000),
-    "claude-sonnet-4-5-20250929": ("3", "15", "3.75", "6", "0.30", 200_000, 64_000),
-    "claude-haiku-5-5": ("0.10", "0.50", "0.125", "0.20", "0.01", 1_000_000, 128_000),
-    "claude-haiku-4-5": ("1", "5", "1.25", "2", "0.10", 200_000, 64_000),
-    "claude-haiku-4-5-20251001": ("1", "5", "1.25", "2", "0.10", 200_000, 64_000),
+    "claude-fable-5-2": ("8", "40", "10", "16", "0.20", 1_000_000, 128_000, 512),
+    "claude-mythos-5-2": ("8", "40", "10", "16", "0.20", 1_000_000, 128_000, 512),
+    "claude-fable-5-1": ("10", "50", "12.50", "20", "0.25", 1_000_000, 128_000, 512),
+    "claude-mythos-5-1": ("10", "50", "12.50", "20", "0.25", 1_000_000, 128_000, 512),
+    "claude-fable-5": ("10", "50", "12.50", "20", "1.00", 1_000_000, 128_000, 512),
+    "claude-mythos-5": ("10", "50", "12.50", "20", "1.00", 1_000_000, 128_000, 512),
+    "claude-opus-5-5": ("4", "20", "5", "8", "0.20", 1_000_000, 128_000, 512),
+    "claude-opus-5": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000, 512),
+    "claude-opus-4-8": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000, 1_024),
+    "claude-opus-4-7": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000, 2_048),
+    "claude-opus-4-6": ("5", "25", "6.25", "10", "0.50", 1_000_000, 128_000, 4_096),
+    "claude-opus-4-5": ("5", "25", "6.25", "10", "0.50", 200_000, 64_000, 4_096),
+    "claude-opus-4-5-20251101": ("5", "25", "6.25", "10", "0.50", 200_000, 64_000, 4_096),
+    "claude-sonnet-5-5": ("2", "10", "2.50", "4", "0.10", 1_000_000, 128_000, 512),
+    "claude-sonnet-5": ("2", "10", "2.50", "4", "0.20", 1_000_000, 128_000, 1_024),
+    "claude-sonnet-4-6": ("3", "15", "3.75", "6", "0.30", 1_000_000, 128_000, 1_024),
+    "claude-sonnet-4-5": ("3", "15", "3.75", "6", "0.30", 200_000, 64_000, 1_024),
+    "claude-sonnet-4-5-20250929": ("3", "15", "3.75", "6", "0.30", 200_000, 64_000, 1_024),
+    "claude-haiku-5-5": ("0.10", "0.50", "0.125", "0.20", "0.01", 1_000_000, 128_000, 512),
+    "claude-haiku-4-5": ("1", "5", "1.25", "2", "0.10", 200_000, 64_000, 4_096),
+    "claude-haiku-4-5-20251001": ("1", "5", "1.25", "2", "0.10", 200_000, 64_000, 4_096),
 }
 OLD_TOKENIZER = {name for name in PUBLISHED if "-4-5" in name or "-4-6" in name}
 OWN_ROW = """
@@ -62,11 +66,12 @@ def test_the_table_holds_exactly_the_published_models():
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_class_of_token_costs_what_is_published(name):
-    *usd, window, output = PUBLISHED[name]
+    *usd, window, output, cacheable = PUBLISHED[name]
     price = TABLE.model(name)
     assert price.name == name
     assert price.rates == Rates(*(int(Decimal(dollars) * 1000) for dollars in usd))
     assert (price.context_window, price.max_output_tokens) == (window, output)
+    assert price.min_cacheable_tokens == cacheable
     assert price.tokenizer == ("old" if name in OLD_TOKENIZER else "new")
 
 
@@ -159,7 +164,7 @@ def test_an_unknown_price_is_refused_with_what_to_do():
 def test_an_override_replaces_rows_by_name_and_adds_new_ones(tmp_path):
     path = tmp_path / "prices.toml"
     path.write_text(OWN_ROW)
-    table = load_prices(path)
+    table = load_prices(path, today=TODAY)
     assert table.date == date(2026, 12, 1)
     assert str(path) in table.source
     assert "2026-11-20" in table.source
@@ -181,6 +186,13 @@ WRONG = [
     ("no window", OWN_ROW.replace("200_000", "0"), r"model\[1\]\.context_window"),
     ("half a band", OWN_ROW + "above = { input = 1 }\n", r"model\[1\]\.above\.prompt_tokens"),
     ("no date", OWN_ROW.replace("date = 2026-12-01", ""), "date"),
+    ("nothing is too short", OWN_ROW + "min_cacheable_tokens = 0\n", r"model\[1\]\.min_cacheable_tokens"),
+    (
+        "two rows of one day",
+        OWN_ROW.replace("[[model]]", "[[model]]\nvalid_from = 2027-01-01")
+        + OWN_ROW.partition("\n[[")[2].join(("[[", "valid_from = 2027-01-01\n")),
+        "our-model has more than one row valid from 2027-01-01",
+    ),
     ("named twice", OWN_ROW.replace('"our-model"', '"claude-haiku-5-5"'), "claude-haiku-5-5 has more than one row"),
 ]
 
@@ -190,10 +202,90 @@ def test_a_wrong_override_names_the_file_and_the_key(tmp_path, text, said):
     path = tmp_path / "prices.toml"
     path.write_text(text)
     with pytest.raises(UsageProblem, match=said) as caught:
-        load_prices(path)
+        load_prices(path, today=TODAY)
     assert str(path) in str(caught.value)
 
 
 def test_a_missing_override_is_said(tmp_path):
     with pytest.raises(UsageProblem, match=r"nowhere\.toml cannot be read"):
-        load_prices(tmp_path / "nowhere.toml")
+        load_prices(tmp_path / "nowhere.toml", today=TODAY)
+
+
+# --- rows with days
+
+
+def dated(*days: str | None, name: str = "our-model", price: int = 1) -> str:
+    """A file with one row of the model for each day, each a dollar dearer than the one before."""
+    _, _, row = OWN_ROW.replace('"claude-haiku-5-5", "our-model"', f'"{name}"').partition("[[model]]\n")
+    rows = [
+        "[[model]]\n"
+        + row.replace('input = "0.05"', f"input = {price + number}")
+        + (f"valid_from = {day}\n" if day else "")
+        for number, day in enumerate(days)
+    ]
+    return "date = 2026-12-01\n" + "".join(rows)
+
+
+DAYS = [
+    ("a row without a day is ever", [None], "2020-01-01", 1, []),
+    ("the day before", [None, "2027-01-01"], "2026-12-31", 1, ["2027-01-01"]),
+    ("on the day", [None, "2027-01-01"], "2027-01-01", 2, []),
+    ("the day after", [None, "2027-01-01"], "2027-01-02", 2, []),
+    ("the latest that has come", [None, "2026-01-01", "2026-06-01", "2027-01-01"], "2026-11-21", 3, ["2027-01-01"]),
+    ("in whatever order", ["2026-06-01", "2027-01-01", "2026-01-01"], "2026-11-21", 1, ["2027-01-01"]),
+    ("several to come", ["2026-01-01", "2028-01-01", "2027-01-01"], "2026-11-21", 1, ["2027-01-01", "2028-01-01"]),
+    ("only of the future", ["2028-01-01", "2027-01-01"], "2026-11-21", 2, ["2028-01-01"]),
+]
+
+
+@pytest.mark.parametrize(("days", "today", "usd", "later"), [one[1:] for one in DAYS], ids=[one[0] for one in DAYS])
+def test_the_row_in_force_is_the_latest_that_has_come(tmp_path, days, today, usd, later):
+    path = tmp_path / "prices.toml"
+    path.write_text(dated(*days))
+    table = load_prices(path, today=date.fromisoformat(today))
+    assert table.model("our-model").rates.input == usd * 1_000
+    assert [str(row.valid_from) for row in table.upcoming.get("our-model", ())] == later
+
+
+def test_a_model_whose_prices_are_all_of_the_future_is_not_used_yet(tmp_path):
+    path = tmp_path / "prices.toml"
+    path.write_text(dated("2027-01-01"))
+    section = ModelSection(name="our-model", max_tokens=10)
+    for today, said in ((date(2026, 12, 31), ["valid from 2027-01-01 on"]), (date(2027, 1, 1), [])):
+        problems = model_problems(section, load_prices(path, today=today).model("our-model"), today=today)
+        assert [word in problem for word, problem in zip(said, problems, strict=True)] == [True] * len(said)
+
+
+def test_an_override_replaces_all_rows_of_a_model(tmp_path, monkeypatch):
+    own, theirs = tmp_path / "prices.toml", tmp_path / "theirs.toml"
+    own.write_text(dated("2026-01-01", "2027-01-01") + dated(None, "2027-01-01", name="other").partition("\n")[2])
+    theirs.write_text(dated("2026-02-02", price=7))
+    monkeypatch.setattr("batchrun.planning.pricing.files", lambda _: tmp_path)
+    table = load_prices(theirs, today=TODAY)
+    assert table.model("our-model").rates.input == 7_000
+    assert table.model("our-model").source == str(theirs)
+    assert list(table.upcoming) == ["other"], "the row of 2027 was the built-in table's"
+
+
+# --- what a request was priced by
+
+
+def test_a_request_names_the_rates_that_priced_it():
+    haiku = TABLE.model("claude-haiku-5-5")
+    short, long = haiku.row(Usage(100_000, output_tokens=9)), haiku.in_batches.row(Usage(1, cache_read_tokens=100_000))
+    assert (short.rates, short.above_tokens, short.divisor) == (haiku.rates, None, 1)
+    assert (long.rates, long.above_tokens, long.divisor) == (haiku.band.rates, 100_000, 2)
+    assert (short.model, short.table_date, short.valid_from) == ("claude-haiku-5-5", date(2026, 11, 20), None)
+    assert short.source == "the package's own table"
+
+
+@given(
+    name=st.sampled_from(sorted(PUBLISHED)),
+    tokens=st.tuples(counts, counts, counts, counts, counts),
+    batch=st.booleans(),
+)
+def test_the_row_prices_the_request_as_it_was_priced(name, tokens, batch):
+    price, usage = TABLE.model(name), Usage(*tokens)
+    price = price.in_batches if batch else price
+    row = price.row(usage)
+    assert -(-row.rates.cost_nusd(usage) // row.divisor) == price.cost_nusd(usage)

@@ -1,14 +1,19 @@
-"""Asking the API for the tokens of some requests: free, under a rate limit of its own, and never a reason to stop."""
+"""What the API tells free of charge before anything is sent: tokens of some requests, and the ends of models.
+
+Nothing of it is a reason to stop.
+"""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 
 from batchrun.errors import EnvironmentProblem
-from batchrun.providers import AttemptError, TokenCounter
+from batchrun.planning.price_notices import life_notice
+from batchrun.providers import AttemptError, ModelDirectory, TokenCounter
 from batchrun.request import Request
 
 AT_ONCE = 8
@@ -18,14 +23,18 @@ TIMEOUT_S = 20.0
 
 
 class CounterFactory(Protocol):
-    """Makes counters inside a running loop."""
+    """Makes what can be asked free of charge, inside a running loop."""
 
     def check(self) -> None:
         """Raise EnvironmentProblem when nothing could be asked, for want of a key."""
         ...
 
     def make_counter(self, *, timeout_s: float) -> TokenCounter:
-        """Make one."""
+        """Make a counter of tokens."""
+        ...
+
+    def make_models(self, *, timeout_s: float) -> ModelDirectory:
+        """Make a directory of models."""
         ...
 
 
@@ -69,3 +78,30 @@ async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> On
     finally:
         await counter.close()
     return OnlineCounts(tokens, problems[0] if problems else None)
+
+
+def notices_online(factory: CounterFactory, models: Sequence[str], *, today: date) -> tuple[str, ...]:
+    """Ask the Models API where models are in their lives: a sentence for each that is at its end, or is not there.
+
+    What else goes wrong says nothing of a model, and the first request, or the counts, will say it.
+    """
+    try:
+        factory.check()
+    except EnvironmentProblem:
+        return ()
+    return tuple(notice for notice in asyncio.run(_notices(factory, models, today)) if notice)
+
+
+async def _notices(factory: CounterFactory, models: Sequence[str], today: date) -> list[str | None]:
+    directory = factory.make_models(timeout_s=TIMEOUT_S)
+
+    async def notice(name: str) -> str | None:
+        try:
+            return life_notice(replace(await directory.life(name), name=name), today=today)
+        except AttemptError as error:
+            return f"the API has no model {name} for this key" if error.failure.status == 404 else None
+
+    try:
+        return list(await asyncio.gather(*map(notice, models)))
+    finally:
+        await directory.close()

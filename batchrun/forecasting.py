@@ -56,7 +56,7 @@ class Forecaster:
     deadline_s: float | None
     """From the start of the run."""
 
-    def plan(self, notes: Mapping[str, int], evidence: Evidence) -> Plan:
+    def plan(self, notes: Mapping[str, int], evidence: Evidence, notices: tuple[str, ...]) -> Plan:
         """Add everything up."""
         spec = self.job.spec
         run = self.ledger.open_run(spec.job.name, self.fingerprint)
@@ -95,6 +95,7 @@ class Forecaster:
             worst_nusd=worst_nusd,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             dearest=self._dearest(chosen.estimate),
+            notices=notices,
             notes=dict(notes),
         )
 

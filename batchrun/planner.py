@@ -4,9 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from batchrun.counting import CounterFactory
+from batchrun.counting import CounterFactory, notices_online
 from batchrun.document import Document, Unreadable
 from batchrun.errors import Refused, UsageProblem
 from batchrun.forecasting import Forecaster, guessed_reply
@@ -147,7 +148,13 @@ class Planner:
             route=self.route,
             deadline_s=self.deadline_s,
         )
-        return forecaster.plan(notes, evidence)
+        return forecaster.plan(notes, evidence, self._notices(counter))
+
+    def _notices(self, counter: CounterFactory | None) -> tuple[str, ...]:
+        if counter is None or not any(kind.sent for kind in self.planned.counts()):
+            return ()
+        names = [rung.price.name for rung in self.ladder.rungs]
+        return notices_online(counter, names, today=datetime.now(UTC).date())
 
     @property
     def _measuring(self) -> Measuring:

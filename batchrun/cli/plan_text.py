@@ -121,18 +121,23 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         *before_lines(plan),
         *route_lines(plan, limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
-        *price_lines(opened),
+        *price_lines(plan, opened),
     ]
 
 
-def price_lines(opened: OpenJob) -> list[str]:
+def price_lines(plan: Plan, opened: OpenJob) -> list[str]:
     """What the model costs now and later, and what else should be heard of prices and models."""
     price = opened.price
     return [
         f"prices   of {price.table_date} · {inert(price.name)} {in_and_out(price.rates)} per million tokens",
         *[f"         {upcoming_price(later)}" for later in opened.prices.upcoming.get(price.name, ())],
-        *[f"warning  {inert(notice)}" for notice in opened.price_notices],
+        *[f"warning  {inert(notice)}" for notice in warnings(plan, opened)],
     ]
+
+
+def warnings(plan: Plan, opened: OpenJob) -> list[str]:
+    """What should be heard of prices and models, as the table and the API tell it; the same is said once."""
+    return list(dict.fromkeys([*opened.price_notices, *plan.notices]))
 
 
 def replies_words(evidence: Evidence) -> str:
@@ -263,7 +268,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "refused": str(refused) if refused else None,
             "over_budget": not verdict.ok,
             "fits": plan.fits,
-            "prices": {"date": str(opened.price.table_date), "warnings": list(opened.price_notices)},
+            "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
         },

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchrun.cli.log import Log
-from batchrun.cli.plan_text import problem_lines, time_words
+from batchrun.cli.plan_text import problem_lines, time_words, warnings
 from batchrun.cli.progress import Progress
 from batchrun.cli.summary_text import summary_as_event, summary_as_text
 from batchrun.cli.terminal import Terminal
@@ -104,7 +104,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
     if plan.continues:
         before = spent_and_held(plan.spent_nusd, plan.held_nusd)
         terminal.say(f"continuing run {plan.continues}: {before}")
-    for notice in opened.price_notices:
+    for notice in warnings(plan, opened):
         terminal.say(f"warning: {inert(notice)}")
     if not plan.to_send:
         return

@@ -18,7 +18,7 @@ from batchrun.executors.setting import RunSetting, Sending, Staff
 from batchrun.executors.stream import StreamExecutor
 from batchrun.executors.tripwires import Tripwires
 from batchrun.planning.routes import Route
-from batchrun.providers import BatchProvider, Provider, TokenCounter
+from batchrun.providers import BatchProvider, ModelDirectory, Provider, TokenCounter
 from batchrun.store.batches import Batches
 
 GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGHUP: 10.0}
@@ -38,6 +38,10 @@ class ProviderFactory(Protocol):
 
     def make_counter(self, *, timeout_s: float) -> TokenCounter:
         """Make the counter of tokens; it belongs to the running loop."""
+        ...
+
+    def make_models(self, *, timeout_s: float) -> ModelDirectory:
+        """Make the directory of models; it belongs to the running loop."""
         ...
 
     def make_batches(self, *, timeout_s: float) -> BatchProvider:

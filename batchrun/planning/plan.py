@@ -161,6 +161,8 @@ class Plan:
     """The first few documents that will not be sent as they are."""
     dearest: Dearest | None
     """None: no fallback would cost more than the estimate's upper bound."""
+    notices: tuple[str, ...]
+    """What a person should hear of the models, as the API tells it."""
     notes: Mapping[str, int]
     """What had to be done to read documents, and how often."""
 

@@ -14,6 +14,8 @@ from batchrun.job.reading import JobFile
 from batchrun.job.rendering import Renderer
 from batchrun.outcome import Outcome
 from batchrun.planning.budget import fitting
+from batchrun.planning.cap_words import too_dear
+from batchrun.planning.caps import Caps, Of
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, EstimateSum, Estimator, RequestTokens, fixed_tokens
 from batchrun.planning.interval import Interval
@@ -29,6 +31,7 @@ from batchrun.sources import Source
 from batchrun.store.entries import Run
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
+from batchrun.store.rooms import plan_rooms
 from batchrun.tokenizer import count_tokens, truncate
 from batchrun.untrusted import inert
 
@@ -73,7 +76,7 @@ class Planner:
     source: Source
     ledger: Ledger
     ladder: Ladder
-    cap_nusd: int
+    caps: Caps
     route: str | None
     """stream, batch or auto; None: nothing is said."""
     deadline_s: float | None
@@ -101,6 +104,11 @@ class Planner:
     def price(self) -> ModelPrice:
         """Of the job's own model."""
         return self.ladder.rungs[0].price
+
+    @property
+    def cap_nusd(self) -> int:
+        """What the run may commit in total."""
+        return self.caps.run.limit
 
     def plan(self, selection: Selection) -> Plan:
         """Look at every selected document. Raises Refused for ids that stand twice, and what the source raises."""
@@ -207,6 +215,8 @@ class Planner:
         outcome = known_request.outcome if known_request else None
         if outcome is None and (excess := self.preparer.excess(tokens)):
             return self._oversize(document, excess)
+        if outcome is None and (excess := self._too_dear(tokens, request, evidence.rung)):
+            return self._oversize(document, excess, skips=self.job.spec.source.on_oversize != "refuse")
         facts = Known(
             document_seen=known is not None and known.request_id is not None,
             same_request=evidence.same_request,
@@ -239,8 +249,16 @@ class Planner:
             for rung, request in zip(self.ladder.rungs[evidence.rung :], evidence.rungs[evidence.rung :], strict=True)
         )
 
-    def _oversize(self, document: Document, excess: str) -> Planned:
-        outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE}
+    def _too_dear(self, tokens: RequestTokens, request: Request, rung: int) -> str | None:
+        """Why the document's first attempt does not fit in its cap, or None."""
+        price = self.ladder.rungs[rung].price
+        estimator = replace(self.estimator, price=price.in_batches if self.route == Route.BATCH else price)
+        body_bytes = len(request.body)
+        worst_nusd = estimator.worst_case_nusd(tokens, body_bytes=body_bytes, max_tokens=request.max_tokens)
+        return too_dear(self.caps.document, worst_nusd)
+
+    def _oversize(self, document: Document, excess: str, *, skips: bool = False) -> Planned:
+        outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.SKIPPED if skips else Outcome.UNREADABLE}
         return Planned(
             doc_id=document.doc_id,
             source=document.source,
@@ -251,6 +269,11 @@ class Planner:
         )
 
     # --- sum
+
+    def left(self, route: Route) -> Estimate:
+        """Of what was planned, all that is pending now, if it goes by a route."""
+        price = self.price.in_batches if route is Route.BATCH else self.price
+        return self._estimate(self.planned.still_pending(), replace(self.estimator, price=price))
 
     def _summed(self, notes: Counter[str]) -> Plan:
         spec = self.job.spec
@@ -265,7 +288,9 @@ class Planner:
         price = self.price.in_batches if choice.route is Route.BATCH else self.price
         estimator = replace(self.estimator, price=price)
         worst_nusd = -(-self.planned.worst_nusd() // price.divisor)
-        room_nusd = self.cap_nusd - (committed_nusd - held_nusd)
+        models = [rung.price.name for rung in self.ladder.rungs]
+        rooms = plan_rooms(self.ledger.connection, self.caps, run, models=models, now=time.time())
+        room_nusd = min(room.left for room in rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(models[0]))
         fits = estimate.documents if chosen.estimate.upper_nusd <= room_nusd else self._fits(estimator, room_nusd)
         return Plan(
             job=spec.job.name,
@@ -283,6 +308,8 @@ class Planner:
             continues=run.run_id if run else None,
             let_in=self._was_let_in(run, counts),
             cap_nusd=self.cap_nusd,
+            caps=self.caps,
+            rooms=rooms,
             fits=fits if committed_nusd + worst_nusd <= self.cap_nusd else 0,
             worst_nusd=worst_nusd,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),

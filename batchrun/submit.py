@@ -18,11 +18,14 @@ from batchrun.events import Listener, RunStarted
 from batchrun.executors.reading import RunKey
 from batchrun.executors.running import Interrupted, ProviderFactory, execute
 from batchrun.executors.setting import RunSetting, Sending
+from batchrun.executors.stopping import BudgetReached
 from batchrun.executors.tripwires import OutOfTime, Tolerance
 from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
+from batchrun.planning.estimate import Estimate
 from batchrun.planning.plan import Plan
+from batchrun.planning.refusal import too_small
 from batchrun.planning.routes import switch_before_s
 from batchrun.settling import publish_finally, tend
 from batchrun.store.batch_entries import Batch
@@ -52,6 +55,8 @@ class Summary:
     awaited_of: Sequence[str]
     """Other jobs in whose open batches some of the documents are."""
     halted: BatchrunError | None
+    left: Estimate | None
+    """Of the documents that a cap left pending; None when none did."""
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
     exit_code: ExitCode
@@ -183,6 +188,7 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
             estimator=planner.estimator,
             ladder=opened.ladder,
             concurrency=spec.run.most_concurrent,
+            caps=plan.caps.scarce() if plan.caps.partial and too_small(plan) else plan.caps,
             schema=opened.job.fields.full_schema,
             switch_at=switching(opened, plan, run),
         ),
@@ -253,6 +259,7 @@ def conclude(
         open_batches=open_batches,
         awaited_of=planner.planned.awaited_of(),
         halted=halted,
+        left=planner.left(plan.choice.route) if isinstance(halted, BudgetReached) else None,
         unpublished=unpublished,
         exit_code=exit_code,
         database=opened.places.database,

@@ -165,6 +165,9 @@ SPEED = click.option(
     "--speed", type=click.FloatRange(min=0.01), default=20.0, show_default=True, help="Of the simulator's clock."
 )
 MAX_COST = click.option("--max-cost", type=Dollars(), metavar="USD", help="A lower budget than the job file's.")
+PARTIAL = click.option(
+    "--partial", is_flag=True, help="Begin although the budget is not enough for all, and stop at it: exit 4."
+)
 PROGRESS = click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "lines", "none"]),

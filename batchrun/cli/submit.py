@@ -12,6 +12,7 @@ from batchrun.cli.options import (
     MAX_COST,
     MAX_RUN_TIME,
     NO_WAIT,
+    PARTIAL,
     PROGRESS,
     ROUTE,
     SIMULATE,
@@ -27,6 +28,7 @@ from batchrun.cli.terminal import Terminal
 @click.command(cls=JobCommand)
 @JOB
 @MAX_COST
+@PARTIAL
 @ROUTE
 @DEADLINE
 @FAIL_FAST
@@ -42,6 +44,7 @@ def submit(
     job: Path,
     *,
     max_cost: int | None,
+    partial: bool,
     route: str | None,
     deadline: float | None,
     fail_fast: bool,
@@ -70,6 +73,7 @@ def submit(
         chosen.selection(),
         wishes=Wishes(
             max_cost_nusd=max_cost,
+            partial=partial,
             route=route,
             deadline_s=deadline,
             fail_fast=fail_fast,

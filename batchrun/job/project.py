@@ -51,7 +51,7 @@ class ProjectBudget(ModelBudget):
     allowed_models: _Models | None = None
     """None: all but the denied."""
     denied_models: ModelNames = ()
-    models: dict[str, ModelBudget] = {}
+    models: dict[str, ModelBudget] = Field(default_factory=dict)
     """Caps of a model, by its name."""
 
 
@@ -62,12 +62,16 @@ class ProjectSpec(Table):
     budget: ProjectBudget = ProjectBudget()
 
 
+NOTHING = ProjectSpec()
+"""What a project without a file says."""
+
+
 @dataclass(frozen=True)
 class ProjectFile:
     """The project's file as it was found; empty where there is none."""
 
     path: Path
-    spec: ProjectSpec = ProjectSpec()
+    spec: ProjectSpec = NOTHING
     exists: bool = True
     unreadable: str | None = None
     """Why nothing is known of what is in it."""

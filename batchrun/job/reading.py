@@ -11,7 +11,7 @@ from batchrun.errors import UsageProblem
 from batchrun.job.explaining import credential_problems, explain
 from batchrun.job.fields import OutputFields
 from batchrun.job.problems import JobFileError, did_you_mean
-from batchrun.job.project import ModelChoice, ProjectSpec, chosen_models, read_project
+from batchrun.job.project import NOTHING, ModelChoice, ProjectSpec, chosen_models, read_project
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
@@ -31,7 +31,7 @@ class JobFile:
     user: Template
     text_sha: str
     """SHA-256 of the job file as it is on disk; prompt files are not in it."""
-    project: ProjectSpec = ProjectSpec()
+    project: ProjectSpec = NOTHING
     """What batchrun.toml says."""
 
     @cached_property

@@ -12,6 +12,8 @@ WASTE_PERCENT = 8
 """Of a cap that is expected to bind: what answers that were lost, or may get lost, should stay within."""
 
 
+MOST_MISFITS = 50
+"""So many requests in a row for which there is no room: the cap is reached."""
 _DATE = re.compile(r"-20[0-9]{6}\Z")
 
 
@@ -89,6 +91,11 @@ class Amount:
     """The most it may use, prompt and answer together."""
     expected_nusd: int | None = None
     """What it is expected to cost; None: not asked for, and the worst case counts."""
+
+    def __add__(self, other: "Amount") -> "Amount":
+        """Of both requests together."""
+        expected_nusd = self.of(Of.EXPECTED) + other.of(Of.EXPECTED)
+        return Amount(self.nusd + other.nusd, self.tokens + other.tokens, expected_nusd)
 
     def of(self, counted: Of) -> int:
         """As much as counts for a cap."""

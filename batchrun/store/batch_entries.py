@@ -65,15 +65,11 @@ class Headroom:
     tokens: int = UNLIMITED
     expected_nusd: int = UNLIMITED
 
-    def __sub__(self, amount: Amount) -> "Headroom":
-        """What one more member leaves."""
-        expected_nusd = self.expected_nusd - amount.of(Of.EXPECTED)
-        return Headroom(self.nusd - amount.nusd, self.tokens - amount.tokens, expected_nusd)
-
     def fits(self, amount: Amount) -> bool:
-        """Whether there is room for one more member."""
-        left = self - amount
-        return min(left.nusd, left.tokens, left.expected_nusd) >= 0
+        """Whether there is room for so much."""
+        return (
+            amount.nusd <= self.nusd and amount.tokens <= self.tokens and amount.of(Of.EXPECTED) <= self.expected_nusd
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,7 +159,12 @@ class Batches:
             "insert or ignore into temp.candidates values (?, ?, ?, ?, ?, ?)",
             (
                 (
-                    number, one.request_no, one.doc_id, one.amount.nusd, one.amount.tokens, one.amount.expected_nusd,
+                    number,
+                    one.request_no,
+                    one.doc_id,
+                    one.amount.nusd,
+                    one.amount.tokens,
+                    one.amount.expected_nusd,
                 )
                 for number, one in enumerate(candidates)
             ),

@@ -227,6 +227,17 @@ class PlannedDocuments:
         """The tokens of every chosen document in a batch under way."""
         return self._tokens(json.dumps([Kind.IN_BATCH]))
 
+    def still_pending(self) -> Iterator[RequestTokens]:
+        """The tokens of every chosen document to send that has no outcome yet, once they are admitted."""
+        rows = self._connection.execute(
+            "select p.counted_tokens, p.text_class from planned p"
+            " join documents d on d.job = ? and d.doc_id = p.doc_id join requests r using (request_no)"
+            " where p.chosen and p.kind in (select value from json_each(?)) and d.outcome is null and r.outcome is null"
+            " order by planned_no",
+            (self._job, SENT),
+        )
+        return (RequestTokens(counted, TextClass(text_class)) for counted, text_class in rows)
+
     def _tokens(self, kinds: str) -> Iterator[RequestTokens]:
         rows = self._connection.execute(
             "select counted_tokens, text_class from planned where chosen and kind in (select value from json_each(?))"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from batchrun.planning.caps import Amount, Cap, Caps, Of, Per, Room, most_in_flight_nusd, undated
 from batchrun.planning.days import day_of, month_of
-from batchrun.store.entries import NoRoom
+from batchrun.store.entries import NoRoom, Run
 
 SHARED = """
 select
@@ -50,6 +50,20 @@ def shared_rooms(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: 
         SHARED, {"day": day, "first": days.start, "last": days.stop - 1, "model": undated(model)}
     ).fetchone()
     return [Room(cap, sums[_COLUMNS[cap.per, cap.of, cap.model is not None]]) for cap in ours]
+
+
+def plan_rooms(
+    connection: sqlite3.Connection, caps: Caps, run: Run | None, *, models: Sequence[str], now: float
+) -> tuple[Room, ...]:
+    """What an estimate is compared with, for a plan that continues `run`, or begins one.
+
+    Of a run only what it has spent counts: see `check_budget`.
+    """
+    spent_nusd = run.committed_nusd - run.open_nusd - run.held_nusd if run else 0
+    rooms = [Room(cap, spent_nusd) for cap in (caps.run, caps.ceiling) if cap]
+    for model in models:
+        rooms += [room for room in shared_rooms(connection, caps.shared, model=model, now=now) if room not in rooms]
+    return tuple(rooms)
 
 
 def run_rooms(account: Account, caps: Caps) -> Iterator[Room]:
@@ -124,7 +138,8 @@ class Rooms:
             " from attempts where run_no = :run_no and state = 'open' and batch_no is null",
             {"run_no": account.run_no},
         ).fetchone()
-        return count > 0 and in_flight + amount.nusd > most_in_flight_nusd(cap_nusd=cap_nusd, held_nusd=held)
+        most_nusd = most_in_flight_nusd(cap_nusd=cap_nusd, held_nusd=held)
+        return bool(count and in_flight + amount.nusd > most_nusd)
 
     def _no_room(self, run_no: int, used: int, limit: int, cap: Cap | None) -> NoRoom:
         shared = cap is not None and cap.per in {Per.DAY, Per.MONTH}

@@ -134,8 +134,8 @@ CASES = {
         ("batchrun.toml:5:13", "`tiers.critical[0]`: input should be text in quotes, got 3", "put it in quotes"),
     ]),
     "caps that are none": ("[budget]\nmax_cost_usd = 0\nmax_cost_per_day_usd = true\nmax_tokens_per_day = 1.5\n", [
-        ("batchrun.toml:2:16", "`budget.max_cost_usd`: input should be an amount in US dollars above zero, such as 5.00,"
-         " got 0", None),
+        ("batchrun.toml:2:16", "`budget.max_cost_usd`: input should be an amount in US dollars above zero, such as"
+         " 5.00, got 0", None),
         ("batchrun.toml:3:24", "`budget.max_cost_per_day_usd`: input should be an amount in US dollars above zero, such"
          " as 5.00, got true", None),
         ("batchrun.toml:4:22", "`budget.max_tokens_per_day`: input should be a whole number, got 1.5", None),

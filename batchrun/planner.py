@@ -85,6 +85,8 @@ class Planner:
     estimator: Estimator = field(init=False)
     preparer: Preparer = field(init=False)
     planned: PlannedDocuments = field(init=False)
+    in_batches: bool = field(init=False)
+    """Whether it is certain before the estimate that requests go by batch."""
 
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.job)
@@ -99,6 +101,8 @@ class Planner:
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
         self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name)
+        run = self.ledger.open_run(self.job.spec.job.name, self.renderer.fingerprint)
+        self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
 
     @property
     def price(self) -> ModelPrice:
@@ -215,13 +219,14 @@ class Planner:
         outcome = known_request.outcome if known_request else None
         if outcome is None and (excess := self.preparer.excess(tokens)):
             return self._oversize(document, excess)
-        if outcome is None and (excess := self._too_dear(tokens, request, evidence.rung)):
+        in_batch = known_request is not None and known_request.in_batch
+        if outcome is None and not in_batch and (excess := self._too_dear(tokens, request, evidence.rung)):
             return self._oversize(document, excess, skips=self.job.spec.source.on_oversize != "refuse")
         facts = Known(
             document_seen=known is not None and known.request_id is not None,
             same_request=evidence.same_request,
             outcome=outcome,
-            in_batch=known_request is not None and known_request.in_batch,
+            in_batch=in_batch,
             tried_again=known is not None and known.outcome in selection.again,
         )
         first = evidence.rungs[0]
@@ -251,8 +256,10 @@ class Planner:
 
     def _too_dear(self, tokens: RequestTokens, request: Request, rung: int) -> str | None:
         """Why the document's first attempt does not fit in its cap, or None."""
+        if self.caps.document is None:
+            return None
         price = self.ladder.rungs[rung].price
-        estimator = replace(self.estimator, price=price.in_batches if self.route == Route.BATCH else price)
+        estimator = replace(self.estimator, price=price.in_batches if self.in_batches else price)
         body_bytes = len(request.body)
         worst_nusd = estimator.worst_case_nusd(tokens, body_bytes=body_bytes, max_tokens=request.max_tokens)
         return too_dear(self.caps.document, worst_nusd)

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchrun.duck import HeldByAnother
@@ -23,6 +23,7 @@ from batchrun.executors.tripwires import OutOfTime, Tolerance
 from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
+from batchrun.planning.caps import Caps, Of
 from batchrun.planning.estimate import Estimate
 from batchrun.planning.plan import Plan
 from batchrun.planning.refusal import too_small
@@ -188,12 +189,20 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
             estimator=planner.estimator,
             ladder=opened.ladder,
             concurrency=spec.run.most_concurrent,
-            caps=plan.caps.scarce() if plan.caps.partial and too_small(plan) else plan.caps,
+            caps=caps_in_force(plan),
             schema=opened.job.fields.full_schema,
             switch_at=switching(opened, plan, run),
         ),
         waits=wishes.waits,
     )
+
+
+def caps_in_force(plan: Plan) -> Caps:
+    """The plan's, and where they are expected to bind, what the run may come to."""
+    if not plan.caps.partial or too_small(plan) is None:
+        return plan.caps
+    costs = [room for room in plan.rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(plan.model)]
+    return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(room.left for room in costs))
 
 
 def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:

@@ -138,18 +138,13 @@ class Caps:
     """Of days and months."""
     partial: bool = False
     """Whether the run is begun although the caps are not enough for all of it."""
-    in_flight: int | None = None
-    """What the waste of a kill is held below, in nano-USD; None: nothing is said. See `most_in_flight_nusd`."""
+    scarce_nusd: int | None = None
+    """What the run may come to, where that is less than all of it may need: see `most_in_flight_nusd`."""
 
     @property
     def soft(self) -> bool:
         """Whether what is under way counts at its expected cost."""
         return self.run.of is Of.EXPECTED
-
-    def scarce(self) -> "Caps":
-        """The same for a run in which they are expected to bind."""
-        costs = [cap.limit for cap in (self.run, self.ceiling, *self.shared) if cap and cap.of is not Of.TOKENS]
-        return replace(self, in_flight=min(costs))
 
 
 def merged(caps: Iterable[Cap], *, soft: bool, partial: bool) -> Caps:

@@ -112,7 +112,8 @@ class Rooms:
         for room in self.all(account, model=model, now=now):
             if not room.fits(amount):
                 return self._no_room(account.run_no, room.used, room.cap.limit, room.cap)
-        if self.caps.in_flight is not None and self._too_much_in_flight(account, amount, self.caps.in_flight):
+        scarce_nusd = self.caps.scarce_nusd
+        if scarce_nusd is not None and self._too_much_in_flight(account, amount, scarce_nusd):
             return self._no_room(account.run_no, account.committed_nusd, account.cap_nusd, self.caps.run)
         return None
 

@@ -42,11 +42,11 @@ def cap(per: Per, limit: int, *, of: Of = Of.COST, model: str | None = None, ori
 RUN = cap(Per.RUN, 1_000, origin=Origin.JOB)
 DOCUMENT = cap(Per.DOCUMENT, 400)
 SHARED = (
-    cap(Per.DAY, 1_500),
-    cap(Per.MONTH, 3_500),
+    cap(Per.DAY, 1_300),
+    cap(Per.MONTH, 2_000),
     cap(Per.DAY, 9_000, of=Of.TOKENS),
-    cap(Per.DAY, 700, model="dear"),
-    cap(Per.MONTH, 1_600, model="dear"),
+    cap(Per.DAY, 500, model="dear"),
+    cap(Per.MONTH, 800, model="dear"),
     cap(Per.DAY, 3_000, of=Of.TOKENS, model="dear"),
 )
 CAPS = Caps(run=RUN, document=DOCUMENT, shared=SHARED)
@@ -314,7 +314,7 @@ class Spenders(RuleBasedStateMachine):
 
 
 TestSpenders = Spenders.TestCase
-TestSpenders.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestSpenders.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 # --- which cap, and when it has room again

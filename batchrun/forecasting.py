@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from batchrun.job.reading import JobFile
+from batchrun.planning.caps import Caps, Of
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, Estimator
 from batchrun.planning.estimate_sum import EstimateSum
@@ -21,7 +22,8 @@ from batchrun.planning.text_class import TextClass
 from batchrun.store.entries import Run
 from batchrun.store.evidence import last_estimate
 from batchrun.store.ledger import Ledger
-from batchrun.store.planned import PlannedDocuments
+from batchrun.store.planned import PlannedDocuments, Which
+from batchrun.store.rooms import plan_rooms
 
 SHOWN_PROBLEMS = 20
 
@@ -50,7 +52,7 @@ class Forecaster:
     unsampled: Mapping[TextClass, float]
     """The standard deviation of what was guessed, in cl100k tokens of each class."""
     fingerprint: str
-    cap_nusd: int
+    caps: Caps
     route: str | None
     """stream, batch or auto; None: nothing is said."""
     deadline_s: float | None
@@ -69,7 +71,9 @@ class Forecaster:
         chosen = next(one for one in both if one.route is choice.route)
         price = self.estimator.price.in_batches if choice.route is Route.BATCH else self.estimator.price
         worst_nusd = -(-self.planned.worst_nusd() // price.divisor)
-        room_nusd = self.cap_nusd - (committed_nusd - held_nusd)
+        models = [rung.price.name for rung in self.ladder.rungs]
+        rooms = plan_rooms(self.ledger.connection, self.caps, run, models=models, now=time.time())
+        room_nusd = min(room.left for room in rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(models[0]))
         fits = estimate.documents
         if chosen.estimate.upper_nusd > room_nusd:
             fits = self._fits(replace(self.estimator, price=price), room_nusd, most=fits)
@@ -90,8 +94,10 @@ class Forecaster:
             held_nusd=held_nusd,
             continues=run.run_id if run else None,
             let_in=self._was_let_in(run, counts),
-            cap_nusd=self.cap_nusd,
-            fits=fits if committed_nusd + worst_nusd <= self.cap_nusd else 0,
+            cap_nusd=self.caps.run.limit,
+            caps=self.caps,
+            rooms=rooms,
+            fits=fits if committed_nusd + worst_nusd <= self.caps.run.limit else 0,
             worst_nusd=worst_nusd,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             dearest=self._dearest(chosen.estimate),
@@ -99,12 +105,17 @@ class Forecaster:
             notes=dict(notes),
         )
 
-    def _estimate(self, estimator: Estimator, *, first: int = -1, in_batches: bool = False) -> Estimate:
-        """Of streaming what would be sent: all of it, or only the first documents; or with what is in batches."""
+    def left(self, route: Route) -> Estimate:
+        """Of what was planned, all that is pending now, if it goes by a route."""
+        price = self.estimator.price.in_batches if route is Route.BATCH else self.estimator.price
+        return self._estimate(replace(self.estimator, price=price), which=Which.STILL_PENDING)
+
+    def _estimate(self, estimator: Estimator, *, which: Which = Which.TO_SEND, first: int = -1) -> Estimate:
+        """Of some documents, or only the first of them."""
         total = EstimateSum(estimator, unsampled=self.unsampled)
-        for group in self.planned.groups(estimator.long, first=first, in_batches=in_batches):
+        for group in self.planned.groups(estimator.long, which=which, first=first):
             total.add_group(group)
-        for tokens in self.planned.longer(estimator.long, first=first, in_batches=in_batches):
+        for tokens in self.planned.longer(estimator.long, which=which, first=first):
             total.add(tokens)
         return total.estimate()
 
@@ -124,13 +135,13 @@ class Forecaster:
         """How long streaming would take if it had to do what is in batches too."""
         if not in_batches:
             return duration.seconds
-        return self._streaming(self._estimate(self.estimator, in_batches=True)).seconds
+        return self._streaming(self._estimate(self.estimator, which=Which.AWAITED)).seconds
 
     def _streaming(self, estimate: Estimate) -> Duration:
         return forecast(estimate, self.ladder.rungs[0].limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
-        if run is None or self.cap_nusd < run.cap_nusd:
+        if run is None or self.caps.run.limit < run.cap_nusd:
             return False
         unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
         return unsettled <= self.ledger.unsettled(run.run_no)

@@ -1,6 +1,7 @@
 """Opening a job: its file with everything it names, checked before anything is planned or paid."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,6 +12,8 @@ from batchrun.errors import Refused, UsageProblem
 from batchrun.job.reading import JobFile, load_job
 from batchrun.job.spec import BatchSection
 from batchrun.planner import Planner
+from batchrun.planning.caps import Cap, Caps, Origin, Per, forbidden, merged
+from batchrun.planning.ceilings import operator_caps, operator_rule, project_caps, project_rule
 from batchrun.planning.ladder import Ladder, make_ladder
 from batchrun.planning.limits import Learnt, RateLimits
 from batchrun.planning.model_price import ModelPrice
@@ -65,13 +68,12 @@ class OpenJob:
     def planner(self, wish: "Wishes | None" = None) -> Planner:
         """A planner for this job, with what the command says over what the job file says."""
         wish, spec = wish or Wishes(), self.job.spec
-        cap = spec.budget.max_cost_nusd
         return Planner(
             self.job,
             self.source,
             self.ledger,
             self.ladder,
-            cap if wish.max_cost_nusd is None else min(cap, wish.max_cost_nusd),
+            caps_of(self.job, wish),
             wish.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
             wish.deadline_s or spec.run.deadline_s,
             exact=wish.exact,
@@ -93,6 +95,8 @@ class Wishes:
 
     max_cost_nusd: int | None = None
     """A lower budget."""
+    partial: bool = False
+    """Whether to begin although the budget is not enough for all, whatever the job file says."""
     route: str | None = None
     deadline_s: float | None = None
     waits: bool = True
@@ -110,6 +114,25 @@ class Wishes:
         """The intervals of [batch] by that clock."""
         intervals = ("poll_interval_s", "max_poll_interval_s", "reconcile_wait_s")
         return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
+
+
+def caps_of(job: JobFile, wish: Wishes) -> Caps:
+    """Every cap of a run, the least that anybody says. Raises UsageProblem for what the environment says wrong."""
+    budget = job.spec.budget
+    caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
+    if wish.max_cost_nusd is not None:
+        caps.append(Cap(Per.RUN, wish.max_cost_nusd, "--max-cost", Origin.COMMAND))
+    if (limit := budget.max_cost_per_document_nusd) is not None:
+        caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
+    caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
+    return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or wish.partial)
+
+
+def refuse_models(job: JobFile) -> None:
+    """Nothing is planned or sent for models that the project or the operator forbids, fallbacks included."""
+    models = [job.spec.model.name, *job.spec.model.fallbacks]
+    if refused := forbidden(models, [project_rule(job.project.budget), operator_rule(os.environ)]):
+        raise refused
 
 
 def output_of(job: JobFile, where: Places, ledger: Ledger) -> Output:
@@ -140,6 +163,7 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
     job = load_job(path)
+    refuse_models(job)
     spec, today = job.spec, utc_today()
     prices = prices_of(job, today=today)
     ladder = make_ladder(spec.model, spec.limits, prices, today=today)

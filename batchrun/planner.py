@@ -16,13 +16,17 @@ from batchrun.job.rendering import Renderer
 from batchrun.measuring import Measuring, Observed
 from batchrun.outcome import Outcome
 from batchrun.planning.calibration import calibrate
-from batchrun.planning.estimate import Estimator, RequestTokens, fixed_tokens
+from batchrun.planning.cap_words import too_dear
+from batchrun.planning.caps import Caps
+from batchrun.planning.estimate import Estimate, Estimator, RequestTokens, fixed_tokens
 from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.plan import Evidence, Kind, Known, Plan, classify
 from batchrun.planning.preparing import Preparer, SizeLimit
 from batchrun.planning.reply_length import reply_length
+from batchrun.planning.routes import Route
 from batchrun.planning.sampling import COUNTED_AT_ONCE, DocumentSize
+from batchrun.planning.text_class import TextClass
 from batchrun.request import Request
 from batchrun.sources import Source
 from batchrun.store.evidence import past_use
@@ -78,7 +82,7 @@ class Planner:
     source: Source
     ledger: Ledger
     ladder: Ladder
-    cap_nusd: int
+    caps: Caps
     route: str | None
     """stream, batch or auto; None: nothing is said."""
     deadline_s: float | None
@@ -86,14 +90,20 @@ class Planner:
     exact: bool = False
     """Whether every document is counted, however many there are."""
     renderer: Renderer = field(init=False)
+    first_estimator: Estimator = field(init=False)
     estimator: Estimator = field(init=False)
+    """With what was learnt when planning."""
+    unsampled: Mapping[TextClass, float] = field(init=False, default_factory=dict)
+    """The standard deviation of what was guessed, in cl100k tokens of each class."""
     preparer: Preparer = field(init=False)
     planned: PlannedDocuments = field(init=False)
+    in_batches: bool = field(init=False)
+    """Whether it is certain before the estimate that requests go by batch."""
     _counted_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.job)
-        self.estimator = Estimator(  # what is learnt when planning comes on top
+        self.first_estimator = self.estimator = Estimator(
             self.price,
             fixed_tokens=fixed_tokens(
                 prompt=count_tokens(self.renderer.prompt_text), schema=count_tokens(self.renderer.schema_text)
@@ -104,6 +114,8 @@ class Planner:
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
         self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name)
+        run = self.ledger.open_run(self.job.spec.job.name, self.renderer.fingerprint)
+        self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
 
     @property
     def price(self) -> ModelPrice:
@@ -134,21 +146,29 @@ class Planner:
         self.planned.mark_identical()
         if selection.limit is not None:
             self.planned.limit(selection.limit)
-        unsampled = self._measuring.count_sample(self._dearest_nusd)
+        self.unsampled = self._measuring.count_sample(self._dearest_nusd)
         evidence, self.estimator = self._learnt(counter, online)
-        forecaster = Forecaster(
+        return self._forecaster.plan(notes, evidence, self._notices(counter))
+
+    def left(self, route: Route) -> Estimate:
+        """Of what was planned, all that is pending now, if it goes by a route: with what the run itself has taught."""
+        _, self.estimator = self._learnt(None, 0)
+        return self._forecaster.left(route)
+
+    @property
+    def _forecaster(self) -> Forecaster:
+        return Forecaster(
             job=self.job,
             ladder=self.ladder,
             planned=self.planned,
             ledger=self.ledger,
             estimator=self.estimator,
-            unsampled=unsampled,
+            unsampled=self.unsampled,
             fingerprint=self.renderer.fingerprint,
-            cap_nusd=self.cap_nusd,
+            caps=self.caps,
             route=self.route,
             deadline_s=self.deadline_s,
         )
-        return forecaster.plan(notes, evidence, self._notices(counter))
 
     def _notices(self, counter: CounterFactory | None) -> tuple[str, ...]:
         if counter is None or not any(kind.sent for kind in self.planned.counts()):
@@ -168,7 +188,7 @@ class Planner:
         enough = len(past.observations) >= ENOUGH
         told = Observed((), None) if counter is None or enough else self._measuring.observe(counter, online)
         counts = len(told.observations) > len(past.observations)
-        first = self.estimator
+        first = self.first_estimator
         calibration = calibrate(
             told.observations if counts else past.observations,
             tokenizer=self.price.tokenizer,
@@ -260,11 +280,14 @@ class Planner:
         outcome = known_request.outcome if known_request else None
         if outcome is None and tokens and (excess := self.preparer.excess(tokens)):
             return self._oversize(document, excess)
+        in_batch = known_request is not None and known_request.in_batch
+        if outcome is None and not in_batch and (excess := self._too_dear(tokens, standing.rungs[rung], rung)):
+            return self._oversize(document, excess, skips=self.job.spec.source.on_oversize != "refuse")
         facts = Known(
             document_seen=known is not None and known.request_id is not None,
             same_request=standing.same_request,
             outcome=outcome,
-            in_batch=known_request is not None and known_request.in_batch,
+            in_batch=in_batch,
             tried_again=known is not None and known.outcome in selection.again,
         )
         first = standing.rungs[0]
@@ -286,7 +309,8 @@ class Planner:
 
     def _counted(self, document: Document, size: DocumentSize) -> RequestTokens | None:
         """Count the first documents, and those that may be too large; the others are left to a sample."""
-        if not self.exact and self._counted_bytes >= COUNTED_AT_ONCE and not self.preparer.may_exceed(size):
+        exact = self.exact or self.caps.document is not None
+        if not exact and self._counted_bytes >= COUNTED_AT_ONCE and not self.preparer.may_exceed(size):
             return None
         self._counted_bytes += size.bytes
         return self.preparer.tokens(document)
@@ -303,8 +327,18 @@ class Planner:
     def _dearest_nusd(self, request: Request, tokens: RequestTokens) -> int:
         return self._worst_nusd(tokens, self._to_each_model(request))
 
-    def _oversize(self, document: Document, excess: str) -> Planned:
-        outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE}
+    def _too_dear(self, tokens: RequestTokens | None, request: Request, rung: int) -> str | None:
+        """Why the document's first attempt does not fit in its cap, or None."""
+        if self.caps.document is None or tokens is None:
+            return None
+        price = self.ladder.rungs[rung].price
+        estimator = replace(self.estimator, price=price.in_batches if self.in_batches else price)
+        body_bytes = len(request.body)
+        worst_nusd = estimator.worst_case_nusd(tokens, body_bytes=body_bytes, max_tokens=request.max_tokens)
+        return too_dear(self.caps.document, worst_nusd)
+
+    def _oversize(self, document: Document, excess: str, *, skips: bool = False) -> Planned:
+        outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.SKIPPED if skips else Outcome.UNREADABLE}
         return Planned(
             doc_id=document.doc_id,
             source=document.source,

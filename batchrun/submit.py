@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchrun.duck import HeldByAnother
@@ -18,11 +18,15 @@ from batchrun.events import Listener, RunStarted
 from batchrun.executors.reading import RunKey
 from batchrun.executors.running import Interrupted, ProviderFactory, execute
 from batchrun.executors.setting import RunSetting, Sending
+from batchrun.executors.stopping import BudgetReached
 from batchrun.executors.tripwires import OutOfTime, Tolerance
 from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
+from batchrun.planning.caps import Caps, Of
+from batchrun.planning.estimate import Estimate
 from batchrun.planning.plan import Plan
+from batchrun.planning.refusal import too_small
 from batchrun.planning.routes import switch_before_s
 from batchrun.settling import publish_finally, tend
 from batchrun.store.batch_entries import Batch
@@ -52,6 +56,8 @@ class Summary:
     awaited_of: Sequence[str]
     """Other jobs in whose open batches some of the documents are."""
     halted: BatchrunError | None
+    left: Estimate | None
+    """Of the documents that a cap left pending; None when none did."""
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
     exit_code: ExitCode
@@ -188,11 +194,20 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
             estimator=planner.estimator,
             ladder=opened.ladder,
             concurrency=spec.run.most_concurrent,
+            caps=caps_in_force(plan),
             schema=opened.job.fields.full_schema,
             switch_at=switching(opened, plan, run),
         ),
         waits=wishes.waits,
     )
+
+
+def caps_in_force(plan: Plan) -> Caps:
+    """The plan's, and where they are expected to bind, what the run may come to."""
+    if not plan.caps.partial or too_small(plan) is None:
+        return plan.caps
+    costs = [room for room in plan.rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(plan.model)]
+    return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(room.left for room in costs))
 
 
 def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:
@@ -258,6 +273,7 @@ def conclude(
         open_batches=open_batches,
         awaited_of=planner.planned.awaited_of(),
         halted=halted,
+        left=planner.left(plan.choice.route) if isinstance(halted, BudgetReached) else None,
         unpublished=unpublished,
         exit_code=exit_code,
         database=opened.places.database,

@@ -25,6 +25,7 @@ from batchrun.events import Event, RunStarted
 from batchrun.opening import OpenJob, OpenStore, Wishes, open_store
 from batchrun.outcome import Outcome
 from batchrun.planner import Selection
+from batchrun.planning.caps import Amount
 from batchrun.planning.routes import Route
 from batchrun.providers.anthropic_batch_answers import batch_from
 from batchrun.reply import Cause
@@ -579,7 +580,7 @@ def test_a_neighbour_that_dies_while_it_streams_the_same_request_is_not_waited_f
         with contextlib.closing(Ledger.open(project.ledger_path)) as ledger, ledger.transaction():
             (work,) = ledger.pending(1, since=0, after=0, limit=2)
             run_no = ledger.begin_run(plan, run_id="dead")
-            assert isinstance(ledger.reserve(work, run_no=run_no, job="second", reserved_nusd=10, model="m"), int)
+            assert isinstance(ledger.reserve(work, Amount(10), run_no=run_no, job="second", model="m"), int)
 
     summary = waiting(project, api, most_s=HOUR_S, listener=neighbour_dies)
 

@@ -168,6 +168,9 @@ MAX_COST = click.option("--max-cost", type=Dollars(), metavar="USD", help="A low
 EXACT = click.option(
     "--exact", is_flag=True, help="Count the tokens of every document; of many, only a sample is counted otherwise."
 )
+PARTIAL = click.option(
+    "--partial", is_flag=True, help="Begin although the budget is not enough for all, and stop at it: exit 4."
+)
 PROGRESS = click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "lines", "none"]),

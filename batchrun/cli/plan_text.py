@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from batchrun.cli.caps_text import cap_lines, caps_as_json
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, duration, hours, tokens
 from batchrun.errors import Refused
@@ -121,6 +122,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         *before_lines(plan),
         *route_lines(plan, limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
+        *cap_lines(plan),
         *price_lines(plan, opened),
     ]
 
@@ -267,6 +269,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "ok": refused is None,
             "refused": str(refused) if refused else None,
             "over_budget": not verdict.ok,
+            "caps": caps_as_json(plan),
             "fits": plan.fits,
             "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],

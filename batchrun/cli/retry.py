@@ -12,6 +12,7 @@ from batchrun.cli.options import (
     MAX_COST,
     MAX_RUN_TIME,
     NO_WAIT,
+    PARTIAL,
     PROGRESS,
     ROUTE,
     SPEED,
@@ -32,6 +33,7 @@ DEFAULT = "errored,expired,invalid,truncated"
 @click.option("--simulate", is_flag=True, help="Of the simulated runs.")
 @click.option("--profile", type=click.Choice(["calm", "busy", "hostile"]), default="calm", help="Of the simulator.")
 @MAX_COST
+@PARTIAL
 @ROUTE
 @DEADLINE
 @FAIL_FAST
@@ -51,6 +53,7 @@ def retry(
     simulate: bool,
     profile: str,
     max_cost: int | None,
+    partial: bool,
     route: str | None,
     deadline: float | None,
     fail_fast: bool,
@@ -80,6 +83,7 @@ def retry(
         chosen.selection(again=outcomes(status), max_tokens=max_tokens),
         wishes=Wishes(
             max_cost_nusd=max_cost,
+            partial=partial,
             route=route,
             deadline_s=deadline,
             fail_fast=fail_fast,

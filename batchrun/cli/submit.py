@@ -13,6 +13,7 @@ from batchrun.cli.options import (
     MAX_COST,
     MAX_RUN_TIME,
     NO_WAIT,
+    PARTIAL,
     PROGRESS,
     ROUTE,
     SIMULATE,
@@ -29,6 +30,7 @@ from batchrun.cli.terminal import Terminal
 @JOB
 @MAX_COST
 @EXACT
+@PARTIAL
 @ROUTE
 @DEADLINE
 @FAIL_FAST
@@ -45,6 +47,7 @@ def submit(
     *,
     max_cost: int | None,
     exact: bool,
+    partial: bool,
     route: str | None,
     deadline: float | None,
     fail_fast: bool,
@@ -74,6 +77,7 @@ def submit(
         wishes=Wishes(
             max_cost_nusd=max_cost,
             exact=exact,
+            partial=partial,
             route=route,
             deadline_s=deadline,
             fail_fast=fail_fast,

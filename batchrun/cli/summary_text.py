@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from batchrun.cli.batch_text import batch_table
+from batchrun.cli.caps_text import left_fields, left_lines
 from batchrun.cli.pace_text import pace_fields, pace_lines, retried_lines
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import below_here, count, duration, tokens
@@ -99,6 +100,7 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     if summary.unpublished:
         lines = [f"  rows     safe in the ledger, not in the output yet: {inert(summary.unpublished)}",
                  f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
+    lines += left_lines(summary)
     failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
     if pending := summary.outcomes.get(None):
         how = "collects" if summary.open_batches else "continues with"
@@ -137,6 +139,7 @@ def summary_as_event(summary: Summary, terminal: Terminal) -> None:
         route=str(summary.plan.choice.route),
         open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),
+        **left_fields(summary),
         **pace_fields(summary.performance, totals.retried if totals else {}),
         published=summary.unpublished is None,
         database=str(summary.database),

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
 from batchrun.errors import BatchrunError
+from batchrun.executors.document_cap import DocumentCap
 from batchrun.executors.halting import Bug, Halt, Halted
 from batchrun.executors.landing import Landing
 from batchrun.executors.lane import Lane
 from batchrun.executors.pacing import Charge
 from batchrun.executors.recorder import Recorder
-from batchrun.executors.stopping import budget_reached
-from batchrun.executors.work import Flight, Later, Terms, Work
+from batchrun.executors.stopping import BudgetReached, budget_reached
+from batchrun.executors.work import Flight, Later, Terms, Work, worst_case
+from batchrun.planning.caps import MOST_MISFITS, Amount, Per, Room
 from batchrun.planning.ladder import OUTAGE
 from batchrun.providers import AttemptError, Provider
 from batchrun.reply import Cause, Failure
@@ -40,6 +42,7 @@ class Attempts:
         provider: Provider,
         recorder: Recorder,
         halt: Halt,
+        document_cap: DocumentCap,
     ) -> None:
         self._terms = terms
         self._lanes = lanes
@@ -47,15 +50,26 @@ class Attempts:
         self._landing = landing
         self._recorder = recorder
         self._halt = halt
+        self._document_cap = document_cap
         self._in_flight: dict[asyncio.Task[None], int] = {}
         self.sent = 0
         """How many attempts were made, for whoever wants to know whether anything happens."""
         self.waits_for_batches = False
         """Whether what is left of the budget is reserved for open batches."""
+        self.waits_for_others = False
+        """Whether what is left of a cap that all jobs share is reserved for requests of others."""
+        self.refusal: BudgetReached | None = None
+        """Why the last document that did not fit was left pending: nothing was under way that might make room."""
+        self._misfits = 0
+        """How many did not fit since the last one that did."""
         self._landed = asyncio.Event()
         """Set, and replaced, whenever a request is no longer in flight."""
 
     # --- for the executor
+
+    def begin_pass(self) -> None:
+        """Every pending document is tried once more: what was found out about room may have changed."""
+        self.refusal, self.waits_for_others = None, False
 
     def sending(self, request_no: int) -> bool:
         """Whether this request is in flight, perhaps for an identical document."""
@@ -128,23 +142,34 @@ class Attempts:
             reserved = await self._reserve(work, lane, request)
             if isinstance(reserved, int):
                 self.sent += 1
+                self._misfits = 0
                 with lane.sending() as sent_at:
                     await self._send(Flight(work, lane, request, charge, reserved, sent_at))
                 return True
-        if isinstance(reserved, Taken):
-            lane.gate.cancel(charge)
-            return True
-        if reserved.open_attempts == 0 and reserved.in_batches:
+        if isinstance(reserved, NoRoom) and reserved.open_attempts:
+            began = lane.clock()
+            await settled.wait()
+            lane.tally.waited("budget", lane.clock() - began)
+            return False
+        lane.gate.cancel(charge)
+        if isinstance(reserved, NoRoom):
+            await self._leave_pending(work, reserved, self._amount(work, lane, request))
+        return True
+
+    async def _leave_pending(self, work: Work, refused: NoRoom, amount: Amount) -> None:
+        """The document does not fit, and nothing under way will change that; a smaller one may fit all the same."""
+        if refused.cap and refused.cap.per is Per.DOCUMENT:
+            await self._document_cap.end(work, Room(refused.cap, refused.used), amount)
+        elif refused.in_batches:
             self.waits_for_batches = True  # they give back what they do not need: its document stays pending till then
-            lane.gate.cancel(charge)
-            return True
-        if reserved.open_attempts == 0:
-            self._halt.stop(budget_reached(reserved, worst_nusd(lane, work, request)))
-            raise Halted
-        began = lane.clock()
-        await settled.wait()
-        lane.tally.waited("budget", lane.clock() - began)
-        return False
+        elif refused.others:
+            self.waits_for_others = True
+        else:
+            self.refusal = budget_reached(refused, amount)
+            self._misfits += 1
+            if self._misfits >= MOST_MISFITS:
+                self._halt.stop(self.refusal)
+                raise Halted
 
     @contextmanager
     def _flight(self, work: Work) -> Iterator[None]:
@@ -161,13 +186,15 @@ class Attempts:
     async def _reserve(self, work: Work, lane: Lane, request: Request) -> int | Taken | NoRoom:
         """Set the worst case aside. Canceled meanwhile, nothing is sent and nothing stays set aside."""
         move, terms = Move(work.pending, request.request_id, lane.model), self._terms
+        earlier = self._earlier(work, lane) if terms.caps.document else ()
 
         def reserve(ledger: Ledger) -> int | Taken | NoRoom:
             work.pending = ledger.move(terms.job, move)
-            reserved_nusd = worst_nusd(lane, work, request)
+            amount = self._amount(work, lane, request)
             return ledger.reserve(
-                work.pending, run_no=terms.run_no, job=terms.job, reserved_nusd=reserved_nusd, model=lane.model
-            )
+                work.pending, amount, run_no=terms.run_no, job=terms.job, model=lane.model, caps=terms.caps,
+                earlier=earlier,
+            )  # fmt: skip
 
         reserving = self._recorder.write(reserve, spends=True)
         try:
@@ -178,6 +205,13 @@ class Attempts:
                 unsent = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
                 await self._landing.settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
             raise
+
+    def _amount(self, work: Work, lane: Lane, request: Request) -> Amount:
+        return worst_case(lane.estimator, work, request, soft=self._terms.caps.soft)
+
+    def _earlier(self, work: Work, lane: Lane) -> Sequence[str]:
+        """The document's requests to the models before."""
+        return [one.rung.request(work.request).request_id for one in self._lanes[: lane.rung_no]]
 
     async def _send(self, flight: Flight) -> None:
         clock = flight.lane.clock
@@ -195,11 +229,6 @@ class Attempts:
             raise
         else:
             await self._landing.answered(flight, reply, latency_s=clock() - flight.sent_at)
-
-
-def worst_nusd(lane: Lane, work: Work, request: Request) -> int:
-    """What is set aside before the request is sent to the lane's model."""
-    return lane.estimator.worst_case_nusd(work.tokens, body_bytes=len(request.body), max_tokens=request.max_tokens)
 
 
 def asked_delay(state: RetryCallState) -> float:

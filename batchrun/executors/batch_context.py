@@ -12,6 +12,7 @@ from batchrun.executors.recorder import Recorder
 from batchrun.executors.retrying import Action, is_spend_stop
 from batchrun.executors.stopping import batch_unknown, fatal_problem
 from batchrun.job.spec import BatchSection, RetrySection
+from batchrun.planning.caps import Caps
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.retry_after import LONGEST_S
 from batchrun.reply import Cause, Failure
@@ -36,6 +37,8 @@ class BatchTerms:
     """Whether open batches are canceled."""
     switch_at: float | None = None
     """When what is left in batches has to be streamed to be done by the deadline; None: never."""
+    caps: Caps | None = None
+    """None where nothing is sent."""
 
 
 class BatchProblem(Exception):

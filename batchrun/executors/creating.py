@@ -66,14 +66,17 @@ class Creator:
         return True
 
     async def _limits(self) -> PackLimits:
-        terms = self._context.terms
-        room_nusd, queued = await self._context.apply(
-            lambda batches: (batches.room_nusd(terms.run.run_no), batches.queued())
+        terms, model, now = self._context.terms, self._packer.model, self._context.clock()
+        room, queued = await self._context.apply(
+            lambda batches: (
+                batches.headroom(terms.run.run_no, model=model, caps=terms.caps, now=now),
+                batches.queued(),
+            )
         )
         return PackLimits(
             requests=min(self._most_requests, terms.batch.max_queued - queued),
             bytes=terms.batch.max_bytes,
-            room_nusd=room_nusd,
+            room=room,
         )
 
     async def _create(self, spool: Spool, *, others: int) -> bool:
@@ -95,6 +98,7 @@ class Creator:
             newest_before=newest.batches[0].batch_id if newest.batches else None,
             prepared_at=self._context.clock(),
             others_follow=spool.full,
+            caps=terms.caps,
         )
         self.idle.clear()
         prepared = await self._context.apply(
@@ -105,8 +109,9 @@ class Creator:
                 await self._context.recorder.write(self._context.recover)
                 return False
             case NoRoom():
-                if not prepared.in_batches and not prepared.open_attempts:
-                    self._context.stop(budget_reached(prepared, spool.candidates[0].reserved_nusd))
+                if not prepared.in_batches and not prepared.open_attempts and not prepared.others:
+                    self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
+                await self._context.recorder.write(self._context.recover)  # others may have died with it
                 return False
             case Prepared():
                 return await self._send(spool, prepared)

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.events import Listener
+from batchrun.executors.document_cap import DocumentCap
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.work import Work
 from batchrun.outcome import Outcome
-from batchrun.store.batch_entries import Candidate
+from batchrun.planning.caps import MOST_MISFITS, Amount
+from batchrun.store.batch_entries import Candidate, Headroom
 from batchrun.store.entries import Pending
 from batchrun.store.sqlite import StoreFull
 
@@ -33,8 +35,8 @@ class PackLimits:
 
     requests: int
     bytes: int
-    room_nusd: int
-    """What the cap leaves for its worst case."""
+    room: Headroom
+    """What the caps leave for it."""
 
 
 class Spool:
@@ -44,9 +46,12 @@ class Spool:
         self.nonce = nonce
         self.candidates: list[Candidate] = []
         self.sizes = array("Q")
-        self.reserved_nusd = 0
+        self.reserved = Amount(0, 0, 0)
         self.full = False
         """Whether requests were left for another batch."""
+        self.misfits = 0
+        """Requests for which the caps have no room, since the last one that fitted."""
+        self.least_misfit: tuple[Candidate, bytes] | None = None
         self._ends = array("Q", [0])
         self._folder = folder
         with explained_spool(folder):
@@ -70,7 +75,15 @@ class Spool:
         self.candidates.append(candidate)
         self.sizes.append(len(item))
         self._ends.append(self._ends[-1] + len(item) + len(BETWEEN))
-        self.reserved_nusd += candidate.reserved_nusd
+        self.reserved += candidate.amount
+        self.misfits = 0
+
+    def leave_out(self, candidate: Candidate, item: bytes) -> None:
+        """Remember a request for which the caps have no room, if none needs less."""
+        self.full = True
+        self.misfits += 1
+        if self.least_misfit is None or candidate.amount.nusd < self.least_misfit[0].amount.nusd:
+            self.least_misfit = (candidate, item)
 
     def flush(self) -> None:
         """Out of the buffer, before the intent is committed: a disk that is full says so by then. Raises StoreFull."""
@@ -153,7 +166,7 @@ def body_size(sizes: Sequence[int]) -> int:
 class Packer:
     """Packs the pending requests of a run, in the order of the plan."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who takes part
         self,
         run: RunKey,
         *,
@@ -162,7 +175,8 @@ class Packer:
         reader: Reader,
         recorder: Recorder,
         listener: Listener,
-        worst_nusd: Callable[[Work], int],
+        worst: Callable[[Work], Amount],
+        document_cap: DocumentCap,
         folder: Path,
     ) -> None:
         self._run = run
@@ -170,7 +184,8 @@ class Packer:
         self._reader = reader
         self._recorder = recorder
         self._tell = listener
-        self._worst_nusd = worst_nusd
+        self._worst = worst
+        self._document_cap = document_cap
         self._folder = folder
 
     async def any_pending(self) -> bool:
@@ -182,6 +197,8 @@ class Packer:
         spool = Spool(self._folder, nonce)
         try:
             await self._fill(spool, limits)
+            if not spool.candidates and spool.least_misfit:
+                spool.add(*spool.least_misfit)  # the ledger says why there is no room for it
             spool.flush()
         except BaseException:
             spool.close()
@@ -209,14 +226,14 @@ class Packer:
             too_large = Gone(work.pending, reason)
             await set_aside(too_large, Outcome.REJECTED, recorder=self._recorder, listener=self._tell)
             return True
-        reserved_nusd = self._worst_nusd(work)
-        if spool.candidates and not self._fits(spool, item, reserved_nusd, limits):
+        amount = self._worst(work)
+        if await self._document_cap.ends(work, amount):
+            return True
+        candidate = Candidate(work.pending.request_no, work.pending.ref.doc_id, amount)
+        if not limits.room.fits(spool.reserved + amount):
+            spool.leave_out(candidate, item)  # a smaller one may fit all the same
+            return spool.misfits < MOST_MISFITS
+        if spool.candidates and spool.size + len(BETWEEN) + len(item) > limits.bytes:
             return False
-        candidate = Candidate(work.pending.request_no, work.pending.ref.doc_id, reserved_nusd)
         spool.add(candidate, item)  # into a buffer, and from there to the page cache
         return len(spool.candidates) < limits.requests
-
-    def _fits(self, spool: Spool, item: bytes, reserved_nusd: int, limits: PackLimits) -> bool:
-        if spool.reserved_nusd + reserved_nusd > limits.room_nusd:
-            return False
-        return spool.size + len(BETWEEN) + len(item) <= limits.bytes

@@ -13,6 +13,7 @@ from batchrun.executors.batch_context import BatchContext, BatchTerms
 from batchrun.executors.circuit import Circuit
 from batchrun.executors.collecting import Collector
 from batchrun.executors.concurrency import FIRST, Slots
+from batchrun.executors.document_cap import DocumentCap
 from batchrun.executors.halting import Halt
 from batchrun.executors.landing import Landing
 from batchrun.executors.lane import Lane
@@ -25,9 +26,10 @@ from batchrun.executors.retrying import Course
 from batchrun.executors.stream import StreamExecutor
 from batchrun.executors.tally import Tally
 from batchrun.executors.tripwires import EVERYTHING, Tolerance
-from batchrun.executors.work import Terms, Work
+from batchrun.executors.work import Terms, Work, worst_case
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.judge import Judge
+from batchrun.planning.caps import Amount, Caps
 from batchrun.planning.estimate import Estimator
 from batchrun.planning.ladder import OUTAGE, Ladder
 from batchrun.planning.model_price import ModelPrice
@@ -53,6 +55,7 @@ class Sending:
     ladder: Ladder
     concurrency: int
     """At most."""
+    caps: Caps
     schema: dict[str, Any]
     switch_at: float | None
     """When what is left in batches has to be streamed to be done by the deadline; None: never."""
@@ -105,7 +108,13 @@ class Staff:
         assert self.reader is not None
         setting, tally = self.setting, Tally()
         lanes = [self._lane(number, sending, tally, clock=clock) for number in range(len(sending.ladder.rungs))]
-        terms = Terms(run_no=setting.run.run_no, job=setting.job, ladder=sending.ladder, retry=setting.retry)
+        terms = Terms(
+            run_no=setting.run.run_no,
+            job=setting.job,
+            ladder=sending.ladder,
+            retry=setting.retry,
+            caps=sending.caps,
+        )
         landing = Landing(
             terms,
             lanes,
@@ -114,7 +123,15 @@ class Staff:
             halt=self.halt,
             listener=self.tell,
         )
-        attempts = Attempts(terms, lanes, landing, provider=client, recorder=self.recorder, halt=self.halt)
+        attempts = Attempts(
+            terms,
+            lanes,
+            landing,
+            provider=client,
+            recorder=self.recorder,
+            halt=self.halt,
+            document_cap=self._document_cap(sending),
+        )
         return StreamExecutor(
             setting.run,
             reader=self.reader,
@@ -126,6 +143,9 @@ class Staff:
             recover=setting.recover,
             notes=Notes(setting.run.run_no, tally, lanes, self.recorder, self.halt),
         )
+
+    def _document_cap(self, sending: Sending) -> DocumentCap:
+        return DocumentCap(self.setting.run.run_no, self.setting.job, sending.caps, self.recorder, self.tell)
 
     def _lane(self, number: int, sending: Sending, tally: Tally, *, clock: Callable[[], float]) -> Lane:
         rung = sending.ladder.rungs[number]
@@ -156,6 +176,7 @@ class Staff:
                 waits=setting.waits,
                 cancels=setting.cancels,
                 switch_at=setting.sending.switch_at if setting.sending else None,
+                caps=setting.sending.caps if setting.sending else None,
             ),
             provider=client,
             recorder=self.recorder,
@@ -181,10 +202,8 @@ class Staff:
             return None
         estimator = replace(sending.estimator, price=sending.estimator.price.in_batches)
 
-        def worst_nusd(work: Work) -> int:
-            return estimator.worst_case_nusd(
-                work.tokens, body_bytes=len(work.request.body), max_tokens=work.request.max_tokens
-            )
+        def worst(work: Work) -> Amount:
+            return worst_case(estimator, work, work.request, soft=sending.caps.soft)
 
         return Packer(
             self.setting.run,
@@ -193,6 +212,7 @@ class Staff:
             reader=self.reader,
             recorder=self.recorder,
             listener=self.tell,
-            worst_nusd=worst_nusd,
+            worst=worst,
+            document_cap=self._document_cap(sending),
             folder=self.setting.folder,
         )

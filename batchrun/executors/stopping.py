@@ -7,6 +7,8 @@ from batchrun.batch import RemoteBatch
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
 from batchrun.executors.retrying import Action, Tries
 from batchrun.outcome import Outcome
+from batchrun.planning.cap_words import JOB_BUDGET, called, quantity, raising, renewed, said, worst
+from batchrun.planning.caps import Amount, Cap, Origin, Room
 from batchrun.planning.money import dollars
 from batchrun.reply import Cause, Failure
 from batchrun.store.batch_entries import Batch
@@ -116,12 +118,38 @@ def utc(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def budget_reached(refusal: NoRoom, worst_nusd: int) -> Stopped:
-    """The cap would be passed by the next request at its worst."""
-    return Stopped(
-        f"the budget is reached: {dollars(refusal.committed_nusd)} of {dollars(refusal.cap_nusd)} is spent or held for"
-        f" lost answers, and the next request may cost up to {dollars(worst_nusd)}.",
-        hint="raise budget.max_cost_usd in the job file and submit again: what is done is not paid twice",
+class BudgetReached(Stopped):
+    """A cap would be passed by the next request at its worst."""
+
+    def __init__(self, cap: Cap, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.cap = cap
+
+
+def budget_reached(refusal: NoRoom, amount: Amount) -> BudgetReached:
+    """Say which cap would be passed, and how to go on."""
+    cap = refusal.cap or JOB_BUDGET
+    used, limit = quantity(cap, refusal.used), quantity(cap, refusal.limit)
+    message = (
+        f"{called(cap)} is reached: {used} of {limit}{said(cap)} is spent or held for"
+        f" lost answers, and the next request {worst(cap, amount)}."
+    )
+    return BudgetReached(cap, message, hint=f"{to_finish(cap)}: what is done is not paid twice")
+
+
+def to_finish(cap: Cap, *, needed: int | None = None) -> str:
+    """What to do for the rest of a run that has reached a cap; `needed` by all of it, in what the cap counts."""
+    if when := renewed(cap):
+        return f"submit again {when}, or {raising(cap)}"
+    where = " in the job file" if cap.origin is Origin.JOB else ""
+    return f"{raising(cap, to=needed)}{where} and submit again"
+
+
+def document_budget_reached(room: Room, amount: Amount) -> str:
+    """What stands beside a document that may not be tried again."""
+    return (
+        f"another attempt may cost up to {dollars(amount.nusd)}, and {dollars(room.used)} of"
+        f" {dollars(room.cap.limit)} ({room.cap.name}) is spent or held for it"
     )
 
 

@@ -18,7 +18,7 @@ DEFAULT_GRACE_S = 60.0
 MOST_QUEUED = 32
 """Texts read ahead."""
 REVISIT_S = 1.0
-"""How soon to look again at documents whose identical request another job is just sending."""
+"""How soon to look again at documents whose identical request, or whose room in a cap, another job has just now."""
 
 
 class StreamExecutor:
@@ -77,23 +77,32 @@ class StreamExecutor:
 
     async def _pass(self) -> bool:
         """Bring every pending document to its outcome; False when none was left, True to look again."""
-        sent, queued = self._attempts.sent, await self._queue_all()
+        attempts = self._attempts
+        attempts.begin_pass()
+        sent, queued = attempts.sent, await self._queue_all()
         await self._queue.join()
-        if queued and self._attempts.sent == sent:
-            # Another job is just sending what is left, or died while it was.
+        if queued and (attempts.waits_for_others or attempts.sent == sent) and not attempts.waits_for_batches:
+            if attempts.refusal and not attempts.waits_for_others:
+                self._halt.stop(attempts.refusal)
+                return False
+            # Another job is just sending what is left, or what the cap has left; or died while it was.
             await asyncio.sleep(REVISIT_S)
             await self._recorder.write(self._recover)
-        return queued > 0 and not self._attempts.waits_for_batches
+        return queued > 0 and not attempts.waits_for_batches
 
     async def _queue_all(self) -> int:
         after = queued = 0
-        while not self._attempts.waits_for_batches and (page := await self._reader.page(self._run, after=after)):
+        while not self._waits() and (page := await self._reader.page(self._run, after=after)):
             after = page[-1].document_no
             ours = [one for one in page if not self._attempts.sending(one.request_no)]
             for some in slices(ours, self._reader.texts_at_once):
                 for work in await self._reader.read(some):
                     queued += await self._queue_or_set_aside(work)
         return queued
+
+    def _waits(self) -> bool:
+        """Whether nothing fits for now."""
+        return self._attempts.waits_for_batches or self._attempts.waits_for_others
 
     async def _queue_or_set_aside(self, work: Work | Gone) -> bool:
         if isinstance(work, Work):

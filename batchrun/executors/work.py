@@ -6,7 +6,8 @@ from batchrun.executors.lane import Lane
 from batchrun.executors.pacing import Charge
 from batchrun.executors.retrying import Tries
 from batchrun.job.spec import RetrySection
-from batchrun.planning.estimate import RequestTokens
+from batchrun.planning.caps import Amount, Caps
+from batchrun.planning.estimate import Estimator, RequestTokens
 from batchrun.planning.ladder import Ladder
 from batchrun.request import Request
 from batchrun.store.entries import Pending
@@ -48,6 +49,7 @@ class Terms:
     job: str
     ladder: Ladder
     retry: RetrySection
+    caps: Caps
 
 
 @dataclass(slots=True)
@@ -61,3 +63,13 @@ class Flight:
     attempt_no: int
     sent_at: float
     """By the lane's clock."""
+
+
+def worst_case(estimator: Estimator, work: Work, request: Request, *, soft: bool) -> Amount:
+    """What is set aside before a request is sent; what it is expected to cost where that counts."""
+    body_bytes, max_tokens = len(request.body), request.max_tokens
+    return Amount(
+        estimator.worst_case_nusd(work.tokens, body_bytes=body_bytes, max_tokens=max_tokens),
+        estimator.most_prompt_tokens(work.tokens, body_bytes=body_bytes) + max_tokens,
+        estimator.expected_nusd(work.tokens) if soft else None,
+    )

@@ -36,7 +36,16 @@ def table_at(location: KeyPath, root: type[BaseModel] = spec.JobSpec) -> type[Ba
     """Return the model of the table at the location of a validation error."""
     if not location:
         return root
-    return _TAGGED.get(location[-1]) or sections(root)[str(location[0])][0]
+    return _TAGGED.get(location[-1]) or _inside(sections(root)[str(location[0])][0], location[1:])
+
+
+def _inside(table: type[BaseModel], steps: KeyPath) -> type[BaseModel]:
+    """Go down into tables of tables, such as [budget.models.NAME]."""
+    for step in steps:
+        info = table.model_fields.get(str(step))
+        inner = list(_models_in(info.annotation)) if info else []
+        table = inner[0] if len(inner) == 1 else table
+    return table
 
 
 def sections(root: type[BaseModel] = spec.JobSpec) -> dict[str, tuple[type[BaseModel], ...]]:

@@ -1,4 +1,4 @@
-"""The project's own file, batchrun.toml at its root: what its jobs share, such as the models of each tier."""
+"""The project's own file, batchrun.toml at its root: what its jobs share, the models of each tier and ceilings."""
 
 import json
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from pydantic import Field, ValidationError
 
 from batchrun.job.explaining import credential_problems, explain
 from batchrun.job.field_types import Table
-from batchrun.job.positions import KeyPath
+from batchrun.job.positions import KeyPath, Span
 from batchrun.job.problems import JobFileError, Problem, TextFile
-from batchrun.job.spec import ModelNames, TierName
+from batchrun.job.quantities import NanoDollars
+from batchrun.job.spec import ModelNames, Positive, TierName
 from batchrun.job.toml_text import TomlText
 
 PROJECT_FILE = "batchrun.toml"
@@ -33,10 +34,49 @@ class Tiers(Table):
         return getattr(self, tier) or ()
 
 
+class ModelBudget(Table):
+    """What may be spent a day and a month, in UTC, by all jobs that share a ledger."""
+
+    max_cost_per_day_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_day_usd")] = None
+    max_cost_per_month_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_month_usd")] = None
+    max_tokens_per_day: Positive | None = None
+
+
+class ProjectBudget(ModelBudget):
+    """[budget]: ceilings for every job of the project, which job files and commands can only lower."""
+
+    max_cost_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_usd")] = None
+    """Of every run."""
+    max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
+    allowed_models: _Models | None = None
+    """None: all but the denied."""
+    denied_models: ModelNames = ()
+    models: dict[str, ModelBudget] = Field(default_factory=dict)
+    """Caps of a model, by its name."""
+
+
 class ProjectSpec(Table):
     """A whole project file."""
 
     tiers: Tiers = Tiers()
+    budget: ProjectBudget = ProjectBudget()
+
+
+NOTHING = ProjectSpec()
+"""What a project without a file says."""
+
+
+@dataclass(frozen=True)
+class ProjectFile:
+    """The project's file as it was found; empty where there is none."""
+
+    path: Path
+    spec: ProjectSpec = NOTHING
+    exists: bool = True
+    unreadable: str | None = None
+    """Why nothing is known of what is in it."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong in it."""
 
 
 @dataclass(frozen=True)
@@ -47,39 +87,43 @@ class ModelChoice:
     problems: tuple[Problem, ...] = ()
 
 
-def chosen_models(job: TomlText, *, root: Path) -> ModelChoice:
-    """Look a job's tier up. What is no tier at all, or one beside a name, is left to the models of the job file."""
-    tier = job.get(_TIER)
-    if tier not in get_args(TierName) or job.get(("model", "name")) is not None:
-        return ModelChoice()
+def read_project(root: Path) -> ProjectFile:
+    """Read the project's file, if there is one."""
     path = root / PROJECT_FILE
     try:
-        content = path.read_bytes().decode("utf-8-sig")
+        text = TomlText.read(path.read_bytes().decode("utf-8-sig"), path=path)
     except FileNotFoundError:
-        return ModelChoice(problems=(_no_tier(job, tier, path, why=f"the project has no {PROJECT_FILE}"),))
+        return ProjectFile(path, exists=False)
     except UnicodeDecodeError as error:
-        return ModelChoice(problems=(_unreadable(job, path, why=f"is not UTF-8 (byte {error.start})"),))
+        return ProjectFile(path, unreadable=f"is not UTF-8 (byte {error.start})")
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        return ModelChoice(problems=(_unreadable(job, path, why=f"cannot be read: {why}"),))
-    try:
-        text = TomlText.read(content, path=path)
+        return ProjectFile(path, unreadable=f"cannot be read: {(error.strerror or str(error)).lower()}")
     except JobFileError as error:
-        return ModelChoice(problems=error.problems)
-    return _chosen(job, tier, text)
-
-
-def _chosen(job: TomlText, tier: str, text: TomlText) -> ModelChoice:
+        return ProjectFile(path, problems=error.problems)
     problems = list(credential_problems(text))
     try:
-        project = ProjectSpec.model_validate(text.values)
+        spec = ProjectSpec.model_validate(text.values)
     except ValidationError as error:
-        problems.extend(explain(error, text, root=ProjectSpec))
-        return ModelChoice(problems=tuple(problems))
-    models = project.tiers.models(tier)
-    if not models:
-        problems.append(_no_tier(job, tier, text.file.path, why=f'there is no tier "{tier}" in {PROJECT_FILE}'))
-    return ModelChoice(() if problems else models, tuple(problems))
+        return ProjectFile(path, problems=(*problems, *explain(error, text, root=ProjectSpec)))
+    return ProjectFile(path, spec, problems=tuple(problems))
+
+
+def chosen_models(job: TomlText, project: ProjectFile) -> ModelChoice:
+    """Look a job's tier up. What is no tier at all, or one beside a name, is left to the models of the job file.
+
+    Problems of the project's file are everybody's: its caps are every job's.
+    """
+    tier = job.get(_TIER)
+    has_tier = tier in get_args(TierName) and job.get(("model", "name")) is None
+    if project.unreadable:
+        return ModelChoice(problems=(_unreadable(job if has_tier else None, project),))
+    if project.problems or not has_tier:
+        return ModelChoice(problems=project.problems)
+    models = project.spec.tiers.models(tier)
+    if models:
+        return ModelChoice(models)
+    why = f'there is no tier "{tier}" in {PROJECT_FILE}' if project.exists else f"the project has no {PROJECT_FILE}"
+    return ModelChoice(problems=(_no_tier(job, tier, project.path, why=why),))
 
 
 def _no_tier(job: TomlText, tier: str, path: Path, *, why: str) -> Problem:
@@ -87,5 +131,8 @@ def _no_tier(job: TomlText, tier: str, path: Path, *, why: str) -> Problem:
     return job.at_value(_TIER, f"`model.tier`: {why}", hint=hint)
 
 
-def _unreadable(job: TomlText, path: Path, *, why: str) -> Problem:
-    return job.at_value(_TIER, f"`model.tier`: {PROJECT_FILE} {why}", hint=f"looked at {path}")
+def _unreadable(job: TomlText | None, project: ProjectFile) -> Problem:
+    what, hint = f"{PROJECT_FILE} {project.unreadable}", f"looked at {project.path}"
+    if job is None:
+        return Problem(what, TextFile(project.path, ""), Span(0, 0), hint)
+    return job.at_value(_TIER, f"`model.tier`: {what}", hint=hint)

@@ -11,7 +11,7 @@ from batchrun.errors import UsageProblem
 from batchrun.job.explaining import credential_problems, explain
 from batchrun.job.fields import OutputFields
 from batchrun.job.problems import JobFileError, did_you_mean
-from batchrun.job.project import ModelChoice, chosen_models
+from batchrun.job.project import NOTHING, ModelChoice, ProjectSpec, chosen_models, read_project
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
@@ -31,6 +31,8 @@ class JobFile:
     user: Template
     text_sha: str
     """SHA-256 of the job file as it is on disk; prompt files are not in it."""
+    project: ProjectSpec = NOTHING
+    """What batchrun.toml says."""
 
     @cached_property
     def fields(self) -> OutputFields:
@@ -48,7 +50,8 @@ def load_job(path: Path) -> JobFile:
     path = path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
     root = project_root(path)
-    prompt, choice = read_prompt(text, root=root), chosen_models(text, root=root)
+    prompt, project = read_prompt(text, root=root), read_project(root)
+    choice = chosen_models(text, project)
     problems = [*credential_problems(text), *prompt.problems, *choice.problems]
     try:
         spec = JobSpec.model_validate(text.values)
@@ -59,7 +62,15 @@ def load_job(path: Path) -> JobFile:
         raise JobFileError(problems, file=text.file)
     digest = hashlib.sha256(content).hexdigest()
     spec = _with_models(spec, choice)
-    return JobFile(spec=spec, path=path, root=root, system=prompt.system, user=prompt.user, text_sha=digest)
+    return JobFile(
+        spec=spec,
+        path=path,
+        root=root,
+        system=prompt.system,
+        user=prompt.user,
+        text_sha=digest,
+        project=project.spec,
+    )
 
 
 def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:

@@ -259,6 +259,11 @@ class BudgetSection(Table):
     """[budget]: what a run may take."""
 
     max_cost_nusd: Annotated[NanoDollars, Field(alias="max_cost_usd", examples=["max_cost_usd = 5.00"])]
+    max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
+    """Of all attempts that a run makes for it."""
+    cutoff: Literal["hard", "soft"] = "hard"
+    partial: bool = False
+    """Whether a run is begun although the budget is not enough for all of it."""
     max_documents: Positive | None = None
     max_run_time_s: Annotated[LongSeconds | None, Field(alias="max_run_time")] = None
     """Of one command; None: any."""

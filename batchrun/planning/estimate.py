@@ -95,6 +95,11 @@ class Estimator:
         prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes)
         return self.price.worst_case_nusd(prompt_tokens=prompt_tokens, max_tokens=max_tokens)
 
+    def expected_nusd(self, tokens: RequestTokens) -> int:
+        """Give a request's cost at the means, in the band that its prompt is expected to fall in."""
+        prompt_tokens = self.input(tokens).mean
+        return math.ceil(self.at_rates(self.price.rates_for(prompt_tokens), prompt_tokens, self.output.mean))
+
     @cached_property
     def fixed_input(self) -> Interval:
         """Claude tokens of the fixed part."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Caps, Room
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
 from batchrun.planning.routes import Choice, Forecast
@@ -153,6 +154,9 @@ class Plan:
     let_in: bool
     """Whether that run was begun with all of these documents and no larger budget: it goes on until its cap."""
     cap_nusd: int
+    caps: Caps
+    rooms: tuple[Room, ...]
+    """Of the run, of days and of months, for every model of the ladder: what is left of each."""
     fits: int
     """How many of the documents to send, from the first on, the budget has room for."""
     worst_nusd: int

@@ -1,8 +1,11 @@
 """Why a plan is not carried out: decided and said before anything is sent."""
 
+import math
+
 from batchrun.errors import Refused
-from batchrun.planning.budget import check_budget
-from batchrun.planning.money import dollars, enough, spent_and_held
+from batchrun.planning.cap_words import called, quantity, raising, renewed, said
+from batchrun.planning.caps import Cap, Of, Per, Room
+from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Kind, Plan
 from batchrun.untrusted import inert
 
@@ -12,7 +15,8 @@ SHOWN = 5
 def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
     """The reason to refuse, or None. Nothing to send is never refused for its price, nor a run that was let in before.
 
-    A run goes on after a kill as it would have without one: until its cap, which no request passes.
+    A run goes on after a kill as it would have without one: until its cap, which no request passes. So does one that
+    may be partial, from the start.
     """
     if refuses_oversize and plan.counts[Kind.TOO_LARGE]:
         return _too_large(plan, plan.counts[Kind.TOO_LARGE])
@@ -22,7 +26,7 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) ->
             " Nothing was sent.",
             hint=f"send some of them: --limit {max_documents}; or raise budget.max_documents",
         )
-    if not plan.to_send or plan.let_in:
+    if not plan.to_send or plan.let_in or plan.caps.partial:
         return None
     return _over_budget(plan) or _no_room_for_one(plan)
 
@@ -37,33 +41,63 @@ def _too_large(plan: Plan, count: int) -> Refused:
     )
 
 
+def too_small(plan: Plan) -> Room | None:
+    """The cap that is not enough for the estimate's upper bound, the one that lacks most if there are several."""
+    rooms = [room for room in plan.rooms if room.cap.concerns(plan.model) and upper(plan, room) > room.left]
+    return max(rooms, key=lambda room: upper(plan, room) - room.left, default=None)
+
+
+def upper(plan: Plan, room: Room) -> int:
+    """The estimate's upper bound, in what a cap counts."""
+    if room.cap.of is Of.TOKENS:
+        return math.ceil(plan.estimate.input.high + plan.estimate.output.high)
+    return plan.estimate.upper_nusd
+
+
 def _over_budget(plan: Plan) -> Refused | None:
-    verdict = check_budget(estimate=plan.estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
-    if verdict.ok:
+    room = too_small(plan)
+    if room is None:
         return None
-    cost = plan.estimate.cost_nusd
+    cap, cost, needed = room.cap, plan.estimate.cost_nusd, upper(plan, room) + room.used
     interval = f"(90%: {dollars(cost.low)} to {dollars(cost.high)})"
+    tokens = f"\n  tokens     up to {upper(plan, room):,}" if cap.of is Of.TOKENS else ""
+    fits = f"--limit {plan.fits}" if plan.fits else "not even one document"
     return Refused(
-        "the estimate is above the budget. Nothing was sent.\n"
-        f"\n  estimate   {dollars(cost.mean)}   {interval}, {plan.to_send:,} documents"
+        f"the estimate is above {called(cap)}. Nothing was sent.\n"
+        f"\n  estimate   {dollars(cost.mean)}   {interval}, {plan.to_send:,} documents{tokens}"
         f"{_before(plan)}"
-        f"\n  budget     {dollars(plan.cap_nusd)}"
-        f"\n  the upper bound counts: {dollars(verdict.needed_nusd)} is {dollars(verdict.too_much_nusd)} too much"
-        f"\n  would fit  {f'--limit {plan.fits}' if plan.fits else 'not even one document'}",
-        hint=f"raise budget.max_cost_usd to {enough(verdict.needed_nusd)} or more, or send fewer documents",
+        f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(room)}"
+        f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
+        + ("" if cap.of is Of.TOKENS else f"\n  would fit  {fits}"),
+        hint=f"{_later(cap)}{raising(cap, to=needed)}, or send fewer documents;"
+        " or begin it anyway and stop at the cap: --partial",
     )
+
+
+def _used(room: Room) -> str:
+    """What others have spent of a cap that all jobs share; of the run's own it is said before."""
+    cap = room.cap
+    return f", of which {quantity(cap, room.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
+
+
+def _later(cap: Cap) -> str:
+    return f"submit it {when}, or " if (when := renewed(cap)) else ""
 
 
 def _no_room_for_one(plan: Plan) -> Refused | None:
     """A request whose worst case has no room could never be reserved: the run would stop there."""
-    needed_nusd = plan.committed_nusd + plan.worst_nusd
-    if needed_nusd <= plan.cap_nusd:
-        return None
-    return Refused(
-        f"one of the requests may cost up to {dollars(plan.worst_nusd)}, which is set aside before it is sent."
-        f" Nothing was sent.\n{_before(plan)}\n  budget     {dollars(plan.cap_nusd)}",
-        hint=f"raise budget.max_cost_usd to {enough(needed_nusd)} or more, or lower [model] max_tokens",
-    )
+    for room in plan.rooms:
+        used = plan.committed_nusd if room.cap.per is Per.RUN else room.used
+        needed = used + plan.worst_nusd
+        if room.cap.of is not Of.COST or not room.cap.concerns(plan.model) or needed <= room.cap.limit:
+            continue
+        return Refused(
+            f"one of the requests may cost up to {dollars(plan.worst_nusd)}, which is set aside before it is sent."
+            f" Nothing was sent.\n{_before(plan)}"
+            f"\n  budget     {dollars(room.cap.limit)}{said(room.cap)}{_used(room)}",
+            hint=f"{_later(room.cap)}{raising(room.cap, to=needed)}, or lower [model] max_tokens",
+        )
+    return None
 
 
 def _before(plan: Plan) -> str:

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchrun.batch import BatchState
+from batchrun.planning.caps import Amount, Caps, Of
+
+UNLIMITED = 2**62
+"""More than any cap: where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,23 @@ class Candidate:
 
     request_no: int
     doc_id: str
-    reserved_nusd: int
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """What the caps leave for the members of one more batch, all of them together."""
+
+    nusd: int
+    """For their worst cases."""
+    tokens: int = UNLIMITED
+    expected_nusd: int = UNLIMITED
+
+    def fits(self, amount: Amount) -> bool:
+        """Whether there is room for so much."""
+        return (
+            amount.nusd <= self.nusd and amount.tokens <= self.tokens and amount.of(Of.EXPECTED) <= self.expected_nusd
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +85,8 @@ class NewBatch:
     prepared_at: float
     others_follow: bool
     """Whether requests are left for another batch."""
+    caps: Caps | None = None
+    """None: only the run's counts, as the ledger has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from dataclasses import fields
 from typing import Any
 
 from batchrun.batch import BatchState, RemoteBatch
-from batchrun.store.batch_entries import Batch, Candidate, Claims, Member, NewBatch, Prepared
+from batchrun.planning.caps import Caps, Of
+from batchrun.store.batch_entries import UNLIMITED, Batch, Candidate, Claims, Headroom, Member, NewBatch, Prepared
 from batchrun.store.entries import NoRoom
 from batchrun.store.ledger import Ledger
+from batchrun.store.rooms import Rooms
 
 TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
     BatchState.PREPARED: frozenset({BatchState.SUBMITTED, BatchState.ABANDONED}),
@@ -31,10 +33,12 @@ MOST_ALIKE = 97
 
 CANDIDATES = """
 create temp table if not exists candidates (
-    position      integer primary key,
-    request_no    integer not null unique,
-    doc_id        text not null,
-    reserved_nusd integer not null
+    position        integer primary key,
+    request_no      integer not null unique,
+    doc_id          text not null,
+    reserved_nusd   integer not null,
+    reserved_tokens integer not null,
+    expected_nusd   integer
 )
 """
 TAKEN = """
@@ -45,8 +49,10 @@ or exists (select 1 from attempts a where a.request_no = candidates.request_no a
 BEYOND_ROOM = """
 delete from temp.candidates where position in (
     select position from (
-        select position, sum(reserved_nusd) over (order by position) as needed from temp.candidates)
-    where needed > ?)
+        select position, sum(reserved_nusd) over upto as nusd, sum(reserved_tokens) over upto as tokens,
+            sum(coalesce(expected_nusd, reserved_nusd)) over upto as expected
+        from temp.candidates window upto as (order by position))
+    where nusd > ? or tokens > ? or expected > ?)
 """
 
 
@@ -96,10 +102,14 @@ class Batches:
         """The batch that has this id of the API's."""
         return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
 
-    def room_nusd(self, run_no: int) -> int:
-        """What the cap of a run leaves to be reserved."""
-        row = self._connection.execute("select cap_nusd - committed_nusd from runs where run_no = ?", (run_no,))
-        return int(row.fetchone()[0])
+    def headroom(self, run_no: int, *, model: str, caps: Caps | None, now: float) -> Headroom:
+        """What the caps leave to be reserved for requests of a run to one model."""
+        rooms = Rooms(self._connection, caps)
+        account = rooms.account(run_no)
+        cost, tokens, expected = (
+            rooms.left(account, of, model=model, now=now) for of in (Of.COST, Of.TOKENS, Of.EXPECTED)
+        )
+        return Headroom(*(UNLIMITED if left is None else left for left in (cost, tokens, expected)))
 
     def queued(self) -> int:
         """Requests of all jobs that the API is processing, as far as the ledger knows."""
@@ -146,23 +156,35 @@ class Batches:
         self._connection.execute(CANDIDATES)
         self._connection.execute("delete from temp.candidates")
         self._connection.executemany(
-            "insert or ignore into temp.candidates values (?, ?, ?, ?)",
-            ((number, one.request_no, one.doc_id, one.reserved_nusd) for number, one in enumerate(candidates)),
+            "insert or ignore into temp.candidates values (?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    number,
+                    one.request_no,
+                    one.doc_id,
+                    one.amount.nusd,
+                    one.amount.tokens,
+                    one.amount.expected_nusd,
+                )
+                for number, one in enumerate(candidates)
+            ),
         )
         self._connection.execute(TAKEN)
-        free = self._count_candidates()
-        committed, cap = self._connection.execute(
-            "select committed_nusd, cap_nusd from runs where run_no = ?", (new.run_no,)
-        ).fetchone()
-        self._connection.execute(BEYOND_ROOM, (cap - committed,))
+        if (first := self._first_candidate()) is None:
+            return None
+        room = self.headroom(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        self._connection.execute(BEYOND_ROOM, (room.nusd, room.tokens, room.expected_nusd))
         if not (fitting := self._count_candidates()):
-            if not free:
-                return None
-            open_attempts, in_batches = self._ledger.open_attempts(new.run_no), self._ledger.in_batches(new.run_no)
-            return NoRoom(committed, cap, open_attempts, in_batches=in_batches)
+            rooms = Rooms(self._connection, new.caps)
+            amount = candidates[first].amount
+            return rooms.refusal(rooms.account(new.run_no), amount, model=new.model, now=new.prepared_at)
         if new.others_follow:
             self._leave_out(fitting - self._distinct(fitting))
         return self._insert(new, sizes)
+
+    def _first_candidate(self) -> int | None:
+        row = self._connection.execute("select min(position) from temp.candidates").fetchone()
+        return row[0]  # type: ignore[no-any-return]
 
     def _count_candidates(self) -> int:
         return int(self._connection.execute("select count(*) from temp.candidates").fetchone()[0])
@@ -196,8 +218,10 @@ class Batches:
         )  # fmt: skip
         batch_no = int(cursor.lastrowid or 0)
         self._connection.execute(
-            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at, model, batch_no)"
-            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, ?, ?, ? from temp.candidates order by position",
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
+            " expected_nusd, started_at, model, batch_no)"
+            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, reserved_tokens, expected_nusd, ?, ?, ?"
+            " from temp.candidates order by position",
             (new.run_no, new.job, new.prepared_at, new.model, batch_no),
         )
         self._connection.execute("delete from temp.candidates")

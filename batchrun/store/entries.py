@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Cap
 from batchrun.planning.model_price import PriceRow
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Failure, Reply
@@ -88,13 +89,18 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class NoRoom:
-    """No reservation: the cap would be passed. While attempts are open, their settlements may still make room."""
+    """No reservation: a cap would be passed. While attempts are open, their settlements may still make room."""
 
-    committed_nusd: int
-    cap_nusd: int
+    used: int
+    """Spent or held, in nano-USD, or tokens where the cap is one of tokens."""
+    limit: int
     open_attempts: int
     in_batches: bool = False
-    """Whether batches are open, which give back what they do not need."""
+    """Whether batches of the run are open, which give back what they do not need."""
+    others: bool = False
+    """Whether requests of other runs are under way that count against the cap too."""
+    cap: Cap | None = None
+    """None: the run's, and nobody told where it is from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from os import getpid
@@ -12,11 +12,13 @@ from typing import Self
 
 from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount, Caps
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Usage
 from batchrun.store.entries import Beginning, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
 from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
 from batchrun.store.prices import PriceNumbers
+from batchrun.store.rooms import Account, Rooms
 from batchrun.store.sqlite import explained
 
 
@@ -194,24 +196,59 @@ class Ledger:
             for row in rows
         ]
 
-    def reserve(self, work: Pending, *, run_no: int, job: str, reserved_nusd: int, model: str) -> int | Taken | NoRoom:
-        """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number."""
-        settled, sending, committed, cap = self.connection.execute(
+    def reserve(
+        self,
+        work: Pending,
+        amount: Amount,
+        *,
+        run_no: int,
+        job: str,
+        model: str,
+        caps: Caps | None = None,
+        earlier: Sequence[str] = (),
+    ) -> int | Taken | NoRoom:
+        """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number.
+
+        `earlier` names the document's requests to the models before this one: its own cap is over all of them. Without
+        `caps` only the run's counts, as the ledger has it.
+        """
+        settled, sending, *account = self.connection.execute(
             "select requests.outcome is not null,"
             " exists (select 1 from attempts where request_no = requests.request_no and state = 'open'),"
-            " committed_nusd, cap_nusd from requests, runs where request_no = ? and run_no = ?",
+            " run_no, committed_nusd, expected_nusd, cap_nusd from requests, runs where request_no = ? and run_no = ?",
             (work.request_no, run_no),
         ).fetchone()
         if settled or sending:
             return Taken(settled=bool(settled))
-        if committed + reserved_nusd > cap:
-            return NoRoom(committed, cap, self.open_attempts(run_no), in_batches=self.in_batches(run_no))
+        now, rooms = time.time(), Rooms(self.connection, caps)
+        room = rooms.document_room(run_no, [*earlier, work.request_id])
+        if room and not room.fits(amount):
+            return NoRoom(room.used, room.cap.limit, open_attempts=0, cap=room.cap)
+        if refusal := rooms.refusal(Account(*account), amount, model=model, now=now):
+            return refusal
         cursor = self.connection.execute(
-            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at, model)"
-            " values (?, ?, ?, ?, 'open', ?, ?, ?)",
-            (work.request_no, run_no, job, work.ref.doc_id, reserved_nusd, time.time(), model),
-        )
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
+            " expected_nusd, started_at, model) values (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)",
+            (
+                work.request_no, run_no, job, work.ref.doc_id, amount.nusd, amount.tokens, amount.expected_nusd, now,
+                model,
+            ),
+        )  # fmt: skip
         return int(cursor.lastrowid or 0)
+
+    def give_up(self, request_no: int, job: str, outcome: Outcome, reason: str) -> list[str]:
+        """End a request without another attempt; nothing happens when it is settled or just being sent.
+
+        Returns the job's documents whose story this ends.
+        """
+        given_up = self.connection.execute(
+            "update requests set outcome = ?, reason = ?,"
+            " attempt_no = (select max(attempt_no) from attempts a where a.request_no = requests.request_no)"
+            " where request_no = ? and outcome is null and not exists"
+            " (select 1 from attempts a where a.request_no = requests.request_no and a.state = 'open')",
+            (outcome, reason, request_no),
+        ).rowcount
+        return self._settle_documents(request_no, job, None) if given_up else []
 
     def move(self, job: str, move: Move) -> Pending:
         """Let the job's documents of one request stand for another model's; what that one has settled, they have.
@@ -247,19 +284,6 @@ class Ledger:
         )  # fmt: skip
         return replace(was, request_no=request_no, request_id=move.request_id)
 
-    def open_attempts(self, run_no: int) -> int:
-        """How many requests of the run are under way, besides those in batches."""
-        return int(
-            self.connection.execute(
-                "select count(*) from attempts where run_no = ? and state = 'open' and batch_no is null", (run_no,)
-            ).fetchone()[0]
-        )
-
-    def in_batches(self, run_no: int) -> bool:
-        """Whether requests of the run are in open batches."""
-        query = "select 1 from attempts where run_no = ? and state = 'open' and batch_no is not null limit 1"
-        return self.connection.execute(query, (run_no,)).fetchone() is not None
-
     def settle(self, end: Settlement) -> list[str]:
         """Attempt, reply, usage, cost and outcome together; the reservation becomes what it really cost.
 
@@ -291,16 +315,22 @@ class Ledger:
         return self._settle_request(end, seq) if end.outcome else []
 
     def _settle_request(self, end: Settlement, seq: int) -> list[str]:
-        (request_no,) = self.connection.execute(
+        request_no, job = self.connection.execute(
             "update requests set outcome = ?, reason = ?, output = ?, attempt_no = ?"
-            " where request_no = (select request_no from attempts where attempt_no = ?) returning request_no",
-            (end.outcome, end.reason, end.output, end.attempt_no, end.attempt_no),
+            " where request_no = (select request_no from attempts where attempt_no = ?)"
+            " returning request_no, (select job from attempts where attempt_no = ?)",
+            (end.outcome, end.reason, end.output, end.attempt_no, end.attempt_no, end.attempt_no),
         ).fetchone()
-        row_request_no = request_no if end.outcome is Outcome.SUCCEEDED else None
+        return self._settle_documents(request_no, job, request_no if end.outcome is Outcome.SUCCEEDED else None, seq)
+
+    def _settle_documents(
+        self, request_no: int, job: str, row_request_no: int | None, seq: int | None = None
+    ) -> list[str]:
+        seq = seq or self.next_seq()
         rows = self.connection.execute(
             "update documents set row_request_no = ?, seq = ?, row_seq = ? where request_no = ? and outcome is null"
-            " returning doc_id, job = (select job from attempts where attempt_no = ?)",
-            (row_request_no, seq, seq, request_no, end.attempt_no),
+            " returning doc_id, job = ?",
+            (row_request_no, seq, seq, request_no, job),
         )
         return [doc_id for doc_id, ours in rows.fetchall() if ours]
 

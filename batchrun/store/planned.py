@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from batchrun.document import DocumentRef
 from batchrun.errors import UsageProblem
@@ -60,11 +61,28 @@ KEEPS_ITS_ROW = """
 """
 """A document whose answer is pending, or that cannot be read just now, keeps its row; a failure takes it away."""
 SENT = json.dumps([kind for kind in Kind if kind.sent])
-SENT_OR_IN_BATCH = json.dumps([kind for kind in Kind if kind.sent or kind is Kind.IN_BATCH])
-TO_SEND = """
-select counted_tokens, text_class, guessed from planned
-where chosen and kind in (select value from json_each(?)) order by planned_no limit ?
-"""
+AWAITED = json.dumps([kind for kind in Kind if kind.sent or kind is Kind.IN_BATCH])
+
+
+class Which(Enum):
+    """Which of the chosen documents are added up."""
+
+    TO_SEND = "to send"
+    AWAITED = "to send, or in a batch under way"
+    STILL_PENDING = "to send, admitted by now, and without an outcome"
+
+
+_COUNTED = "select planned.counted_tokens, planned.text_class, planned.guessed from planned"
+_IN_ORDER = "order by planned_no limit :first"
+CHOSEN = {
+    Which.TO_SEND: f"{_COUNTED} where chosen and kind in (select value from json_each(:sent)) {_IN_ORDER}",
+    Which.AWAITED: f"{_COUNTED} where chosen and kind in (select value from json_each(:awaited)) {_IN_ORDER}",
+    Which.STILL_PENDING: f"""
+        {_COUNTED} join documents d on d.job = :job and d.doc_id = planned.doc_id join requests r using (request_no)
+        where chosen and kind in (select value from json_each(:sent)) and d.outcome is null and r.outcome is null
+        {_IN_ORDER}
+    """,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,29 +318,32 @@ class PlannedDocuments:
             ).fetchone()[0]
         )
 
-    def groups(self, below: Mapping[TextClass, int], *, first: int = -1, in_batches: bool = False) -> list[Group]:
-        """Chosen documents to send, added up by class, in so far as they have fewer tokens than their class's bound.
+    def groups(self, below: Mapping[TextClass, int], *, which: Which = Which.TO_SEND, first: int = -1) -> list[Group]:
+        """Chosen documents, added up by class, in so far as they have fewer tokens than their class's bound.
 
-        `first`: only so many of them, in the order of the source; `in_batches`: with those that are under way.
+        `first`: only so many of them, in the order of the source.
         """
         rows = self._connection.execute(
-            "select text_class, count(*), sum(counted_tokens), sum(1.0 * counted_tokens * counted_tokens) from"
-            f" ({TO_SEND}) join json_each(?) bound on bound.key = text_class and counted_tokens < bound.value"
-            " group by text_class order by text_class",
-            (SENT_OR_IN_BATCH if in_batches else SENT, first, json.dumps(below)),
+            "select text_class, count(*), sum(counted_tokens), sum(1.0 * counted_tokens * counted_tokens)"
+            f" from ({CHOSEN[which]}) join json_each(:bounds) bound on bound.key = text_class"
+            " and counted_tokens < bound.value group by text_class order by text_class",
+            self._filled(below, first),
         )
         return [Group(TextClass(kind), requests, counted, squares) for kind, requests, counted, squares in rows]
 
     def longer(
-        self, bounds: Mapping[TextClass, int], *, first: int = -1, in_batches: bool = False
+        self, bounds: Mapping[TextClass, int], *, which: Which = Which.TO_SEND, first: int = -1
     ) -> Iterator[RequestTokens]:
         """The others, one by one."""
         rows = self._connection.execute(
-            f"select counted_tokens, text_class, guessed from ({TO_SEND})"
-            " join json_each(?) bound on bound.key = text_class and counted_tokens >= bound.value",
-            (SENT_OR_IN_BATCH if in_batches else SENT, first, json.dumps(bounds)),
+            f"select counted_tokens, text_class, guessed from ({CHOSEN[which]})"
+            " join json_each(:bounds) bound on bound.key = text_class and counted_tokens >= bound.value",
+            self._filled(bounds, first),
         )
         return (RequestTokens(counted, TextClass(kind), bool(guessed)) for counted, kind, guessed in rows)
+
+    def _filled(self, bounds: Mapping[TextClass, int], first: int) -> dict[str, object]:
+        return {"job": self._job, "first": first, "bounds": json.dumps(bounds), "sent": SENT, "awaited": AWAITED}
 
     def guessed(self) -> int:
         """How many documents to send were not counted but guessed."""

@@ -60,6 +60,7 @@ async def by_sdk(url, count):
 
 async def by_batchrun(url, count):
     from batchrun.executors.packing import Spool
+    from batchrun.planning.caps import Amount
     from batchrun.providers.anthropic import AnthropicFactory
     from batchrun.request import Request
     from batchrun.store.batch_entries import Candidate
@@ -70,7 +71,7 @@ async def by_batchrun(url, count):
         spool = Spool(Path(folder), "0" * 12)
         for number in range(count):
             work = SimpleNamespace(request=Request.of(params(number)))
-            spool.add(Candidate(number, f"docs/{number}.txt", 1), spool.item(work))
+            spool.add(Candidate(number, f"docs/{number}.txt", Amount(1)), spool.item(work))
             await asyncio.sleep(0)  # in a run a thread reads the documents
         spool.flush()
         await client.create(spool.body(range(count)))

@@ -65,6 +65,24 @@ def test_kill_between_a_refusal_and_the_next_model(project: TrialProject, submit
     assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
 
 
+def test_kill_a_run_whose_budget_is_not_enough(project: TrialProject, submits: SubmitServer) -> None:
+    project.documents(DOCUMENTS)
+    whole = project.plan()
+    cap_nusd = int(0.4 * whole.estimate.cost_nusd.mean)
+    project.job(run=f"max_concurrency = {CONCURRENCY}", budget=f"max_cost_usd = {cap_nusd / 1e9:.9f}\npartial = true")
+    rng = random.Random(20261127)
+    with serving(latency=BRISK) as api:
+        in_flight = [killed(project, submits, api, rng) for _ in range(4)]
+        code, out, err = submits.submit(project.root, talking_to(api)).end()
+    assert (code, "Traceback" in err) == (ExitCode.STOPPED, False), err
+    assert "the budget is reached" in err
+    assert "to finish: raise budget.max_cost_usd" in out
+    assert max(in_flight) <= 1, "one at its worst is more than what may be wasted"
+    assert_accounts_agree(project, api.books.entries, in_flight=sum(in_flight))
+    ((committed,),) = project.ask("select committed_nusd from runs")
+    assert cap_nusd - whole.worst_nusd < committed <= cap_nusd
+
+
 def killed(project: TrialProject, submits: SubmitServer, api: SimulatorServer, rng: random.Random) -> int:
     """Submit and kill it; returns how many requests were in flight."""
     submit = submits.submit(project.root, talking_to(api))

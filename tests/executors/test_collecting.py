@@ -26,6 +26,7 @@ from batchrun.executors.reading import RunKey
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.retrying import Course
 from batchrun.job.spec import BatchSection, RetrySection
+from batchrun.planning.caps import Amount
 from batchrun.planning.pricing import load_prices
 from batchrun.providers import AttemptError
 from batchrun.reply import Cause, Failure, Reply, Usage
@@ -126,7 +127,7 @@ class Bench:
             nonce=nonce, run_no=1, job="trial", model=self.model, schema=self.schema, newest_before=None,
             prepared_at=CREATED_AT - 1, others_follow=False,
         )  # fmt: skip
-        candidates = [Candidate(one.request_no, one.ref.doc_id, WORST) for one in pending]
+        candidates = [Candidate(one.request_no, one.ref.doc_id, Amount(WORST)) for one in pending]
         prepared = self.batches.prepare(new, candidates, sizes=[1] * len(candidates))
         remote = RemoteBatch(batch_id=batch_id, status="in_progress", counts={}, created_at=CREATED_AT)
         self.batches.attach(self.batches.one(prepared.batch_no), remote, adopted=adopted, next_poll_at=CREATED_AT)

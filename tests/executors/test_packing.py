@@ -19,13 +19,16 @@ from hypothesis import strategies as st
 from batchrun.document import DocumentRef
 from batchrun.events import DocumentSettled, Event
 from batchrun.executors import packing
+from batchrun.executors.document_cap import DocumentCap
 from batchrun.executors.packing import Packer, PackLimits, Spool, body_size
 from batchrun.executors.reading import Gone, RunKey
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.work import Work
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount, Cap, Caps, Origin, Per
 from batchrun.planning.text_class import TextClass
 from batchrun.request import Request
+from batchrun.store.batch_entries import Headroom
 from batchrun.store.entries import Pending, RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.ledger_file import create_missing
@@ -35,11 +38,12 @@ T = TypeVar("T")
 NONCE = "0123456789ab"
 EACH = 10
 """The worst case of a request, unless a test says otherwise."""
-PLENTY = PackLimits(requests=1_000, bytes=10**9, room_nusd=10**9)
+CAPS = Caps(run=Cap(Per.RUN, 10**12, "budget.max_cost_usd", Origin.JOB))
+PLENTY = PackLimits(requests=1_000, bytes=10**9, room=Headroom(10**9))
 
 
-def limits(**changes: int) -> PackLimits:
-    return PackLimits(**({"requests": 1_000, "bytes": 10**9, "room_nusd": 10**9} | changes))
+def limits(*, room_nusd: int = 10**9, **changes: int) -> PackLimits:
+    return PackLimits(**({"requests": 1_000, "bytes": 10**9} | changes), room=Headroom(room_nusd))
 
 
 def request(text: str) -> Request:
@@ -109,11 +113,16 @@ class Bench:
                 made.append(await super().pack(nonce, limits))
                 return made[-1]
 
+        def worst(work: Work) -> Amount:
+            return Amount(worst_nusd(work))
+
         async def main() -> T:
+            run_no, tell = self.documents.run_no, self.events.append
             async with Recorder(self.documents.ledger) as recorder:
                 packer = Noted(
-                    RunKey(self.documents.run_no, since=0), model="m", schema={}, reader=self.documents,
-                    recorder=recorder, listener=self.events.append, worst_nusd=worst_nusd, folder=self.folder,
+                    RunKey(run_no, since=0), model="m", schema={}, reader=self.documents, recorder=recorder,
+                    listener=tell, worst=worst, document_cap=DocumentCap(run_no, "trial", CAPS, recorder, tell),
+                    folder=self.folder,
                 )  # fmt: skip
                 return await use(packer)
 
@@ -194,7 +203,7 @@ def test_the_body_of_any_members_is_theirs_alone(texts: list[str], data: st.Data
     def use(spool: Spool) -> bytes:
         for number, text in enumerate(texts):
             work = Work(Pending(number, DocumentRef("d", "s"), number, "", 1, TextClass.PROSE, None), request(text))
-            spool.add(packing.Candidate(number, "d", EACH), spool.item(work))
+            spool.add(packing.Candidate(number, "d", Amount(EACH)), spool.item(work))
         return asyncio.run(whole(spool, chosen))
 
     spool = Spool(Path("/tmp"), NONCE)
@@ -301,7 +310,7 @@ def test_each_request_counts_its_own_worst_case(bench: Callable[..., Bench]) -> 
 def test_the_candidates_carry_what_is_reserved_for_them(bench: Callable[..., Bench]) -> None:
     async def use(packer: Packer) -> Any:
         spool = await packer.pack(NONCE, PLENTY)
-        return [one.reserved_nusd for one in spool.candidates], spool.reserved_nusd
+        return [one.amount.nusd for one in spool.candidates], spool.reserved.nusd
 
     assert bench(TEN).run(use) == ([EACH] * 10, 10 * EACH)
 

@@ -7,6 +7,7 @@ import pytest
 from batchrun.executors.retrying import Action, Tries
 from batchrun.executors.stopping import budget_reached, failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount
 from batchrun.reply import Cause, Failure
 from batchrun.store.entries import NoRoom
 
@@ -48,7 +49,7 @@ def test_a_reason_is_the_apis_own(failure: Failure, tries: Tries, reason: str) -
 
 
 def test_a_small_budget_is_not_told_as_nothing() -> None:
-    stopped = budget_reached(NoRoom(committed_nusd=1_300_000, cap_nusd=3_000_000, open_attempts=0), 4_300_000)
+    stopped = budget_reached(NoRoom(used=1_300_000, limit=3_000_000, open_attempts=0), Amount(4_300_000))
 
     assert "$0.0013 of $0.0030 is spent or held" in str(stopped)
     assert "up to $0.0043" in str(stopped)

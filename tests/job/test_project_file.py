@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from batchrun.job.problems import JobFileError
+from batchrun.job.project import ProjectBudget
 from batchrun.job.reading import load_job
 from batchrun.job.rendering import Renderer
 
@@ -69,10 +70,40 @@ def test_a_tier_of_one_model_has_no_fallbacks(project):
     assert (model.name, model.fallbacks) == ("claude-haiku-5-5", ())
 
 
+UNTIERED = JOB.replace('tier = "standard"', 'name = "x"')
+
+
 def test_a_job_without_a_tier_needs_no_project_file(project):
-    (project / "batchrun.toml").write_text("this is not TOML")
-    (project / "jobs/job.toml").write_text(JOB.replace('tier = "standard"', 'name = "x"'))
-    assert load_job(project / "jobs/job.toml").spec.model.name == "x"
+    (project / "batchrun.toml").unlink()
+    (project / "jobs/job.toml").write_text(UNTIERED)
+    job = load_job(project / "jobs/job.toml")
+    assert (job.spec.model.name, job.project.budget) == ("x", ProjectBudget())
+
+
+def test_the_ceilings_are_those_of_every_job(project):
+    (project / "batchrun.toml").write_text(f"""{TIERS}[budget]
+max_cost_usd = 20
+max_cost_per_document_usd = 0.1
+max_cost_per_day_usd = 50.5
+max_cost_per_month_usd = 500
+max_tokens_per_day = 20_000_000
+allowed_models = ["x", "claude-sonnet-5-5"]
+denied_models = ["claude-opus-5-5"]
+[budget.models."claude-opus-5-5"]
+max_cost_per_day_usd = 5
+max_cost_per_month_usd = 50
+max_tokens_per_day = 1_000
+""")
+    for text in (JOB, UNTIERED):
+        (project / "jobs/job.toml").write_text(text)
+        budget = load_job(project / "jobs/job.toml").project.budget
+        assert (budget.max_cost_nusd, budget.max_cost_per_document_nusd) == (20 * 10**9, 10**8)
+        assert (budget.max_cost_per_day_nusd, budget.max_cost_per_month_nusd) == (50_500_000_000, 500 * 10**9)
+        assert (budget.max_tokens_per_day, budget.allowed_models) == (20_000_000, ("x", "claude-sonnet-5-5"))
+        assert budget.denied_models == ("claude-opus-5-5",)
+        opus = budget.models["claude-opus-5-5"]
+        assert (opus.max_cost_per_day_nusd, opus.max_cost_per_month_nusd) == (5 * 10**9, 50 * 10**9)
+        assert opus.max_tokens_per_day == 1_000
 
 
 SAMPLE = '["claude-sonnet-5-5", "claude-haiku-4-5"]'
@@ -102,6 +133,26 @@ CASES = {
         ("batchrun.toml:4:11", '`tiers.complex`: input should be a list, got "x"', None),
         ("batchrun.toml:5:13", "`tiers.critical[0]`: input should be text in quotes, got 3", "put it in quotes"),
     ]),
+    "caps that are none": ("[budget]\nmax_cost_usd = 0\nmax_cost_per_day_usd = true\nmax_tokens_per_day = 1.5\n", [
+        ("batchrun.toml:2:16", "`budget.max_cost_usd`: input should be an amount in US dollars above zero, such as"
+         " 5.00, got 0", None),
+        ("batchrun.toml:3:24", "`budget.max_cost_per_day_usd`: input should be an amount in US dollars above zero, such"
+         " as 5.00, got true", None),
+        ("batchrun.toml:4:22", "`budget.max_tokens_per_day`: input should be a whole number, got 1.5", None),
+    ]),
+    "a cap of a day under another name": ("[budget]\nmax_cost_per_dya_usd = 5\n", [
+        ("batchrun.toml:2:1", "unknown key `max_cost_per_dya_usd` in [budget]", "did you mean `max_cost_per_day_usd`?"),
+    ]),
+    "a model's cap that only a run has": ('[budget.models."x"]\nmax_cost_usd = 5\n', [
+        ("batchrun.toml:2:1", "unknown key `max_cost_usd` in `budget.models.x`", "it belongs in [budget]"),
+    ]),
+    "a model's cap under another name": ('[budget.models."x"]\nmax_token_per_day = 5\n', [
+        ("batchrun.toml:2:1", "unknown key `max_token_per_day` in `budget.models.x`",
+         "did you mean `max_tokens_per_day`?"),
+    ]),
+    "no model is allowed": ("[budget]\nallowed_models = []\n", [
+        ("batchrun.toml:2:18", "`budget.allowed_models`: input should not be empty", None),
+    ]),
     "no table": ("tiers = 3\n", [("batchrun.toml:1:9", "`tiers`: input should be a table, got 3", None)]),
     "no TOML": ("[tiers]\nstandard = x\n", [
         ("batchrun.toml:2:12", "this is not TOML: invalid value", 'text needs quotes: key = "value"'),
@@ -112,6 +163,14 @@ CASES = {
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_problem(project, text, expected):
     (project / "batchrun.toml").write_text(text)
+    assert problems() == expected
+
+
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"no such tier", "an empty file"}))
+def test_a_job_without_a_tier_is_told_too(project, case):
+    text, expected = CASES[case]
+    (project / "batchrun.toml").write_text(text)
+    (project / "jobs/job.toml").write_text(UNTIERED)
     assert problems() == expected
 
 
@@ -141,6 +200,14 @@ def test_what_cannot_be_read(project):
     (project / "batchrun.toml").mkdir()
     [(_, message, _)] = problems()
     assert message == "`model.tier`: batchrun.toml cannot be read: is a directory"
+
+
+def test_what_cannot_be_read_has_no_place_in_a_job_without_a_tier(project):
+    (project / "jobs/job.toml").write_text(UNTIERED)
+    (project / "batchrun.toml").write_bytes(b"[budget]\n# \xff\n")
+    assert problems() == [
+        ("batchrun.toml:1:1", "batchrun.toml is not UTF-8 (byte 11)", f"looked at {project}/batchrun.toml")
+    ]
 
 
 def test_a_key_is_refused_and_never_shown(project):

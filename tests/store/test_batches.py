@@ -17,6 +17,7 @@ from batchrun.batch import BatchState, RemoteBatch
 from batchrun.document import DocumentRef
 from batchrun.errors import EnvironmentProblem
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.batch_entries import Batch, Candidate, NewBatch, Prepared
@@ -86,7 +87,7 @@ class Account:
         self, pending: list[Pending] | None = None, *, each: int = EACH, **changes: Any
     ) -> Prepared | NoRoom | None:
         chosen = self.pending if pending is None else pending
-        candidates = [Candidate(one.request_no, one.ref.doc_id, each) for one in chosen]
+        candidates = [Candidate(one.request_no, one.ref.doc_id, Amount(each)) for one in chosen]
         return self.batches.prepare(self.new(**changes), candidates, sizes=[100 + one.request_no for one in chosen])
 
     def batch(self, pending: list[Pending] | None = None, *, state: BatchState = PREPARED, **changes: Any) -> Batch:
@@ -112,7 +113,7 @@ class Account:
         return self.batches.one(batch_no)
 
     def stream(self, one: Pending, *, job: str = "trial", run_no: int | None = None) -> int | Taken | NoRoom:
-        return self.ledger.reserve(one, run_no=run_no or self.run_no, job=job, reserved_nusd=EACH, model="m")
+        return self.ledger.reserve(one, Amount(EACH), run_no=run_no or self.run_no, job=job, model="m")
 
     def ask(self, query: str) -> list[Any]:
         return self.ledger.connection.execute(query).fetchall()
@@ -296,10 +297,14 @@ def test_what_other_runs_have_in_batches_makes_no_room_in_this_one() -> None:
     assert account.prepare() == NoRoom(0, EACH - 1, open_attempts=0, in_batches=False)
 
 
+def room(account: Account) -> int:
+    return account.batches.headroom(1, model="m", caps=None, now=0.0).nusd
+
+
 def test_the_room_is_that_of_the_run(account: Account) -> None:
-    assert account.batches.room_nusd(1) == CAP
+    assert room(account) == CAP
     account.prepare()
-    assert account.batches.room_nusd(1) == CAP - 5 * EACH
+    assert room(account) == CAP - 5 * EACH
 
 
 @pytest.mark.parametrize(("others_follow", "sizes"), [(True, [4, 3]), (False, [4, 4])])
@@ -344,7 +349,7 @@ def test_a_hundred_thousand_are_prepared_in_one_go() -> None:
         "with recursive n(i) as (select 0 union all select i + 1 from n where i < 99999) insert into requests"
         " (request_id, model, counted_tokens, text_class) select 'request-' || i, 'm', 10, 'prose' from n"
     )
-    candidates = [Candidate(number + 1, f"d{number}", EACH) for number in range(100_000)]
+    candidates = [Candidate(number + 1, f"d{number}", Amount(EACH)) for number in range(100_000)]
 
     prepared = account.batches.prepare(account.new(), candidates, sizes=[100] * 100_000)
 
@@ -1006,7 +1011,7 @@ def test_an_old_ledger_is_brought_up_to_date_with_all_that_is_in_it(old: Path) -
         ]  # fmt: skip
         assert ledger.next_seq() == 4
         assert ledger.recover("trial") == 1
-    assert version(old) == SCHEMA_VERSION == 5
+    assert version(old) == SCHEMA_VERSION == 6
 
 
 def test_an_old_ledger_becomes_just_like_a_new_one(old: Path, tmp_path: Path) -> None:
@@ -1021,7 +1026,7 @@ def test_batches_work_on_what_was_an_old_ledger(old: Path) -> None:
         batches = Batches(ledger)
         new = Account().new()
         with ledger.transaction():
-            prepared = batches.prepare(new, [Candidate(pending.request_no, "c", EACH)], sizes=[100])
+            prepared = batches.prepare(new, [Candidate(pending.request_no, "c", Amount(EACH))], sizes=[100])
         assert isinstance(prepared, Prepared)
         with ledger.transaction():
             batches.abandon(batches.one(prepared.batch_no), "why")

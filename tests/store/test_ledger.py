@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from batchrun.document import DocumentRef
 from batchrun.errors import EnvironmentProblem
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.entries import Move, NoRoom, Pending, RunPlan, Settlement, Taken
@@ -78,7 +79,7 @@ def add_document(ledger: Ledger, run_no: int, name: str, *, job: str = "trial", 
 
 
 def reserve(ledger: Ledger, work: Pending, run_no: int, nusd: int, *, job: str = "trial") -> int | NoRoom | Taken:
-    return ledger.reserve(work, run_no=run_no, job=job, reserved_nusd=nusd, model="m")
+    return ledger.reserve(work, Amount(nusd), run_no=run_no, job=job, model="m")
 
 
 def answered(attempt_no: int, *, cost_nusd: int | None = 7, outcome: Outcome = Outcome.SUCCEEDED) -> Settlement:

@@ -18,6 +18,7 @@ from batchrun.errors import BatchrunError, UsageProblem
 from batchrun.job.fields import Column, OutputFields
 from batchrun.job.reading import load_job
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Reply, Usage
 from batchrun.store import output as output_module
@@ -65,7 +66,7 @@ class Desk:
                 (self.job, doc_id, request_no, self.run_no, seq),
             )
             work = Pending(0, DocumentRef(doc_id, "s"), int(request_no or 0), "", 1, TextClass.PROSE, None)
-            attempt_no = self.ledger.reserve(work, run_no=self.run_no, job=self.job, reserved_nusd=1, model="m")
+            attempt_no = self.ledger.reserve(work, Amount(1), run_no=self.run_no, job=self.job, model="m")
             assert isinstance(attempt_no, int)
         with self.ledger.transaction():
             self.ledger.settle(

@@ -9,6 +9,7 @@ import pytest
 
 from batchrun.errors import UsageProblem
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount
 from batchrun.planning.estimate import RequestTokens
 from batchrun.planning.estimate_sum import Group
 from batchrun.planning.plan import Kind
@@ -65,7 +66,7 @@ def admit(ledger: Ledger, *rows: Planned) -> int:
 
 def settle(ledger: Ledger, doc_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     (work,) = [one for one in ledger.pending(1, since=0, after=0, limit=100) if one.ref.doc_id == doc_id]
-    attempt_no = ledger.reserve(work, run_no=1, job="trial", reserved_nusd=1, model="m")
+    attempt_no = ledger.reserve(work, Amount(1), run_no=1, job="trial", model="m")
     assert isinstance(attempt_no, int)
     ledger.settle(Settlement(attempt_no=attempt_no, state="answered", cost_nusd=1, outcome=outcome, output="{}"))
 

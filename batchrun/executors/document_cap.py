@@ -1,0 +1,45 @@
+"""The cap of a single document: a request whose next attempt might pass it ends as errored."""
+
+from dataclasses import dataclass
+
+from batchrun.events import DocumentSettled, Listener
+from batchrun.executors.recorder import Recorder
+from batchrun.executors.stopping import document_budget_reached
+from batchrun.executors.work import Work
+from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount, Caps, Room
+from batchrun.store.rooms import Rooms
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCap:
+    """Ends documents that may not be tried again in one run."""
+
+    run_no: int
+    job: str
+    caps: Caps
+    recorder: Recorder
+    tell: Listener
+
+    async def ends(self, work: Work, amount: Amount) -> bool:
+        """End the document if what the run has committed for it and one more attempt may pass the cap."""
+        if self.caps.document is None:
+            return False
+        request_ids = [work.pending.request_id]
+        room = await self.recorder.write(
+            lambda ledger: Rooms(ledger.connection, self.caps).document_room(self.run_no, request_ids)
+        )
+        if room is None or room.fits(amount):
+            return False
+        await self.end(work, room, amount)
+        return True
+
+    async def end(self, work: Work, room: Room, amount: Amount) -> None:
+        """Record that the document is given up, then tell it."""
+        reason = document_budget_reached(room, amount)
+        request_no = work.pending.request_no
+        doc_ids = await self.recorder.write(
+            lambda ledger: ledger.give_up(request_no, self.job, Outcome.ERRORED, reason)
+        )
+        for doc_id in doc_ids:
+            self.tell(DocumentSettled(doc_id, Outcome.ERRORED, reason, 0))

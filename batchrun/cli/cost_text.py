@@ -110,14 +110,14 @@ def note_lines(total: Spending) -> list[str]:
     lines = []
     if total.failed:
         lines.append(
-            "FAILED is the part of COST that brought no row: attempts without an answer, and answers that failed."
+            "FAILED: attempts that brought no row, without an answer or with a failed one, and what of COST was theirs."
         )
     if total.held_nusd:
         lines.append(
-            "HELD is the worst case of answers that were lost: it may have been billed, and counts to budgets."
+            "HELD: the worst case of answers that were lost; it may have been billed, and counts against budgets."
         )
     if total.open_nusd:
-        lines.append("OPEN is set aside for what is under way.")
+        lines.append("OPEN: set aside for what is under way.")
     if total.unclassed_nusd:
         lines.append(
             f"{dollars(total.unclassed_nusd)} of COST is in no class of token: it is from before prices were recorded."

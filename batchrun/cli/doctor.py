@@ -17,7 +17,8 @@ from batchrun.errors import ExitCode
 def doctor(*, prices: bool, offline: bool, ledger: Path | None, terminal: Terminal) -> int:
     """Check Python and packages, vocabulary, prices, key, the project's ledger, and the models of its last runs.
 
-    Nothing is changed, and nothing that costs money is sent. Exit 5 when something is broken.
+    Nothing is changed, and nothing that costs money is sent. Exit 5 when something is broken. BATCHRUN_PRICES
+    names a file whose rows replace those of the built-in table of prices, for all jobs that name none.
 
     \b
     batchrun doctor

@@ -75,7 +75,7 @@ def test_the_table(project: TrialProject, batchrun: CommandLine, api: SimulatorS
     assert lines[1].split()[1:] == lines[2].split()[1:]
     assert lines[2].split()[:2] == ["total", f"${total['cost_usd']:.4f}"]
     assert f"{total['tokens']['input']:,} ${total['class_cost_usd']['input']:.4f}" in lines[2]
-    assert "FAILED is" in "\n".join(lines)
+    assert "FAILED: attempts" in "\n".join(lines)
     assert lines[-2].startswith("  claude-haiku-4-5: $1 in, $5 out")
     assert "the package's own table of 2026-11-20" in lines[-1]
 
@@ -180,8 +180,8 @@ def test_what_is_under_way_and_what_was_lost_is_shown_apart(
     ran, total = batchrun("cost").out, batchrun("cost --json").json["total"]
     assert (nusd(total["held_usd"]), nusd(total["open_usd"])) == (7, 9)
     assert ran.splitlines()[0].split()[:5] == ["JOB", "COST", "HELD", "OPEN", "ATTEMPTS"]
-    assert "HELD is the worst case" in ran
-    assert "OPEN is set aside" in ran
+    assert "HELD: the worst case" in ran
+    assert "OPEN: set aside" in ran
 
 
 def test_what_was_spent_before_prices_were_recorded(

@@ -58,7 +58,8 @@ class JobFileError(UsageProblem):
     def __init__(self, problems: Iterable[Problem], *, file: TextFile) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.order(file)))
         many = "" if len(self.problems) == 1 else "s"
-        summary = f"batchrun: {len(self.problems)} problem{many} in {file.shown_path}; nothing was sent"
+        where = file if any(one.file.path == file.path for one in self.problems) else self.problems[0].file
+        summary = f"batchrun: {len(self.problems)} problem{many} in {where.shown_path}; nothing was sent"
         self.rendered = "\n\n".join([*(str(problem) for problem in self.problems), summary])
         """The whole report."""
         # Whoever prints an error puts the word before its message; the report has it before each problem.

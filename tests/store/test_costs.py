@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
+from batchrun.planning.caps import Amount
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.pricing import load_prices
 from batchrun.planning.text_class import TextClass
@@ -53,7 +54,7 @@ class Account:
         ).fetchone()
         pending = Pending(0, DocumentRef(made.document, "s"), request_no, name, 1, TextClass.PROSE, None)
         attempt_no = self.ledger.reserve(
-            pending, run_no=run_no, job=made.job, reserved_nusd=made.reserved_nusd, model=made.price.name
+            pending, Amount(made.reserved_nusd), run_no=run_no, job=made.job, model=made.price.name
         )
         assert isinstance(attempt_no, int)
         run("update attempts set started_at = ? where attempt_no = ?", (FIRST + made.day * DAY_S + 1, attempt_no))

@@ -12,6 +12,7 @@ from functools import cached_property
 from batchrun.planning.interval import CONFIDENCE, Interval
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.text_class import TextClass, factor
+from batchrun.request import Ttl
 
 MOST_PER_COUNTED = 1.8
 UNSEEN_TOKENS = 500
@@ -63,6 +64,8 @@ class Estimator:
     """cl100k tokens that every request carries; see the function of that name."""
     output: Interval
     """Tokens of a reply, on average over the job."""
+    ttl: Ttl | None = None
+    """For how long the fixed beginning may be marked for the cache: it bounds the worst case."""
 
     def input(self, tokens: RequestTokens) -> Interval:
         """Estimate all of a request's input. Its fixed part errs with the document: an upper bound of both together."""
@@ -86,7 +89,10 @@ class Estimator:
     def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int) -> int:
         """Bound a request's cost from above: what is set aside before it is sent."""
         prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes)
-        return self.price.worst_case_nusd(prompt_tokens=prompt_tokens, max_tokens=max_tokens)
+        fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + UNSEEN_TOKENS
+        return self.price.worst_case_nusd(
+            prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=min(fixed, prompt_tokens), ttl=self.ttl
+        )
 
     @cached_property
     def fixed_input(self) -> Interval:

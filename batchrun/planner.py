@@ -14,6 +14,7 @@ from batchrun.job.reading import JobFile
 from batchrun.job.rendering import Renderer
 from batchrun.outcome import Outcome
 from batchrun.planning.budget import fitting
+from batchrun.planning.caching import Caching, Circumstances, Prefix, dearest_ttl, decide_caching
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, EstimateSum, Estimator, RequestTokens, fixed_tokens
 from batchrun.planning.interval import Interval
@@ -23,9 +24,11 @@ from batchrun.planning.model_rules import suited, thinks
 from batchrun.planning.output_prior import output_prior
 from batchrun.planning.plan import Dearest, Kind, Known, Plan, classify
 from batchrun.planning.preparing import Preparer, SizeLimit
-from batchrun.planning.routes import Route, Wish, choose, forecasts
+from batchrun.planning.routes import Forecast, Route, Wish, choose, forecasts
+from batchrun.planning.text_class import TextClass, factor
 from batchrun.request import Request
 from batchrun.sources import Source
+from batchrun.store.cache_use import measured_hit_rate
 from batchrun.store.entries import Run
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
@@ -91,6 +94,7 @@ class Planner:
                 prompt=count_tokens(self.renderer.prompt_text), schema=count_tokens(self.renderer.schema_text)
             ),
             output=self._reply(self.price),
+            ttl=dearest_ttl(self.job.spec.prompt.cache, self._prefix()),
         )
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
@@ -250,6 +254,28 @@ class Planner:
             reason=excess,
         )
 
+    # --- prompt cache
+
+    def _prefix(self) -> Prefix:
+        fixed = self.renderer.prefix
+        counted = fixed_tokens(prompt=count_tokens(fixed.text), schema=count_tokens(self.renderer.schema_text))
+        return Prefix(factor(self.price.tokenizer, TextClass.PROSE).times(counted), fixed.obstacle)
+
+    def _caching(self, forecasts: Iterable[Forecast]) -> dict[Route, Caching]:
+        return {one.route: decide_caching(self.job.spec.prompt.cache, self._circumstances(one)) for one in forecasts}
+
+    def _circumstances(self, forecast: Forecast) -> Circumstances:
+        batched = forecast.route is Route.BATCH
+        return Circumstances(
+            prefix=self._prefix(),
+            minimum=None,
+            price=self.price,
+            requests=forecast.estimate.documents,
+            batched=batched,
+            seconds=forecast.seconds,
+            measured=measured_hit_rate(self.ledger, self.job.spec.job.name, in_batches=batched),
+        )
+
     # --- sum
 
     def _summed(self, notes: Counter[str]) -> Plan:
@@ -288,6 +314,7 @@ class Planner:
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             dearest=self._dearest(chosen.estimate),
             notes=dict(notes),
+            caching=self._caching(both),
         )
 
     def _estimate(self, requests: Iterable[RequestTokens], estimator: Estimator | None = None) -> Estimate:

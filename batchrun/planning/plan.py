@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from batchrun.outcome import Outcome
+from batchrun.planning.caching import Caching
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
-from batchrun.planning.routes import Choice, Forecast
+from batchrun.planning.routes import Choice, Forecast, Route
 
 
 class Kind(StrEnum):
@@ -133,6 +134,8 @@ class Plan:
     """None: no fallback would cost more than the estimate's upper bound."""
     notes: Mapping[str, int]
     """What had to be done to read documents, and how often."""
+    caching: Mapping[Route, Caching]
+    """On every route, whichever is chosen: what is left of batches near a deadline is streamed."""
 
     @property
     def documents(self) -> int:

@@ -17,6 +17,7 @@ from batchrun.events import Listener
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.work import Work
+from batchrun.job.marking import CacheMark
 from batchrun.outcome import Outcome
 from batchrun.store.batch_entries import Candidate
 from batchrun.store.entries import Pending
@@ -57,10 +58,11 @@ class Spool:
         """Bytes of a body of everything that is in it."""
         return len(HEAD) + max(0, self._ends[-1] - len(BETWEEN)) + len(TAIL)
 
-    def item(self, work: Work) -> bytes:
-        """One request as it stands in the body."""
+    def item(self, work: Work, mark: CacheMark | None = None) -> bytes:
+        """One request as it stands in the body, with its mark for the prompt cache."""
         return b'{"custom_id":"%s-%s","params":%s}' % (
-            self.nonce.encode(), work.request.request_id.encode(), work.request.body,
+            self.nonce.encode(), work.request.request_id.encode(),
+            mark.wire(work.request) if mark else work.request.wire,
         )  # fmt: skip
 
     def add(self, candidate: Candidate, item: bytes) -> None:
@@ -153,7 +155,7 @@ def body_size(sizes: Sequence[int]) -> int:
 class Packer:
     """Packs the pending requests of a run, in the order of the plan."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who takes part
         self,
         run: RunKey,
         *,
@@ -164,6 +166,7 @@ class Packer:
         listener: Listener,
         worst_nusd: Callable[[Work], int],
         folder: Path,
+        mark: CacheMark | None = None,
     ) -> None:
         self._run = run
         self.model, self.schema = model, schema
@@ -172,6 +175,7 @@ class Packer:
         self._tell = listener
         self._worst_nusd = worst_nusd
         self._folder = folder
+        self._mark = mark
 
     async def any_pending(self) -> bool:
         """Whether there is anything to pack."""
@@ -203,7 +207,7 @@ class Packer:
         if isinstance(work, Gone):
             await set_aside(work, Outcome.UNREADABLE, recorder=self._recorder, listener=self._tell)
             return True
-        item = spool.item(work)
+        item = spool.item(work, self._mark)
         if (alone := body_size([len(item)])) > limits.bytes:
             reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
             too_large = Gone(work.pending, reason)

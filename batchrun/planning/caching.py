@@ -104,6 +104,13 @@ def break_even_requests(rates: Rates, ttl: Ttl) -> int | None:
     return None if share is None else math.floor(1 / (1 - share)) + 1
 
 
+def dearest_ttl(wish: CacheWish, prefix: Prefix) -> Ttl | None:
+    """The dearest mark that may be decided on, for worst cases that are needed before; None: there will be none."""
+    if wish == "off" or prefix.obstacle or (wish == "auto" and prefix.tokens.high < LEAST_MINIMUM):
+        return None
+    return "1h" if wish == "auto" else wish
+
+
 def decide_caching(wish: CacheWish, facts: Circumstances) -> Caching:
     """Decide for one route: as the job file says, or whatever is expected to be cheapest."""
     if wish == "off":

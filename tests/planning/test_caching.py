@@ -16,6 +16,7 @@ from batchrun.planning.caching import (
     Prefix,
     break_even,
     break_even_requests,
+    dearest_ttl,
     decide_caching,
     prefix_multiple,
     prefix_nusd_per_token,
@@ -198,3 +199,23 @@ def test_what_is_decided_on_its_own_is_expected_to_be_no_dearer(requests, second
     assert cost.low <= cost.mean <= cost.high
     assert cost.mean <= 1.0
     assert 0 <= found.hit_rate.low <= found.hit_rate.mean <= found.hit_rate.high <= 1
+
+
+@given(
+    wish=st.sampled_from(["auto", "off", "5m", "1h"]),
+    requests=st.integers(0, 2_000),
+    seconds=st.floats(0, 1e6),
+    batched=st.booleans(),
+    size=st.floats(0, 5_000),
+)
+def test_worst_cases_are_made_for_the_dearest_mark_that_may_be_decided_on(wish, requests, seconds, batched, size):
+    prefix = between(size, size, size)
+    facts = replace(USUAL, prefix=prefix, requests=requests, seconds=seconds, batched=batched)
+    order = [None, "5m", "1h"]
+    assert order.index(decide_caching(wish, facts).ttl) <= order.index(dearest_ttl(wish, prefix))
+
+
+def test_no_mark_no_worse_case():
+    assert dearest_ttl("off", LONG) is None
+    assert dearest_ttl("1h", Prefix(LONG.tokens, obstacle="there is nothing")) is None
+    assert dearest_ttl("auto", between(300, 400, 511)) is None

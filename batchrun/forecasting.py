@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from batchrun.job.reading import JobFile
+from batchrun.planning.caching import Caching, Circumstances, Prefix, decide_caching, if_cached
 from batchrun.planning.caps import Caps, Of
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, Estimator
 from batchrun.planning.estimate_sum import EstimateSum
-from batchrun.planning.interval import Interval
+from batchrun.planning.interval import NOTHING, Interval
 from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import suited, thinks
 from batchrun.planning.output_prior import output_prior
 from batchrun.planning.plan import Dearest, Evidence, Kind, Plan
 from batchrun.planning.reply_length import ReplyLength
-from batchrun.planning.routes import Route, Wish, choose, forecasts
+from batchrun.planning.routes import Forecast, Route, Wish, choose, forecasts
 from batchrun.planning.text_class import TextClass
+from batchrun.store.cache_use import measured_hit_rate
 from batchrun.store.entries import Run
 from batchrun.store.evidence import last_estimate
 from batchrun.store.ledger import Ledger
@@ -40,6 +42,24 @@ def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The ways that a job may go."""
+
+    forecasts: tuple[Forecast, ...]
+    """Every route, and with the cache those on which something can be cached."""
+    caching: Mapping[Route, Caching]
+    """What was decided for each route."""
+    duration: Duration
+    """Of streaming without the cache."""
+
+    def best(self, route: Route) -> Forecast:
+        """A route as it would be taken: cached, if that was decided."""
+        cached = self.caching[route].ttl is not None
+        own = [one for one in self.forecasts if one.route is route]
+        return next((one for one in own if (one.caching is not None) is cached), own[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forecaster:
     """What there is to forecast from."""
 
@@ -53,6 +73,8 @@ class Forecaster:
     """The standard deviation of what was guessed, in cl100k tokens of each class."""
     fingerprint: str
     caps: Caps
+    prefix: Prefix
+    """What of every request may be cached."""
     route: str | None
     """stream, batch or auto; None: nothing is said."""
     deadline_s: float | None
@@ -64,19 +86,18 @@ class Forecaster:
         run = self.ledger.open_run(spec.job.name, self.fingerprint)
         committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
         counts = self.planned.counts()
-        estimate = self._estimate(self.estimator)
-        duration = self._streaming(estimate)
-        both = forecasts(estimate, duration, max_queued=spec.batch.max_queued)
-        choice = choose(self._wish(run), *both)
-        chosen = next(one for one in both if one.route is choice.route)
-        price = self.estimator.price.in_batches if choice.route is Route.BATCH else self.estimator.price
-        worst_nusd = -(-self.planned.worst_nusd() // price.divisor)
+        options = self._options()
+        stream, batch = (options.best(route) for route in Route)
+        choice = choose(self._wish(run), stream, batch)
+        chosen = options.best(choice.route)
+        estimator, divisor = self._by(choice.route), self._by(choice.route).price.divisor
+        worst_nusd = -(-self.planned.worst_nusd() // divisor)
         models = [rung.price.name for rung in self.ladder.rungs]
         rooms = plan_rooms(self.ledger.connection, self.caps, run, models=models, now=time.time())
         room_nusd = min(room.left for room in rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(models[0]))
-        fits = estimate.documents
+        fits = chosen.estimate.documents
         if chosen.estimate.upper_nusd > room_nusd:
-            fits = self._fits(replace(self.estimator, price=price), room_nusd, most=fits)
+            fits = self._fits(estimator, chosen.saving, room_nusd, most=fits)
         return Plan(
             job=spec.job.name,
             model=self.estimator.price.name,
@@ -85,10 +106,12 @@ class Forecaster:
             estimate=chosen.estimate,
             evidence=evidence,
             before=last_estimate(self.ledger, spec.job.name),
-            duration=duration,
-            unsettled_s=self._unsettled_s(duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
+            duration=options.duration,
+            unsettled_s=self._unsettled_s(options.duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,
-            forecasts=both,
+            chosen=chosen,
+            forecasts=options.forecasts,
+            caching=options.caching,
             deadline_s=self.deadline_s,
             committed_nusd=committed_nusd,
             held_nusd=held_nusd,
@@ -107,12 +130,57 @@ class Forecaster:
 
     def left(self, route: Route) -> Estimate:
         """Of what was planned, all that is pending now, if it goes by a route."""
-        price = self.estimator.price.in_batches if route is Route.BATCH else self.estimator.price
-        return self._estimate(replace(self.estimator, price=price), which=Which.STILL_PENDING)
+        return self._estimate(self._by(route), which=Which.STILL_PENDING)
 
-    def _estimate(self, estimator: Estimator, *, which: Which = Which.TO_SEND, first: int = -1) -> Estimate:
-        """Of some documents, or only the first of them."""
-        total = EstimateSum(estimator, unsampled=self.unsampled)
+    def _by(self, route: Route) -> Estimator:
+        """Of the job's own model on a route."""
+        price = self.estimator.price
+        return replace(self.estimator, price=price.in_batches if route is Route.BATCH else price)
+
+    def _options(self) -> Options:
+        """Every route, with and without the prompt cache."""
+        estimate = self._estimate(self.estimator)
+        duration = self._streaming(estimate)
+        plain = forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued)
+        facts = {one.route: self._circumstances(one) for one in plain}
+        wish = self.job.spec.prompt.cache
+        caching = {route: decide_caching(wish, each) for route, each in facts.items()}
+        cached = [self._cached(one, possible) for one in plain if (possible := if_cached(wish, facts[one.route]))]
+        return Options(forecasts=(*plain, *cached), caching=caching, duration=duration)
+
+    def _circumstances(self, forecast: Forecast) -> Circumstances:
+        batched = forecast.route is Route.BATCH
+        return Circumstances(
+            prefix=self.prefix,
+            minimum=self.estimator.price.min_cacheable_tokens,
+            price=self.estimator.price,
+            requests=forecast.estimate.documents,
+            batched=batched,
+            seconds=forecast.seconds,
+            measured=measured_hit_rate(self.ledger, self.job.spec.job.name, in_batches=batched),
+        )
+
+    def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
+        saving = caching.saving(self.estimator.price.rates)
+        estimate = self._estimate(self._by(plain.route), saving=saving)
+        seconds, duration = plain.seconds, plain.duration
+        if plain.route is Route.STREAM:  # what is read from the cache does not count to the limit
+            read = estimate.documents * caching.tokens.mean * caching.hit_rate.mean
+            counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
+            duration = self._streaming(counted)
+            seconds = duration.seconds
+        return replace(plain, estimate=estimate, seconds=seconds, duration=duration, caching=caching, saving=saving)
+
+    def _estimate(
+        self,
+        estimator: Estimator,
+        *,
+        which: Which = Which.TO_SEND,
+        first: int = -1,
+        saving: Interval = NOTHING,
+    ) -> Estimate:
+        """Of some documents, or only the first of them; `saving` is what the cache saves of each, in tokens."""
+        total = EstimateSum(estimator, unsampled=self.unsampled, saving=saving)
         for group in self.planned.groups(estimator.long, which=which, first=first):
             total.add_group(group)
         for tokens in self.planned.longer(estimator.long, which=which, first=first):
@@ -156,10 +224,10 @@ class Forecaster:
             begun=Route(run.route) if run else None,
         )
 
-    def _fits(self, estimator: Estimator, room_nusd: int, *, most: int) -> int:
+    def _fits(self, estimator: Estimator, saving: Interval, room_nusd: int, *, most: int) -> int:
         """How many of the requests, from the first on, the room is enough for: the bound never falls with more."""
 
         def upper(first: int) -> int:
-            return self._estimate(estimator, first=first).upper_nusd
+            return self._estimate(estimator, first=first, saving=saving).upper_nusd
 
         return bisect_right(range(1, most + 1), room_nusd, key=upper)

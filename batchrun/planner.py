@@ -15,6 +15,7 @@ from batchrun.job.reading import JobFile
 from batchrun.job.rendering import Renderer
 from batchrun.measuring import Measuring, Observed
 from batchrun.outcome import Outcome
+from batchrun.planning.caching import Prefix, dearest_ttl
 from batchrun.planning.calibration import calibrate
 from batchrun.planning.cap_words import too_dear
 from batchrun.planning.caps import Caps
@@ -110,6 +111,10 @@ class Planner:
             ),
             output=guessed_reply(self.job, self.price),
         )
+        first = self.first_estimator
+        self.first_estimator = self.estimator = replace(
+            first, ttl=dearest_ttl(self.job.spec.prompt.cache, self._prefix(first))
+        )
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
@@ -166,6 +171,7 @@ class Planner:
             unsampled=self.unsampled,
             fingerprint=self.renderer.fingerprint,
             caps=self.caps,
+            prefix=self._prefix(self.estimator),
             route=self.route,
             deadline_s=self.deadline_s,
         )
@@ -347,6 +353,14 @@ class Planner:
             outcome=outcomes.get(self.job.spec.source.on_oversize),
             reason=excess,
         )
+
+    # --- prompt cache
+
+    def _prefix(self, estimator: Estimator) -> Prefix:
+        """What may be cached: its share of the fixed part, as far as that is known."""
+        fixed = self.renderer.prefix
+        counted = fixed_tokens(prompt=count_tokens(fixed.text), schema=count_tokens(self.renderer.schema_text))
+        return Prefix(estimator.fixed_input.times(counted / estimator.fixed_tokens), fixed.obstacle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
+
+Ttl = Literal["5m", "1h"]
+"""How long the API's prompt cache keeps what it was told to, from the request that wrote or read it last."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,11 @@ class Request:
     """
 
     body: bytes
-    """JSON without spaces, in UTF-8, keys in the order given. These bytes are what is sent."""
+    """JSON without spaces, in UTF-8, keys in the order given. These bytes name the request."""
     model: str
     max_tokens: int
+    marked: bytes | None = field(default=None, compare=False)
+    """The same with marks for the prompt cache. They change the price and not the answer, so they name nothing."""
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Request":
@@ -28,6 +33,11 @@ class Request:
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8; as an escape it is still JSON
             body = _canonical(params, ascii_only=True).encode("ascii")
         return cls(body=body, model=params["model"], max_tokens=int(params["max_tokens"]))
+
+    @property
+    def wire(self) -> bytes:
+        """What is sent."""
+        return self.body if self.marked is None else self.marked
 
     @cached_property
     def request_id(self) -> str:

@@ -20,6 +20,7 @@ from batchrun.executors.running import Interrupted, ProviderFactory, execute
 from batchrun.executors.setting import RunSetting, Sending
 from batchrun.executors.stopping import BudgetReached
 from batchrun.executors.tripwires import OutOfTime, Tolerance
+from batchrun.job.marking import CacheMark
 from batchrun.opening import OpenJob, Wishes, path_below_root, recover_others
 from batchrun.outcome import Outcome
 from batchrun.planner import Planner, Selection
@@ -27,10 +28,11 @@ from batchrun.planning.caps import Caps, Of
 from batchrun.planning.estimate import Estimate
 from batchrun.planning.plan import Plan
 from batchrun.planning.refusal import too_small
-from batchrun.planning.routes import switch_before_s
+from batchrun.planning.routes import Route, switch_before_s
 from batchrun.settling import publish_finally, tend
 from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
+from batchrun.store.cache_use import CacheUse, cache_use
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.performance import Performance, performance
@@ -50,6 +52,8 @@ class Summary:
     """Of the run; None when nothing had to be done."""
     performance: Performance | None
     """Of the run, like the totals."""
+    cache_use: CacheUse | None
+    """Of the run; None when nothing was cached."""
     seconds: float
     open_batches: Sequence[Batch]
     """Of the job: something is still to come of them."""
@@ -197,6 +201,7 @@ def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: 
             caps=caps_in_force(plan),
             schema=opened.job.fields.full_schema,
             switch_at=switching(opened, plan, run),
+            marks=marks(planner, plan),
         ),
         waits=wishes.waits,
     )
@@ -208,6 +213,13 @@ def caps_in_force(plan: Plan) -> Caps:
         return plan.caps
     costs = [room for room in plan.rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(plan.model)]
     return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(room.left for room in costs))
+
+
+def marks(planner: Planner, plan: Plan) -> dict[Route, CacheMark]:
+    """The marks for the prompt cache, by route."""
+    prefix = planner.renderer.prefix
+    found = {route: prefix.mark(caching.ttl) for route, caching in plan.caching.items()}
+    return {route: mark for route, mark in found.items() if mark}
 
 
 def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:
@@ -269,6 +281,7 @@ def conclude(
         outcomes=outcomes,
         totals=totals(opened.ledger, run_no) if run_no is not None else None,
         performance=performance(opened.ledger, run_no) if run_no is not None else None,
+        cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
         seconds=time.time() - started_at,
         open_batches=open_batches,
         awaited_of=planner.planned.awaited_of(),

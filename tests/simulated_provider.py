@@ -84,8 +84,8 @@ class SimulatedProvider:
             self.in_flight -= 1
 
     async def _answer(self, request: Request, arrival: Arrival) -> Reply:
-        body_sha = hashlib.sha256(request.body).digest()
-        decision = self.simulator.decide(request.body, body_sha, now=arrival.at_s)
+        body_sha = hashlib.sha256(request.wire).digest()
+        decision = self.simulator.decide(request.wire, body_sha, now=arrival.at_s)
         match decision:
             case Rejected():
                 raise AttemptError(self._rejected(decision, arrival))

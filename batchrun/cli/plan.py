@@ -63,7 +63,8 @@ def plan(
     batchrun plan jobs/contracts.toml --json
     batchrun plan jobs/contracts.toml --check --max-cost 10
     """  # noqa: D301 - \b tells click to keep the lines
-    from batchrun.cli.plan_text import plan_as_json, plan_as_text
+    from batchrun.cli.plan_json import plan_as_json
+    from batchrun.cli.plan_text import plan_as_text
     from batchrun.opening import Wishes, open_job
     from batchrun.planner import ONLINE
 

@@ -1,24 +1,21 @@
-"""A plan as a person reads it, and as a program does."""
+"""A plan as a person reads it."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
 
 import click
 
-from batchrun.cli.caps_text import cap_lines, caps_as_json
+from batchrun.cli.caps_text import cap_lines
+from batchrun.cli.route_text import route_lines
 from batchrun.cli.terminal import Terminal
-from batchrun.cli.words import count, duration, hours, tokens
-from batchrun.errors import Refused
+from batchrun.cli.words import count, tokens
 from batchrun.opening import OpenJob
 from batchrun.planning.budget import check_budget
 from batchrun.planning.interval import Interval
-from batchrun.planning.limits import RateLimits
 from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Evidence, Kind, Plan
 from batchrun.planning.price_notices import in_and_out, upcoming_price
-from batchrun.planning.routes import Forecast, Route
 from batchrun.untrusted import inert
 
 WORDS = {
@@ -113,14 +110,13 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
     says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
         f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
-    limits = opened.limits
     return [
         f"tokens   input   {between(estimate.input)}   instructions and schema: {tokens(estimate.fixed_tokens)} each",
         f"         output  {between(estimate.output)}   {replies_words(plan.evidence)}",
         *evidence_lines(plan),
         f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
         *before_lines(plan),
-        *route_lines(plan, limits),
+        *route_lines(plan, opened.limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
         *cap_lines(plan),
         *price_lines(plan, opened),
@@ -179,106 +175,6 @@ def before_lines(plan: Plan) -> list[str]:
     ]
 
 
-def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
-    """How long it takes, why this route, and what the other one would cost and take."""
-    chosen, other = sorted(plan.forecasts, key=lambda one: one.route is not plan.choice.route)
-    bound = ""
-    if chosen.route is Route.STREAM:
-        bound = (
-            f"; the limit is {plan.duration.binding} ({limits.requests_per_minute:,} requests,"
-            f" {tokens(limits.input_tokens_per_minute)} input, {tokens(limits.output_tokens_per_minute)} output tokens"
-            f" a minute: {limits.origin('requests_per_minute')})"
-        )
-    cost = other.estimate.cost_nusd
-    return [
-        f"time     {time_words(chosen)}{bound}",
-        f"route    {chosen.route}: {plan.choice.reason}",
-        f"         {other.route} would cost {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
-        f" and take {time_words(other)}",
-    ]
-
-
-def time_words(forecast: Forecast) -> str:
-    """What a route takes."""
-    if forecast.at_most_s is None:
-        return f"about {duration(forecast.seconds)}"
-    return f"as a rule less than {hours(forecast.seconds)}, at most {hours(forecast.at_most_s)}"
-
-
 def between(interval: Interval) -> str:
     """A mean with its bounds."""
     return f"{tokens(interval.mean):>7}   (90%: {tokens(interval.low)} to {tokens(interval.high)})"
-
-
-def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
-    """The plan as one JSON object; fields may be added, none is renamed."""
-    cost, estimate = plan.estimate.cost_usd, plan.estimate
-    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
-    return json.dumps(
-        {
-            "v": 1,
-            "job": plan.job,
-            "model": plan.model,
-            "ladder": [rung.price.name for rung in opened.ladder.rungs],
-            "route": str(plan.choice.route),
-            "route_reason": plan.choice.reason,
-            "routes": {
-                str(one.route): {
-                    "estimate_usd": shaped(one.estimate.cost_usd),
-                    "seconds": round(one.seconds, 1),
-                    "at_most_s": one.at_most_s,
-                }
-                for one in plan.forecasts
-            },
-            "simulated": opened.simulated,
-            "documents": {
-                "total": plan.documents,
-                "to_send": plan.to_send,
-                **{kind.value: plan.counts[kind] for kind in WORDS},
-                "changed_by_job_file": plan.same_text,
-            },
-            "tokens": {"input": shaped(estimate.input), "output": shaped(estimate.output),
-                       "fixed_per_request": round(estimate.fixed_tokens)},
-            "estimate_usd": {**shaped(cost), "confidence": estimate.confidence},
-            "before": {
-                "run": plan.before.run_id,
-                "estimate_usd": plan.before.estimate_nusd / 1e9,
-                "low_usd": plan.before.low_nusd / 1e9,
-                "high_usd": plan.before.high_nusd / 1e9,
-                "cost_usd": plan.before.cost_nusd / 1e9,
-            }
-            if plan.before
-            else None,
-            "evidence": {
-                "guessed_documents": plan.evidence.guessed,
-                "past_answers": plan.evidence.past,
-                "online_counts": plan.evidence.online,
-                "online_problem": plan.evidence.online_problem,
-                "past_replies": plan.evidence.replies,
-            },
-            "time": {"seconds": round(plan.duration.seconds, 1), "binding": str(plan.duration.binding)},
-            "limits": {
-                "requests_per_minute": opened.limits.requests_per_minute,
-                "input_tokens_per_minute": opened.limits.input_tokens_per_minute,
-                "output_tokens_per_minute": opened.limits.output_tokens_per_minute,
-            },
-            "budget_usd": plan.cap_nusd / 1e9,
-            "spent_usd": plan.spent_nusd / 1e9,
-            "held_usd": plan.held_nusd / 1e9,
-            "continues": plan.continues,
-            "ok": refused is None,
-            "refused": str(refused) if refused else None,
-            "over_budget": not verdict.ok,
-            "caps": caps_as_json(plan),
-            "fits": plan.fits,
-            "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},
-            "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
-            "notes": dict(plan.notes),
-        },
-        indent=2,
-    )  # fmt: skip
-
-
-def shaped(interval: Interval) -> dict[str, float]:
-    """An interval for JSON."""
-    return {"mean": round(interval.mean, 6), "low": round(interval.low, 6), "high": round(interval.high, 6)}

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchrun.cli.log import Log
-from batchrun.cli.plan_text import problem_lines, time_words, warnings
+from batchrun.cli.plan_text import problem_lines, warnings
 from batchrun.cli.progress import Progress
+from batchrun.cli.route_text import time_words
 from batchrun.cli.summary_text import summary_as_event, summary_as_text
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count
@@ -19,7 +20,6 @@ from batchrun.opening import OpenJob, Wishes, open_job
 from batchrun.planner import Selection
 from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Kind, Plan
-from batchrun.planning.routes import Route
 from batchrun.submit import submit
 from batchrun.untrusted import inert
 
@@ -87,7 +87,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
         return
     cost = plan.estimate.cost_nusd
     stamp = "SIMULATED  " if opened.simulated else ""
-    route = " · batch" if plan.choice.route is Route.BATCH else ""
+    route = "" if plan.chosen.name == "stream" else f" · {plan.chosen.name}"
     in_batches = plan.counts[Kind.IN_BATCH]
     under_way = f", {count(in_batches, 'document')} in batches under way" if in_batches else ""
     terminal.say(
@@ -108,10 +108,9 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
         terminal.say(f"warning: {inert(notice)}")
     if not plan.to_send:
         return
-    chosen = next(one for one in plan.forecasts if one.route is plan.choice.route)
     terminal.say(
         f"estimate {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
-        f" of budget {dollars(plan.cap_nusd)} · {time_words(chosen)}"
+        f" of budget {dollars(plan.cap_nusd)} · {time_words(plan.chosen)}"
     )
 
 

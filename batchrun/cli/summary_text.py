@@ -11,6 +11,7 @@ from batchrun.cli.words import below_here, count, duration, tokens
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.planning.money import dollars
+from batchrun.store.cache_use import CacheUse
 from batchrun.store.totals import Totals
 from batchrun.submit import Summary
 from batchrun.untrusted import inert
@@ -67,6 +68,8 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
         f"  tokens   in {tokens(totals.input_tokens)}{off(totals.input_tokens, totals.estimate_input_tokens, through)}"
         f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}",
     ]
+    if summary.cache_use:
+        lines.append(f"  cache    {cache_words(summary.cache_use)}")
     if totals.open_nusd:
         lines.append(f"  reserved {dollars(totals.open_nusd)} at most, for batches in progress")
     if totals.lost:
@@ -91,6 +94,24 @@ def beside(totals: Totals) -> str:
 def off(actual: int, estimate: int | None, through: bool) -> str:
     """How far tokens are off their estimate."""
     return f" ({100 * (actual / estimate - 1):+.1f}%)" if through and estimate else ""
+
+
+def cache_words(use: CacheUse) -> str:
+    """What was read from the prompt cache and written to it, and what that came to."""
+    words = f"read {tokens(use.read_tokens)} ({use.hit_rate:.0%}) · written {tokens(use.written_tokens)}"
+    if use.saved_nusd < 0:
+        return f'{words} · cost {dollars(-use.saved_nusd)} more than without: set prompt.cache = "off"'
+    return f"{words} · saved {dollars(use.saved_nusd)} against no cache"
+
+
+def cache_fields(use: CacheUse | None) -> dict[str, object]:
+    """The same as fields of an event."""
+    return {
+        "cache_read_tokens": use.read_tokens if use else 0,
+        "cache_write_tokens": use.written_tokens if use else 0,
+        "cache_hit_rate": round(use.hit_rate, 4) if use else None,
+        "cache_saved_usd": use.saved_nusd / 1e9 if use else 0.0,
+    }
 
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
@@ -136,6 +157,7 @@ def summary_as_event(summary: Summary, terminal: Terminal) -> None:
         estimate_output_tokens=totals.estimate_output_tokens if totals else 0,
         input_tokens=totals.input_tokens if totals else 0,
         output_tokens=totals.output_tokens if totals else 0,
+        **cache_fields(summary.cache_use),
         route=str(summary.plan.choice.route),
         open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),

@@ -109,7 +109,7 @@ class Attempts:
 
     async def _attempt(self, work: Work) -> None:
         lane = self._lane_for(work)
-        async with lane.place():
+        async with lane.place() as alone:
             self._halt.check()
             while lane.is_out and lane is self._lane_for(work):
                 await lane.news()
@@ -120,7 +120,8 @@ class Attempts:
                     input_tokens=lane.expectation.input_tokens(work.tokens),
                     output_tokens=lane.expectation.output_tokens(),
                 )
-                if lane.circuit.is_open and not is_probe:  # an outage began while this waited for the gate
+                # An outage began while this waited for the gate, or it lasted so long that the cache forgot.
+                if not is_probe and (lane.circuit.is_open or (not alone and lane.wants_one_alone())):
                     lane.gate.cancel(charge)
                     raise Later(0.0)
                 while not await self._reserve_and_send(work, lane, charge):
@@ -214,9 +215,9 @@ class Attempts:
         return [one.rung.request(work.request).request_id for one in self._lanes[: lane.rung_no]]
 
     async def _send(self, flight: Flight) -> None:
-        clock = flight.lane.clock
+        clock, mark = flight.lane.clock, flight.lane.mark
         try:
-            reply = await self._provider.send(flight.request)
+            reply = await self._provider.send(mark.on(flight.request) if mark else flight.request)
         except AttemptError as error:
             await self._landing.failed(flight, error.failure, latency_s=clock() - flight.sent_at)
         except asyncio.CancelledError:

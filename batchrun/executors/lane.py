@@ -10,12 +10,16 @@ from batchrun.executors.concurrency import Slots
 from batchrun.executors.expectation import Expectation
 from batchrun.executors.pacing import Gate
 from batchrun.executors.tally import Tally
+from batchrun.job.marking import CacheMark
 from batchrun.planning.estimate import Estimator
 from batchrun.planning.ladder import Rung
 from batchrun.planning.limits import Learnt
+from batchrun.request import Ttl
 
 LOOK_ABOUT_S = 1.0
 """How often who waits for a model looks whether another one answers."""
+KEPT_S: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0}
+"""How long the API's cache keeps a prefix that nobody reads."""
 
 
 @dataclass(slots=True)
@@ -30,12 +34,15 @@ class Lane:
     circuit: Circuit
     tally: Tally
     clock: Callable[[], float]
+    mark: CacheMark | None = None
+    """For the prompt cache, on everything that is sent; None: no mark."""
     expectation: Expectation = field(init=False)
     under_way: int = 0
     """Requests that were sent and have no answer yet."""
     _placed_at: float = 0.0
     """When the last request got its place: of all who wait for one, only the time since then is counted."""
     _proven: asyncio.Event = field(default_factory=asyncio.Event)
+    _proven_at: float = 0.0
     _canary: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -47,22 +54,29 @@ class Lane:
         return self.rung.price.name
 
     def prove(self) -> None:
-        """The first request was taken: the others need not wait for it."""
+        """A request was taken: the others need not wait for it."""
+        self._proven_at = self.clock()
         self._proven.set()
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """From before the wait for the gate until the answer. The first request goes alone.
+    async def place(self) -> AsyncIterator[bool]:
+        """From before the wait for the gate until the answer; yields whether the request goes alone, as the first does.
 
-        So a wrong key or model costs one request and not one for each worker.
+        So a wrong key or model costs one request and not one for each worker, and only one writes to the prompt cache.
         """
-        if not self._proven.is_set():
+        if self.wants_one_alone():
             async with self._canary:
                 if not self._proven.is_set():
-                    yield
+                    yield True
                     return
         async with self._slot():
-            yield
+            yield False
+
+    def wants_one_alone(self) -> bool:
+        """Whether nothing was taken yet, or so long ago that the prompt cache has forgotten what all would read."""
+        if self.mark and not self.under_way and self.clock() - self._proven_at > KEPT_S[self.mark.ttl]:
+            self._proven.clear()
+        return not self._proven.is_set()
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

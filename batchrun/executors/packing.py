@@ -18,6 +18,7 @@ from batchrun.executors.document_cap import DocumentCap
 from batchrun.executors.reading import Gone, Reader, RunKey, set_aside, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.work import Work
+from batchrun.job.marking import CacheMark
 from batchrun.outcome import Outcome
 from batchrun.planning.caps import MOST_MISFITS, Amount
 from batchrun.store.batch_entries import Candidate, Headroom
@@ -62,10 +63,11 @@ class Spool:
         """Bytes of a body of everything that is in it."""
         return len(HEAD) + max(0, self._ends[-1] - len(BETWEEN)) + len(TAIL)
 
-    def item(self, work: Work) -> bytes:
-        """One request as it stands in the body."""
+    def item(self, work: Work, mark: CacheMark | None = None) -> bytes:
+        """One request as it stands in the body, with its mark for the prompt cache."""
         return b'{"custom_id":"%s-%s","params":%s}' % (
-            self.nonce.encode(), work.request.request_id.encode(), work.request.body,
+            self.nonce.encode(), work.request.request_id.encode(),
+            mark.wire(work.request) if mark else work.request.wire,
         )  # fmt: skip
 
     def add(self, candidate: Candidate, item: bytes) -> None:
@@ -178,6 +180,7 @@ class Packer:
         worst: Callable[[Work], Amount],
         document_cap: DocumentCap,
         folder: Path,
+        mark: CacheMark | None = None,
     ) -> None:
         self._run = run
         self.model, self.schema = model, schema
@@ -187,6 +190,7 @@ class Packer:
         self._worst = worst
         self._document_cap = document_cap
         self._folder = folder
+        self._mark = mark
 
     async def any_pending(self) -> bool:
         """Whether there is anything to pack."""
@@ -220,7 +224,7 @@ class Packer:
         if isinstance(work, Gone):
             await set_aside(work, Outcome.UNREADABLE, recorder=self._recorder, listener=self._tell)
             return True
-        item = spool.item(work)
+        item = spool.item(work, self._mark)
         if (alone := body_size([len(item)])) > limits.bytes:
             reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
             too_large = Gone(work.pending, reason)

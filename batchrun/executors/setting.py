@@ -1,8 +1,8 @@
 """Everything the execution of a run needs, and the executors made of it."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from batchrun.executors.stream import StreamExecutor
 from batchrun.executors.tally import Tally
 from batchrun.executors.tripwires import EVERYTHING, Tolerance
 from batchrun.executors.work import Terms, Work, worst_case
+from batchrun.job.marking import CacheMark
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.judge import Judge
 from batchrun.planning.caps import Amount, Caps
@@ -34,6 +35,7 @@ from batchrun.planning.estimate import Estimator
 from batchrun.planning.ladder import OUTAGE, Ladder
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.preparing import Preparer
+from batchrun.planning.reply_length import ReplyLength
 from batchrun.planning.routes import Route
 from batchrun.providers import BatchProvider, Provider
 from batchrun.sources import Source
@@ -59,6 +61,14 @@ class Sending:
     schema: dict[str, Any]
     switch_at: float | None
     """When what is left in batches has to be streamed to be done by the deadline; None: never."""
+    marks: Mapping[Route, CacheMark] = field(default_factory=dict)
+    """For the prompt cache; a route that is not in it sends none."""
+
+    def estimator_on(self, route: Route, price: ModelPrice) -> Estimator:
+        """Of a model on a route: marks make the worst case dearer."""
+        mark = self.marks.get(route)
+        reply = ReplyLength(self.estimator.output, self.estimator.output_scatter)
+        return replace(self.estimator.of(price, reply), ttl=mark.ttl if mark else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +162,7 @@ class Staff:
         return Lane(
             rung_no=number,
             rung=rung,
-            estimator=replace(sending.estimator, price=rung.price),
+            estimator=sending.estimator_on(Route.STREAM, rung.price),
             gate=Gate(rung.limits, clock=clock, tally=tally),
             slots=Slots(sending.concurrency, first=max(FIRST, (rung.limits.concurrency or 0) // 2)),
             circuit=Circuit(
@@ -162,6 +172,7 @@ class Staff:
             ),
             tally=tally,
             clock=clock,
+            mark=sending.marks.get(Route.STREAM),
         )
 
     def batch_executor(self, client: BatchProvider) -> BatchExecutor:
@@ -200,7 +211,7 @@ class Staff:
         sending = self.setting.sending
         if sending is None or self.reader is None or sending.route is not Route.BATCH:
             return None
-        estimator = replace(sending.estimator, price=sending.estimator.price.in_batches)
+        estimator = sending.estimator_on(Route.BATCH, sending.estimator.price.in_batches)
 
         def worst(work: Work) -> Amount:
             return worst_case(estimator, work, work.request, soft=sending.caps.soft)
@@ -215,4 +226,5 @@ class Staff:
             worst=worst,
             document_cap=self._document_cap(sending),
             folder=self.setting.folder,
+            mark=sending.marks.get(Route.BATCH),
         )

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from batchrun.document import Document
+from batchrun.job.marking import FixedPrefix
 from batchrun.job.reading import JobFile
 from batchrun.job.template import Placeholder
 from batchrun.request import Request
@@ -36,6 +37,12 @@ class Renderer:
     def prompt_text(self) -> str:
         """What of the prompt is the same in every request, for counting its tokens: system and template."""
         return "\n".join([*([self._job.system] if self._job.system else []), *self._job.user.literals])
+
+    @property
+    def prefix(self) -> FixedPrefix:
+        """What every request begins with, for the prompt cache."""
+        first = self._job.user.parts[0]
+        return FixedPrefix(system=self._job.system, opening=first if isinstance(first, str) else "")
 
     @property
     def schema_text(self) -> str:

@@ -117,6 +117,8 @@ ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidato
 """In the order in which they are tried."""
 TierName = Literal["simple", "standard", "complex", "critical"]
 FallbackReason = Literal["outage", "refused", "truncated"]
+CacheWish = Literal["auto", "off", "5m", "1h"]
+"""Whether the fixed beginning of the prompt is marked for the prompt cache: when it pays, never, or for how long."""
 
 
 def _name_or_tier(name: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
@@ -169,6 +171,7 @@ class PromptSection(Table):
     system_file: Text | None = None
     user: Annotated[Text | None, Field(examples=['user = "{{ doc.text }}"'])] = None
     user_file: Text | None = None
+    cache: CacheWish = "auto"
 
     @model_validator(mode="after")
     def _one_text_each(self) -> Self:

@@ -11,6 +11,7 @@ from batchrun.planning.interval import CONFIDENCE, Interval, together
 from batchrun.planning.model_price import ModelPrice, Rates
 from batchrun.planning.reply_length import ReplyLength
 from batchrun.planning.text_class import TextClass, factor
+from batchrun.request import Ttl
 
 MOST_PER_COUNTED, MOST_PER_EXPECTED = 1.8, 1.25
 UNSEEN_TOKENS = 500
@@ -58,6 +59,8 @@ class Estimator:
     """Standard deviation of one reply's tokens around that; 0 while it is only guessed."""
     calibration: Calibration | None = None
     """What counted requests tell of this model's tokens; None: only the priors are known."""
+    ttl: Ttl | None = None
+    """For how long the fixed beginning may be marked for the cache: it bounds the worst case."""
 
     def input(self, tokens: RequestTokens) -> Interval:
         """Estimate all of a request's input. Its fixed part errs with the document: an upper bound of both together."""
@@ -93,7 +96,10 @@ class Estimator:
     def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int) -> int:
         """Bound a request's cost from above: what is set aside before it is sent."""
         prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes)
-        return self.price.worst_case_nusd(prompt_tokens=prompt_tokens, max_tokens=max_tokens)
+        fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + UNSEEN_TOKENS
+        return self.price.worst_case_nusd(
+            prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=min(fixed, prompt_tokens), ttl=self.ttl
+        )
 
     def expected_nusd(self, tokens: RequestTokens) -> int:
         """Give a request's cost at the means, in the band that its prompt is expected to fall in."""

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Literal
 
 from batchrun.reply import Usage
+from batchrun.request import Ttl
 
 Tokenizer = Literal["new", "old"]
 
@@ -29,11 +30,13 @@ class Rates:
             + usage.cache_read_tokens * self.cache_read
         )
 
-    def dearest_input(self, *, cached: bool) -> int:
-        """Give the most that a token of the prompt can cost."""
-        if not cached:
-            return self.input
-        return max(self.input, self.cache_write_5m, self.cache_write_1h, self.cache_read)
+    def cache_write(self, ttl: Ttl) -> int:
+        """Give the price of a token that is written to the prompt cache."""
+        return self.cache_write_1h if ttl == "1h" else self.cache_write_5m
+
+    def dearest_prefix(self, ttl: Ttl) -> int:
+        """Give the most that a token can cost that is marked for the cache: below the minimum it is plain input."""
+        return max(self.input, self.cache_write(ttl), self.cache_read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +123,26 @@ class ModelPrice:
         """Price one request exactly. Never sum usages first: the band is decided request by request."""
         return self._divided(self.rates_for(usage.prompt_tokens).cost_nusd(usage))
 
-    def worst_case_nusd(self, *, prompt_tokens: int, max_tokens: int, cached: bool = False) -> int:
+    def worst_case_nusd(
+        self, *, prompt_tokens: int, max_tokens: int, prefix_tokens: int = 0, ttl: Ttl | None = None
+    ) -> int:
         """Bound the cost of a request from above, whatever comes back; thinking counts inside `max_tokens`.
 
-        `prompt_tokens` bounds the prompt; see `Estimator.most_prompt_tokens`.
+        `prompt_tokens` bounds the prompt, see `Estimator.most_prompt_tokens`, and `prefix_tokens` what of it is marked
+        for the cache, for so long.
         """
         longest = prompt_tokens
         short = longest if self.band is None else min(longest, self.band.above_tokens)
-        worst = _bound(self.rates, short, max_tokens=max_tokens, cached=cached)
+        worst = _bound(self.rates, short, max_tokens=max_tokens, marked=prefix_tokens, ttl=ttl)
         if self.band is None or longest <= self.band.above_tokens:
             return self._divided(worst)
-        return self._divided(max(worst, _bound(self.band.rates, longest, max_tokens=max_tokens, cached=cached)))
+        other = _bound(self.band.rates, longest, max_tokens=max_tokens, marked=prefix_tokens, ttl=ttl)
+        return self._divided(max(worst, other))
 
     def _divided(self, cost_nusd: int) -> int:
         return -(-cost_nusd // self.divisor)  # rounded up
 
 
-def _bound(rates: Rates, prompt_tokens: int, *, max_tokens: int, cached: bool) -> int:
-    return prompt_tokens * rates.dearest_input(cached=cached) + max_tokens * rates.output
+def _bound(rates: Rates, prompt_tokens: int, *, max_tokens: int, marked: int, ttl: Ttl | None) -> int:
+    dearer = rates.dearest_prefix(ttl) - rates.input if ttl else 0
+    return prompt_tokens * rates.input + min(marked, prompt_tokens) * dearer + max_tokens * rates.output

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from batchrun.outcome import Outcome
+from batchrun.planning.caching import Caching
 from batchrun.planning.caps import Caps, Room
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
-from batchrun.planning.routes import Choice, Forecast
+from batchrun.planning.routes import Choice, Forecast, Route
 
 
 class Kind(StrEnum):
@@ -138,8 +139,10 @@ class Plan:
     unsettled_s: float
     """How long streaming would take with what is in batches now; the fallback near a deadline has to do it all."""
     choice: Choice
+    chosen: Forecast
+    """The route as it is taken: with the cache or without."""
     forecasts: tuple[Forecast, ...]
-    """Every route."""
+    """Every route, without the cache and, where something can be cached, with it."""
     deadline_s: float | None
     """From the start of the run."""
     committed_nusd: int
@@ -169,6 +172,8 @@ class Plan:
     """What a person should hear of the models, as the API tells it."""
     notes: Mapping[str, int]
     """What had to be done to read documents, and how often."""
+    caching: Mapping[Route, Caching]
+    """On every route, whichever is chosen: what is left of batches near a deadline is streamed."""
 
     @property
     def documents(self) -> int:

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from batchrun.planning.caching import Caching
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
+from batchrun.planning.interval import NOTHING, Interval
 
 SMALL_JOB = 100
 """Below so many requests half the price is not worth an hour."""
@@ -34,6 +36,17 @@ class Forecast:
     """As a rule."""
     at_most_s: float | None
     """Guaranteed by the API; None: nothing is."""
+    duration: Duration | None = None
+    """Of streaming; None: no limit of ours decides how long it takes."""
+    caching: Caching | None = None
+    """None: without the prompt cache."""
+    saving: Interval = NOTHING
+    """What the cache saves of a request, in tokens at the price of input."""
+
+    @property
+    def name(self) -> str:
+        """As people read it: `stream+cache`."""
+        return f"{self.route}+cache" if self.caching else str(self.route)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int) -> tup
     """Both routes side by side; `estimate` and `duration` are those of streaming."""
     waves = math.ceil(estimate.documents / max_queued)
     return (
-        Forecast(route=Route.STREAM, estimate=estimate, seconds=duration.seconds, at_most_s=None),
+        Forecast(route=Route.STREAM, estimate=estimate, seconds=duration.seconds, at_most_s=None, duration=duration),
         Forecast(
             route=Route.BATCH,
             estimate=replace(estimate, cost_nusd=estimate.cost_nusd.times(0.5)),
@@ -97,6 +110,8 @@ def _choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
         return Choice(Route.STREAM, "at once, unless the job file or --route says something else")
     if stream.estimate.documents < SMALL_JOB:
         return Choice(Route.STREAM, f"fewer than {SMALL_JOB} documents are not worth the wait for a batch")
+    if stream.estimate.cost_nusd.mean <= batch.estimate.cost_nusd.mean:
+        return Choice(Route.STREAM, "with the prompt cache it costs no more than a batch")
     return _by_deadline(wish, stream, batch)
 
 

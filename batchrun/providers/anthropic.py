@@ -31,7 +31,7 @@ LONGEST_PLAIN_MAX_TOKENS = 21_333
 
 
 class AnthropicProvider:
-    """Sends requests as they are: the bytes that name a request are the bytes on the wire."""
+    """Sends requests as they are: the bytes that name a request are those on the wire, marks for the cache aside."""
 
     def __init__(self, *, timeout_s: float, concurrency: int, base_url: str | None = None, api_key: str | None = None):
         self._timeout_s = timeout_s
@@ -57,13 +57,13 @@ class AnthropicProvider:
 
     async def _send_plain(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
-        response = await self._client.post(self._url, content=request.body, cast_to=httpx2.Response)
+        response = await self._client.post(self._url, content=request.wire, cast_to=httpx2.Response)
         return _reply(response.content, response, sent_at=sent_at)
 
     async def _send_streamed(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
         try:
-            async with self._client.messages.stream(**json.loads(request.body)) as stream:
+            async with self._client.messages.stream(**json.loads(request.wire)) as stream:
                 message = await stream.get_final_message()
                 return _reply(message.to_json(indent=None).encode(), stream.response, sent_at=sent_at)
         # An event that is no JSON, a stream without a message, a block that never began: the SDK's parser gives up.

@@ -3,7 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from batchrun.simulator.batch_answers import answer, errored, result_line
 from batchrun.simulator.batch_bodies import SentRequest
 from batchrun.simulator.batch_faults import BATCH_FAULTS
 from batchrun.simulator.batch_life import EXPIRES_AFTER_S, Ending, Life
+from batchrun.simulator.prompt_cache import PromptUsage
 from batchrun.simulator.spool import Spool
 from batchrun.simulator.wire_format import new_id
 
@@ -29,6 +30,8 @@ class Member:
     moment: float
     """When it is processed, as a share of the time the batch takes."""
     thinking: float
+    cache_luck: float
+    """Below the batch's share of hits it reads from the prompt cache what others have written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,9 @@ class Bill:
     """Of the parameters as they were sent: the same as that of the same body sent to `/v1/messages`."""
     model: str | None
     input_tokens: int
+    cache_read_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
     output_tokens: int
     billed: bool = True
     batch: bool = True
@@ -62,6 +68,8 @@ class Batch:
     fault: str
     seed: int
     speed: float
+    cache_hits: float
+    """The share of its requests that read from the prompt cache, besides the first."""
     deleted: bool = False
     _produced: "array[int]" = field(init=False)
 
@@ -111,7 +119,7 @@ class Batch:
 
     def results(self) -> Iterator[bytes]:
         """Write the lines of its results, once it has ended: in the order in which the requests had their moments."""
-        for index in sorted(range(len(self.members)), key=lambda index: self.members[index].moment):
+        for index in self._processed:
             yield result_line(self.members[index].sent.custom_id, self._result(index))
 
     def bills(self) -> Iterator[Bill]:
@@ -123,7 +131,7 @@ class Batch:
                     custom_id=member.sent.custom_id,
                     sha256=member.sent.sha256.hex(),
                     model=member.sent.verdict.model,
-                    input_tokens=member.sent.verdict.input_tokens,
+                    **asdict(self._used(index)),
                     output_tokens=self._output_tokens(index),
                 )
 
@@ -168,6 +176,7 @@ class Batch:
         member = self.members[index]
         message = answer(
             self.body.read(member.sent.start, member.sent.length),
+            self._used(index),
             seed=self.seed,
             seen=member.seen,
             chance=member.thinking,
@@ -175,6 +184,28 @@ class Batch:
         )
         self._produced[index] = message["usage"]["output_tokens"]
         return message
+
+    def _used(self, index: int) -> PromptUsage:
+        """Bill its prompt: caching is best effort in batches. Not to be asked before it has ended."""
+        member = self.members[index]
+        points = member.sent.verdict.prompt.breakpoints
+        hits = points and index not in self._first_writers and member.cache_luck < self.cache_hits
+        return member.sent.verdict.prompt.used(points[-1] if hits else None)
+
+    @cached_property
+    def _first_writers(self) -> frozenset[int]:
+        """Find the requests that were the first with what they have to cache."""
+        firsts: dict[bytes, int] = {}
+        for index in self._processed:
+            points = self.members[index].sent.verdict.prompt.breakpoints
+            if points and self._ending(self.members[index]) is Ending.SUCCEEDED:
+                firsts.setdefault(points[-1].key, index)
+        return frozenset(firsts.values())
+
+    @property
+    def _processed(self) -> Sequence[int]:
+        """The order in which the requests have their moments."""
+        return sorted(range(len(self.members)), key=lambda index: self.members[index].moment)
 
     def _output_tokens(self, index: int) -> int:
         if self._produced[index] == _NOT_PRODUCED:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.simulator.api_error import ApiError, invalid_request
-from batchrun.simulator.counting import count_prompt
 from batchrun.simulator.fault_kinds import Spoiling
 from batchrun.simulator.producing import produce
+from batchrun.simulator.prompt_cache import NO_PROMPT, Prompt, PromptUsage, prompt_of
 from batchrun.simulator.validation import Params, check_length, check_message, known_model, parse
 from batchrun.simulator.wire_format import message_body, new_id, to_json
 
@@ -16,10 +16,10 @@ _USER_FACING = {"error_visibility": "user_facing"}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What processing a request will find: its model and input, or why it cannot be answered."""
+    """What processing a request will find: its model and prompt, or why it cannot be answered."""
 
     model: str | None = None
-    input_tokens: int = 0
+    prompt: Prompt = NO_PROMPT
     error: ApiError | None = None
 
 
@@ -31,8 +31,8 @@ def examine(raw: bytes) -> Verdict:
     if problem := _check(params):
         return Verdict(error=problem)
     card = known_model(params)
-    input_tokens = count_prompt(params, card.tokenizer)
-    return Verdict(card.id, input_tokens, check_length(input_tokens, card))
+    prompt = prompt_of(params, card)
+    return Verdict(card.id, prompt, check_length(prompt.tokens, card))
 
 
 def _check(params: Params) -> ApiError | None:
@@ -47,15 +47,16 @@ def _check(params: Params) -> ApiError | None:
     return None
 
 
-def answer(raw: bytes, *, seed: int, seen: int, chance: float, spoiling: Spoiling | None) -> dict[str, Any]:
+def answer(
+    raw: bytes, used: PromptUsage, *, seed: int, seen: int, chance: float, spoiling: Spoiling | None
+) -> dict[str, Any]:
     """Produce the message for valid parameters; the same whenever it is asked for."""
     params = parse(raw)
     assert not isinstance(params, ApiError)
     card = known_model(params)
     production = produce(params, card, seed=seed, chance=chance, spoiling=spoiling)
-    input_tokens = count_prompt(params, card.tokenizer)
     message_id = new_id("msg_01", seed, raw, "batch", seen)
-    return message_body(production, card, message_id=message_id, input_tokens=input_tokens, tier="batch")
+    return message_body(production, card, message_id=message_id, used=used, tier="batch")
 
 
 def result_line(custom_id: str, result: Mapping[str, Any]) -> bytes:

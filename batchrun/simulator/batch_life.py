@@ -39,6 +39,13 @@ class BatchTerms:
     per_request_s: float = 0.01
     spread: float = 0.6
     """Of the logarithm."""
+    least_hits: float = 0.6
+    most_hits: float = 0.9
+    """Shares of a batch's requests that read from the prompt cache, besides the first; "30 to 98%" as published."""
+
+    def cache_hits(self, chance: float) -> float:
+        """Return the share of a batch; `chance` in [0, 1) says how lucky it is."""
+        return self.least_hits + (self.most_hits - self.least_hits) * chance
 
     def duration(self, requests: int, chance: float) -> float:
         """Return the virtual seconds a batch takes; `chance` in [0, 1) says how lucky it is."""

@@ -22,6 +22,7 @@ from batchrun.simulator.wire_format import new_id
 
 _POLL_AGAIN_S = 10.0
 _QUEUE_WAIT_S = 60.0
+_OF_CACHE = b"prompt cache of a batch"
 _OF_REQUESTS = b"request of a batch"  # so that it draws something else than the same body sent to /v1/messages
 
 
@@ -185,6 +186,7 @@ class Batches:
             fault=name,
             seed=self._seed,
             speed=self._speed,
+            cache_hits=self.terms.cache_hits(chances[2]),
         )
         self._batches[batch.id] = batch
         return Creation(fault=fault, fault_name=told, batch=batch, error=fault.error)
@@ -208,7 +210,10 @@ class Batches:
         if fault == no_fault(Call.REQUEST):
             spoiling = FAULTS.get(self._profile.fault_at(chances[1]) or "")
             fault = spoiled(spoiling) if isinstance(spoiling, Spoiling) else fault
-        return Member(sent=request, seen=seen, fault=fault, moment=chances[2], thinking=chances[3])
+        luck = 1.0
+        if request.verdict.prompt.breakpoints:
+            luck = four_chances(request.sha256 + _OF_CACHE, seed=self._seed, seen=seen)[0]
+        return Member(sent=request, seen=seen, fault=fault, moment=chances[2], thinking=chances[3], cache_luck=luck)
 
     def _fault(self, call: Call, contents: bytes) -> BatchFault:
         facts = call.value.encode() + contents

@@ -1,13 +1,16 @@
 """The simulator's own bookkeeping: what was asked, answered and billed, to hold against the client's."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from batchrun.simulator.batch import Bill, written
 from batchrun.simulator.batches import Batches
+from batchrun.simulator.prompt_cache import PromptUsage
+
+_TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,11 +28,18 @@ class Entry:
     fault: str | None = None
     billed: bool = False
     input_tokens: int = 0
+    """Behind the last breakpoint of the prompt cache."""
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     output_tokens: int = 0
 
-    def bill(self, *, input_tokens: int, output_tokens: int) -> None:
+    def bill(self, used: PromptUsage, *, output_tokens: int) -> None:
         """Note that the answer was produced and is paid for, whether or not it arrives."""
-        self.billed, self.input_tokens, self.output_tokens = True, input_tokens, output_tokens
+        self.billed, self.input_tokens, self.output_tokens = True, used.input_tokens, output_tokens
+        self.cache_read_tokens = used.cache_read_tokens
+        self.cache_write_5m_tokens = used.cache_write_5m_tokens
+        self.cache_write_1h_tokens = used.cache_write_1h_tokens
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,13 +91,11 @@ class Books:
             "max_in_flight": max((entry.in_flight for entry in self.entries), default=0),
             "in_flight_now": self._in_flight,
             "model_usage": _usage_by_model(billed),
-            "input_tokens": sum(entry.input_tokens for entry in billed),
-            "output_tokens": sum(entry.output_tokens for entry in billed),
+            **_added_up(billed),
             "batch_creates": len(self.creates),
             "batch_billed": len(bills),
             "batch_model_usage": _usage_by_model(bills),
-            "batch_input_tokens": sum(bill.input_tokens for bill in bills),
-            "batch_output_tokens": sum(bill.output_tokens for bill in bills),
+            **{f"batch_{name}": tokens for name, tokens in _added_up(bills).items()},
             "batch_faults": dict(self._batches.faults),
             "batches": self._listed_batches(),
         }
@@ -119,10 +127,11 @@ class Books:
 
 
 def _usage_by_model(billed: Iterable[Entry | Bill]) -> dict[str, dict[str, int]]:
-    usage: dict[str, dict[str, int]] = {}
+    by_model: dict[str, list[Entry | Bill]] = {}
     for entry in billed:
-        of_model = usage.setdefault(str(entry.model), {"requests": 0, "input_tokens": 0, "output_tokens": 0})
-        of_model["requests"] += 1
-        of_model["input_tokens"] += entry.input_tokens
-        of_model["output_tokens"] += entry.output_tokens
-    return usage
+        by_model.setdefault(str(entry.model), []).append(entry)
+    return {model: {"requests": len(entries), **_added_up(entries)} for model, entries in by_model.items()}
+
+
+def _added_up(billed: Sequence[Entry | Bill]) -> dict[str, int]:
+    return {name: sum(getattr(entry, name) for entry in billed) for name in _TOKENS}

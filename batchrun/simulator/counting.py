@@ -6,7 +6,7 @@ tokenizers (English prose 3.3 and CSV of numbers 1.8 on the newer one) and the o
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,23 +77,57 @@ def _count(raw: bytes, wanted: bytes) -> int:
     return len(raw) - len(raw.translate(None, wanted))
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One part of a prompt: a tool, the schema, or a block of the system prompt or of a message."""
+
+    content: Any
+    """Without its mark."""
+    tokens: int
+    mark: Mapping[str, Any] | None = None
+    """Its `cache_control`."""
+
+
 def count_prompt(params: Mapping[str, Any], tokenizer: Tokenizer) -> int:
     """Count the input tokens of valid Messages parameters: system, messages, schema, and what is put around them."""
-    tokens = _MESSAGE_OVERHEAD + _FURTHER_MESSAGE_OVERHEAD * (len(params["messages"]) - 1)
-    tokens += _count_content(params.get("system") or "", tokenizer)
-    tokens += sum(_count_content(message["content"], tokenizer) for message in params["messages"])
-    tokens += sum(_count_tree(tool, tokenizer) for tool in params.get("tools") or ())
+    return around(params) + sum(piece.tokens for piece in pieces(params, tokenizer))
+
+
+def around(params: Mapping[str, Any]) -> int:
+    """Count what is put around the messages."""
+    return _MESSAGE_OVERHEAD + _FURTHER_MESSAGE_OVERHEAD * (len(params["messages"]) - 1)
+
+
+def pieces(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[Piece]:
+    """Take valid parameters apart, in the order of the prompt: the schema is part of its system prompt."""
+    for tool in params.get("tools") or ():
+        yield _piece(tool, _count_tree(_unmarked(tool), tokenizer))
     output_format = (params.get("output_config") or {}).get("format")
     if output_format:
         schema = _count_tree(output_format["schema"], tokenizer)
-        tokens += _WEIGHTS[tokenizer].schema_prompt + round(_SCHEMA_WEIGHT * schema)
-    return tokens
+        yield Piece(output_format, _WEIGHTS[tokenizer].schema_prompt + round(_SCHEMA_WEIGHT * schema))
+    yield from _blocks(params.get("system") or "", tokenizer)
+    for message in params["messages"]:
+        yield Piece(message["role"], 0)
+        yield from _blocks(message["content"], tokenizer)
 
 
-def _count_content(content: str | list[dict[str, Any]], tokenizer: Tokenizer) -> int:
+def _blocks(content: str | list[dict[str, Any]], tokenizer: Tokenizer) -> Iterator[Piece]:
     if isinstance(content, str):
-        return count_text(content, tokenizer)
-    return sum(_count_block(block, tokenizer) for block in content)
+        yield Piece({"type": "text", "text": content}, count_text(content, tokenizer))
+        return
+    for block in content:
+        yield _piece(block, _count_block(_unmarked(block), tokenizer))
+
+
+def _piece(block: Mapping[str, Any], tokens: int) -> Piece:
+    return Piece(_unmarked(block), tokens, block.get("cache_control"))
+
+
+def _unmarked(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "cache_control" not in block:
+        return block
+    return {name: value for name, value in block.items() if name != "cache_control"}
 
 
 def _count_block(block: Mapping[str, Any], tokenizer: Tokenizer) -> int:

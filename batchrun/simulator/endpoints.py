@@ -120,7 +120,7 @@ class Endpoints:
 
     def _bill(self, answered: Answered, entry: Entry) -> None:
         self.simulator.produced(answered, now=time.monotonic())
-        entry.bill(input_tokens=answered.input_tokens, output_tokens=answered.output_tokens)
+        entry.bill(answered.used, output_tokens=answered.output_tokens)
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
         received = await _receive(request)

@@ -31,6 +31,8 @@ class ModelCard:
     forced_tools: bool = True
     prefill: bool = False
     retires_at: str | None = None
+    caches_from: int = 512
+    """The fewest tokens of a prompt that are cached."""
 
 
 _ALWAYS_THINKS = ("adaptive",)
@@ -45,16 +47,21 @@ _TABLE = (
     ModelCard(id="claude-mythos-5-1", pool="mythos", thinking=_ALWAYS_THINKS, thinks_unasked=True, forced_tools=False),
     ModelCard(id="claude-mythos-5", pool="mythos", thinking=_ALWAYS_THINKS, thinks_unasked=True),
     ModelCard(
-        id="claude-mythos-preview", pool="mythos-preview", thinking=_MAY_THINK, retires_at="2026-06-30T00:00:00Z"
+        id="claude-mythos-preview",
+        caches_from=2048,
+        pool="mythos-preview",
+        thinking=_MAY_THINK,
+        retires_at="2026-06-30T00:00:00Z",
     ),
     ModelCard(id="claude-opus-5-5", pool="opus-5-5", thinking=_ALWAYS_THINKS, thinks_unasked=True, forced_tools=False),
     ModelCard(
         id="claude-opus-5", pool="opus-5", thinking=_MAY_THINK, thinks_unasked=True, unthinking_efforts=_UP_TO_HIGH
     ),
-    ModelCard(id="claude-opus-4-8", pool="opus-4", thinking=_MAY_THINK),
-    ModelCard(id="claude-opus-4-7", pool="opus-4", thinking=_MAY_THINK),
+    ModelCard(id="claude-opus-4-8", caches_from=1024, pool="opus-4", thinking=_MAY_THINK),
+    ModelCard(id="claude-opus-4-7", caches_from=2048, pool="opus-4", thinking=_MAY_THINK),
     ModelCard(
         id="claude-opus-4-6",
+        caches_from=4096,
         pool="opus-4",
         tokenizer="old",
         thinking=("adaptive", "disabled", "enabled"),
@@ -62,6 +69,7 @@ _TABLE = (
     ),
     ModelCard(
         id="claude-opus-4-5-20251101",
+        caches_from=4096,
         pool="opus-4",
         context=200_000,
         max_output=64_000,
@@ -78,9 +86,10 @@ _TABLE = (
         unthinking_efforts=_UP_TO_HIGH,
         forced_tools=False,
     ),
-    ModelCard(id="claude-sonnet-5", pool="sonnet-5", thinking=_MAY_THINK, thinks_unasked=True),
+    ModelCard(id="claude-sonnet-5", caches_from=1024, pool="sonnet-5", thinking=_MAY_THINK, thinks_unasked=True),
     ModelCard(
         id="claude-sonnet-4-6",
+        caches_from=1024,
         pool="sonnet-4",
         tokenizer="old",
         thinking=("adaptive", "disabled", "enabled"),
@@ -88,6 +97,7 @@ _TABLE = (
     ),
     ModelCard(
         id="claude-sonnet-4-5-20250929",
+        caches_from=1024,
         pool="sonnet-4",
         context=200_000,
         max_output=64_000,
@@ -100,6 +110,7 @@ _TABLE = (
     ModelCard(id="claude-haiku-5-5", pool="haiku-5-5", thinking=_MAY_THINK, thinks_unasked=True),
     ModelCard(
         id="claude-haiku-4-5-20251001",
+        caches_from=4096,
         pool="haiku-4-5",
         context=200_000,
         max_output=64_000,

@@ -39,7 +39,7 @@ class Production:
 
 def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoiling: Spoiling | None) -> Production:
     """Answer a valid request. `chance` in [0, 1) decides whether the model thinks first."""
-    prompt = "\n\n".join(_texts(params["messages"][-1]["content"]))
+    prompt = "".join(_texts(params["messages"][-1]["content"]))
     text = _answer(params, document_in(prompt), seed=seed, spoiling=spoiling)
     thinking_tokens = 0
     if spoiling is Spoiling.THINKING_FIRST or (_thinks(params, card) and chance < _THINKS_ALOUD):
@@ -63,7 +63,7 @@ def _texts(content: str | list[dict[str, Any]]) -> Iterator[str]:
         if block["type"] == "text":
             yield block["text"]
         elif isinstance(source, dict) and source.get("type") == "text":
-            yield f"<document>\n{source.get('data', '')}\n</document>"
+            yield f"\n\n<document>\n{source.get('data', '')}\n</document>\n\n"
 
 
 def _answer(params: Params, document: str, *, seed: int, spoiling: Spoiling | None) -> str:

@@ -22,6 +22,7 @@ from batchrun.simulator.limit_headers import Levels
 from batchrun.simulator.models import ModelCard
 from batchrun.simulator.outages import FAULT_OF, OtherClient, Outage
 from batchrun.simulator.producing import produce
+from batchrun.simulator.prompt_cache import Breakpoint, Prompt, PromptCache, PromptUsage, prompt_of
 from batchrun.simulator.validation import Params, check_count, check_length, check_message, known_model, parse
 from batchrun.simulator.wire_format import message_body, new_id
 
@@ -77,14 +78,15 @@ class Answered:
     producing_s: float
     cut_at_the_end: bool
     overloaded_midway: bool
+    used: PromptUsage
     fault: str | None
     levels: Levels | None = None
     """The limits as they were when it was let in; None: as they are when it is sent."""
 
     @property
     def input_tokens(self) -> int:
-        """The billed input."""
-        return int(self.body["usage"]["input_tokens"])
+        """The billed input, cache aside."""
+        return self.used.input_tokens
 
     @property
     def output_tokens(self) -> int:
@@ -101,7 +103,7 @@ class _Asked:
 
     params: Params
     card: ModelCard
-    input_tokens: int
+    prompt: Prompt
     sha: bytes
 
 
@@ -140,6 +142,7 @@ class Simulator:
         self._script: deque[str] = deque()
         self._seen: Counter[bytes] = Counter()
         self._buckets: dict[str, ModelBuckets] = {}
+        self._cache = PromptCache(speed=speed)
         self._counting = Bucket(_COUNTS_PER_MINUTE, burst_s=burst_s, speed=speed)
         self.extend_script(script)
 
@@ -165,16 +168,20 @@ class Simulator:
         card = asked.card
         if outage := self._outage(asked, now):
             return self._unanswered(FAULT_OF[outage.kind], card)
-        if shortage := self._buckets_of(card).shortage(asked.input_tokens, now):
+        read = self._cache.look(asked.prompt, now)
+        counted = asked.prompt.used(read).counted
+        if shortage := self._buckets_of(card).shortage(counted, now):
             return Rejected(error=_over_limit(shortage, card), card=card, retry_after_s=shortage.wait_s)
         chances = draw(body_sha, seed=self._seed, seen=self._seen[body_sha])
         self._seen[body_sha] += 1
         name = self._next_fault(chances, stream=asked.params.get("stream", False))
         if name is not None and (isinstance(FAULTS[name], Rejection | HtmlPage) or FAULTS[name] in _UNANSWERED):
             return self._unanswered(name, card)
-        self._buckets_of(card).admit(asked.input_tokens, now)
+        self._buckets_of(card).admit(counted, now)
         levels = self._buckets_of(card).levels(now) if self._headers_at == "admission" else None
-        return self._answered(asked, chances=chances, name=name, levels=levels)
+        answered = self._answered(asked, read, chances=chances, name=name, levels=levels)
+        self._cache.use(asked.prompt, read, now=now, answer_at=now + answered.first_token_s)
+        return answered
 
     def count(self, raw: bytes, *, now: float) -> ApiError | int:
         """Count the input tokens of a body sent to `/v1/messages/count_tokens`."""
@@ -208,10 +215,10 @@ class Simulator:
         if problem := check_message(params):
             return Rejected(error=problem)
         card = known_model(params)
-        input_tokens = count_prompt(params, card.tokenizer)
-        if problem := check_length(input_tokens, card):
+        prompt = prompt_of(params, card)
+        if problem := check_length(prompt.tokens, card):
             return Rejected(error=problem, card=card)
-        return _Asked(params=params, card=card, input_tokens=input_tokens, sha=body_sha)
+        return _Asked(params=params, card=card, prompt=prompt, sha=body_sha)
 
     def _outage(self, asked: _Asked, now: float) -> Outage | None:
         assert self._began is not None
@@ -248,20 +255,24 @@ class Simulator:
             case fault:
                 return Cut(hangs=fault is Wire.HANG, fault=name, card=card)
 
-    def _answered(self, asked: _Asked, *, chances: Draw, name: str | None, levels: Levels | None) -> Answered:
+    def _answered(
+        self, asked: _Asked, read: Breakpoint | None, *, chances: Draw, name: str | None, levels: Levels | None
+    ) -> Answered:
         fault = None if name is None else FAULTS[name]
         spoiling = fault if isinstance(fault, Spoiling) else None
         card = asked.card
         production = produce(asked.params, card, seed=self._seed, chance=chances.thinking, spoiling=spoiling)
         message_id = new_id("msg_01", self._seed, asked.sha, self._seen[asked.sha])
+        used = asked.prompt.used(read)
         return Answered(
-            body=message_body(production, card, message_id=message_id, input_tokens=asked.input_tokens),
+            body=message_body(production, card, message_id=message_id, used=used),
             card=card,
             stream=asked.params.get("stream", False),
             first_token_s=self._latency.wait_for_first_token(chances.first_token) / self._speed,
             producing_s=self._latency.time_to_produce(production.output_tokens, chances.pace) / self._speed,
             cut_at_the_end=fault is Wire.RESET_AFTER,
             overloaded_midway=fault is Wire.OVERLOADED_MIDWAY,
+            used=used,
             fault=name,
             levels=levels,
         )

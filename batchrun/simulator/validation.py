@@ -1,6 +1,6 @@
 """Which requests the API takes, as of version 2026-10-21: the first problem of a request, in the API's words.
 
-Parameters that batchrun has no use for (`tools`, `stop_sequences`, `cache_control`, …) are known here so that they
+Parameters that batchrun has no use for (`tools`, `stop_sequences`, …) are known here so that they
 are not refused, but have no effect on the answer.
 """
 
@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from batchrun.simulator.api_error import ApiError, invalid_request, not_found, unauthenticated
+from batchrun.simulator.cache_checks import cache_problems
 from batchrun.simulator.model_checks import model_problems
 from batchrun.simulator.models import ModelCard, find_model
 
@@ -91,7 +92,7 @@ def check_length(input_tokens: int, card: ModelCard) -> ApiError | None:
 
 
 def _check(params: Params, shape: Iterator[str]) -> ApiError | None:
-    problem = next(chain(shape, _model(params), _system(params), _messages(params)), None)
+    problem = next(chain(shape, _model(params), _system(params), _messages(params), cache_problems(params)), None)
     if problem is not None:
         return invalid_request(problem)
     card = find_model(params["model"])
@@ -183,3 +184,5 @@ def _block(block: object, where: str) -> Iterator[str]:
             yield f"{where}.text.text: Field required"
         elif not block["text"]:
             yield f"{where.partition('.')[0]}: text content blocks must be non-empty"
+        elif not block["text"].strip():
+            yield f"{where.partition('.')[0]}: text content blocks must contain non-whitespace text"

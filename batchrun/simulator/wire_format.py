@@ -8,6 +8,7 @@ from typing import Any
 
 from batchrun.simulator.models import ModelCard
 from batchrun.simulator.producing import Production
+from batchrun.simulator.prompt_cache import PromptUsage
 
 _BASE58 = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _TO_BASE58 = bytes(_BASE58[byte % 58] for byte in range(256))
@@ -31,7 +32,7 @@ def to_json(body: object) -> bytes:
 
 
 def message_body(
-    production: Production, card: ModelCard, *, message_id: str, input_tokens: int, tier: str = "standard"
+    production: Production, card: ModelCard, *, message_id: str, used: PromptUsage, tier: str = "standard"
 ) -> Body:
     """Write an answer as the API does."""
     return {
@@ -43,7 +44,7 @@ def message_body(
         "stop_reason": production.stop_reason,
         "stop_sequence": None,
         "stop_details": production.stop_details,
-        "usage": _usage(production, card, input_tokens, tier),
+        "usage": _usage(production, card, used, tier),
     }
 
 
@@ -55,12 +56,15 @@ def _blocks(production: Production, message_id: str) -> Iterator[Body]:
         yield {"type": "text", "text": production.text}
 
 
-def _usage(production: Production, card: ModelCard, input_tokens: int, tier: str) -> Body:
+def _usage(production: Production, card: ModelCard, used: PromptUsage, tier: str) -> Body:
     usage: Body = {
-        "input_tokens": input_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "input_tokens": used.input_tokens,
+        "cache_creation_input_tokens": used.cache_write_tokens,
+        "cache_read_input_tokens": used.cache_read_tokens,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": used.cache_write_5m_tokens,
+            "ephemeral_1h_input_tokens": used.cache_write_1h_tokens,
+        },
         "output_tokens": production.output_tokens,
         "service_tier": tier,
         "inference_geo": "global" if card.efforts else "not_available",

@@ -106,8 +106,11 @@ CASES = {
         ("14:1", "unknown key `priority` in [run]",
          "known here: route, deadline, max_concurrency, fail_fast, max_failure_rate"),
     ]),
-    "later prompt key": ("[prompt]", '[prompt]\ncache = "auto"', [
-        ("10:1", "unknown key `cache` in [prompt]", "known here: system, system_file, user, user_file"),
+    "later prompt key": ("[prompt]", '[prompt]\nvision = "auto"', [
+        ("10:1", "unknown key `vision` in [prompt]", "known here: system, system_file, user, user_file, cache"),
+    ]),
+    "cache": ("[prompt]", '[prompt]\ncache = "5min"', [
+        ("10:9", '`prompt.cache`: input should be "auto", "off", "5m" or "1h", got "5min"', 'did you mean "5m"?'),
     ]),
     "route": ("[budget]", '[run]\nroute = "bacth"\n[budget]', [
         ("14:9", '`run.route`: input should be "stream", "batch" or "auto", got "bacth"', 'did you mean "batch"?'),

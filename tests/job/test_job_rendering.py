@@ -91,6 +91,7 @@ NO_CHANGES = {
     "spacing": ("{{ doc.text }}", "{{doc.text}}"),
     "name": ('"x"', '"y"'),
     "budget": ("max_cost_usd = 1", "max_cost_usd = 2"),
+    "cache": ("[prompt]", '[prompt]\ncache = "1h"'),
 }
 
 

@@ -1,5 +1,6 @@
 # ruff: noqa: RUF001 - other scripts are what is tested
 import random
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -163,6 +164,19 @@ def test_the_bound_of_a_prompt_is_its_count_or_its_bytes_whichever_is_less():
     assert one.most_prompt_tokens(request, body_bytes=1_981) == 1_981 + 500
     assert one.worst_case_nusd(request, body_bytes=50_000, max_tokens=7) == 2_482 * 1_000 + 7 * 5_000
     assert one.worst_case_nusd(request, body_bytes=10, max_tokens=7) == 510 * 1_000 + 7 * 5_000
+
+
+def test_only_the_marked_beginning_is_reserved_at_the_price_of_writing():
+    request = RequestTokens(1_001, TextClass.PROSE)
+    kept = {
+        ttl: replace(estimator("claude-haiku-4-5", fixed=100), ttl=ttl).worst_case_nusd(
+            request, body_bytes=50_000, max_tokens=7
+        )
+        for ttl in (None, "5m", "1h")
+    }
+    marked = 180 + 500  # 1.8 x 100, and what the API adds unseen
+    assert kept["5m"] - kept[None] == marked * 250
+    assert kept["1h"] - kept[None] == marked * 1_000
 
 
 @given(st.integers(0, 200_000), st.sampled_from(TextClass), st.sampled_from(["claude-haiku-4-5", "claude-haiku-5-5"]))

@@ -124,7 +124,10 @@ def test_costs_by_hand(name, usage, nusd):
 def test_worst_cases_by_hand():
     sonnet, haiku = TABLE.model("claude-sonnet-5-5"), TABLE.model("claude-haiku-5-5")
     assert sonnet.worst_case_nusd(prompt_tokens=10_000, max_tokens=100) == 10_000 * 2_000 + 100 * 10_000
-    assert sonnet.worst_case_nusd(prompt_tokens=10_000, max_tokens=100, cached=True) == 10_000 * 4_000 + 100 * 10_000
+    marked = {"prompt_tokens": 10_000, "max_tokens": 100, "prefix_tokens": 1_000}
+    assert sonnet.worst_case_nusd(**marked, ttl="1h") == 1_000 * 4_000 + 9_000 * 2_000 + 100 * 10_000
+    assert sonnet.worst_case_nusd(**marked, ttl="5m") == 1_000 * 2_500 + 9_000 * 2_000 + 100 * 10_000
+    assert sonnet.worst_case_nusd(**marked) == 10_000 * 2_000 + 100 * 10_000
     assert haiku.worst_case_nusd(prompt_tokens=100_000, max_tokens=100) == 100_000 * 100 + 100 * 500
     assert haiku.worst_case_nusd(prompt_tokens=100_001, max_tokens=100) == 100_001 * 500 + 100 * 2_500
 
@@ -142,14 +145,19 @@ counts = st.integers(0, 150_000)
     name=st.sampled_from(sorted(PUBLISHED)),
     prompt=st.tuples(counts, counts, counts, counts),
     output=st.integers(0, 5_000),
-    unused=st.tuples(st.integers(0, 50_000), st.integers(0, 5_000)),
-    cached=st.booleans(),
+    unused=st.tuples(st.integers(0, 50_000), st.integers(0, 5_000), st.integers(0, 50_000)),
+    ttl=st.sampled_from([None, "5m", "1h"]),
 )
-def test_the_worst_case_is_never_below_the_actual_cost(name, prompt, output, unused, cached):
-    usage = Usage(*(prompt if cached else (sum(prompt), 0, 0, 0)), output_tokens=output)
+def test_the_worst_case_is_never_below_the_actual_cost(name, prompt, output, unused, ttl):
+    plain, written, read, rest = prompt
+    marked = {"5m": (plain + rest, written, 0, read), "1h": (plain + rest, 0, written, read)}
+    usage = Usage(*marked.get(ttl, (sum(prompt), 0, 0, 0)), output_tokens=output)
     price = TABLE.model(name)
     prompt_tokens, max_tokens = usage.prompt_tokens + unused[0], output + unused[1]
-    worst = price.worst_case_nusd(prompt_tokens=prompt_tokens, max_tokens=max_tokens, cached=cached)
+    prefix_tokens = usage.cache_write_tokens + usage.cache_read_tokens + unused[2]
+    worst = price.worst_case_nusd(
+        prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=prefix_tokens, ttl=ttl
+    )
     assert worst >= price.cost_nusd(usage)
 
 

@@ -406,6 +406,7 @@ def test_the_books_add_up() -> None:
             entries = books.pop("entries")
             books = {name: told for name, told in books.items() if name != "creates" and not name.startswith("batch")}
             usage = {"input_tokens": message.usage.input_tokens, "output_tokens": message.usage.output_tokens}
+            usage |= {"cache_read_tokens": 0, "cache_write_5m_tokens": 0, "cache_write_1h_tokens": 0}
             assert books == {
                 "requests": 2,
                 "billed": 1,

@@ -100,7 +100,7 @@ def test_a_job_that_the_day_has_no_room_for_is_refused_and_told_why(
     project.submit(ScriptedProvider(), job="first")
     room = project.plan(job="second").rooms[1]
     assert (room.cap.per, room.used, room.left) == (Per.DAY, 40 * EACH, 20_000_000 - 40 * EACH)
-    project.documents(70)
+    project.documents(50)
 
     with pytest.raises(Refused) as refused:
         project.submit(provider := ScriptedProvider(), job="second")

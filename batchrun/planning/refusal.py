@@ -69,7 +69,7 @@ def _over_budget(plan: Plan) -> Refused | None:
         f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(room)}"
         f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
         + ("" if cap.of is Of.TOKENS else f"\n  would fit  {fits}"),
-        hint=f"{_later(cap)}{raising(cap, to=needed)}, or send fewer documents;"
+        hint=f"{_later(cap, upper(plan, room))}{raising(cap, to=needed)}, or send fewer documents;"
         " or begin it anyway and stop at the cap: --partial",
     )
 
@@ -80,8 +80,9 @@ def _used(room: Room) -> str:
     return f", of which {quantity(cap, room.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
 
 
-def _later(cap: Cap) -> str:
-    return f"submit it {when}, or " if (when := renewed(cap)) else ""
+def _later(cap: Cap, needed: int) -> str:
+    """When it would fit without anybody's doing."""
+    return f"submit it {when}, or " if (when := renewed(cap)) and needed <= cap.limit else ""
 
 
 def _no_room_for_one(plan: Plan) -> Refused | None:
@@ -95,7 +96,7 @@ def _no_room_for_one(plan: Plan) -> Refused | None:
             f"one of the requests may cost up to {dollars(plan.worst_nusd)}, which is set aside before it is sent."
             f" Nothing was sent.\n{_before(plan)}"
             f"\n  budget     {dollars(room.cap.limit)}{said(room.cap)}{_used(room)}",
-            hint=f"{_later(room.cap)}{raising(room.cap, to=needed)}, or lower [model] max_tokens",
+            hint=f"{_later(room.cap, plan.worst_nusd)}{raising(room.cap, to=needed)}, or lower [model] max_tokens",
         )
     return None
 

@@ -68,6 +68,7 @@ def test_a_plan_says_which_cap_is_too_small(project: TrialProject, batchrun: Com
 
     assert said.code == ExitCode.REFUSED
     assert "the estimate is above the day's budget" in said.err
+    assert "00:00 UTC" not in said.err, "it will not fit tomorrow either"
     (line,) = [line for line in said.out.splitlines() if "the day's budget" in line]
     assert "(budget.max_cost_per_day_usd of batchrun.toml): too little by $0.00" in line
     project.job(budget="max_cost_usd = 1\npartial = true")

@@ -52,6 +52,7 @@ def left_lines(summary: Summary) -> Iterator[str]:
     needed = None
     if cap.per is Per.RUN and summary.totals:
         needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.left.upper_nusd
+        needed += summary.plan.worst_nusd  # the last one is set aside at its worst, when all others are paid
     yield (
         f"  left     {count(summary.left.documents, 'document')}, about {dollars(cost.mean)}"
         f" (90%: {dollars(cost.low)} to {dollars(cost.high)}); to finish: {to_finish(cap, needed=needed)}"

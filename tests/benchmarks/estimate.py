@@ -18,6 +18,7 @@ import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from statistics import fmean, median
 
@@ -46,7 +47,7 @@ POOL = 250
 """Documents of each kind, from which corpora are drawn."""
 ONLINE, PAST = 30, 60
 FIXED_CL100K = 400
-PRICE = load_prices().model("claude-sonnet-5-5")
+PRICE = load_prices(today=date(2026, 11, 20)).model("claude-sonnet-5-5")
 OUTPUT_PRIOR = Interval(180, low=70, high=450)
 
 LEGAL = """

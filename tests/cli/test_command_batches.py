@@ -172,7 +172,8 @@ def test_the_plan_shows_both_routes(batchrun: CommandLine) -> None:
     assert batch["at_most_s"] == DAY_S
     words = batchrun("plan jobs/trial.toml --route batch --deadline 45m").out
     assert "route    batch: as the job file or --route says" in words
-    assert "stream would cost" in words
+    assert "> batch  " in words
+    assert "\n  stream  " in words
     assert "--route=batch --deadline=2700s" in words
 
 

@@ -25,7 +25,9 @@ def test_in_words(project: TrialProject, batchrun: CommandLine) -> None:
         "         empty  docs/empty.txt: the document is empty",
     ]
     starts = [line.split(maxsplit=1)[0] for line in said if line and not line.startswith(" ")]
-    assert starts[1:] == ["source", "tokens", "counted", "cost", "time", "route", "budget", "prices", "Nothing"]
+    assert starts[1:] == [
+        "source", "tokens", "counted", "cost", ">", "route", "cache", "limits", "budget", "prices", "Nothing",
+    ]  # fmt: skip
     assert any("guessed" in line for line in said), "an encoding that is no UTF-8 is reported"
     assert any("$2 in, $10 out" in line for line in said)
     assert said[-1] == "Nothing was sent. To run this:  batchrun submit jobs/trial.toml"
@@ -154,7 +156,7 @@ LONG = "word " * 3_000
 """Instructions whose worst case is less than twice their estimate."""
 REFUSED = {
     "over the budget": (
-        {"budget": "max_cost_usd = 0.0085", "prompt": f'system = "{LONG}"\nuser = "{{{{ doc.text }}}}"'},
+        {"budget": "max_cost_usd = 0.0085", "prompt": f'cache = "off"\nsystem = "{LONG}"\nuser = "{{{{ doc.text }}}}"'},
         ["the estimate is above the budget. Nothing was sent.", "would fit  --limit 2", "raise budget.max_cost_usd"],
     ),
     "one fits the estimate, and its worst case does not": (

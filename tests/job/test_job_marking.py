@@ -1,6 +1,7 @@
 """Where the prompt cache's mark goes in the bytes that are sent, and that it changes nothing else."""
 
 import json
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -116,7 +117,7 @@ def test_a_document_without_text_makes_no_blank_block(load, text):
 
 
 def test_the_request_to_another_model_is_marked_too(load):
-    renderer, price = load(), load_prices().model("claude-haiku-4-5")
+    renderer, price = load(), load_prices(today=date(2026, 11, 20)).model("claude-haiku-4-5")
     rung = Rung(price=price, limits=published_limits(LimitsSection(), price.limits), effort=None, thinking=None)
     first = renderer.request(document(), max_tokens=50_000)
     second = rung.request(first)

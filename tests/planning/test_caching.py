@@ -5,6 +5,7 @@ Sonnet 5.5 pays 1.25 of the input price to write for five minutes, 2 for an hour
 """
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given

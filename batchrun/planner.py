@@ -22,9 +22,10 @@ from batchrun.planning.plan import Evidence, Kind, Known, Plan, classify
 from batchrun.planning.preparing import Preparer, SizeLimit
 from batchrun.planning.reply_length import reply_length
 from batchrun.planning.sampling import COUNTED_AT_ONCE, DocumentSize
+from batchrun.planning.text_class import TextClass
 from batchrun.request import Request
 from batchrun.sources import Source
-from batchrun.store.evidence import past_use
+from batchrun.store.evidence import PastUse, past_use
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.tokenizer import count_tokens, truncate
@@ -89,6 +90,11 @@ class Planner:
     preparer: Preparer = field(init=False)
     planned: PlannedDocuments = field(init=False)
     _counted_bytes: int = 0
+    _untaught: Estimator = field(init=False)
+    """As it was before anything was learnt."""
+    _unsampled: Mapping[TextClass, float] = field(default_factory=dict)
+    _told: Observed = field(default_factory=lambda: Observed((), None))
+    _notes: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.job)
@@ -99,6 +105,7 @@ class Planner:
             ),
             output=guessed_reply(self.job, self.price),
         )
+        self._untaught = self.estimator
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
@@ -133,35 +140,55 @@ class Planner:
         self.planned.mark_identical()
         if selection.limit is not None:
             self.planned.limit(selection.limit)
-        unsampled = self._measuring.count_sample(self._dearest_nusd)
-        evidence, self.estimator = self._learnt(counter, online)
+        self._notes = notes
+        self._unsampled = self._measuring.count_sample(self._dearest_nusd)
+        self._told = self._asked(counter, online)
+        return self.forecast()
+
+    def forecast(self, *, route: str | None = None, exact: bool = False) -> Plan:
+        """Add up what the plan is about now, by all that is known now: again after it was narrowed, or a pilot sent.
+
+        `route` instead of what was said; `exact`: none of the documents is guessed.
+        """
+        evidence, self.estimator = self._learnt()
         forecaster = Forecaster(
             job=self.job,
             ladder=self.ladder,
             planned=self.planned,
             ledger=self.ledger,
             estimator=self.estimator,
-            unsampled=unsampled,
+            unsampled={} if exact else self._unsampled,
             fingerprint=self.renderer.fingerprint,
             cap_nusd=self.cap_nusd,
-            route=self.route,
+            route=route or self.route,
             deadline_s=self.deadline_s,
         )
-        return forecaster.plan(notes, evidence)
+        return forecaster.plan(self._notes, evidence)
+
+    def count(self, numbers: Iterable[int]) -> None:
+        """Count the tokens of documents that were only guessed."""
+        self._measuring.count(numbers, self._dearest_nusd)
 
     @property
     def _measuring(self) -> Measuring:
         return Measuring(planned=self.planned, source=self.source, preparer=self.preparer, renderer=self.renderer)
 
-    def _learnt(self, counter: CounterFactory | None, online: int) -> tuple[Evidence, Estimator]:
-        """Correct the estimator by the job's own past, else by what the API counts; and say what it rests on."""
-        past = past_use(
+    def _asked(self, counter: CounterFactory | None, online: int) -> Observed:
+        if counter is None or len(self._past.observations) >= ENOUGH:
+            return Observed((), None)
+        return self._measuring.observe(counter, online)
+
+    @property
+    def _past(self) -> PastUse:
+        return past_use(
             self.ledger, self.job.spec.job.name, fingerprint=self.renderer.fingerprint, model=self.price.name
         )
-        enough = len(past.observations) >= ENOUGH
-        told = Observed((), None) if counter is None or enough else self._measuring.observe(counter, online)
+
+    def _learnt(self) -> tuple[Evidence, Estimator]:
+        """Correct the estimator by the job's own past, else by what the API counts; and say what it rests on."""
+        past, told = self._past, self._told
         counts = len(told.observations) > len(past.observations)
-        first = self.estimator
+        first = self._untaught
         calibration = calibrate(
             told.observations if counts else past.observations,
             tokenizer=self.price.tokenizer,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchrun.cli.log import Log
+from batchrun.cli.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.plan_text import problem_lines, time_words
 from batchrun.cli.progress import Progress
 from batchrun.cli.summary_text import summary_as_event, summary_as_text
@@ -16,11 +17,12 @@ from batchrun.errors import ExitCode, UsageProblem
 from batchrun.events import Event, Listener
 from batchrun.executors.running import ProviderFactory
 from batchrun.opening import OpenJob, Wishes, open_job
+from batchrun.piloting import PilotSubmit, Told
 from batchrun.planner import Selection
 from batchrun.planning.money import dollars, spent_and_held
+from batchrun.planning.pilot import PilotReport, PilotWish, pilot_terms
 from batchrun.planning.plan import Kind, Plan
 from batchrun.planning.routes import Route
-from batchrun.submit import submit
 
 QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 """What cron need not hear of: batches that are in progress are no problem."""
@@ -31,39 +33,48 @@ def run_job(
     selection: Selection,
     *,
     wishes: Wishes,
+    pilot: PilotWish | None,
     profile: str | None,
     speed: float,
     progress: str,
     log: Path | None,
     terminal: Terminal,
 ) -> int:
-    """Plan, run and tell; returns the exit code."""
+    """Plan, run and tell; returns the exit code. Without a `pilot` the job file's is not made either."""
     if profile is not None and not wishes.waits:
         raise UsageProblem(
             "--no-wait needs an API that outlives the command, and a simulated one does not.",
             hint="leave --no-wait out, or use: batchrun simulate serve",
         )
     shown = Progress(terminal, progress)
+    reports: list[PilotReport] = []
+
+    def report(told: PilotReport) -> None:
+        reports.append(told)
+        show_pilot(told, opened, terminal, path, shown)
+
     with (
         Log(log, terminal) as logged,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
         provider_of(profile, speed) as provider,
     ):
         try:
-            summary = submit(
+            summary = PilotSubmit(
                 opened,
-                selection,
-                provider=provider,
-                listener=both(shown, logged),
-                show=lambda plan: show_plan(plan, opened, terminal),
-                wishes=wishes if profile is None else replace(wishes, speed=speed),
+                provider,
+                Told(
+                    listener=both(shown, logged),
+                    show=lambda plan, first: show_plan(plan, opened, terminal, pilot=first),
+                    report=report,
+                ),
+                wishes if profile is None else replace(wishes, speed=speed),
                 counts=True,
-            )
+            ).submit(selection, pilot_terms(opened.job.spec.pilot, pilot) if pilot else None)
         finally:
             shown.close()
     if terminal.json:
         summary_as_event(summary, terminal)
-    elif not (terminal.quiet and summary.exit_code in QUIET_CODES):
+    elif (summary.totals or not reports) and not (terminal.quiet and summary.exit_code in QUIET_CODES):
         terminal.result(summary_as_text(summary, path, terminal))
     if summary.halted:
         terminal.problem(summary.halted)
@@ -80,7 +91,16 @@ def both(first: Listener, second: Listener) -> Listener:
     return tell
 
 
-def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
+def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path, shown: Progress) -> None:
+    """Between the pilot and the rest: what it told, and what follows."""
+    shown.close()
+    if terminal.json:
+        report_as_event(report, opened, terminal)
+    elif not terminal.quiet:
+        terminal.result(report_as_text(report, opened, terminal, path))
+
+
+def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None) -> None:
     """Before the first request: what will be sent, what it costs, and what a changed job file invalidates."""
     if terminal.quiet or terminal.json or not plan.unsettled:
         return
@@ -110,6 +130,8 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
         f"estimate {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
         f" of budget {dollars(plan.cap_nusd)} · {time_words(chosen)}"
     )
+    if pilot:
+        terminal.say(pilot_line(pilot, plan))
 
 
 @contextlib.contextmanager

@@ -93,7 +93,7 @@ class PilotSubmit:
     def _without(self, whole: Plan, means: Means, begun: BegunPilot | None) -> Summary:
         self.told.show(whole, None)
         over = begun is not None and not begun.went_on
-        also = (lambda run_no: self._pilots.went_on(run_no, whole)) if over else None
+        also = (lambda run_no: self._pilots.went_on(run_no, whole, documents=whole.documents)) if over else None
         return carry_out(self.opened, self._planner, whole, means, also=also)
 
     # --- before
@@ -148,7 +148,7 @@ class PilotSubmit:
                 self._planner,
                 report.rest,
                 means,
-                also=lambda run_no: self._pilots.went_on(run_no, report.rest),
+                also=lambda run_no: self._pilots.went_on(run_no, report.rest, documents=whole.documents),
             )
             narrowing.to_all()
             plan = replace(whole, choice=report.rest.choice)

@@ -11,6 +11,7 @@ from batchrun.store.evidence import MOST_RECENT
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import SENT
 
+OUTCOME = "coalesce(d.outcome, r.outcome)"
 TRIED = """
 with own as materialized ({documents}),
 spent as (
@@ -23,12 +24,10 @@ select own.doc_id, own.outcome, own.output, coalesce(spent.cost_nusd, 0), coales
 from own left join spent using (doc_id) order by own.doc_id
 """
 """Half is paid in a batch: what it would have cost streamed is told."""
-SETTLED = """
-select d.doc_id, d.run_no, coalesce(d.outcome, r.outcome) as outcome, iif(d.outcome is null, r.output, null) as output
+SETTLED = f"""
+select d.doc_id, d.run_no, {OUTCOME} as outcome, iif(d.outcome is null, r.output, null) as output
 from documents d left join requests r using (request_no)
 """
-
-HAS_OUTCOME = "coalesce(d.outcome, r.outcome) is not null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +65,43 @@ class Pilots:
             "insert into pilot_documents select ?, value from json_each(?)", (run_no, json.dumps(list(documents)))
         )
 
-    def went_on(self, run_no: int, rest: Plan) -> None:
-        """Let the rest in: a run that began with its pilot is estimated to take what the rest does on top."""
-        cost, used = rest.estimate.cost_nusd, rest.estimate
+    def went_on(self, run_no: int, rest: Plan, *, documents: int) -> None:
+        """Let the rest in, of so many `documents` with the pilot's.
+
+        A run that began with its pilot is estimated to take what the rest does on top; and if the pilot is not
+        complete, the rest has what is left of it.
+        """
         row = self._connection.execute(
-            "select (select count(*) from pilot_documents where run_no = pilots.run_no) from pilots"
-            " where run_no = ? and begins_run and not went_on",
-            (run_no,),
+            f"select count(*), count({OUTCOME}) from pilots join pilot_documents p using (run_no)"
+            " join documents d on d.job = ? and d.doc_id = p.doc_id left join requests r using (request_no)"
+            " where pilots.run_no = ? and begins_run and not went_on",
+            (self._job, run_no),
         ).fetchone()
-        if row:
-            self._connection.execute(
-                "update runs set estimate_nusd = estimate_nusd + ?, estimate_low_nusd = estimate_low_nusd + ?,"
-                " estimate_high_nusd = estimate_high_nusd + ?, estimate_input_tokens = estimate_input_tokens + ?,"
-                " estimate_output_tokens = estimate_output_tokens + ?, documents = ?, to_send = ? where run_no = ?",
-                (round(cost.mean), round(cost.low), round(cost.high), round(used.input.mean), round(used.output.mean),
-                 row[0] + rest.documents, row[0] + rest.to_send, run_no),
-            )  # fmt: skip
+        if row[0]:
+            self._add(run_no, rest, documents=documents, settled=row[1], share=row[1] / row[0])
         self._connection.execute(
             "insert into pilots (run_no, begins_run, went_on) values (?, 0, 1) on conflict do update set went_on = 1",
             (run_no,),
+        )
+
+    def _add(self, run_no: int, rest: Plan, *, documents: int, settled: int, share: float) -> None:
+        cost, used = rest.estimate.cost_nusd, rest.estimate
+        amounts = {
+            "estimate_nusd": cost.mean,
+            "estimate_low_nusd": cost.low,
+            "estimate_high_nusd": cost.high,
+            "estimate_input_tokens": used.input.mean,
+            "estimate_output_tokens": used.output.mean,
+        }
+        sums = ", ".join(f"{name} = cast(round({name} * ?) as integer) + ?" for name in amounts)
+        self._connection.execute(
+            f"update runs set {sums}, documents = ?, to_send = ? where run_no = ?",
+            (
+                *[number for amount in amounts.values() for number in (share, round(amount))],
+                documents,
+                settled + rest.to_send,
+                run_no,
+            ),
         )
 
     # --- what became of them
@@ -96,13 +113,13 @@ class Pilots:
 
     def tried(self, doc_ids: Sequence[str]) -> list[Tried]:
         """Those of the documents that have their outcomes."""
-        chosen = f"{SETTLED} where d.job = ? and d.doc_id in (select value from json_each(?)) and {HAS_OUTCOME}"
+        chosen = f"{SETTLED} where d.job = ? and d.doc_id in (select value from json_each(?)) and {OUTCOME} is not null"
         return self._tried(chosen, self._job, json.dumps(doc_ids))
 
     def past(self, fingerprint: str) -> list[Tried]:
         """The latest documents of the job that were sent as they would be now, and have their outcomes."""
         latest = (
-            f"{SETTLED} join runs using (run_no) where d.job = ? and fingerprint = ? and {HAS_OUTCOME}"
+            f"{SETTLED} join runs using (run_no) where d.job = ? and fingerprint = ? and {OUTCOME} is not null"
             " order by d.seq desc limit ?"
         )
         return self._tried(latest, self._job, fingerprint, MOST_RECENT, sent=True)

@@ -528,6 +528,19 @@ def test_a_pilot_that_is_over_by_hand(piloted: Piloted) -> None:
     assert piloted.runs == [("finished", 40)]
 
 
+def test_a_retry_does_not_let_the_rest_in(piloted: Piloted) -> None:
+    piloted.project.job(run=ONE_BY_ONE, pilot="documents = 8\nmax_refusal_rate = 0.05")
+    piloted.submit(ScriptedProvider(default=REFUSED))
+    provider = ScriptedProvider(default=REFUSED)
+    piloted.project.submit(provider, Selection(again=frozenset({Outcome.REFUSED})))
+    assert len(provider.sent) == 8
+    assert piloted.submit(provider).exit_code == ExitCode.STOPPED
+    assert len(provider.sent) == 8
+    piloted.project.submit(ScriptedProvider(), Selection(again=frozenset({Outcome.REFUSED})))
+    assert piloted.submit(provider).outcomes.keys() == {Outcome.SUCCEEDED, Outcome.REFUSED}, "now it was mended"
+    assert len(provider.sent) == 40
+
+
 def test_of_an_interrupted_run_a_pilot_takes_some_first(piloted: Piloted) -> None:
     provider = ScriptedProvider()
     piloted.on_event = interrupting_after(3)

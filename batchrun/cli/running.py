@@ -23,6 +23,7 @@ from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.pilot import PilotReport, PilotWish, pilot_terms
 from batchrun.planning.plan import Kind, Plan
 from batchrun.planning.routes import Route
+from batchrun.submit import submit
 
 QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 """What cron need not hear of: batches that are in progress are no problem."""
@@ -40,7 +41,7 @@ def run_job(
     log: Path | None,
     terminal: Terminal,
 ) -> int:
-    """Plan, run and tell; returns the exit code. Without a `pilot` the job file's is not made either."""
+    """Plan, run and tell; returns the exit code. None for a `pilot`: the command knows none."""
     if profile is not None and not wishes.waits:
         raise UsageProblem(
             "--no-wait needs an API that outlives the command, and a simulated one does not.",
@@ -59,17 +60,26 @@ def run_job(
         provider_of(profile, speed) as provider,
     ):
         try:
-            summary = PilotSubmit(
-                opened,
-                provider,
-                Told(
-                    listener=both(shown, logged),
-                    show=lambda plan, first: show_plan(plan, opened, terminal, pilot=first),
-                    report=report,
-                ),
-                wishes if profile is None else replace(wishes, speed=speed),
-                counts=True,
-            ).submit(selection, pilot_terms(opened.job.spec.pilot, pilot) if pilot else None)
+            told = Told(
+                listener=both(shown, logged),
+                show=lambda plan, first: show_plan(plan, opened, terminal, pilot=first),
+                report=report,
+            )
+            if profile is not None:
+                wishes = replace(wishes, speed=speed)
+            if pilot is None:
+                summary = submit(
+                    opened,
+                    selection,
+                    provider=provider,
+                    listener=told.listener,
+                    show=lambda plan: told.show(plan, None),
+                    wishes=wishes,
+                    counts=True,
+                )
+            else:
+                terms = pilot_terms(opened.job.spec.pilot, pilot)
+                summary = PilotSubmit(opened, provider, told, wishes, counts=True).submit(selection, terms)
         finally:
             shown.close()
     if terminal.json:

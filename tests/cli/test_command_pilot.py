@@ -181,3 +181,20 @@ def test_retry_makes_no_pilot(project: TrialProject, batchrun: CommandLine, api:
     project.job(run=ONE_BY_ONE, pilot="documents = 10\nmax_failure_rate = 0.1")
     assert batchrun("retry trial").code == ExitCode.OK
     assert len(project.rows()) == 30
+
+
+AFTER = {
+    "nothing is asked of it": ("", "the rest waits for another submit"),
+    "a threshold": ("max_null_rate = 0.5", "the rest follows when [pilot] holds"),
+}
+
+
+@pytest.mark.parametrize(("keys", "after"), AFTER.values(), ids=AFTER)
+def test_the_plan_says_so(project: TrialProject, batchrun: CommandLine, keys: str, after: str) -> None:
+    assert "\npilot " not in batchrun("plan jobs/trial.toml").out
+    project.job(pilot=f"documents = 10\n{keys}")
+    assert (
+        f"\npilot    10 documents first, unless as many were answered before; {after}\n"
+        in batchrun("plan jobs/trial.toml").out
+    )
+    assert batchrun("plan jobs/trial.toml --json").json["pilot_documents"] == 10

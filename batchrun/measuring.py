@@ -39,17 +39,24 @@ class Measuring:
 
         Returns the standard deviation of what is guessed, in cl100k tokens of each class.
         """
-        sample: list[Counted] = []
         step = step_bytes(size for _, size in self.planned.uncounted())
         sizes = dict(self.planned.uncounted())
         drawn = list(evenly(((number, size.bytes) for number, size in sizes.items()), step))
-        for planned, document in self._read(drawn):
+        sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst_nusd)]
+        found = ratios(sample, step)
+        return unsampled(self.planned.guess(found), found)
+
+    def count(
+        self, numbers: Iterable[int], worst_nusd: Callable[[Request, RequestTokens], int]
+    ) -> list[tuple[int, RequestTokens]]:
+        """Count some documents; returns their numbers with what they have."""
+        counted = []
+        for planned, document in self._read(numbers):
             tokens = self.preparer.tokens(document)
             request = self.preparer.request(document, max_tokens=planned.max_tokens)
             self.planned.set_counted(planned.planned_no, tokens, worst_nusd(request, tokens))
-            sample.append(Counted(sizes[planned.planned_no], tokens.counted))
-        found = ratios(sample, step)
-        return unsampled(self.planned.guess(found), found)
+            counted.append((planned.planned_no, tokens))
+        return counted
 
     def observe(self, counter: CounterFactory, number: int) -> Observed:
         """Have the API count about so many requests, and the fixed part by itself where it can stand alone.

@@ -105,6 +105,8 @@ class Wishes:
     """Whether the first document that fails stops the run."""
     max_run_time_s: float | None = None
     """A shorter time than the job file's, for this command."""
+    elapsed_s: float = 0.0
+    """Of the time for this command, what it has taken already."""
     exact: bool = False
     """Whether every document is counted, however many there are."""
     speed: float = 1.0

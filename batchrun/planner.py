@@ -30,7 +30,7 @@ from batchrun.planning.sampling import COUNTED_AT_ONCE, DocumentSize
 from batchrun.planning.text_class import TextClass
 from batchrun.request import Request
 from batchrun.sources import Source
-from batchrun.store.evidence import past_use
+from batchrun.store.evidence import PastUse, past_use
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.tokenizer import count_tokens, truncate
@@ -101,6 +101,9 @@ class Planner:
     in_batches: bool = field(init=False)
     """Whether it is certain before the estimate that requests go by batch."""
     _counted_bytes: int = 0
+    _told: Observed = field(default_factory=lambda: Observed((), None))
+    _notes: Counter[str] = field(default_factory=Counter)
+    _notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.job)
@@ -151,13 +154,28 @@ class Planner:
         self.planned.mark_identical()
         if selection.limit is not None:
             self.planned.limit(selection.limit)
+        self._notes = notes
         self.unsampled = self._measuring.count_sample(self._dearest_nusd)
-        evidence, self.estimator = self._learnt(counter, online)
-        return self._forecaster.plan(notes, evidence, self._notices(counter))
+        self._told = self._asked(counter, online)
+        self._notices = self._ask_notices(counter)
+        return self.forecast()
+
+    def forecast(self, *, route: str | None = None, exact: bool = False) -> Plan:
+        """Add up what the plan is about now, by all that is known now: again after it was narrowed, or a pilot sent.
+
+        `route` instead of what was said; `exact`: none of the documents is guessed.
+        """
+        evidence, self.estimator = self._learnt()
+        forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
+        return forecaster.plan(self._notes, evidence, self._notices)
+
+    def count(self, numbers: Iterable[int]) -> None:
+        """Count the tokens of documents that were only guessed."""
+        self._measuring.count(numbers, self._dearest_nusd)
 
     def left(self, route: Route) -> Estimate:
         """Of what was planned, all that is pending now, if it goes by a route: with what the run itself has taught."""
-        _, self.estimator = self._learnt(None, 0)
+        _, self.estimator = self._learnt()
         return self._forecaster.left(route)
 
     @property
@@ -176,7 +194,7 @@ class Planner:
             deadline_s=self.deadline_s,
         )
 
-    def _notices(self, counter: CounterFactory | None) -> tuple[str, ...]:
+    def _ask_notices(self, counter: CounterFactory | None) -> tuple[str, ...]:
         if counter is None or not any(kind.sent for kind in self.planned.counts()):
             return ()
         names = [rung.price.name for rung in self.ladder.rungs]
@@ -186,13 +204,20 @@ class Planner:
     def _measuring(self) -> Measuring:
         return Measuring(planned=self.planned, source=self.source, preparer=self.preparer, renderer=self.renderer)
 
-    def _learnt(self, counter: CounterFactory | None, online: int) -> tuple[Evidence, Estimator]:
-        """Correct the estimator by the job's own past, else by what the API counts; and say what it rests on."""
-        past = past_use(
+    def _asked(self, counter: CounterFactory | None, online: int) -> Observed:
+        if counter is None or len(self._past.observations) >= ENOUGH:
+            return Observed((), None)
+        return self._measuring.observe(counter, online)
+
+    @property
+    def _past(self) -> PastUse:
+        return past_use(
             self.ledger, self.job.spec.job.name, fingerprint=self.renderer.fingerprint, model=self.price.name
         )
-        enough = len(past.observations) >= ENOUGH
-        told = Observed((), None) if counter is None or enough else self._measuring.observe(counter, online)
+
+    def _learnt(self) -> tuple[Evidence, Estimator]:
+        """Correct the estimator by the job's own past, else by what the API counts; and say what it rests on."""
+        past, told = self._past, self._told
         counts = len(told.observations) > len(past.observations)
         first = self.first_estimator
         calibration = calibrate(

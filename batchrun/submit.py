@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchrun.duck import HeldByAnother
-from batchrun.errors import BatchrunError, ExitCode
+from batchrun.errors import BatchrunError, ExitCode, Refused
 from batchrun.events import Listener, RunStarted
 from batchrun.executors.reading import RunKey
 from batchrun.executors.running import Interrupted, ProviderFactory, execute
@@ -88,29 +88,73 @@ def submit(
     planner = opened.planner(wishes)
     plan = planner.plan(selection, counter=provider if counts else None)
     show(plan)
-    open_batches = Batches(opened.ledger).open(opened.name)
-    if refused := opened.refusal(plan):
-        if open_batches:  # paid for, or about to be: what has ended is collected whatever is refused
-            run_no = open_batches[-1].run_no
-            halted = tend(opened.store, run_no, provider=provider, listener=listener, waits=False)
-            publish_finally(opened.store)
-            raise halted or refused
-        raise refused
+    means = Means(provider=provider, listener=listener, wishes=wishes, everything=selection.everything)
+    return carry_out(opened, planner, plan, means)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """By what a plan is carried out."""
+
+    provider: ProviderFactory
+    listener: Listener
+    wishes: Wishes
+    everything: bool
+    """Whether no document was left out when it was planned."""
+
+
+def carry_out(
+    opened: OpenJob, planner: Planner, plan: Plan, means: Means, *, also: Callable[[int], None] | None = None
+) -> Summary:
+    """Bring a plan to its end, unless it is refused; for `also` see `admit`."""
+    refuse(opened, opened.refusal(plan), means)
+    started_at = time.time()
+    sent = send(opened, planner, plan, means, also=also)
+    return conclude(opened, planner, plan, run_no=sent.run_no, halted=sent.halted, started_at=started_at)
+
+
+def refuse(opened: OpenJob, refused: Refused | None, means: Means) -> None:
+    """Raise what a plan is refused for, if it is."""
+    if refused is None:
+        return
+    if open_batches := Batches(opened.ledger).open(opened.name):
+        # Paid for, or about to be: what has ended is collected whatever is refused.
+        run_no = open_batches[-1].run_no
+        halted = tend(opened.store, run_no, provider=means.provider, listener=means.listener, waits=False)
+        publish_finally(opened.store)
+        raise halted or refused
+    raise refused
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a plan's documents, before anything is said of it."""
+
+    run_no: int | None
+    """None: there was nothing to admit."""
+    halted: BatchrunError | None
+
+
+def send(
+    opened: OpenJob, planner: Planner, plan: Plan, means: Means, *, also: Callable[[int], None] | None = None
+) -> Sent:
+    """Admit the plan's documents to the run, and execute it."""
     check_output(opened)
+    open_batches = Batches(opened.ledger).open(opened.name)
     travels = bool(plan.to_send or open_batches)
     if travels:
-        provider.check()
-    started_at, halted, run = time.time(), None, None
+        means.provider.check()
+    halted, run = None, None
     if planner.planned.anything_to_admit():
-        run = admit(opened, planner, plan, everything=selection.everything)
+        run = admit(opened, planner, plan, everything=means.everything, also=also)
     if run and travels:
-        listener(run_started(opened, plan, run))
-        run_setting = setting(opened, planner, plan, run, wishes)
-        halted = asyncio.run(execute(run_setting, provider=provider, listener=listener))
+        means.listener(run_started(opened, plan, run))
+        run_setting = setting(opened, planner, plan, run, means.wishes)
+        halted = asyncio.run(execute(run_setting, provider=means.provider, listener=means.listener))
     elif open_batches:  # of documents that have changed or gone since
         run_no = open_batches[-1].run_no
-        halted = tend(opened.store, run_no, provider=provider, listener=listener, waits=wishes.waits)
-    return conclude(opened, planner, plan, run_no=run.run_no if run else None, halted=halted, started_at=started_at)
+        halted = tend(opened.store, run_no, provider=means.provider, listener=means.listener, waits=means.wishes.waits)
+    return Sent(run.run_no if run else None, halted)
 
 
 def check_output(opened: OpenJob) -> None:
@@ -119,10 +163,18 @@ def check_output(opened: OpenJob) -> None:
         opened.output(opened.ledger).check()
 
 
-def admit(opened: OpenJob, planner: Planner, plan: Plan, *, everything: bool = False) -> RunKey:
+def admit(
+    opened: OpenJob,
+    planner: Planner,
+    plan: Plan,
+    *,
+    everything: bool = False,
+    also: Callable[[int], None] | None = None,
+) -> RunKey:
     """Commit the intent: the run, its requests and its documents, in one transaction.
 
     After a plan of `everything`, what an earlier part of the run left pending and is gone from the source is set aside.
+    `also` is called with the run's number.
     """
     ledger, estimate = opened.ledger, plan.estimate.cost_nusd
     run_plan = RunPlan(
@@ -152,6 +204,8 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, everything: bool = F
         since = planner.planned.admit(run_no=run_no)
         if everything:
             planner.planned.set_aside_gone(run_no=run_no)
+        if also:
+            also(run_no)
     return RunKey(run_no, since)
 
 
@@ -230,6 +284,7 @@ def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:
         fail_fast=spec.run.fail_fast or wishes.fail_fast,
         max_failure_rate=spec.run.max_failure_rate,
         max_run_time_s=min(times, default=None),
+        elapsed_s=wishes.elapsed_s,
     )
 
 
@@ -253,8 +308,12 @@ def conclude(
     run_no: int | None,
     halted: BatchrunError | None,
     started_at: float,
+    cut_short: bool = False,
 ) -> Summary:
-    """Write the last word on the run, bring the rows to the output, and say how it went."""
+    """Write the last word on the run, bring the rows to the output, and say how it went.
+
+    `cut_short`: whether documents are left that the run was to have and was never given.
+    """
     outcomes = planner.planned.outcomes()
     if isinstance(halted, OutOfTime) and not outcomes.get(None):
         halted = None  # the last answers came while it was stopping
@@ -267,7 +326,7 @@ def conclude(
             opened.ledger.recover(opened.name)
             opened.ledger.end_run(
                 run_no,
-                state=final_state(opened.ledger, run_no, halted, waiting=bool(open_batches)),
+                state=final_state(opened.ledger, run_no, halted, waiting=bool(open_batches), cut_short=cut_short),
                 exit_code=exit_code,
                 note=str(halted) if halted else None,
             )
@@ -303,9 +362,11 @@ def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError |
     return ExitCode.SOME_FAILED if failed else ExitCode.OK
 
 
-def final_state(ledger: Ledger, run_no: int, halted: BatchrunError | None, *, waiting: bool) -> str:
-    """A run is finished when every document that was ever admitted to it has an outcome."""
-    if not ledger.unfinished(run_no):
+def final_state(
+    ledger: Ledger, run_no: int, halted: BatchrunError | None, *, waiting: bool, cut_short: bool = False
+) -> str:
+    """A run is finished when every document that was ever admitted to it has an outcome, and none is left."""
+    if not cut_short and not ledger.unfinished(run_no):
         return "finished"
     if halted is None and waiting:
         return "waiting"

@@ -70,6 +70,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "caps": caps_as_json(plan),
             "fits": plan.fits,
             "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},
+            "pilot_documents": opened.job.spec.pilot.documents,
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
         },

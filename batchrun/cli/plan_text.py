@@ -14,6 +14,7 @@ from batchrun.opening import OpenJob
 from batchrun.planning.budget import check_budget
 from batchrun.planning.interval import Interval
 from batchrun.planning.money import dollars, spent_and_held
+from batchrun.planning.pilot import PilotWish, pilot_terms
 from batchrun.planning.plan import Evidence, Kind, Plan
 from batchrun.planning.price_notices import in_and_out, upcoming_price
 from batchrun.untrusted import inert
@@ -46,10 +47,20 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
         *[f"         {inert(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
         *ladder_lines(plan, opened),
         *money_lines(plan, opened),
+        *pilot_lines(opened),
         "",
         "Nothing was sent." + (f" To run this:  batchrun submit {path}{submit_options()}" if plan.to_send else ""),
     ]
     return "\n".join(lines)
+
+
+def pilot_lines(opened: OpenJob) -> list[str]:
+    """With how many documents a submit begins; nothing when it sends all at once."""
+    terms = pilot_terms(opened.job.spec.pilot, PilotWish())
+    if terms is None:
+        return []
+    after = "the rest follows when [pilot] holds" if terms.goes_on else "the rest waits for another submit"
+    return [f"pilot    {count(terms.documents, 'document')} first, unless as many were answered before; {after}"]
 
 
 def submit_options() -> str:

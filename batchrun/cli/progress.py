@@ -125,6 +125,8 @@ class Progress:
             self._bar.set_postfix_str(f"{self._postfix()} · {waiting_words(event)}")
 
     def _begin(self, event: RunStarted) -> None:
+        self.close()  # the bar of the pilot
+        self.outcomes.clear()
         self.started, self.cost_nusd = event, event.spent_nusd
         if self._terminal.json:
             self._terminal.event("run_start", run=event.run_id, job=event.job, model=event.model,

@@ -90,6 +90,7 @@ def retry(
             max_run_time_s=max_run_time,
             waits=not no_wait,
         ),
+        pilot=None,
         profile=profile if pretend else None,
         speed=speed,
         progress=progress,

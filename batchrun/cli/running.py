@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchrun.cli.log import Log
+from batchrun.cli.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.plan_text import problem_lines, warnings
 from batchrun.cli.progress import Progress
 from batchrun.cli.route_text import time_words
@@ -17,8 +18,10 @@ from batchrun.errors import ExitCode, UsageProblem
 from batchrun.events import Event, Listener
 from batchrun.executors.running import ProviderFactory
 from batchrun.opening import OpenJob, Wishes, open_job
+from batchrun.piloting import PilotSubmit, Told
 from batchrun.planner import Selection
 from batchrun.planning.money import dollars, spent_and_held
+from batchrun.planning.pilot import PilotReport, PilotWish, pilot_terms
 from batchrun.planning.plan import Kind, Plan
 from batchrun.submit import submit
 from batchrun.untrusted import inert
@@ -32,39 +35,57 @@ def run_job(
     selection: Selection,
     *,
     wishes: Wishes,
+    pilot: PilotWish | None,
     profile: str | None,
     speed: float,
     progress: str,
     log: Path | None,
     terminal: Terminal,
 ) -> int:
-    """Plan, run and tell; returns the exit code."""
+    """Plan, run and tell; returns the exit code. None for a `pilot`: the command knows none."""
     if profile is not None and not wishes.waits:
         raise UsageProblem(
             "--no-wait needs an API that outlives the command, and a simulated one does not.",
             hint="leave --no-wait out, or use: batchrun simulate serve",
         )
     shown = Progress(terminal, progress)
+    reports: list[PilotReport] = []
+
+    def report(told: PilotReport) -> None:
+        reports.append(told)
+        show_pilot(told, opened, terminal, path, shown)
+
     with (
         Log(log, terminal) as logged,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
         provider_of(profile, speed) as provider,
     ):
         try:
-            summary = submit(
-                opened,
-                selection,
-                provider=provider,
+            told = Told(
                 listener=both(shown, logged),
-                show=lambda plan: show_plan(plan, opened, terminal),
-                wishes=wishes if profile is None else replace(wishes, speed=speed),
-                counts=True,
+                show=lambda plan, first: show_plan(plan, opened, terminal, pilot=first),
+                report=report,
             )
+            if profile is not None:
+                wishes = replace(wishes, speed=speed)
+            if pilot is None:
+                summary = submit(
+                    opened,
+                    selection,
+                    provider=provider,
+                    listener=told.listener,
+                    show=lambda plan: told.show(plan, None),
+                    wishes=wishes,
+                    counts=True,
+                )
+            else:
+                terms = pilot_terms(opened.job.spec.pilot, pilot)
+                summary = PilotSubmit(opened, provider, told, wishes, counts=True).submit(selection, terms)
         finally:
             shown.close()
     if terminal.json:
         summary_as_event(summary, terminal)
-    elif not (terminal.quiet and summary.exit_code in QUIET_CODES):
+    elif (summary.totals or not reports) and not (terminal.quiet and summary.exit_code in QUIET_CODES):
         terminal.result(summary_as_text(summary, path, terminal))
     if summary.halted:
         terminal.problem(summary.halted)
@@ -81,7 +102,16 @@ def both(first: Listener, second: Listener) -> Listener:
     return tell
 
 
-def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
+def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path, shown: Progress) -> None:
+    """Between the pilot and the rest: what it told, and what follows."""
+    shown.close()
+    if terminal.json:
+        report_as_event(report, opened, terminal)
+    elif not terminal.quiet:
+        terminal.result(report_as_text(report, opened, terminal, path))
+
+
+def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None) -> None:
     """Before the first request: what will be sent, what it costs, and what a changed job file invalidates."""
     if terminal.quiet or terminal.json or not plan.unsettled:
         return
@@ -112,6 +142,8 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal) -> None:
         f"estimate {dollars(cost.mean)} (90%: {dollars(cost.low)} to {dollars(cost.high)})"
         f" of budget {dollars(plan.cap_nusd)} · {time_words(plan.chosen)}"
     )
+    if pilot:
+        terminal.say(pilot_line(pilot, plan))
 
 
 @contextlib.contextmanager

@@ -31,6 +31,14 @@ from batchrun.cli.terminal import Terminal
 @MAX_COST
 @EXACT
 @PARTIAL
+@click.option(
+    "--pilot",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="About N documents of all kinds and sizes first; then a report, and the rest if [pilot] says so.",
+)
+@click.option("--go-on", is_flag=True, help="After the pilot the rest follows at once, unless a threshold is exceeded.")
+@click.option("--no-pilot", is_flag=True, help="No pilot, whatever [pilot] says; one that was begun is over.")
 @ROUTE
 @DEADLINE
 @FAIL_FAST
@@ -48,6 +56,9 @@ def submit(
     max_cost: int | None,
     exact: bool,
     partial: bool,
+    pilot: int | None,
+    go_on: bool,
+    no_pilot: bool,
     route: str | None,
     deadline: float | None,
     fail_fast: bool,
@@ -65,11 +76,13 @@ def submit(
     \b
     batchrun submit jobs/contracts.toml
     batchrun submit jobs/contracts.toml --limit 20
+    batchrun submit jobs/contracts.toml --pilot 50          a sample first, with what it tells of the rest
     batchrun submit jobs/contracts.toml --route batch       half the price, within 24 hours
     batchrun submit jobs/contracts.toml --simulate          no key, no cost
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.running import run_job
     from batchrun.opening import Wishes
+    from batchrun.planning.pilot import PilotWish
 
     return run_job(
         job,
@@ -84,6 +97,7 @@ def submit(
             max_run_time_s=max_run_time,
             waits=not no_wait,
         ),
+        pilot=PilotWish(documents=pilot, none=no_pilot, go_on=go_on),
         profile=simulate,
         speed=speed,
         progress=progress,

@@ -23,7 +23,9 @@ class Tolerance:
     max_failure_rate: float | None = None
     """Of the latest documents; None: any."""
     max_run_time_s: float | None = None
-    """Of this part of the run; None: any."""
+    """Of this command; None: any."""
+    elapsed_s: float = 0.0
+    """Of that, what the command has taken before."""
 
 
 EVERYTHING = Tolerance()
@@ -62,7 +64,8 @@ class Tripwires:
         if limit_s is None:
             yield
             return
-        timer = asyncio.get_running_loop().call_later(limit_s, self._halt.stop, OutOfTime(limit_s))
+        left_s = max(limit_s - self._tolerance.elapsed_s, 0.0)
+        timer = asyncio.get_running_loop().call_later(left_s, self._halt.stop, OutOfTime(limit_s))
         try:
             yield
         finally:

@@ -230,6 +230,29 @@ class RunSection(Table):
         return AUTO_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class PilotSection(Table):
+    """[pilot]: documents that are sent first, and what they must show before the rest follows."""
+
+    documents: Positive | None = None
+    """None: only when the command asks for a pilot."""
+    max_failure_rate: Share | None = None
+    max_refusal_rate: Share | None = None
+    max_null_rate: Share | None = None
+    """Of every field."""
+    max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
+    go_on: bool | None = None
+    """None: when there is any threshold."""
+
+    @property
+    def any_threshold(self) -> bool:
+        """Whether anything is asked of a pilot."""
+        rates = (self.max_failure_rate, self.max_refusal_rate, self.max_null_rate, self.max_cost_per_document_nusd)
+        return any(rate is not None for rate in rates)
+
+
 class BatchSection(Table):
     """[batch]: how requests travel in Message Batches."""
 
@@ -314,6 +337,7 @@ class JobSpec(Table):
     prompt: PromptSection
     output: OutputSection
     run: RunSection = RunSection()
+    pilot: PilotSection = PilotSection()
     batch: BatchSection = BatchSection()
     limits: LimitsSection = LimitsSection()
     budget: BudgetSection

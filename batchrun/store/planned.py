@@ -285,7 +285,7 @@ class PlannedDocuments:
     def set_counted(self, planned_no: int, tokens: RequestTokens, worst_nusd: int) -> None:
         """Write down what a document was found to have, and the worst case that follows."""
         self._connection.execute(
-            "update planned set counted_tokens = ?, worst_nusd = ? where planned_no = ?",
+            "update planned set counted_tokens = ?, guessed = 0, worst_nusd = ? where planned_no = ?",
             (tokens.counted, worst_nusd, planned_no),
         )
 

@@ -71,7 +71,7 @@ batchrun: 3 problems in contracts.toml; nothing was sent"""
 
 FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
-ALL_TABLES = "job, source, model, prompt, output, run, batch, limits, budget, retry, store"
+ALL_TABLES = "job, source, model, prompt, output, run, pilot, batch, limits, budget, retry, store"
 
 # name: (what is replaced, by what, [(line:column, sentence, help), …])
 CASES = {
@@ -99,8 +99,8 @@ CASES = {
     "temperature": ("max_tokens", "temperature = 0\nmax_tokens", [
         ("8:1", "`model.temperature`: this parameter was removed from the API for current models", "use `effort`"),
     ]),
-    "later table": ("[budget]", "[pilot]\n[budget]", [
-        ("13:1", "unknown table [pilot]", f"known here: version, {ALL_TABLES}"),
+    "later table": ("[budget]", "[notify]\n[budget]", [
+        ("13:1", "unknown table [notify]", f"known here: version, {ALL_TABLES}"),
     ]),
     "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
         ("14:1", "unknown key `priority` in [run]",

@@ -59,7 +59,7 @@ def uncommented(text, table):
     return head + mark + re.sub(r"(?m)^# (?=[a-z_]+ += )", "", body) + sign + tail
 
 
-@pytest.mark.parametrize("table", ["output.fields", "model", "run", "batch", "limits", "retry", "store"])
+@pytest.mark.parametrize("table", ["output.fields", "model", "run", "pilot", "batch", "limits", "retry", "store"])
 def test_the_commented_samples_load(tmp_path, table):
     text = uncommented(REFERENCE, table).replace("\ntier =", "\n# tier =")  # it stands instead of a name
     (tmp_path / "job.toml").write_text(text)

@@ -11,6 +11,7 @@ from trial_project import TrialProject
 
 from batchrun.cli.summary_text import cache_fields, cache_words
 from batchrun.opening import Wishes
+from batchrun.planner import Selection
 from batchrun.planning.pricing import load_prices
 from batchrun.planning.routes import Route
 from batchrun.providers import AttemptError
@@ -23,7 +24,7 @@ from batchrun.simulator.latency import INSTANT
 from batchrun.simulator.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
 from batchrun.store.cache_use import CacheUse
-from batchrun.submit import Summary
+from batchrun.submit import Summary, marks
 
 MODEL = "claude-sonnet-5-5"
 RATES = load_prices().model(MODEL).rates
@@ -180,7 +181,31 @@ def test_the_next_plan_knows_how_often_the_cache_was_hit(project: TrialProject) 
     assert expected.mean == pytest.approx(0.95)  # 19 of 20, which is less than 99 of 100
 
 
+def test_the_model_that_answers_for_the_first_reads_a_cache_of_its_own(project: TrialProject) -> None:
+    project.documents(12)
+    caching(project)
+    job = project.root / "jobs" / "trial.toml"
+    job.write_text(job.read_text().replace("max_tokens", 'fallbacks = ["claude-opus-5-5"]\nmax_tokens'))
+    with simulated(script=["ok", *["refused"] * 5]) as (server, factory):
+        summary = submitted(project, factory)
+        used = server.books.summary()["model_usage"]["claude-opus-5-5"]
+    assert summary.exit_code == 0
+    assert used["requests"] == 5
+    assert used["cache_read_tokens"] == 4 * used["cache_write_5m_tokens"] > 0
+    assert project.ask("select count(*) from attempts where cost_nusd > reserved_nusd") == [(0,)]
+
+
 # --- batches
+
+
+def test_what_batches_leave_near_a_deadline_is_streamed_with_the_mark_of_streams(project: TrialProject) -> None:
+    project.documents(200)
+    caching(project, route="batch")
+    with project.opened() as opened:
+        planner = opened.planner()
+        found = marks(planner, planner.plan(Selection()))
+    assert {route: mark.ttl for route, mark in found.items()} == {Route.BATCH: "1h", Route.STREAM: "5m"}
+    assert found[Route.BATCH].opening == found[Route.STREAM].opening == f"{RULES}\n<document>\n"
 
 
 def test_batches_are_marked_for_an_hour_and_the_bill_is_half(project: TrialProject) -> None:

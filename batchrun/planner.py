@@ -94,7 +94,7 @@ class Planner:
                 prompt=count_tokens(self.renderer.prompt_text), schema=count_tokens(self.renderer.schema_text)
             ),
             output=self._reply(self.price),
-            ttl=dearest_ttl(self.job.spec.prompt.cache, self._prefix()),
+            ttl=dearest_ttl(self.job.spec.prompt.cache, self._prefix(), streams=self.route in {None, "stream"}),
         )
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate

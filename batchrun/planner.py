@@ -107,6 +107,8 @@ class Planner:
 
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.job)
+        run = self.ledger.open_run(self.job.spec.job.name, self.renderer.fingerprint)
+        self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
         self.first_estimator = self.estimator = Estimator(
             self.price,
             fixed_tokens=fixed_tokens(
@@ -116,14 +118,18 @@ class Planner:
         )
         first = self.first_estimator
         self.first_estimator = self.estimator = replace(
-            first, ttl=dearest_ttl(self.job.spec.prompt.cache, self._prefix(first))
+            first,
+            ttl=dearest_ttl(
+                self.job.spec.prompt.cache,
+                self._prefix(first),
+                minimum=self.price.min_cacheable_tokens,
+                streams=self.route in {None, "stream"} and not self.in_batches,
+            ),
         )
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
         self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name)
-        run = self.ledger.open_run(self.job.spec.job.name, self.renderer.fingerprint)
-        self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
 
     @property
     def price(self) -> ModelPrice:

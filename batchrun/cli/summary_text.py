@@ -1,5 +1,6 @@
 """The end of a run, as a person reads it and as a program does."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def off(actual: int, estimate: int | None, through: bool) -> str:
 
 def cache_words(use: CacheUse) -> str:
     """What was read from the prompt cache and written to it, and what that came to."""
-    words = f"read {tokens(use.read_tokens)} ({use.hit_rate:.0%}) · written {tokens(use.written_tokens)}"
+    hits = math.floor(100 * use.hit_rate)  # all of it was never read: something wrote it
+    words = f"read {tokens(use.read_tokens)} ({hits}%) · written {tokens(use.written_tokens)}"
     if use.saved_nusd < 0:
         return f'{words} · cost {dollars(-use.saved_nusd)} more than without: set prompt.cache = "off"'
     return f"{words} · saved {dollars(use.saved_nusd)} against no cache"

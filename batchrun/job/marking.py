@@ -10,6 +10,9 @@ from typing import Any
 
 from batchrun.request import Request, Ttl
 
+LONGEST_LEFT = 200
+"""Characters of an unfinished line before the document that are not worth a block which ends within it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheMark:
@@ -54,23 +57,33 @@ class FixedPrefix:
     """The user message before its first placeholder."""
 
     @property
-    def _marks_opening(self) -> bool:
-        return bool(self.opening.strip())
+    def marked_opening(self) -> str:
+        """The part of the opening that makes a block of its own; empty when the mark goes behind the system prompt.
+
+        A block ends with a line if it can, so that neither a word nor a tag is cut in two.
+        """
+        cut = self.opening.rfind("\n") + 1
+        if len(self.opening) - cut > LONGEST_LEFT:
+            cut = len(self.opening)
+        lines = self.opening[:cut]
+        if lines.strip():
+            return lines
+        return self.opening if self.system is None and self.opening.strip() else ""
 
     @property
     def obstacle(self) -> str | None:
         """Why nothing can be marked, or None."""
-        if self._marks_opening or self.system is not None:
+        if self.marked_opening or self.system is not None:
             return None
         return "the prompt begins with the document, and there is no system prompt"
 
     @property
     def text(self) -> str:
         """All of it that would be cached, for counting its tokens."""
-        return "\n".join([*([self.system] if self.system else []), *([self.opening] if self._marks_opening else [])])
+        return "\n".join(part for part in (self.system, self.marked_opening) if part)
 
     def mark(self, ttl: Ttl | None) -> CacheMark | None:
         """The mark for a time to live; None: nothing is to be marked, or can be."""
         if ttl is None or self.obstacle:
             return None
-        return CacheMark(self.opening if self._marks_opening else "", ttl)
+        return CacheMark(self.marked_opening, ttl)

@@ -114,11 +114,18 @@ def break_even_requests(rates: Rates, ttl: Ttl) -> int | None:
     return None if share is None else math.floor(1 / (1 - share)) + 1
 
 
-def dearest_ttl(wish: CacheWish, prefix: Prefix) -> Ttl | None:
-    """The dearest mark that may be decided on, for worst cases that are needed before; None: there will be none."""
-    if wish == "off" or prefix.obstacle or (wish == "auto" and prefix.tokens.high < LEAST_MINIMUM):
+def dearest_ttl(wish: CacheWish, prefix: Prefix, *, minimum: int | None = None, streams: bool = False) -> Ttl | None:
+    """The dearest mark that is to be expected, for worst cases that are planned with before it is decided.
+
+    None: there will be none. `streams`: whether it is known that nothing is batched. What is reserved when a request is
+    sent is the worst case of its own mark: of a stream so slow that it is marked for an hour, more than was planned.
+    """
+    least = LEAST_MINIMUM if minimum is None else minimum
+    if wish == "off" or prefix.obstacle or (wish == "auto" and prefix.tokens.high < least):
         return None
-    return "1h" if wish == "auto" else wish
+    if wish == "auto":
+        return "5m" if streams else "1h"
+    return wish
 
 
 def decide_caching(wish: CacheWish, facts: Circumstances) -> Caching:

@@ -7,8 +7,8 @@ from batchrun.planning.model_price import ModelPrice
 from batchrun.reply import Usage
 from batchrun.store.ledger import Ledger
 
-LOOKED_AT = 5_000
-"""Answers of a job, the latest, that tell how often the cache is hit."""
+LOOKED_AT = 20_000
+"""Attempts of a job, the latest, that tell how often the cache is hit."""
 FEWEST = 20
 """Of them with anything cached: fewer tell nothing, because the first one never hits."""
 
@@ -47,11 +47,10 @@ def measured_hit_rate(ledger: Ledger, job: str, *, in_batches: bool) -> float | 
     """The share of cached tokens that the job's latest answers read, on one route; None: too few to tell."""
     read, written, answers = ledger.connection.execute(
         "select coalesce(sum(read), 0), coalesce(sum(written), 0), count(*) from ("
-        "  select cache_read_tokens as read, cache_write_5m_tokens + cache_write_1h_tokens as written"
-        "  from attempts where job = ? and state = 'answered' and (batch_no is not null) = ?"
-        "  order by seq desc limit ?"
-        " ) where read + written > 0",
-        (job, in_batches, LOOKED_AT),
+        "  select batch_no, cache_read_tokens as read, cache_write_5m_tokens + cache_write_1h_tokens as written"
+        "  from attempts where job = ? order by seq desc limit ?"
+        " ) where read + written > 0 and (batch_no is not null) = ?",
+        (job, LOOKED_AT, in_batches),
     ).fetchone()
     return read / (read + written) if answers >= FEWEST else None
 

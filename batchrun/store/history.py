@@ -113,7 +113,8 @@ def document_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] |
         return None
     attempts = ledger.connection.execute(
         "select runs.run_id, a.state, a.outcome, a.cause, a.status, a.error_type, a.message, a.stop_reason,"
-        " a.api_request_id, a.model, a.input_tokens, a.output_tokens,"
+        " a.api_request_id, a.model, a.input_tokens, a.cache_read_tokens,"
+        " a.cache_write_5m_tokens + a.cache_write_1h_tokens as cache_write_tokens, a.output_tokens,"
         " coalesce(a.cost_nusd, a.reserved_nusd) / 1e9 as cost_usd, a.started_at, a.ended_at"
         " from attempts a join runs using (run_no) where a.request_no = ? order by a.attempt_no",
         (document["request_no"],),

@@ -28,14 +28,14 @@ name = "claude-haiku-5-5"
 max_tokens = 100
 [prompt]
 system = "Be brief."
-user = "Read this: {{ doc.text }} (end)"
+user = "Read this:\\n{{ doc.text }} (end)"
 [output.fields]
 title = { type = "string", max_length = 9 }
 [budget]
 max_cost_usd = 1
 """
 NO_SYSTEM = ('system = "Be brief."\n', "")
-BEGINS_WITH_IT = ("Read this: {{ doc.text }}", "{{ doc.text }}")
+BEGINS_WITH_IT = ("Read this:\\n{{ doc.text }}", "{{ doc.text }}")
 FIVE_MINUTES, HOUR = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
 
 
@@ -68,7 +68,7 @@ def test_the_mark_stands_before_the_first_placeholder(load):
         {
             "role": "user",
             "content": [
-                {"type": "text", "text": "Read this: ", "cache_control": HOUR},
+                {"type": "text", "text": "Read this:\n", "cache_control": HOUR},
                 {"type": "text", "text": "hello (end)"},
             ],
         }
@@ -87,9 +87,26 @@ def test_a_template_that_begins_with_the_document_has_its_mark_behind_the_system
 
 
 def test_blank_text_before_the_document_makes_no_block(load):
-    renderer = load(("Read this: {{ doc.text }}", "\\n {{ doc.text }}"))
+    renderer = load(("Read this:\\n{{ doc.text }}", "\\n {{ doc.text }}"))
     assert sent(renderer)["system"] == [{"type": "text", "text": "Be brief.", "cache_control": HOUR}]
     assert sent(renderer)["messages"][0]["content"] == "\n hello (end)"
+
+
+OPENINGS = {
+    "whole lines": ("Read this.\nAll of it.\n", "be brief", "Read this.\nAll of it.\n"),
+    "a tag behind them stays whole": ('Read this.\n<document id="', "be brief", "Read this.\n"),
+    "only the beginning of a tag": ('<document id="', "be brief", ""),
+    "only that, and no system prompt": ('<document id="', None, '<document id="'),
+    "a long unfinished line": (f"Read this.\n{'word ' * 50}", "be brief", f"Read this.\n{'word ' * 50}"),
+    "blank lines before a tag": ("\n\n<d>", "be brief", ""),
+    "blank lines before a tag, and no system prompt": ("\n\n<d>", None, "\n\n<d>"),
+    "nothing": ("", "be brief", ""),
+}
+
+
+@pytest.mark.parametrize(("opening", "system", "marked"), OPENINGS.values(), ids=OPENINGS)
+def test_a_block_ends_with_a_line_if_it_can(opening, system, marked):
+    assert FixedPrefix(system=system, opening=opening).marked_opening == marked
 
 
 def test_with_neither_there_is_nothing_to_mark(load):
@@ -101,14 +118,14 @@ def test_with_neither_there_is_nothing_to_mark(load):
 
 
 def test_what_is_counted_is_what_is_cached(load):
-    assert load().prefix.text == "Be brief.\nRead this: "
+    assert load().prefix.text == "Be brief.\nRead this:\n"
     assert load(BEGINS_WITH_IT).prefix.text == "Be brief."
-    assert load(NO_SYSTEM).prefix.text == "Read this: "
+    assert load(NO_SYSTEM).prefix.text == "Read this:\n"
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u2003"])
 def test_a_document_without_text_makes_no_blank_block(load, text):
-    renderer = load(("Read this: {{ doc.text }} (end)", "Read this:{{ doc.text }}"))
+    renderer = load(("Read this:\\n{{ doc.text }} (end)", "Read this:{{ doc.text }}"), NO_SYSTEM)
     content = sent(renderer, text)["messages"][0]["content"]
     if text:
         assert content == f"Read this:{text}"

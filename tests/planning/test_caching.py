@@ -213,10 +213,15 @@ def test_worst_cases_are_made_for_the_dearest_mark_that_may_be_decided_on(wish, 
     prefix = between(size, size, size)
     facts = replace(USUAL, prefix=prefix, requests=requests, seconds=seconds, batched=batched)
     order = [None, "5m", "1h"]
-    assert order.index(decide_caching(wish, facts).ttl) <= order.index(dearest_ttl(wish, prefix))
+    decided = order.index(decide_caching(wish, facts).ttl)
+    assert decided <= order.index(dearest_ttl(wish, prefix, minimum=512))
+    if not batched and seconds <= 240 * requests:
+        assert decided <= order.index(dearest_ttl(wish, prefix, minimum=512, streams=True))
 
 
 def test_no_mark_no_worse_case():
     assert dearest_ttl("off", LONG) is None
     assert dearest_ttl("1h", Prefix(LONG.tokens, obstacle="there is nothing")) is None
     assert dearest_ttl("auto", between(300, 400, 511)) is None
+    assert dearest_ttl("auto", LONG, minimum=4_096) is None
+    assert dearest_ttl("auto", LONG, minimum=2_500, streams=True) == "5m"

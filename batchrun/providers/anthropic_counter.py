@@ -1,5 +1,6 @@
 """The free token-counting endpoint, one call at a time."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -24,11 +25,12 @@ class AnthropicCounter:
         self._client = client_for(timeout_s=timeout_s, connections=CONNECTIONS, base_url=base_url, api_key=api_key)
 
     async def count(self, request: Request) -> int:
-        """Claude's tokens of the prompt, schema included. Raises AttemptError."""
+        """Claude's tokens of the prompt, schema included, within the timeout as a whole. Raises AttemptError."""
         params = {key: value for key, value in json.loads(request.body).items() if key not in UNCOUNTED}
         body = json.dumps(params, separators=(",", ":")).encode()
         try:
-            response = await self._client.post("/v1/messages/count_tokens", content=body, cast_to=httpx2.Response)
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._client.post("/v1/messages/count_tokens", content=body, cast_to=httpx2.Response)
         except anthropic.APIStatusError as error:
             raise AttemptError(status_failure(error)) from error
         except UNANSWERED as error:

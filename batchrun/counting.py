@@ -64,14 +64,15 @@ async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> On
 
     async def count(request: Request) -> int | None:
         async with places:
-            if problems:
+            if not problems:
+                await limiter.acquire()
+            if problems:  # meanwhile, perhaps
                 return None
-            async with limiter:
-                try:
-                    return await counter.count(request)
-                except AttemptError as error:
-                    problems.append(str(error))
-                    return None
+            try:
+                return await counter.count(request)
+            except AttemptError as error:
+                problems.append(str(error))
+                return None
 
     try:
         tokens = await asyncio.gather(*map(count, requests))

@@ -23,6 +23,8 @@ class Observed:
     observations: Sequence[Observation]
     problem: str | None
     """Why it did not count all of them."""
+    step: float = 0.0
+    """How far apart they were drawn by their size, in cl100k tokens of all documents; 0: it took all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +69,8 @@ class Measuring:
         sizes = list(self.planned.by_tokens())
         if not sizes:
             return Observed((), None)
-        step = sum(size for _, size in sizes) / number
-        drawn = [one for one, _ in sizes] if len(sizes) <= number else list(evenly(sizes, max(step, 1.0)))
+        step = max(sum(size for _, size in sizes) / number, 1.0) if len(sizes) > number else 0.0
+        drawn = evenly(sizes, step) if step else (one for one, _ in sizes)
         known, requests = [], []
         for planned, document in self._read(drawn):
             known.append(self.preparer.tokens(document))
@@ -77,7 +79,7 @@ class Measuring:
             known.append(RequestTokens(0, TextClass.PROSE))
             requests.append(bare)
         counts = count_online(counter, requests)
-        return Observed(list(_observations(known, counts)), counts.problem)
+        return Observed(list(_observations(known, counts)), counts.problem, step)
 
     def _read(self, numbers: Iterable[int]) -> Iterator[tuple[PlannedDocument, Document]]:
         wanted, page = self.planned.documents(numbers), self.source.page

@@ -231,7 +231,7 @@ class Planner:
             tokenizer=self.price.tokenizer,
             fixed_tokens=first.fixed_tokens,
             bias=COUNT_BIAS if counts else PAST_BIAS,
-            drawn_by_size=counts,
+            step=told.step if counts else 0.0,
         )
         reply = reply_length(first.output, past.replies)
         evidence = Evidence(

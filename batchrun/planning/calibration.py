@@ -26,6 +26,8 @@ SCATTER, SCATTER_WEIGHT, LEAST_SCATTER = 0.05, 4.0, 0.01
 weight is in observations."""
 FIXED_SHARE = 0.25
 """How uncertain the fixed part is before anything was seen, beside the factor of prose."""
+LEAST_FACTOR = 0.1
+"""Fewer tokens than that of a cl100k token are not believed, whatever an endpoint says: no estimate falls below 0."""
 ROUNDING = 2.0
 """Tokens by which even a known prompt differs from the line."""
 _CLASSES = tuple(TextClass)
@@ -97,18 +99,16 @@ def calibrate(
     tokenizer: Tokenizer,
     fixed_tokens: float,
     bias: float,
-    drawn_by_size: bool,
+    step: float = 0.0,
 ) -> Calibration | None:
     """Correct the tokenizer's priors by what was observed; None when nothing was. `fixed_tokens` in cl100k tokens.
 
-    `drawn_by_size`: whether a document was as likely to be observed as it is large. Then all ratios count alike; else
-    each counts in proportion to its size, so that either way the total is estimated without bias.
+    `step`: how far apart, in cl100k tokens of all documents, those were that were drawn by their size; 0 when that had
+    no influence. A document weighs as much as it stands for, itself or a step, so that the total is without bias.
     """
     if not observations:
         return None
-    sizes = sum(one.counted for one in observations)
-    usual = sum(one.counted**2 for one in observations) / max(sizes, 1)
-    weighed = [(one, float(one.counted) if drawn_by_size else math.sqrt(one.counted * usual)) for one in observations]
+    weighed = _weighed(observations, step)
     first = _Line.prior(tokenizer, fixed_tokens)
     for one, size in weighed:
         first.learn(one, deviation=SCATTER * size)
@@ -123,6 +123,16 @@ def calibrate(
         covariance=tuple(map(tuple, line.covariance)),
         bias=bias,
     )
+
+
+def _weighed(observations: Sequence[Observation], step: float) -> list[tuple[Observation, float]]:
+    """Each with the size that its document's scatter is a share of: the less, the more tokens it stands for."""
+    shares = [max(float(one.counted), step) if one.counted else 0.0 for one in observations]
+    usual = math.fsum(share**2 for share in shares) / max(math.fsum(shares), 1.0)
+    return [
+        (one, one.counted * math.sqrt(usual / share) if share else 0.0)
+        for one, share in zip(observations, shares, strict=True)
+    ]
 
 
 def _scatter(line: "_Line", weighed: Sequence[tuple[Observation, float]]) -> float:
@@ -163,7 +173,8 @@ class _Line:
         noise = (deviation * self.mean[index]) ** 2 + ROUNDING**2
         total = gains[0] + one.counted * gains[index] + noise
         off = (one.prompt_tokens - expected) / total
-        self.mean = [mean + gain * off for mean, gain in zip(self.mean, gains, strict=True)]
+        fixed, *factors = (mean + gain * off for mean, gain in zip(self.mean, gains, strict=True))
+        self.mean = [max(fixed, 0.0), *(max(factor_, LEAST_FACTOR) for factor_ in factors)]
         self.covariance = [
             [cell - gain * other / total for cell, other in zip(row, gains, strict=True)]
             for row, gain in zip(self.covariance, gains, strict=True)

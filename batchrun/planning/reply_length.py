@@ -49,7 +49,8 @@ def reply_length(prior: Interval, replies: Replies | None) -> ReplyLength:
     weight = replies.number + SPREAD_WEIGHT
     variance = (replies.number * replies.variance + SPREAD_WEIGHT * (SPREAD * replies.mean) ** 2) / weight
     seen = replies.number / max(variance, 1e-9)
-    guessed = (2 * Z / max(prior.high - prior.low, 1e-9)) ** 2
+    # A guess that `max_tokens` cut off has no width, and is no more certain for that.
+    guessed = (2 * Z / max(prior.high - prior.low, SPREAD * prior.mean, 1e-9)) ** 2
     mean = (seen * replies.mean + guessed * prior.mean) / (seen + guessed)
     error = math.sqrt(1 / (seen + guessed))
     half = error * (Z + Z * (Z**2 + 1) / (4 * weight))  # Student's, to the first order

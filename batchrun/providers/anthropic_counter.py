@@ -22,7 +22,7 @@ class AnthropicCounter:
         self._client = client_for(timeout_s=timeout_s, connections=CONNECTIONS, base_url=base_url, api_key=api_key)
 
     async def count(self, request: Request) -> int:
-        """Claude's tokens of the prompt, schema included. Raises AttemptError."""
+        """Claude's tokens of the prompt, schema included, within the timeout as a whole. Raises AttemptError."""
         params = {key: value for key, value in json.loads(request.body).items() if key not in UNCOUNTED}
         body = json.dumps(params, separators=(",", ":")).encode()
         async with answered_within(self._timeout_s):

@@ -228,20 +228,22 @@ def prior_estimator() -> Estimator:
     return Estimator(PRICE, fixed_tokens=FIXED_CL100K, output=OUTPUT_PRIOR)
 
 
-def counted_by(texts: Sequence[Text], number: int) -> list[Text]:
-    """A sample drawn as `count_tokens` is asked."""
+def counted_by(texts: Sequence[Text], number: int) -> tuple[list[Text], float]:
+    """A sample drawn as `count_tokens` is asked, and the step between them."""
     ordered = sorted(range(len(texts)), key=lambda one: (texts[one].tokens.text_class, texts[one].tokens.counted))
     sizes = [(one, texts[one].tokens.counted) for one in ordered]
-    return [texts[one] for one in evenly(sizes, max(sum(size for _, size in sizes) / number, 1.0))]
+    step = max(sum(size for _, size in sizes) / number, 1.0)
+    return [texts[one] for one in evenly(sizes, step)], step
 
 
 def with_counts(texts: Sequence[Text], truth: Truth) -> Estimator:
+    drawn, step = counted_by(texts, ONLINE)
     observations = [
         Observation(one.tokens.text_class, one.tokens.counted, round(truth.prompt(one) * (1 + truth.count_error)))
-        for one in counted_by(texts, ONLINE)
+        for one in drawn
     ]
     observations.append(Observation(TextClass.PROSE, 0, round(truth.fixed * (1 + truth.count_error))))
-    return replace(prior_estimator(), calibration=calibrated(observations, COUNT_BIAS, drawn_by_size=True))
+    return replace(prior_estimator(), calibration=calibrated(observations, COUNT_BIAS, step=step))
 
 
 def with_past(earlier: Sequence[Text], truth: Truth, chance: random.Random) -> Estimator:
@@ -249,19 +251,19 @@ def with_past(earlier: Sequence[Text], truth: Truth, chance: random.Random) -> E
     reply = reply_length(OUTPUT_PRIOR, Replies.of([truth.reply(chance) for _ in earlier]))
     return replace(
         prior_estimator(),
-        calibration=calibrated(observations, PAST_BIAS, drawn_by_size=False),
+        calibration=calibrated(observations, PAST_BIAS, step=0.0),
         output=reply.average,
         output_scatter=reply.scatter,
     )
 
 
-def calibrated(observations: Sequence[Observation], bias: float, *, drawn_by_size: bool) -> Calibration | None:
+def calibrated(observations: Sequence[Observation], bias: float, *, step: float) -> Calibration | None:
     return calibrate(
         observations,
         tokenizer=PRICE.tokenizer,
         fixed_tokens=FIXED_CL100K,
         bias=bias,
-        drawn_by_size=drawn_by_size,
+        step=step,
     )
 
 

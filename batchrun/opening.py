@@ -137,7 +137,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
     job = load_job(path)
     spec, prices = job.spec, prices_of(job)
-    ladder = make_ladder(spec.model, spec.limits, prices, today=datetime.now(UTC).date())
+    ladder = make_ladder(spec.model, spec.limits, prices, today=datetime.now(UTC).date(), cascade=spec.cascade)
     source, where = open_source(job), places(job, simulated=simulated)
     check_columns(job, source)
     opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)

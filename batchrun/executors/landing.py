@@ -59,7 +59,7 @@ class Landing:
             lane.expectation.learn(work.tokens, reply.usage)
             lane.tally.answered(lane.model, reply.usage, lane.gate.limits)
         judgement = self._judge.judge(reply)
-        falls_back = self._terms.ladder.falls_back(lane.rung_no, judgement.outcome)
+        escalated = self._terms.ladder.escalated(lane.rung_no, judgement.outcome, judgement.output, work.text)
         await self.settle(
             Settlement(
                 attempt_no=flight.attempt_no,
@@ -71,11 +71,11 @@ class Landing:
                 output=None if judgement.output is None else json.dumps(judgement.output),
                 reply=reply,
                 latency_s=latency_s,
+                escalated=escalated,
             ),
             flight,
-            falls_back=falls_back,
         )
-        if falls_back:
+        if escalated:
             work.rung, work.tries = lane.rung_no + 1, Tries()
             raise Later(0.0)
 
@@ -189,11 +189,11 @@ class Landing:
         flight.lane.tally.waited("retry", wait_s)
         raise Later(wait_s)
 
-    async def settle(self, end: Settlement, flight: Flight | None = None, *, falls_back: bool = False) -> None:
-        """Commit how an attempt ended, then tell it; documents that fall back pass to the next model with it."""
+    async def settle(self, end: Settlement, flight: Flight | None = None) -> None:
+        """Commit how an attempt ended, then tell it; with an escalated answer documents pass to the next model."""
 
         def settle(ledger: Ledger) -> list[str]:
-            if falls_back:
+            if end.escalated:
                 assert flight is not None
                 flight.work.pending = ledger.move(self._terms.job, self._next_move(flight))
             return ledger.settle(end)

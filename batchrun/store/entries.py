@@ -83,6 +83,8 @@ class Move:
     """One of them, as it stands now."""
     request_id: str
     model: str
+    escalated: str | None = None
+    """Why the answer that it has is not taken; None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class Settlement:
     failure: Failure | None = None
     latency_s: float | None = None
     """From the send to the end of the answer, or to where it failed."""
+    escalated: str | None = None
+    """Why the answer is not taken, and the next model is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,9 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from batchrun.cascading import LaterModels, later_models
 from batchrun.job.reading import JobFile
+from batchrun.planning.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, Estimator
 from batchrun.planning.estimate_sum import EstimateSum
@@ -15,10 +17,11 @@ from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import suited, thinks
 from batchrun.planning.output_prior import output_prior
 from batchrun.planning.plan import Dearest, Evidence, Kind, Plan
-from batchrun.planning.reply_length import ReplyLength
+from batchrun.planning.reply_length import reply_length
 from batchrun.planning.routes import Route, Wish, choose, forecasts
 from batchrun.planning.text_class import TextClass
 from batchrun.store.entries import Run
+from batchrun.store.evidence import past_use
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import PlannedDocuments
 
@@ -63,7 +66,9 @@ class Forecaster:
         counts = self.planned.counts()
         estimate = self._estimate(self.estimator)
         duration = self._streaming(estimate)
-        both = forecasts(estimate, duration, max_queued=spec.batch.max_queued)
+        later = later_models(self.ledger, self.ladder, spec.job.name, self.fingerprint, estimator=self._estimator_of)
+        first = forecasts(estimate, duration, max_queued=spec.batch.max_queued)
+        both = [replace(one, estimate=self._with_later(one.estimate, later)) for one in first]
         choice = choose(self._wish(run), *both)
         chosen = next(one for one in both if one.route is choice.route)
         price = self.estimator.price.in_batches if choice.route is Route.BATCH else self.estimator.price
@@ -71,7 +76,7 @@ class Forecaster:
         room_nusd = self.cap_nusd - (committed_nusd - held_nusd)
         fits = estimate.documents
         if chosen.estimate.upper_nusd > room_nusd:
-            fits = self._fits(replace(self.estimator, price=price), room_nusd, most=fits)
+            fits = self._fits(replace(self.estimator, price=price), room_nusd, later, most=fits)
         return Plan(
             job=spec.job.name,
             model=self.estimator.price.name,
@@ -82,7 +87,7 @@ class Forecaster:
             duration=duration,
             unsettled_s=self._unsettled_s(duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,
-            forecasts=both,
+            forecasts=tuple(both),
             deadline_s=self.deadline_s,
             committed_nusd=committed_nusd,
             held_nusd=held_nusd,
@@ -94,6 +99,7 @@ class Forecaster:
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             dearest=self._dearest(chosen.estimate),
             notes=dict(notes),
+            cascade=self._cascade_cost(chosen.estimate, later, divisor=price.divisor),
         )
 
     def _estimate(self, estimator: Estimator, *, first: int = -1, in_batches: bool = False) -> Estimate:
@@ -105,6 +111,24 @@ class Forecaster:
             total.add(tokens)
         return total.estimate()
 
+    def _with_later(self, first: Estimate, later: LaterModels | None, *, documents: int = -1) -> Estimate:
+        """With what a cascade's other models are expected to be asked; of all, or only of the first documents."""
+        if later is None:
+            return first
+        others = [self._estimate(one, first=documents) for one in later.estimators]
+        return cascaded([first, *others], reaching(later.shares, later.standing, documents=first.documents))
+
+    def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
+        if later is None:
+            return None
+        costs = [self._estimate(one).cost_nusd for one in later.estimators]
+        reach = reaching(later.shares, later.standing, documents=total.documents)[1:]
+        steps = [
+            Step(estimator.price.name, share, product(cost, asked))
+            for estimator, share, cost, asked in zip(later.estimators, later.shares, costs, reach, strict=True)
+        ]
+        return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
+
     def _dearest(self, estimate: Estimate) -> Dearest | None:
         """The dearest fallback, when everything there would cost more than what is estimated."""
         uppers = [
@@ -115,7 +139,8 @@ class Forecaster:
         return dearest if dearest and dearest.upper_nusd > estimate.upper_nusd else None
 
     def _estimator_of(self, price: ModelPrice) -> Estimator:
-        return self.estimator.of(price, ReplyLength(guessed_reply(self.job, price), 0.0))
+        past = past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=price.name)
+        return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies))
 
     def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
         """How long streaming would take if it had to do what is in batches too."""
@@ -142,10 +167,10 @@ class Forecaster:
             begun=Route(run.route) if run else None,
         )
 
-    def _fits(self, estimator: Estimator, room_nusd: int, *, most: int) -> int:
+    def _fits(self, estimator: Estimator, room_nusd: int, later: LaterModels | None, *, most: int) -> int:
         """How many of the requests, from the first on, the room is enough for: the bound never falls with more."""
 
         def upper(first: int) -> int:
-            return self._estimate(estimator, first=first).upper_nusd
+            return self._with_later(self._estimate(estimator, first=first), later, documents=first).upper_nusd
 
         return bisect_right(range(1, most + 1), room_nusd, key=upper)

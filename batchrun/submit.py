@@ -27,6 +27,7 @@ from batchrun.planning.routes import switch_before_s
 from batchrun.settling import publish_finally, tend
 from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
+from batchrun.store.cascades import Escalations, escalations
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.performance import Performance, performance
@@ -46,6 +47,8 @@ class Summary:
     """Of the run; None when nothing had to be done."""
     performance: Performance | None
     """Of the run, like the totals."""
+    escalations: Sequence[Escalations]
+    """What became of each model's answers in the run; nothing without a cascade."""
     seconds: float
     open_batches: Sequence[Batch]
     """Of the job: something is still to come of them."""
@@ -254,6 +257,7 @@ def conclude(
         outcomes=outcomes,
         totals=totals(opened.ledger, run_no) if run_no is not None else None,
         performance=performance(opened.ledger, run_no) if run_no is not None else None,
+        escalations=escalations(opened.ledger, run_no, opened.ladder) if run_no is not None else (),
         seconds=time.time() - started_at,
         open_batches=open_batches,
         awaited_of=planner.planned.awaited_of(),

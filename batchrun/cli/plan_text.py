@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from batchrun.cli.cascade_text import cascade_as_json, cascade_lines
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, duration, hours, tokens
 from batchrun.errors import Refused
@@ -94,6 +95,8 @@ def ladder_lines(plan: Plan, opened: OpenJob) -> list[str]:
     names = [inert(rung.price.name) for rung in opened.ladder.rungs]
     if len(names) == 1:
         return []
+    if plan.cascade:
+        return cascade_lines(plan.cascade, opened, to_send=plan.to_send)
     line = f"ladder   {', then '.join(names)} on {', '.join(opened.job.spec.model.fallback_on)}"
     if plan.dearest:
         there = "there" if len(names) == 2 else f"at {inert(plan.dearest.model)}"
@@ -190,6 +193,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "job": plan.job,
             "model": plan.model,
             "ladder": [rung.price.name for rung in opened.ladder.rungs],
+            "cascade": cascade_as_json(plan.cascade, opened) if plan.cascade else None,
             "route": str(plan.choice.route),
             "route_reason": plan.choice.reason,
             "routes": {

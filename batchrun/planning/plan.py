@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from batchrun.outcome import Outcome
+from batchrun.planning.cascade_cost import CascadeCost
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
 from batchrun.planning.routes import Choice, Forecast
@@ -150,6 +151,7 @@ class Plan:
     """None: no fallback would cost more than the estimate's upper bound."""
     notes: Mapping[str, int]
     """What had to be done to read documents, and how often."""
+    cascade: CascadeCost | None = None
 
     @property
     def documents(self) -> int:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.outcome import Outcome
+from batchrun.planning.ladder import Ladder
 from batchrun.store.entries import Pending
 from batchrun.store.ledger import PENDING, Ledger, pending_of
+from batchrun.store.planned import SENT
 
 MOST_RECENT = 2_000
 """So many of the latest answers are looked at for a rate: it is then known to a percent or two."""
@@ -71,16 +73,19 @@ def answered(ledger: Ledger, run_no: int, *, since: int, after: int, limit: int,
 def recent_answers(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> list[Answer]:
     """The latest answers of one model to a job's requests, in so far as they would be made so now."""
     rows = ledger.connection.execute(
-        "select r.outcome, r.output, a.escalated from attempts a join requests r on r.attempt_no = a.attempt_no"
-        " join runs using (run_no) where a.job = ? and a.state = 'answered' and runs.fingerprint = ? and r.model = ?"
-        " and r.outcome is not null order by a.seq desc limit ?",
+        "select r.outcome, r.output, a.escalated"
+        " from attempts a join requests r using (request_no) join runs using (run_no)"
+        " where a.job = ? and a.state = 'answered' and runs.fingerprint = ? and r.model = ?"
+        " and r.attempt_no = a.attempt_no and r.outcome is not null order by a.seq desc limit ?",
         (job, fingerprint, model, MOST_RECENT),
     )
     return [_answer(row) for row in rows]
 
 
-def escalations(ledger: Ledger, run_no: int, models: Sequence[str]) -> list[Escalations]:
-    """What became of the answers of each model in a run; nothing of a model that gave none."""
+def escalations(ledger: Ledger, run_no: int, ladder: Ladder) -> list[Escalations]:
+    """What became of each model's answers in a run, the last one's aside; nothing without a cascade."""
+    if ladder.demands is None:
+        return []
     rows = ledger.connection.execute(
         "select r.model, a.escalated, count(*) from attempts a join requests r using (request_no)"
         " where a.run_no = ? and a.state = 'answered' group by 1, 2 order by 3 desc, 2",
@@ -92,19 +97,18 @@ def escalations(ledger: Ledger, run_no: int, models: Sequence[str]) -> list[Esca
             sum(count for name, _, count in rows if name == model),
             {reason: count for name, reason, count in rows if name == model and reason},
         )
-        for model in models
+        for model in (rung.price.name for rung in ladder.rungs[:-1])
     ]
     return [one for one in found if one.answers]
 
 
-def planned_models(ledger: Ledger, kinds: str) -> dict[str, int]:
-    """How many of the plan's requests to send go to each model; `kinds` as JSON."""
-    return dict(
-        ledger.connection.execute(
-            "select model, count(*) from planned where chosen and kind in (select value from json_each(?)) group by 1",
-            (kinds,),
-        ).fetchall()
+def planned_models(ledger: Ledger) -> dict[str, int]:
+    """How many of the plan's requests to send go to each model."""
+    rows = ledger.connection.execute(
+        "select model, count(*) from planned where chosen and kind in (select value from json_each(?)) group by 1",
+        (SENT,),
     )
+    return dict(rows.fetchall())
 
 
 def _answer(row: Sequence[Any]) -> Answer:

@@ -20,8 +20,10 @@ from batchrun.executors.retrying import SAME_REJECTIONS, Action, Course, Tries, 
 from batchrun.executors.stopping import failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.executors.work import Flight, Later, Terms, Work
 from batchrun.judge import Judge
+from batchrun.outcome import Outcome
 from batchrun.planning.ladder import OUTAGE
 from batchrun.reply import Cause, Failure, Reply
+from batchrun.store.cascades import take_back
 from batchrun.store.entries import Move, Settlement
 from batchrun.store.ledger import Ledger
 
@@ -192,20 +194,34 @@ class Landing:
     async def settle(self, end: Settlement, flight: Flight | None = None) -> None:
         """Commit how an attempt ended, then tell it; with an escalated answer documents pass to the next model."""
 
-        def settle(ledger: Ledger) -> list[str]:
-            if end.escalated:
-                assert flight is not None
+        def settle(ledger: Ledger) -> list[DocumentSettled]:
+            kept: list[str] = []
+            if flight and end.escalated:
                 flight.work.pending = ledger.move(self._terms.job, self._next_move(flight))
-            return ledger.settle(end)
+            elif flight and end.outcome and end.outcome.failed:
+                kept = self._taken_back(ledger, flight)
+            cost_nusd = end.cost_nusd or 0
+            return [DocumentSettled(doc_id, Outcome.SUCCEEDED, None, cost_nusd) for doc_id in kept] + [
+                DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd)
+                for doc_id in ledger.settle(end)
+                if end.outcome
+            ]
 
-        doc_ids = await self._recorder.write(settle)
+        settled = await self._recorder.write(settle)
         self.settled.set()
         self.settled = asyncio.Event()
         if flight:
             self._tell(ended(end, flight))
-        for doc_id in doc_ids:
-            assert end.outcome is not None
-            self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+        for event in settled:
+            self._tell(event)
+
+    def _taken_back(self, ledger: Ledger, flight: Flight) -> list[str]:
+        """Documents that have a valid row of an earlier model: when the dearer one fails, it is better than none."""
+        ladder, work = self._terms.ladder, flight.work
+        if ladder.demands is None or flight.lane.rung_no == 0:
+            return []
+        earlier = [rung.request(work.request).request_id for rung in ladder.rungs[: flight.lane.rung_no]]
+        return take_back(ledger, self._terms.job, work.pending.request_no, earlier)
 
     def _next_move(self, flight: Flight) -> Move:
         rung = self._lanes[flight.lane.rung_no + 1].rung

@@ -64,12 +64,15 @@ class Ladder:
         """The rung whose request a document stands for, from how its requests to each model ended.
 
         `at` is the rung that it stood at before, None for a new document. What ended in a way that another model may
-        mend passes to the next one; what had its answer from a later one in an outage keeps it.
+        mend passes to the next one; what had its answer from a later one in an outage keeps it. When the last one that
+        was asked failed, a valid row from before is better than none.
         """
         rung = at if at is not None and known[at] is not None else 0
         while (outcome := known[rung]) is not None and self.falls_back(rung, outcome):
             rung += 1
-        return rung
+        if outcome in {None, UNMET, Outcome.SUCCEEDED}:
+            return rung
+        return next((number for number in reversed(range(rung)) if known[number] == UNMET), rung)
 
     def falls_back(self, rung: int, why: str) -> bool:
         """Whether the next model answers when this one ended so."""

@@ -70,6 +70,29 @@ def answered(ledger: Ledger, run_no: int, *, since: int, after: int, limit: int,
     return [Answered(pending_of(row[:-3]), _answer(row[-3:])) for row in rows]
 
 
+def take_back(ledger: Ledger, job: str, request_no: int, earlier: Sequence[str]) -> list[str]:
+    """Let the job's documents of a request that failed have the last row that one of the earlier requests had.
+
+    `earlier` are request ids, in order. Returns the documents; none when no earlier request succeeded.
+    """
+    rows = ledger.connection.execute(
+        "select request_id, request_no from requests"
+        " where request_id in (select value from json_each(?)) and outcome = ?",
+        (json.dumps(earlier), Outcome.SUCCEEDED),
+    )
+    found: dict[str, int] = dict(rows.fetchall())
+    kept = next((found[request_id] for request_id in reversed(earlier) if request_id in found), None)
+    if kept is None:
+        return []
+    seq = ledger.next_seq()
+    documents = ledger.connection.execute(
+        "update documents set request_no = ?, row_request_no = ?, seq = ?, row_seq = ?"
+        " where job = ? and request_no = ? and outcome is null returning doc_id",
+        (kept, kept, seq, seq, job, request_no),
+    )
+    return [doc_id for (doc_id,) in documents.fetchall()]
+
+
 def recent_answers(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> list[Answer]:
     """The latest answers of one model to a job's requests, in so far as they would be made so now."""
     rows = ledger.connection.execute(

@@ -19,7 +19,7 @@ def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[s
     lines = [f"cascade  {', then '.join(names)} on {reasons}"]
     if not to_send:
         return lines
-    lines += [f"         {step_words(step, names[number])}" for number, step in enumerate(cost.steps)]
+    lines += [f"         {step_words(step)}" for step in cost.steps]
     alone = f"         {names[-1]} alone would cost {dollars(cost.alone_nusd.mean)}"
     lines.append(alone if cost.pays else f"{alone}: the cascade is not expected to pay")
     return lines
@@ -31,14 +31,14 @@ def reasons_of(opened: OpenJob) -> list[str]:
     return [*opened.job.spec.model.fallback_on, *(ladder.demands.words if ladder.demands else ())]
 
 
-def step_words(step: Step, before: str) -> str:
+def step_words(step: Step) -> str:
     """How many of one model's answers the next one is expected to be asked about."""
     share, source = step.share.expected, "a guess"
     if step.share.answers:
         source = f"measured on {count(step.share.answers, 'answer')} of this job"
     return (
-        f"{inert(step.model)} is asked about {share.mean:.0%} (90%: {share.low:.0%} to {share.high:.0%}; {source})"
-        f" of {before}'s answers: {dollars(step.cost_nusd.mean)}"
+        f"about {share.mean:.0%} pass on to {inert(step.model)} (90%: {share.low:.0%} to {share.high:.0%}; {source}):"
+        f" {dollars(step.cost_nusd.mean)}"
     )
 
 

@@ -142,6 +142,21 @@ def test_a_row_is_better_than_none_when_the_dearer_model_fails(project: TrialPro
     assert again.asked == [], "neither model is paid twice"
 
 
+def test_a_row_does_not_give_way_to_what_is_known_to_fail(project: TrialProject) -> None:
+    project.job("dear", model=f'name = "{SECOND}"\nmax_tokens = 100', output_fields=FIELDS)
+    cascade(project)
+    project.documents(2)
+    project.submit(scripted(second={"text 1": [INVALID]}), job="dear")
+    provider = scripted(first={"text 0": [NULL], "text 1": [NULL]})
+
+    summary = project.submit(provider)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 2}
+    assert provider.count == {FIRST: 2}, "what the other job has paid for is known"
+    assert project.settled[-1] == "0001.txt succeeded"
+    assert answered_by(project) == {"0000": SECOND, "0001": FIRST}
+
+
 @pytest.mark.usefixtures("no_output")
 def test_who_fails_at_every_model_has_failed(project: TrialProject) -> None:
     cascade(project, FIRST, SECOND, THIRD)
@@ -319,6 +334,22 @@ def test_without_waiting_it_takes_the_submits_that_it_takes(project: TrialProjec
 
     assert isinstance(api.streaming, Models)
     assert api.streaming.asked == [(SECOND, "text 1")]
+
+
+def test_a_row_that_was_kept_stays_when_batches_end_after_the_streaming(project: TrialProject, api: BatchApi) -> None:
+    batched(project)
+    project.documents(1)
+    project.submit(api, wishes=Wishes(waits=False))
+    project.documents(3)
+    api.streaming = scripted(first={"text 1": [NULL], "text 2": [NULL]}, second={"text 1": [INVALID]})
+
+    summary = project.submit(api, wishes=Wishes(route="stream"))
+
+    assert (summary.exit_code, summary.outcomes) == (ExitCode.OK, {Outcome.SUCCEEDED: 3})
+    assert Counter(api.streaming.asked).most_common(1)[0][1] == 1
+    assert project.rows("select doc_id[-8:-5], day is null from trial order by 1") == [
+        ("0000", False), ("0001", True), ("0002", False),
+    ]  # fmt: skip
 
 
 # --- the plan

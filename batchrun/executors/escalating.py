@@ -6,6 +6,7 @@ from batchrun.executors.halting import Halt
 from batchrun.executors.reading import PAGE, Reader, RunKey, slices
 from batchrun.executors.recorder import Recorder
 from batchrun.executors.work import Work
+from batchrun.outcome import Outcome
 from batchrun.planning.ladder import Ladder
 from batchrun.store.cascades import Answered, answered
 from batchrun.store.entries import Move
@@ -55,7 +56,13 @@ class Escalating:
         rung = self.ladder.rungs[number + 1]
         if why is None:
             return None
-        return Move(work.pending, rung.request(work.request).request_id, rung.price.name, escalated=why)
+        return Move(
+            work.pending,
+            rung.request(work.request).request_id,
+            rung.price.name,
+            escalated=why,
+            has_row=one.answer.outcome is Outcome.SUCCEEDED,
+        )
 
     async def _apply(self, moves: list[Move]) -> None:
         await self.recorder.write(lambda ledger: [ledger.move(self.job, move) for move in moves])

@@ -197,7 +197,7 @@ class Landing:
         def settle(ledger: Ledger) -> list[DocumentSettled]:
             kept: list[str] = []
             if flight and end.escalated:
-                flight.work.pending = ledger.move(self._terms.job, self._next_move(flight))
+                flight.work.pending = ledger.move(self._terms.job, self._next_move(flight, end))
             elif flight and end.outcome and end.outcome.failed:
                 kept = self._taken_back(ledger, flight)
             cost_nusd = end.cost_nusd or 0
@@ -223,10 +223,11 @@ class Landing:
         earlier = [rung.request(work.request).request_id for rung in ladder.rungs[: flight.lane.rung_no]]
         return take_back(ledger, self._terms.job, work.pending.request_no, earlier)
 
-    def _next_move(self, flight: Flight) -> Move:
+    def _next_move(self, flight: Flight, end: Settlement) -> Move:
         rung = self._lanes[flight.lane.rung_no + 1].rung
         request = rung.request(flight.work.request)
-        return Move(flight.work.pending, request.request_id, rung.price.name)
+        has_row = end.outcome is Outcome.SUCCEEDED
+        return Move(flight.work.pending, request.request_id, rung.price.name, has_row=has_row)
 
 
 def ended(end: Settlement, flight: Flight) -> AttemptEnded:

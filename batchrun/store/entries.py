@@ -85,6 +85,8 @@ class Move:
     model: str
     escalated: str | None = None
     """Why the answer that it has is not taken; None: it has none."""
+    has_row: bool = False
+    """Whether that answer, or the one that is just being settled, is a valid row."""
 
 
 @dataclass(frozen=True, slots=True)

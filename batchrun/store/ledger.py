@@ -213,7 +213,8 @@ class Ledger:
         """Let the job's documents of one request stand for another model's; what that one has settled, they have.
 
         Documents of other jobs keep theirs, and so do all when the request was settled meanwhile, for an identical
-        document or by another job, unless the move is `escalated`. Returns the document as it stands then.
+        document or by another job, unless the move is `escalated`. One with a row does not pass to a request that has
+        failed. Returns the document as it stands then.
         """
         was = move.pending
         if was.request_id == move.request_id:
@@ -231,6 +232,8 @@ class Ledger:
         request_no, outcome = self.connection.execute(
             "select request_no, outcome from requests where request_id = ?", (move.request_id,)
         ).fetchone()
+        if move.has_row and outcome is not None and Outcome(outcome).failed:
+            return was  # a row that leaves something to be desired is better than none
         seq = self.next_seq()
         self.connection.execute(
             "update documents set request_no = ?, seq = ?, row_request_no = iif(?, ?, row_request_no),"

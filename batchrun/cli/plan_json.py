@@ -3,6 +3,7 @@
 import json
 
 from batchrun.cli.caps_text import caps_as_json
+from batchrun.cli.cascade_text import cascade_as_json
 from batchrun.cli.plan_text import WORDS, warnings
 from batchrun.errors import Refused
 from batchrun.opening import OpenJob
@@ -23,6 +24,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "job": plan.job,
             "model": plan.model,
             "ladder": [rung.price.name for rung in opened.ladder.rungs],
+            "cascade": cascade_as_json(plan.cascade, opened) if plan.cascade else None,
             "route": str(plan.choice.route),
             "route_reason": plan.choice.reason,
             "chosen": plan.chosen.name,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from batchrun.outcome import Outcome
 from batchrun.planning.caching import Caching
 from batchrun.planning.caps import Caps, Room
+from batchrun.planning.cascade_cost import CascadeCost
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
 from batchrun.planning.routes import Choice, Forecast, Route
@@ -174,6 +175,7 @@ class Plan:
     """What had to be done to read documents, and how often."""
     caching: Mapping[Route, Caching]
     """On every route, whichever is chosen: what is left of batches near a deadline is streamed."""
+    cascade: CascadeCost | None = None
 
     @property
     def documents(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchrun.errors import EnvironmentProblem
 from batchrun.store.sqlite import explained, run_script
 
-SCRIPTS = ("schema.sql", "batches.sql", "pacing.sql", "estimates.sql", "prices.sql", "caps.sql")
+SCRIPTS = ("schema.sql", "batches.sql", "pacing.sql", "estimates.sql", "prices.sql", "caps.sql", "cascade.sql")
 """What a ledger is laid out by, in order; its version is how many of them it has had."""
 SCHEMA_VERSION = len(SCRIPTS)
 BUSY_TRIES, BUSY_PAUSE_S = 100, 0.05

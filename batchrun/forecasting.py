@@ -5,9 +5,11 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from batchrun.cascading import LaterModels, later_models
 from batchrun.job.reading import JobFile
 from batchrun.planning.caching import Caching, Circumstances, Prefix, decide_caching, if_cached
 from batchrun.planning.caps import Caps, Of
+from batchrun.planning.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.planning.duration import Duration, forecast
 from batchrun.planning.estimate import Estimate, Estimator
 from batchrun.planning.estimate_sum import EstimateSum
@@ -17,12 +19,12 @@ from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import suited, thinks
 from batchrun.planning.output_prior import output_prior
 from batchrun.planning.plan import Dearest, Evidence, Kind, Plan
-from batchrun.planning.reply_length import ReplyLength
+from batchrun.planning.reply_length import reply_length
 from batchrun.planning.routes import Forecast, Route, Wish, choose, forecasts
 from batchrun.planning.text_class import TextClass
 from batchrun.store.cache_use import measured_hit_rate
 from batchrun.store.entries import Run
-from batchrun.store.evidence import last_estimate
+from batchrun.store.evidence import last_estimate, past_use
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import PlannedDocuments, Which
 from batchrun.store.rooms import plan_rooms
@@ -86,7 +88,8 @@ class Forecaster:
         run = self.ledger.open_run(spec.job.name, self.fingerprint)
         committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
         counts = self.planned.counts()
-        options = self._options()
+        later = self._later()
+        options = self._options(later)
         stream, batch = (options.best(route) for route in Route)
         choice = choose(self._wish(run), stream, batch)
         chosen = options.best(choice.route)
@@ -97,9 +100,10 @@ class Forecaster:
         room_nusd = min(room.left for room in rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(models[0]))
         fits = chosen.estimate.documents
         if chosen.estimate.upper_nusd > room_nusd:
-            fits = self._fits(estimator, chosen.saving, room_nusd, most=fits)
+            fits = self._fits(estimator, chosen.saving, room_nusd, later, most=fits)
         return Plan(
             job=spec.job.name,
+            fingerprint=self.fingerprint,
             model=self.estimator.price.name,
             counts={kind: counts.get(kind, 0) for kind in Kind},
             same_text=self.planned.same_text(),
@@ -126,18 +130,20 @@ class Forecaster:
             dearest=self._dearest(chosen.estimate),
             notices=notices,
             notes=dict(notes),
+            cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
         )
 
     def left(self, route: Route) -> Estimate:
         """Of what was planned, all that is pending now, if it goes by a route."""
-        return self._estimate(self._by(route), which=Which.STILL_PENDING)
+        own = self._estimate(self._by(route), which=Which.STILL_PENDING)
+        return self._with_later(own, self._later(), which=Which.STILL_PENDING)
 
     def _by(self, route: Route) -> Estimator:
         """Of the job's own model on a route."""
         price = self.estimator.price
         return replace(self.estimator, price=price.in_batches if route is Route.BATCH else price)
 
-    def _options(self) -> Options:
+    def _options(self, later: LaterModels | None) -> Options:
         """Every route, with and without the prompt cache."""
         estimate = self._estimate(self.estimator)
         duration = self._streaming(estimate)
@@ -146,7 +152,8 @@ class Forecaster:
         wish = self.job.spec.prompt.cache
         caching = {route: decide_caching(wish, each) for route, each in facts.items()}
         cached = [self._cached(one, possible) for one in plain if (possible := if_cached(wish, facts[one.route]))]
-        return Options(forecasts=(*plain, *cached), caching=caching, duration=duration)
+        whole = [replace(one, estimate=self._with_later(one.estimate, later)) for one in (*plain, *cached)]
+        return Options(forecasts=tuple(whole), caching=caching, duration=duration)
 
     def _circumstances(self, forecast: Forecast) -> Circumstances:
         batched = forecast.route is Route.BATCH
@@ -187,6 +194,30 @@ class Forecaster:
             total.add(tokens)
         return total.estimate()
 
+    def _later(self) -> LaterModels | None:
+        name = self.job.spec.job.name
+        return later_models(self.ledger, self.ladder, name, self.fingerprint, estimator=self._estimator_of)
+
+    def _with_later(
+        self, own: Estimate, later: LaterModels | None, *, which: Which = Which.TO_SEND, first: int = -1
+    ) -> Estimate:
+        """With what a cascade's other models are expected to be asked about the same documents."""
+        if later is None:
+            return own
+        others = [self._estimate(one, which=which, first=first) for one in later.estimators]
+        return cascaded([own, *others], reaching(later.shares, later.standing, documents=own.documents))
+
+    def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
+        if later is None:
+            return None
+        costs = [self._estimate(one).cost_nusd for one in later.estimators]
+        reach = reaching(later.shares, later.standing, documents=total.documents)[1:]
+        steps = [
+            Step(estimator.price.name, share, product(cost, asked))
+            for estimator, share, cost, asked in zip(later.estimators, later.shares, costs, reach, strict=True)
+        ]
+        return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
+
     def _dearest(self, estimate: Estimate) -> Dearest | None:
         """The dearest fallback, when everything there would cost more than what is estimated."""
         uppers = [
@@ -197,7 +228,8 @@ class Forecaster:
         return dearest if dearest and dearest.upper_nusd > estimate.upper_nusd else None
 
     def _estimator_of(self, price: ModelPrice) -> Estimator:
-        return self.estimator.of(price, ReplyLength(guessed_reply(self.job, price), 0.0))
+        past = past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=price.name)
+        return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies))
 
     def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
         """How long streaming would take if it had to do what is in batches too."""
@@ -224,10 +256,13 @@ class Forecaster:
             begun=Route(run.route) if run else None,
         )
 
-    def _fits(self, estimator: Estimator, saving: Interval, room_nusd: int, *, most: int) -> int:
+    def _fits(
+        self, estimator: Estimator, saving: Interval, room_nusd: int, later: LaterModels | None, *, most: int
+    ) -> int:
         """How many of the requests, from the first on, the room is enough for: the bound never falls with more."""
 
         def upper(first: int) -> int:
-            return self._estimate(estimator, first=first, saving=saving).upper_nusd
+            own = self._estimate(estimator, first=first, saving=saving)
+            return self._with_later(own, later, first=first).upper_nusd
 
         return bisect_right(range(1, most + 1), room_nusd, key=upper)

@@ -168,7 +168,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     refuse_models(job)
     spec, today = job.spec, utc_today()
     prices = prices_of(job, today=today)
-    ladder = make_ladder(spec.model, spec.limits, prices, today=today)
+    ladder = make_ladder(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
     notices = price_notices([rung.price for rung in ladder.rungs], today=today)
     source, where = open_source(job), places(job, simulated=simulated)
     check_columns(job, source)

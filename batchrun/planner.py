@@ -2,11 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from batchrun.cascading import unmet_requests
 from batchrun.counting import CounterFactory, notices_online
 from batchrun.document import Document, Unreadable
 from batchrun.errors import Refused, UsageProblem
@@ -19,6 +20,7 @@ from batchrun.planning.caching import Prefix, dearest_ttl
 from batchrun.planning.calibration import calibrate
 from batchrun.planning.cap_words import too_dear
 from batchrun.planning.caps import Caps
+from batchrun.planning.cascade import UNMET
 from batchrun.planning.estimate import Estimate, Estimator, RequestTokens, fixed_tokens
 from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
@@ -266,12 +268,13 @@ class Planner:
         }
         rungs = {doc_id: self._to_each_model(request) for doc_id, request in requests.items()}
         known_requests = self.planned.known_requests({one.request_id for each in rungs.values() for one in each})
+        unmet = unmet_requests(self.ledger, self.ladder, self.preparer, page, rungs)
         rows = []
         for found in page:
             if isinstance(found, Unreadable) or found.doc_id not in requests:
                 rows.append(self._unsendable(found))
                 continue
-            standing = self._standing(known.get(found.doc_id), rungs[found.doc_id], known_requests)
+            standing = self._standing(known.get(found.doc_id), rungs[found.doc_id], known_requests, unmet)
             rows.append(self._sendable(found, standing, selection))
         return rows
 
@@ -279,11 +282,16 @@ class Planner:
         return [rung.request(request) for rung in self.ladder.rungs]
 
     def _standing(
-        self, document: KnownDocument | None, rungs: Sequence[Request], known: Mapping[str, KnownRequest]
+        self,
+        document: KnownDocument | None,
+        rungs: Sequence[Request],
+        known: Mapping[str, KnownRequest],
+        unmet: Collection[str],
     ) -> "Standing":
         ids = [request.request_id for request in rungs]
         at = ids.index(document.request_id) if document and document.request_id in ids else None
-        rung = self.ladder.standing([known[one].outcome if one in known else None for one in ids], at=at)
+        ends = [UNMET if one in unmet else known[one].outcome if one in known else None for one in ids]
+        rung = self.ladder.standing(ends, at=at)
         return Standing(document, known.get(ids[rung]), rungs, rung, same_request=at is not None)
 
     def _override(self, known: KnownDocument | None, selection: Selection) -> int | None:

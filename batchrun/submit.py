@@ -33,6 +33,7 @@ from batchrun.settling import publish_finally, tend
 from batchrun.store.batch_entries import Batch
 from batchrun.store.batches import Batches
 from batchrun.store.cache_use import CacheUse, cache_use
+from batchrun.store.cascades import Escalations, escalations
 from batchrun.store.entries import RunPlan
 from batchrun.store.ledger import Ledger
 from batchrun.store.performance import Performance, performance
@@ -54,6 +55,8 @@ class Summary:
     """Of the run, like the totals."""
     cache_use: CacheUse | None
     """Of the run; None when nothing was cached."""
+    escalations: Sequence[Escalations]
+    """What became of each model's answers in the run; nothing without a cascade."""
     seconds: float
     open_batches: Sequence[Batch]
     """Of the job: something is still to come of them."""
@@ -341,6 +344,7 @@ def conclude(
         totals=totals(opened.ledger, run_no) if run_no is not None else None,
         performance=performance(opened.ledger, run_no) if run_no is not None else None,
         cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
+        escalations=escalations(opened.ledger, run_no, opened.ladder) if run_no is not None else (),
         seconds=time.time() - started_at,
         open_batches=open_batches,
         awaited_of=planner.planned.awaited_of(),

@@ -4,9 +4,9 @@ import json
 import os
 import signal
 from collections import Counter
-from dataclasses import dataclass, field, replace
 
 import pytest
+from scripted_models import FIRST, SECOND, THIRD, Models, models
 from scripted_provider import OVERLOADED, ScriptedProvider, Step, answer
 from trial_project import TrialProject
 
@@ -16,7 +16,6 @@ from batchrun.planner import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
 
-FIRST, SECOND, THIRD = "claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"
 REFUSED = answer("", stop_reason="refusal")
 TRUNCATED = answer('{"tit', stop_reason="max_tokens")
 
@@ -26,33 +25,6 @@ def ladder(*models: str, on: str | None = None) -> str:
     first, *others = models or (FIRST, SECOND)
     reasons = f"\nfallback_on = {json.dumps(on.split())}" if on else ""
     return f'name = "{first}"\nmax_tokens = 100\nfallbacks = {json.dumps(others)}{reasons}'
-
-
-@dataclass
-class Models(ScriptedProvider):
-    """A script for each model; who has none answers. Replies say who gave them."""
-
-    of: dict[str, ScriptedProvider] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    """Model and document of every request."""
-
-    async def send(self, request: Request) -> Reply:
-        params = json.loads(request.body)
-        model, prompt = params["model"], params["messages"][0]["content"]
-        self.asked.append((model, prompt))
-        return replace(await self.of.get(model, self.answering).send(request), model=f"{model}-20251001")
-
-    answering: ScriptedProvider = field(default_factory=ScriptedProvider)
-
-    @property
-    def count(self) -> dict[str, int]:
-        return dict(Counter(model for model, _ in self.asked))
-
-
-def models(**scripts: dict[str, list[Step]]) -> Models:
-    """Scripts of the first, second and third model."""
-    names = {"first": FIRST, "second": SECOND, "third": THIRD}
-    return Models(of={names[which]: ScriptedProvider(script) for which, script in scripts.items()})
 
 
 def answered_by(project: TrialProject) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """`batchrun plan`: what a submit would do and cost; never sends."""
 
 import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Have the API count about N requests, free of charge; submit does it with 30.",
 )
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What is different since an earlier plan, as --json printed it.",
+)
 @EXACT
 @MAX_COST
 @ROUTE
@@ -48,6 +55,7 @@ def plan(
     *,
     check: bool,
     online: int | None,
+    compare: Path | None,
     exact: bool,
     max_cost: int | None,
     route: str | None,
@@ -62,20 +70,27 @@ def plan(
     batchrun plan jobs/contracts.toml
     batchrun plan jobs/contracts.toml --json
     batchrun plan jobs/contracts.toml --check --max-cost 10
+    batchrun plan jobs/contracts.toml --compare plan.json
     """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.compare_text import compare_fields, compare_lines, differences, earlier_plan
     from batchrun.cli.plan_json import plan_as_json
     from batchrun.cli.plan_text import plan_as_text
     from batchrun.opening import Wishes, open_job
     from batchrun.planner import ONLINE
 
+    earlier = earlier_plan(compare) if compare else None
     wishes = Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
     with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
         made = opened.planner(wishes).plan(chosen.selection(), counter=counter, online=online or ONLINE)
         refused = opened.refusal(made)
+        fields = plan_as_json(made, opened, refused)
+        found = differences(earlier, fields, path=compare) if compare and earlier else []
         if terminal.json:
-            click.echo(plan_as_json(made, opened, refused))
+            click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
             terminal.result(plan_as_text(made, opened, terminal, job))
+            for line in compare_lines(found, compare) if compare else ():
+                terminal.result(line)
         if refused and not terminal.json:
             terminal.problem(refused)
         return ExitCode.REFUSED if refused and check else ExitCode.OK

@@ -1,8 +1,9 @@
 """A plan as a program reads it: one JSON object, to which fields may be added and none is renamed."""
 
-import json
+from typing import Any
 
 from batchrun.cli.caps_text import caps_as_json
+from batchrun.cli.cascade_text import cascade_as_json
 from batchrun.cli.plan_text import WORDS, warnings
 from batchrun.errors import Refused
 from batchrun.opening import OpenJob
@@ -13,16 +14,17 @@ from batchrun.planning.plan import Plan
 from batchrun.planning.routes import Forecast
 
 
-def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
+def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[str, Any]:
     """The plan as one JSON object; fields may be added, none is renamed."""
     cost, estimate = plan.estimate.cost_usd, plan.estimate
     verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
-    return json.dumps(
-        {
+    return {
             "v": 1,
             "job": plan.job,
+            "fingerprint": plan.fingerprint,
             "model": plan.model,
             "ladder": [rung.price.name for rung in opened.ladder.rungs],
+            "cascade": cascade_as_json(plan.cascade, opened) if plan.cascade else None,
             "route": str(plan.choice.route),
             "route_reason": plan.choice.reason,
             "chosen": plan.chosen.name,
@@ -73,9 +75,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> str:
             "pilot_documents": opened.job.spec.pilot.documents,
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
-        },
-        indent=2,
-    )  # fmt: skip
+    }  # fmt: skip
 
 
 def route_as_json(forecast: Forecast) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from batchrun.cli.caps_text import cap_lines
+from batchrun.cli.cascade_text import cascade_lines
 from batchrun.cli.route_text import route_lines
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import count, tokens
@@ -104,6 +105,8 @@ def ladder_lines(plan: Plan, opened: OpenJob) -> list[str]:
     names = [inert(rung.price.name) for rung in opened.ladder.rungs]
     if len(names) == 1:
         return []
+    if plan.cascade:
+        return cascade_lines(plan.cascade, opened, to_send=plan.to_send)
     line = f"ladder   {', then '.join(names)} on {', '.join(opened.job.spec.model.fallback_on)}"
     if plan.dearest:
         there = "there" if len(names) == 2 else f"at {inert(plan.dearest.model)}"

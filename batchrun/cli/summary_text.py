@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchrun.cli.batch_text import batch_table
 from batchrun.cli.caps_text import left_fields, left_lines
+from batchrun.cli.cascade_text import escalated_lines, escalations_as_json
 from batchrun.cli.pace_text import pace_fields, pace_lines, retried_lines
 from batchrun.cli.terminal import Terminal
 from batchrun.cli.words import below_here, count, duration, tokens
@@ -78,6 +79,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
             f"  lost     {count(totals.lost, 'answer')} never arrived and may have been billed:"
             f" {dollars(totals.held_nusd)} at most, counted against the budget"
         )
+    lines += escalated_lines(summary.escalations)
     lines += retried_lines(totals.retried)
     return lines + (pace_lines(summary.performance) if summary.performance else [])
 
@@ -161,6 +163,7 @@ def summary_as_event(summary: Summary, terminal: Terminal) -> None:
         output_tokens=totals.output_tokens if totals else 0,
         **cache_fields(summary.cache_use),
         route=str(summary.plan.choice.route),
+        cascade=escalations_as_json(summary.escalations),
         open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),
         **left_fields(summary),

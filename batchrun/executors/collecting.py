@@ -134,6 +134,11 @@ def lost(member: Member, failure: Failure) -> Settlement:
     )
 
 
+def nothing_passes_on(_model: str, _end: Settlement) -> bool:
+    """Every answer is taken: there is no cascade."""
+    return False
+
+
 class Collector:
     """Collects the results of batches."""
 
@@ -147,7 +152,10 @@ class Collector:
         halt: Halt,
         course: Course,
         listener: Listener,
+        passes_on: Callable[[str, Settlement], bool] = nothing_passes_on,
     ) -> None:
+        """`passes_on`: whether another model is asked after a model's answer; then its documents are told of later."""
+        self._passes_on = passes_on
         self._provider = provider
         self._price_of = price_of
         self._max_attempts = max_attempts
@@ -190,7 +198,7 @@ class Collector:
         while missing := await self._recorder.write(
             lambda ledger: Batches(ledger).without_result(batch.batch_no, limit=GROUP)
         ):
-            await self._record([lost(member, failure) for member in missing])
+            await self._record(batch, [lost(member, failure) for member in missing])
         await self._recorder.write(lambda ledger: Batches(ledger).collected(batch))
 
     async def _finish(self, batch: Batch, *, news: bool, patience: int) -> bool:
@@ -217,16 +225,18 @@ class Collector:
         settlements = await asyncio.to_thread(lambda: [sentence.settlement(*one) for one in found])
         for _, result in found:
             self._note(result)
-        await self._record(settlements)
+        await self._record(sentence.batch, settlements)
         return Settled(len(settlements), again=sum(end.outcome is None for end in settlements))
 
-    async def _record(self, settlements: list[Settlement]) -> None:
+    async def _record(self, batch: Batch, settlements: list[Settlement]) -> None:
         if not settlements:
             return
         settled = await self._recorder.write(lambda ledger: [ledger.settle(end) for end in settlements])
         for end, doc_ids in zip(settlements, settled, strict=True):
             for doc_id in doc_ids:
                 assert end.outcome is not None
+                if self._passes_on(batch.model, end):
+                    continue  # it is told of when the next model has answered
                 self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
 
     def _note(self, result: BatchResult) -> None:

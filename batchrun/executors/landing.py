@@ -20,8 +20,10 @@ from batchrun.executors.retrying import SAME_REJECTIONS, Action, Course, Tries, 
 from batchrun.executors.stopping import failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.executors.work import Flight, Later, Terms, Work
 from batchrun.judge import Judge
+from batchrun.outcome import Outcome
 from batchrun.planning.ladder import OUTAGE
 from batchrun.reply import Cause, Failure, Reply
+from batchrun.store.cascades import take_back
 from batchrun.store.entries import Move, Settlement
 from batchrun.store.ledger import Ledger
 
@@ -59,7 +61,7 @@ class Landing:
             lane.expectation.learn(work.tokens, reply.usage)
             lane.tally.answered(lane.model, reply.usage, lane.gate.limits)
         judgement, price, usage = self._judge.judge(reply), lane.rung.price, reply.usage
-        falls_back = self._terms.ladder.falls_back(lane.rung_no, judgement.outcome)
+        escalated = self._terms.ladder.escalated(lane.rung_no, judgement.outcome, judgement.output, work.text)
         await self.settle(
             Settlement(
                 attempt_no=flight.attempt_no,
@@ -72,11 +74,11 @@ class Landing:
                 output=None if judgement.output is None else json.dumps(judgement.output),
                 reply=reply,
                 latency_s=latency_s,
+                escalated=escalated,
             ),
             flight,
-            falls_back=falls_back,
         )
-        if falls_back:
+        if escalated:
             work.rung, work.tries = lane.rung_no + 1, Tries()
             raise Later(0.0)
 
@@ -190,28 +192,43 @@ class Landing:
         flight.lane.tally.waited("retry", wait_s)
         raise Later(wait_s)
 
-    async def settle(self, end: Settlement, flight: Flight | None = None, *, falls_back: bool = False) -> None:
-        """Commit how an attempt ended, then tell it; documents that fall back pass to the next model with it."""
+    async def settle(self, end: Settlement, flight: Flight | None = None) -> None:
+        """Commit how an attempt ended, then tell it; with an escalated answer documents pass to the next model."""
 
-        def settle(ledger: Ledger) -> list[str]:
-            if falls_back:
-                assert flight is not None
-                flight.work.pending = ledger.move(self._terms.job, self._next_move(flight))
-            return ledger.settle(end)
+        def settle(ledger: Ledger) -> list[DocumentSettled]:
+            kept: list[str] = []
+            if flight and end.escalated:
+                flight.work.pending = ledger.move(self._terms.job, self._next_move(flight, end))
+            elif flight and end.outcome and end.outcome.failed:
+                kept = self._taken_back(ledger, flight)
+            cost_nusd = end.cost_nusd or 0
+            return [DocumentSettled(doc_id, Outcome.SUCCEEDED, None, cost_nusd) for doc_id in kept] + [
+                DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd)
+                for doc_id in ledger.settle(end)
+                if end.outcome
+            ]
 
-        doc_ids = await self._recorder.write(settle)
+        settled = await self._recorder.write(settle)
         self.settled.set()
         self.settled = asyncio.Event()
         if flight:
             self._tell(ended(end, flight))
-        for doc_id in doc_ids:
-            assert end.outcome is not None
-            self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+        for event in settled:
+            self._tell(event)
 
-    def _next_move(self, flight: Flight) -> Move:
+    def _taken_back(self, ledger: Ledger, flight: Flight) -> list[str]:
+        """Documents that have a valid row of an earlier model: when the dearer one fails, it is better than none."""
+        ladder, work = self._terms.ladder, flight.work
+        if ladder.demands is None or flight.lane.rung_no == 0:
+            return []
+        earlier = [rung.request(work.request).request_id for rung in ladder.rungs[: flight.lane.rung_no]]
+        return take_back(ledger, self._terms.job, work.pending.request_no, earlier)
+
+    def _next_move(self, flight: Flight, end: Settlement) -> Move:
         rung = self._lanes[flight.lane.rung_no + 1].rung
         request = rung.request(flight.work.request)
-        return Move(flight.work.pending, request.request_id, rung.price.name)
+        has_row = end.outcome is Outcome.SUCCEEDED
+        return Move(flight.work.pending, request.request_id, rung.price.name, has_row=has_row)
 
 
 def ended(end: Settlement, flight: Flight) -> AttemptEnded:

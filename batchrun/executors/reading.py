@@ -81,8 +81,12 @@ class Reader:
             pending = replace(pending, counted_tokens=self._preparer.tokens(document).counted, guessed=False)
         for number, rung in enumerate(self._ladder.rungs):
             if rung.request(request).request_id == pending.request_id:
-                return Work(pending, request, rung=number)
+                return Work(pending, request, self._evidence(document), rung=number)
         return Gone(pending, "it changed after it was planned; submit again")
+
+    def _evidence(self, document: Document) -> str | None:
+        demands = self._ladder.demands
+        return self._preparer.text(document) if demands and demands.evidence else None
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

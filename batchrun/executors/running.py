@@ -10,6 +10,7 @@ from typing import Protocol
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.events import Event, Listener
 from batchrun.executors.batch import BatchExecutor, Ending
+from batchrun.executors.escalating import Escalating
 from batchrun.executors.halting import Bug, Halt
 from batchrun.executors.publishing import publishing
 from batchrun.executors.reading import Reader
@@ -98,12 +99,21 @@ class Journey:
             ending = await self._batches()
             # Documents that another model answers are not batched with the others.
             if sending and (ending is Ending.STREAM or (ending is Ending.DONE and len(sending.ladder.rungs) > 1)):
+                await self._escalate(sending)
                 await self._stream(sending)
             return
         await self._stream(sending)
         # An earlier submit may have put documents into batches: they are never streamed besides.
         if await self._any_batch_open() and await self._batches() in {Ending.DONE, Ending.STREAM}:
+            await self._escalate(sending)
             await self._stream(sending)
+
+    async def _escalate(self, sending: Sending) -> None:
+        """Answers that came in batches are only now held against the cascade: that takes the documents' texts."""
+        staff, run = self.staff, self.staff.setting.run
+        if sending.ladder.demands is None or staff.reader is None:
+            return
+        await Escalating(run, staff.setting.job, sending.ladder, staff.reader, staff.recorder, staff.halt).escalate()
 
     async def _stream(self, sending: Sending) -> None:
         if self.staff.halt.reason:

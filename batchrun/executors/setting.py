@@ -1,5 +1,6 @@
 """Everything the execution of a run needs, and the executors made of it."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from batchrun.planning.reply_length import ReplyLength
 from batchrun.planning.routes import Route
 from batchrun.providers import BatchProvider, Provider
 from batchrun.sources import Source
+from batchrun.store.entries import Settlement
 from batchrun.store.ledger import Ledger
 from batchrun.store.output import Output
 
@@ -204,8 +206,20 @@ class Staff:
             halt=self.halt,
             course=course,
             listener=self.tell,
+            passes_on=self._passes_on,
         )
         return BatchExecutor(context, self._packer(), collector, course)
+
+    def _passes_on(self, model: str, end: Settlement) -> bool:
+        """Whether a cascade asks another model after this answer, as far as can be told without the document."""
+        ladder = self.setting.sending.ladder if self.setting.sending else None
+        if ladder is None or ladder.demands is None or end.outcome is None:
+            return False
+        names = [rung.price.name for rung in ladder.rungs]
+        if model not in names:
+            return False
+        output = json.loads(end.output) if end.output else None
+        return ladder.escalated(names.index(model), end.outcome, output, None) is not None
 
     def _packer(self) -> Packer | None:
         sending = self.setting.sending

@@ -20,6 +20,8 @@ class Work:
     pending: Pending
     request: Request
     """To the first model of the ladder; those to the others follow from it."""
+    text: str | None = None
+    """What the request has of the document, when evidence is looked for in it."""
     rung: int = 0
     """The first model that may still answer it."""
     asked: int = 0

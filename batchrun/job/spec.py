@@ -1,6 +1,7 @@
 """Every key of the job file, typed: what is written here is all that a job file may say."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
-from batchrun.job.field_types import ColumnFields, Table
+from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
 from batchrun.job.quantities import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.refusing import matching, one_of, refusal, wrong_value
@@ -162,6 +163,32 @@ class ModelSection(Table):
     max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     thinking: Literal["adaptive", "disabled"] | None = None
+
+
+EscalationReason = Literal["invalid", "truncated", "refused", "outage"]
+FieldNames = Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(_distinct)]
+
+
+def _two_or_more(models: tuple[str, ...]) -> tuple[str, ...]:
+    if len(models) < 2:
+        raise refusal("a cascade has two models or more", hint="the cheapest first")
+    return models
+
+
+class CascadeSection(Table):
+    """[cascade]: the cheap model first, and a dearer one for what it does not answer well enough."""
+
+    models: Annotated[
+        ModelNames, AfterValidator(_two_or_more), Field(examples=['models = ["claude-haiku-5-5", "claude-sonnet-5-5"]'])
+    ]
+    escalate_on: Annotated[tuple[EscalationReason, ...], Field(strict=False), AfterValidator(_distinct)] = (
+        "invalid",
+        "truncated",
+    )
+    null_in: FieldNames = ()
+    """Output fields that are asked for again at the next model when they are null."""
+    evidence: FieldNames = ()
+    """Output fields whose text has to stand in the document, word for word."""
 
 
 class PromptSection(Table):
@@ -327,6 +354,43 @@ class StoreSection(Table):
         return self
 
 
+def _fits_the_job(cascade: CascadeSection | None, info: ValidationInfo) -> CascadeSection | None:
+    """Hold a cascade against [model] and [output.fields]; those with a problem of their own are not in `info`."""
+    if cascade is None:
+        return None
+    if (model := info.data.get("model")) is not None:
+        _is_the_only_ladder(cascade, model)
+    if (output := info.data.get("output")) is not None:
+        _names_fields(cascade, output.fields)
+    if not (cascade.escalate_on or cascade.null_in or cascade.evidence):
+        raise refusal("nothing would ever be asked again", key="escalate_on", hint='such as ["invalid", "truncated"]')
+    return cascade
+
+
+def _is_the_only_ladder(cascade: CascadeSection, model: ModelSection) -> None:
+    if model.tier is not None:
+        raise refusal("a tier has its own models", hint="take out [cascade], or `tier` in [model]")
+    if {"fallbacks", "fallback_on"} & model.model_fields_set:
+        hint = "take `fallbacks` and `fallback_on` out of [model]; `models` and `escalate_on` stand for them"
+        raise refusal("it stands instead of the fallbacks of [model]", hint=hint)
+    if model.name != cascade.models[0]:
+        hint = f'leave `name` in [model] out, or write name = "{cascade.models[0]}"'
+        raise refusal(f'the first of them is not "{model.name}" of [model]', key="models", hint=hint)
+
+
+def _names_fields(cascade: CascadeSection, fields: Mapping[str, FieldSpec]) -> None:
+    for key, names in (("null_in", cascade.null_in), ("evidence", cascade.evidence)):
+        for name in names:
+            if name not in fields:
+                hint = f"fields: {', '.join(fields)}"
+                raise refusal(f'there is no "{name}" in [output.fields]', key=key, hint=hint)
+    if never := [name for name in cascade.null_in if not fields[name].may_be_null]:
+        hint = f'give it a type with ?, such as type = "{fields[never[0]].type}?"'
+        raise refusal(f'"{never[0]}" is never null', key="null_in", hint=hint)
+    if other := [name for name in cascade.evidence if not isinstance(fields[name], TextField)]:
+        raise refusal(f'"{other[0]}" is no string field', key="evidence", hint="name a field that quotes the document")
+
+
 class JobSpec(Table):
     """A whole job file."""
 
@@ -336,6 +400,7 @@ class JobSpec(Table):
     model: ModelSection
     prompt: PromptSection
     output: OutputSection
+    cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None
     run: RunSection = RunSection()
     pilot: PilotSection = PilotSection()
     batch: BatchSection = BatchSection()
@@ -353,6 +418,16 @@ class JobSpec(Table):
         if not isinstance(store, dict) or not isinstance(name, str) or not _JOB_NAME.fullmatch(name):
             return values
         return {**values, "store": {"table": table_for(name), **store}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_of_cascade(cls, values: Any) -> Any:
+        """The first model of a cascade needs no second mention in [model]."""
+        match values:
+            case {"model": dict(model), "cascade": {"models": [str(first), *_]}} if not {"name", "tier"} & model.keys():
+                return {**values, "model": {"name": first, **model}}
+            case _:
+                return values
 
 
 def table_for(job_name: str) -> str:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchrun.errors import UsageProblem
 from batchrun.outcome import Outcome
+from batchrun.planning.cascade import UNMET, Demands
 from batchrun.planning.limits import Learnt, RateLimits, effective_limits, published_limits
 from batchrun.planning.model_price import ModelPrice
 from batchrun.planning.model_rules import model_problems, suited
@@ -15,7 +16,7 @@ from batchrun.planning.pricing import PriceTable
 from batchrun.request import Request
 
 if TYPE_CHECKING:
-    from batchrun.job.spec import LimitsSection, ModelSection
+    from batchrun.job.spec import CascadeSection, LimitsSection, ModelSection
 
 OUTAGE = "outage"
 
@@ -51,29 +52,48 @@ class Ladder:
 
     rungs: tuple[Rung, ...]
     fallback_on: frozenset[str]
+    demands: Demands | None = None
+    """What an answer must have, unless it is the last model's; None: the ladder is no cascade."""
 
     def seasoned(self, learnt: Mapping[str, Learnt]) -> "Ladder":
         """With what earlier runs learnt of the limits of its models."""
         rungs = (replace(rung, limits=rung.limits.seasoned(learnt.get(rung.price.name))) for rung in self.rungs)
         return replace(self, rungs=tuple(rungs))
 
-    def standing(self, known: Sequence[Outcome | None], *, at: int | None) -> int:
-        """The rung whose request a document stands for, from the outcomes of its requests to each model.
+    def standing(self, known: Sequence[str | None], *, at: int | None) -> int:
+        """The rung whose request a document stands for, from how its requests to each model ended.
 
         `at` is the rung that it stood at before, None for a new document. What ended in a way that another model may
-        mend passes to the next one; what had its answer from a later one in an outage keeps it.
+        mend passes to the next one; what had its answer from a later one in an outage keeps it. When the last one that
+        was asked failed, a valid row from before is better than none.
         """
         rung = at if at is not None and known[at] is not None else 0
         while (outcome := known[rung]) is not None and self.falls_back(rung, outcome):
             rung += 1
-        return rung
+        if outcome in {None, UNMET, Outcome.SUCCEEDED}:
+            return rung
+        return next((number for number in reversed(range(rung)) if known[number] == UNMET), rung)
 
     def falls_back(self, rung: int, why: str) -> bool:
         """Whether the next model answers when this one ended so."""
         return rung + 1 < len(self.rungs) and why in self.fallback_on
 
+    def escalated(self, rung: int, outcome: Outcome, output: Mapping[str, Any] | None, text: str | None) -> str | None:
+        """Why the next model is asked after this one's answer; None when it is taken. `text` as `Demands` has it."""
+        if self.falls_back(rung, outcome):
+            return outcome
+        unmet = self.demands.unmet(output, text) if self.demands and output is not None else None
+        return unmet if self.falls_back(rung, UNMET) else None
 
-def make_ladder(model: "ModelSection", limits: "LimitsSection", prices: PriceTable, *, today: date) -> Ladder:
+
+def make_ladder(
+    model: "ModelSection",
+    limits: "LimitsSection",
+    prices: PriceTable,
+    *,
+    today: date,
+    cascade: "CascadeSection | None" = None,
+) -> Ladder:
     """Put a job's models in order. Raises Refused for one without a price, UsageProblem for what one cannot do.
 
     A fallback's parameters are no reason to refuse: it drops what it does not take. `limits` are the first model's.
@@ -88,7 +108,9 @@ def make_ladder(model: "ModelSection", limits: "LimitsSection", prices: PriceTab
         raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {where}")
     own = _rung(model, first, effective_limits(limits, first.limits))
     rest = (_rung(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
-    return Ladder((own, *rest), frozenset(model.fallback_on))
+    if cascade is None:
+        return Ladder((own, *rest), frozenset(model.fallback_on))
+    return Ladder((own, *rest), frozenset([*model.fallback_on, UNMET]), Demands(cascade.null_in, cascade.evidence))
 
 
 def _rung(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> Rung:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from batchrun.outcome import Outcome
 from batchrun.planning.caching import Caching
 from batchrun.planning.caps import Caps, Room
+from batchrun.planning.cascade_cost import CascadeCost
 from batchrun.planning.duration import Duration
 from batchrun.planning.estimate import Estimate
 from batchrun.planning.routes import Choice, Forecast, Route
@@ -125,6 +126,8 @@ class Plan:
     """What a submit would do. `counts` covers every selected document exactly once."""
 
     job: str
+    fingerprint: str
+    """Of the prompt, the model and the output: what they are, apart from documents."""
     model: str
     counts: Mapping[Kind, int]
     same_text: int
@@ -174,6 +177,7 @@ class Plan:
     """What had to be done to read documents, and how often."""
     caching: Mapping[Route, Caching]
     """On every route, whichever is chosen: what is left of batches near a deadline is streamed."""
+    cascade: CascadeCost | None = None
 
     @property
     def documents(self) -> int:

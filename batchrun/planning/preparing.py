@@ -54,8 +54,12 @@ class Preparer:
 
     def size(self, document: Document) -> DocumentSize:
         """How large the document is as it will be sent."""
-        text = self._renderer.document_text(self.fitted(document))
+        text = self.text(document)
         return DocumentSize(len(text.encode("utf-8", "surrogatepass")), text_class(text))
+
+    def text(self, document: Document) -> str:
+        """What of the request is the document's, as it will be sent."""
+        return self._renderer.document_text(self.fitted(document))
 
     def may_exceed(self, size: DocumentSize) -> bool:
         """Whether a document of this size has to be counted to know that it is not too large."""

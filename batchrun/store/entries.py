@@ -85,6 +85,10 @@ class Move:
     """One of them, as it stands now."""
     request_id: str
     model: str
+    escalated: str | None = None
+    """Why the answer that it has is not taken; None: it has none."""
+    has_row: bool = False
+    """Whether that answer, or the one that is just being settled, is a valid row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class Settlement:
     """What `cost_nusd` was priced by; None where there was nothing to price."""
     latency_s: float | None = None
     """From the send to the end of the answer, or to where it failed."""
+    escalated: str | None = None
+    """Why the answer is not taken, and the next model is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

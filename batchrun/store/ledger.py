@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from os import getpid
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
@@ -20,6 +20,11 @@ from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
 from batchrun.store.prices import PriceNumbers
 from batchrun.store.rooms import Account, Rooms
 from batchrun.store.sqlite import explained
+
+PENDING = """
+d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class, d.max_tokens, r.guessed
+"""
+"""The columns of a `Pending`."""
 
 
 class Ledger:
@@ -180,8 +185,7 @@ class Ledger:
         Only of those admitted to the run at or after the sequence number `since`, and for one model, if it is named.
         """
         rows = self.connection.execute(
-            "select d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class,"
-            " d.max_tokens, r.guessed from documents d join requests r using (request_no)"
+            f"select {PENDING} from documents d join requests r using (request_no)"
             " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is null"
             " and r.model = coalesce(?, r.model)"
             " and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
@@ -189,12 +193,7 @@ class Ledger:
             " order by d.document_no limit ?",
             (run_no, since, after, model, limit),
         )
-        return [
-            Pending(
-                row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7], bool(row[8])
-            )
-            for row in rows
-        ]
+        return [pending_of(row) for row in rows]
 
     def reserve(
         self,
@@ -254,7 +253,8 @@ class Ledger:
         """Let the job's documents of one request stand for another model's; what that one has settled, they have.
 
         Documents of other jobs keep theirs, and so do all when the request was settled meanwhile, for an identical
-        document or by another job. Returns the document as it stands then.
+        document or by another job, unless the move is `escalated`. One with a row does not pass to a request that has
+        failed. Returns the document as it stands then.
         """
         was = move.pending
         if was.request_id == move.request_id:
@@ -262,7 +262,7 @@ class Ledger:
         (settled,) = self.connection.execute(
             "select outcome is not null from requests where request_no = ?", (was.request_no,)
         ).fetchone()
-        if settled:
+        if settled and move.escalated is None:
             return was
         self.connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class, guessed) values (?, ?, ?, ?, ?)"
@@ -272,6 +272,8 @@ class Ledger:
         request_no, outcome = self.connection.execute(
             "select request_no, outcome from requests where request_id = ?", (move.request_id,)
         ).fetchone()
+        if move.has_row and outcome is not None and Outcome(outcome).failed:
+            return was  # a row that leaves something to be desired is better than none
         seq = self.next_seq()
         self.connection.execute(
             "update documents set request_no = ?, seq = ?, row_request_no = iif(?, ?, row_request_no),"
@@ -282,6 +284,12 @@ class Ledger:
                 job, was.request_no,
             ),
         )  # fmt: skip
+        if move.escalated is not None:
+            self.connection.execute(
+                "update attempts set escalated = ? where job = ?"
+                " and attempt_no = (select attempt_no from requests where request_no = ?)",
+                (move.escalated, job, was.request_no),
+            )
         return replace(was, request_no=request_no, request_id=move.request_id)
 
     def settle(self, end: Settlement) -> list[str]:
@@ -296,8 +304,8 @@ class Ledger:
             "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
             " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
             " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
-            " cache_read_tokens = ?, output_tokens = ?, price_no = ?, latency_s = ?, first_byte_s = ?, seq = ?"
-            " where attempt_no = ?",
+            " cache_read_tokens = ?, output_tokens = ?, price_no = ?, latency_s = ?, first_byte_s = ?,"
+            " escalated = ?, seq = ? where attempt_no = ?",
             (
                 end.state, end.cost_nusd, time.time(), end.outcome,
                 failure and failure.name, failure.status if failure else 200 if reply else None,
@@ -307,7 +315,7 @@ class Ledger:
                 reply and reply.model, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
                 usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
                 usage and tokens.output_tokens, end.price and self._prices.number(end.price), end.latency_s,
-                reply and reply.first_byte_s, seq, end.attempt_no,
+                reply and reply.first_byte_s, end.escalated, seq, end.attempt_no,
             ),
         )  # fmt: skip
         if reply:
@@ -365,3 +373,8 @@ class Ledger:
 
     def _meta(self, key: str) -> object:
         return self.connection.execute("select value from meta where key = ?", (key,)).fetchone()[0]
+
+
+def pending_of(row: Sequence[Any]) -> Pending:
+    """A document from the columns of `PENDING`."""
+    return Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7], bool(row[8]))

@@ -55,6 +55,45 @@ def test_the_ladder(project: TrialProject, batchrun: CommandLine, keys: str, oth
     assert batchrun(f"{PLAN} --json").json["ladder"] == ["claude-haiku-4-5", *others]
 
 
+CASCADE = {
+    "output_fields": 'title = "string"\nday = "date?"',
+    "cascade": 'models = ["claude-haiku-4-5", "claude-sonnet-4-6"]\nnull_in = ["day"]',
+}
+
+
+def test_the_cascade(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(model="max_tokens = 100", **CASCADE)
+    project.documents(3)
+
+    said = batchrun(PLAN).out.splitlines()
+
+    start = said.index("cascade  claude-haiku-4-5, then claude-sonnet-4-6 on invalid, truncated, null in day")
+    guess = r" {9}about 20% pass on to claude-sonnet-4-6 \(90%: 5% to 50%; a guess\): \$[0-9.]+"
+    assert re.fullmatch(guess, said[start + 1])
+    assert re.fullmatch(r" {9}claude-sonnet-4-6 alone would cost \$[0-9.]+", said[start + 2])
+    assert not any(line.startswith("ladder") for line in said)
+    told = batchrun(f"{PLAN} --json").json
+    assert told["ladder"] == ["claude-haiku-4-5", "claude-sonnet-4-6"]
+    assert told["cascade"]["escalate_on"] == ["invalid", "truncated", "null in day"]
+    [step] = told["cascade"]["steps"]
+    assert (step["model"], step["share"]) == ("claude-sonnet-4-6", {"mean": 0.2, "low": 0.05, "high": 0.5})
+    assert (step["measured_answers"], told["cascade"]["pays"]) == (0, True)
+    first = told["estimate_usd"]["mean"] - step["estimate_usd"]["mean"]
+    assert first == pytest.approx(told["cascade"]["alone_usd"]["mean"] / 3, rel=0.01), "a third of the price"
+
+
+def test_a_cascade_that_does_not_pay_says_so(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(model="max_tokens = 100", cascade='models = ["claude-sonnet-4-6", "claude-haiku-4-5"]')
+    project.documents(3)
+    [line] = [line for line in batchrun(PLAN).out.splitlines() if "alone" in line]
+    assert re.fullmatch(r" {9}claude-haiku-4-5 alone would cost \$[0-9.]+: the cascade is not expected to pay", line)
+
+
+def test_without_a_cascade_there_is_none(project: TrialProject, batchrun: CommandLine) -> None:
+    project.documents(1)
+    assert batchrun(f"{PLAN} --json").json["cascade"] is None
+
+
 def test_all_of_it_at_a_fallback_costs_what_it_would_there(project: TrialProject) -> None:
     project.job(model=MODEL + 'fallbacks = ["claude-sonnet-4-6"]\nfallback_on = ["outage"]')
     project.job("other", model=MODEL.replace("haiku-4-5", "sonnet-4-6"))

@@ -102,6 +102,19 @@ def test_json_of_a_run_with_a_failure(project: TrialProject, batchrun: CommandLi
     assert (end["published"], end["simulated"], end["sent"]) == (True, False, 2)
 
 
+def test_a_cascade_at_the_end_of_a_run(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+    project.job(model="max_tokens = 100", cascade='models = ["claude-haiku-4-5", "claude-sonnet-4-6"]')
+    project.documents(1)
+    api.simulator.extend_script(["schema_violation"])
+    assert "  cascade  1 of 1 answer (100.0%) passed to the next model: 1 invalid\n" in batchrun(SUBMIT).out
+    project.document("another.txt", "another text")
+    assert "  cascade  0 of 1 answer (0.0%) passed to the next model\n" in batchrun(SUBMIT).out
+    project.document("third.txt", "a third text")
+    assert batchrun(f"{SUBMIT} --json").events[-1]["cascade"] == [
+        {"model": "claude-haiku-4-5", "answers": 1, "escalated": 0, "reasons": {}}
+    ]
+
+
 def test_json_of_how_fast_a_run_was(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(3)
     api.simulator.extend_script(["overloaded"])

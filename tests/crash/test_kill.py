@@ -83,6 +83,31 @@ def test_kill_a_run_whose_budget_is_not_enough(project: TrialProject, submits: S
     assert cap_nusd - whole.worst_nusd < committed <= cap_nusd
 
 
+def test_kill_between_the_models_of_a_cascade(project: TrialProject, submits: SubmitServer) -> None:
+    project.job(
+        model="max_tokens = 100",
+        output_fields='title = "string"\nday = "date?"',
+        cascade=f'models = ["claude-haiku-4-5", "{FALLBACK}"]\nnull_in = ["day"]',
+        run=f"max_concurrency = {CONCURRENCY}",
+    )
+    for number in range(DOCUMENTS):
+        project.document(f"{number:04}.txt", f"text {number}" + (", signed on 2026-03-05" if number % 2 else ""))
+    rng = random.Random(20261127)
+    with serving(latency=BRISK) as api:
+        in_flight = sum(killed(project, submits, api, rng) for _ in range(KILLS))
+        code, out, err = submits.submit(project.root, talking_to(api)).end()
+    assert (code, "Traceback" in err) == (ExitCode.OK, False), err
+    passed, answers = DOCUMENTS // 2, DOCUMENTS
+    assert f"cascade  {passed} of {answers} answers (50.0%) passed to the next model: {passed} null in day" in out
+    by_model = project.ask(
+        "select requests.model, status, count(*) from document_status join requests using (request_no) group by 1"
+    )
+    assert by_model == [("claude-haiku-4-5", "succeeded", passed), (FALLBACK, "succeeded", passed)]
+    assert len(project.rows()) == DOCUMENTS
+    assert project.rows("select day is null, count(*) from trial group by 1 order by 1") == [(False, 60), (True, 60)]
+    assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
+
+
 def killed(project: TrialProject, submits: SubmitServer, api: SimulatorServer, rng: random.Random) -> int:
     """Submit and kill it; returns how many requests were in flight."""
     submit = submits.submit(project.root, talking_to(api))

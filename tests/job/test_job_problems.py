@@ -71,7 +71,8 @@ batchrun: 3 problems in contracts.toml; nothing was sent"""
 
 FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
-ALL_TABLES = "job, source, model, prompt, output, run, pilot, batch, limits, budget, retry, store"
+ALL_TABLES = "job, source, model, prompt, output, cascade, run, pilot, batch, limits, budget, retry, store"
+CASCADE = '[cascade]\nmodels = ["claude-sonnet-5-5", "b"]'
 
 # name: (what is replaced, by what, [(line:column, sentence, help), …])
 CASES = {
@@ -226,6 +227,36 @@ CASES = {
     ]),
     "no reason to fall back": ("max_tokens", "fallback_on = []\nmax_tokens", [
         ("8:15", "`model.fallback_on`: input should not be empty", None),
+    ]),
+    "cascade of one": ("[budget]", '[cascade]\nmodels = ["claude-sonnet-5-5"]\n[budget]', [
+        ("14:10", '`cascade.models`: a cascade has two models or more', "the cheapest first"),
+    ]),
+    "cascade without models": ("[budget]", '[cascade]\nnull_in = ["title"]\n[budget]', [
+        ("13:1", "missing key `models` in [cascade]", 'such as `models = ["claude-haiku-5-5", "claude-sonnet-5-5"]`'),
+    ]),
+    "cascade that begins with another model": ("[budget]", '[cascade]\nmodels = ["a", "b"]\n[budget]', [
+        ("14:10", '`cascade.models`: the first of them is not "claude-sonnet-5-5" of [model]',
+         'leave `name` in [model] out, or write name = "a"'),
+    ]),
+    "cascade beside fallbacks": ("[prompt]", f'fallbacks = ["b"]\n{CASCADE}\n[prompt]', [
+        ("10:1", "`cascade`: it stands instead of the fallbacks of [model]",
+         "take `fallbacks` and `fallback_on` out of [model]; `models` and `escalate_on` stand for them"),
+    ]),
+    "reason to escalate": ("[budget]", f'{CASCADE}\nescalate_on = ["null"]\n[budget]', [
+        ("15:16", '`cascade.escalate_on[0]`: input should be "invalid", "truncated", "refused" or "outage", got "null"',
+         None),
+    ]),
+    "no reason to escalate": ("[budget]", f"{CASCADE}\nescalate_on = []\n[budget]", [
+        ("15:15", "`cascade.escalate_on`: nothing would ever be asked again", 'such as ["invalid", "truncated"]'),
+    ]),
+    "null in no field": ("[budget]", f'{CASCADE}\nnull_in = ["titel"]\n[budget]', [
+        ("15:11", '`cascade.null_in`: there is no "titel" in [output.fields]', "fields: title"),
+    ]),
+    "null where there is none": (f"{FIELD}\n", f'title = "string"\n{CASCADE}\nnull_in = ["title"]\n', [
+        ("15:11", '`cascade.null_in`: "title" is never null', 'give it a type with ?, such as type = "string?"'),
+    ]),
+    "evidence of a number": (f"{FIELD}\n", f'title = "integer"\n{CASCADE}\nevidence = ["title"]\n', [
+        ("15:12", '`cascade.evidence`: "title" is no string field', "name a field that quotes the document"),
     ]),
     "headroom": ("[budget]", "[limits]\nheadroom = 0\n[budget]", [
         ("14:12", "`limits.headroom`: input should be more than 0, got 0", None),

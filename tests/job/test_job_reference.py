@@ -27,7 +27,7 @@ def named_keys():
     keys: dict[str, set[str]] = {}
     table, in_text = "", False
     for line in REFERENCE.splitlines():
-        if header := re.match(r"\[([a-z.]+)\]", line):
+        if header := re.match(r"(?:# )?\[([a-z.]+)\]", line):
             table = header[1]
         elif not in_text and (key := re.match(r"(?:# )?([a-z_]+) += ", line)):
             keys.setdefault(table, set()).add(key[1])
@@ -55,8 +55,8 @@ def test_the_reference_shows_every_key_of_a_field():
 def uncommented(text, table):
     """Turn the commented samples of one table on."""
     head, mark, rest = text.partition(f"\n[{table}]")
-    body, sign, tail = rest.partition("\n[")
-    return head + mark + re.sub(r"(?m)^# (?=[a-z_]+ += )", "", body) + sign + tail
+    body, *tail = re.split(r"(?=\n(?:# )?\[[a-z.]+\])", rest, maxsplit=1)
+    return head + mark + re.sub(r"(?m)^# (?=[a-z_]+ += )", "", body) + "".join(tail)
 
 
 @pytest.mark.parametrize("table", ["output.fields", "model", "run", "pilot", "batch", "limits", "retry", "store"])
@@ -69,6 +69,14 @@ def test_the_commented_samples_load(tmp_path, table):
         assert job.spec.model_copy(update={"run": run}) == load_job(JOBS / "contracts.toml").spec, (
             "a sample said to be the default is not"
         )
+
+
+def test_the_sample_of_a_cascade_loads(tmp_path):
+    text = uncommented(REFERENCE.replace("# [cascade]", "[cascade]"), "cascade")
+    (tmp_path / "job.toml").write_text(text.replace('name = "claude-sonnet-5-5"', "# no name"))
+    cascade = load_job(tmp_path / "job.toml").spec.cascade
+    assert cascade is not None
+    assert cascade.escalate_on == type(cascade)(models=("a", "b")).escalate_on, "a sample said to be the default is not"
 
 
 @pytest.mark.parametrize("source", ["files", "duckdb"])

@@ -66,7 +66,7 @@ def pilot_lines(opened: OpenJob) -> list[str]:
 
 def submit_options() -> str:
     """The options of this plan, as a submit takes them: without them it would do something else."""
-    taken = {"--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
+    taken = {"--exact", "--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
     ctx = click.get_current_context(silent=True)
     words = []
     for param in ctx.command.params if ctx else []:
@@ -77,7 +77,8 @@ def submit_options() -> str:
             if param.opts[-1] == "--deadline":
                 given = f"{given:g}s"
             values = given if isinstance(given, tuple) else (given,)
-            words += [f" {param.opts[-1]}={shlex.quote(str(value))}" for value in values]
+            name = param.opts[-1]
+            words += [f" {name}" if value is True else f" {name}={shlex.quote(str(value))}" for value in values]
     return "".join(words)
 
 

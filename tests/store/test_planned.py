@@ -13,6 +13,7 @@ from batchrun.planning.caps import Amount
 from batchrun.planning.estimate import RequestTokens
 from batchrun.planning.estimate_sum import Group
 from batchrun.planning.plan import Kind
+from batchrun.planning.sampling import DocumentSize, Ratio
 from batchrun.planning.text_class import TextClass
 from batchrun.store.entries import RunPlan, Settlement
 from batchrun.store.ledger import Ledger
@@ -337,3 +338,134 @@ def test_pending_documents_that_are_gone_are_set_aside(ledger: Ledger) -> None:
     assert pending(ledger) == ["here"]
     rows = ledger.connection.execute("select doc_id, status from document_status order by 1").fetchall()
     assert rows == [("answered", "succeeded"), ("gone", "unreadable"), ("here", "pending")]
+
+
+# --- what is only weighed at first
+
+
+def weighed(doc_id: str, size: int, kind: TextClass = TextClass.PROSE, **changes: Any) -> Planned:
+    return row(doc_id, size=DocumentSize(size, kind), tokens=None, **changes)
+
+
+def tokens_of(ledger: Ledger) -> dict[str, tuple[int | None, int]]:
+    rows = ledger.connection.execute("select doc_id, counted_tokens, guessed from planned order by 1")
+    return {doc_id: (counted, guessed) for doc_id, counted, guessed in rows}
+
+
+RATIOS = {kind: Ratio(0.25, 0.01) for kind in TextClass} | {TextClass.CODE: Ratio(0.5, 0.02)}
+
+
+def test_uncounted_documents_come_by_class_and_size(ledger: Ledger) -> None:
+    documents = planned(
+        ledger,
+        weighed("large", 900),
+        weighed("code", 5, TextClass.CODE),
+        weighed("small", 30),
+        row("counted"),
+        unsent("empty", Kind.EMPTY, Outcome.SKIPPED),
+    )
+
+    assert list(documents.uncounted()) == [
+        (2, DocumentSize(5, TextClass.CODE)),
+        (3, DocumentSize(30, TextClass.PROSE)),
+        (1, DocumentSize(900, TextClass.PROSE)),
+    ]
+
+
+def test_only_chosen_documents_that_are_sent_once_are_uncounted(ledger: Ledger) -> None:
+    documents = planned(
+        ledger, weighed("a", 100), weighed("b", 100, request_id="request of a"), weighed("c", 100), weighed("d", 100)
+    )
+    documents.choose("id <> 'd'")
+    documents.mark_identical()
+    documents.limit(1)
+
+    assert [number for number, _ in documents.uncounted()] == [1]
+    assert documents.guess(RATIOS) == {TextClass.PROSE: 100}
+    assert documents.guessed() == 1
+
+
+def test_what_is_not_counted_is_guessed_from_its_size(ledger: Ledger) -> None:
+    documents = planned(
+        ledger, weighed("a", 101), weighed("b", 102), weighed("c", 100, TextClass.CODE), weighed("d", 0), row("counted")
+    )
+    documents.set_counted(2, RequestTokens(33, TextClass.PROSE), 7)
+
+    left = documents.guess(RATIOS)
+
+    assert left == {TextClass.PROSE: 101, TextClass.CODE: 100}
+    assert tokens_of(ledger) == {"a": (25, 1), "b": (33, 0), "c": (50, 1), "counted": (10, 0), "d": (0, 1)}
+    assert documents.guessed() == 3
+    assert documents.worst_nusd() == 7, "of a guess there is none"
+
+
+def test_where_all_is_counted_nothing_is_guessed(ledger: Ledger) -> None:
+    documents = planned(ledger, row("a"), unsent("b", Kind.EMPTY, Outcome.SKIPPED))
+
+    assert list(documents.uncounted()) == []
+    assert documents.guess(RATIOS) == {}
+    assert documents.guessed() == 0
+    assert tokens_of(ledger) == {"a": (10, 0), "b": (None, 0)}
+
+
+def test_documents_are_read_again_in_the_order_of_the_plan(ledger: Ledger) -> None:
+    documents = planned(ledger, row("a"), row("b", max_tokens=77), row("c"))
+
+    found = documents.documents(number for number in (3, 2))
+
+    assert [(one.planned_no, one.ref.doc_id, one.ref.source, one.content_sha, one.max_tokens) for one in found] == [
+        (2, "b", "b.txt", "sha of b", 77),
+        (3, "c", "c.txt", "sha of c", None),
+    ]
+
+
+def test_tokens_come_by_class_and_number(ledger: Ledger) -> None:
+    documents = planned(
+        ledger,
+        row("a", tokens=RequestTokens(30, TextClass.PROSE)),
+        row("b", tokens=RequestTokens(20, TextClass.PROSE)),
+        row("c", tokens=RequestTokens(90, TextClass.CODE)),
+        row("d", kind=Kind.REUSABLE),
+    )
+
+    assert list(documents.by_tokens()) == [(3, 90), (2, 20), (1, 30)]
+
+
+def test_groups_have_the_short_and_the_long_come_one_by_one(ledger: Ledger) -> None:
+    documents = planned(
+        ledger,
+        row("a", tokens=RequestTokens(3, TextClass.PROSE)),
+        row("b", tokens=RequestTokens(4, TextClass.PROSE)),
+        row("c", tokens=RequestTokens(10, TextClass.PROSE)),
+        row("d", tokens=RequestTokens(9, TextClass.CODE)),
+        row("e", tokens=RequestTokens(5, TextClass.CODE), kind=Kind.IN_BATCH),
+    )
+    bounds = dict.fromkeys(TextClass, 10)
+
+    code, prose = Group(TextClass.CODE, 1, 9, 81), Group(TextClass.PROSE, 2, 7, 25)
+    assert documents.groups(bounds) == [code, prose]
+    assert list(documents.longer(bounds)) == [RequestTokens(10, TextClass.PROSE)]
+    assert documents.groups(bounds, first=1) == [Group(TextClass.PROSE, 1, 3, 9)]
+    assert list(documents.longer(bounds, first=2)) == []
+
+
+def test_squares_of_the_largest_documents_do_not_overflow(ledger: Ledger) -> None:
+    huge = RequestTokens(2**33, TextClass.PROSE)
+    documents = planned(ledger, row("a", tokens=huge), row("b", tokens=huge))
+
+    (group,) = documents.groups(dict.fromkeys(TextClass, 2**62))
+
+    assert group.squares == 2.0**67
+
+
+def test_a_guess_is_kept_as_one_until_the_document_is_read(ledger: Ledger) -> None:
+    documents = planned(ledger, weighed("a", 100), row("b"))
+    documents.guess(RATIOS)
+
+    documents.admit(run_no=1)
+
+    found = ledger.pending(1, since=0, after=0, limit=10)
+    assert [(one.ref.doc_id, one.counted_tokens, one.guessed) for one in found] == [("a", 25, True), ("b", 10, False)]
+    known = PlannedDocuments(ledger, "trial").known_requests(["request of a", "request of b"])
+    assert known["request of a"].tokens == RequestTokens(25, TextClass.PROSE, guessed=True)
+    assert known["request of b"].tokens == RequestTokens(10, TextClass.PROSE)

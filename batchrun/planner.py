@@ -243,7 +243,12 @@ class Planner:
             online_problem=told.problem,
             replies=past.replies.number if past.replies else 0,
         )
-        learnt = replace(first, calibration=calibration, output=reply.average, output_scatter=reply.scatter)
+        learnt = replace(
+            first,
+            calibration=calibration,
+            output=reply.average.capped(self.job.spec.model.max_tokens),
+            output_scatter=reply.scatter,
+        )
         return evidence, learnt
 
     def _size_limit(self) -> SizeLimit:

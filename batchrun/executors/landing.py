@@ -69,6 +69,7 @@ class Landing:
                 # A reply that does not tell its usage is booked at its worst case.
                 cost_nusd=price.cost_nusd(usage) if usage else None,
                 price=price.row(usage) if usage else None,
+                lost_at_most=lane.estimator.lost_at_most(usage, flight.request) if usage else None,
                 outcome=judgement.outcome,
                 reason=judgement.reason,
                 output=None if judgement.output is None else json.dumps(judgement.output),

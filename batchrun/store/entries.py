@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
-from batchrun.planning.caps import Cap
+from batchrun.planning.caps import Amount, Cap
 from batchrun.planning.model_price import PriceRow
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Failure, Reply
@@ -129,6 +129,8 @@ class Settlement:
     failure: Failure | None = None
     price: PriceRow | None = None
     """What `cost_nusd` was priced by; None where there was nothing to price."""
+    lost_at_most: Amount | None = None
+    """What attempts of the same request that were lost have taken at most, now that its prompt is known."""
     latency_s: float | None = None
     """From the send to the end of the answer, or to where it failed."""
     escalated: str | None = None

@@ -320,7 +320,18 @@ class Ledger:
         )  # fmt: skip
         if reply:
             self.connection.execute("insert into replies values (?, ?)", (end.attempt_no, reply.raw))
+        if end.lost_at_most:
+            self._hold_less(end.attempt_no, end.lost_at_most)
         return self._settle_request(end, seq) if end.outcome else []
+
+    def _hold_less(self, attempt_no: int, at_most: Amount) -> None:
+        """Lost answers to the same request are held at less, now that its prompt is known; at what they cost, never."""
+        self.connection.execute(
+            "update attempts set reserved_nusd = min(reserved_nusd, ?), reserved_tokens = min(reserved_tokens, ?)"
+            " where request_no = (select request_no from attempts where attempt_no = ?) and state = 'unknown'"
+            " and cost_nusd is null and reserved_nusd > ?",
+            (at_most.nusd, at_most.tokens, attempt_no, at_most.nusd),
+        )
 
     def _settle_request(self, end: Settlement, seq: int) -> list[str]:
         request_no, job = self.connection.execute(

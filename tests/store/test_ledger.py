@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,25 @@ def lost(attempt_no: int) -> Settlement:
 
 def committed(ledger: Ledger, run_no: int) -> int:
     return int(ledger.connection.execute("select committed_nusd from runs where run_no = ?", (run_no,)).fetchone()[0])
+
+
+# --- what is held for lost answers
+
+
+@pytest.mark.parametrize(("at_most", "held"), [(40, 40), (400, 100)])
+def test_a_lost_answer_is_held_at_less_once_its_prompt_is_known(ledger: Ledger, at_most: int, held: int) -> None:
+    run_no = ledger.begin_run(plan("trial"), run_id="r")
+    work, other = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
+    for one in (work, other):
+        attempt_no = reserve(ledger, one, run_no, 100)
+        assert isinstance(attempt_no, int)
+        ledger.settle(lost(attempt_no))
+    again = reserve(ledger, work, run_no, 100)
+    assert isinstance(again, int)
+
+    ledger.settle(replace(answered(again), lost_at_most=Amount(at_most, 10)))
+
+    assert committed(ledger, run_no) == held + 100 + 7, "of this request only, and never at more"
 
 
 # --- money: whatever happens in whatever order

@@ -8,7 +8,7 @@ from statistics import fmean
 from batchrun.planning.calibration import Z
 from batchrun.planning.interval import Interval
 
-SPREAD, SPREAD_WEIGHT = 0.5, 3.0
+SPREAD, SPREAD_WEIGHT = 0.7, 3.0
 """How far single replies differ, as a share of their mean, before any was seen; the weight is in replies."""
 
 
@@ -39,13 +39,13 @@ class ReplyLength:
     average: Interval
     """Over the job."""
     scatter: float
-    """Standard deviation of one reply around the average; 0 while it is only guessed."""
+    """Standard deviation of one reply around the average."""
 
 
 def reply_length(prior: Interval, replies: Replies | None) -> ReplyLength:
     """Weigh the guess against the replies, each by how certain it is."""
     if replies is None or not replies.number:
-        return ReplyLength(prior, 0.0)
+        return ReplyLength(prior, SPREAD * prior.mean)
     weight = replies.number + SPREAD_WEIGHT
     variance = (replies.number * replies.variance + SPREAD_WEIGHT * (SPREAD * replies.mean) ** 2) / weight
     seen = replies.number / max(variance, 1e-9)

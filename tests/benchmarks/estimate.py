@@ -225,7 +225,8 @@ def drawn_truth(chance: random.Random) -> Truth:
 
 
 def prior_estimator() -> Estimator:
-    return Estimator(PRICE, fixed_tokens=FIXED_CL100K, output=OUTPUT_PRIOR)
+    reply = reply_length(OUTPUT_PRIOR, None)
+    return Estimator(PRICE, fixed_tokens=FIXED_CL100K, output=reply.average, output_scatter=reply.scatter)
 
 
 def counted_by(texts: Sequence[Text], number: int) -> tuple[list[Text], float]:

@@ -20,7 +20,7 @@ def after(lengths: list[int], prior: Interval = PRIOR) -> ReplyLength:
 
 def test_without_replies_the_guess_stands() -> None:
     assert Replies.of([]) is None
-    assert after([]) == ReplyLength(PRIOR, 0.0)
+    assert after([]) == ReplyLength(PRIOR, 0.7 * PRIOR.mean)
 
 
 def test_replies_are_summed_up() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from batchrun.store.cache_use import CacheUse
 from batchrun.submit import Summary, marks
 
 MODEL = "claude-sonnet-5-5"
-RATES = load_prices().model(MODEL).rates
+RATES = load_prices(today=date(2026, 11, 20)).model(MODEL).rates
 RULES = "Quote the clause that fixes the rent and say whether it is paid in advance. " * 60
 FAST = 'max_requests = 1_000\npoll_interval = "10s"\nmax_poll_interval = "20s"\nreconcile_wait = "60s"'
 SPEED = 1_000.0

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from batchrun.planning.pricing import load_prices
 from batchrun.planning.reply_length import ReplyLength
 from batchrun.planning.text_class import TextClass, factor
 
-PRICES = load_prices()
+PRICES = load_prices(today=date(2026, 11, 20))
 OUTPUT = Interval(200, low=150, high=260)
 BANDED, PLAIN = "claude-haiku-5-5", "claude-sonnet-5-5"
 ABOVE = 100_000

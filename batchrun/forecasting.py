@@ -48,7 +48,7 @@ class Options:
     """The ways that a job may go."""
 
     forecasts: tuple[Forecast, ...]
-    """Every route, and with the cache those on which something can be cached."""
+    """Every route, and after it the same with the cache, where something can be cached."""
     caching: Mapping[Route, Caching]
     """What was decided for each route."""
     duration: Duration
@@ -93,7 +93,8 @@ class Forecaster:
         stream, batch = (options.best(route) for route in Route)
         choice = choose(self._wish(run), stream, batch)
         chosen = options.best(choice.route)
-        estimator, divisor = self._by(choice.route), self._by(choice.route).price.divisor
+        estimator = self._by(choice.route)
+        divisor = estimator.price.divisor
         worst_nusd = -(-self.planned.worst_nusd() // divisor)
         models = [rung.price.name for rung in self.ladder.rungs]
         rooms = plan_rooms(self.ledger.connection, self.caps, run, models=models, now=time.time())
@@ -147,12 +148,13 @@ class Forecaster:
         """Every route, with and without the prompt cache."""
         estimate = self._estimate(self.estimator)
         duration = self._streaming(estimate)
-        plain = forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued)
-        facts = {one.route: self._circumstances(one) for one in plain}
-        wish = self.job.spec.prompt.cache
-        caching = {route: decide_caching(wish, each) for route, each in facts.items()}
-        cached = [self._cached(one, possible) for one in plain if (possible := if_cached(wish, facts[one.route]))]
-        whole = [replace(one, estimate=self._with_later(one.estimate, later)) for one in (*plain, *cached)]
+        ways, caching = list[Forecast](), dict[Route, Caching]()
+        for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued):
+            facts = self._circumstances(plain)
+            decided = caching[plain.route] = decide_caching(self.job.spec.prompt.cache, facts)
+            possible = if_cached(decided, facts)
+            ways += [plain, self._cached(plain, possible)] if possible else [plain]
+        whole = [replace(one, estimate=self._with_later(one.estimate, later)) for one in ways]
         return Options(forecasts=tuple(whole), caching=caching, duration=duration)
 
     def _circumstances(self, forecast: Forecast) -> Circumstances:

@@ -10,12 +10,11 @@ from batchrun.planning.routes import Forecast
 
 def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
     """Each route with its cost and time; the chosen one is marked."""
-    rows = sorted(plan.forecasts, key=lambda one: one.name)
-    costs = [dollars(one.estimate.cost_nusd.mean) for one in rows]
+    costs = [dollars(one.estimate.cost_nusd.mean) for one in plan.forecasts]
     width = max(map(len, costs))
     return [
         *[f"{'> ' if one is plan.chosen else '  '}{one.name:<12}  {cost:>{width}}   {spread(one)}   {time_cell(one)}"
-          for one, cost in zip(rows, costs, strict=True)],
+          for one, cost in zip(plan.forecasts, costs, strict=True)],
         f"route    {plan.chosen.name}: {plan.choice.reason}",
         *cache_lines(plan),
         *limit_lines(plan.chosen, limits),
@@ -56,7 +55,8 @@ def cache_lines(plan: Plan) -> list[str]:
     caching = plan.caching[plan.choice.route]
     if caching.ttl is None:
         return [f"cache    off: {caching.reason}"]
-    return [f"cache    for {caching.ttl}: {caching.reason}", *break_even_lines(plan, caching)]
+    says = f"cache    for {caching.ttl}: {caching.reason}"
+    return [says, *break_even_lines(plan, caching)] if plan.chosen.caching else [says]
 
 
 def break_even_lines(plan: Plan, caching: Caching) -> list[str]:

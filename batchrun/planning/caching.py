@@ -140,11 +140,10 @@ def decide_caching(wish: CacheWish, facts: Circumstances) -> Caching:
     return _on(facts, wish, f"as [prompt] cache says, although {problem}" if problem else "as [prompt] cache says")
 
 
-def if_cached(wish: CacheWish, facts: Circumstances) -> Caching | None:
-    """Caching on a route, whether or not it is expected to pay; None where nothing can be cached."""
+def if_cached(decided: Caching, facts: Circumstances) -> Caching | None:
+    """Caching on a route, also where it was decided against; None where nothing can be cached."""
     if facts.prefix.obstacle or facts.prefix.tokens.high < _minimum(facts):
         return None
-    decided = decide_caching(wish, facts)
     usual: Ttl = "1h" if facts.batched else "5m"
     return decided if decided.ttl else _on(facts, usual, decided.reason)
 

@@ -97,7 +97,7 @@ class EstimateSum:
         prompt, output = one.input(tokens), one.output
         mean, low, high = (self._expected(side, output.mean) for side in (prompt.mean, prompt.low, prompt.high))
         self._alone += mean
-        self._rates += self._expected(1.0 + prompt.mean, 0.0) - self._expected(prompt.mean, 0.0)
+        self._rates += self._input_rate(prompt.mean)
         self._alone_input.add(max(mean - low, 0.0), max(high - mean, 0.0))
         self._output.add(low - self._expected(prompt.low, output.low), self._expected(prompt.high, output.high) - high)
         self._cost_variance += self._variance(prompt.mean)
@@ -122,6 +122,13 @@ class EstimateSum:
         assert band is not None
         below = one.at_rates(one.price.rates, prompt_tokens, output_tokens)
         return below + beyond * (one.at_rates(band.rates, prompt_tokens, output_tokens) - below)
+
+    def _input_rate(self, prompt_tokens: float) -> float:
+        """The price of a token of input. What is read from the cache counts too: it does not change a prompt's band."""
+        one, band, beyond = self._estimator, self._estimator.price.band, self._beyond(prompt_tokens)
+        assert band is not None
+        below = one.price.rates.input
+        return (below + beyond * (band.rates.input - below)) / one.price.divisor
 
     def _variance(self, prompt_tokens: float) -> float:
         one, band, beyond = self._estimator, self._estimator.price.band, self._beyond(prompt_tokens)

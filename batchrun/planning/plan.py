@@ -145,7 +145,7 @@ class Plan:
     chosen: Forecast
     """The route as it is taken: with the cache or without."""
     forecasts: tuple[Forecast, ...]
-    """Every route, without the cache and, where something can be cached, with it."""
+    """Every route, without the cache and then, where something can be cached, with it."""
     deadline_s: float | None
     """From the start of the run."""
     committed_nusd: int

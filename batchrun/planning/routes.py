@@ -116,15 +116,22 @@ def _choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
 
 
 def _by_deadline(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
+    price = _share_of_price(stream, batch)
     if wish.deadline_s is None:
-        return Choice(Route.BATCH, "half the price, and there is no deadline")
+        return Choice(Route.BATCH, f"{price}, and there is no deadline")
     left_s = wish.deadline_s - wish.elapsed_s
     if batch.at_most_s is not None and batch.at_most_s <= left_s:
-        return Choice(Route.BATCH, "half the price, and it is sure to end by the deadline")
+        return Choice(Route.BATCH, f"{price}, and it is sure to end by the deadline")
     needed_s = batch.seconds + streaming_needs_s(stream.seconds, deadline_s=wish.deadline_s)
     if wish.fallback and needed_s <= left_s:
-        return Choice(Route.BATCH, "half the price; what is unfinished near the deadline is streamed")
+        return Choice(Route.BATCH, f"{price}; what is unfinished near the deadline is streamed")
     return Choice(Route.STREAM, "the deadline is too near for a batch")
+
+
+def _share_of_price(stream: Forecast, batch: Forecast) -> str:
+    """What a batch costs of a stream: not half of it when either is cached."""
+    share = batch.estimate.cost_nusd.mean / stream.estimate.cost_nusd.mean
+    return "half the price" if f"{share:.0%}" == "50%" else f"{share:.0%} of the price"
 
 
 def switch_before_s(seconds: float, *, deadline_s: float) -> float:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from batchrun.planning.caching import Caching
 from batchrun.planning.duration import Bound, Duration
 from batchrun.planning.estimate import Estimate
 from batchrun.planning.interval import Interval
@@ -230,6 +231,73 @@ def test_no_batch_is_chosen_that_would_be_taken_back_at_once(
     assume(choose(told, stream, batch).route is BATCH)
 
     assert elapsed_s < deadline_s - switch_before_s(seconds, deadline_s=deadline_s)
+
+
+# --- with the prompt cache
+
+MARKED = Caching(ttl="5m", reason="it pays", hit_rate=Interval(0.99, 0.9, 0.99), tokens=Interval(900, 900, 900))
+
+
+def cached(plain: Forecast, share: float) -> Forecast:
+    """The same route, at a share of what it costs without the cache."""
+    cheaper = replace(plain.estimate, cost_nusd=plain.estimate.cost_nusd.times(share))
+    return replace(plain, estimate=cheaper, caching=MARKED)
+
+
+def test_the_names_of_routes() -> None:
+    stream, batch = both()
+
+    names = [one.name for one in (stream, cached(stream, 0.5), batch, cached(batch, 0.5))]
+
+    assert names == ["stream", "stream+cache", "batch", "batch+cache"]
+
+
+# Without the cache a batch costs half of a stream; the shares are of what each costs without.
+CACHED: dict[str, tuple[dict[str, Any], int, tuple[float, float], Route, str]] = {
+    "a stream that costs a little less": ({}, 1_000, (0.4999, 1.0), STREAM, "with the prompt cache it costs no more"),
+    "a stream that costs the same": ({}, 1_000, (0.5, 1.0), STREAM, "with the prompt cache it costs no more"),
+    "a stream that costs a little more": ({}, 1_000, (0.52, 1.0), BATCH, "96% of the price, and there is no deadline"),
+    "both, and the stream costs less": ({}, 1_000, (0.3, 0.7), STREAM, "with the prompt cache it costs no more"),
+    "both, and the batch costs less": ({}, 1_000, (0.8, 0.8), BATCH, "half the price, and there is no deadline"),
+    "only the batch": ({}, 1_000, (1.0, 0.4), BATCH, "20% of the price, and there is no deadline"),
+    "a cheap stream, with time for a batch": ({"deadline_s": 2 * DAY}, 1_000, (0.4, 1.0), STREAM, "costs no more"),
+    "a cheap batch, with time for it": ({"deadline_s": 2 * DAY}, 1_000, (0.8, 0.5), BATCH, "31% of the price, and it"),
+    "a cheap batch, with a fallback": ({"deadline_s": 3 * HOUR}, 1_000, (0.8, 0.5), BATCH, "31% of the price; what"),
+    "a cheap batch, and no time": ({"deadline_s": HOUR}, 1_000, (0.8, 0.1), STREAM, "the deadline is too near"),
+    "a cheap batch of few documents": ({}, 99, (1.0, 0.1), STREAM, "fewer than 100 documents"),
+    "a cheap stream, and told: batch": ({"route": "batch"}, 1_000, (0.1, 1.0), BATCH, "says"),
+    "a cheap stream, and begun in batches": ({"begun": BATCH}, 1_000, (0.1, 1.0), BATCH, "as the run began"),
+    "a cheap batch, and nothing is said": ({"route": None}, 1_000, (1.0, 0.1), STREAM, "unless"),
+}
+
+
+@pytest.mark.parametrize(("wanted", "documents", "shares", "route", "words"), CACHED.values(), ids=CACHED)
+def test_the_choice_where_the_cache_changes_what_it_costs(
+    wanted: dict[str, Any], documents: int, shares: tuple[float, float], route: Route, words: str
+) -> None:
+    stream, batch = (
+        cached(one, share) if share < 1 else one for one, share in zip(both(documents), shares, strict=True)
+    )
+
+    choice = choose(wish(**wanted), stream, batch)
+
+    assert choice.route is route
+    assert words in choice.reason
+
+
+@given(
+    shares=st.tuples(st.floats(0.01, 2), st.floats(0.01, 2)), documents=st.integers(100, 10**6),
+    begun=st.sampled_from([None, STREAM]),
+)  # fmt: skip
+def test_without_a_deadline_the_cheaper_route_is_taken(
+    shares: tuple[float, float], documents: int, begun: Route | None
+) -> None:
+    stream, batch = (cached(one, share) for one, share in zip(both(documents), shares, strict=True))
+    costs = {one.route: one.estimate.cost_nusd.mean for one in (stream, batch)}
+
+    choice = choose(wish(begun=begun), stream, batch)
+
+    assert costs[choice.route] == min(costs.values())
 
 
 # --- when the deadline is over

@@ -82,12 +82,12 @@ class Caching:
     def saving(self, rates: Rates) -> Interval:
         """What a request saves on average, in tokens at the input price; negative where caching costs more."""
         multiples = self.multiples(rates)
-        corners = [
-            tokens * (1 - multiple)
-            for tokens in (self.tokens.low, self.tokens.mean, self.tokens.high)
-            for multiple in (multiples.low, multiples.mean, multiples.high)
-        ]
-        return Interval(self.tokens.mean * (1 - multiples.mean), min(corners), max(corners))
+        tokens = (
+            self.tokens.mean or self.tokens.high
+        )  # if it is longer than expected
+        return Interval(
+            self.tokens.mean * (1 - multiples.mean), tokens * (1 - multiples.high), tokens * (1 - multiples.low)
+        )
 
 
 def prefix_multiple(rates: Rates, ttl: Ttl, hits: float) -> float:

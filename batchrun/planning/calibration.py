@@ -73,11 +73,14 @@ class Calibration:
         """Claude tokens of the part that every request carries."""
         return self.prompts({TextClass.PROSE: Prompts(1, 0)})
 
-    def prompts(self, classes: Mapping[TextClass, Prompts]) -> Interval:
-        """Claude tokens of many requests together; how far single requests differ is not in it."""
+    def prompts(self, classes: Mapping[TextClass, Prompts], *, fixed: float = 1.0) -> Interval:
+        """Claude tokens of many requests together; how far single requests differ is not in it.
+
+        `fixed`: by how much the fixed part counts.
+        """
         weights = [0.0] * len(self.mean)
         for kind, prompts in classes.items():
-            weights[0] += prompts.requests
+            weights[0] += fixed * prompts.requests
             weights[_index(kind)] += prompts.counted
         mean = math.fsum(map(operator.mul, weights, self.mean))
         variance = math.fsum(

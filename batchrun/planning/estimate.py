@@ -70,14 +70,14 @@ class Estimator:
         """Estimate all of a request's input. Its fixed part errs with the document: an upper bound of both together."""
         return self.inputs({tokens.text_class: Prompts(1, tokens.counted)})
 
-    def inputs(self, classes: Mapping[TextClass, Prompts]) -> Interval:
-        """Estimate the input of many requests together."""
+    def inputs(self, classes: Mapping[TextClass, Prompts], *, fixed: float = 1.0) -> Interval:
+        """Estimate the input of many requests together; `fixed`: by how much the fixed part counts."""
         if self.calibration:
-            return self.calibration.prompts(classes)
-        return together([self._inputs(kind, prompts) for kind, prompts in classes.items()])
+            return self.calibration.prompts(classes, fixed=fixed)
+        return together([self._inputs(kind, prompts, fixed) for kind, prompts in classes.items()])
 
-    def _inputs(self, text_class: TextClass, prompts: Prompts) -> Interval:
-        document, fixed = factor(self.price.tokenizer, text_class), self.fixed_input
+    def _inputs(self, text_class: TextClass, prompts: Prompts, weight: float) -> Interval:
+        document, fixed = factor(self.price.tokenizer, text_class), self.fixed_input.times(weight)
         return Interval(
             prompts.requests * fixed.mean + prompts.counted * document.mean,
             prompts.requests * fixed.low + prompts.counted * document.low,

@@ -53,11 +53,13 @@ class EstimateSum:
         """`unsampled`: the standard deviation of what was not counted but guessed, in cl100k tokens of each class.
 
         `saving`: what a cached prefix saves of a request on average, in tokens at the price of input; negative when it
-        costs.
+        costs. Its bounds are about how often it is found: how long it is errs with the fixed part of the requests.
         """
         self._estimator = estimator
         self._unsampled = unsampled or {}
         self._saving = saving
+        self._paid = 1.0 - saving.mean / estimator.fixed_input.mean if saving.mean else 1.0
+        """By how much the fixed part counts, at the price of input."""
         self._rates = 0.0
         """The prices of a token of input, in nano-USD, summed over the requests."""
         self._documents = 0
@@ -96,7 +98,7 @@ class EstimateSum:
         one = self._estimator
         prompt, output = one.input(tokens), one.output
         mean, low, high = (self._expected(side, output.mean) for side in (prompt.mean, prompt.low, prompt.high))
-        self._alone += mean
+        self._alone += mean - self._saving.mean * self._input_rate(prompt.mean)
         self._rates += self._input_rate(prompt.mean)
         self._alone_input.add(max(mean - low, 0.0), max(high - mean, 0.0))
         self._output.add(low - self._expected(prompt.low, output.low), self._expected(prompt.high, output.high) - high)
@@ -147,7 +149,7 @@ class EstimateSum:
     def _cost(self) -> Interval:
         one = self._estimator
         rate = one.price.rates.input / one.price.divisor
-        plain = one.inputs(self._plain).times(rate)
+        plain = one.inputs(self._plain, fixed=self._paid).times(rate)
         replies = sum(prompts.requests for prompts in self._plain.values()) * one.output.mean
         mean = plain.mean + replies * one.price.rates.output / one.price.divisor + self._alone
         inputs = Interval(
@@ -155,9 +157,12 @@ class EstimateSum:
             mean - (plain.mean - plain.low) - self._alone_input.below,
             mean + (plain.high - plain.mean) + self._alone_input.above,
         )
-        saving = self._saving.times(-self._rates)
-        saved = Interval(saving.mean, saving.high, saving.low)
-        return together([inputs, saved, _around_zero(self._output), *self._random(self._cost_variance, rate)])
+        found = _Sides(
+            below=self._rates * (self._saving.high - self._saving.mean),
+            above=self._rates * (self._saving.mean - self._saving.low),
+        )
+        independent = [_around_zero(self._output), _around_zero(found), *self._random(self._cost_variance, rate)]
+        return together([inputs, *independent])
 
     def _random(self, variance: float, rate: float) -> list[Interval]:
         """What differs from request to request, and the sampling error; neither has a direction."""

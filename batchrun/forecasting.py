@@ -26,7 +26,8 @@ from batchrun.store.cache_use import measured_hit_rate
 from batchrun.store.entries import Run
 from batchrun.store.evidence import last_estimate, past_use
 from batchrun.store.ledger import Ledger
-from batchrun.store.planned import PlannedDocuments, Which
+from batchrun.store.planned import PlannedDocuments
+from batchrun.store.planned_tokens import Which
 from batchrun.store.rooms import plan_rooms
 
 SHOWN_PROBLEMS = 20
@@ -190,9 +191,9 @@ class Forecaster:
     ) -> Estimate:
         """Of some documents, or only the first of them; `saving` is what the cache saves of each, in tokens."""
         total = EstimateSum(estimator, unsampled=self.unsampled, saving=saving)
-        for group in self.planned.groups(estimator.long, which=which, first=first):
+        for group in self.planned.tokens.groups(estimator.long, which=which, first=first):
             total.add_group(group)
-        for tokens in self.planned.longer(estimator.long, which=which, first=first):
+        for tokens in self.planned.tokens.longer(estimator.long, which=which, first=first):
             total.add(tokens)
         return total.estimate()
 

@@ -13,7 +13,7 @@ from batchrun.planning.sampling import Counted, evenly, ratios, step_bytes, unsa
 from batchrun.planning.text_class import TextClass
 from batchrun.request import Request
 from batchrun.sources import Source
-from batchrun.store.planned import PlannedDocument, PlannedDocuments
+from batchrun.store.planned_tokens import PlannedDocument, PlannedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Observed:
 class Measuring:
     """Looks at documents of a plan again; those that changed since are passed over."""
 
-    planned: PlannedDocuments
+    planned: PlannedTokens
     source: Source
     preparer: Preparer
     renderer: Renderer

@@ -11,28 +11,26 @@ from batchrun.cascading import unmet_requests
 from batchrun.counting import CounterFactory, notices_online
 from batchrun.document import Document, Unreadable
 from batchrun.errors import Refused, UsageProblem
-from batchrun.forecasting import Forecaster, guessed_reply
+from batchrun.forecasting import Forecaster
 from batchrun.job.reading import JobFile
 from batchrun.job.rendering import Renderer
-from batchrun.measuring import Measuring, Observed
+from batchrun.learning import Learning, prefix_of, untaught
+from batchrun.measuring import Measuring
 from batchrun.outcome import Outcome
-from batchrun.planning.caching import Prefix, dearest_ttl
-from batchrun.planning.calibration import calibrate
+from batchrun.planning.caching import dearest_ttl
 from batchrun.planning.cap_words import too_dear
 from batchrun.planning.caps import Caps
 from batchrun.planning.cascade import UNMET
-from batchrun.planning.estimate import Estimate, Estimator, RequestTokens, fixed_tokens
+from batchrun.planning.estimate import Estimate, Estimator, RequestTokens
 from batchrun.planning.ladder import Ladder
 from batchrun.planning.model_price import ModelPrice
-from batchrun.planning.plan import Evidence, Kind, Known, Plan, classify
+from batchrun.planning.plan import Kind, Known, Plan, classify
 from batchrun.planning.preparing import Preparer, SizeLimit
-from batchrun.planning.reply_length import reply_length
 from batchrun.planning.routes import Route
 from batchrun.planning.sampling import COUNTED_AT_ONCE, DocumentSize
 from batchrun.planning.text_class import TextClass
 from batchrun.request import Request
 from batchrun.sources import Source
-from batchrun.store.evidence import PastUse, past_use
 from batchrun.store.ledger import Ledger
 from batchrun.store.planned import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.tokenizer import count_tokens, truncate
@@ -42,11 +40,6 @@ PAGE = 500
 PAGE_CHARACTERS = 4_000_000
 ONLINE = 30
 """Requests that the API counts, when nothing else is said: they give the factor to one or two percent."""
-ENOUGH = 30
-"""Answers of the job's own that tell as much."""
-COUNT_BIAS, PAST_BIAS = 0.01, 0.005
-"""What an endpoint's count may differ from what is billed ("a small amount", says its documentation), and the past from
-the present, as a share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +86,7 @@ class Planner:
     exact: bool = False
     """Whether every document is counted, however many there are."""
     renderer: Renderer = field(init=False)
-    first_estimator: Estimator = field(init=False)
+    learning: Learning = field(init=False)
     estimator: Estimator = field(init=False)
     """With what was learnt when planning."""
     unsampled: Mapping[TextClass, float] = field(init=False, default_factory=dict)
@@ -103,7 +96,6 @@ class Planner:
     in_batches: bool = field(init=False)
     """Whether it is certain before the estimate that requests go by batch."""
     _counted_bytes: int = 0
-    _told: Observed = field(default_factory=lambda: Observed((), None))
     _notes: Counter[str] = field(default_factory=Counter)
     _notices: tuple[str, ...] = ()
 
@@ -111,22 +103,18 @@ class Planner:
         self.renderer = Renderer(self.job)
         run = self.ledger.open_run(self.job.spec.job.name, self.renderer.fingerprint)
         self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
-        self.first_estimator = self.estimator = Estimator(
-            self.price,
-            fixed_tokens=fixed_tokens(
-                prompt=count_tokens(self.renderer.prompt_text), schema=count_tokens(self.renderer.schema_text)
-            ),
-            output=guessed_reply(self.job, self.price),
-        )
-        first = self.first_estimator
-        self.first_estimator = self.estimator = replace(
-            first,
+        guess = untaught(self.job, self.renderer, self.price)
+        self.estimator = replace(
+            guess,
             ttl=dearest_ttl(
                 self.job.spec.prompt.cache,
-                self._prefix(first),
+                prefix_of(self.renderer, guess),
                 minimum=self.price.min_cacheable_tokens,
                 streams=self.route in {None, "stream"} and not self.in_batches,
             ),
+        )
+        self.learning = Learning(
+            job=self.job, ledger=self.ledger, fingerprint=self.renderer.fingerprint, guess=self.estimator
         )
         self.preparer = Preparer(
             self.renderer, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
@@ -164,8 +152,10 @@ class Planner:
             self.planned.limit(selection.limit)
         self._notes = notes
         self.unsampled = self._measuring.count_sample(self._dearest_nusd)
-        self._told = self._asked(counter, online)
-        self._notices = self._ask_notices(counter)
+        if counter and any(kind.sent for kind in self.planned.counts()):
+            self.learning.ask(self._measuring, counter, online)
+            names = [rung.price.name for rung in self.ladder.rungs]
+            self._notices = notices_online(counter, names, today=datetime.now(UTC).date())
         return self.forecast()
 
     def forecast(self, *, route: str | None = None, exact: bool = False) -> Plan:
@@ -173,7 +163,7 @@ class Planner:
 
         `route` instead of what was said; `exact`: none of the documents is guessed.
         """
-        evidence, self.estimator = self._learnt()
+        evidence, self.estimator = self.learning.learnt(guessed=self.planned.tokens.guessed())
         forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
         return forecaster.plan(self._notes, evidence, self._notices)
 
@@ -183,7 +173,7 @@ class Planner:
 
     def left(self, route: Route) -> Estimate:
         """Of what was planned, all that is pending now, if it goes by a route: with what the run itself has taught."""
-        _, self.estimator = self._learnt()
+        _, self.estimator = self.learning.learnt(guessed=0)
         return self._forecaster.left(route)
 
     @property
@@ -197,59 +187,16 @@ class Planner:
             unsampled=self.unsampled,
             fingerprint=self.renderer.fingerprint,
             caps=self.caps,
-            prefix=self._prefix(self.estimator),
+            prefix=prefix_of(self.renderer, self.estimator),
             route=self.route,
             deadline_s=self.deadline_s,
         )
 
-    def _ask_notices(self, counter: CounterFactory | None) -> tuple[str, ...]:
-        if counter is None or not any(kind.sent for kind in self.planned.counts()):
-            return ()
-        names = [rung.price.name for rung in self.ladder.rungs]
-        return notices_online(counter, names, today=datetime.now(UTC).date())
-
     @property
     def _measuring(self) -> Measuring:
-        return Measuring(planned=self.planned, source=self.source, preparer=self.preparer, renderer=self.renderer)
-
-    def _asked(self, counter: CounterFactory | None, online: int) -> Observed:
-        if counter is None or len(self._past.observations) >= ENOUGH:
-            return Observed((), None)
-        return self._measuring.observe(counter, online)
-
-    @property
-    def _past(self) -> PastUse:
-        return past_use(
-            self.ledger, self.job.spec.job.name, fingerprint=self.renderer.fingerprint, model=self.price.name
+        return Measuring(
+            planned=self.planned.tokens, source=self.source, preparer=self.preparer, renderer=self.renderer
         )
-
-    def _learnt(self) -> tuple[Evidence, Estimator]:
-        """Correct the estimator by the job's own past, else by what the API counts; and say what it rests on."""
-        past, told = self._past, self._told
-        counts = len(told.observations) > len(past.observations)
-        first = self.first_estimator
-        calibration = calibrate(
-            told.observations if counts else past.observations,
-            tokenizer=self.price.tokenizer,
-            fixed_tokens=first.fixed_tokens,
-            bias=COUNT_BIAS if counts else PAST_BIAS,
-            step=told.step if counts else 0.0,
-        )
-        reply = reply_length(first.output, past.replies)
-        evidence = Evidence(
-            guessed=self.planned.guessed(),
-            past=0 if counts else len(past.observations),
-            online=len(told.observations) if counts else 0,
-            online_problem=told.problem,
-            replies=past.replies.number if past.replies else 0,
-        )
-        learnt = replace(
-            first,
-            calibration=calibration,
-            output=reply.average.capped(self.job.spec.model.max_tokens),
-            output_scatter=reply.scatter,
-        )
-        return evidence, learnt
 
     def _size_limit(self) -> SizeLimit:
         spec, price = self.job.spec, self.price
@@ -397,14 +344,6 @@ class Planner:
             outcome=outcomes.get(self.job.spec.source.on_oversize),
             reason=excess,
         )
-
-    # --- prompt cache
-
-    def _prefix(self, estimator: Estimator) -> Prefix:
-        """What may be cached: its share of the fixed part, as far as that is known."""
-        fixed = self.renderer.prefix
-        counted = fixed_tokens(prompt=count_tokens(fixed.text), schema=count_tokens(self.renderer.schema_text))
-        return Prefix(estimator.fixed_input.times(counted / estimator.fixed_tokens), fixed.obstacle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from scripted_batches_memory import BatchApi, WallClock
 from scripted_provider import BAD_KEY, ScriptedProvider, answer, status
 from trial_project import TrialProject
 
+from batchrun.learning import ENOUGH
 from batchrun.opening import Wishes, open_job
-from batchrun.planner import ENOUGH, Selection
+from batchrun.planner import Selection
 from batchrun.planning.plan import Kind, Plan
 from batchrun.planning.sampling import UNKNOWN_RATIO
 from batchrun.providers import AttemptError, TokenCounter

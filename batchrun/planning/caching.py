@@ -82,9 +82,7 @@ class Caching:
     def saving(self, rates: Rates) -> Interval:
         """What a request saves on average, in tokens at the input price; negative where caching costs more."""
         multiples = self.multiples(rates)
-        tokens = (
-            self.tokens.mean or self.tokens.high
-        )  # if it is longer than expected
+        tokens = self.tokens.mean or self.tokens.high  # if it is longer than expected
         return Interval(
             self.tokens.mean * (1 - multiples.mean), tokens * (1 - multiples.high), tokens * (1 - multiples.low)
         )

@@ -9,7 +9,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.ladder import Ladder
 from batchrun.store.entries import Pending
 from batchrun.store.ledger import PENDING, Ledger, pending_of
-from batchrun.store.planned import SENT
+from batchrun.store.planned_tokens import SENT
 
 MOST_RECENT = 2_000
 """So many of the latest answers are looked at for a rate: it is then known to a percent or two."""

@@ -9,7 +9,7 @@ from batchrun.planning.pilot import Tried
 from batchrun.planning.plan import Kind, Plan
 from batchrun.store.evidence import MOST_RECENT
 from batchrun.store.ledger import Ledger
-from batchrun.store.planned import SENT
+from batchrun.store.planned_tokens import SENT
 
 OUTCOME = "coalesce(d.outcome, r.outcome)"
 TRIED = """

@@ -24,7 +24,7 @@ from statistics import fmean, median
 
 import _paths  # noqa: F401
 
-from batchrun.planner import COUNT_BIAS, PAST_BIAS
+from batchrun.learning import COUNT_BIAS, PAST_BIAS
 from batchrun.planning.calibration import Calibration, Observation, calibrate
 from batchrun.planning.estimate import Estimate, Estimator, RequestTokens
 from batchrun.planning.estimate_sum import EstimateSum

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject, Unpublished
 
-from batchrun import forecasting, planner
+from batchrun import forecasting, learning, planner
 from batchrun.forecasting import Forecaster
 from batchrun.opening import OpenJob, Wishes
 from batchrun.planning.caching import Caching, Prefix, break_even
@@ -326,8 +326,8 @@ def test_a_whole_plan_by_hand(project: TrialProject, monkeypatch: pytest.MonkeyP
     rules(project, words=10)
     write(project, "doc", 100, words=250)
     monkeypatch.setattr(planner, "count_tokens", lambda text: len(text.split()))
-    monkeypatch.setattr(planner, "calibrate", lambda *_, **__: known(2_000, factor=2.0))
-    monkeypatch.setattr(planner, "reply_length", lambda *_: ReplyLength(sure(100), 0.0))
+    monkeypatch.setattr(learning, "calibrate", lambda *_, **__: known(2_000, factor=2.0))
+    monkeypatch.setattr(learning, "reply_length", lambda *_: ReplyLength(sure(100), 0.0))
 
     plan = project.plan()
 

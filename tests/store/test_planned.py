@@ -184,7 +184,7 @@ def test_of_identical_documents_the_first_chosen_one_is_sent(ledger: Ledger) -> 
     documents.mark_identical()
 
     assert documents.counts() == {Kind.NEW: 2, Kind.IDENTICAL: 1}
-    assert documents.groups(dict.fromkeys(TextClass, 100)) == [Group(TextClass.PROSE, 2, 20, 200.0)]
+    assert documents.tokens.groups(dict.fromkeys(TextClass, 100)) == [Group(TextClass.PROSE, 2, 20, 200.0)]
 
 
 def test_problems_are_few_and_begin_with_those_too_large(ledger: Ledger) -> None:
@@ -365,7 +365,7 @@ def test_uncounted_documents_come_by_class_and_size(ledger: Ledger) -> None:
         unsent("empty", Kind.EMPTY, Outcome.SKIPPED),
     )
 
-    assert list(documents.uncounted()) == [
+    assert list(documents.tokens.uncounted()) == [
         (2, DocumentSize(5, TextClass.CODE)),
         (3, DocumentSize(30, TextClass.PROSE)),
         (1, DocumentSize(900, TextClass.PROSE)),
@@ -380,38 +380,38 @@ def test_only_chosen_documents_that_are_sent_once_are_uncounted(ledger: Ledger) 
     documents.mark_identical()
     documents.limit(1)
 
-    assert [number for number, _ in documents.uncounted()] == [1]
-    assert documents.guess(RATIOS) == {TextClass.PROSE: 100}
-    assert documents.guessed() == 1
+    assert [number for number, _ in documents.tokens.uncounted()] == [1]
+    assert documents.tokens.guess(RATIOS) == {TextClass.PROSE: 100}
+    assert documents.tokens.guessed() == 1
 
 
 def test_what_is_not_counted_is_guessed_from_its_size(ledger: Ledger) -> None:
     documents = planned(
         ledger, weighed("a", 101), weighed("b", 102), weighed("c", 100, TextClass.CODE), weighed("d", 0), row("counted")
     )
-    documents.set_counted(2, RequestTokens(33, TextClass.PROSE), 7)
+    documents.tokens.set_counted(2, RequestTokens(33, TextClass.PROSE), 7)
 
-    left = documents.guess(RATIOS)
+    left = documents.tokens.guess(RATIOS)
 
     assert left == {TextClass.PROSE: 101, TextClass.CODE: 100}
     assert tokens_of(ledger) == {"a": (25, 1), "b": (33, 0), "c": (50, 1), "counted": (10, 0), "d": (0, 1)}
-    assert documents.guessed() == 3
+    assert documents.tokens.guessed() == 3
     assert documents.worst_nusd() == 7, "of a guess there is none"
 
 
 def test_where_all_is_counted_nothing_is_guessed(ledger: Ledger) -> None:
     documents = planned(ledger, row("a"), unsent("b", Kind.EMPTY, Outcome.SKIPPED))
 
-    assert list(documents.uncounted()) == []
-    assert documents.guess(RATIOS) == {}
-    assert documents.guessed() == 0
+    assert list(documents.tokens.uncounted()) == []
+    assert documents.tokens.guess(RATIOS) == {}
+    assert documents.tokens.guessed() == 0
     assert tokens_of(ledger) == {"a": (10, 0), "b": (None, 0)}
 
 
 def test_documents_are_read_again_in_the_order_of_the_plan(ledger: Ledger) -> None:
     documents = planned(ledger, row("a"), row("b", max_tokens=77), row("c"))
 
-    found = documents.documents(number for number in (3, 2))
+    found = documents.tokens.documents(number for number in (3, 2))
 
     assert [(one.planned_no, one.ref.doc_id, one.ref.source, one.content_sha, one.max_tokens) for one in found] == [
         (2, "b", "b.txt", "sha of b", 77),
@@ -428,7 +428,7 @@ def test_tokens_come_by_class_and_number(ledger: Ledger) -> None:
         row("d", kind=Kind.REUSABLE),
     )
 
-    assert list(documents.by_tokens()) == [(3, 90), (2, 20), (1, 30)]
+    assert list(documents.tokens.by_tokens()) == [(3, 90), (2, 20), (1, 30)]
 
 
 def test_groups_have_the_short_and_the_long_come_one_by_one(ledger: Ledger) -> None:
@@ -443,24 +443,24 @@ def test_groups_have_the_short_and_the_long_come_one_by_one(ledger: Ledger) -> N
     bounds = dict.fromkeys(TextClass, 10)
 
     code, prose = Group(TextClass.CODE, 1, 9, 81), Group(TextClass.PROSE, 2, 7, 25)
-    assert documents.groups(bounds) == [code, prose]
-    assert list(documents.longer(bounds)) == [RequestTokens(10, TextClass.PROSE)]
-    assert documents.groups(bounds, first=1) == [Group(TextClass.PROSE, 1, 3, 9)]
-    assert list(documents.longer(bounds, first=2)) == []
+    assert documents.tokens.groups(bounds) == [code, prose]
+    assert list(documents.tokens.longer(bounds)) == [RequestTokens(10, TextClass.PROSE)]
+    assert documents.tokens.groups(bounds, first=1) == [Group(TextClass.PROSE, 1, 3, 9)]
+    assert list(documents.tokens.longer(bounds, first=2)) == []
 
 
 def test_squares_of_the_largest_documents_do_not_overflow(ledger: Ledger) -> None:
     huge = RequestTokens(2**33, TextClass.PROSE)
     documents = planned(ledger, row("a", tokens=huge), row("b", tokens=huge))
 
-    (group,) = documents.groups(dict.fromkeys(TextClass, 2**62))
+    (group,) = documents.tokens.groups(dict.fromkeys(TextClass, 2**62))
 
     assert group.squares == 2.0**67
 
 
 def test_a_guess_is_kept_as_one_until_the_document_is_read(ledger: Ledger) -> None:
     documents = planned(ledger, weighed("a", 100), row("b"))
-    documents.guess(RATIOS)
+    documents.tokens.guess(RATIOS)
 
     documents.admit(run_no=1)
 

@@ -22,9 +22,9 @@ from batchrun.executors.work import Flight, Later, Terms, Work
 from batchrun.judge import Judge
 from batchrun.outcome import Outcome
 from batchrun.planning.ladder import OUTAGE
-from batchrun.reply import Cause, Failure, Reply
+from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.cascades import take_back
-from batchrun.store.entries import Move, Settlement
+from batchrun.store.entries import KnownPrompt, Move, Settlement
 from batchrun.store.ledger import Ledger
 
 RAMP = "ramp_limit_exceeded"
@@ -69,7 +69,7 @@ class Landing:
                 # A reply that does not tell its usage is booked at its worst case.
                 cost_nusd=price.cost_nusd(usage) if usage else None,
                 price=price.row(usage) if usage else None,
-                lost_at_most=lane.estimator.lost_at_most(usage, flight.request) if usage else None,
+                prompt=known_prompt(flight, usage) if usage else None,
                 outcome=judgement.outcome,
                 reason=judgement.reason,
                 output=None if judgement.output is None else json.dumps(judgement.output),
@@ -230,6 +230,11 @@ class Landing:
         request = rung.request(flight.work.request)
         has_row = end.outcome is Outcome.SUCCEEDED
         return Move(flight.work.pending, request.request_id, rung.price.name, has_row=has_row)
+
+
+def known_prompt(flight: Flight, usage: Usage) -> KnownPrompt:
+    """What an answer tells of other attempts of its request."""
+    return KnownPrompt(usage.prompt_tokens, flight.request.max_tokens, flight.lane.rung.price.rates.input)
 
 
 def ended(end: Settlement, flight: Flight) -> AttemptEnded:

@@ -7,18 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from batchrun.planning.calibration import Calibration, Prompts
-from batchrun.planning.caps import Amount
 from batchrun.planning.interval import CONFIDENCE, Interval, together
 from batchrun.planning.model_price import ModelPrice, Rates
 from batchrun.planning.reply_length import ReplyLength
 from batchrun.planning.text_class import TextClass, factor
-from batchrun.reply import Usage
-from batchrun.request import Request, Ttl
+from batchrun.request import Ttl
 
 MOST_PER_COUNTED, MOST_PER_EXPECTED = 1.8, 1.25
 UNSEEN_TOKENS = 500
-APART = 64
-"""Tokens by which the same prompt may differ from itself, when it is marked for the cache and when it is not."""
 ENDLESS = 2**62
 MESSAGE_TOKENS = 8
 """What the API adds around a message; 6 to 9 in recorded exchanges of all generations."""
@@ -99,21 +95,10 @@ class Estimator:
 
     def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int) -> int:
         """Bound a request's cost from above: what is set aside before it is sent."""
-        return self._worst_nusd(self.most_prompt_tokens(tokens, body_bytes=body_bytes), max_tokens, self.ttl)
-
-    def lost_at_most(self, usage: Usage, request: Request) -> Amount:
-        """Bound what a lost attempt has taken, from the usage of an answer to the same request: its prompt is known.
-
-        However it was marked: the job file may have said something else about the cache when it was sent.
-        """
-        prompt_tokens = usage.prompt_tokens + APART
-        worst_nusd = self._worst_nusd(prompt_tokens, request.max_tokens, "1h")
-        return Amount(worst_nusd, prompt_tokens + request.max_tokens)
-
-    def _worst_nusd(self, prompt_tokens: int, max_tokens: int, ttl: Ttl | None) -> int:
+        prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes)
         fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + UNSEEN_TOKENS
         return self.price.worst_case_nusd(
-            prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=min(fixed, prompt_tokens), ttl=ttl
+            prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=min(fixed, prompt_tokens), ttl=self.ttl
         )
 
     def expected_nusd(self, tokens: RequestTokens) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from batchrun.document import DocumentRef
 from batchrun.outcome import Outcome
-from batchrun.planning.caps import Amount, Cap
+from batchrun.planning.caps import Cap
 from batchrun.planning.model_price import PriceRow
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Failure, Reply
@@ -114,6 +114,25 @@ class Taken:
     settled: bool
 
 
+APART = 64
+"""Tokens by which the same prompt may differ from itself, when it is marked for the cache and when it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPrompt:
+    """How long a request's prompt is, now that an answer has told it."""
+
+    tokens: int
+    max_tokens: int
+    input_nusd: int
+    """The price of a token that is not cached, streamed."""
+
+    @property
+    def most_tokens(self) -> int:
+        """What an attempt can have used, prompt and answer together."""
+        return self.tokens + APART + self.max_tokens
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """How an attempt ended; with an `outcome`, how its request did."""
@@ -129,8 +148,8 @@ class Settlement:
     failure: Failure | None = None
     price: PriceRow | None = None
     """What `cost_nusd` was priced by; None where there was nothing to price."""
-    lost_at_most: Amount | None = None
-    """What attempts of the same request that were lost have taken at most, now that its prompt is known."""
+    prompt: KnownPrompt | None = None
+    """Of the request: what was lost of it before is held at less."""
     latency_s: float | None = None
     """From the send to the end of the answer, or to where it failed."""
     escalated: str | None = None

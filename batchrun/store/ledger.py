@@ -15,7 +15,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.caps import Amount, Caps
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Usage
-from batchrun.store.entries import Beginning, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
+from batchrun.store.entries import Beginning, KnownPrompt, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
 from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
 from batchrun.store.prices import PriceNumbers
 from batchrun.store.rooms import Account, Rooms
@@ -320,17 +320,21 @@ class Ledger:
         )  # fmt: skip
         if reply:
             self.connection.execute("insert into replies values (?, ?)", (end.attempt_no, reply.raw))
-        if end.lost_at_most:
-            self._hold_less(end.attempt_no, end.lost_at_most)
+        if end.prompt:
+            self._hold_less(end.attempt_no, end.prompt)
         return self._settle_request(end, seq) if end.outcome else []
 
-    def _hold_less(self, attempt_no: int, at_most: Amount) -> None:
-        """Lost answers to the same request are held at less, now that its prompt is known; at what they cost, never."""
+    def _hold_less(self, attempt_no: int, prompt: KnownPrompt) -> None:
+        """Lost answers to the same request are held at less: tokens that its prompt does not have were set aside too.
+
+        Each of them was set aside at the price of input or more, in batches at half of that.
+        """
         self.connection.execute(
-            "update attempts set reserved_nusd = min(reserved_nusd, ?), reserved_tokens = min(reserved_tokens, ?)"
-            " where request_no = (select request_no from attempts where attempt_no = ?) and state = 'unknown'"
-            " and cost_nusd is null and reserved_nusd > ?",
-            (at_most.nusd, at_most.tokens, attempt_no, at_most.nusd),
+            "update attempts set reserved_tokens = :most, reserved_nusd = reserved_nusd"
+            "  - (reserved_tokens - :most) * :input_nusd / iif(batch_no is null, 1, 2)"
+            " where request_no = (select request_no from attempts where attempt_no = :attempt_no)"
+            " and state = 'unknown' and cost_nusd is null and reserved_tokens > :most",
+            {"attempt_no": attempt_no, "most": prompt.most_tokens, "input_nusd": prompt.input_nusd},
         )
 
     def _settle_request(self, end: Settlement, seq: int) -> list[str]:

@@ -13,8 +13,6 @@ from batchrun.planning.estimate_sum import EstimateSum
 from batchrun.planning.interval import CONFIDENCE, Interval
 from batchrun.planning.pricing import load_prices
 from batchrun.planning.text_class import TextClass, factor, text_class
-from batchrun.reply import Usage
-from batchrun.request import Request
 
 PRICES = load_prices(today=date(2026, 11, 21))
 OUTPUT = Interval(200, low=100, high=400)
@@ -271,12 +269,3 @@ def test_factors_span_what_was_measured(kind, old, new):
 @pytest.mark.parametrize("tokenizer", ["old", "new"])
 def test_mixed_texts_are_bounded_by_no_less_than_the_others(tokenizer):
     assert factor(tokenizer, TextClass.MIXED).high >= factor(tokenizer, TextClass.PROSE).high
-
-
-def test_what_was_lost_is_bounded_by_the_prompt_of_an_answer_to_the_same_request():
-    one = estimator(fixed=100)
-    usage = Usage(input_tokens=700, cache_read_tokens=300, output_tokens=5)
-    bound = one.lost_at_most(usage, Request(body=b"{}", model="m", max_tokens=50))
-    prompt, prefix = 1_064, 680  # with what the same prompt may differ from itself; 1.8 x 100 and 500
-    assert bound.nusd == prefix * 4_000 + (prompt - prefix) * 2_000 + 50 * 10_000, "however it was marked"
-    assert bound.tokens == prompt + 50

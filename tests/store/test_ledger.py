@@ -21,7 +21,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.caps import Amount
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Cause, Failure, Reply, Usage
-from batchrun.store.entries import Move, NoRoom, Pending, RunPlan, Settlement, Taken
+from batchrun.store.entries import KnownPrompt, Move, NoRoom, Pending, RunPlan, Settlement, Taken
 from batchrun.store.ledger import Ledger
 from batchrun.store.ledger_file import create_missing
 from batchrun.store.lock import is_held, job_lock, lock_file
@@ -107,20 +107,21 @@ def committed(ledger: Ledger, run_no: int) -> int:
 # --- what is held for lost answers
 
 
-@pytest.mark.parametrize(("at_most", "held"), [(40, 40), (400, 100)])
-def test_a_lost_answer_is_held_at_less_once_its_prompt_is_known(ledger: Ledger, at_most: int, held: int) -> None:
-    run_no = ledger.begin_run(plan("trial"), run_id="r")
-    work, other = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
-    for one in (work, other):
-        attempt_no = reserve(ledger, one, run_no, 100)
+@pytest.mark.parametrize(("prompt", "held"), [(36, 1_000 - 2 * 100), (136, 1_000), (1_000, 1_000)])
+def test_a_lost_answer_is_held_at_less_once_its_prompt_is_known(ledger: Ledger, prompt: int, held: int) -> None:
+    """It was set aside with 300 tokens; 50 may be written, and 64 are left for what prompts differ from themselves."""
+    run_no = ledger.begin_run(plan("trial", cap_nusd=10_000), run_id="r")
+    lost_one, other = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
+    for one in (lost_one, other):
+        attempt_no = ledger.reserve(one, Amount(1_000, 300), run_no=run_no, job="trial", model="m")
         assert isinstance(attempt_no, int)
         ledger.settle(lost(attempt_no))
-    again = reserve(ledger, work, run_no, 100)
+    again = reserve(ledger, lost_one, run_no, 1_000)
     assert isinstance(again, int)
 
-    ledger.settle(replace(answered(again), lost_at_most=Amount(at_most, 10)))
+    ledger.settle(replace(answered(again), prompt=KnownPrompt(prompt, max_tokens=100, input_nusd=2)))
 
-    assert committed(ledger, run_no) == held + 100 + 7, "of this request only, and never at more"
+    assert committed(ledger, run_no) == held + 1_000 + 7, "of this request only, and never at more"
 
 
 # --- money: whatever happens in whatever order

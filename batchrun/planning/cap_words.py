@@ -59,8 +59,11 @@ def room_words(room: Room) -> str:
     return f"{quantity(cap, room.left)} left of {quantity(cap, cap.limit)}, {called(cap)} ({cap.name})"
 
 
+MAY_COST = "may cost up to"
+
+
 def too_dear(cap: Cap | None, worst_nusd: int) -> str | None:
     """Why a document's first attempt does not fit in the cap of a document, or None."""
     if cap is None or worst_nusd <= cap.limit:
         return None
-    return f"may cost up to {dollars(worst_nusd)}, above {cap.name} of {dollars(cap.limit)}"
+    return f"{MAY_COST} {dollars(worst_nusd)}, above {cap.name} of {dollars(cap.limit)}"

@@ -3,7 +3,7 @@
 import math
 
 from batchrun.errors import Refused
-from batchrun.planning.cap_words import called, quantity, raising, renewed, said
+from batchrun.planning.cap_words import MAY_COST, called, quantity, raising, renewed, said
 from batchrun.planning.caps import Cap, Of, Per, Room
 from batchrun.planning.money import dollars, spent_and_held
 from batchrun.planning.plan import Kind, Plan
@@ -35,9 +35,11 @@ def _too_large(plan: Plan, count: int) -> Refused:
     large = [problem for problem in plan.problems if problem.kind is Kind.TOO_LARGE]
     shown = "\n".join(f"    {inert(problem.doc_id)}: {inert(problem.reason)}" for problem in large[:SHOWN])
     more = f"\n    and {count - SHOWN} more" if count > SHOWN else ""
+    dear = any(problem.reason.startswith(MAY_COST) for problem in large)
+    raised = ", raise budget.max_cost_per_document_usd, or lower [model] max_tokens" if dear else ""
     return Refused(
         f"{count} {'document is' if count == 1 else 'documents are'} too large. Nothing was sent.\n{shown}{more}",
-        hint='set source.on_oversize = "skip" or "truncate", or leave them out with source.exclude',
+        hint=f'set source.on_oversize = "skip" or "truncate", or leave them out with source.exclude{raised}',
     )
 
 
@@ -69,8 +71,8 @@ def _over_budget(plan: Plan) -> Refused | None:
         f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(room)}"
         f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
         + ("" if cap.of is Of.TOKENS else f"\n  would fit  {fits}"),
-        hint=f"{_later(cap, upper(plan, room))}{raising(cap, to=needed)}, or send fewer documents;"
-        " or begin it anyway and stop at the cap: --partial",
+        hint=f"{_later(cap, upper(plan, room))}{raising(cap, to=needed)}, or send fewer documents"
+        + ("; or begin it anyway and stop at the cap: --partial" if plan.fits else ""),
     )
 
 

@@ -125,6 +125,22 @@ def test_only_what_the_job_says_escalates(project: TrialProject) -> None:
     assert [prompt for model, prompt in provider.asked if model == SECOND] == ["text 3"]
 
 
+def test_a_row_is_better_than_none_when_the_document_may_not_cost_more(project: TrialProject) -> None:
+    cascade(project, budget="max_cost_usd = 1.0\nmax_cost_per_document_usd = 0.003")
+    project.documents(2)
+    provider = scripted(first={"text 1": [NULL]})
+
+    summary = project.submit(provider)
+
+    assert (summary.exit_code, summary.outcomes) == (ExitCode.OK, {Outcome.SUCCEEDED: 2})
+    assert provider.count == {FIRST: 2}, "the dearer model may pass the cap"
+    assert answered_by(project) == {"0000": FIRST, "0001": FIRST}
+    assert project.settled == ["0000.txt succeeded", "0001.txt succeeded"]
+    again = scripted()
+    assert project.submit(again).outcomes == {Outcome.SUCCEEDED: 2}
+    assert again.asked == []
+
+
 @pytest.mark.parametrize("end", [INVALID, REFUSED, status(400, "no")], ids=["invalid", "refused", "rejected"])
 def test_a_row_is_better_than_none_when_the_dearer_model_fails(project: TrialProject, end: Step) -> None:
     cascade(project)

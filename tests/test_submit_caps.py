@@ -464,6 +464,16 @@ def test_a_variable_that_cannot_be_read_is_never_ignored(
     assert provider.sent == []
 
 
+def test_a_key_in_the_wrong_variable_is_not_shown(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.documents(1)
+    monkeypatch.setenv("BATCHRUN_MAX_COST", "sk-ant-api03-secret")
+
+    with pytest.raises(UsageProblem) as refused:
+        project.submit(ScriptedProvider())
+
+    assert "secret" not in str(refused.value)
+
+
 def test_an_operators_cap_stays_hard_whatever_the_job_file_says(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

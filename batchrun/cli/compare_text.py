@@ -38,7 +38,7 @@ def earlier_plan(path: Path) -> Mapping[str, Any]:
         plan = json.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageProblem(f"the earlier plan {path} cannot be read: {error}", hint=HINT) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageProblem(f"the earlier plan {path} is no JSON: {error}", hint=HINT) from error
     if not isinstance(plan, dict) or plan.get("v") != 1:
         raise UsageProblem(f"{path} is no plan of `batchrun plan --json`.", hint=HINT)
@@ -53,7 +53,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path
         )
     try:
         return list(_differences(before, now))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageProblem(f"{path} is a plan of another version of batchrun: it lacks {error}.", hint=HINT) from error
 
 

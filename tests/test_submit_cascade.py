@@ -314,6 +314,23 @@ def test_what_came_in_batches_is_asked_again_in_the_same_submit(project: TrialPr
     assert len(api.streaming.asked) == 8
 
 
+def test_a_fallback_is_asked_too_about_what_a_batch_left_refused_or_cut_short(
+    project: TrialProject, api: BatchApi
+) -> None:
+    ladder = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'
+    project.job(model=ladder, run='route = "batch"', output_fields=FIELDS)
+    project.documents(4)
+    api.script = {"text 1": [REFUSED], "text 2": [TRUNCATED], "text 3": [INVALID]}
+
+    summary = project.submit(api)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 3, Outcome.INVALID: 1}
+    assert isinstance(api.streaming, Models)
+    assert sorted(api.streaming.asked) == [(SECOND, "text 1"), (SECOND, "text 2")]
+    project.submit(api)
+    assert len(api.streaming.asked) == 2
+
+
 def test_a_process_that_dies_after_the_batch_leaves_the_rest_to_the_next_submit(
     project: TrialProject, api: BatchApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,9 +28,9 @@ class DocumentCap:
         """End the document if what the run has committed for it and one more attempt may pass the cap."""
         if self.caps.document is None:
             return False
-        request_ids = [work.pending.request_id]
+        doc_id, request_ids = work.pending.ref.doc_id, [work.pending.request_id]
         room = await self.recorder.write(
-            lambda ledger: Rooms(ledger.connection, self.caps).document_room(self.run_no, request_ids)
+            lambda ledger: Rooms(ledger.connection, self.caps).document_room(self.run_no, doc_id, request_ids)
         )
         if room is None or room.fits(amount):
             return False

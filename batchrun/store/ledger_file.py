@@ -11,6 +11,7 @@ from batchrun.store.sqlite import explained, run_script
 
 SCRIPTS = (
     "schema.sql", "batches.sql", "pacing.sql", "estimates.sql", "prices.sql", "caps.sql", "pilots.sql", "cascade.sql",
+    "document_caps.sql",
 )  # fmt: skip
 """What a ledger is laid out by, in order; its version is how many of them it has had."""
 SCHEMA_VERSION = len(SCRIPTS)

@@ -129,7 +129,7 @@ class PilotSubmit:
         sent = self._first(pilot, means)
         pending = self._planner.planned.outcomes().get(None)
         if pending or (sent.halted and not isinstance(sent.halted, OutOfTime)):
-            return conclude(
+            summary = conclude(
                 self.opened,
                 self._planner,
                 pilot.plan,
@@ -138,6 +138,10 @@ class PilotSubmit:
                 started_at=started_at,
                 cut_short=bool(pilot.rest.documents),
             )
+            if summary.left is None:
+                return summary
+            narrowing.to_rest()
+            return replace(summary, left=summary.left.plus(self._planner.forecast().estimate))
         narrowing.to_rest()
         report = self._report(pilot, self._planner.forecast(), terms, sent)
         self.told.report(report)

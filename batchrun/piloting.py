@@ -18,7 +18,7 @@ from batchrun.planning.pilot import Decision, PilotReport, PilotTerms, Tried, ch
 from batchrun.planning.plan import Plan
 from batchrun.planning.routes import Route
 from batchrun.store.pilots import BegunPilot, Narrowing, Pilots
-from batchrun.submit import Means, Sent, Summary, carry_out, conclude, refuse, send
+from batchrun.submit import Means, Sent, Summary, caps_in_force, carry_out, conclude, refuse, send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,8 @@ class PilotSubmit:
         if not pilot.members:
             narrowing.to_all()
             return self._without(whole, means, begun)
+        # Where the caps are expected to bind in the end, the pilot wastes no more of them than the rest would.
+        pilot = replace(pilot, plan=replace(pilot.plan, caps=caps_in_force(whole)))
         self.told.show(whole, pilot.plan if pilot.plan.to_send else None)
         # What would be refused of all of it, other than for the money, is refused before any of it is paid.
         refuse(self.opened, self.opened.refusal(replace(whole, let_in=True)), means)
@@ -129,7 +131,7 @@ class PilotSubmit:
         sent = self._first(pilot, means)
         pending = self._planner.planned.outcomes().get(None)
         if pending or (sent.halted and not isinstance(sent.halted, OutOfTime)):
-            return conclude(
+            summary = conclude(
                 self.opened,
                 self._planner,
                 pilot.plan,
@@ -138,6 +140,10 @@ class PilotSubmit:
                 started_at=started_at,
                 cut_short=bool(pilot.rest.documents),
             )
+            if summary.left is None:
+                return summary
+            narrowing.to_rest()
+            return replace(summary, left=summary.left.plus(self._planner.forecast().estimate))
         narrowing.to_rest()
         report = self._report(pilot, self._planner.forecast(), terms, sent)
         self.told.report(report)

@@ -160,6 +160,30 @@ def test_a_sample_of_all_sizes_is_sent_and_nothing_else(piloted: Piloted) -> Non
     assert report.before.documents == 32
 
 
+def test_a_cap_that_is_reached_in_the_pilot_leaves_the_rest_too(project: TrialProject) -> None:
+    project.job(run=ONE_BY_ONE, budget="max_cost_usd = 0.004\npartial = true")
+    project.documents(40)
+    dear = answer(usage=Usage(input_tokens=100, output_tokens=100))
+
+    summary = Piloted(project).submit(ScriptedProvider(default=dear), 20)
+
+    assert (summary.exit_code, summary.outcomes) == (ExitCode.STOPPED, {Outcome.SUCCEEDED: 5, None: 15})
+    assert summary.left is not None
+    assert summary.left.documents == 35
+    assert summary.left.cost_nusd.mean == pytest.approx(project.plan().estimate.cost_nusd.mean, rel=0.01)
+
+
+def test_little_is_under_way_at_once_where_the_cap_will_bind_after_the_pilot(project: TrialProject) -> None:
+    """A kill makes worst cases of what is under way, and they are held against the cap."""
+    project.job(run="max_concurrency = 16", budget="max_cost_usd = 0.1\npartial = true")
+    project.documents(1_000)
+
+    Piloted(project).submit(provider := ScriptedProvider(latency_s=0.001), 40)
+
+    assert len(provider.sent) == 40
+    assert provider.most_in_flight == 1, "8% of the cap, and a quarter of that, are one worst case and a half"
+
+
 def test_what_it_found_is_never_paid_twice(piloted: Piloted) -> None:
     first, second = ScriptedProvider(), ScriptedProvider()
     piloted.submit(first, 8)

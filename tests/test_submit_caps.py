@@ -14,6 +14,7 @@ from batchrun.errors import ExitCode, Refused, UsageProblem
 from batchrun.executors.stopping import BudgetReached
 from batchrun.opening import Wishes
 from batchrun.outcome import Outcome
+from batchrun.planner import Selection
 from batchrun.planning.caps import Per
 from batchrun.planning.plan import Kind
 from batchrun.reply import Reply, Usage
@@ -373,6 +374,22 @@ def test_a_document_is_tried_again_only_within_its_cap(project: TrialProject) ->
     assert again.sent == [], "it is left alone until retry"
 
 
+def test_what_was_cut_short_before_counts_for_the_document_too(project: TrialProject) -> None:
+    """A retry with more room is another request, and here the same run: it was stopped before its end."""
+    model, run = 'name = "claude-haiku-4-5"\nmax_tokens = 400', "max_concurrency = 1\nfail_fast = true"
+    project.job(model=model, run=run, budget="max_cost_usd = 1.0\nmax_cost_per_document_usd = 0.0055")
+    project.documents(3)
+    cut = answer('{"tit', stop_reason="max_tokens", usage=Usage(input_tokens=100, output_tokens=400))
+    project.submit(ScriptedProvider({"text 0": [cut]}))
+    provider = ScriptedProvider()
+
+    summary = project.submit(provider, Selection(again=frozenset({Outcome.TRUNCATED})))
+
+    assert provider.sent == []
+    assert summary.outcomes == {Outcome.ERRORED: 1}
+    assert project.ask("select count(*), sum(committed_nusd) from runs") == [(1, 2_100_000)]
+
+
 def test_a_fallback_counts_for_the_document_too(project: TrialProject) -> None:
     project.job(
         budget="max_cost_usd = 1.0\nmax_cost_per_document_usd = 0.004",
@@ -462,6 +479,16 @@ def test_a_variable_that_cannot_be_read_is_never_ignored(
         project.submit(provider := ScriptedProvider())
 
     assert provider.sent == []
+
+
+def test_a_key_in_the_wrong_variable_is_not_shown(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.documents(1)
+    monkeypatch.setenv("BATCHRUN_MAX_COST", "sk-ant-api03-secret")
+
+    with pytest.raises(UsageProblem) as refused:
+        project.submit(ScriptedProvider())
+
+    assert "secret" not in str(refused.value)
 
 
 def test_an_operators_cap_stays_hard_whatever_the_job_file_says(

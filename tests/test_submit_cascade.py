@@ -125,6 +125,22 @@ def test_only_what_the_job_says_escalates(project: TrialProject) -> None:
     assert [prompt for model, prompt in provider.asked if model == SECOND] == ["text 3"]
 
 
+def test_a_row_is_better_than_none_when_the_document_may_not_cost_more(project: TrialProject) -> None:
+    cascade(project, budget="max_cost_usd = 1.0\nmax_cost_per_document_usd = 0.003")
+    project.documents(2)
+    provider = scripted(first={"text 1": [NULL]})
+
+    summary = project.submit(provider)
+
+    assert (summary.exit_code, summary.outcomes) == (ExitCode.OK, {Outcome.SUCCEEDED: 2})
+    assert provider.count == {FIRST: 2}, "the dearer model may pass the cap"
+    assert answered_by(project) == {"0000": FIRST, "0001": FIRST}
+    assert project.settled == ["0000.txt succeeded", "0001.txt succeeded"]
+    again = scripted()
+    assert project.submit(again).outcomes == {Outcome.SUCCEEDED: 2}
+    assert again.asked == []
+
+
 @pytest.mark.parametrize("end", [INVALID, REFUSED, status(400, "no")], ids=["invalid", "refused", "rejected"])
 def test_a_row_is_better_than_none_when_the_dearer_model_fails(project: TrialProject, end: Step) -> None:
     cascade(project)
@@ -296,6 +312,23 @@ def test_what_came_in_batches_is_asked_again_in_the_same_submit(project: TrialPr
     assert [doc_id[-8:-4] for doc_id, times in told.items() if times > 1] == ["0002"], "evidence takes its text"
     project.submit(api)
     assert len(api.streaming.asked) == 8
+
+
+def test_a_fallback_is_asked_too_about_what_a_batch_left_refused_or_cut_short(
+    project: TrialProject, api: BatchApi
+) -> None:
+    ladder = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'
+    project.job(model=ladder, run='route = "batch"', output_fields=FIELDS)
+    project.documents(4)
+    api.script = {"text 1": [REFUSED], "text 2": [TRUNCATED], "text 3": [INVALID]}
+
+    summary = project.submit(api)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 3, Outcome.INVALID: 1}
+    assert isinstance(api.streaming, Models)
+    assert sorted(api.streaming.asked) == [(SECOND, "text 1"), (SECOND, "text 2")]
+    project.submit(api)
+    assert len(api.streaming.asked) == 2
 
 
 def test_a_process_that_dies_after_the_batch_leaves_the_rest_to_the_next_submit(

@@ -154,13 +154,14 @@ class Attempts:
             return False
         lane.gate.cancel(charge)
         if isinstance(reserved, NoRoom):
-            await self._leave_pending(work, reserved, self._amount(work, lane, request))
+            await self._leave_pending(work, lane, reserved, self._amount(work, lane, request))
         return True
 
-    async def _leave_pending(self, work: Work, refused: NoRoom, amount: Amount) -> None:
+    async def _leave_pending(self, work: Work, lane: Lane, refused: NoRoom, amount: Amount) -> None:
         """The document does not fit, and nothing under way will change that; a smaller one may fit all the same."""
         if refused.cap and refused.cap.per is Per.DOCUMENT:
-            await self._document_cap.end(work, Room(refused.cap, refused.used), amount)
+            room, earlier = Room(refused.cap, refused.used), self._earlier(work, lane)
+            await self._document_cap.end(work, room, amount, earlier=earlier)
         elif refused.in_batches:
             self.waits_for_batches = True  # they give back what they do not need: its document stays pending till then
         elif refused.others:

@@ -109,9 +109,9 @@ class Journey:
             await self._stream(sending)
 
     async def _escalate(self, sending: Sending) -> None:
-        """Answers that came in batches are only now held against the cascade: that takes the documents' texts."""
+        """Answers that came in batches are only now held against the ladder: that may take the documents' texts."""
         staff, run = self.staff, self.staff.setting.run
-        if sending.ladder.demands is None or staff.reader is None:
+        if len(sending.ladder.rungs) == 1 or staff.reader is None:
             return
         await Escalating(run, staff.setting.job, sending.ladder, staff.reader, staff.recorder, staff.halt).escalate()
 

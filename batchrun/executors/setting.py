@@ -211,9 +211,9 @@ class Staff:
         return BatchExecutor(context, self._packer(), collector, course)
 
     def _passes_on(self, model: str, end: Settlement) -> bool:
-        """Whether a cascade asks another model after this answer, as far as can be told without the document."""
+        """Whether another model is asked after this answer, as far as can be told without the document."""
         ladder = self.setting.sending.ladder if self.setting.sending else None
-        if ladder is None or ladder.demands is None or end.outcome is None:
+        if ladder is None or end.outcome is None:
             return False
         names = [rung.price.name for rung in ladder.rungs]
         if model not in names:

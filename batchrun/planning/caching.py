@@ -103,7 +103,7 @@ def break_even(rates: Rates, ttl: Ttl) -> float | None:
     write, plain, read = rates.cache_write(ttl), rates.input, rates.cache_read
     if read >= plain:
         return None
-    return max(0.0, (write - plain) / (write - read))
+    return (write - plain) / (write - read) if write > plain else 0.0
 
 
 def break_even_requests(rates: Rates, ttl: Ttl) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
 from batchrun.errors import UsageProblem
+from batchrun.job.credentials import masked
 from batchrun.job.project import ModelBudget, ProjectBudget
 from batchrun.planning.caps import Cap, ModelRule, Of, Origin, Per
 from batchrun.untrusted import inert
@@ -71,7 +72,7 @@ def _read(name: str, value: str, of: Of) -> int:
         limit = Decimal("NaN")
     if not limit.is_finite() or not 1 <= limit <= _MOST or (of is Of.TOKENS and limit != int(limit)):
         raise UsageProblem(
-            f"the environment variable {name} should be {expected}, above zero, and is {inert(repr(value))}.",
+            f"the environment variable {name} should be {expected}, above zero, and is {inert(repr(masked(value)))}.",
             hint=f"nothing was sent; set it right, or unset {name}",
         )
     return int(limit)
@@ -84,7 +85,7 @@ def _names(name: str, value: str | None) -> tuple[str, ...] | None:
     if not all(names):
         raise UsageProblem(
             f"the environment variable {name} should be names of models with commas between them,"
-            f" and is {inert(repr(value))}.",
+            f" and is {inert(repr(masked(value)))}.",
             hint=f"nothing was sent; such as {name}=claude-sonnet-5-5,claude-haiku-5-5",
         )
     return names

@@ -181,3 +181,13 @@ class Estimate:
     def upper_nusd(self) -> int:
         """What counts against a budget."""
         return math.ceil(self.cost_nusd.high)
+
+    def plus(self, other: "Estimate") -> "Estimate":
+        """With other requests of the same job: what one is wrong about, so is the other."""
+        return replace(
+            self,
+            documents=self.documents + other.documents,
+            input=self.input.plus(other.input),
+            output=self.output.plus(other.output),
+            cost_nusd=self.cost_nusd.plus(other.cost_nusd),
+        )

@@ -20,6 +20,10 @@ class Interval:
         """Scale by something certain."""
         return Interval(self.mean * factor, self.low * factor, self.high * factor)
 
+    def plus(self, other: "Interval") -> "Interval":
+        """Add what errs in the same direction: the bounds add up."""
+        return Interval(self.mean + other.mean, self.low + other.low, self.high + other.high)
+
     def capped(self, most: float) -> "Interval":
         """Cut off what cannot be."""
         return Interval(min(self.mean, most), min(self.low, most), min(self.high, most))

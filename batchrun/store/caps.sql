@@ -6,6 +6,7 @@ alter table attempts add column expected_nusd integer;     -- its expected cost,
 alter table attempts add column counted_tokens integer generated always as (coalesce(
     input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens + output_tokens,
     iif(cost_nusd is null, reserved_tokens, 0), 0)) virtual;
+create index attempts_document on attempts (run_no, doc_id);  -- asked before each attempt when documents have a cap
 create index attempts_held on attempts (run_no, reserved_nusd) where cost_nusd is null and state != 'open';
 
 alter table runs add column expected_nusd integer not null default 0;  -- like committed_nusd, with expected costs

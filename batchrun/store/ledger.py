@@ -220,7 +220,7 @@ class Ledger:
         if settled or sending:
             return Taken(settled=bool(settled))
         now, rooms = time.time(), Rooms(self.connection, caps)
-        room = rooms.document_room(run_no, [*earlier, work.request_id])
+        room = rooms.document_room(run_no, work.ref.doc_id, [*earlier, work.request_id])
         if room and not room.fits(amount):
             return NoRoom(room.used, room.cap.limit, open_attempts=0, cap=room.cap)
         if refusal := rooms.refusal(Account(*account), amount, model=model, now=now):

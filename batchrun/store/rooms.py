@@ -117,18 +117,24 @@ class Rooms:
             return self._no_room(account.run_no, account.committed_nusd, account.cap_nusd, self.caps.run)
         return None
 
-    def document_room(self, run_no: int, request_ids: Sequence[str]) -> Room | None:
+    def document_room(self, run_no: int, doc_id: str, request_ids: Sequence[str]) -> Room | None:
         """What is left for a document, from its requests to each model so far; None: it has no cap."""
         cap = self.caps.document if self.caps else None
-        return Room(cap, self.committed_for(run_no, request_ids)) if cap else None
+        return Room(cap, self.committed_for(run_no, doc_id, request_ids)) if cap else None
 
-    def committed_for(self, run_no: int, request_ids: Sequence[str]) -> int:
-        """What a run has spent, or holds, for some requests."""
+    def committed_for(self, run_no: int, doc_id: str, request_ids: Sequence[str]) -> int:
+        """What a run has spent, or holds, for a document: all attempts of its own, and those of these requests.
+
+        Its own may be of other requests, with a lower `max_tokens`; those of its requests may be of identical ones.
+        The plus keeps SQLite from going through the whole run to find them.
+        """
         marks = ", ".join("?" * len(request_ids))
         row = self.connection.execute(
-            "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts"
-            f" where run_no = ? and request_no in (select request_no from requests where request_id in ({marks}))",
-            (run_no, *request_ids),
+            "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts where attempt_no in ("
+            "select attempt_no from attempts where run_no = ? and doc_id = ?"
+            " union select attempt_no from attempts where +run_no = ?"
+            f" and request_no in (select request_no from requests where request_id in ({marks})))",
+            (run_no, doc_id, run_no, *request_ids),
         )
         return int(row.fetchone()[0])
 

@@ -1,5 +1,6 @@
 """`batchrun plan`: what it says, in words and in JSON, and why it refuses."""
 
+import json
 import re
 
 import pytest
@@ -323,3 +324,30 @@ def test_a_column_that_the_documents_have_not(project: TrialProject, batchrun: C
     ran = batchrun(PLAN)
     assert ran.code == ExitCode.USAGE
     assert "doc.customer" in ran.err
+
+
+@pytest.mark.parametrize("mean", ["1e308", "9" * 4000, "NaN", "Infinity", "null", '"1"', "[]", "true"])
+@pytest.mark.parametrize("keys", [("estimate_usd",), ("routes", "stream", "estimate_usd"), ("tokens", "input")])
+def test_an_earlier_plan_may_say_anything(
+    project: TrialProject, batchrun: CommandLine, keys: tuple[str, ...], mean: str
+) -> None:
+    project.job()
+    project.documents(1)
+    changed = place = batchrun(f"{PLAN} --json").json
+    for key in keys:
+        place = place[key]
+    place["mean"] = "MEAN"
+    (project.root / "plan.json").write_text(json.dumps(changed).replace('"MEAN"', mean))
+
+    compared = batchrun(f"{PLAN} --compare plan.json")
+
+    assert compared.code in {ExitCode.OK, ExitCode.USAGE}
+    assert "Traceback" not in compared.err
+
+
+def test_an_earlier_plan_that_is_nested_too_deeply(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job()
+    project.documents(1)
+    (project.root / "plan.json").write_text("[" * 200_000)
+    compared = batchrun(f"{PLAN} --compare plan.json")
+    assert (compared.code, "is no JSON" in compared.err) == (ExitCode.USAGE, True)

@@ -72,6 +72,11 @@ def test_a_free_write_always_pays():
     assert (break_even(rates, "5m"), break_even_requests(rates, "5m")) == (0.0, 2)
 
 
+def test_a_write_may_cost_as_little_as_a_read():
+    rates = replace(SONNET.rates, cache_write_5m=0, cache_read=0)
+    assert (break_even(rates, "5m"), break_even_requests(rates, "5m")) == (0.0, 2)
+
+
 # --- the decision
 
 DECISIONS = {

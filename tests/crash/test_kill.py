@@ -34,14 +34,14 @@ def test_kill_at_random_moments(project: TrialProject, submits: SubmitServer) ->
     project.documents(DOCUMENTS)
     rng = random.Random(20261121)
     with serving(latency=BRISK) as api:
-        in_flight = sum(killed(project, submits, api, rng) for _ in range(KILLS))
+        in_flight = set().union(*(killed(project, submits, api, rng) for _ in range(KILLS)))
         code, out, err = submits.submit(project.root, talking_to(api)).end()
         assert (code, "Traceback" in err) == (ExitCode.OK, False), err
         assert f"succeeded       {DOCUMENTS}  100.0%" in out
     assert set(project.statuses().values()) == {"succeeded"}
     assert len(project.rows()) == DOCUMENTS
     assert project.ask("select state, count(*) from runs group by state") == [("finished", 1)], "it is one run"
-    assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
+    assert_accounts_agree(project, api.books.entries, in_flight=len(in_flight))
 
 
 def test_kill_between_a_refusal_and_the_next_model(project: TrialProject, submits: SubmitServer) -> None:
@@ -52,7 +52,7 @@ def test_kill_between_a_refusal_and_the_next_model(project: TrialProject, submit
     project.documents(DOCUMENTS)
     rng = random.Random(20261126)
     with serving("ok", *["refused", "refused", "ok"] * DOCUMENTS, latency=BRISK) as api:
-        in_flight = sum(killed(project, submits, api, rng) for _ in range(KILLS))
+        in_flight = set().union(*(killed(project, submits, api, rng) for _ in range(KILLS)))
         code, _, err = submits.submit(project.root, talking_to(api)).end()
     assert (code, "Traceback" in err) == (ExitCode.SOME_FAILED, False), err
     by_model = Counter(
@@ -62,7 +62,7 @@ def test_kill_between_a_refusal_and_the_next_model(project: TrialProject, submit
     assert by_model["claude-haiku-4-5", "refused"] == 0, "who is refused is asked for at the next model"
     assert by_model[FALLBACK, "succeeded"] > 0 < by_model[FALLBACK, "refused"]
     assert len(project.rows()) == by_model["claude-haiku-4-5", "succeeded"] + by_model[FALLBACK, "succeeded"]
-    assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
+    assert_accounts_agree(project, api.books.entries, in_flight=len(in_flight))
 
 
 def test_kill_a_run_whose_budget_is_not_enough(project: TrialProject, submits: SubmitServer) -> None:
@@ -77,8 +77,8 @@ def test_kill_a_run_whose_budget_is_not_enough(project: TrialProject, submits: S
     assert (code, "Traceback" in err) == (ExitCode.STOPPED, False), err
     assert "the budget is reached" in err
     assert "to finish: raise budget.max_cost_usd" in out
-    assert max(in_flight) <= 1, "one at its worst is more than what may be wasted"
-    assert_accounts_agree(project, api.books.entries, in_flight=sum(in_flight))
+    assert max(map(len, in_flight)) <= 1, "one at its worst is more than what may be wasted"
+    assert_accounts_agree(project, api.books.entries, in_flight=len(frozenset().union(*in_flight)))
     ((committed,),) = project.ask("select committed_nusd from runs")
     assert cap_nusd - whole.worst_nusd < committed <= cap_nusd
 
@@ -94,7 +94,7 @@ def test_kill_between_the_models_of_a_cascade(project: TrialProject, submits: Su
         project.document(f"{number:04}.txt", f"text {number}" + (", signed on 2026-03-05" if number % 2 else ""))
     rng = random.Random(20261127)
     with serving(latency=BRISK) as api:
-        in_flight = sum(killed(project, submits, api, rng) for _ in range(KILLS))
+        in_flight = set().union(*(killed(project, submits, api, rng) for _ in range(KILLS)))
         code, out, err = submits.submit(project.root, talking_to(api)).end()
     assert (code, "Traceback" in err) == (ExitCode.OK, False), err
     passed, answers = DOCUMENTS // 2, DOCUMENTS
@@ -105,11 +105,11 @@ def test_kill_between_the_models_of_a_cascade(project: TrialProject, submits: Su
     assert by_model == [("claude-haiku-4-5", "succeeded", passed), (FALLBACK, "succeeded", passed)]
     assert len(project.rows()) == DOCUMENTS
     assert project.rows("select day is null, count(*) from trial group by 1 order by 1") == [(False, 60), (True, 60)]
-    assert_accounts_agree(project, api.books.entries, in_flight=in_flight)
+    assert_accounts_agree(project, api.books.entries, in_flight=len(in_flight))
 
 
-def killed(project: TrialProject, submits: SubmitServer, api: SimulatorServer, rng: random.Random) -> int:
-    """Submit and kill it; returns how many requests were in flight."""
+def killed(project: TrialProject, submits: SubmitServer, api: SimulatorServer, rng: random.Random) -> frozenset[int]:
+    """Submit and kill it; returns which attempts were in flight: the same again, if it had not come to its ledger."""
     submit = submits.submit(project.root, talking_to(api))
     wait_for_a_moment(rng, api, submit)
     submit.signal(signal.SIGKILL)
@@ -124,21 +124,21 @@ def wait_for_a_moment(rng: random.Random, api: SimulatorServer, submit: Submit) 
     time.sleep(rng.uniform(0, 0.02 if requests else 0.3))
 
 
-def open_attempts_of_a_whole_store(project: TrialProject) -> int:
-    """Check what a kill left; returns how many requests were in flight."""
+def open_attempts_of_a_whole_store(project: TrialProject) -> frozenset[int]:
+    """Check what a kill left; returns which attempts were in flight."""
     if project.database.exists():
         with contextlib.closing(duckdb.connect(str(project.database), read_only=True)) as output:
             output.execute("select * from duckdb_tables()").fetchall()
     if not project.ledger_path.exists():
-        return 0
+        return frozenset()
     with contextlib.closing(sqlite3.connect(f"{project.ledger_path.as_uri()}?mode=ro", uri=True)) as ledger:
         assert ledger.execute("pragma integrity_check").fetchone() == ("ok",)
         if not ledger.execute("select 1 from sqlite_master where name = 'attempts'").fetchone():
-            return 0
+            return frozenset()
         assert ledger.execute("select count(*) from runs where committed_nusd > cap_nusd").fetchone() == (0,)
-        (flying,) = ledger.execute("select count(*) from attempts where state = 'open'").fetchone()
-    assert flying <= CONCURRENCY
-    return int(flying)
+        flying = ledger.execute("select attempt_no from attempts where state = 'open'").fetchall()
+    assert len(flying) <= CONCURRENCY
+    return frozenset(attempt_no for (attempt_no,) in flying)
 
 
 def assert_accounts_agree(project: TrialProject, entries: list[Entry], *, in_flight: int) -> None:

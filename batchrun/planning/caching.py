@@ -17,7 +17,7 @@ LEAST_MINIMUM = 512
 """Tokens: no model caches less (API documentation, prompt caching, 2026-10-08)."""
 TYPICAL_BATCH_HITS = Interval(0.7, 0.3, 0.98)
 """Shares of hits in batches: "typically 30 to 98%" (API documentation, batch processing); the mean is a guess."""
-MEASURED_SPREAD = 0.2
+MEASURED_SPREAD = 0.3
 """How far the next batch's share may be from what was measured."""
 EXTRA_WRITES, EXTRA_WRITES_AN_HOUR = 2, 1
 """Of a stream, besides the first: after pauses, and where requests meet before the first one is readable."""

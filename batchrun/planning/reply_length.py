@@ -11,6 +11,10 @@ from batchrun.planning.interval import Interval
 SPREAD, SPREAD_WEIGHT = 0.7, 3.0
 """How far single replies differ, as a share of their mean, before any was seen; the weight is in replies."""
 
+GUESS_ABOVE = 1.3
+"""By how much further a guess from the schema is taken to reach upwards: of 151 bills of an independent stand-in that
+were estimated without a past, 11 were above the upper bound, and none was below the lower."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replies:
@@ -45,7 +49,8 @@ class ReplyLength:
 def reply_length(prior: Interval, replies: Replies | None) -> ReplyLength:
     """Weigh the guess against the replies, each by how certain it is."""
     if replies is None or not replies.number:
-        return ReplyLength(prior, SPREAD * prior.mean)
+        above = GUESS_ABOVE * (prior.high - prior.mean)
+        return ReplyLength(Interval(prior.mean, prior.low, prior.mean + above), SPREAD * prior.mean)
     weight = replies.number + SPREAD_WEIGHT
     variance = (replies.number * replies.variance + SPREAD_WEIGHT * (SPREAD * replies.mean) ** 2) / weight
     seen = replies.number / max(variance, 1e-9)

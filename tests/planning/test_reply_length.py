@@ -18,9 +18,9 @@ def after(lengths: list[int], prior: Interval = PRIOR) -> ReplyLength:
     return reply_length(prior, Replies.of(lengths))
 
 
-def test_without_replies_the_guess_stands() -> None:
+def test_without_replies_the_guess_stands_and_reaches_further_up() -> None:
     assert Replies.of([]) is None
-    assert after([]) == ReplyLength(PRIOR, 0.7 * PRIOR.mean)
+    assert after([]) == ReplyLength(Interval(180, low=70, high=180 + 1.3 * 270), 0.7 * 180)
 
 
 def test_replies_are_summed_up() -> None:

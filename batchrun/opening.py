@@ -237,8 +237,11 @@ def utc_today() -> date:
 
 @contextlib.contextmanager
 def read_ledger(where: Places) -> Iterator[Ledger]:
-    """The ledger, for reading beside whoever writes it."""
-    with contextlib.closing(Ledger.read(where.ledger)) as ledger:
+    """The ledger, for reading beside whoever writes it.
+
+    One of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
+    """
+    with contextlib.closing(Ledger.read(where.ledger, renews=True)) as ledger:
         yield ledger
 
 

@@ -16,7 +16,7 @@ from batchrun.planning.caps import Amount, Caps
 from batchrun.planning.text_class import TextClass
 from batchrun.reply import Usage
 from batchrun.store.entries import Beginning, KnownPrompt, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
-from batchrun.store.ledger_file import empty, open_for_reading, open_for_writing
+from batchrun.store.ledger_file import OlderLedger, empty, open_for_reading, open_for_writing
 from batchrun.store.prices import PriceNumbers
 from batchrun.store.rooms import Account, Rooms
 from batchrun.store.sqlite import explained
@@ -42,9 +42,18 @@ class Ledger:
         return cls(open_for_writing(path), path)
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one."""
-        connection = open_for_reading(path)
+    def read(cls, path: Path, *, renews: bool = False) -> Self:
+        """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one.
+
+        Raises OlderLedger for one of an older batchrun; with `renews` it is brought up to date instead.
+        """
+        try:
+            connection = open_for_reading(path)
+        except OlderLedger:
+            if not renews:
+                raise
+            open_for_writing(path).close()
+            connection = open_for_reading(path)
         return cls(connection, path) if connection else cls(empty(), None)
 
     def close(self) -> None:

@@ -228,6 +228,8 @@ def test_a_ledger_of_an_earlier_version_says_what_to_do(
     ran = batchrun("status")
     assert ran.code == ExitCode.ENVIRONMENT
     assert "is a ledger of an older batchrun" in ran.err
+    assert batchrun("plan jobs/trial.toml").code == ExitCode.OK, "a plan comes before the next submit"
+    assert batchrun("status").code == ExitCode.OK
     assert batchrun(SUBMIT).code == ExitCode.OK
     assert batchrun("status trial").code == ExitCode.OK
 

@@ -102,7 +102,8 @@ def checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     version = version_of(connection)
     if version < SCHEMA_VERSION:  # opened for reading only
         raise OlderLedger(
-            f"{path} is a ledger of an older batchrun.", hint="the next `batchrun plan` or `submit` brings it up to date"
+            f"{path} is a ledger of an older batchrun.",
+            hint="the next `batchrun plan` or `submit` brings it up to date",
         )
     if version > SCHEMA_VERSION:
         raise EnvironmentProblem(

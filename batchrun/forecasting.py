@@ -232,7 +232,8 @@ class Forecaster:
 
     def _estimator_of(self, price: ModelPrice) -> Estimator:
         past = past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=price.name)
-        return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies))
+        most = min(self.job.spec.model.max_tokens, price.max_output_tokens)
+        return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies, most=most))
 
     def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
         """How long streaming would take if it had to do what is in batches too."""

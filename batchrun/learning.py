@@ -68,7 +68,7 @@ class Learning:
             bias=COUNT_BIAS if counts else PAST_BIAS,
             step=told.step if counts else 0.0,
         )
-        reply = reply_length(self.guess.output, past.replies)
+        reply = reply_length(self.guess.output, past.replies, most=self.job.spec.model.max_tokens)
         evidence = Evidence(
             guessed=guessed,
             past=0 if counts else len(past.observations),
@@ -76,8 +76,5 @@ class Learning:
             online_problem=told.problem,
             replies=past.replies.number if past.replies else 0,
         )
-        most = self.job.spec.model.max_tokens
-        estimator = replace(
-            self.guess, calibration=calibration, output=reply.average.capped(most), output_scatter=reply.scatter
-        )
+        estimator = replace(self.guess, calibration=calibration, output=reply.average, output_scatter=reply.scatter)
         return evidence, estimator

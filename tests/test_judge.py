@@ -218,7 +218,7 @@ def test_an_enum_that_differs_in_more_than_case_is_not_guessed():
 
 def cast(output):
     """What the output table's columns make of a row."""
-    return duckdb.execute("SELECT json_transform_strict(?::JSON, ?)", [json.dumps(output), STRUCTURE]).fetchone()[0]
+    return duckdb.execute("SELECT json_transform_strict(?::JSON, ?)", [json.dumps(output), STRUCTURE]).fetchall()[0][0]
 
 
 def test_accepted_rows_mean_in_duckdb_what_they_meant_in_the_reply():

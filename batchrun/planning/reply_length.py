@@ -46,11 +46,11 @@ class ReplyLength:
     """Standard deviation of one reply around the average."""
 
 
-def reply_length(prior: Interval, replies: Replies | None) -> ReplyLength:
-    """Weigh the guess against the replies, each by how certain it is."""
+def reply_length(prior: Interval, replies: Replies | None, *, most: float = math.inf) -> ReplyLength:
+    """Weigh the guess against the replies, each by how certain it is; no reply is longer than `most`."""
     if replies is None or not replies.number:
         above = GUESS_ABOVE * (prior.high - prior.mean)
-        return ReplyLength(Interval(prior.mean, prior.low, prior.mean + above), SPREAD * prior.mean)
+        return ReplyLength(Interval(prior.mean, prior.low, prior.mean + above).capped(most), SPREAD * prior.mean)
     weight = replies.number + SPREAD_WEIGHT
     variance = (replies.number * replies.variance + SPREAD_WEIGHT * (SPREAD * replies.mean) ** 2) / weight
     seen = replies.number / max(variance, 1e-9)
@@ -61,4 +61,5 @@ def reply_length(prior: Interval, replies: Replies | None) -> ReplyLength:
     half = error * (Z + Z * (Z**2 + 1) / (4 * weight))  # Student's, to the first order
     # Few long replies among many short ones: the mean of a sample is more often too low than too high (Johnson 1978).
     long = error * max(replies.skewness, 0.0) / (6 * math.sqrt(replies.number)) * (1 + 2 * Z**2)
-    return ReplyLength(Interval(mean, max(mean - half, 0.0), mean + half + long), math.sqrt(variance))
+    average = Interval(mean, max(mean - half, 0.0), mean + half + long)
+    return ReplyLength(average.capped(most), math.sqrt(variance))

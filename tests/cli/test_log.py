@@ -147,7 +147,8 @@ def test_duckdb_reads_it(project: TrialProject, batchrun: CommandLine, api: Simu
     batchrun(f"{SUBMIT} --log attempts.jsonl")
 
     query = "select count(*), max(latency_s) > 0, sum(output_tokens) > 0 from 'attempts.jsonl'"
-    assert duckdb.sql(query).fetchall() == [(3, True, True)]
+    with duckdb.connect() as connection:
+        assert connection.sql(query).fetchall() == [(3, True, True)]
 
 
 # --- on stdout

@@ -327,7 +327,7 @@ def test_a_whole_plan_by_hand(project: TrialProject, monkeypatch: pytest.MonkeyP
     write(project, "doc", 100, words=250)
     monkeypatch.setattr(planner, "count_tokens", lambda text: len(text.split()))
     monkeypatch.setattr(learning, "calibrate", lambda *_, **__: known(2_000, factor=2.0))
-    monkeypatch.setattr(learning, "reply_length", lambda *_: ReplyLength(sure(100), 0.0))
+    monkeypatch.setattr(learning, "reply_length", lambda *_, **__: ReplyLength(sure(100), 0.0))
 
     plan = project.plan()
 

@@ -42,8 +42,8 @@ class Measuring:
         Returns the standard deviation of what is guessed, in cl100k tokens of each class.
         """
         step = step_bytes(size for _, size in self.planned.uncounted())
-        sizes = dict(self.planned.uncounted())
-        drawn = list(evenly(((number, size.bytes) for number, size in sizes.items()), step))
+        drawn = set(evenly(((number, size.bytes) for number, size in self.planned.uncounted()), step))
+        sizes = {number: size for number, size in self.planned.uncounted() if number in drawn}
         sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst_nusd)]
         found = ratios(sample, step)
         return unsampled(self.planned.guess(found), found)
@@ -66,11 +66,12 @@ class Measuring:
         They are drawn in proportion to their cl100k tokens, so that what Claude makes of one token is, on average over
         them, what it makes of one of the whole job's.
         """
-        sizes = list(self.planned.by_tokens())
-        if not sizes:
+        documents = sum(1 for _ in self.planned.by_tokens())
+        if not documents:
             return Observed((), None)
-        step = max(sum(size for _, size in sizes) / number, 1.0) if len(sizes) > number else 0.0
-        drawn = evenly(sizes, step) if step else (one for one, _ in sizes)
+        total = sum(size for _, size in self.planned.by_tokens())
+        step = max(total / number, 1.0) if documents > number else 0.0
+        drawn = evenly(self.planned.by_tokens(), step) if step else (one for one, _ in self.planned.by_tokens())
         known, requests = [], []
         for planned, document in self._read(drawn):
             known.append(self.preparer.tokens(document))

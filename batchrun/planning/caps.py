@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from batchrun.errors import Refused
+from batchrun.job.credentials import masked
 from batchrun.untrusted import inert
 
 WASTE_PERCENT = 8
@@ -194,7 +195,7 @@ def forbidden(models: Sequence[str], rules: Sequence[ModelRule]) -> Refused | No
     for rule in rules:
         for model in models:
             if rule.allowed is not None and undated(model) not in map(undated, rule.allowed):
-                allowed = ", ".join(map(inert, rule.allowed)) or "none"
+                allowed = ", ".join(inert(masked(name)) for name in rule.allowed) or "none"
                 return _forbidden(model, rule.allowed_key, rule.origin, hint=f"allowed there: {allowed}")
             if undated(model) in map(undated, rule.denied):
                 hint = "name another one in [model] name, fallbacks or the tier"

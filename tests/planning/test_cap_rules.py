@@ -140,3 +140,11 @@ def test_every_model_must_be_allowed_by_everybody(models: list[str], rules: list
 
     assert (refused is None) == (who is None)
     assert who is None or who in str(refused)
+
+
+def test_a_key_among_the_allowed_models_is_not_told() -> None:
+    refused = forbidden(["a"], [rule(("b", "sk-ant-api03-do-not-tell-anyone-3141592653"))])
+
+    assert refused is not None
+    assert "do-not-tell-anyone" not in f"{refused} {refused.hint}"
+    assert "allowed there: b, " in str(refused.hint)

@@ -260,7 +260,7 @@ def test_in_a_batch_some_requests_read_and_the_first_never_does():
                 await asyncio.sleep(0)
             results = [one async for one in await client.messages.batches.results(batch.id)]
             bills = server.books.listed()["batch_entries"]
-            told = sum(one.result.message.usage.cache_read_input_tokens for one in results)  # type: ignore
+            told = sum(one.result.message.usage.cache_read_input_tokens for one in results)
             assert told == sum(bill["cache_read_tokens"] for bill in bills)
             assert told == server.books.summary()["batch_cache_read_tokens"]
             return bills

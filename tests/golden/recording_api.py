@@ -175,14 +175,19 @@ class RecordingApi:
 
     def results(self, remote: Remote) -> bytes:
         """The lines of a batch's results."""
-        lines = [
-            {
-                "custom_id": custom_id,
-                "result": {"type": "succeeded", "message": self.message(params, self.script(params))},
-            }
+        lines = (
+            {"custom_id": custom_id, "result": self._result(params, self.script(params))}
             for custom_id, params in remote.params.items()
-        ]
+        )
         return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+    def _result(self, params: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+        """What became of one request of a batch; one whose connection would break has expired."""
+        if answer.breaks:
+            return {"type": "expired"}
+        if answer.status != 200:
+            return {"type": "errored", "error": refusal()}
+        return {"type": "succeeded", "message": self.message(params, answer)}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -226,8 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
         elif answer.status != 200:
-            error = {"type": "invalid_request_error", "message": "not like this"}
-            self._say({"type": "error", "error": error}, status=answer.status)
+            self._say(refusal(), status=answer.status)
         else:
             message = self.answering.message(params, answer)
             if params.get("stream"):
@@ -260,6 +264,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("request-id", "req_golden")
         self.end_headers()
         self.wfile.write(body)
+
+
+def refusal() -> dict[str, Any]:
+    """The body of an error status."""
+    return {"type": "error", "error": {"type": "invalid_request_error", "message": "not like this"}}
 
 
 def events(message: Mapping[str, Any]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ RESULTS_KEPT_S = 29 * 24 * 3600.0
 
 
 class BatchState(StrEnum):
-    """Where a batch is in its life; `store/batches.py` has the transitions."""
+    """Where a batch is in its life; `store/ledger/batches.py` has the transitions."""
 
     PREPARED = "prepared"
     """Its members and nonce are in the ledger; it may have been sent."""

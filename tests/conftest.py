@@ -9,9 +9,9 @@ from scripted_batches_memory import WallClock
 from trial_project import TrialProject, Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
-from batchrun.executors import recorder
-from batchrun.executors.setting import RunSetting
-from batchrun.opening import OpenJob
+from batchrun.execution import ledger_writer
+from batchrun.execution.assembly import RunSetting
+from batchrun.workflow.open_job import OpenJob
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
 
@@ -19,9 +19,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of proc
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
     """A project with a job file and no documents yet."""
-    monkeypatch.setattr(recorder, "BALLAST_BYTES", 4096)  # a test should not write 8 MB
-    monkeypatch.setattr(recorder, "PATIENCE_S", 0.2)  # nor wait a minute for a disk that stays full
-    monkeypatch.setattr(recorder, "TRY_AGAIN_S", 0.01)
+    monkeypatch.setattr(ledger_writer, "BALLAST_BYTES", 4096)  # a test should not write 8 MB
+    monkeypatch.setattr(ledger_writer, "PATIENCE_S", 0.2)  # nor wait a minute for a disk that stays full
+    monkeypatch.setattr(ledger_writer, "TRY_AGAIN_S", 0.01)
     trial = TrialProject(tmp_path / "project")
     trial.job()
     return trial
@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
 def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `asyncio.run` of the test happens in virtual time."""
     monkeypatch.setattr(asyncio.events, "new_event_loop", VirtualTimeLoop)
-    monkeypatch.setattr(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write))
+    monkeypatch.setattr(ledger_writer.Recorder, "write", answered_by_a_thread(ledger_writer.Recorder.write))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """The time on the wall, which jumps with the timers."""
     clock = WallClock()
     monkeypatch.setattr(asyncio.events, "new_event_loop", clock.new_loop)
-    monkeypatch.setattr(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write))
+    monkeypatch.setattr(ledger_writer.Recorder, "write", answered_by_a_thread(ledger_writer.Recorder.write))
     monkeypatch.setattr("time.time", clock)
     monkeypatch.setitem(RunSetting.__init__.__kwdefaults__, "clock", clock)
     return clock

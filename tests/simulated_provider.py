@@ -12,9 +12,9 @@ from itertools import count
 from typing import assert_never
 
 from batchrun.providers import AttemptError, Provider
-from batchrun.providers.anthropic_messages import reply_from
-from batchrun.providers.retry_after import retry_after_s
-from batchrun.providers.told_limits import told_limits
+from batchrun.providers.anthropic.message_parsing import reply_from
+from batchrun.providers.anthropic.rate_limit_headers import told_limits
+from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
 from batchrun.simulator.http_replies import retry_after

@@ -12,7 +12,7 @@ from trial_project import TrialProject
 
 from batchrun import cli
 from batchrun.errors import ExitCode
-from batchrun.job.reading import load_job
+from batchrun.job.load import load_job
 from batchrun.outcome import Outcome
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -132,8 +132,14 @@ def test_the_tree_is_the_tree() -> None:
 
 
 def test_where_things_are_decided() -> None:
-    assert "def decide(" in (REPOSITORY / "batchrun" / "executors" / "retrying.py").read_text("utf-8")
-    assert "def reserve(" in (REPOSITORY / "batchrun" / "store" / "ledger.py").read_text("utf-8")
+    package = REPOSITORY / "batchrun"
+    decisions = [re.findall(r"`([^`]+)`", where) for _, where in cells(section("The code"))]
+    assert len(decisions) == 10
+    for path, *names in decisions:
+        text = (package / path).read_text("utf-8")
+        for name in names:
+            found = (package / name).exists() if name.endswith(".py") else re.search(rf"(def|class) {name}\b", text)
+            assert found, f"{name} of {path}"
 
 
 # --- examples

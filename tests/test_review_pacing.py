@@ -10,13 +10,13 @@ from scripted_provider import OVERLOADED, ScriptedProvider, answer
 from trial_project import SECTIONS, TrialProject
 from virtual_time import run
 
-from batchrun.executors.pacing import Gate
-from batchrun.planning.limits import Learnt, RateLimits
+from batchrun.catalog.rate_limits import Learnt, RateLimits
+from batchrun.execution.stream.rate_limiter import Gate
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure, Reply, ToldLimit, ToldLimits, Usage
 from batchrun.request import Request
-from batchrun.store.ledger import Ledger
-from batchrun.store.pace import Pace
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.run_metrics import Pace
 
 FIRST, SECOND = "claude-haiku-4-5", "claude-sonnet-5"
 LADDER = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'

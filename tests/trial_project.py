@@ -12,11 +12,12 @@ from scripted_provider import ScriptedProvider
 
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled, Event, RunStarted
-from batchrun.opening import OpenJob, open_job
-from batchrun.planner import Selection
-from batchrun.planning.plan import Plan
-from batchrun.store.output import Output
-from batchrun.submit import Summary, submit
+from batchrun.planning.selection import Selection
+from batchrun.store.output.publish import Output
+from batchrun.strategy.plan import Plan
+from batchrun.workflow.open_job import OpenJob, open_job
+from batchrun.workflow.submit import submit
+from batchrun.workflow.summary import Summary
 
 SECTIONS = {
     "source": 'type = "files"\ninclude = ["docs/*.txt"]',

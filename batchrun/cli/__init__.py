@@ -7,23 +7,23 @@ import click
 
 from batchrun import __version__
 from batchrun.cli.options import SPEAKING
-from batchrun.cli.terminal import Terminal
+from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError, ExitCode
 
 COMMANDS = {
-    "plan": "batchrun.cli.plan:plan",
-    "submit": "batchrun.cli.submit:submit",
-    "status": "batchrun.cli.status:status",
-    "cost": "batchrun.cli.cost:cost",
-    "retry": "batchrun.cli.retry:retry",
-    "cancel": "batchrun.cli.cancel:cancel",
-    "batches": "batchrun.cli.batches:batches",
-    "results": "batchrun.cli.results:results",
-    "sync": "batchrun.cli.sync:sync",
-    "doctor": "batchrun.cli.doctor:doctor",
-    "init": "batchrun.cli.init:init",
-    "simulate": "batchrun.cli.simulate:simulate",
-    "completion": "batchrun.cli.completion:completion",
+    "plan": "batchrun.cli.commands.plan:plan",
+    "submit": "batchrun.cli.commands.submit:submit",
+    "status": "batchrun.cli.commands.status:status",
+    "cost": "batchrun.cli.commands.cost:cost",
+    "retry": "batchrun.cli.commands.retry:retry",
+    "cancel": "batchrun.cli.commands.cancel:cancel",
+    "batches": "batchrun.cli.commands.batches:batches",
+    "results": "batchrun.cli.commands.results:results",
+    "sync": "batchrun.cli.commands.sync:sync",
+    "doctor": "batchrun.cli.commands.doctor:doctor",
+    "init": "batchrun.cli.commands.init:init",
+    "simulate": "batchrun.cli.commands.simulate:simulate",
+    "completion": "batchrun.cli.commands.completion:completion",
 }
 """Each command in its own module, imported when it is called: `--help` has to be instant."""
 

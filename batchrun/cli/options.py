@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from batchrun.cli.terminal import Terminal
+from batchrun.cli.views.terminal import Terminal
 from batchrun.outcome import Outcome
 
 if TYPE_CHECKING:
-    from batchrun.planner import Selection
+    from batchrun.planning.selection import Selection
 
 CALM = "calm"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,7 +57,7 @@ class Span(click.ParamType[float]):
             return value
         from pydantic_core import PydanticCustomError
 
-        from batchrun.job.quantities import MONTH_S, duration_s
+        from batchrun.job.units import MONTH_S, duration_s
 
         try:
             return duration_s(value, most_s=MONTH_S)
@@ -134,7 +134,7 @@ class Chosen:
 
     def selection(self, *, again: frozenset[Outcome] = frozenset(), max_tokens: int | None = None) -> "Selection":
         """The same for the planner, whose import is not for `--help`."""
-        from batchrun.planner import Selection
+        from batchrun.planning.selection import Selection
 
         return Selection(
             limit=self.limit, ids=self.ids, sources=self.sources, where=self.where, again=again, max_tokens=max_tokens

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from batchrun.job.positions import KeyPath, Span
+from batchrun.job.toml_positions import KeyPath, Span
 
 _NAMED = r"(?:api[_-]?key|auth[_-]?token|secret)"
 _NAME = re.compile(_NAMED, re.IGNORECASE)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from batchrun.job.refusing import matching, one_of, refusal, wrong_value
+from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
 
 _TAG_OF = {
     "string": "<text>",

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from batchrun.errors import UsageProblem
-from batchrun.job.positions import Span
+from batchrun.job.toml_positions import Span
 
 _SHOWN_COLUMNS = 110
 _BEFORE_CARET = 60

@@ -7,13 +7,13 @@ from typing import Annotated, get_args
 
 from pydantic import Field, ValidationError
 
-from batchrun.job.explaining import credential_problems, explain
 from batchrun.job.field_types import Table
-from batchrun.job.positions import KeyPath, Span
 from batchrun.job.problems import JobFileError, Problem, TextFile
-from batchrun.job.quantities import NanoDollars
 from batchrun.job.spec import ModelNames, Positive, TierName
-from batchrun.job.toml_text import TomlText
+from batchrun.job.toml_file import TomlText
+from batchrun.job.toml_positions import KeyPath, Span
+from batchrun.job.units import NanoDollars
+from batchrun.job.validation_errors import credential_problems, explain
 
 PROJECT_FILE = "batchrun.toml"
 SAMPLE = ("claude-sonnet-5-5", "claude-haiku-4-5")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.job.credentials import masked
-from batchrun.job.positions import KeyPath, Span
 from batchrun.job.problems import Problem, TextFile
 from batchrun.job.template import Template, TemplateError, TemplateFault
-from batchrun.job.toml_text import TomlText
+from batchrun.job.toml_file import TomlText
+from batchrun.job.toml_positions import KeyPath, Span
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from pydantic_core import PydanticKnownError
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
-from batchrun.job.quantities import Bytes, LongSeconds, NanoDollars, Seconds
-from batchrun.job.refusing import matching, one_of, refusal, wrong_value
+from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
+from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
 
 _JOB_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")

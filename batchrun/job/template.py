@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from batchrun.document import Document
 from batchrun.errors import UsageProblem
-from batchrun.job.positions import Span
 from batchrun.job.problems import did_you_mean
+from batchrun.job.toml_positions import Span
 
 _MARK = re.compile(r"\{\{(?P<inside>.*?)\}\}|\{%.*?%\}|\{#.*?#\}|\{[{%#]", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\s*doc\.(?P<name>[^\W\d]\w*)\s*")

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
-from batchrun.planning.model_life import ModelLife
+from batchrun.catalog.lifecycle import ModelLife
 from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 

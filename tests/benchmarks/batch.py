@@ -59,11 +59,11 @@ async def by_sdk(url, count):
 
 
 async def by_batchrun(url, count):
-    from batchrun.executors.packing import Spool
-    from batchrun.planning.caps import Amount
-    from batchrun.providers.anthropic import AnthropicFactory
+    from batchrun.budget.caps import Amount
+    from batchrun.execution.batch.packing import Spool
+    from batchrun.providers.anthropic.provider import AnthropicFactory
     from batchrun.request import Request
-    from batchrun.store.batch_entries import Candidate
+    from batchrun.store.ledger.batch_records import Candidate
 
     client = AnthropicFactory(base_url=url, api_key="k").make_batches(timeout_s=60)
     yield

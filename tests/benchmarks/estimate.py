@@ -24,23 +24,16 @@ from statistics import fmean, median
 
 import _paths  # noqa: F401
 
-from batchrun.learning import COUNT_BIAS, PAST_BIAS
-from batchrun.planning.calibration import Calibration, Observation, calibrate
-from batchrun.planning.estimate import Estimate, Estimator, RequestTokens
-from batchrun.planning.estimate_sum import EstimateSum
-from batchrun.planning.interval import Interval
-from batchrun.planning.pricing import load_prices
-from batchrun.planning.reply_length import Replies, reply_length
-from batchrun.planning.sampling import (
-    Counted,
-    DocumentSize,
-    evenly,
-    ratios,
-    step_bytes,
-    unsampled,
-)
-from batchrun.planning.text_class import TextClass, text_class
-from batchrun.tokenizer import _encoding
+from batchrun.catalog.price_table import load_prices
+from batchrun.estimation.calibration import Calibration, Observation, calibrate
+from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
+from batchrun.estimation.estimate_sum import EstimateSum
+from batchrun.estimation.interval import Interval
+from batchrun.estimation.reply_length import Replies, reply_length
+from batchrun.estimation.sampling import Counted, DocumentSize, evenly, ratios, step_bytes, unsampled
+from batchrun.estimation.text_class import TextClass, text_class
+from batchrun.estimation.tokenizer import _encoding
+from batchrun.planning.calibration_data import COUNT_BIAS, PAST_BIAS
 
 SEED = 20_261_127
 POOL = 250

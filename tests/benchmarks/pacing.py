@@ -28,15 +28,14 @@ from simulated_provider import Arrival, SimulatedProvider
 from trial_project import Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread, run
 
-from batchrun.executors import recorder
-from batchrun.executors.pacing import Gate
-from batchrun.executors.running import ProviderFactory
-from batchrun.executors.tripwires import Tolerance
-from batchrun.opening import OpenJob, open_job
-from batchrun.planner import Selection
-from batchrun.planning.text_class import TextClass, factor
+from batchrun.estimation.text_class import TextClass, factor
+from batchrun.execution import ledger_writer
+from batchrun.execution.run import ProviderFactory
+from batchrun.execution.stop_conditions import Tolerance
+from batchrun.execution.stream.rate_limiter import Gate
+from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic import AnthropicFactory
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.request import Request
 from batchrun.simulator.buckets import Limits
 from batchrun.simulator.counting import count_text
@@ -45,7 +44,8 @@ from batchrun.simulator.latency import Latency
 from batchrun.simulator.outages import OtherClient, Outage
 from batchrun.simulator.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
-from batchrun.submit import submit
+from batchrun.workflow.open_job import OpenJob, open_job
+from batchrun.workflow.submit import submit
 
 SECONDS = 120.0
 NOISE = 0.3
@@ -217,9 +217,9 @@ def submit_once(case: Case, seconds: float, provider: ProviderFactory) -> None:
         (root / "pyproject.toml").touch()
         (root / "pacing.toml").write_text(JOB + limits_section(case))
         with (
-            mock.patch("batchrun.planner.count_tokens", lambda text: counted(text, case.bias)),
+            mock.patch("batchrun.planning.planner.count_tokens", lambda text: counted(text, case.bias)),
             open_job(root / "pacing.toml", simulated=False, to_run=True) as opened,
-            mock.patch("batchrun.submit.tolerance_of", return_value=Tolerance(max_run_time_s=seconds)),
+            mock.patch("batchrun.workflow.submit.tolerance_of", return_value=Tolerance(max_run_time_s=seconds)),
         ):
             submit(opened, Selection(), provider=provider, listener=lambda _: None, show=lambda _: None)
 
@@ -308,7 +308,7 @@ def in_virtual_time():
     """Every `asyncio.run` in virtual time, without an output file."""
     with (
         mock.patch.object(asyncio.events, "new_event_loop", VirtualTimeLoop),
-        mock.patch.object(recorder.Recorder, "write", answered_by_a_thread(recorder.Recorder.write)),
+        mock.patch.object(ledger_writer.Recorder, "write", answered_by_a_thread(ledger_writer.Recorder.write)),
         mock.patch.object(OpenJob, "output", return_value=Unpublished()),
     ):
         yield

@@ -100,7 +100,7 @@ async def direct_loop(folder, url, concurrency):
     """What one would write without batchrun: a pool of workers around `messages.create`."""
     from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
-    from batchrun.job.reading import load_job
+    from batchrun.job.load import load_job
 
     schema = load_job(folder / "bench.toml").fields.api_schema
     answers = []

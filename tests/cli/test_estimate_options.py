@@ -82,8 +82,8 @@ def test_online_takes_a_number_within_reason(project: TrialProject, batchrun: Co
 
 
 def test_exact(project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchrun.planner.COUNTED_AT_ONCE", 0)
-    monkeypatch.setattr("batchrun.planning.sampling.MOST_SAMPLED", 4)
+    monkeypatch.setattr("batchrun.planning.planner.COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr("batchrun.estimation.sampling.MOST_SAMPLED", 4)
     project.documents(40)
 
     sampled, exact = batchrun(PLAN), batchrun(f"{PLAN} --exact")

@@ -5,9 +5,9 @@ from command_line import CommandLine
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.planner import Planner
+from batchrun.planning.planner import Planner
 from batchrun.simulator.server import SimulatorServer
-from batchrun.store.lock import job_lock
+from batchrun.store.ledger.job_lock import job_lock
 
 SUBMIT = "submit jobs/trial.toml"
 ANSWERS = {

@@ -12,7 +12,7 @@ from trial_project import TrialProject
 from batchrun.cli import COMMANDS
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
-from batchrun.store.lock import job_lock
+from batchrun.store.ledger.job_lock import job_lock
 
 SUBMIT = "submit jobs/trial.toml"
 PLAN = "plan jobs/trial.toml"

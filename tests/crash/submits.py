@@ -19,7 +19,7 @@ from batchrun.simulator.server import SimulatorServer
 
 SERVER = """
 import json, os, sys
-import duckdb, batchrun.cli.running, batchrun.providers.anthropic
+import duckdb, batchrun.cli.run_job, batchrun.providers.anthropic.provider
 from batchrun.cli import main
 
 for line in sys.stdin:

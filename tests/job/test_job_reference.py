@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from batchrun.job.field_types import ArrayField, EnumField, NumberField, ObjectField, TextField
-from batchrun.job.keys import keys_of, sections
-from batchrun.job.reading import load_job
-from batchrun.job.rendering import Renderer
+from batchrun.job.load import load_job
+from batchrun.job.render import Renderer
 from batchrun.job.scaffold import scaffold
+from batchrun.job.schema_lookup import keys_of, sections
 
 JOBS = Path(__file__).parents[2] / "jobs"
 REFERENCE = (JOBS / "contracts.toml").read_text()

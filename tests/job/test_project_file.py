@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
 from batchrun.job.project import ProjectBudget
-from batchrun.job.reading import load_job
-from batchrun.job.rendering import Renderer
+from batchrun.job.render import Renderer
 
 JOB = """\
 [job]

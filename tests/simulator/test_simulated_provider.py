@@ -9,7 +9,7 @@ import virtual_time
 from simulated_provider import SimulatedProvider
 
 from batchrun.providers import AttemptError, Provider
-from batchrun.providers.anthropic import AnthropicFactory
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure, Reply, ToldLimits
 from batchrun.request import Request
 from batchrun.simulator.buckets import Limits

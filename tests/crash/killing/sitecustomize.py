@@ -18,11 +18,12 @@ from typing import Any
 import anthropic
 
 from batchrun import cli
-from batchrun.executors import collecting, recorder
-from batchrun.providers.anthropic_batches import AnthropicBatches
-from batchrun.store.ledger import Ledger
-from batchrun.store.output import Output
-from batchrun.tokenizer import count_tokens
+from batchrun.estimation.tokenizer import count_tokens
+from batchrun.execution import ledger_writer
+from batchrun.execution.batch import collect
+from batchrun.providers.anthropic.batches import AnthropicBatches
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.publish import Output
 
 LONGEST_LIFE_S = 60
 CALLS = ("create", "retrieve", "page", "cancel")
@@ -138,5 +139,5 @@ cli.main = main
 count_tokens("")  # its vocabulary takes longer to read than a submit takes
 anthropic.Anthropic(api_key="none").close()  # has imports of its own
 gc.freeze()
-recorder.BALLAST_BYTES = 4096  # hundreds of projects should not write 8 MB each
-collecting.GROUP = 2  # several commits for the results of one batch
+ledger_writer.BALLAST_BYTES = 4096  # hundreds of projects should not write 8 MB each
+collect.GROUP = 2  # several commits for the results of one batch

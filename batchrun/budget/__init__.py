@@ -1,0 +1,1 @@
+"""Which spending is allowed: caps, and the policy of project and operator. Pure: values in, values out."""

@@ -1,0 +1,69 @@
+"""Caps in people's words: what is reached, how much that is, and what to do about it."""
+
+from batchrun.budget.caps import Amount, Cap, Of, Origin, Per, Room
+from batchrun.catalog.money import dollars, enough
+from batchrun.escaping import inert
+
+_NAMES = {
+    Per.RUN: "the budget",
+    Per.DOCUMENT: "the document's budget",
+    Per.DAY: "the day's budget",
+    Per.MONTH: "the month's budget",
+}
+JOB_BUDGET = Cap(Per.RUN, 0, "budget.max_cost_usd", Origin.JOB)
+"""What is spoken of where nobody tells which cap it is."""
+
+
+def called(cap: Cap) -> str:
+    """What a cap is called in a sentence: `the day's budget of tokens for claude-opus-5-5`."""
+    tokens = " of tokens" if cap.of is Of.TOKENS else ""
+    return f"{_NAMES[cap.per]}{tokens}" + (f" for {inert(cap.model)}" if cap.model else "")
+
+
+def quantity(cap: Cap, value: int) -> str:
+    """So much of what a cap counts."""
+    return f"{value:,} tokens" if cap.of is Of.TOKENS else dollars(value)
+
+
+def said(cap: Cap) -> str:
+    """Where a cap is written, in brackets; nothing for the job file's own, which everybody knows."""
+    return "" if cap.per is Per.RUN and cap.origin is Origin.JOB else f" ({cap.name})"
+
+
+def worst(cap: Cap, amount: Amount) -> str:
+    """What the next request may take."""
+    if cap.of is Of.TOKENS:
+        return f"may use up to {amount.tokens:,} tokens"
+    if cap.of is Of.EXPECTED:
+        return f"is expected to cost {dollars(amount.of(cap.of))}"
+    return f"may cost up to {dollars(amount.nusd)}"
+
+
+def raising(cap: Cap, *, to: int | None = None) -> str:
+    """What to type for a larger cap; `to` in what the cap counts."""
+    value = "" if to is None else f" to {f'{to}' if cap.of is Of.TOKENS else enough(to)} or more"
+    if cap.origin is Origin.OPERATOR:
+        return f"ask whoever set {cap.key} in the environment to raise it{value}"
+    where = " in batchrun.toml" if cap.origin is Origin.PROJECT else ""
+    return f"raise {inert(cap.key)}{where}{value}"
+
+
+def renewed(cap: Cap) -> str | None:
+    """When there is room again without anybody's doing; None: never."""
+    return {Per.DAY: "after 00:00 UTC", Per.MONTH: "after the end of the month, 00:00 UTC"}.get(cap.per)
+
+
+def room_words(room: Room) -> str:
+    """What is left of a cap: `$7.20 left of $10.00, the day's budget (budget.max_cost_per_day_usd of …)`."""
+    cap = room.cap
+    return f"{quantity(cap, room.left)} left of {quantity(cap, cap.limit)}, {called(cap)} ({cap.name})"
+
+
+MAY_COST = "may cost up to"
+
+
+def too_dear(cap: Cap | None, worst_nusd: int) -> str | None:
+    """Why a document's first attempt does not fit in the cap of a document, or None."""
+    if cap is None or worst_nusd <= cap.limit:
+        return None
+    return f"{MAY_COST} {dollars(worst_nusd)}, above {cap.name} of {dollars(cap.limit)}"

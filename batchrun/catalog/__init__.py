@@ -1,0 +1,1 @@
+"""What models are: prices, capabilities, rate limits, lifecycle. Pure, but for the reading of price files."""

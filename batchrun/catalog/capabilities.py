@@ -1,0 +1,85 @@
+"""What a model does not take: said before the API would answer 400 to every document."""
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from batchrun.catalog.price import ModelPrice
+
+if TYPE_CHECKING:
+    from batchrun.job.spec import ModelSection
+
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+
+def thinks(model: "ModelSection", price: ModelPrice) -> bool:
+    """Tell whether replies will hold thinking, which is billed as output."""
+    return price.thinks_by_default if model.thinking is None else model.thinking == "adaptive"
+
+
+def model_problems(model: "ModelSection", price: ModelPrice, *, today: date) -> list[str]:
+    """Give a sentence for everything the model would refuse, each with what is allowed; none when all is well."""
+    return [
+        problem
+        for problem in (
+            _retired(price, today),
+            _not_yet_valid(price, today),
+            _too_many_tokens(model, price),
+            _effort_problem(model, price),
+            _thinking_problem(model, price),
+        )
+        if problem is not None
+    ]
+
+
+def suited(model: "ModelSection", price: ModelPrice) -> "ModelSection":
+    """Return what another model takes of the job's wishes: it writes no more than it can, and drops what it refuses."""
+    effort = model.effort if model.effort in price.effort_levels else None
+    taken = model.model_copy(
+        update={"name": price.name, "max_tokens": min(model.max_tokens, price.max_output_tokens), "effort": effort}
+    )
+    return taken.model_copy(update={"thinking": None}) if _thinking_problem(taken, price) else taken
+
+
+def _retired(price: ModelPrice, today: date) -> str | None:
+    if price.retires is None or today < price.retires:
+        return None
+    return f"{price.name} was retired on {price.retires}; choose another model"
+
+
+def _not_yet_valid(price: ModelPrice, today: date) -> str | None:
+    if price.valid_from is None or today >= price.valid_from:
+        return None
+    return f"the price of {price.name} is valid from {price.valid_from} on; today's price is not known"
+
+
+def _too_many_tokens(model: "ModelSection", price: ModelPrice) -> str | None:
+    if model.max_tokens <= price.max_output_tokens:
+        return None
+    return f"max_tokens = {model.max_tokens:,} is more than {price.name} can write; at most {price.max_output_tokens:,}"
+
+
+def _effort_problem(model: "ModelSection", price: ModelPrice) -> str | None:
+    if model.effort is None or model.effort in price.effort_levels:
+        return None
+    if not price.effort_levels:
+        return f"{price.name} takes no effort; leave the key out"
+    return f'{price.name} does not take effort = "{model.effort}"; it takes {_listed(price.effort_levels)}'
+
+
+def _thinking_problem(model: "ModelSection", price: ModelPrice) -> str | None:
+    if model.thinking is None:
+        return None
+    if model.thinking not in price.thinking:
+        allowed = f"it takes {_listed(price.thinking)}" if price.thinking else "leave the key out"
+        return f'{price.name} does not take thinking = "{model.thinking}"; {allowed}'
+    effort = model.effort or price.default_effort
+    highest = price.max_effort_without_thinking
+    if model.thinking == "adaptive" or highest is None or effort is None:
+        return None
+    if _EFFORTS.index(effort) <= _EFFORTS.index(highest):
+        return None
+    return f'{price.name} takes thinking = "disabled" only up to effort = "{highest}", not with "{effort}"'
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return " or ".join(f'"{value}"' for value in values)

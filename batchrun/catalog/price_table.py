@@ -1,0 +1,213 @@
+"""The dated table of prices: the package's own, with the rows of a person's file laid over it by name.
+
+A model may have several rows, each valid from its own day on; the row in force on a day is the latest of those.
+"""
+
+import difflib
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, Strict, ValidationError, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from batchrun.catalog.price import Band, ModelPrice, PublishedLimits, Rates, Tokenizer
+from batchrun.errors import Refused, UsageProblem
+
+_NUSD_PER_TOKEN = 1_000
+"""USD per million tokens, times this, is nano-USD per token."""
+OWN = "the package's own table"
+
+Price = Annotated[Decimal, Strict(strict=False), Field(ge=0, lt=1_000_000, decimal_places=3)]
+"""USD per million tokens, given as text or a number; three decimal places make whole nano-USD per token."""
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+Thinking = Literal["adaptive", "disabled"]
+
+
+Rows = Mapping[str, tuple[ModelPrice, ...]]
+"""By model name, aliases included; of each model those valid earlier first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Prices of one day by model name, aliases included."""
+
+    date: date
+    """When the table was made; a row of another table under it has a date of its own."""
+    source: str
+    """Where the table is from, as shown to people."""
+    prices: Mapping[str, ModelPrice]
+    """The row in force; of a model whose rows are all of the future the first, which no job may use yet."""
+    upcoming: Rows
+    """The rows of the future besides, of models that have any."""
+
+    def model(self, name: str) -> ModelPrice:
+        """Give a model's price. Without one nothing is sent: a run whose cost is unknown is refused."""
+        if name in self.prices:
+            return self.prices[name]
+        close = difflib.get_close_matches(name, self.prices, n=1)
+        meant = f' (did you mean "{close[0]}"?)' if close else ""
+        raise Refused(
+            f'there is no price for the model "{name}"{meant}; the table is {self.source}, of {self.date}',
+            hint=f'add a [[model]] row with names = ["{name}"] to a file of prices and name that file in '
+            'the job: [budget] prices_file = "prices.toml"',
+        )
+
+
+def load_prices(override: Path | None = None, *, today: date) -> PriceTable:
+    """Read the package's table, and over it the file that a job names: its rows replace all rows of their models."""
+    own = _read(files("batchrun.catalog") / "prices.toml", shown=OWN)
+    if override is None:
+        return _in_force(own.rows, own.date, own.source, today=today)
+    theirs = _read(override, shown=str(override))
+    source = f"{theirs.source} over {own.source} of {own.date}"
+    return _in_force({**own.rows, **theirs.rows}, theirs.date, source, today=today)
+
+
+def _in_force(rows: Rows, table_date: date, source: str, *, today: date) -> PriceTable:
+    prices, upcoming = {}, {}
+    for name, dated in rows.items():
+        begun = sum(row.valid_from is None or row.valid_from <= today for row in dated)
+        now = max(begun - 1, 0)
+        prices[name] = dated[now]
+        if later := dated[now + 1 :]:
+            upcoming[name] = later
+    return PriceTable(date=table_date, source=source, prices=prices, upcoming=upcoming)
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Rates(_Shape):
+    input: Price
+    output: Price
+    cache_write_5m: Price
+    cache_write_1h: Price
+    cache_read: Price
+
+    def per_token(self) -> Rates:
+        return Rates(
+            input=int(self.input * _NUSD_PER_TOKEN),
+            output=int(self.output * _NUSD_PER_TOKEN),
+            cache_write_5m=int(self.cache_write_5m * _NUSD_PER_TOKEN),
+            cache_write_1h=int(self.cache_write_1h * _NUSD_PER_TOKEN),
+            cache_read=int(self.cache_read * _NUSD_PER_TOKEN),
+        )
+
+
+class _Above(_Rates):
+    prompt_tokens: PositiveInt
+
+
+class _Effort(_Shape):
+    levels: Annotated[list[Effort], Field(min_length=1)]
+    default: Effort
+
+
+class _Thinking(_Shape):
+    accepted: list[Thinking]
+    by_default: bool
+    disabled_up_to_effort: Effort | None = None
+
+
+class _Limits(_Shape):
+    requests_per_minute: PositiveInt
+    input_tokens_per_minute: PositiveInt
+    output_tokens_per_minute: PositiveInt
+
+
+class _Model(_Rates):
+    names: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    above: _Above | None = None
+    context_window: PositiveInt
+    max_output_tokens: PositiveInt
+    tokenizer: Tokenizer
+    effort: _Effort | None = None
+    thinking: _Thinking
+    retires: date | None = None
+    valid_from: date | None = None
+    min_cacheable_tokens: PositiveInt | None = None
+    limits: _Limits
+
+    def price(self, name: str, table_date: date, source: str) -> ModelPrice:
+        return ModelPrice(
+            name=name,
+            rates=self.per_token(),
+            band=Band(self.above.prompt_tokens, self.above.per_token()) if self.above else None,
+            context_window=self.context_window,
+            max_output_tokens=self.max_output_tokens,
+            tokenizer=self.tokenizer,
+            effort_levels=tuple(self.effort.levels) if self.effort else (),
+            default_effort=self.effort.default if self.effort else None,
+            thinking=tuple(self.thinking.accepted),
+            thinks_by_default=self.thinking.by_default,
+            max_effort_without_thinking=self.thinking.disabled_up_to_effort,
+            retires=self.retires,
+            valid_from=self.valid_from,
+            min_cacheable_tokens=self.min_cacheable_tokens,
+            limits=PublishedLimits(**self.limits.model_dump()),
+            table_date=table_date,
+            source=source,
+        )
+
+
+class _Table(_Shape):
+    date: date
+    model: Annotated[list[_Model], Field(min_length=1)]
+
+    @field_validator("model")
+    @classmethod
+    def _days_once(cls, rows: list[_Model]) -> list[_Model]:
+        counts = Counter((name, row.valid_from) for row in rows for name in row.names)
+        if twice := [_named(*key) for key, count in counts.items() if count > 1]:
+            raise PydanticCustomError("named_twice", "{names}", {"names": "; ".join(twice)})
+        return rows
+
+
+def _named(name: str, valid_from: date | None) -> str:
+    return f"{name} has more than one row" + (f" valid from {valid_from}" if valid_from else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    date: date
+    source: str
+    rows: Rows
+
+
+def _read(path: Traversable, *, shown: str) -> _File:
+    try:
+        table = _Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageProblem(f"the file of prices {shown} cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = "".join(f"\n  {_said(problem)}" for problem in error.errors())
+        raise UsageProblem(f"the file of prices {shown} is wrong:{problems}") from error
+    return _File(
+        table.date, shown, _by_name(row.price(name, table.date, shown) for row in table.model for name in row.names)
+    )
+
+
+def _by_name(rows: Iterable[ModelPrice]) -> Rows:
+    found: dict[str, list[ModelPrice]] = {}
+    for row in rows:
+        found.setdefault(row.name, []).append(row)
+    return {name: tuple(sorted(dated, key=_begins)) for name, dated in found.items()}
+
+
+def _begins(row: ModelPrice) -> date:
+    return row.valid_from or date.min
+
+
+def _said(problem: ErrorDetails) -> str:
+    """Say where and what: `model[2].above.input: Field required`, rows counted from 1."""
+    where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
+    return f"{where.removeprefix('.')}: {problem['msg']}"

@@ -1,0 +1,77 @@
+"""The rate limits a run paces itself by, and where each of them is from."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from batchrun.catalog.price import PublishedLimits
+
+if TYPE_CHECKING:
+    from batchrun.job.spec import LimitsSection
+
+_KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learnt:
+    """What earlier runs learnt of a model's limits from the API; None: never told."""
+
+    requests_per_minute: int | None
+    input_tokens_per_minute: int | None
+    output_tokens_per_minute: int | None
+    concurrency: int | None
+    """How many requests under way went well at once."""
+    learnt_at: float
+    """In seconds since 1970."""
+
+
+class LimitOrigin(StrEnum):
+    """Who says so, as shown to people."""
+
+    JOB_FILE = "job file"
+    LEARNT = "as the API told before"
+    START_TIER = "published Start tier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """What the organisation may send a minute; `headroom` is the share of it that a run uses."""
+
+    requests_per_minute: int
+    input_tokens_per_minute: int
+    output_tokens_per_minute: int
+    headroom: float = 1.0
+    from_job_file: frozenset[str] = frozenset()
+    """Which of the limits the job file states, by key."""
+    learnt: frozenset[str] = frozenset()
+    """Which of them the API told in an earlier run."""
+    concurrency: int | None = None
+    """How many requests under way went well at once in an earlier run."""
+
+    def origin(self, key: str) -> LimitOrigin:
+        """Tell where the limit of this key is from."""
+        if key in self.from_job_file:
+            return LimitOrigin.JOB_FILE
+        return LimitOrigin.LEARNT if key in self.learnt else LimitOrigin.START_TIER
+
+    def seasoned(self, learnt: Learnt | None) -> "RateLimits":
+        """With what an earlier run learnt in the place of what is only assumed."""
+        if learnt is None:
+            return self
+        told = {key: value for key in _KEYS if key not in self.from_job_file and (value := getattr(learnt, key))}
+        return replace(self, **told, learnt=frozenset(told), concurrency=learnt.concurrency)
+
+
+def published_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
+    """Take a model's Start tier: the job file's limits are those of another one, and only its headroom is for all."""
+    return effective_limits(limits.model_copy(update=dict.fromkeys(_KEYS)), published)
+
+
+def effective_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
+    """Take what the job file says and, where it says nothing, the model's Start tier."""
+    stated = limits.model_dump(include=set(_KEYS), exclude_none=True)
+    return RateLimits(
+        **{key: stated.get(key, getattr(published, key)) for key in _KEYS},
+        headroom=limits.headroom,
+        from_job_file=frozenset(stated),
+    )

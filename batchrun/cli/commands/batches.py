@@ -1,0 +1,68 @@
+"""`batchrun batches`: the batches of a run, and a person's word on one that is in doubt."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.views.terminal import Terminal
+
+if TYPE_CHECKING:
+    from batchrun.store.ledger.batch_records import Batch
+    from batchrun.store.ledger.batches import Batches
+    from batchrun.store.reports.runs import RunStory
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.option("--adopt", metavar="ID", help="The batch in doubt is this one of the API's.")
+@click.option("--resend", is_flag=True, help="It was never created: its requests are pending again.")
+@click.option("--batch", "number", type=int, metavar="NUMBER", help="Which one, if several are in doubt.")
+@LEDGER
+@speaking
+def batches(
+    run: str, *, adopt: str | None, resend: bool, number: int | None, ledger: Path | None, terminal: Terminal
+) -> None:
+    """Show the batches of a run. A batch whose create call got no answer is in doubt until it is found, or given up.
+
+    \b
+    batchrun batches contracts
+    batchrun batches contracts --adopt msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d
+    batchrun batches contracts --resend
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.find_run import found_run
+    from batchrun.cli.views.batch_text import batch_fields, batch_table
+    from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.store.ledger.batches import Batches
+    from batchrun.workflow import batch_recovery
+    from batchrun.workflow.open_job import open_store
+
+    if adopt and resend:
+        raise click.UsageError("--adopt and --resend exclude each other")
+    with found_run(run, ledger) as found:
+        story, job_path = found.story, found.job_path
+        shown = with_open_ones(Batches(found.ledger), story)
+    if adopt or resend:
+        with open_store(job_path, simulated=story.simulated) as opened:
+            if adopt:
+                batch_recovery.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number)
+            else:
+                batch_recovery.resend(opened, provider=AnthropicFactory(), batch_no=number)
+            shown = with_open_ones(Batches(opened.ledger), story)
+    if terminal.json:
+        for batch in shown:
+            terminal.event("batch", run=story.run_id, **batch_fields(batch))
+        return
+    if not shown:
+        terminal.say(f"run {story.run_id} has no batches")
+        return
+    terminal.result(batch_table(shown, width=terminal.width()))
+    if adopt or resend:
+        terminal.say(f"now: batchrun submit {job_path}")
+
+
+def with_open_ones(batches: "Batches", story: "RunStory") -> "list[Batch]":
+    """The batches of the run, and those that earlier runs of its job left open: they may be the ones in doubt."""
+    both = {batch.batch_no: batch for batch in [*batches.open(story.job), *batches.of_run(story.run_no)]}
+    return [both[number] for number in sorted(both)]

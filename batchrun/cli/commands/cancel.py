@@ -1,0 +1,62 @@
+"""`batchrun cancel`: cancel a run's batches, keep what had finished, put the rest back."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import LEDGER, PROGRESS, speaking
+from batchrun.cli.views.format import count
+from batchrun.cli.views.terminal import Terminal
+
+
+@click.command()
+@click.argument("run")
+@click.option("--no-wait", is_flag=True, help="Ask for it and return; a later cancel or submit collects the rest.")
+@PROGRESS
+@LEDGER
+@speaking
+def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, terminal: Terminal) -> int:
+    """Cancel the open batches of a run's job. What had finished is billed, and collected; the rest is pending again.
+
+    \b
+    batchrun cancel last
+    batchrun cancel contracts --no-wait
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.find_run import found_run
+    from batchrun.cli.views.progress import Progress
+    from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.workflow.batch_recovery import cancel as cancel_batches
+    from batchrun.workflow.open_job import open_store
+
+    with found_run(run, ledger) as found:
+        job_path, run_no, simulated = found.job_path, found.story.run_no, found.story.simulated
+    shown = Progress(terminal, progress)
+    with open_store(job_path, simulated=simulated) as opened:
+        try:
+            done = cancel_batches(opened, run_no, provider=AnthropicFactory(), listener=shown, waits=not no_wait)
+        finally:
+            shown.close()
+        name = opened.name
+    if terminal.json:
+        terminal.event("canceled", job=name, batches=done.canceled, open=done.still_open, pending=done.pending,
+                       exit_code=int(done.exit_code))  # fmt: skip
+    elif not (terminal.quiet and not done.exit_code):
+        terminal.result(words(name, done.canceled, done.still_open, done.pending))
+    if problem := done.halted or done.unpublished:
+        terminal.problem(problem)
+    return int(done.exit_code)
+
+
+def words(job: str, canceled: int, still_open: int, pending: int) -> str:
+    """What came of it."""
+    if not canceled:
+        return f"{job}: no batch is open"
+    if still_open:
+        return f"{job}: {batches(still_open)} canceling; run the same command later to collect what had finished"
+    rest = f"; {count(pending, 'document')} pending: batchrun submit sends them again" if pending else ""
+    return f"{job}: {batches(canceled)} canceled; what had finished is collected and was billed{rest}"
+
+
+def batches(number: int) -> str:
+    """`1 batch`, `3 batches`."""
+    return "1 batch" if number == 1 else f"{number:,} batches"

@@ -1,0 +1,60 @@
+"""`batchrun cost`: what was spent, from the ledger."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.views.terminal import Terminal
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("jobs_or_runs", nargs=-1, metavar="[JOB_OR_RUN]...")
+@click.option("--by", type=click.Choice(["day", "model", "job", "run", "document"]), default="job", show_default=True,
+              help="What to put together. Days are UTC, by the start of each attempt.")  # fmt: skip
+@click.option("--since", type=DAY, metavar="DATE", help="From this day on, such as 2026-11-01.")
+@click.option("--until", type=DAY, metavar="DATE", help="Up to this day, which is included.")
+@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
+@LEDGER
+@speaking
+def cost(
+    jobs_or_runs: tuple[str, ...],
+    *,
+    by: str,
+    since: datetime | None,
+    until: datetime | None,
+    simulate: bool,
+    ledger: Path | None,
+    terminal: Terminal,
+) -> None:
+    """Show what was spent: by class of token, failed attempts too, with the prices of the time.
+
+    A job (its name or its file) means all its runs. --json prints one object, with a row on each line.
+
+    \b
+    batchrun cost
+    batchrun cost contracts --by run
+    batchrun cost --by day --since 2026-11-01 --json
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.find_run import found_runs
+    from batchrun.cli.views.cost_text import show_as_json, show_as_text
+    from batchrun.store.reports.costs import By, CostFilter, Costs
+
+    with found_runs(jobs_or_runs, ledger, simulated=simulate) as found:
+        meant = CostFilter(
+            run_nos=None if found.run_nos is None else sorted(found.run_nos),
+            since=seconds(since) if since else None,
+            until=seconds(until + timedelta(days=1)) if until else None,
+        )
+        costs = Costs(found.ledger, meant)
+        with costs.one_moment():
+            show = show_as_json if terminal.json else show_as_text
+            show(costs, By(by), simulated=found.simulated, terminal=terminal)
+
+
+def seconds(day: datetime) -> float:
+    """When a day began, in seconds since 1970."""
+    return day.replace(tzinfo=UTC).timestamp()

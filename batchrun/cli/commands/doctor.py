@@ -1,0 +1,38 @@
+"""`batchrun doctor`: whether everything around the jobs is in order; the table of prices."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import ExitCode
+
+
+@click.command()
+@click.option("--prices", is_flag=True, help="The table of prices instead: where it is from, how old, what changes.")
+@click.option("--offline", is_flag=True, help="Ask nothing of the network.")
+@LEDGER
+@speaking
+def doctor(*, prices: bool, offline: bool, ledger: Path | None, terminal: Terminal) -> int:
+    """Check Python and packages, vocabulary, prices, key, the project's ledger, and the models of its last runs.
+
+    Nothing is changed, and nothing that costs money is sent. Exit 5 when something is broken. BATCHRUN_PRICES
+    names a file whose rows replace those of the built-in table of prices, for all jobs that name none.
+
+    \b
+    batchrun doctor
+    batchrun doctor --offline
+    batchrun doctor --prices
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.doctor_checks import Verdict, checks, show_checks
+    from batchrun.cli.views.price_text import show_prices
+    from batchrun.workflow.open_job import common_prices, utc_today
+
+    today = utc_today()
+    if prices:
+        show_prices(common_prices(today=today), today=today, terminal=terminal)
+        return ExitCode.OK
+    found = checks(ledger, offline=offline, today=today)
+    show_checks(found, terminal)
+    return ExitCode.ENVIRONMENT if any(one.verdict is Verdict.BROKEN for one in found) else ExitCode.OK

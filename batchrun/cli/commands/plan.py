@@ -1,0 +1,108 @@
+"""`batchrun plan`: what a submit would do and cost; never sends."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrun.cli.options import (
+    DEADLINE,
+    EXACT,
+    JOB,
+    MAX_COST,
+    ROUTE,
+    SIMULATE,
+    Chosen,
+    JobCommand,
+    selecting,
+    speaking,
+)
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchrun.planning.api_lookups import CounterFactory
+
+
+@click.command(cls=JobCommand)
+@JOB
+@click.option("--check", is_flag=True, help="Exit 3 if a submit would be refused.")
+@click.option(
+    "--online",
+    type=click.IntRange(min=1, max=2000),
+    metavar="N",
+    help="Have the API count about N requests, free of charge; submit does it with 30.",
+)
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What is different since an earlier plan, as --json printed it.",
+)
+@EXACT
+@MAX_COST
+@ROUTE
+@DEADLINE
+@SIMULATE
+@selecting
+@speaking
+def plan(
+    job: Path,
+    *,
+    check: bool,
+    online: int | None,
+    compare: Path | None,
+    exact: bool,
+    max_cost: int | None,
+    route: str | None,
+    deadline: float | None,
+    simulate: str | None,
+    chosen: Chosen,
+    terminal: Terminal,
+) -> int:
+    """Show what a submit would send, cost and take. Nothing is sent, or with --online only to be counted.
+
+    \b
+    batchrun plan jobs/contracts.toml
+    batchrun plan jobs/contracts.toml --json
+    batchrun plan jobs/contracts.toml --check --max-cost 10
+    batchrun plan jobs/contracts.toml --compare plan.json
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.views.compare_text import compare_fields, compare_lines, differences, earlier_plan
+    from batchrun.cli.views.plan_json import plan_as_json
+    from batchrun.cli.views.plan_text import plan_as_text
+    from batchrun.planning.planner import ONLINE
+    from batchrun.workflow.open_job import Wishes, open_job
+
+    earlier = earlier_plan(compare) if compare else None
+    wishes = Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
+    with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
+        made = opened.planner(wishes).plan(chosen.selection(), counter=counter, online=online or ONLINE)
+        refused = opened.refusal(made)
+        fields = plan_as_json(made, opened, refused)
+        found = differences(earlier, fields, path=compare) if compare and earlier else []
+        if terminal.json:
+            click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
+        else:
+            terminal.result(plan_as_text(made, opened, terminal, job))
+            for line in compare_lines(found, compare) if compare else ():
+                terminal.result(line)
+        if refused and not terminal.json:
+            terminal.problem(refused)
+        return ExitCode.REFUSED if refused and check else ExitCode.OK
+
+
+@contextlib.contextmanager
+def counter_of(online: int | None, simulate: str | None) -> "Iterator[CounterFactory | None]":
+    """Who counts tokens for `--online`; nobody without it, and nothing is imported."""
+    if online is None:
+        yield None
+        return
+    from batchrun.cli.run_job import provider_of
+
+    with provider_of(simulate, speed=1.0) as provider:
+        yield provider

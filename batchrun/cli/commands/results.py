@@ -1,0 +1,67 @@
+"""`batchrun results`: look at rows, or export them; one document in full."""
+
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import LEDGER, Chosen, selecting, speaking
+from batchrun.cli.views.terminal import Terminal
+
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.option("--status", default="succeeded", show_default=True, metavar="A,B",
+              help="Outcomes to show; `failed` for all bad ones, `all` for everything.")  # fmt: skip
+@click.option("--format", type=click.Choice(["table", "csv", "jsonl", "json", "parquet"]),
+              help="Default: by the ending of --output, else table.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of stdout.")
+@click.option("--columns", metavar="A,B", help="Only these columns.")
+@click.option("--doc", metavar="ID", help="One document in full: its outcome, its attempts, its answer.")
+@click.option("--raw", is_flag=True, help="With --doc: the reply as it came.")
+@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
+@LEDGER
+@selecting
+@speaking
+def results(
+    run: str,
+    *,
+    status: str,
+    format: str | None,  # noqa: A002 - click names the variable after it
+    output: Path | None,
+    columns: str | None,
+    doc: str | None,
+    raw: bool,
+    simulate: bool,
+    ledger: Path | None,
+    chosen: Chosen,
+    terminal: Terminal,
+) -> None:
+    """Show the documents of a run's job, with their rows.
+
+    \b
+    batchrun results contracts
+    batchrun results last --status failed
+    batchrun results contracts -o contracts.parquet
+    batchrun results contracts --doc sample_data/contracts/nda.txt
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.export import Export, export
+    from batchrun.cli.find_run import found_run
+    from batchrun.cli.views.document_text import show_document
+
+    with found_run(run, ledger, simulated=simulate) as found:
+        if doc is not None:
+            show_document(found, doc, raw=raw, terminal=terminal)
+            return
+        default = ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table"
+        wanted = Export(
+            # A run's id means its own documents; its job's name, or `last`, all of the job's.
+            run_id=None if run in {"last", found.story.job} or run.endswith(".toml") else found.story.run_id,
+            statuses=tuple(word.strip() for word in status.split(",")),
+            chosen=chosen,
+            columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
+            format=format or default,
+            output=output,
+        )
+        export(found, wanted, terminal)

@@ -1,0 +1,40 @@
+"""`batchrun status`: where the runs are."""
+
+import time
+from pathlib import Path
+
+import click
+
+from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import ExitCode
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--watch", is_flag=True, help="Show it again and again until nothing runs.")
+@click.option("--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Of --watch, in s.")
+@click.option("--check", is_flag=True, help="Exit with the run's own code; 10 while it is unfinished.")
+@LEDGER
+@speaking
+def status(
+    run: str | None, *, watch: bool, interval: float, check: bool, ledger: Path | None, terminal: Terminal
+) -> int:
+    """Show all runs, or one: an id, the beginning of one, a job's name, or `last`.
+
+    \b
+    batchrun status
+    batchrun status last --watch
+    batchrun status contracts --check
+    """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.views.status_text import chosen, exit_code, show
+
+    shown = None
+    while True:
+        found = chosen(run or ("last" if check else None), ledger)
+        if found != shown:
+            show(found, terminal, again=shown is not None)
+            shown = found
+        if not watch or all(story.state != "running" for story in found.stories):
+            return exit_code(found.stories[0]) if check else ExitCode.OK
+        time.sleep(interval)

@@ -1,0 +1,206 @@
+"""Rows out of the output table: a table to look at, or csv, jsonl, json and parquet for others."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchrun.cli.find_run import FoundRun
+from batchrun.cli.options import Chosen
+from batchrun.cli.views.format import count, table
+from batchrun.cli.views.terminal import Terminal
+from batchrun.duckdb_file import HeldByAnother, opened
+from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.outcome import Outcome
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.publish import quoted
+from batchrun.workflow.open_job import open_output
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SHOWN_WIDTH = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is wanted."""
+
+    run_id: str | None
+    statuses: tuple[str, ...]
+    chosen: Chosen
+    columns: tuple[str, ...]
+    format: str
+    output: Path | None
+
+
+def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
+    """Write the rows where they are wanted. Raises UsageProblem, Busy, EnvironmentProblem."""
+    with open_output(found.job_path, simulated=found.story.simulated) as job:
+        try:
+            job.output.publish(wait_s=0)
+        except HeldByAnother as held:
+            terminal.say(f"rows may be missing: {held}")
+        if not job.places.database.exists():
+            raise UsageProblem(f"there are no rows yet in {job.places.database}.")
+        with opened(job.places.database, read_only=True, wait_s=5) as connection:
+            table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
+            query, values = selection(connection, table_name, own_names(fields), found.story.job, wanted)
+            write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
+        tell_the_rest(job.ledger, found.story.job, wanted, terminal)
+
+
+def own_names(fields: Sequence[str]) -> dict[str, str]:
+    """What batchrun's own columns are called beside the job's fields: with an underscore where a field has the name."""
+    taken = {name.lower() for name in fields}
+    return {name: f"_{name}" if name in taken else name for name in ("id", "status", "problem", "source", "run_id")}
+
+
+def selection(
+    connection: "DuckDBPyConnection", table_name: str, own: dict[str, str], job: str, wanted: Export
+) -> tuple[str, dict[str, Any]]:
+    """The query for the wanted documents with their rows. Raises UsageProblem for what is no SQL or no column."""
+    import duckdb
+
+    values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
+    conditions = [f"{own['status']} in (select unnest($statuses))"]
+    if wanted.run_id:
+        conditions.append(f"{own['run_id']} = $run")
+        values["run"] = wanted.run_id
+    if wanted.chosen.ids:
+        conditions.append(f"{own['id']} in (select unnest($ids))")
+        values["ids"] = sorted(wanted.chosen.ids)
+    if wanted.chosen.sources:
+        matching = f"list_filter($sources, lambda pattern: {own['source']} glob pattern)"
+        conditions.append(f"len({matching}) > 0")
+        values["sources"] = list(wanted.chosen.sources)
+    if wanted.chosen.where:
+        conditions.append(f"({wanted.chosen.where}\n)")
+    query = (
+        f"from (select d.doc_id as {own['id']}, d.status as {own['status']}, d.reason as {own['problem']},"
+        f" d.source as {own['source']}, d.run_id as {own['run_id']}, r.* exclude (doc_id)"
+        f" from batchrun.documents d left join {quoted(table_name)} r using (doc_id) where d.job = $job)"
+        f" where {' and '.join(conditions)} order by {own['id']}"
+    )
+    shown = ", ".join(quoted(name) for name in wanted.columns) or shown_columns(wanted, own)
+    query = f"select {shown} {query}" + (f" limit {wanted.chosen.limit}" if wanted.chosen.limit else "")
+    try:
+        connection.execute(f"select * from ({query}) limit 0", values)
+    except duckdb.Error as error:
+        raise not_understood(error) from error
+    return query, values
+
+
+def shown_columns(wanted: Export, own: dict[str, str]) -> str:
+    """All columns, but not the ones that say the same on every line."""
+    if wanted.statuses == ("succeeded",):
+        return f"* exclude ({own['status']}, {own['problem']}, {own['source']}, {own['run_id']})"
+    return f"* exclude ({own['run_id']})"
+
+
+def statuses(words: Sequence[str]) -> list[str]:
+    """The statuses that the words mean."""
+    every = [*map(str, Outcome), "pending"]
+    groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
+    if unknown := [word for word in words if word not in {*every, *groups}]:
+        raise UsageProblem(
+            f"--status {', '.join(unknown)} is no outcome.", hint=f"choose from {', '.join([*groups, *every])}"
+        )
+    return [status for word in words for status in groups.get(word, [word])]
+
+
+def write(
+    connection: "DuckDBPyConnection",
+    query: str,
+    values: dict[str, Any],
+    wanted: Export,
+    terminal: Terminal,
+    *,
+    stamped: bool,
+) -> None:
+    """Run the query and write its rows in the wanted format."""
+    import duckdb
+
+    try:
+        if wanted.format == "parquet":
+            write_parquet(connection, query, values, wanted.output)
+            return
+        cursor = connection.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        rows = cursor.fetchall()
+    except duckdb.IOException as error:
+        raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
+    except duckdb.Error as error:
+        raise not_understood(error) from error
+    if wanted.format == "table":
+        cells = [[shown(cell) for cell in row] for row in rows]
+        text = ("SIMULATED\n" if stamped else "") + table(names, cells, width=terminal.width())
+        text += f"\n{count(len(rows), 'row')}\n"
+    else:
+        text = serialized(wanted.format, names, rows)
+    if wanted.output is None:
+        terminal.exact(text)
+        return
+    try:
+        wanted.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"{wanted.output} cannot be written: {error.strerror}.") from error
+    terminal.say(f"{count(len(rows), 'row')} written to {wanted.output}")
+
+
+def not_understood(error: Exception) -> UsageProblem:
+    """A selection that is no SQL, or not over these columns."""
+    return UsageProblem(
+        f"the selection is not understood: {str(error).splitlines()[0]}",
+        hint="columns: id, status, problem, source, run_id and the job's fields",
+    )
+
+
+def write_parquet(connection: "DuckDBPyConnection", query: str, values: dict[str, Any], output: Path | None) -> None:
+    """A parquet file keeps the types; it cannot go to a terminal."""
+    if output is None:
+        raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
+    connection.execute(f"create temp table exported as {query}", values)
+    target = str(output).replace("'", "''")
+    connection.execute(f"copy exported to '{target}' (format parquet)")
+
+
+def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as csv, jsonl or json."""
+    if format_ == "csv":
+        import csv
+        import io
+
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([as_cell(cell) for cell in row] for row in rows)
+        return buffer.getvalue()
+    objects = [dict(zip(names, row, strict=True)) for row in rows]
+    if format_ == "json":
+        return json.dumps(objects, default=str, indent=2) + "\n"
+    return "".join(json.dumps(one, default=str) + "\n" for one in objects)
+
+
+def as_cell(value: object) -> object:
+    """Lists and objects as JSON inside a csv cell."""
+    return json.dumps(value, default=str) if isinstance(value, list | dict) else value
+
+
+def shown(value: object) -> str:
+    """A value in a table's cell: short."""
+    text = "" if value is None else str(as_cell(value))
+    return text if len(text) <= SHOWN_WIDTH else text[: SHOWN_WIDTH - 1] + "…"
+
+
+def tell_the_rest(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) -> None:
+    """Documents that are not shown are not forgotten."""
+    if wanted.statuses != ("succeeded",) or terminal.quiet:
+        return
+    (failed,) = ledger.connection.execute(
+        "select count(*) from document_status where job = ? and status not in ('succeeded', 'skipped', 'pending')",
+        (job,),
+    ).fetchone()
+    if failed:
+        terminal.say(f"{count(failed, 'document')} without a row: add --status failed to see them")

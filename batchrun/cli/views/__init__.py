@@ -1,0 +1,1 @@
+"""What commands print: text and JSON, made from values."""

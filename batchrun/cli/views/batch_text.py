@@ -1,0 +1,137 @@
+"""Batches as a person reads them, and as a program does."""
+
+import time
+from collections.abc import Sequence
+
+from batchrun.batch import RESULTS_KEPT_S, BatchState
+from batchrun.cli.views.format import count, duration, table, utc
+from batchrun.escaping import inert
+from batchrun.events import BatchCollected, BatchEnded, BatchesOpen, BatchSubmitted, BatchTrouble
+from batchrun.store.ledger.batch_records import Batch
+
+BatchEvent = BatchSubmitted | BatchEnded | BatchCollected | BatchTrouble | BatchesOpen
+HEADER = ("BATCH", "STATE", "REQUESTS", "SIZE", "AGE", "EXPIRES (UTC)", "NEXT POLL", "")
+WARNED_BEFORE_S = 4 * 24 * 3600.0
+"""How long before its results are deleted a batch is warned of."""
+
+
+def batch_words(event: BatchEvent) -> str:
+    """One line about what became of a batch."""
+    match event:
+        case BatchSubmitted():
+            found = "found again" if event.adopted else "submitted"
+            return f"batch {inert(event.batch_id)} {found}: {count(event.requests, 'request')}, {size(event.bytes)}"
+        case BatchEnded():
+            counts = ", ".join(f"{number:,} {inert(how)}" for how, number in event.counts.items() if number)
+            return (
+                f"batch {inert(event.batch_id)} ended after {duration(max(0.0, event.age_s))}: {counts or 'no counts'}"
+            )
+        case BatchCollected():
+            again = f"; {count(event.again, 'request')} pending again" if event.again else ""
+            odd = f"; {count(event.odd, 'result')} with unknown or repeated custom_ids ignored" if event.odd else ""
+            return f"batch {inert(event.batch_id)} collected{again}{odd}"
+        case BatchTrouble():
+            again = "" if event.retry_in_s is None else f"; again in {duration(event.retry_in_s)}"
+            return f"batch {inert(event.batch)}: {inert(event.what)}{again}"
+        case BatchesOpen():
+            if not event.batches:
+                return f"waiting for room, again in {duration(event.next_s)}"
+            expires = f", the first expires {utc(event.expires_at)} UTC" if event.expires_at is not None else ""
+            many = "1 batch" if event.batches == 1 else f"{event.batches:,} batches"
+            return (
+                f"{many} with {count(event.requests, 'request')} in progress{expires}, next poll in"
+                f" {duration(event.next_s)}; safe to stop: the same command collects them"
+            )
+
+
+def is_routine(event: BatchEvent) -> bool:
+    """Whether it says nothing that its end has not said."""
+    return isinstance(event, BatchCollected) and not (event.again or event.odd)
+
+
+def waiting_words(event: BatchesOpen) -> str:
+    """For the bar, which has little room."""
+    return f"{event.batches} open, poll in {duration(event.next_s)}" if event.batches else "waiting for room"
+
+
+def batch_as_json(event: BatchEvent) -> tuple[str, dict[str, object]]:
+    """The same for programs: the event's name, and its fields."""
+    match event:
+        case BatchSubmitted():
+            return "batch_submitted", {"batch": event.batch_id, "requests": event.requests, "bytes": event.bytes,
+                                       "adopted": event.adopted}  # fmt: skip
+        case BatchEnded():
+            return "batch_ended", {
+                "batch": event.batch_id,
+                "seconds": round(event.age_s, 3),
+                "counts": dict(event.counts),
+            }
+        case BatchCollected():
+            return "batch_collected", {"batch": event.batch_id, "again": event.again, "odd": event.odd}
+        case BatchTrouble():
+            return "batch_trouble", {"batch": event.batch, "what": event.what, "retry_in_s": event.retry_in_s}
+        case BatchesOpen():
+            return "batches_open", {"batches": event.batches, "requests": event.requests,
+                                    "next_s": round(event.next_s, 3), "expires": utc(event.expires_at)}  # fmt: skip
+
+
+def size(number: int) -> str:
+    """Bytes in thousands, as [batch] max_bytes counts them."""
+    if number < 1_000_000:
+        return f"{number / 1_000:.1f} KB"
+    return f"{number / 1_000_000:.1f} MB"
+
+
+def batch_table(batches: Sequence[Batch], *, width: int | None) -> str:
+    """A line for each batch."""
+    now = time.time()
+    return table(HEADER, [row(batch, now) for batch in batches], width=width)
+
+
+def row(batch: Batch, now: float) -> tuple[str, ...]:
+    """One line of the table."""
+    waits = batch.state.open and batch.next_poll_at is not None
+    return (
+        batch.name,
+        state_words(batch),
+        f"{batch.requests:,}",
+        size(batch.bytes),
+        duration(max(0.0, now - batch.prepared_at)),
+        utc(batch.expires_at) if batch.state is BatchState.SUBMITTED else "",
+        duration(max(0.0, (batch.next_poll_at or now) - now)) if waits else "",
+        warning(batch, now) or batch.note or "",
+    )
+
+
+def state_words(batch: Batch) -> str:
+    """The state, and what a person should know besides."""
+    if batch.state is BatchState.PREPARED and batch.unclear_at is not None:
+        return "in doubt"
+    if batch.state is BatchState.SUBMITTED and batch.cancel_at is not None:
+        return "canceling"
+    return str(batch.state)
+
+
+def warning(batch: Batch, now: float) -> str | None:
+    """What will be lost soon, or is, and what to do."""
+    if not batch.state.open or batch.created_at is None:
+        return None
+    left_s = batch.created_at + RESULTS_KEPT_S - now
+    if left_s > WARNED_BEFORE_S:
+        return None
+    if left_s > 0:
+        return f"the API deletes its results in {duration(left_s)}: submit the job again to collect them"
+    return (
+        "the API has deleted its results: submit books them as lost, and retry sends their documents again, paid twice"
+    )
+
+
+def batch_fields(batch: Batch) -> dict[str, object]:
+    """A batch for programs."""
+    return {
+        "batch_no": batch.batch_no, "batch": batch.batch_id, "job": batch.job, "state": str(batch.state),
+        "in_doubt": batch.state is BatchState.PREPARED and batch.unclear_at is not None,
+        "canceling": batch.cancel_at is not None, "requests": batch.requests, "bytes": batch.bytes,
+        "prepared": utc(batch.prepared_at), "expires": utc(batch.expires_at), "ended": utc(batch.ended_at),
+        "next_poll": utc(batch.next_poll_at), "note": batch.note,
+    }  # fmt: skip

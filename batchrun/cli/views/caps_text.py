@@ -1,0 +1,71 @@
+"""Caps as people read them: what is left of each before a run, and what a run that reached one has left to do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from batchrun.budget.cap_text import quantity, room_words
+from batchrun.budget.caps import Cap, Of, Origin, Per
+from batchrun.catalog.money import dollars
+from batchrun.cli.views.format import count
+from batchrun.execution.failure_messages import BudgetReached, to_finish
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.refusal import too_small, upper
+from batchrun.workflow.summary import Summary
+
+
+def cap_lines(plan: Plan) -> Iterator[str]:
+    """Every cap besides the budget of the job file, with what is left of it."""
+    caps, short = plan.caps, too_small(plan)
+    if caps.run.origin is not Origin.JOB:
+        yield f"         as {caps.run.name} says"
+    if caps.soft:
+        yield "         soft: sending stops when the expected cost of what was sent reaches it"
+    for room in plan.rooms[1:]:
+        lacks = f": too little by {quantity(room.cap, upper(plan, room) - room.left)}" if room == short else ""
+        yield f"         {room_words(room)}{lacks}"
+    if caps.document:
+        yield f"         {dollars(caps.document.limit)} for each document at most ({caps.document.name})"
+    if caps.partial and short:
+        yield "         it is begun anyway, and stops there"
+
+
+def caps_as_json(plan: Plan) -> list[dict[str, Any]]:
+    """The same for programs; amounts in dollars, or tokens."""
+    document = [cap_as_json(plan.caps.document, None)] if plan.caps.document else []
+    return [*(cap_as_json(room.cap, room.left) for room in plan.rooms), *document]
+
+
+def cap_as_json(cap: Cap, left: int | None) -> dict[str, Any]:
+    """One cap."""
+    unit = 1 if cap.of is Of.TOKENS else 1e9
+    return {
+        "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "limit": cap.limit / unit,
+        "left": None if left is None else left / unit, "key": cap.key, "of": str(cap.origin),
+    }  # fmt: skip
+
+
+def left_lines(summary: Summary) -> Iterator[str]:
+    """What a run that reached a cap leaves undone, what that would cost, and how to go on."""
+    if summary.left is None or not isinstance(summary.halted, BudgetReached):
+        return
+    cost, cap = summary.left.cost_nusd, summary.halted.cap
+    needed = None
+    if cap.per is Per.RUN and summary.totals:
+        needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.left.upper_nusd
+        needed += summary.plan.worst_nusd  # the last one is set aside at its worst, when all others are paid
+    yield (
+        f"  left     {count(summary.left.documents, 'document')}, about {dollars(cost.mean)}"
+        f" (90%: {dollars(cost.low)} to {dollars(cost.high)}); to finish: {to_finish(cap, needed=needed)}"
+    )
+
+
+def left_fields(summary: Summary) -> dict[str, Any]:
+    """The same for programs; nothing when no cap was reached."""
+    if summary.left is None or not isinstance(summary.halted, BudgetReached):
+        return {}
+    cost = summary.left.cost_usd
+    return {
+        "left": summary.left.documents,
+        "left_usd": {"mean": round(cost.mean, 6), "low": round(cost.low, 6), "high": round(cost.high, 6)},
+        "cap": cap_as_json(summary.halted.cap, None),
+    }

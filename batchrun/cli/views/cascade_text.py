@@ -1,0 +1,87 @@
+"""A cascade as a person reads it and as a program does: what is expected of it in a plan, what came of it in a run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from batchrun.catalog.money import dollars
+from batchrun.cli.views.format import count
+from batchrun.escaping import inert
+from batchrun.estimation.interval import Interval
+from batchrun.store.ledger.cascades import Escalations
+from batchrun.strategy.cascade_cost import CascadeCost, Step
+from batchrun.workflow.open_job import OpenJob
+
+
+def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[str]:
+    """Who is asked and when; if anything is, how often that is expected, and what it would cost without."""
+    names = [inert(rung.price.name) for rung in opened.ladder.rungs]
+    reasons = ", ".join(reasons_of(opened))
+    lines = [f"cascade  {', then '.join(names)} on {reasons}"]
+    if not to_send:
+        return lines
+    lines += [f"         {step_words(step)}" for step in cost.steps]
+    alone = f"         {names[-1]} alone would cost {dollars(cost.alone_nusd.mean)}"
+    lines.append(alone if cost.pays else f"{alone}: the cascade is not expected to pay")
+    return lines
+
+
+def reasons_of(opened: OpenJob) -> list[str]:
+    """Why the next model is asked, as the job file has it."""
+    ladder = opened.ladder
+    return [*opened.job.spec.model.fallback_on, *(ladder.demands.words if ladder.demands else ())]
+
+
+def step_words(step: Step) -> str:
+    """How many of one model's answers the next one is expected to be asked about."""
+    share, source = step.share.expected, "a guess"
+    if step.share.answers:
+        source = f"measured on {count(step.share.answers, 'answer')} of this job"
+    return (
+        f"about {share.mean:.0%} pass on to {inert(step.model)} (90%: {share.low:.0%} to {share.high:.0%}; {source}):"
+        f" {dollars(step.cost_nusd.mean)}"
+    )
+
+
+def cascade_as_json(cost: CascadeCost, opened: OpenJob) -> dict[str, Any]:
+    """The same for a program."""
+    return {
+        "escalate_on": reasons_of(opened),
+        "steps": [
+            {
+                "model": step.model,
+                "share": rounded(step.share.expected),
+                "measured_answers": step.share.answers,
+                "estimate_usd": rounded(step.cost_nusd.times(1e-9)),
+            }
+            for step in cost.steps
+        ],
+        "alone_usd": rounded(cost.alone_nusd.times(1e-9)),
+        "pays": cost.pays,
+    }
+
+
+def rounded(interval: Interval) -> dict[str, float]:
+    """An interval for JSON."""
+    return {"mean": round(interval.mean, 6), "low": round(interval.low, 6), "high": round(interval.high, 6)}
+
+
+def escalated_lines(escalations: Sequence[Escalations]) -> list[str]:
+    """How many of each model's answers the next one was asked about, and why; for the end of a run."""
+    lines = []
+    for number, one in enumerate(escalations):
+        whose = f" of {inert(one.model)}" if len(escalations) > 1 else ""
+        reasons = ", ".join(f"{times:,} {inert(reason)}" for reason, times in one.reasons.items())
+        share = 100 * one.escalated / one.answers
+        lines.append(
+            f"  {'' if number else 'cascade':<8} {one.escalated:,} of {count(one.answers, 'answer')}{whose}"
+            f" ({share:.1f}%) passed to the next model" + (f": {reasons}" if reasons else "")
+        )
+    return lines
+
+
+def escalations_as_json(escalations: Sequence[Escalations]) -> list[dict[str, Any]]:
+    """The same for a program."""
+    return [
+        {"model": one.model, "answers": one.answers, "escalated": one.escalated, "reasons": dict(one.reasons)}
+        for one in escalations
+    ]

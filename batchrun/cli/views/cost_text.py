@@ -1,0 +1,199 @@
+"""What was spent, as a person reads it and as a program does. Groups are written one by one: there may be many."""
+
+import heapq
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+
+from batchrun.catalog.money import dollars
+from batchrun.catalog.price import PriceRow
+from batchrun.cli.views.format import count
+from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import inert
+from batchrun.store.reports.costs import NAMES, By, ClassCosts, Costs, Spending, UsedPrice
+
+MOST_ON_A_TERMINAL = 50
+CLASSES = {one.name: one.name.replace("_", " ").upper() for one in fields(ClassCosts)}
+"""Of tokens, with the names of their columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One number of a group."""
+
+    name: str
+    always: bool
+    """Otherwise only where some group has it."""
+    amount: Callable[[Spending], int]
+    cell: Callable[[Spending], str]
+
+
+def show_as_text(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -> None:
+    """A table of the groups, their total, and the prices that were used."""
+    total = costs.total()
+    if not total.attempts:
+        terminal.say("nothing was sent, so nothing was spent")
+        return
+    width = terminal.width()
+    few = by is By.DOCUMENT and width is not None and total.documents > MOST_ON_A_TERMINAL
+    groups = heapq.nlargest(MOST_ON_A_TERMINAL, costs.groups(by), key=weight) if few else costs.groups(by)
+    if simulated:
+        terminal.result(terminal.styled("SIMULATED: none of this was paid", sys.stdout, fg="yellow"))
+    for line in table_lines(groups, total, by=by, longest=costs.longest_names(by)):
+        terminal.result(line if width is None or len(line) <= width else line[: width - 1] + "…")
+    if few:
+        terminal.result(
+            f"the dearest {MOST_ON_A_TERMINAL}, and {total.documents - MOST_ON_A_TERMINAL:,} more; all: --json"
+        )
+    for line in [*note_lines(total), *price_lines(costs.prices())]:
+        terminal.result(line)
+
+
+def weight(one: Spending) -> int:
+    """All that a group may have cost."""
+    return one.cost_nusd + one.held_nusd + one.open_nusd
+
+
+def table_lines(groups: Iterable[Spending], total: Spending, *, by: By, longest: tuple[int, ...]) -> Iterator[str]:
+    """Lines as wide as the total needs, which is in every column the most; names at the left, numbers at the right."""
+    columns = [one for one in columns_of(by) if one.always or one.amount(total)]
+    names = [name.upper() for name in NAMES[by]]
+    first = [max(len(name), size) for name, size in zip(names, longest, strict=True)]
+    first[0] = max(first[0], len("total"))
+    rest = [max(len(one.name), len(one.cell(total))) for one in columns]
+
+    def line(left: Iterable[str], right: Iterable[str]) -> str:
+        cells = [inert(cell).ljust(size) for cell, size in zip(left, first, strict=True)]
+        return "  ".join([*cells, *(cell.rjust(size) for cell, size in zip(right, rest, strict=True))]).rstrip()
+
+    yield line(names, [one.name for one in columns])
+    for group in groups:
+        yield line(group.names, [one.cell(group) for one in columns])
+    yield line(["total", *[""] * (len(names) - 1)], [one.cell(total) for one in columns])
+
+
+def columns_of(by: By) -> list[Column]:
+    """The numbers of a group; amounts of single documents are small and get more places."""
+    places = 6 if by is By.DOCUMENT else 4
+
+    def usd(nusd: int) -> str:
+        return f"${nusd / 1e9:,.{places}f}"
+
+    def of_class(name: str) -> Column:
+        return Column(
+            CLASSES[name],
+            name in {"input", "output"},
+            lambda one: tokens_of(one)[name],
+            lambda one: f"{tokens_of(one)[name]:,} {usd(getattr(one.classes, name))}",
+        )
+
+    return [
+        Column("COST", True, lambda one: one.cost_nusd, lambda one: usd(one.cost_nusd)),
+        Column("FAILED", False, lambda one: one.failed, lambda one: f"{one.failed:,} {usd(one.failed_nusd)}"),
+        Column("HELD", False, lambda one: one.held_nusd, lambda one: usd(one.held_nusd)),
+        Column("OPEN", False, lambda one: one.open_nusd, lambda one: usd(one.open_nusd)),
+        Column("ATTEMPTS", True, lambda one: one.attempts, lambda one: f"{one.attempts:,}"),
+        *([] if by is By.DOCUMENT else
+          [Column("DOCUMENTS", True, lambda one: one.documents, lambda one: f"{one.documents:,}")]),
+        *[of_class(name) for name in CLASSES],
+    ]  # fmt: skip
+
+
+def tokens_of(one: Spending) -> dict[str, int]:
+    """Tokens by class, named as the classes' costs are."""
+    return {name: getattr(one.tokens, f"{name}_tokens") for name in CLASSES}
+
+
+def note_lines(total: Spending) -> list[str]:
+    """What the columns mean, where that is needed."""
+    lines = []
+    if total.failed:
+        lines.append(
+            "FAILED: attempts that brought no row, without an answer or with a failed one, and what of COST was theirs."
+        )
+    if total.held_nusd:
+        lines.append(
+            "HELD: the worst case of answers that were lost; it may have been billed, and counts against budgets."
+        )
+    if total.open_nusd:
+        lines.append("OPEN: set aside for what is under way.")
+    if total.unclassed_nusd:
+        lines.append(
+            f"{dollars(total.unclassed_nusd)} of COST is in no class of token: it is from before prices were recorded."
+        )
+    return [f"\n{lines[0]}", *lines[1:]] if lines else []
+
+
+def price_lines(prices: list[UsedPrice]) -> list[str]:
+    """Which rows of which tables priced it."""
+    lines = [line for one in prices for line in lines_of_price(one)]
+    return ["\npriced by", *[f"  {line}" for line in lines]] if prices else []
+
+
+def lines_of_price(used: UsedPrice) -> list[str]:
+    """One row: for what and how much, and where that is from."""
+    row = used.row
+    which = [
+        inert(row.model),
+        *([f"prompts above {row.above_tokens:,} tokens"] if row.above_tokens else []),
+        *(["in batches"] if row.divisor != 1 else []),
+    ]
+    since = f", valid from {row.valid_from}" if row.valid_from else ""
+    return [
+        f"{', '.join(which)}: {per_million(row)} per million tokens",
+        f"    {inert(row.source)} of {row.table_date}{since}"
+        f" · {count(used.attempts, 'attempt')}, {dollars(used.cost_nusd)}",
+    ]
+
+
+def per_million(row: PriceRow) -> str:
+    """The five prices of a row."""
+    usd = {name: nusd / row.divisor / 1e3 for name, nusd in asdict(row.rates).items()}
+    return (
+        f"${usd['input']:g} in, ${usd['output']:g} out, cache ${usd['cache_write_5m']:g} (5m) and"
+        f" ${usd['cache_write_1h']:g} (1h) written, ${usd['cache_read']:g} read"
+    )
+
+
+def show_as_json(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -> None:
+    """One object, written piece by piece with a row on each line; fields may be added, none is renamed."""
+    head = json.dumps({"v": 1, "by": by, "simulated": simulated})
+    terminal.exact(f'{head[:-1]}, "rows": [')
+    for number, group in enumerate(costs.groups(by)):
+        named = dict(zip(NAMES[by], group.names, strict=True))
+        terminal.exact(("," if number else "") + "\n" + json.dumps({**named, **spending_fields(group)}))
+    prices = [price_fields(one) for one in costs.prices()]
+    tail = json.dumps({"total": spending_fields(costs.total()), "prices": prices})
+    terminal.exact(f"\n], {tail[1:]}\n")
+
+
+def spending_fields(one: Spending) -> dict[str, object]:
+    """A group for programs: whole tokens, USD exact to the ledger's nano-USD."""
+    return {
+        "attempts": one.attempts,
+        "documents": one.documents,
+        "cost_usd": one.cost_nusd / 1e9,
+        "held_usd": one.held_nusd / 1e9,
+        "open_usd": one.open_nusd / 1e9,
+        "failed": {"attempts": one.failed, "cost_usd": one.failed_nusd / 1e9},
+        "tokens": tokens_of(one),
+        "class_cost_usd": {name: nusd / 1e9 for name, nusd in asdict(one.classes).items()},
+        "unclassed_usd": one.unclassed_nusd / 1e9,
+    }
+
+
+def price_fields(used: UsedPrice) -> dict[str, object]:
+    """A price row for programs, in USD per million tokens before it is divided (by 2 in batches)."""
+    row = used.row
+    return {
+        "model": row.model,
+        "source": row.source,
+        "table_date": str(row.table_date),
+        "valid_from": str(row.valid_from) if row.valid_from else None,
+        "above_tokens": row.above_tokens,
+        "divisor": row.divisor,
+        "usd_per_million": {name: nusd / 1e3 for name, nusd in asdict(row.rates).items()},
+        "attempts": used.attempts,
+        "cost_usd": used.cost_nusd / 1e9,
+    }

@@ -1,0 +1,48 @@
+"""One document's story, as a person reads it and as a program does."""
+
+import json
+
+from batchrun.cli.find_run import FoundRun
+from batchrun.cli.views.format import table, utc
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import UsageProblem
+from batchrun.escaping import inert
+from batchrun.store.reports.runs import document_story
+
+HEADER = ("RUN", "AT (UTC)", "STATE", "OUTCOME", "WHY", "COST", "REQUEST")
+
+
+def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal) -> None:
+    """Print the story. Raises UsageProblem for a document the job does not know."""
+    story = document_story(found.ledger, found.story.job, doc_id)
+    if story is None:
+        raise UsageProblem(
+            f"the job {found.story.job} knows no document {doc_id}.", hint="see them: batchrun results --status all"
+        )
+    if raw:
+        terminal.result(story["raw"] or "")
+        return
+    if terminal.json:
+        terminal.result(json.dumps(story, indent=2))
+        return
+    stamp = "SIMULATED  " if found.story.simulated else ""
+    terminal.result(f"{stamp}{inert(doc_id)}  {story['status']}  ${story['cost_usd']:.4f}")
+    terminal.result(f"source   {inert(story['source'])}")
+    if story["reason"]:
+        terminal.result(f"problem  {inert(story['reason'])}")
+    for name, value in (json.loads(story["output"]) if story["output"] else {}).items():
+        terminal.result(f"  {name:<24} {inert(json.dumps(value, ensure_ascii=False))}")
+    rows = [
+        (
+            attempt["run_id"],
+            utc(attempt["started_at"]),
+            attempt["state"],
+            attempt["outcome"] or "",
+            attempt["message"] or attempt["cause"] or attempt["stop_reason"] or "",
+            f"${attempt['cost_usd']:.4f}",
+            attempt["api_request_id"] or "",
+        )
+        for attempt in story["attempts"]
+    ]
+    if rows:
+        terminal.result(table(HEADER, rows, width=terminal.width()))

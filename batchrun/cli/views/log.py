@@ -1,0 +1,119 @@
+"""The log of a run's attempts: one JSON object on a line for each, without any text of documents or replies."""
+
+import contextlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import UsageProblem
+from batchrun.escaping import inert
+from batchrun.events import AttemptEnded, Event, RunStarted
+from batchrun.reply import Failure
+
+SHOWN_CHARACTERS = 200
+"""Of the API's words: they may quote the document."""
+
+
+class Log:
+    """The listener that writes them: to a file if one is named, and to stdout with `--json -vv`.
+
+    A file that cannot be opened is a mistake of the command; one that cannot be written later is told once, and the
+    run goes on.
+    """
+
+    def __init__(self, path: Path | None, terminal: Terminal) -> None:
+        self._path = path
+        self._terminal = terminal
+        self._run_id: str | None = None
+        self._told = self._torn = False
+        try:
+            # Unbuffered: a line is one write, whole in the file when the process is killed, and apart from the lines
+            # of other processes that append to it.
+            self._file = path.open("ab", buffering=0) if path else None
+        except OSError as error:
+            raise UsageProblem(
+                f"the log {path} cannot be opened: {error.strerror}.", hint="name another file: --log FILE"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._file:
+            with contextlib.suppress(OSError):  # a network's disk may find out only now that it is full
+                self._file.close()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event."""
+        match event:
+            case RunStarted():
+                self._run_id = event.run_id
+            case AttemptEnded():
+                self._attempt(event)
+            case _:
+                pass
+
+    def _attempt(self, event: AttemptEnded) -> None:
+        shown = self._terminal.json and self._terminal.verbose > 1
+        if not (self._file or shown):
+            return
+        fields = attempt_fields(event, run_id=self._run_id, at=datetime.now(UTC))
+        if self._file:
+            self._write(fields, self._file)
+        if shown:
+            self._terminal.event("attempt", **fields)
+
+    def _write(self, fields: dict[str, object], file: BinaryIO) -> None:
+        line = ("\n" if self._torn else "") + json.dumps(fields) + "\n"
+        try:
+            written = file.write(line.encode("ascii"))
+        except OSError as error:
+            self._trouble(error.strerror or str(error))
+        else:
+            self._torn = written != len(line)
+            if self._torn:
+                self._trouble("a line was cut off")
+
+    def _trouble(self, why: str) -> None:
+        if not self._told:
+            self._told = True
+            self._terminal.say(f"the log {self._path} cannot be written: {why}; the run goes on without it")
+
+
+def attempt_fields(event: AttemptEnded, *, run_id: str | None, at: datetime) -> dict[str, object]:
+    """An attempt for programs: fields may be added, none is renamed."""
+    usage = event.usage
+    return {
+        "ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z",
+        "run": run_id,
+        "attempt": event.attempt_no,
+        "id": event.doc_id,
+        "request": event.request_id,
+        "model": event.model,
+        "state": event.state,
+        "outcome": event.outcome,
+        "latency_s": round(event.latency_s, 3),
+        "first_byte_s": None if event.first_byte_s is None else round(event.first_byte_s, 3),
+        "input_tokens": usage and usage.input_tokens,
+        "cache_read_tokens": usage and usage.cache_read_tokens,
+        "cache_write_tokens": usage and usage.cache_write_tokens,
+        "output_tokens": usage and usage.output_tokens,
+        "cost_usd": None if event.cost_nusd is None else event.cost_nusd / 1e9,
+        "stop_reason": event.stop_reason,
+        "error": event.failure and error_fields(event.failure),
+        "request_id": event.api_request_id,
+    }
+
+
+def error_fields(failure: Failure) -> dict[str, object]:
+    """Why there is no reply."""
+    return {
+        "cause": failure.name,
+        "type": failure.error_type,
+        "code": failure.error_code,
+        "status": failure.status,
+        "message": inert(failure.message[:SHOWN_CHARACTERS]),
+    }

@@ -1,0 +1,148 @@
+"""How fast a run was and what held it up, as a person reads it and as a program does."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from batchrun.cli.views.format import duration, table, tokens
+from batchrun.escaping import inert
+from batchrun.store.ledger.records import MinuteUse, Waited
+from batchrun.store.ledger.run_metrics import Latencies, Percentiles
+from batchrun.store.reports.performance import Performance
+from batchrun.store.reports.utilisation import Shares, minute_shares
+
+SHOWN_MINUTES = 10
+LEAST_SHARE = 0.01
+"""Of a limit that is worth a word."""
+LEAST_SHOWN_S = 0.05
+"""What would read 0.0 s is nothing."""
+
+
+def pace_lines(performance: Performance) -> list[str]:
+    """Speed, latency, waits, and the models if there are several: what there is to say of them."""
+    lines = []
+    if speed := speed_words(performance):
+        lines.append(f"  speed    {speed}")
+    if performance.latencies:
+        lines.append(f"  latency  {latency_words(performance.latencies)}")
+    if waited := waited_words(performance.waits):
+        lines.append(f"  waited   {waited}")
+    if len(performance.answered_by) > 1:
+        models = [f"{inert(model)} {number:,}" for model, number in performance.answered_by.items()]
+        lines.append(f"  models   {' · '.join(models)}")
+    return lines
+
+
+def retried_lines(retried: Mapping[str, int]) -> list[str]:
+    """Attempts that were not the last word, by cause."""
+    words = [f"{number} after {cause.removeprefix('http_')}" for cause, number in retried.items()]
+    return [f"  retried  {', '.join(words)}"] if words else []
+
+
+def speed_words(performance: Performance) -> str:
+    """Documents a minute, and the limit they ran against; empty for a run that was over at once."""
+    speed, shares = performance.settled_per_minute, performance.shares
+    if speed is None:
+        return ""
+    words = f"{speed:,.1f} documents/min" if speed < 100 else f"{speed:,.0f} documents/min"
+    if (bound := shares.binding) and (share := shares.by_bound[bound]) >= LEAST_SHARE:
+        words += f" · {bound} {share:.0%} of the limit"
+    return words
+
+
+def latency_words(latencies: Latencies) -> str:
+    """The middle, and how bad it gets."""
+    whole, first = latencies.latency_s, latencies.first_byte_s
+    words = [f"p50 {brief(whole.p50)}", f"p95 {brief(whole.p95)}", f"p99 {brief(whole.p99)}"]
+    return " · ".join([*words, f"first byte p50 {brief(first.p50)}"] if first else words)
+
+
+def waited_words(waits: Sequence[Waited]) -> str:
+    """What held requests back, the worst first, without what does not count beside it."""
+    most_s = max((one.seconds for one in waits), default=0.0)
+    shown = [
+        f"{inert(one.cause)} {duration(one.seconds)}"
+        for one in waits
+        if one.seconds >= LEAST_SHOWN_S and (one.seconds >= 1.0 or one.seconds >= most_s / 100)
+    ]
+    return f"{' · '.join(shown)} (all requests together)" if shown else ""
+
+
+def brief(seconds: float) -> str:
+    """`45 ms`, `1.2 s`."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else duration(seconds)
+
+
+def minutes_table(minutes: Sequence[MinuteUse], *, width: int | None) -> str:
+    """The last minutes: what was sent and produced, and the share of each limit."""
+    first = minutes[-1].minute - SHOWN_MINUTES + 1 if minutes else 0
+    shown = [use for use in minutes if use.minute >= first]
+    header = ("MINUTE (UTC)", "MODEL", "REQUESTS", "INPUT", "OUTPUT")
+    return table(header, [minute_row(use) for use in shown], width=width)
+
+
+def minute_row(use: MinuteUse) -> tuple[str, ...]:
+    """One line of the table."""
+    shares = minute_shares(use)
+    return (
+        at_minute(use.minute),
+        use.model,
+        with_share(f"{use.requests:,}", shares.requests),
+        with_share(tokens(use.input_tokens), shares.input_tokens),
+        with_share(tokens(use.output_tokens), shares.output_tokens),
+    )
+
+
+def with_share(amount: str, share: float | None) -> str:
+    """`1.86M 93%`; the amount alone where no limit is known."""
+    return amount if share is None else f"{amount} {share:.0%}"
+
+
+def at_minute(minute: int) -> str:
+    """The time of a minute since 1970."""
+    return f"{datetime.fromtimestamp(minute * 60, UTC):%H:%M}"
+
+
+# --- for programs
+
+
+def pace_fields(performance: Performance | None, retried: Mapping[str, int]) -> dict[str, object]:
+    """The same as fields of an event."""
+    latencies = performance.latencies if performance else None
+    return {
+        "latency_s": percentile_fields(latencies.latency_s if latencies else None),
+        "first_byte_s": percentile_fields(latencies.first_byte_s if latencies else None),
+        "utilisation": share_fields(performance.shares) if performance else None,
+        "waits": {one.cause: round(one.seconds, 3) for one in performance.waits} if performance else {},
+        "retried": dict(retried),
+        "models": dict(performance.answered_by) if performance else {},
+    }
+
+
+def percentile_fields(percentiles: Percentiles | None) -> dict[str, float] | None:
+    """Seconds, to the millisecond."""
+    if percentiles is None:
+        return None
+    return {"p50": round(percentiles.p50, 3), "p95": round(percentiles.p95, 3), "p99": round(percentiles.p99, 3)}
+
+
+def share_fields(shares: Shares) -> dict[str, float | None]:
+    """1.0 is all of a limit; null: no limit is known."""
+
+    def rounded(share: float | None) -> float | None:
+        return None if share is None else round(share, 4)
+
+    return {
+        "requests": rounded(shares.requests),
+        "input_tokens": rounded(shares.input_tokens),
+        "output_tokens": rounded(shares.output_tokens),
+    }
+
+
+def minute_fields(use: MinuteUse) -> dict[str, object]:
+    """One minute of one model."""
+    return {
+        "minute": f"{datetime.fromtimestamp(use.minute * 60, UTC):%Y-%m-%dT%H:%MZ}", "model": use.model,
+        "requests": use.requests, "input_tokens": use.input_tokens, "output_tokens": use.output_tokens,
+        "requests_limit": use.requests_limit, "input_tokens_limit": use.input_tokens_limit,
+        "output_tokens_limit": use.output_tokens_limit, "utilisation": share_fields(minute_shares(use)),
+    }  # fmt: skip

@@ -1,0 +1,106 @@
+"""A plan as a program reads it: one JSON object, to which fields may be added and none is renamed."""
+
+from typing import Any
+
+from batchrun.cli.views.caps_text import caps_as_json
+from batchrun.cli.views.cascade_text import cascade_as_json
+from batchrun.cli.views.plan_text import WORDS, warnings
+from batchrun.errors import Refused
+from batchrun.estimation.interval import Interval
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.prompt_caching import Caching
+from batchrun.strategy.refusal import check_budget
+from batchrun.strategy.routes import Forecast
+from batchrun.workflow.open_job import OpenJob
+
+
+def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[str, Any]:
+    """The plan as one JSON object; fields may be added, none is renamed."""
+    cost, estimate = plan.estimate.cost_usd, plan.estimate
+    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    return {
+            "v": 1,
+            "job": plan.job,
+            "fingerprint": plan.fingerprint,
+            "model": plan.model,
+            "ladder": [rung.price.name for rung in opened.ladder.rungs],
+            "cascade": cascade_as_json(plan.cascade, opened) if plan.cascade else None,
+            "route": str(plan.choice.route),
+            "route_reason": plan.choice.reason,
+            "chosen": plan.chosen.name,
+            "routes": {one.name: route_as_json(one) for one in plan.forecasts},
+            "cache": cache_as_json(plan.caching[plan.choice.route]),
+            "simulated": opened.simulated,
+            "documents": {
+                "total": plan.documents,
+                "to_send": plan.to_send,
+                **{kind.value: plan.counts[kind] for kind in WORDS},
+                "changed_by_job_file": plan.same_text,
+            },
+            "tokens": {"input": shaped(estimate.input), "output": shaped(estimate.output),
+                       "fixed_per_request": round(estimate.fixed_tokens)},
+            "estimate_usd": {**shaped(cost), "confidence": estimate.confidence},
+            "before": {
+                "run": plan.before.run_id,
+                "estimate_usd": plan.before.estimate_nusd / 1e9,
+                "low_usd": plan.before.low_nusd / 1e9,
+                "high_usd": plan.before.high_nusd / 1e9,
+                "cost_usd": plan.before.cost_nusd / 1e9,
+            }
+            if plan.before
+            else None,
+            "evidence": {
+                "guessed_documents": plan.evidence.guessed,
+                "past_answers": plan.evidence.past,
+                "online_counts": plan.evidence.online,
+                "online_problem": plan.evidence.online_problem,
+                "past_replies": plan.evidence.replies,
+            },
+            "time": {"seconds": round(plan.duration.seconds, 1), "binding": str(plan.duration.binding)},
+            "limits": {
+                "requests_per_minute": opened.limits.requests_per_minute,
+                "input_tokens_per_minute": opened.limits.input_tokens_per_minute,
+                "output_tokens_per_minute": opened.limits.output_tokens_per_minute,
+            },
+            "budget_usd": plan.cap_nusd / 1e9,
+            "spent_usd": plan.spent_nusd / 1e9,
+            "held_usd": plan.held_nusd / 1e9,
+            "continues": plan.continues,
+            "ok": refused is None,
+            "refused": str(refused) if refused else None,
+            "over_budget": not verdict.ok,
+            "caps": caps_as_json(plan),
+            "fits": plan.fits,
+            "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},
+            "pilot_documents": opened.job.spec.pilot.documents,
+            "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
+            "notes": dict(plan.notes),
+    }  # fmt: skip
+
+
+def route_as_json(forecast: Forecast) -> dict[str, object]:
+    """One route."""
+    return {
+        "estimate_usd": shaped(forecast.estimate.cost_usd),
+        "seconds": round(forecast.seconds, 1),
+        "at_most_s": forecast.at_most_s,
+        "binding": str(forecast.duration.binding) if forecast.duration else None,
+        "cache": cache_as_json(forecast.caching) if forecast.caching else None,
+    }
+
+
+def cache_as_json(caching: Caching) -> dict[str, object]:
+    """What was decided on caching."""
+    return {
+        "ttl": caching.ttl,
+        "reason": caching.reason,
+        "hit_rate": shaped(caching.hit_rate),
+        "tokens": shaped(caching.tokens),
+        "break_even_hit_rate": caching.break_even,
+        "break_even_requests": caching.break_even_requests,
+    }
+
+
+def shaped(interval: Interval) -> dict[str, float]:
+    """An interval for JSON."""
+    return {"mean": round(interval.mean, 6), "low": round(interval.low, 6), "high": round(interval.high, 6)}

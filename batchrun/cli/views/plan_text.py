@@ -1,0 +1,195 @@
+"""A plan as a person reads it."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from batchrun.catalog.money import dollars, spent_and_held
+from batchrun.catalog.notices import in_and_out, upcoming_price
+from batchrun.cli.views.caps_text import cap_lines
+from batchrun.cli.views.cascade_text import cascade_lines
+from batchrun.cli.views.format import count, tokens
+from batchrun.cli.views.route_text import route_lines
+from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import inert
+from batchrun.estimation.interval import Interval
+from batchrun.strategy.pilot_report import PilotWish, pilot_terms
+from batchrun.strategy.plan import Evidence, Kind, Plan
+from batchrun.strategy.refusal import check_budget
+from batchrun.workflow.open_job import OpenJob
+
+WORDS = {
+    Kind.NEW: "new",
+    Kind.CHANGED: "changed",
+    Kind.UNFINISHED: "unfinished",
+    Kind.AGAIN: "tried again",
+    Kind.IDENTICAL: "identical to another",
+    Kind.IN_BATCH: "in a batch",
+    Kind.REUSABLE: "done",
+    Kind.FAILED: "failed before",
+    Kind.TOO_LARGE: "too large",
+    Kind.EMPTY: "empty",
+    Kind.UNREADABLE: "unreadable",
+}
+ALWAYS = {Kind.NEW, Kind.CHANGED, Kind.REUSABLE}
+
+
+def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) -> str:
+    """The whole plan."""
+    spec = opened.job.spec.model
+    effort = f", effort {spec.effort}" if spec.effort else ""
+    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if opened.simulated else ""
+    lines = [
+        f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
+        f"source   {documents_line(plan)}",
+        *problem_lines(plan),
+        *[f"         {inert(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
+        *ladder_lines(plan, opened),
+        *money_lines(plan, opened),
+        *pilot_lines(opened),
+        "",
+        "Nothing was sent." + (f" To run this:  batchrun submit {path}{submit_options()}" if plan.to_send else ""),
+    ]
+    return "\n".join(lines)
+
+
+def pilot_lines(opened: OpenJob) -> list[str]:
+    """With how many documents a submit begins; nothing when it sends all at once."""
+    terms = pilot_terms(opened.job.spec.pilot, PilotWish())
+    if terms is None:
+        return []
+    after = "the rest follows when [pilot] holds" if terms.goes_on else "the rest waits for another submit"
+    return [f"pilot    {count(terms.documents, 'document')} first, unless as many were answered before; {after}"]
+
+
+def submit_options() -> str:
+    """The options of this plan, as a submit takes them: without them it would do something else."""
+    taken = {"--exact", "--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
+    ctx = click.get_current_context(silent=True)
+    words = []
+    for param in ctx.command.params if ctx else []:
+        given = ctx.params.get(param.name or "") if ctx else None
+        if param.opts[-1] in taken and given:
+            if param.opts[-1] == "--max-cost":
+                given = f"{given / 1e9:g}"
+            if param.opts[-1] == "--deadline":
+                given = f"{given:g}s"
+            values = given if isinstance(given, tuple) else (given,)
+            name = param.opts[-1]
+            words += [f" {name}" if value is True else f" {name}={shlex.quote(str(value))}" for value in values]
+    return "".join(words)
+
+
+def documents_line(plan: Plan) -> str:
+    """How many of each kind; why documents that look unchanged are sent again."""
+    line = " · ".join(
+        f"{plan.counts[kind]:,} {word}" for kind, word in WORDS.items() if plan.counts[kind] or kind in ALWAYS
+    )
+    if plan.same_text:
+        line += f"\n         {count(plan.same_text, 'document')} changed only because the job file did"
+        line += " (prompt, model or output): their answers are paid for again"
+    return line
+
+
+def problem_lines(plan: Plan) -> list[str]:
+    """The first documents that will not be sent as they are."""
+    shown = plan.problems[:5]
+    lines = [f"         {WORDS[one.kind]}  {inert(one.doc_id)}: {inert(one.reason)}" for one in shown]
+    rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
+    return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
+
+
+def ladder_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """Who answers when the job's own model does not, and what that may cost; nothing without fallbacks."""
+    names = [inert(rung.price.name) for rung in opened.ladder.rungs]
+    if len(names) == 1:
+        return []
+    if plan.cascade:
+        return cascade_lines(plan.cascade, opened, to_send=plan.to_send)
+    line = f"ladder   {', then '.join(names)} on {', '.join(opened.job.spec.model.fallback_on)}"
+    if plan.dearest:
+        there = "there" if len(names) == 2 else f"at {inert(plan.dearest.model)}"
+        line += f" · all of it {there} would cost up to {dollars(plan.dearest.upper_nusd)}"
+    return [line]
+
+
+def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """Tokens, cost, time, budget and prices."""
+    if not plan.to_send:
+        return ["cost     nothing: there is nothing to send"]
+    estimate, cost = plan.estimate, plan.estimate.cost_nusd
+    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    before = spent_and_held(plan.spent_nusd, plan.held_nusd)
+    spent = f", {before} by run {plan.continues}" if plan.continues else ""
+    says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
+        f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
+    return [
+        f"tokens   input   {between(estimate.input)}   instructions and schema: {tokens(estimate.fixed_tokens)} each",
+        f"         output  {between(estimate.output)}   {replies_words(plan.evidence)}",
+        *evidence_lines(plan),
+        f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
+        *before_lines(plan),
+        *route_lines(plan, opened.limits),
+        f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
+        *cap_lines(plan),
+        *price_lines(plan, opened),
+    ]
+
+
+def price_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """What the model costs now and later, and what else should be heard of prices and models."""
+    price = opened.price
+    return [
+        f"prices   of {price.table_date} · {inert(price.name)} {in_and_out(price.rates)} per million tokens",
+        *[f"         {upcoming_price(later)}" for later in opened.prices.upcoming.get(price.name, ())],
+        *[f"warning  {inert(notice)}" for notice in warnings(plan, opened)],
+    ]
+
+
+def warnings(plan: Plan, opened: OpenJob) -> list[str]:
+    """What should be heard of prices and models, as the table and the API tell it; the same is said once."""
+    return list(dict.fromkeys([*opened.price_notices, *plan.notices]))
+
+
+def replies_words(evidence: Evidence) -> str:
+    """Where the length of the replies is from."""
+    if evidence.replies:
+        return f"learnt from {count(evidence.replies, 'answer')} of this job"
+    return "a guess from the schema"
+
+
+def evidence_lines(plan: Plan) -> list[str]:
+    """How the input was counted, and what corrects it."""
+    evidence = plan.evidence
+    guessed = (
+        f"; {count(evidence.guessed, 'document')} by size, from a sample of the others" if evidence.guessed else ""
+    )
+    if evidence.past:
+        corrected = f"corrected by {count(evidence.past, 'answer')} of this job"
+    elif evidence.online:
+        corrected = f"corrected by {count(evidence.online, 'count')} of the API"
+    else:
+        corrected = "times the measured factor of this model's tokenizer and kind of text; --online 30 narrows it"
+    lines = [f"counted  tiktoken cl100k{guessed or f', {corrected}'}", *([f"         {corrected}"] if guessed else [])]
+    if evidence.online_problem:
+        lines.append(f"         the API did not count: {inert(evidence.online_problem)}")
+    return lines
+
+
+def before_lines(plan: Plan) -> list[str]:
+    """How good the last estimate was."""
+    if not (last := plan.before):
+        return []
+    error = 100 * (last.cost_nusd / last.estimate_nusd - 1)
+    where = "within" if last.low_nusd <= last.cost_nusd <= last.high_nusd else "outside"
+    return [
+        f"         run {last.run_id} before cost {dollars(last.cost_nusd)}, estimated at {dollars(last.estimate_nusd)}"
+        f" ({error:+.1f}%, {where} its interval)"
+    ]
+
+
+def between(interval: Interval) -> str:
+    """A mean with its bounds."""
+    return f"{tokens(interval.mean):>7}   (90%: {tokens(interval.low)} to {tokens(interval.high)})"

@@ -1,0 +1,95 @@
+"""The table of prices, as a person reads it and as a program does."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+
+from batchrun.catalog.notices import old_table, retires_soon
+from batchrun.catalog.price import ModelPrice, Rates
+from batchrun.catalog.price_table import PriceTable
+from batchrun.cli.views.format import count, table
+from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import inert
+
+HEADER = (
+    "MODEL", "VALID FROM", "IN", "OUT", "WRITE 5M", "WRITE 1H", "READ", "CACHED FROM", "RETIRES", "TABLE OF",
+)  # fmt: skip
+
+
+def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
+    """The rows in force, those to come, and what is to be heard of them."""
+    later = sorted((row for rows in prices.upcoming.values() for row in rows), key=lambda row: row.name)
+    now = [row for row in prices.prices.values() if has_begun(row, today)]
+    later = [*(row for row in prices.prices.values() if not has_begun(row, today)), *later]
+    warnings = table_warnings([*now, *later], today=today)
+    if terminal.json:
+        rows = [price_fields(row, in_force=row in now) for row in [*now, *later]]
+        age = (today - prices.date).days
+        about = {"v": 1, "source": prices.source, "date": str(prices.date), "age_days": age, "warnings": warnings}
+        terminal.result(json.dumps({**about, "models": rows}, indent=2))
+        return
+    old = count((today - prices.date).days, "day")
+    terminal.result(f"{inert(prices.source)}, of {prices.date}: {old} old")
+    terminal.result("USD per million tokens; in batches half of every price\n")
+    width = terminal.width()
+    terminal.result(table(HEADER, [line for row in now for line in lines_of(row)], width=width))
+    if later:
+        terminal.result("\nto come\n" + table(HEADER, [line for row in later for line in lines_of(row)], width=width))
+    if warnings:
+        terminal.result("\n" + "\n".join(f"warning: {inert(warning)}" for warning in warnings))
+
+
+def has_begun(row: ModelPrice, today: date) -> bool:
+    """Whether the row is valid already."""
+    return row.valid_from is None or row.valid_from <= today
+
+
+def table_warnings(rows: list[ModelPrice], *, today: date) -> list[str]:
+    """Tables that are old, each once, and models that retire soon."""
+    tables = sorted({(row.table_date, row.source) for row in rows})
+    ends = sorted({(row.name, row.retires) for row in rows if row.retires})
+    said = [
+        *(old_table(made, source, today=today) for made, source in tables),
+        *(retires_soon(name, retires, today=today) for name, retires in ends),
+    ]
+    return [one for one in said if one is not None]
+
+
+def lines_of(row: ModelPrice) -> Iterator[tuple[str, ...]]:
+    """A row of the table, and a second one where long prompts cost something else."""
+    valid_from, retires = (str(day) if day else "" for day in (row.valid_from, row.retires))
+    cached = f"{row.min_cacheable_tokens:,}" if row.min_cacheable_tokens else "not known"
+    yield (row.name, valid_from, *amounts(row.rates), cached, retires, str(row.table_date))
+    if row.band:
+        yield (f"  prompts above {row.band.above_tokens:,}", "", *amounts(row.band.rates), "", "", "")
+
+
+def amounts(rates: Rates) -> tuple[str, ...]:
+    """Five prices, in the order of the header."""
+    five = (rates.input, rates.output, rates.cache_write_5m, rates.cache_write_1h, rates.cache_read)
+    return tuple(f"${nusd / 1e3:g}" for nusd in five)
+
+
+def price_fields(row: ModelPrice, *, in_force: bool) -> dict[str, object]:
+    """A row for programs."""
+    return {
+        "model": row.name,
+        "in_force": in_force,
+        "valid_from": str(row.valid_from) if row.valid_from else None,
+        "usd_per_million": per_million(row.rates),
+        "above": {"prompt_tokens": row.band.above_tokens, "usd_per_million": per_million(row.band.rates)}
+        if row.band
+        else None,
+        "min_cacheable_tokens": row.min_cacheable_tokens,
+        "context_window": row.context_window,
+        "max_output_tokens": row.max_output_tokens,
+        "retires": str(row.retires) if row.retires else None,
+        "table_date": str(row.table_date),
+        "source": row.source,
+    }
+
+
+def per_million(rates: Rates) -> dict[str, float]:
+    """Prices by class of token."""
+    return {name: nusd / 1e3 for name, nusd in asdict(rates).items()}

@@ -1,0 +1,247 @@
+"""A run while it goes on: one bar on a terminal, a line a minute elsewhere, JSON lines for programs."""
+
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, assert_never
+
+from tqdm import tqdm
+
+from batchrun.catalog.money import dollars
+from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words, is_routine, waiting_words
+from batchrun.cli.views.format import count, duration
+from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import inert
+from batchrun.events import (
+    AttemptEnded,
+    AttemptFailed,
+    BatchCollected,
+    BatchEnded,
+    BatchesOpen,
+    BatchSubmitted,
+    BatchTrouble,
+    DocumentSettled,
+    Draining,
+    Event,
+    OutageBegan,
+    OutageEnded,
+    Paused,
+    PublishDelayed,
+    RunStarted,
+    Tick,
+)
+
+if TYPE_CHECKING:
+    from batchrun.outcome import Outcome
+
+LINE_EVERY_S = 60.0
+JSON_EVERY_S = 1.0
+LONG_PAUSE_S = 10.0
+SHOWN_OF_A_KIND = 20
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+BATCH_BAR = BAR.replace("<{remaining}", "")
+"""A batch tells nothing until it has ended, so nobody knows how long it will still take."""
+
+
+class Progress:
+    """Counts what happens; the listener of a run. `mode` is bar, lines or none."""
+
+    def __init__(self, terminal: Terminal, mode: str) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self.cost_nusd = 0
+        self.started: RunStarted | None = None
+        self._terminal = terminal
+        self._mode = chosen_mode(terminal, mode)
+        self._bar: tqdm[Any] | None = None
+        self._shown: Counter[str] = Counter()
+        self._last_line = time.monotonic()
+        self._last_json = 0.0
+        self._told_to_wait = False
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event, and show it where it is wanted."""
+        try:
+            self._note(event)
+        except OSError:  # the terminal of the bar has gone; the run goes on without being watched
+            self._bar, self._mode = None, "none"
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._begin(event)
+            case DocumentSettled():
+                self._settled(event)
+            case AttemptFailed():
+                self._failed(event)
+            case AttemptEnded():
+                pass  # for the log
+            case Paused() | OutageBegan() | OutageEnded() | Draining():
+                self._interruption(event)
+            case BatchSubmitted() | BatchEnded() | BatchCollected() | BatchTrouble() | BatchesOpen():
+                self._batch(event)
+            case Tick():
+                self._show_line()
+            case PublishDelayed():
+                self.write(f"rows are safe in the ledger and follow later: {inert(event.why)}")
+            case _:
+                assert_never(event)
+
+    def close(self) -> None:
+        """Leave the bar as it is, on a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def write(self, text: str) -> None:
+        """A line beside the bar."""
+        if self._terminal.quiet > 1 or self._terminal.json:
+            return
+        if self._bar is not None:
+            tqdm.write(text, file=sys.stderr)
+        elif self._mode == "lines":
+            self._terminal.say(f"{now()} info  {text.strip()}")
+        else:
+            self._terminal.say(text)
+
+    # --- what is shown
+
+    def _batch(self, event: BatchEvent) -> None:
+        if self._terminal.quiet and not isinstance(event, BatchTrouble):
+            return
+        if self._terminal.json:
+            name, fields = batch_as_json(event)
+            self._terminal.event(name, run=self._run_id, **fields)
+        elif isinstance(event, BatchesOpen):
+            self._waiting(event)
+        elif not is_routine(event) or self._terminal.verbose:
+            self.write(f"  {batch_words(event)}")
+
+    def _waiting(self, event: BatchesOpen) -> None:
+        """Once in full; then in the bar, or in nothing at all."""
+        if not self._told_to_wait or (self._terminal.verbose and self._bar is None):
+            self.write(f"  {batch_words(event)}")
+            self._told_to_wait = True
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self._postfix()} · {waiting_words(event)}")
+
+    def _begin(self, event: RunStarted) -> None:
+        self.close()  # the bar of the pilot
+        self.outcomes.clear()
+        self.started, self.cost_nusd = event, event.spent_nusd
+        if self._terminal.json:
+            self._terminal.event("run_start", run=event.run_id, job=event.job, model=event.model,
+                                 documents=event.to_send, resumed=event.resumed,
+                                 budget_usd=event.cap_nusd / 1e9)  # fmt: skip
+        elif self._mode == "lines":
+            self._terminal.say(
+                f"{now()} info  run={event.run_id} start job={event.job} docs={event.to_send}"
+                f" budget={event.cap_nusd / 1e9:.2f}{' resumed' if event.resumed else ''}"
+            )
+        if self._mode == "bar":
+            self._bar = tqdm(
+                total=event.to_send,
+                desc=event.job,
+                bar_format=BATCH_BAR if event.route == "batch" else BAR,
+                dynamic_ncols=True,
+                file=sys.stderr,
+            )
+
+    def _failed(self, event: AttemptFailed) -> None:
+        if self._terminal.verbose > 1:
+            again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
+            self.write(f"  retry     {inert(event.doc_id)}   {event.cause}{again}")
+
+    def _settled(self, event: DocumentSettled) -> None:
+        self.outcomes[event.outcome] += 1
+        self.cost_nusd += event.cost_nusd
+        if event.outcome.failed:
+            self._show_problem(event)
+        elif self._terminal.verbose:
+            self.write(f"  {event.outcome:<9} {inert(event.doc_id)}   {dollars(event.cost_nusd)}")
+        if self._terminal.json and (event.outcome.failed or self._terminal.verbose):
+            self._terminal.event("document", run=self._run_id, id=event.doc_id, status=event.outcome,
+                                 reason=event.reason, cost_usd=event.cost_nusd / 1e9)  # fmt: skip
+        if self._bar is not None:
+            self._bar.update()
+            self._bar.set_postfix_str(self._postfix(), refresh=False)
+        self._show_line()
+
+    def _show_problem(self, event: DocumentSettled) -> None:
+        self._shown[event.outcome] += 1
+        if self._shown[event.outcome] <= SHOWN_OF_A_KIND:
+            self.write(f"  {event.outcome:<9} {inert(event.doc_id)}   {inert(event.reason or '')}")
+        elif self._shown[event.outcome] == SHOWN_OF_A_KIND + 1:
+            self.write(f"  more documents are {event.outcome}; they are counted, not listed")
+
+    def _pause(self, event: Paused) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self._postfix()} · waiting {duration(event.seconds)} ({event.cause})")
+        elif self._terminal.verbose or event.seconds >= LONG_PAUSE_S:
+            self.write(f"waiting {duration(event.seconds)} ({event.cause})")
+
+    def _interruption(self, event: Paused | OutageBegan | OutageEnded | Draining) -> None:
+        match event:
+            case Paused():
+                self._pause(event)
+            case OutageBegan():
+                self._event("outage_began", model=event.model, cause=event.cause)
+                self.write(f"  outage    {event.model} answers nobody ({event.cause}); asking now and then")
+            case OutageEnded():
+                self._event("outage_ended", model=event.model, seconds=round(event.seconds, 1))
+                self.write(f"  outage    {event.model} answers again, after {duration(event.seconds)}")
+            case Draining():
+                self.write(
+                    f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
+                    " (Ctrl-C again to drop them)"
+                )
+
+    def _event(self, name: str, **fields: object) -> None:
+        if self._terminal.json:
+            self._terminal.event(name, run=self._run_id, **fields)
+
+    def _show_line(self) -> None:
+        clock = time.monotonic()
+        if self._terminal.json and clock - self._last_json >= JSON_EVERY_S:
+            self._last_json = clock
+            self._terminal.event("progress", run=self._run_id, done=self.done, total=self._total,
+                                 cost_usd=self.cost_nusd / 1e9,
+                                 **{str(outcome): number for outcome, number in self.outcomes.items()})  # fmt: skip
+        if self._mode == "lines" and clock - self._last_line >= LINE_EVERY_S:
+            self._last_line = clock
+            counts = " ".join(f"{outcome}={number}" for outcome, number in self.outcomes.items())
+            self._terminal.say(
+                f"{now()} info  run={self._run_id} progress done={self.done}/{self._total} {counts}"
+                f" usd={self.cost_nusd / 1e9:.4f}"
+            )
+
+    @property
+    def done(self) -> int:
+        """Documents that reached their outcome in this part of the run."""
+        return self.outcomes.total()
+
+    @property
+    def _run_id(self) -> str:
+        return self.started.run_id if self.started else ""
+
+    @property
+    def _total(self) -> int:
+        return self.started.to_send if self.started else 0
+
+    def _postfix(self) -> str:
+        cap = f"/{dollars(self.started.cap_nusd)}" if self.started else ""
+        failed = " ".join(f"{number} {outcome}" for outcome, number in self.outcomes.items() if outcome.failed)
+        return f"{dollars(self.cost_nusd)}{cap}" + (f" · {failed}" if failed else "")
+
+
+def chosen_mode(terminal: Terminal, mode: str) -> str:
+    """What `auto` means: a bar if stderr is a terminal, lines if not, nothing when nothing is wanted."""
+    if terminal.json or terminal.quiet or mode == "none":
+        return "none"
+    if mode != "auto":
+        return mode
+    return "bar" if sys.stderr.isatty() else "lines"
+
+
+def now() -> str:
+    """The time on a log line, in UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

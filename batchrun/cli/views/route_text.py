@@ -1,0 +1,72 @@
+"""The routes of a plan side by side, the one that is chosen with its reason, and what the prompt cache does for it."""
+
+from batchrun.catalog.money import dollars
+from batchrun.catalog.rate_limits import RateLimits
+from batchrun.cli.views.format import duration, hours, tokens
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.prompt_caching import Caching
+from batchrun.strategy.routes import Forecast
+
+
+def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
+    """Each route with its cost and time; the chosen one is marked."""
+    costs = [dollars(one.estimate.cost_nusd.mean) for one in plan.forecasts]
+    width = max(map(len, costs))
+    return [
+        *[f"{'> ' if one is plan.chosen else '  '}{one.name:<12}  {cost:>{width}}   {spread(one)}   {time_cell(one)}"
+          for one, cost in zip(plan.forecasts, costs, strict=True)],
+        f"route    {plan.chosen.name}: {plan.choice.reason}",
+        *cache_lines(plan),
+        *limit_lines(plan.chosen, limits),
+    ]  # fmt: skip
+
+
+def spread(forecast: Forecast) -> str:
+    """The interval of a route's cost."""
+    cost = forecast.estimate.cost_nusd
+    return f"(90%: {dollars(cost.low)} to {dollars(cost.high)})"
+
+
+def time_cell(forecast: Forecast) -> str:
+    """What a route takes, and which limit decides it."""
+    bound = f"; the limit is {forecast.duration.binding}" if forecast.duration else ""
+    return f"{time_words(forecast)}{bound}"
+
+
+def time_words(forecast: Forecast) -> str:
+    """What a route takes."""
+    if forecast.at_most_s is None:
+        return f"about {duration(forecast.seconds)}"
+    return f"as a rule less than {hours(forecast.seconds)}, at most {hours(forecast.at_most_s)}"
+
+
+def limit_lines(chosen: Forecast, limits: RateLimits) -> list[str]:
+    """The limits that a stream keeps, and who says so."""
+    if chosen.duration is None:
+        return []
+    return [
+        f"limits   {limits.requests_per_minute:,} requests, {tokens(limits.input_tokens_per_minute)} input,"
+        f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {limits.origin('requests_per_minute')}"
+    ]
+
+
+def cache_lines(plan: Plan) -> list[str]:
+    """Whether the prompt is cached on the chosen route, and why; where that pays."""
+    caching = plan.caching[plan.choice.route]
+    if caching.ttl is None:
+        return [f"cache    off: {caching.reason}"]
+    says = f"cache    for {caching.ttl}: {caching.reason}"
+    return [says, *break_even_lines(plan, caching)] if plan.chosen.caching else [says]
+
+
+def break_even_lines(plan: Plan, caching: Caching) -> list[str]:
+    """What it saves, and from where on."""
+    plain = next(one for one in plan.forecasts if one.route is plan.choice.route and one.caching is None)
+    saved = plain.estimate.cost_nusd.mean - plan.chosen.estimate.cost_nusd.mean
+    words = f"saves about {dollars(saved)}" if saved >= 0 else f"costs about {dollars(-saved)} more"
+    if caching.break_even is None:
+        return [f"         {words}; it never pays with this model"]
+    return [
+        f"         {words}; it pays from {caching.break_even_requests} requests on,"
+        f" when more than {caching.break_even:.0%} of them read it"
+    ]

@@ -1,0 +1,173 @@
+"""The end of a run, as a person reads it and as a program does."""
+
+import math
+import sys
+from pathlib import Path
+
+from batchrun.catalog.money import dollars
+from batchrun.cli.views.batch_text import batch_table
+from batchrun.cli.views.caps_text import left_fields, left_lines
+from batchrun.cli.views.cascade_text import escalated_lines, escalations_as_json
+from batchrun.cli.views.format import below_here, count, duration, tokens
+from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import ExitCode
+from batchrun.escaping import inert
+from batchrun.outcome import Outcome
+from batchrun.store.reports.cache_use import CacheUse
+from batchrun.store.reports.totals import Totals
+from batchrun.workflow.summary import Summary
+
+
+def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
+    """The end summary."""
+    lines = [*verdict_lines(summary, terminal), ""]
+    lines += [*outcome_lines(summary), ""]
+    if summary.totals:
+        lines += [*totals_lines(summary, summary.totals), ""]
+    if summary.open_batches:
+        lines += [batch_table(summary.open_batches, width=terminal.width()), ""]
+    lines += next_lines(summary, path)
+    return "\n".join(lines).rstrip() + (f"\nexit {int(summary.exit_code)}" if summary.exit_code else "")
+
+
+def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
+    """One sentence; why a run stopped is said on stderr, as every error is."""
+    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if summary.simulated else ""
+    run = f" run {summary.totals.run_id}" if summary.totals else ""
+    if summary.open_batches and not summary.halted:
+        return [f"{stamp}{summary.job}{run} is not finished: batches are in progress"]
+    if summary.halted:
+        return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}"]
+    if summary.totals is None:
+        failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
+        without = f"; {count(failed, 'document')} without a row" if failed else ""
+        return [f"{stamp}{summary.job}: nothing to send{without}"]
+    if pending := summary.outcomes.get(None):
+        return [f"{stamp}{summary.job}{run} is not finished: {count(pending, 'document')} pending"]
+    problems = " with problems" if summary.exit_code == ExitCode.SOME_FAILED else ""
+    return [f"{stamp}{summary.job}{run} finished{problems} in {duration(summary.seconds)}"]
+
+
+def outcome_lines(summary: Summary) -> list[str]:
+    """How many documents ended how; all of them, sent now or before."""
+    total = sum(summary.outcomes.values()) or 1
+    names: list[Outcome | None] = [*Outcome, None]
+    return [
+        f"  {outcome or 'pending':<11} {number:>7,}  {100 * number / total:5.1f}%"
+        for outcome in names
+        if (number := summary.outcomes.get(outcome, 0)) or outcome is Outcome.SUCCEEDED
+    ]
+
+
+def totals_lines(summary: Summary, totals: Totals) -> list[str]:
+    """Money, tokens, speed; what was lost."""
+    pretend = " (pretend)" if summary.simulated else ""
+    through = not summary.halted and not summary.open_batches
+    estimate = beside(totals) if through else ""
+    lines = [
+        f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{estimate}",
+        f"  tokens   in {tokens(totals.input_tokens)}{off(totals.input_tokens, totals.estimate_input_tokens, through)}"
+        f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}",
+    ]
+    if summary.cache_use:
+        lines.append(f"  cache    {cache_words(summary.cache_use)}")
+    if totals.open_nusd:
+        lines.append(f"  reserved {dollars(totals.open_nusd)} at most, for batches in progress")
+    if totals.lost:
+        lines.append(
+            f"  lost     {count(totals.lost, 'answer')} never arrived and may have been billed:"
+            f" {dollars(totals.held_nusd)} at most, counted against the budget"
+        )
+    lines += escalated_lines(summary.escalations)
+    lines += retried_lines(totals.retried)
+    return lines + (pace_lines(summary.performance) if summary.performance else [])
+
+
+def beside(totals: Totals) -> str:
+    """The estimate beside what it came to."""
+    if not totals.estimate_nusd:
+        return ""
+    error = 100 * (totals.cost_nusd / totals.estimate_nusd - 1)
+    low, high = totals.estimate_low_nusd, totals.estimate_high_nusd
+    outside = "" if low <= totals.cost_nusd <= high else f", outside {dollars(low)} to {dollars(high)}"
+    return f", estimate {dollars(totals.estimate_nusd)} ({error:+.1f}%{outside})"
+
+
+def off(actual: int, estimate: int | None, through: bool) -> str:
+    """How far tokens are off their estimate."""
+    return f" ({100 * (actual / estimate - 1):+.1f}%)" if through and estimate else ""
+
+
+def cache_words(use: CacheUse) -> str:
+    """What was read from the prompt cache and written to it, and what that came to."""
+    hits = math.floor(100 * use.hit_rate)  # all of it was never read: something wrote it
+    words = f"read {tokens(use.read_tokens)} ({hits}%) · written {tokens(use.written_tokens)}"
+    if use.saved_nusd < 0:
+        return f'{words} · cost {dollars(-use.saved_nusd)} more than without: set prompt.cache = "off"'
+    return f"{words} · saved {dollars(use.saved_nusd)} against no cache"
+
+
+def cache_fields(use: CacheUse | None) -> dict[str, object]:
+    """The same as fields of an event."""
+    return {
+        "cache_read_tokens": use.read_tokens if use else 0,
+        "cache_write_tokens": use.written_tokens if use else 0,
+        "cache_hit_rate": round(use.hit_rate, 4) if use else None,
+        "cache_saved_usd": use.saved_nusd / 1e9 if use else 0.0,
+    }
+
+
+def next_lines(summary: Summary, path: Path) -> list[str]:
+    """Where the rows are, and what to type next."""
+    simulate = " --simulate" if summary.simulated else ""
+    lines = [f"  rows     {below_here(summary.database)}"]
+    if summary.unpublished:
+        lines = [f"  rows     safe in the ledger, not in the output yet: {inert(summary.unpublished)}",
+                 f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
+    lines += left_lines(summary)
+    failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
+    if pending := summary.outcomes.get(None):
+        how = "collects" if summary.open_batches else "continues with"
+        lines.append(f"  next     batchrun submit {path}{simulate}   {how} {count(pending, 'document')}")
+    if summary.awaited_of:
+        lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
+    if failed:
+        lines.append(f"  next     batchrun results {path}{simulate} --status failed")
+        lines.append(f"           batchrun retry {path}{simulate}   {count(failed, 'document')}")
+    elif not summary.unpublished and not summary.halted and not summary.open_batches:
+        lines.append(f"  next     batchrun results {path}{simulate}")
+    return lines
+
+
+def summary_as_event(summary: Summary, terminal: Terminal) -> None:
+    """The last JSON line of a run."""
+    totals = summary.totals
+    terminal.event(
+        "run_end",
+        run=totals.run_id if totals else None,
+        job=summary.job,
+        simulated=summary.simulated,
+        exit_code=int(summary.exit_code),
+        halted=str(summary.halted) if summary.halted else None,
+        counts={str(outcome or "pending"): number for outcome, number in summary.outcomes.items()},
+        sent=summary.plan.to_send,
+        cost_usd=totals.cost_nusd / 1e9 if totals else 0.0,
+        held_usd=totals.held_nusd / 1e9 if totals else 0.0,
+        estimate_usd=totals.estimate_nusd / 1e9 if totals else 0.0,
+        estimate_low_usd=totals.estimate_low_nusd / 1e9 if totals else 0.0,
+        estimate_high_usd=totals.estimate_high_nusd / 1e9 if totals else 0.0,
+        estimate_input_tokens=totals.estimate_input_tokens if totals else 0,
+        estimate_output_tokens=totals.estimate_output_tokens if totals else 0,
+        input_tokens=totals.input_tokens if totals else 0,
+        output_tokens=totals.output_tokens if totals else 0,
+        **cache_fields(summary.cache_use),
+        route=str(summary.plan.choice.route),
+        cascade=escalations_as_json(summary.escalations),
+        open_batches=len(summary.open_batches),
+        seconds=round(summary.seconds, 3),
+        **left_fields(summary),
+        **pace_fields(summary.performance, totals.retried if totals else {}),
+        published=summary.unpublished is None,
+        database=str(summary.database),
+    )

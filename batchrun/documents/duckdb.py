@@ -1,0 +1,268 @@
+"""Documents that are rows: the result of one SELECT over a DuckDB file, which is held only while it is read."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents.encoding import without_nuls
+from batchrun.documents.files import MAX_BYTES, too_large
+from batchrun.duckdb_file import first_line, opened
+from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
+from batchrun.escaping import inert
+
+if TYPE_CHECKING:
+    import duckdb
+
+_LOCKED_DOWN = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+}
+_MODEST = {"memory_limit": "32MB", "threads": "2"}
+"""DuckDB caches what it reads up to its memory limit, so this keeps a scan flat: 45 MB over any number of short texts.
+Long texts do not fit, because 2,048 rows are decompressed at once; then the query starts again with all there is."""
+_AMPLE: dict[str, str] = {}
+_ROWS_AT_ONCE = 32
+_INTEGERS = frozenset({f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")})
+_INTEGERS |= {"INTEGER", "UINTEGER"}
+_AS_THEY_ARE = _INTEGERS | {"VARCHAR", "BOOLEAN", "DOUBLE"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    type: str
+
+    @property
+    def quoted(self) -> str:
+        return '"' + self.name.replace('"', '""') + '"'
+
+    @property
+    def as_value(self) -> str:
+        """The SQL for a str, int, float, bool or None in Python; text for every other type."""
+        if self.type in _AS_THEY_ARE:
+            return self.quoted
+        text = f"CAST({self.quoted} AS VARCHAR)"
+        return f"CAST({text} AS DOUBLE)" if self.type == "FLOAT" else text  # 0.1, not 0.10000000149
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The columns of the query's result."""
+
+    id: _Column
+    text: _Column
+    others: tuple[_Column, ...]
+
+    @property
+    def doc_id(self) -> str:
+        return f"CAST({self.id.quoted} AS VARCHAR) COLLATE C"  # C: ids that differ only in case stay different
+
+    @property
+    def select(self) -> str:
+        text = f"coalesce(CAST({self.text.quoted} AS VARCHAR), '')"
+        fields = [
+            self.doc_id,
+            f"strlen({text})",
+            f"CASE WHEN strlen({text}) <= {MAX_BYTES} THEN {text} END",
+            *(column.as_value for column in self.others),
+        ]
+        return f"SELECT {', '.join(fields)} FROM temp._batchrun_query"
+
+    def bounds(self, ids: Sequence[str]) -> tuple[str, str] | tuple[int, int] | None:
+        """Between which values of the column these ids lie; None when its type has another order than its text."""
+        if self.id.type == "VARCHAR":
+            return min(ids), max(ids)
+        if self.id.type in _INTEGERS:
+            numbers = [int(doc_id) for doc_id in ids if doc_id.removeprefix("-").isdecimal()]
+            return (min(numbers), max(numbers)) if numbers else None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenQuery:
+    """The query over its database, for the moment in which that is open."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    shape: _Shape
+
+    def require_unique_ids(self) -> None:
+        bad = self.connection.execute(
+            f"""
+            SELECT doc_id, count(*) AS times, count(*) OVER () AS bad_ids
+            FROM (SELECT {self.shape.doc_id} AS doc_id FROM temp._batchrun_query)
+            GROUP BY doc_id
+            HAVING times > 1 OR doc_id IS NULL
+            ORDER BY times DESC, doc_id
+            LIMIT 10
+            """
+        ).fetchall()
+        if bad:
+            shown = ", ".join(
+                f"{'NULL' if doc_id is None else inert(doc_id)} ({times:,} rows)" for doc_id, times, _ in bad
+            )
+            more = ", …" if bad[0][2] > len(bad) else ""
+            raise Refused(
+                f"source.query: {bad[0][2]:,} ids are NULL or occur more than once: {shown}{more}",
+                hint="every document needs an id of its own: select a unique column, or join several into one with ||",
+            )
+
+    def rows(self, ids: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
+        """Stream the rows, or those of some ids: id, bytes, text (None if too large), the other columns."""
+        sql = self.shape.select
+        values: list[Any] = []
+        if ids is not None:
+            sql += f" WHERE {self.shape.doc_id} IN (SELECT unnest($1))"
+            values.append(list(ids))
+            if bounds := self.shape.bounds(ids):
+                # DuckDB skips whole blocks by their statistics, which only know the column itself: five times faster.
+                collation = "COLLATE C" if self.shape.id.type == "VARCHAR" else ""
+                sql += f" AND {self.shape.id.quoted} {collation} BETWEEN $2 AND $3"
+                values.extend(bounds)
+        cursor = self.connection.execute(sql, values)
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
+
+
+class DuckdbSource:
+    """The rows of `query`, which has an `id` and a `text` column; its other columns can be used in the prompt."""
+
+    page = 256
+
+    def __init__(self, *, root: Path, database: str, query: str, wait_s: float = 10.0) -> None:
+        self._database = database
+        self._path = root.resolve() / database
+        self._query = query
+        self._wait_s = wait_s
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The names of the columns beside id and text."""
+        with self._opened(_MODEST) as query:
+            return frozenset(column.name for column in query.shape.others)
+
+    def scan(self) -> Iterator[Document | Unreadable]:
+        """Stream every row. Raises Refused, before the first, when ids are NULL or not unique."""
+        yield from self._stream(None)
+
+    def read(self, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+        """Run the query again for these ids."""
+        found: dict[str, Document | Unreadable] = {}
+        for document in self._stream([ref.doc_id for ref in refs]) if refs else ():
+            doc_id = document.doc_id
+            twice = Unreadable(doc_id, self._database, "its id now occurs more than once in the query's result")
+            found[doc_id] = twice if doc_id in found else document
+        gone = "no longer in the query's result"
+        return [found.get(ref.doc_id) or Unreadable(ref.doc_id, ref.source, gone) for ref in refs]
+
+    def _stream(self, ids: Sequence[str] | None) -> Iterator[Document | Unreadable]:
+        import duckdb
+
+        given, version = 0, self._version()
+        for means in (_MODEST, _AMPLE):
+            with contextlib.suppress(duckdb.OutOfMemoryException), self._opened(means) as query:
+                if given and version != self._version():
+                    raise Busy(f"{self._path} changed while it was being read", hint="run the same command again")
+                version = self._version()
+                if ids is None:
+                    query.require_unique_ids()
+                for row in islice(query.rows(ids), given, None):
+                    given += 1
+                    yield self._document(query.shape, row)
+                return
+        raise EnvironmentProblem(
+            f"source.query: DuckDB ran out of memory over {self._path}",
+            hint="select fewer or shorter texts, or leave out an ORDER BY over them",
+        )
+
+    def _version(self) -> tuple[int, int] | None:
+        with contextlib.suppress(FileNotFoundError):
+            status = self._path.stat()  # and never open(): closing it again would drop DuckDB's lock
+            return status.st_mtime_ns, status.st_size
+        return None
+
+    def _document(self, shape: _Shape, row: tuple[Any, ...]) -> Document | Unreadable:
+        doc_id, size, text, *others = row
+        if text is None:
+            return Unreadable(doc_id, self._database, too_large(size))
+        cleaned = without_nuls(text)
+        columns = {column.name: value for column, value in zip(shape.others, others, strict=True)}
+        return Document(doc_id, self._database, cleaned.text, columns=columns, note=cleaned.note)
+
+    @contextlib.contextmanager
+    def _opened(self, means: Mapping[str, str]) -> Iterator[_OpenQuery]:
+        if not self._path.exists():
+            raise UsageProblem(
+                f"source.database: there is no file {self._path}",
+                hint="correct source.database; a relative path starts at the project folder",
+            )
+        with opened(self._path, read_only=True, wait_s=self._wait_s, config=_LOCKED_DOWN) as connection, _in_words():
+            for name, value in means.items():
+                connection.execute(f"SET {name} = '{value}'")
+            connection.execute("SET TimeZone = 'UTC'")  # else the text of a TIMESTAMPTZ depends on the machine
+            connection.execute("SET lock_configuration = true")
+            _require_one_select(connection, self._query)
+            # A view takes the query as it is: with a closing semicolon, or a comment as its last line.
+            connection.execute(f"CREATE TEMP VIEW _batchrun_query AS\n{self._query}")
+            described = connection.execute("DESCRIBE temp._batchrun_query").fetchall()
+            yield _OpenQuery(connection, _shape([_Column(name, type_) for name, type_, *_ in described]))
+
+
+def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
+    import duckdb
+
+    statements = connection.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        kinds = ", ".join(str(statement.type).rpartition(".")[2] for statement in statements) or "nothing"
+        raise UsageProblem(
+            f"source.query: one SELECT is needed, and this is {kinds}",
+            hint="for example: SELECT ticket_id AS id, body AS text, customer FROM tickets",
+        )
+
+
+def _shape(columns: list[_Column]) -> _Shape:
+    by_name = {column.name.lower(): column for column in columns}
+    if missing := [name for name in ("id", "text") if name not in by_name]:
+        raise UsageProblem(
+            f"source.query: no column {' and no column '.join(missing)}; "
+            f"there are {', '.join(column.name for column in columns)}",
+            hint=f"give the right one that name: SELECT … AS {missing[0]}",
+        )
+    doc_id, text = by_name["id"], by_name["text"]
+    if text.type == "BLOB":
+        raise UsageProblem("source.query: the column text is a BLOB", hint=f"decode it: decode({text.name}) AS text")
+    return _Shape(doc_id, text, tuple(column for column in columns if column not in (doc_id, text)))
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Translate DuckDB's errors: most are about the query, some about the file. Memory is dealt with elsewhere."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.OperationalError, duckdb.InternalError) as error:
+        raise EnvironmentProblem(f"source.database: {first_line(error)}") from error
+    except duckdb.PermissionException as error:
+        raise UsageProblem(
+            f"source.query: {first_line(error)}",
+            hint="a query may read only the tables of source.database; load CSV, JSON and Parquet files into it first",
+        ) from error
+    except duckdb.Error as error:
+        raise UsageProblem(f"source.query: {first_line(error)}", hint=_below_first_line(error)) from error
+
+
+def _below_first_line(error: Exception) -> str:
+    """DuckDB's own suggestion, when it makes one."""
+    second = str(error).partition("\n")[2].partition("\n")[0].strip()
+    return second or "try the query with `duckdb -readonly` on source.database"

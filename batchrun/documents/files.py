@@ -1,0 +1,195 @@
+"""Documents that are files, found by patterns below the project's root."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from encodings.aliases import aliases
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents.encoding import Undecodable, decode
+from batchrun.documents.glob_patterns import Glob
+from batchrun.documents.path_escaping import actual, shown
+from batchrun.documents.tree import Tree, leads_out
+from batchrun.errors import Refused, UsageProblem
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_REASONS = {
+    errno.ENOENT: "it is no longer there",
+    errno.ENOTDIR: "it is no longer there",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ELOOP: "a symbolic link that leads back to itself",
+}
+
+
+class _Unfit(Exception):
+    """What is at a path is nothing to read; the message is the reason."""
+
+
+class FileSource:
+    """The files that `include` names and `exclude` does not, in the order of their paths.
+
+    Links are followed within the root (a `**` goes through no linked folder), never out of it.
+    """
+
+    page = 8
+    columns: frozenset[str] | None = None
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        include: Sequence[str],
+        exclude: Sequence[str] = (),
+        encoding: str = "auto",
+        id_from: Literal["relpath", "stem"] = "relpath",
+    ) -> None:
+        if encoding != "auto":
+            _require_codec(encoding)
+        self._root = root.resolve()
+        self._include = tuple(include)
+        self._exclude = tuple(exclude)
+        self._encoding = encoding
+        self._id_from = id_from
+        # What lies below an excluded folder is excluded with it.
+        without = [pattern for text in exclude for pattern in (text, f"{text}/**")]
+        self._tree = Tree(
+            root=self._root,
+            include=[Glob.parse(text, self._root) for text in include],
+            exclude=[Glob.parse(text, self._root, hidden=True) for text in without],
+        )
+
+    def scan(self) -> Iterator[Document | Unreadable]:
+        """Read every file once. Raises Refused when there is none."""
+        nothing = True
+        for found in self._tree.walk():
+            nothing = False
+            yield self._unreadable(found.path, found.problem) if found.problem else self._load(found.path)
+        if nothing:
+            raise self._no_documents()
+
+    def read(self, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+        """Read these files as they are now."""
+        return [self._load(str(self._root / actual(ref.source))) for ref in refs]
+
+    def _load(self, path: str) -> Document | Unreadable:
+        try:
+            decoded = decode(self._bytes(path), self._encoding)
+        except (Undecodable, _Unfit) as finding:
+            return self._unreadable(path, str(finding))
+        except OSError as error:
+            return self._unreadable(path, _reason(error, path))
+        return Document(self._id(path), self._shown(path), decoded.text, note=decoded.note)
+
+    def _bytes(self, path: str) -> bytes:
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            status = Path(path).stat()
+            if not self._tree.confines(path):
+                raise _Unfit(leads_out(path))
+        _require_readable(status)
+        # A pipe may have taken the file's place since; without O_NONBLOCK opening it would hang. A file object would
+        # make twice as many system calls, and at each of them threads change places.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(file)
+            _require_readable(status)
+            return _all_of(file, status.st_size)
+        finally:
+            os.close(file)
+
+    def _unreadable(self, path: str, reason: str) -> Unreadable:
+        return Unreadable(self._id(path), self._shown(path), reason)
+
+    def _shown(self, path: str) -> str:
+        return shown(path.removeprefix(f"{str(self._root).rstrip('/')}/"))
+
+    def _id(self, path: str) -> str:
+        return shown(PurePosixPath(path).stem) if self._id_from == "stem" else self._shown(path)
+
+    def _no_documents(self) -> Refused:
+        patterns = ", ".join(self._include)
+        but = f", or exclude ({', '.join(self._exclude)}) leaves nothing of it" if self._exclude else ""
+        return Refused(f"no documents: nothing matches {patterns} below {self._root}{but}", hint=self._nearest())
+
+    def _nearest(self) -> str:
+        first = self._tree.include[0]
+        if (self._root / first.text).is_dir():
+            return f'{first.text} is a folder; for the files in it write "{first.text.rstrip("/")}/**"'
+        folder = Path(first.folder)
+        while not folder.is_dir():
+            folder = folder.parent
+        return f"the nearest folder there is: {folder}, {_some_names(folder)}"
+
+
+def _require_codec(encoding: str) -> None:
+    try:
+        b"a".decode(encoding)
+    except UnicodeError:  # the codec exists and wants more than an "a"
+        return
+    except (LookupError, ValueError) as error:
+        known = {name.replace("_", "-") for name in (*aliases, *aliases.values())}
+        near = get_close_matches(encoding.lower().replace("_", "-"), sorted(known), n=1)
+        raise UsageProblem(
+            f'source.encoding: there is no text encoding "{encoding}"',
+            hint=f'did you mean "{near[0]}"?' if near else 'use "auto", or a name such as "utf-8" or "windows-1252"',
+        ) from error
+
+
+def _require_readable(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "something else")
+        raise _Unfit(f"{kind}, not a file")
+    _require_size(status.st_size)
+
+
+def _all_of(file: int, size: int) -> bytes:
+    data = os.read(file, size + 1)
+    while len(data) != size:  # it is growing, its size is not known, or it comes in parts
+        more = os.read(file, MAX_BYTES)
+        data += more
+        _require_size(len(data))
+        if not more:
+            break
+    return data
+
+
+def _require_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise _Unfit(too_large(size))
+
+
+def _reason(error: OSError, path: str) -> str:
+    if error.errno == errno.ENOENT and Path(path).is_symlink():
+        return "a symbolic link to nothing"
+    return _REASONS.get(error.errno or 0, f"cannot be read: {error.strerror}")
+
+
+def _some_names(folder: Path) -> str:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name + "/" * entry.is_dir() for entry in entries if entry.name[0] != ".")
+    except OSError as error:
+        return f"which cannot be listed: {error.strerror}"
+    if not names:
+        return "which is empty"
+    return f"which holds {', '.join(map(shown, names[:5]))}{' …' if len(names) > 5 else ''}"
+
+
+MAX_BYTES = 32_000_000
+"""The API takes no larger request, so a larger text is not even read."""
+
+
+def too_large(size: int) -> str:
+    """Give the reason why a text of so many bytes is not read."""
+    return f"{size / 1e6:,.1f} MB: more than the {MAX_BYTES / 1e6:.0f} MB that a request may have"

@@ -1,0 +1,1 @@
+"""Tokens and dollars as intervals. Pure: values in, values out."""

@@ -1,0 +1,65 @@
+"""How long the replies of a job are: guessed from the schema, corrected by those it has had."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from batchrun.estimation.calibration import Z
+from batchrun.estimation.interval import Interval
+
+SPREAD, SPREAD_WEIGHT = 0.7, 3.0
+"""How far single replies differ, as a share of their mean, before any was seen; the weight is in replies."""
+
+GUESS_ABOVE = 1.3
+"""By how much further a guess from the schema is taken to reach upwards: of 151 bills of an independent stand-in that
+were estimated without a past, 11 were above the upper bound, and none was below the lower."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """The replies that a job has had; lengths in tokens."""
+
+    number: int
+    mean: float
+    variance: float
+    skewness: float
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Replies | None":
+        """Sum the lengths up; None when there are none."""
+        if not lengths:
+            return None
+        mean = fmean(lengths)
+        variance = math.fsum((length - mean) ** 2 for length in lengths) / max(len(lengths) - 1, 1)
+        thirds = math.fsum((length - mean) ** 3 for length in lengths) / len(lengths)
+        return cls(len(lengths), mean, variance, thirds / variance**1.5 if variance else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyLength:
+    """Tokens of a reply."""
+
+    average: Interval
+    """Over the job."""
+    scatter: float
+    """Standard deviation of one reply around the average."""
+
+
+def reply_length(prior: Interval, replies: Replies | None, *, most: float = math.inf) -> ReplyLength:
+    """Weigh the guess against the replies, each by how certain it is; no reply is longer than `most`."""
+    if replies is None or not replies.number:
+        above = GUESS_ABOVE * (prior.high - prior.mean)
+        return ReplyLength(Interval(prior.mean, prior.low, prior.mean + above).capped(most), SPREAD * prior.mean)
+    weight = replies.number + SPREAD_WEIGHT
+    variance = (replies.number * replies.variance + SPREAD_WEIGHT * (SPREAD * replies.mean) ** 2) / weight
+    seen = replies.number / max(variance, 1e-9)
+    # A guess that `max_tokens` cut off has no width, and is no more certain for that.
+    guessed = (2 * Z / max(prior.high - prior.low, SPREAD * prior.mean, 1e-9)) ** 2
+    mean = (seen * replies.mean + guessed * prior.mean) / (seen + guessed)
+    error = math.sqrt(1 / (seen + guessed))
+    half = error * (Z + Z * (Z**2 + 1) / (4 * weight))  # Student's, to the first order
+    # Few long replies among many short ones: the mean of a sample is more often too low than too high (Johnson 1978).
+    long = error * max(replies.skewness, 0.0) / (6 * math.sqrt(replies.number)) * (1 + 2 * Z**2)
+    average = Interval(mean, max(mean - half, 0.0), mean + half + long)
+    return ReplyLength(average.capped(most), math.sqrt(variance))

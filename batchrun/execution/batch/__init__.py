@@ -1,0 +1,1 @@
+"""Requests in Message Batches: packed, created once, found again, polled and collected."""

@@ -1,0 +1,277 @@
+"""From the results of an ended batch to outcomes in the ledger: streamed, judged and settled in groups.
+
+A download may break anywhere and starts again from the top: what is settled is no open member any more and is skipped.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from batchrun.answers.validation import Judge
+from batchrun.batch import BatchResult, RemoteBatch, ResultType
+from batchrun.catalog.price import ModelPrice
+from batchrun.events import DocumentSettled, Listener
+from batchrun.execution.halt import Halt
+from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.retry_policy import REJECTIONS, Course, is_spend_stop
+from batchrun.outcome import Outcome
+from batchrun.providers import BatchProvider
+from batchrun.reply import Cause, Failure, Reply
+from batchrun.store.ledger.batch_records import Batch, Member
+from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.records import Settlement
+
+GROUP, GROUP_CHARACTERS = 200, 4_000_000
+"""Results settled in one transaction: at most so many, and not much more text than this."""
+MOST_DOWNLOADS = 10
+"""After so many downloads that ended without an error, and brought nothing new, a missing result is given up."""
+MOST_SHORT = 50
+"""The same when it is certain that they ended early, because the API counts more results than came."""
+ENDINGS = {ResultType.EXPIRED: Outcome.EXPIRED, ResultType.CANCELED: Outcome.CANCELED}
+UNPROCESSED = {
+    ResultType.EXPIRED: Failure(cause=Cause.EXPIRED, message="the batch expired before it was processed"),
+    ResultType.CANCELED: Failure(cause=Cause.CANCELED, message="the batch was canceled before it was processed"),
+}
+NO_RESULT = Failure(cause=Cause.MALFORMED, message="the batch ended without a result for it")
+RESULTS_GONE = Failure(
+    cause=Cause.DROPPED,
+    message="the API has deleted the results of its batch, 29 days after it was created; it was probably billed",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What one download of a batch's results came to."""
+
+    foreign: bool = False
+    """None of it carries the batch's nonce: an adopted batch that is somebody else's."""
+    complete: bool = False
+    """Every member has its outcome or is pending again."""
+    again: int = 0
+    """Requests that are pending again."""
+    odd: int = 0
+    """Results that nobody waits for: without our nonce, unreadable, or more than there are members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """How results of one batch are judged and priced."""
+
+    batch: Batch
+    judge: Judge
+    price: ModelPrice | None
+    """None when the table has none any more: then the worst case is booked."""
+    max_attempts: int
+
+    def settlement(self, member: Member, result: BatchResult) -> Settlement:
+        """What a member's result means for its request: an outcome, or that it is pending again."""
+        if result.reply:
+            return self._answered(member, result.reply)
+        failure = result.failure or UNPROCESSED.get(result.type or ResultType.ERRORED, NO_RESULT)
+        if failure.maybe_billed:
+            return lost(member, failure)
+        outcome = ENDINGS.get(result.type or ResultType.ERRORED) or errored_outcome(failure)
+        ours = result.type is ResultType.CANCELED and self.batch.cancel_at is not None
+        final = outcome is Outcome.REJECTED or (
+            member.tries >= self.max_attempts and not ours and not concerns_all(failure)
+        )
+        return Settlement(
+            attempt_no=member.attempt_no,
+            state="failed",
+            cost_nusd=0,
+            outcome=outcome if final else None,
+            reason=f"{failure.error_type or failure.cause}: {failure.message}" if final else None,
+            failure=failure,
+        )
+
+    def _answered(self, member: Member, reply: Reply) -> Settlement:
+        judgement, price, usage = self.judge.judge(reply), self.price, reply.usage
+        return Settlement(
+            attempt_no=member.attempt_no,
+            state="answered",
+            # A reply that does not tell its usage is booked at its worst case.
+            cost_nusd=price.cost_nusd(usage) if usage and price else None,
+            price=price.row(usage) if usage and price else None,
+            outcome=judgement.outcome,
+            reason=judgement.reason,
+            output=None if judgement.output is None else json.dumps(judgement.output),
+            reply=reply,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a group of results came to."""
+
+    requests: int
+    again: int
+    """Of those, the ones that are pending again."""
+
+
+def concerns_all(failure: Failure) -> bool:
+    """Whether every other request would meet it too: it stops the job, and costs no document an attempt."""
+    return is_spend_stop(failure) or failure.status in {401, 403, 404}
+
+
+def errored_outcome(failure: Failure) -> Outcome:
+    """Only a request that is wrong in itself is the document's failure."""
+    wrong = failure.status in REJECTIONS and not is_spend_stop(failure)
+    return Outcome.REJECTED if wrong else Outcome.ERRORED
+
+
+def lost(member: Member, failure: Failure) -> Settlement:
+    """A member whose result will never be had: it may have been billed, so a person decides about another attempt."""
+    return Settlement(
+        attempt_no=member.attempt_no,
+        state="unknown",
+        cost_nusd=None,
+        outcome=Outcome.ERRORED,
+        reason=failure.message,
+        failure=failure,
+    )
+
+
+def nothing_passes_on(_model: str, _end: Settlement) -> bool:
+    """Every answer is taken: there is no cascade."""
+    return False
+
+
+class Collector:
+    """Collects the results of batches."""
+
+    def __init__(
+        self,
+        provider: BatchProvider,
+        *,
+        price_of: Callable[[str], ModelPrice | None],
+        max_attempts: int,
+        recorder: Recorder,
+        halt: Halt,
+        course: Course,
+        listener: Listener,
+        passes_on: Callable[[str, Settlement], bool] = nothing_passes_on,
+    ) -> None:
+        """`passes_on`: whether another model is asked after a model's answer; then its documents are told of later."""
+        self._passes_on = passes_on
+        self._provider = provider
+        self._price_of = price_of
+        self._max_attempts = max_attempts
+        self._recorder = recorder
+        self._halt = halt
+        self._course = course
+        self._tell = listener
+        self.fatal: Failure | None = None
+        """What errored in a way that would meet every other request too."""
+
+    async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:
+        """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
+        schema = await self._recorder.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
+        price = self._price_of(batch.model)
+        sentence = Sentence(batch, Judge(schema), price and price.in_batches, self._max_attempts)
+        ours = odd = again = named = new = 0
+        async with aclosing(grouped(self._provider.results(remote))) as groups:
+            async for group in groups:
+                self._halt.check()
+                results = with_nonce(group, batch.nonce)
+                if results and batch.adopted and not ours:
+                    await self._recorder.write(lambda ledger: Batches(ledger).proven(batch))
+                ours += len(results)
+                odd += len(group) - len(results)
+                named += sum(bool(result.custom_id) for result in group)
+                settled = await self._settle(sentence, results)
+                again, new = again + settled.again, new + settled.requests
+        if not batch.adopted or ours:
+            patience = MOST_SHORT if ours + odd < remote.requests else MOST_DOWNLOADS
+            complete = await self._finish(replace(batch, adopted=False), news=new > 0, patience=patience)
+            return Collected(complete=complete, again=again, odd=odd + max(0, ours - batch.requests))
+        # A download that ended early proves nothing; only one that is whole, and names nothing of ours, does.
+        if named and odd >= (remote.requests or batch.requests):
+            return Collected(foreign=True)
+        await self._recorder.write(lambda ledger: Batches(ledger).downloaded(batch, news=False))
+        return Collected()
+
+    async def give_up(self, batch: Batch, failure: Failure) -> None:
+        """Settle every member whose result will never be had, and close the batch."""
+        while missing := await self._recorder.write(
+            lambda ledger: Batches(ledger).without_result(batch.batch_no, limit=GROUP)
+        ):
+            await self._record(batch, [lost(member, failure) for member in missing])
+        await self._recorder.write(lambda ledger: Batches(ledger).collected(batch))
+
+    async def _finish(self, batch: Batch, *, news: bool, patience: int) -> bool:
+        """Close the batch if nothing is missing; what many downloads in a row did not bring never comes."""
+
+        def close(ledger: Ledger) -> bool:
+            batches = Batches(ledger)
+            if batches.without_result(batch.batch_no, limit=1):
+                batches.downloaded(batch, news=news)
+                return False
+            batches.collected(batch)
+            return True
+
+        complete = await self._recorder.write(close)
+        if not complete and not news and batch.downloads + 1 >= patience:
+            await self.give_up(batch, NO_RESULT)
+            complete = True
+        return complete
+
+    async def _settle(self, sentence: Sentence, results: Mapping[str, BatchResult]) -> Settled:
+        """Settle those of the results that are still waited for."""
+        members = await self._recorder.write(lambda ledger: Batches(ledger).members(sentence.batch.batch_no, results))
+        found = [(member, results[request_id]) for request_id, member in members.items()]
+        settlements = await asyncio.to_thread(lambda: [sentence.settlement(*one) for one in found])
+        for _, result in found:
+            self._note(result)
+        await self._record(sentence.batch, settlements)
+        return Settled(len(settlements), again=sum(end.outcome is None for end in settlements))
+
+    async def _record(self, batch: Batch, settlements: list[Settlement]) -> None:
+        if not settlements:
+            return
+        settled = await self._recorder.write(lambda ledger: [ledger.settle(end) for end in settlements])
+        for end, doc_ids in zip(settlements, settled, strict=True):
+            for doc_id in doc_ids:
+                assert end.outcome is not None
+                if self._passes_on(batch.model, end):
+                    continue  # it is told of when the next model has answered
+                self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+
+    def _note(self, result: BatchResult) -> None:
+        if result.reply:
+            self._course.answered()
+        elif result.failure and result.failure.cause is Cause.STATUS:
+            self._course.failed(result.failure)
+            if concerns_all(result.failure):
+                self.fatal = result.failure
+
+
+async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:
+    """Results in lists of bounded size; what came before a download broke is handed on first."""
+    group: list[BatchResult] = []
+    size = 0
+    try:
+        async with aclosing(results):
+            async for result in results:
+                group.append(result)
+                size += len(result.reply.raw) if result.reply else 0
+                if len(group) == GROUP or size >= GROUP_CHARACTERS:
+                    yield group
+                    group, size = [], 0
+    except Exception:
+        if group:
+            yield group
+        raise
+    if group:
+        yield group
+
+
+def with_nonce(group: list[BatchResult], nonce: str) -> dict[str, BatchResult]:
+    """The results that carry the nonce, by request id; of one that comes twice, the first."""
+    found: dict[str, BatchResult] = {}
+    for result in group:
+        if result.custom_id.startswith(f"{nonce}-"):
+            found.setdefault(result.custom_id.removeprefix(f"{nonce}-"), result)
+    return found

@@ -1,0 +1,213 @@
+"""From pending requests to a batch at the API: pack, commit the intent, create once, attach the id.
+
+The intent, with all members and their worst cases, is durable before the create call. The call is made once: after
+any doubt the batch stays PREPARED, and `finding` looks for it.
+"""
+
+import asyncio
+import secrets
+
+from batchrun.batch import BatchState, RemoteBatch
+from batchrun.errors import BatchrunError
+from batchrun.events import BatchSubmitted, DocumentSettled
+from batchrun.execution.batch.context import BatchContext
+from batchrun.execution.batch.packing import Packer, PackLimits, Spool, unreadable_spool
+from batchrun.execution.batch.reconcile import Creation, after_create
+from batchrun.execution.failure_messages import batch_rejected, budget_reached, fatal_problem
+from batchrun.execution.halt import Halted
+from batchrun.execution.retry_policy import Action
+from batchrun.outcome import Outcome
+from batchrun.providers import AttemptError
+from batchrun.reply import Cause, Failure
+from batchrun.store.ledger.batch_records import Batch, Member, NewBatch, Prepared
+from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.records import NoRoom, Settlement
+
+NONCE_BYTES = 6
+OUTAGE = 4
+"""So many connections that could not be made, and none that could: the address is wrong, or nobody is there."""
+
+
+class Creator:
+    """Creates batches for one run, one call at a time."""
+
+    def __init__(self, context: BatchContext, packer: Packer) -> None:
+        self._context = context
+        self._packer = packer
+        self._most_requests = context.terms.batch.max_requests
+        self._refusals = 0
+        self._answered = False
+        self.not_before = 0.0
+        """The API does not take batches until then."""
+        self.idle = asyncio.Event()
+        """Clear from the intent to what became of it: money is at stake."""
+        self.idle.set()
+
+    async def create_all(self) -> bool:
+        """Create batches while requests are pending and there is room. Returns whether some must wait for room."""
+        while self._context.clock() >= self.not_before:
+            self._context.halt.check()
+            open_batches = await self._context.apply(lambda batches: batches.open(self._context.terms.job))
+            if any(batch.state is BatchState.PREPARED for batch in open_batches):
+                return True  # one in doubt at a time, so that the list can tell which it is
+            limits = await self._limits()
+            if limits.requests < 1:
+                return await self._packer.any_pending()
+            spool = await self._packer.pack(secrets.token_hex(NONCE_BYTES), limits)
+            try:
+                if not spool.candidates:
+                    return False
+                if not await self._create(spool, others=len(open_batches)):
+                    return True
+            finally:
+                self.idle.set()
+                spool.close()
+        return True
+
+    async def _limits(self) -> PackLimits:
+        terms, model, now = self._context.terms, self._packer.model, self._context.clock()
+        room, queued = await self._context.apply(
+            lambda batches: (
+                batches.headroom(terms.run.run_no, model=model, caps=terms.caps, now=now),
+                batches.queued(),
+            )
+        )
+        return PackLimits(
+            requests=min(self._most_requests, terms.batch.max_queued - queued),
+            bytes=terms.batch.max_bytes,
+            room=room,
+        )
+
+    async def _create(self, spool: Spool, *, others: int) -> bool:
+        """Create one batch; False when no other should follow now."""
+        newest = await self._context.ask(None, self._context.provider.page(limit=1))
+        if isinstance(newest, Failure):
+            self._wait(newest)
+            if newest.cause is Cause.UNREACHABLE and not others and self._is_outage():
+                self._context.stop(fatal_problem(newest, Action.STOP_OUTAGE))
+            return False
+        self._answered = True
+        terms = self._context.terms
+        new = NewBatch(
+            nonce=spool.nonce,
+            run_no=terms.run.run_no,
+            job=terms.job,
+            model=self._packer.model,
+            schema=self._packer.schema,
+            newest_before=newest.batches[0].batch_id if newest.batches else None,
+            prepared_at=self._context.clock(),
+            others_follow=spool.full,
+            caps=terms.caps,
+        )
+        self.idle.clear()
+        prepared = await self._context.apply(
+            lambda batches: batches.prepare(new, spool.candidates, sizes=spool.sizes), spends=True
+        )
+        match prepared:
+            case None:  # somebody else is sending all of it, or died while they were
+                await self._context.recorder.write(self._context.recover)
+                return False
+            case NoRoom():
+                if not prepared.in_batches and not prepared.open_attempts and not prepared.others:
+                    self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
+                await self._context.recorder.write(self._context.recover)  # others may have died with it
+                return False
+            case Prepared():
+                return await self._send(spool, prepared)
+
+    async def _send(self, spool: Spool, prepared: Prepared) -> bool:
+        batch = await self._context.apply(lambda batches: batches.one(prepared.batch_no))
+        if self._context.halt.reason:
+            await self._context.apply(lambda batches: batches.abandon(batch, "not sent: the run was stopped"))
+            raise Halted
+        try:
+            remote = await self._context.provider.create(spool.body(prepared.positions))
+        except AttemptError as error:
+            return await self._not_created(batch, error.failure)
+        except OSError as error:  # the spool's, not the network's: the request was cut short
+            why = f"not sent: {error.strerror}"
+            await self._context.apply(lambda batches: batches.abandon(batch, why))
+            raise unreadable_spool(error) from error
+        if not await self._context.apply(lambda batches: self._attach(batches, batch, remote)):
+            self._context.trouble(batch.name, f"the API gave it the id of another batch, {remote.batch_id}")
+            return False
+        self._refusals = 0
+        self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=False))
+        return True
+
+    def _attach(self, batches: Batches, batch: Batch, remote: RemoteBatch) -> bool:
+        """Give the batch its id, unless another batch has it: then nobody knows what was created."""
+        now = self._context.clock()
+        owner = batches.owner(remote.batch_id)
+        if owner and not owner.adopted:
+            batches.doubt(batch, now=now)
+            return False
+        due = now + self._context.terms.batch.poll_interval_s
+        batches.attach(batch, remote, adopted=False, next_poll_at=due)
+        return True
+
+    async def _not_created(self, batch: Batch, failure: Failure) -> bool:
+        known = after_create(failure)
+        if known is Creation.UNCLEAR:
+            now = self._context.clock()
+            await self._context.apply(lambda batches: batches.doubt(batch, now=now))
+            self._context.trouble(batch.name, f"no answer to its creation, so it is looked for: {failure.message}")
+            return False
+        if known is Creation.TOO_LARGE:
+            await self._too_large(batch, failure)
+            return True
+        await self._context.apply(lambda batches: batches.abandon(batch, f"not created: {failure.message}"))
+        if known is not Creation.LATER:
+            self._context.stop(refusal_of_batch(known, failure))
+        self._wait(failure)
+        self._context.trouble(batch.name, failure.message, retry_in_s=self.not_before - self._context.clock())
+        return False
+
+    async def _too_large(self, batch: Batch, failure: Failure) -> None:
+        """Half of it is tried next; a request that is too large even alone is its document's failure."""
+        self._most_requests = max(1, batch.requests // 2)
+        alone = batch.requests == 1
+
+        def change(ledger: Ledger) -> list[str]:
+            batches = Batches(ledger)
+            doc_ids = [
+                doc_id
+                for member in batches.without_result(batch.batch_no, limit=int(alone))
+                for doc_id in ledger.settle(rejected(member, failure))
+            ]
+            batches.abandon(batch, f"too large: {failure.message}")
+            return doc_ids
+
+        for doc_id in await self._context.recorder.write(change):
+            self._context.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
+
+    def _is_outage(self) -> bool:
+        """Whether nobody has ever answered, nothing is at the API, and waiting has been tried."""
+        return not self._answered and (self._refusals >= OUTAGE or not self._context.terms.waits)
+
+    def _wait(self, failure: Failure) -> None:
+        """Take batches up again when the API says so, or later and later."""
+        batch = self._context.terms.batch
+        delay_s = min(batch.max_poll_interval_s, batch.poll_interval_s * 2 ** min(self._refusals, 20))
+        self._refusals += 1
+        self.not_before = self._context.clock() + max(delay_s, failure.retry_after_s or 0.0)
+
+
+def refusal_of_batch(known: Creation, failure: Failure) -> BatchrunError:
+    """Why no batch can be created."""
+    if known is Creation.STOP_MONEY:
+        return fatal_problem(failure, Action.STOP_MONEY)
+    return fatal_problem(failure, Action.STOP) if failure.status in {None, 401, 403, 404} else batch_rejected(failure)
+
+
+def rejected(member: Member, failure: Failure) -> Settlement:
+    """A request that the API will not take even alone."""
+    return Settlement(
+        attempt_no=member.attempt_no,
+        state="failed",
+        cost_nusd=0,
+        outcome=Outcome.REJECTED,
+        reason=failure.message,
+        failure=failure,
+    )

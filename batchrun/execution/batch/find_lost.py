@@ -1,0 +1,168 @@
+"""Looks for a batch whose create call got no answer: adopts it, or makes sure that it was never created."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from batchrun.batch import BatchPage, RemoteBatch
+from batchrun.events import BatchSubmitted
+from batchrun.execution.batch.context import BatchContext, BatchProblem
+from batchrun.execution.batch.reconcile import SCANS_APART, Adopt, Answer, Elsewhere, Missed, Resend, Several, reconcile
+from batchrun.execution.failure_messages import another_list, nowhere_found, several_found
+from batchrun.providers import AttemptError
+from batchrun.reply import Cause, Failure
+from batchrun.store.ledger.batch_records import Batch
+from batchrun.store.ledger.batches import Batches
+
+PAGE = 1000
+ENDLESS = Failure(cause=Cause.MALFORMED, message="the list of batches has no end, so nothing is decided on it")
+JUMP_S = 5.0
+"""By how much two clocks may go apart without one of them having been set."""
+
+
+class Finder:
+    """Settles batches in doubt, from the API's list and, among several, from their custom_ids."""
+
+    def __init__(self, context: BatchContext) -> None:
+        self._context = context
+        self._told = set[int]()
+        """Batches of which it was told that several may be it."""
+        self._looked: dict[int, tuple[float, float]] = {}
+        """When each was looked for last, by the clock on the wall and by the loop's."""
+
+    async def look(self, batch: Batch) -> None:
+        """Look once, if it is time to. Raises BatchProblem when a person has to decide."""
+        now = self._context.clock()  # before the list is asked for: what it does not have was not there by now
+        if not self._context.is_due(batch.next_poll_at):
+            return
+        listed = await self._listed(batch)
+        if isinstance(listed, Failure):
+            await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
+            return
+        batch = await self._with_true_times(batch, now, listed.told_at)
+        answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed.batches, now))
+        match answer:
+            case Adopt(remote):
+                self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
+            case Resend() if self._holds:
+                raise BatchProblem(nowhere_found(batch))
+            case Resend():
+                self._context.trouble(batch.name, "it was never created; its requests are pending again")
+            case Several(candidates):
+                await self._tell_apart(batch, candidates)
+            case Elsewhere():
+                self._elsewhere(batch, now)
+            case Missed():
+                pass
+
+    async def _with_true_times(self, batch: Batch, now: float, told_at: float | None) -> Batch:
+        """The batch as in doubt since a time by the clock as it goes now, and never since one in the future.
+
+        `reconcile_wait` is time that has passed, and not what a clock that was set says. A jump of our clock shows
+        against the API's, from one process to another, or against the loop's own while this one lives; what a machine
+        sleeps through does not count then either.
+        """
+        monotonic = asyncio.get_running_loop().time()
+        last, self._looked[batch.batch_no] = self._looked.get(batch.batch_no), (now, monotonic)
+        ahead_s = batch.clock_ahead if told_at is None else told_at - now
+        if ahead_s is not None and batch.clock_ahead is not None:
+            jump_s = batch.clock_ahead - ahead_s
+        else:
+            jump_s = (now - last[0]) - (monotonic - last[1]) if last else 0.0
+        since = min(now, (batch.unclear_at or now) + (jump_s if abs(jump_s) > JUMP_S else 0.0))
+
+        def corrected(batches: Batches) -> Batch:
+            batches.correct(batch, unclear_at=since, clock_ahead=ahead_s)
+            return batches.one(batch.batch_no)
+
+        return await self._context.apply(corrected)
+
+    def _elsewhere(self, batch: Batch, now: float) -> None:
+        """The list is of another workspace, or cut: nothing is decided on it, and before long a person has to."""
+        self._context.trouble(batch.name, f"the list of batches lacks {batch.newest_before}, which was there before")
+        if batch.unclear_at is not None and now - batch.unclear_at >= self._context.terms.batch.reconcile_wait_s:
+            raise BatchProblem(another_list(batch))
+
+    @property
+    def _holds(self) -> bool:
+        return self._context.terms.batch.on_ambiguous == "hold"
+
+    async def _listed(self, batch: Batch) -> BatchPage | Failure:
+        """The list down to the newest batch there was before, or to its end; as of when it was begun."""
+        listed: list[RemoteBatch] = []
+        after_id: str | None = None
+        told_at: float | None = None
+        while True:
+            page = await self._context.ask(batch, self._context.provider.page(after_id=after_id, limit=PAGE))
+            if isinstance(page, Failure):
+                return page
+            listed += page.batches
+            told_at = told_at or page.told_at
+            if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
+                return BatchPage(tuple(listed), has_more=False, told_at=told_at)
+            if page.batches[-1].batch_id == after_id:
+                self._context.trouble(batch.name, ENDLESS.message)
+                return ENDLESS
+            after_id = page.batches[-1].batch_id
+
+    def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:
+        """Decide and write it down in one transaction, so that no other job claims the same batch in between."""
+        wait_s = self._context.terms.batch.reconcile_wait_s
+        claims = batches.claims(batch, (remote.batch_id for remote in listed))
+        answer = reconcile(batch, listed, claims=claims, now=now, wait_s=wait_s)
+        match answer:
+            case Adopt(remote):
+                batches.attach(batch, remote, adopted=True, next_poll_at=now)
+            case Resend() if not self._holds:
+                batches.abandon(batch, "it was never created")
+            case Missed(counts):
+                if counts:
+                    batches.missed(batch, now=now)
+                batches.postpone(batch, next_poll_at=self._next(batch))
+            case _:
+                batches.postpone(batch, next_poll_at=self._next(batch))
+        return answer
+
+    async def _tell_apart(self, batch: Batch, candidates: Sequence[RemoteBatch]) -> None:
+        """Among several only the custom_ids of their results can tell; what has not ended has none yet."""
+        if self._holds or all(remote.archived for remote in candidates):
+            raise BatchProblem(several_found(batch, candidates))
+        if batch.batch_no not in self._told:
+            self._told.add(batch.batch_no)
+            ids = ", ".join(remote.batch_id for remote in candidates)
+            self._context.trouble(batch.name, f"it may be any of {ids}: the custom_ids of their results will tell")
+        for remote in candidates:
+            if not remote.ended or remote.archived:
+                continue
+            custom_id = await self._first_custom_id(batch, remote)
+            if custom_id is None:
+                continue
+            if custom_id.startswith(f"{batch.nonce}-"):
+                await self._claim(batch, remote)
+                return
+            await self._rule_out(batch, remote)
+
+    async def _claim(self, batch: Batch, remote: RemoteBatch) -> None:
+        now = self._context.clock()
+        await self._context.apply(lambda batches: batches.attach(batch, remote, adopted=False, next_poll_at=now))
+        self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
+
+    async def _rule_out(self, batch: Batch, remote: RemoteBatch) -> None:
+        await self._context.apply(lambda batches: batches.rule_out(batch, remote.batch_id))
+
+    async def _first_custom_id(self, batch: Batch, remote: RemoteBatch) -> str | None:
+        try:
+            async with aclosing(self._context.provider.results(remote)) as results:
+                async for result in results:
+                    if result.custom_id:
+                        return result.custom_id
+        except AttemptError as error:
+            self._context.trouble(batch.name, error.failure.message)
+        return None
+
+    def _next(self, batch: Batch) -> float:
+        """When to look again: often enough to be sure as soon as `reconcile_wait` is over."""
+        terms = self._context.terms.batch
+        soon = self._context.clock() + min(terms.poll_interval_s, SCANS_APART * terms.reconcile_wait_s)
+        over = (batch.unclear_at or self._context.clock()) + terms.reconcile_wait_s
+        return over if self._context.clock() < over < soon else soon

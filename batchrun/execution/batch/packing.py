@@ -1,0 +1,243 @@
+"""Requests packed for a batch: read, counted in bytes as sent, and spooled to disk, so that a batch is never in memory.
+
+The spool is a file without a name beside the ledger: it goes with the process, whatever becomes of it.
+"""
+
+import asyncio
+import tempfile
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from batchrun.budget.caps import MOST_MISFITS, Amount
+from batchrun.events import Listener
+from batchrun.execution.document_cap import DocumentCap
+from batchrun.execution.document_reader import Gone, Reader, RunKey, set_aside, slices
+from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.work_item import Work
+from batchrun.job.cache_breakpoint import CacheMark
+from batchrun.outcome import Outcome
+from batchrun.store.ledger.batch_records import Candidate, Headroom
+from batchrun.store.ledger.records import Pending
+from batchrun.store.ledger.sqlite_errors import StoreFull
+
+HEAD, BETWEEN, TAIL = b'{"requests":[', b",", b"]}"
+PART = 256 * 1024
+"""Bytes handed to the connection at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackLimits:
+    """How much goes into one batch."""
+
+    requests: int
+    bytes: int
+    room: Headroom
+    """What the caps leave for it."""
+
+
+class Spool:
+    """The packed requests of one batch, on disk."""
+
+    def __init__(self, folder: Path, nonce: str) -> None:
+        self.nonce = nonce
+        self.candidates: list[Candidate] = []
+        self.sizes = array("Q")
+        self.reserved = Amount(0, 0, 0)
+        self.full = False
+        """Whether requests were left for another batch."""
+        self.misfits = 0
+        """Requests for which the caps have no room, since the last one that fitted."""
+        self.least_misfit: tuple[Candidate, bytes] | None = None
+        self._ends = array("Q", [0])
+        self._folder = folder
+        with explained_spool(folder):
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=1024 * 1024)  # noqa: SIM115 - closed by `close`
+
+    @property
+    def size(self) -> int:
+        """Bytes of a body of everything that is in it."""
+        return len(HEAD) + max(0, self._ends[-1] - len(BETWEEN)) + len(TAIL)
+
+    def item(self, work: Work, mark: CacheMark | None = None) -> bytes:
+        """One request as it stands in the body, with its mark for the prompt cache."""
+        return b'{"custom_id":"%s-%s","params":%s}' % (
+            self.nonce.encode(), work.request.request_id.encode(),
+            mark.wire(work.request) if mark else work.request.wire,
+        )  # fmt: skip
+
+    def add(self, candidate: Candidate, item: bytes) -> None:
+        """Append a request. Raises StoreFull."""
+        with explained_spool(self._folder):
+            self._file.write(item + BETWEEN)
+        self.candidates.append(candidate)
+        self.sizes.append(len(item))
+        self._ends.append(self._ends[-1] + len(item) + len(BETWEEN))
+        self.reserved += candidate.amount
+        self.misfits = 0
+
+    def leave_out(self, candidate: Candidate, item: bytes) -> None:
+        """Remember a request for which the caps have no room, if none needs less."""
+        self.full = True
+        self.misfits += 1
+        if self.least_misfit is None or candidate.amount.nusd < self.least_misfit[0].amount.nusd:
+            self.least_misfit = (candidate, item)
+
+    def flush(self) -> None:
+        """Out of the buffer, before the intent is committed: a disk that is full says so by then. Raises StoreFull."""
+        with explained_spool(self._folder):
+            self._file.flush()
+
+    def body(self, positions: Sequence[int]) -> "SpooledBody":
+        """The body of those that became members."""
+        return SpooledBody(self, positions)
+
+    def stretches(self, positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """From where to where the chosen requests lie in the file, neighbours together."""
+        breaks = [index for index, (one, following) in enumerate(pairwise(positions), 1) if following != one + 1]
+        for first, last in pairwise([0, *breaks, len(positions)]):
+            yield self._ends[positions[first]], self._ends[positions[last - 1] + 1] - len(BETWEEN)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes of the file."""
+        self._file.seek(start)
+        return bytes(self._file.read(end - start))
+
+    def close(self) -> None:
+        """Let the disk have its space back."""
+        with suppress(OSError):  # what it still had to write on a full disk is of no use any more
+            self._file.close()
+
+
+class SpooledBody:
+    """The body of a create call, read from a spool while it is sent."""
+
+    def __init__(self, spool: Spool, positions: Sequence[int]) -> None:
+        self._spool = spool
+        self._positions = positions
+        self.size = body_size([spool.sizes[position] for position in positions])
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The bytes, in order."""
+        yield HEAD
+        for number, (start, end) in enumerate(self._spool.stretches(self._positions)):
+            if number:
+                yield BETWEEN
+            for begin in range(start, end, PART):
+                yield await asyncio.to_thread(self._spool.read, begin, min(begin + PART, end))
+        yield TAIL
+
+
+@contextmanager
+def explained_spool(folder: Path) -> Iterator[None]:
+    """A disk that does not take a batch, in people's words."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreFull(
+            f"the disk of {folder} has no room for a batch: {error.strerror}.",
+            hint="free some space, or lower [batch] max_bytes, and run the same command again",
+        ) from error
+
+
+def unreadable_spool(error: OSError) -> StoreFull:
+    """A spool that cannot be read back."""
+    return StoreFull(
+        f"a batch that was packed cannot be read from the disk: {error.strerror}.",
+        hint="check the disk and run the same command again: nothing was sent",
+    )
+
+
+def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
+    """Those whose request was not seen before: identical documents make one."""
+    for one in page:
+        if one.request_no not in seen:
+            seen.add(one.request_no)
+            yield one
+
+
+def body_size(sizes: Sequence[int]) -> int:
+    """Bytes of a body with requests of these sizes."""
+    return len(HEAD) + sum(sizes) + len(BETWEEN) * max(0, len(sizes) - 1) + len(TAIL)
+
+
+class Packer:
+    """Packs the pending requests of a run, in the order of the plan."""
+
+    def __init__(  # noqa: PLR0913 - who takes part
+        self,
+        run: RunKey,
+        *,
+        model: str,
+        schema: dict[str, Any],
+        reader: Reader,
+        recorder: Recorder,
+        listener: Listener,
+        worst: Callable[[Work], Amount],
+        document_cap: DocumentCap,
+        folder: Path,
+        mark: CacheMark | None = None,
+    ) -> None:
+        self._run = run
+        self.model, self.schema = model, schema
+        self._reader = reader
+        self._recorder = recorder
+        self._tell = listener
+        self._worst = worst
+        self._document_cap = document_cap
+        self._folder = folder
+        self._mark = mark
+
+    async def any_pending(self) -> bool:
+        """Whether there is anything to pack."""
+        return bool(await self._reader.page(self._run, after=0, model=self.model))
+
+    async def pack(self, nonce: str, limits: PackLimits) -> Spool:
+        """As many pending requests as the limits allow; an empty spool when there are none. Raises StoreFull."""
+        spool = Spool(self._folder, nonce)
+        try:
+            await self._fill(spool, limits)
+            if not spool.candidates and spool.least_misfit:
+                spool.add(*spool.least_misfit)  # the ledger says why there is no room for it
+            spool.flush()
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+    async def _fill(self, spool: Spool, limits: PackLimits) -> None:
+        after, seen = 0, set[int]()
+        while page := await self._reader.page(self._run, after=after, model=self.model):
+            after = page[-1].document_no
+            for some in slices(list(firsts(page, seen)), self._reader.texts_at_once):
+                for work in await self._reader.read(some):
+                    if not await self._add(spool, work, limits):
+                        spool.full = True
+                        return
+
+    async def _add(self, spool: Spool, work: Work | Gone, limits: PackLimits) -> bool:
+        """Add one request; False when the batch is full."""
+        if isinstance(work, Gone):
+            await set_aside(work, Outcome.UNREADABLE, recorder=self._recorder, listener=self._tell)
+            return True
+        item = spool.item(work, self._mark)
+        if (alone := body_size([len(item)])) > limits.bytes:
+            reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
+            too_large = Gone(work.pending, reason)
+            await set_aside(too_large, Outcome.REJECTED, recorder=self._recorder, listener=self._tell)
+            return True
+        amount = self._worst(work)
+        if await self._document_cap.ends(work, amount):
+            return True
+        candidate = Candidate(work.pending.request_no, work.pending.ref.doc_id, amount)
+        if not limits.room.fits(spool.reserved + amount):
+            spool.leave_out(candidate, item)  # a smaller one may fit all the same
+            return spool.misfits < MOST_MISFITS
+        if spool.candidates and spool.size + len(BETWEEN) + len(item) > limits.bytes:
+            return False
+        spool.add(candidate, item)  # into a buffer, and from there to the page cache
+        return len(spool.candidates) < limits.requests

@@ -1,0 +1,142 @@
+"""Asks for submitted batches, later and later, and collects those that have ended."""
+
+import random
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from batchrun.batch import RESULTS_KEPT_S, BatchState, RemoteBatch
+from batchrun.events import BatchCollected, BatchEnded
+from batchrun.execution.batch.collect import MOST_DOWNLOADS, RESULTS_GONE, Collected, Collector
+from batchrun.execution.batch.context import BatchContext, BatchProblem
+from batchrun.execution.failure_messages import never_proven
+from batchrun.providers import AttemptError
+from batchrun.reply import Failure
+from batchrun.store.ledger.batch_records import Batch
+from batchrun.store.ledger.batches import Batches
+
+GROWTH = 0.1
+JITTER = 0.1
+"""A batch is asked for after a tenth of its age, give or take a tenth (`algorithms-study.md` 4.5)."""
+DOWNLOADS_AT_ONCE = 4
+"""How often a broken download begins again at once; after that it waits for the next poll."""
+
+
+def poll_delay_s(age_s: float, *, least_s: float, most_s: float, rng: random.Random) -> float:
+    """How long to wait before a batch of this age is asked for again."""
+    return min(max(GROWTH * age_s, least_s), most_s) * rng.uniform(1 - JITTER, 1 + JITTER)
+
+
+class Poller:
+    """Brings submitted batches to their ends."""
+
+    def __init__(self, context: BatchContext, collector: Collector) -> None:
+        self._context = context
+        self._collector = collector
+        self._rng = random.Random()  # noqa: S311 - jitter, not secrets
+
+    async def visit(self, batch: Batch, *, cancels: bool) -> None:
+        """Ask for a batch if it is due, cancel it if that is wanted, and collect it when it has ended."""
+        wanted = cancels and batch.state is BatchState.SUBMITTED and batch.cancel_at is None
+        if not wanted and not self._context.is_due(batch.next_poll_at):
+            return
+        remote = await self._context.ask(batch, self._context.provider.retrieve(batch.batch_id or ""))
+        if isinstance(remote, Failure):
+            due = self._due(batch, remote.retry_after_s, hurried=wanted)
+            await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=due))
+            return
+        if batch.state is BatchState.SUBMITTED:
+            unheard = batch.cancel_at is not None and remote.status == "in_progress"
+            if unheard or (wanted and not remote.ended):
+                remote = await self._cancel_if_ours(batch, remote)
+            batch = await self._note(batch, remote, hurried=wanted)
+        if batch.state is BatchState.ENDED:
+            await self._collect(batch, remote)
+
+    async def _cancel_if_ours(self, batch: Batch, remote: RemoteBatch) -> RemoteBatch:
+        """Commit that it is to be canceled, then ask for it; how it is now."""
+        if batch.adopted and remote.requests != batch.requests:
+            why = "it was found in the list without its size: it may be somebody else's, and is not canceled"
+            self._context.trouble(batch.name, why)
+            return remote
+        now = self._context.clock()
+        await self._context.apply(lambda batches: batches.ask_to_cancel(batch, now=now))
+        answer = await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
+        return remote if isinstance(answer, Failure) else answer
+
+    async def _note(self, batch: Batch, remote: RemoteBatch, *, hurried: bool) -> Batch:
+        """Write down what the API told of a submitted batch."""
+        due = self._due(batch, remote.retry_after_s, hurried=hurried)
+
+        def noted(batches: Batches) -> Batch:
+            batches.polled(batch, remote, next_poll_at=due)
+            return batches.one(batch.batch_no)
+
+        now_known = await self._context.apply(noted)
+        if remote.ended:
+            age_s = (remote.ended_at or self._context.clock()) - remote.created_at
+            self._context.tell(BatchEnded(batch.name, age_s, remote.counts))
+        return now_known
+
+    async def _collect(self, batch: Batch, remote: RemoteBatch) -> None:
+        if remote.archived:
+            await self._gone(batch)
+            return
+        collected = await self._download(batch, remote)
+        now = self._context.clock()
+        if isinstance(collected, Collected) and collected.complete:
+            self._context.tell(BatchCollected(batch.name, collected.again, collected.odd))
+        elif isinstance(collected, Collected) and collected.foreign:
+            self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
+            await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
+        elif isinstance(collected, Collected) and batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
+            raise BatchProblem(never_proven(batch))
+        elif (
+            isinstance(collected, Failure)
+            and collected.status in {404, 410}
+            and now - remote.created_at > RESULTS_KEPT_S
+        ):
+            await self._gone(batch)
+        else:
+            due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
+            await self._context.apply(lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due))
+
+    async def _gone(self, batch: Batch) -> None:
+        """The API has deleted the results. Of a batch that may be somebody else's that proves nothing."""
+        if batch.adopted:
+            raise BatchProblem(never_proven(batch))
+        await self._collector.give_up(batch, RESULTS_GONE)
+        self._context.trouble(batch.name, RESULTS_GONE.message)
+
+    async def _download(self, batch: Batch, remote: RemoteBatch) -> Collected | Failure:
+        """Collect, again from the top when the download breaks: what is settled stays settled."""
+        retry = self._context.terms.retry
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(is_broken),
+            stop=stop_after_attempt(DOWNLOADS_AT_ONCE),
+            wait=wait_random_exponential(multiplier=retry.initial_delay_s, max=retry.max_delay_s),
+            reraise=True,
+        )
+        try:
+            return await retrying(self._collector.collect, batch, remote)
+        except AttemptError as error:
+            if error.failure.status != 404:
+                self._context.halt_if_fatal(error.failure, batch)
+            self._context.trouble(batch.name, f"its results: {error.failure.message}")
+            return error.failure
+
+    def _due(self, batch: Batch, asked_s: float | None, *, hurried: bool = False) -> float:
+        """When to ask again: as its age says, or that of its cancellation, and not before the API wants it."""
+        now, terms = self._context.clock(), self._context.terms.batch
+        age_s = 0.0 if hurried else now - (batch.cancel_at or batch.prepared_at)
+        delay_s = poll_delay_s(
+            age_s,
+            least_s=terms.poll_interval_s,
+            most_s=terms.max_poll_interval_s,
+            rng=self._rng,
+        )
+        return now + max(delay_s, asked_s or 0.0)
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether a download broke on its way, rather than being refused."""
+    return isinstance(error, AttemptError) and error.failure.is_no_answer

@@ -1,0 +1,146 @@
+"""Whether a batch exists: what is known after a create call, and what the API's list says when nothing is.
+
+The create call has no idempotency key and a batch has no name, so a lost answer leaves only the list: batches that
+are newer than the newest one before the call, of the right size, and claimed by no other intent of this ledger.
+"""
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import StrEnum
+
+from batchrun.batch import RemoteBatch
+from batchrun.execution.retry_policy import is_spend_stop
+from batchrun.reply import Cause, Failure
+from batchrun.store.ledger.batch_records import Batch, Claims
+
+CLOCKS_APART_S = 300.0
+"""How far the API's clock and ours may differ."""
+SCANS = 2
+"""How often the list has to be without the batch before it is sent again."""
+SCANS_APART = 0.1
+"""How far apart they are at least, as a share of `reconcile_wait`."""
+
+
+class Creation(StrEnum):
+    """What is known after a create call without an answer."""
+
+    UNCLEAR = "unclear"
+    """It may have been created."""
+    LATER = "later"
+    """Certainly not, and it may be tried again in a while."""
+    TOO_LARGE = "too_large"
+    """Certainly not, and a smaller one may be."""
+    STOP = "stop"
+    """Certainly not, and no other would be: the key, the endpoint, the job file."""
+    STOP_MONEY = "stop_money"
+    """Certainly not: the account may not spend."""
+
+
+def after_create(failure: Failure) -> Creation:
+    """Decide what a failed create call leaves behind. Whatever is not a clear no may be a yes that was lost."""
+    match failure.cause:
+        case Cause.UNREACHABLE:
+            return Creation.LATER
+        case Cause.CREDENTIALS:
+            return Creation.STOP
+        case Cause.STATUS:
+            return Creation.STOP_MONEY if is_spend_stop(failure) else _after_status(failure.status)
+        case _:
+            return Creation.UNCLEAR
+
+
+def _after_status(status: int | None) -> Creation:
+    match status:
+        case 429:
+            return Creation.LATER
+        case 413:
+            return Creation.TOO_LARGE
+        case 408 | 409:
+            return Creation.UNCLEAR
+        case refused if refused is not None and 400 <= refused < 500:
+            return Creation.STOP
+        case _:
+            return Creation.UNCLEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """This one is it, as far as the list tells; a custom_id among its results has to prove it."""
+
+    remote: RemoteBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """It is not in the list, and might still appear."""
+
+    counts: bool
+    """Whether this is a look that counts: the one before was long enough ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """It was never created."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The list is not the one it was: it lacks a batch that was there before. Nothing follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """More than one may be it: only their custom_ids can tell."""
+
+    candidates: Sequence[RemoteBatch]
+
+
+Answer = Adopt | Missed | Resend | Several | Elsewhere
+
+
+def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims, now: float, wait_s: float) -> Answer:
+    """Decide what became of a batch whose create call got no answer.
+
+    `listed` is the API's list, the newest first, down to `prepared.newest_before` or further. Sent again is only what
+    has not been there twice, and `wait_s` after the call was over.
+    """
+    candidates = [remote for remote in since(prepared, listed) if is_candidate(remote, prepared, claims.taken)]
+    timely = [remote for remote in candidates if is_timely(remote, prepared, wait_s)]
+    anchored = prepared.newest_before is None or prepared.newest_before in {remote.batch_id for remote in listed}
+    # Clocks may be wrong, the order of the list is not: there the time only chooses among several.
+    likely = timely or ([remote for remote in candidates if not remote.archived] if anchored else [])
+    free = [remote for remote in likely if remote.batch_id not in claims.contested]
+    if len(free) == 1:
+        return Adopt(free[0])
+    if free:
+        return Several(free)
+    if likely:
+        return Missed(counts=False)  # whoever has adopted it will find out whether it is theirs
+    return _absent(prepared, now=now, wait_s=wait_s) if anchored else Elsewhere()
+
+
+def _absent(prepared: Batch, *, now: float, wait_s: float) -> Missed | Resend:
+    counts = prepared.scanned_at is None or now - prepared.scanned_at >= SCANS_APART * wait_s
+    looked = prepared.empty_scans + counts
+    waited = prepared.unclear_at is not None and now - prepared.unclear_at >= wait_s
+    return Resend() if waited and counts and looked >= SCANS else Missed(counts)
+
+
+def since(prepared: Batch, listed: Iterable[RemoteBatch]) -> Iterable[RemoteBatch]:
+    """Those that are newer than whatever there was before the call."""
+    for remote in listed:
+        if remote.batch_id == prepared.newest_before:
+            return
+        yield remote
+
+
+def is_candidate(remote: RemoteBatch, prepared: Batch, taken: AbstractSet[str]) -> bool:
+    """Whether it is nobody else's and of the right size; a size that is not told could be any."""
+    return remote.batch_id not in taken and remote.requests in {0, prepared.requests}
+
+
+def is_timely(remote: RemoteBatch, prepared: Batch, wait_s: float) -> bool:
+    """Whether it was created about when the call was made."""
+    latest = (prepared.unclear_at or prepared.prepared_at) + wait_s
+    return prepared.prepared_at - CLOCKS_APART_S <= remote.created_at <= latest + CLOCKS_APART_S

@@ -1,0 +1,103 @@
+"""From the ledger's pending documents to requests ready to be sent: read just before, and checked to be as planned."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from batchrun.document import Document, Unreadable
+from batchrun.documents import Source
+from batchrun.events import DocumentSettled, Listener
+from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.work_item import Work
+from batchrun.outcome import Outcome
+from batchrun.planning.request_builder import Preparer
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.records import Pending
+from batchrun.strategy.model_chain import Ladder
+
+T = TypeVar("T")
+PAGE = 64
+"""Pending documents looked up in the ledger at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """Which run this is."""
+
+    run_no: int
+    since: int
+    """The sequence number at which this submit's documents were admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A pending document that cannot be sent as it was planned."""
+
+    pending: Pending
+    reason: str
+
+
+class Reader:
+    """Reads pending documents, in a thread of its own, from its own view of the ledger."""
+
+    def __init__(self, ledger: Ledger, source: Source, preparer: Preparer, ladder: Ladder) -> None:
+        self._ledger = ledger
+        self._source = source
+        self._preparer = preparer
+        self._ladder = ladder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
+
+    async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
+        """The next pending documents of the run, without their texts; of one model, if it is named."""
+        return await self._in_thread(
+            lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE, model=model)
+        )
+
+    async def read(self, pending: list[Pending]) -> list[Work | Gone]:
+        """Read the documents and make their requests again; each must still be the one that was planned."""
+        return await self._in_thread(lambda: list(self._ready(pending)))
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.shutdown(wait=True)
+
+    @property
+    def texts_at_once(self) -> int:
+        """How many texts one `read` should ask for."""
+        return self._source.page
+
+    def _ready(self, pending: list[Pending]) -> Iterable[Work | Gone]:
+        found = self._source.read([one.ref for one in pending])
+        for one, document in zip(pending, found, strict=True):
+            yield self._work(one, document)
+
+    def _work(self, pending: Pending, document: Document | Unreadable) -> Work | Gone:
+        if isinstance(document, Unreadable):
+            return Gone(pending, document.reason)
+        request = self._preparer.request(document, max_tokens=pending.max_tokens)
+        if pending.guessed:  # good enough for an estimate, and not for what is set aside
+            pending = replace(pending, counted_tokens=self._preparer.tokens(document).counted, guessed=False)
+        for number, rung in enumerate(self._ladder.rungs):
+            if rung.request(request).request_id == pending.request_id:
+                return Work(pending, request, self._evidence(document), rung=number)
+        return Gone(pending, "it changed after it was planned; submit again")
+
+    def _evidence(self, document: Document) -> str | None:
+        demands = self._ladder.demands
+        return self._preparer.text(document) if demands and demands.evidence else None
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+async def set_aside(gone: Gone, outcome: Outcome, *, recorder: Recorder, listener: Listener) -> None:
+    """Record that a document will not be sent after all, then tell it."""
+    await recorder.write(lambda ledger: ledger.set_aside(gone.pending.document_no, outcome, gone.reason))
+    listener(DocumentSettled(gone.pending.ref.doc_id, outcome, gone.reason, 0))
+
+
+def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:
+    """The list in parts of at most `size`."""
+    return (some[start : start + size] for start in range(0, len(some), size))

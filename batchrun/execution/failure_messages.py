@@ -1,0 +1,161 @@
+"""What a person reads when a request, or the whole run, ends badly."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from batchrun.batch import RemoteBatch
+from batchrun.budget.cap_text import JOB_BUDGET, called, quantity, raising, renewed, said, worst
+from batchrun.budget.caps import Amount, Cap, Origin, Room
+from batchrun.catalog.money import dollars
+from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
+from batchrun.execution.retry_policy import Action, Tries
+from batchrun.outcome import Outcome
+from batchrun.reply import Cause, Failure
+from batchrun.store.ledger.batch_records import Batch
+from batchrun.store.ledger.records import NoRoom
+
+
+def failed_outcome(failure: Failure) -> Outcome:
+    """A request the API will not take is rejected; everything else that ends badly is errored."""
+    definite = failure.cause is Cause.STATUS and failure.status is not None and 400 <= failure.status < 500
+    return Outcome.REJECTED if definite and failure.status not in {408, 409, 429} else Outcome.ERRORED
+
+
+def failed_reason(failure: Failure, tries: Tries) -> str:
+    """What stands beside the document."""
+    status = f"{failure.status} {failure.error_type or ''}".strip() if failure.status else failure.cause.value
+    attempts = tries.attempts + tries.waits
+    return f"{status}: {failure.message}" + (f" ({attempts} attempts)" if attempts > 1 else "")
+
+
+def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
+    """What stops the whole job, with the API's own words and what to do."""
+    words = f"{failure.message} ({failure.name})" if failure.status else failure.message
+    if action is Action.STOP_OUTAGE:
+        return EnvironmentProblem(
+            f"the API does not answer: {words}", hint="when it does again, run the same command: nothing is lost"
+        )
+    if action is Action.STOP_MONEY:
+        return Stopped(
+            f"the account may not spend: {words}",
+            hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
+        )
+    match failure.status:
+        case None:
+            return EnvironmentProblem(
+                f"no usable API key: {failure.message}",
+                hint="set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate",
+            )
+        case 401:
+            return EnvironmentProblem(f"the API refused the key: {words}", hint="check ANTHROPIC_API_KEY")
+        case 403:
+            return EnvironmentProblem(f"the key may not do this: {words}", hint="check the key's workspace and rights")
+        case _:
+            return EnvironmentProblem(
+                f"the API does not know the model or the endpoint: {words}",
+                hint="check [model] name and ANTHROPIC_BASE_URL",
+            )
+
+
+def batch_rejected(failure: Failure) -> Stopped:
+    """The API will not take a batch as a whole."""
+    return Stopped(
+        f"the API rejected the batch: {failure.message} ({failure.name})",
+        hint="the job file is probably wrong, not the documents; mend it and submit again: nothing was billed",
+    )
+
+
+def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
+    """The API does not know a batch that it has created."""
+    return EnvironmentProblem(
+        f"the API does not know the batch {batch.name}: {failure.message}",
+        hint="check that the key belongs to the workspace that created it; if it was deleted, give it up, and its"
+        f" documents are sent again: batchrun batches {batch.job} --resend --batch {batch.batch_no}",
+    )
+
+
+def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
+    """More than one batch may be the one whose create call got no answer."""
+    listed = "\n".join(f"    {one.batch_id}  {one.status}, created {utc(one.created_at)}" for one in candidates)
+    return Ambiguous(
+        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
+        f" lost, and it may be any of these:\n{listed}",
+        hint="look at them in the Console (custom_ids of ours begin with"
+        f" {batch.nonce}), then: batchrun batches {batch.job} --adopt ID, or if it is none of them: --resend",
+    )
+
+
+def nowhere_found(batch: Batch) -> Ambiguous:
+    """No batch is the one whose create call got no answer, and the job file says not to send it again by itself."""
+    return Ambiguous(
+        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
+        ' lost, and it is not in the list of batches; [batch] on_ambiguous = "hold" keeps it from being sent again.',
+        hint=f"if the Console does not show it either: batchrun batches {batch.job} --resend; if it does: --adopt ID",
+    )
+
+
+def another_list(batch: Batch) -> Ambiguous:
+    """The API's list lacks what was in it before the creation of a batch in doubt."""
+    return Ambiguous(
+        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
+        f" lost, and the list of batches cannot tell: it lacks {batch.newest_before}, which was there before.",
+        hint="is the key of another workspace? If that batch was deleted, look in the Console, then: batchrun batches"
+        f" {batch.job} --adopt ID, or --resend",
+    )
+
+
+def never_proven(batch: Batch) -> Ambiguous:
+    """The results of a batch that was found in the list tell neither that it is ours nor that it is not."""
+    return Ambiguous(
+        f"the batch {batch.name} was found in the list and taken for ours, and no custom_id of its results proves it.",
+        hint="look at it in the Console; if it is not ours, or empty, its documents are sent again after: batchrun"
+        f" batches {batch.job} --resend --batch {batch.batch_no}",
+    )
+
+
+def utc(seconds: float) -> str:
+    """A time for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+class BudgetReached(Stopped):
+    """A cap would be passed by the next request at its worst."""
+
+    def __init__(self, cap: Cap, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.cap = cap
+
+
+def budget_reached(refusal: NoRoom, amount: Amount) -> BudgetReached:
+    """Say which cap would be passed, and how to go on."""
+    cap = refusal.cap or JOB_BUDGET
+    used, limit = quantity(cap, refusal.used), quantity(cap, refusal.limit)
+    message = (
+        f"{called(cap)} is reached: {used} of {limit}{said(cap)} is spent or held for"
+        f" lost answers, and the next request {worst(cap, amount)}."
+    )
+    return BudgetReached(cap, message, hint=f"{to_finish(cap)}: what is done is not paid twice")
+
+
+def to_finish(cap: Cap, *, needed: int | None = None) -> str:
+    """What to do for the rest of a run that has reached a cap; `needed` by all of it, in what the cap counts."""
+    if when := renewed(cap):
+        return f"submit again {when}, or {raising(cap)}"
+    where = " in the job file" if cap.origin is Origin.JOB else ""
+    return f"{raising(cap, to=needed)}{where} and submit again"
+
+
+def document_budget_reached(room: Room, amount: Amount) -> str:
+    """What stands beside a document that may not be tried again."""
+    return (
+        f"another attempt may cost up to {dollars(amount.nusd)}, and {dollars(room.used)} of"
+        f" {dollars(room.cap.limit)} ({room.cap.name}) is spent or held for it"
+    )
+
+
+def rejected_alike(failure: Failure, times: int) -> Stopped:
+    """Nothing but one and the same rejection."""
+    return Stopped(
+        f"the first {times} documents were all rejected in the same way: {failure.message}",
+        hint="the job file is probably wrong, not the documents; mend it and submit again",
+    )

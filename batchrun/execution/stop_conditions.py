@@ -1,0 +1,88 @@
+"""When a run stops although documents are left: too many of them fail, or it takes too long."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from batchrun.errors import Stopped
+from batchrun.events import DocumentSettled, Event, Listener
+from batchrun.execution.halt import Halt
+
+LATEST = 50
+"""The share of failures is that of so many documents; before there are as many, nothing is said."""
+AGAIN = "what was answered is saved; to go on, submit again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """What a run puts up with."""
+
+    fail_fast: bool = False
+    max_failure_rate: float | None = None
+    """Of the latest documents; None: any."""
+    max_run_time_s: float | None = None
+    """Of this command; None: any."""
+    elapsed_s: float = 0.0
+    """Of that, what the command has taken before."""
+
+
+EVERYTHING = Tolerance()
+"""A run that goes on whatever fails."""
+
+
+class OutOfTime(Stopped):
+    """The run took as long as it may."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"the run has taken {limit_s:g} s, and that is its max_run_time.", hint=AGAIN)
+
+
+class Tripwires:
+    """Stops a run that is beyond what it puts up with."""
+
+    def __init__(self, tolerance: Tolerance, halt: Halt) -> None:
+        self._tolerance = tolerance
+        self._halt = halt
+        self._failed: deque[bool] = deque(maxlen=LATEST)
+
+    def watching(self, listener: Listener) -> Listener:
+        """The listener, watched."""
+
+        def tell(event: Event) -> None:
+            listener(event)
+            if isinstance(event, DocumentSettled):
+                self._settled(event)
+
+        return tell
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Stop the run when its time is over."""
+        limit_s = self._tolerance.max_run_time_s
+        if limit_s is None:
+            yield
+            return
+        left_s = max(limit_s - self._tolerance.elapsed_s, 0.0)
+        timer = asyncio.get_running_loop().call_later(left_s, self._halt.stop, OutOfTime(limit_s))
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _settled(self, event: DocumentSettled) -> None:
+        self._failed.append(event.outcome.failed)
+        if self._tolerance.fail_fast and event.outcome.failed:
+            self._halt.stop(Stopped(f"a document failed ({event.outcome}), and the job says fail_fast.", hint=AGAIN))
+        most, failed = self._tolerance.max_failure_rate, sum(self._failed)
+        if most is not None and len(self._failed) == LATEST and failed > most * LATEST:
+            self._halt.stop(too_many_failed(failed, most))
+
+
+def too_many_failed(failed: int, most: float) -> Stopped:
+    """The share of failures is above what is allowed."""
+    return Stopped(
+        f"{failed} of the last {LATEST} documents failed, and run.max_failure_rate is {most:g}.",
+        hint=f"look at them: batchrun results JOB --status failed; {AGAIN}",
+    )

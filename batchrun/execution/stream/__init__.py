@@ -1,0 +1,1 @@
+"""Requests streamed one by one, under the rate limits, with every attempt recorded."""

@@ -1,0 +1,241 @@
+"""One request to its outcome: pace, reserve, send, settle, and again if a retry is decided.
+
+The order is what keeps the promises. The circuit and the gate come first, so that nobody waits while holding money. The
+reservation is durable before the request is sent, so that a process that dies leaves an account of what may have
+been billed. The reply, its usage, its cost and its outcome are durable before anyone is told.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
+
+from batchrun.budget.caps import MOST_MISFITS, Amount, Per, Room
+from batchrun.errors import BatchrunError
+from batchrun.execution.document_cap import DocumentCap
+from batchrun.execution.failure_messages import BudgetReached, budget_reached
+from batchrun.execution.halt import Bug, Halt, Halted
+from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.stream.attempt_result import Landing
+from batchrun.execution.stream.model_channel import Lane
+from batchrun.execution.stream.rate_limiter import Charge
+from batchrun.execution.work_item import Flight, Later, Terms, Work, worst_case
+from batchrun.providers import AttemptError, Provider
+from batchrun.reply import Cause, Failure
+from batchrun.request import Request
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.records import Move, NoRoom, Settlement, Taken
+from batchrun.strategy.model_chain import OUTAGE
+
+
+class Attempts:
+    """Makes the attempts of one run. Workers share it; it knows what is in flight."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        lanes: Sequence[Lane],
+        landing: Landing,
+        *,
+        provider: Provider,
+        recorder: Recorder,
+        halt: Halt,
+        document_cap: DocumentCap,
+    ) -> None:
+        self._terms = terms
+        self._lanes = lanes
+        self._provider = provider
+        self._landing = landing
+        self._recorder = recorder
+        self._halt = halt
+        self._document_cap = document_cap
+        self._in_flight: dict[asyncio.Task[None], int] = {}
+        self.sent = 0
+        """How many attempts were made, for whoever wants to know whether anything happens."""
+        self.waits_for_batches = False
+        """Whether what is left of the budget is reserved for open batches."""
+        self.waits_for_others = False
+        """Whether what is left of a cap that all jobs share is reserved for requests of others."""
+        self.refusal: BudgetReached | None = None
+        """Why the last document that did not fit was left pending: nothing was under way that might make room."""
+        self._misfits = 0
+        """How many did not fit since the last one that did."""
+        self._landed = asyncio.Event()
+        """Set, and replaced, whenever a request is no longer in flight."""
+
+    # --- for the executor
+
+    def begin_pass(self) -> None:
+        """Every pending document is tried once more: what was found out about room may have changed."""
+        self.refusal, self.waits_for_others = None, False
+
+    def sending(self, request_no: int) -> bool:
+        """Whether this request is in flight, perhaps for an identical document."""
+        return request_no in self._in_flight.values()
+
+    def tasks_in_flight(self) -> set[asyncio.Task[None]]:
+        """The workers that must not be interrupted lightly: money is at stake."""
+        return set(self._in_flight)
+
+    async def idle(self, *, within_s: float) -> None:
+        """Return when nothing is in flight, or when the time is over."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while self._in_flight:
+                    await self._landed.wait()
+
+    async def answer(self, work: Work) -> None:
+        """Bring the document to its outcome. Raises Halted when the run stops first."""
+        # The policy is `decide`; tenacity runs the loop: it tries again after Later, as long after as Later says.
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Later), wait=asked_delay, stop=stop_never, reraise=True, sleep=asyncio.sleep
+        )
+        try:
+            await retrying(self._attempt, work)
+        except Halted:
+            raise
+        except BatchrunError as problem:
+            self._halt.stop(problem)
+            raise Halted from problem
+        except Exception as bug:
+            # Others have answers under way that are paid for: they are finished before the bug is shown.
+            self._halt.stop(Bug(bug))
+            raise Halted from bug
+
+    # --- one attempt
+
+    async def _attempt(self, work: Work) -> None:
+        lane = self._lane_for(work)
+        async with lane.place() as alone:
+            self._halt.check()
+            while lane.is_out and lane is self._lane_for(work):
+                await lane.news()
+            if lane is not self._lane_for(work):  # an outage began, or ended, while this waited
+                raise Later(0.0)
+            with lane.passing() as is_probe:
+                charge = await lane.gate.admit(
+                    input_tokens=lane.expectation.input_tokens(work.tokens),
+                    output_tokens=lane.expectation.output_tokens(),
+                )
+                # An outage began while this waited for the gate, or it lasted so long that the cache forgot.
+                if not is_probe and (lane.circuit.is_open or (not alone and lane.wants_one_alone())):
+                    lane.gate.cancel(charge)
+                    raise Later(0.0)
+                while not await self._reserve_and_send(work, lane, charge):
+                    pass
+
+    def _lane_for(self, work: Work) -> Lane:
+        """The first model from the work's rung on that answers, as far as the ladder allows."""
+        rung = work.rung
+        while self._lanes[rung].is_out and self._terms.ladder.falls_back(rung, OUTAGE):
+            rung += 1
+        return self._lanes[work.rung if self._lanes[rung].is_out else rung]
+
+    async def _reserve_and_send(self, work: Work, lane: Lane, charge: Charge) -> bool:
+        """One try to reserve; False when there was no room, and some may have come since."""
+        self._halt.check()
+        settled = self._landing.settled
+        request = lane.rung.request(work.request)
+        with self._flight(work):
+            reserved = await self._reserve(work, lane, request)
+            if isinstance(reserved, int):
+                self.sent += 1
+                self._misfits = 0
+                with lane.sending() as sent_at:
+                    await self._send(Flight(work, lane, request, charge, reserved, sent_at))
+                return True
+        if isinstance(reserved, NoRoom) and reserved.open_attempts:
+            began = lane.clock()
+            await settled.wait()
+            lane.tally.waited("budget", lane.clock() - began)
+            return False
+        lane.gate.cancel(charge)
+        if isinstance(reserved, NoRoom):
+            await self._leave_pending(work, lane, reserved, self._amount(work, lane, request))
+        return True
+
+    async def _leave_pending(self, work: Work, lane: Lane, refused: NoRoom, amount: Amount) -> None:
+        """The document does not fit, and nothing under way will change that; a smaller one may fit all the same."""
+        if refused.cap and refused.cap.per is Per.DOCUMENT:
+            room, earlier = Room(refused.cap, refused.used), self._earlier(work, lane)
+            await self._document_cap.end(work, room, amount, earlier=earlier)
+        elif refused.in_batches:
+            self.waits_for_batches = True  # they give back what they do not need: its document stays pending till then
+        elif refused.others:
+            self.waits_for_others = True
+        else:
+            self.refusal = budget_reached(refused, amount)
+            self._misfits += 1
+            if self._misfits >= MOST_MISFITS:
+                self._halt.stop(self.refusal)
+                raise Halted
+
+    @contextmanager
+    def _flight(self, work: Work) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_flight[task] = work.pending.request_no
+        try:
+            yield
+        finally:
+            del self._in_flight[task]
+            self._landed.set()
+            self._landed = asyncio.Event()
+
+    async def _reserve(self, work: Work, lane: Lane, request: Request) -> int | Taken | NoRoom:
+        """Set the worst case aside. Canceled meanwhile, nothing is sent and nothing stays set aside."""
+        move, terms = Move(work.pending, request.request_id, lane.model), self._terms
+        earlier = self._earlier(work, lane) if terms.caps.document else ()
+
+        def reserve(ledger: Ledger) -> int | Taken | NoRoom:
+            work.pending = ledger.move(terms.job, move)
+            amount = self._amount(work, lane, request)
+            return ledger.reserve(
+                work.pending, amount, run_no=terms.run_no, job=terms.job, model=lane.model, caps=terms.caps,
+                earlier=earlier,
+            )  # fmt: skip
+
+        reserving = self._recorder.write(reserve, spends=True)
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            reserved = await reserving
+            if isinstance(reserved, int):
+                unsent = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
+                await self._landing.settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
+            raise
+
+    def _amount(self, work: Work, lane: Lane, request: Request) -> Amount:
+        return worst_case(lane.estimator, work, request, soft=self._terms.caps.soft)
+
+    def _earlier(self, work: Work, lane: Lane) -> Sequence[str]:
+        """The document's requests to the models before."""
+        return [one.rung.request(work.request).request_id for one in self._lanes[: lane.rung_no]]
+
+    async def _send(self, flight: Flight) -> None:
+        clock, mark = flight.lane.clock, flight.lane.mark
+        try:
+            reply = await self._provider.send(mark.on(flight.request) if mark else flight.request)
+        except AttemptError as error:
+            await self._landing.failed(flight, error.failure, latency_s=clock() - flight.sent_at)
+        except asyncio.CancelledError:
+            # The answer may be on its way, and billed: its worst case stays on the account.
+            lost = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
+            latency_s = clock() - flight.sent_at
+            await asyncio.shield(self._landing.settle(Settlement(
+                attempt_no=flight.attempt_no, state="unknown", cost_nusd=None, failure=lost,
+                latency_s=latency_s), flight))  # fmt: skip
+            raise
+        else:
+            await self._landing.answered(flight, reply, latency_s=clock() - flight.sent_at)
+
+
+def asked_delay(state: RetryCallState) -> float:
+    """The delay that the last attempt asked for; tenacity's wait strategy."""
+    assert state.outcome is not None
+    later = state.outcome.exception()
+    assert isinstance(later, Later)
+    return later.delay_s

@@ -1,0 +1,229 @@
+"""The gate every request to one model passes before it is sent: three limits a minute, first come first served.
+
+aiolimiter serves whoever waits for least first, and newcomers barge in, so long documents would starve. A FIFO lock in
+front leaves at most one waiter at the buckets. What else is mended is in `allowance.py`.
+
+A 429 stops everyone once, for as long as the API asks. After each such episode the gate is a little more cautious for a
+while, which is all there is to go by when the headers tell nothing. Where the API says that usage grows too fast
+(`ramp_limit_exceeded`), half of the rate is left, and grows back over minutes.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from batchrun.catalog.rate_limits import RateLimits
+from batchrun.execution.stream.token_bucket import Allowance
+from batchrun.execution.usage_counters import LimitsInForce, Tally
+from batchrun.reply import ToldLimit, ToldLimits, Usage
+
+CUT, LARGEST_CUT, SOON_S = 0.02, 0.08, 10.0
+"""Caution after a 429: so much less of the rate, and twice as much when the one before was so recent."""
+LEAST_CAUTIOUS, REGAINED_A_SECOND = 0.5, 0.001
+SLOWEST, EASING_S = 0.05, 180.0
+"""The least share of the rate after `ramp_limit_exceeded`, and how long all of it takes to come back."""
+NEVER = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one attempt was charged, and where the counts stood: what came later cannot be in the headers it brings."""
+
+    input_tokens: float
+    output_tokens: float
+    at: float
+    requests_then: float
+    input_tokens_then: float
+    produced_then: float
+
+
+class Gate:
+    """Paces all requests to one model. One event loop, many workers; times are the loop's seconds."""
+
+    def __init__(self, limits: RateLimits, *, clock: Callable[[], float], tally: Tally | None = None) -> None:
+        self._limits = limits
+        self._requests = Allowance(limits.requests_per_minute * limits.headroom, rounding=1)
+        self._input = Allowance(limits.input_tokens_per_minute * limits.headroom, rounding=1_000)
+        self._output = Allowance(limits.output_tokens_per_minute * limits.headroom, rounding=1_000)
+        self._produced = 0.0
+        self._turn = asyncio.Lock()
+        self._clock = clock
+        self._tally = tally or Tally()
+        self._paused_until = NEVER
+        self._heard_of = NEVER
+        self._trusts_credit = True
+        self.told = LimitsInForce()
+        """The limits as the API told them last."""
+        self._caution, self._cut, self._cut_at = 1.0, CUT, NEVER
+        self._ease, self._eased_at = 1.0, NEVER
+
+    def __repr__(self) -> str:
+        return f"Gate({self._requests}, {self._input}, {self._output}, share={self.share:.2f})"
+
+    # --- before the send
+
+    async def admit(self, *, input_tokens: float, output_tokens: float) -> Charge:
+        """Wait for this request's turn and charge it; returns what the other methods need."""
+        async with self._turn:
+            await self._pause_over()
+            await self._charge("requests", self._requests, 1.0)
+            await self._charge("input tokens", self._input, input_tokens)
+            await self._charge("output tokens", self._output, output_tokens)
+            await self._pause_over()  # one may have begun while this request waited at a bucket
+        return Charge(
+            input_tokens, output_tokens, self._clock(), self._requests.charged, self._input.charged, self._produced
+        )
+
+    async def _charge(self, cause: str, allowance: Allowance, amount: float) -> None:
+        began = self._clock()
+        await allowance.charge(amount, share=self.share)
+        self._tally.waited(cause, self._clock() - began)
+
+    async def _pause_over(self) -> None:
+        while (wait_s := self._paused_until - self._clock()) > 0:  # it may be prolonged meanwhile
+            await asyncio.sleep(wait_s)
+            self._tally.waited("http_429", wait_s)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request waits for its turn, or for room."""
+        return self._turn.locked()
+
+    @property
+    def share(self) -> float:
+        """How much of the limits is used just now."""
+        eased = min(1.0, self._ease + (self._clock() - self._eased_at) / EASING_S)
+        return eased * self._cautious
+
+    @property
+    def _cautious(self) -> float:
+        return min(1.0, self._caution + (self._clock() - self._cut_at) * REGAINED_A_SECOND)
+
+    # --- after it
+
+    def settle(self, charge: Charge, usage: Usage | None) -> None:
+        """Correct the charge by what the reply really used. Cache reads do not count to the input limit."""
+        if usage is None:  # a lost answer keeps its charge
+            self._produced += charge.output_tokens
+            return
+        self._input.settle(usage.input_tokens + usage.cache_write_tokens - charge.input_tokens)
+        self._output.settle(usage.output_tokens - charge.output_tokens)
+        self._produced += usage.output_tokens
+
+    def hear(self, charge: Charge, told: ToldLimits | None) -> None:
+        """Take what the headers of an answer say: the limits, and what is left of them.
+
+        Without any such header, limits that the job file does not state are none: then only answers of 429 pace.
+        """
+        if charge.at < self._heard_of:  # answers that come out of order tell the past
+            return
+        self._learn(told or ToldLimits())
+        self._heard_of = charge.at
+        if told is None:
+            return
+        now, under_way = self._clock(), self._output.charged - self._produced
+        for allowance, one, since in self._each(charge, told):
+            if one.remaining is not None:
+                allowance.told(
+                    one.remaining,
+                    spends=self._trusts_credit and not allowance.is_below(one.limit),
+                    now=now,
+                    sent_at=charge.at,
+                    since=since,
+                    under_way=under_way if allowance is self._output else 0.0,
+                )
+
+    def turned_away(self, charge: Charge, *, wait_s: float, told: ToldLimits | None, ramp: bool = False) -> bool:
+        """Take a 429: everyone waits. Returns whether this began a pause; inside one it can only prolong it."""
+        if any(allowance.in_credit for allowance in (self._requests, self._input, self._output)) and not ramp:
+            # What granted the credit speaks of another bucket than the one that is enforced.
+            self._trusts_credit = False
+            self._forfeit()
+        began = self.pause(wait_s)
+        if began and ramp:
+            self._slow_down()
+        elif began:
+            self._be_cautious()
+        self.refund(charge)
+        if told:
+            self._learn(told)
+            self._believe(charge, told)
+        return began
+
+    def cancel(self, charge: Charge) -> None:
+        """Give everything back: nothing was sent."""
+        self._requests.settle(-1)
+        self.refund(charge)
+
+    def refund(self, charge: Charge) -> None:
+        """Give back the tokens of an attempt that was turned away.
+
+        The request itself stays charged: a refunded one would make the retry unpaced, and a storm of 429s feeds itself.
+        """
+        self._input.settle(-charge.input_tokens)
+        self._output.settle(-charge.output_tokens)
+
+    def pause(self, seconds: float) -> bool:
+        """Stop everyone for a while. Returns whether this began a pause; inside one it can only prolong it."""
+        now = self._clock()
+        began = self._paused_until <= now
+        self._paused_until = max(self._paused_until, now + seconds)
+        return began
+
+    # --- what is known of the limits
+
+    @property
+    def limits(self) -> LimitsInForce:
+        """The limits that are kept, headroom included."""
+        return LimitsInForce(*(
+            None if one.per_second is None else round(one.per_second * 60)
+            for one in (self._requests, self._input, self._output)
+        ))  # fmt: skip
+
+    def _learn(self, told: ToldLimits) -> None:
+        """What the API tells replaces what was assumed, and what the job file states where it is less."""
+        self.told = LimitsInForce(
+            requests=told.requests.limit or self.told.requests,
+            input_tokens=told.input_tokens.limit or self.told.input_tokens,
+            output_tokens=told.output_tokens.limit or self.told.output_tokens,
+        )
+        self._learn_one("requests_per_minute", self._requests, told.requests)
+        self._learn_one("input_tokens_per_minute", self._input, told.input_tokens)
+        self._learn_one("output_tokens_per_minute", self._output, told.output_tokens)
+
+    def _learn_one(self, key: str, allowance: Allowance, told: ToldLimit) -> None:
+        stated = key in self._limits.from_job_file
+        if told.limit:
+            per_minute = min(getattr(self._limits, key), told.limit) if stated else told.limit
+            allowance.set_limit(per_minute * self._limits.headroom)
+        elif not stated and self._heard_of == NEVER:
+            allowance.set_limit(None)
+
+    def _believe(self, charge: Charge, told: ToldLimits) -> None:
+        """Take the levels from a 429: what was believed to be there was not. Its own charge is refunded by now."""
+        now = self._clock()
+        for allowance, one, since in self._each(charge, told):
+            if one.remaining is not None:
+                refunded = charge.input_tokens if allowance is self._input else 0.0
+                allowance.turned_away(one.remaining, now=now, sent_at=charge.at, since=since + refunded)
+
+    def _each(self, charge: Charge, told: ToldLimits) -> Iterator[tuple[Allowance, ToldLimit, float]]:
+        """Each limit, what is told of it, and what was charged to it since: what was produced, of output tokens."""
+        yield self._requests, told.requests, self._requests.charged - charge.requests_then
+        yield self._input, told.input_tokens, self._input.charged - charge.input_tokens_then
+        yield self._output, told.output_tokens, self._produced - charge.produced_then
+
+    def _forfeit(self) -> None:
+        for allowance in (self._requests, self._input, self._output):
+            allowance.forfeit()
+
+    def _be_cautious(self) -> None:
+        now, before = self._clock(), self._cautious
+        self._cut = min(LARGEST_CUT, 2 * self._cut) if now - self._cut_at < SOON_S else CUT
+        self._caution, self._cut_at = max(LEAST_CAUTIOUS, before - self._cut), now
+
+    def _slow_down(self) -> None:
+        now = self._clock()
+        eased = min(1.0, self._ease + (now - self._eased_at) / EASING_S)
+        self._ease, self._eased_at = max(SLOWEST, eased / 2), now

@@ -1,0 +1,61 @@
+"""What a request will probably use, learnt from what its forerunners used."""
+
+from batchrun.estimation.estimate import Estimator, RequestTokens
+from batchrun.reply import Usage
+
+MEMORY = 0.99
+PRIOR_WEIGHT = 3_000.0
+"""Input tokens of belief in the estimate before anything was seen (`algorithms-study.md` 2.3)."""
+READS_MEMORY = 0.9
+"""Of what was read from the prompt cache: it is found or not, for many requests in a row."""
+PRIOR_REPLIES = 2
+"""Replies' worth of belief in the guess of how long they are: it is a guess from the schema."""
+
+
+class Ratio:
+    """Actual over estimated, with recent requests counting most."""
+
+    def __init__(self, belief: float = PRIOR_WEIGHT) -> None:
+        self._belief = belief
+        self._actual = self._estimated = 0.0
+
+    def learn(self, *, actual: float, estimated: float) -> None:
+        """Take one settled request into account."""
+        self._actual = MEMORY * self._actual + actual
+        self._estimated = MEMORY * self._estimated + estimated
+
+    @property
+    def value(self) -> float:
+        """Multiply an estimate by this."""
+        return (self._actual + self._belief) / (self._estimated + self._belief)
+
+
+class Expectation:
+    """Expected tokens of requests of one job, for pacing only: money is reserved at its worst case."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self._estimator = estimator
+        self._input, self._output = Ratio(), Ratio(max(1.0, PRIOR_REPLIES * estimator.output.mean))
+        self._read: float | None = None
+        """Tokens that a request finds in the prompt cache; None until something was written or found there."""
+
+    def input_tokens(self, tokens: RequestTokens) -> float:
+        """Expected input tokens, as far as they count to the limit: without those read from the cache."""
+        return max(1.0, self._estimator.input(tokens).mean * self._input.value - (self._read or 0.0))
+
+    def output_tokens(self) -> float:
+        """Expected output tokens: what replies have needed, never `max_tokens`, which does not count to the limit."""
+        return self._estimator.output.mean * self._output.value
+
+    def learn(self, tokens: RequestTokens, usage: Usage) -> None:
+        """Compare one reply's usage with what was estimated."""
+        self._input.learn(actual=usage.prompt_tokens, estimated=self._estimator.input(tokens).mean)
+        self._learn_reads(usage)
+        self._output.learn(actual=usage.output_tokens, estimated=self._estimator.output.mean)
+
+    def _learn_reads(self, usage: Usage) -> None:
+        read = usage.cache_read_tokens
+        if self._read is None:  # what was written is there from now on
+            self._read = float(read + usage.cache_write_tokens) or None
+        else:
+            self._read = READS_MEMORY * self._read + (1 - READS_MEMORY) * read

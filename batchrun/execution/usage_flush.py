@@ -1,0 +1,67 @@
+"""What a run used and waited for, brought to the ledger while it goes on; what it learnt of limits, at its end."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+
+from batchrun.errors import BatchrunError
+from batchrun.execution.halt import Bug, Halt
+from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.stream.model_channel import Lane
+from batchrun.execution.usage_counters import Tally
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.run_metrics import Pace
+
+NOTE_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Takes what was counted from the tally to the ledger."""
+
+    run_no: int
+    tally: Tally
+    lanes: Sequence[Lane]
+    recorder: Recorder
+    halt: Halt
+
+    @contextlib.asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Note every few seconds, so that `status` can show it and a killed run has it; and at the end."""
+        over = asyncio.Event()
+        noting = asyncio.create_task(self._guarded(self._note_until(over)))
+        try:
+            yield
+        finally:
+            over.set()
+            await noting
+            await self._guarded(self._note())
+            await self._guarded(self.recorder.write(self._learn))
+
+    async def _note_until(self, over: asyncio.Event) -> None:
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), NOTE_EVERY_S)
+            await self._note()
+
+    async def _note(self) -> None:
+        for lane in self.lanes:
+            if lane.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
+                self.tally.passing(lane.model, lane.gate.limits)
+        if counted := self.tally.take():
+            await self.recorder.write(lambda ledger: Pace(ledger).note(self.run_no, counted.minutes, counted.waits))
+
+    def _learn(self, ledger: Ledger) -> None:
+        for lane in self.lanes:
+            if learnt := lane.learnt(time.time()):
+                Pace(ledger).learn(lane.model, learnt)
+
+    async def _guarded(self, noted: Awaitable[None]) -> None:
+        try:
+            await noted
+        except BatchrunError as problem:
+            self.halt.stop(problem)
+        except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
+            self.halt.stop(Bug(bug))

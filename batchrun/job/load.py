@@ -1,0 +1,125 @@
+"""Reading a job file: a `JobFile`, or every problem of it at once."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from batchrun.errors import UsageProblem
+from batchrun.job.fields import OutputFields
+from batchrun.job.problems import JobFileError, did_you_mean
+from batchrun.job.project import NOTHING, ModelChoice, ProjectSpec, chosen_models, read_project
+from batchrun.job.prompts import read_prompt
+from batchrun.job.spec import JobSpec
+from batchrun.job.template import Template
+from batchrun.job.toml_file import TomlText
+from batchrun.job.validation_errors import credential_problems, explain
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A job file without problems, with the prompt texts it names."""
+
+    spec: JobSpec
+    path: Path
+    """Absolute, symbolic links followed."""
+    root: Path
+    """The project: where relative paths of the job file start."""
+    system: str | None
+    user: Template
+    text_sha: str
+    """SHA-256 of the job file as it is on disk; prompt files are not in it."""
+    project: ProjectSpec = NOTHING
+    """What batchrun.toml says."""
+
+    @cached_property
+    def fields(self) -> OutputFields:
+        """What is extracted from each document."""
+        return OutputFields(self.spec.output.fields)
+
+    def resolve(self, relative: str) -> Path:
+        """Return the absolute path for a path written in the job file."""
+        return self.root / relative
+
+
+def load_job(path: Path) -> JobFile:
+    """Read a job file. Raises UsageProblem when it cannot be read, JobFileError when it says something wrong."""
+    content = _content(path)
+    path = path.resolve()
+    text = TomlText.read(_decoded(content, path=path), path=path)
+    root = project_root(path)
+    prompt, project = read_prompt(text, root=root), read_project(root)
+    choice = chosen_models(text, project)
+    problems = [*credential_problems(text), *prompt.problems, *choice.problems]
+    try:
+        spec = JobSpec.model_validate(text.values)
+    except ValidationError as error:
+        problems.extend(explain(error, text))
+        raise JobFileError(problems, file=text.file) from None
+    if problems or prompt.user is None:
+        raise JobFileError(problems, file=text.file)
+    digest = hashlib.sha256(content).hexdigest()
+    spec = _with_models(spec, choice)
+    return JobFile(
+        spec=spec,
+        path=path,
+        root=root,
+        system=prompt.system,
+        user=prompt.user,
+        text_sha=digest,
+        project=project.spec,
+    )
+
+
+def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:
+    """Fill in the models of the tier or the cascade, if the job has one."""
+    if cascade := spec.cascade:
+        ladder = {"fallbacks": cascade.models[1:], "fallback_on": cascade.escalate_on}
+        return spec.model_copy(update={"model": spec.model.model_copy(update=ladder)})
+    if not choice.models:
+        return spec
+    name, *fallbacks = choice.models
+    model = spec.model.model_copy(update={"name": name, "fallbacks": tuple(fallbacks)})
+    return spec.model_copy(update={"model": model})
+
+
+def project_root(job_path: Path) -> Path:
+    """Return the nearest directory upward with a pyproject.toml or .git, else the job file's own."""
+    for directory in job_path.parents:
+        if (directory / "pyproject.toml").exists() or (directory / ".git").exists():
+            return directory
+    return job_path.parent
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UsageProblem(f"there is no job file {path}", hint=_missing_hint(path)) from None
+    except IsADirectoryError:
+        found = sorted(path.glob("*.toml"))
+        hint = f"name a file in it, such as {found[0]}" if found else "name a job file, such as jobs/contracts.toml"
+        raise UsageProblem(f"{path} is a directory, not a job file", hint=hint) from None
+    except PermissionError:
+        raise UsageProblem(f"no permission to read the job file {path}", hint=f"see: ls -l {path}") from None
+    except (OSError, ValueError) as error:
+        raise UsageProblem(f"the job file {path} cannot be read: {error}", hint="give the path of a file") from error
+
+
+def _missing_hint(path: Path) -> str:
+    candidates = {file.stem: file for folder in (path.parent, path.parent / "jobs") for file in folder.glob("*.toml")}
+    close = did_you_mean(path.stem, candidates)
+    return f"did you mean {candidates[close]}?" if close else "`batchrun init` writes a new one"
+
+
+def _decoded(content: bytes, *, path: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageProblem(
+            f"the job file {path} is not UTF-8: line {line} has the byte 0x{content[error.start]:02x}",
+            hint="save it as UTF-8; TOML files are always UTF-8",
+        ) from None

@@ -1,0 +1,66 @@
+"""Durations, sizes and dollars as people write them in a job file, as the numbers the program counts with."""
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from batchrun.job.value_errors import wrong_value
+
+_NUSD_PER_USD = 1_000_000_000
+_MAX_USD = 1_000_000_000
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DAY_S = 86_400
+MONTH_S = 30 * _DAY_S
+_SIZE = re.compile(r"([0-9]{1,9})(B|KB|MB)")
+_BYTES = {"B": 1, "KB": 1_000, "MB": 1_000_000}
+
+
+def _seconds(value: object) -> float:
+    return duration_s(value, most_s=_DAY_S)
+
+
+def _long_seconds(value: object) -> float:
+    return duration_s(value, most_s=MONTH_S)
+
+
+def duration_s(value: object, *, most_s: float) -> float:
+    """Read a duration, in seconds."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0 < seconds <= most_s:
+        hours = round(most_s / 3600)
+        raise wrong_value(f'a duration such as "30s", "10m" or "2h", above zero and at most {hours} hours')
+    return seconds
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise wrong_value('a size such as "256MB" or "500KB", or a number of bytes')
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def _nano_dollars(value: object) -> int:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    dollars = Decimal(str(value)) if is_number else Decimal("NaN")
+    if not dollars.is_finite() or not 0 < dollars <= _MAX_USD or dollars * _NUSD_PER_USD < 1:
+        raise wrong_value("an amount in US dollars above zero, such as 5.00")
+    return int(dollars * _NUSD_PER_USD)
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""Written as "1.5s", "10m" or "2h"."""
+
+LongSeconds = Annotated[float, BeforeValidator(_long_seconds)]
+"""The same, up to a month."""
+
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+"""Written as "256MB" or "500KB"; a KB is a thousand bytes."""
+
+NanoDollars = Annotated[int, BeforeValidator(_nano_dollars)]
+"""Written in dollars, whole or with a fraction, and kept exactly."""

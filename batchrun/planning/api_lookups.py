@@ -1,0 +1,108 @@
+"""What the API tells free of charge before anything is sent: tokens of some requests, and the ends of models.
+
+Nothing of it is a reason to stop.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Protocol
+
+from aiolimiter import AsyncLimiter
+
+from batchrun.catalog.notices import life_notice
+from batchrun.errors import EnvironmentProblem
+from batchrun.providers import AttemptError, ModelDirectory, TokenCounter
+from batchrun.request import Request
+
+AT_ONCE = 8
+PER_SECOND = 30
+"""The Start tier grants 2,000 a minute (API documentation, token counting)."""
+TIMEOUT_S = 20.0
+
+
+class CounterFactory(Protocol):
+    """Makes what can be asked free of charge, inside a running loop."""
+
+    def check(self) -> None:
+        """Raise EnvironmentProblem when nothing could be asked, for want of a key."""
+        ...
+
+    def make_counter(self, *, timeout_s: float) -> TokenCounter:
+        """Make a counter of tokens."""
+        ...
+
+    def make_models(self, *, timeout_s: float) -> ModelDirectory:
+        """Make a directory of models."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineCounts:
+    """What the API said."""
+
+    tokens: Sequence[int | None]
+    """In the order of the requests; None where it did not say."""
+    problem: str | None
+    """The first reason why it did not, in its own words."""
+
+
+def count_online(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
+    """Count requests at the API, a few at a time. After a call that failed no further one is begun."""
+    try:
+        factory.check()
+    except EnvironmentProblem as problem:
+        return OnlineCounts([None] * len(requests), str(problem))
+    return asyncio.run(_count_all(factory, requests))
+
+
+async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
+    counter = factory.make_counter(timeout_s=TIMEOUT_S)
+    limiter, places = AsyncLimiter(PER_SECOND, 1), asyncio.Semaphore(AT_ONCE)
+    problems: list[str] = []
+
+    async def count(request: Request) -> int | None:
+        async with places:
+            if not problems:
+                await limiter.acquire()
+            if problems:  # meanwhile, perhaps
+                return None
+            try:
+                return await counter.count(request)
+            except AttemptError as error:
+                problems.append(str(error))
+                return None
+
+    try:
+        tokens = await asyncio.gather(*map(count, requests))
+    finally:
+        await counter.close()
+    return OnlineCounts(tokens, problems[0] if problems else None)
+
+
+def notices_online(factory: CounterFactory, models: Sequence[str], *, today: date) -> tuple[str, ...]:
+    """Ask the Models API where models are in their lives: a sentence for each that is at its end, or is not there.
+
+    What else goes wrong says nothing of a model, and the first request, or the counts, will say it.
+    """
+    try:
+        factory.check()
+    except EnvironmentProblem:
+        return ()
+    return tuple(notice for notice in asyncio.run(_notices(factory, models, today)) if notice)
+
+
+async def _notices(factory: CounterFactory, models: Sequence[str], today: date) -> list[str | None]:
+    directory = factory.make_models(timeout_s=TIMEOUT_S)
+
+    async def notice(name: str) -> str | None:
+        try:
+            return life_notice(replace(await directory.life(name), name=name), today=today)
+        except AttemptError as error:
+            return f"the API has no model {name} for this key" if error.failure.status == 404 else None
+
+    try:
+        return list(await asyncio.gather(*map(notice, models)))
+    finally:
+        await directory.close()

@@ -1,0 +1,272 @@
+"""From the planned documents to the plan: what they cost and take, by every route, and whether the money is enough."""
+
+import time
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from batchrun.budget.caps import Caps, Of
+from batchrun.catalog.capabilities import suited, thinks
+from batchrun.catalog.price import ModelPrice
+from batchrun.estimation.estimate import Estimate, Estimator
+from batchrun.estimation.estimate_sum import EstimateSum
+from batchrun.estimation.interval import NOTHING, Interval
+from batchrun.estimation.reply_length import reply_length
+from batchrun.estimation.reply_length_prior import output_prior
+from batchrun.estimation.text_class import TextClass
+from batchrun.job.load import JobFile
+from batchrun.planning.cascade_history import LaterModels, later_models
+from batchrun.planning.plan_table import PlannedDocuments
+from batchrun.planning.plan_tokens import Which
+from batchrun.store.ledger.cap_usage import plan_rooms
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.past_usage import last_estimate, past_use
+from batchrun.store.ledger.records import Run
+from batchrun.store.reports.cache_use import measured_hit_rate
+from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
+from batchrun.strategy.duration import Duration, forecast
+from batchrun.strategy.model_chain import Ladder
+from batchrun.strategy.plan import Dearest, Evidence, Kind, Plan
+from batchrun.strategy.prompt_caching import Caching, Circumstances, Prefix, decide_caching, if_cached
+from batchrun.strategy.routes import Forecast, Route, Wish, choose, forecasts
+
+SHOWN_PROBLEMS = 20
+
+
+def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
+    """How long a model's replies are, in tokens, from the schema alone."""
+    model = suited(job.spec.model, price)
+    return output_prior(
+        job.fields.api_schema,
+        max_tokens=model.max_tokens,
+        thinks=thinks(model, price),
+        effort=model.effort or price.default_effort,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The ways that a job may go."""
+
+    forecasts: tuple[Forecast, ...]
+    """Every route, and after it the same with the cache, where something can be cached."""
+    caching: Mapping[Route, Caching]
+    """What was decided for each route."""
+    duration: Duration
+    """Of streaming without the cache."""
+
+    def best(self, route: Route) -> Forecast:
+        """A route as it would be taken: cached, if that was decided."""
+        cached = self.caching[route].ttl is not None
+        own = [one for one in self.forecasts if one.route is route]
+        return next((one for one in own if (one.caching is not None) is cached), own[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecaster:
+    """What there is to forecast from."""
+
+    job: JobFile
+    ladder: Ladder
+    planned: PlannedDocuments
+    ledger: Ledger
+    estimator: Estimator
+    """Of the job's own model, with what was learnt."""
+    unsampled: Mapping[TextClass, float]
+    """The standard deviation of what was guessed, in cl100k tokens of each class."""
+    fingerprint: str
+    caps: Caps
+    prefix: Prefix
+    """What of every request may be cached."""
+    route: str | None
+    """stream, batch or auto; None: nothing is said."""
+    deadline_s: float | None
+    """From the start of the run."""
+
+    def plan(self, notes: Mapping[str, int], evidence: Evidence, notices: tuple[str, ...]) -> Plan:
+        """Add everything up."""
+        spec = self.job.spec
+        run = self.ledger.open_run(spec.job.name, self.fingerprint)
+        committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
+        counts = self.planned.counts()
+        later = self._later()
+        options = self._options(later)
+        stream, batch = (options.best(route) for route in Route)
+        choice = choose(self._wish(run), stream, batch)
+        chosen = options.best(choice.route)
+        estimator = self._by(choice.route)
+        divisor = estimator.price.divisor
+        worst_nusd = -(-self.planned.worst_nusd() // divisor)
+        models = [rung.price.name for rung in self.ladder.rungs]
+        rooms = plan_rooms(self.ledger.connection, self.caps, run, models=models, now=time.time())
+        room_nusd = min(room.left for room in rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(models[0]))
+        fits = chosen.estimate.documents
+        if chosen.estimate.upper_nusd > room_nusd:
+            fits = self._fits(estimator, chosen.saving, room_nusd, later, most=fits)
+        return Plan(
+            job=spec.job.name,
+            fingerprint=self.fingerprint,
+            model=self.estimator.price.name,
+            counts={kind: counts.get(kind, 0) for kind in Kind},
+            same_text=self.planned.same_text(),
+            estimate=chosen.estimate,
+            evidence=evidence,
+            before=last_estimate(self.ledger, spec.job.name),
+            duration=options.duration,
+            unsettled_s=self._unsettled_s(options.duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
+            choice=choice,
+            chosen=chosen,
+            forecasts=options.forecasts,
+            caching=options.caching,
+            deadline_s=self.deadline_s,
+            committed_nusd=committed_nusd,
+            held_nusd=held_nusd,
+            continues=run.run_id if run else None,
+            let_in=self._was_let_in(run, counts),
+            cap_nusd=self.caps.run.limit,
+            caps=self.caps,
+            rooms=rooms,
+            fits=fits if committed_nusd + worst_nusd <= self.caps.run.limit else 0,
+            worst_nusd=worst_nusd,
+            problems=self.planned.problems(limit=SHOWN_PROBLEMS),
+            dearest=self._dearest(chosen.estimate),
+            notices=notices,
+            notes=dict(notes),
+            cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
+        )
+
+    def left(self, route: Route) -> Estimate:
+        """Of what was planned, all that is pending now, if it goes by a route."""
+        own = self._estimate(self._by(route), which=Which.STILL_PENDING)
+        return self._with_later(own, self._later(), which=Which.STILL_PENDING)
+
+    def _by(self, route: Route) -> Estimator:
+        """Of the job's own model on a route."""
+        price = self.estimator.price
+        return replace(self.estimator, price=price.in_batches if route is Route.BATCH else price)
+
+    def _options(self, later: LaterModels | None) -> Options:
+        """Every route, with and without the prompt cache."""
+        estimate = self._estimate(self.estimator)
+        duration = self._streaming(estimate)
+        ways, caching = list[Forecast](), dict[Route, Caching]()
+        for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued):
+            facts = self._circumstances(plain)
+            decided = caching[plain.route] = decide_caching(self.job.spec.prompt.cache, facts)
+            possible = if_cached(decided, facts)
+            ways += [plain, self._cached(plain, possible)] if possible else [plain]
+        whole = [replace(one, estimate=self._with_later(one.estimate, later)) for one in ways]
+        return Options(forecasts=tuple(whole), caching=caching, duration=duration)
+
+    def _circumstances(self, forecast: Forecast) -> Circumstances:
+        batched = forecast.route is Route.BATCH
+        return Circumstances(
+            prefix=self.prefix,
+            minimum=self.estimator.price.min_cacheable_tokens,
+            price=self.estimator.price,
+            requests=forecast.estimate.documents,
+            batched=batched,
+            seconds=forecast.seconds,
+            measured=measured_hit_rate(self.ledger, self.job.spec.job.name, in_batches=batched),
+        )
+
+    def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
+        saving = caching.saving(self.estimator.price.rates)
+        estimate = self._estimate(self._by(plain.route), saving=saving)
+        seconds, duration = plain.seconds, plain.duration
+        if plain.route is Route.STREAM:  # what is read from the cache does not count to the limit
+            read = estimate.documents * caching.tokens.mean * caching.hit_rate.mean
+            counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
+            duration = self._streaming(counted)
+            seconds = duration.seconds
+        return replace(plain, estimate=estimate, seconds=seconds, duration=duration, caching=caching, saving=saving)
+
+    def _estimate(
+        self,
+        estimator: Estimator,
+        *,
+        which: Which = Which.TO_SEND,
+        first: int = -1,
+        saving: Interval = NOTHING,
+    ) -> Estimate:
+        """Of some documents, or only the first of them; `saving` is what the cache saves of each, in tokens."""
+        total = EstimateSum(estimator, unsampled=self.unsampled, saving=saving)
+        for group in self.planned.tokens.groups(estimator.long, which=which, first=first):
+            total.add_group(group)
+        for tokens in self.planned.tokens.longer(estimator.long, which=which, first=first):
+            total.add(tokens)
+        return total.estimate()
+
+    def _later(self) -> LaterModels | None:
+        name = self.job.spec.job.name
+        return later_models(self.ledger, self.ladder, name, self.fingerprint, estimator=self._estimator_of)
+
+    def _with_later(
+        self, own: Estimate, later: LaterModels | None, *, which: Which = Which.TO_SEND, first: int = -1
+    ) -> Estimate:
+        """With what a cascade's other models are expected to be asked about the same documents."""
+        if later is None:
+            return own
+        others = [self._estimate(one, which=which, first=first) for one in later.estimators]
+        return cascaded([own, *others], reaching(later.shares, later.standing, documents=own.documents))
+
+    def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
+        if later is None:
+            return None
+        costs = [self._estimate(one).cost_nusd for one in later.estimators]
+        reach = reaching(later.shares, later.standing, documents=total.documents)[1:]
+        steps = [
+            Step(estimator.price.name, share, product(cost, asked))
+            for estimator, share, cost, asked in zip(later.estimators, later.shares, costs, reach, strict=True)
+        ]
+        return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
+
+    def _dearest(self, estimate: Estimate) -> Dearest | None:
+        """The dearest fallback, when everything there would cost more than what is estimated."""
+        uppers = [
+            Dearest(rung.price.name, self._estimate(self._estimator_of(rung.price)).upper_nusd)
+            for rung in self.ladder.rungs[1:]
+        ]
+        dearest = max(uppers, key=lambda one: one.upper_nusd, default=None)
+        return dearest if dearest and dearest.upper_nusd > estimate.upper_nusd else None
+
+    def _estimator_of(self, price: ModelPrice) -> Estimator:
+        past = past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=price.name)
+        most = min(self.job.spec.model.max_tokens, price.max_output_tokens)
+        return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies, most=most))
+
+    def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
+        """How long streaming would take if it had to do what is in batches too."""
+        if not in_batches:
+            return duration.seconds
+        return self._streaming(self._estimate(self.estimator, which=Which.AWAITED)).seconds
+
+    def _streaming(self, estimate: Estimate) -> Duration:
+        return forecast(estimate, self.ladder.rungs[0].limits, concurrency=self.job.spec.run.most_concurrent)
+
+    def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
+        if run is None or self.caps.run.limit < run.cap_nusd:
+            return False
+        unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
+        return unsettled <= self.ledger.unsettled(run.run_no)
+
+    def _wish(self, run: Run | None) -> Wish:
+        elapsed_s = time.time() - run.started_at if run else 0.0
+        return Wish(
+            route=self.route,
+            deadline_s=self.deadline_s,
+            elapsed_s=elapsed_s,
+            fallback=self.job.spec.batch.fallback == "stream",
+            begun=Route(run.route) if run else None,
+        )
+
+    def _fits(
+        self, estimator: Estimator, saving: Interval, room_nusd: int, later: LaterModels | None, *, most: int
+    ) -> int:
+        """How many of the requests, from the first on, the room is enough for: the bound never falls with more."""
+
+        def upper(first: int) -> int:
+            own = self._estimate(estimator, first=first, saving=saving)
+            return self._with_later(own, later, first=first).upper_nusd
+
+        return bisect_right(range(1, most + 1), room_nusd, key=upper)

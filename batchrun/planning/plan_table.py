@@ -1,0 +1,332 @@
+"""A plan's documents, one row each, in a temporary table of the ledger's connection: a million need no memory.
+
+Planning fills it and asks it; `admit` turns it into work of a run. It vanishes with the connection.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from batchrun.errors import UsageProblem
+from batchrun.estimation.estimate import RequestTokens
+from batchrun.estimation.sampling import DocumentSize
+from batchrun.estimation.text_class import TextClass
+from batchrun.outcome import Outcome
+from batchrun.planning.plan_tokens import SENT, PlannedTokens
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.sqlite_errors import explained
+from batchrun.strategy.plan import Kind, Problem
+
+TABLE = """
+create temp table planned (
+    planned_no     integer primary key,
+    doc_id         text not null unique,
+    source         text not null,
+    content_sha    text not null,
+    kind           text not null,
+    reason         text,
+    outcome        text,            -- skipped or unreadable, when it is not sent
+    known_outcome  text,            -- how it ended before
+    request_id     text,
+    model          text,
+    max_tokens     integer,
+    bytes          integer,         -- of its text, when it can be sent
+    counted_tokens integer,         -- null until it is counted or guessed
+    guessed        integer not null default 0,
+    text_class     text,
+    worst_nusd     integer,
+    same_text      integer not null,
+    chosen         integer not null default 1
+);
+create index planned_request on planned (request_id);
+create temp view planned_status as
+select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_outcome, 'pending') as status, reason,
+    counted_tokens as tokens
+from planned;
+"""
+ADMISSIBLE = """
+from planned p left join requests r using (request_id)
+where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind = 'again' or not exists (
+    select 1 from documents d
+    where d.job = ? and d.doc_id = p.doc_id and d.content_sha = p.content_sha and d.request_no is r.request_no
+    and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null)))
+"""
+"""Everything but documents that are exactly as the ledger has them, and those that make the plan be refused."""
+KEEPS_ITS_ROW = """
+(excluded.outcome is null and (select outcome from requests where request_no = excluded.request_no) is null
+ or excluded.outcome = 'unreadable' and excluded.content_sha = '')
+"""
+"""A document whose answer is pending, or that cannot be read just now, keeps its row; a failure takes it away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One row of the plan."""
+
+    doc_id: str
+    source: str
+    content_sha: str
+    kind: Kind
+    reason: str | None = None
+    outcome: Outcome | None = None
+    known_outcome: Outcome | None = None
+    request_id: str | None = None
+    model: str | None = None
+    max_tokens: int | None = None
+    size: DocumentSize | None = None
+    tokens: RequestTokens | None = None
+    """None also while it was not counted."""
+    worst_nusd: int | None = None
+    same_text: bool = False
+
+    @property
+    def text_class(self) -> TextClass | None:
+        """Of its text, when it can be sent."""
+        measured = self.tokens or self.size
+        return measured.text_class if measured else None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocument:
+    """A document of the job as the ledger has it."""
+
+    content_sha: str
+    request_id: str | None
+    max_tokens: int | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRequest:
+    """A request as the ledger has it."""
+
+    outcome: Outcome | None
+    tokens: RequestTokens
+    in_batch: bool
+
+
+class PlannedDocuments:
+    """The plan's rows on a ledger's connection."""
+
+    def __init__(self, ledger: Ledger, job: str) -> None:
+        self._connection = ledger.connection
+        self._ledger = ledger
+        self._job = job
+        self._connection.execute("pragma temp_store = file")
+        self._connection.execute("drop view if exists temp.planned_status")
+        self._connection.execute("drop table if exists temp.planned")
+        self._connection.executescript(TABLE)
+        self.tokens = PlannedTokens(self._connection, job)
+
+    # --- what the ledger knows
+
+    def known_documents(self, doc_ids: Iterable[str]) -> Mapping[str, KnownDocument]:
+        """Those of the documents that this job has seen."""
+        rows = self._connection.execute(
+            "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome)"
+            " from documents d left join requests r using (request_no)"
+            " where d.job = ? and d.doc_id in (select value from json_each(?))",
+            (self._job, json.dumps(list(doc_ids))),
+        )
+        return {row[0]: KnownDocument(row[1], row[2], row[3], row[4] and Outcome(row[4])) for row in rows}
+
+    def known_requests(self, request_ids: Iterable[str]) -> Mapping[str, KnownRequest]:
+        """Those of the requests that any job has made or planned."""
+        rows = self._connection.execute(
+            "select request_id, outcome, counted_tokens, text_class, guessed, exists (select 1 from attempts a"
+            "  where a.request_no = requests.request_no and a.state = 'open' and a.batch_no is not null)"
+            " from requests where request_id in (select value from json_each(?))",
+            (json.dumps(list(request_ids)),),
+        )
+        return {
+            row[0]: KnownRequest(
+                row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3]), bool(row[4])), bool(row[5])
+            )
+            for row in rows
+        }
+
+    # --- filling
+
+    def add(self, page: Sequence[Planned]) -> list[str]:
+        """Add a page of documents. Returns ids that stand twice in the source."""
+        rows = [
+            (
+                row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
+                row.request_id, row.model, row.max_tokens, row.size and row.size.bytes,
+                row.tokens and row.tokens.counted, bool(row.tokens and row.tokens.guessed),
+                row.text_class, row.worst_nusd, row.same_text,
+            )
+            for row in page
+        ]  # fmt: skip
+        before = self._connection.total_changes
+        with explained(self._ledger.path):
+            self._connection.execute("begin")
+            self._connection.executemany(
+                "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
+                " model, max_tokens, bytes, counted_tokens, guessed, text_class, worst_nusd, same_text)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " on conflict (doc_id) do nothing",
+                rows,
+            )
+            self._connection.execute("commit")
+        added = self._connection.total_changes - before
+        return [] if added == len(rows) else self._twice(page)
+
+    def _twice(self, page: Sequence[Planned]) -> list[str]:
+        sources = {row.doc_id: row.source for row in page}
+        rows = self._connection.execute(
+            "select doc_id, source from planned where doc_id in (select value from json_each(?))",
+            (json.dumps(list(sources)),),
+        )
+        counts: dict[str, int] = {}
+        for row in page:
+            counts[row.doc_id] = counts.get(row.doc_id, 0) + 1
+        first = dict(rows)
+        return [doc_id for doc_id, count in counts.items() if count > 1 or first[doc_id] != sources[doc_id]]
+
+    # --- choosing
+
+    def choose(self, where: str) -> None:
+        """Keep only the documents for which the SQL condition holds. Raises UsageProblem for one that is no SQL."""
+        try:
+            self._connection.execute(
+                "update planned set chosen = 0 where planned_no not in"
+                f" (select planned_no from planned_status where ({where}\n))"
+            )
+        except sqlite3.Error as error:
+            raise UsageProblem(
+                f"--where is not a condition over the documents: {error}.",
+                hint='columns: id, source, kind, status, reason, tokens; for example --where "tokens > 1000"',
+            ) from error
+
+    def mark_identical(self) -> None:
+        """Of chosen documents that make the same request only the first sends it."""
+        self._connection.execute(
+            "update planned set kind = ? where chosen and kind in (select value from json_each(?)) and exists ("
+            " select 1 from planned first where first.request_id = planned.request_id and first.chosen"
+            " and first.planned_no < planned.planned_no)",
+            (Kind.IDENTICAL, SENT),
+        )
+
+    def limit(self, count: int) -> None:
+        """Keep the documents up to and including the `count`-th that would be sent."""
+        row = self._connection.execute(
+            "select planned_no from planned where chosen and kind in (select value from json_each(?))"
+            " order by planned_no limit 1 offset ?",
+            (SENT, count),
+        ).fetchone()
+        if row:
+            self._connection.execute("update planned set chosen = 0 where planned_no >= ?", row)
+
+    # --- asking
+
+    def counts(self) -> dict[Kind, int]:
+        """How many chosen documents there are of each kind."""
+        rows = self._connection.execute("select kind, count(*) from planned where chosen group by kind")
+        return {Kind(kind): count for kind, count in rows}
+
+    def same_text(self) -> int:
+        """How many of the chosen changed documents have the text they had."""
+        return int(
+            self._connection.execute(
+                "select count(*) from planned where chosen and same_text and kind = ?", (Kind.CHANGED,)
+            ).fetchone()[0]
+        )
+
+    def awaited_of(self) -> list[str]:
+        """Other jobs whose open batches have requests of chosen documents: they are collected there."""
+        rows = self._connection.execute(
+            "select distinct a.job from planned p join requests r using (request_id) join attempts a using (request_no)"
+            " where p.chosen and p.kind = ? and a.state = 'open' and a.batch_no is not null and a.job != ? order by 1",
+            (Kind.IN_BATCH, self._job),
+        )
+        return [job for (job,) in rows]
+
+    def worst_nusd(self) -> int:
+        """The most that one of the requests to send may cost."""
+        row = self._connection.execute(
+            "select max(worst_nusd) from planned where chosen and kind in (select value from json_each(?))", (SENT,)
+        ).fetchone()
+        return row[0] or 0
+
+    def missing(self, doc_ids: Iterable[str]) -> list[str]:
+        """Those of the ids that no document has."""
+        rows = self._connection.execute(
+            "select value from json_each(?) where value not in (select doc_id from planned)",
+            (json.dumps(sorted(doc_ids)),),
+        )
+        return [doc_id for (doc_id,) in rows]
+
+    def problems(self, *, limit: int) -> tuple[Problem, ...]:
+        """The first chosen documents that are not sent as they are."""
+        rows = self._connection.execute(
+            "select doc_id, kind, coalesce(reason, '') from planned where chosen and kind in (?, ?, ?)"
+            " order by kind = ? desc, planned_no limit ?",
+            (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE, Kind.TOO_LARGE, limit),
+        )
+        return tuple(Problem(doc_id, Kind(kind), reason) for doc_id, kind, reason in rows)
+
+    # --- admitting
+
+    def anything_to_admit(self) -> bool:
+        """Whether the ledger would learn anything from this plan."""
+        row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", (self._job,)).fetchone()
+        return row is not None
+
+    def admit(self, *, run_no: int) -> int:
+        """Make the chosen documents work of a run, inside the caller's transaction. Safe to repeat.
+
+        Returns the sequence number that tells this work from what the run left pending before.
+
+        Documents that are as the ledger has them, and answered, are left untouched: a nightly run over a million
+        finished documents writes nothing.
+        """
+        (last,) = self._connection.execute("select coalesce(max(planned_no), 0) from planned").fetchone()
+        since = self._ledger.next_seq(last + 1)  # a number for each document, so that the output can take them in parts
+        self._connection.execute(
+            "insert into requests (request_id, model, counted_tokens, text_class, guessed)"
+            " select request_id, model, counted_tokens, text_class, guessed from planned"
+            " where chosen and request_id is not null and true on conflict (request_id) do nothing"
+        )
+        self._connection.execute(
+            "update requests set outcome = null, reason = null, attempt_no = null where request_id in"
+            " (select request_id from planned where chosen and kind = ?)",
+            (Kind.AGAIN,),
+        )
+        self._connection.execute(
+            "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens,"
+            " row_request_no, run_no, seq, row_seq)"
+            " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens,"
+            " case when r.outcome = 'succeeded' then r.request_no end, ?, ? + p.planned_no, ? + p.planned_no"
+            f" {ADMISSIBLE}"
+            " on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,"
+            " request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,"
+            " max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq,"
+            " row_request_no = case when KEEPS then documents.row_request_no else excluded.row_request_no end,"
+            " row_seq = case when KEEPS then documents.row_seq else excluded.row_seq end".replace(
+                "KEEPS", KEEPS_ITS_ROW
+            ),
+            (self._job, run_no, since, since, self._job),
+        )
+        return since
+
+    def set_aside_gone(self, *, run_no: int) -> None:
+        """Documents the run was to send that are no longer in the source; only after a plan of everything."""
+        self._connection.execute(
+            "update documents set outcome = ?, reason = 'it is no longer in the source', seq = ?"
+            " where job = ? and run_no = ? and outcome is null"
+            " and (select outcome from requests r where r.request_no = documents.request_no) is null"
+            " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)",
+            (Outcome.UNREADABLE, self._ledger.next_seq(), self._job, run_no),
+        )
+
+    def outcomes(self) -> dict[Outcome | None, int]:
+        """How many chosen documents have each outcome now; None while pending."""
+        rows = self._connection.execute(
+            "select coalesce(d.outcome, r.outcome), count(*) from planned p"
+            " join documents d on d.job = ? and d.doc_id = p.doc_id left join requests r using (request_no)"
+            " where p.chosen group by 1",
+            (self._job,),
+        )
+        return {outcome and Outcome(outcome): count for outcome, count in rows}

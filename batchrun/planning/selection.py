@@ -1,0 +1,35 @@
+"""Which of the documents of a source a submit is about."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from batchrun.document import Document, Unreadable
+from batchrun.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which documents a command is about; everything by default."""
+
+    limit: int | None = None
+    """At most this many are sent."""
+    ids: frozenset[str] = frozenset()
+    sources: tuple[str, ...] = ()
+    """Glob patterns over the documents' sources."""
+    where: str | None = None
+    """A condition in SQL over the plan's documents."""
+    again: frozenset[Outcome] = frozenset()
+    """For `retry`: only documents that ended in one of these ways, and they are sent again."""
+    max_tokens: int | None = None
+    """For `retry`: allowed to the truncated; otherwise twice what they had."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether no document is left out."""
+        return self == Selection()
+
+    def takes(self, found: Document | Unreadable) -> bool:
+        """Whether the document is selected by id and source."""
+        if self.ids and found.doc_id not in self.ids:
+            return False
+        return not self.sources or any(fnmatchcase(found.source, pattern) for pattern in self.sources)

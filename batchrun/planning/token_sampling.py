@@ -1,0 +1,97 @@
+"""A second look at some of the planned documents: to count what was only weighed, and to have Claude count a few."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from batchrun.document import Document
+from batchrun.documents import Source
+from batchrun.estimation.calibration import Observation
+from batchrun.estimation.estimate import RequestTokens
+from batchrun.estimation.sampling import Counted, evenly, ratios, step_bytes, unsampled
+from batchrun.estimation.text_class import TextClass
+from batchrun.job.render import Renderer
+from batchrun.planning.api_lookups import CounterFactory, OnlineCounts, count_online
+from batchrun.planning.plan_tokens import PlannedDocument, PlannedTokens
+from batchrun.planning.request_builder import Preparer
+from batchrun.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the API counted."""
+
+    observations: Sequence[Observation]
+    problem: str | None
+    """Why it did not count all of them."""
+    step: float = 0.0
+    """How far apart they were drawn by their size, in cl100k tokens of all documents; 0: it took all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measuring:
+    """Looks at documents of a plan again; those that changed since are passed over."""
+
+    planned: PlannedTokens
+    source: Source
+    preparer: Preparer
+    renderer: Renderer
+
+    def count_sample(self, worst_nusd: Callable[[Request, RequestTokens], int]) -> dict[TextClass, float]:
+        """Count a sample of what was not counted, and guess the rest from it.
+
+        Returns the standard deviation of what is guessed, in cl100k tokens of each class.
+        """
+        step = step_bytes(size for _, size in self.planned.uncounted())
+        drawn = set(evenly(((number, size.bytes) for number, size in self.planned.uncounted()), step))
+        sizes = {number: size for number, size in self.planned.uncounted() if number in drawn}
+        sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst_nusd)]
+        found = ratios(sample, step)
+        return unsampled(self.planned.guess(found), found)
+
+    def count(
+        self, numbers: Iterable[int], worst_nusd: Callable[[Request, RequestTokens], int]
+    ) -> list[tuple[int, RequestTokens]]:
+        """Count some documents; returns their numbers with what they have."""
+        counted = []
+        for planned, document in self._read(numbers):
+            tokens = self.preparer.tokens(document)
+            request = self.preparer.request(document, max_tokens=planned.max_tokens)
+            self.planned.set_counted(planned.planned_no, tokens, worst_nusd(request, tokens))
+            counted.append((planned.planned_no, tokens))
+        return counted
+
+    def observe(self, counter: CounterFactory, number: int) -> Observed:
+        """Have the API count about so many requests, and the fixed part by itself where it can stand alone.
+
+        They are drawn in proportion to their cl100k tokens, so that what Claude makes of one token is, on average over
+        them, what it makes of one of the whole job's.
+        """
+        documents = sum(1 for _ in self.planned.by_tokens())
+        if not documents:
+            return Observed((), None)
+        total = sum(size for _, size in self.planned.by_tokens())
+        step = max(total / number, 1.0) if documents > number else 0.0
+        drawn = evenly(self.planned.by_tokens(), step) if step else (one for one, _ in self.planned.by_tokens())
+        known, requests = [], []
+        for planned, document in self._read(drawn):
+            known.append(self.preparer.tokens(document))
+            requests.append(self.preparer.request(document, max_tokens=planned.max_tokens))
+        if bare := self.renderer.bare_request():
+            known.append(RequestTokens(0, TextClass.PROSE))
+            requests.append(bare)
+        counts = count_online(counter, requests)
+        return Observed(list(_observations(known, counts)), counts.problem, step)
+
+    def _read(self, numbers: Iterable[int]) -> Iterator[tuple[PlannedDocument, Document]]:
+        wanted, page = self.planned.documents(numbers), self.source.page
+        for start in range(0, len(wanted), page):
+            some = wanted[start : start + page]
+            for planned, document in zip(some, self.source.read([one.ref for one in some]), strict=True):
+                if isinstance(document, Document) and document.content_sha == planned.content_sha:
+                    yield planned, document
+
+
+def _observations(known: Sequence[RequestTokens], counts: OnlineCounts) -> Iterator[Observation]:
+    for tokens, prompt_tokens in zip(known, counts.tokens, strict=True):
+        if prompt_tokens is not None:
+            yield Observation(tokens.text_class, tokens.counted, prompt_tokens)

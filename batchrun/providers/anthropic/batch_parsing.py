@@ -1,0 +1,166 @@
+"""What the Message Batches API answers, read without trust: batches, pages of them, and lines of results."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from batchrun.batch import BatchPage, BatchResult, RemoteBatch, ResultType
+from batchrun.escaping import inert
+from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.client import LONGEST_MESSAGE, malformed
+from batchrun.providers.anthropic.message_parsing import json_from, reply_of, request_id_in
+from batchrun.providers.anthropic.retry_after import retry_after_s, told_at
+from batchrun.reply import Cause, Failure
+
+PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""What an id must look like to be put into a URL."""
+LONGEST_WORD = 200
+LAST_S = 253_402_300_800.0
+"""The year 10,000: no date of ours can be later."""
+MOST_COUNTED = 2**40
+COUNTED = ("processing", "succeeded", "errored", "canceled", "expired")
+STATUS_OF_ERROR = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The status that the same error has where it is the answer of a call; a line of results tells only the type."""
+
+
+def batch_from(body: bytes, headers: Mapping[str, str]) -> RemoteBatch:
+    """Read an answer with status 200. Raises AttemptError when it is no batch."""
+    return _batch_of(json_from(body, request_id_in(headers)), headers)
+
+
+def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
+    """Read a page of the list. Raises AttemptError when it is none, or one batch in it is none.
+
+    A page with one batch left out would be the proof that a batch does not exist.
+    """
+    told = _fields(json_from(body, request_id_in(headers)))
+    listed = told.get("data")
+    if not isinstance(listed, list):
+        raise malformed("the answer is no list of batches", request_id_in(headers))
+    return BatchPage(
+        batches=tuple(_batch_of(batch, headers) for batch in listed),
+        has_more=bool(told.get("has_more") and listed),
+        told_at=told_at(headers),
+    )
+
+
+def result_from(line: bytes) -> BatchResult:
+    """Read one line of a batch's results; a line that is no result is told as one without a type."""
+    try:
+        told = _fields(json.loads(line))
+    except (ValueError, RecursionError):
+        told = {}
+    custom_id, result = _word(told.get("custom_id")) or "", _fields(told.get("result"))
+    match _type_of(result):
+        case ResultType.SUCCEEDED as kind:
+            return _succeeded(custom_id, kind, result.get("message"))
+        case ResultType.ERRORED as kind:
+            return BatchResult(custom_id=custom_id, type=kind, failure=_failure_of(_fields(result.get("error"))))
+        case kind:
+            return BatchResult(custom_id=custom_id, type=kind)
+
+
+class Lines:
+    """Bytes that come in pieces, as lines; what is kept is the line that has begun."""
+
+    def __init__(self) -> None:
+        self._begun = bytearray()
+
+    def whole(self, piece: bytes) -> Iterator[bytes]:
+        """The lines that end in this piece; only a line feed ends one, since JSON may have U+2028 as it is."""
+        end, *begins = piece.split(b"\n")
+        self._begun += end
+        for begin in begins:
+            yield from self.rest()
+            self._begun = bytearray(begin)
+
+    def rest(self) -> Iterator[bytes]:
+        """The line that has begun, unless it is blank."""
+        if self._begun.strip():
+            yield bytes(self._begun)
+
+
+def _batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
+    told = _fields(batch)
+    batch_id, status, created_at = told.get("id"), _word(told.get("processing_status")), _time(told.get("created_at"))
+    if not (isinstance(batch_id, str) and PLAIN_ID.fullmatch(batch_id)):
+        raise malformed("the answer is no batch: it has no id", request_id_in(headers))
+    if status is None or created_at is None:
+        raise malformed(f"the answer is no batch: {batch_id} has no status or no date", request_id_in(headers))
+    results_url = told.get("results_url")
+    return RemoteBatch(
+        batch_id=batch_id,
+        status=status,
+        counts=_counts(told.get("request_counts")),
+        created_at=created_at,
+        expires_at=_time(told.get("expires_at")),
+        ended_at=_time(told.get("ended_at")),
+        archived=told.get("archived_at") is not None,
+        results_url=inert(results_url) if isinstance(results_url, str) else None,
+        retry_after_s=retry_after_s(headers),
+    )
+
+
+def _counts(told: Any) -> dict[str, int]:
+    counts = _fields(told)
+    return {name: _count(counts[name]) for name in COUNTED if name in counts}
+
+
+def _count(told: Any) -> int:
+    return told if type(told) is int and 0 <= told < MOST_COUNTED else 0
+
+
+def _time(told: Any) -> float | None:
+    """Seconds since 1970 of a date in RFC 3339; one without a zone is UTC."""
+    try:
+        date = datetime.fromisoformat(told)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds < LAST_S else None
+
+
+def _type_of(result: dict[str, Any]) -> ResultType | None:
+    told = result.get("type")
+    return next((kind for kind in ResultType if kind.value == told), None)
+
+
+def _succeeded(custom_id: str, kind: ResultType, message: Any) -> BatchResult:
+    try:
+        return BatchResult(custom_id=custom_id, type=kind, reply=reply_of(message))
+    except AttemptError as error:
+        return BatchResult(custom_id=custom_id, type=kind, failure=error.failure)
+
+
+def _failure_of(error: dict[str, Any]) -> Failure:
+    told = _fields(error.get("error"))
+    error_type, message = _word(told.get("type")), told.get("message")
+    return Failure(
+        cause=Cause.STATUS,
+        status=STATUS_OF_ERROR.get(error_type or ""),
+        error_type=error_type,
+        error_code=_word(_fields(told.get("details")).get("error_code")),
+        message=inert(message if isinstance(message, str) else "an error without a message")[:LONGEST_MESSAGE],
+        api_request_id=_word(error.get("request_id")),
+    )
+
+
+def _fields(told: Any) -> dict[str, Any]:
+    return told if isinstance(told, dict) else {}
+
+
+def _word(told: Any) -> str | None:
+    return inert(told)[:LONGEST_WORD] if isinstance(told, str) else None

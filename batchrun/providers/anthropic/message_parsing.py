@@ -1,0 +1,80 @@
+"""A message of the API as a reply, wherever it came from; nothing in it is taken on trust."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from batchrun.escaping import inert
+from batchrun.providers.anthropic.client import malformed
+from batchrun.providers.anthropic.rate_limit_headers import told_limits
+from batchrun.reply import Reply, ToldLimits, Usage
+
+MOST_TOKENS = 2**40
+"""A count above this is no count: it would not even fit the ledger."""
+
+
+def reply_from(body: bytes, headers: Mapping[str, str], *, first_byte_s: float | None = None) -> Reply:
+    """Read a body with status 200; names of headers are in lower case. Raises AttemptError when it is no message."""
+    api_request_id = request_id_in(headers)
+    message = json_from(body, api_request_id)
+    # Bytes below 128 with a NUL among them are UTF-16 or UTF-32, not ASCII.
+    raw = body.decode("ascii") if body.isascii() and b"\0" not in body else None
+    return reply_of(
+        message, api_request_id=api_request_id, limits=told_limits(headers), first_byte_s=first_byte_s, raw=raw
+    )
+
+
+def json_from(body: bytes, api_request_id: str | None = None) -> Any:
+    """Read JSON. Raises AttemptError when it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise malformed("the answer is not JSON", api_request_id) from error
+
+
+def reply_of(
+    message: Any,
+    *,
+    api_request_id: str | None = None,
+    limits: ToldLimits | None = None,
+    first_byte_s: float | None = None,
+    raw: str | None = None,
+) -> Reply:
+    """Read a message; `raw` is the same as ASCII JSON, where there is such a text. Raises AttemptError when it is none.
+
+    Made here, `raw` is ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
+    """
+    try:
+        raw = json.dumps(message, ensure_ascii=True) if raw is None else raw
+        text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
+        stop_reason, model, usage = message["stop_reason"], inert(message["model"]), usage_from(message.get("usage"))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise malformed("the answer is no message", api_request_id) from error
+    if not isinstance(stop_reason, str):
+        raise malformed("the answer broke off: it has no stop reason", api_request_id)
+    return Reply(text, inert(stop_reason), usage, model, api_request_id, raw, limits, first_byte_s)
+
+
+def request_id_in(headers: Mapping[str, str]) -> str | None:
+    """The id that the API gave the call; its support asks for it."""
+    return inert(headers["request-id"]) if "request-id" in headers else None
+
+
+def usage_from(usage: Any) -> Usage | None:
+    """The billed tokens; None when they are not told, or not as whole numbers."""
+    if not isinstance(usage, dict):
+        return None
+    written = usage.get("cache_creation") or {}
+    if not isinstance(written, dict):
+        return None
+    written_1h = written.get("ephemeral_1h_input_tokens") or 0
+    tokens: tuple[Any, ...] = (
+        usage.get("input_tokens"),
+        (usage.get("cache_creation_input_tokens") or 0) - written_1h,
+        written_1h,
+        usage.get("cache_read_input_tokens") or 0,
+        usage.get("output_tokens"),
+    )
+    if not all(type(count) is int and 0 <= count < MOST_TOKENS for count in tokens):
+        return None
+    return Usage(*tokens)

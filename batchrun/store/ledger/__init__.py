@@ -1,0 +1,1 @@
+"""The ledger: SQLite tables, and every change of them in one transaction."""

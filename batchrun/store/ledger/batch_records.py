@@ -1,0 +1,119 @@
+"""What goes into the ledger about a batch, and comes out of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchrun.batch import BatchState
+from batchrun.budget.caps import Amount, Caps, Of
+
+UNLIMITED = 2**62
+"""More than any cap: where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch as the ledger has it; times in seconds since 1970."""
+
+    batch_no: int
+    nonce: str
+    run_no: int
+    job: str
+    model: str
+    state: BatchState
+    batch_id: str | None
+    adopted: bool
+    """Found in the API's list; a custom_id among its results has to prove that it is ours."""
+    requests: int
+    bytes: int
+    newest_before: str | None
+    prepared_at: float
+    unclear_at: float | None = None
+    empty_scans: int = 0
+    scanned_at: float | None = None
+    clock_ahead: float | None = None
+    """Seconds by which the API's clock was before ours when it was looked for last."""
+    created_at: float | None = None
+    expires_at: float | None = None
+    ended_at: float | None = None
+    cancel_at: float | None = None
+    next_poll_at: float | None = None
+    downloads: int = 0
+    note: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people see: the API's id, or ours while there is none."""
+        return self.batch_id or f"#{self.batch_no}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A request that is packed and may become a member."""
+
+    request_no: int
+    doc_id: str
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """What the caps leave for the members of one more batch, all of them together."""
+
+    nusd: int
+    """For their worst cases."""
+    tokens: int = UNLIMITED
+    expected_nusd: int = UNLIMITED
+
+    def fits(self, amount: Amount) -> bool:
+        """Whether there is room for so much."""
+        return (
+            amount.nusd <= self.nusd and amount.tokens <= self.tokens and amount.of(Of.EXPECTED) <= self.expected_nusd
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch:
+    """What is known of a batch before its members are."""
+
+    nonce: str
+    run_no: int
+    job: str
+    model: str
+    schema: Mapping[str, Any]
+    newest_before: str | None
+    prepared_at: float
+    others_follow: bool
+    """Whether requests are left for another batch."""
+    caps: Caps | None = None
+    """None: only the run's counts, as the ledger has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that may be sent now."""
+
+    batch_no: int
+    positions: Sequence[int] = field(repr=False)
+    """Which of the candidates are its members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A request of a batch whose result is not in the ledger yet."""
+
+    attempt_no: int
+    request_id: str
+    doc_id: str
+    tries: int
+    """Attempts of the request in batches since it last had an outcome; this one counts, those we canceled do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the ledger says of ids in the API's list, from the point of view of one batch in doubt."""
+
+    taken: frozenset[str]
+    """They belong to other batches for certain, or were found not to be this one."""
+    contested: frozenset[str]
+    """Other batches in doubt have adopted them, and nothing has proven it yet."""

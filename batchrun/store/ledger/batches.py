@@ -1,0 +1,340 @@
+"""Batches in the ledger: their states, and every transition between them. Each method is one transaction's worth.
+
+    prepare -> PREPARED -> attach -> SUBMITTED -> polled -> ENDED -> collected -> COLLECTED
+                 ^   |                  |                     |  \
+                 |   +--- abandon ------+--- abandon ---------+   +- detach (it was not ours)
+                 +----------------------------------------------------/
+
+What a transition may start from is in TRANSITIONS; anything else is a bug and changes nothing.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from batchrun.batch import BatchState, RemoteBatch
+from batchrun.budget.caps import Caps, Of
+from batchrun.store.ledger.batch_records import (
+    UNLIMITED,
+    Batch,
+    Candidate,
+    Claims,
+    Headroom,
+    Member,
+    NewBatch,
+    Prepared,
+)
+from batchrun.store.ledger.cap_usage import Rooms
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.records import NoRoom
+
+TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
+    BatchState.PREPARED: frozenset({BatchState.SUBMITTED, BatchState.ABANDONED}),
+    BatchState.SUBMITTED: frozenset({BatchState.ENDED, BatchState.PREPARED, BatchState.ABANDONED}),
+    BatchState.ENDED: frozenset({BatchState.COLLECTED, BatchState.PREPARED, BatchState.ABANDONED}),
+    BatchState.COLLECTED: frozenset(),
+    BatchState.ABANDONED: frozenset(),
+}
+"""From a state to those it may become."""
+MOST_ALIKE = 97
+"""How many requests a batch may be smaller than it could be, so that its size tells it from others in doubt."""
+
+CANDIDATES = """
+create temp table if not exists candidates (
+    position        integer primary key,
+    request_no      integer not null unique,
+    doc_id          text not null,
+    reserved_nusd   integer not null,
+    reserved_tokens integer not null,
+    expected_nusd   integer
+)
+"""
+TAKEN = """
+delete from temp.candidates where exists (
+    select 1 from requests r where r.request_no = candidates.request_no and r.outcome is not null)
+or exists (select 1 from attempts a where a.request_no = candidates.request_no and a.state = 'open')
+"""
+BEYOND_ROOM = """
+delete from temp.candidates where position in (
+    select position from (
+        select position, sum(reserved_nusd) over upto as nusd, sum(reserved_tokens) over upto as tokens,
+            sum(coalesce(expected_nusd, reserved_nusd)) over upto as expected
+        from temp.candidates window upto as (order by position))
+    where nusd > ? or tokens > ? or expected > ?)
+"""
+
+
+COLUMNS = ", ".join(column.name for column in fields(Batch))
+
+
+class Batches:
+    """The batches of a ledger; methods that write belong inside `ledger.transaction()`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._connection = ledger.connection
+
+    # --- asking
+
+    def open(self, job: str) -> list[Batch]:
+        """The job's batches of which something is still to come, the oldest first."""
+        return self._chosen("job = ? and state in ('prepared', 'submitted', 'ended') order by batch_no", (job,))
+
+    def one(self, batch_no: int) -> Batch:
+        """A batch by its number."""
+        return self._chosen("batch_no = ?", (batch_no,))[0]
+
+    def of_run(self, run_no: int) -> list[Batch]:
+        """All batches of a run, the oldest first."""
+        return self._chosen("run_no = ? order by batch_no", (run_no,))
+
+    def schema(self, batch_no: int) -> dict[str, Any]:
+        """The schema of the answers."""
+        row = self._connection.execute("select schema from batches where batch_no = ?", (batch_no,)).fetchone()
+        return dict(json.loads(row[0]))
+
+    def claims(self, batch: Batch, batch_ids: Iterable[str]) -> Claims:
+        """Which of the API's ids cannot be this batch, and which only seem to be another."""
+        rows = self._connection.execute(
+            "select value, exists (select 1 from batches b where b.batch_id = value and not b.adopted) or exists"
+            "  (select 1 from foreign_batches f where f.batch_id = value and f.batch_no = ?),"
+            " exists (select 1 from batches b where b.batch_id = value and b.adopted and b.batch_no != ?)"
+            " from json_each(?)",
+            (batch.batch_no, batch.batch_no, json.dumps(list(batch_ids))),
+        ).fetchall()
+        taken = frozenset(batch_id for batch_id, is_taken, _ in rows if is_taken)
+        contested = frozenset(batch_id for batch_id, _, is_contested in rows if is_contested)
+        return Claims(taken, contested - taken)
+
+    def owner(self, batch_id: str) -> Batch | None:
+        """The batch that has this id of the API's."""
+        return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
+
+    def headroom(self, run_no: int, *, model: str, caps: Caps | None, now: float) -> Headroom:
+        """What the caps leave to be reserved for requests of a run to one model."""
+        rooms = Rooms(self._connection, caps)
+        account = rooms.account(run_no)
+        cost, tokens, expected = (
+            rooms.left(account, of, model=model, now=now) for of in (Of.COST, Of.TOKENS, Of.EXPECTED)
+        )
+        return Headroom(*(UNLIMITED if left is None else left for left in (cost, tokens, expected)))
+
+    def queued(self) -> int:
+        """Requests of all jobs that the API is processing, as far as the ledger knows."""
+        row = self._connection.execute(
+            "select coalesce(sum(requests), 0) from batches where state in ('prepared', 'submitted')"
+        ).fetchone()
+        return int(row[0])
+
+    def members(self, batch_no: int, request_ids: Iterable[str]) -> dict[str, Member]:
+        """Those of the requests that are members whose results are not in the ledger yet."""
+        rows = self._connection.execute(
+            "select a.attempt_no, r.request_id, a.doc_id, (select count(*) from attempts t"
+            "  left join batches b on b.batch_no = t.batch_no"
+            "  where t.request_no = a.request_no and not (t.cause is 'canceled' and b.cancel_at is not null)"
+            "  and coalesce(t.cause, '') not in ('http_401', 'http_402', 'http_403', 'http_404', 'batch gone')"
+            "  and t.batch_no is not null and t.attempt_no > coalesce("
+            "  (select max(s.attempt_no) from attempts s where s.request_no = a.request_no"
+            "   and s.outcome is not null), 0))"
+            " from requests r join attempts a on a.batch_no = ? and a.request_no = r.request_no"
+            " where r.request_id in (select value from json_each(?)) and a.state = 'open'",
+            (batch_no, json.dumps(list(request_ids))),
+        )
+        return {row[1]: Member(*row) for row in rows}
+
+    def without_result(self, batch_no: int, *, limit: int) -> list[Member]:
+        """The first members whose results are not in the ledger."""
+        rows = self._connection.execute(
+            "select r.request_id from attempts a join requests r using (request_no)"
+            " where a.batch_no = ? and a.state = 'open' limit ?",
+            (batch_no, limit),
+        )
+        return list(self.members(batch_no, [request_id for (request_id,) in rows]).values())
+
+    # --- PREPARED
+
+    def prepare(
+        self, new: NewBatch, candidates: Sequence[Candidate], *, sizes: Sequence[int]
+    ) -> Prepared | NoRoom | None:
+        """Commit the intent: a batch, its members and their worst cases, before anything is sent.
+
+        Left out are requests that somebody else settled or is just sending, those the cap has no room for, and a few
+        more if another batch in doubt has the same size. None when nothing is left to send.
+        """
+        self._connection.execute(CANDIDATES)
+        self._connection.execute("delete from temp.candidates")
+        self._connection.executemany(
+            "insert or ignore into temp.candidates values (?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    number,
+                    one.request_no,
+                    one.doc_id,
+                    one.amount.nusd,
+                    one.amount.tokens,
+                    one.amount.expected_nusd,
+                )
+                for number, one in enumerate(candidates)
+            ),
+        )
+        self._connection.execute(TAKEN)
+        if (first := self._first_candidate()) is None:
+            return None
+        room = self.headroom(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        self._connection.execute(BEYOND_ROOM, (room.nusd, room.tokens, room.expected_nusd))
+        if not (fitting := self._count_candidates()):
+            rooms = Rooms(self._connection, new.caps)
+            amount = candidates[first].amount
+            return rooms.refusal(rooms.account(new.run_no), amount, model=new.model, now=new.prepared_at)
+        if new.others_follow:
+            self._leave_out(fitting - self._distinct(fitting))
+        return self._insert(new, sizes)
+
+    def _first_candidate(self) -> int | None:
+        row = self._connection.execute("select min(position) from temp.candidates").fetchone()
+        return row[0]  # type: ignore[no-any-return]
+
+    def _count_candidates(self) -> int:
+        return int(self._connection.execute("select count(*) from temp.candidates").fetchone()[0])
+
+    def _distinct(self, requests: int) -> int:
+        """A size that no other batch in doubt has; together with the time it is all that the API's list tells."""
+        taken = {size for (size,) in self._connection.execute("select requests from batches where state = 'prepared'")}
+        return next(
+            (size for size in range(requests, max(0, requests - MOST_ALIKE), -1) if size not in taken), requests
+        )
+
+    def _leave_out(self, count: int) -> None:
+        self._connection.execute(
+            "delete from temp.candidates where position in"
+            " (select position from temp.candidates order by position desc limit ?)",
+            (count,),
+        )
+
+    def _insert(self, new: NewBatch, sizes: Sequence[int]) -> Prepared:
+        positions = [
+            row[0] for row in self._connection.execute("select position from temp.candidates order by position")
+        ]
+        cursor = self._connection.execute(
+            "insert into batches"
+            " (nonce, run_no, job, model, schema, state, requests, bytes, newest_before, prepared_at)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                new.nonce, new.run_no, new.job, new.model, json.dumps(new.schema), BatchState.PREPARED, len(positions),
+                sum(sizes[position] for position in positions), new.newest_before, new.prepared_at,
+            ),
+        )  # fmt: skip
+        batch_no = int(cursor.lastrowid or 0)
+        self._connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
+            " expected_nusd, started_at, model, batch_no)"
+            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, reserved_tokens, expected_nusd, ?, ?, ?"
+            " from temp.candidates order by position",
+            (new.run_no, new.job, new.prepared_at, new.model, batch_no),
+        )
+        self._connection.execute("delete from temp.candidates")
+        return Prepared(batch_no, positions)
+
+    def doubt(self, batch: Batch, *, now: float) -> None:
+        """Nobody knows any more whether it was created: it is looked for from now on."""
+        self._change(batch, BatchState.PREPARED, unclear_at=now)
+
+    def correct(self, batch: Batch, *, unclear_at: float | None, clock_ahead: float | None) -> None:
+        """A clock was set meanwhile: since when it is in doubt by the clock of now."""
+        self._change(batch, BatchState.PREPARED, unclear_at=unclear_at, clock_ahead=clock_ahead)
+
+    def missed(self, batch: Batch, *, now: float) -> None:
+        """It was looked for, and not found."""
+        self._change(batch, BatchState.PREPARED, empty_scans=batch.empty_scans + 1, scanned_at=now)
+
+    # --- from one state to another
+
+    def attach(self, batch: Batch, remote: RemoteBatch, *, adopted: bool, next_poll_at: float) -> None:
+        """The API has it under this id. Unless that is only an adoption, who has adopted it before was wrong."""
+        owner = self.owner(remote.batch_id)
+        if owner and owner.adopted and not adopted:
+            self.detach(owner, now=owner.prepared_at)
+        self._move(
+            batch, BatchState.SUBMITTED, batch_id=remote.batch_id, adopted=adopted, created_at=remote.created_at,
+            expires_at=remote.expires_at, next_poll_at=next_poll_at,
+        )  # fmt: skip
+
+    def polled(self, batch: Batch, remote: RemoteBatch, *, next_poll_at: float) -> None:
+        """What the API told of it; the end of its processing when it told that."""
+        facts = {"expires_at": remote.expires_at, "ended_at": remote.ended_at, "next_poll_at": next_poll_at}
+        if remote.ended:
+            self._move(batch, BatchState.ENDED, **facts)
+        else:
+            self._change(batch, BatchState.SUBMITTED, **facts)
+
+    def postpone(self, batch: Batch, *, next_poll_at: float) -> None:
+        """It could not be asked about; later."""
+        self._change(batch, batch.state, next_poll_at=next_poll_at)
+
+    def ask_to_cancel(self, batch: Batch, *, now: float) -> None:
+        """Its cancellation is about to be asked for: what it leaves unprocessed is put back."""
+        self._change(batch, batch.state, cancel_at=batch.cancel_at or now)
+
+    def proven(self, batch: Batch) -> None:
+        """One of its custom_ids carries our nonce."""
+        self._change(batch, BatchState.ENDED, adopted=False)
+
+    def detach(self, batch: Batch, *, now: float) -> None:
+        """It was somebody else's: ours is looked for again, and this one is never taken for it any more."""
+        assert batch.batch_id is not None
+        self.rule_out(batch, batch.batch_id)
+        self._move(
+            batch, BatchState.PREPARED, batch_id=None, adopted=False, unclear_at=batch.unclear_at or now,
+            empty_scans=0, scanned_at=None, cancel_at=None, downloads=0,
+            created_at=None, expires_at=None, ended_at=None, next_poll_at=None,
+        )  # fmt: skip
+
+    def rule_out(self, batch: Batch, batch_id: str) -> None:
+        """A batch of the API's turned out not to be this one."""
+        self._connection.execute("insert or ignore into foreign_batches values (?, ?)", (batch.batch_no, batch_id))
+
+    def downloaded(self, batch: Batch, *, news: bool) -> None:
+        """Its results were read to the end, and some were missing; with news, they may come after all."""
+        self._change(batch, BatchState.ENDED, downloads=0 if news else batch.downloads + 1)
+
+    def collected(self, batch: Batch) -> None:
+        """Every member is settled."""
+        assert not self.without_result(batch.batch_no, limit=1)
+        self._move(batch, BatchState.COLLECTED, next_poll_at=None)
+
+    def abandon(self, batch: Batch, why: str) -> None:
+        """It was never created: nothing was attempted, its requests are pending again and nothing is set aside."""
+        self._connection.execute("delete from attempts where batch_no = ? and state = 'open'", (batch.batch_no,))
+        self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
+
+    def write_off(self, batch: Batch, why: str, *, now: float) -> None:
+        """It was created, and will never be had: its requests are pending, their worst cases stay on the account."""
+        self._connection.execute(
+            "update attempts set state = 'unknown', ended_at = ?, cause = 'batch gone', seq = ?"
+            " where batch_no = ? and state = 'open'",
+            (now, self._ledger.next_seq(), batch.batch_no),
+        )
+        self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
+
+    # --- how
+
+    def _chosen(self, condition: str, values: tuple[object, ...]) -> list[Batch]:
+        rows = self._connection.execute(f"select {COLUMNS} from batches where {condition}", values)
+        named = (dict(zip(COLUMNS.split(", "), row, strict=True)) for row in rows)
+        return [Batch(**{**row, "state": BatchState(row["state"]), "adopted": bool(row["adopted"])}) for row in named]
+
+    def _move(self, batch: Batch, state: BatchState, **facts: object) -> None:
+        if state not in TRANSITIONS[batch.state]:
+            raise AssertionError(f"a batch that is {batch.state} cannot become {state}")
+        self._change(batch, batch.state, state=state, **facts)
+
+    def _change(self, batch: Batch, expected: BatchState, **facts: object) -> None:
+        """Write facts, if the batch is still in the state in which they were learnt."""
+        columns = ", ".join(f"{name} = ?" for name in facts)
+        changed = self._connection.execute(
+            f"update batches set {columns} where batch_no = ? and state = ?",
+            (*facts.values(), batch.batch_no, expected),
+        ).rowcount
+        if changed != 1:
+            raise AssertionError(f"batch {batch.name} is no longer {expected}")

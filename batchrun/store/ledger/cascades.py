@@ -1,0 +1,129 @@
+"""What the ledger tells of a cascade: which answers were passed on to the next model, and why."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.outcome import Outcome
+from batchrun.store.ledger.ledger import PENDING, Ledger, pending_of
+from batchrun.store.ledger.records import Pending
+from batchrun.strategy.model_chain import Ladder
+
+MOST_RECENT = 2_000
+"""So many of the latest answers are looked at for a rate: it is then known to a percent or two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one model answered a request, and what became of that."""
+
+    outcome: Outcome
+    output: Mapping[str, Any] | None
+    escalated: str | None
+    """Why the next model was asked; None: it was not, so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A document of a run with its answer."""
+
+    pending: Pending
+    """As it would be if it had none."""
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Escalations:
+    """What became of one model's answers in a run."""
+
+    model: str
+    answers: int
+    reasons: Mapping[str, int]
+    """Of those that the next model was asked about."""
+
+    @property
+    def escalated(self) -> int:
+        """How many they are."""
+        return sum(self.reasons.values())
+
+
+def outputs(ledger: Ledger, request_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The output of those of the requests that have one."""
+    rows = ledger.connection.execute(
+        "select request_id, output from requests"
+        " where request_id in (select value from json_each(?)) and outcome = ? and output is not null",
+        (json.dumps(list(request_ids)), Outcome.SUCCEEDED),
+    )
+    return {request_id: json.loads(output) for request_id, output in rows}
+
+
+def answered(ledger: Ledger, run_no: int, *, since: int, after: int, limit: int, model: str) -> list[Answered]:
+    """The next documents of a run that stand for a settled request to a model, in the order of the plan."""
+    rows = ledger.connection.execute(
+        f"select {PENDING}, r.outcome, r.output, null from documents d join requests r using (request_no)"
+        " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is not null"
+        " and r.model = ? order by d.document_no limit ?",
+        (run_no, since, after, model, limit),
+    )
+    return [Answered(pending_of(row[:-3]), _answer(row[-3:])) for row in rows]
+
+
+def take_back(ledger: Ledger, job: str, request_no: int, earlier: Sequence[str]) -> list[str]:
+    """Let the job's documents of a request that failed have the last row that one of the earlier requests had.
+
+    `earlier` are request ids, in order. Returns the documents; none when no earlier request succeeded.
+    """
+    rows = ledger.connection.execute(
+        "select request_id, request_no from requests"
+        " where request_id in (select value from json_each(?)) and outcome = ?",
+        (json.dumps(earlier), Outcome.SUCCEEDED),
+    )
+    found: dict[str, int] = dict(rows.fetchall())
+    kept = next((found[request_id] for request_id in reversed(earlier) if request_id in found), None)
+    if kept is None:
+        return []
+    seq = ledger.next_seq()
+    documents = ledger.connection.execute(
+        "update documents set request_no = ?, row_request_no = ?, seq = ?, row_seq = ?"
+        " where job = ? and request_no = ? and outcome is null returning doc_id",
+        (kept, kept, seq, seq, job, request_no),
+    )
+    return [doc_id for (doc_id,) in documents.fetchall()]
+
+
+def recent_answers(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> list[Answer]:
+    """The latest answers of one model to a job's requests, in so far as they would be made so now."""
+    rows = ledger.connection.execute(
+        "select r.outcome, r.output, a.escalated"
+        " from attempts a join requests r using (request_no) join runs using (run_no)"
+        " where a.job = ? and a.state = 'answered' and runs.fingerprint = ? and r.model = ?"
+        " and r.attempt_no = a.attempt_no and r.outcome is not null order by a.seq desc limit ?",
+        (job, fingerprint, model, MOST_RECENT),
+    )
+    return [_answer(row) for row in rows]
+
+
+def escalations(ledger: Ledger, run_no: int, ladder: Ladder) -> list[Escalations]:
+    """What became of each model's answers in a run, the last one's aside; nothing without a cascade."""
+    if ladder.demands is None:
+        return []
+    rows = ledger.connection.execute(
+        "select r.model, a.escalated, count(*) from attempts a join requests r using (request_no)"
+        " where a.run_no = ? and a.state = 'answered' group by 1, 2 order by 3 desc, 2",
+        (run_no,),
+    ).fetchall()
+    found = [
+        Escalations(
+            model,
+            sum(count for name, _, count in rows if name == model),
+            {reason: count for name, reason, count in rows if name == model and reason},
+        )
+        for model in (rung.price.name for rung in ladder.rungs[:-1])
+    ]
+    return [one for one in found if one.answers]
+
+
+def _answer(row: Sequence[Any]) -> Answer:
+    outcome, output, escalated = row
+    return Answer(Outcome(outcome), json.loads(output) if output else None, escalated)

@@ -1,0 +1,404 @@
+"""The ledger: the only truth. Every change of state is one transaction of one writer."""
+
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from os import getpid
+from pathlib import Path
+from typing import Any, Self
+
+from batchrun.budget.caps import Amount, Caps
+from batchrun.document import DocumentRef
+from batchrun.estimation.text_class import TextClass
+from batchrun.outcome import Outcome
+from batchrun.reply import Usage
+from batchrun.store.ledger.cap_usage import Account, Rooms
+from batchrun.store.ledger.connection import OlderLedger, empty, open_for_reading, open_for_writing
+from batchrun.store.ledger.prices import PriceNumbers
+from batchrun.store.ledger.records import Beginning, KnownPrompt, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
+from batchrun.store.ledger.sqlite_errors import explained
+
+PENDING = """
+d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class, d.max_tokens, r.guessed
+"""
+"""The columns of a `Pending`."""
+
+
+class Ledger:
+    """An open ledger. One thread uses it at a time; methods that write belong inside `transaction()`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+        self.connection = connection
+        self.path = path
+        self.ledger_id = str(self._meta("ledger_id"))
+        self._prices = PriceNumbers(connection)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open for writing, creating what is missing."""
+        return cls(open_for_writing(path), path)
+
+    @classmethod
+    def read(cls, path: Path, *, renews: bool = False) -> Self:
+        """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one.
+
+        Raises OlderLedger for one of an older batchrun; with `renews` it is brought up to date instead.
+        """
+        try:
+            connection = open_for_reading(path)
+        except OlderLedger:
+            if not renews:
+                raise
+            open_for_writing(path).close()
+            connection = open_for_reading(path)
+        return cls(connection, path) if connection else cls(empty(), None)
+
+    def close(self) -> None:
+        """Close the file; committed work stays."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable at the end; nobody else writes meanwhile. Raises StoreFull, EnvironmentProblem."""
+        with explained(self.path):
+            self.connection.execute("begin immediate")
+            try:
+                yield
+                self.connection.execute("commit")
+            except BaseException:
+                self._prices.forget()
+                if self.connection.in_transaction:
+                    self.connection.execute("rollback")
+                raise
+
+    # --- runs
+
+    def recover(self, job: str) -> int:
+        """Book what a dead process of this job left: its open attempts may have been billed. Returns how many.
+
+        Members of batches stay open: their results are still to be had. A batch that was just being created is looked
+        for from now on.
+        """
+        self.connection.execute(
+            "update batches set unclear_at = ? where state = 'prepared' and unclear_at is null and job = ?",
+            (time.time(), job),
+        )
+        lost = self.connection.execute(
+            "update attempts set state = 'unknown', ended_at = ?, cause = 'process died', seq = ?"
+            " where state = 'open' and batch_no is null and run_no in (select run_no from runs where job = ?)",
+            (time.time(), self.next_seq(), job),
+        ).rowcount
+        self.connection.execute("update runs set state = 'interrupted' where state = 'running' and job = ?", (job,))
+        return lost
+
+    def open_run(self, job: str, fingerprint: str) -> Run | None:
+        """The last run of the job, if it has not finished and its job file still makes the same requests."""
+        run = self.last_run(job)
+        return run if run and run.state != "finished" and run.fingerprint == fingerprint else None
+
+    def last_run(self, job: str) -> Run | None:
+        """The latest run of a job, whatever its state."""
+        row = self.connection.execute(
+            "select run_no, run_id, state, fingerprint, route, started_at, cap_nusd,"
+            " committed_nusd,"
+            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
+            "  and cost_nusd is null and state != 'open'),"
+            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
+            "  and state = 'open') from runs where job = ? order by run_no desc limit 1",
+            (job,),
+        ).fetchone()
+        return Run(*row) if row else None
+
+    def job_path(self, job: str) -> str | None:
+        """The job file of the job's latest run."""
+        row = self.connection.execute(
+            "select job_path from runs where job = ? order by run_no desc limit 1", (job,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def begin_run(self, plan: RunPlan, *, run_id: str) -> int:
+        """A new run, running from now on."""
+        now = time.time()
+        cursor = self.connection.execute(
+            "insert into runs (run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
+            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens,"
+            " estimate_output_tokens, route, pid, host, started_at, deadline_at)"
+            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                run_id, plan.job, plan.job_path, plan.fingerprint, plan.model, plan.simulated, plan.documents,
+                plan.to_send, plan.cap_nusd, plan.estimate_nusd, plan.estimate_low_nusd, plan.estimate_high_nusd,
+                plan.estimate_input_tokens, plan.estimate_output_tokens, plan.route, getpid(),
+                socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s,
+            ),
+        )  # fmt: skip
+        return int(cursor.lastrowid or 0)
+
+    def continue_run(self, run_no: int, plan: RunPlan) -> None:
+        """Take up a run that was cut short: what it has spent stays on its account."""
+        self.connection.execute(
+            "update runs set state = 'running', exit_code = null, note = null, ended_at = null, pid = ?, host = ?,"
+            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ?, route = ?,"
+            " deadline_at = started_at + ? where run_no = ?",
+            (
+                getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, plan.route,
+                plan.deadline_s, run_no,
+            ),
+        )  # fmt: skip
+
+    def end_run(self, run_no: int, *, state: str, exit_code: int, note: str | None) -> None:
+        """The last word on a run, until it is continued."""
+        self.connection.execute(
+            "update runs set state = ?, exit_code = ?, note = ?, ended_at = ? where run_no = ?",
+            (state, exit_code, note, time.time(), run_no),
+        )
+
+    def beginning(self, run_no: int) -> Beginning:
+        """How a run began."""
+        return Beginning(
+            *self.connection.execute("select started_at, to_send from runs where run_no = ?", (run_no,)).fetchone()
+        )
+
+    def run_id(self, run_no: int) -> str:
+        """The short id of a run."""
+        return str(self.connection.execute("select run_id from runs where run_no = ?", (run_no,)).fetchone()[0])
+
+    def knows_run(self, run_id: str) -> bool:
+        """Whether the id is in use."""
+        return self.connection.execute("select 1 from runs where run_id = ?", (run_id,)).fetchone() is not None
+
+    def unfinished(self, run_no: int) -> bool:
+        """Whether the run has documents without an outcome."""
+        return self.unsettled(run_no, limit=1) > 0
+
+    def unsettled(self, run_no: int, *, limit: int = -1) -> int:
+        """How many documents of the run have no outcome, those in batches included; counted up to the limit."""
+        row = self.connection.execute(
+            "select count(*) from (select 1 from documents d join requests r using (request_no)"
+            " where d.run_no = ? and d.outcome is null and r.outcome is null limit ?)",
+            (run_no, limit),
+        ).fetchone()
+        return int(row[0])
+
+    def running_jobs(self) -> list[str]:
+        """Jobs that run, or whose process died without a word."""
+        return [job for (job,) in self.connection.execute("select distinct job from runs where state = 'running'")]
+
+    # --- one document
+
+    def pending(self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None) -> list[Pending]:
+        """The next documents without an outcome and in no batch, in the order of the plan.
+
+        Only of those admitted to the run at or after the sequence number `since`, and for one model, if it is named.
+        """
+        rows = self.connection.execute(
+            f"select {PENDING} from documents d join requests r using (request_no)"
+            " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is null"
+            " and r.model = coalesce(?, r.model)"
+            " and not exists (select 1 from attempts a where a.request_no = r.request_no and a.state = 'open'"
+            "  and a.batch_no is not null)"
+            " order by d.document_no limit ?",
+            (run_no, since, after, model, limit),
+        )
+        return [pending_of(row) for row in rows]
+
+    def reserve(
+        self,
+        work: Pending,
+        amount: Amount,
+        *,
+        run_no: int,
+        job: str,
+        model: str,
+        caps: Caps | None = None,
+        earlier: Sequence[str] = (),
+    ) -> int | Taken | NoRoom:
+        """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number.
+
+        `earlier` names the document's requests to the models before this one: its own cap is over all of them. Without
+        `caps` only the run's counts, as the ledger has it.
+        """
+        settled, sending, *account = self.connection.execute(
+            "select requests.outcome is not null,"
+            " exists (select 1 from attempts where request_no = requests.request_no and state = 'open'),"
+            " run_no, committed_nusd, expected_nusd, cap_nusd from requests, runs where request_no = ? and run_no = ?",
+            (work.request_no, run_no),
+        ).fetchone()
+        if settled or sending:
+            return Taken(settled=bool(settled))
+        now, rooms = time.time(), Rooms(self.connection, caps)
+        room = rooms.document_room(run_no, work.ref.doc_id, [*earlier, work.request_id])
+        if room and not room.fits(amount):
+            return NoRoom(room.used, room.cap.limit, open_attempts=0, cap=room.cap)
+        if refusal := rooms.refusal(Account(*account), amount, model=model, now=now):
+            return refusal
+        cursor = self.connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
+            " expected_nusd, started_at, model) values (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)",
+            (
+                work.request_no, run_no, job, work.ref.doc_id, amount.nusd, amount.tokens, amount.expected_nusd, now,
+                model,
+            ),
+        )  # fmt: skip
+        return int(cursor.lastrowid or 0)
+
+    def give_up(self, request_no: int, job: str, outcome: Outcome, reason: str) -> list[str]:
+        """End a request without another attempt; nothing happens when it is settled or just being sent.
+
+        Returns the job's documents whose story this ends.
+        """
+        given_up = self.connection.execute(
+            "update requests set outcome = ?, reason = ?,"
+            " attempt_no = (select max(attempt_no) from attempts a where a.request_no = requests.request_no)"
+            " where request_no = ? and outcome is null and not exists"
+            " (select 1 from attempts a where a.request_no = requests.request_no and a.state = 'open')",
+            (outcome, reason, request_no),
+        ).rowcount
+        return self._settle_documents(request_no, job, None) if given_up else []
+
+    def move(self, job: str, move: Move) -> Pending:
+        """Let the job's documents of one request stand for another model's; what that one has settled, they have.
+
+        Documents of other jobs keep theirs, and so do all when the request was settled meanwhile, for an identical
+        document or by another job, unless the move is `escalated`. One with a row does not pass to a request that has
+        failed. Returns the document as it stands then.
+        """
+        was = move.pending
+        if was.request_id == move.request_id:
+            return was
+        (settled,) = self.connection.execute(
+            "select outcome is not null from requests where request_no = ?", (was.request_no,)
+        ).fetchone()
+        if settled and move.escalated is None:
+            return was
+        self.connection.execute(
+            "insert into requests (request_id, model, counted_tokens, text_class, guessed) values (?, ?, ?, ?, ?)"
+            " on conflict (request_id) do nothing",
+            (move.request_id, move.model, was.counted_tokens, was.text_class, was.guessed),
+        )
+        request_no, outcome = self.connection.execute(
+            "select request_no, outcome from requests where request_id = ?", (move.request_id,)
+        ).fetchone()
+        if move.has_row and outcome is not None and Outcome(outcome).failed:
+            return was  # a row that leaves something to be desired is better than none
+        seq = self.next_seq()
+        self.connection.execute(
+            "update documents set request_no = ?, seq = ?, row_request_no = iif(?, ?, row_request_no),"
+            " row_seq = iif(?, ?, row_seq) where job = ? and request_no = ? and outcome is null",
+            (
+                request_no, seq, outcome is not None, request_no if outcome == Outcome.SUCCEEDED else None,
+                outcome is not None, seq,
+                job, was.request_no,
+            ),
+        )  # fmt: skip
+        if move.escalated is not None:
+            self.connection.execute(
+                "update attempts set escalated = ? where job = ?"
+                " and attempt_no = (select attempt_no from requests where request_no = ?)",
+                (move.escalated, job, was.request_no),
+            )
+        return replace(was, request_no=request_no, request_id=move.request_id)
+
+    def settle(self, end: Settlement) -> list[str]:
+        """Attempt, reply, usage, cost and outcome together; the reservation becomes what it really cost.
+
+        Returns the job's documents whose story this ends: all that share the request, none while it goes on.
+        """
+        seq = self.next_seq()
+        failure, reply, usage = end.failure, end.reply, end.reply.usage if end.reply else None
+        tokens = usage or Usage()
+        self.connection.execute(
+            "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
+            " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
+            " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
+            " cache_read_tokens = ?, output_tokens = ?, price_no = ?, latency_s = ?, first_byte_s = ?,"
+            " escalated = ?, seq = ? where attempt_no = ?",
+            (
+                end.state, end.cost_nusd, time.time(), end.outcome,
+                failure and failure.name, failure.status if failure else 200 if reply else None,
+                failure and failure.error_type, failure and failure.error_code, failure and failure.message,
+                reply and reply.stop_reason,
+                reply.api_request_id if reply else failure and failure.api_request_id,
+                reply and reply.model, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
+                usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
+                usage and tokens.output_tokens, end.price and self._prices.number(end.price), end.latency_s,
+                reply and reply.first_byte_s, end.escalated, seq, end.attempt_no,
+            ),
+        )  # fmt: skip
+        if reply:
+            self.connection.execute("insert into replies values (?, ?)", (end.attempt_no, reply.raw))
+        if end.prompt:
+            self._hold_less(end.attempt_no, end.prompt)
+        return self._settle_request(end, seq) if end.outcome else []
+
+    def _hold_less(self, attempt_no: int, prompt: KnownPrompt) -> None:
+        """Lost answers to the same request are held at less: tokens that its prompt does not have were set aside too.
+
+        Each of them was set aside at the price of input or more, in batches at half of that.
+        """
+        self.connection.execute(
+            "update attempts set reserved_tokens = :most, reserved_nusd = reserved_nusd"
+            "  - (reserved_tokens - :most) * :input_nusd / iif(batch_no is null, 1, 2)"
+            " where request_no = (select request_no from attempts where attempt_no = :attempt_no)"
+            " and state = 'unknown' and cost_nusd is null and reserved_tokens > :most",
+            {"attempt_no": attempt_no, "most": prompt.most_tokens, "input_nusd": prompt.input_nusd},
+        )
+
+    def _settle_request(self, end: Settlement, seq: int) -> list[str]:
+        request_no, job = self.connection.execute(
+            "update requests set outcome = ?, reason = ?, output = ?, attempt_no = ?"
+            " where request_no = (select request_no from attempts where attempt_no = ?)"
+            " returning request_no, (select job from attempts where attempt_no = ?)",
+            (end.outcome, end.reason, end.output, end.attempt_no, end.attempt_no, end.attempt_no),
+        ).fetchone()
+        return self._settle_documents(request_no, job, request_no if end.outcome is Outcome.SUCCEEDED else None, seq)
+
+    def _settle_documents(
+        self, request_no: int, job: str, row_request_no: int | None, seq: int | None = None
+    ) -> list[str]:
+        seq = seq or self.next_seq()
+        rows = self.connection.execute(
+            "update documents set row_request_no = ?, seq = ?, row_seq = ? where request_no = ? and outcome is null"
+            " returning doc_id, job = ?",
+            (row_request_no, seq, seq, request_no, job),
+        )
+        return [doc_id for doc_id, ours in rows.fetchall() if ours]
+
+    def set_aside(self, document_no: int, outcome: Outcome, reason: str) -> None:
+        """A document that will not be sent after all. A row it has from before stays."""
+        self.connection.execute(
+            "update documents set outcome = ?, reason = ?, seq = ? where document_no = ?",
+            (outcome, reason, self.next_seq(), document_no),
+        )
+
+    # --- order
+
+    def head(self, job: str) -> int:
+        """The sequence number of the latest change to a job's documents or attempts."""
+        return int(
+            self.connection.execute(
+                "select max(coalesce((select max(seq) from documents where job = ?), 0),"
+                " coalesce((select max(seq) from attempts where job = ?), 0))",
+                (job, job),
+            ).fetchone()[0]
+        )
+
+    def next_seq(self, count: int = 1) -> int:
+        """The first of the next `count` sequence numbers.
+
+        Taken inside a write transaction, so that numbers become visible in their order.
+        """
+        row = self.connection.execute(
+            "update meta set value = value + ? where key = 'sequence' returning value", (count,)
+        ).fetchone()
+        return int(row[0]) - count + 1
+
+    def _meta(self, key: str) -> object:
+        return self.connection.execute("select value from meta where key = ?", (key,)).fetchone()[0]
+
+
+def pending_of(row: Sequence[Any]) -> Pending:
+    """A document from the columns of `PENDING`."""
+    return Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7], bool(row[8]))

@@ -1,0 +1,47 @@
+"""What a job's own past tells of its next requests: the prompts Claude has counted, and how long the replies were."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchrun.estimation.calibration import Observation
+from batchrun.estimation.reply_length import Replies
+from batchrun.estimation.text_class import TextClass
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.strategy.plan import PastEstimate
+
+MOST_RECENT = 2_000
+"""So many of the latest answers are looked at: enough for half a percent, and what was long ago says less."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastUse:
+    """What the latest answers to requests of one prompt, schema and model have used."""
+
+    observations: Sequence[Observation]
+    replies: Replies | None
+
+
+def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
+    """Of the job's latest run that went through and sent anything."""
+    row = ledger.connection.execute(
+        "select run_id, estimate_nusd, estimate_low_nusd, estimate_high_nusd, committed_nusd from runs"
+        " where job = ? and state = 'finished' and estimate_nusd > 0 order by run_no desc limit 1",
+        (job,),
+    ).fetchone()
+    return PastEstimate(*row) if row else None
+
+
+def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastUse:
+    """Look at the latest answers of a job, in so far as they were to requests as they would be made now."""
+    rows = ledger.connection.execute(
+        "select r.text_class, r.counted_tokens, a.output_tokens,"
+        " a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens"
+        " from attempts a join requests r using (request_no) join runs using (run_no)"
+        " where a.job = ? and a.state = 'answered' and a.input_tokens is not null and runs.fingerprint = ?"
+        " and r.model = ? order by a.seq desc limit ?",
+        (job, fingerprint, model, MOST_RECENT),
+    ).fetchall()
+    return PastUse(
+        [Observation(TextClass(kind), counted, prompt) for kind, counted, _, prompt in rows],
+        Replies.of([length for _, _, length, _ in rows]),
+    )

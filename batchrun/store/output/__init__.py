@@ -1,0 +1,1 @@
+"""The output: typed rows in a DuckDB file, a projection of the ledger."""

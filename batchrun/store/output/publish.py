@@ -1,0 +1,273 @@
+"""The output: the user's DuckDB file as a projection of the ledger, in order, exactly once, rebuilt at will.
+
+DuckDB lets one process in when it writes, so the file is held for moments only: open, bring it up to the ledger's
+sequence number in transactions that also write the new position, close. Somebody who holds the file delays the
+rows, not the run. A deleted file is rebuilt from position 0 without a request.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchrun.duckdb_file import opened
+from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.job.fields import Column
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.changes import Changes, Row, changes, runs
+from batchrun.store.output.tables import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+GROUP = 500
+"""Changes brought over in one transaction."""
+MODEST = {"threads": "1", "memory_limit": "128MB"}
+"""A few hundred rows at a time need no more, and DuckDB would otherwise take what the machine has."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTable:
+    """Where a job's rows go."""
+
+    database: Path
+    name: str
+    columns: tuple[Column, ...]
+
+
+class Output:
+    """One job's rows in one DuckDB file, fed from a ledger."""
+
+    def __init__(self, ledger: Ledger, job: str, table: OutputTable) -> None:
+        self._ledger = ledger
+        self._job = job
+        self._table = table
+
+    def check(self) -> None:
+        """Find out before anything is paid whether the rows will fit. Raises UsageProblem, HeldByAnother."""
+        if self._table.name.lower() in OWN_TABLES:
+            raise UsageProblem(
+                f"the table {self._table.name} is one of batchrun's own.", hint='choose another: [store] table = "…"'
+            )
+        self._make_folder()
+        if self._table.database.exists():
+            with self._opened(read_only=True, wait_s=0) as connection:
+                self._missing(connection)
+
+    def close(self) -> None:
+        """Close the ledger connection it is fed from."""
+        self._ledger.close()
+
+    def head(self) -> int:
+        """Where the ledger is: the file is up to date when it has been published from here."""
+        return self._ledger.head(self._job)
+
+    def behind(self) -> bool:
+        """Whether the ledger has something that the file does not. Raises HeldByAnother."""
+        head = self._ledger.head(self._job)
+        if not self._table.database.exists():
+            return head > 0
+        with self._opened(read_only=True, wait_s=0) as connection:
+            return self._existing(connection) is None or self._position(connection) < head
+
+    def publish(self, *, wait_s: float) -> int:
+        """Bring the file up to where the ledger is now; returns how many rows were written.
+
+        Safe at any time and safe to repeat: what is there is not written again. What a run adds meanwhile is left for
+        the next time: to run after it would be many transactions of a few rows. Raises HeldByAnother, UsageProblem.
+        """
+        self._make_folder()
+        written, head = 0, self.head()
+        with self._opened(read_only=False, wait_s=wait_s) as connection:
+            self._prepare(connection)
+            position = self._position(connection)
+            while position < head:
+                some = changes(self._ledger, self._job, after=position, limit=GROUP)
+                connection.execute("begin")
+                self._apply(connection, some)
+                self._move(connection, some.until)
+                connection.execute("commit")
+                written += len(some.results)
+                position = some.until
+            self._mirror(connection, "runs", runs(self._ledger, self._job))
+        return written
+
+    # --- the file
+
+    def _make_folder(self) -> None:
+        folder = self._table.database.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the folder {folder} for the output cannot be made: {error.strerror}.",
+                hint="name another place: [store] database",
+            ) from error
+
+    @contextlib.contextmanager
+    def _opened(self, *, read_only: bool, wait_s: float) -> "Iterator[DuckDBPyConnection]":
+        """The file, and what DuckDB says when it cannot read or write it in people's words."""
+        import duckdb
+
+        try:
+            with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=MODEST) as connection:
+                yield connection
+        except duckdb.Error as error:
+            raise EnvironmentProblem(
+                f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
+                hint="the rows are safe in the ledger; mend it, then: batchrun sync",
+            ) from error
+
+    # --- the table
+
+    def _prepare(self, connection: "DuckDBPyConnection") -> None:
+        connection.execute("begin")
+        if connection.execute("select lower(current_catalog())").fetchone() != ("batchrun",):
+            # In a file called batchrun.duckdb the name `batchrun.runs` means the table `runs` of that file,
+            # and a schema of this name besides would be ambiguous to DuckDB.
+            connection.execute("create schema if not exists batchrun")
+        for statement in filter(str.strip, SCHEMA.split(";")):
+            connection.execute(statement)
+        table, missing = quoted(self._table.name), self._missing(connection)
+        if missing is None:
+            columns = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in self._wanted().items())
+            connection.execute(f"create table {table} ({columns})")
+            # Somebody dropped the table, or it is the first time: everything has to be brought again.
+            connection.execute(
+                "delete from batchrun.positions where job = ? and table_name = ?", [self._job, self._table.name]
+            )
+        for name, sql_type in (missing or {}).items():
+            connection.execute(f"alter table {table} add column {quoted(name)} {sql_type}")
+        if missing and "_model" in missing:
+            connection.execute(MODEL_OF_OLD_ROWS.format(table=table), [self._job])
+        connection.execute("commit")
+
+    def _wanted(self) -> dict[str, str]:
+        fields = {column.name: column.sql_type for column in self._table.columns}
+        return {"doc_id": "VARCHAR", **fields, **OWN_COLUMNS}
+
+    def _missing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
+        """Columns to add to the table, None when there is no table. Raises UsageProblem when it cannot be mended."""
+        existing = self._existing(connection)
+        if existing is None:
+            return None
+        table = self._table.name
+        if other := self._other_job(connection):
+            raise UsageProblem(
+                f"the table {table} in {self._table.database} belongs to the job {other}.",
+                hint='choose another name: [store] table = "…"',
+            )
+        if not FIRST_COLUMNS.keys() <= existing.keys():
+            raise UsageProblem(
+                f"the table {table} in {self._table.database} was not made by batchrun.",
+                hint='choose another name: [store] table = "…"',
+            )
+        wanted = self._wanted()
+        for name, sql_type in wanted.items():
+            there = existing.get(name.lower())
+            if there is not None and canonical(connection, sql_type) != there:
+                raise UsageProblem(
+                    f"the field {name} is {sql_type} in the job file, but {there} in the table {table}.",
+                    hint=f'keep the old rows under another name: ALTER TABLE "{table}" RENAME TO "{table}_old";'
+                    f' or write the new ones elsewhere: [store] table = "{table}_2"',
+                )
+        return {name: sql_type for name, sql_type in wanted.items() if name.lower() not in existing}
+
+    def _other_job(self, connection: "DuckDBPyConnection") -> str | None:
+        tables = connection.execute("select 1 from duckdb_tables() where table_name = 'positions'").fetchall()
+        row = (
+            tables
+            and connection.execute(
+                "select job from batchrun.positions where lower(table_name) = lower(?) and job != ?",
+                [self._table.name, self._job],
+            ).fetchone()
+        )
+        return str(row[0]) if row else None
+
+    def _existing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
+        rows = connection.execute(
+            "select lower(column_name), data_type from information_schema.columns"
+            " where table_schema = 'main' and table_catalog = current_catalog() and lower(table_name) = lower(?)",
+            [self._table.name],
+        ).fetchall()
+        return dict(rows) or None
+
+    # --- the rows
+
+    def _apply(self, connection: "DuckDBPyConnection", some: Changes) -> None:
+        table = quoted(self._table.name)
+        stale = [row[0] for row in some.gone] + [row[0] for row in some.results]
+        connection.execute(f"delete from {table} where doc_id in (select unnest($1))", [stale])
+        if some.results:
+            self._insert(connection, some.results)
+        self._mirror(connection, "documents", some.documents)
+        self._mirror(connection, "attempts", some.attempts)
+
+    def _insert(self, connection: "DuckDBPyConnection", results: Sequence[Row]) -> None:
+        # Not the strict form: one answer from before the fields were changed must not keep the others out. It has no
+        # value for a field that was added since; with a value that does not fit its column it is no row any more.
+        fit = " and ".join(
+            f"(output.{quoted(column.name)} is not null or json_extract(answer, '$.{column.name}') is null"
+            f" or json_type(answer, '$.{column.name}') = 'NULL')"
+            for column in self._table.columns
+        )
+        structure = json.dumps({column.name: column.json_structure for column in self._table.columns})
+        listed = ", ".join(quoted(column.name) for column in self._table.columns)
+        fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
+        own = "request_id, run_id, finished_at, model"
+        connection.execute(
+            f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at, _model)"
+            f" select doc_id, {fields}, {own} from ("
+            f" select doc_id, answer, json_transform(answer, $7) as output, {own} from ("
+            " select unnest($1) as doc_id, unnest($2)::json as answer, unnest($3) as request_id, unnest($4) as run_id,"
+            f" unnest($5)::timestamp as finished_at, unnest($6) as model)) where {fit}",
+            [*turned(results), structure],
+        )
+
+    def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
+        """Replace rows of a `batchrun` table; the first column of a row is its key within the job."""
+        if not rows:
+            return
+        columns = turned(rows)
+        key = connection.execute(f"select * from batchrun.{table} limit 0").description[1][0]
+        connection.execute(
+            f"delete from batchrun.{table} where job = $1 and {key} in (select unnest($2))",
+            [self._job, columns[0]],
+        )
+        values = ", ".join(f"unnest(${number})" for number in range(2, len(columns) + 2))
+        connection.execute(f"insert into batchrun.{table} select $1, {values}", [self._job, *columns])
+
+    # --- the position
+
+    def _position(self, connection: "DuckDBPyConnection") -> int:
+        row = connection.execute(
+            "select max(position) from batchrun.positions where ledger_id = ? and job = ? and table_name = ?",
+            [self._ledger.ledger_id, self._job, self._table.name],
+        ).fetchone()
+        position = row[0] if row and row[0] is not None else 0
+        # A ledger restored from a backup is behind the file; what happened since then happens again, elsewhere.
+        return position if position <= self._ledger.head(self._job) else 0
+
+    def _move(self, connection: "DuckDBPyConnection", position: int) -> None:
+        key = [self._ledger.ledger_id, self._job, self._table.name]
+        connection.execute("delete from batchrun.positions where ledger_id = ? and job = ? and table_name = ?", key)
+        connection.execute("insert into batchrun.positions values (?, ?, ?, ?)", [*key, position])
+
+
+def turned(rows: Sequence[Row]) -> list[list[object]]:
+    """Rows as columns, for `unnest`."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def quoted(name: str) -> str:
+    """An identifier for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def canonical(connection: "DuckDBPyConnection", sql_type: str) -> str:
+    """How DuckDB itself writes a type."""
+    row = connection.execute(f"select typeof(null::{sql_type})").fetchone()
+    assert row is not None
+    return str(row[0])

@@ -1,0 +1,212 @@
+"""What was spent, added up from the attempts: by day, model, job, run or document, and by class of token."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from batchrun.catalog.price import PriceRow, Rates
+from batchrun.reply import Usage
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.prices import COLUMNS
+
+
+class By(StrEnum):
+    """What spending is put together by."""
+
+    DAY = "day"
+    MODEL = "model"
+    JOB = "job"
+    RUN = "run"
+    DOCUMENT = "document"
+
+
+NAMES: Mapping[By, Mapping[str, str]] = {
+    By.DAY: {"day": "strftime('%Y-%m-%d', a.started_at, 'unixepoch')"},
+    # As it was asked for: an answer may come under another name of the same model.
+    By.MODEL: {"model": "coalesce(p.model, a.model, '')"},
+    By.JOB: {"job": "a.job"},
+    By.RUN: {"run": "runs.run_id", "job": "a.job"},
+    By.DOCUMENT: {"job": "a.job", "document": "a.doc_id"},
+}
+"""What names a group, and how it is found."""
+ORDER = {By.RUN: "a.run_no"}
+"""Of the groups; where nothing is said, by name."""
+
+# A class of token costs its tokens at its price, divided and rounded down attempt by attempt. Output costs what is left
+# of the attempt's cost, so that the classes add up to it: what rounding moves is less than 5 nano-USD an attempt.
+# However attempts are grouped, their sums agree to the last nano-USD, because each is split in the same way.
+SUMS = """
+    count(*),
+    coalesce(sum(a.cost_nusd), 0),
+    coalesce(sum(case when a.cost_nusd is null and a.state != 'open' then a.reserved_nusd end), 0),
+    coalesce(sum(case when a.state = 'open' then a.reserved_nusd end), 0),
+    count(case when a.state != 'open' and a.outcome is not 'succeeded' then 1 end),
+    coalesce(sum(case when a.state != 'open' and a.outcome is not 'succeeded' then a.cost_nusd end), 0),
+    coalesce(sum(case when a.price_no is null then a.cost_nusd end), 0),
+    coalesce(sum(a.input_tokens), 0),
+    coalesce(sum(a.cache_write_5m_tokens), 0),
+    coalesce(sum(a.cache_write_1h_tokens), 0),
+    coalesce(sum(a.cache_read_tokens), 0),
+    coalesce(sum(a.output_tokens), 0),
+    coalesce(sum(a.input_tokens * p.input_nusd / p.divisor), 0),
+    coalesce(sum(a.cache_write_5m_tokens * p.cache_write_5m_nusd / p.divisor), 0),
+    coalesce(sum(a.cache_write_1h_tokens * p.cache_write_1h_nusd / p.divisor), 0),
+    coalesce(sum(a.cache_read_tokens * p.cache_read_nusd / p.divisor), 0)
+"""
+CHOSEN = """
+from attempts a join runs using (run_no) left join prices p using (price_no)
+where (?1 is null or a.run_no in (select value from json_each(?1)))
+    and (?2 is null or a.started_at >= ?2)
+    and (?3 is null or a.started_at < ?3)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostFilter:
+    """Which attempts are meant; times in seconds since 1970."""
+
+    run_nos: Sequence[int] | None = None
+    """None: of all runs."""
+    since: float | None = None
+    until: float | None = None
+    """The first moment that is not meant any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCosts:
+    """What each class of token cost, in nano-USD."""
+
+    input: int
+    cache_write_5m: int
+    cache_write_1h: int
+    cache_read: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """Of one group of attempts; money in nano-USD."""
+
+    names: tuple[str, ...]
+    """As in `NAMES`; none for the total."""
+    attempts: int
+    documents: int
+    cost_nusd: int
+    """Of everything that was answered."""
+    held_nusd: int
+    """Worst cases of answers that were lost, or told no usage: they may have been billed."""
+    open_nusd: int
+    """Reserved for what is under way."""
+    failed: int
+    """Attempts that brought no row: they did not settle their request, or settled it as failed."""
+    failed_nusd: int
+    """Their part of the cost."""
+    unclassed_nusd: int
+    """The part of the cost whose prices the ledger does not know: it is from before they were recorded."""
+    tokens: Usage
+    classes: ClassCosts
+    """They add up to the cost without `unclassed_nusd`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedPrice:
+    """A row of a price table, and what was priced by it."""
+
+    row: PriceRow
+    attempts: int
+    cost_nusd: int
+
+
+class Costs:
+    """What attempts cost. Inside `one_moment` all answers are about the same state of the ledger."""
+
+    def __init__(self, ledger: Ledger, meant: CostFilter) -> None:
+        self._connection = ledger.connection
+        runs = None if meant.run_nos is None else json.dumps(list(meant.run_nos))
+        self._values = (runs, meant.since, meant.until)
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Read what is there now, whatever a run writes meanwhile."""
+        self._connection.execute("begin")
+        try:
+            yield
+        finally:
+            self._connection.execute("rollback")
+
+    def groups(self, by: By) -> Iterator[Spending]:
+        """One after the other: there may be as many as documents. Days and names in order, runs as they began."""
+        names = ", ".join(NAMES[by].values())
+        order = ORDER.get(by, names)
+        documents = {} if by is By.DOCUMENT else self._documents(by)  # by document each group is one
+        rows = self._connection.execute(
+            f"select {names}, {SUMS} {CHOSEN} group by {order} order by {order}", self._values
+        )
+        for row in rows:
+            named = row[: len(NAMES[by])]
+            yield _spending(named, row[len(named) :], documents.get(named, 1))
+
+    def total(self) -> Spending:
+        """Of all of them together."""
+        sums = self._connection.execute(f"select {SUMS} {CHOSEN}", self._values).fetchone()
+        counted = f"select count(*) from (select distinct a.job, a.doc_id {CHOSEN})"
+        return _spending((), sums, self._connection.execute(counted, self._values).fetchone()[0])
+
+    def longest_names(self, by: By) -> tuple[int, ...]:
+        """How many characters the longest of each name has."""
+        lengths = ", ".join(f"coalesce(max(length({name})), 0)" for name in NAMES[by].values())
+        return tuple(self._connection.execute(f"select {lengths} {CHOSEN}", self._values).fetchone())
+
+    def prices(self) -> list[UsedPrice]:
+        """The price rows that were used, by model and date."""
+        columns = ", ".join(f"p.{name.strip()}" for name in COLUMNS.split(","))
+        rows = self._connection.execute(
+            f"select count(*), sum(a.cost_nusd), {columns} {CHOSEN} and p.price_no is not null group by p.price_no"
+            " order by p.model, p.table_date, p.valid_from, p.divisor, p.above_tokens, p.price_no",
+            self._values,
+        )
+        return [UsedPrice(attempts=row[0], cost_nusd=row[1], row=_price_row(row[2:])) for row in rows]
+
+    def _documents(self, by: By) -> dict[tuple[str, ...], int]:
+        named = ", ".join(f"{found} as name_{name}" for name, found in NAMES[by].items())
+        names = ", ".join(f"name_{name}" for name in NAMES[by])
+        rows = self._connection.execute(
+            f"select {names}, count(*) from (select distinct {named}, a.job, a.doc_id {CHOSEN}) group by {names}",
+            self._values,
+        )
+        return {row[:-1]: row[-1] for row in rows}
+
+
+def _spending(names: tuple[str, ...], sums: tuple[int, ...], documents: int) -> Spending:
+    attempts, cost, held, opened, failed, failed_nusd, unclassed = sums[:7]
+    tokens, (fresh, write_5m, write_1h, read) = sums[7:12], sums[12:]
+    output = cost - unclassed - fresh - write_5m - write_1h - read
+    return Spending(
+        names=names,
+        attempts=attempts,
+        documents=documents,
+        cost_nusd=cost,
+        held_nusd=held,
+        open_nusd=opened,
+        failed=failed,
+        failed_nusd=failed_nusd,
+        unclassed_nusd=unclassed,
+        tokens=Usage(*tokens),
+        classes=ClassCosts(fresh, write_5m, write_1h, read, output),
+    )
+
+
+def _price_row(values: tuple[str | int | None, ...]) -> PriceRow:
+    model, table_date, valid_from, source, above_tokens, divisor, *rates = values
+    return PriceRow(
+        model=str(model),
+        table_date=date.fromisoformat(str(table_date)),
+        valid_from=date.fromisoformat(str(valid_from)) if valid_from else None,
+        source=str(source),
+        above_tokens=None if above_tokens is None else int(above_tokens),
+        divisor=int(divisor or 1),
+        rates=Rates(*(int(rate or 0) for rate in rates)),
+    )

@@ -1,0 +1,1 @@
+"""Decisions over values: the plan, its routes, the model chain, caching, refusals. Pure: no clock, no network."""

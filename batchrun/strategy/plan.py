@@ -1,0 +1,200 @@
+"""A plan: what a submit would do with every document, and what it would cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from batchrun.budget.caps import Caps, Room
+from batchrun.estimation.estimate import Estimate
+from batchrun.outcome import Outcome
+from batchrun.strategy.cascade_cost import CascadeCost
+from batchrun.strategy.duration import Duration
+from batchrun.strategy.prompt_caching import Caching
+from batchrun.strategy.routes import Choice, Forecast, Route
+
+
+class Kind(StrEnum):
+    """What the ledger knows of a document's request, and so what is done with it."""
+
+    NEW = "new"
+    """Never seen in this job: sent."""
+    CHANGED = "changed"
+    """Seen with another request: its text, or the job file, changed: sent."""
+    IN_BATCH = "in_batch"
+    """In a batch that is under way: its result is collected."""
+    UNFINISHED = "unfinished"
+    """Planned before and not answered yet: sent."""
+    AGAIN = "again"
+    """Ended badly before, and `retry` sends it again."""
+    IDENTICAL = "identical"
+    """The same request as an earlier document of this plan: answered by that one."""
+    REUSABLE = "reusable"
+    """Answered already: nothing is sent, nothing is paid."""
+    FAILED = "failed"
+    """Ended badly before: left alone until `retry`."""
+    TOO_LARGE = "too_large"
+    """Above the context window or `max_document_tokens`."""
+    EMPTY = "empty"
+    """No text in it."""
+    UNREADABLE = "unreadable"
+    """Could not be read."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether a request is sent for it."""
+        return self in {Kind.NEW, Kind.CHANGED, Kind.UNFINISHED, Kind.AGAIN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a document and of the request it would make now."""
+
+    document_seen: bool
+    """Whether this job has made a request of it before."""
+    same_request: bool
+    """Whether that was this very request."""
+    outcome: Outcome | None
+    """Of the request, whichever document and job it was made for."""
+    in_batch: bool
+    """Whether the request is in a batch under way."""
+    tried_again: bool
+    """Whether the document ended badly in a way that `retry` was asked to try once more."""
+
+
+def classify(known: Known) -> Kind:
+    """The kind of a document that can be sent, as far as the ledger tells."""
+    if known.outcome is Outcome.SUCCEEDED:
+        return Kind.REUSABLE
+    if known.tried_again:
+        return Kind.AGAIN
+    if known.outcome is not None:
+        return Kind.FAILED
+    if known.in_batch:
+        return Kind.IN_BATCH
+    if known.document_seen and not known.same_request:
+        return Kind.CHANGED
+    return Kind.UNFINISHED if known.document_seen else Kind.NEW
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A document that will not be sent as it is, for the plan to show."""
+
+    doc_id: str
+    kind: Kind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dearest:
+    """The fallback that would cost most if it had to answer everything."""
+
+    model: str
+    upper_nusd: int
+    """Of all requests to send, streamed: the estimate's upper bound at its price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the estimate rests on."""
+
+    guessed: int
+    """Documents whose tokens were guessed from a sample of others."""
+    past: int
+    """The job's own answers that tell how many tokens Claude makes of its documents."""
+    online: int
+    """Requests that the API counted for the same purpose."""
+    online_problem: str | None
+    """Why it did not count more."""
+    replies: int
+    """The job's own replies that tell how long they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastEstimate:
+    """What a run was estimated to cost, and what it cost; in nano-USD."""
+
+    run_id: str
+    estimate_nusd: int
+    low_nusd: int
+    high_nusd: int
+    cost_nusd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a submit would do. `counts` covers every selected document exactly once."""
+
+    job: str
+    fingerprint: str
+    """Of the prompt, the model and the output: what they are, apart from documents."""
+    model: str
+    counts: Mapping[Kind, int]
+    same_text: int
+    """Of the changed documents, those whose text is as it was: the job file changed."""
+    estimate: Estimate
+    """Of the chosen route."""
+    evidence: Evidence
+    before: PastEstimate | None
+    """Of the job's latest run that went through."""
+    duration: Duration
+    """Of streaming, whatever the route."""
+    unsettled_s: float
+    """How long streaming would take with what is in batches now; the fallback near a deadline has to do it all."""
+    choice: Choice
+    chosen: Forecast
+    """The route as it is taken: with the cache or without."""
+    forecasts: tuple[Forecast, ...]
+    """Every route, without the cache and then, where something can be cached, with it."""
+    deadline_s: float | None
+    """From the start of the run."""
+    committed_nusd: int
+    """On the account of the run that a submit would continue, spent or held; 0 when it would begin one.
+
+    What is reserved for batches under way is not in it: most of it comes back when they are collected.
+    """
+    held_nusd: int
+    """Of that, the worst cases of answers that were lost."""
+    continues: str | None
+    """The run that a submit would continue."""
+    let_in: bool
+    """Whether that run was begun with all of these documents and no larger budget: it goes on until its cap."""
+    cap_nusd: int
+    caps: Caps
+    rooms: tuple[Room, ...]
+    """Of the run, of days and of months, for every model of the ladder: what is left of each."""
+    fits: int
+    """How many of the documents to send, from the first on, the budget has room for."""
+    worst_nusd: int
+    """The most that one of the requests to send may cost: what is reserved for it."""
+    problems: tuple[Problem, ...]
+    """The first few documents that will not be sent as they are."""
+    dearest: Dearest | None
+    """None: no fallback would cost more than the estimate's upper bound."""
+    notices: tuple[str, ...]
+    """What a person should hear of the models, as the API tells it."""
+    notes: Mapping[str, int]
+    """What had to be done to read documents, and how often."""
+    caching: Mapping[Route, Caching]
+    """On every route, whichever is chosen: what is left of batches near a deadline is streamed."""
+    cascade: CascadeCost | None = None
+
+    @property
+    def documents(self) -> int:
+        """All selected documents."""
+        return sum(self.counts.values())
+
+    @property
+    def to_send(self) -> int:
+        """Requests that a submit would send."""
+        return sum(count for kind, count in self.counts.items() if kind.sent)
+
+    @property
+    def unsettled(self) -> int:
+        """Documents that a run has to bring to their outcomes, those in batches included."""
+        return self.to_send + self.counts[Kind.IN_BATCH]
+
+    @property
+    def spent_nusd(self) -> int:
+        """What the run that a submit would continue has paid for answers."""
+        return self.committed_nusd - self.held_nusd

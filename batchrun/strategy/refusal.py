@@ -1,0 +1,152 @@
+"""Why a plan is not carried out: decided and said before anything is sent."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said
+from batchrun.budget.caps import Cap, Of, Per, Room
+from batchrun.catalog.money import dollars, spent_and_held
+from batchrun.errors import Refused
+from batchrun.escaping import inert
+from batchrun.estimation.estimate import Estimate
+from batchrun.strategy.plan import Kind, Plan
+
+SHOWN = 5
+
+
+def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
+    """The reason to refuse, or None. Nothing to send is never refused for its price, nor a run that was let in before.
+
+    A run goes on after a kill as it would have without one: until its cap, which no request passes. So does one that
+    may be partial, from the start.
+    """
+    if refuses_oversize and plan.counts[Kind.TOO_LARGE]:
+        return _too_large(plan, plan.counts[Kind.TOO_LARGE])
+    if max_documents is not None and plan.to_send > max_documents:
+        return Refused(
+            f"{plan.to_send:,} documents would be sent, and budget.max_documents is {max_documents:,}."
+            " Nothing was sent.",
+            hint=f"send some of them: --limit {max_documents}; or raise budget.max_documents",
+        )
+    if not plan.to_send or plan.let_in or plan.caps.partial:
+        return None
+    return _over_budget(plan) or _no_room_for_one(plan)
+
+
+def _too_large(plan: Plan, count: int) -> Refused:
+    large = [problem for problem in plan.problems if problem.kind is Kind.TOO_LARGE]
+    shown = "\n".join(f"    {inert(problem.doc_id)}: {inert(problem.reason)}" for problem in large[:SHOWN])
+    more = f"\n    and {count - SHOWN} more" if count > SHOWN else ""
+    dear = any(problem.reason.startswith(MAY_COST) for problem in large)
+    raised = ", raise budget.max_cost_per_document_usd, or lower [model] max_tokens" if dear else ""
+    return Refused(
+        f"{count} {'document is' if count == 1 else 'documents are'} too large. Nothing was sent.\n{shown}{more}",
+        hint=f'set source.on_oversize = "skip" or "truncate", or leave them out with source.exclude{raised}',
+    )
+
+
+def too_small(plan: Plan) -> Room | None:
+    """The cap that is not enough for the estimate's upper bound, the one that lacks most if there are several."""
+    rooms = [room for room in plan.rooms if room.cap.concerns(plan.model) and upper(plan, room) > room.left]
+    return max(rooms, key=lambda room: upper(plan, room) - room.left, default=None)
+
+
+def upper(plan: Plan, room: Room) -> int:
+    """The estimate's upper bound, in what a cap counts."""
+    if room.cap.of is Of.TOKENS:
+        return math.ceil(plan.estimate.input.high + plan.estimate.output.high)
+    return plan.estimate.upper_nusd
+
+
+def _over_budget(plan: Plan) -> Refused | None:
+    room = too_small(plan)
+    if room is None:
+        return None
+    cap, cost, needed = room.cap, plan.estimate.cost_nusd, upper(plan, room) + room.used
+    interval = f"(90%: {dollars(cost.low)} to {dollars(cost.high)})"
+    tokens = f"\n  tokens     up to {upper(plan, room):,}" if cap.of is Of.TOKENS else ""
+    fits = f"--limit {plan.fits}" if plan.fits else "not even one document"
+    return Refused(
+        f"the estimate is above {called(cap)}. Nothing was sent.\n"
+        f"\n  estimate   {dollars(cost.mean)}   {interval}, {plan.to_send:,} documents{tokens}"
+        f"{_before(plan)}"
+        f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(room)}"
+        f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
+        + ("" if cap.of is Of.TOKENS else f"\n  would fit  {fits}"),
+        hint=f"{_later(cap, upper(plan, room))}{raising(cap, to=needed)}, or send fewer documents"
+        + ("; or begin it anyway and stop at the cap: --partial" if plan.fits else ""),
+    )
+
+
+def _used(room: Room) -> str:
+    """What others have spent of a cap that all jobs share; of the run's own it is said before."""
+    cap = room.cap
+    return f", of which {quantity(cap, room.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
+
+
+def _later(cap: Cap, needed: int) -> str:
+    """When it would fit without anybody's doing."""
+    return f"submit it {when}, or " if (when := renewed(cap)) and needed <= cap.limit else ""
+
+
+def _no_room_for_one(plan: Plan) -> Refused | None:
+    """A request whose worst case has no room could never be reserved: the run would stop there."""
+    for room in plan.rooms:
+        used = plan.committed_nusd if room.cap.per is Per.RUN else room.used
+        needed = used + plan.worst_nusd
+        if room.cap.of is not Of.COST or not room.cap.concerns(plan.model) or needed <= room.cap.limit:
+            continue
+        return Refused(
+            f"one of the requests may cost up to {dollars(plan.worst_nusd)}, which is set aside before it is sent."
+            f" Nothing was sent.\n{_before(plan)}"
+            f"\n  budget     {dollars(room.cap.limit)}{said(room.cap)}{_used(room)}",
+            hint=f"{_later(room.cap, plan.worst_nusd)}{raising(room.cap, to=needed)}, or lower [model] max_tokens",
+        )
+    return None
+
+
+def _before(plan: Plan) -> str:
+    if not plan.continues:
+        return ""
+    return f"\n  before     {spent_and_held(plan.spent_nusd, plan.held_nusd)} by run {plan.continues}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetVerdict:
+    """What a budget says to an estimate. The upper bound counts, with what was spent before."""
+
+    needed_nusd: int
+    cap_nusd: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether to go ahead."""
+        return self.needed_nusd <= self.cap_nusd
+
+    @property
+    def spare_nusd(self) -> int:
+        """What would be left at the upper bound."""
+        return max(self.cap_nusd - self.needed_nusd, 0)
+
+    @property
+    def too_much_nusd(self) -> int:
+        """What is missing at the upper bound."""
+        return max(self.needed_nusd - self.cap_nusd, 0)
+
+
+def check_budget(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> BudgetVerdict:
+    """Compare the estimate's upper bound with what is left of a budget.
+
+    What is held for lost answers does not count here: it was probably not billed, and would keep a run that was killed
+    a few times from ever going on. It counts before each send, so the cap holds all the same; see `Ledger.reserve`.
+    """
+    return BudgetVerdict(needed_nusd=estimate.upper_nusd + spent_nusd, cap_nusd=cap_nusd)
+
+
+def fitting(uppers: Iterable[float], *, room_nusd: int) -> int:
+    """Count the first documents of a job that there is room for, from the upper bound after each of them.
+
+    The bound never falls as documents are added, so what fits is a beginning. All bounds are read.
+    """
+    return sum(upper <= room_nusd for upper in uppers)

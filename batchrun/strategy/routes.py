@@ -1,0 +1,150 @@
+"""Which route a job takes: streamed at once, or in Message Batches for half the price within a day."""
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from batchrun.estimation.estimate import Estimate
+from batchrun.estimation.interval import NOTHING, Interval
+from batchrun.strategy.duration import Duration
+from batchrun.strategy.prompt_caching import Caching
+
+SMALL_JOB = 100
+"""Below so many requests half the price is not worth an hour."""
+TYPICAL_BATCH_S = 3600.0
+"""Most batches end within it (API documentation, batch processing); not a promise."""
+LONGEST_BATCH_S = 24 * 3600.0
+"""What has not been processed by then expires."""
+SLOWER_THAN_FORECAST = 1.2
+MARGIN_S = 900.0
+
+
+class Route(StrEnum):
+    """How requests travel."""
+
+    STREAM = "stream"
+    BATCH = "batch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a route would cost and take."""
+
+    route: Route
+    estimate: Estimate
+    seconds: float
+    """As a rule."""
+    at_most_s: float | None
+    """Guaranteed by the API; None: nothing is."""
+    duration: Duration | None = None
+    """Of streaming; None: no limit of ours decides how long it takes."""
+    caching: Caching | None = None
+    """None: without the prompt cache."""
+    saving: Interval = NOTHING
+    """What the cache saves of a request, in tokens at the price of input."""
+
+    @property
+    def name(self) -> str:
+        """As people read it: `stream+cache`."""
+        return f"{self.route}+cache" if self.caching else str(self.route)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A route, and why."""
+
+    route: Route
+    reason: str
+
+
+def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int) -> tuple[Forecast, Forecast]:
+    """Both routes side by side; `estimate` and `duration` are those of streaming."""
+    waves = math.ceil(estimate.documents / max_queued)
+    return (
+        Forecast(route=Route.STREAM, estimate=estimate, seconds=duration.seconds, at_most_s=None, duration=duration),
+        Forecast(
+            route=Route.BATCH,
+            estimate=replace(estimate, cost_nusd=estimate.cost_nusd.times(0.5)),
+            seconds=waves * TYPICAL_BATCH_S,
+            at_most_s=waves * LONGEST_BATCH_S,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the job file or the command says about the route."""
+
+    route: str | None
+    """stream, batch or auto; None: nothing is said."""
+    deadline_s: float | None
+    """From the start of the run; None: no hurry."""
+    fallback: bool
+    """Whether what is unfinished near the deadline is streamed."""
+    begun: Route | None
+    """The route of the run that would be continued."""
+    elapsed_s: float = 0.0
+    """Since that run began."""
+
+    def is_over(self, stream: Forecast) -> bool:
+        """Whether what is left would be taken back from a batch at once, to be streamed."""
+        if self.deadline_s is None or not self.fallback:
+            return False
+        return self.deadline_s - self.elapsed_s <= switch_before_s(stream.seconds, deadline_s=self.deadline_s)
+
+
+def choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
+    """Choose the route: as told, or the cheaper one that the deadline allows."""
+    choice = _choose(wish, stream, batch)
+    if choice.route is Route.BATCH and wish.is_over(stream):
+        return Choice(Route.STREAM, "the deadline is too near for a batch")
+    return choice
+
+
+def _choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
+    if wish.route in {"stream", "batch"}:
+        return Choice(Route(wish.route), "as the job file or --route says")
+    if wish.begun is Route.BATCH:
+        return Choice(Route.BATCH, "as the run began")
+    if wish.route is None:
+        return Choice(Route.STREAM, "at once, unless the job file or --route says something else")
+    if stream.estimate.documents < SMALL_JOB:
+        return Choice(Route.STREAM, f"fewer than {SMALL_JOB} documents are not worth the wait for a batch")
+    if stream.estimate.cost_nusd.mean <= batch.estimate.cost_nusd.mean:
+        return Choice(Route.STREAM, "with the prompt cache it costs no more than a batch")
+    return _by_deadline(wish, stream, batch)
+
+
+def _by_deadline(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
+    price = _share_of_price(stream, batch)
+    if wish.deadline_s is None:
+        return Choice(Route.BATCH, f"{price}, and there is no deadline")
+    left_s = wish.deadline_s - wish.elapsed_s
+    if batch.at_most_s is not None and batch.at_most_s <= left_s:
+        return Choice(Route.BATCH, f"{price}, and it is sure to end by the deadline")
+    needed_s = batch.seconds + streaming_needs_s(stream.seconds, deadline_s=wish.deadline_s)
+    if wish.fallback and needed_s <= left_s:
+        return Choice(Route.BATCH, f"{price}; what is unfinished near the deadline is streamed")
+    return Choice(Route.STREAM, "the deadline is too near for a batch")
+
+
+def _share_of_price(stream: Forecast, batch: Forecast) -> str:
+    """What a batch costs of a stream: not half of it when either is cached."""
+    share = batch.estimate.cost_nusd.mean / stream.estimate.cost_nusd.mean
+    return "half the price" if f"{share:.0%}" == "50%" else f"{share:.0%} of the price"
+
+
+def switch_before_s(seconds: float, *, deadline_s: float) -> float:
+    """How long before the deadline what is left in batches is taken back to be streamed.
+
+    Batches have at least half of the time: who asks for them and for a deadline that leaves less wants the price first.
+    """
+    return min(streaming_needs_s(seconds, deadline_s=deadline_s), deadline_s / 2)
+
+
+def streaming_needs_s(seconds: float, *, deadline_s: float) -> float:
+    """How long before the deadline streaming has to begin, if it is forecast to take so long.
+
+    The margin lets batches that are canceled come to their ends; of a short deadline it is a quarter.
+    """
+    return SLOWER_THAN_FORECAST * seconds + min(MARGIN_S, deadline_s / 4)

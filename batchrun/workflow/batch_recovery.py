@@ -1,0 +1,163 @@
+"""Batches without their documents: brought to their ends, or told by a person what became of them."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchrun.batch import BatchState, RemoteBatch
+from batchrun.errors import BatchrunError, ExitCode, UsageProblem
+from batchrun.events import Listener
+from batchrun.execution.assembly import RunSetting
+from batchrun.execution.document_reader import RunKey
+from batchrun.execution.run import ProviderFactory, execute
+from batchrun.providers import AttemptError
+from batchrun.reply import Failure
+from batchrun.store.ledger.batch_records import Batch
+from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.workflow.open_job import OpenStore
+from batchrun.workflow.recovery import recover_others
+
+FINAL_WAIT_S = 10.0
+"""How long rows wait for somebody who holds the output file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """How a cancel went."""
+
+    canceled: int
+    """Batches that were open."""
+    still_open: int
+    pending: int
+    """Documents of the run without an outcome."""
+    halted: BatchrunError | None
+    unpublished: BatchrunError | None
+    """Why the rows are not in the output yet."""
+    exit_code: ExitCode
+
+
+def tend(
+    opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool, cancels: bool = False
+) -> BatchrunError | None:
+    """Bring the job's open batches to their ends without sending anything. Returns why it halted, or None."""
+    provider.check()
+    setting = RunSetting(
+        run=RunKey(run_no, since=0),
+        job=opened.name,
+        ledger=opened.ledger,
+        output=opened.output(Ledger.read(opened.places.ledger)),
+        price_of=opened.prices.prices.get,
+        batch=opened.job.spec.batch,
+        retry=opened.job.spec.retry,
+        recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
+        sending=None,
+        waits=waits,
+        cancels=cancels,
+    )
+    return asyncio.run(execute(setting, provider=provider, listener=listener))
+
+
+def publish_finally(opened: OpenStore) -> BatchrunError | None:
+    """Bring the rows to the output; why they could not be brought, or None. They are safe in the ledger anyway."""
+    try:
+        opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
+    except BatchrunError as problem:
+        return problem
+    return None
+
+
+def cancel(
+    opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool
+) -> Cancellation:
+    """Cancel the job's open batches, collect what had finished, and put the rest back."""
+    batches, ledger, halted, unpublished = Batches(opened.ledger), opened.ledger, None, None
+    if canceled := len(batches.open(opened.name)):
+        halted = tend(opened, run_no, provider=provider, listener=listener, waits=waits, cancels=True)
+        unpublished = publish_finally(opened)
+    still_open, pending = len(batches.open(opened.name)), ledger.unsettled(run_no)
+    exit_code = halted.exit_code if halted else ExitCode.UNFINISHED if still_open else ExitCode.OK
+    if canceled:
+        state = "waiting" if still_open else "stopped" if pending else "finished"
+        with ledger.transaction():
+            ledger.end_run(run_no, state=state, exit_code=exit_code, note="canceled")
+    if unpublished and exit_code == ExitCode.OK:
+        exit_code = unpublished.exit_code
+    return Cancellation(
+        canceled=canceled,
+        still_open=still_open,
+        pending=pending,
+        halted=halted,
+        unpublished=unpublished,
+        exit_code=exit_code,
+    )
+
+
+def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
+    """A person says which of the API's batches it is; its custom_ids still have to prove it. Raises UsageProblem."""
+    batches = Batches(opened.ledger)
+    batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
+    remote = ask(opened, provider, batch_id)
+    if isinstance(remote, Failure):
+        raise UsageProblem(f"{batch_id} cannot be had: {remote.message}", hint="check the id and the key's workspace")
+    if remote.requests not in {0, batch.requests}:
+        raise UsageProblem(
+            f"{batch_id} has {remote.requests:,} requests, and {batch.name} has {batch.requests:,}.",
+            hint="look at the list again: batchrun batches",
+        )
+    with opened.ledger.transaction():
+        if batches.owner(batch_id):
+            raise UsageProblem(f"{batch_id} belongs to another batch of the ledger.", hint="see them: batchrun batches")
+        batches.attach(batch, remote, adopted=True, next_poll_at=time.time())
+    return batches.one(batch.batch_no)
+
+
+def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
+    """A person says that a batch was never created, or is gone: its requests are pending again.
+
+    One with an id is only given up when the API does not have it either; what it may have cost stays on the account.
+    """
+    batches = Batches(opened.ledger)
+    open_batches = batches.open(opened.name)
+    batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)
+    if batch.batch_id:
+        remote = ask(opened, provider, batch.batch_id)
+        if isinstance(remote, Failure) and remote.status != 404:
+            raise UsageProblem(f"{batch.batch_id} cannot be asked for: {remote.message}", hint="try again later")
+        if isinstance(remote, RemoteBatch) and not remote.archived:
+            raise UsageProblem(
+                f"{batch.batch_id} exists, and would be paid twice.",
+                hint="collect it: batchrun submit; or: batchrun cancel",
+            )
+    with opened.ledger.transaction():
+        if batch.batch_id:
+            batches.write_off(batch, "given up by hand", now=time.time())
+        else:
+            batches.abandon(batch, "given up by hand")
+    return batches.one(batch.batch_no)
+
+
+def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
+    """The batch a person means: the one with the number, else the only one. Raises UsageProblem."""
+    meant = [batch for batch in batches if batch_no in {None, batch.batch_no}]
+    if len(meant) == 1:
+        return meant[0]
+    which = f"no batch in doubt has the number {batch_no}" if batch_no else f"{len(meant)} batches are in doubt"
+    raise UsageProblem(f"{which}.", hint="see them: batchrun batches; name one with --batch NUMBER")
+
+
+def ask(opened: OpenStore, provider: ProviderFactory, batch_id: str) -> RemoteBatch | Failure:
+    """Ask the API for one batch."""
+    provider.check()
+
+    async def retrieved() -> RemoteBatch | Failure:
+        client = provider.make_batches(timeout_s=opened.job.spec.retry.timeout_s)
+        try:
+            return await client.retrieve(batch_id)
+        except AttemptError as error:
+            return error.failure
+        finally:
+            await client.close()
+
+    return asyncio.run(retrieved())

@@ -1,0 +1,254 @@
+"""Opening a job: its file with everything it names, checked before anything is planned or paid."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from os import environ
+from pathlib import Path
+
+from batchrun.budget.caps import Cap, Caps, Origin, Per, forbidden, merged
+from batchrun.budget.policy import operator_caps, operator_rule, project_caps, project_rule
+from batchrun.catalog.notices import price_notices
+from batchrun.catalog.price import ModelPrice
+from batchrun.catalog.price_table import PriceTable, load_prices
+from batchrun.catalog.rate_limits import Learnt, RateLimits
+from batchrun.documents import Source
+from batchrun.documents.open_source import open_source
+from batchrun.errors import Refused, UsageProblem
+from batchrun.job.load import JobFile, load_job
+from batchrun.job.spec import BatchSection
+from batchrun.planning.planner import Planner
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.run_metrics import Pace
+from batchrun.store.output.publish import Output, OutputTable
+from batchrun.store.paths import Places, places
+from batchrun.strategy.model_chain import Ladder, make_ladder
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.refusal import refusal
+from batchrun.workflow.recovery import held_ledger
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job file with everything it names, checked and ready."""
+
+    job: JobFile
+    prices: PriceTable
+    ladder: Ladder
+    source: Source
+    places: Places
+    ledger: Ledger
+    simulated: bool
+    price_notices: tuple[str, ...]
+    """What a person should hear of its models' prices and ends."""
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.job.spec.job.name
+
+    @property
+    def price(self) -> ModelPrice:
+        """Of the job's own model."""
+        return self.ladder.rungs[0].price
+
+    @property
+    def limits(self) -> RateLimits:
+        """Of the job's own model."""
+        return self.ladder.rungs[0].limits
+
+    @property
+    def store(self) -> "OpenStore":
+        """The same without its documents and model."""
+        return OpenStore(self.job, self.prices, self.places, self.ledger)
+
+    def planner(self, wish: "Wishes | None" = None) -> Planner:
+        """A planner for this job, with what the command says over what the job file says."""
+        wish, spec = wish or Wishes(), self.job.spec
+        return Planner(
+            self.job,
+            self.source,
+            self.ledger,
+            self.ladder,
+            caps_of(self.job, wish),
+            wish.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
+            wish.deadline_s or spec.run.deadline_s,
+            exact=wish.exact,
+        )
+
+    def refusal(self, plan: Plan) -> Refused | None:
+        """Why a plan of this job is not carried out, or None."""
+        budget, source = self.job.spec.budget, self.job.spec.source
+        return refusal(plan, max_documents=budget.max_documents, refuses_oversize=source.on_oversize == "refuse")
+
+    def output(self, ledger: Ledger) -> Output:
+        """The job's output, fed from a ledger connection."""
+        return output_of(self.job, self.places, ledger)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a command says over the job file."""
+
+    max_cost_nusd: int | None = None
+    """A lower budget."""
+    partial: bool = False
+    """Whether to begin although the budget is not enough for all, whatever the job file says."""
+    route: str | None = None
+    deadline_s: float | None = None
+    waits: bool = True
+    """Whether to wait for batches."""
+    fail_fast: bool = False
+    """Whether the first document that fails stops the run."""
+    max_run_time_s: float | None = None
+    """A shorter time than the job file's, for this command."""
+    elapsed_s: float = 0.0
+    """Of the time for this command, what it has taken already."""
+    exact: bool = False
+    """Whether every document is counted, however many there are."""
+    speed: float = 1.0
+    """Of the simulator's clock, by which its batches are polled."""
+
+    def paced(self, batch: BatchSection) -> BatchSection:
+        """The intervals of [batch] by that clock."""
+        intervals = ("poll_interval_s", "max_poll_interval_s", "reconcile_wait_s")
+        return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
+
+
+def caps_of(job: JobFile, wish: Wishes) -> Caps:
+    """Every cap of a run, the least that anybody says. Raises UsageProblem for what the environment says wrong."""
+    budget = job.spec.budget
+    caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
+    if wish.max_cost_nusd is not None:
+        caps.append(Cap(Per.RUN, wish.max_cost_nusd, "--max-cost", Origin.COMMAND))
+    if (limit := budget.max_cost_per_document_nusd) is not None:
+        caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
+    caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
+    return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or wish.partial)
+
+
+def refuse_models(job: JobFile) -> None:
+    """Nothing is planned or sent for models that the project or the operator forbids, fallbacks included."""
+    models = [job.spec.model.name, *job.spec.model.fallbacks]
+    if refused := forbidden(models, [project_rule(job.project.budget), operator_rule(os.environ)]):
+        raise refused
+
+
+def output_of(job: JobFile, where: Places, ledger: Ledger) -> Output:
+    """A job's output, fed from a ledger connection."""
+    return Output(ledger, job.spec.job.name, OutputTable(where.database, job.spec.store.table, job.fields.columns))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOutput:
+    """What there is of a job without its documents, prices and model: its ledger and its rows."""
+
+    job: JobFile
+    places: Places
+    ledger: Ledger
+    output: Output
+
+
+@contextlib.contextmanager
+def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
+    """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
+    job = load_job(path)
+    where = places(job, simulated=simulated)
+    with contextlib.closing(Ledger.read(where.ledger)) as ledger:
+        yield OpenOutput(job, where, ledger, output_of(job, where, ledger))
+
+
+@contextlib.contextmanager
+def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
+    """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
+    job = load_job(path)
+    refuse_models(job)
+    spec, today = job.spec, utc_today()
+    prices = prices_of(job, today=today)
+    ladder = make_ladder(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
+    notices = price_notices([rung.price for rung in ladder.rungs], today=today)
+    source, where = open_source(job), places(job, simulated=simulated)
+    check_columns(job, source)
+    opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
+    with opening as ledger:
+        seasoned = ladder.seasoned(learnt_of(ladder, ledger))
+        yield OpenJob(job, prices, seasoned, source, where, ledger, simulated, notices)
+
+
+def learnt_of(ladder: Ladder, ledger: Ledger) -> dict[str, Learnt]:
+    """What earlier runs learnt of the limits of a ladder's models."""
+    pace = Pace(ledger)
+    found = {rung.price.name: pace.learnt(rung.price.name) for rung in ladder.rungs}
+    return {model: learnt for model, learnt in found.items() if learnt}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A job for bringing its batches to their ends: nothing is read or sent, so its documents may be gone."""
+
+    job: JobFile
+    prices: PriceTable
+    places: Places
+    ledger: Ledger
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.job.spec.job.name
+
+    def output(self, ledger: Ledger) -> Output:
+        """The job's output, fed from a ledger connection."""
+        return output_of(self.job, self.places, ledger)
+
+
+@contextlib.contextmanager
+def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
+    """Take the job for this process, without its documents and model."""
+    job = load_job(path)
+    where = places(job, simulated=simulated)
+    with held_ledger(job, where, simulated=simulated) as ledger:
+        yield OpenStore(job, prices_of(job, today=utc_today()), where, ledger)
+
+
+def prices_of(job: JobFile, *, today: date) -> PriceTable:
+    """The table of prices, with the job's own over it."""
+    file = job.spec.budget.prices_file
+    return load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
+
+
+def common_prices(*, today: date) -> PriceTable:
+    """The table of jobs that name none: the package's, with the file over it that the environment names."""
+    file = environ.get("BATCHRUN_PRICES")
+    if not file:
+        return load_prices(today=today)
+    try:
+        return load_prices(Path(file).expanduser().absolute(), today=today)
+    except UsageProblem as problem:
+        raise UsageProblem(str(problem), hint="mend it, or set BATCHRUN_PRICES to another file") from problem
+
+
+def utc_today() -> date:
+    """The day by which prices and budgets count."""
+    return datetime.now(UTC).date()
+
+
+@contextlib.contextmanager
+def read_ledger(where: Places) -> Iterator[Ledger]:
+    """The ledger, for reading beside whoever writes it.
+
+    One of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
+    """
+    with contextlib.closing(Ledger.read(where.ledger, renews=True)) as ledger:
+        yield ledger
+
+
+def check_columns(job: JobFile, source: Source) -> None:
+    """The prompt may only speak of columns that the documents have."""
+    if missing := sorted(set(job.user.names) - (source.columns or frozenset())):
+        has = ", ".join(sorted(source.columns)) if source.columns else "none besides id and text"
+        raise UsageProblem(
+            f"the prompt uses {', '.join(f'doc.{name}' for name in missing)}, and the documents have no such column.",
+            hint=f"columns of the source: {has}",
+        )

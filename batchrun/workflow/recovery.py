@@ -1,0 +1,59 @@
+"""What dead processes left behind, booked before anything else happens."""
+
+import contextlib
+from collections.abc import Iterator
+
+from batchrun.errors import UsageProblem
+from batchrun.job.load import JobFile
+from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.job_lock import is_held, job_lock
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.paths import Places
+
+
+@contextlib.contextmanager
+def held_ledger(job: JobFile, where: Places, *, simulated: bool) -> Iterator[Ledger]:
+    """The job's ledger for writing, with the job held for this process and dead ones' affairs in order."""
+    name = job.spec.job.name
+    with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
+        recover(ledger, where, name)
+        if simulated:
+            abandon_simulated(ledger, name)
+        refuse_second_file(ledger, job)
+        yield ledger
+
+
+def recover(ledger: Ledger, where: Places, job: str) -> None:
+    """Book what dead processes left open, of this job and of others whose requests this one may share."""
+    with ledger.transaction():
+        ledger.recover(job)
+        recover_others(ledger, where, job)
+
+
+def recover_others(ledger: Ledger, where: Places, job: str) -> None:
+    """Book what other jobs' dead processes left open, inside the caller's transaction."""
+    for name in ledger.running_jobs():
+        if name != job and not is_held(where.ledger, name):
+            ledger.recover(name)
+
+
+def abandon_simulated(ledger: Ledger, job: str) -> None:
+    """A simulator lives as long as its command: the batches of an earlier one are gone with it."""
+    batches = Batches(ledger)
+    with ledger.transaction():
+        for batch in batches.open(job):
+            batches.abandon(batch, "the simulator that had it is gone")
+
+
+def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
+    """Two job files of one name would take each other's documents for changed ones."""
+    earlier = ledger.job_path(job.spec.job.name)
+    if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
+        raise UsageProblem(
+            f'the name "{job.spec.job.name}" belongs to {earlier} already.', hint="give [job] name another value"
+        )
+
+
+def path_below_root(job: JobFile) -> str:
+    """How the ledger names the job file, so that a moved project still finds it."""
+    return str(job.path.relative_to(job.root)) if job.path.is_relative_to(job.root) else str(job.path)

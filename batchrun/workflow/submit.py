@@ -1,0 +1,266 @@
+"""The story of a submit: source -> plan -> budget -> execute -> summary.
+
+Planning is free and writes nothing; from `admit` on, every step is in the ledger before its effect, so that the same
+command continues after anything.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from batchrun.budget.caps import Caps, Of
+from batchrun.duckdb_file import HeldByAnother
+from batchrun.errors import BatchrunError, Refused
+from batchrun.events import Listener, RunStarted
+from batchrun.execution.assembly import RunSetting, Sending
+from batchrun.execution.document_reader import RunKey
+from batchrun.execution.run import ProviderFactory, execute
+from batchrun.execution.stop_conditions import Tolerance
+from batchrun.job.cache_breakpoint import CacheMark
+from batchrun.planning.planner import Planner
+from batchrun.planning.selection import Selection
+from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.records import RunPlan
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.refusal import too_small
+from batchrun.strategy.routes import Route, switch_before_s
+from batchrun.workflow.batch_recovery import publish_finally, tend
+from batchrun.workflow.open_job import OpenJob, Wishes
+from batchrun.workflow.recovery import path_below_root, recover_others
+from batchrun.workflow.summary import Summary, conclude
+
+
+def submit(
+    opened: OpenJob,
+    selection: Selection,
+    *,
+    provider: ProviderFactory,
+    listener: Listener,
+    show: Callable[[Plan], None],
+    wishes: Wishes | None = None,
+    counts: bool = False,
+) -> Summary:
+    """Run the job: plan, refuse or go, execute, publish. Raises Refused and other BatchrunErrors with nothing sent.
+
+    `counts`: whether the API is asked, free of charge, for the tokens of a few requests to plan with.
+
+    What goes wrong after the first request is in the summary: everything answered is saved.
+    """
+    wishes = wishes or Wishes()
+    planner = opened.planner(wishes)
+    plan = planner.plan(selection, counter=provider if counts else None)
+    show(plan)
+    means = Means(provider=provider, listener=listener, wishes=wishes, everything=selection.everything)
+    return carry_out(opened, planner, plan, means)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """By what a plan is carried out."""
+
+    provider: ProviderFactory
+    listener: Listener
+    wishes: Wishes
+    everything: bool
+    """Whether no document was left out when it was planned."""
+
+
+def carry_out(
+    opened: OpenJob, planner: Planner, plan: Plan, means: Means, *, also: Callable[[int], None] | None = None
+) -> Summary:
+    """Bring a plan to its end, unless it is refused; for `also` see `admit`."""
+    refuse(opened, opened.refusal(plan), means)
+    started_at = time.time()
+    sent = send(opened, planner, plan, means, also=also)
+    return conclude(opened, planner, plan, run_no=sent.run_no, halted=sent.halted, started_at=started_at)
+
+
+def refuse(opened: OpenJob, refused: Refused | None, means: Means) -> None:
+    """Raise what a plan is refused for, if it is."""
+    if refused is None:
+        return
+    if open_batches := Batches(opened.ledger).open(opened.name):
+        # Paid for, or about to be: what has ended is collected whatever is refused.
+        run_no = open_batches[-1].run_no
+        halted = tend(opened.store, run_no, provider=means.provider, listener=means.listener, waits=False)
+        publish_finally(opened.store)
+        raise halted or refused
+    raise refused
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a plan's documents, before anything is said of it."""
+
+    run_no: int | None
+    """None: there was nothing to admit."""
+    halted: BatchrunError | None
+
+
+def send(
+    opened: OpenJob, planner: Planner, plan: Plan, means: Means, *, also: Callable[[int], None] | None = None
+) -> Sent:
+    """Admit the plan's documents to the run, and execute it."""
+    check_output(opened)
+    open_batches = Batches(opened.ledger).open(opened.name)
+    travels = bool(plan.to_send or open_batches)
+    if travels:
+        means.provider.check()
+    halted, run = None, None
+    if planner.planned.anything_to_admit():
+        run = admit(opened, planner, plan, everything=means.everything, also=also)
+    if run and travels:
+        means.listener(run_started(opened, plan, run))
+        run_setting = setting(opened, planner, plan, run, means.wishes)
+        halted = asyncio.run(execute(run_setting, provider=means.provider, listener=means.listener))
+    elif open_batches:  # of documents that have changed or gone since
+        run_no = open_batches[-1].run_no
+        halted = tend(opened.store, run_no, provider=means.provider, listener=means.listener, waits=means.wishes.waits)
+    return Sent(run.run_no if run else None, halted)
+
+
+def check_output(opened: OpenJob) -> None:
+    """Find out before anything is paid that the rows will not fit. Who merely holds the file delays rows, not runs."""
+    with contextlib.suppress(HeldByAnother):
+        opened.output(opened.ledger).check()
+
+
+def admit(
+    opened: OpenJob,
+    planner: Planner,
+    plan: Plan,
+    *,
+    everything: bool = False,
+    also: Callable[[int], None] | None = None,
+) -> RunKey:
+    """Commit the intent: the run, its requests and its documents, in one transaction.
+
+    After a plan of `everything`, what an earlier part of the run left pending and is gone from the source is set aside.
+    `also` is called with the run's number.
+    """
+    ledger, estimate = opened.ledger, plan.estimate.cost_nusd
+    run_plan = RunPlan(
+        job=opened.name,
+        job_path=path_below_root(opened.job),
+        fingerprint=planner.renderer.fingerprint,
+        model=opened.price.name,
+        simulated=opened.simulated,
+        documents=plan.documents,
+        to_send=plan.to_send,
+        cap_nusd=plan.cap_nusd,
+        estimate_nusd=round(estimate.mean),
+        estimate_low_nusd=round(estimate.low),
+        estimate_high_nusd=round(estimate.high),
+        estimate_input_tokens=round(plan.estimate.input.mean),
+        estimate_output_tokens=round(plan.estimate.output.mean),
+        route=plan.choice.route,
+        deadline_s=plan.deadline_s,
+    )
+    with ledger.transaction():
+        run = ledger.open_run(opened.name, planner.renderer.fingerprint)
+        if run:
+            run_no = run.run_no
+            ledger.continue_run(run_no, run_plan)
+        else:
+            run_no = ledger.begin_run(run_plan, run_id=new_run_id(ledger, simulated=opened.simulated))
+        since = planner.planned.admit(run_no=run_no)
+        if everything:
+            planner.planned.set_aside_gone(run_no=run_no)
+        if also:
+            also(run_no)
+    return RunKey(run_no, since)
+
+
+def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
+    """The event that begins a run."""
+    return RunStarted(
+        run_id=opened.ledger.run_id(run.run_no),
+        job=opened.name,
+        model=opened.price.name,
+        to_send=plan.unsettled,
+        route=plan.choice.route,
+        resumed=plan.continues is not None,
+        spent_nusd=plan.spent_nusd,
+        cap_nusd=plan.cap_nusd,
+    )
+
+
+def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
+    """A short id that no run has yet; a simulated run's says so."""
+    while True:
+        run_id = ("sim-" if simulated else "") + secrets.token_hex(2)
+        if not ledger.knows_run(run_id):
+            return run_id
+
+
+def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: Wishes) -> RunSetting:
+    """Everything the execution of a run needs."""
+    spec = opened.job.spec
+    return RunSetting(
+        run=run,
+        job=opened.name,
+        ledger=opened.ledger,
+        output=opened.output(Ledger.read(opened.places.ledger)),
+        price_of=opened.prices.prices.get,
+        batch=wishes.paced(spec.batch),
+        retry=spec.retry,
+        tolerance=tolerance_of(opened, wishes),
+        recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
+        sending=Sending(
+            route=plan.choice.route,
+            reading=Ledger.read(opened.places.ledger),
+            source=opened.source,
+            preparer=planner.preparer,
+            estimator=planner.estimator,
+            ladder=opened.ladder,
+            concurrency=spec.run.most_concurrent,
+            caps=caps_in_force(plan),
+            schema=opened.job.fields.full_schema,
+            switch_at=switching(opened, plan, run),
+            marks=marks(planner, plan),
+        ),
+        waits=wishes.waits,
+    )
+
+
+def caps_in_force(plan: Plan) -> Caps:
+    """The plan's, and where they are expected to bind, what the run may come to."""
+    if not plan.caps.partial or too_small(plan) is None:
+        return plan.caps
+    costs = [room for room in plan.rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(plan.model)]
+    return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(room.left for room in costs))
+
+
+def marks(planner: Planner, plan: Plan) -> dict[Route, CacheMark]:
+    """The marks for the prompt cache, by route."""
+    prefix = planner.renderer.prefix
+    found = {route: prefix.mark(caching.ttl) for route, caching in plan.caching.items()}
+    return {route: mark for route, mark in found.items() if mark}
+
+
+def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:
+    """What the run puts up with: the stricter of what the job file and the command say."""
+    spec = opened.job.spec
+    times = [time_s for time_s in (spec.budget.max_run_time_s, wishes.max_run_time_s) if time_s is not None]
+    return Tolerance(
+        fail_fast=spec.run.fail_fast or wishes.fail_fast,
+        max_failure_rate=spec.run.max_failure_rate,
+        max_run_time_s=min(times, default=None),
+        elapsed_s=wishes.elapsed_s,
+    )
+
+
+def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:
+    """When the rest of a batched run has to be streamed; None: never.
+
+    As if it were the whole run: what is left shrinks as batches end, and must not move the time away again.
+    """
+    if plan.deadline_s is None or opened.job.spec.batch.fallback == "none":
+        return None
+    begun = opened.ledger.beginning(run.run_no)
+    seconds = begun.to_send * plan.unsettled_s / max(plan.unsettled, 1)
+    return begun.started_at + plan.deadline_s - switch_before_s(seconds, deadline_s=plan.deadline_s)

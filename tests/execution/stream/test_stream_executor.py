@@ -1,0 +1,792 @@
+"""The streaming executor: what becomes of every document when a scripted API answers, fails, or goes away."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import duckdb
+import pytest
+from scripted_provider import (
+    BAD_KEY,
+    OVERLOADED,
+    TURNED_AWAY,
+    ScriptedProvider,
+    Step,
+    answer,
+    lost,
+    status,
+)
+from trial_project import TrialProject
+
+from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents.files import FileSource
+from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, Stopped
+from batchrun.events import DocumentSettled, Draining, Event, Paused
+from batchrun.execution.halt import Bug, Halt
+from batchrun.execution.run import Interrupted
+from batchrun.execution.stream.executor import StreamExecutor
+from batchrun.execution.stream.rate_limiter import Charge, Gate
+from batchrun.planning.selection import Selection
+from batchrun.providers import AttemptError
+from batchrun.reply import Cause, Reply, Usage
+from batchrun.request import Request
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.records import NoRoom, Taken
+from batchrun.store.ledger.sqlite_errors import StoreFull
+from batchrun.workflow.open_job import OpenJob
+from batchrun.workflow.submit import submit
+
+WIDE = "max_concurrency = 32"
+TIMEOUT, MALFORMED, UNREACHABLE = lost(Cause.TIMEOUT), lost(Cause.MALFORMED), lost(Cause.UNREACHABLE)
+
+
+def signalled(number: signal.Signals = signal.SIGINT, *, then_s: float = 1.0) -> Callable[[Request], asyncio.Future]:
+    """A step during which the process receives a signal, and which is answered a while later."""
+
+    async def step(_: Request) -> Reply:
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(then_s)
+        return answer()
+
+    return step
+
+
+def attempts(project: TrialProject) -> list[tuple[str, int | None]]:
+    return project.ask("select state, cost_nusd from attempts order by attempt_no")
+
+
+def committed(project: TrialProject) -> int:
+    return project.ask("select committed_nusd from runs")[0][0]
+
+
+# --- all goes well
+
+
+def test_every_document_is_sent_once_and_succeeds(project: TrialProject) -> None:
+    texts = project.documents(150)  # more than two pages of the producer
+    provider = ScriptedProvider()
+
+    assert project.execute(provider) is None
+
+    assert sorted(provider.sent) == sorted(texts)
+    assert set(project.statuses().values()) == {"succeeded"}
+    assert project.settled == [f"{number:04}.txt succeeded" for number in range(150)]
+    assert provider.closed
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_the_first_request_goes_alone_and_then_as_many_as_allowed(project: TrialProject) -> None:
+    project.documents(20)
+    provider = ScriptedProvider(latency_s=10)
+
+    project.execute(provider)
+
+    first, second, *_ = provider.sent_at
+    assert second - first == pytest.approx(10, abs=0.01)
+    assert provider.most_in_flight == 4
+
+
+def test_identical_documents_are_sent_once_and_all_answered(project: TrialProject) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        project.document(name, "the same text")
+    provider = ScriptedProvider()
+
+    project.execute(provider)
+
+    assert provider.sent == ["the same text"]
+    assert project.settled == ["a.txt succeeded", "b.txt succeeded", "c.txt succeeded"]
+
+
+# --- what can come back
+
+OUTCOMES: dict[str, tuple[list[Step], str, int]] = {
+    "an answer": ([answer()], "succeeded", 1),
+    "400": ([status(400)], "rejected", 1),
+    "413": ([status(413)], "rejected", 1),
+    "422": ([status(422)], "rejected", 1),
+    "408 every time": ([status(408)], "errored", 3),
+    "409 every time": ([status(409)], "errored", 3),
+    "500 every time": ([status(500)], "errored", 3),
+    "502 with a page of HTML": ([status(502)], "errored", 3),
+    "529 every time": ([OVERLOADED], "errored", 3),
+    "overloaded inside a stream of status 200": ([status(200, error_type="overloaded_error")], "errored", 3),
+    "a timeout every time": ([TIMEOUT], "errored", 3),
+    "a broken connection every time": ([lost()], "errored", 3),
+    "no connection twice": ([UNREACHABLE, UNREACHABLE, answer()], "succeeded", 3),
+    "200 that is no message": ([MALFORMED], "errored", 3),
+    "500 once": ([status(500), answer()], "succeeded", 2),
+    "one failure of each kind, within the attempts": ([TIMEOUT, OVERLOADED, answer()], "succeeded", 3),
+    "429 more often than attempts are allowed": ([*[TURNED_AWAY] * 5, answer()], "succeeded", 6),
+    "429 does not use up attempts": ([status(500), *[TURNED_AWAY] * 4, status(500), answer()], "succeeded", 7),
+    "a ramp limit": ([status(429, error_code="ramp_limit_exceeded"), answer()], "succeeded", 2),
+    "429 for ever": ([TURNED_AWAY], "errored", 60),
+    "a refusal": ([answer("", stop_reason="refusal")], "refused", 1),
+    "max_tokens": ([answer('{"tit', stop_reason="max_tokens")], "truncated", 1),
+    "a full context window": ([answer("", stop_reason="model_context_window_exceeded")], "truncated", 1),
+    "pause_turn": ([answer(stop_reason="pause_turn")], "invalid", 1),
+    "no stop reason": ([answer(stop_reason=None)], "invalid", 1),
+    "no text": ([answer("")], "invalid", 1),
+    "no JSON": ([answer("Here is the title")], "invalid", 1),
+    "JSON of another form": ([answer({"name": "x"})], "invalid", 1),
+}
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("case", OUTCOMES)
+def test_what_becomes_of_a_document(project: TrialProject, case: str) -> None:
+    steps, outcome, sent = OUTCOMES[case]
+    project.document("a.txt", "a")
+    project.document("b.txt", "b")
+    provider = ScriptedProvider({"b": list(steps)})
+
+    assert project.execute(provider) is None
+
+    assert project.statuses() == {"a.txt": "succeeded", "b.txt": outcome}
+    assert provider.sent.count("b") == sent
+    assert len(attempts(project)) == sent + 1
+
+
+def test_a_failure_says_what_the_api_said(project: TrialProject) -> None:
+    project.document("a.txt", "a")
+    project.document("b.txt", "b")
+    failure = status(500, "Internal server error", error_type="api_error")
+    project.execute(ScriptedProvider({"b": [failure]}))
+
+    assert project.ask("select reason from document_status where reason is not null") == [
+        ("500 api_error: Internal server error (3 attempts)",)
+    ]
+    assert project.ask("select cause, status, error_type, message from attempts where state = 'failed' limit 1") == [
+        ("http_500", 500, "api_error", "Internal server error")
+    ]
+
+
+# --- what stops the job
+
+FATAL: dict[str, tuple[Step, ExitCode, str]] = {
+    "the key is wrong": (BAD_KEY, ExitCode.ENVIRONMENT, "ANTHROPIC_API_KEY"),
+    "the key may not": (status(403, error_type="permission_error"), ExitCode.ENVIRONMENT, "rights"),
+    "no such model": (status(404, "model: x", error_type="not_found_error"), ExitCode.ENVIRONMENT, "[model]"),
+    "no key at all": (lost(Cause.CREDENTIALS), ExitCode.ENVIRONMENT, "--simulate"),
+    "spend limit by code": (status(429, error_code="enforced_spend_limit_reached"), ExitCode.STOPPED, "Console"),
+    "contract's spend limit": (status(429, error_code="contract_spend_limit_reached"), ExitCode.STOPPED, "Console"),
+    "payment required": (status(402), ExitCode.STOPPED, "Console"),
+    "spend limit by message": (
+        status(400, "You have reached your specified API usage limits."),
+        ExitCode.STOPPED,
+        "Console",
+    ),
+    "workspace's spend limit by message": (
+        status(400, "You have reached your specified workspace API usage limits."),
+        ExitCode.STOPPED,
+        "Console",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_what_no_document_can_get_past_costs_one_request(project: TrialProject, case: str) -> None:
+    step, exit_code, hint = FATAL[case]
+    project.job(run=WIDE)
+    project.documents(100)
+    provider = ScriptedProvider(default=step)
+
+    halted = project.execute(provider)
+
+    assert halted is not None
+    assert halted.exit_code == exit_code
+    assert hint in str(halted.hint)
+    assert len(provider.sent) == 1
+    assert set(project.statuses().values()) == {"pending"}
+
+
+def test_a_fatal_answer_in_the_middle_lets_the_others_finish(project: TrialProject) -> None:
+    project.documents(40)
+    provider = ScriptedProvider({"text 20": [BAD_KEY]}, latency_s=0.001)
+
+    halted = project.execute(provider)
+
+    assert isinstance(halted, EnvironmentProblem)
+    assert len(provider.sent) < 40
+    answered = [state for state, _ in attempts(project) if state == "answered"]
+    assert len(answered) == len(provider.sent) - 1, "whatever was in flight is in the ledger"
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("failure", [OVERLOADED, TIMEOUT, lost(), UNREACHABLE, status(502)])
+def test_an_api_that_answers_nobody_stops_the_job_and_fails_no_document(project: TrialProject, failure: Step) -> None:
+    project.job(run=WIDE)
+    project.documents(100)
+    provider = ScriptedProvider(default=failure)
+
+    halted = project.execute(provider)
+
+    assert isinstance(halted, EnvironmentProblem)
+    assert "does not answer" in str(halted)
+    assert len(provider.sent) <= 100
+    assert set(project.statuses().values()) == {"pending"}
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_an_api_that_goes_away_later_fails_few_documents(project: TrialProject) -> None:
+    project.documents(300)
+    failing = {f"text {number}": [OVERLOADED] for number in range(20, 300)}
+
+    halted = project.execute(ScriptedProvider({key: list(steps) for key, steps in failing.items()}))
+
+    assert isinstance(halted, EnvironmentProblem)
+    found = list(project.statuses().values())
+    assert found.count("succeeded") == 20
+    assert found.count("errored") <= 50
+    assert found.count("pending") > 200
+
+
+def test_five_equal_rejections_at_the_start_stop_the_job(project: TrialProject) -> None:
+    project.documents(40)
+
+    def step(number: int) -> Step:
+        return status(400, f"messages.{number}: the schema is wrong")
+
+    provider = ScriptedProvider({f"text {number}": [step(number)] for number in range(40)})
+
+    halted = project.execute(provider)
+
+    assert isinstance(halted, Stopped)
+    assert "the first 5 documents" in str(halted)
+    assert len(provider.sent) <= 5 + 4
+    assert "rejected" in project.statuses().values()
+    assert "pending" in project.statuses().values()
+
+
+@pytest.mark.parametrize(
+    ("case", "script"),
+    [
+        ("something was answered before", {"text 0": [answer()]}),
+        ("they are not the same", {f"text {n}": [status(400, f"reason {'abcdefgh'[n]}")] for n in range(8)}),
+    ],
+)
+def test_rejections_do_not_stop_the_job_when(project: TrialProject, case: str, script: dict[str, list[Step]]) -> None:
+    project.documents(8)
+
+    assert project.execute(ScriptedProvider(script, default=status(400, "the same"))) is None
+
+    assert "pending" not in project.statuses().values()
+
+
+# --- waiting
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_429_holds_everyone_for_as_long_as_it_says(project: TrialProject) -> None:
+    project.documents(40)
+    turned_away = status(429, "later", retry_after_s=30.0)
+    provider = ScriptedProvider({"text 10": [turned_away, answer()]}, latency_s=0.5)
+
+    assert project.execute(provider) is None
+
+    told = provider.sent_at[provider.sent.index("text 10")] + 0.5
+    assert not [moment for moment in provider.sent_at if told + 0.01 < moment < told + 30]
+    assert len(provider.sent) == 41
+    assert [event for event in project.events if isinstance(event, Paused)]
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_retry_waits_longer_each_time_and_holds_nobody_else(project: TrialProject) -> None:
+    project.job(retry='max_attempts = 4\ninitial_delay = "10s"\nmax_delay = "15s"')
+    project.documents(30)
+    provider = ScriptedProvider({"text 1": [OVERLOADED]}, latency_s=0.1)
+
+    project.execute(provider)
+
+    sent = [moment for moment, text in zip(provider.sent_at, provider.sent, strict=True) if text == "text 1"]
+    waits = [later - earlier - 0.1 for earlier, later in pairwise(sent)]
+    assert all(wait <= ceiling + 0.01 for wait, ceiling in zip(waits, [10, 15, 15], strict=True))
+    others = [at for at, text in zip(provider.sent_at, provider.sent, strict=True) if text != "text 1"]
+    assert max(others) < 5
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_429_pauses_everyone_before_it_is_recorded(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.documents(2)
+    at_the_pause = []
+    pause = Gate.pause
+
+    def watched(self: Gate, seconds: float) -> bool:
+        at_the_pause.extend(project.ask("select state from attempts where state <> 'answered'"))
+        return pause(self, seconds)
+
+    monkeypatch.setattr(Gate, "pause", watched)
+
+    assert project.execute(ScriptedProvider({"text 1": [TURNED_AWAY, answer()]})) is None
+
+    assert at_the_pause == [("open",)], "a commit may take long, and others are about to be sent"
+
+
+# --- bugs
+
+
+async def odd(_: Request) -> Reply:
+    """A step that nobody expected."""
+    await asyncio.sleep(0.5)
+    raise ZeroDivisionError
+
+
+UNEXPECTED: dict[str, Step] = {
+    "a bug of the provider": odd,
+    "a reply that cannot be judged": answer(stop_reason=["end_turn"]),
+    "a reply that the ledger cannot hold": answer(model="\ud800"),
+    "usage that the ledger cannot hold": answer(usage=Usage(input_tokens=2**70, output_tokens=1)),
+    "words that the ledger cannot hold": status(400, "bad \ud800"),
+}
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("case", UNEXPECTED)
+def test_a_bug_lets_what_is_in_flight_land(project: TrialProject, case: str) -> None:
+    project.documents(20)
+    provider = ScriptedProvider({"text 5": [UNEXPECTED[case]]}, latency_s=1.0)
+
+    halted = project.execute(provider)
+
+    assert isinstance(halted, Bug)
+    assert halted.exit_code == ExitCode.BUG
+    assert halted.__cause__ is not None
+    assert 4 < len(provider.sent) < 20
+    assert sorted(state for state, _ in attempts(project)) == ["answered"] * (len(provider.sent) - 1) + ["unknown"]
+    assert project.statuses()["0005.txt"] == "pending"
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BrokenPipeError(), KeyError("x")])
+def test_a_listener_that_fails_costs_no_answer(project: TrialProject, error: Exception) -> None:
+    project.documents(20)
+    provider = ScriptedProvider(latency_s=1.0)
+
+    def listener(event: Event) -> None:
+        if isinstance(event, DocumentSettled) and event.doc_id == "docs/0005.txt":
+            raise error
+
+    with project.opened() as opened:
+        summary = submit(opened, Selection(), provider=provider, listener=listener, show=project.plans.append)
+
+    assert isinstance(summary.halted, Bug)
+    assert summary.halted.__cause__ is error
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert len(attempts(project)) == len(provider.sent) < 20
+    assert project.ask("select state, exit_code from runs") == [("stopped", ExitCode.BUG)]
+    assert len(project.rows()) == len(provider.sent), "the rows are brought all the same"
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_bug_of_the_source_lets_what_is_in_flight_land(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(30)
+    read = FileSource.read
+
+    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+        if refs[0].doc_id > "docs/0008.txt":
+            raise ZeroDivisionError
+        return read(self, refs)
+
+    monkeypatch.setattr(FileSource, "read", failing_later)
+    provider = ScriptedProvider(latency_s=1.0)
+
+    assert isinstance(project.execute(provider), Bug)
+
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert provider.sent
+
+
+# --- money
+
+NARROW = {"budget": "max_cost_usd = 0.004", "model": 'name = "claude-haiku-4-5"\nmax_tokens = 400'}
+"""Room for one request at its worst (about $0.0028), not for two."""
+
+
+def test_requests_wait_for_room_in_the_budget(project: TrialProject) -> None:
+    project.job(**NARROW)
+    project.documents(8)
+    provider = ScriptedProvider(latency_s=0.001)  # an answer costs $0.00015, so that eight fit
+
+    assert project.execute(provider) is None
+
+    assert provider.most_in_flight == 1
+    assert set(project.statuses().values()) == {"succeeded"}
+
+
+def test_the_budget_stops_the_run_and_what_is_open_is_finished(project: TrialProject) -> None:
+    project.job(budget="max_cost_usd = 0.008")
+    project.documents(20)
+    dear = answer(usage=Usage(input_tokens=700, output_tokens=100))  # $0.0012, and at its worst a little more
+    provider = ScriptedProvider(default=dear, latency_s=0.001)
+
+    halted = project.execute(provider)
+
+    assert isinstance(halted, Stopped)
+    assert "the budget is reached" in str(halted)
+    assert len(provider.sent) == 6, "a seventh at its worst would pass the cap"
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert committed(project) <= 8_000_000
+    assert committed(project) == len(provider.sent) * 1_200_000
+
+
+def test_a_lost_answer_keeps_its_worst_case_on_the_account(project: TrialProject) -> None:
+    project.document("a.txt", "a")
+
+    project.execute(ScriptedProvider(default=lost()))
+
+    assert attempts(project) == [("unknown", None)] * 3
+    (worst,) = {reserved for (reserved,) in project.ask("select reserved_nusd from attempts")}
+    assert committed(project) == 3 * worst
+
+
+def test_an_error_status_and_an_unmade_connection_cost_nothing(project: TrialProject) -> None:
+    project.document("a.txt", "a")
+
+    project.execute(ScriptedProvider({"a": [status(500), UNREACHABLE, OVERLOADED]}))
+
+    assert attempts(project) == [("failed", 0)] * 3
+    assert committed(project) == 0
+
+
+def test_a_reply_without_usage_is_booked_at_its_worst_case(project: TrialProject) -> None:
+    project.document("a.txt", "a")
+
+    project.execute(ScriptedProvider(default=answer(usage=None)))
+
+    assert attempts(project) == [("answered", None)]
+    assert committed(project) == project.ask("select reserved_nusd from attempts")[0][0]
+    assert project.statuses() == {"a.txt": "succeeded"}
+
+
+def test_the_reservation_covers_the_whole_answer(project: TrialProject) -> None:
+    project.document("a.txt", "a")
+
+    project.execute(ScriptedProvider())
+
+    assert project.ask("select reserved_nusd > 100 * 5000, cost_nusd from attempts") == [(1, 100 * 1000 + 10 * 5000)]
+
+
+# --- signals
+
+
+@pytest.mark.usefixtures("virtual_time")
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
+)
+def test_a_signal_finishes_what_is_in_flight_and_sends_no_more(
+    project: TrialProject, number: signal.Signals, exit_code: ExitCode
+) -> None:
+    project.documents(20)
+    provider = ScriptedProvider({"text 5": [signalled(number)]}, latency_s=1.0)
+
+    halted = project.execute(provider)
+
+    assert isinstance(halted, Interrupted)
+    assert halted.exit_code == exit_code
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert len(attempts(project)) == len(provider.sent) < 20
+    assert sorted(project.statuses().values()).count("succeeded") == len(provider.sent)
+    (draining,) = [event for event in project.events if isinstance(event, Draining)]
+    assert draining.in_flight >= 1
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_what_is_not_answered_within_the_grace_is_booked_as_lost(project: TrialProject) -> None:
+    project.documents(20)
+    provider = ScriptedProvider({"text 5": [signalled(then_s=1_000)]}, latency_s=0.1)
+
+    assert isinstance(project.execute(provider), Interrupted)
+
+    assert [state for state, _ in attempts(project)].count("unknown") == 1
+    assert project.statuses()["0005.txt"] == "pending"
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_second_signal_waits_no_longer(project: TrialProject) -> None:
+    project.documents(3)
+    ended_at = []
+
+    async def twice(_: Request) -> Reply:
+        loop = asyncio.get_running_loop()
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.sleep(1_000)
+        finally:
+            ended_at.append(loop.time())
+        return answer()
+
+    assert isinstance(project.execute(ScriptedProvider({"text 0": [twice]})), Interrupted)
+
+    assert ended_at[0] < 5
+    assert attempts(project) == [("unknown", None)]
+    assert committed(project) == project.ask("select reserved_nusd from attempts")[0][0]
+
+
+def test_a_second_signal_during_a_reservation_leaves_nothing_open(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(3)
+    heard, reserve, reserved = threading.Semaphore(0), Ledger.reserve, []
+    stop, give_up = Halt.stop, StreamExecutor.give_up
+    monkeypatch.setattr(Halt, "stop", lambda self, reason: (stop(self, reason), heard.release()))
+    monkeypatch.setattr(StreamExecutor, "give_up", lambda self: (give_up(self), heard.release()))
+
+    def slow(self: Ledger, *args: Any, **more: Any) -> int | Taken | NoRoom:
+        reserved.append(args)
+        if len(reserved) == 2:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                assert heard.acquire(timeout=10)
+        return reserve(self, *args, **more)
+
+    monkeypatch.setattr(Ledger, "reserve", slow)
+    provider = ScriptedProvider()
+
+    assert isinstance(project.execute(provider), Interrupted)
+
+    assert provider.sent == ["text 0"]
+    assert [cost for state, cost in attempts(project) if state != "answered"] == [0] * (len(attempts(project)) - 1)
+    assert committed(project) == 150_000, "what was not sent costs nothing"
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_ctrl_c_while_a_stopped_run_drains_waits_no_longer(project: TrialProject) -> None:
+    project.documents(4)
+    ended_at = []
+
+    async def hanging(_: Request) -> Reply:
+        await asyncio.sleep(5)  # the run stops at the wrong key meanwhile, and waits
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.sleep(1_000)
+        finally:
+            ended_at.append(asyncio.get_running_loop().time())
+        return answer()
+
+    async def revoked(_: Request) -> Reply:
+        await asyncio.sleep(1)
+        raise AttemptError(BAD_KEY)
+
+    provider = ScriptedProvider({"text 1": [revoked], "text 2": [hanging]})
+    halted = project.execute(provider)
+
+    assert isinstance(halted, EnvironmentProblem)
+    assert "refused the key" in str(halted), "the first reason counts"
+    assert ("unknown", None) in attempts(project)
+    assert ended_at[0] < 10, "long before the grace is over"
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_signal_ends_the_wait_for_a_retry(project: TrialProject) -> None:
+    project.job(retry='max_attempts = 3\ninitial_delay = "1000s"\nmax_delay = "2000s"')
+    project.documents(2)
+    provider = ScriptedProvider({"text 0": [OVERLOADED], "text 1": [signalled(then_s=0.1)]})
+
+    assert isinstance(project.execute(provider), Interrupted)
+
+    assert provider.sent == ["text 0", "text 1"]
+    assert max(provider.sent_at) < 5
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_signal_lets_go_of_whoever_waits_for_room_in_the_budget(project: TrialProject) -> None:
+    project.job(**NARROW)
+    project.documents(6)
+    provider = ScriptedProvider({"text 1": [signalled()]}, latency_s=1.0)
+
+    assert isinstance(project.execute(provider), Interrupted)
+
+    last = provider.sent_at[provider.sent.index("text 1")]
+    assert max(provider.sent_at) == last, "nothing is sent after the signal, although there is room now"
+
+
+# --- documents that are not what was planned
+
+
+def test_a_document_that_changes_or_vanishes_after_the_plan_fails_alone(project: TrialProject) -> None:
+    project.documents(4)
+
+    def meddle(_: OpenJob) -> None:
+        project.document("0001.txt", "something else")
+        (project.root / "docs/0002.txt").unlink()
+
+    provider = ScriptedProvider()
+
+    assert project.execute(provider, before_sending=meddle) is None
+
+    assert sorted(provider.sent) == ["text 0", "text 3"]
+    assert project.statuses() == {
+        "0000.txt": "succeeded",
+        "0001.txt": "unreadable",
+        "0002.txt": "unreadable",
+        "0003.txt": "succeeded",
+    }
+    reasons = project.ask("select reason from document_status where status = 'unreadable' order by doc_id")
+    assert reasons == [("it changed after it was planned; submit again",), ("it is no longer there",)]
+
+
+def test_a_changed_document_gets_no_row_from_its_unchanged_twin(project: TrialProject) -> None:
+    project.document("a.txt", "the same text")
+    project.document("b.txt", "the same text")
+
+    project.execute(ScriptedProvider(), before_sending=lambda _: project.document("b.txt", "another text"))
+
+    assert project.settled == ["a.txt succeeded", "b.txt unreadable"]
+    assert project.ask("select row_request_no from documents where doc_id = 'docs/b.txt'") == [(None,)]
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_source_that_fails_stops_the_run_and_what_is_in_flight_is_finished(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(30)
+    read = FileSource.read
+
+    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+        if "0020" in refs[-1].doc_id or "0023" in refs[-1].doc_id:
+            raise EnvironmentProblem("the source has gone")
+        return read(self, refs)
+
+    monkeypatch.setattr(FileSource, "read", failing_later)
+    provider = ScriptedProvider(latency_s=1.0)
+
+    halted = project.execute(provider)
+
+    assert str(halted) == "the source has gone"
+    assert {state for state, _ in attempts(project)} == {"answered"}
+    assert provider.sent
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_when_nothing_can_be_sent_nobody_is_waited_for(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.documents(2)
+    waited: list[object] = []
+    monkeypatch.setattr("batchrun.workflow.submit.recover_others", lambda *where: waited.append(where))
+
+    def vanish(_: OpenJob) -> None:
+        for path in (project.root / "docs").iterdir():
+            path.unlink()
+
+    assert project.execute(ScriptedProvider(), before_sending=vanish) is None
+
+    assert set(project.statuses().values()) == {"unreadable"}
+    assert waited == []
+
+
+def test_a_source_that_vanishes_stops_the_run(project: TrialProject) -> None:
+    with duckdb.connect(str(project.root / "in.duckdb")) as connection:
+        connection.execute("create table t as select i as id, 'text ' || i as text from range(5) r(i)")
+    project.job(source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"')
+
+    halted = project.execute(ScriptedProvider(), before_sending=lambda _: (project.root / "in.duckdb").unlink())
+
+    assert isinstance(halted, BatchrunError)
+    assert not isinstance(halted, Bug)
+    assert set(project.statuses().values()) == {"pending"}
+
+
+# --- beside another run
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_the_request_of_a_job_that_died_meanwhile_is_taken_over(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(2)
+    admitted, admit = [], Gate.admit
+
+    async def counted(self: Gate, **tokens: float) -> Charge:
+        admitted.append(tokens)
+        assert len(admitted) < 40, "it would be waited for without an end"
+        return await admit(self, **tokens)
+
+    monkeypatch.setattr(Gate, "admit", counted)
+
+    def die(opened: OpenJob) -> None:
+        with opened.ledger.transaction():
+            ledger = opened.ledger.connection
+            ledger.execute("create temp table other as select * from runs")
+            ledger.execute("update other set run_no = 99, run_id = 'dead', job = 'other', committed_nusd = 0")
+            ledger.execute("insert into runs select * from other")
+            ledger.execute(
+                "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at)"
+                " values (1, 99, 'other', 'x', 'open', 7, 0)"
+            )
+
+    provider = ScriptedProvider()
+
+    assert project.execute(provider, before_sending=die) is None
+
+    assert sorted(provider.sent) == ["text 0", "text 1"]
+    assert project.ask("select state, cause, cost_nusd from attempts where run_no = 99") == [
+        ("unknown", "process died", None)
+    ]
+    assert project.ask("select state, committed_nusd from runs where run_no = 99") == [("interrupted", 7)]
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_a_request_that_another_run_is_sending_is_waited_for(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(2)
+    admitted = []
+    admit = Gate.admit
+
+    async def counted(self: Gate, *, input_tokens: float, output_tokens: float) -> Charge:
+        admitted.append(asyncio.get_running_loop().time())
+        if admitted[-1] > 30:
+            project.ask("update attempts set state = 'failed' where job = 'another'", commit=True)
+        return await admit(self, input_tokens=input_tokens, output_tokens=output_tokens)
+
+    def take(opened: OpenJob) -> None:
+        opened.ledger.connection.execute(
+            "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, started_at)"
+            " values (1, 1, 'another', 'x', 'open', 0, 0)"
+        )
+
+    monkeypatch.setattr(Gate, "admit", counted)
+
+    assert project.execute(provider := ScriptedProvider(), before_sending=take) is None
+
+    assert sorted(provider.sent) == ["text 0", "text 1"]
+    assert len(admitted) < 40
+
+
+# --- the store
+
+
+def test_nothing_is_sent_that_cannot_be_recorded(project: TrialProject) -> None:
+    project.documents(20)
+
+    def fill_the_disk(opened: OpenJob) -> None:
+        connection = opened.ledger.connection
+        connection.execute("pragma wal_checkpoint(truncate)")
+        connection.execute("pragma max_page_count = 1")  # SQLite makes it the pages there are
+
+    provider = ScriptedProvider(default=answer(raw="x" * 20_000))
+
+    halted = project.execute(provider, before_sending=fill_the_disk)
+
+    assert isinstance(halted, StoreFull)
+    assert len(provider.sent) <= 1
+    assert "pending" in project.statuses().values()
+
+
+def test_the_run_after_an_interrupted_one_sends_only_the_rest(project: TrialProject) -> None:
+    texts = project.documents(30)
+    first = ScriptedProvider({"text 7": [signalled(then_s=0.01)]})
+    project.execute(first)
+    second = ScriptedProvider()
+
+    assert project.execute(second) is None
+
+    assert sorted(first.sent + second.sent) == sorted(texts)
+    assert set(project.statuses().values()) == {"succeeded"}
+    assert len(project.ask("select 1 from runs")) == 1

@@ -1,0 +1,171 @@
+"""One limit as this side keeps it: what is told of the API's bucket, and what comes back."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from virtual_time import run
+
+from batchrun.execution.stream.token_bucket import BURST_S, FASTEST, LEAST_TOLD, RESERVE_S, Allowance
+
+PER_MINUTE, A_SECOND, THOUSAND = 60_000, 1_000.0, 1_000.0
+BURST = BURST_S * A_SECOND
+FULL = 60_000
+
+
+def told(remaining: float, *, per_minute: float | None = PER_MINUTE, rounding: float = THOUSAND) -> Allowance:
+    """An allowance that was told of so much left, just now."""
+    allowance = Allowance(per_minute, rounding=rounding)
+    tell(allowance, remaining)
+    return allowance
+
+
+def tell(allowance: Allowance, remaining: float, *, now: float = 0.0, since: float = 0.0, under_way: float = 0) -> None:
+    allowance.told(remaining, now=now, sent_at=now, since=since, under_way=under_way)
+
+
+async def passed_in(allowance: Allowance, seconds: float, *, amount: float = 500, share: float = 1.0) -> float:
+    """How much passes while somebody always presses."""
+    passed = 0.0
+
+    async def press() -> None:
+        nonlocal passed
+        while True:
+            await allowance.charge(amount, share=share)
+            passed += amount
+            await asyncio.sleep(0)
+
+    pressing = asyncio.create_task(press())
+    await asyncio.sleep(seconds)
+    pressing.cancel()
+    return passed
+
+
+async def waited_for(allowance: Allowance, amount: float) -> float:
+    began = asyncio.get_running_loop().time()
+    await allowance.charge(amount, share=1.0)
+    return asyncio.get_running_loop().time() - began
+
+
+# --- what headers tell
+
+
+def test_a_credit_is_spent_at_twice_the_rate() -> None:
+    assert run(passed_in(told(FULL), 10)) == pytest.approx(10 * FASTEST * A_SECOND, abs=BURST + 500)
+
+
+def test_a_credit_leaves_a_reserve_and_then_the_rate_is_kept() -> None:
+    credit = FULL - THOUSAND - RESERVE_S * A_SECOND
+    assert run(passed_in(told(FULL), 120)) == pytest.approx(120 * A_SECOND + credit, abs=BURST + 500)
+
+
+@pytest.mark.parametrize("left", [0, 1_000, 2_000])
+def test_what_is_missing_from_the_reserve_is_waited_for(left: int) -> None:
+    """Somebody else uses the same key. The bucket has been seen fuller before, and holds half a second."""
+
+    async def scenario() -> float:
+        allowance = told(FULL)
+        tell(allowance, left, now=100.0)
+        return await waited_for(allowance, 500)
+
+    missing = RESERVE_S * A_SECOND - left
+    assert run(scenario()) == pytest.approx((missing + 500 - BURST) / A_SECOND, abs=0.02)
+
+
+@pytest.mark.parametrize(("held", "in_credit"), [(LEAST_TOLD * 1_000 - 1, False), (10_000, True)])
+def test_a_bucket_that_is_small_beside_its_rounding_tells_nothing(held: int, in_credit: bool) -> None:
+    allowance = told(held)
+    assert allowance.in_credit is in_credit
+    assert (allowance.carry != 0) is in_credit
+
+
+def test_what_is_under_way_and_was_used_since_is_no_credit() -> None:
+    allowance = Allowance(PER_MINUTE, rounding=THOUSAND)
+    tell(allowance, 30_000, since=4_000, under_way=6_000)
+    assert -allowance.carry == 30_000 - 4_000 - 6_000 - THOUSAND - RESERVE_S * A_SECOND
+
+
+def test_an_answer_that_took_longer_than_the_bucket_takes_to_fill_tells_nothing() -> None:
+    allowance = Allowance(PER_MINUTE, rounding=THOUSAND)
+    allowance.told(10_000, now=100.0, sent_at=0.0, since=0, under_way=0)
+    assert allowance.carry == 0
+
+
+def test_without_a_limit_nothing_is_waited_for_or_owed() -> None:
+    async def scenario() -> float:
+        allowance = told(0, per_minute=None)
+        allowance.settle(10**9)
+        return await waited_for(allowance, 10**9)
+
+    assert run(scenario()) == 0
+
+
+def test_a_credit_that_is_forfeit_is_gone_and_a_debt_stays() -> None:
+    allowance = told(FULL)
+    allowance.forfeit()
+    assert allowance.carry == 0
+    allowance.settle(700)
+    allowance.forfeit()
+    assert allowance.carry == 700
+
+
+def test_who_was_turned_away_knows_that_what_was_believed_to_be_there_was_not() -> None:
+    allowance = told(FULL)
+    allowance.turned_away(0, now=0.0, sent_at=0.0, since=0)
+    assert allowance.carry == RESERVE_S * A_SECOND
+
+
+# --- cancelling and settling
+
+
+def test_who_is_canceled_gives_back_what_it_had_not_paid() -> None:
+    async def scenario() -> tuple[float, float]:
+        allowance = Allowance(PER_MINUTE, rounding=THOUSAND)
+        await allowance.charge(BURST, share=1.0)
+        waiting = asyncio.create_task(allowance.charge(100_000, share=1.0))
+        await asyncio.sleep(10)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert allowance.charged == BURST
+        return allowance.carry, await waited_for(allowance, 500)
+
+    carry, waited_s = run(scenario())
+    assert carry == pytest.approx(0)
+    assert waited_s <= 2 * BURST_S + 0.01, "and nobody waits for what will never be sent"
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.floats(0, 400),
+        st.floats(0, 3) | st.none(),  # how long it waits before it is canceled
+        st.floats(0, 3),  # what it uses, as a multiple of its estimate
+        st.floats(0, 2) | st.just(0.0),  # how long until the next one comes
+    ),
+    max_size=25,
+)
+
+
+@given(per_minute=st.sampled_from([30, 6_000, 12_000]), steps=STEPS)
+def test_what_is_used_is_never_more_than_the_rate_and_a_burst_and_what_is_owed(
+    per_minute: float, steps: list[tuple[float, float | None, float, float]]
+) -> None:
+    async def scenario() -> None:
+        loop, allowance = asyncio.get_running_loop(), Allowance(per_minute, rounding=1)
+        burst = max(1.0, per_minute / 60 * BURST_S)
+        used = 0.0
+        for amount, patience, factor, pause in steps:
+            share = amount * per_minute / 12_000
+            charging = asyncio.create_task(allowance.charge(share, share=1.0))
+            await asyncio.wait([charging], timeout=patience)
+            charging.cancel()
+            await asyncio.wait([charging])
+            if not charging.cancelled():
+                allowance.settle(share * (factor - 1))
+                used += share * factor
+            assert allowance.charged == pytest.approx(used, abs=1e-6), "a canceled one leaves no trace"
+            assert allowance.carry >= -burst - 1e-6
+            assert used - allowance.carry <= per_minute / 60 * loop.time() + burst + 1e-3
+            await asyncio.sleep(pause)
+
+    run(scenario())

@@ -1,0 +1,55 @@
+"""What requests are expected to count against the limits, with and without the prompt cache."""
+
+from datetime import date
+
+import pytest
+
+from batchrun.catalog.price_table import load_prices
+from batchrun.estimation.estimate import Estimator, RequestTokens
+from batchrun.estimation.interval import Interval
+from batchrun.estimation.text_class import TextClass
+from batchrun.execution.stream.usage_expectation import Expectation
+from batchrun.reply import Usage
+
+DOCUMENT = RequestTokens(100, TextClass.PROSE)
+
+
+@pytest.fixture
+def estimator() -> Estimator:
+    price = load_prices(today=date(2026, 11, 20)).model("claude-haiku-4-5")
+    return Estimator(price, fixed_tokens=2_000, output=Interval(100, 50, 200))
+
+
+@pytest.fixture
+def estimated(estimator: Estimator) -> float:
+    return estimator.input(DOCUMENT).mean
+
+
+def test_before_the_first_answer_everything_counts(estimator: Estimator, estimated: float) -> None:
+    assert Expectation(estimator).input_tokens(DOCUMENT) == pytest.approx(estimated)
+
+
+def test_what_one_request_has_written_the_next_ones_read(estimator: Estimator, estimated: float) -> None:
+    expectation = Expectation(estimator)
+    rest = round(estimated) - 1_900
+    expectation.learn(DOCUMENT, Usage(rest, cache_write_5m_tokens=1_900, output_tokens=100))
+    assert expectation.input_tokens(DOCUMENT) == pytest.approx(rest, rel=0.01)
+    for _ in range(50):
+        expectation.learn(DOCUMENT, Usage(rest, cache_read_tokens=1_900, output_tokens=100))
+    assert expectation.input_tokens(DOCUMENT) == pytest.approx(rest, rel=0.01)
+
+
+def test_a_cache_that_is_not_hit_any_more_is_not_counted_on(estimator: Estimator, estimated: float) -> None:
+    expectation = Expectation(estimator)
+    expectation.learn(DOCUMENT, Usage(200, cache_read_tokens=1_900, output_tokens=100))
+    for _ in range(60):
+        expectation.learn(DOCUMENT, Usage(round(estimated), output_tokens=100))
+    assert expectation.input_tokens(DOCUMENT) == pytest.approx(estimated, rel=0.01)
+
+
+def test_a_request_counts_for_something_whatever_is_read(estimator: Estimator) -> None:
+    expectation = Expectation(estimator)
+    expectation.learn(DOCUMENT, Usage(1, cache_read_tokens=50_000, output_tokens=100))
+    for _ in range(200):
+        expectation.learn(DOCUMENT, Usage(1, cache_read_tokens=50_000, output_tokens=100))
+    assert expectation.input_tokens(RequestTokens(1, TextClass.PROSE)) >= 1.0

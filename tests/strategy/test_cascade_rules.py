@@ -1,0 +1,181 @@
+"""A cascade before anything is sent: which answers are taken, and what all of it costs, checked by hand."""
+
+import math
+from datetime import date
+
+import pytest
+
+from batchrun.catalog.price_table import load_prices
+from batchrun.estimation.estimate import Estimate
+from batchrun.estimation.interval import Interval
+from batchrun.job.spec import CascadeSection, LimitsSection, ModelSection
+from batchrun.outcome import Outcome
+from batchrun.strategy.cascade_cost import GUESS, CascadeCost, Share, cascaded, product, reaching, share
+from batchrun.strategy.cascade_rules import UNMET, Demands
+from batchrun.strategy.model_chain import Ladder, make_ladder
+
+TODAY = date(2026, 11, 21)
+PRICES = load_prices(today=TODAY)
+MODELS = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
+TEXT = "This  Agreement is governed\nby the laws of Texas. § 5: no “oral” changes."
+
+
+def cascade(*models: str, **keys: object) -> Ladder:
+    section = CascadeSection.model_validate({"models": models or MODELS, **keys})
+    first, *others = section.models
+    model = ModelSection(name=first, max_tokens=100).model_copy(
+        update={"fallbacks": tuple(others), "fallback_on": section.escalate_on}
+    )
+    return make_ladder(model, LimitsSection(), PRICES, today=TODAY, cascade=section)
+
+
+# --- what an answer has to have
+
+DEMANDS = Demands(null_in=("day", "law"), evidence=("quote", "second"))
+ANSWERS = {
+    "all there": ({"day": "2026-01-01", "law": "TX", "quote": "governed by the laws of texas", "second": None}, None),
+    "false is not null": ({"day": False, "law": 0, "quote": None, "second": ""}, None),
+    "null": ({"day": "2026-01-01", "law": None, "quote": "governed by", "second": None}, "null in law"),
+    "the first of several": ({"day": None, "law": None, "quote": "of Maine", "second": None}, "null in day"),
+    "not in the document": (
+        {"day": 1, "law": 1, "quote": "governed by the laws of Maine", "second": None}, "no evidence for quote"),
+    "only the second is wrong": (
+        {"day": 1, "law": 1, "quote": "of Texas.", "second": "governed by Texas"}, "no evidence for second"),
+    "white space and case do not matter": (
+        {"day": 1, "law": 1, "quote": " AGREEMENT\tis  governed by ", "second": "§ 5: no “ORAL” changes."}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("output", "reason"), ANSWERS.values(), ids=ANSWERS)
+def test_what_an_answer_leaves_to_be_desired(output: dict[str, object], reason: str | None) -> None:
+    assert DEMANDS.unmet(output, TEXT) == reason
+
+
+def test_without_the_text_no_evidence_is_looked_for() -> None:
+    output = {"day": 1, "law": 1, "quote": "of Maine", "second": None}
+    assert DEMANDS.unmet(output, None) is None
+    assert DEMANDS.unmet({**output, "day": None}, None) == "null in day"
+    assert DEMANDS.words == ("null in day", "null in law", "no evidence for quote", "no evidence for second")
+
+
+# --- who is asked next
+
+NULL = {"day": None}
+
+
+@pytest.mark.parametrize(
+    ("rung", "outcome", "output", "why"),
+    [
+        (0, Outcome.SUCCEEDED, {"day": "2026-01-01"}, None),
+        (0, Outcome.SUCCEEDED, NULL, "null in day"),
+        (1, Outcome.SUCCEEDED, NULL, "null in day"),
+        (2, Outcome.SUCCEEDED, NULL, None),
+        (0, Outcome.INVALID, None, "invalid"),
+        (0, Outcome.TRUNCATED, None, "truncated"),
+        (0, Outcome.REFUSED, None, None),
+        (2, Outcome.INVALID, None, None),
+    ],
+)
+def test_why_the_next_model_is_asked(rung: int, outcome: Outcome, output: dict[str, object], why: str | None) -> None:
+    assert cascade(null_in=["day"]).escalated(rung, outcome, output, None) == why
+
+
+def test_a_ladder_that_is_no_cascade_takes_every_row() -> None:
+    model = ModelSection(name=MODELS[0], fallbacks=MODELS[1:], max_tokens=100)
+    ladder = make_ladder(model, LimitsSection(), PRICES, today=TODAY)
+    assert ladder.escalated(0, Outcome.SUCCEEDED, NULL, "") is None
+    assert ladder.escalated(0, Outcome.REFUSED, None, "") == "refused"
+
+
+@pytest.mark.parametrize(
+    ("known", "at", "rung"),
+    [
+        ((None, None, None), None, 0),
+        ((UNMET, None, None), 0, 1),
+        ((UNMET, None, None), 1, 1),
+        ((UNMET, UNMET, None), 1, 2),
+        ((UNMET, "succeeded", None), 1, 1),
+        ((UNMET, "invalid", None), 1, 2),
+        ((UNMET, "refused", None), 1, 0),
+        ((UNMET, UNMET, "invalid"), 2, 1),
+        ((UNMET, "truncated", "invalid"), 2, 0),
+        ((UNMET, "truncated", "invalid"), 0, 0),
+        (("invalid", "truncated", "invalid"), 2, 2),
+        (("succeeded", None, None), 0, 0),
+    ],
+)
+def test_the_rung_that_a_document_stands_at(known: tuple[str | None, ...], at: int | None, rung: int) -> None:
+    """A row that leaves something to be desired is still better than none, when the dearer models fail."""
+    assert cascade(null_in=["day"]).standing(known, at=at) == rung
+
+
+# --- what it costs
+
+
+def certain(value: float) -> Interval:
+    return Interval(value, value, value)
+
+
+def estimate(cost: Interval, *, documents: int = 10**9) -> Estimate:
+    return Estimate(documents=documents, input=certain(100), output=certain(10), cost_nusd=cost, fixed_tokens=5)
+
+
+def test_few_answers_leave_the_guess() -> None:
+    assert share(0, 19) == Share(GUESS, 0)
+    assert share(19, 19) == Share(GUESS, 0)
+
+
+def test_the_measured_share_has_wilsons_interval() -> None:
+    found = share(12, 100)
+    assert found.answers == 100
+    assert found.expected.mean == 0.12
+    assert (found.expected.low, found.expected.high) == (
+        pytest.approx(0.0763, abs=5e-5),
+        pytest.approx(0.1837, abs=5e-5),
+    )
+    assert share(0, 20).expected == Interval(0.0, 0.0, pytest.approx(0.1192, abs=5e-5))
+    assert share(20, 20).expected.high == 1.0
+
+
+def test_the_expected_cost_by_hand() -> None:
+    """One dollar for everything at the first model, three at the second, 20% (5% to 50%) of it is asked there."""
+    reach = reaching([Share(GUESS, 0)], [1.0, 0.0], documents=10**9)
+    assert reach[1].mean == pytest.approx(0.2)
+    total = cascaded([estimate(Interval(1.0, 0.9, 1.2)), estimate(Interval(3.0, 2.4, 4.0))], reach)
+    assert total.cost_nusd.mean == pytest.approx(1.0 + 0.2 * 3.0)
+    assert total.cost_nusd.low == pytest.approx(1.6 - math.hypot(0.1, 3 * 0.15, 0.2 * 0.6), rel=1e-4)
+    assert total.cost_nusd.high == pytest.approx(1.6 + math.hypot(0.2, 3 * 0.30, 0.2 * 1.0), rel=1e-4)
+    assert (total.input.mean, total.output.mean) == (pytest.approx(120), pytest.approx(12))
+    assert total.documents == 10**9
+
+
+def test_each_later_model_is_asked_about_a_share_of_the_one_before() -> None:
+    reach = reaching([share(50, 100), share(10, 100)], [1.0, 0.0, 0.0], documents=10**9)
+    assert [one.mean for one in reach] == [1.0, pytest.approx(0.5), pytest.approx(0.05)]
+
+
+def test_documents_that_stand_for_a_later_model_are_asked_there_for_certain() -> None:
+    reach = reaching([Share(certain(0.2), 100)], [0.75, 0.25], documents=10**12)
+    assert [one.mean for one in reach] == [0.75, pytest.approx(0.25 + 0.75 * 0.2)]
+    assert reach[1].high == pytest.approx(0.4, abs=1e-5)
+
+
+def test_how_many_of_a_few_documents_it_will_be_is_chance() -> None:
+    few = reaching([Share(certain(0.2), 100)], [1.0, 0.0], documents=100)[1]
+    assert few.high - few.mean == pytest.approx(1.645 * math.sqrt(0.2 * 0.8 / 100))
+    one = reaching([Share(certain(0.9), 100)], [1.0, 0.0], documents=1)[1]
+    assert one.high == 1.0, "nothing is asked twice at one model"
+
+
+def test_a_product_of_what_errs_independently() -> None:
+    assert product(Interval(10, 8, 13), Interval(0.5, 0.4, 0.7)) == Interval(
+        5.0, 5 - math.hypot(1.0, 1.0), 5 + math.hypot(1.5, 2.0)
+    )
+    assert product(certain(10), certain(0.5)) == certain(5)
+
+
+@pytest.mark.parametrize(("first", "second", "pays"), [(1.0, 1.24, False), (1.0, 1.26, True), (1.0, 3.0, True)])
+def test_it_pays_when_more_is_accepted_than_the_ratio_of_the_costs(first: float, second: float, *, pays: bool) -> None:
+    """80% are accepted: c1 + 0.2 c2 < c2 exactly when 0.8 > c1 / c2."""
+    cost = CascadeCost((), certain(first + 0.2 * second), certain(second))
+    assert cost.pays is pays is (first / second < 0.8)

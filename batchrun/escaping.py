@@ -9,7 +9,7 @@ ACTIVE = re.compile(
 )
 
 
-def inert(text: object) -> str:
+def escape_control(text: object) -> str:
     """The text on one line, unable to command a terminal: what is active in it is written as an escape."""
     shown = str(text)
     if shown.isascii() and shown.isprintable():  # nearly always, and found in a third of the time

@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
 def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `asyncio.run` of the test happens in virtual time."""
     monkeypatch.setattr(asyncio.events, "new_event_loop", VirtualTimeLoop)
-    monkeypatch.setattr(ledger_writer.Recorder, "write", answered_by_a_thread(ledger_writer.Recorder.write))
+    monkeypatch.setattr(ledger_writer.LedgerWriter, "write", answered_by_a_thread(ledger_writer.LedgerWriter.write))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """The time on the wall, which jumps with the timers."""
     clock = WallClock()
     monkeypatch.setattr(asyncio.events, "new_event_loop", clock.new_loop)
-    monkeypatch.setattr(ledger_writer.Recorder, "write", answered_by_a_thread(ledger_writer.Recorder.write))
+    monkeypatch.setattr(ledger_writer.LedgerWriter, "write", answered_by_a_thread(ledger_writer.LedgerWriter.write))
     monkeypatch.setattr("time.time", clock)
     monkeypatch.setitem(RunSetting.__init__.__kwdefaults__, "clock", clock)
     return clock

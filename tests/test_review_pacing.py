@@ -10,13 +10,13 @@ from scripted_provider import OVERLOADED, ScriptedProvider, answer
 from trial_project import SECTIONS, TrialProject
 from virtual_time import run
 
-from batchrun.catalog.rate_limits import Learnt, RateLimits
-from batchrun.execution.stream.rate_limiter import Gate
+from batchrun.catalog.rate_limits import LearnedLimits, RateLimits
+from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure, Reply, ToldLimit, ToldLimits, Usage
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.run_metrics import Pace
+from batchrun.store.ledger.run_metrics import RunMetrics
 
 FIRST, SECOND = "claude-haiku-4-5", "claude-sonnet-5"
 LADDER = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'
@@ -64,14 +64,14 @@ def test_headers_grant_nothing_beyond_a_lower_limit(limits: tuple[int, frozenset
 
     async def sent_in_three_minutes() -> int:
         loop = asyncio.get_running_loop()
-        gate, count = Gate(rates, clock=loop.time), 0
+        rate_limiter, count = RateLimiter(rates, clock=loop.time), 0
         while True:
-            charge = await gate.admit(input_tokens=10, output_tokens=10)
+            charge = await rate_limiter.admit(input_tokens=10, output_tokens=10)
             if loop.time() > 180:
                 return count
             count += 1
-            gate.settle(charge, Usage(input_tokens=10, output_tokens=10))
-            gate.hear(charge, ToldLimits(requests=ToldLimit(told, told - 5)))
+            rate_limiter.settle(charge, Usage(input_tokens=10, output_tokens=10))
+            rate_limiter.hear(charge, ToldLimits(requests=ToldLimit(told, told - 5)))
 
     assert run(sent_in_three_minutes()) <= 305
 
@@ -155,14 +155,14 @@ def test_an_outage_fails_at_most_one_document_with_few_workers(
 def remember_concurrency(project: TrialProject, concurrency: int) -> None:
     """As an earlier run would have."""
     with contextlib.closing(Ledger.open(project.ledger_path)) as ledger, ledger.transaction():
-        learnt = Learnt(
+        learned = LearnedLimits(
             requests_per_minute=None,
             input_tokens_per_minute=None,
             output_tokens_per_minute=None,
             concurrency=concurrency,
             learnt_at=0.0,
         )
-        Pace(ledger).learn(FIRST, learnt)
+        RunMetrics(ledger).learn(FIRST, learned)
 
 
 @pytest.mark.usefixtures("virtual_time", "no_output")

@@ -1,8 +1,8 @@
 """Caps in people's words: what is reached, how much that is, and what to do about it."""
 
-from batchrun.budget.caps import Amount, Cap, Of, Origin, Per, Room
+from batchrun.budget.caps import Amount, Cap, CapUsage, Of, Origin, Per
 from batchrun.catalog.money import dollars, enough
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 
 _NAMES = {
     Per.RUN: "the budget",
@@ -17,7 +17,7 @@ JOB_BUDGET = Cap(Per.RUN, 0, "budget.max_cost_usd", Origin.JOB)
 def called(cap: Cap) -> str:
     """What a cap is called in a sentence: `the day's budget of tokens for claude-opus-5-5`."""
     tokens = " of tokens" if cap.of is Of.TOKENS else ""
-    return f"{_NAMES[cap.per]}{tokens}" + (f" for {inert(cap.model)}" if cap.model else "")
+    return f"{_NAMES[cap.per]}{tokens}" + (f" for {escape_control(cap.model)}" if cap.model else "")
 
 
 def quantity(cap: Cap, value: int) -> str:
@@ -45,7 +45,7 @@ def raising(cap: Cap, *, to: int | None = None) -> str:
     if cap.origin is Origin.OPERATOR:
         return f"ask whoever set {cap.key} in the environment to raise it{value}"
     where = " in batchrun.toml" if cap.origin is Origin.PROJECT else ""
-    return f"raise {inert(cap.key)}{where}{value}"
+    return f"raise {escape_control(cap.key)}{where}{value}"
 
 
 def renewed(cap: Cap) -> str | None:
@@ -53,10 +53,10 @@ def renewed(cap: Cap) -> str | None:
     return {Per.DAY: "after 00:00 UTC", Per.MONTH: "after the end of the month, 00:00 UTC"}.get(cap.per)
 
 
-def room_words(room: Room) -> str:
+def cap_usage_text(cap_usage: CapUsage) -> str:
     """What is left of a cap: `$7.20 left of $10.00, the day's budget (budget.max_cost_per_day_usd of …)`."""
-    cap = room.cap
-    return f"{quantity(cap, room.left)} left of {quantity(cap, cap.limit)}, {called(cap)} ({cap.name})"
+    cap = cap_usage.cap
+    return f"{quantity(cap, cap_usage.remaining)} left of {quantity(cap, cap.limit)}, {called(cap)} ({cap.name})"
 
 
 MAY_COST = "may cost up to"

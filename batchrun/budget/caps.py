@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from batchrun.errors import Refused
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.job.credentials import masked
 
 WASTE_PERCENT = 8
@@ -75,7 +75,7 @@ class Cap:
     @property
     def name(self) -> str:
         """The key and where it is written."""
-        return f"{inert(self.key)} of {self.origin}"
+        return f"{escape_control(self.key)} of {self.origin}"
 
     def concerns(self, model: str) -> bool:
         """Whether requests to a model count."""
@@ -110,14 +110,14 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class CapUsage:
     """A cap and what of it is spent or held."""
 
     cap: Cap
     used: int
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """What may still be set aside."""
         return max(self.cap.limit - self.used, 0)
 
@@ -195,7 +195,7 @@ def forbidden(models: Sequence[str], rules: Sequence[ModelRule]) -> Refused | No
     for rule in rules:
         for model in models:
             if rule.allowed is not None and undated(model) not in map(undated, rule.allowed):
-                allowed = ", ".join(inert(masked(name)) for name in rule.allowed) or "none"
+                allowed = ", ".join(escape_control(masked(name)) for name in rule.allowed) or "none"
                 return _forbidden(model, rule.allowed_key, rule.origin, hint=f"allowed there: {allowed}")
             if undated(model) in map(undated, rule.denied):
                 hint = "name another one in [model] name, fallbacks or the tier"
@@ -204,4 +204,4 @@ def forbidden(models: Sequence[str], rules: Sequence[ModelRule]) -> Refused | No
 
 
 def _forbidden(model: str, key: str, origin: Origin, *, hint: str) -> Refused:
-    return Refused(f'the model "{inert(model)}" is not allowed: {key} of {origin} forbids it.', hint=hint)
+    return Refused(f'the model "{escape_control(model)}" is not allowed: {key} of {origin} forbids it.', hint=hint)

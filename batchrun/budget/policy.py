@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 
 from batchrun.budget.caps import Cap, ModelRule, Of, Origin, Per
 from batchrun.errors import UsageProblem
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.job.credentials import masked
 from batchrun.job.project import ModelBudget, ProjectBudget
 
@@ -72,7 +72,8 @@ def _read(name: str, value: str, of: Of) -> int:
         limit = Decimal("NaN")
     if not limit.is_finite() or not 1 <= limit <= _MOST or (of is Of.TOKENS and limit != int(limit)):
         raise UsageProblem(
-            f"the environment variable {name} should be {expected}, above zero, and is {inert(repr(masked(value)))}.",
+            f"the environment variable {name} should be {expected}, above zero,"
+            f" and is {escape_control(repr(masked(value)))}.",
             hint=f"nothing was sent; set it right, or unset {name}",
         )
     return int(limit)
@@ -85,7 +86,7 @@ def _names(name: str, value: str | None) -> tuple[str, ...] | None:
     if not all(names):
         raise UsageProblem(
             f"the environment variable {name} should be names of models with commas between them,"
-            f" and is {inert(repr(masked(value)))}.",
+            f" and is {escape_control(repr(masked(value)))}.",
             hint=f"nothing was sent; such as {name}=claude-sonnet-5-5,claude-haiku-5-5",
         )
     return names

@@ -13,7 +13,7 @@ _KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_mi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learnt:
+class LearnedLimits:
     """What earlier runs learnt of a model's limits from the API; None: never told."""
 
     requests_per_minute: int | None
@@ -29,7 +29,7 @@ class LimitOrigin(StrEnum):
     """Who says so, as shown to people."""
 
     JOB_FILE = "job file"
-    LEARNT = "as the API told before"
+    LEARNED = "as the API told before"
     START_TIER = "published Start tier"
 
 
@@ -43,7 +43,7 @@ class RateLimits:
     headroom: float = 1.0
     from_job_file: frozenset[str] = frozenset()
     """Which of the limits the job file states, by key."""
-    learnt: frozenset[str] = frozenset()
+    learned: frozenset[str] = frozenset()
     """Which of them the API told in an earlier run."""
     concurrency: int | None = None
     """How many requests under way went well at once in an earlier run."""
@@ -52,14 +52,14 @@ class RateLimits:
         """Tell where the limit of this key is from."""
         if key in self.from_job_file:
             return LimitOrigin.JOB_FILE
-        return LimitOrigin.LEARNT if key in self.learnt else LimitOrigin.START_TIER
+        return LimitOrigin.LEARNED if key in self.learned else LimitOrigin.START_TIER
 
-    def seasoned(self, learnt: Learnt | None) -> "RateLimits":
+    def with_learned(self, learned: LearnedLimits | None) -> "RateLimits":
         """With what an earlier run learnt in the place of what is only assumed."""
-        if learnt is None:
+        if learned is None:
             return self
-        told = {key: value for key in _KEYS if key not in self.from_job_file and (value := getattr(learnt, key))}
-        return replace(self, **told, learnt=frozenset(told), concurrency=learnt.concurrency)
+        told = {key: value for key in _KEYS if key not in self.from_job_file and (value := getattr(learned, key))}
+        return replace(self, **told, learned=frozenset(told), concurrency=learned.concurrency)
 
 
 def published_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:

@@ -17,7 +17,7 @@ from batchrun.cli.find_run import ledger_paths
 from batchrun.cli.views.format import below_here, count
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.estimation.tokenizer import count_tokens
 from batchrun.providers import AttemptError, ModelDirectory
 from batchrun.providers.anthropic.provider import AnthropicFactory
@@ -57,7 +57,7 @@ COLORS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.BROKEN: "red"}
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """What came of looking at one thing."""
 
     name: str
@@ -67,27 +67,27 @@ class Check:
     """What to do."""
 
 
-def checks(ledger: Path | None, *, offline: bool, today: date) -> list[Check]:
+def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorCheck]:
     """Look at everything. Nothing is changed, and nothing is sent when offline."""
     path = ledger_paths(ledger)[0]
     key, models = key_check(), models_of(path)
     if offline:
-        asked = [Check("models", Verdict.OK, "not asked: --offline")]
+        asked = [DoctorCheck("models", Verdict.OK, "not asked: --offline")]
     elif key.verdict is Verdict.BROKEN:
-        asked = [Check("models", Verdict.OK, "not asked: there is no key to ask with")]
+        asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no key to ask with")]
     elif not models:
-        asked = [Check("models", Verdict.OK, "not asked: there is no run yet whose models are in use")]
+        asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no run yet whose models are in use")]
     else:
         asked = asyncio.run(ask_about(models, today=today))
     return [python_check(), packages_check(), vocabulary_check(), prices_check(today), key, ledger_check(path), *asked]
 
 
-def python_check() -> Check:
+def python_check() -> DoctorCheck:
     """Which Python and which batchrun this is."""
-    return Check("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}, batchrun {__version__}")
+    return DoctorCheck("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}, batchrun {__version__}")
 
 
-def packages_check() -> Check:
+def packages_check() -> DoctorCheck:
     """The versions of what batchrun needs."""
     found, missing = [], []
     for name in PACKAGES:
@@ -97,20 +97,20 @@ def packages_check() -> Check:
             missing.append(name)
     if missing:
         words = f"missing: {', '.join(missing)}"
-        return Check("packages", Verdict.BROKEN, words, f"pip install {' '.join(missing)}")
-    return Check("packages", Verdict.OK, ", ".join(found))
+        return DoctorCheck("packages", Verdict.BROKEN, words, f"pip install {' '.join(missing)}")
+    return DoctorCheck("packages", Verdict.OK, ", ".join(found))
 
 
-def vocabulary_check() -> Check:
+def vocabulary_check() -> DoctorCheck:
     """The tokenizer's table, by which every plan counts."""
     try:
         count_tokens("Does it count?")
     except BatchrunError as error:
         return broken("vocabulary", error)
-    return Check("vocabulary", Verdict.OK, "cl100k is here and whole")
+    return DoctorCheck("vocabulary", Verdict.OK, "cl100k is here and whole")
 
 
-def prices_check(today: date) -> Check:
+def prices_check(today: date) -> DoctorCheck:
     """The table of prices of jobs that name none."""
     try:
         table = common_prices(today=today)
@@ -118,35 +118,35 @@ def prices_check(today: date) -> Check:
         return broken("prices", error)
     if old := old_table(table.date, table.source, today=today):
         words, _, what_to_do = old.partition(": ")
-        return Check("prices", Verdict.WARNING, words, what_to_do)
-    return Check("prices", Verdict.OK, f"{table.source}, of {table.date}; see them: batchrun doctor --prices")
+        return DoctorCheck("prices", Verdict.WARNING, words, what_to_do)
+    return DoctorCheck("prices", Verdict.OK, f"{table.source}, of {table.date}; see them: batchrun doctor --prices")
 
 
-def key_check() -> Check:
+def key_check() -> DoctorCheck:
     """Whether requests could carry a key; which one is nobody's business."""
     try:
         AnthropicFactory().check()
     except BatchrunError as error:
         return broken("key", error)
-    return Check("key", Verdict.OK, "the environment has one")
+    return DoctorCheck("key", Verdict.OK, "the environment has one")
 
 
-def ledger_check(path: Path) -> Check:
+def ledger_check(path: Path) -> DoctorCheck:
     """Whether the project's ledger can be read."""
     try:
         with contextlib.closing(Ledger.read(path)) as ledger:
             runs = int(ledger.connection.execute("select count(*) from runs").fetchone()[0])
     except OlderLedger as error:
-        return Check("ledger", Verdict.WARNING, str(error), error.hint)
+        return DoctorCheck("ledger", Verdict.WARNING, str(error), error.hint)
     except BatchrunError as error:
         return broken("ledger", error)
     there = f"{below_here(path)}: {count(runs, 'run')}" if path.exists() else f"{below_here(path)}: none yet"
-    return Check("ledger", Verdict.OK, there)
+    return DoctorCheck("ledger", Verdict.OK, there)
 
 
-def broken(name: str, error: BatchrunError) -> Check:
+def broken(name: str, error: BatchrunError) -> DoctorCheck:
     """What an error says of a thing."""
-    return Check(name, Verdict.BROKEN, str(error), error.hint)
+    return DoctorCheck(name, Verdict.BROKEN, str(error), error.hint)
 
 
 def models_of(path: Path) -> list[str]:
@@ -158,34 +158,34 @@ def models_of(path: Path) -> list[str]:
         return []
 
 
-async def ask_about(names: list[str], *, today: date) -> list[Check]:
+async def ask_about(names: list[str], *, today: date) -> list[DoctorCheck]:
     """Ask the Models API, which costs nothing; what would meet every other model too is said once."""
     models = AnthropicFactory().make_models(timeout_s=TIMEOUT_S)
-    found: list[Check] = []
+    found: list[DoctorCheck] = []
     try:
         for name in names:
             try:
                 found.append(await ask_about_one(models, name, today=today))
             except AttemptError as error:
-                return [*found, Check("models", Verdict.BROKEN, f"the API was asked, and: {said(error.failure)}")]
+                return [*found, DoctorCheck("models", Verdict.BROKEN, f"the API was asked, and: {said(error.failure)}")]
     finally:
         await models.close()
     return found
 
 
-async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> Check:
+async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> DoctorCheck:
     """One model. Raises AttemptError when that says nothing of the model."""
     try:
         life = await models.life(name)
     except AttemptError as error:
         if error.failure.status != 404:
             raise
-        return Check(name, Verdict.BROKEN, "the API has no such model for this key", "choose another model")
+        return DoctorCheck(name, Verdict.BROKEN, "the API has no such model for this key", "choose another model")
     if notice := life_notice(life, today=today):
         verdict = Verdict.BROKEN if life.lifecycle == "retired" else Verdict.WARNING
-        return Check(name, verdict, notice)
+        return DoctorCheck(name, verdict, notice)
     size = f", takes {life.max_input_tokens:,} tokens" if life.max_input_tokens else ""
-    return Check(name, Verdict.OK, f"{life.lifecycle or 'known to the API'}{size}")
+    return DoctorCheck(name, Verdict.OK, f"{life.lifecycle or 'known to the API'}{size}")
 
 
 def said(failure: Failure) -> str:
@@ -193,17 +193,17 @@ def said(failure: Failure) -> str:
     return f"{failure.name}: {failure.message}"
 
 
-def show_checks(found: list[Check], terminal: Terminal) -> None:
+def show_checks(found: list[DoctorCheck], terminal: Terminal) -> None:
     """A line for each, or one JSON object; with -q only what is not in order."""
     if terminal.json:
         ok = all(one.verdict is not Verdict.BROKEN for one in found)
         terminal.result(json.dumps({"v": 1, "ok": ok, "checks": [asdict(one) for one in found]}, indent=2))
         return
-    width = max(len(inert(one.name)) for one in found)
+    width = max(len(escape_control(one.name)) for one in found)
     for one in found:
         if terminal.quiet and one.verdict is Verdict.OK:
             continue
         verdict = terminal.styled(f"{one.verdict:7}", sys.stdout, fg=COLORS[one.verdict])
-        terminal.result(f"{verdict}  {inert(one.name).ljust(width)}  {inert(one.words)}")
+        terminal.result(f"{verdict}  {escape_control(one.name).ljust(width)}  {escape_control(one.words)}")
         if one.next and one.verdict is not Verdict.OK:
-            terminal.result(f"{'':7}  {'':{width}}  next: {inert(one.next)}")
+            terminal.result(f"{'':7}  {'':{width}}  next: {escape_control(one.next)}")

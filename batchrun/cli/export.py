@@ -42,9 +42,9 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
             job.output.publish(wait_s=0)
         except HeldByAnother as held:
             terminal.say(f"rows may be missing: {held}")
-        if not job.places.database.exists():
-            raise UsageProblem(f"there are no rows yet in {job.places.database}.")
-        with opened(job.places.database, read_only=True, wait_s=5) as connection:
+        if not job.paths.database.exists():
+            raise UsageProblem(f"there are no rows yet in {job.paths.database}.")
+        with opened(job.paths.database, read_only=True, wait_s=5) as connection:
             table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
             query, values = selection(connection, table_name, own_names(fields), found.story.job, wanted)
             write(connection, query, values, wanted, terminal, stamped=found.story.simulated)

@@ -8,7 +8,7 @@ from pathlib import Path
 from batchrun.errors import UsageProblem
 from batchrun.job.load import load_job, project_root
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.paths import LEDGER, places, simulated_twin
+from batchrun.store.paths import LEDGER, simulated_twin, store_paths
 from batchrun.store.reports.runs import RunStory, find_run, run_stories
 
 
@@ -42,7 +42,7 @@ def found_run(wanted: str, given: Path | None, *, simulated: bool = False) -> It
     """Find a run by id, job name, job file or `last`; a simulated one only if its id or the flag says so."""
     if wanted.endswith(".toml"):
         job = load_job(Path(wanted))
-        with contextlib.closing(Ledger.read(places(job, simulated=simulated).ledger)) as ledger:
+        with contextlib.closing(Ledger.read(store_paths(job, simulated=simulated).ledger)) as ledger:
             yield FoundRun(find_run(run_stories(ledger), job.spec.job.name), ledger, job.path)
         return
     real, pretend = ledger_paths(given)
@@ -87,7 +87,7 @@ def found_runs(wanted: Sequence[str], given: Path | None, *, simulated: bool) ->
 
 def ledger_of(wanted: Sequence[str], given: Path | None, *, simulated: bool) -> Path:
     """The ledger that was named, by an option or by job files, or the project's."""
-    named = {places(load_job(Path(word)), simulated=simulated).ledger for word in wanted if word.endswith(".toml")}
+    named = {store_paths(load_job(Path(word)), simulated=simulated).ledger for word in wanted if word.endswith(".toml")}
     if len(named) > 1:
         raise UsageProblem("these job files name different ledgers.", hint="ask for one of them at a time")
     real, pretend = ledger_paths(given)

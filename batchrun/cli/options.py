@@ -28,7 +28,7 @@ class JobCommand(click.Command):
         return super().parse_args(ctx, [f"--simulate={CALM}" if word == "--simulate" else word for word in args])
 
 
-class Dollars(click.ParamType[int]):
+class DollarsOption(click.ParamType[int]):
     """An amount of US dollars, as whole nano-USD."""
 
     name = "usd"
@@ -46,7 +46,7 @@ class Dollars(click.ParamType[int]):
         return int(nusd)
 
 
-class Span(click.ParamType[float]):
+class DurationOption(click.ParamType[float]):
     """A duration, in seconds."""
 
     name = "duration"
@@ -146,10 +146,15 @@ ROUTE = click.option(
     type=click.Choice(["stream", "batch", "auto"]),
     help="How requests travel; default: as the job file says.",
 )
-DEADLINE = click.option("--deadline", type=Span(), metavar="TIME", help="When it should be done, such as 45m or 24h.")
+DEADLINE = click.option(
+    "--deadline", type=DurationOption(), metavar="TIME", help="When it should be done, such as 45m or 24h."
+)
 FAIL_FAST = click.option("--fail-fast", is_flag=True, help="Stop when the first document fails.")
 MAX_RUN_TIME = click.option(
-    "--max-run-time", type=Span(), metavar="TIME", help="Stop after this long, such as 45m; what is answered is kept."
+    "--max-run-time",
+    type=DurationOption(),
+    metavar="TIME",
+    help="Stop after this long, such as 45m; what is answered is kept.",
 )
 NO_WAIT = click.option(
     "--no-wait", is_flag=True, help="Do what is due with batches and return: exit 10 until all is settled."
@@ -164,7 +169,7 @@ SIMULATE = click.option(
 SPEED = click.option(
     "--speed", type=click.FloatRange(min=0.01), default=20.0, show_default=True, help="Of the simulator's clock."
 )
-MAX_COST = click.option("--max-cost", type=Dollars(), metavar="USD", help="A lower budget than the job file's.")
+MAX_COST = click.option("--max-cost", type=DollarsOption(), metavar="USD", help="A lower budget than the job file's.")
 EXACT = click.option(
     "--exact", is_flag=True, help="Count the tokens of every document; of many, only a sample is counted otherwise."
 )

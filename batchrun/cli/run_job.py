@@ -16,13 +16,13 @@ from batchrun.cli.views.route_text import time_words
 from batchrun.cli.views.summary_text import summary_as_event, summary_as_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode, UsageProblem
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.events import Event, Listener
 from batchrun.execution.run import ProviderFactory
 from batchrun.planning.selection import Selection
-from batchrun.strategy.pilot_report import PilotReport, PilotWish, pilot_terms
+from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
-from batchrun.workflow.open_job import OpenJob, Wishes, open_job
+from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 from batchrun.workflow.pilot import PilotSubmit, Told
 from batchrun.workflow.submit import submit
 
@@ -34,8 +34,8 @@ def run_job(
     path: Path,
     selection: Selection,
     *,
-    wishes: Wishes,
-    pilot: PilotWish | None,
+    options: SubmitOptions,
+    pilot: PilotOptions | None,
     profile: str | None,
     speed: float,
     progress: str,
@@ -43,7 +43,7 @@ def run_job(
     terminal: Terminal,
 ) -> int:
     """Plan, run and tell; returns the exit code. None for a `pilot`: the command knows none."""
-    if profile is not None and not wishes.waits:
+    if profile is not None and not options.waits:
         raise UsageProblem(
             "--no-wait needs an API that outlives the command, and a simulated one does not.",
             hint="leave --no-wait out, or use: batchrun simulate serve",
@@ -67,7 +67,7 @@ def run_job(
                 report=report,
             )
             if profile is not None:
-                wishes = replace(wishes, speed=speed)
+                options = replace(options, speed=speed)
             if pilot is None:
                 summary = submit(
                     opened,
@@ -75,12 +75,12 @@ def run_job(
                     provider=provider,
                     listener=told.listener,
                     show=lambda plan: told.show(plan, None),
-                    wishes=wishes,
+                    options=options,
                     counts=True,
                 )
             else:
                 terms = pilot_terms(opened.job.spec.pilot, pilot)
-                summary = PilotSubmit(opened, provider, told, wishes, counts=True).submit(selection, terms)
+                summary = PilotSubmit(opened, provider, told, options, counts=True).submit(selection, terms)
         finally:
             shown.close()
     if terminal.json:
@@ -135,7 +135,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
         before = spent_and_held(plan.spent_nusd, plan.held_nusd)
         terminal.say(f"continuing run {plan.continues}: {before}")
     for notice in warnings(plan, opened):
-        terminal.say(f"warning: {inert(notice)}")
+        terminal.say(f"warning: {escape_control(notice)}")
     if not plan.to_send:
         return
     terminal.say(

@@ -13,7 +13,7 @@ from batchrun.documents.encoding import without_nuls
 from batchrun.documents.files import MAX_BYTES, too_large
 from batchrun.duckdb_file import first_line, opened
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,7 +55,7 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class _QueryShape:
     """The columns of the query's result."""
 
     id: _Column
@@ -92,7 +92,7 @@ class _OpenQuery:
     """The query over its database, for the moment in which that is open."""
 
     connection: "duckdb.DuckDBPyConnection"
-    shape: _Shape
+    shape: _QueryShape
 
     def require_unique_ids(self) -> None:
         bad = self.connection.execute(
@@ -107,7 +107,7 @@ class _OpenQuery:
         ).fetchall()
         if bad:
             shown = ", ".join(
-                f"{'NULL' if doc_id is None else inert(doc_id)} ({times:,} rows)" for doc_id, times, _ in bad
+                f"{'NULL' if doc_id is None else escape_control(doc_id)} ({times:,} rows)" for doc_id, times, _ in bad
             )
             more = ", …" if bad[0][2] > len(bad) else ""
             raise Refused(
@@ -189,7 +189,7 @@ class DuckdbSource:
             return status.st_mtime_ns, status.st_size
         return None
 
-    def _document(self, shape: _Shape, row: tuple[Any, ...]) -> Document | Unreadable:
+    def _document(self, shape: _QueryShape, row: tuple[Any, ...]) -> Document | Unreadable:
         doc_id, size, text, *others = row
         if text is None:
             return Unreadable(doc_id, self._database, too_large(size))
@@ -228,7 +228,7 @@ def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> 
         )
 
 
-def _shape(columns: list[_Column]) -> _Shape:
+def _shape(columns: list[_Column]) -> _QueryShape:
     by_name = {column.name.lower(): column for column in columns}
     if missing := [name for name in ("id", "text") if name not in by_name]:
         raise UsageProblem(
@@ -239,7 +239,7 @@ def _shape(columns: list[_Column]) -> _Shape:
     doc_id, text = by_name["id"], by_name["text"]
     if text.type == "BLOB":
         raise UsageProblem("source.query: the column text is a BLOB", hint=f"decode it: decode({text.name}) AS text")
-    return _Shape(doc_id, text, tuple(column for column in columns if column not in (doc_id, text)))
+    return _QueryShape(doc_id, text, tuple(column for column in columns if column not in (doc_id, text)))
 
 
 @contextlib.contextmanager

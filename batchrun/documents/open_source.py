@@ -4,13 +4,13 @@ from batchrun.documents import Source
 from batchrun.documents.duckdb import DuckdbSource
 from batchrun.documents.files import FileSource
 from batchrun.job.load import JobFile
-from batchrun.job.spec import FilesSource
+from batchrun.job.spec import FilesSourceSection
 
 
 def open_source(job: JobFile) -> Source:
     """Make the source of a job. Nothing is read yet; a name that is no text encoding is refused."""
     asked = job.spec.source
-    if isinstance(asked, FilesSource):
+    if isinstance(asked, FilesSourceSection):
         return FileSource(
             root=job.root, include=asked.include, exclude=asked.exclude, encoding=asked.encoding, id_from=asked.id
         )

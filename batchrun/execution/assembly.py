@@ -21,27 +21,27 @@ from batchrun.execution.batch.packing import Packer
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.document_reader import Reader, RunKey
 from batchrun.execution.halt import Halt
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.retry_policy import Course
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.retry_policy import FailureHistory
 from batchrun.execution.stop_conditions import EVERYTHING, Tolerance
 from batchrun.execution.stream.attempt import Attempts
-from batchrun.execution.stream.attempt_result import Landing
-from batchrun.execution.stream.circuit_breaker import Circuit
+from batchrun.execution.stream.attempt_result import AttemptResults
+from batchrun.execution.stream.circuit_breaker import CircuitBreaker
 from batchrun.execution.stream.concurrency import FIRST, Slots
 from batchrun.execution.stream.executor import StreamExecutor
-from batchrun.execution.stream.model_channel import Lane
-from batchrun.execution.stream.rate_limiter import Gate
-from batchrun.execution.usage_counters import Tally
-from batchrun.execution.usage_flush import Notes
-from batchrun.execution.work_item import Terms, Work, worst_case
-from batchrun.job.cache_breakpoint import CacheMark
+from batchrun.execution.stream.model_channel import ModelChannel
+from batchrun.execution.stream.rate_limiter import RateLimiter
+from batchrun.execution.usage_counters import UsageCounters
+from batchrun.execution.usage_flush import UsageFlush
+from batchrun.execution.work_item import PendingRequest, Terms, worst_case
+from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.job.spec import BatchSection, RetrySection
-from batchrun.planning.request_builder import Preparer
+from batchrun.planning.request_builder import RequestBuilder
 from batchrun.providers import BatchProvider, Provider
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Settlement
 from batchrun.store.output.publish import Output
-from batchrun.strategy.model_chain import OUTAGE, Ladder
+from batchrun.strategy.model_chain import OUTAGE, ModelChain
 from batchrun.strategy.routes import Route
 
 
@@ -53,24 +53,24 @@ class Sending:
     reading: Ledger
     """A second connection, for the reader."""
     source: Source
-    preparer: Preparer
+    builder: RequestBuilder
     estimator: Estimator
     """Of the first model, at the prices of streaming."""
-    ladder: Ladder
+    chain: ModelChain
     concurrency: int
     """At most."""
     caps: Caps
     schema: dict[str, Any]
     switch_at: float | None
     """When what is left in batches has to be streamed to be done by the deadline; None: never."""
-    marks: Mapping[Route, CacheMark] = field(default_factory=dict)
+    cache_breakpoints: Mapping[Route, CacheBreakpoint] = field(default_factory=dict)
     """For the prompt cache; a route that is not in it sends none."""
 
     def estimator_on(self, route: Route, price: ModelPrice) -> Estimator:
         """Of a model on a route: marks make the worst case dearer."""
-        mark = self.marks.get(route)
+        cache_breakpoint = self.cache_breakpoints.get(route)
         reply = ReplyLength(self.estimator.output, self.estimator.output_scatter)
-        return replace(self.estimator.of(price, reply), ttl=mark.ttl if mark else None)
+        return replace(self.estimator.of(price, reply), ttl=cache_breakpoint.ttl if cache_breakpoint else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class Staff:
     """Who takes part in an execution, whatever the route."""
 
     setting: RunSetting
-    recorder: Recorder
+    writer: LedgerWriter
     reader: Reader | None
     halt: Halt
     tell: Listener
@@ -118,29 +118,31 @@ class Staff:
     def stream_executor(self, sending: Sending, client: Provider, *, clock: Callable[[], float]) -> StreamExecutor:
         """Streams what is pending; `clock` is the loop's."""
         assert self.reader is not None
-        setting, tally = self.setting, Tally()
-        lanes = [self._lane(number, sending, tally, clock=clock) for number in range(len(sending.ladder.rungs))]
+        setting, counters = self.setting, UsageCounters()
+        channels = [
+            self._channel(number, sending, counters, clock=clock) for number in range(len(sending.chain.models))
+        ]
         terms = Terms(
             run_no=setting.run.run_no,
             job=setting.job,
-            ladder=sending.ladder,
+            chain=sending.chain,
             retry=setting.retry,
             caps=sending.caps,
         )
-        landing = Landing(
+        results = AttemptResults(
             terms,
-            lanes,
+            channels,
             judge=Judge(sending.schema),
-            recorder=self.recorder,
+            writer=self.writer,
             halt=self.halt,
             listener=self.tell,
         )
         attempts = Attempts(
             terms,
-            lanes,
-            landing,
+            channels,
+            results,
             provider=client,
-            recorder=self.recorder,
+            writer=self.writer,
             halt=self.halt,
             document_cap=self._document_cap(sending),
         )
@@ -148,38 +150,40 @@ class Staff:
             setting.run,
             reader=self.reader,
             attempts=attempts,
-            recorder=self.recorder,
+            writer=self.writer,
             halt=self.halt,
             listener=self.tell,
             concurrency=sending.concurrency,
             recover=setting.recover,
-            notes=Notes(setting.run.run_no, tally, lanes, self.recorder, self.halt),
+            usage_flush=UsageFlush(setting.run.run_no, counters, channels, self.writer, self.halt),
         )
 
     def _document_cap(self, sending: Sending) -> DocumentCap:
-        return DocumentCap(self.setting.run.run_no, self.setting.job, sending.caps, self.recorder, self.tell)
+        return DocumentCap(self.setting.run.run_no, self.setting.job, sending.caps, self.writer, self.tell)
 
-    def _lane(self, number: int, sending: Sending, tally: Tally, *, clock: Callable[[], float]) -> Lane:
-        rung = sending.ladder.rungs[number]
-        return Lane(
-            rung_no=number,
-            rung=rung,
-            estimator=sending.estimator_on(Route.STREAM, rung.price),
-            gate=Gate(rung.limits, clock=clock, tally=tally),
-            slots=Slots(sending.concurrency, first=max(FIRST, (rung.limits.concurrency or 0) // 2)),
-            circuit=Circuit(
+    def _channel(
+        self, number: int, sending: Sending, counters: UsageCounters, *, clock: Callable[[], float]
+    ) -> ModelChannel:
+        chain_model = sending.chain.models[number]
+        return ModelChannel(
+            model_no=number,
+            chain_model=chain_model,
+            estimator=sending.estimator_on(Route.STREAM, chain_model.price),
+            rate_limiter=RateLimiter(chain_model.limits, clock=clock, counters=counters),
+            slots=Slots(sending.concurrency, first=max(FIRST, (chain_model.limits.concurrency or 0) // 2)),
+            circuit_breaker=CircuitBreaker(
                 max_outage_s=self.setting.retry.max_outage_s,
                 concurrency=sending.concurrency,
-                has_fallback=sending.ladder.falls_back(number, OUTAGE),
+                has_fallback=sending.chain.falls_back(number, OUTAGE),
             ),
-            tally=tally,
+            counters=counters,
             clock=clock,
-            mark=sending.marks.get(Route.STREAM),
+            cache_breakpoint=sending.cache_breakpoints.get(Route.STREAM),
         )
 
     def batch_executor(self, client: BatchProvider) -> BatchExecutor:
         """Takes care of batches, and makes new ones if that is the route."""
-        setting, course = self.setting, Course()
+        setting, failure_history = self.setting, FailureHistory()
         context = BatchContext(
             terms=BatchTerms(
                 run=setting.run,
@@ -192,7 +196,7 @@ class Staff:
                 caps=setting.sending.caps if setting.sending else None,
             ),
             provider=client,
-            recorder=self.recorder,
+            writer=self.writer,
             halt=self.halt,
             tell=self.tell,
             clock=setting.clock,
@@ -202,24 +206,24 @@ class Staff:
             client,
             price_of=setting.price_of,
             max_attempts=setting.retry.max_attempts,
-            recorder=self.recorder,
+            writer=self.writer,
             halt=self.halt,
-            course=course,
+            failure_history=failure_history,
             listener=self.tell,
             passes_on=self._passes_on,
         )
-        return BatchExecutor(context, self._packer(), collector, course)
+        return BatchExecutor(context, self._packer(), collector, failure_history)
 
     def _passes_on(self, model: str, end: Settlement) -> bool:
         """Whether another model is asked after this answer, as far as can be told without the document."""
-        ladder = self.setting.sending.ladder if self.setting.sending else None
-        if ladder is None or end.outcome is None:
+        chain = self.setting.sending.chain if self.setting.sending else None
+        if chain is None or end.outcome is None:
             return False
-        names = [rung.price.name for rung in ladder.rungs]
+        names = [chain_model.price.name for chain_model in chain.models]
         if model not in names:
             return False
         output = json.loads(end.output) if end.output else None
-        return ladder.escalated(names.index(model), end.outcome, output, None) is not None
+        return chain.escalated(names.index(model), end.outcome, output, None) is not None
 
     def _packer(self) -> Packer | None:
         sending = self.setting.sending
@@ -227,18 +231,18 @@ class Staff:
             return None
         estimator = sending.estimator_on(Route.BATCH, sending.estimator.price.in_batches)
 
-        def worst(work: Work) -> Amount:
-            return worst_case(estimator, work, work.request, soft=sending.caps.soft)
+        def worst(pending: PendingRequest) -> Amount:
+            return worst_case(estimator, pending, pending.request, soft=sending.caps.soft)
 
         return Packer(
             self.setting.run,
             model=estimator.price.name,
             schema=sending.schema,
             reader=self.reader,
-            recorder=self.recorder,
+            writer=self.writer,
             listener=self.tell,
             worst=worst,
             document_cap=self._document_cap(sending),
             folder=self.setting.folder,
-            mark=sending.marks.get(Route.BATCH),
+            cache_breakpoint=sending.cache_breakpoints.get(Route.BATCH),
         )

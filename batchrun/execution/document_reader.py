@@ -9,13 +9,13 @@ from typing import TypeVar
 from batchrun.document import Document, Unreadable
 from batchrun.documents import Source
 from batchrun.events import DocumentSettled, Listener
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.work_item import Work
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
-from batchrun.planning.request_builder import Preparer
+from batchrun.planning.request_builder import RequestBuilder
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending
-from batchrun.strategy.model_chain import Ladder
+from batchrun.strategy.model_chain import ModelChain
 
 T = TypeVar("T")
 PAGE = 64
@@ -42,11 +42,11 @@ class Gone:
 class Reader:
     """Reads pending documents, in a thread of its own, from its own view of the ledger."""
 
-    def __init__(self, ledger: Ledger, source: Source, preparer: Preparer, ladder: Ladder) -> None:
+    def __init__(self, ledger: Ledger, source: Source, builder: RequestBuilder, chain: ModelChain) -> None:
         self._ledger = ledger
         self._source = source
-        self._preparer = preparer
-        self._ladder = ladder
+        self._builder = builder
+        self._chain = chain
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
 
     async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
@@ -55,7 +55,7 @@ class Reader:
             lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE, model=model)
         )
 
-    async def read(self, pending: list[Pending]) -> list[Work | Gone]:
+    async def read(self, pending: list[Pending]) -> list[PendingRequest | Gone]:
         """Read the documents and make their requests again; each must still be the one that was planned."""
         return await self._in_thread(lambda: list(self._ready(pending)))
 
@@ -68,33 +68,33 @@ class Reader:
         """How many texts one `read` should ask for."""
         return self._source.page
 
-    def _ready(self, pending: list[Pending]) -> Iterable[Work | Gone]:
+    def _ready(self, pending: list[Pending]) -> Iterable[PendingRequest | Gone]:
         found = self._source.read([one.ref for one in pending])
         for one, document in zip(pending, found, strict=True):
             yield self._work(one, document)
 
-    def _work(self, pending: Pending, document: Document | Unreadable) -> Work | Gone:
+    def _work(self, pending: Pending, document: Document | Unreadable) -> PendingRequest | Gone:
         if isinstance(document, Unreadable):
             return Gone(pending, document.reason)
-        request = self._preparer.request(document, max_tokens=pending.max_tokens)
+        request = self._builder.request(document, max_tokens=pending.max_tokens)
         if pending.guessed:  # good enough for an estimate, and not for what is set aside
-            pending = replace(pending, counted_tokens=self._preparer.tokens(document).counted, guessed=False)
-        for number, rung in enumerate(self._ladder.rungs):
-            if rung.request(request).request_id == pending.request_id:
-                return Work(pending, request, self._evidence(document), rung=number)
+            pending = replace(pending, counted_tokens=self._builder.tokens(document).counted, guessed=False)
+        for number, chain_model in enumerate(self._chain.models):
+            if chain_model.request(request).request_id == pending.request_id:
+                return PendingRequest(pending, request, self._evidence(document), model_no=number)
         return Gone(pending, "it changed after it was planned; submit again")
 
     def _evidence(self, document: Document) -> str | None:
-        demands = self._ladder.demands
-        return self._preparer.text(document) if demands and demands.evidence else None
+        acceptance_rules = self._chain.acceptance_rules
+        return self._builder.text(document) if acceptance_rules and acceptance_rules.evidence else None
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
-async def set_aside(gone: Gone, outcome: Outcome, *, recorder: Recorder, listener: Listener) -> None:
+async def set_aside(gone: Gone, outcome: Outcome, *, writer: LedgerWriter, listener: Listener) -> None:
     """Record that a document will not be sent after all, then tell it."""
-    await recorder.write(lambda ledger: ledger.set_aside(gone.pending.document_no, outcome, gone.reason))
+    await writer.write(lambda ledger: ledger.set_aside(gone.pending.document_no, outcome, gone.reason))
     listener(DocumentSettled(gone.pending.ref.doc_id, outcome, gone.reason, 0))
 
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 from batchrun.batch import RemoteBatch
 from batchrun.budget.cap_text import JOB_BUDGET, called, quantity, raising, renewed, said, worst
-from batchrun.budget.caps import Amount, Cap, Origin, Room
+from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
 from batchrun.execution.retry_policy import Action, Tries
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch
-from batchrun.store.ledger.records import NoRoom
+from batchrun.store.ledger.records import CapExceeded
 
 
 def failed_outcome(failure: Failure) -> Outcome:
@@ -126,7 +126,7 @@ class BudgetReached(Stopped):
         self.cap = cap
 
 
-def budget_reached(refusal: NoRoom, amount: Amount) -> BudgetReached:
+def budget_reached(refusal: CapExceeded, amount: Amount) -> BudgetReached:
     """Say which cap would be passed, and how to go on."""
     cap = refusal.cap or JOB_BUDGET
     used, limit = quantity(cap, refusal.used), quantity(cap, refusal.limit)
@@ -145,11 +145,11 @@ def to_finish(cap: Cap, *, needed: int | None = None) -> str:
     return f"{raising(cap, to=needed)}{where} and submit again"
 
 
-def document_budget_reached(room: Room, amount: Amount) -> str:
+def document_budget_reached(cap_usage: CapUsage, amount: Amount) -> str:
     """What stands beside a document that may not be tried again."""
     return (
-        f"another attempt may cost up to {dollars(amount.nusd)}, and {dollars(room.used)} of"
-        f" {dollars(room.cap.limit)} ({room.cap.name}) is spent or held for it"
+        f"another attempt may cost up to {dollars(amount.nusd)}, and {dollars(cap_usage.used)} of"
+        f" {dollars(cap_usage.cap.limit)} ({cap_usage.cap.name}) is spent or held for it"
     )
 
 

@@ -30,7 +30,7 @@ class _Write:
     done: asyncio.Future[Any]
 
 
-class Recorder:
+class LedgerWriter:
     """Writes to the ledger from the event loop. A write is durable when its await returns.
 
     One commit serves all writes that are waiting (group commit), so hundreds of workers cost a few syncs a second

@@ -52,7 +52,7 @@ class Tries:
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
 
 
-class Course:
+class FailureHistory:
     """How the answers of a run have gone: tells a wrong job file from documents that fail."""
 
     def __init__(self) -> None:

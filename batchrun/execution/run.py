@@ -10,13 +10,13 @@ from typing import Protocol
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.events import Event, Listener
 from batchrun.execution.assembly import RunSetting, Sending, Staff
-from batchrun.execution.batch.cascade import Escalating
+from batchrun.execution.batch.cascade import BatchCascade
 from batchrun.execution.batch.executor import BatchExecutor, Ending
 from batchrun.execution.document_reader import Reader
 from batchrun.execution.halt import Bug, Halt
-from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.output_sync import publishing
-from batchrun.execution.stop_conditions import Tripwires
+from batchrun.execution.stop_conditions import StopConditions
 from batchrun.execution.stream.executor import StreamExecutor
 from batchrun.providers import BatchProvider, ModelDirectory, Provider, TokenCounter
 from batchrun.store.ledger.batches import Batches
@@ -63,16 +63,16 @@ class Interrupted(BatchrunError):
 async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: Listener) -> BatchrunError | None:
     """Bring the run's documents to their outcomes. Returns why it halted, or None when it went through."""
     halt = Halt()
-    tripwires = Tripwires(setting.tolerance, halt)
-    tell = guarded(tripwires.watching(listener), halt)
+    stop_conditions = StopConditions(setting.tolerance, halt)
+    tell = guarded(stop_conditions.watching(listener), halt)
     sending = setting.sending
-    reader = Reader(sending.reading, sending.source, sending.preparer, sending.ladder) if sending else None
+    reader = Reader(sending.reading, sending.source, sending.builder, sending.chain) if sending else None
     try:
-        async with Recorder(setting.ledger) as recorder:
-            journey = Journey(Staff(setting, recorder, reader, halt, tell), provider)
-            with halting_on_signals(halt, journey), tripwires.timed():
+        async with LedgerWriter(setting.ledger) as writer:
+            journey = Journey(Staff(setting, writer, reader, halt, tell), provider)
+            with halting_on_signals(halt, journey), stop_conditions.timed():
                 async with publishing(setting.output, tell, halt):
-                    await journey.travel()
+                    await journey.run_routes()
     except BatchrunError as problem:
         halt.stop(problem)
     finally:
@@ -92,13 +92,13 @@ class Journey:
     under_way: StreamExecutor | BatchExecutor | None = field(default=None, init=False)
     """Whom a signal concerns."""
 
-    async def travel(self) -> None:
+    async def run_routes(self) -> None:
         """Stream, or take care of batches and stream what they leave when the deadline is near."""
         sending = self.staff.setting.sending
         if sending is None or sending.route is Route.BATCH:
             ending = await self._batches()
             # Documents that another model answers are not batched with the others.
-            if sending and (ending is Ending.STREAM or (ending is Ending.DONE and len(sending.ladder.rungs) > 1)):
+            if sending and (ending is Ending.STREAM or (ending is Ending.DONE and len(sending.chain.models) > 1)):
                 await self._escalate(sending)
                 await self._stream(sending)
             return
@@ -111,15 +111,15 @@ class Journey:
     async def _escalate(self, sending: Sending) -> None:
         """Answers that came in batches are only now held against the ladder: that may take the documents' texts."""
         staff, run = self.staff, self.staff.setting.run
-        if len(sending.ladder.rungs) == 1 or staff.reader is None:
+        if len(sending.chain.models) == 1 or staff.reader is None:
             return
-        await Escalating(run, staff.setting.job, sending.ladder, staff.reader, staff.recorder, staff.halt).escalate()
+        await BatchCascade(run, staff.setting.job, sending.chain, staff.reader, staff.writer, staff.halt).escalate()
 
     async def _stream(self, sending: Sending) -> None:
         if self.staff.halt.reason:
             return
         setting = self.staff.setting
-        connections = sending.concurrency * len(sending.ladder.rungs)
+        connections = sending.concurrency * len(sending.chain.models)
         client = self.provider.make(concurrency=connections, timeout_s=setting.retry.timeout_s)
         executor = self.staff.stream_executor(sending, client, clock=asyncio.get_running_loop().time)
         self.under_way = executor
@@ -141,7 +141,7 @@ class Journey:
 
     async def _any_batch_open(self) -> bool:
         job = self.staff.setting.job
-        return bool(await self.staff.recorder.write(lambda ledger: Batches(ledger).open(job)))
+        return bool(await self.staff.writer.write(lambda ledger: Batches(ledger).open(job)))
 
 
 @contextlib.contextmanager

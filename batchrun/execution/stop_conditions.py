@@ -39,7 +39,7 @@ class OutOfTime(Stopped):
         super().__init__(f"the run has taken {limit_s:g} s, and that is its max_run_time.", hint=AGAIN)
 
 
-class Tripwires:
+class StopConditions:
     """Stops a run that is beyond what it puts up with."""
 
     def __init__(self, tolerance: Tolerance, halt: Halt) -> None:

@@ -27,7 +27,7 @@ class _Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedUsage:
     """What was counted since it was taken last."""
 
     minutes: list[MinuteUse]
@@ -38,7 +38,7 @@ class Counted:
 
 
 @dataclass(slots=True)
-class Tally:
+class UsageCounters:
     """Counts for one part of a run; `clock` is in seconds since 1970."""
 
     clock: Callable[[], float] = time.time
@@ -68,7 +68,7 @@ class Tally:
             self._seconds[cause] += seconds
             self._times[cause] += 1
 
-    def take(self) -> Counted:
+    def take(self) -> CountedUsage:
         """What was counted since the last call; it is forgotten here."""
         minutes = [
             MinuteUse(
@@ -87,7 +87,7 @@ class Tally:
         self._minutes.clear()
         self._seconds.clear()
         self._times.clear()
-        return Counted(minutes, waits)
+        return CountedUsage(minutes, waits)
 
     def _minute_now(self) -> int:
         return int(self.clock() // 60)

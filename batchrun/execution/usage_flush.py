@@ -8,23 +8,23 @@ from dataclasses import dataclass
 
 from batchrun.errors import BatchrunError
 from batchrun.execution.halt import Bug, Halt
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.stream.model_channel import Lane
-from batchrun.execution.usage_counters import Tally
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.stream.model_channel import ModelChannel
+from batchrun.execution.usage_counters import UsageCounters
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.run_metrics import Pace
+from batchrun.store.ledger.run_metrics import RunMetrics
 
 NOTE_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class UsageFlush:
     """Takes what was counted from the tally to the ledger."""
 
     run_no: int
-    tally: Tally
-    lanes: Sequence[Lane]
-    recorder: Recorder
+    counters: UsageCounters
+    channels: Sequence[ModelChannel]
+    writer: LedgerWriter
     halt: Halt
 
     @contextlib.asynccontextmanager
@@ -38,7 +38,7 @@ class Notes:
             over.set()
             await noting
             await self._guarded(self._note())
-            await self._guarded(self.recorder.write(self._learn))
+            await self._guarded(self.writer.write(self._learn))
 
     async def _note_until(self, over: asyncio.Event) -> None:
         while not over.is_set():
@@ -47,16 +47,16 @@ class Notes:
             await self._note()
 
     async def _note(self) -> None:
-        for lane in self.lanes:
-            if lane.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
-                self.tally.passing(lane.model, lane.gate.limits)
-        if counted := self.tally.take():
-            await self.recorder.write(lambda ledger: Pace(ledger).note(self.run_no, counted.minutes, counted.waits))
+        for channel in self.channels:
+            if channel.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
+                self.counters.passing(channel.model, channel.rate_limiter.limits)
+        if counted := self.counters.take():
+            await self.writer.write(lambda ledger: RunMetrics(ledger).note(self.run_no, counted.minutes, counted.waits))
 
     def _learn(self, ledger: Ledger) -> None:
-        for lane in self.lanes:
-            if learnt := lane.learnt(time.time()):
-                Pace(ledger).learn(lane.model, learnt)
+        for channel in self.channels:
+            if learned := channel.learned(time.time()):
+                RunMetrics(ledger).learn(channel.model, learned)
 
     async def _guarded(self, noted: Awaitable[None]) -> None:
         try:

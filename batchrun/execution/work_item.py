@@ -5,24 +5,24 @@ from dataclasses import dataclass, field
 from batchrun.budget.caps import Amount, Caps
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.execution.retry_policy import Tries
-from batchrun.execution.stream.model_channel import Lane
+from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.job.spec import RetrySection
 from batchrun.request import Request
 from batchrun.store.ledger.records import Pending
-from batchrun.strategy.model_chain import Ladder
+from batchrun.strategy.model_chain import ModelChain
 
 
 @dataclass(slots=True)
-class Work:
+class PendingRequest:
     """A pending document with its request, and what it has been through."""
 
-    pending: Pending
+    record: Pending
     request: Request
     """To the first model of the ladder; those to the others follow from it."""
     text: str | None = None
     """What the request has of the document, when evidence is looked for in it."""
-    rung: int = 0
+    model_no: int = 0
     """The first model that may still answer it."""
     asked: int = 0
     """The model that was asked last."""
@@ -32,10 +32,10 @@ class Work:
     @property
     def tokens(self) -> RequestTokens:
         """What pacing needs to know of it."""
-        return RequestTokens(self.pending.counted_tokens, self.pending.text_class)
+        return RequestTokens(self.record.counted_tokens, self.record.text_class)
 
 
-class Later(Exception):
+class RetryLater(Exception):
     """Raised by an attempt that is to be tried again after `delay_s`."""
 
     def __init__(self, delay_s: float) -> None:
@@ -49,17 +49,17 @@ class Terms:
 
     run_no: int
     job: str
-    ladder: Ladder
+    chain: ModelChain
     retry: RetrySection
     caps: Caps
 
 
 @dataclass(slots=True)
-class Flight:
+class Attempt:
     """One attempt from its reservation to its settlement."""
 
-    work: Work
-    lane: Lane
+    pending: PendingRequest
+    channel: ModelChannel
     request: Request
     charge: Charge
     attempt_no: int
@@ -67,11 +67,11 @@ class Flight:
     """By the lane's clock."""
 
 
-def worst_case(estimator: Estimator, work: Work, request: Request, *, soft: bool) -> Amount:
+def worst_case(estimator: Estimator, pending: PendingRequest, request: Request, *, soft: bool) -> Amount:
     """What is set aside before a request is sent; what it is expected to cost where that counts."""
     body_bytes, max_tokens = len(request.body), request.max_tokens
     return Amount(
-        estimator.worst_case_nusd(work.tokens, body_bytes=body_bytes, max_tokens=max_tokens),
-        estimator.most_prompt_tokens(work.tokens, body_bytes=body_bytes) + max_tokens,
-        estimator.expected_nusd(work.tokens) if soft else None,
+        estimator.worst_case_nusd(pending.tokens, body_bytes=body_bytes, max_tokens=max_tokens),
+        estimator.most_prompt_tokens(pending.tokens, body_bytes=body_bytes) + max_tokens,
+        estimator.expected_nusd(pending.tokens) if soft else None,
     )

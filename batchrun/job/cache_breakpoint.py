@@ -15,7 +15,7 @@ LONGEST_LEFT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class CacheMark:
+class CacheBreakpoint:
     """One breakpoint, at the same place in every request of a job."""
 
     opening: str
@@ -49,7 +49,7 @@ class CacheMark:
 
 
 @dataclass(frozen=True, slots=True)
-class FixedPrefix:
+class CacheablePrefix:
     """What comes before the first word of a document, schema aside."""
 
     system: str | None
@@ -82,8 +82,8 @@ class FixedPrefix:
         """All of it that would be cached, for counting its tokens."""
         return "\n".join(part for part in (self.system, self.marked_opening) if part)
 
-    def mark(self, ttl: Ttl | None) -> CacheMark | None:
+    def mark(self, ttl: Ttl | None) -> CacheBreakpoint | None:
         """The mark for a time to live; None: nothing is to be marked, or can be."""
         if ttl is None or self.obstacle:
             return None
-        return CacheMark(self.marked_opening, ttl)
+        return CacheBreakpoint(self.marked_opening, ttl)

@@ -76,8 +76,8 @@ def load_job(path: Path) -> JobFile:
 def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:
     """Fill in the models of the tier or the cascade, if the job has one."""
     if cascade := spec.cascade:
-        ladder = {"fallbacks": cascade.models[1:], "fallback_on": cascade.escalate_on}
-        return spec.model_copy(update={"model": spec.model.model_copy(update=ladder)})
+        chain = {"fallbacks": cascade.models[1:], "fallback_on": cascade.escalate_on}
+        return spec.model_copy(update={"model": spec.model.model_copy(update=chain)})
     if not choice.models:
         return spec
     name, *fallbacks = choice.models

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from batchrun.document import Document
-from batchrun.job.cache_breakpoint import FixedPrefix
+from batchrun.job.cache_breakpoint import CacheablePrefix
 from batchrun.job.load import JobFile
 from batchrun.job.template import Placeholder
 from batchrun.request import Request
@@ -39,10 +39,10 @@ class Renderer:
         return "\n".join([*([self._job.system] if self._job.system else []), *self._job.user.literals])
 
     @property
-    def prefix(self) -> FixedPrefix:
+    def prefix(self) -> CacheablePrefix:
         """What every request begins with, for the prompt cache."""
         first = self._job.user.parts[0]
-        return FixedPrefix(system=self._job.system, opening=first if isinstance(first, str) else "")
+        return CacheablePrefix(system=self._job.system, opening=first if isinstance(first, str) else "")
 
     @property
     def schema_text(self) -> str:

@@ -9,8 +9,8 @@ from batchrun.job import field_types, spec
 from batchrun.job.toml_positions import KeyPath
 
 _TAGGED: dict[str | int, type[BaseModel]] = {
-    "<files>": spec.FilesSource,
-    "<duckdb>": spec.DuckdbSource,
+    "<files>": spec.FilesSourceSection,
+    "<duckdb>": spec.DuckdbSourceSection,
     "<text>": field_types.TextField,
     "<number>": field_types.NumberField,
     "<plain>": field_types.PlainField,

@@ -56,13 +56,13 @@ class JobSection(Table):
     description: str | None = None
 
 
-class _Source(Table):
+class _SourceSection(Table):
     max_document_tokens: Positive | None = None
     on_oversize: Literal["refuse", "skip", "truncate"] = "refuse"
     on_empty: Literal["fail", "skip"] = "fail"
 
 
-class FilesSource(_Source):
+class FilesSourceSection(_SourceSection):
     """[source] with type = "files": one document for each file."""
 
     type: Annotated[Literal["files"], Field(examples=['type = "files"'])]
@@ -74,7 +74,7 @@ class FilesSource(_Source):
     id: Literal["relpath", "stem"] = "relpath"
 
 
-class DuckdbSource(_Source):
+class DuckdbSourceSection(_SourceSection):
     """[source] with type = "duckdb": one document for each row of a query."""
 
     type: Annotated[Literal["duckdb"], Field(examples=['type = "duckdb"'])]
@@ -96,11 +96,11 @@ def _known_source(value: object) -> object:
 def _source_tag(value: Any) -> str | None:
     if isinstance(value, dict):
         return f"<{value['type']}>"
-    return f"<{value.type}>" if isinstance(value, FilesSource | DuckdbSource) else None
+    return f"<{value.type}>" if isinstance(value, FilesSourceSection | DuckdbSourceSection) else None
 
 
 Source = Annotated[
-    Annotated[FilesSource, Tag("<files>")] | Annotated[DuckdbSource, Tag("<duckdb>")],
+    Annotated[FilesSourceSection, Tag("<files>")] | Annotated[DuckdbSourceSection, Tag("<duckdb>")],
     Discriminator(_source_tag),
     BeforeValidator(_known_source),
 ]
@@ -118,7 +118,7 @@ ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidato
 """In the order in which they are tried."""
 TierName = Literal["simple", "standard", "complex", "critical"]
 FallbackReason = Literal["outage", "refused", "truncated"]
-CacheWish = Literal["auto", "off", "5m", "1h"]
+CacheMode = Literal["auto", "off", "5m", "1h"]
 """Whether the fixed beginning of the prompt is marked for the prompt cache: when it pays, never, or for how long."""
 
 
@@ -198,7 +198,7 @@ class PromptSection(Table):
     system_file: Text | None = None
     user: Annotated[Text | None, Field(examples=['user = "{{ doc.text }}"'])] = None
     user_file: Text | None = None
-    cache: CacheWish = "auto"
+    cache: CacheMode = "auto"
 
     @model_validator(mode="after")
     def _one_text_each(self) -> Self:

@@ -11,7 +11,7 @@ from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
 from batchrun.planning.api_lookups import CounterFactory
 from batchrun.planning.forecast import guessed_reply
-from batchrun.planning.token_sampling import Measuring, Observed
+from batchrun.planning.token_sampling import Observed, TokenSampler
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import PastUse, past_use
 from batchrun.strategy.plan import Evidence
@@ -38,7 +38,7 @@ def prefix_of(renderer: Renderer, estimator: Estimator) -> Prefix:
 
 
 @dataclass(slots=True, kw_only=True)
-class Learning:
+class CalibrationData:
     """What is known of one job's requests beyond the guess; it may grow while a run goes on."""
 
     job: JobFile
@@ -48,16 +48,16 @@ class Learning:
     told: Observed = field(default_factory=lambda: Observed((), None))
     """What the API counted."""
 
-    def ask(self, measuring: Measuring, counter: CounterFactory, number: int) -> None:
+    def ask(self, sampler: TokenSampler, counter: CounterFactory, number: int) -> None:
         """Have the API count some requests, unless the job's own past tells enough."""
         if len(self._past.observations) < ENOUGH:
-            self.told = measuring.observe(counter, number)
+            self.told = sampler.observe(counter, number)
 
     @property
     def _past(self) -> PastUse:
         return past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=self.guess.price.name)
 
-    def learnt(self, *, guessed: int) -> tuple[Evidence, Estimator]:
+    def learned(self, *, guessed: int) -> tuple[Evidence, Estimator]:
         """Correct the guess by the job's own past, else by what the API counted; and say what it rests on."""
         past, told = self._past, self.told
         counts = len(told.observations) > len(past.observations)

@@ -7,38 +7,38 @@ from batchrun.catalog.price import ModelPrice
 from batchrun.document import Document, Unreadable
 from batchrun.estimation.estimate import Estimator
 from batchrun.planning.plan_tokens import SENT
-from batchrun.planning.request_builder import Preparer
+from batchrun.planning.request_builder import RequestBuilder
 from batchrun.request import Request
 from batchrun.store.ledger.cascades import Answer, outputs, recent_answers
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_cost import Share, share
 from batchrun.strategy.cascade_rules import no_evidence
-from batchrun.strategy.model_chain import Ladder
+from batchrun.strategy.model_chain import ModelChain
 
 
-def unmet_requests(
+def violating_requests(
     ledger: Ledger,
-    ladder: Ladder,
-    preparer: Preparer,
+    chain: ModelChain,
+    builder: RequestBuilder,
     page: Iterable[Document | Unreadable],
-    rungs: Mapping[str, Sequence[Request]],
+    models: Mapping[str, Sequence[Request]],
 ) -> frozenset[str]:
     """Those of the page's requests that have an answer which the cascade does not take, by request id.
 
     `rungs` are each document's requests to every model.
     """
-    demands = ladder.demands
-    if demands is None or not demands.words:
+    acceptance_rules = chain.acceptance_rules
+    if acceptance_rules is None or not acceptance_rules.words:
         return frozenset()
-    found = outputs(ledger, {one.request_id for each in rungs.values() for one in each[:-1]})
-    unmet = set[str]()
+    found = outputs(ledger, {one.request_id for each in models.values() for one in each[:-1]})
+    violating = set[str]()
     for document in page:
         if isinstance(document, Unreadable):
             continue
-        known = [one.request_id for one in rungs.get(document.doc_id, ())[:-1] if one.request_id in found]
-        text = preparer.text(document) if known and demands.evidence else None
-        unmet.update(one for one in known if demands.unmet(found[one], text))
-    return frozenset(unmet)
+        known = [one.request_id for one in models.get(document.doc_id, ())[:-1] if one.request_id in found]
+        text = builder.text(document) if known and acceptance_rules.evidence else None
+        violating.update(one for one in known if acceptance_rules.violation(found[one], text))
+    return frozenset(violating)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +53,31 @@ class LaterModels:
 
 
 def later_models(
-    ledger: Ledger, ladder: Ladder, job: str, fingerprint: str, *, estimator: Callable[[ModelPrice], Estimator]
+    ledger: Ledger, chain: ModelChain, job: str, fingerprint: str, *, estimator: Callable[[ModelPrice], Estimator]
 ) -> LaterModels | None:
     """Look at the job's own answers and at its plan; None when the ladder is no cascade."""
-    if ladder.demands is None:
+    if chain.acceptance_rules is None:
         return None
-    names = [rung.price.name for rung in ladder.rungs]
+    names = [chain_model.price.name for chain_model in chain.models]
     shares = []
     for number, name in enumerate(names[:-1]):
         answers = recent_answers(ledger, job, fingerprint=fingerprint, model=name)
-        shares.append(share(sum(was_passed_on(one, ladder, number) for one in answers), len(answers)))
+        shares.append(share(sum(was_passed_on(one, chain, number) for one in answers), len(answers)))
     planned = planned_models(ledger)
     total = sum(planned.values())
     return LaterModels(
-        [estimator(rung.price) for rung in ladder.rungs[1:]],
+        [estimator(chain_model.price) for chain_model in chain.models[1:]],
         shares,
         [planned.get(name, 0) / total if total else float(number == 0) for number, name in enumerate(names)],
     )
 
 
-def was_passed_on(answer: Answer, ladder: Ladder, rung: int) -> bool:
+def was_passed_on(answer: Answer, chain: ModelChain, model_no: int) -> bool:
     """Whether the cascade as it is now would pass an answer on. Of evidence only what was found then is known."""
-    assert ladder.demands is not None
-    if ladder.escalated(rung, answer.outcome, answer.output, None):
+    assert chain.acceptance_rules is not None
+    if chain.escalated(model_no, answer.outcome, answer.output, None):
         return True
-    return answer.escalated in [no_evidence(name) for name in ladder.demands.evidence]
+    return answer.escalated in [no_evidence(name) for name in chain.acceptance_rules.evidence]
 
 
 def planned_models(ledger: Ledger) -> dict[str, int]:

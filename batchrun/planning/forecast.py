@@ -18,17 +18,17 @@ from batchrun.job.load import JobFile
 from batchrun.planning.cascade_history import LaterModels, later_models
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.plan_tokens import Which
-from batchrun.store.ledger.cap_usage import plan_rooms
+from batchrun.store.ledger.cap_usage import plan_cap_usages
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import last_estimate, past_use
 from batchrun.store.ledger.records import Run
 from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, forecast
-from batchrun.strategy.model_chain import Ladder
-from batchrun.strategy.plan import Dearest, Evidence, Kind, Plan
+from batchrun.strategy.model_chain import ModelChain
+from batchrun.strategy.plan import CostliestFallback, Evidence, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, Circumstances, Prefix, decide_caching, if_cached
-from batchrun.strategy.routes import Forecast, Route, Wish, choose, forecasts
+from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
 
@@ -67,7 +67,7 @@ class Forecaster:
     """What there is to forecast from."""
 
     job: JobFile
-    ladder: Ladder
+    chain: ModelChain
     planned: PlannedDocuments
     ledger: Ledger
     estimator: Estimator
@@ -97,12 +97,16 @@ class Forecaster:
         estimator = self._by(choice.route)
         divisor = estimator.price.divisor
         worst_nusd = -(-self.planned.worst_nusd() // divisor)
-        models = [rung.price.name for rung in self.ladder.rungs]
-        rooms = plan_rooms(self.ledger.connection, self.caps, run, models=models, now=time.time())
-        room_nusd = min(room.left for room in rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(models[0]))
+        models = [chain_model.price.name for chain_model in self.chain.models]
+        cap_usages = plan_cap_usages(self.ledger.connection, self.caps, run, models=models, now=time.time())
+        remaining_nusd = min(
+            cap_usage.remaining
+            for cap_usage in cap_usages
+            if cap_usage.cap.of is not Of.TOKENS and cap_usage.cap.concerns(models[0])
+        )
         fits = chosen.estimate.documents
-        if chosen.estimate.upper_nusd > room_nusd:
-            fits = self._fits(estimator, chosen.saving, room_nusd, later, most=fits)
+        if chosen.estimate.upper_nusd > remaining_nusd:
+            fits = self._fits(estimator, chosen.saving, remaining_nusd, later, most=fits)
         return Plan(
             job=spec.job.name,
             fingerprint=self.fingerprint,
@@ -122,20 +126,20 @@ class Forecaster:
             committed_nusd=committed_nusd,
             held_nusd=held_nusd,
             continues=run.run_id if run else None,
-            let_in=self._was_let_in(run, counts),
+            already_approved=self._was_let_in(run, counts),
             cap_nusd=self.caps.run.limit,
             caps=self.caps,
-            rooms=rooms,
-            fits=fits if committed_nusd + worst_nusd <= self.caps.run.limit else 0,
+            cap_usages=cap_usages,
+            affordable_count=fits if committed_nusd + worst_nusd <= self.caps.run.limit else 0,
             worst_nusd=worst_nusd,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
-            dearest=self._dearest(chosen.estimate),
+            costliest_fallback=self._dearest(chosen.estimate),
             notices=notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
         )
 
-    def left(self, route: Route) -> Estimate:
+    def remaining_estimate(self, route: Route) -> Estimate:
         """Of what was planned, all that is pending now, if it goes by a route."""
         own = self._estimate(self._by(route), which=Which.STILL_PENDING)
         return self._with_later(own, self._later(), which=Which.STILL_PENDING)
@@ -199,7 +203,7 @@ class Forecaster:
 
     def _later(self) -> LaterModels | None:
         name = self.job.spec.job.name
-        return later_models(self.ledger, self.ladder, name, self.fingerprint, estimator=self._estimator_of)
+        return later_models(self.ledger, self.chain, name, self.fingerprint, estimator=self._estimator_of)
 
     def _with_later(
         self, own: Estimate, later: LaterModels | None, *, which: Which = Which.TO_SEND, first: int = -1
@@ -221,11 +225,11 @@ class Forecaster:
         ]
         return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
 
-    def _dearest(self, estimate: Estimate) -> Dearest | None:
+    def _dearest(self, estimate: Estimate) -> CostliestFallback | None:
         """The dearest fallback, when everything there would cost more than what is estimated."""
         uppers = [
-            Dearest(rung.price.name, self._estimate(self._estimator_of(rung.price)).upper_nusd)
-            for rung in self.ladder.rungs[1:]
+            CostliestFallback(chain_model.price.name, self._estimate(self._estimator_of(chain_model.price)).upper_nusd)
+            for chain_model in self.chain.models[1:]
         ]
         dearest = max(uppers, key=lambda one: one.upper_nusd, default=None)
         return dearest if dearest and dearest.upper_nusd > estimate.upper_nusd else None
@@ -242,7 +246,7 @@ class Forecaster:
         return self._streaming(self._estimate(self.estimator, which=Which.AWAITED)).seconds
 
     def _streaming(self, estimate: Estimate) -> Duration:
-        return forecast(estimate, self.ladder.rungs[0].limits, concurrency=self.job.spec.run.most_concurrent)
+        return forecast(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         if run is None or self.caps.run.limit < run.cap_nusd:
@@ -250,9 +254,9 @@ class Forecaster:
         unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
         return unsettled <= self.ledger.unsettled(run.run_no)
 
-    def _wish(self, run: Run | None) -> Wish:
+    def _wish(self, run: Run | None) -> RouteOptions:
         elapsed_s = time.time() - run.started_at if run else 0.0
-        return Wish(
+        return RouteOptions(
             route=self.route,
             deadline_s=self.deadline_s,
             elapsed_s=elapsed_s,
@@ -261,7 +265,7 @@ class Forecaster:
         )
 
     def _fits(
-        self, estimator: Estimator, saving: Interval, room_nusd: int, later: LaterModels | None, *, most: int
+        self, estimator: Estimator, saving: Interval, remaining_nusd: int, later: LaterModels | None, *, most: int
     ) -> int:
         """How many of the requests, from the first on, the room is enough for: the bound never falls with more."""
 
@@ -269,4 +273,4 @@ class Forecaster:
             own = self._estimate(estimator, first=first, saving=saving)
             return self._with_later(own, later, first=first).upper_nusd
 
-        return bisect_right(range(1, most + 1), room_nusd, key=upper)
+        return bisect_right(range(1, most + 1), remaining_nusd, key=upper)

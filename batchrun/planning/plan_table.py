@@ -16,7 +16,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.plan_tokens import SENT, PlannedTokens
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
-from batchrun.strategy.plan import Kind, Problem
+from batchrun.strategy.plan import Kind, PlanProblem
 
 TABLE = """
 create temp table planned (
@@ -258,14 +258,14 @@ class PlannedDocuments:
         )
         return [doc_id for (doc_id,) in rows]
 
-    def problems(self, *, limit: int) -> tuple[Problem, ...]:
+    def problems(self, *, limit: int) -> tuple[PlanProblem, ...]:
         """The first chosen documents that are not sent as they are."""
         rows = self._connection.execute(
             "select doc_id, kind, coalesce(reason, '') from planned where chosen and kind in (?, ?, ?)"
             " order by kind = ? desc, planned_no limit ?",
             (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE, Kind.TOO_LARGE, limit),
         )
-        return tuple(Problem(doc_id, Kind(kind), reason) for doc_id, kind, reason in rows)
+        return tuple(PlanProblem(doc_id, Kind(kind), reason) for doc_id, kind, reason in rows)
 
     # --- admitting
 
@@ -292,7 +292,7 @@ class PlannedDocuments:
         self._connection.execute(
             "update requests set outcome = null, reason = null, attempt_no = null where request_id in"
             " (select request_id from planned where chosen and kind = ?)",
-            (Kind.AGAIN,),
+            (Kind.RETRY,),
         )
         self._connection.execute(
             "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens,"

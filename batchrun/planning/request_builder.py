@@ -26,7 +26,7 @@ class SizeLimit:
     truncates: bool
 
 
-class Preparer:
+class RequestBuilder:
     """Makes requests of documents for one job; used when planning and again when sending."""
 
     def __init__(

@@ -12,7 +12,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.job.render import Renderer
 from batchrun.planning.api_lookups import CounterFactory, OnlineCounts, count_online
 from batchrun.planning.plan_tokens import PlannedDocument, PlannedTokens
-from batchrun.planning.request_builder import Preparer
+from batchrun.planning.request_builder import RequestBuilder
 from batchrun.request import Request
 
 
@@ -28,12 +28,12 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measuring:
+class TokenSampler:
     """Looks at documents of a plan again; those that changed since are passed over."""
 
     planned: PlannedTokens
     source: Source
-    preparer: Preparer
+    builder: RequestBuilder
     renderer: Renderer
 
     def count_sample(self, worst_nusd: Callable[[Request, RequestTokens], int]) -> dict[TextClass, float]:
@@ -54,8 +54,8 @@ class Measuring:
         """Count some documents; returns their numbers with what they have."""
         counted = []
         for planned, document in self._read(numbers):
-            tokens = self.preparer.tokens(document)
-            request = self.preparer.request(document, max_tokens=planned.max_tokens)
+            tokens = self.builder.tokens(document)
+            request = self.builder.request(document, max_tokens=planned.max_tokens)
             self.planned.set_counted(planned.planned_no, tokens, worst_nusd(request, tokens))
             counted.append((planned.planned_no, tokens))
         return counted
@@ -74,8 +74,8 @@ class Measuring:
         drawn = evenly(self.planned.by_tokens(), step) if step else (one for one, _ in self.planned.by_tokens())
         known, requests = [], []
         for planned, document in self._read(drawn):
-            known.append(self.preparer.tokens(document))
-            requests.append(self.preparer.request(document, max_tokens=planned.max_tokens))
+            known.append(self.builder.tokens(document))
+            requests.append(self.builder.request(document, max_tokens=planned.max_tokens))
         if bare := self.renderer.bare_request():
             known.append(RequestTokens(0, TextClass.PROSE))
             requests.append(bare)

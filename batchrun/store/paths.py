@@ -10,17 +10,17 @@ LEDGER = Path(".batchrun/ledger.sqlite3")
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class StorePaths:
     """Absolute paths."""
 
     ledger: Path
     database: Path
 
 
-def places(job: JobFile, *, simulated: bool) -> Places:
+def store_paths(job: JobFile, *, simulated: bool) -> StorePaths:
     """The places of a job."""
     ledger, database = job.resolve(job.spec.store.ledger), job.resolve(job.spec.store.database)
-    return Places(simulated_twin(ledger), simulated_twin(database)) if simulated else Places(ledger, database)
+    return StorePaths(simulated_twin(ledger), simulated_twin(database)) if simulated else StorePaths(ledger, database)
 
 
 def simulated_twin(path: Path) -> Path:

@@ -9,7 +9,7 @@ UNMET = "unmet"
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class AcceptanceRules:
     """What an answer has to have beyond being a valid row. Only the last model may leave it out."""
 
     null_in: tuple[str, ...] = ()
@@ -17,7 +17,7 @@ class Demands:
     evidence: tuple[str, ...] = ()
     """Fields whose text stands in the document; null passes."""
 
-    def unmet(self, output: Mapping[str, Any], text: str | None) -> str | None:
+    def violation(self, output: Mapping[str, Any], text: str | None) -> str | None:
         """Give the first demand that an answer does not meet, or None.
 
         `text` is what the request has of the document; None: it is not at hand, and no evidence is looked for.
@@ -33,7 +33,7 @@ class Demands:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every one of them, as `unmet` says it."""
+        """Every one of them, as `violation` says it."""
         return (*(f"null in {name}" for name in self.null_in), *map(no_evidence, self.evidence))
 
 

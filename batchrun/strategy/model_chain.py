@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from batchrun.catalog.capabilities import model_problems, suited
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable
-from batchrun.catalog.rate_limits import Learnt, RateLimits, effective_limits, published_limits
+from batchrun.catalog.rate_limits import LearnedLimits, RateLimits, effective_limits, published_limits
 from batchrun.errors import UsageProblem
 from batchrun.outcome import Outcome
 from batchrun.request import Request
-from batchrun.strategy.cascade_rules import UNMET, Demands
+from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
 
 if TYPE_CHECKING:
     from batchrun.job.spec import CascadeSection, LimitsSection, ModelSection
@@ -22,7 +22,7 @@ OUTAGE = "outage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class ChainModel:
     """One model of a ladder, with what it takes of the job's parameters."""
 
     price: ModelPrice
@@ -47,53 +47,63 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class ModelChain:
     """The first rung is the job's own model."""
 
-    rungs: tuple[Rung, ...]
+    models: tuple[ChainModel, ...]
     fallback_on: frozenset[str]
-    demands: Demands | None = None
+    acceptance_rules: AcceptanceRules | None = None
     """What an answer must have, unless it is the last model's; None: the ladder is no cascade."""
 
-    def seasoned(self, learnt: Mapping[str, Learnt]) -> "Ladder":
+    def with_learned_limits(self, learned: Mapping[str, LearnedLimits]) -> "ModelChain":
         """With what earlier runs learnt of the limits of its models."""
-        rungs = (replace(rung, limits=rung.limits.seasoned(learnt.get(rung.price.name))) for rung in self.rungs)
-        return replace(self, rungs=tuple(rungs))
+        models = (
+            replace(chain_model, limits=chain_model.limits.with_learned(learned.get(chain_model.price.name)))
+            for chain_model in self.models
+        )
+        return replace(self, models=tuple(models))
 
-    def standing(self, known: Sequence[str | None], *, at: int | None) -> int:
+    def current_model(self, known: Sequence[str | None], *, at: int | None) -> int:
         """The rung whose request a document stands for, from how its requests to each model ended.
 
         `at` is the rung that it stood at before, None for a new document. What ended in a way that another model may
         mend passes to the next one; what had its answer from a later one in an outage keeps it. When the last one that
         was asked failed, a valid row from before is better than none.
         """
-        rung = at if at is not None and known[at] is not None else 0
-        while (outcome := known[rung]) is not None and self.falls_back(rung, outcome):
-            rung += 1
+        model_no = at if at is not None and known[at] is not None else 0
+        while (outcome := known[model_no]) is not None and self.falls_back(model_no, outcome):
+            model_no += 1
         if outcome in {None, UNMET, Outcome.SUCCEEDED}:
-            return rung
-        return next((number for number in reversed(range(rung)) if known[number] == UNMET), rung)
+            return model_no
+        return next((number for number in reversed(range(model_no)) if known[number] == UNMET), model_no)
 
-    def falls_back(self, rung: int, why: str) -> bool:
+    def falls_back(self, model_no: int, why: str) -> bool:
         """Whether the next model answers when this one ended so."""
-        return rung + 1 < len(self.rungs) and why in self.fallback_on
+        return model_no + 1 < len(self.models) and why in self.fallback_on
 
-    def escalated(self, rung: int, outcome: Outcome, output: Mapping[str, Any] | None, text: str | None) -> str | None:
-        """Why the next model is asked after this one's answer; None when it is taken. `text` as `Demands` has it."""
-        if self.falls_back(rung, outcome):
+    def escalated(
+        self, model_no: int, outcome: Outcome, output: Mapping[str, Any] | None, text: str | None
+    ) -> str | None:
+        """Say why the next model is asked after this one's answer. Returns None if the answer is taken.
+
+        `text` is what `AcceptanceRules.violation` takes.
+        """
+        if self.falls_back(model_no, outcome):
             return outcome
-        unmet = self.demands.unmet(output, text) if self.demands and output is not None else None
-        return unmet if self.falls_back(rung, UNMET) else None
+        violation = (
+            self.acceptance_rules.violation(output, text) if self.acceptance_rules and output is not None else None
+        )
+        return violation if self.falls_back(model_no, UNMET) else None
 
 
-def make_ladder(
+def make_model_chain(
     model: "ModelSection",
     limits: "LimitsSection",
     prices: PriceTable,
     *,
     today: date,
     cascade: "CascadeSection | None" = None,
-) -> Ladder:
+) -> ModelChain:
     """Put a job's models in order. Raises Refused for one without a price, UsageProblem for what one cannot do.
 
     A fallback's parameters are no reason to refuse: it drops what it does not take. `limits` are the first model's.
@@ -106,12 +116,14 @@ def make_ladder(
             f'[model] of the job file, or its tier "{model.tier}" in batchrun.toml' if model.tier else "the job file"
         )
         raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {where}")
-    own = _rung(model, first, effective_limits(limits, first.limits))
-    rest = (_rung(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
+    own = _chain_model(model, first, effective_limits(limits, first.limits))
+    rest = (_chain_model(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
     if cascade is None:
-        return Ladder((own, *rest), frozenset(model.fallback_on))
-    return Ladder((own, *rest), frozenset([*model.fallback_on, UNMET]), Demands(cascade.null_in, cascade.evidence))
+        return ModelChain((own, *rest), frozenset(model.fallback_on))
+    return ModelChain(
+        (own, *rest), frozenset([*model.fallback_on, UNMET]), AcceptanceRules(cascade.null_in, cascade.evidence)
+    )
 
 
-def _rung(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> Rung:
-    return Rung(price=price, limits=limits, effort=model.effort, thinking=model.thinking)
+def _chain_model(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> ChainModel:
+    return ChainModel(price=price, limits=limits, effort=model.effort, thinking=model.thinking)

@@ -23,7 +23,7 @@ ALWAYS = (Outcome.SUCCEEDED, Outcome.TRUNCATED, Outcome.REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PilotWish:
+class PilotOptions:
     """What a command says of a pilot."""
 
     documents: int | None = None
@@ -45,20 +45,20 @@ class PilotTerms:
     thresholds: PilotSection
 
 
-def pilot_terms(section: PilotSection, wish: PilotWish) -> PilotTerms | None:
+def pilot_terms(section: PilotSection, options: PilotOptions) -> PilotTerms | None:
     """What the command says over what the job file says; None: no pilot. Raises UsageProblem."""
-    if wish.none and (wish.documents or wish.go_on):
+    if options.none and (options.documents or options.go_on):
         raise UsageProblem("--no-pilot stands beside --pilot or --go-on.", hint="leave one of them out")
-    documents = wish.documents or section.documents
-    if wish.go_on and documents is None:
+    documents = options.documents or section.documents
+    if options.go_on and documents is None:
         raise UsageProblem("--go-on without a pilot.", hint="say how many documents come first: --pilot 50 --go-on")
-    if wish.none or documents is None:
+    if options.none or documents is None:
         return None
     goes_on = section.any_threshold if section.go_on is None else section.go_on
     return PilotTerms(
         documents=documents,
-        asked=wish.documents is not None,
-        goes_on=goes_on or wish.go_on,
+        asked=options.documents is not None,
+        goes_on=goes_on or options.go_on,
         thresholds=section,
     )
 
@@ -153,7 +153,7 @@ def average(values: Sequence[float]) -> Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ThresholdCheck:
     """A threshold beside what was measured; a rate, or an amount in nano-USD."""
 
     key: str
@@ -179,21 +179,21 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def checks(found: Findings, thresholds: PilotSection, *, route: Route) -> tuple[Check, ...]:
+def checks(found: Findings, thresholds: PilotSection, *, route: Route) -> tuple[ThresholdCheck, ...]:
     """Every threshold; the cost of a document is that by the `route` of the rest."""
     return tuple(_checks(found, thresholds, route))
 
 
-def _checks(found: Findings, thresholds: PilotSection, route: Route) -> Iterator[Check]:
+def _checks(found: Findings, thresholds: PilotSection, route: Route) -> Iterator[ThresholdCheck]:
     if (allowed := thresholds.max_failure_rate) is not None:
-        yield Check("max_failure_rate", None, found.failures.interval, allowed)
+        yield ThresholdCheck("max_failure_rate", None, found.failures.interval, allowed)
     if (allowed := thresholds.max_refusal_rate) is not None:
-        yield Check("max_refusal_rate", None, found.outcomes[Outcome.REFUSED].interval, allowed)
+        yield ThresholdCheck("max_refusal_rate", None, found.outcomes[Outcome.REFUSED].interval, allowed)
     if (allowed := thresholds.max_null_rate) is not None:
         for name, rate in found.nulls.items():
-            yield Check("max_null_rate", name, rate.interval, allowed)
+            yield ThresholdCheck("max_null_rate", name, rate.interval, allowed)
     if (allowed := thresholds.max_cost_per_document_nusd) is not None:
-        yield Check("max_cost_per_document_usd", None, by_route(found.cost_nusd, route), allowed)
+        yield ThresholdCheck("max_cost_per_document_usd", None, by_route(found.cost_nusd, route), allowed)
 
 
 def by_route(cost: Interval, route: Route) -> Interval:
@@ -222,7 +222,7 @@ class PilotReport:
     run_id: str | None
     """None: nothing was sent for it, the job's own past tells as much."""
     found: Findings
-    checks: tuple[Check, ...]
+    checks: tuple[ThresholdCheck, ...]
     rest: Plan
     before: Estimate
     """Of the rest, as it was estimated before the pilot."""
@@ -231,7 +231,7 @@ class PilotReport:
     """Why the rest is refused."""
 
     @property
-    def exceeded(self) -> tuple[Check, ...]:
+    def exceeded(self) -> tuple[ThresholdCheck, ...]:
         """The thresholds that do not hold."""
         return tuple(one for one in self.checks if not one.holds)
 
@@ -252,7 +252,7 @@ class PilotReport:
         return None
 
 
-def decide(*, rest: Plan, checked: Sequence[Check], refused: Refused | None, goes_on: bool) -> Decision:
+def decide(*, rest: Plan, checked: Sequence[ThresholdCheck], refused: Refused | None, goes_on: bool) -> Decision:
     """What comes after a pilot."""
     if not rest.unsettled:
         return Decision.COMPLETE

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from batchrun.budget.caps import Caps, Room
+from batchrun.budget.caps import Caps, CapUsage
 from batchrun.estimation.estimate import Estimate
 from batchrun.outcome import Outcome
 from batchrun.strategy.cascade_cost import CascadeCost
@@ -24,7 +24,7 @@ class Kind(StrEnum):
     """In a batch that is under way: its result is collected."""
     UNFINISHED = "unfinished"
     """Planned before and not answered yet: sent."""
-    AGAIN = "again"
+    RETRY = "again"
     """Ended badly before, and `retry` sends it again."""
     IDENTICAL = "identical"
     """The same request as an earlier document of this plan: answered by that one."""
@@ -42,7 +42,7 @@ class Kind(StrEnum):
     @property
     def sent(self) -> bool:
         """Whether a request is sent for it."""
-        return self in {Kind.NEW, Kind.CHANGED, Kind.UNFINISHED, Kind.AGAIN}
+        return self in {Kind.NEW, Kind.CHANGED, Kind.UNFINISHED, Kind.RETRY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def classify(known: Known) -> Kind:
     if known.outcome is Outcome.SUCCEEDED:
         return Kind.REUSABLE
     if known.tried_again:
-        return Kind.AGAIN
+        return Kind.RETRY
     if known.outcome is not None:
         return Kind.FAILED
     if known.in_batch:
@@ -77,7 +77,7 @@ def classify(known: Known) -> Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PlanProblem:
     """A document that will not be sent as it is, for the plan to show."""
 
     doc_id: str
@@ -86,7 +86,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Dearest:
+class CostliestFallback:
     """The fallback that would cost most if it had to answer everything."""
 
     model: str
@@ -157,19 +157,19 @@ class Plan:
     """Of that, the worst cases of answers that were lost."""
     continues: str | None
     """The run that a submit would continue."""
-    let_in: bool
+    already_approved: bool
     """Whether that run was begun with all of these documents and no larger budget: it goes on until its cap."""
     cap_nusd: int
     caps: Caps
-    rooms: tuple[Room, ...]
+    cap_usages: tuple[CapUsage, ...]
     """Of the run, of days and of months, for every model of the ladder: what is left of each."""
-    fits: int
+    affordable_count: int
     """How many of the documents to send, from the first on, the budget has room for."""
     worst_nusd: int
     """The most that one of the requests to send may cost: what is reserved for it."""
-    problems: tuple[Problem, ...]
+    problems: tuple[PlanProblem, ...]
     """The first few documents that will not be sent as they are."""
-    dearest: Dearest | None
+    costliest_fallback: CostliestFallback | None
     """None: no fallback would cost more than the estimate's upper bound."""
     notices: tuple[str, ...]
     """What a person should hear of the models, as the API tells it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from batchrun.catalog.price import ModelPrice, Rates
 from batchrun.estimation.interval import Interval
-from batchrun.job.spec import CacheWish
+from batchrun.job.spec import CacheMode
 from batchrun.request import Ttl
 
 LEAST_MINIMUM = 512
@@ -112,30 +112,30 @@ def break_even_requests(rates: Rates, ttl: Ttl) -> int | None:
     return None if share is None else math.floor(1 / (1 - share)) + 1
 
 
-def dearest_ttl(wish: CacheWish, prefix: Prefix, *, minimum: int | None = None, streams: bool = False) -> Ttl | None:
+def costliest_ttl(mode: CacheMode, prefix: Prefix, *, minimum: int | None = None, streams: bool = False) -> Ttl | None:
     """The dearest mark that is to be expected, for worst cases that are planned with before it is decided.
 
     None: there will be none. `streams`: whether it is known that nothing is batched. What is reserved when a request is
     sent is the worst case of its own mark: of a stream so slow that it is marked for an hour, more than was planned.
     """
     least = LEAST_MINIMUM if minimum is None else minimum
-    if wish == "off" or prefix.obstacle or (wish == "auto" and prefix.tokens.high < least):
+    if mode == "off" or prefix.obstacle or (mode == "auto" and prefix.tokens.high < least):
         return None
-    if wish == "auto":
+    if mode == "auto":
         return "5m" if streams else "1h"
-    return wish
+    return mode
 
 
-def decide_caching(wish: CacheWish, facts: Circumstances) -> Caching:
+def decide_caching(mode: CacheMode, facts: Circumstances) -> Caching:
     """Decide for one route: as the job file says, or whatever is expected to be cheapest."""
-    if wish == "off":
+    if mode == "off":
         return _off("[prompt] cache is off")
     if facts.prefix.obstacle:
         return _off(f"nothing can be marked: {facts.prefix.obstacle}")
-    if wish == "auto":
+    if mode == "auto":
         return _cheapest(facts)
-    problem = _problem(facts, wish)
-    return _on(facts, wish, f"as [prompt] cache says, although {problem}" if problem else "as [prompt] cache says")
+    problem = _problem(facts, mode)
+    return _on(facts, mode, f"as [prompt] cache says, although {problem}" if problem else "as [prompt] cache says")
 
 
 def if_cached(decided: Caching, facts: Circumstances) -> Caching | None:

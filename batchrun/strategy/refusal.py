@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said
-from batchrun.budget.caps import Cap, Of, Per, Room
+from batchrun.budget.caps import Cap, CapUsage, Of, Per
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.errors import Refused
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.estimation.estimate import Estimate
 from batchrun.strategy.plan import Kind, Plan
 
@@ -29,14 +29,16 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) ->
             " Nothing was sent.",
             hint=f"send some of them: --limit {max_documents}; or raise budget.max_documents",
         )
-    if not plan.to_send or plan.let_in or plan.caps.partial:
+    if not plan.to_send or plan.already_approved or plan.caps.partial:
         return None
     return _over_budget(plan) or _no_room_for_one(plan)
 
 
 def _too_large(plan: Plan, count: int) -> Refused:
     large = [problem for problem in plan.problems if problem.kind is Kind.TOO_LARGE]
-    shown = "\n".join(f"    {inert(problem.doc_id)}: {inert(problem.reason)}" for problem in large[:SHOWN])
+    shown = "\n".join(
+        f"    {escape_control(problem.doc_id)}: {escape_control(problem.reason)}" for problem in large[:SHOWN]
+    )
     more = f"\n    and {count - SHOWN} more" if count > SHOWN else ""
     dear = any(problem.reason.startswith(MAY_COST) for problem in large)
     raised = ", raise budget.max_cost_per_document_usd, or lower [model] max_tokens" if dear else ""
@@ -46,43 +48,47 @@ def _too_large(plan: Plan, count: int) -> Refused:
     )
 
 
-def too_small(plan: Plan) -> Room | None:
+def too_small(plan: Plan) -> CapUsage | None:
     """The cap that is not enough for the estimate's upper bound, the one that lacks most if there are several."""
-    rooms = [room for room in plan.rooms if room.cap.concerns(plan.model) and upper(plan, room) > room.left]
-    return max(rooms, key=lambda room: upper(plan, room) - room.left, default=None)
+    cap_usages = [
+        cap_usage
+        for cap_usage in plan.cap_usages
+        if cap_usage.cap.concerns(plan.model) and upper(plan, cap_usage) > cap_usage.remaining
+    ]
+    return max(cap_usages, key=lambda cap_usage: upper(plan, cap_usage) - cap_usage.remaining, default=None)
 
 
-def upper(plan: Plan, room: Room) -> int:
+def upper(plan: Plan, cap_usage: CapUsage) -> int:
     """The estimate's upper bound, in what a cap counts."""
-    if room.cap.of is Of.TOKENS:
+    if cap_usage.cap.of is Of.TOKENS:
         return math.ceil(plan.estimate.input.high + plan.estimate.output.high)
     return plan.estimate.upper_nusd
 
 
 def _over_budget(plan: Plan) -> Refused | None:
-    room = too_small(plan)
-    if room is None:
+    cap_usage = too_small(plan)
+    if cap_usage is None:
         return None
-    cap, cost, needed = room.cap, plan.estimate.cost_nusd, upper(plan, room) + room.used
+    cap, cost, needed = cap_usage.cap, plan.estimate.cost_nusd, upper(plan, cap_usage) + cap_usage.used
     interval = f"(90%: {dollars(cost.low)} to {dollars(cost.high)})"
-    tokens = f"\n  tokens     up to {upper(plan, room):,}" if cap.of is Of.TOKENS else ""
-    fits = f"--limit {plan.fits}" if plan.fits else "not even one document"
+    tokens = f"\n  tokens     up to {upper(plan, cap_usage):,}" if cap.of is Of.TOKENS else ""
+    fits = f"--limit {plan.affordable_count}" if plan.affordable_count else "not even one document"
     return Refused(
         f"the estimate is above {called(cap)}. Nothing was sent.\n"
         f"\n  estimate   {dollars(cost.mean)}   {interval}, {plan.to_send:,} documents{tokens}"
         f"{_before(plan)}"
-        f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(room)}"
+        f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(cap_usage)}"
         f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
         + ("" if cap.of is Of.TOKENS else f"\n  would fit  {fits}"),
-        hint=f"{_later(cap, upper(plan, room))}{raising(cap, to=needed)}, or send fewer documents"
-        + ("; or begin it anyway and stop at the cap: --partial" if plan.fits else ""),
+        hint=f"{_later(cap, upper(plan, cap_usage))}{raising(cap, to=needed)}, or send fewer documents"
+        + ("; or begin it anyway and stop at the cap: --partial" if plan.affordable_count else ""),
     )
 
 
-def _used(room: Room) -> str:
+def _used(cap_usage: CapUsage) -> str:
     """What others have spent of a cap that all jobs share; of the run's own it is said before."""
-    cap = room.cap
-    return f", of which {quantity(cap, room.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
+    cap = cap_usage.cap
+    return f", of which {quantity(cap, cap_usage.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
 
 
 def _later(cap: Cap, needed: int) -> str:
@@ -92,16 +98,17 @@ def _later(cap: Cap, needed: int) -> str:
 
 def _no_room_for_one(plan: Plan) -> Refused | None:
     """A request whose worst case has no room could never be reserved: the run would stop there."""
-    for room in plan.rooms:
-        used = plan.committed_nusd if room.cap.per is Per.RUN else room.used
+    for cap_usage in plan.cap_usages:
+        used = plan.committed_nusd if cap_usage.cap.per is Per.RUN else cap_usage.used
         needed = used + plan.worst_nusd
-        if room.cap.of is not Of.COST or not room.cap.concerns(plan.model) or needed <= room.cap.limit:
+        if cap_usage.cap.of is not Of.COST or not cap_usage.cap.concerns(plan.model) or needed <= cap_usage.cap.limit:
             continue
         return Refused(
             f"one of the requests may cost up to {dollars(plan.worst_nusd)}, which is set aside before it is sent."
             f" Nothing was sent.\n{_before(plan)}"
-            f"\n  budget     {dollars(room.cap.limit)}{said(room.cap)}{_used(room)}",
-            hint=f"{_later(room.cap, plan.worst_nusd)}{raising(room.cap, to=needed)}, or lower [model] max_tokens",
+            f"\n  budget     {dollars(cap_usage.cap.limit)}{said(cap_usage.cap)}{_used(cap_usage)}",
+            hint=f"{_later(cap_usage.cap, plan.worst_nusd)}{raising(cap_usage.cap, to=needed)},"
+            " or lower [model] max_tokens",
         )
     return None
 
@@ -144,9 +151,9 @@ def check_budget(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> Budge
     return BudgetVerdict(needed_nusd=estimate.upper_nusd + spent_nusd, cap_nusd=cap_nusd)
 
 
-def fitting(uppers: Iterable[float], *, room_nusd: int) -> int:
+def fitting(uppers: Iterable[float], *, remaining_nusd: int) -> int:
     """Count the first documents of a job that there is room for, from the upper bound after each of them.
 
     The bound never falls as documents are added, so what fits is a beginning. All bounds are read.
     """
-    return sum(upper <= room_nusd for upper in uppers)
+    return sum(upper <= remaining_nusd for upper in uppers)

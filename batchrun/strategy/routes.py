@@ -72,7 +72,7 @@ def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int) -> tup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class RouteOptions:
     """What the job file or the command says about the route."""
 
     route: str | None
@@ -93,37 +93,37 @@ class Wish:
         return self.deadline_s - self.elapsed_s <= switch_before_s(stream.seconds, deadline_s=self.deadline_s)
 
 
-def choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
+def choose(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
     """Choose the route: as told, or the cheaper one that the deadline allows."""
-    choice = _choose(wish, stream, batch)
-    if choice.route is Route.BATCH and wish.is_over(stream):
+    choice = _choose(options, stream, batch)
+    if choice.route is Route.BATCH and options.is_over(stream):
         return Choice(Route.STREAM, "the deadline is too near for a batch")
     return choice
 
 
-def _choose(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
-    if wish.route in {"stream", "batch"}:
-        return Choice(Route(wish.route), "as the job file or --route says")
-    if wish.begun is Route.BATCH:
+def _choose(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
+    if options.route in {"stream", "batch"}:
+        return Choice(Route(options.route), "as the job file or --route says")
+    if options.begun is Route.BATCH:
         return Choice(Route.BATCH, "as the run began")
-    if wish.route is None:
+    if options.route is None:
         return Choice(Route.STREAM, "at once, unless the job file or --route says something else")
     if stream.estimate.documents < SMALL_JOB:
         return Choice(Route.STREAM, f"fewer than {SMALL_JOB} documents are not worth the wait for a batch")
     if stream.estimate.cost_nusd.mean <= batch.estimate.cost_nusd.mean:
         return Choice(Route.STREAM, "with the prompt cache it costs no more than a batch")
-    return _by_deadline(wish, stream, batch)
+    return _by_deadline(options, stream, batch)
 
 
-def _by_deadline(wish: Wish, stream: Forecast, batch: Forecast) -> Choice:
+def _by_deadline(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
     price = _share_of_price(stream, batch)
-    if wish.deadline_s is None:
+    if options.deadline_s is None:
         return Choice(Route.BATCH, f"{price}, and there is no deadline")
-    left_s = wish.deadline_s - wish.elapsed_s
+    left_s = options.deadline_s - options.elapsed_s
     if batch.at_most_s is not None and batch.at_most_s <= left_s:
         return Choice(Route.BATCH, f"{price}, and it is sure to end by the deadline")
-    needed_s = batch.seconds + streaming_needs_s(stream.seconds, deadline_s=wish.deadline_s)
-    if wish.fallback and needed_s <= left_s:
+    needed_s = batch.seconds + streaming_needs_s(stream.seconds, deadline_s=options.deadline_s)
+    if options.fallback and needed_s <= left_s:
         return Choice(Route.BATCH, f"{price}; what is unfinished near the deadline is streamed")
     return Choice(Route.STREAM, "the deadline is too near for a batch")
 

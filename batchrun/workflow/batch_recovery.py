@@ -38,7 +38,7 @@ class Cancellation:
     exit_code: ExitCode
 
 
-def tend(
+def drive_open_batches(
     opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool, cancels: bool = False
 ) -> BatchrunError | None:
     """Bring the job's open batches to their ends without sending anything. Returns why it halted, or None."""
@@ -47,11 +47,11 @@ def tend(
         run=RunKey(run_no, since=0),
         job=opened.name,
         ledger=opened.ledger,
-        output=opened.output(Ledger.read(opened.places.ledger)),
+        output=opened.output(Ledger.read(opened.paths.ledger)),
         price_of=opened.prices.prices.get,
         batch=opened.job.spec.batch,
         retry=opened.job.spec.retry,
-        recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
+        recover=lambda ledger: recover_others(ledger, opened.paths, opened.name),
         sending=None,
         waits=waits,
         cancels=cancels,
@@ -74,7 +74,7 @@ def cancel(
     """Cancel the job's open batches, collect what had finished, and put the rest back."""
     batches, ledger, halted, unpublished = Batches(opened.ledger), opened.ledger, None, None
     if canceled := len(batches.open(opened.name)):
-        halted = tend(opened, run_no, provider=provider, listener=listener, waits=waits, cancels=True)
+        halted = drive_open_batches(opened, run_no, provider=provider, listener=listener, waits=waits, cancels=True)
         unpublished = publish_finally(opened)
     still_open, pending = len(batches.open(opened.name)), ledger.unsettled(run_no)
     exit_code = halted.exit_code if halted else ExitCode.UNFINISHED if still_open else ExitCode.OK

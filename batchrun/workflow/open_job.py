@@ -13,7 +13,7 @@ from batchrun.budget.policy import operator_caps, operator_rule, project_caps, p
 from batchrun.catalog.notices import price_notices
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable, load_prices
-from batchrun.catalog.rate_limits import Learnt, RateLimits
+from batchrun.catalog.rate_limits import LearnedLimits, RateLimits
 from batchrun.documents import Source
 from batchrun.documents.open_source import open_source
 from batchrun.errors import Refused, UsageProblem
@@ -21,10 +21,10 @@ from batchrun.job.load import JobFile, load_job
 from batchrun.job.spec import BatchSection
 from batchrun.planning.planner import Planner
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.run_metrics import Pace
+from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.output.publish import Output, OutputTable
-from batchrun.store.paths import Places, places
-from batchrun.strategy.model_chain import Ladder, make_ladder
+from batchrun.store.paths import StorePaths, store_paths
+from batchrun.strategy.model_chain import ModelChain, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
 from batchrun.workflow.recovery import held_ledger
@@ -36,9 +36,9 @@ class OpenJob:
 
     job: JobFile
     prices: PriceTable
-    ladder: Ladder
+    chain: ModelChain
     source: Source
-    places: Places
+    paths: StorePaths
     ledger: Ledger
     simulated: bool
     price_notices: tuple[str, ...]
@@ -52,30 +52,30 @@ class OpenJob:
     @property
     def price(self) -> ModelPrice:
         """Of the job's own model."""
-        return self.ladder.rungs[0].price
+        return self.chain.models[0].price
 
     @property
     def limits(self) -> RateLimits:
         """Of the job's own model."""
-        return self.ladder.rungs[0].limits
+        return self.chain.models[0].limits
 
     @property
     def store(self) -> "OpenStore":
         """The same without its documents and model."""
-        return OpenStore(self.job, self.prices, self.places, self.ledger)
+        return OpenStore(self.job, self.prices, self.paths, self.ledger)
 
-    def planner(self, wish: "Wishes | None" = None) -> Planner:
+    def planner(self, options: "SubmitOptions | None" = None) -> Planner:
         """A planner for this job, with what the command says over what the job file says."""
-        wish, spec = wish or Wishes(), self.job.spec
+        options, spec = options or SubmitOptions(), self.job.spec
         return Planner(
             self.job,
             self.source,
             self.ledger,
-            self.ladder,
-            caps_of(self.job, wish),
-            wish.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
-            wish.deadline_s or spec.run.deadline_s,
-            exact=wish.exact,
+            self.chain,
+            caps_of(self.job, options),
+            options.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
+            options.deadline_s or spec.run.deadline_s,
+            exact=options.exact,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -85,11 +85,11 @@ class OpenJob:
 
     def output(self, ledger: Ledger) -> Output:
         """The job's output, fed from a ledger connection."""
-        return output_of(self.job, self.places, ledger)
+        return output_of(self.job, self.paths, ledger)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class SubmitOptions:
     """What a command says over the job file."""
 
     max_cost_nusd: int | None = None
@@ -117,16 +117,16 @@ class Wishes:
         return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
 
 
-def caps_of(job: JobFile, wish: Wishes) -> Caps:
+def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
     """Every cap of a run, the least that anybody says. Raises UsageProblem for what the environment says wrong."""
     budget = job.spec.budget
     caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
-    if wish.max_cost_nusd is not None:
-        caps.append(Cap(Per.RUN, wish.max_cost_nusd, "--max-cost", Origin.COMMAND))
+    if options.max_cost_nusd is not None:
+        caps.append(Cap(Per.RUN, options.max_cost_nusd, "--max-cost", Origin.COMMAND))
     if (limit := budget.max_cost_per_document_nusd) is not None:
         caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
     caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
-    return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or wish.partial)
+    return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or options.partial)
 
 
 def refuse_models(job: JobFile) -> None:
@@ -136,7 +136,7 @@ def refuse_models(job: JobFile) -> None:
         raise refused
 
 
-def output_of(job: JobFile, where: Places, ledger: Ledger) -> Output:
+def output_of(job: JobFile, where: StorePaths, ledger: Ledger) -> Output:
     """A job's output, fed from a ledger connection."""
     return Output(ledger, job.spec.job.name, OutputTable(where.database, job.spec.store.table, job.fields.columns))
 
@@ -146,7 +146,7 @@ class OpenOutput:
     """What there is of a job without its documents, prices and model: its ledger and its rows."""
 
     job: JobFile
-    places: Places
+    paths: StorePaths
     ledger: Ledger
     output: Output
 
@@ -155,7 +155,7 @@ class OpenOutput:
 def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
     """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
     job = load_job(path)
-    where = places(job, simulated=simulated)
+    where = store_paths(job, simulated=simulated)
     with contextlib.closing(Ledger.read(where.ledger)) as ledger:
         yield OpenOutput(job, where, ledger, output_of(job, where, ledger))
 
@@ -167,21 +167,21 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     refuse_models(job)
     spec, today = job.spec, utc_today()
     prices = prices_of(job, today=today)
-    ladder = make_ladder(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
-    notices = price_notices([rung.price for rung in ladder.rungs], today=today)
-    source, where = open_source(job), places(job, simulated=simulated)
+    chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
+    notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
+    source, where = open_source(job), store_paths(job, simulated=simulated)
     check_columns(job, source)
     opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
     with opening as ledger:
-        seasoned = ladder.seasoned(learnt_of(ladder, ledger))
-        yield OpenJob(job, prices, seasoned, source, where, ledger, simulated, notices)
+        with_learned_limits = chain.with_learned_limits(learned_limits_of(chain, ledger))
+        yield OpenJob(job, prices, with_learned_limits, source, where, ledger, simulated, notices)
 
 
-def learnt_of(ladder: Ladder, ledger: Ledger) -> dict[str, Learnt]:
+def learned_limits_of(chain: ModelChain, ledger: Ledger) -> dict[str, LearnedLimits]:
     """What earlier runs learnt of the limits of a ladder's models."""
-    pace = Pace(ledger)
-    found = {rung.price.name: pace.learnt(rung.price.name) for rung in ladder.rungs}
-    return {model: learnt for model, learnt in found.items() if learnt}
+    metrics = RunMetrics(ledger)
+    found = {chain_model.price.name: metrics.learned(chain_model.price.name) for chain_model in chain.models}
+    return {model: learned for model, learned in found.items() if learned}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class OpenStore:
 
     job: JobFile
     prices: PriceTable
-    places: Places
+    paths: StorePaths
     ledger: Ledger
 
     @property
@@ -200,14 +200,14 @@ class OpenStore:
 
     def output(self, ledger: Ledger) -> Output:
         """The job's output, fed from a ledger connection."""
-        return output_of(self.job, self.places, ledger)
+        return output_of(self.job, self.paths, ledger)
 
 
 @contextlib.contextmanager
 def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
     """Take the job for this process, without its documents and model."""
     job = load_job(path)
-    where = places(job, simulated=simulated)
+    where = store_paths(job, simulated=simulated)
     with held_ledger(job, where, simulated=simulated) as ledger:
         yield OpenStore(job, prices_of(job, today=utc_today()), where, ledger)
 
@@ -235,7 +235,7 @@ def utc_today() -> date:
 
 
 @contextlib.contextmanager
-def read_ledger(where: Places) -> Iterator[Ledger]:
+def read_ledger(where: StorePaths) -> Iterator[Ledger]:
     """The ledger, for reading beside whoever writes it.
 
     One of an older batchrun is brought up to date: nobody should have to run a job to see its plan.

@@ -19,7 +19,7 @@ from batchrun.store.ledger.pilots import BegunPilot, Pilots
 from batchrun.strategy.pilot_report import Decision, PilotReport, PilotTerms, Tried, checks, decide, drawn, findings
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.routes import Route
-from batchrun.workflow.open_job import OpenJob, Wishes
+from batchrun.workflow.open_job import OpenJob, SubmitOptions
 from batchrun.workflow.submit import Means, Sent, caps_in_force, carry_out, refuse, send
 from batchrun.workflow.summary import Summary, conclude
 
@@ -57,14 +57,14 @@ class PilotSubmit:
     opened: OpenJob
     provider: ProviderFactory
     told: Told
-    wishes: Wishes = field(default_factory=Wishes)
+    options: SubmitOptions = field(default_factory=SubmitOptions)
     counts: bool = False
     """Whether the API is asked, free of charge, for the tokens of a few requests to plan with."""
     _planner: Planner = field(init=False)
     _pilots: Pilots = field(init=False)
 
     def __post_init__(self) -> None:
-        self._planner = self.opened.planner(self.wishes)
+        self._planner = self.opened.planner(self.options)
         self._pilots = Pilots(self.opened.ledger, self.opened.name)
 
     def submit(self, selection: Selection, terms: PilotTerms | None) -> Summary:
@@ -75,12 +75,12 @@ class PilotSubmit:
         means = Means(
             provider=self.provider,
             listener=self.told.listener,
-            wishes=self.wishes,
+            options=self.options,
             everything=selection.everything,
         )
         whole = self._planner.plan(selection, counter=self.provider if self.counts else None)
         begun = self._pilots.begun(self._planner.renderer.fingerprint)
-        if terms is None or (begun and begun.went_on):
+        if terms is None or (begun and begun.continued):
             return self._without(whole, means, begun)
         narrowing = Narrowing(self.opened.ledger)
         pilot = self._pilot(narrowing, begun, terms)
@@ -91,14 +91,14 @@ class PilotSubmit:
         pilot = replace(pilot, plan=replace(pilot.plan, caps=caps_in_force(whole)))
         self.told.show(whole, pilot.plan if pilot.plan.to_send else None)
         # What would be refused of all of it, other than for the money, is refused before any of it is paid.
-        refuse(self.opened, self.opened.refusal(replace(whole, let_in=True)), means)
+        refuse(self.opened, self.opened.refusal(replace(whole, already_approved=True)), means)
         refuse(self.opened, self.opened.refusal(pilot.plan), means)
         return self._with(pilot, narrowing, whole, terms, means)
 
     def _without(self, whole: Plan, means: Means, begun: BegunPilot | None) -> Summary:
         self.told.show(whole, None)
-        over = begun is not None and not begun.went_on
-        also = (lambda run_no: self._pilots.went_on(run_no, whole, documents=whole.documents)) if over else None
+        over = begun is not None and not begun.continued
+        also = (lambda run_no: self._pilots.continued(run_no, whole, documents=whole.documents)) if over else None
         return carry_out(self.opened, self._planner, whole, means, also=also)
 
     # --- before
@@ -143,21 +143,21 @@ class PilotSubmit:
                 started_at=started_at,
                 cut_short=bool(pilot.rest.documents),
             )
-            if summary.left is None:
+            if summary.remaining is None:
                 return summary
             narrowing.to_rest()
-            return replace(summary, left=summary.left.plus(self._planner.forecast().estimate))
+            return replace(summary, remaining=summary.remaining.plus(self._planner.forecast().estimate))
         narrowing.to_rest()
         report = self._report(pilot, self._planner.forecast(), terms, sent)
         self.told.report(report)
         if report.decision is Decision.GOES_ON:
-            means = replace(means, wishes=replace(means.wishes, elapsed_s=time.time() - started_at))
+            means = replace(means, options=replace(means.options, elapsed_s=time.time() - started_at))
             after = send(
                 self.opened,
                 self._planner,
                 report.rest,
                 means,
-                also=lambda run_no: self._pilots.went_on(run_no, report.rest, documents=whole.documents),
+                also=lambda run_no: self._pilots.continued(run_no, report.rest, documents=whole.documents),
             )
             narrowing.to_all()
             plan = replace(whole, choice=report.rest.choice)
@@ -186,7 +186,7 @@ class PilotSubmit:
         def begin(run_no: int) -> None:
             self._pilots.begin(run_no, pilot.members, begins_run=begins_run)
 
-        at_once = replace(means, wishes=replace(means.wishes, waits=False))  # for batches of before
+        at_once = replace(means, options=replace(means.options, waits=False))  # for batches of before
         return send(self.opened, self._planner, pilot.plan, at_once, also=begin if pilot.is_drawn else None)
 
     def _report(self, pilot: Pilot, rest: Plan, terms: PilotTerms, sent: Sent) -> PilotReport:

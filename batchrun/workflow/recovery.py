@@ -8,11 +8,11 @@ from batchrun.job.load import JobFile
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.job_lock import is_held, job_lock
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.paths import Places
+from batchrun.store.paths import StorePaths
 
 
 @contextlib.contextmanager
-def held_ledger(job: JobFile, where: Places, *, simulated: bool) -> Iterator[Ledger]:
+def held_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterator[Ledger]:
     """The job's ledger for writing, with the job held for this process and dead ones' affairs in order."""
     name = job.spec.job.name
     with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
@@ -23,14 +23,14 @@ def held_ledger(job: JobFile, where: Places, *, simulated: bool) -> Iterator[Led
         yield ledger
 
 
-def recover(ledger: Ledger, where: Places, job: str) -> None:
+def recover(ledger: Ledger, where: StorePaths, job: str) -> None:
     """Book what dead processes left open, of this job and of others whose requests this one may share."""
     with ledger.transaction():
         ledger.recover(job)
         recover_others(ledger, where, job)
 
 
-def recover_others(ledger: Ledger, where: Places, job: str) -> None:
+def recover_others(ledger: Ledger, where: StorePaths, job: str) -> None:
     """Book what other jobs' dead processes left open, inside the caller's transaction."""
     for name in ledger.running_jobs():
         if name != job and not is_held(where.ledger, name):

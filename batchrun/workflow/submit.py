@@ -19,7 +19,7 @@ from batchrun.execution.assembly import RunSetting, Sending
 from batchrun.execution.document_reader import RunKey
 from batchrun.execution.run import ProviderFactory, execute
 from batchrun.execution.stop_conditions import Tolerance
-from batchrun.job.cache_breakpoint import CacheMark
+from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.planning.planner import Planner
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.batches import Batches
@@ -28,8 +28,8 @@ from batchrun.store.ledger.records import RunPlan
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import too_small
 from batchrun.strategy.routes import Route, switch_before_s
-from batchrun.workflow.batch_recovery import publish_finally, tend
-from batchrun.workflow.open_job import OpenJob, Wishes
+from batchrun.workflow.batch_recovery import drive_open_batches, publish_finally
+from batchrun.workflow.open_job import OpenJob, SubmitOptions
 from batchrun.workflow.recovery import path_below_root, recover_others
 from batchrun.workflow.summary import Summary, conclude
 
@@ -41,7 +41,7 @@ def submit(
     provider: ProviderFactory,
     listener: Listener,
     show: Callable[[Plan], None],
-    wishes: Wishes | None = None,
+    options: SubmitOptions | None = None,
     counts: bool = False,
 ) -> Summary:
     """Run the job: plan, refuse or go, execute, publish. Raises Refused and other BatchrunErrors with nothing sent.
@@ -50,11 +50,11 @@ def submit(
 
     What goes wrong after the first request is in the summary: everything answered is saved.
     """
-    wishes = wishes or Wishes()
-    planner = opened.planner(wishes)
+    options = options or SubmitOptions()
+    planner = opened.planner(options)
     plan = planner.plan(selection, counter=provider if counts else None)
     show(plan)
-    means = Means(provider=provider, listener=listener, wishes=wishes, everything=selection.everything)
+    means = Means(provider=provider, listener=listener, options=options, everything=selection.everything)
     return carry_out(opened, planner, plan, means)
 
 
@@ -64,7 +64,7 @@ class Means:
 
     provider: ProviderFactory
     listener: Listener
-    wishes: Wishes
+    options: SubmitOptions
     everything: bool
     """Whether no document was left out when it was planned."""
 
@@ -86,7 +86,7 @@ def refuse(opened: OpenJob, refused: Refused | None, means: Means) -> None:
     if open_batches := Batches(opened.ledger).open(opened.name):
         # Paid for, or about to be: what has ended is collected whatever is refused.
         run_no = open_batches[-1].run_no
-        halted = tend(opened.store, run_no, provider=means.provider, listener=means.listener, waits=False)
+        halted = drive_open_batches(opened.store, run_no, provider=means.provider, listener=means.listener, waits=False)
         publish_finally(opened.store)
         raise halted or refused
     raise refused
@@ -115,11 +115,13 @@ def send(
         run = admit(opened, planner, plan, everything=means.everything, also=also)
     if run and travels:
         means.listener(run_started(opened, plan, run))
-        run_setting = setting(opened, planner, plan, run, means.wishes)
+        run_setting = setting(opened, planner, plan, run, means.options)
         halted = asyncio.run(execute(run_setting, provider=means.provider, listener=means.listener))
     elif open_batches:  # of documents that have changed or gone since
         run_no = open_batches[-1].run_no
-        halted = tend(opened.store, run_no, provider=means.provider, listener=means.listener, waits=means.wishes.waits)
+        halted = drive_open_batches(
+            opened.store, run_no, provider=means.provider, listener=means.listener, waits=means.options.waits
+        )
     return Sent(run.run_no if run else None, halted)
 
 
@@ -197,33 +199,33 @@ def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
             return run_id
 
 
-def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, wishes: Wishes) -> RunSetting:
+def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, options: SubmitOptions) -> RunSetting:
     """Everything the execution of a run needs."""
     spec = opened.job.spec
     return RunSetting(
         run=run,
         job=opened.name,
         ledger=opened.ledger,
-        output=opened.output(Ledger.read(opened.places.ledger)),
+        output=opened.output(Ledger.read(opened.paths.ledger)),
         price_of=opened.prices.prices.get,
-        batch=wishes.paced(spec.batch),
+        batch=options.paced(spec.batch),
         retry=spec.retry,
-        tolerance=tolerance_of(opened, wishes),
-        recover=lambda ledger: recover_others(ledger, opened.places, opened.name),
+        tolerance=tolerance_of(opened, options),
+        recover=lambda ledger: recover_others(ledger, opened.paths, opened.name),
         sending=Sending(
             route=plan.choice.route,
-            reading=Ledger.read(opened.places.ledger),
+            reading=Ledger.read(opened.paths.ledger),
             source=opened.source,
-            preparer=planner.preparer,
+            builder=planner.builder,
             estimator=planner.estimator,
-            ladder=opened.ladder,
+            chain=opened.chain,
             concurrency=spec.run.most_concurrent,
             caps=caps_in_force(plan),
             schema=opened.job.fields.full_schema,
             switch_at=switching(opened, plan, run),
-            marks=marks(planner, plan),
+            cache_breakpoints=cache_breakpoints(planner, plan),
         ),
-        waits=wishes.waits,
+        waits=options.waits,
     )
 
 
@@ -231,26 +233,30 @@ def caps_in_force(plan: Plan) -> Caps:
     """The plan's, and where they are expected to bind, what the run may come to."""
     if not plan.caps.partial or too_small(plan) is None:
         return plan.caps
-    costs = [room for room in plan.rooms if room.cap.of is not Of.TOKENS and room.cap.concerns(plan.model)]
-    return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(room.left for room in costs))
+    costs = [
+        cap_usage
+        for cap_usage in plan.cap_usages
+        if cap_usage.cap.of is not Of.TOKENS and cap_usage.cap.concerns(plan.model)
+    ]
+    return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(cap_usage.remaining for cap_usage in costs))
 
 
-def marks(planner: Planner, plan: Plan) -> dict[Route, CacheMark]:
+def cache_breakpoints(planner: Planner, plan: Plan) -> dict[Route, CacheBreakpoint]:
     """The marks for the prompt cache, by route."""
     prefix = planner.renderer.prefix
     found = {route: prefix.mark(caching.ttl) for route, caching in plan.caching.items()}
-    return {route: mark for route, mark in found.items() if mark}
+    return {route: cache_breakpoint for route, cache_breakpoint in found.items() if cache_breakpoint}
 
 
-def tolerance_of(opened: OpenJob, wishes: Wishes) -> Tolerance:
+def tolerance_of(opened: OpenJob, options: SubmitOptions) -> Tolerance:
     """What the run puts up with: the stricter of what the job file and the command say."""
     spec = opened.job.spec
-    times = [time_s for time_s in (spec.budget.max_run_time_s, wishes.max_run_time_s) if time_s is not None]
+    times = [time_s for time_s in (spec.budget.max_run_time_s, options.max_run_time_s) if time_s is not None]
     return Tolerance(
-        fail_fast=spec.run.fail_fast or wishes.fail_fast,
+        fail_fast=spec.run.fail_fast or options.fail_fast,
         max_failure_rate=spec.run.max_failure_rate,
         max_run_time_s=min(times, default=None),
-        elapsed_s=wishes.elapsed_s,
+        elapsed_s=options.elapsed_s,
     )
 
 

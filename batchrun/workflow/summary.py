@@ -47,7 +47,7 @@ class Summary:
     awaited_of: Sequence[str]
     """Other jobs in whose open batches some of the documents are."""
     halted: BatchrunError | None
-    left: Estimate | None
+    remaining: Estimate | None
     """Of the documents that a cap left pending; None when none did."""
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
@@ -96,15 +96,15 @@ def conclude(
         totals=totals(opened.ledger, run_no) if run_no is not None else None,
         performance=performance(opened.ledger, run_no) if run_no is not None else None,
         cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
-        escalations=escalations(opened.ledger, run_no, opened.ladder) if run_no is not None else (),
+        escalations=escalations(opened.ledger, run_no, opened.chain) if run_no is not None else (),
         seconds=time.time() - started_at,
         open_batches=open_batches,
         awaited_of=planner.planned.awaited_of(),
         halted=halted,
-        left=planner.left(plan.choice.route) if isinstance(halted, BudgetReached) else None,
+        remaining=planner.remaining_estimate(plan.choice.route) if isinstance(halted, BudgetReached) else None,
         unpublished=unpublished,
         exit_code=exit_code,
-        database=opened.places.database,
+        database=opened.paths.database,
     )
 
 

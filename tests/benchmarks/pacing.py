@@ -32,7 +32,7 @@ from batchrun.estimation.text_class import TextClass, factor
 from batchrun.execution import ledger_writer
 from batchrun.execution.run import ProviderFactory
 from batchrun.execution.stop_conditions import Tolerance
-from batchrun.execution.stream.rate_limiter import Gate
+from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
@@ -273,8 +273,8 @@ def by_hand(case: Case, seconds: float, *, workers: int, send: Callable[..., obj
         (root / "pyproject.toml").touch()
         (root / "pacing.toml").write_text(JOB)
         with open_job(root / "pacing.toml", simulated=False, to_run=False) as opened:
-            preparer = opened.planner().preparer
-            requests = [preparer.request(document) for document in opened.source.scan()]  # type: ignore[arg-type]
+            builder = opened.planner().builder
+            requests = [builder.request(document) for document in opened.source.scan()]  # type: ignore[arg-type]
     provider = SimulatedProvider(case.simulator(seconds))
 
     async def scenario() -> None:
@@ -308,7 +308,7 @@ def in_virtual_time():
     """Every `asyncio.run` in virtual time, without an output file."""
     with (
         mock.patch.object(asyncio.events, "new_event_loop", VirtualTimeLoop),
-        mock.patch.object(ledger_writer.Recorder, "write", answered_by_a_thread(ledger_writer.Recorder.write)),
+        mock.patch.object(ledger_writer.LedgerWriter, "write", answered_by_a_thread(ledger_writer.LedgerWriter.write)),
         mock.patch.object(OpenJob, "output", return_value=Unpublished()),
     ):
         yield
@@ -319,9 +319,9 @@ def watched_gate(case: Case):
     """Note how long each request waited at the gate, over what the limit needs for all that was in front of it."""
     waits: list[float] = []
     in_front = 0.0
-    admit = Gate.admit
+    admit = RateLimiter.admit
 
-    async def noted(self: Gate, *, input_tokens: float, output_tokens: float):
+    async def noted(self: RateLimiter, *, input_tokens: float, output_tokens: float):
         nonlocal in_front
         amount = {"requests": 1.0, "input_tokens": input_tokens, "output_tokens": output_tokens}[case.binding]
         in_front += amount
@@ -335,7 +335,7 @@ def watched_gate(case: Case):
             if clock() - began > 2.0:
                 waits.append((clock() - began) / (fair_s + 1.0 + case.outage_s))
 
-    with mock.patch.object(Gate, "admit", noted):
+    with mock.patch.object(RateLimiter, "admit", noted):
         yield waits
 
 

@@ -10,11 +10,11 @@ from batchrun.budget.caps import (
     Amount,
     Cap,
     Caps,
+    CapUsage,
     ModelRule,
     Of,
     Origin,
     Per,
-    Room,
     forbidden,
     merged,
     most_in_flight_nusd,
@@ -79,7 +79,7 @@ def test_a_soft_cap_has_the_ceilings_beside_it() -> None:
     ],
 )
 def test_an_amount_fits_by_what_the_cap_counts(cap: Cap, amount: Amount, fits: bool) -> None:
-    assert Room(cap, 90).fits(amount) is fits
+    assert CapUsage(cap, 90).fits(amount) is fits
 
 
 @given(st.integers(0, 10**12), st.lists(st.floats(0, 1), max_size=40))

@@ -7,35 +7,45 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode
 from batchrun.execution.stop_conditions import Tolerance
 from batchrun.simulator.server import SimulatorServer
-from batchrun.workflow.open_job import Wishes
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.submit import tolerance_of
 
 TOLERANCES = {
-    "nothing is said": ("", "", Wishes(), Tolerance()),
+    "nothing is said": ("", "", SubmitOptions(), Tolerance()),
     "the job file": (
         "fail_fast = true\nmax_failure_rate = 0.5",
         'max_run_time = "2h"',
-        Wishes(),
+        SubmitOptions(),
         Tolerance(fail_fast=True, max_failure_rate=0.5, max_run_time_s=7_200),
     ),
     "the command": (
         "",
         "",
-        Wishes(fail_fast=True, max_run_time_s=60.0),
+        SubmitOptions(fail_fast=True, max_run_time_s=60.0),
         Tolerance(fail_fast=True, max_run_time_s=60),
     ),
-    "the command is stricter": ("", 'max_run_time = "2h"', Wishes(max_run_time_s=60.0), Tolerance(max_run_time_s=60)),
-    "the job file is stricter": ("", 'max_run_time = "1m"', Wishes(max_run_time_s=90.0), Tolerance(max_run_time_s=60)),
+    "the command is stricter": (
+        "",
+        'max_run_time = "2h"',
+        SubmitOptions(max_run_time_s=60.0),
+        Tolerance(max_run_time_s=60),
+    ),
+    "the job file is stricter": (
+        "",
+        'max_run_time = "1m"',
+        SubmitOptions(max_run_time_s=90.0),
+        Tolerance(max_run_time_s=60),
+    ),
 }
 
 
-@pytest.mark.parametrize(("run", "budget", "wishes", "expected"), TOLERANCES.values(), ids=TOLERANCES)
+@pytest.mark.parametrize(("run", "budget", "options", "expected"), TOLERANCES.values(), ids=TOLERANCES)
 def test_the_stricter_one_counts(
-    project: TrialProject, run: str, budget: str, wishes: Wishes, expected: Tolerance
+    project: TrialProject, run: str, budget: str, options: SubmitOptions, expected: Tolerance
 ) -> None:
     project.job(run=run, budget=f"max_cost_usd = 1.0\n{budget}")
     with project.opened() as opened:
-        assert tolerance_of(opened, wishes) == expected
+        assert tolerance_of(opened, options) == expected
 
 
 def test_fail_fast(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:

@@ -70,21 +70,21 @@ def killers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Squad]:
 
 
 @pytest.fixture(scope="module")
-def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
-    tally = Tally()
-    yield tally
+def counters(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    counters = Tally()
+    yield counters
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{tally.kills} kills, {tally.double_bills} double bills")
+        print(f"\n{counters.kills} kills, {counters.double_bills} double bills")
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_nothing_is_lost_or_billed_twice(killers: Squad, tally: Tally, variant: Variant) -> None:
+def test_nothing_is_lost_or_billed_twice(killers: Squad, counters: Tally, variant: Variant) -> None:
     moments = killers.moments(variant)
     assert len(moments) > 30, moments
     cases = chosen(variant, len(moments))
     verdicts = killers.kill(variant, cases)
-    tally.kills += sum(verdict.kills for verdict in verdicts)
-    tally.double_bills += sum(verdict.double_bills for verdict in verdicts)
+    counters.kills += sum(verdict.kills for verdict in verdicts)
+    counters.double_bills += sum(verdict.double_bills for verdict in verdicts)
     broken = [told(case, moments, verdict) for case, verdict in zip(cases, verdicts, strict=True) if verdict.broken]
     assert not broken, f"{len(broken)} of {len(cases)} cases:\n" + "\n".join(broken)
     assert sum(verdict.kills for verdict in verdicts) >= 0.8 * len(cases), "moments that never came prove nothing"

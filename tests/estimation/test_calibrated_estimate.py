@@ -255,9 +255,9 @@ def test_what_was_learnt_holds_for_models_of_the_same_tokenizer_only() -> None:
 
 
 def test_the_fixed_part_is_shown_as_it_was_learnt() -> None:
-    guess, learnt = estimator(), estimator(observations=prose(*[(0, 190)] * 30))
+    guess, learned = estimator(), estimator(observations=prose(*[(0, 190)] * 30))
     request = [RequestTokens(1_000, TextClass.PROSE)]
 
     assert summed(guess, request).fixed_tokens == pytest.approx(100 * factor("new", TextClass.PROSE).mean)
-    assert summed(learnt, request).fixed_tokens == pytest.approx(190, abs=0.1)
+    assert summed(learned, request).fixed_tokens == pytest.approx(190, abs=0.1)
     assert summed(replace(guess, fixed_tokens=0), request).fixed_tokens == 0

@@ -68,17 +68,17 @@ def test_the_fixed_part_alone_by_hand() -> None:
 def test_one_document_by_hand() -> None:
     found = calibrated([prose(1_000, 1_700)], fixed=0)
 
-    def learnt(scatter: float) -> float:
+    def learned(scatter: float) -> float:
         deviation = (PROSE.high - PROSE.low) / (2 * Z)
         variance = (1_000 * deviation) ** 2
         noise = (scatter * 1_000 * PROSE.mean) ** 2 + ROUNDING**2
         return PROSE.mean + (variance / (variance + noise)) * (1.7 - PROSE.mean)
 
-    first = learnt(SCATTER)
+    first = learned(SCATTER)
     squares = SCATTER_WEIGHT * SCATTER**2 + ((1.7 - first) / first) ** 2
     scatter = math.sqrt(squares / (SCATTER_WEIGHT + 1))
     assert found.scatter == pytest.approx(scatter)
-    assert found.factor(TextClass.PROSE) == pytest.approx(learnt(scatter))
+    assert found.factor(TextClass.PROSE) == pytest.approx(learned(scatter))
     assert PROSE.mean < found.factor(TextClass.PROSE) < 1.7, "one observation is not believed outright"
 
 

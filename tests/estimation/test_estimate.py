@@ -139,7 +139,7 @@ def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, sp
             total.add(document)
             yield total.upper_nusd
 
-    fitted = fitting(uppers(), room_nusd=cap - spent)
+    fitted = fitting(uppers(), remaining_nusd=cap - spent)
     assert total.estimate().documents == len(documents)
     verdicts = [
         check_budget(estimate=summed(one, documents[:n]).estimate(), spent_nusd=spent, cap_nusd=cap).ok

@@ -15,7 +15,7 @@ from batchrun.execution.failure_messages import (
 from batchrun.execution.retry_policy import Action, Tries
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure
-from batchrun.store.ledger.records import NoRoom
+from batchrun.store.ledger.records import CapExceeded
 
 
 def status(code: int, message: str = "words", **more: Any) -> Failure:
@@ -55,7 +55,7 @@ def test_a_reason_is_the_apis_own(failure: Failure, tries: Tries, reason: str) -
 
 
 def test_a_small_budget_is_not_told_as_nothing() -> None:
-    stopped = budget_reached(NoRoom(used=1_300_000, limit=3_000_000, open_attempts=0), Amount(4_300_000))
+    stopped = budget_reached(CapExceeded(used=1_300_000, limit=3_000_000, open_attempts=0), Amount(4_300_000))
 
     assert "$0.0013 of $0.0030 is spent or held" in str(stopped)
     assert "up to $0.0043" in str(stopped)

@@ -11,7 +11,7 @@ import pytest
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.execution import ledger_writer
-from batchrun.execution.ledger_writer import Ballast, Recorder
+from batchrun.execution.ledger_writer import Ballast, LedgerWriter
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import StoreFull
 
@@ -50,7 +50,7 @@ def test_many_writes_share_few_commits_and_each_gets_its_result(ledger: Ledger) 
     seen = commits(ledger)
 
     async def scenario() -> list[str]:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             return await asyncio.gather(*(writing.write(lambda one, n=n: note(f"{n}", one)) for n in range(2_000)))
 
     results = asyncio.run(scenario())
@@ -61,7 +61,7 @@ def test_many_writes_share_few_commits_and_each_gets_its_result(ledger: Ledger) 
 
 def test_a_write_is_durable_when_its_await_returns(ledger: Ledger) -> None:
     async def scenario() -> list[str]:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             await writing.write(lambda one: note("first", one))
             return notes(ledger)
 
@@ -70,7 +70,7 @@ def test_a_write_is_durable_when_its_await_returns(ledger: Ledger) -> None:
 
 def test_a_bug_in_a_change_reaches_its_caller_and_the_writer_lives_on(ledger: Ledger) -> None:
     async def scenario() -> str:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             with pytest.raises(ZeroDivisionError):
                 await writing.write(lambda _: 1 // 0)
             with pytest.raises(sqlite3.OperationalError, match="no such table"):
@@ -89,7 +89,7 @@ def test_who_is_canceled_while_waiting_leaves_a_write_that_still_happens(ledger:
         return note("of the canceled", one)
 
     async def scenario() -> str:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             waiting = writing.write(slowly)
             await asyncio.sleep(0)
             waiting.cancel()
@@ -104,7 +104,7 @@ def test_who_is_canceled_while_waiting_leaves_a_write_that_still_happens(ledger:
 
 def test_leaving_waits_for_every_write(ledger: Ledger) -> None:
     async def scenario() -> None:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             for number in range(100):
                 asyncio.ensure_future(writing.write(lambda one, n=number: note(str(n), one)))  # noqa: RUF006
             await asyncio.sleep(0)
@@ -132,7 +132,7 @@ def full_disk(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 def test_on_a_full_disk_what_is_paid_is_recorded_and_nothing_more_is_spent(full_disk: Ledger) -> None:
     async def scenario() -> list[object]:
-        async with Recorder(full_disk) as writing:
+        async with LedgerWriter(full_disk) as writing:
             together = await asyncio.gather(
                 writing.write(lambda one: note("settled 1 " * 1_000, one)),
                 writing.write(lambda one: note("reserved", one), spends=True),
@@ -156,7 +156,7 @@ def test_on_a_full_disk_what_is_paid_is_recorded_and_nothing_more_is_spent(full_
 
 def test_when_even_the_ballast_is_used_up_the_caller_is_told(full_disk: Ledger) -> None:
     async def scenario() -> None:
-        async with Recorder(full_disk) as writing:
+        async with LedgerWriter(full_disk) as writing:
             with pytest.raises(StoreFull):
                 await writing.write(lambda one: note("x" * 2 * BALLAST_BYTES, one))
             await writing.write(lambda one: note("small", one))
@@ -191,7 +191,7 @@ def test_a_ballast_that_cannot_be_let_go_keeps_nobody_waiting(
         raise OSError(30, "Read-only file system")
 
     async def scenario() -> None:
-        async with Recorder(full_disk) as writing:
+        async with LedgerWriter(full_disk) as writing:
             with pytest.raises(StoreFull):
                 await writing.write(lambda one: note("x" * 2 * BALLAST_BYTES, one))
 
@@ -207,7 +207,7 @@ def test_while_the_ledger_is_held_nothing_is_spent_and_answers_wait(
     monkeypatch.setattr(ledger_writer, "PATIENCE_S", 10)
 
     async def scenario() -> list[object]:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             with contextlib.closing(sqlite3.connect(ledger.path or "", isolation_level=None)) as other:
                 other.execute("begin immediate")
                 asyncio.get_running_loop().call_later(0.1, other.execute, "rollback")
@@ -230,7 +230,7 @@ def test_a_bug_in_one_change_spoils_no_other(ledger: Ledger) -> None:
         raise ZeroDivisionError
 
     async def scenario() -> list[object]:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             return await asyncio.gather(
                 writing.write(lambda one: note("before", one)),
                 writing.write(buggy),
@@ -249,7 +249,7 @@ def test_a_ledger_that_is_held_for_too_long_is_told(ledger: Ledger) -> None:
     ledger.connection.execute("pragma busy_timeout = 1")
 
     async def scenario() -> None:
-        async with Recorder(ledger) as writing:
+        async with LedgerWriter(ledger) as writing:
             with contextlib.closing(sqlite3.connect(ledger.path or "", isolation_level=None)) as other:
                 other.execute("begin immediate")
                 with pytest.raises(EnvironmentProblem, match="is held by another program"):

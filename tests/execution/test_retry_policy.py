@@ -11,7 +11,7 @@ from batchrun.execution.retry_policy import (
     SAME_REJECTIONS,
     UNHURRIED_ATTEMPTS,
     Action,
-    Course,
+    FailureHistory,
     Tries,
     decide,
     delay_s,
@@ -35,9 +35,9 @@ def wire(cause: Cause) -> Failure:
     return Failure(cause=cause, message="words")
 
 
-def course(*failures: Failure, answers: int = 1) -> Course:
+def failure_history(*failures: Failure, answers: int = 1) -> FailureHistory:
     """A run in which so many were answered, and then these attempts failed."""
-    gone = Course()
+    gone = FailureHistory()
     for _ in range(answers):
         gone.answered()
     for failure in failures:
@@ -154,16 +154,16 @@ ALIKE = [status(400, f"messages.{number}: bad") for number in range(SAME_REJECTI
 @pytest.mark.parametrize(
     ("gone", "alike"),
     [
-        (course(*ALIKE, answers=0), True),
-        (course(*ALIKE[1:], answers=0), False),
-        (course(*ALIKE[1:], status(400, "another"), answers=0), False),
-        (course(*ALIKE[1:], status(413, ALIKE[0].message), answers=0), False),
-        (course(*ALIKE), False),
-        (course(*[status(500, "the same")] * SAME_REJECTIONS, answers=0), False),
+        (failure_history(*ALIKE, answers=0), True),
+        (failure_history(*ALIKE[1:], answers=0), False),
+        (failure_history(*ALIKE[1:], status(400, "another"), answers=0), False),
+        (failure_history(*ALIKE[1:], status(413, ALIKE[0].message), answers=0), False),
+        (failure_history(*ALIKE), False),
+        (failure_history(*[status(500, "the same")] * SAME_REJECTIONS, answers=0), False),
     ],
     ids=["enough", "too few", "another", "another status", "somebody was answered", "no rejections"],
 )
-def test_nothing_but_one_rejection_is_the_job_files_fault(gone: Course, alike: bool) -> None:
+def test_nothing_but_one_rejection_is_the_job_files_fault(gone: FailureHistory, alike: bool) -> None:
     assert gone.rejects_alike is alike
 
 

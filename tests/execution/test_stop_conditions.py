@@ -7,7 +7,7 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode, Stopped
 from batchrun.events import DocumentSettled
 from batchrun.execution.halt import Halt
-from batchrun.execution.stop_conditions import LATEST, Tolerance, Tripwires
+from batchrun.execution.stop_conditions import LATEST, StopConditions, Tolerance
 from batchrun.outcome import Outcome
 
 REFUSED = answer("", stop_reason="refusal")
@@ -17,7 +17,7 @@ ONE_BY_ONE = "max_concurrency = 1\n"
 def settled(tolerance: Tolerance, *outcomes: Outcome) -> Halt:
     """What a run that puts up with so much makes of these outcomes."""
     halt = Halt()
-    tell = Tripwires(tolerance, halt).watching(lambda _: None)
+    tell = StopConditions(tolerance, halt).watching(lambda _: None)
     for number, outcome in enumerate(outcomes):
         tell(DocumentSettled(f"{number}", outcome, None, 0))
     return halt
@@ -49,7 +49,7 @@ def test_which_failures_stop_a_run(case: str, tolerance: Tolerance, outcomes: li
 
 def test_who_is_told_first_is_the_listener() -> None:
     halt, told = Halt(), []
-    tell = Tripwires(Tolerance(fail_fast=True), halt).watching(lambda _: told.append(halt.reason))
+    tell = StopConditions(Tolerance(fail_fast=True), halt).watching(lambda _: told.append(halt.reason))
     tell(DocumentSettled("a", BAD, None, 0))
     assert told == [None]
     assert isinstance(halt.reason, Stopped)

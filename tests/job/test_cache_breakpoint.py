@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from batchrun.catalog.price_table import load_prices
 from batchrun.catalog.rate_limits import published_limits
 from batchrun.document import Document
-from batchrun.job.cache_breakpoint import CacheMark, FixedPrefix
+from batchrun.job.cache_breakpoint import CacheablePrefix, CacheBreakpoint
 from batchrun.job.load import load_job
 from batchrun.job.render import Renderer
 from batchrun.job.spec import LimitsSection
 from batchrun.request import Request
-from batchrun.strategy.model_chain import Rung
+from batchrun.strategy.model_chain import ChainModel
 
 JOB = """\
 [job]
@@ -106,7 +106,7 @@ OPENINGS = {
 
 @pytest.mark.parametrize(("opening", "system", "marked"), OPENINGS.values(), ids=OPENINGS)
 def test_a_block_ends_with_a_line_if_it_can(opening, system, marked):
-    assert FixedPrefix(system=system, opening=opening).marked_opening == marked
+    assert CacheablePrefix(system=system, opening=opening).marked_opening == marked
 
 
 def test_with_neither_there_is_nothing_to_mark(load):
@@ -135,9 +135,11 @@ def test_a_document_without_text_makes_no_blank_block(load, text):
 
 def test_the_request_to_another_model_is_marked_too(load):
     renderer, price = load(), load_prices(today=date(2026, 11, 20)).model("claude-haiku-4-5")
-    rung = Rung(price=price, limits=published_limits(LimitsSection(), price.limits), effort=None, thinking=None)
+    chain_model = ChainModel(
+        price=price, limits=published_limits(LimitsSection(), price.limits), effort=None, thinking=None
+    )
     first = renderer.request(document(), max_tokens=50_000)
-    second = rung.request(first)
+    second = chain_model.request(first)
     marked = json.loads(renderer.prefix.mark("5m").on(second).wire)
     assert (marked["model"], marked["max_tokens"]) == ("claude-haiku-4-5", 50_000)
     assert marked["messages"][0]["content"][0]["cache_control"] == FIVE_MINUTES
@@ -164,7 +166,7 @@ def unmarked(wire: bytes) -> bytes:
 def test_without_the_marks_the_bytes_are_the_body(system, opening, rest, ttl):
     params = {"model": "m", "max_tokens": 1} | ({} if system is None else {"system": system})
     request = Request.of({**params, "messages": [{"role": "user", "content": opening + rest}]})
-    mark = FixedPrefix(system=system, opening=opening).mark(ttl)
+    mark = CacheablePrefix(system=system, opening=opening).mark(ttl)
     assert (mark is None) == (system is None and not opening.strip())
     if mark is None:
         return
@@ -179,7 +181,7 @@ def test_without_the_marks_the_bytes_are_the_body(system, opening, rest, ttl):
 
 @given(texts=st.lists(st.text(), min_size=2))
 def test_every_request_begins_with_the_same_marked_bytes(texts):
-    mark = CacheMark("Read this: ", "1h")
+    mark = CacheBreakpoint("Read this: ", "1h")
     firsts = set()
     for text in texts:
         request = Request.of(

@@ -8,7 +8,7 @@ import pytest
 from batchrun.errors import UsageProblem
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
-from batchrun.job.spec import AUTO_CONCURRENCY, DuckdbSource, FilesSource
+from batchrun.job.spec import AUTO_CONCURRENCY, DuckdbSourceSection, FilesSourceSection
 
 JOB = """\
 [job]
@@ -54,7 +54,7 @@ def test_a_job_with_its_prompt_files(project, monkeypatch):
 
 def test_defaults(project):
     spec = load_job(project / "jobs/job.toml").spec
-    assert isinstance(spec.source, FilesSource)
+    assert isinstance(spec.source, FilesSourceSection)
     assert (spec.source.exclude, spec.source.encoding, spec.source.id) == ((), "auto", "relpath")
     assert (spec.source.on_oversize, spec.source.on_empty) == ("refuse", "fail")
     assert (spec.model.effort, spec.model.thinking) == (None, None)
@@ -185,5 +185,5 @@ def test_a_query_may_have_any_column(project):
     (project / "jobs/job.toml").write_text(text)
     (project / "prompts/user.md").write_text("{{ doc.customer }}")
     job = load_job(project / "jobs/job.toml")
-    assert isinstance(job.spec.source, DuckdbSource)
+    assert isinstance(job.spec.source, DuckdbSourceSection)
     assert job.user.names == {"customer"}

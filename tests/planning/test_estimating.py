@@ -25,7 +25,7 @@ from batchrun.request import Request
 from batchrun.simulator.counting import count_prompt
 from batchrun.simulator.server import SimulatorServer
 from batchrun.strategy.plan import Kind, Plan
-from batchrun.workflow.open_job import Wishes, open_job
+from batchrun.workflow.open_job import SubmitOptions, open_job
 
 pytestmark = pytest.mark.usefixtures("no_output")
 
@@ -130,7 +130,7 @@ def plan(
     exact: bool = False,
 ) -> Plan:
     with open_job(project.root / "jobs/trial.toml", simulated=False, to_run=False) as opened:
-        return opened.planner(Wishes(exact=exact)).plan(selection or Selection(), counter=counter, online=online)
+        return opened.planner(SubmitOptions(exact=exact)).plan(selection or Selection(), counter=counter, online=online)
 
 
 def width(one: Plan) -> float:
@@ -274,7 +274,7 @@ def test_a_run_sets_aside_by_the_count_and_not_by_the_guess(
         one.job(run=f'route = "{route}"', batch='poll_interval = "10s"')
         fill(one, 60)
 
-    exact.submit(BatchApi(clock), wishes=Wishes(exact=True))
+    exact.submit(BatchApi(clock), options=SubmitOptions(exact=True))
     project.submit(BatchApi(clock))
 
     assert project.plans[0].evidence.guessed == 50

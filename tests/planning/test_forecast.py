@@ -30,7 +30,7 @@ from batchrun.reply import Reply, Usage
 from batchrun.request import Request, Ttl
 from batchrun.strategy.plan import Evidence, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, Prefix, break_even
-from batchrun.workflow.open_job import OpenJob, Wishes
+from batchrun.workflow.open_job import OpenJob, SubmitOptions
 
 PRICES = load_prices(today=date(2026, 11, 20))
 NO_EVIDENCE = Evidence(guessed=0, past=0, online=0, online_problem=None, replies=0)
@@ -267,7 +267,7 @@ def planned(project: TrialProject, case: Case) -> Iterator[Plan]:
         )  # fmt: skip
         forecaster = Forecaster(
             job=opened.job,
-            ladder=opened.ladder,
+            chain=opened.chain,
             planned=made.planned,
             ledger=opened.ledger,
             estimator=estimator,
@@ -346,7 +346,7 @@ def test_a_plan_after_many_answers_by_hand(project: TrialProject) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OpenJob, "output", lambda *_: Unpublished())
-        project.submit(ScriptedProvider(default=reply), wishes=Wishes(route="stream"))
+        project.submit(ScriptedProvider(default=reply), options=SubmitOptions(route="stream"))
     write(project, "new", 100, words=250)
 
     plan = project.plan()

@@ -262,7 +262,7 @@ def test_a_retried_request_is_pending_again_and_keeps_its_attempts(ledger: Ledge
     settle(ledger, "a", Outcome.INVALID)
     assert not planned(ledger, row("a", kind=Kind.FAILED)).anything_to_admit()
 
-    documents = planned(ledger, row("a", kind=Kind.AGAIN))
+    documents = planned(ledger, row("a", kind=Kind.RETRY))
 
     assert documents.anything_to_admit()
     documents.admit(run_no=1)

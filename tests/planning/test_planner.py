@@ -24,7 +24,7 @@ def test_a_first_plan_is_all_new_and_writes_nothing(project: TrialProject) -> No
     plan = project.plan()
 
     assert counts(plan) == {"new": 3}
-    assert plan.to_send == plan.documents == plan.fits == 3
+    assert plan.to_send == plan.documents == plan.affordable_count == 3
     assert 0 < plan.estimate.cost_nusd.low < plan.estimate.cost_nusd.mean < plan.estimate.cost_nusd.high
     assert plan.continues is None
     assert not project.ledger_path.parent.exists()

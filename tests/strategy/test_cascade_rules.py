@@ -11,8 +11,8 @@ from batchrun.estimation.interval import Interval
 from batchrun.job.spec import CascadeSection, LimitsSection, ModelSection
 from batchrun.outcome import Outcome
 from batchrun.strategy.cascade_cost import GUESS, CascadeCost, Share, cascaded, product, reaching, share
-from batchrun.strategy.cascade_rules import UNMET, Demands
-from batchrun.strategy.model_chain import Ladder, make_ladder
+from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
+from batchrun.strategy.model_chain import ModelChain, make_model_chain
 
 TODAY = date(2026, 11, 21)
 PRICES = load_prices(today=TODAY)
@@ -20,18 +20,18 @@ MODELS = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5")
 TEXT = "This  Agreement is governed\nby the laws of Texas. § 5: no “oral” changes."
 
 
-def cascade(*models: str, **keys: object) -> Ladder:
+def cascade(*models: str, **keys: object) -> ModelChain:
     section = CascadeSection.model_validate({"models": models or MODELS, **keys})
     first, *others = section.models
     model = ModelSection(name=first, max_tokens=100).model_copy(
         update={"fallbacks": tuple(others), "fallback_on": section.escalate_on}
     )
-    return make_ladder(model, LimitsSection(), PRICES, today=TODAY, cascade=section)
+    return make_model_chain(model, LimitsSection(), PRICES, today=TODAY, cascade=section)
 
 
 # --- what an answer has to have
 
-DEMANDS = Demands(null_in=("day", "law"), evidence=("quote", "second"))
+DEMANDS = AcceptanceRules(null_in=("day", "law"), evidence=("quote", "second"))
 ANSWERS = {
     "all there": ({"day": "2026-01-01", "law": "TX", "quote": "governed by the laws of texas", "second": None}, None),
     "false is not null": ({"day": False, "law": 0, "quote": None, "second": ""}, None),
@@ -48,13 +48,13 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("output", "reason"), ANSWERS.values(), ids=ANSWERS)
 def test_what_an_answer_leaves_to_be_desired(output: dict[str, object], reason: str | None) -> None:
-    assert DEMANDS.unmet(output, TEXT) == reason
+    assert DEMANDS.violation(output, TEXT) == reason
 
 
 def test_without_the_text_no_evidence_is_looked_for() -> None:
     output = {"day": 1, "law": 1, "quote": "of Maine", "second": None}
-    assert DEMANDS.unmet(output, None) is None
-    assert DEMANDS.unmet({**output, "day": None}, None) == "null in day"
+    assert DEMANDS.violation(output, None) is None
+    assert DEMANDS.violation({**output, "day": None}, None) == "null in day"
     assert DEMANDS.words == ("null in day", "null in law", "no evidence for quote", "no evidence for second")
 
 
@@ -64,7 +64,7 @@ NULL = {"day": None}
 
 
 @pytest.mark.parametrize(
-    ("rung", "outcome", "output", "why"),
+    ("model_no", "outcome", "output", "why"),
     [
         (0, Outcome.SUCCEEDED, {"day": "2026-01-01"}, None),
         (0, Outcome.SUCCEEDED, NULL, "null in day"),
@@ -76,19 +76,21 @@ NULL = {"day": None}
         (2, Outcome.INVALID, None, None),
     ],
 )
-def test_why_the_next_model_is_asked(rung: int, outcome: Outcome, output: dict[str, object], why: str | None) -> None:
-    assert cascade(null_in=["day"]).escalated(rung, outcome, output, None) == why
+def test_why_the_next_model_is_asked(
+    model_no: int, outcome: Outcome, output: dict[str, object], why: str | None
+) -> None:
+    assert cascade(null_in=["day"]).escalated(model_no, outcome, output, None) == why
 
 
 def test_a_ladder_that_is_no_cascade_takes_every_row() -> None:
     model = ModelSection(name=MODELS[0], fallbacks=MODELS[1:], max_tokens=100)
-    ladder = make_ladder(model, LimitsSection(), PRICES, today=TODAY)
-    assert ladder.escalated(0, Outcome.SUCCEEDED, NULL, "") is None
-    assert ladder.escalated(0, Outcome.REFUSED, None, "") == "refused"
+    chain = make_model_chain(model, LimitsSection(), PRICES, today=TODAY)
+    assert chain.escalated(0, Outcome.SUCCEEDED, NULL, "") is None
+    assert chain.escalated(0, Outcome.REFUSED, None, "") == "refused"
 
 
 @pytest.mark.parametrize(
-    ("known", "at", "rung"),
+    ("known", "at", "model_no"),
     [
         ((None, None, None), None, 0),
         ((UNMET, None, None), 0, 1),
@@ -104,9 +106,11 @@ def test_a_ladder_that_is_no_cascade_takes_every_row() -> None:
         (("succeeded", None, None), 0, 0),
     ],
 )
-def test_the_rung_that_a_document_stands_at(known: tuple[str | None, ...], at: int | None, rung: int) -> None:
+def test_the_model_whose_request_a_document_stands_for(
+    known: tuple[str | None, ...], at: int | None, model_no: int
+) -> None:
     """A row that leaves something to be desired is still better than none, when the dearer models fail."""
-    assert cascade(null_in=["day"]).standing(known, at=at) == rung
+    assert cascade(null_in=["day"]).current_model(known, at=at) == model_no
 
 
 # --- what it costs

@@ -11,8 +11,8 @@ from batchrun.errors import UsageProblem
 from batchrun.job.spec import PilotSection
 from batchrun.outcome import Outcome
 from batchrun.strategy.pilot_report import (
+    PilotOptions,
     PilotTerms,
-    PilotWish,
     Rate,
     Tried,
     average,
@@ -38,25 +38,25 @@ def tried(outcome: Outcome = Outcome.SUCCEEDED, *, nulls: str = "", cost: int = 
 
 
 TERMS = {
-    "nothing is said": ({}, PilotWish(), None),
-    "the command asks": ({}, PilotWish(documents=20), (20, True, False)),
-    "the job file asks": ({"documents": 50}, PilotWish(), (50, False, False)),
-    "the command says how many": ({"documents": 50}, PilotWish(documents=20), (20, True, False)),
-    "thresholds alone make none": ({"max_failure_rate": 0.1}, PilotWish(), None),
-    "with a threshold the rest follows": ({"max_null_rate": 0.1}, PilotWish(documents=20), (20, True, True)),
-    "one that allows nothing is one": ({"max_refusal_rate": 0}, PilotWish(documents=20), (20, True, True)),
+    "nothing is said": ({}, PilotOptions(), None),
+    "the command asks": ({}, PilotOptions(documents=20), (20, True, False)),
+    "the job file asks": ({"documents": 50}, PilotOptions(), (50, False, False)),
+    "the command says how many": ({"documents": 50}, PilotOptions(documents=20), (20, True, False)),
+    "thresholds alone make none": ({"max_failure_rate": 0.1}, PilotOptions(), None),
+    "with a threshold the rest follows": ({"max_null_rate": 0.1}, PilotOptions(documents=20), (20, True, True)),
+    "one that allows nothing is one": ({"max_refusal_rate": 0}, PilotOptions(documents=20), (20, True, True)),
     "unless the job file says no": (
         {"max_failure_rate": 0.1, "go_on": False},
-        PilotWish(documents=20),
+        PilotOptions(documents=20),
         (20, True, False),
     ),
-    "the command says yes": ({"documents": 50, "go_on": False}, PilotWish(go_on=True), (50, False, True)),
-    "the command wants none": ({"documents": 50}, PilotWish(none=True), None),
+    "the command says yes": ({"documents": 50, "go_on": False}, PilotOptions(go_on=True), (50, False, True)),
+    "the command wants none": ({"documents": 50}, PilotOptions(none=True), None),
 }
 
 
 @pytest.mark.parametrize(("keys", "wish", "expected"), TERMS.values(), ids=TERMS)
-def test_terms(keys: dict[str, object], wish: PilotWish, expected: tuple[int, bool, bool] | None) -> None:
+def test_terms(keys: dict[str, object], wish: PilotOptions, expected: tuple[int, bool, bool] | None) -> None:
     terms = pilot_terms(section(**keys), wish)
     if expected is None:
         assert terms is None
@@ -66,9 +66,9 @@ def test_terms(keys: dict[str, object], wish: PilotWish, expected: tuple[int, bo
 
 
 @pytest.mark.parametrize(
-    "wish", [PilotWish(none=True, documents=5), PilotWish(none=True, go_on=True), PilotWish(go_on=True)]
+    "wish", [PilotOptions(none=True, documents=5), PilotOptions(none=True, go_on=True), PilotOptions(go_on=True)]
 )
-def test_options_that_do_not_go_together(wish: PilotWish) -> None:
+def test_options_that_do_not_go_together(wish: PilotOptions) -> None:
     with pytest.raises(UsageProblem):
         pilot_terms(section(), wish)
 

@@ -19,7 +19,7 @@ from batchrun.strategy.prompt_caching import (
     Prefix,
     break_even,
     break_even_requests,
-    dearest_ttl,
+    costliest_ttl,
     decide_caching,
     prefix_multiple,
     prefix_nusd_per_token,
@@ -219,14 +219,14 @@ def test_worst_cases_are_made_for_the_dearest_mark_that_may_be_decided_on(wish, 
     facts = replace(USUAL, prefix=prefix, requests=requests, seconds=seconds, batched=batched)
     order = [None, "5m", "1h"]
     decided = order.index(decide_caching(wish, facts).ttl)
-    assert decided <= order.index(dearest_ttl(wish, prefix, minimum=512))
+    assert decided <= order.index(costliest_ttl(wish, prefix, minimum=512))
     if not batched and seconds <= 240 * requests:
-        assert decided <= order.index(dearest_ttl(wish, prefix, minimum=512, streams=True))
+        assert decided <= order.index(costliest_ttl(wish, prefix, minimum=512, streams=True))
 
 
 def test_no_mark_no_worse_case():
-    assert dearest_ttl("off", LONG) is None
-    assert dearest_ttl("1h", Prefix(LONG.tokens, obstacle="there is nothing")) is None
-    assert dearest_ttl("auto", between(300, 400, 511)) is None
-    assert dearest_ttl("auto", LONG, minimum=4_096) is None
-    assert dearest_ttl("auto", LONG, minimum=2_500, streams=True) == "5m"
+    assert costliest_ttl("off", LONG) is None
+    assert costliest_ttl("1h", Prefix(LONG.tokens, obstacle="there is nothing")) is None
+    assert costliest_ttl("auto", between(300, 400, 511)) is None
+    assert costliest_ttl("auto", LONG, minimum=4_096) is None
+    assert costliest_ttl("auto", LONG, minimum=2_500, streams=True) == "5m"

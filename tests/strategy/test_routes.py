@@ -11,7 +11,15 @@ from batchrun.estimation.estimate import Estimate
 from batchrun.estimation.interval import Interval
 from batchrun.strategy.duration import Bound, Duration
 from batchrun.strategy.prompt_caching import Caching
-from batchrun.strategy.routes import Forecast, Route, Wish, choose, forecasts, streaming_needs_s, switch_before_s
+from batchrun.strategy.routes import (
+    Forecast,
+    Route,
+    RouteOptions,
+    choose,
+    forecasts,
+    streaming_needs_s,
+    switch_before_s,
+)
 
 MINUTE, HOUR = 60.0, 3600.0
 DAY = 24 * HOUR
@@ -35,8 +43,8 @@ def both(
     return forecasts(estimate(documents), Duration(seconds, Bound.LATENCY, {}), max_queued=max_queued)
 
 
-def wish(route: str | None = "auto", **changes: Any) -> Wish:
-    return Wish(**({"route": route, "deadline_s": None, "fallback": True, "begun": None} | changes))
+def wish(route: str | None = "auto", **changes: Any) -> RouteOptions:
+    return RouteOptions(**({"route": route, "deadline_s": None, "fallback": True, "begun": None} | changes))
 
 
 # --- what each would take

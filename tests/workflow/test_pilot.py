@@ -18,10 +18,10 @@ from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError, BatchProvider, Provider
 from batchrun.reply import Failure, Reply, Usage
-from batchrun.strategy.pilot_report import Decision, PilotReport, PilotWish, pilot_terms
+from batchrun.strategy.pilot_report import Decision, PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.routes import Route
-from batchrun.workflow.open_job import Wishes
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.pilot import PilotSubmit, Told
 from batchrun.workflow.summary import Summary
 
@@ -56,15 +56,15 @@ class Piloted:
     def submit(
         self, provider: Any, documents: int | None = None, *, selection: Selection | None = None, **more: Any
     ) -> Summary:
-        wishes = more.pop("wishes", Wishes())
+        options = more.pop("options", SubmitOptions())
         with self.project.opened() as opened:
-            terms = pilot_terms(opened.job.spec.pilot, PilotWish(documents=documents, **more))
+            terms = pilot_terms(opened.job.spec.pilot, PilotOptions(documents=documents, **more))
             told = Told(
                 listener=self._listen,
                 show=lambda whole, pilot: self.shown.append((whole, pilot)),
                 report=self._report,
             )
-            return PilotSubmit(opened, provider, told, wishes).submit(selection or Selection(), terms)
+            return PilotSubmit(opened, provider, told, options).submit(selection or Selection(), terms)
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)
@@ -168,9 +168,9 @@ def test_a_cap_that_is_reached_in_the_pilot_leaves_the_rest_too(project: TrialPr
     summary = Piloted(project).submit(ScriptedProvider(default=dear), 20)
 
     assert (summary.exit_code, summary.outcomes) == (ExitCode.STOPPED, {Outcome.SUCCEEDED: 5, None: 15})
-    assert summary.left is not None
-    assert summary.left.documents == 35
-    assert summary.left.cost_nusd.mean == pytest.approx(project.plan().estimate.cost_nusd.mean, rel=0.01)
+    assert summary.remaining is not None
+    assert summary.remaining.documents == 35
+    assert summary.remaining.cost_nusd.mean == pytest.approx(project.plan().estimate.cost_nusd.mean, rel=0.01)
 
 
 def test_little_is_under_way_at_once_where_the_cap_will_bind_after_the_pilot(project: TrialProject) -> None:
@@ -374,20 +374,20 @@ def test_another_prompt_has_no_past(piloted: Piloted) -> None:
 
 def test_a_pilot_may_show_that_the_budget_is_enough(piloted: Piloted) -> None:
     cap_nusd = piloted.project.plan().estimate.upper_nusd * 3 // 4
-    wishes = Wishes(max_cost_nusd=cap_nusd)
+    options = SubmitOptions(max_cost_nusd=cap_nusd)
     with pytest.raises(Refused):
-        piloted.submit(ScriptedProvider(), none=True, wishes=wishes)
+        piloted.submit(ScriptedProvider(), none=True, options=options)
 
-    summary = piloted.submit(ScriptedProvider(), 8, go_on=True, wishes=wishes)
+    summary = piloted.submit(ScriptedProvider(), 8, go_on=True, options=options)
 
     assert summary.outcomes == {Outcome.SUCCEEDED: 40}
 
 
 def test_a_pilot_may_show_that_it_is_not(piloted: Piloted) -> None:
     dear = ScriptedProvider(default=answer(usage=Usage(input_tokens=5_000, output_tokens=100)))
-    wishes = Wishes(max_cost_nusd=2 * 8 * DEAR_NUSD)
+    options = SubmitOptions(max_cost_nusd=2 * 8 * DEAR_NUSD)
 
-    summary = piloted.submit(dear, 8, go_on=True, wishes=wishes)
+    summary = piloted.submit(dear, 8, go_on=True, options=options)
 
     assert summary.exit_code == ExitCode.STOPPED
     assert len(dear.sent) == 8
@@ -398,14 +398,14 @@ def test_a_pilot_may_show_that_it_is_not(piloted: Piloted) -> None:
     for more in ({"documents": 8, "go_on": True}, {"none": True}):
         again = ScriptedProvider()
         with contextlib.suppress(Refused):  # the pilot's cost is on the account of the run that would go on
-            assert piloted.submit(again, wishes=wishes, **more).exit_code == ExitCode.STOPPED
+            assert piloted.submit(again, options=options, **more).exit_code == ExitCode.STOPPED
         assert again.sent == []
 
 
 def test_a_pilot_too_dear_is_refused(piloted: Piloted) -> None:
     provider = ScriptedProvider()
     with pytest.raises(Refused, match="Nothing was sent"):
-        piloted.submit(provider, 8, wishes=Wishes(max_cost_nusd=1_000))
+        piloted.submit(provider, 8, options=SubmitOptions(max_cost_nusd=1_000))
     assert provider.sent == []
 
 
@@ -426,8 +426,8 @@ def test_the_cap_holds_over_both(piloted: Piloted) -> None:
     """Answers get dearer after the pilot: the cap that is left stops the rest."""
     answers = [answer()] * 8 + [answer(usage=Usage(input_tokens=5_000, output_tokens=100))] * 32
     steps: list[Step] = list(answers)
-    wishes = Wishes(max_cost_nusd=8 * COST_NUSD + 5 * DEAR_NUSD)
-    summary = piloted.submit(ScriptedProvider(default=lambda _: next_of(steps)), 8, go_on=True, wishes=wishes)
+    options = SubmitOptions(max_cost_nusd=8 * COST_NUSD + 5 * DEAR_NUSD)
+    summary = piloted.submit(ScriptedProvider(default=lambda _: next_of(steps)), 8, go_on=True, options=options)
     assert summary.exit_code == ExitCode.STOPPED
     assert summary.totals is not None
     assert 8 * COST_NUSD < summary.totals.cost_nusd <= 8 * COST_NUSD + 5 * DEAR_NUSD
@@ -435,7 +435,7 @@ def test_the_cap_holds_over_both(piloted: Piloted) -> None:
 
 def test_the_time_of_a_command_is_that_of_both(project: TrialProject, piloted: Piloted, clock: WallClock) -> None:
     provider = ScriptedProvider(latency_s=10)
-    summary = piloted.submit(provider, 8, go_on=True, wishes=Wishes(max_run_time_s=100))
+    summary = piloted.submit(provider, 8, go_on=True, options=SubmitOptions(max_run_time_s=100))
     assert summary.exit_code == ExitCode.STOPPED
     assert "the run has taken 100 s" in str(summary.halted)
     assert 9 <= len(provider.sent) <= 11
@@ -599,10 +599,10 @@ def test_a_pilot_is_streamed_and_the_rest_goes_by_batch(piloted: Piloted, clock:
 def test_nobody_waits_for_the_rest(piloted: Piloted, clock: WallClock) -> None:
     piloted.project.job(run='route = "batch"', batch='poll_interval = "10s"\nmax_poll_interval = "20s"')
     both = Both(BatchApi(clock), ScriptedProvider())
-    wishes = Wishes(waits=False)
-    assert piloted.submit(both, 8, go_on=True, wishes=wishes).exit_code == ExitCode.UNFINISHED
+    options = SubmitOptions(waits=False)
+    assert piloted.submit(both, 8, go_on=True, options=options).exit_code == ExitCode.UNFINISHED
     clock.skip(3600)
-    assert piloted.submit(both, 8, go_on=True, wishes=wishes).exit_code == ExitCode.OK
+    assert piloted.submit(both, 8, go_on=True, options=options).exit_code == ExitCode.OK
     assert len(piloted.reports) == 1
 
 

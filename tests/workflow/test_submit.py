@@ -25,7 +25,7 @@ from batchrun.store.ledger.job_lock import job_lock
 from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.store.output.publish import Output
 from batchrun.strategy.plan import Kind, Plan
-from batchrun.workflow.open_job import Wishes
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.submit import submit
 
 LARGE = "word " * 3_000
@@ -349,7 +349,7 @@ def test_retry_sends_what_ended_badly_and_keeps_the_old_attempts(project: TrialP
     )
 
     assert provider.sent == ["text 1"]
-    assert project.plans[-1].counts[Kind.AGAIN] == 1
+    assert project.plans[-1].counts[Kind.RETRY] == 1
     assert summary.outcomes == {Outcome.SUCCEEDED: 1}
     assert len(project.ask("select 1 from attempts")) == attempts + 1
     assert project.rows("select count(*) from trial") == [(3,)]
@@ -386,7 +386,7 @@ def test_a_retry_of_a_truncated_document_is_not_a_changed_job(project: TrialProj
 
     project.submit(ScriptedProvider(), again(Outcome.TRUNCATED))
 
-    assert (project.plans[-1].same_text, project.plans[-1].counts[Kind.AGAIN]) == (0, 1)
+    assert (project.plans[-1].same_text, project.plans[-1].counts[Kind.RETRY]) == (0, 1)
 
 
 @pytest.mark.usefixtures("no_output")
@@ -632,7 +632,7 @@ def test_an_estimate_above_the_budget_is_refused(project: TrialProject) -> None:
 def test_what_would_fit_really_fits(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 0.01")
     project.documents(50)
-    fits = project.plan().fits
+    fits = project.plan().affordable_count
 
     assert 0 < fits < 50
     with pytest.raises(Refused):
@@ -647,7 +647,7 @@ def test_a_lower_budget_of_the_command_counts(project: TrialProject) -> None:
     project.documents(20)
 
     with pytest.raises(Refused):
-        project.submit(ScriptedProvider(), wishes=Wishes(max_cost_nusd=1_000_000))
+        project.submit(ScriptedProvider(), options=SubmitOptions(max_cost_nusd=1_000_000))
 
 
 @pytest.mark.usefixtures("no_output")
@@ -656,7 +656,7 @@ def test_a_higher_budget_of_the_command_does_not(project: TrialProject) -> None:
     project.documents(20)
 
     with pytest.raises(Refused):
-        project.submit(ScriptedProvider(), wishes=Wishes(max_cost_nusd=10**9))
+        project.submit(ScriptedProvider(), options=SubmitOptions(max_cost_nusd=10**9))
 
 
 @pytest.mark.usefixtures("no_output")
@@ -670,7 +670,7 @@ def test_a_budget_below_one_worst_case_is_refused(project: TrialProject) -> None
         project.submit(provider)
 
     assert plan.estimate.upper_nusd < plan.cap_nusd < plan.worst_nusd
-    assert plan.fits == 0
+    assert plan.affordable_count == 0
     assert "max_tokens" in str(refused.value.hint)
     assert (provider.sent, project.ask("select count(*) from runs")) == ([], [(0,)])
 

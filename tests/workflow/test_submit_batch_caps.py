@@ -57,8 +57,8 @@ def test_waves_go_on_until_not_even_one_request_fits(project: TrialProject, api:
     assert "the budget is reached" in str(stopped(summary))
     assert 8_100_000 <= committed(project) <= 9_000_000
     assert {prompt: times for prompt, times in api.paid.items() if times > 1} == {}
-    assert summary.left is not None
-    assert summary.left.documents == summary.outcomes[None] == 150 - summary.outcomes[Outcome.SUCCEEDED]
+    assert summary.remaining is not None
+    assert summary.remaining.documents == summary.outcomes[None] == 150 - summary.outcomes[Outcome.SUCCEEDED]
 
 
 def test_the_cap_of_a_day_holds_for_batches_and_the_next_day_goes_on(

@@ -33,7 +33,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
 from batchrun.strategy.routes import Route
 from batchrun.workflow.batch_recovery import adopt, cancel, resend
-from batchrun.workflow.open_job import OpenJob, OpenStore, Wishes, open_store
+from batchrun.workflow.open_job import OpenJob, OpenStore, SubmitOptions, open_store
 from batchrun.workflow.submit import submit as submit_job
 from batchrun.workflow.summary import Summary
 
@@ -74,7 +74,7 @@ def once(
 ) -> Summary:
     """`submit --no-wait`, some time later."""
     api.clock.skip(after_s)
-    return project.submit(api, selection, job=job, wishes=Wishes(waits=False))
+    return project.submit(api, selection, job=job, options=SubmitOptions(waits=False))
 
 
 def until(project: TrialProject, api: BatchApi, *jobs: str, every_s: float = 10.0, most: int = 100) -> list[int]:
@@ -105,7 +105,12 @@ def waiting(
 
     with project.opened() as opened:
         return submit_job(
-            opened, Selection(), provider=api, listener=bounded, show=project.plans.append, wishes=Wishes(**options)
+            opened,
+            Selection(),
+            provider=api,
+            listener=bounded,
+            show=project.plans.append,
+            options=SubmitOptions(**options),
         )
 
 
@@ -465,7 +470,7 @@ def test_a_refusal_is_told_at_once_though_batches_are_open(project: TrialProject
     began = api.clock()
 
     with pytest.raises(Refused):
-        project.submit(api, wishes=Wishes())
+        project.submit(api, options=SubmitOptions())
 
     assert api.clock() - began < MINUTE_S
     assert states(project) == ["submitted"]
@@ -479,7 +484,7 @@ def test_what_has_ended_is_collected_whatever_is_refused(project: TrialProject, 
     api.clock.skip(70)
 
     with pytest.raises(Refused):
-        project.submit(api, wishes=Wishes())
+        project.submit(api, options=SubmitOptions())
 
     assert states(project) == ["collected"]
     assert_books_agree(project, api)

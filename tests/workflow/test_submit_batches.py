@@ -30,7 +30,7 @@ from batchrun.store.ledger.job_lock import job_lock
 from batchrun.strategy.plan import Kind
 from batchrun.strategy.routes import Route
 from batchrun.workflow.batch_recovery import Cancellation, adopt, cancel, resend
-from batchrun.workflow.open_job import OpenJob, OpenStore, Wishes, open_store
+from batchrun.workflow.open_job import OpenJob, OpenStore, SubmitOptions, open_store
 from batchrun.workflow.summary import Summary
 
 INTERVALS = 'poll_interval = "10s"\nmax_poll_interval = "20s"\nreconcile_wait = "60s"'
@@ -64,7 +64,7 @@ def batched(project: TrialProject, name: str = "trial", *, route: str = "batch",
 
 def submit(project: TrialProject, api: BatchApi, selection: Selection | None = None, **options: Any) -> Summary:
     job = options.pop("job", "trial")
-    return project.submit(api, selection, job=job, wishes=Wishes(**options))
+    return project.submit(api, selection, job=job, options=SubmitOptions(**options))
 
 
 def once(project: TrialProject, api: BatchApi, *, after_s: float = 0.0, **options: Any) -> Summary:
@@ -1145,11 +1145,11 @@ def test_a_refusal_says_how_many_would_fit_at_half_the_price(project: TrialProje
     project.documents(50)
     budget = "max_cost_usd = 0.004"
     batched(project, route="stream", budget=budget)
-    streamed = project.plan().fits
+    streamed = project.plan().affordable_count
     batched(project, budget=budget)
 
     assert 0 < streamed < 25
-    assert project.plan().fits == pytest.approx(2 * streamed, abs=2)
+    assert project.plan().affordable_count == pytest.approx(2 * streamed, abs=2)
 
 
 def test_the_cap_is_never_passed_by_what_is_open(project: TrialProject, api: BatchApi) -> None:

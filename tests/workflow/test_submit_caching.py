@@ -24,8 +24,8 @@ from batchrun.simulator.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.strategy.routes import Route
-from batchrun.workflow.open_job import Wishes
-from batchrun.workflow.submit import marks
+from batchrun.workflow.open_job import SubmitOptions
+from batchrun.workflow.submit import cache_breakpoints
 from batchrun.workflow.summary import Summary
 
 MODEL = "claude-sonnet-5-5"
@@ -59,7 +59,7 @@ def simulated(**options: Any) -> Iterator[tuple[SimulatorServer, AnthropicFactor
 
 
 def submitted(project: TrialProject, factory: AnthropicFactory) -> Summary:
-    return project.submit(factory, wishes=Wishes(speed=SPEED))  # type: ignore[arg-type]
+    return project.submit(factory, options=SubmitOptions(speed=SPEED))  # type: ignore[arg-type]
 
 
 def price_of_books(books: dict[str, Any], *, batch: bool = False) -> int:
@@ -205,7 +205,7 @@ def test_what_batches_leave_near_a_deadline_is_streamed_with_the_mark_of_streams
     caching(project, route="batch")
     with project.opened() as opened:
         planner = opened.planner()
-        found = marks(planner, planner.plan(Selection()))
+        found = cache_breakpoints(planner, planner.plan(Selection()))
     assert {route: mark.ttl for route, mark in found.items()} == {Route.BATCH: "1h", Route.STREAM: "5m"}
     assert found[Route.BATCH].opening == found[Route.STREAM].opening == f"{RULES}\n<document>\n"
 

@@ -18,7 +18,7 @@ from batchrun.planning.selection import Selection
 from batchrun.reply import Reply, Usage
 from batchrun.request import Request
 from batchrun.strategy.plan import Kind
-from batchrun.workflow.open_job import Wishes
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.summary import Summary
 
 pytestmark = pytest.mark.usefixtures("no_output")
@@ -99,8 +99,8 @@ def test_a_job_that_the_day_has_no_room_for_is_refused_and_told_why(
     jobs(project, "first", "second", budget="max_cost_usd = 1.0")
     project.documents(40)
     project.submit(ScriptedProvider(), job="first")
-    room = project.plan(job="second").rooms[1]
-    assert (room.cap.per, room.used, room.left) == (Per.DAY, 40 * EACH, 20_000_000 - 40 * EACH)
+    room = project.plan(job="second").cap_usages[1]
+    assert (room.cap.per, room.used, room.remaining) == (Per.DAY, 40 * EACH, 20_000_000 - 40 * EACH)
     project.documents(50)
 
     with pytest.raises(Refused) as refused:
@@ -118,7 +118,7 @@ def test_a_job_that_the_day_has_no_room_for_is_refused_and_told_why(
     assert "--partial" in str(refused.value.hint)
     assert provider.sent == []
     today(DAY_S)
-    assert project.plan(job="second").rooms[1].used == 0
+    assert project.plan(job="second").cap_usages[1].used == 0
 
 
 def test_the_cap_of_a_month_outlasts_the_day(project: TrialProject, today: Callable[[float], None]) -> None:
@@ -230,9 +230,9 @@ def test_a_document_that_does_not_fit_keeps_no_smaller_one_from_being_sent(proje
     assert "the next request may cost up to" in str(stopped(summary))
     assert len(provider.sent) == 8
     assert summary.outcomes == {Outcome.SUCCEEDED: 8, None: 1}
-    assert summary.left is not None
-    assert summary.left.documents == 1
-    assert 0 < summary.left.cost_nusd.low < summary.left.cost_nusd.mean < summary.left.upper_nusd
+    assert summary.remaining is not None
+    assert summary.remaining.documents == 1
+    assert 0 < summary.remaining.cost_nusd.low < summary.remaining.cost_nusd.mean < summary.remaining.upper_nusd
 
 
 def test_after_fifty_that_do_not_fit_the_run_stops(project: TrialProject) -> None:
@@ -260,7 +260,7 @@ def test_what_is_not_enough_is_refused_unless_the_command_says_partial(project: 
 
     with pytest.raises(Refused, match="the estimate is above the budget") as refused:
         project.submit(ScriptedProvider())
-    summary = project.submit(ScriptedProvider(), wishes=Wishes(partial=True))
+    summary = project.submit(ScriptedProvider(), options=SubmitOptions(partial=True))
 
     assert "or begin it anyway and stop at the cap: --partial" in str(refused.value.hint)
     stopped(summary)
@@ -418,10 +418,10 @@ def test_a_fallback_counts_for_the_document_too(project: TrialProject) -> None:
 # --- who may say what
 
 
-def caps_of(project: TrialProject, **wishes: Any) -> tuple[int, str]:
+def caps_of(project: TrialProject, **options: Any) -> tuple[int, str]:
     """The cap of the run, and where it is from."""
     with project.opened() as opened:
-        cap = opened.planner(Wishes(**wishes)).caps.run
+        cap = opened.planner(SubmitOptions(**options)).caps.run
     return cap.limit, cap.name
 
 

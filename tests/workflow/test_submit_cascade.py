@@ -21,7 +21,7 @@ from batchrun.reply import Reply, Usage
 from batchrun.request import Request
 from batchrun.strategy.cascade_cost import GUESS
 from batchrun.strategy.plan import Kind
-from batchrun.workflow.open_job import Wishes
+from batchrun.workflow.open_job import SubmitOptions
 
 FIELDS = 'title = "string"\nday = "date?"\nquote = "string?"'
 REFUSED = answer("", stop_reason="refusal")
@@ -317,8 +317,8 @@ def test_what_came_in_batches_is_asked_again_in_the_same_submit(project: TrialPr
 def test_a_fallback_is_asked_too_about_what_a_batch_left_refused_or_cut_short(
     project: TrialProject, api: BatchApi
 ) -> None:
-    ladder = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'
-    project.job(model=ladder, run='route = "batch"', output_fields=FIELDS)
+    chain = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'
+    project.job(model=chain, run='route = "batch"', output_fields=FIELDS)
     project.documents(4)
     api.script = {"text 1": [REFUSED], "text 2": [TRUNCATED], "text 3": [INVALID]}
 
@@ -342,7 +342,7 @@ def test_a_process_that_dies_after_the_batch_leaves_the_rest_to_the_next_submit(
         async def die(*_: object) -> None:
             raise KeyboardInterrupt
 
-        dying.setattr("batchrun.execution.batch.cascade.Escalating.escalate", die)
+        dying.setattr("batchrun.execution.batch.cascade.BatchCascade.escalate", die)
         with pytest.raises(KeyboardInterrupt):
             project.submit(api)
     plan = project.plan()
@@ -361,9 +361,9 @@ def test_without_waiting_it_takes_the_submits_that_it_takes(project: TrialProjec
     project.documents(10)
     api.script = {"text 1": [NULL]}
 
-    assert project.submit(api, wishes=Wishes(waits=False)).exit_code == ExitCode.UNFINISHED
+    assert project.submit(api, options=SubmitOptions(waits=False)).exit_code == ExitCode.UNFINISHED
     api.clock.skip(600)  # type: ignore[attr-defined]
-    assert project.submit(api, wishes=Wishes(waits=False)).exit_code == ExitCode.OK
+    assert project.submit(api, options=SubmitOptions(waits=False)).exit_code == ExitCode.OK
 
     assert isinstance(api.streaming, Models)
     assert api.streaming.asked == [(SECOND, "text 1")]
@@ -372,11 +372,11 @@ def test_without_waiting_it_takes_the_submits_that_it_takes(project: TrialProjec
 def test_a_row_that_was_kept_stays_when_batches_end_after_the_streaming(project: TrialProject, api: BatchApi) -> None:
     batched(project)
     project.documents(1)
-    project.submit(api, wishes=Wishes(waits=False))
+    project.submit(api, options=SubmitOptions(waits=False))
     project.documents(3)
     api.streaming = scripted(first={"text 1": [NULL], "text 2": [NULL]}, second={"text 1": [INVALID]})
 
-    summary = project.submit(api, wishes=Wishes(route="stream"))
+    summary = project.submit(api, options=SubmitOptions(route="stream"))
 
     assert (summary.exit_code, summary.outcomes) == (ExitCode.OK, {Outcome.SUCCEEDED: 3})
     assert Counter(api.streaming.asked).most_common(1)[0][1] == 1

@@ -20,7 +20,7 @@ REFUSED = answer("", stop_reason="refusal")
 TRUNCATED = answer('{"tit', stop_reason="max_tokens")
 
 
-def ladder(*models: str, on: str | None = None) -> str:
+def chain(*models: str, on: str | None = None) -> str:
     """The section [model]."""
     first, *others = models or (FIRST, SECOND)
     reasons = f"\nfallback_on = {json.dumps(on.split())}" if on else ""
@@ -36,7 +36,7 @@ def answered_by(project: TrialProject) -> list[tuple[str, str]]:
 
 
 def test_what_the_first_model_refuses_or_cuts_short_the_next_one_answers(project: TrialProject) -> None:
-    project.job(model=ladder())
+    project.job(model=chain())
     project.documents(4)
     provider = models(first={"text 1": [REFUSED], "text 2": [TRUNCATED]})
 
@@ -57,7 +57,7 @@ def test_what_the_first_model_refuses_or_cuts_short_the_next_one_answers(project
 @pytest.mark.usefixtures("no_output")
 @pytest.mark.parametrize(("on", "asked"), [("refused", {FIRST: 3, SECOND: 1}), ("outage", {FIRST: 3})])
 def test_only_what_the_job_says_falls_back(project: TrialProject, on: str, asked: dict[str, int]) -> None:
-    project.job(model=ladder(on=on))
+    project.job(model=chain(on=on))
     project.documents(3)
     provider = models(first={"text 1": [REFUSED], "text 2": [TRUNCATED]})
 
@@ -70,7 +70,7 @@ def test_only_what_the_job_says_falls_back(project: TrialProject, on: str, asked
 
 @pytest.mark.usefixtures("no_output")
 def test_who_is_refused_by_every_model_is_refused_and_left_alone_until_retry(project: TrialProject) -> None:
-    project.job(model=ladder(FIRST, SECOND, THIRD))
+    project.job(model=chain(FIRST, SECOND, THIRD))
     project.documents(2)
     every = {"text 1": [REFUSED]}
     provider = models(**{which: {"text 1": [REFUSED]} for which in ("first", "second", "third")})
@@ -92,7 +92,7 @@ def test_who_is_refused_by_every_model_is_refused_and_left_alone_until_retry(pro
 def test_fallbacks_that_are_added_later_send_only_what_was_refused(project: TrialProject) -> None:
     project.documents(4)
     project.submit(models(first={"text 1": [REFUSED], "text 2": [answer("nonsense")]}))
-    project.job(model=ladder())
+    project.job(model=chain())
     provider = models()
 
     project.submit(provider)
@@ -103,7 +103,7 @@ def test_fallbacks_that_are_added_later_send_only_what_was_refused(project: Tria
 
 
 def test_a_fallback_that_is_removed_and_put_back_costs_nothing(project: TrialProject) -> None:
-    project.job(model=ladder())
+    project.job(model=chain())
     project.documents(3)
     project.submit(models(first={"text 1": [REFUSED]}))
     before = answered_by(project)
@@ -113,7 +113,7 @@ def test_a_fallback_that_is_removed_and_put_back_costs_nothing(project: TrialPro
     project.submit(provider)
 
     assert project.statuses()["0001.txt"] == "refused", "by the only model there is now"
-    project.job(model=ladder())
+    project.job(model=chain())
     project.submit(provider)
     assert provider.asked == []
     assert answered_by(project) == before
@@ -121,7 +121,7 @@ def test_a_fallback_that_is_removed_and_put_back_costs_nothing(project: TrialPro
 
 @pytest.mark.usefixtures("no_output")
 def test_a_run_that_is_cut_short_between_two_models_goes_on_at_the_second(project: TrialProject) -> None:
-    project.job(model=ladder(), run="max_concurrency = 1")
+    project.job(model=chain(), run="max_concurrency = 1")
     project.documents(3)
 
     async def refusing(_: Request) -> Reply:
@@ -141,7 +141,7 @@ def test_a_run_that_is_cut_short_between_two_models_goes_on_at_the_second(projec
 @pytest.mark.usefixtures("no_output")
 def test_of_two_jobs_with_one_request_only_the_one_with_fallbacks_falls_back(project: TrialProject) -> None:
     project.job()
-    project.job("second", model=ladder())
+    project.job("second", model=chain())
     project.documents(2)
     project.submit(models(first={"text 1": [REFUSED]}))
     provider = models()
@@ -159,7 +159,7 @@ def test_of_two_jobs_with_one_request_only_the_one_with_fallbacks_falls_back(pro
 
 @pytest.mark.usefixtures("virtual_time")
 def test_while_the_first_model_is_out_the_second_answers_until_it_is_back(project: TrialProject) -> None:
-    project.job(model=ladder(), run="max_concurrency = 8", retry='max_attempts = 3\ninitial_delay = "1s"')
+    project.job(model=chain(), run="max_concurrency = 8", retry='max_attempts = 3\ninitial_delay = "1s"')
     project.documents(400)
     provider = models()
     provider.answering.latency_s = 0.5
@@ -186,7 +186,7 @@ def test_while_the_first_model_is_out_the_second_answers_until_it_is_back(projec
 @pytest.mark.usefixtures("virtual_time", "no_output")
 def test_when_all_models_are_out_for_long_the_run_ends_and_nothing_is_lost(project: TrialProject) -> None:
     retry = 'max_attempts = 3\ninitial_delay = "1s"\nmax_outage = "60s"'
-    project.job(model=ladder(), run="max_concurrency = 8", retry=retry)
+    project.job(model=chain(), run="max_concurrency = 8", retry=retry)
     project.documents(100)
 
     class Out(ScriptedProvider):
@@ -208,7 +208,7 @@ def test_when_all_models_are_out_for_long_the_run_ends_and_nothing_is_lost(proje
 
 @pytest.mark.usefixtures("no_output")
 def test_the_dearer_models_worst_case_is_set_aside_before_it_is_asked(project: TrialProject) -> None:
-    project.job(model=ladder(FIRST, THIRD), run="max_concurrency = 1")
+    project.job(model=chain(FIRST, THIRD), run="max_concurrency = 1")
     project.documents(2)
 
     project.submit(models(first={"text 1": [REFUSED]}))
@@ -227,7 +227,7 @@ def test_a_fallback_that_does_not_fit_the_budget_is_not_asked(project: TrialProj
     """The cap lets the first model answer all, and `room` documents more at the dear one's prices."""
     worst = 25 * 100 * 1_000
     cap = 20 * 150_000 + room * 1_000_000 + 2 * worst
-    project.job(model=ladder(FIRST, THIRD), run="max_concurrency = 2", budget=f"max_cost_usd = {cap / 1e9:.6f}")
+    project.job(model=chain(FIRST, THIRD), run="max_concurrency = 2", budget=f"max_cost_usd = {cap / 1e9:.6f}")
     project.documents(20)
     provider = models(first={f"text {number}": [REFUSED] for number in range(1, 20)})
 
@@ -239,7 +239,7 @@ def test_a_fallback_that_does_not_fit_the_budget_is_not_asked(project: TrialProj
     ((committed, cap_nusd),) = project.ask("select committed_nusd, cap_nusd from runs")
     assert committed <= cap_nusd
     assert None in summary.outcomes
-    project.job(model=ladder(FIRST, THIRD), budget="max_cost_usd = 5.0")
+    project.job(model=chain(FIRST, THIRD), budget="max_cost_usd = 5.0")
     rest = models()
     assert project.submit(rest).outcomes == {Outcome.SUCCEEDED: 20}
     asked = provider.asked + rest.asked

@@ -76,12 +76,12 @@ def plan(
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import plan_as_text
     from batchrun.planning.planner import ONLINE
-    from batchrun.workflow.open_job import Wishes, open_job
+    from batchrun.workflow.open_job import SubmitOptions, open_job
 
     earlier = earlier_plan(compare) if compare else None
-    wishes = Wishes(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
+    options = SubmitOptions(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
     with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
-        made = opened.planner(wishes).plan(chosen.selection(), counter=counter, online=online or ONLINE)
+        made = opened.planner(options).plan(chosen.selection(), counter=counter, online=online or ONLINE)
         refused = opened.refusal(made)
         fields = plan_as_json(made, opened, refused)
         found = differences(earlier, fields, path=compare) if compare and earlier else []

@@ -74,14 +74,14 @@ def retry(
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.find_run import found_run
     from batchrun.cli.run_job import run_job
-    from batchrun.workflow.open_job import Wishes
+    from batchrun.workflow.open_job import SubmitOptions
 
     with found_run(run, ledger, simulated=simulate) as found:
         job_path, pretend = found.job_path, found.story.simulated
     return run_job(
         job_path,
         chosen.selection(again=outcomes(status), max_tokens=max_tokens),
-        wishes=Wishes(
+        options=SubmitOptions(
             max_cost_nusd=max_cost,
             partial=partial,
             route=route,

@@ -81,13 +81,13 @@ def submit(
     batchrun submit jobs/contracts.toml --simulate          no key, no cost
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.run_job import run_job
-    from batchrun.strategy.pilot_report import PilotWish
-    from batchrun.workflow.open_job import Wishes
+    from batchrun.strategy.pilot_report import PilotOptions
+    from batchrun.workflow.open_job import SubmitOptions
 
     return run_job(
         job,
         chosen.selection(),
-        wishes=Wishes(
+        options=SubmitOptions(
             max_cost_nusd=max_cost,
             exact=exact,
             partial=partial,
@@ -97,7 +97,7 @@ def submit(
             max_run_time_s=max_run_time,
             waits=not no_wait,
         ),
-        pilot=PilotWish(documents=pilot, none=no_pilot, go_on=go_on),
+        pilot=PilotOptions(documents=pilot, none=no_pilot, go_on=go_on),
         profile=simulate,
         speed=speed,
         progress=progress,

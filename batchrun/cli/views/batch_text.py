@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from batchrun.batch import RESULTS_KEPT_S, BatchState
 from batchrun.cli.views.format import count, duration, table, utc
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.events import BatchCollected, BatchEnded, BatchesOpen, BatchSubmitted, BatchTrouble
 from batchrun.store.ledger.batch_records import Batch
 
@@ -20,19 +20,19 @@ def batch_words(event: BatchEvent) -> str:
     match event:
         case BatchSubmitted():
             found = "found again" if event.adopted else "submitted"
-            return f"batch {inert(event.batch_id)} {found}: {count(event.requests, 'request')}, {size(event.bytes)}"
+            batch_id = escape_control(event.batch_id)
+            return f"batch {batch_id} {found}: {count(event.requests, 'request')}, {size(event.bytes)}"
         case BatchEnded():
-            counts = ", ".join(f"{number:,} {inert(how)}" for how, number in event.counts.items() if number)
-            return (
-                f"batch {inert(event.batch_id)} ended after {duration(max(0.0, event.age_s))}: {counts or 'no counts'}"
-            )
+            counts = ", ".join(f"{number:,} {escape_control(how)}" for how, number in event.counts.items() if number)
+            batch_id, age = escape_control(event.batch_id), duration(max(0.0, event.age_s))
+            return f"batch {batch_id} ended after {age}: {counts or 'no counts'}"
         case BatchCollected():
             again = f"; {count(event.again, 'request')} pending again" if event.again else ""
             odd = f"; {count(event.odd, 'result')} with unknown or repeated custom_ids ignored" if event.odd else ""
-            return f"batch {inert(event.batch_id)} collected{again}{odd}"
+            return f"batch {escape_control(event.batch_id)} collected{again}{odd}"
         case BatchTrouble():
             again = "" if event.retry_in_s is None else f"; again in {duration(event.retry_in_s)}"
-            return f"batch {inert(event.batch)}: {inert(event.what)}{again}"
+            return f"batch {escape_control(event.batch)}: {escape_control(event.what)}{again}"
         case BatchesOpen():
             if not event.batches:
                 return f"waiting for room, again in {duration(event.next_s)}"

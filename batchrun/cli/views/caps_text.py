@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from batchrun.budget.cap_text import quantity, room_words
+from batchrun.budget.cap_text import cap_usage_text, quantity
 from batchrun.budget.caps import Cap, Of, Origin, Per
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count
@@ -20,9 +20,13 @@ def cap_lines(plan: Plan) -> Iterator[str]:
         yield f"         as {caps.run.name} says"
     if caps.soft:
         yield "         soft: sending stops when the expected cost of what was sent reaches it"
-    for room in plan.rooms[1:]:
-        lacks = f": too little by {quantity(room.cap, upper(plan, room) - room.left)}" if room == short else ""
-        yield f"         {room_words(room)}{lacks}"
+    for cap_usage in plan.cap_usages[1:]:
+        lacks = (
+            f": too little by {quantity(cap_usage.cap, upper(plan, cap_usage) - cap_usage.remaining)}"
+            if cap_usage == short
+            else ""
+        )
+        yield f"         {cap_usage_text(cap_usage)}{lacks}"
     if caps.document:
         yield f"         {dollars(caps.document.limit)} for each document at most ({caps.document.name})"
     if caps.partial and short:
@@ -32,7 +36,7 @@ def cap_lines(plan: Plan) -> Iterator[str]:
 def caps_as_json(plan: Plan) -> list[dict[str, Any]]:
     """The same for programs; amounts in dollars, or tokens."""
     document = [cap_as_json(plan.caps.document, None)] if plan.caps.document else []
-    return [*(cap_as_json(room.cap, room.left) for room in plan.rooms), *document]
+    return [*(cap_as_json(cap_usage.cap, cap_usage.remaining) for cap_usage in plan.cap_usages), *document]
 
 
 def cap_as_json(cap: Cap, left: int | None) -> dict[str, Any]:
@@ -46,26 +50,26 @@ def cap_as_json(cap: Cap, left: int | None) -> dict[str, Any]:
 
 def left_lines(summary: Summary) -> Iterator[str]:
     """What a run that reached a cap leaves undone, what that would cost, and how to go on."""
-    if summary.left is None or not isinstance(summary.halted, BudgetReached):
+    if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
         return
-    cost, cap = summary.left.cost_nusd, summary.halted.cap
+    cost, cap = summary.remaining.cost_nusd, summary.halted.cap
     needed = None
     if cap.per is Per.RUN and summary.totals:
-        needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.left.upper_nusd
+        needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.remaining.upper_nusd
         needed += summary.plan.worst_nusd  # the last one is set aside at its worst, when all others are paid
     yield (
-        f"  left     {count(summary.left.documents, 'document')}, about {dollars(cost.mean)}"
+        f"  left     {count(summary.remaining.documents, 'document')}, about {dollars(cost.mean)}"
         f" (90%: {dollars(cost.low)} to {dollars(cost.high)}); to finish: {to_finish(cap, needed=needed)}"
     )
 
 
 def left_fields(summary: Summary) -> dict[str, Any]:
     """The same for programs; nothing when no cap was reached."""
-    if summary.left is None or not isinstance(summary.halted, BudgetReached):
+    if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
         return {}
-    cost = summary.left.cost_usd
+    cost = summary.remaining.cost_usd
     return {
-        "left": summary.left.documents,
+        "left": summary.remaining.documents,
         "left_usd": {"mean": round(cost.mean, 6), "low": round(cost.low, 6), "high": round(cost.high, 6)},
         "cap": cap_as_json(summary.halted.cap, None),
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.store.ledger.cascades import Escalations
 from batchrun.strategy.cascade_cost import CascadeCost, Step
@@ -14,7 +14,7 @@ from batchrun.workflow.open_job import OpenJob
 
 def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[str]:
     """Who is asked and when; if anything is, how often that is expected, and what it would cost without."""
-    names = [inert(rung.price.name) for rung in opened.ladder.rungs]
+    names = [escape_control(chain_model.price.name) for chain_model in opened.chain.models]
     reasons = ", ".join(reasons_of(opened))
     lines = [f"cascade  {', then '.join(names)} on {reasons}"]
     if not to_send:
@@ -27,8 +27,8 @@ def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[s
 
 def reasons_of(opened: OpenJob) -> list[str]:
     """Why the next model is asked, as the job file has it."""
-    ladder = opened.ladder
-    return [*opened.job.spec.model.fallback_on, *(ladder.demands.words if ladder.demands else ())]
+    chain = opened.chain
+    return [*opened.job.spec.model.fallback_on, *(chain.acceptance_rules.words if chain.acceptance_rules else ())]
 
 
 def step_words(step: Step) -> str:
@@ -37,7 +37,8 @@ def step_words(step: Step) -> str:
     if step.share.answers:
         source = f"measured on {count(step.share.answers, 'answer')} of this job"
     return (
-        f"about {share.mean:.0%} pass on to {inert(step.model)} (90%: {share.low:.0%} to {share.high:.0%}; {source}):"
+        f"about {share.mean:.0%} pass on to {escape_control(step.model)}"
+        f" (90%: {share.low:.0%} to {share.high:.0%}; {source}):"
         f" {dollars(step.cost_nusd.mean)}"
     )
 
@@ -69,8 +70,8 @@ def escalated_lines(escalations: Sequence[Escalations]) -> list[str]:
     """How many of each model's answers the next one was asked about, and why; for the end of a run."""
     lines = []
     for number, one in enumerate(escalations):
-        whose = f" of {inert(one.model)}" if len(escalations) > 1 else ""
-        reasons = ", ".join(f"{times:,} {inert(reason)}" for reason, times in one.reasons.items())
+        whose = f" of {escape_control(one.model)}" if len(escalations) > 1 else ""
+        reasons = ", ".join(f"{times:,} {escape_control(reason)}" for reason, times in one.reasons.items())
         share = 100 * one.escalated / one.answers
         lines.append(
             f"  {'' if number else 'cascade':<8} {one.escalated:,} of {count(one.answers, 'answer')}{whose}"

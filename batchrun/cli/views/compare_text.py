@@ -9,7 +9,7 @@ from typing import Any
 from batchrun.catalog.money import DOLLAR, dollars
 from batchrun.cli.views.format import tokens
 from batchrun.errors import UsageProblem
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 
 HINT = "write one with: batchrun plan JOB --json > plan.json"
 MOST = 1e18
@@ -38,7 +38,7 @@ class Difference:
     @property
     def words(self) -> str:
         """As a line of text."""
-        before, now = inert(self.shown(self.before)), inert(self.shown(self.now))
+        before, now = escape_control(self.shown(self.before)), escape_control(self.shown(self.now))
         if before == now:
             return f"{self.label:<18}  {now}, as before"
         change = "" if self.change is None else f"   ({self.change:+.1%})"
@@ -62,7 +62,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path
     """What is to be compared, in the order of a plan. Raises UsageProblem when the earlier one is of another job."""
     if before.get("job") != now["job"]:
         raise UsageProblem(
-            f'{path} is a plan of the job "{inert(before.get("job"))}", and this is "{now["job"]}".', hint=HINT
+            f'{path} is a plan of the job "{escape_control(before.get("job"))}", and this is "{now["job"]}".', hint=HINT
         )
     try:
         return list(_differences(before, now))

@@ -10,7 +10,7 @@ from batchrun.catalog.money import dollars
 from batchrun.catalog.price import PriceRow
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.store.reports.costs import NAMES, By, ClassCosts, Costs, Spending, UsedPrice
 
 MOST_ON_A_TERMINAL = 50
@@ -19,7 +19,7 @@ CLASSES = {one.name: one.name.replace("_", " ").upper() for one in fields(ClassC
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CostColumn:
     """One number of a group."""
 
     name: str
@@ -64,7 +64,7 @@ def table_lines(groups: Iterable[Spending], total: Spending, *, by: By, longest:
     rest = [max(len(one.name), len(one.cell(total))) for one in columns]
 
     def line(left: Iterable[str], right: Iterable[str]) -> str:
-        cells = [inert(cell).ljust(size) for cell, size in zip(left, first, strict=True)]
+        cells = [escape_control(cell).ljust(size) for cell, size in zip(left, first, strict=True)]
         return "  ".join([*cells, *(cell.rjust(size) for cell, size in zip(right, rest, strict=True))]).rstrip()
 
     yield line(names, [one.name for one in columns])
@@ -73,15 +73,15 @@ def table_lines(groups: Iterable[Spending], total: Spending, *, by: By, longest:
     yield line(["total", *[""] * (len(names) - 1)], [one.cell(total) for one in columns])
 
 
-def columns_of(by: By) -> list[Column]:
+def columns_of(by: By) -> list[CostColumn]:
     """The numbers of a group; amounts of single documents are small and get more places."""
     places = 6 if by is By.DOCUMENT else 4
 
     def usd(nusd: int) -> str:
         return f"${nusd / 1e9:,.{places}f}"
 
-    def of_class(name: str) -> Column:
-        return Column(
+    def of_class(name: str) -> CostColumn:
+        return CostColumn(
             CLASSES[name],
             name in {"input", "output"},
             lambda one: tokens_of(one)[name],
@@ -89,13 +89,13 @@ def columns_of(by: By) -> list[Column]:
         )
 
     return [
-        Column("COST", True, lambda one: one.cost_nusd, lambda one: usd(one.cost_nusd)),
-        Column("FAILED", False, lambda one: one.failed, lambda one: f"{one.failed:,} {usd(one.failed_nusd)}"),
-        Column("HELD", False, lambda one: one.held_nusd, lambda one: usd(one.held_nusd)),
-        Column("OPEN", False, lambda one: one.open_nusd, lambda one: usd(one.open_nusd)),
-        Column("ATTEMPTS", True, lambda one: one.attempts, lambda one: f"{one.attempts:,}"),
+        CostColumn("COST", True, lambda one: one.cost_nusd, lambda one: usd(one.cost_nusd)),
+        CostColumn("FAILED", False, lambda one: one.failed, lambda one: f"{one.failed:,} {usd(one.failed_nusd)}"),
+        CostColumn("HELD", False, lambda one: one.held_nusd, lambda one: usd(one.held_nusd)),
+        CostColumn("OPEN", False, lambda one: one.open_nusd, lambda one: usd(one.open_nusd)),
+        CostColumn("ATTEMPTS", True, lambda one: one.attempts, lambda one: f"{one.attempts:,}"),
         *([] if by is By.DOCUMENT else
-          [Column("DOCUMENTS", True, lambda one: one.documents, lambda one: f"{one.documents:,}")]),
+          [CostColumn("DOCUMENTS", True, lambda one: one.documents, lambda one: f"{one.documents:,}")]),
         *[of_class(name) for name in CLASSES],
     ]  # fmt: skip
 
@@ -135,14 +135,14 @@ def lines_of_price(used: UsedPrice) -> list[str]:
     """One row: for what and how much, and where that is from."""
     row = used.row
     which = [
-        inert(row.model),
+        escape_control(row.model),
         *([f"prompts above {row.above_tokens:,} tokens"] if row.above_tokens else []),
         *(["in batches"] if row.divisor != 1 else []),
     ]
     since = f", valid from {row.valid_from}" if row.valid_from else ""
     return [
         f"{', '.join(which)}: {per_million(row)} per million tokens",
-        f"    {inert(row.source)} of {row.table_date}{since}"
+        f"    {escape_control(row.source)} of {row.table_date}{since}"
         f" · {count(used.attempts, 'attempt')}, {dollars(used.cost_nusd)}",
     ]
 

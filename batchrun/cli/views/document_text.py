@@ -6,7 +6,7 @@ from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.format import table, utc
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.store.reports.runs import document_story
 
 HEADER = ("RUN", "AT (UTC)", "STATE", "OUTCOME", "WHY", "COST", "REQUEST")
@@ -26,12 +26,12 @@ def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal
         terminal.result(json.dumps(story, indent=2))
         return
     stamp = "SIMULATED  " if found.story.simulated else ""
-    terminal.result(f"{stamp}{inert(doc_id)}  {story['status']}  ${story['cost_usd']:.4f}")
-    terminal.result(f"source   {inert(story['source'])}")
+    terminal.result(f"{stamp}{escape_control(doc_id)}  {story['status']}  ${story['cost_usd']:.4f}")
+    terminal.result(f"source   {escape_control(story['source'])}")
     if story["reason"]:
-        terminal.result(f"problem  {inert(story['reason'])}")
+        terminal.result(f"problem  {escape_control(story['reason'])}")
     for name, value in (json.loads(story["output"]) if story["output"] else {}).items():
-        terminal.result(f"  {name:<24} {inert(json.dumps(value, ensure_ascii=False))}")
+        terminal.result(f"  {name:<24} {escape_control(json.dumps(value, ensure_ascii=False))}")
     rows = [
         (
             attempt["run_id"],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 
 
 def count(number: int, noun: str) -> str:
@@ -44,7 +44,7 @@ def below_here(path: Path) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
     """Columns of text under their names; cut at the right where a terminal has a width."""
-    cells = [list(header), *[[inert(cell) for cell in row] for row in rows]]
+    cells = [list(header), *[[escape_control(cell) for cell in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(line if width is None or len(line) <= width else line[: width - 1] + "…" for line in lines)

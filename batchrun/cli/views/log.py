@@ -9,7 +9,7 @@ from typing import BinaryIO, Self
 
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.events import AttemptEnded, Event, RunStarted
 from batchrun.reply import Failure
 
@@ -115,5 +115,5 @@ def error_fields(failure: Failure) -> dict[str, object]:
         "type": failure.error_type,
         "code": failure.error_code,
         "status": failure.status,
-        "message": inert(failure.message[:SHOWN_CHARACTERS]),
+        "message": escape_control(failure.message[:SHOWN_CHARACTERS]),
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from batchrun.cli.views.format import duration, table, tokens
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.store.ledger.records import MinuteUse, Waited
 from batchrun.store.ledger.run_metrics import Latencies, Percentiles
 from batchrun.store.reports.performance import Performance
@@ -27,7 +27,7 @@ def pace_lines(performance: Performance) -> list[str]:
     if waited := waited_words(performance.waits):
         lines.append(f"  waited   {waited}")
     if len(performance.answered_by) > 1:
-        models = [f"{inert(model)} {number:,}" for model, number in performance.answered_by.items()]
+        models = [f"{escape_control(model)} {number:,}" for model, number in performance.answered_by.items()]
         lines.append(f"  models   {' · '.join(models)}")
     return lines
 
@@ -60,7 +60,7 @@ def waited_words(waits: Sequence[Waited]) -> str:
     """What held requests back, the worst first, without what does not count beside it."""
     most_s = max((one.seconds for one in waits), default=0.0)
     shown = [
-        f"{inert(one.cause)} {duration(one.seconds)}"
+        f"{escape_control(one.cause)} {duration(one.seconds)}"
         for one in waits
         if one.seconds >= LEAST_SHOWN_S and (one.seconds >= 1.0 or one.seconds >= most_s / 100)
     ]

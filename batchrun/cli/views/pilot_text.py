@@ -12,10 +12,10 @@ from batchrun.cli.views.format import count, tokens
 from batchrun.cli.views.plan_json import shaped
 from batchrun.cli.views.plan_text import submit_options
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.outcome import Outcome
-from batchrun.strategy.pilot_report import Check, Decision, PilotReport, Rate, percent
+from batchrun.strategy.pilot_report import Decision, PilotReport, Rate, ThresholdCheck, percent
 from batchrun.strategy.plan import Plan
 from batchrun.workflow.open_job import OpenJob
 
@@ -70,7 +70,7 @@ def null_lines(report: PilotReport) -> list[str]:
     nulls = sorted(
         ((rate, name) for name, rate in report.found.nulls.items() if rate.count), key=lambda one: -one[0].count
     )
-    lines = [f"{inert(name):<20} {rate_words(rate)}" for rate, name in nulls[:SHOWN_FIELDS]]
+    lines = [f"{escape_control(name):<20} {rate_words(rate)}" for rate, name in nulls[:SHOWN_FIELDS]]
     if len(nulls) > SHOWN_FIELDS:
         lines.append(f"and {len(nulls) - SHOWN_FIELDS} more fields")
     return [f"  {'null' if not number else '':<8} {line}" for number, line in enumerate(lines)]
@@ -90,7 +90,7 @@ def rest_lines(report: PilotReport) -> list[str]:
     ]
 
 
-def check_lines(checked: Sequence[Check]) -> list[str]:
+def check_lines(checked: Sequence[ThresholdCheck]) -> list[str]:
     """Each threshold: of the fields only the one that is null most often, and those that exceed it."""
     fields = [one for one in checked if one.field]
     worst = max(fields, key=lambda one: one.measured.mean, default=None)
@@ -153,7 +153,7 @@ def rate_fields(rate: Rate) -> dict[str, float]:
     return {"count": rate.count, "rate": round(found.mean, 6), "low": round(found.low, 6), "high": round(found.high, 6)}
 
 
-def check_fields(check: Check) -> dict[str, Any]:
+def check_fields(check: ThresholdCheck) -> dict[str, Any]:
     """A threshold for programs: rates, or dollars."""
     unit = 1e-9 if check.key.endswith("_usd") else 1.0
     measured = shaped(check.measured.times(unit))

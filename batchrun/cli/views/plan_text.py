@@ -13,9 +13,9 @@ from batchrun.cli.views.cascade_text import cascade_lines
 from batchrun.cli.views.format import count, tokens
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
-from batchrun.strategy.pilot_report import PilotWish, pilot_terms
+from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Evidence, Kind, Plan
 from batchrun.strategy.refusal import check_budget
 from batchrun.workflow.open_job import OpenJob
@@ -24,7 +24,7 @@ WORDS = {
     Kind.NEW: "new",
     Kind.CHANGED: "changed",
     Kind.UNFINISHED: "unfinished",
-    Kind.AGAIN: "tried again",
+    Kind.RETRY: "tried again",
     Kind.IDENTICAL: "identical to another",
     Kind.IN_BATCH: "in a batch",
     Kind.REUSABLE: "done",
@@ -45,7 +45,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
         f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
-        *[f"         {inert(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
+        *[f"         {escape_control(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
         *ladder_lines(plan, opened),
         *money_lines(plan, opened),
         *pilot_lines(opened),
@@ -57,7 +57,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
 
 def pilot_lines(opened: OpenJob) -> list[str]:
     """With how many documents a submit begins; nothing when it sends all at once."""
-    terms = pilot_terms(opened.job.spec.pilot, PilotWish())
+    terms = pilot_terms(opened.job.spec.pilot, PilotOptions())
     if terms is None:
         return []
     after = "the rest follows when [pilot] holds" if terms.goes_on else "the rest waits for another submit"
@@ -96,22 +96,22 @@ def documents_line(plan: Plan) -> str:
 def problem_lines(plan: Plan) -> list[str]:
     """The first documents that will not be sent as they are."""
     shown = plan.problems[:5]
-    lines = [f"         {WORDS[one.kind]}  {inert(one.doc_id)}: {inert(one.reason)}" for one in shown]
+    lines = [f"         {WORDS[one.kind]}  {escape_control(one.doc_id)}: {escape_control(one.reason)}" for one in shown]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
 
 
 def ladder_lines(plan: Plan, opened: OpenJob) -> list[str]:
     """Who answers when the job's own model does not, and what that may cost; nothing without fallbacks."""
-    names = [inert(rung.price.name) for rung in opened.ladder.rungs]
+    names = [escape_control(chain_model.price.name) for chain_model in opened.chain.models]
     if len(names) == 1:
         return []
     if plan.cascade:
         return cascade_lines(plan.cascade, opened, to_send=plan.to_send)
     line = f"ladder   {', then '.join(names)} on {', '.join(opened.job.spec.model.fallback_on)}"
-    if plan.dearest:
-        there = "there" if len(names) == 2 else f"at {inert(plan.dearest.model)}"
-        line += f" · all of it {there} would cost up to {dollars(plan.dearest.upper_nusd)}"
+    if plan.costliest_fallback:
+        there = "there" if len(names) == 2 else f"at {escape_control(plan.costliest_fallback.model)}"
+        line += f" · all of it {there} would cost up to {dollars(plan.costliest_fallback.upper_nusd)}"
     return [line]
 
 
@@ -142,9 +142,9 @@ def price_lines(plan: Plan, opened: OpenJob) -> list[str]:
     """What the model costs now and later, and what else should be heard of prices and models."""
     price = opened.price
     return [
-        f"prices   of {price.table_date} · {inert(price.name)} {in_and_out(price.rates)} per million tokens",
+        f"prices   of {price.table_date} · {escape_control(price.name)} {in_and_out(price.rates)} per million tokens",
         *[f"         {upcoming_price(later)}" for later in opened.prices.upcoming.get(price.name, ())],
-        *[f"warning  {inert(notice)}" for notice in warnings(plan, opened)],
+        *[f"warning  {escape_control(notice)}" for notice in warnings(plan, opened)],
     ]
 
 
@@ -174,7 +174,7 @@ def evidence_lines(plan: Plan) -> list[str]:
         corrected = "times the measured factor of this model's tokenizer and kind of text; --online 30 narrows it"
     lines = [f"counted  tiktoken cl100k{guessed or f', {corrected}'}", *([f"         {corrected}"] if guessed else [])]
     if evidence.online_problem:
-        lines.append(f"         the API did not count: {inert(evidence.online_problem)}")
+        lines.append(f"         the API did not count: {escape_control(evidence.online_problem)}")
     return lines
 
 

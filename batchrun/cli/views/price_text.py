@@ -10,7 +10,7 @@ from batchrun.catalog.price import ModelPrice, Rates
 from batchrun.catalog.price_table import PriceTable
 from batchrun.cli.views.format import count, table
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 
 HEADER = (
     "MODEL", "VALID FROM", "IN", "OUT", "WRITE 5M", "WRITE 1H", "READ", "CACHED FROM", "RETIRES", "TABLE OF",
@@ -30,14 +30,14 @@ def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
         terminal.result(json.dumps({**about, "models": rows}, indent=2))
         return
     old = count((today - prices.date).days, "day")
-    terminal.result(f"{inert(prices.source)}, of {prices.date}: {old} old")
+    terminal.result(f"{escape_control(prices.source)}, of {prices.date}: {old} old")
     terminal.result("USD per million tokens; in batches half of every price\n")
     width = terminal.width()
     terminal.result(table(HEADER, [line for row in now for line in lines_of(row)], width=width))
     if later:
         terminal.result("\nto come\n" + table(HEADER, [line for row in later for line in lines_of(row)], width=width))
     if warnings:
-        terminal.result("\n" + "\n".join(f"warning: {inert(warning)}" for warning in warnings))
+        terminal.result("\n" + "\n".join(f"warning: {escape_control(warning)}" for warning in warnings))
 
 
 def has_begun(row: ModelPrice, today: date) -> bool:

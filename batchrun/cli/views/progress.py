@@ -12,7 +12,7 @@ from batchrun.catalog.money import dollars
 from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words, is_routine, waiting_words
 from batchrun.cli.views.format import count, duration
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.events import (
     AttemptEnded,
     AttemptFailed,
@@ -83,7 +83,7 @@ class Progress:
             case Tick():
                 self._show_line()
             case PublishDelayed():
-                self.write(f"rows are safe in the ledger and follow later: {inert(event.why)}")
+                self.write(f"rows are safe in the ledger and follow later: {escape_control(event.why)}")
             case _:
                 assert_never(event)
 
@@ -149,7 +149,7 @@ class Progress:
     def _failed(self, event: AttemptFailed) -> None:
         if self._terminal.verbose > 1:
             again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
-            self.write(f"  retry     {inert(event.doc_id)}   {event.cause}{again}")
+            self.write(f"  retry     {escape_control(event.doc_id)}   {event.cause}{again}")
 
     def _settled(self, event: DocumentSettled) -> None:
         self.outcomes[event.outcome] += 1
@@ -157,7 +157,7 @@ class Progress:
         if event.outcome.failed:
             self._show_problem(event)
         elif self._terminal.verbose:
-            self.write(f"  {event.outcome:<9} {inert(event.doc_id)}   {dollars(event.cost_nusd)}")
+            self.write(f"  {event.outcome:<9} {escape_control(event.doc_id)}   {dollars(event.cost_nusd)}")
         if self._terminal.json and (event.outcome.failed or self._terminal.verbose):
             self._terminal.event("document", run=self._run_id, id=event.doc_id, status=event.outcome,
                                  reason=event.reason, cost_usd=event.cost_nusd / 1e9)  # fmt: skip
@@ -169,7 +169,7 @@ class Progress:
     def _show_problem(self, event: DocumentSettled) -> None:
         self._shown[event.outcome] += 1
         if self._shown[event.outcome] <= SHOWN_OF_A_KIND:
-            self.write(f"  {event.outcome:<9} {inert(event.doc_id)}   {inert(event.reason or '')}")
+            self.write(f"  {event.outcome:<9} {escape_control(event.doc_id)}   {escape_control(event.reason or '')}")
         elif self._shown[event.outcome] == SHOWN_OF_A_KIND + 1:
             self.write(f"  more documents are {event.outcome}; they are counted, not listed")
 

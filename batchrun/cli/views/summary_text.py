@@ -12,7 +12,7 @@ from batchrun.cli.views.format import below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.outcome import Outcome
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.store.reports.totals import Totals
@@ -123,7 +123,7 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     simulate = " --simulate" if summary.simulated else ""
     lines = [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:
-        lines = [f"  rows     safe in the ledger, not in the output yet: {inert(summary.unpublished)}",
+        lines = [f"  rows     safe in the ledger, not in the output yet: {escape_control(summary.unpublished)}",
                  f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
     lines += left_lines(summary)
     failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import click
 
 from batchrun.errors import BatchrunError, Busy, ExitCode
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 
 QUIET = re.compile("-q+")
 VERSION = 1
@@ -55,7 +55,7 @@ class Terminal:
     def exact(self, text: str) -> None:
         """Data that was asked for: every character as it is, except on a terminal, which it must not command."""
         if sys.stdout.isatty():
-            text = "\n".join(inert(line) for line in text.split("\n"))
+            text = "\n".join(escape_control(line) for line in text.split("\n"))
         self._write(text, sys.stdout)
 
     def _write(self, text: str, stream: TextIO) -> None:
@@ -78,9 +78,9 @@ class Terminal:
             self.say("".join(traceback.format_exception(error.__cause__)).rstrip())
         word = self.styled(f"{error.word}:", sys.stderr, fg="red", bold=True)
         lines = str(error).split("\n")
-        self.say("\n".join([f"{word} {inert(lines[0])}", *[inert(line) for line in lines[1:]]]))
+        self.say("\n".join([f"{word} {escape_control(lines[0])}", *[escape_control(line) for line in lines[1:]]]))
         if error.hint:
-            self.say(f"{self.styled('next:', sys.stderr, bold=True)} {inert(error.hint)}")
+            self.say(f"{self.styled('next:', sys.stderr, bold=True)} {escape_control(error.hint)}")
         self.event_error(type(error).__name__, error.exit_code, str(error))
 
     def event_error(self, code: str, exit_code: ExitCode, message: str) -> None:

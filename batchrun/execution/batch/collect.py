@@ -14,8 +14,8 @@ from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
 from batchrun.events import DocumentSettled, Listener
 from batchrun.execution.halt import Halt
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.retry_policy import REJECTIONS, Course, is_spend_stop
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.retry_policy import REJECTIONS, FailureHistory, is_spend_stop
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
 from batchrun.reply import Cause, Failure, Reply
@@ -57,7 +57,7 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class BatchJudge:
     """How results of one batch are judged and priced."""
 
     batch: Batch
@@ -148,9 +148,9 @@ class Collector:
         *,
         price_of: Callable[[str], ModelPrice | None],
         max_attempts: int,
-        recorder: Recorder,
+        writer: LedgerWriter,
         halt: Halt,
-        course: Course,
+        failure_history: FailureHistory,
         listener: Listener,
         passes_on: Callable[[str, Settlement], bool] = nothing_passes_on,
     ) -> None:
@@ -159,25 +159,25 @@ class Collector:
         self._provider = provider
         self._price_of = price_of
         self._max_attempts = max_attempts
-        self._recorder = recorder
+        self._writer = writer
         self._halt = halt
-        self._course = course
+        self._failure_history = failure_history
         self._tell = listener
         self.fatal: Failure | None = None
         """What errored in a way that would meet every other request too."""
 
     async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:
         """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
-        schema = await self._recorder.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
+        schema = await self._writer.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
         price = self._price_of(batch.model)
-        sentence = Sentence(batch, Judge(schema), price and price.in_batches, self._max_attempts)
+        sentence = BatchJudge(batch, Judge(schema), price and price.in_batches, self._max_attempts)
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:
                 self._halt.check()
                 results = with_nonce(group, batch.nonce)
                 if results and batch.adopted and not ours:
-                    await self._recorder.write(lambda ledger: Batches(ledger).proven(batch))
+                    await self._writer.write(lambda ledger: Batches(ledger).proven(batch))
                 ours += len(results)
                 odd += len(group) - len(results)
                 named += sum(bool(result.custom_id) for result in group)
@@ -190,16 +190,16 @@ class Collector:
         # A download that ended early proves nothing; only one that is whole, and names nothing of ours, does.
         if named and odd >= (remote.requests or batch.requests):
             return Collected(foreign=True)
-        await self._recorder.write(lambda ledger: Batches(ledger).downloaded(batch, news=False))
+        await self._writer.write(lambda ledger: Batches(ledger).downloaded(batch, news=False))
         return Collected()
 
     async def give_up(self, batch: Batch, failure: Failure) -> None:
         """Settle every member whose result will never be had, and close the batch."""
-        while missing := await self._recorder.write(
+        while missing := await self._writer.write(
             lambda ledger: Batches(ledger).without_result(batch.batch_no, limit=GROUP)
         ):
             await self._record(batch, [lost(member, failure) for member in missing])
-        await self._recorder.write(lambda ledger: Batches(ledger).collected(batch))
+        await self._writer.write(lambda ledger: Batches(ledger).collected(batch))
 
     async def _finish(self, batch: Batch, *, news: bool, patience: int) -> bool:
         """Close the batch if nothing is missing; what many downloads in a row did not bring never comes."""
@@ -212,15 +212,15 @@ class Collector:
             batches.collected(batch)
             return True
 
-        complete = await self._recorder.write(close)
+        complete = await self._writer.write(close)
         if not complete and not news and batch.downloads + 1 >= patience:
             await self.give_up(batch, NO_RESULT)
             complete = True
         return complete
 
-    async def _settle(self, sentence: Sentence, results: Mapping[str, BatchResult]) -> Settled:
+    async def _settle(self, sentence: BatchJudge, results: Mapping[str, BatchResult]) -> Settled:
         """Settle those of the results that are still waited for."""
-        members = await self._recorder.write(lambda ledger: Batches(ledger).members(sentence.batch.batch_no, results))
+        members = await self._writer.write(lambda ledger: Batches(ledger).members(sentence.batch.batch_no, results))
         found = [(member, results[request_id]) for request_id, member in members.items()]
         settlements = await asyncio.to_thread(lambda: [sentence.settlement(*one) for one in found])
         for _, result in found:
@@ -231,7 +231,7 @@ class Collector:
     async def _record(self, batch: Batch, settlements: list[Settlement]) -> None:
         if not settlements:
             return
-        settled = await self._recorder.write(lambda ledger: [ledger.settle(end) for end in settlements])
+        settled = await self._writer.write(lambda ledger: [ledger.settle(end) for end in settlements])
         for end, doc_ids in zip(settlements, settled, strict=True):
             for doc_id in doc_ids:
                 assert end.outcome is not None
@@ -241,9 +241,9 @@ class Collector:
 
     def _note(self, result: BatchResult) -> None:
         if result.reply:
-            self._course.answered()
+            self._failure_history.answered()
         elif result.failure and result.failure.cause is Cause.STATUS:
-            self._course.failed(result.failure)
+            self._failure_history.failed(result.failure)
             if concerns_all(result.failure):
                 self.fatal = result.failure
 

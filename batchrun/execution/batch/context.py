@@ -10,7 +10,7 @@ from batchrun.events import BatchTrouble, Listener
 from batchrun.execution.document_reader import RunKey
 from batchrun.execution.failure_messages import batch_unknown, fatal_problem
 from batchrun.execution.halt import Halt, Halted
-from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.retry_policy import Action, is_spend_stop
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError, BatchProvider
@@ -55,7 +55,7 @@ class BatchContext:
 
     terms: BatchTerms
     provider: BatchProvider
-    recorder: Recorder
+    writer: LedgerWriter
     halt: Halt
     tell: Listener
     clock: Callable[[], float]
@@ -65,7 +65,7 @@ class BatchContext:
 
     async def apply(self, change: Callable[[Batches], T], *, spends: bool = False) -> T:
         """Ask or change the ledger's batches in one transaction."""
-        return await self.recorder.write(lambda ledger: change(Batches(ledger)), spends=spends)
+        return await self.writer.write(lambda ledger: change(Batches(ledger)), spends=spends)
 
     async def ask(self, batch: Batch | None, call: Awaitable[T]) -> T | Failure:
         """Ask the API something that costs nothing. Trouble is told and returned; what no other call survives halts."""

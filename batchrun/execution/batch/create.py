@@ -22,7 +22,7 @@ from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch, Member, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import NoRoom, Settlement
+from batchrun.store.ledger.records import CapExceeded, Settlement
 
 NONCE_BYTES = 6
 OUTAGE = 4
@@ -67,16 +67,16 @@ class Creator:
 
     async def _limits(self) -> PackLimits:
         terms, model, now = self._context.terms, self._packer.model, self._context.clock()
-        room, queued = await self._context.apply(
+        remaining_budget, queued = await self._context.apply(
             lambda batches: (
-                batches.headroom(terms.run.run_no, model=model, caps=terms.caps, now=now),
+                batches.remaining_budget(terms.run.run_no, model=model, caps=terms.caps, now=now),
                 batches.queued(),
             )
         )
         return PackLimits(
             requests=min(self._most_requests, terms.batch.max_queued - queued),
             bytes=terms.batch.max_bytes,
-            room=room,
+            remaining_budget=remaining_budget,
         )
 
     async def _create(self, spool: Spool, *, others: int) -> bool:
@@ -106,12 +106,12 @@ class Creator:
         )
         match prepared:
             case None:  # somebody else is sending all of it, or died while they were
-                await self._context.recorder.write(self._context.recover)
+                await self._context.writer.write(self._context.recover)
                 return False
-            case NoRoom():
+            case CapExceeded():
                 if not prepared.in_batches and not prepared.open_attempts and not prepared.others:
                     self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
-                await self._context.recorder.write(self._context.recover)  # others may have died with it
+                await self._context.writer.write(self._context.recover)  # others may have died with it
                 return False
             case Prepared():
                 return await self._send(spool, prepared)
@@ -179,7 +179,7 @@ class Creator:
             batches.abandon(batch, f"too large: {failure.message}")
             return doc_ids
 
-        for doc_id in await self._context.recorder.write(change):
+        for doc_id in await self._context.writer.write(change):
             self._context.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
 
     def _is_outage(self) -> bool:

@@ -18,7 +18,7 @@ from batchrun.execution.batch.packing import Packer
 from batchrun.execution.batch.poll import Poller
 from batchrun.execution.failure_messages import rejected_alike
 from batchrun.execution.halt import Bug, Halted
-from batchrun.execution.retry_policy import SAME_REJECTIONS, Course
+from batchrun.execution.retry_policy import SAME_REJECTIONS, FailureHistory
 from batchrun.store.ledger.batch_records import Batch
 
 LONGEST_SLEEP_S = 15.0
@@ -41,13 +41,15 @@ class Ending(StrEnum):
 class BatchExecutor:
     """Brings the batches of one job to their ends, and packs what is pending into new ones."""
 
-    def __init__(self, context: BatchContext, packer: Packer | None, collector: Collector, course: Course) -> None:
+    def __init__(
+        self, context: BatchContext, packer: Packer | None, collector: Collector, failure_history: FailureHistory
+    ) -> None:
         self._context = context
         self._creator = Creator(context, packer) if packer else None
         self._finder = Finder(context)
         self._poller = Poller(context, collector)
         self._collector = collector
-        self._course = course
+        self._failure_history = failure_history
         self._given_up = asyncio.Event()
         self.grace_s = DEFAULT_GRACE_S
         """How long a halted run waits for the answer to a create call."""
@@ -130,8 +132,8 @@ class BatchExecutor:
         failure = self._collector.fatal
         if failure:
             self._context.halt_if_fatal(failure)
-        if self._course.rejects_alike and self._course.last_rejection:
-            self._context.stop(rejected_alike(self._course.last_rejection, SAME_REJECTIONS))
+        if self._failure_history.rejects_alike and self._failure_history.last_rejection:
+            self._context.stop(rejected_alike(self._failure_history.last_rejection, SAME_REJECTIONS))
 
     async def _create(self, *, switches: bool) -> bool:
         """Create what there is room for; whether something must wait for room."""

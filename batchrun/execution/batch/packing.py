@@ -17,11 +17,11 @@ from batchrun.budget.caps import MOST_MISFITS, Amount
 from batchrun.events import Listener
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.document_reader import Gone, Reader, RunKey, set_aside, slices
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.work_item import Work
-from batchrun.job.cache_breakpoint import CacheMark
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.work_item import PendingRequest
+from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.outcome import Outcome
-from batchrun.store.ledger.batch_records import Candidate, Headroom
+from batchrun.store.ledger.batch_records import Candidate, RemainingBudget
 from batchrun.store.ledger.records import Pending
 from batchrun.store.ledger.sqlite_errors import StoreFull
 
@@ -36,7 +36,7 @@ class PackLimits:
 
     requests: int
     bytes: int
-    room: Headroom
+    remaining_budget: RemainingBudget
     """What the caps leave for it."""
 
 
@@ -63,11 +63,11 @@ class Spool:
         """Bytes of a body of everything that is in it."""
         return len(HEAD) + max(0, self._ends[-1] - len(BETWEEN)) + len(TAIL)
 
-    def item(self, work: Work, mark: CacheMark | None = None) -> bytes:
+    def item(self, pending: PendingRequest, cache_breakpoint: CacheBreakpoint | None = None) -> bytes:
         """One request as it stands in the body, with its mark for the prompt cache."""
         return b'{"custom_id":"%s-%s","params":%s}' % (
-            self.nonce.encode(), work.request.request_id.encode(),
-            mark.wire(work.request) if mark else work.request.wire,
+            self.nonce.encode(), pending.request.request_id.encode(),
+            cache_breakpoint.wire(pending.request) if cache_breakpoint else pending.request.wire,
         )  # fmt: skip
 
     def add(self, candidate: Candidate, item: bytes) -> None:
@@ -175,22 +175,22 @@ class Packer:
         model: str,
         schema: dict[str, Any],
         reader: Reader,
-        recorder: Recorder,
+        writer: LedgerWriter,
         listener: Listener,
-        worst: Callable[[Work], Amount],
+        worst: Callable[[PendingRequest], Amount],
         document_cap: DocumentCap,
         folder: Path,
-        mark: CacheMark | None = None,
+        cache_breakpoint: CacheBreakpoint | None = None,
     ) -> None:
         self._run = run
         self.model, self.schema = model, schema
         self._reader = reader
-        self._recorder = recorder
+        self._writer = writer
         self._tell = listener
         self._worst = worst
         self._document_cap = document_cap
         self._folder = folder
-        self._mark = mark
+        self._mark = cache_breakpoint
 
     async def any_pending(self) -> bool:
         """Whether there is anything to pack."""
@@ -214,27 +214,27 @@ class Packer:
         while page := await self._reader.page(self._run, after=after, model=self.model):
             after = page[-1].document_no
             for some in slices(list(firsts(page, seen)), self._reader.texts_at_once):
-                for work in await self._reader.read(some):
-                    if not await self._add(spool, work, limits):
+                for pending in await self._reader.read(some):
+                    if not await self._add(spool, pending, limits):
                         spool.full = True
                         return
 
-    async def _add(self, spool: Spool, work: Work | Gone, limits: PackLimits) -> bool:
+    async def _add(self, spool: Spool, pending: PendingRequest | Gone, limits: PackLimits) -> bool:
         """Add one request; False when the batch is full."""
-        if isinstance(work, Gone):
-            await set_aside(work, Outcome.UNREADABLE, recorder=self._recorder, listener=self._tell)
+        if isinstance(pending, Gone):
+            await set_aside(pending, Outcome.UNREADABLE, writer=self._writer, listener=self._tell)
             return True
-        item = spool.item(work, self._mark)
+        item = spool.item(pending, self._mark)
         if (alone := body_size([len(item)])) > limits.bytes:
             reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
-            too_large = Gone(work.pending, reason)
-            await set_aside(too_large, Outcome.REJECTED, recorder=self._recorder, listener=self._tell)
+            too_large = Gone(pending.record, reason)
+            await set_aside(too_large, Outcome.REJECTED, writer=self._writer, listener=self._tell)
             return True
-        amount = self._worst(work)
-        if await self._document_cap.ends(work, amount):
+        amount = self._worst(pending)
+        if await self._document_cap.ends(pending, amount):
             return True
-        candidate = Candidate(work.pending.request_no, work.pending.ref.doc_id, amount)
-        if not limits.room.fits(spool.reserved + amount):
+        candidate = Candidate(pending.record.request_no, pending.record.ref.doc_id, amount)
+        if not limits.remaining_budget.fits(spool.reserved + amount):
             spool.leave_out(candidate, item)  # a smaller one may fit all the same
             return spool.misfits < MOST_MISFITS
         if spool.candidates and spool.size + len(BETWEEN) + len(item) > limits.bytes:

@@ -12,21 +12,21 @@ from contextlib import contextmanager
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
-from batchrun.budget.caps import MOST_MISFITS, Amount, Per, Room
+from batchrun.budget.caps import MOST_MISFITS, Amount, CapUsage, Per
 from batchrun.errors import BatchrunError
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.failure_messages import BudgetReached, budget_reached
 from batchrun.execution.halt import Bug, Halt, Halted
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.stream.attempt_result import Landing
-from batchrun.execution.stream.model_channel import Lane
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.stream.attempt_result import AttemptResults
+from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
-from batchrun.execution.work_item import Flight, Later, Terms, Work, worst_case
+from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater, Terms, worst_case
 from batchrun.providers import AttemptError, Provider
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import Move, NoRoom, Settlement, Taken
+from batchrun.store.ledger.records import CapExceeded, Move, Settlement, Taken
 from batchrun.strategy.model_chain import OUTAGE
 
 
@@ -36,19 +36,19 @@ class Attempts:
     def __init__(
         self,
         terms: Terms,
-        lanes: Sequence[Lane],
-        landing: Landing,
+        channels: Sequence[ModelChannel],
+        results: AttemptResults,
         *,
         provider: Provider,
-        recorder: Recorder,
+        writer: LedgerWriter,
         halt: Halt,
         document_cap: DocumentCap,
     ) -> None:
         self._terms = terms
-        self._lanes = lanes
+        self._channels = channels
         self._provider = provider
-        self._landing = landing
-        self._recorder = recorder
+        self._results = results
+        self._writer = writer
         self._halt = halt
         self._document_cap = document_cap
         self._in_flight: dict[asyncio.Task[None], int] = {}
@@ -87,14 +87,18 @@ class Attempts:
                 while self._in_flight:
                     await self._landed.wait()
 
-    async def answer(self, work: Work) -> None:
+    async def answer(self, pending: PendingRequest) -> None:
         """Bring the document to its outcome. Raises Halted when the run stops first."""
         # The policy is `decide`; tenacity runs the loop: it tries again after Later, as long after as Later says.
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Later), wait=asked_delay, stop=stop_never, reraise=True, sleep=asyncio.sleep
+            retry=retry_if_exception_type(RetryLater),
+            wait=asked_delay,
+            stop=stop_never,
+            reraise=True,
+            sleep=asyncio.sleep,
         )
         try:
-            await retrying(self._attempt, work)
+            await retrying(self._attempt, pending)
         except Halted:
             raise
         except BatchrunError as problem:
@@ -107,61 +111,63 @@ class Attempts:
 
     # --- one attempt
 
-    async def _attempt(self, work: Work) -> None:
-        lane = self._lane_for(work)
-        async with lane.place() as alone:
+    async def _attempt(self, pending: PendingRequest) -> None:
+        channel = self._channel_for(pending)
+        async with channel.place() as alone:
             self._halt.check()
-            while lane.is_out and lane is self._lane_for(work):
-                await lane.news()
-            if lane is not self._lane_for(work):  # an outage began, or ended, while this waited
-                raise Later(0.0)
-            with lane.passing() as is_probe:
-                charge = await lane.gate.admit(
-                    input_tokens=lane.expectation.input_tokens(work.tokens),
-                    output_tokens=lane.expectation.output_tokens(),
+            while channel.is_out and channel is self._channel_for(pending):
+                await channel.news()
+            if channel is not self._channel_for(pending):  # an outage began, or ended, while this waited
+                raise RetryLater(0.0)
+            with channel.passing() as is_probe:
+                charge = await channel.rate_limiter.admit(
+                    input_tokens=channel.usage_expectation.input_tokens(pending.tokens),
+                    output_tokens=channel.usage_expectation.output_tokens(),
                 )
                 # An outage began while this waited for the gate, or it lasted so long that the cache forgot.
-                if not is_probe and (lane.circuit.is_open or (not alone and lane.wants_one_alone())):
-                    lane.gate.cancel(charge)
-                    raise Later(0.0)
-                while not await self._reserve_and_send(work, lane, charge):
+                if not is_probe and (channel.circuit_breaker.is_open or (not alone and channel.wants_one_alone())):
+                    channel.rate_limiter.cancel(charge)
+                    raise RetryLater(0.0)
+                while not await self._reserve_and_send(pending, channel, charge):
                     pass
 
-    def _lane_for(self, work: Work) -> Lane:
+    def _channel_for(self, pending: PendingRequest) -> ModelChannel:
         """The first model from the work's rung on that answers, as far as the ladder allows."""
-        rung = work.rung
-        while self._lanes[rung].is_out and self._terms.ladder.falls_back(rung, OUTAGE):
-            rung += 1
-        return self._lanes[work.rung if self._lanes[rung].is_out else rung]
+        model_no = pending.model_no
+        while self._channels[model_no].is_out and self._terms.chain.falls_back(model_no, OUTAGE):
+            model_no += 1
+        return self._channels[pending.model_no if self._channels[model_no].is_out else model_no]
 
-    async def _reserve_and_send(self, work: Work, lane: Lane, charge: Charge) -> bool:
+    async def _reserve_and_send(self, pending: PendingRequest, channel: ModelChannel, charge: Charge) -> bool:
         """One try to reserve; False when there was no room, and some may have come since."""
         self._halt.check()
-        settled = self._landing.settled
-        request = lane.rung.request(work.request)
-        with self._flight(work):
-            reserved = await self._reserve(work, lane, request)
+        settled = self._results.settled
+        request = channel.chain_model.request(pending.request)
+        with self._in_flight_while(pending):
+            reserved = await self._reserve(pending, channel, request)
             if isinstance(reserved, int):
                 self.sent += 1
                 self._misfits = 0
-                with lane.sending() as sent_at:
-                    await self._send(Flight(work, lane, request, charge, reserved, sent_at))
+                with channel.sending() as sent_at:
+                    await self._send(Attempt(pending, channel, request, charge, reserved, sent_at))
                 return True
-        if isinstance(reserved, NoRoom) and reserved.open_attempts:
-            began = lane.clock()
+        if isinstance(reserved, CapExceeded) and reserved.open_attempts:
+            began = channel.clock()
             await settled.wait()
-            lane.tally.waited("budget", lane.clock() - began)
+            channel.counters.waited("budget", channel.clock() - began)
             return False
-        lane.gate.cancel(charge)
-        if isinstance(reserved, NoRoom):
-            await self._leave_pending(work, lane, reserved, self._amount(work, lane, request))
+        channel.rate_limiter.cancel(charge)
+        if isinstance(reserved, CapExceeded):
+            await self._leave_pending(pending, channel, reserved, self._amount(pending, channel, request))
         return True
 
-    async def _leave_pending(self, work: Work, lane: Lane, refused: NoRoom, amount: Amount) -> None:
+    async def _leave_pending(
+        self, pending: PendingRequest, channel: ModelChannel, refused: CapExceeded, amount: Amount
+    ) -> None:
         """The document does not fit, and nothing under way will change that; a smaller one may fit all the same."""
         if refused.cap and refused.cap.per is Per.DOCUMENT:
-            room, earlier = Room(refused.cap, refused.used), self._earlier(work, lane)
-            await self._document_cap.end(work, room, amount, earlier=earlier)
+            cap_usage, earlier = CapUsage(refused.cap, refused.used), self._earlier(pending, channel)
+            await self._document_cap.end(pending, cap_usage, amount, earlier=earlier)
         elif refused.in_batches:
             self.waits_for_batches = True  # they give back what they do not need: its document stays pending till then
         elif refused.others:
@@ -174,10 +180,10 @@ class Attempts:
                 raise Halted
 
     @contextmanager
-    def _flight(self, work: Work) -> Iterator[None]:
+    def _in_flight_while(self, pending: PendingRequest) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None
-        self._in_flight[task] = work.pending.request_no
+        self._in_flight[task] = pending.record.request_no
         try:
             yield
         finally:
@@ -185,57 +191,61 @@ class Attempts:
             self._landed.set()
             self._landed = asyncio.Event()
 
-    async def _reserve(self, work: Work, lane: Lane, request: Request) -> int | Taken | NoRoom:
+    async def _reserve(
+        self, pending: PendingRequest, channel: ModelChannel, request: Request
+    ) -> int | Taken | CapExceeded:
         """Set the worst case aside. Canceled meanwhile, nothing is sent and nothing stays set aside."""
-        move, terms = Move(work.pending, request.request_id, lane.model), self._terms
-        earlier = self._earlier(work, lane) if terms.caps.document else ()
+        move, terms = Move(pending.record, request.request_id, channel.model), self._terms
+        earlier = self._earlier(pending, channel) if terms.caps.document else ()
 
-        def reserve(ledger: Ledger) -> int | Taken | NoRoom:
-            work.pending = ledger.move(terms.job, move)
-            amount = self._amount(work, lane, request)
+        def reserve(ledger: Ledger) -> int | Taken | CapExceeded:
+            pending.record = ledger.move(terms.job, move)
+            amount = self._amount(pending, channel, request)
             return ledger.reserve(
-                work.pending, amount, run_no=terms.run_no, job=terms.job, model=lane.model, caps=terms.caps,
+                pending.record, amount, run_no=terms.run_no, job=terms.job, model=channel.model, caps=terms.caps,
                 earlier=earlier,
             )  # fmt: skip
 
-        reserving = self._recorder.write(reserve, spends=True)
+        reserving = self._writer.write(reserve, spends=True)
         try:
             return await asyncio.shield(reserving)
         except asyncio.CancelledError:
             reserved = await reserving
             if isinstance(reserved, int):
                 unsent = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
-                await self._landing.settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
+                await self._results.settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
             raise
 
-    def _amount(self, work: Work, lane: Lane, request: Request) -> Amount:
-        return worst_case(lane.estimator, work, request, soft=self._terms.caps.soft)
+    def _amount(self, pending: PendingRequest, channel: ModelChannel, request: Request) -> Amount:
+        return worst_case(channel.estimator, pending, request, soft=self._terms.caps.soft)
 
-    def _earlier(self, work: Work, lane: Lane) -> Sequence[str]:
+    def _earlier(self, pending: PendingRequest, channel: ModelChannel) -> Sequence[str]:
         """The document's requests to the models before."""
-        return [one.rung.request(work.request).request_id for one in self._lanes[: lane.rung_no]]
+        return [one.chain_model.request(pending.request).request_id for one in self._channels[: channel.model_no]]
 
-    async def _send(self, flight: Flight) -> None:
-        clock, mark = flight.lane.clock, flight.lane.mark
+    async def _send(self, attempt: Attempt) -> None:
+        clock, cache_breakpoint = attempt.channel.clock, attempt.channel.cache_breakpoint
         try:
-            reply = await self._provider.send(mark.on(flight.request) if mark else flight.request)
+            reply = await self._provider.send(
+                cache_breakpoint.on(attempt.request) if cache_breakpoint else attempt.request
+            )
         except AttemptError as error:
-            await self._landing.failed(flight, error.failure, latency_s=clock() - flight.sent_at)
+            await self._results.failed(attempt, error.failure, latency_s=clock() - attempt.sent_at)
         except asyncio.CancelledError:
             # The answer may be on its way, and billed: its worst case stays on the account.
             lost = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
-            latency_s = clock() - flight.sent_at
-            await asyncio.shield(self._landing.settle(Settlement(
-                attempt_no=flight.attempt_no, state="unknown", cost_nusd=None, failure=lost,
-                latency_s=latency_s), flight))  # fmt: skip
+            latency_s = clock() - attempt.sent_at
+            await asyncio.shield(self._results.settle(Settlement(
+                attempt_no=attempt.attempt_no, state="unknown", cost_nusd=None, failure=lost,
+                latency_s=latency_s), attempt))  # fmt: skip
             raise
         else:
-            await self._landing.answered(flight, reply, latency_s=clock() - flight.sent_at)
+            await self._results.answered(attempt, reply, latency_s=clock() - attempt.sent_at)
 
 
 def asked_delay(state: RetryCallState) -> float:
     """The delay that the last attempt asked for; tenacity's wait strategy."""
     assert state.outcome is not None
     later = state.outcome.exception()
-    assert isinstance(later, Later)
+    assert isinstance(later, RetryLater)
     return later.delay_s

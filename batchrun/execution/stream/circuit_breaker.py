@@ -33,7 +33,7 @@ class Health(StrEnum):
     """Nobody has been answered for as long as the job is willing to wait."""
 
 
-class Circuit:
+class CircuitBreaker:
     """Of one model, in one run."""
 
     def __init__(self, *, max_outage_s: float, concurrency: int = 2, has_fallback: bool = False) -> None:

@@ -7,10 +7,10 @@ from batchrun.errors import BatchrunError
 from batchrun.events import Draining, Listener
 from batchrun.execution.document_reader import Gone, Reader, RunKey, set_aside, slices
 from batchrun.execution.halt import Bug, Halt, Halted
-from batchrun.execution.ledger_writer import Recorder
+from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.stream.attempt import Attempts
-from batchrun.execution.usage_flush import Notes
-from batchrun.execution.work_item import Work
+from batchrun.execution.usage_flush import UsageFlush
+from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
 
@@ -30,29 +30,29 @@ class StreamExecutor:
         *,
         reader: Reader,
         attempts: Attempts,
-        recorder: Recorder,
+        writer: LedgerWriter,
         halt: Halt,
         listener: Listener,
         concurrency: int,
         recover: Callable[[Ledger], None],
-        notes: Notes,
+        usage_flush: UsageFlush,
     ) -> None:
         self._run = run
         self._recover = recover
         self._reader = reader
         self._attempts = attempts
-        self._recorder = recorder
+        self._writer = writer
         self._halt = halt
         self._tell = listener
         self._concurrency = concurrency
-        self._notes = notes
+        self._usage_flush = usage_flush
         self.grace_s = DEFAULT_GRACE_S
         """How long a halted run waits for what is in flight."""
-        self._queue: asyncio.Queue[Work] = asyncio.Queue(maxsize=min(concurrency, MOST_QUEUED))
+        self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(maxsize=min(concurrency, MOST_QUEUED))
 
     async def run(self) -> None:
         """Return when every document has its outcome, or when the run has halted and nothing is in flight."""
-        async with self._notes.taken(), asyncio.TaskGroup() as group:
+        async with self._usage_flush.taken(), asyncio.TaskGroup() as group:
             workers = [group.create_task(self._work()) for _ in range(self._concurrency)]
             producer = group.create_task(self._produce())
             watch = group.create_task(self._drain_when_halted([producer, *workers]))
@@ -87,7 +87,7 @@ class StreamExecutor:
                 return False
             # Another job is just sending what is left, or what the cap has left; or died while it was.
             await asyncio.sleep(REVISIT_S)
-            await self._recorder.write(self._recover)
+            await self._writer.write(self._recover)
         return queued > 0 and not attempts.waits_for_batches
 
     async def _queue_all(self) -> int:
@@ -96,27 +96,27 @@ class StreamExecutor:
             after = page[-1].document_no
             ours = [one for one in page if not self._attempts.sending(one.request_no)]
             for some in slices(ours, self._reader.texts_at_once):
-                for work in await self._reader.read(some):
-                    queued += await self._queue_or_set_aside(work)
+                for pending in await self._reader.read(some):
+                    queued += await self._queue_or_set_aside(pending)
         return queued
 
     def _waits(self) -> bool:
         """Whether nothing fits for now."""
         return self._attempts.waits_for_batches or self._attempts.waits_for_others
 
-    async def _queue_or_set_aside(self, work: Work | Gone) -> bool:
-        if isinstance(work, Work):
-            await self._queue.put(work)
+    async def _queue_or_set_aside(self, pending: PendingRequest | Gone) -> bool:
+        if isinstance(pending, PendingRequest):
+            await self._queue.put(pending)
             return True
-        await set_aside(work, Outcome.UNREADABLE, recorder=self._recorder, listener=self._tell)
+        await set_aside(pending, Outcome.UNREADABLE, writer=self._writer, listener=self._tell)
         return False
 
     async def _work(self) -> None:
         while True:
-            work = await self._queue.get()
+            pending = await self._queue.get()
             try:
                 self._halt.check()
-                await self._attempts.answer(work)
+                await self._attempts.answer(pending)
             except Halted:
                 pass  # the document stays pending: the same command continues it
             finally:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from batchrun.catalog.rate_limits import RateLimits
-from batchrun.execution.stream.token_bucket import Allowance
-from batchrun.execution.usage_counters import LimitsInForce, Tally
+from batchrun.execution.stream.token_bucket import TokenBucket
+from batchrun.execution.usage_counters import LimitsInForce, UsageCounters
 from batchrun.reply import ToldLimit, ToldLimits, Usage
 
 CUT, LARGEST_CUT, SOON_S = 0.02, 0.08, 10.0
@@ -38,18 +38,20 @@ class Charge:
     produced_then: float
 
 
-class Gate:
+class RateLimiter:
     """Paces all requests to one model. One event loop, many workers; times are the loop's seconds."""
 
-    def __init__(self, limits: RateLimits, *, clock: Callable[[], float], tally: Tally | None = None) -> None:
+    def __init__(
+        self, limits: RateLimits, *, clock: Callable[[], float], counters: UsageCounters | None = None
+    ) -> None:
         self._limits = limits
-        self._requests = Allowance(limits.requests_per_minute * limits.headroom, rounding=1)
-        self._input = Allowance(limits.input_tokens_per_minute * limits.headroom, rounding=1_000)
-        self._output = Allowance(limits.output_tokens_per_minute * limits.headroom, rounding=1_000)
+        self._requests = TokenBucket(limits.requests_per_minute * limits.headroom, rounding=1)
+        self._input = TokenBucket(limits.input_tokens_per_minute * limits.headroom, rounding=1_000)
+        self._output = TokenBucket(limits.output_tokens_per_minute * limits.headroom, rounding=1_000)
         self._produced = 0.0
         self._turn = asyncio.Lock()
         self._clock = clock
-        self._tally = tally or Tally()
+        self._tally = counters or UsageCounters()
         self._paused_until = NEVER
         self._heard_of = NEVER
         self._trusts_credit = True
@@ -75,9 +77,9 @@ class Gate:
             input_tokens, output_tokens, self._clock(), self._requests.charged, self._input.charged, self._produced
         )
 
-    async def _charge(self, cause: str, allowance: Allowance, amount: float) -> None:
+    async def _charge(self, cause: str, bucket: TokenBucket, amount: float) -> None:
         began = self._clock()
-        await allowance.charge(amount, share=self.share)
+        await bucket.charge(amount, share=self.share)
         self._tally.waited(cause, self._clock() - began)
 
     async def _pause_over(self) -> None:
@@ -123,20 +125,20 @@ class Gate:
         if told is None:
             return
         now, under_way = self._clock(), self._output.charged - self._produced
-        for allowance, one, since in self._each(charge, told):
+        for bucket, one, since in self._each(charge, told):
             if one.remaining is not None:
-                allowance.told(
+                bucket.told(
                     one.remaining,
-                    spends=self._trusts_credit and not allowance.is_below(one.limit),
+                    spends=self._trusts_credit and not bucket.is_below(one.limit),
                     now=now,
                     sent_at=charge.at,
                     since=since,
-                    under_way=under_way if allowance is self._output else 0.0,
+                    under_way=under_way if bucket is self._output else 0.0,
                 )
 
     def turned_away(self, charge: Charge, *, wait_s: float, told: ToldLimits | None, ramp: bool = False) -> bool:
         """Take a 429: everyone waits. Returns whether this began a pause; inside one it can only prolong it."""
-        if any(allowance.in_credit for allowance in (self._requests, self._input, self._output)) and not ramp:
+        if any(bucket.in_credit for bucket in (self._requests, self._input, self._output)) and not ramp:
             # What granted the credit speaks of another bucket than the one that is enforced.
             self._trusts_credit = False
             self._forfeit()
@@ -192,31 +194,31 @@ class Gate:
         self._learn_one("input_tokens_per_minute", self._input, told.input_tokens)
         self._learn_one("output_tokens_per_minute", self._output, told.output_tokens)
 
-    def _learn_one(self, key: str, allowance: Allowance, told: ToldLimit) -> None:
+    def _learn_one(self, key: str, bucket: TokenBucket, told: ToldLimit) -> None:
         stated = key in self._limits.from_job_file
         if told.limit:
             per_minute = min(getattr(self._limits, key), told.limit) if stated else told.limit
-            allowance.set_limit(per_minute * self._limits.headroom)
+            bucket.set_limit(per_minute * self._limits.headroom)
         elif not stated and self._heard_of == NEVER:
-            allowance.set_limit(None)
+            bucket.set_limit(None)
 
     def _believe(self, charge: Charge, told: ToldLimits) -> None:
         """Take the levels from a 429: what was believed to be there was not. Its own charge is refunded by now."""
         now = self._clock()
-        for allowance, one, since in self._each(charge, told):
+        for bucket, one, since in self._each(charge, told):
             if one.remaining is not None:
-                refunded = charge.input_tokens if allowance is self._input else 0.0
-                allowance.turned_away(one.remaining, now=now, sent_at=charge.at, since=since + refunded)
+                refunded = charge.input_tokens if bucket is self._input else 0.0
+                bucket.turned_away(one.remaining, now=now, sent_at=charge.at, since=since + refunded)
 
-    def _each(self, charge: Charge, told: ToldLimits) -> Iterator[tuple[Allowance, ToldLimit, float]]:
+    def _each(self, charge: Charge, told: ToldLimits) -> Iterator[tuple[TokenBucket, ToldLimit, float]]:
         """Each limit, what is told of it, and what was charged to it since: what was produced, of output tokens."""
         yield self._requests, told.requests, self._requests.charged - charge.requests_then
         yield self._input, told.input_tokens, self._input.charged - charge.input_tokens_then
         yield self._output, told.output_tokens, self._produced - charge.produced_then
 
     def _forfeit(self) -> None:
-        for allowance in (self._requests, self._input, self._output):
-            allowance.forfeit()
+        for bucket in (self._requests, self._input, self._output):
+            bucket.forfeit()
 
     def _be_cautious(self) -> None:
         now, before = self._clock(), self._cautious

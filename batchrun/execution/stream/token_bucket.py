@@ -32,7 +32,7 @@ STALE = 3
 """Nor does an answer that took so many times longer than the bucket takes to fill."""
 
 
-class Allowance:
+class TokenBucket:
     """One limit of one model. Amounts are requests or tokens; times are seconds."""
 
     def __init__(self, per_minute: float | None, *, rounding: float) -> None:

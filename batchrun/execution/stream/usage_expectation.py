@@ -12,7 +12,7 @@ PRIOR_REPLIES = 2
 """Replies' worth of belief in the guess of how long they are: it is a guess from the schema."""
 
 
-class Ratio:
+class UsageRatio:
     """Actual over estimated, with recent requests counting most."""
 
     def __init__(self, belief: float = PRIOR_WEIGHT) -> None:
@@ -30,12 +30,12 @@ class Ratio:
         return (self._actual + self._belief) / (self._estimated + self._belief)
 
 
-class Expectation:
+class UsageExpectation:
     """Expected tokens of requests of one job, for pacing only: money is reserved at its worst case."""
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator
-        self._input, self._output = Ratio(), Ratio(max(1.0, PRIOR_REPLIES * estimator.output.mean))
+        self._input, self._output = UsageRatio(), UsageRatio(max(1.0, PRIOR_REPLIES * estimator.output.mean))
         self._read: float | None = None
         """Tokens that a request finds in the prompt cache; None until something was written or found there."""
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchrun.batch import BatchPage, BatchResult, RemoteBatch, ResultType
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.client import LONGEST_MESSAGE, malformed
 from batchrun.providers.anthropic.message_parsing import json_from, reply_of, request_id_in
@@ -109,7 +109,7 @@ def _batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
         expires_at=_time(told.get("expires_at")),
         ended_at=_time(told.get("ended_at")),
         archived=told.get("archived_at") is not None,
-        results_url=inert(results_url) if isinstance(results_url, str) else None,
+        results_url=escape_control(results_url) if isinstance(results_url, str) else None,
         retry_after_s=retry_after_s(headers),
     )
 
@@ -153,7 +153,7 @@ def _failure_of(error: dict[str, Any]) -> Failure:
         status=STATUS_OF_ERROR.get(error_type or ""),
         error_type=error_type,
         error_code=_word(_fields(told.get("details")).get("error_code")),
-        message=inert(message if isinstance(message, str) else "an error without a message")[:LONGEST_MESSAGE],
+        message=escape_control(message if isinstance(message, str) else "an error without a message")[:LONGEST_MESSAGE],
         api_request_id=_word(error.get("request_id")),
     )
 
@@ -163,4 +163,4 @@ def _fields(told: Any) -> dict[str, Any]:
 
 
 def _word(told: Any) -> str | None:
-    return inert(told)[:LONGEST_WORD] if isinstance(told, str) else None
+    return escape_control(told)[:LONGEST_WORD] if isinstance(told, str) else None

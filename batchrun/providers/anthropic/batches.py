@@ -8,7 +8,7 @@ import anthropic
 import httpx2
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, Lines, batch_from, page_from, result_from
 from batchrun.providers.anthropic.client import JSON_BODY, answered_within, client_for, failures_told, timeout_for
@@ -30,7 +30,7 @@ class AnthropicBatches:
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Create a batch, once. Raises AttemptError, or whatever reading the body raises."""
-        source = _Source(body)
+        source = _ByteSource(body)
         try:
             return await self._create(source, size=body.size)
         except AttemptError:
@@ -73,7 +73,7 @@ class AnthropicBatches:
         """Close the connections."""
         await self._client.close()
 
-    async def _create(self, source: "_Source", *, size: int) -> RemoteBatch:
+    async def _create(self, source: "_ByteSource", *, size: int) -> RemoteBatch:
         within_s = self._timeout_s + size / SLOWEST_UPLOAD
         async with answered_within(within_s):
             answer = await self._client.post(
@@ -131,12 +131,12 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 def _path_of(batch_id: str) -> str:
     if not PLAIN_ID.fullmatch(batch_id):
         # Nobody is asked: in a URL it could be the address of something else.
-        words = f"no batch has the id {inert(batch_id)[:100]}"
+        words = f"no batch has the id {escape_control(batch_id)[:100]}"
         raise AttemptError(Failure(cause=Cause.STATUS, status=404, error_type="not_found_error", message=words))
     return f"{PATH}/{batch_id}"
 
 
-class _Source:
+class _ByteSource:
     """The parts of a body, and what broke reading them: the client would tell it as a broken connection."""
 
     def __init__(self, body: BatchBody) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import anthropic
 import httpx2
 
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.rate_limit_headers import told_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
@@ -87,11 +87,13 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
     return Failure(
         cause=Cause.STATUS,
         status=error.status_code,
-        error_type=error.type and inert(error.type),
-        error_code=error.error_code and inert(error.error_code),
-        message=inert(error.api_message or f"HTTP {error.status_code} without the API's error body")[:LONGEST_MESSAGE],
+        error_type=error.type and escape_control(error.type),
+        error_code=error.error_code and escape_control(error.error_code),
+        message=escape_control(error.api_message or f"HTTP {error.status_code} without the API's error body")[
+            :LONGEST_MESSAGE
+        ],
         retry_after_s=retry_after_s(error.response.headers),
-        api_request_id=error.request_id and inert(error.request_id),
+        api_request_id=error.request_id and escape_control(error.request_id),
         limits=told_limits(error.response.headers),
     )
 
@@ -106,7 +108,7 @@ def no_answer(error: Exception, *, timeout_s: float) -> Failure:
         case anthropic.CredentialsError():
             return Failure(cause=Cause.CREDENTIALS, message=str(error))
         case anthropic.AnthropicError():
-            return Failure(cause=Cause.MALFORMED, message=inert(error)[:LONGEST_MESSAGE])
+            return Failure(cause=Cause.MALFORMED, message=escape_control(error)[:LONGEST_MESSAGE])
         case TypeError() if "authentication method" in str(error):
             return Failure(cause=Cause.CREDENTIALS, message="there is no API key")
         case _:
@@ -116,7 +118,7 @@ def no_answer(error: Exception, *, timeout_s: float) -> Failure:
 def connection_failure(error: BaseException) -> Failure:
     """Tell a connection that was never made from one that broke: the first cannot have cost anything."""
     chain = list(causes(error))
-    words = inert(str(chain[-1]) or type(chain[-1]).__name__)[:LONGEST_MESSAGE]
+    words = escape_control(str(chain[-1]) or type(chain[-1]).__name__)[:LONGEST_MESSAGE]
     if any(isinstance(link, aiohttp.ClientConnectorError | ConnectionRefusedError) for link in chain):
         return Failure(cause=Cause.UNREACHABLE, message=words)
     return Failure(cause=Cause.DROPPED, message=f"the connection broke: {words}")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.providers.anthropic.client import malformed
 from batchrun.providers.anthropic.rate_limit_headers import told_limits
 from batchrun.reply import Reply, ToldLimits, Usage
@@ -47,17 +47,21 @@ def reply_of(
     try:
         raw = json.dumps(message, ensure_ascii=True) if raw is None else raw
         text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
-        stop_reason, model, usage = message["stop_reason"], inert(message["model"]), usage_from(message.get("usage"))
+        stop_reason, model, usage = (
+            message["stop_reason"],
+            escape_control(message["model"]),
+            usage_from(message.get("usage")),
+        )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise malformed("the answer is no message", api_request_id) from error
     if not isinstance(stop_reason, str):
         raise malformed("the answer broke off: it has no stop reason", api_request_id)
-    return Reply(text, inert(stop_reason), usage, model, api_request_id, raw, limits, first_byte_s)
+    return Reply(text, escape_control(stop_reason), usage, model, api_request_id, raw, limits, first_byte_s)
 
 
 def request_id_in(headers: Mapping[str, str]) -> str | None:
     """The id that the API gave the call; its support asks for it."""
-    return inert(headers["request-id"]) if "request-id" in headers else None
+    return escape_control(headers["request-id"]) if "request-id" in headers else None
 
 
 def usage_from(usage: Any) -> Usage | None:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import httpx2
 
 from batchrun.catalog.lifecycle import Lifecycle, ModelLife
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.client import answered_within, client_for, malformed
 from batchrun.providers.anthropic.message_parsing import json_from, request_id_in
@@ -31,7 +31,7 @@ class AnthropicModels:
         """Ask for one model, by its id or an alias. Raises AttemptError; status 404 means that there is none."""
         if not PLAIN_NAME.fullmatch(name):
             # Nobody is asked: in a URL it could be the address of something else.
-            words = f"no model has the name {inert(name)[:100]}"
+            words = f"no model has the name {escape_control(name)[:100]}"
             raise AttemptError(Failure(cause=Cause.STATUS, status=404, error_type="not_found_error", message=words))
         async with answered_within(self._timeout_s):
             answer = await self._client.get(
@@ -51,7 +51,7 @@ def life_from(body: bytes, headers: Mapping[str, str]) -> ModelLife:
         raise malformed("the answer is no model", request_id_in(headers))
     lifecycle: Lifecycle | None = next((word for word in get_args(Lifecycle) if word == told.get("lifecycle")), None)
     return ModelLife(
-        name=inert(told["id"])[:200],
+        name=escape_control(told["id"])[:200],
         lifecycle=lifecycle,
         deprecated=_day(told.get("deprecated_at")),
         retires=_day(told.get("retires_at")),

@@ -57,7 +57,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Headroom:
+class RemainingBudget:
     """What the caps leave for the members of one more batch, all of them together."""
 
     nusd: int

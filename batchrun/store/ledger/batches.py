@@ -20,14 +20,14 @@ from batchrun.store.ledger.batch_records import (
     Batch,
     Candidate,
     Claims,
-    Headroom,
     Member,
     NewBatch,
     Prepared,
+    RemainingBudget,
 )
-from batchrun.store.ledger.cap_usage import Rooms
+from batchrun.store.ledger.cap_usage import CapUsages
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import NoRoom
+from batchrun.store.ledger.records import CapExceeded
 
 TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
     BatchState.PREPARED: frozenset({BatchState.SUBMITTED, BatchState.ABANDONED}),
@@ -111,14 +111,14 @@ class Batches:
         """The batch that has this id of the API's."""
         return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
 
-    def headroom(self, run_no: int, *, model: str, caps: Caps | None, now: float) -> Headroom:
+    def remaining_budget(self, run_no: int, *, model: str, caps: Caps | None, now: float) -> RemainingBudget:
         """What the caps leave to be reserved for requests of a run to one model."""
-        rooms = Rooms(self._connection, caps)
-        account = rooms.account(run_no)
+        cap_usages = CapUsages(self._connection, caps)
+        account = cap_usages.account(run_no)
         cost, tokens, expected = (
-            rooms.left(account, of, model=model, now=now) for of in (Of.COST, Of.TOKENS, Of.EXPECTED)
+            cap_usages.remaining(account, of, model=model, now=now) for of in (Of.COST, Of.TOKENS, Of.EXPECTED)
         )
-        return Headroom(*(UNLIMITED if left is None else left for left in (cost, tokens, expected)))
+        return RemainingBudget(*(UNLIMITED if left is None else left for left in (cost, tokens, expected)))
 
     def queued(self) -> int:
         """Requests of all jobs that the API is processing, as far as the ledger knows."""
@@ -156,7 +156,7 @@ class Batches:
 
     def prepare(
         self, new: NewBatch, candidates: Sequence[Candidate], *, sizes: Sequence[int]
-    ) -> Prepared | NoRoom | None:
+    ) -> Prepared | CapExceeded | None:
         """Commit the intent: a batch, its members and their worst cases, before anything is sent.
 
         Left out are requests that somebody else settled or is just sending, those the cap has no room for, and a few
@@ -181,12 +181,14 @@ class Batches:
         self._connection.execute(TAKEN)
         if (first := self._first_candidate()) is None:
             return None
-        room = self.headroom(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
-        self._connection.execute(BEYOND_ROOM, (room.nusd, room.tokens, room.expected_nusd))
+        remaining_budget = self.remaining_budget(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        self._connection.execute(
+            BEYOND_ROOM, (remaining_budget.nusd, remaining_budget.tokens, remaining_budget.expected_nusd)
+        )
         if not (fitting := self._count_candidates()):
-            rooms = Rooms(self._connection, new.caps)
+            cap_usages = CapUsages(self._connection, new.caps)
             amount = candidates[first].amount
-            return rooms.refusal(rooms.account(new.run_no), amount, model=new.model, now=new.prepared_at)
+            return cap_usages.refusal(cap_usages.account(new.run_no), amount, model=new.model, now=new.prepared_at)
         if new.others_follow:
             self._leave_out(fitting - self._distinct(fitting))
         return self._insert(new, sizes)

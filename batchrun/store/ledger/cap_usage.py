@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from batchrun.budget.caps import Amount, Cap, Caps, Of, Per, Room, most_in_flight_nusd, undated
+from batchrun.budget.caps import Amount, Cap, Caps, CapUsage, Of, Per, most_in_flight_nusd, undated
 from batchrun.budget.days import day_of, month_of
-from batchrun.store.ledger.records import NoRoom, Run
+from batchrun.store.ledger.records import CapExceeded, Run
 
 SHARED = """
 select
@@ -39,7 +39,7 @@ class Account:
     cap_nusd: int
 
 
-def shared_rooms(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: str, now: float) -> list[Room]:
+def shared_cap_usages(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: str, now: float) -> list[CapUsage]:
     """What is left of those of the caps of days and months that concern a model; no question when there are none."""
     ours = [cap for cap in caps if cap.concerns(model)]
     if not ours:
@@ -49,33 +49,37 @@ def shared_rooms(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: 
     sums = connection.execute(
         SHARED, {"day": day, "first": days.start, "last": days.stop - 1, "model": undated(model)}
     ).fetchone()
-    return [Room(cap, sums[_COLUMNS[cap.per, cap.of, cap.model is not None]]) for cap in ours]
+    return [CapUsage(cap, sums[_COLUMNS[cap.per, cap.of, cap.model is not None]]) for cap in ours]
 
 
-def plan_rooms(
+def plan_cap_usages(
     connection: sqlite3.Connection, caps: Caps, run: Run | None, *, models: Sequence[str], now: float
-) -> tuple[Room, ...]:
+) -> tuple[CapUsage, ...]:
     """What an estimate is compared with, for a plan that continues `run`, or begins one.
 
     Of a run only what it has spent counts: see `check_budget`.
     """
     spent_nusd = run.committed_nusd - run.open_nusd - run.held_nusd if run else 0
-    rooms = [Room(cap, spent_nusd) for cap in (caps.run, caps.ceiling) if cap]
+    cap_usages = [CapUsage(cap, spent_nusd) for cap in (caps.run, caps.ceiling) if cap]
     for model in models:
-        rooms += [room for room in shared_rooms(connection, caps.shared, model=model, now=now) if room not in rooms]
-    return tuple(rooms)
+        cap_usages += [
+            cap_usage
+            for cap_usage in shared_cap_usages(connection, caps.shared, model=model, now=now)
+            if cap_usage not in cap_usages
+        ]
+    return tuple(cap_usages)
 
 
-def run_rooms(account: Account, caps: Caps) -> Iterator[Room]:
+def run_cap_usages(account: Account, caps: Caps) -> Iterator[CapUsage]:
     """What is left of the caps of a run."""
     used = account.expected_nusd if caps.soft else account.committed_nusd
-    yield Room(caps.run, used)
+    yield CapUsage(caps.run, used)
     if caps.ceiling:
-        yield Room(caps.ceiling, account.committed_nusd)
+        yield CapUsage(caps.ceiling, account.committed_nusd)
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
+class CapUsages:
     """Asks what there is room for; `caps` are None where nobody told any: then the run's cap in the ledger counts."""
 
     connection: sqlite3.Connection
@@ -88,39 +92,39 @@ class Rooms:
         ).fetchone()
         return Account(run_no, *row)
 
-    def all(self, account: Account, *, model: str, now: float) -> list[Room]:
+    def all(self, account: Account, *, model: str, now: float) -> list[CapUsage]:
         """What is left of every cap that concerns one more request to a model."""
         assert self.caps is not None
         return [
-            *run_rooms(account, self.caps),
-            *shared_rooms(self.connection, self.caps.shared, model=model, now=now),
+            *run_cap_usages(account, self.caps),
+            *shared_cap_usages(self.connection, self.caps.shared, model=model, now=now),
         ]
 
-    def left(self, account: Account, counted: Of, *, model: str, now: float) -> int | None:
+    def remaining(self, account: Account, counted: Of, *, model: str, now: float) -> int | None:
         """The least that caps of one kind leave; None: there is none."""
         if self.caps is None:
             return max(account.cap_nusd - account.committed_nusd, 0) if counted is Of.COST else None
-        rooms = self.all(account, model=model, now=now)
-        return min((room.left for room in rooms if room.cap.of is counted), default=None)
+        cap_usages = self.all(account, model=model, now=now)
+        return min((cap_usage.remaining for cap_usage in cap_usages if cap_usage.cap.of is counted), default=None)
 
-    def refusal(self, account: Account, amount: Amount, *, model: str, now: float) -> NoRoom | None:
+    def refusal(self, account: Account, amount: Amount, *, model: str, now: float) -> CapExceeded | None:
         """The cap that would be passed by one more request, or None."""
         if self.caps is None:
             if account.committed_nusd + amount.nusd <= account.cap_nusd:
                 return None
-            return self._no_room(account.run_no, account.committed_nusd, account.cap_nusd, None)
-        for room in self.all(account, model=model, now=now):
-            if not room.fits(amount):
-                return self._no_room(account.run_no, room.used, room.cap.limit, room.cap)
+            return self._exceeded(account.run_no, account.committed_nusd, account.cap_nusd, None)
+        for cap_usage in self.all(account, model=model, now=now):
+            if not cap_usage.fits(amount):
+                return self._exceeded(account.run_no, cap_usage.used, cap_usage.cap.limit, cap_usage.cap)
         scarce_nusd = self.caps.scarce_nusd
         if scarce_nusd is not None and self._too_much_in_flight(account, amount, scarce_nusd):
-            return self._no_room(account.run_no, account.committed_nusd, account.cap_nusd, self.caps.run)
+            return self._exceeded(account.run_no, account.committed_nusd, account.cap_nusd, self.caps.run)
         return None
 
-    def document_room(self, run_no: int, doc_id: str, request_ids: Sequence[str]) -> Room | None:
+    def document_usage(self, run_no: int, doc_id: str, request_ids: Sequence[str]) -> CapUsage | None:
         """What is left for a document, from its requests to each model so far; None: it has no cap."""
         cap = self.caps.document if self.caps else None
-        return Room(cap, self.committed_for(run_no, doc_id, request_ids)) if cap else None
+        return CapUsage(cap, self.committed_for(run_no, doc_id, request_ids)) if cap else None
 
     def committed_for(self, run_no: int, doc_id: str, request_ids: Sequence[str]) -> int:
         """What a run has spent, or holds, for a document: all attempts of its own, and those of these requests.
@@ -148,9 +152,9 @@ class Rooms:
         most_nusd = most_in_flight_nusd(cap_nusd=cap_nusd, held_nusd=held)
         return bool(count and in_flight + amount.nusd > most_nusd)
 
-    def _no_room(self, run_no: int, used: int, limit: int, cap: Cap | None) -> NoRoom:
+    def _exceeded(self, run_no: int, used: int, limit: int, cap: Cap | None) -> CapExceeded:
         shared = cap is not None and cap.per in {Per.DAY, Per.MONTH}
-        return NoRoom(
+        return CapExceeded(
             used,
             limit,
             open_attempts=open_attempts(self.connection, run_no),

@@ -15,10 +15,20 @@ from batchrun.document import DocumentRef
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
-from batchrun.store.ledger.cap_usage import Account, Rooms
+from batchrun.store.ledger.cap_usage import Account, CapUsages
 from batchrun.store.ledger.connection import OlderLedger, empty, open_for_reading, open_for_writing
 from batchrun.store.ledger.prices import PriceNumbers
-from batchrun.store.ledger.records import Beginning, KnownPrompt, Move, NoRoom, Pending, Run, RunPlan, Settlement, Taken
+from batchrun.store.ledger.records import (
+    Beginning,
+    CapExceeded,
+    KnownPrompt,
+    Move,
+    Pending,
+    Run,
+    RunPlan,
+    Settlement,
+    Taken,
+)
 from batchrun.store.ledger.sqlite_errors import explained
 
 PENDING = """
@@ -206,7 +216,7 @@ class Ledger:
 
     def reserve(
         self,
-        work: Pending,
+        pending: Pending,
         amount: Amount,
         *,
         run_no: int,
@@ -214,7 +224,7 @@ class Ledger:
         model: str,
         caps: Caps | None = None,
         earlier: Sequence[str] = (),
-    ) -> int | Taken | NoRoom:
+    ) -> int | Taken | CapExceeded:
         """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number.
 
         `earlier` names the document's requests to the models before this one: its own cap is over all of them. Without
@@ -224,22 +234,22 @@ class Ledger:
             "select requests.outcome is not null,"
             " exists (select 1 from attempts where request_no = requests.request_no and state = 'open'),"
             " run_no, committed_nusd, expected_nusd, cap_nusd from requests, runs where request_no = ? and run_no = ?",
-            (work.request_no, run_no),
+            (pending.request_no, run_no),
         ).fetchone()
         if settled or sending:
             return Taken(settled=bool(settled))
-        now, rooms = time.time(), Rooms(self.connection, caps)
-        room = rooms.document_room(run_no, work.ref.doc_id, [*earlier, work.request_id])
-        if room and not room.fits(amount):
-            return NoRoom(room.used, room.cap.limit, open_attempts=0, cap=room.cap)
-        if refusal := rooms.refusal(Account(*account), amount, model=model, now=now):
+        now, cap_usages = time.time(), CapUsages(self.connection, caps)
+        cap_usage = cap_usages.document_usage(run_no, pending.ref.doc_id, [*earlier, pending.request_id])
+        if cap_usage and not cap_usage.fits(amount):
+            return CapExceeded(cap_usage.used, cap_usage.cap.limit, open_attempts=0, cap=cap_usage.cap)
+        if refusal := cap_usages.refusal(Account(*account), amount, model=model, now=now):
             return refusal
         cursor = self.connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
             " expected_nusd, started_at, model) values (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)",
             (
-                work.request_no, run_no, job, work.ref.doc_id, amount.nusd, amount.tokens, amount.expected_nusd, now,
-                model,
+                pending.request_no, run_no, job, pending.ref.doc_id, amount.nusd, amount.tokens, amount.expected_nusd,
+                now, model,
             ),
         )  # fmt: skip
         return int(cursor.lastrowid or 0)

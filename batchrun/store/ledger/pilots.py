@@ -35,7 +35,7 @@ class BegunPilot:
 
     run_no: int
     run_id: str
-    went_on: bool
+    continued: bool
     """Whether the rest was let in after it."""
 
 
@@ -52,7 +52,7 @@ class Pilots:
         if (run := self._ledger.open_run(self._job, fingerprint)) is None:
             return None
         row = self._connection.execute("select went_on from pilots where run_no = ?", (run.run_no,)).fetchone()
-        return BegunPilot(run.run_no, run.run_id, went_on=bool(row[0])) if row else None
+        return BegunPilot(run.run_no, run.run_id, continued=bool(row[0])) if row else None
 
     def begin(self, run_no: int, documents: Iterable[str], *, begins_run: bool) -> None:
         """Remember which documents come first in a run, in place of those that were meant before."""
@@ -64,7 +64,7 @@ class Pilots:
             "insert into pilot_documents select ?, value from json_each(?)", (run_no, json.dumps(list(documents)))
         )
 
-    def went_on(self, run_no: int, rest: Plan, *, documents: int) -> None:
+    def continued(self, run_no: int, rest: Plan, *, documents: int) -> None:
         """Let the rest in, of so many `documents` with the pilot's.
 
         A run that began with its pilot is estimated to take what the rest does on top; and if the pilot is not

@@ -92,7 +92,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class NoRoom:
+class CapExceeded:
     """No reservation: a cap would be passed. While attempts are open, their settlements may still make room."""
 
     used: int

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchrun.catalog.rate_limits import Learnt
+from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, Waited
 
@@ -65,7 +65,7 @@ class Activity:
     """Between the two, without the minutes in which nothing ended: a run may have been cut short and continued."""
 
 
-class Pace:
+class RunMetrics:
     """The pace of the runs of a ledger; methods that write belong inside `ledger.transaction()`."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -95,26 +95,26 @@ class Pace:
         """Add to what was noted of these causes."""
         self._connection.executemany(NOTE_WAIT, ((run_no, one.cause, one.seconds, one.times) for one in waits))
 
-    def learn(self, model: str, learnt: Learnt) -> None:
+    def learn(self, model: str, learned: LearnedLimits) -> None:
         """Remember limits for later runs; what is None now keeps its older value."""
         self._connection.execute(
             LEARN,
             (
-                model, learnt.requests_per_minute, learnt.input_tokens_per_minute, learnt.output_tokens_per_minute,
-                learnt.concurrency, learnt.learnt_at,
+                model, learned.requests_per_minute, learned.input_tokens_per_minute, learned.output_tokens_per_minute,
+                learned.concurrency, learned.learnt_at,
             ),
         )  # fmt: skip
 
     # --- asking
 
-    def learnt(self, model: str) -> Learnt | None:
+    def learned(self, model: str) -> LearnedLimits | None:
         """What earlier runs learnt of a model's limits."""
         row = self._connection.execute(
             "select requests_per_minute, input_tokens_per_minute, output_tokens_per_minute, concurrency, learnt_at"
             " from learnt_limits where model = ?",
             (model,),
         ).fetchone()
-        return row and Learnt(
+        return row and LearnedLimits(
             requests_per_minute=row[0],
             input_tokens_per_minute=row[1],
             output_tokens_per_minute=row[2],

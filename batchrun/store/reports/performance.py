@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, Waited
-from batchrun.store.ledger.run_metrics import Activity, Latencies, Pace
+from batchrun.store.ledger.run_metrics import Activity, Latencies, RunMetrics
 from batchrun.store.reports.utilisation import Shares, highest, utilisation
 
 
@@ -35,14 +35,14 @@ class Performance:
 
 def performance(ledger: Ledger, run_no: int) -> Performance:
     """Look at a run, while it goes on or afterwards."""
-    pace = Pace(ledger)
-    activity, minutes = pace.activity(run_no), pace.minutes(run_no)
+    metrics = RunMetrics(ledger)
+    activity, minutes = metrics.activity(run_no), metrics.minutes(run_no)
     used = utilisation(minutes, began_at=activity.began_at, ended_at=activity.ended_at) if activity else {}
     return Performance(
         activity=activity,
         shares=highest(used.values()),
-        latencies=pace.latencies(run_no),
-        waits=pace.waits(run_no),
+        latencies=metrics.latencies(run_no),
+        waits=metrics.waits(run_no),
         minutes=minutes,
-        answered_by=pace.answered_by(run_no),
+        answered_by=metrics.answered_by(run_no),
     )

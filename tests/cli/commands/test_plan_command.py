@@ -99,10 +99,10 @@ def test_all_of_it_at_a_fallback_costs_what_it_would_there(project: TrialProject
     project.job(model=MODEL + 'fallbacks = ["claude-sonnet-4-6"]\nfallback_on = ["outage"]')
     project.job("other", model=MODEL.replace("haiku-4-5", "sonnet-4-6"))
     project.documents(3)
-    dearest, other = project.plan().dearest, project.plan(job="other")
+    dearest, other = project.plan().costliest_fallback, project.plan(job="other")
     assert dearest is not None
     assert (dearest.model, dearest.upper_nusd) == ("claude-sonnet-4-6", other.estimate.upper_nusd)
-    assert other.dearest is None
+    assert other.costliest_fallback is None
 
 
 def test_a_tier(project: TrialProject, batchrun: CommandLine) -> None:

@@ -17,7 +17,7 @@ from batchrun.store.ledger.connection import SCRIPTS
 from batchrun.store.ledger.job_lock import job_lock
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, Waited
-from batchrun.store.ledger.run_metrics import Pace
+from batchrun.store.ledger.run_metrics import RunMetrics
 
 SUBMIT = "submit jobs/trial.toml"
 
@@ -143,8 +143,8 @@ def paced(project: TrialProject, minutes: Sequence[MinuteUse] = (), waits: Seque
             "update attempts set started_at = 6000, ended_at = 6000 + 60 * attempt_no, latency_s = attempt_no,"
             " first_byte_s = attempt_no / 2.0"
         )
-        Pace(ledger).note_minutes(1, minutes)
-        Pace(ledger).note_waits(1, waits)
+        RunMetrics(ledger).note_minutes(1, minutes)
+        RunMetrics(ledger).note_waits(1, waits)
 
 
 def test_one_run_shows_how_fast_it_is_and_what_holds_it_up(

@@ -11,7 +11,7 @@ from command_line import CommandLine, Ran
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.escaping import inert
+from batchrun.escaping import escape_control
 from batchrun.simulator.server import SimulatorServer
 
 EVIL = "\x1b]0;title\x07\x1b[31mred\x1b[2J\x9b2J\u202eevil\u2066 \x08\x7f\r\nerror: you have been fooled"
@@ -142,4 +142,4 @@ def with_evil_words(error: object) -> object:
     ],
 )
 def test_how_it_is_shown(text: str, shown: str) -> None:
-    assert inert(text) == shown
+    assert escape_control(text) == shown

@@ -16,7 +16,7 @@ from batchrun.errors import ExitCode
 from batchrun.execution import output_sync
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
-from batchrun.workflow.open_job import OpenJob, Wishes
+from batchrun.workflow.open_job import OpenJob, SubmitOptions
 from batchrun.workflow.summary import Summary
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
@@ -109,7 +109,7 @@ def batched(project: TrialProject, *, run: str = "", batch: str = "max_requests 
 
 
 def submit(project: TrialProject, api: SlowApi, **options: Any) -> Summary:
-    return project.submit(api, wishes=Wishes(**options))
+    return project.submit(api, options=SubmitOptions(**options))
 
 
 def gaps(times: list[float]) -> list[float]:

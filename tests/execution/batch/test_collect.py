@@ -25,8 +25,8 @@ from batchrun.execution.batch.context import BatchContext, BatchProblem, BatchTe
 from batchrun.execution.batch.poll import Poller, poll_delay_s
 from batchrun.execution.document_reader import RunKey
 from batchrun.execution.halt import Halt, Halted
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.retry_policy import Course
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.retry_policy import FailureHistory
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
 from batchrun.reply import Cause, Failure, Reply, Usage
@@ -101,7 +101,7 @@ class Bench:
         self.events: list[Event] = []
         self.writes: list[int] = []
         self.refusal: Failure | None = None
-        self.course = Course()
+        self.failure_history = FailureHistory()
         self.fatal: Failure | None = None
         self.halted: Exception | None = None
         self.problem: BatchrunError | None = None
@@ -156,18 +156,19 @@ class Bench:
         return self.batch
 
     async def _visit(self, *, cancels: bool) -> None:
-        async with Recorder(self.ledger) as recorder:
+        async with LedgerWriter(self.ledger) as writer:
             halt = Halt()
             collector = Collector(
                 self, price_of=load_prices(today=date(2026, 11, 21)).prices.get, max_attempts=self.max_attempts,
-                recorder=self.noting(recorder), halt=halt, course=self.course, listener=self.events.append,
+                writer=self.noting(writer), halt=halt, failure_history=self.failure_history,
+                listener=self.events.append,
             )  # fmt: skip
             context = BatchContext(
                 terms=BatchTerms(
                     run=RunKey(1, since=0), job="trial", batch=BatchSection(),
                     retry=RetrySection(initial_delay="0.001s", max_delay="0.002s"), waits=False,
                 ),
-                provider=self, recorder=recorder, halt=halt, tell=self.events.append, clock=lambda: self.now,
+                provider=self, writer=writer, halt=halt, tell=self.events.append, clock=lambda: self.now,
                 recover=lambda ledger: None,
             )  # fmt: skip
             try:
@@ -178,9 +179,9 @@ class Bench:
                 self.problem = problem.problem
             self.fatal = collector.fatal
 
-    def noting(self, recorder: Recorder) -> Recorder:
+    def noting(self, writer: LedgerWriter) -> LedgerWriter:
         """Notes how many attempts each write settles."""
-        write = recorder.write
+        write = writer.write
 
         async def noted(change: Callable[[Ledger], Any], *, spends: bool = False) -> Any:
             def counted(ledger: Ledger) -> Any:
@@ -192,8 +193,8 @@ class Bench:
 
             return await write(counted, spends=spends)
 
-        recorder.write = noted
-        return recorder
+        writer.write = noted
+        return writer
 
     def later(self, seconds: float = 3600.0, **options: bool) -> Batch:
         """Another visit, when it is due."""
@@ -898,11 +899,11 @@ def test_an_error_of_one_is_not(failure: Failure) -> None:
 def test_nothing_but_one_and_the_same_rejection_is_noted() -> None:
     bench = Bench("abcde", [ours(name, status(400, f"messages.{n}: wrong")) for n, name in enumerate("abcde")])
     bench.visit()
-    assert bench.course.rejects_alike
+    assert bench.failure_history.rejects_alike
 
     bench = Bench("abcdef", [*(ours(name, WRONG) for name in "abcde"), ours("f")])
     bench.visit()
-    assert not bench.course.rejects_alike
+    assert not bench.failure_history.rejects_alike
 
 
 # --- polling

@@ -24,11 +24,11 @@ from batchrun.execution.batch import packing
 from batchrun.execution.batch.packing import Packer, PackLimits, Spool, body_size
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.document_reader import Gone, RunKey
-from batchrun.execution.ledger_writer import Recorder
-from batchrun.execution.work_item import Work
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.request import Request
-from batchrun.store.ledger.batch_records import Headroom
+from batchrun.store.ledger.batch_records import RemainingBudget
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan
@@ -39,11 +39,11 @@ NONCE = "0123456789ab"
 EACH = 10
 """The worst case of a request, unless a test says otherwise."""
 CAPS = Caps(run=Cap(Per.RUN, 10**12, "budget.max_cost_usd", Origin.JOB))
-PLENTY = PackLimits(requests=1_000, bytes=10**9, room=Headroom(10**9))
+PLENTY = PackLimits(requests=1_000, bytes=10**9, remaining_budget=RemainingBudget(10**9))
 
 
 def limits(*, room_nusd: int = 10**9, **changes: int) -> PackLimits:
-    return PackLimits(**({"requests": 1_000, "bytes": 10**9} | changes), room=Headroom(room_nusd))
+    return PackLimits(**({"requests": 1_000, "bytes": 10**9} | changes), remaining_budget=RemainingBudget(room_nusd))
 
 
 def request(text: str) -> Request:
@@ -88,13 +88,13 @@ class Documents:
     async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
         return self.ledger.pending(run.run_no, since=run.since, after=after, limit=self._page, model=model)
 
-    async def read(self, pending: list[Pending]) -> list[Work | Gone]:
+    async def read(self, pending: list[Pending]) -> list[PendingRequest | Gone]:
         self.most_texts_at_once = max(self.most_texts_at_once, len(pending))
         return [self._work(one) for one in pending]
 
-    def _work(self, one: Pending) -> Work | Gone:
+    def _work(self, one: Pending) -> PendingRequest | Gone:
         text = self._texts[one.document_no]
-        return Gone(one, "it is gone") if text is None else Work(one, request(text))
+        return Gone(one, "it is gone") if text is None else PendingRequest(one, request(text))
 
 
 class Bench:
@@ -105,7 +105,9 @@ class Bench:
         self.documents = Documents(texts, **options)
         self.events: list[Event] = []
 
-    def run(self, use: Callable[[Packer], Awaitable[T]], *, worst_nusd: Callable[[Work], int] = lambda _: EACH) -> T:
+    def run(
+        self, use: Callable[[Packer], Awaitable[T]], *, worst_nusd: Callable[[PendingRequest], int] = lambda _: EACH
+    ) -> T:
         made: list[Spool] = []
 
         class Noted(Packer):
@@ -113,15 +115,15 @@ class Bench:
                 made.append(await super().pack(nonce, limits))
                 return made[-1]
 
-        def worst(work: Work) -> Amount:
+        def worst(work: PendingRequest) -> Amount:
             return Amount(worst_nusd(work))
 
         async def main() -> T:
             run_no, tell = self.documents.run_no, self.events.append
-            async with Recorder(self.documents.ledger) as recorder:
+            async with LedgerWriter(self.documents.ledger) as writer:
                 packer = Noted(
-                    RunKey(run_no, since=0), model="m", schema={}, reader=self.documents, recorder=recorder,
-                    listener=tell, worst=worst, document_cap=DocumentCap(run_no, "trial", CAPS, recorder, tell),
+                    RunKey(run_no, since=0), model="m", schema={}, reader=self.documents, writer=writer,
+                    listener=tell, worst=worst, document_cap=DocumentCap(run_no, "trial", CAPS, writer, tell),
                     folder=self.folder,
                 )  # fmt: skip
                 return await use(packer)
@@ -202,7 +204,9 @@ def test_the_body_of_any_members_is_theirs_alone(texts: list[str], data: st.Data
 
     def use(spool: Spool) -> bytes:
         for number, text in enumerate(texts):
-            work = Work(Pending(number, DocumentRef("d", "s"), number, "", 1, TextClass.PROSE, None), request(text))
+            work = PendingRequest(
+                Pending(number, DocumentRef("d", "s"), number, "", 1, TextClass.PROSE, None), request(text)
+            )
             spool.add(packing.Candidate(number, "d", Amount(EACH)), spool.item(work))
         return asyncio.run(whole(spool, chosen))
 
@@ -241,7 +245,7 @@ def test_a_large_body_comes_in_small_parts(bench: Callable[..., Bench]) -> None:
 def test_a_batch_is_never_in_memory_as_a_whole(bench: Callable[..., Bench]) -> None:
     one = bench([f"{number}" + "x" * 1_000_000 for number in range(30)])
     texts, one.documents._texts = one.documents._texts, {}
-    one.documents._work = lambda pending: Work(pending, request(texts[pending.document_no]))
+    one.documents._work = lambda pending: PendingRequest(pending, request(texts[pending.document_no]))
 
     async def use(packer: Packer) -> int:
         tracemalloc.start()
@@ -300,7 +304,7 @@ def test_without_room_for_even_one_the_first_is_still_packed_so_that_the_ledger_
 def test_each_request_counts_its_own_worst_case(bench: Callable[..., Bench]) -> None:
     worst = {"text 0": 10, "text 1": 70, "text 2": 21}
 
-    def worst_nusd(work: Work) -> int:
+    def worst_nusd(work: PendingRequest) -> int:
         return worst[json.loads(work.request.body)["messages"][0]["content"]]
 
     assert bench(TEN[:3]).names(room_nusd=100, worst_nusd=worst_nusd) == ["d0", "d1"]
@@ -467,7 +471,7 @@ def test_closing_on_a_full_disk_does_not_fail(bench: Callable[..., Bench], monke
 def test_an_error_that_is_not_the_disks_is_not_told_as_a_full_disk(bench: Callable[..., Bench]) -> None:
     one = bench(TEN)
 
-    async def broken(_: list[Pending]) -> list[Work | Gone]:
+    async def broken(_: list[Pending]) -> list[PendingRequest | Gone]:
         raise PermissionError(errno.EACCES, "Permission denied", "docs/secret.txt")
 
     one.documents.read = broken
@@ -487,7 +491,7 @@ def test_a_spool_is_closed_when_packing_is_given_up(
     async def use(packer: Packer) -> None:
         reading = asyncio.Event()
 
-        async def for_ever(_: list[Pending]) -> list[Work | Gone]:
+        async def for_ever(_: list[Pending]) -> list[PendingRequest | Gone]:
             reading.set()
             await asyncio.sleep(3600)
             return []

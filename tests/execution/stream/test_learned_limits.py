@@ -15,7 +15,7 @@ from batchrun.execution.stream.rate_limiter import (
     LEAST_CAUTIOUS,
     REGAINED_A_SECOND,
     Charge,
-    Gate,
+    RateLimiter,
 )
 from batchrun.execution.usage_counters import LimitsInForce
 from batchrun.reply import ToldLimit, ToldLimits
@@ -30,11 +30,11 @@ class Clock:
         return self.now
 
 
-def gate_of(*stated: str, headroom: float = 1.0, clock: Callable[[], float] | None = None) -> Gate:
+def gate_of(*stated: str, headroom: float = 1.0, clock: Callable[[], float] | None = None) -> RateLimiter:
     """A gate of 600 requests, 60,000 and 6,000 tokens a minute, of which some are stated and some assumed."""
     values = dict(zip(KEYS, (600, 60_000, 6_000), strict=True))
     limits = RateLimits(**values, headroom=headroom, from_job_file=frozenset(stated))
-    return Gate(limits, clock=clock or Clock())
+    return RateLimiter(limits, clock=clock or Clock())
 
 
 def charge(at: float = 0.0, **more: float) -> Charge:
@@ -58,17 +58,17 @@ def told(requests: int | None = None, *, remaining: int | None = None) -> ToldLi
     ],
 )
 def test_limits_that_are_told(case: str, stated: tuple[str, ...], headroom: float, says: int, kept: int) -> None:
-    gate = gate_of(*stated, headroom=headroom)
-    gate.hear(charge(), told(says))
-    assert gate.limits.requests == kept
-    assert gate.told.requests == says, "as it was told, for the next run"
+    rate_limiter = gate_of(*stated, headroom=headroom)
+    rate_limiter.hear(charge(), told(says))
+    assert rate_limiter.limits.requests == kept
+    assert rate_limiter.told.requests == says, "as it was told, for the next run"
 
 
 def test_a_lowered_limit_rises_again_up_to_what_is_stated() -> None:
-    gate = gate_of(*KEYS)
+    rate_limiter = gate_of(*KEYS)
     for at, (says, kept) in enumerate([(300, 300), (450, 450), (900, 600)]):
-        gate.hear(charge(float(at)), told(says))
-        assert gate.limits.requests == kept
+        rate_limiter.hear(charge(float(at)), told(says))
+        assert rate_limiter.limits.requests == kept
 
 
 @pytest.mark.parametrize(
@@ -82,105 +82,105 @@ def test_a_lowered_limit_rises_again_up_to_what_is_stated() -> None:
 def test_where_no_header_tells_anything_what_is_not_stated_is_no_limit(
     stated: tuple[str, ...], kept: LimitsInForce
 ) -> None:
-    gate = gate_of(*stated)
-    gate.hear(charge(), None)
-    assert gate.limits == kept
+    rate_limiter = gate_of(*stated)
+    rate_limiter.hear(charge(), None)
+    assert rate_limiter.limits == kept
 
 
 def test_an_answer_without_headers_takes_nothing_back_that_was_told() -> None:
-    gate = gate_of()
-    gate.hear(charge(0.0), told(300))
-    gate.hear(charge(1.0), None)
-    assert gate.limits.requests == 300
+    rate_limiter = gate_of()
+    rate_limiter.hear(charge(0.0), told(300))
+    rate_limiter.hear(charge(1.0), None)
+    assert rate_limiter.limits.requests == 300
 
 
 def test_answers_that_come_out_of_order_tell_the_past() -> None:
-    gate = gate_of()
-    gate.hear(charge(5.0), told(300, remaining=10))
-    carry = gate._requests.carry
-    gate.hear(charge(4.0), told(900, remaining=300))
-    assert (gate.limits.requests, gate._requests.carry) == (300, carry)
+    rate_limiter = gate_of()
+    rate_limiter.hear(charge(5.0), told(300, remaining=10))
+    carry = rate_limiter._requests.carry
+    rate_limiter.hear(charge(4.0), told(900, remaining=300))
+    assert (rate_limiter.limits.requests, rate_limiter._requests.carry) == (300, carry)
 
 
 def test_a_429_tells_limits_too() -> None:
-    gate = gate_of()
-    gate.turned_away(charge(), wait_s=1.0, told=told(120))
-    assert gate.limits.requests == 120
+    rate_limiter = gate_of()
+    rate_limiter.turned_away(charge(), wait_s=1.0, told=told(120))
+    assert rate_limiter.limits.requests == 120
 
 
 @pytest.mark.parametrize(("ramp", "trusted"), [(False, False), (True, True)])
 def test_who_is_turned_away_while_in_credit_trusts_no_credit_again(ramp: bool, trusted: bool) -> None:
-    gate = gate_of()
-    gate.hear(charge(0.0), told(600, remaining=600))
-    assert gate._requests.in_credit
-    gate.turned_away(charge(0.0), wait_s=1.0, told=None, ramp=ramp)
-    assert gate._requests.in_credit is trusted
-    gate.hear(charge(1.0), told(600, remaining=600))
-    assert gate._requests.in_credit is trusted
+    rate_limiter = gate_of()
+    rate_limiter.hear(charge(0.0), told(600, remaining=600))
+    assert rate_limiter._requests.in_credit
+    rate_limiter.turned_away(charge(0.0), wait_s=1.0, told=None, ramp=ramp)
+    assert rate_limiter._requests.in_credit is trusted
+    rate_limiter.hear(charge(1.0), told(600, remaining=600))
+    assert rate_limiter._requests.in_credit is trusted
 
 
 # --- caution
 
 
-def turn_away(gate: Gate, *, ramp: bool = False, wait_s: float = 1.0) -> bool:
-    return gate.turned_away(charge(), wait_s=wait_s, told=None, ramp=ramp)
+def turn_away(rate_limiter: RateLimiter, *, ramp: bool = False, wait_s: float = 1.0) -> bool:
+    return rate_limiter.turned_away(charge(), wait_s=wait_s, told=None, ramp=ramp)
 
 
 def test_a_ramp_limit_halves_the_rate_which_grows_back_in_minutes() -> None:
     clock = Clock()
-    gate = gate_of(clock=clock)
-    assert turn_away(gate, ramp=True)
-    assert gate.share == 0.5
-    assert not turn_away(gate, ramp=True)
-    assert gate.share == 0.5, "once for those that were turned away together"
+    rate_limiter = gate_of(clock=clock)
+    assert turn_away(rate_limiter, ramp=True)
+    assert rate_limiter.share == 0.5
+    assert not turn_away(rate_limiter, ramp=True)
+    assert rate_limiter.share == 0.5, "once for those that were turned away together"
     clock.now = EASING_S / 4
-    assert gate.share == 0.75
-    assert turn_away(gate, ramp=True)
-    assert gate.share == 0.375
+    assert rate_limiter.share == 0.75
+    assert turn_away(rate_limiter, ramp=True)
+    assert rate_limiter.share == 0.375
     for _ in range(20):
         clock.now += 2
-        turn_away(gate, ramp=True)
-    assert gate.share == pytest.approx(0.05, abs=0.01), "something is always left"
+        turn_away(rate_limiter, ramp=True)
+    assert rate_limiter.share == pytest.approx(0.05, abs=0.01), "something is always left"
     clock.now += EASING_S
-    assert gate.share == 1
+    assert rate_limiter.share == 1
 
 
 def test_a_429_makes_a_little_more_cautious_for_a_while() -> None:
     clock = Clock()
-    gate = gate_of(clock=clock)
-    turn_away(gate)
-    assert gate.share == pytest.approx(1 - CUT)
-    turn_away(gate)
-    assert gate.share == pytest.approx(1 - CUT), "once an episode"
+    rate_limiter = gate_of(clock=clock)
+    turn_away(rate_limiter)
+    assert rate_limiter.share == pytest.approx(1 - CUT)
+    turn_away(rate_limiter)
+    assert rate_limiter.share == pytest.approx(1 - CUT), "once an episode"
     clock.now = CUT / REGAINED_A_SECOND + 1
-    assert gate.share == 1
+    assert rate_limiter.share == 1
 
 
 def test_the_more_often_the_more_cautious_within_bounds() -> None:
     clock = Clock()
-    gate = gate_of(clock=clock)
+    rate_limiter = gate_of(clock=clock)
     shares = [1.0]
     for _ in range(12):
-        turn_away(gate)
-        shares.append(gate.share)
+        turn_away(rate_limiter)
+        shares.append(rate_limiter.share)
         clock.now += 2
     cuts = [before - after for before, after in pairwise(shares)]
     assert cuts[:3] == pytest.approx([CUT, 2 * CUT, 4 * CUT], abs=0.01)
     assert max(cuts) <= LARGEST_CUT
     assert shares[-1] == pytest.approx(LEAST_CAUTIOUS)
     clock.now += 60
-    before = gate.share
-    turn_away(gate)
-    assert before - gate.share == pytest.approx(CUT), "the next one is the first of a new time"
+    before = rate_limiter.share
+    turn_away(rate_limiter)
+    assert before - rate_limiter.share == pytest.approx(CUT), "the next one is the first of a new time"
 
 
 def test_caution_slows_what_passes() -> None:
     async def scenario() -> float:
         loop = asyncio.get_running_loop()
-        gate = gate_of(clock=loop.time)
-        turn_away(gate, ramp=True, wait_s=0.001)
+        rate_limiter = gate_of(clock=loop.time)
+        turn_away(rate_limiter, ramp=True, wait_s=0.001)
         for _ in range(100):
-            await gate.admit(input_tokens=0, output_tokens=0)
+            await rate_limiter.admit(input_tokens=0, output_tokens=0)
         return loop.time()
 
     assert 14 < run(scenario()) < 20, "100 at 10 a second, from half of it on"

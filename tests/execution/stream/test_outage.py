@@ -21,7 +21,7 @@ from batchrun.simulator.latency import Latency
 from batchrun.simulator.outages import Kind, Outage
 from batchrun.simulator.simulator import Simulator
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.run_metrics import Pace
+from batchrun.store.ledger.run_metrics import RunMetrics
 
 pytestmark = pytest.mark.usefixtures("virtual_time", "no_output")
 
@@ -41,8 +41,8 @@ def answered(arrivals: Sequence[Arrival]) -> int:
     return sum(one.status == 200 for one in arrivals)
 
 
-def paces(project: TrialProject) -> Pace:
-    return Pace(Ledger.read(project.ledger_path))
+def paces(project: TrialProject) -> RunMetrics:
+    return RunMetrics(Ledger.read(project.ledger_path))
 
 
 # --- an outage in the middle
@@ -165,16 +165,16 @@ def test_what_was_learnt_and_used_is_in_the_ledger_for_the_next_run(project: Tri
     project.submit(simulated(per_minute=PER_MINUTE))
 
     pace = paces(project)
-    learnt = pace.learnt(MODEL)
-    assert learnt is not None
-    assert (learnt.requests_per_minute, learnt.input_tokens_per_minute) == (PER_MINUTE, 10**9)
-    assert learnt.concurrency is not None
+    learned = pace.learned(MODEL)
+    assert learned is not None
+    assert (learned.requests_per_minute, learned.input_tokens_per_minute) == (PER_MINUTE, 10**9)
+    assert learned.concurrency is not None
     minutes = pace.minutes(1)
     assert sum(one.requests for one in minutes) == 60
     assert {one.model for one in minutes} == {MODEL}
     assert minutes[-1].requests_limit == PER_MINUTE
     assert sum(one.output_tokens for one in minutes) == project.ask("select sum(output_tokens) from attempts")[0][0]
     with project.opened() as opened:
-        limits = opened.ladder.rungs[0].limits
+        limits = opened.chain.models[0].limits
     assert limits.requests_per_minute == PER_MINUTE
-    assert limits.concurrency == learnt.concurrency
+    assert limits.concurrency == learned.concurrency

@@ -7,7 +7,7 @@ import pytest
 from virtual_time import run
 
 from batchrun.catalog.rate_limits import RateLimits
-from batchrun.execution.stream.rate_limiter import Gate
+from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.reply import Usage
 
 PLENTY = 10**9
@@ -26,18 +26,20 @@ def limits(
     )
 
 
-def a_gate(given: RateLimits) -> Gate:
-    return Gate(given, clock=asyncio.get_running_loop().time)
+def a_gate(given: RateLimits) -> RateLimiter:
+    return RateLimiter(given, clock=asyncio.get_running_loop().time)
 
 
-async def admissions(gate: Gate, *, until_s: float, input_tokens: float = 1, workers: int = 50) -> list[float]:
+async def admissions(
+    rate_limiter: RateLimiter, *, until_s: float, input_tokens: float = 1, workers: int = 50
+) -> list[float]:
     """When requests pass while workers press against the gate."""
     clock = asyncio.get_running_loop().time
     passed: list[float] = []
 
     async def press() -> None:
         while True:
-            await gate.admit(input_tokens=input_tokens, output_tokens=1)
+            await rate_limiter.admit(input_tokens=input_tokens, output_tokens=1)
             passed.append(clock())
             await asyncio.sleep(0.01)
 
@@ -83,11 +85,11 @@ def test_tokens_pass_at_their_rate() -> None:
 
 def test_first_come_first_served_so_that_long_documents_do_not_starve() -> None:
     async def scenario() -> list[int]:
-        gate = a_gate(limits(input_tokens=6_000))  # a bucket of 50
+        rate_limiter = a_gate(limits(input_tokens=6_000))  # a bucket of 50
         order: list[int] = []
 
         async def one(number: int) -> None:
-            await gate.admit(input_tokens=1_000 if number % 5 == 2 else 10, output_tokens=1)
+            await rate_limiter.admit(input_tokens=1_000 if number % 5 == 2 else 10, output_tokens=1)
             order.append(number)
 
         async with asyncio.TaskGroup() as group:
@@ -100,8 +102,8 @@ def test_first_come_first_served_so_that_long_documents_do_not_starve() -> None:
 
 def test_a_document_larger_than_the_bucket_waits_its_time() -> None:
     async def scenario() -> float:
-        gate = a_gate(limits(input_tokens=6_000))
-        await gate.admit(input_tokens=50_000, output_tokens=1)
+        rate_limiter = a_gate(limits(input_tokens=6_000))
+        await rate_limiter.admit(input_tokens=50_000, output_tokens=1)
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == pytest.approx((50_000 - 50) / 100, rel=0.01)
@@ -120,16 +122,16 @@ def test_settling_makes_up_for_a_biased_estimate(bias: float) -> None:
     actual, per_minute = 1_000, 120_000
 
     async def scenario() -> list[tuple[float, int]]:
-        gate = a_gate(limits(input_tokens=per_minute))
+        rate_limiter = a_gate(limits(input_tokens=per_minute))
         clock = asyncio.get_running_loop().time
         used: list[tuple[float, int]] = []
 
         async def work() -> None:
             while True:
-                charge = await gate.admit(input_tokens=actual * bias, output_tokens=1)
+                charge = await rate_limiter.admit(input_tokens=actual * bias, output_tokens=1)
                 used.append((clock(), actual))
                 await asyncio.sleep(0.3)
-                gate.settle(charge, Usage(input_tokens=actual, output_tokens=1))
+                rate_limiter.settle(charge, Usage(input_tokens=actual, output_tokens=1))
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work()) for _ in range(8)]
@@ -158,10 +160,10 @@ TOKENS, REQUESTS = limits(input_tokens=24_000), limits(requests=60)
 )
 def test_what_counts_to_the_input_limit(case: str, usage: Usage, waited_s: float) -> None:
     async def scenario() -> float:
-        gate = a_gate(TOKENS)
-        charge = await gate.admit(input_tokens=200, output_tokens=1)
-        gate.settle(charge, usage)
-        await gate.admit(input_tokens=200, output_tokens=1)
+        rate_limiter = a_gate(TOKENS)
+        charge = await rate_limiter.admit(input_tokens=200, output_tokens=1)
+        rate_limiter.settle(charge, usage)
+        await rate_limiter.admit(input_tokens=200, output_tokens=1)
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == pytest.approx(waited_s, abs=0.05)
@@ -170,18 +172,18 @@ def test_what_counts_to_the_input_limit(case: str, usage: Usage, waited_s: float
 @pytest.mark.parametrize(
     ("case", "under", "give_back", "waited_s"),
     [
-        ("a lost answer keeps its charge", TOKENS, lambda gate, charge: gate.settle(charge, None), 0.5),
-        ("turned away: tokens come back", TOKENS, lambda gate, charge: gate.refund(charge), 0.0),
-        ("turned away: the request does not", REQUESTS, lambda gate, charge: gate.refund(charge), 1.0),
-        ("never sent: all comes back", REQUESTS, lambda gate, charge: gate.cancel(charge), 0.0),
+        ("a lost answer keeps its charge", TOKENS, lambda rate_limiter, charge: rate_limiter.settle(charge, None), 0.5),
+        ("turned away: tokens come back", TOKENS, lambda rate_limiter, charge: rate_limiter.refund(charge), 0.0),
+        ("turned away: the request does not", REQUESTS, lambda rate_limiter, charge: rate_limiter.refund(charge), 1.0),
+        ("never sent: all comes back", REQUESTS, lambda rate_limiter, charge: rate_limiter.cancel(charge), 0.0),
     ],
 )
 def test_what_comes_back(case: str, under: RateLimits, give_back: Callable[..., None], waited_s: float) -> None:
     async def scenario() -> float:
-        gate = a_gate(under)
-        charge = await gate.admit(input_tokens=200, output_tokens=1)
-        give_back(gate, charge)
-        await gate.admit(input_tokens=200, output_tokens=1)
+        rate_limiter = a_gate(under)
+        charge = await rate_limiter.admit(input_tokens=200, output_tokens=1)
+        give_back(rate_limiter, charge)
+        await rate_limiter.admit(input_tokens=200, output_tokens=1)
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == pytest.approx(waited_s, abs=0.05)
@@ -189,11 +191,11 @@ def test_what_comes_back(case: str, under: RateLimits, give_back: Callable[..., 
 
 def test_many_refunds_at_once_are_no_burst() -> None:
     async def scenario() -> list[float]:
-        gate = a_gate(limits(input_tokens=60_000))
-        for charge in [await gate.admit(input_tokens=500, output_tokens=1) for _ in range(40)]:
-            gate.refund(charge)
+        rate_limiter = a_gate(limits(input_tokens=60_000))
+        for charge in [await rate_limiter.admit(input_tokens=500, output_tokens=1) for _ in range(40)]:
+            rate_limiter.refund(charge)
         began = asyncio.get_running_loop().time()
-        return [moment - began for moment in await admissions(gate, until_s=10, input_tokens=500)]
+        return [moment - began for moment in await admissions(rate_limiter, until_s=10, input_tokens=500)]
 
     passed = run(scenario())
 
@@ -202,10 +204,10 @@ def test_many_refunds_at_once_are_no_burst() -> None:
 
 def test_a_pause_holds_everyone_also_whoever_waits_already() -> None:
     async def scenario() -> tuple[bool, bool, list[float]]:
-        gate = a_gate(limits(requests=120))
-        passing = asyncio.create_task(admissions(gate, until_s=60, workers=10))
+        rate_limiter = a_gate(limits(requests=120))
+        passing = asyncio.create_task(admissions(rate_limiter, until_s=60, workers=10))
         await asyncio.sleep(10)
-        began, again = gate.pause(20), gate.pause(5)
+        began, again = rate_limiter.pause(20), rate_limiter.pause(5)
         return began, again, await passing
 
     began, again, passed = run(scenario())
@@ -217,11 +219,11 @@ def test_a_pause_holds_everyone_also_whoever_waits_already() -> None:
 
 def test_a_pause_may_be_prolonged_and_not_shortened() -> None:
     async def scenario() -> float:
-        gate = a_gate(limits())
-        gate.pause(10)
-        gate.pause(3)
-        asyncio.get_running_loop().call_later(9, gate.pause, 10)
-        await gate.admit(input_tokens=1, output_tokens=1)
+        rate_limiter = a_gate(limits())
+        rate_limiter.pause(10)
+        rate_limiter.pause(3)
+        asyncio.get_running_loop().call_later(9, rate_limiter.pause, 10)
+        await rate_limiter.admit(input_tokens=1, output_tokens=1)
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == pytest.approx(19, abs=0.01)
@@ -229,9 +231,9 @@ def test_a_pause_may_be_prolonged_and_not_shortened() -> None:
 
 def test_whoever_is_canceled_in_the_queue_lets_the_next_one_through() -> None:
     async def scenario() -> float:
-        gate = a_gate(limits(input_tokens=6_000))
-        long = asyncio.create_task(gate.admit(input_tokens=100_000, output_tokens=1))
-        short = asyncio.create_task(gate.admit(input_tokens=1, output_tokens=1))
+        rate_limiter = a_gate(limits(input_tokens=6_000))
+        long = asyncio.create_task(rate_limiter.admit(input_tokens=100_000, output_tokens=1))
+        short = asyncio.create_task(rate_limiter.admit(input_tokens=1, output_tokens=1))
         await asyncio.sleep(5)
         long.cancel()
         await short

@@ -29,13 +29,13 @@ from batchrun.events import DocumentSettled, Draining, Event, Paused
 from batchrun.execution.halt import Bug, Halt
 from batchrun.execution.run import Interrupted
 from batchrun.execution.stream.executor import StreamExecutor
-from batchrun.execution.stream.rate_limiter import Charge, Gate
+from batchrun.execution.stream.rate_limiter import Charge, RateLimiter
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.reply import Cause, Reply, Usage
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import NoRoom, Taken
+from batchrun.store.ledger.records import CapExceeded, Taken
 from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.submit import submit
@@ -312,13 +312,13 @@ def test_a_retry_waits_longer_each_time_and_holds_nobody_else(project: TrialProj
 def test_a_429_pauses_everyone_before_it_is_recorded(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
     project.documents(2)
     at_the_pause = []
-    pause = Gate.pause
+    pause = RateLimiter.pause
 
-    def watched(self: Gate, seconds: float) -> bool:
+    def watched(self: RateLimiter, seconds: float) -> bool:
         at_the_pause.extend(project.ask("select state from attempts where state <> 'answered'"))
         return pause(self, seconds)
 
-    monkeypatch.setattr(Gate, "pause", watched)
+    monkeypatch.setattr(RateLimiter, "pause", watched)
 
     assert project.execute(ScriptedProvider({"text 1": [TURNED_AWAY, answer()]})) is None
 
@@ -538,7 +538,7 @@ def test_a_second_signal_during_a_reservation_leaves_nothing_open(
     monkeypatch.setattr(Halt, "stop", lambda self, reason: (stop(self, reason), heard.release()))
     monkeypatch.setattr(StreamExecutor, "give_up", lambda self: (give_up(self), heard.release()))
 
-    def slow(self: Ledger, *args: Any, **more: Any) -> int | Taken | NoRoom:
+    def slow(self: Ledger, *args: Any, **more: Any) -> int | Taken | CapExceeded:
         reserved.append(args)
         if len(reserved) == 2:
             for _ in range(2):
@@ -700,14 +700,14 @@ def test_the_request_of_a_job_that_died_meanwhile_is_taken_over(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.documents(2)
-    admitted, admit = [], Gate.admit
+    admitted, admit = [], RateLimiter.admit
 
-    async def counted(self: Gate, **tokens: float) -> Charge:
+    async def counted(self: RateLimiter, **tokens: float) -> Charge:
         admitted.append(tokens)
         assert len(admitted) < 40, "it would be waited for without an end"
         return await admit(self, **tokens)
 
-    monkeypatch.setattr(Gate, "admit", counted)
+    monkeypatch.setattr(RateLimiter, "admit", counted)
 
     def die(opened: OpenJob) -> None:
         with opened.ledger.transaction():
@@ -737,9 +737,9 @@ def test_a_request_that_another_run_is_sending_is_waited_for(
 ) -> None:
     project.documents(2)
     admitted = []
-    admit = Gate.admit
+    admit = RateLimiter.admit
 
-    async def counted(self: Gate, *, input_tokens: float, output_tokens: float) -> Charge:
+    async def counted(self: RateLimiter, *, input_tokens: float, output_tokens: float) -> Charge:
         admitted.append(asyncio.get_running_loop().time())
         if admitted[-1] > 30:
             project.ask("update attempts set state = 'failed' where job = 'another'", commit=True)
@@ -751,7 +751,7 @@ def test_a_request_that_another_run_is_sending_is_waited_for(
             " values (1, 1, 'another', 'x', 'open', 0, 0)"
         )
 
-    monkeypatch.setattr(Gate, "admit", counted)
+    monkeypatch.setattr(RateLimiter, "admit", counted)
 
     assert project.execute(provider := ScriptedProvider(), before_sending=take) is None
 

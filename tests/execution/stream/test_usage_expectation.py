@@ -8,7 +8,7 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.estimation.interval import Interval
 from batchrun.estimation.text_class import TextClass
-from batchrun.execution.stream.usage_expectation import Expectation
+from batchrun.execution.stream.usage_expectation import UsageExpectation
 from batchrun.reply import Usage
 
 DOCUMENT = RequestTokens(100, TextClass.PROSE)
@@ -26,30 +26,30 @@ def estimated(estimator: Estimator) -> float:
 
 
 def test_before_the_first_answer_everything_counts(estimator: Estimator, estimated: float) -> None:
-    assert Expectation(estimator).input_tokens(DOCUMENT) == pytest.approx(estimated)
+    assert UsageExpectation(estimator).input_tokens(DOCUMENT) == pytest.approx(estimated)
 
 
 def test_what_one_request_has_written_the_next_ones_read(estimator: Estimator, estimated: float) -> None:
-    expectation = Expectation(estimator)
+    usage_expectation = UsageExpectation(estimator)
     rest = round(estimated) - 1_900
-    expectation.learn(DOCUMENT, Usage(rest, cache_write_5m_tokens=1_900, output_tokens=100))
-    assert expectation.input_tokens(DOCUMENT) == pytest.approx(rest, rel=0.01)
+    usage_expectation.learn(DOCUMENT, Usage(rest, cache_write_5m_tokens=1_900, output_tokens=100))
+    assert usage_expectation.input_tokens(DOCUMENT) == pytest.approx(rest, rel=0.01)
     for _ in range(50):
-        expectation.learn(DOCUMENT, Usage(rest, cache_read_tokens=1_900, output_tokens=100))
-    assert expectation.input_tokens(DOCUMENT) == pytest.approx(rest, rel=0.01)
+        usage_expectation.learn(DOCUMENT, Usage(rest, cache_read_tokens=1_900, output_tokens=100))
+    assert usage_expectation.input_tokens(DOCUMENT) == pytest.approx(rest, rel=0.01)
 
 
 def test_a_cache_that_is_not_hit_any_more_is_not_counted_on(estimator: Estimator, estimated: float) -> None:
-    expectation = Expectation(estimator)
-    expectation.learn(DOCUMENT, Usage(200, cache_read_tokens=1_900, output_tokens=100))
+    usage_expectation = UsageExpectation(estimator)
+    usage_expectation.learn(DOCUMENT, Usage(200, cache_read_tokens=1_900, output_tokens=100))
     for _ in range(60):
-        expectation.learn(DOCUMENT, Usage(round(estimated), output_tokens=100))
-    assert expectation.input_tokens(DOCUMENT) == pytest.approx(estimated, rel=0.01)
+        usage_expectation.learn(DOCUMENT, Usage(round(estimated), output_tokens=100))
+    assert usage_expectation.input_tokens(DOCUMENT) == pytest.approx(estimated, rel=0.01)
 
 
 def test_a_request_counts_for_something_whatever_is_read(estimator: Estimator) -> None:
-    expectation = Expectation(estimator)
-    expectation.learn(DOCUMENT, Usage(1, cache_read_tokens=50_000, output_tokens=100))
+    usage_expectation = UsageExpectation(estimator)
+    usage_expectation.learn(DOCUMENT, Usage(1, cache_read_tokens=50_000, output_tokens=100))
     for _ in range(200):
-        expectation.learn(DOCUMENT, Usage(1, cache_read_tokens=50_000, output_tokens=100))
-    assert expectation.input_tokens(RequestTokens(1, TextClass.PROSE)) >= 1.0
+        usage_expectation.learn(DOCUMENT, Usage(1, cache_read_tokens=50_000, output_tokens=100))
+    assert usage_expectation.input_tokens(RequestTokens(1, TextClass.PROSE)) >= 1.0

@@ -24,7 +24,7 @@ from batchrun.store.ledger.batch_records import Batch, Candidate, NewBatch, Prep
 from batchrun.store.ledger.batches import TRANSITIONS, Batches
 from batchrun.store.ledger.connection import SCHEMA_VERSION, SCRIPTS, create_missing
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import NoRoom, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.records import CapExceeded, Pending, RunPlan, Settlement, Taken
 from batchrun.store.reports.totals import totals
 
 CAP = 1_000
@@ -85,7 +85,7 @@ class Account:
 
     def prepare(
         self, pending: list[Pending] | None = None, *, each: int = EACH, **changes: Any
-    ) -> Prepared | NoRoom | None:
+    ) -> Prepared | CapExceeded | None:
         chosen = self.pending if pending is None else pending
         candidates = [Candidate(one.request_no, one.ref.doc_id, Amount(each)) for one in chosen]
         return self.batches.prepare(self.new(**changes), candidates, sizes=[100 + one.request_no for one in chosen])
@@ -112,7 +112,7 @@ class Account:
             self.batches.collected(self.batches.one(batch_no))
         return self.batches.one(batch_no)
 
-    def stream(self, one: Pending, *, job: str = "trial", run_no: int | None = None) -> int | Taken | NoRoom:
+    def stream(self, one: Pending, *, job: str = "trial", run_no: int | None = None) -> int | Taken | CapExceeded:
         return self.ledger.reserve(one, Amount(EACH), run_no=run_no or self.run_no, job=job, model="m")
 
     def ask(self, query: str) -> list[Any]:
@@ -259,9 +259,9 @@ def test_only_as_many_as_the_cap_has_room_for(room: int, members: int) -> None:
 
 
 def test_no_room_for_even_one_is_told_with_what_is_under_way(account: Account) -> None:
-    assert account.prepare(each=CAP + 1) == NoRoom(0, CAP, open_attempts=0)
+    assert account.prepare(each=CAP + 1) == CapExceeded(0, CAP, open_attempts=0)
     account.prepare(account.pending[:2], each=450)
-    assert account.prepare(account.pending[2:], each=101) == NoRoom(900, CAP, open_attempts=0, in_batches=True)
+    assert account.prepare(account.pending[2:], each=101) == CapExceeded(900, CAP, open_attempts=0, in_batches=True)
     assert len(account.batches.of_run(1)) == 1
     assert account.committed == 900
 
@@ -269,15 +269,15 @@ def test_no_room_for_even_one_is_told_with_what_is_under_way(account: Account) -
 @pytest.mark.parametrize(
     ("streamed", "state", "under_way"),
     [
-        (2, None, NoRoom(20, 20, open_attempts=2, in_batches=False)),
-        (0, PREPARED, NoRoom(20, 20, open_attempts=0, in_batches=True)),
-        (0, SUBMITTED, NoRoom(20, 20, open_attempts=0, in_batches=True)),
-        (0, ENDED, NoRoom(20, 20, open_attempts=0, in_batches=True)),
-        (1, SUBMITTED, NoRoom(20, 20, open_attempts=1, in_batches=True)),
+        (2, None, CapExceeded(20, 20, open_attempts=2, in_batches=False)),
+        (0, PREPARED, CapExceeded(20, 20, open_attempts=0, in_batches=True)),
+        (0, SUBMITTED, CapExceeded(20, 20, open_attempts=0, in_batches=True)),
+        (0, ENDED, CapExceeded(20, 20, open_attempts=0, in_batches=True)),
+        (1, SUBMITTED, CapExceeded(20, 20, open_attempts=1, in_batches=True)),
     ],
 )
 def test_what_is_streamed_and_what_is_in_batches_are_told_apart(
-    streamed: int, state: BatchState | None, under_way: NoRoom
+    streamed: int, state: BatchState | None, under_way: CapExceeded
 ) -> None:
     account = Account(cap_nusd=2 * EACH, documents=3)
     for one in account.pending[:streamed]:
@@ -294,11 +294,11 @@ def test_what_other_runs_have_in_batches_makes_no_room_in_this_one() -> None:
     other = account.ledger.begin_run(run_plan("other"), run_id="s")
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 
-    assert account.prepare() == NoRoom(0, EACH - 1, open_attempts=0, in_batches=False)
+    assert account.prepare() == CapExceeded(0, EACH - 1, open_attempts=0, in_batches=False)
 
 
 def room(account: Account) -> int:
-    return account.batches.headroom(1, model="m", caps=None, now=0.0).nusd
+    return account.batches.remaining_budget(1, model="m", caps=None, now=0.0).nusd
 
 
 def test_the_room_is_that_of_the_run(account: Account) -> None:
@@ -859,7 +859,7 @@ def test_what_was_written_off_may_be_sent_again_under_the_cap(account: Account) 
     account.batch(state=SUBMITTED, each=CAP // 5)
     account.batches.write_off(account.batches.one(1), "why", now=5.0)
 
-    assert account.prepare() == NoRoom(CAP, CAP, open_attempts=0, in_batches=False)
+    assert account.prepare() == CapExceeded(CAP, CAP, open_attempts=0, in_batches=False)
 
 
 def test_totals_tell_what_is_open(account: Account) -> None:

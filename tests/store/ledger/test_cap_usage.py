@@ -24,10 +24,10 @@ from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger import ledger as ledger_module
 from batchrun.store.ledger.batch_records import Candidate, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
-from batchrun.store.ledger.cap_usage import shared_rooms
+from batchrun.store.ledger.cap_usage import shared_cap_usages
 from batchrun.store.ledger.connection import SCRIPTS, create_missing
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import NoRoom, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.records import CapExceeded, Pending, RunPlan, Settlement, Taken
 from batchrun.store.ledger.sqlite_errors import run_script
 
 START = datetime(2026, 11, 29, 20, tzinfo=UTC).timestamp()
@@ -190,7 +190,7 @@ class Spenders(RuleBasedStateMachine):
         if isinstance(result, int):
             self.open[result] = (job, work, model)
         else:
-            assert isinstance(result, NoRoom)
+            assert isinstance(result, CapExceeded)
             assert result.cap is not None
             assert result.used + amount.of(result.cap.of) > result.limit == result.cap.limit
 
@@ -360,7 +360,7 @@ def test_there_is_room_again_when_the_day_or_the_month_is_over(spender: Spender,
     refused = spender.reserve(1, caps)
     spender.now = START + hours * HOUR
 
-    assert refused == NoRoom(100, 100, open_attempts=1, cap=caps.shared[0])
+    assert refused == CapExceeded(100, 100, open_attempts=1, cap=caps.shared[0])
     assert isinstance(spender.reserve(1, caps), int)
 
 
@@ -373,7 +373,7 @@ def test_what_is_answered_the_next_day_counts_on_the_day_it_was_sent(spender: Sp
     spender.ledger.settle(answered(attempt_no, 60, 5, outcome=Outcome.SUCCEEDED))
 
     assert isinstance(spender.reserve(100, caps), int)
-    yesterday = shared_rooms(spender.ledger.connection, caps.shared, model="cheap", now=START)
+    yesterday = shared_cap_usages(spender.ledger.connection, caps.shared, model="cheap", now=START)
     assert [room.used for room in yesterday] == [60]
 
 
@@ -381,8 +381,8 @@ def test_a_models_cap_is_that_of_its_snapshots_too(spender: Spender) -> None:
     caps = only(cap(Per.DAY, 100, model="claude-haiku-4-5"))
     assert isinstance(spender.reserve(60, caps, model="claude-haiku-4-5-20251001"), int)
 
-    assert isinstance(spender.reserve(60, caps, model="claude-haiku-4-5"), NoRoom)
-    assert isinstance(spender.reserve(60, caps, model="claude-haiku-4-5-20251001"), NoRoom)
+    assert isinstance(spender.reserve(60, caps, model="claude-haiku-4-5"), CapExceeded)
+    assert isinstance(spender.reserve(60, caps, model="claude-haiku-4-5-20251001"), CapExceeded)
     assert isinstance(spender.reserve(60, caps, model="claude-haiku-4-5-long"), int)
 
 
@@ -397,8 +397,8 @@ def test_who_has_no_room_hears_whether_others_are_sending(spender: Spender) -> N
     spender.ledger.settle(answered(theirs, 90, 1, outcome=Outcome.SUCCEEDED))
     spent = spender.reserve(20, caps)
 
-    assert waiting == NoRoom(90, 100, open_attempts=0, others=True, cap=caps.shared[0])
-    assert spent == NoRoom(90, 100, open_attempts=0, others=False, cap=caps.shared[0])
+    assert waiting == CapExceeded(90, 100, open_attempts=0, others=True, cap=caps.shared[0])
+    assert spent == CapExceeded(90, 100, open_attempts=0, others=False, cap=caps.shared[0])
 
 
 def test_tokens_that_nobody_told_count_at_their_worst(spender: Spender) -> None:
@@ -407,7 +407,7 @@ def test_tokens_that_nobody_told_count_at_their_worst(spender: Spender) -> None:
     assert isinstance(first, int)
     spender.ledger.settle(answered(first, None, None, outcome=None))
 
-    assert spender.reserve(1, caps, tokens=41) == NoRoom(60, 100, open_attempts=0, cap=caps.shared[0])
+    assert spender.reserve(1, caps, tokens=41) == CapExceeded(60, 100, open_attempts=0, cap=caps.shared[0])
     assert isinstance(spender.reserve(1, caps, tokens=40), int)
 
 
@@ -417,13 +417,13 @@ def test_a_soft_cap_counts_what_is_expected(spender: Spender) -> None:
 
     sent = [spender.reserve(400, soft, expected_nusd=30) for _ in range(4)]
 
-    assert sent[3] == NoRoom(90, 100, open_attempts=3, cap=run)
+    assert sent[3] == CapExceeded(90, 100, open_attempts=3, cap=run)
     assert isinstance(sent[0], int)
     spender.ledger.settle(answered(sent[0], 45, 5, outcome=Outcome.SUCCEEDED))
-    assert spender.reserve(400, soft, expected_nusd=1) == NoRoom(105, 100, open_attempts=2, cap=run)
+    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, 100, open_attempts=2, cap=run)
     assert isinstance(sent[1], int)
     spender.ledger.settle(lost(sent[1]))
-    assert spender.reserve(400, soft, expected_nusd=1) == NoRoom(105, 100, open_attempts=1, cap=run), "as expected"
+    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, 100, open_attempts=1, cap=run), "as expected"
 
 
 def test_a_ceiling_stays_hard_beside_a_soft_cap(spender: Spender) -> None:
@@ -431,7 +431,7 @@ def test_a_ceiling_stays_hard_beside_a_soft_cap(spender: Spender) -> None:
     soft = Caps(run=Cap(Per.RUN, 500, "k", Origin.JOB, of=Of.EXPECTED), ceiling=ceiling)
     assert isinstance(spender.reserve(400, soft, expected_nusd=30), int)
 
-    assert spender.reserve(101, soft, expected_nusd=30) == NoRoom(400, 500, open_attempts=1, cap=ceiling)
+    assert spender.reserve(101, soft, expected_nusd=30) == CapExceeded(400, 500, open_attempts=1, cap=ceiling)
 
 
 def test_a_documents_cap_is_over_its_requests_to_every_model(spender: Spender) -> None:
@@ -446,7 +446,7 @@ def test_a_documents_cap_is_over_its_requests_to_every_model(spender: Spender) -
             second, Amount(nusd), run_no=spender.run_no, job="a", model="cheap", caps=caps, earlier=[first.request_id]
         )
 
-    assert fallback(51) == NoRoom(50, 100, open_attempts=0, cap=caps.document)
+    assert fallback(51) == CapExceeded(50, 100, open_attempts=0, cap=caps.document)
     assert isinstance(fallback(50), int)
 
 
@@ -461,11 +461,11 @@ def test_little_is_under_way_where_the_cap_is_expected_to_bind(spender: Spender)
 
     assert isinstance(first, int)
     assert isinstance(second, int)
-    assert spender.reserve(1, caps) == NoRoom(20, 1_000, open_attempts=2, cap=RUN)
+    assert spender.reserve(1, caps) == CapExceeded(20, 1_000, open_attempts=2, cap=RUN)
     spender.ledger.settle(lost(first))
     assert most_in_flight_nusd(cap_nusd=1_000, held_nusd=12) == 17
     assert isinstance(spender.reserve(9, caps), int)
-    assert isinstance(spender.reserve(1, caps), NoRoom)
+    assert isinstance(spender.reserve(1, caps), CapExceeded)
 
 
 def test_one_request_may_always_be_under_way(spender: Spender) -> None:
@@ -473,7 +473,7 @@ def test_one_request_may_always_be_under_way(spender: Spender) -> None:
     first = spender.reserve(300, caps)
     assert isinstance(first, int)
 
-    assert isinstance(spender.reserve(300, caps), NoRoom)
+    assert isinstance(spender.reserve(300, caps), CapExceeded)
     spender.ledger.settle(lost(first))
     assert most_in_flight_nusd(cap_nusd=1_000, held_nusd=300) == 0
     assert isinstance(spender.reserve(300, caps), int)

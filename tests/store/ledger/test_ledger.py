@@ -24,7 +24,7 @@ from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.job_lock import is_held, job_lock, lock_file
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import KnownPrompt, Move, NoRoom, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.records import CapExceeded, KnownPrompt, Move, Pending, RunPlan, Settlement, Taken
 
 CAP = 1_000
 
@@ -79,7 +79,7 @@ def add_document(ledger: Ledger, run_no: int, name: str, *, job: str = "trial", 
     )
 
 
-def reserve(ledger: Ledger, work: Pending, run_no: int, nusd: int, *, job: str = "trial") -> int | NoRoom | Taken:
+def reserve(ledger: Ledger, work: Pending, run_no: int, nusd: int, *, job: str = "trial") -> int | CapExceeded | Taken:
     return ledger.reserve(work, Amount(nusd), run_no=run_no, job=job, model="m")
 
 
@@ -149,7 +149,7 @@ class Accounts(RuleBasedStateMachine):
             assert before + nusd <= self.caps[run_no]
             self.open[result] = job
         else:
-            assert result == NoRoom(before, self.caps[run_no], sum(one == job for one in self.open.values()))
+            assert result == CapExceeded(before, self.caps[run_no], sum(one == job for one in self.open.values()))
             assert before + nusd > self.caps[run_no]
 
     @precondition(lambda self: self.open)
@@ -214,7 +214,7 @@ def test_a_reservation_may_fill_the_cap_and_not_pass_it(ledger: Ledger) -> None:
     first, second = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
 
     assert isinstance(reserve(ledger, first, run_no, CAP), int)
-    assert reserve(ledger, second, run_no, 1) == NoRoom(CAP, CAP, open_attempts=1, in_batches=False)
+    assert reserve(ledger, second, run_no, 1) == CapExceeded(CAP, CAP, open_attempts=1, in_batches=False)
     ledger.settle(answered(1, cost_nusd=CAP - 1))
     assert isinstance(reserve(ledger, second, run_no, 1), int)
 

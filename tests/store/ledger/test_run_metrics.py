@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.catalog.rate_limits import Learnt
+from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, RunPlan, Settlement, Waited
-from batchrun.store.ledger.run_metrics import Activity, Latencies, Pace, Percentiles
+from batchrun.store.ledger.run_metrics import Activity, Latencies, Percentiles, RunMetrics
 from batchrun.store.reports.performance import performance
 from batchrun.store.reports.utilisation import Shares
 
@@ -21,7 +21,7 @@ USE = MinuteUse(
     model="m", minute=100, requests=3, input_tokens=30, output_tokens=6, requests_limit=60, input_tokens_limit=100,
     output_tokens_limit=None,
 )  # fmt: skip
-LEARNT = Learnt(
+LEARNT = LearnedLimits(
     requests_per_minute=50,
     input_tokens_per_minute=None,
     output_tokens_per_minute=8_000,
@@ -49,8 +49,8 @@ def ledger() -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def pace(ledger: Ledger) -> Pace:
-    return Pace(ledger)
+def pace(ledger: Ledger) -> RunMetrics:
+    return RunMetrics(ledger)
 
 
 class Sender:
@@ -112,7 +112,7 @@ def sender(ledger: Ledger) -> Sender:
 # --- minutes and waits
 
 
-def test_what_is_noted_of_a_minute_adds_up(pace: Pace) -> None:
+def test_what_is_noted_of_a_minute_adds_up(pace: RunMetrics) -> None:
     pace.note_minutes(RUN, [USE, replace(USE, minute=99), replace(USE, model="n")])
     pace.note_minutes(RUN, [USE])
 
@@ -124,7 +124,7 @@ def test_what_is_noted_of_a_minute_adds_up(pace: Pace) -> None:
     assert pace.minutes(2) == []
 
 
-def test_a_limit_replaces_the_one_before_and_none_replaces_nothing(pace: Pace) -> None:
+def test_a_limit_replaces_the_one_before_and_none_replaces_nothing(pace: RunMetrics) -> None:
     pace.note_minutes(RUN, [USE])
     pace.note_minutes(RUN, [replace(USE, requests_limit=50, input_tokens_limit=None, output_tokens_limit=8)])
 
@@ -132,7 +132,7 @@ def test_a_limit_replaces_the_one_before_and_none_replaces_nothing(pace: Pace) -
     assert (noted.requests_limit, noted.input_tokens_limit, noted.output_tokens_limit) == (50, 100, 8)
 
 
-def test_waits_add_up_and_the_worst_comes_first(pace: Pace) -> None:
+def test_waits_add_up_and_the_worst_comes_first(pace: RunMetrics) -> None:
     pace.note_waits(RUN, [Waited("retry", 1.5, 2), Waited("input tokens", 10.0, 3)])
     pace.note_waits(RUN, [Waited("retry", 0.5, 1), Waited("requests", 2.0, 1)])
     pace.note_waits(2, [Waited("budget", 60.0, 1)])
@@ -140,7 +140,7 @@ def test_waits_add_up_and_the_worst_comes_first(pace: Pace) -> None:
     assert pace.waits(RUN) == [Waited("input tokens", 10.0, 3), Waited("requests", 2.0, 1), Waited("retry", 2.0, 3)]
 
 
-def test_nothing_to_note_is_fine(pace: Pace) -> None:
+def test_nothing_to_note_is_fine(pace: RunMetrics) -> None:
     pace.note_minutes(RUN, [])
     pace.note_waits(RUN, [])
 
@@ -150,27 +150,27 @@ def test_nothing_to_note_is_fine(pace: Pace) -> None:
 # --- what is learnt
 
 
-def test_what_is_learnt_is_kept_for_each_model(pace: Pace) -> None:
+def test_what_is_learnt_is_kept_for_each_model(pace: RunMetrics) -> None:
     pace.learn("m", LEARNT)
     pace.learn("n", replace(LEARNT, concurrency=7))
 
-    assert pace.learnt("m") == LEARNT
-    assert pace.learnt("n") == replace(LEARNT, concurrency=7)
-    assert pace.learnt("nobody") is None
+    assert pace.learned("m") == LEARNT
+    assert pace.learned("n") == replace(LEARNT, concurrency=7)
+    assert pace.learned("nobody") is None
 
 
-def test_what_is_not_told_again_stays_as_it_was(pace: Pace) -> None:
+def test_what_is_not_told_again_stays_as_it_was(pace: RunMetrics) -> None:
     pace.learn("m", LEARNT)
     later = replace(LEARNT, requests_per_minute=40, output_tokens_per_minute=None, concurrency=12, learnt_at=2.0)
     pace.learn("m", later)
 
-    assert pace.learnt("m") == replace(later, output_tokens_per_minute=8_000)
+    assert pace.learned("m") == replace(later, output_tokens_per_minute=8_000)
 
 
 # --- latencies
 
 
-def test_no_answer_no_latencies(pace: Pace, sender: Sender) -> None:
+def test_no_answer_no_latencies(pace: RunMetrics, sender: Sender) -> None:
     assert pace.latencies(RUN) is None
     sender.begin()
     sender.failed(3.0)
@@ -178,7 +178,7 @@ def test_no_answer_no_latencies(pace: Pace, sender: Sender) -> None:
     assert pace.latencies(RUN) is None, "open, failed, and out of a batch"
 
 
-def test_one_answer_is_every_percentile(pace: Pace, sender: Sender) -> None:
+def test_one_answer_is_every_percentile(pace: RunMetrics, sender: Sender) -> None:
     sender.answered(2.0, 0.5)
 
     assert pace.latencies(RUN) == Latencies(Percentiles(2.0, 2.0, 2.0), Percentiles(0.5, 0.5, 0.5))
@@ -190,7 +190,7 @@ def test_one_answer_is_every_percentile(pace: Pace, sender: Sender) -> None:
      (101, (51.0, 96.0, 100.0))],
 )  # fmt: skip
 def test_percentiles_are_by_nearest_rank(
-    pace: Pace, sender: Sender, count: int, expected: tuple[float, float, float]
+    pace: RunMetrics, sender: Sender, count: int, expected: tuple[float, float, float]
 ) -> None:
     for number in range(count, 0, -1):
         sender.answered(float(number))
@@ -198,7 +198,7 @@ def test_percentiles_are_by_nearest_rank(
     assert pace.latencies(RUN) == Latencies(Percentiles(*expected), None)
 
 
-def test_failures_and_batches_do_not_count(pace: Pace, sender: Sender) -> None:
+def test_failures_and_batches_do_not_count(pace: RunMetrics, sender: Sender) -> None:
     sender.answered(1.0)
     sender.failed(100.0)
     sender.answered(None, model="m")
@@ -208,7 +208,9 @@ def test_failures_and_batches_do_not_count(pace: Pace, sender: Sender) -> None:
 
 
 @pytest.mark.parametrize("column", ["latency_s", "first_byte_s"])
-def test_percentiles_are_read_in_the_order_of_an_index(ledger: Ledger, pace: Pace, sender: Sender, column: str) -> None:
+def test_percentiles_are_read_in_the_order_of_an_index(
+    ledger: Ledger, pace: RunMetrics, sender: Sender, column: str
+) -> None:
     sender.answered(1.0, 0.5)
     asked: list[str] = []
     ledger.connection.set_trace_callback(asked.append)
@@ -225,7 +227,7 @@ def test_percentiles_are_read_in_the_order_of_an_index(ledger: Ledger, pace: Pac
 # --- speed
 
 
-def test_a_run_that_streamed_nothing_has_no_pace(ledger: Ledger, pace: Pace, sender: Sender) -> None:
+def test_a_run_that_streamed_nothing_has_no_pace(ledger: Ledger, pace: RunMetrics, sender: Sender) -> None:
     sender.answered(None)
 
     assert pace.activity(RUN) is None
@@ -236,7 +238,7 @@ def test_a_run_that_streamed_nothing_has_no_pace(ledger: Ledger, pace: Pace, sen
 
 
 def test_speed_is_of_the_time_between_the_first_send_and_the_last_answer(
-    ledger: Ledger, pace: Pace, sender: Sender
+    ledger: Ledger, pace: RunMetrics, sender: Sender
 ) -> None:
     for at in (1_000.0, 1_010.0, 1_020.0):
         sender.answered(10.0, at=at)
@@ -246,7 +248,7 @@ def test_speed_is_of_the_time_between_the_first_send_and_the_last_answer(
     assert performance(ledger, RUN).settled_per_minute == pytest.approx(6.0)
 
 
-def test_a_night_between_two_parts_of_a_run_does_not_count(ledger: Ledger, pace: Pace, sender: Sender) -> None:
+def test_a_night_between_two_parts_of_a_run_does_not_count(ledger: Ledger, pace: RunMetrics, sender: Sender) -> None:
     for number in range(30):
         sender.answered(1.0, at=6_000.0 + number * 2)
         sender.answered(1.0, at=36_000.0 + number * 2)
@@ -263,7 +265,7 @@ def test_a_run_that_was_over_at_once_has_no_speed(ledger: Ledger, sender: Sender
     assert performance(ledger, RUN).settled_per_minute is None
 
 
-def test_shares_are_of_the_time_in_which_the_run_streamed(ledger: Ledger, pace: Pace, sender: Sender) -> None:
+def test_shares_are_of_the_time_in_which_the_run_streamed(ledger: Ledger, pace: RunMetrics, sender: Sender) -> None:
     sender.answered(90.0, at=6_000.0)
     pace.note_minutes(RUN, [USE, replace(USE, minute=101)])
 

@@ -2,8 +2,12 @@
 
 import asyncio
 import os
+import ssl
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 from scripted_batches_memory import WallClock
 from trial_project import TrialProject, Unpublished
@@ -11,9 +15,36 @@ from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
 from batchrun.execution import ledger_writer
 from batchrun.execution.assembly import RunSetting
-from batchrun.workflow.open_job import OpenJob
+from batchrun.workflow.open_job import OpenJob, OpenStore
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
+
+COLLECTED = pytest.StashKey[Counter[Path]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Remember how many tests each file has, before `-m` or `-k` leaves some of them out."""
+    config.stash[COLLECTED] = Counter(item.path for item in items)
+
+
+@pytest.fixture(scope="session")
+def collected(request: pytest.FixtureRequest) -> Counter[Path]:
+    """How many tests each file has."""
+    return request.config.stash[COLLECTED]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Clients and processes trust a single certificate: reading all of them takes each client a tenth of a second."""
+    end = "-----END CERTIFICATE-----"
+    path = tmp_path_factory.mktemp("trusted") / "certificate.pem"
+    path.write_text(Path(certifi.where()).read_text("utf-8").partition(end)[0] + end)
+    usual = ssl.get_default_verify_paths()._replace(openssl_cafile=str(path), openssl_capath="")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(path))
+        patch.setattr(ssl, "get_default_verify_paths", lambda: usual)  # for clients that look at no environment
+        yield
 
 
 @pytest.fixture
@@ -38,6 +69,7 @@ def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_output(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs bring no rows to a DuckDB file: faster, for tests that look at the ledger only."""
     monkeypatch.setattr(OpenJob, "output", lambda *_: Unpublished())
+    monkeypatch.setattr(OpenStore, "output", lambda *_: Unpublished())
 
 
 @pytest.fixture

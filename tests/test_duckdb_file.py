@@ -51,6 +51,7 @@ def numbers(path: Path) -> list[tuple[int]]:
         return connection.execute("FROM t").fetchall()
 
 
+@pytest.mark.slow
 def test_a_new_file_is_written_for_readers_of_1_x(tmp_path: Path) -> None:
     path = make(tmp_path / "it's new.duckdb")
 
@@ -61,6 +62,7 @@ def test_a_new_file_is_written_for_readers_of_1_x(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["it's new.duckdb"]
 
 
+@pytest.mark.slow
 def test_a_duckdb_without_storage_versions_creates_the_file_as_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +70,7 @@ def test_a_duckdb_without_storage_versions_creates_the_file_as_it_can(
     assert numbers(make(tmp_path / "old.duckdb")) == [(42,)]
 
 
+@pytest.mark.slow
 def test_the_log_of_a_deleted_database_does_not_stop_a_new_one(tmp_path: Path) -> None:
     path = make(tmp_path / "out.duckdb")
     with duckdb.connect(str(path)) as writer:
@@ -80,6 +83,7 @@ def test_the_log_of_a_deleted_database_does_not_stop_a_new_one(tmp_path: Path) -
     assert (tmp_path / "out.duckdb.wal.orphaned").read_bytes() == log
 
 
+@pytest.mark.slow
 def test_reading_and_writing_take_turns_in_one_process(tmp_path: Path) -> None:
     path = make(tmp_path / "a.duckdb")
     errors: list[Exception] = []
@@ -100,6 +104,7 @@ def test_reading_and_writing_take_turns_in_one_process(tmp_path: Path) -> None:
     assert errors == []
 
 
+@pytest.mark.slow
 def test_opening_twice_at_once_is_busy_and_no_deadlock(tmp_path: Path) -> None:
     path = make(tmp_path / "a.duckdb")
     (tmp_path / "alias.duckdb").symlink_to(path)
@@ -112,12 +117,14 @@ def test_opening_twice_at_once_is_busy_and_no_deadlock(tmp_path: Path) -> None:
     assert numbers(path) == [(42,)]
 
 
+@pytest.mark.slow
 def test_a_foreign_connection_of_this_process_is_named(tmp_path: Path) -> None:
     path = make(tmp_path / "a.duckdb")
     with duckdb.connect(str(path)), pytest.raises(HeldByAnother, match="another connection of this process"):
         numbers(path)
 
 
+@pytest.mark.slow
 def test_a_file_held_by_another_process_is_waited_for_then_named(tmp_path: Path) -> None:
     path = make(tmp_path / "a.duckdb")
     clock = Clock()
@@ -142,6 +149,7 @@ def test_a_file_held_by_another_process_is_waited_for_then_named(tmp_path: Path)
             assert connection.execute("FROM t").fetchall() == [(42,)]
 
 
+@pytest.mark.slow
 def test_it_is_closed_after_an_error_inside(tmp_path: Path) -> None:
     path = make(tmp_path / "a.duckdb")
     with pytest.raises(duckdb.CatalogException), opened(path, read_only=False, wait_s=0) as connection:

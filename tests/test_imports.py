@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"anthropic", "duckdb", "tiktoken", "pydantic", "aiohttp", "jsonschema", "tenacity", "aiolimiter", "tqdm"}
 MOST_CPU_S = 0.5
 

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -53,9 +54,18 @@ def test_two_commands_set_up_run_and_test() -> None:
 
 
 def test_what_a_change_must_pass_uses_the_same_commands() -> None:
+    """The tests run in two parts, which together are all of them: first those that are fast."""
     checks = (REPOSITORY / ".ci" / "run").read_text("utf-8")
     assert re.search(r"^pip install .*\buv$", checks, re.MULTILINE)
-    assert re.search(r"^uv run (--quiet )?pytest$", checks, re.MULTILINE)
+    assert re.findall(r"^uv run (?:--quiet )?pytest\b *(.*)$", checks, re.MULTILINE) == ['-m "not slow"', "-m slow"]
+    assert '`uv run pytest -m "not slow"`' in section("The code")
+
+
+def test_how_many_tests_there_are(collected: Counter[Path]) -> None:
+    if not set((REPOSITORY / "tests").rglob("test_*.py")) <= collected.keys():
+        pytest.skip("only some files of tests were collected")
+    (told,) = re.findall(r"\b([\d,]+) tests\b", section("The code"))
+    assert collected.total() == pytest.approx(int(told.replace(",", "")), rel=0.1)
 
 
 def test_both_ways_of_setting_up_bring_what_the_tests_need() -> None:
@@ -166,6 +176,7 @@ def test_the_mistake_is_explained_as_shown(tmp_path: Path, capsys: pytest.Captur
         assert line in without_place(told)
 
 
+@pytest.mark.slow
 def test_queries(project: TrialProject, capsys: pytest.CaptureFixture[str]) -> None:
     project.job("contracts", output_fields='governing_law = "string?"\nterm_months = "integer?"')
     project.documents(3)

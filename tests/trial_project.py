@@ -15,7 +15,7 @@ from batchrun.events import DocumentSettled, Event, RunStarted
 from batchrun.planning.selection import Selection
 from batchrun.store.output.publish import Output
 from batchrun.strategy.plan import Plan
-from batchrun.workflow.open_job import OpenJob, open_job
+from batchrun.workflow.open_job import OpenJob, OpenStore, open_job
 from batchrun.workflow.submit import submit
 from batchrun.workflow.summary import Summary
 
@@ -131,6 +131,7 @@ class TrialProject:
 
         with (
             mock.patch.object(OpenJob, "output", return_value=Unpublished()),
+            mock.patch.object(OpenStore, "output", return_value=Unpublished()),
             self.opened(job) as opened,
         ):
             return submit(opened, Selection(), provider=provider, listener=listener, show=self.plans.append).halted

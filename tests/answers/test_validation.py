@@ -262,6 +262,7 @@ near_replies = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(near_replies)
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_accepted_can_be_cast_to_the_columns(value):
@@ -273,6 +274,7 @@ def test_whatever_is_accepted_can_be_cast_to_the_columns(value):
         assert judgement.reason
 
 
+@pytest.mark.slow
 @given(good_replies.filter(lambda reply: reply["title"].strip() and abs(reply["fee"]) < 1e300))
 @settings(max_examples=100, deadline=None)
 def test_good_replies_are_accepted(value):
@@ -284,6 +286,7 @@ def test_good_replies_are_accepted(value):
         assert judged(json.dumps(judgement.output)) == judgement
 
 
+@pytest.mark.slow
 @given(
     st.text(st.characters(exclude_categories=[])) | json_values.map(json.dumps),
     st.sampled_from(["end_turn", "stop_sequence", "max_tokens", "refusal", None]) | st.text(),

@@ -82,6 +82,7 @@ def test_an_amount_fits_by_what_the_cap_counts(cap: Cap, amount: Amount, fits: b
     assert CapUsage(cap, 90).fits(amount) is fits
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**12), st.lists(st.floats(0, 1), max_size=40))
 def test_whatever_dies_how_often_little_is_wasted(cap_nusd: int, deaths: list[float]) -> None:
     held = 0

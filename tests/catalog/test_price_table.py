@@ -141,6 +141,7 @@ def test_a_cheaper_band_is_no_excuse_to_forget_the_dearer_one():
 counts = st.integers(0, 150_000)
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from(sorted(PUBLISHED)),
     prompt=st.tuples(counts, counts, counts, counts),
@@ -287,6 +288,7 @@ def test_a_request_names_the_rates_that_priced_it():
     assert short.source == "the package's own table"
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from(sorted(PUBLISHED)),
     tokens=st.tuples(counts, counts, counts, counts, counts),

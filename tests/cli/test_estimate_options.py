@@ -27,6 +27,7 @@ def test_without_it_nobody_is_asked(project: TrialProject, batchrun: CommandLine
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_online(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.job(prompt=PROMPT)
     project.documents(30)
@@ -81,6 +82,7 @@ def test_online_takes_a_number_within_reason(project: TrialProject, batchrun: Co
     assert "--online" in ran.err
 
 
+@pytest.mark.slow
 def test_exact(project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchrun.planning.planner.COUNTED_AT_ONCE", 0)
     monkeypatch.setattr("batchrun.estimation.sampling.MOST_SAMPLED", 4)
@@ -95,6 +97,7 @@ def test_exact(project: TrialProject, batchrun: CommandLine, monkeypatch: pytest
     assert batchrun(f"{PLAN} --exact --json").json["evidence"]["guessed_documents"] == 0
 
 
+@pytest.mark.slow
 def test_the_submit_that_it_says_to_type_counts_as_it_did(project: TrialProject, batchrun: CommandLine) -> None:
     project.documents(2)
 
@@ -104,6 +107,7 @@ def test_the_submit_that_it_says_to_type_counts_as_it_did(project: TrialProject,
     assert batchrun(last.partition("batchrun ")[2], "--simulate", "--speed", "1000").code == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_submit_has_some_counted_before_it_sends(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
@@ -121,6 +125,7 @@ def test_submit_has_some_counted_before_it_sends(
     assert len(api.books.entries) == 40
 
 
+@pytest.mark.slow
 def test_after_a_run_its_answers_are_what_it_rests_on(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:

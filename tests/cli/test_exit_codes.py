@@ -29,6 +29,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "code"), ANSWERS.values(), ids=ANSWERS)
 def test_what_the_api_answers_decides(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, script: list[str], code: ExitCode
@@ -83,6 +84,7 @@ def test_too_dear_is_refused(project: TrialProject, batchrun: CommandLine, api: 
     assert not project.database.exists()
 
 
+@pytest.mark.slow
 def test_the_cap_stops_a_run(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.job(budget="max_cost_usd = 0.002")
     project.documents(1)
@@ -106,6 +108,7 @@ def test_no_key(
     assert project.statuses() == {}, "a run without a key leaves nothing behind"
 
 
+@pytest.mark.slow
 def test_unfinished(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(2)
     api.simulator.extend_script(["authentication"])

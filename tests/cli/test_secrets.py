@@ -6,6 +6,8 @@ from trial_project import TrialProject
 
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 ANSWERS = ["ok", "authentication", "permission", "invalid_request", "reset_before", "bad_gateway"]
 
 

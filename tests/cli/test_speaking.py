@@ -14,6 +14,8 @@ from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 from batchrun.store.ledger.job_lock import job_lock
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "submit jobs/trial.toml"
 PLAN = "plan jobs/trial.toml"
 ANSI = "\x1b["
@@ -272,7 +274,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(
     finally:
         os.close(theirs)
     with submitting:
-        out, err = submitting.communicate(timeout=20)
+        out, err = submitting.communicate(timeout=120)
     assert submitting.returncode == ExitCode.OK, (out, err)
     assert len(project.rows()) == 20
     assert "Traceback" not in (out or "") + (err or "")
@@ -346,14 +348,14 @@ def test_completion(batchrun: CommandLine, shell: str) -> None:
 def test_completion_completes(tmp_path: Path) -> None:
     asking = {"_BATCHRUN_COMPLETE": "bash_complete", "COMP_WORDS": "batchrun s", "COMP_CWORD": "1"}
     with process("", cwd=tmp_path, environment=asking) as asked:
-        out, err = asked.communicate(timeout=20)
+        out, err = asked.communicate(timeout=120)
     assert out.split() == ["plain,submit", "plain,status", "plain,sync", "plain,simulate"]
     assert err == ""
 
 
 def test_help_and_completion_import_nothing_heavy(tmp_path: Path) -> None:
     with process("--help", cwd=tmp_path, environment={"PYTHONPROFILEIMPORTTIME": "1"}) as asked:
-        _, err = asked.communicate(timeout=20)
+        _, err = asked.communicate(timeout=120)
     imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
     assert "click" in imported
     assert not imported & {"anthropic", "duckdb", "tiktoken", "pydantic", "aiohttp", "asyncio", "jsonschema"}
@@ -361,7 +363,7 @@ def test_help_and_completion_import_nothing_heavy(tmp_path: Path) -> None:
 
 def test_as_a_module_it_is_the_same_program(tmp_path: Path) -> None:
     with process("plan jobs/nowhere.toml --json", cwd=tmp_path) as asked:
-        out, err = asked.communicate(timeout=20)
+        out, err = asked.communicate(timeout=120)
     assert asked.returncode == ExitCode.USAGE
     assert json.loads(out)["event"] == "error"
     assert err.startswith("error: there is no job file")

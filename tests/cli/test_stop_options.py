@@ -48,6 +48,7 @@ def test_the_stricter_one_counts(
         assert tolerance_of(opened, options) == expected
 
 
+@pytest.mark.slow
 def test_fail_fast(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.job(run="max_concurrency = 1")
     project.documents(9)

@@ -17,6 +17,9 @@ from typing import Self
 
 from batchrun.simulator.server import SimulatorServer
 
+PATIENCE_S = 120
+"""A test that waits longer has failed. A machine with much else to do is slow for a long time."""
+
 SERVER = """
 import json, os, sys
 import duckdb, batchrun.cli.run_job, batchrun.providers.anthropic.provider
@@ -53,7 +56,7 @@ class Submit:
 
     def wait_until(self, come: Callable[[], bool]) -> None:
         """Return when it is so; fail with what the process said if that takes too long."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not come():
             assert time.monotonic() < deadline, self.err.read_text("utf-8")
             time.sleep(0.001)
@@ -95,12 +98,14 @@ class SubmitServer:
     def __exit__(self, *_: object) -> None:
         for pid in self.running:
             os.kill(pid, signal.SIGKILL)
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=PATIENCE_S)
 
     def submit(self, root: Path, environment: Mapping[str, str]) -> Submit:
         """`batchrun submit jobs/trial.toml` in this folder."""
         self.started += 1
         out, err = (self.outputs / f"{self.started}.{name}" for name in ("out", "err"))
+        for path in (out, err):
+            path.touch()  # the process may be killed before it has opened them
         pid = self.ask(cwd=str(root), environment=dict(environment), out=str(out), err=str(err))
         self.running.add(pid)
         return Submit(self, pid, out, err)

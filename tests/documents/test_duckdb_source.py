@@ -18,6 +18,8 @@ from batchrun.documents.duckdb import DuckdbSource
 from batchrun.duckdb_file import HeldByAnother, opened
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
 
+pytestmark = pytest.mark.slow
+
 TICKETS = """
     CREATE TABLE tickets(number INTEGER, customer VARCHAR, body VARCHAR);
     INSERT INTO tickets VALUES (3, 'Ada', 'broken'), (1, 'Bo', NULL), (2, 'Cy', 'late');

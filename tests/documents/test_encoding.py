@@ -69,12 +69,14 @@ def test_undecodable(data: bytes, encoding: str, reason: str) -> None:
         decode(data, encoding)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufeff")))
 def test_utf8_is_read_as_it_is(text: str) -> None:
     assert decode(text.encode(), "auto") == Decoded(text)
     assert decode(text.encode(), "utf-8") == Decoded(text)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300))
 def test_any_bytes_give_a_text_without_nuls_or_a_reason(data: bytes) -> None:
     first, second = _result(data), _result(data)

@@ -283,6 +283,7 @@ def test_odd_names_are_printable_and_found_again(tree: Path, name: bytes) -> Non
     assert document.text == "found"
 
 
+@pytest.mark.slow
 def test_a_tree_deeper_than_the_stack(tmp_path: Path) -> None:
     folders = [tmp_path]
     for _ in range(1100):
@@ -297,6 +298,7 @@ def test_a_tree_deeper_than_the_stack(tmp_path: Path) -> None:
         folder.rmdir()
 
 
+@pytest.mark.slow
 def test_scanning_holds_one_text_at_a_time(tmp_path: Path) -> None:
     for folder in range(20):
         (tmp_path / f"{folder:02}").mkdir()

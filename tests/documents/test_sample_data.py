@@ -33,6 +33,7 @@ def test_the_contracts_are_read_in_every_encoding() -> None:
     assert sum(len(d.text.split()) > 3000 for d in documents.values()) == 3
 
 
+@pytest.mark.slow
 def test_the_committed_inbox_is_what_its_script_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = importlib.util.spec_from_file_location("make_inbox", ROOT / "sample_data" / "make_inbox.py")
     assert spec is not None

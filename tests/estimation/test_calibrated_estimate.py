@@ -79,11 +79,13 @@ estimators = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(estimators, requests)
 def test_together_they_are_what_they_are_one_by_one(one: Estimator, some: list[RequestTokens]) -> None:
     assert numbers(grouped(one, some)) == pytest.approx(numbers(summed(one, some)))
 
 
+@pytest.mark.slow
 @given(estimators, requests)
 def test_the_upper_bound_never_falls(one: Estimator, some: list[RequestTokens]) -> None:
     total, before = EstimateSum(one), 0
@@ -97,6 +99,7 @@ def test_the_upper_bound_never_falls(one: Estimator, some: list[RequestTokens]) 
     assert estimate.upper_nusd == total.upper_nusd
 
 
+@pytest.mark.slow
 @given(st.sampled_from([BANDED, PLAIN]), st.integers(0, 300_000), st.sampled_from(TextClass))
 def test_what_is_set_aside_is_above_what_is_estimated(model: str, counted: int, kind: TextClass) -> None:
     """Also when the API has counted far more tokens than any text measured has."""
@@ -130,6 +133,7 @@ def test_one_calibrated_request_by_hand() -> None:
     assert cost.mean - cost.low == pytest.approx(math.hypot(*parts))
 
 
+@pytest.mark.slow
 def test_how_single_requests_differ_averages_out() -> None:
     certain = Interval(200, 200, 200)
     one = estimator(observations=prose((0, 150), *[(10_000, 15_150)] * 2_000), scatter=100.0, output=certain)
@@ -159,6 +163,7 @@ def test_what_was_guessed_from_a_sample_widens_both_sides() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_bill_is_covered_about_as_often_as_said() -> None:
     """Documents scatter, replies scatter, and some prompts are just below where they become dearer."""
     chance, covered, draws = random.Random(20_261_127), 0, 300

@@ -106,6 +106,7 @@ def test_the_interval_narrows_with_every_observation() -> None:
     assert widths[-1] < 0.25 * widths[0]
 
 
+@pytest.mark.slow
 def test_what_the_evidence_itself_may_be_off_by_does_not_shrink() -> None:
     many = observed(2_000, chance=random.Random(7))
 
@@ -127,6 +128,18 @@ def test_a_class_that_nobody_observed_moves_with_the_others_but_not_as_far() -> 
         wide, narrow = factor("new", kind), factor("new", TextClass.PROSE)
         step = (more.factor(kind) - wide.mean) / (wide.high - wide.low)
         assert step < (more.factor(TextClass.PROSE) - narrow.mean) / (narrow.high - narrow.low)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TextClass if kind is not TextClass.PROSE])
+def test_a_class_that_nobody_observed_is_believed_to_share_half_of_the_error(kind: TextClass) -> None:
+    """In units of how uncertain each class was at first."""
+    known = calibrated([prose(2_000, round(1.7 * 2_000) + 154)] * 500)
+
+    def moved(one: TextClass) -> float:
+        before = factor("new", one)
+        return (known.factor(one) - before.mean) / (before.high - before.low)
+
+    assert 0.4 < moved(kind) / moved(TextClass.PROSE) < 0.6
 
 
 def test_a_class_that_nobody_observed_stays_less_certain() -> None:
@@ -183,6 +196,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DRAWN)
 def test_the_total_is_without_bias_however_documents_were_drawn(case: str) -> None:
     number, spread, sized = DRAWN[case]
@@ -200,6 +214,7 @@ def test_the_total_is_without_bias_however_documents_were_drawn(case: str) -> No
     assert max(map(abs, errors)) < 0.03
 
 
+@pytest.mark.slow
 def test_the_interval_covers_about_as_often_as_it_says() -> None:
     """The truth is drawn from the priors; 30 documents are observed, as the API is asked."""
     chance, covered, draws = random.Random(20_261_127), 0, 300
@@ -249,6 +264,7 @@ totals = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(anything, totals, st.floats(0, 10**6), st.one_of(st.just(0.0), st.floats(1, 10**9)))
 def test_whatever_an_endpoint_says_bounds_are_bounds(
     observations: list[Observation], classes: dict[TextClass, Prompts], fixed: float, step: float
@@ -276,6 +292,7 @@ def upper_bounds(found: Calibration, documents: Sequence[Observation]) -> Iterat
         yield found.prompts({kind: Prompts(requests[kind], counted[kind]) for kind in TextClass}).high
 
 
+@pytest.mark.slow
 @given(plausible_observations, plausible_observations, st.one_of(st.just(0.0), st.floats(1, 10**6)))
 def test_more_documents_never_lower_the_upper_bound(
     seen: list[Observation], documents: list[Observation], step: float

@@ -77,6 +77,7 @@ def test_few_long_replies_among_short_ones_stretch_the_upper_side() -> None:
     assert skewed.high - skewed.mean > 1.1 * (skewed.mean - skewed.low)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [5, 30, 300])
 def test_the_interval_covers_about_as_often_as_it_says(number: int) -> None:
     chance, covered, draws = random.Random(20_261_127), 0, 600
@@ -89,6 +90,7 @@ def test_the_interval_covers_about_as_often_as_it_says(number: int) -> None:
     assert CONFIDENCE - 0.05 <= covered / draws <= 0.99
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 10**6), min_size=1, max_size=50),
     st.tuples(*[st.floats(0, 10**6)] * 3).map(sorted),

@@ -68,6 +68,7 @@ def test_a_document_larger_than_steps_is_drawn_once() -> None:
     assert drawn([1, 1, 1_000, 1, 1], 10.0) == [2]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 10_000), max_size=200), st.floats(1, 20_000))
 def test_all_that_are_as_large_as_a_step_are_drawn_and_of_the_rest_its_share(sizes: list[int], step: float) -> None:
     numbers = drawn(sizes, step)
@@ -163,6 +164,7 @@ CORPORA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spread", "classes"), CORPORA.values(), ids=CORPORA)
 def test_the_total_is_without_bias_and_the_error_is_as_large_as_said(spread: float, classes: list[TextClass]) -> None:
     chance, errors, covered = random.Random(20_261_127), [], 0
@@ -183,6 +185,7 @@ def test_identical_documents_are_known_from_any() -> None:
     assert deviation == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.builds(

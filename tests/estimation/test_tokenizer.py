@@ -37,6 +37,7 @@ def test_special_tokens_in_a_document_are_ordinary_text():
     assert count_tokens("before <|endoftext|> after <|fim_prefix|>") > 10
 
 
+@pytest.mark.slow
 def test_works_without_network_environment_or_cache(tmp_path):
     """In a process of its own, so that nothing was loaded before; it may neither connect nor write a file."""
     program = """
@@ -53,6 +54,7 @@ print(count_tokens("hello world"))
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_connection_in_this_process_either(monkeypatch):
     monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("the tokenizer opened a connection"))
@@ -84,6 +86,7 @@ def test_a_missing_vocabulary_is_a_problem_of_the_environment(monkeypatch, tmp_p
         tokenizer._read_vocabulary()
 
 
+@pytest.mark.slow
 def test_tiktoken_is_imported_late():
     program = "import batchrun.estimation.tokenizer, sys; print('tiktoken' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], cwd=Path.cwd(), capture_output=True, text=True, check=True)
@@ -102,6 +105,7 @@ def test_long_runs_take_no_long_time(unit):
     assert time.process_time() - begin < 5
 
 
+@pytest.mark.slow
 @given(st.text(), st.integers(0, 40))
 def test_a_truncated_text_is_a_prefix_within_the_limit(text, tokens):
     cut = truncate(text, tokens)
@@ -109,6 +113,7 @@ def test_a_truncated_text_is_a_prefix_within_the_limit(text, tokens):
     assert count_tokens(cut) <= tokens
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="aé 日🙂\n'1", min_size=1), st.integers(1, 20))
 def test_truncation_is_no_shorter_than_torn_characters_force(text, tokens):
     cut = truncate(text, tokens)

@@ -85,7 +85,7 @@ def test_who_is_canceled_while_waiting_leaves_a_write_that_still_happens(ledger:
     release = threading.Event()
 
     def slowly(one: Ledger) -> str:
-        release.wait(10)
+        release.wait(60)
         return note("of the canceled", one)
 
     async def scenario() -> str:
@@ -197,7 +197,7 @@ def test_a_ballast_that_cannot_be_let_go_keeps_nobody_waiting(
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", gone_read_only)
-        asyncio.run(asyncio.wait_for(scenario(), 10))
+        asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_while_the_ledger_is_held_nothing_is_spent_and_answers_wait(

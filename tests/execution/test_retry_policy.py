@@ -179,6 +179,7 @@ def test_what_the_api_asked_for_is_waited_and_a_little_more(asked: float, rng: r
     assert asked <= wait <= asked + max(0.2, 0.1 * asked)
 
 
+@pytest.mark.slow
 @given(attempts=st.integers(1, 3_000), waits=st.integers(0, 3_000), max_s=st.floats(1, 3600), rng=SEEDS)
 def test_otherwise_it_grows_to_its_bound_and_never_past_it(
     attempts: int, waits: int, max_s: float, rng: random.Random
@@ -196,6 +197,21 @@ def test_jitter_spreads_over_the_whole_delay() -> None:
     assert min(waits) < 1.2
     assert max(waits) > 7.8
     assert 3.5 < sum(waits) / len(waits) < 5.5
+
+
+class Shortest(random.Random):
+    """Draws the least that there is."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("attempts", "ceiling_s"), [(1, 1), (4, 8), (30, 60)])
+def test_not_even_the_shortest_wait_returns_at_once(attempts: int, ceiling_s: float) -> None:
+    """An API that fails because it is overloaded gets a moment before anyone asks again."""
+    wait = delay_s(status(500), Tries(attempts), initial_s=1, max_s=60, rng=Shortest())
+
+    assert wait == pytest.approx(ceiling_s / 10)
 
 
 def test_a_429_without_retry_after_waits_longer_each_time() -> None:

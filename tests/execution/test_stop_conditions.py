@@ -55,6 +55,7 @@ def test_who_is_told_first_is_the_listener() -> None:
     assert isinstance(halt.reason, Stopped)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time", "no_output")
 @pytest.mark.parametrize(
     ("case", "sections", "words", "fewest", "most"),
@@ -85,6 +86,7 @@ def test_the_run_stops_and_the_next_submit_does_the_rest(
     assert sorted(provider.sent + rest.sent) == sorted(f"text {number}" for number in range(90))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time", "no_output")
 def test_the_time_is_that_of_this_part_of_the_run(project: TrialProject) -> None:
     project.job(run=ONE_BY_ONE, budget='max_cost_usd = 1.0\nmax_run_time = "10s"')

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -11,28 +12,13 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.catalog.rate_limits import published_limits
 from batchrun.document import Document
 from batchrun.job.cache_breakpoint import CacheablePrefix, CacheBreakpoint
-from batchrun.job.load import load_job
-from batchrun.job.render import Renderer
 from batchrun.job.spec import LimitsSection
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ChainModel
 
-JOB = """\
-[job]
-name = "x"
-[source]
-type = "files"
-include = ["*.txt"]
-[model]
-name = "claude-haiku-5-5"
-max_tokens = 100
-[prompt]
+PROMPT = r"""
 system = "Be brief."
-user = "Read this:\\n{{ doc.text }} (end)"
-[output.fields]
-title = { type = "string", max_length = 9 }
-[budget]
-max_cost_usd = 1
+user = "Read this:\n{{ doc.text }} (end)"
 """
 NO_SYSTEM = ('system = "Be brief."\n', "")
 BEGINS_WITH_IT = ("Read this:\\n{{ doc.text }}", "{{ doc.text }}")
@@ -40,18 +26,8 @@ FIVE_MINUTES, HOUR = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
 
 
 @pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    path = tmp_path_factory.mktemp("job") / "job.toml"
-
-    def load(*changes: tuple[str, str]) -> Renderer:
-        text = JOB
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new, 1)
-        path.write_text(text)
-        return Renderer(load_job(path))
-
-    return load
+def load(renderer_of):
+    return partial(renderer_of, PROMPT)
 
 
 def document(text="hello"):
@@ -157,6 +133,7 @@ def unmarked(wire: bytes) -> bytes:
     return Request.of(params).body
 
 
+@pytest.mark.slow
 @given(
     system=st.none() | st.text(min_size=1).filter(str.strip),
     opening=st.text(),
@@ -179,6 +156,7 @@ def test_without_the_marks_the_bytes_are_the_body(system, opening, rest, ttl):
             assert all(block["text"].strip() for block in content)
 
 
+@pytest.mark.slow
 @given(texts=st.lists(st.text(), min_size=2))
 def test_every_request_begins_with_the_same_marked_bytes(texts):
     mark = CacheBreakpoint("Read this: ", "1h")

@@ -173,6 +173,7 @@ def keys_in(schema, *, is_properties=False):
                 yield from keys_in(child, is_properties=key == "properties" and not is_properties)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from("wxyz"), definitions, min_size=1))
 def test_any_definition_gives_valid_schemas(definition):
     output = fields(**definition)

@@ -112,6 +112,21 @@ def test_what_is_no_duration(project, written):
         load_job(project / "jobs/job.toml")
 
 
+LONGEST = [("retry.timeout", "24h", "86401s"), ("run.deadline", "720h", "2592001s")]
+"""What may last a day at most, and what may last a month of thirty days, each with the next second."""
+
+
+@pytest.mark.parametrize(("key", "longest", "too_long"), LONGEST)
+def test_a_duration_has_a_longest(project, key, longest, too_long):
+    table, _, name = key.partition(".")
+    path = project / "jobs/job.toml"
+    path.write_text(f'{JOB}[{table}]\n{name} = "{longest}"\n')
+    assert getattr(getattr(load_job(path).spec, table), f"{name}_s") == int(longest[:-1]) * 3_600
+    path.write_text(f'{JOB}[{table}]\n{name} = "{too_long}"\n')
+    with pytest.raises(JobFileError, match=f"above zero and at most {longest[:-1]} hours"):
+        load_job(path)
+
+
 @pytest.mark.parametrize(("marker", "root"), [("a/.git", "a"), ("a/b/pyproject.toml", "a/b"), ("", "a/b/c")])
 def test_the_project_root(tmp_path, marker, root):
     folder = tmp_path / "a/b/c"

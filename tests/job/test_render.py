@@ -7,25 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.document import Document
-from batchrun.job.load import load_job
-from batchrun.job.render import Renderer
 
-JOB = """\
-[job]
-name = "x"
-[source]
-type = "files"
-include = ["*.txt"]
-[model]
-name = "claude-haiku-5-5"
-max_tokens = 100
-[prompt]
-user = "<d>{{ doc.text }}</d>"
-[output.fields]
-title = { type = "string", max_length = 9 }
-[budget]
-max_cost_usd = 1
-"""
+PROMPT = 'user = "<d>{{ doc.text }}</d>"'
 SCHEMA = {
     "type": "object",
     "properties": {"title": {"type": "string", "description": "{maxLength: 9}"}},
@@ -36,15 +19,8 @@ DOCUMENT = Document(doc_id="a", source="a", text="hello")
 
 
 @pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    path = tmp_path_factory.mktemp("job") / "job.toml"
-
-    def load(old="", new=""):
-        assert old in JOB
-        path.write_text(JOB.replace(old, new, 1) if old else JOB)
-        return Renderer(load_job(path))
-
-    return load
+def load(renderer_of):
+    return lambda *change: renderer_of(PROMPT, *([change] if change else []))
 
 
 def test_the_least_request(load):
@@ -107,6 +83,7 @@ def test_what_changes_no_request(load, old, new):
     assert load(old, new).request(DOCUMENT) == load().request(DOCUMENT)
 
 
+@pytest.mark.slow
 @given(text=st.text(st.characters(codec=None, exclude_categories=())))
 def test_any_text_can_be_sent(load, text):
     content = json.loads(load().request(Document(doc_id="a", source="a", text=text)).body)["messages"][0]["content"]

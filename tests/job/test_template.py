@@ -71,6 +71,7 @@ def test_a_column_that_is_not_there():
     assert caught.value.hint == "known here: id, text, customer, n, gone, größe"
 
 
+@pytest.mark.slow
 @given(st.text(), st.text(st.characters(exclude_characters="{")), st.text(st.characters(exclude_characters="{")))
 def test_a_document_is_data(text, before, after):
     template = Template.parse(f"{before}{{{{ doc.text }}}}{after}")

@@ -113,6 +113,7 @@ def toml_texts(draw):
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @given(toml_texts())
 def test_agrees_with_tomllib(text):
     try:
@@ -122,6 +123,7 @@ def test_agrees_with_tomllib(text):
     assert_found(text)
 
 
+@pytest.mark.slow
 @given(st.text(st.sampled_from("ab=[]{},.\"'#\n\\ \t日"), max_size=60), st.lists(st.sampled_from(["a", "b", 0])))
 def test_ends_on_any_text(text, path):
     positions = Positions(text)

@@ -27,7 +27,7 @@ from batchrun.simulator.server import SimulatorServer
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.workflow.open_job import SubmitOptions, open_job
 
-pytestmark = pytest.mark.usefixtures("no_output")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_output")]
 
 TEXT = "the supplier shall deliver goods within thirty days of any order and be paid on receipt of an invoice"
 PROMPT = 'system = "Extract what is asked for."\nuser = "Read this:\\n{{ doc.text }}"'

@@ -30,7 +30,7 @@ from batchrun.reply import Reply, Usage
 from batchrun.request import Request, Ttl
 from batchrun.strategy.plan import Evidence, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, Prefix, break_even
-from batchrun.workflow.open_job import OpenJob, SubmitOptions
+from batchrun.workflow.open_job import OpenJob, OpenStore, SubmitOptions
 
 PRICES = load_prices(today=date(2026, 11, 20))
 NO_EVIDENCE = Evidence(guessed=0, past=0, online=0, online_problem=None, replies=0)
@@ -334,6 +334,7 @@ def test_a_whole_plan_by_hand(project: TrialProject, monkeypatch: pytest.MonkeyP
     assert plan.chosen.name == "stream+cache"
 
 
+@pytest.mark.slow
 def test_a_plan_after_many_answers_by_hand(project: TrialProject) -> None:
     """The same, learnt from 80 answers to other documents: 2,000 tokens and two of every word, and 100 tokens back."""
     rules(project, words=1_200)
@@ -346,6 +347,7 @@ def test_a_plan_after_many_answers_by_hand(project: TrialProject) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OpenJob, "output", lambda *_: Unpublished())
+        patch.setattr(OpenStore, "output", lambda *_: Unpublished())
         project.submit(ScriptedProvider(default=reply), options=SubmitOptions(route="stream"))
     write(project, "new", 100, words=250)
 
@@ -385,6 +387,7 @@ def cached(one: Estimator, ttl: Ttl, hits: float) -> Interval:
     return Caching(ttl=ttl, reason="", hit_rate=sure(hits), tokens=one.fixed_input).saving(one.price.rates)
 
 
+@pytest.mark.slow
 @given(estimators, documents, ttls, st.floats(0, 1))
 def test_the_cache_pays_above_the_break_even_and_not_below(
     one: Estimator, sizes: list[int], ttl: Ttl, hits: float
@@ -396,6 +399,7 @@ def test_the_cache_pays_above_the_break_even_and_not_below(
     assert (cost(one, sizes, cached(one, ttl, hits)).mean < cost(one, sizes).mean) == (hits > share)
 
 
+@pytest.mark.slow
 @given(estimators, documents, ttls)
 def test_at_the_break_even_the_cache_changes_nothing(one: Estimator, sizes: list[int], ttl: Ttl) -> None:
     share = break_even(one.price.rates, ttl)
@@ -404,6 +408,7 @@ def test_at_the_break_even_the_cache_changes_nothing(one: Estimator, sizes: list
     assert cost(one, sizes, cached(one, ttl, share)).mean == pytest.approx(cost(one, sizes).mean)
 
 
+@pytest.mark.slow
 @given(estimators, documents, ttls, st.floats(0, 1))
 def test_a_token_saved_is_worth_a_token(one: Estimator, sizes: list[int], ttl: Ttl, hits: float) -> None:
     """Also of a prompt that is just below a band's bound: what is read from the cache counts there too."""
@@ -418,6 +423,7 @@ def test_a_token_saved_is_worth_a_token(one: Estimator, sizes: list[int], ttl: T
     assert least - slack <= saved <= most + slack
 
 
+@pytest.mark.slow
 @given(estimators, documents)
 def test_a_batch_is_half_of_a_stream_without_the_cache(one: Estimator, sizes: list[int]) -> None:
     stream = cost(one, sizes)

@@ -30,6 +30,7 @@ def test_a_first_plan_is_all_new_and_writes_nothing(project: TrialProject) -> No
     assert not project.ledger_path.parent.exists()
 
 
+@pytest.mark.slow
 def test_every_kind_is_told_apart(project: TrialProject) -> None:
     project.job(source='type = "files"\ninclude = ["docs/*.txt"]\nmax_document_tokens = 100')
     for name in ("reusable", "failed", "changed"):
@@ -63,6 +64,7 @@ def test_planning_twice_gives_the_same(project: TrialProject) -> None:
     assert project.plan() == project.plan()
 
 
+@pytest.mark.slow
 def test_the_estimate_is_of_what_is_sent_only(project: TrialProject) -> None:
     project.documents(10)
     whole = project.plan()
@@ -107,6 +109,7 @@ def test_a_run_goes_on_by_its_own_route_unless_the_job_file_names_one(
     assert project.plan().choice.route == (told or begun)
 
 
+@pytest.mark.slow
 def test_a_job_file_without_a_route_streams(project: TrialProject) -> None:
     project.documents(200)
 
@@ -166,6 +169,7 @@ def test_a_condition_that_is_none_is_told(project: TrialProject, where: str) -> 
         project.plan(Selection(where=where))
 
 
+@pytest.mark.slow
 def test_more_documents_than_a_page_are_all_seen(project: TrialProject) -> None:
     project.documents(1_100)
 

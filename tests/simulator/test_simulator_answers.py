@@ -245,6 +245,7 @@ schemas = objects(st.recursive(leaves, branches, max_leaves=8)).map(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(schema=schemas, document=st.sampled_from([CONTRACT, "", "Hello", "2024-13-45 \x00 €"]) | st.text(max_size=80))
 def test_every_answer_is_valid_for_its_schema(schema: dict[str, Any], document: str) -> None:
@@ -256,6 +257,7 @@ def test_every_answer_is_valid_for_its_schema(schema: dict[str, Any], document: 
     assert answer == ask(schema, document)
 
 
+@pytest.mark.slow
 @given(schema=schemas)
 def test_generated_schemas_are_of_the_kind_that_the_api_takes(schema: dict[str, Any]) -> None:
     assert [problem for problem in schema_problems(schema) if not problem.startswith("Schemas contains too many")] == []

@@ -54,7 +54,7 @@ async def simulated(*script: str, **options: Any) -> AsyncIterator[tuple[Simulat
     simulator = Simulator(PROFILES["calm"], latency=INSTANT, script=script, **({"terms": AT_ONCE} | options))
     async with (
         SimulatorServer(simulator) as server,
-        AsyncAnthropic(api_key="x", base_url=server.base_url, max_retries=0, timeout=5) as client,
+        AsyncAnthropic(api_key="x", base_url=server.base_url, max_retries=0, timeout=60) as client,
     ):
         yield server, client
 
@@ -63,6 +63,7 @@ async def results_of(client: AsyncAnthropic, batch_id: str) -> dict[str, Any]:
     return {line.custom_id: line.result.to_dict() async for line in await client.messages.batches.results(batch_id)}
 
 
+@pytest.mark.slow
 def test_a_batch_from_create_to_results() -> None:
     async def scenario() -> None:
         async with simulated() as (server, client):
@@ -286,7 +287,7 @@ def test_a_client_that_dies_while_it_sends_creates_nothing() -> None:
             await writer.drain()
             writer.close()
             await writer.wait_closed()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not server.books.creates or server.books.creates[0].status is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
             assert server.books.summary()["batches"] == []
@@ -372,7 +373,8 @@ def test_creating_fails(fault: str) -> None:
 
     async def scenario() -> None:
         async with simulated(fault) as (server, client):
-            hasty = client.with_options(timeout=httpx2.Timeout(5, read=0.3))
+            patience_s = 0.5 if error is anthropic.APITimeoutError else 60
+            hasty = client.with_options(timeout=httpx2.Timeout(60, read=patience_s))
             with pytest.raises(error):
                 await hasty.messages.batches.create(requests=asked(2))
             assert len((await client.messages.batches.list()).data) == batches
@@ -605,6 +607,7 @@ def test_most_batches_end_within_an_hour() -> None:
 # Repeatable
 
 
+@pytest.mark.slow
 def test_a_hostile_rehearsal_is_repeatable_whatever_the_ids() -> None:
     def rehearsed(nonce: str) -> tuple[object, ...]:
         batches = batches_of(PROFILES["hostile"], seed=5)
@@ -621,6 +624,7 @@ def without_ids(line: bytes) -> object:
     return result if result["type"] != "errored" else result["error"]["error"]
 
 
+@pytest.mark.slow
 def test_a_hostile_batch_has_failures_of_every_kind() -> None:
     batches = batches_of(PROFILES["hostile"], seed=5)
     batches.extend_script("batch_create_ok")

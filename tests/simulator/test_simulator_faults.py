@@ -42,6 +42,7 @@ def _chances(drawn: Draw) -> tuple[float, ...]:
     return drawn.fault, drawn.first_token, drawn.pace, drawn.thinking
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_has_its_rates(name: str) -> None:
     profile, count = PROFILES[name], 20_000

@@ -155,6 +155,7 @@ def test_a_request_that_is_turned_away_writes_nothing():
 sizes = st.lists(st.integers(1, 5_000), min_size=1, max_size=4).map(sorted)
 
 
+@pytest.mark.slow
 @given(sizes=sizes, rest=st.integers(0, 5_000), ttls=st.lists(st.sampled_from(["5m", "1h"]), min_size=4, max_size=4))
 def test_every_token_is_billed_once(sizes, rest, ttls):
     points = tuple(Breakpoint(b"%d" % number, size, ttls[number]) for number, size in enumerate(sizes))
@@ -218,7 +219,7 @@ def test_a_block_without_a_word(text):
 
 
 def client_of(server: SimulatorServer) -> AsyncAnthropic:
-    return AsyncAnthropic(api_key="x", base_url=server.base_url, max_retries=0, timeout=5)
+    return AsyncAnthropic(api_key="x", base_url=server.base_url, max_retries=0, timeout=60)
 
 
 def test_the_answer_is_the_same_with_marks_and_the_books_keep_the_cache_apart():
@@ -247,6 +248,7 @@ def test_the_answer_is_the_same_with_marks_and_the_books_keep_the_cache_apart():
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_in_a_batch_some_requests_read_and_the_first_never_does():
     async def scenario(**hits: float) -> list[dict[str, Any]]:
         terms = BatchTerms(median_s=0.01, per_request_s=0, **hits)

@@ -184,6 +184,7 @@ def test_a_prefix_that_may_be_too_short_may_cost_what_it_always_does():
     assert too_short.multiples(SONNET.rates) == Interval(1.0, 1.0, 1.0)
 
 
+@pytest.mark.slow
 @given(
     requests=st.integers(0, 10_000),
     seconds=st.floats(0, 1e6),
@@ -207,6 +208,7 @@ def test_what_is_decided_on_its_own_is_expected_to_be_no_dearer(requests, second
     assert 0 <= found.hit_rate.low <= found.hit_rate.mean <= found.hit_rate.high <= 1
 
 
+@pytest.mark.slow
 @given(
     wish=st.sampled_from(["auto", "off", "5m", "1h"]),
     requests=st.integers(0, 2_000),

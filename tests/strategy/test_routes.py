@@ -196,6 +196,7 @@ def test_the_reason_is_told(wanted: dict[str, Any], words: str) -> None:
     assert words in choose(wish(**wanted), *both()).reason
 
 
+@pytest.mark.slow
 @given(
     seconds=st.floats(0.1, 3 * DAY), deadline_s=st.floats(-DAY, 3 * DAY), elapsed_s=st.floats(0, 2 * DAY),
     more_s=st.floats(0, DAY), documents=st.integers(100, 10**6), fallback=st.booleans(),
@@ -212,6 +213,7 @@ def test_more_time_never_turns_a_batch_into_a_stream(
     assert choose(wish(**told | {"elapsed_s": max(0.0, elapsed_s - more_s)}), *job).route is BATCH
 
 
+@pytest.mark.slow
 @given(
     seconds=st.floats(0.1, 3 * DAY), deadline_s=st.floats(1, 3 * DAY), elapsed_s=st.floats(0, 2 * DAY),
     documents=st.integers(100, 10**6),
@@ -227,6 +229,7 @@ def test_a_batch_that_is_chosen_has_its_hour_before_the_rest_is_streamed(
     assert sure or left_s - switch_before_s(seconds, deadline_s=deadline_s) >= batch.seconds - 1
 
 
+@pytest.mark.slow
 @given(
     route=st.sampled_from(["auto", "batch", None]), begun=st.sampled_from([None, STREAM, BATCH]),
     seconds=st.floats(0, 3 * DAY), deadline_s=st.floats(1, 3 * DAY), elapsed_s=st.floats(0, 4 * DAY),
@@ -293,6 +296,7 @@ def test_the_choice_where_the_cache_changes_what_it_costs(
     assert words in choice.reason
 
 
+@pytest.mark.slow
 @given(
     shares=st.tuples(st.floats(0.01, 2), st.floats(0.01, 2)), documents=st.integers(100, 10**6),
     begun=st.sampled_from([None, STREAM]),
@@ -352,6 +356,7 @@ def test_streaming_begins_early_enough_for_canceled_batches_to_end(
     assert streaming_needs_s(seconds, deadline_s=deadline_s) == pytest.approx(needed_s)
 
 
+@pytest.mark.slow
 @given(seconds=st.floats(0, 10 * DAY), deadline_s=st.floats(1, 30 * DAY))
 def test_the_rest_is_taken_back_in_time_and_not_before_half_of_it_is_over(seconds: float, deadline_s: float) -> None:
     before_s = switch_before_s(seconds, deadline_s=deadline_s)

@@ -35,7 +35,7 @@ NO_ROW = answer("no JSON")
 FIELDS = 'title = "string?"'
 NULL = answer({"title": None})
 ONE_BY_ONE = "max_concurrency = 1"
-pytestmark = pytest.mark.usefixtures("no_output")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_output")]
 
 
 class Killed(BaseException):

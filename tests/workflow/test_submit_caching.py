@@ -28,11 +28,13 @@ from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.submit import cache_breakpoints
 from batchrun.workflow.summary import Summary
 
+pytestmark = pytest.mark.slow
+
 MODEL = "claude-sonnet-5-5"
 RATES = load_prices(today=date(2026, 11, 20)).model(MODEL).rates
 RULES = "Quote the clause that fixes the rent and say whether it is paid in advance. " * 60
 FAST = 'max_requests = 1_000\npoll_interval = "10s"\nmax_poll_interval = "20s"\nreconcile_wait = "60s"'
-SPEED = 1_000.0
+SPEED = 100.0
 
 
 def caching(project: TrialProject, cache: str = "auto", *, route: str = "stream", opening: str = RULES) -> None:

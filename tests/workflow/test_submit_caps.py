@@ -71,6 +71,7 @@ def priced(input_tokens: int, output_tokens: int = 10) -> Reply:
 # --- days, months, tokens, across jobs
 
 
+@pytest.mark.slow
 def test_the_cap_of_a_day_holds_across_three_jobs(project: TrialProject, today: Callable[[float], None]) -> None:
     ceilings(project, "max_cost_per_day_usd = 0.02")
     jobs(project, "first", "second", "third")
@@ -92,6 +93,7 @@ def test_the_cap_of_a_day_holds_across_three_jobs(project: TrialProject, today: 
     assert committed(project) == 3 * 60 * EACH, "nothing was paid twice"
 
 
+@pytest.mark.slow
 def test_a_job_that_the_day_has_no_room_for_is_refused_and_told_why(
     project: TrialProject, today: Callable[[float], None]
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_job_that_the_day_has_no_room_for_is_refused_and_told_why(
     assert project.plan(job="second").cap_usages[1].used == 0
 
 
+@pytest.mark.slow
 def test_the_cap_of_a_month_outlasts_the_day(project: TrialProject, today: Callable[[float], None]) -> None:
     ceilings(project, "max_cost_per_month_usd = 0.012")
     jobs(project, "first", "second")
@@ -139,6 +142,7 @@ def test_the_cap_of_a_month_outlasts_the_day(project: TrialProject, today: Calla
     assert project.submit(ScriptedProvider(), job="second").exit_code == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_tokens_of_a_day_hold_like_money(project: TrialProject, today: Callable[[float], None]) -> None:
     ceilings(project, "max_tokens_per_day = 10_000")
     jobs(project, "first", "second")
@@ -153,6 +157,7 @@ def test_tokens_of_a_day_hold_like_money(project: TrialProject, today: Callable[
     assert "the next request may use up to" in str(halted)
 
 
+@pytest.mark.slow
 def test_a_models_cap_is_held_for_that_model_alone(project: TrialProject, today: Callable[[float], None]) -> None:
     ceilings(project, more='[budget.models."claude-opus-5"]\nmax_cost_per_day_usd = 0.02')
     jobs(project, "cheap")
@@ -206,6 +211,7 @@ def by_length(per_character: float) -> Callable[[Request], Any]:
     return step
 
 
+@pytest.mark.slow
 def test_a_hard_cap_is_used_to_nine_tenths_and_not_passed(project: TrialProject) -> None:
     for number in range(150):  # one in ten is large
         project.document(f"{number:04}.txt", f"{number} " + "word " * (900 if number % 10 == 3 else 20))
@@ -235,6 +241,7 @@ def test_a_document_that_does_not_fit_keeps_no_smaller_one_from_being_sent(proje
     assert 0 < summary.remaining.cost_nusd.low < summary.remaining.cost_nusd.mean < summary.remaining.upper_nusd
 
 
+@pytest.mark.slow
 def test_after_fifty_that_do_not_fit_the_run_stops(project: TrialProject) -> None:
     for number in range(120):
         project.document(f"{number:04}.txt", f"{number} " + "word " * 4_000)
@@ -254,6 +261,7 @@ def test_a_partial_run_that_was_enough_ends_like_any_other(project: TrialProject
     assert project.submit(ScriptedProvider()).exit_code == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_what_is_not_enough_is_refused_unless_the_command_says_partial(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 0.004")
     project.documents(40)
@@ -270,6 +278,7 @@ def test_what_is_not_enough_is_refused_unless_the_command_says_partial(project: 
     assert committed(project) == before, "the same command goes on, and finds that there is no more room"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 def test_where_the_cap_will_bind_a_kill_can_waste_little(project: TrialProject) -> None:
     project.documents(200)
@@ -289,6 +298,7 @@ def test_where_the_cap_will_bind_a_kill_can_waste_little(project: TrialProject) 
 # --- soft
 
 
+@pytest.mark.slow
 def test_a_soft_cap_is_sent_up_to_and_a_hard_one_is_not_passed(project: TrialProject) -> None:
     project.documents(60)
     # What is expected of an answer is less than this one costs, and its worst case is more.
@@ -305,6 +315,7 @@ def test_a_soft_cap_is_sent_up_to_and_a_hard_one_is_not_passed(project: TrialPro
     assert 8_000_000 <= spent["soft"] <= 9_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 def test_a_soft_cap_lets_more_be_under_way(project: TrialProject) -> None:
     project.documents(20)
@@ -390,6 +401,7 @@ def test_what_was_cut_short_before_counts_for_the_document_too(project: TrialPro
     assert project.ask("select count(*), sum(committed_nusd) from runs") == [(1, 2_100_000)]
 
 
+@pytest.mark.slow
 def test_a_fallback_counts_for_the_document_too(project: TrialProject) -> None:
     project.job(
         budget="max_cost_usd = 1.0\nmax_cost_per_document_usd = 0.004",
@@ -425,6 +437,7 @@ def caps_of(project: TrialProject, **options: Any) -> tuple[int, str]:
     return cap.limit, cap.name
 
 
+@pytest.mark.slow
 def test_the_least_of_all_caps_counts_and_remembers_where_it_is_from(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,6 +504,7 @@ def test_a_key_in_the_wrong_variable_is_not_shown(project: TrialProject, monkeyp
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_an_operators_cap_stays_hard_whatever_the_job_file_says(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,8 @@ from batchrun.strategy.cascade_cost import GUESS
 from batchrun.strategy.plan import Kind
 from batchrun.workflow.open_job import SubmitOptions
 
+pytestmark = pytest.mark.slow
+
 FIELDS = 'title = "string"\nday = "date?"\nquote = "string?"'
 REFUSED = answer("", stop_reason="refusal")
 TRUNCATED = answer('{"tit', stop_reason="max_tokens")

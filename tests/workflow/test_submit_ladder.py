@@ -16,6 +16,8 @@ from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
 
+pytestmark = pytest.mark.slow
+
 REFUSED = answer("", stop_reason="refusal")
 TRUNCATED = answer('{"tit', stop_reason="max_tokens")
 

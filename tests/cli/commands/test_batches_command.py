@@ -10,6 +10,8 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 BATCH = 'max_requests = 2\npoll_interval = "0.05s"\nmax_poll_interval = "0.1s"\nreconcile_wait = "{wait}"\n'
 SUBMIT = "submit jobs/trial.toml --route batch"
 ONCE = f"{SUBMIT} --no-wait"
@@ -89,7 +91,10 @@ def test_status_warns_before_results_are_deleted(
     assert "the API has deleted its results" in batchrun("batches trial").out
 
 
-def test_cancel_keeps_what_had_finished(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+def test_cancel_keeps_what_had_finished(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrun.simulator.batch_life._CANCELING_S", 1.0)
     use(project, batch="")
     project.job(batch=BATCH.format(wait="10m").replace("max_requests = 2", "max_requests = 5"))
     api.simulator.extend_script(["batch_never_ends"])

@@ -15,7 +15,10 @@ from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 from batchrun.store.ledger.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "submit jobs/trial.toml"
+QUICK = 'poll_interval = "0.05s"\nmax_poll_interval = "0.1s"'
 CLASSES = ("input", "cache_write_5m", "cache_write_1h", "cache_read", "output")
 
 
@@ -84,6 +87,7 @@ def test_the_table(project: TrialProject, batchrun: CommandLine, api: SimulatorS
 def test_every_grouping_comes_to_the_same(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, by: str
 ) -> None:
+    project.job(batch=QUICK)
     project.documents(3)
     api.simulator.extend_script(["reset_after", "truncated"])
     batchrun(SUBMIT)

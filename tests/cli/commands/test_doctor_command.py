@@ -45,6 +45,7 @@ def in_order(ran: Ran) -> bool:
 # --- the checks
 
 
+@pytest.mark.slow
 def test_all_is_in_order(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +63,7 @@ def test_all_is_in_order(
     assert batchrun("doctor -q").words == ""
 
 
+@pytest.mark.slow
 def test_nothing_is_changed(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     batchrun("doctor")
     assert not project.ledger_path.parent.exists()
@@ -106,6 +108,7 @@ def test_a_damaged_vocabulary(batchrun: CommandLine, api: SimulatorServer, monke
     assert (ran.code, verdicts(ran)["vocabulary"]) == (ExitCode.ENVIRONMENT, "broken")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("age", "verdict"), [(60, "ok"), (61, "warning")])
 def test_old_prices(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch, age: int,
@@ -116,6 +119,7 @@ def test_old_prices(
     assert (ran.code, verdicts(ran)["prices"]) == (ExitCode.OK, verdict)
 
 
+@pytest.mark.slow
 def test_a_wrong_price_file(batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHRUN_PRICES", "nowhere.toml")
     ran = batchrun("doctor --json")

@@ -19,6 +19,7 @@ def documents(project: TrialProject) -> None:
         inbox.execute("create table tickets as select 7 as ticket_id, 'It does not start.' as body")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["files", "duckdb"])
 @pytest.mark.usefixtures("documents")
 def test_what_it_writes_can_be_planned(batchrun: CommandLine, source: str) -> None:

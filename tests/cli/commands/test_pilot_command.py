@@ -10,6 +10,8 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "submit jobs/trial.toml"
 ONE_BY_ONE = "max_concurrency = 1"
 
@@ -150,6 +152,7 @@ def test_progress_counts_each_part(
 
 
 def test_the_rest_by_batch(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+    project.job(batch='poll_interval = "0.05s"\nmax_poll_interval = "0.1s"')
     ran = batchrun(f"{SUBMIT} --pilot 10 --go-on --route batch")
     assert ran.code == ExitCode.OK, ran.words
     assert "rest     20 documents by batch" in ran.out

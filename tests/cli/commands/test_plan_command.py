@@ -145,6 +145,7 @@ def test_in_json(project: TrialProject, batchrun: CommandLine) -> None:
     assert (plan["problems"], plan["notes"], plan["continues"]) == ([], {}, None)
 
 
+@pytest.mark.slow
 def test_after_a_run(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.job(run="max_concurrency = 1")
     project.documents(4)
@@ -158,6 +159,7 @@ def test_after_a_run(project: TrialProject, batchrun: CommandLine, api: Simulato
     assert "1 new · 1 changed · 2 done · 1 failed before" in batchrun(PLAN).out
 
 
+@pytest.mark.slow
 def test_a_changed_prompt_is_said_before_it_is_paid(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
@@ -182,6 +184,7 @@ SELECTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "count"), SELECTIONS.values(), ids=SELECTIONS)
 def test_selection(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, options: str, count: int
@@ -215,6 +218,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sections", "words"), REFUSED.values(), ids=REFUSED)
 def test_refusals(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, sections: dict[str, str], words: list[str]
@@ -238,6 +242,7 @@ def test_refusals(
     assert not api.books.entries
 
 
+@pytest.mark.slow
 def test_what_would_fit_fits(project: TrialProject, batchrun: CommandLine) -> None:
     project.job(budget="max_cost_usd = 0.004")
     project.documents(30)
@@ -265,6 +270,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS)
 def test_what_it_says_to_type_can_be_typed(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, options: str
@@ -278,6 +284,7 @@ def test_what_it_says_to_type_can_be_typed(
     assert ran.events[-1]["simulated"] == planned["simulated"]
 
 
+@pytest.mark.slow
 def test_a_cap_below_one_worst_case_is_refused_before_anything_begins(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:

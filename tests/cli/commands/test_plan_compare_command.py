@@ -50,6 +50,7 @@ ROUTES: dict[str, tuple[dict[str, str], int, list[str], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("job", "documents", "names", "chosen"), ROUTES.values(), ids=ROUTES)
 def test_the_routes_side_by_side(
     project: TrialProject, batchrun: CommandLine, job: dict[str, str], documents: int, names: list[str], chosen: str
@@ -99,6 +100,7 @@ def test_limits_that_nobody_stated(project: TrialProject, batchrun: CommandLine)
     assert line.endswith("2.00M input, 400.0k output tokens a minute: published Start tier")
 
 
+@pytest.mark.slow
 def test_what_the_cache_saves(project: TrialProject, batchrun: CommandLine) -> None:
     write_job(project, route="stream")
     project.documents(100)
@@ -150,6 +152,7 @@ def test_no_saving_is_told_where_nothing_is_cached(
 # --- compared with itself
 
 
+@pytest.mark.slow
 def test_nothing_is_different(project: TrialProject, batchrun: CommandLine) -> None:
     write_job(project)
     project.documents(120)
@@ -186,6 +189,7 @@ def test_a_plan_that_was_compared_can_be_compared_with(project: TrialProject, ba
 # --- compared with another
 
 
+@pytest.mark.slow
 def test_what_is_different_in_words(project: TrialProject, batchrun: CommandLine) -> None:
     write_job(project, route="stream", cache="off")
     project.documents(100)
@@ -207,6 +211,7 @@ def test_what_is_different_in_words(project: TrialProject, batchrun: CommandLine
     assert words["prices of"] == "2026-11-20, as before"
 
 
+@pytest.mark.slow
 def test_what_is_different_for_programs(project: TrialProject, batchrun: CommandLine) -> None:
     write_job(project)
     project.documents(120)
@@ -226,6 +231,7 @@ def test_what_is_different_for_programs(project: TrialProject, batchrun: Command
     assert "stream+cache_usd" not in compared, "Haiku caches nothing so short"
 
 
+@pytest.mark.slow
 def test_nothing_to_send_before_and_now(project: TrialProject, batchrun: CommandLine) -> None:
     project.document("empty.txt", "")
     earlier(project, batchrun)

@@ -18,6 +18,8 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 FIELDS = 'title = "string"\npages = "integer?"\nsigned = "date?"\ntags = { type = "array", items = "string" }'
 SOURCE = 'type = "files"\ninclude = ["docs/*.txt"]\non_empty = "skip"'
 COLUMNS = ["id", "title", "pages", "signed", "tags", "_request_id", "_run_id", "_finished_at", "_model"]
@@ -235,7 +237,7 @@ def held(database: Path) -> Iterator[None]:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         yield
-        holder.communicate("", timeout=20)
+        holder.communicate("", timeout=120)
 
 
 def test_a_held_output_delays_rows_and_not_the_run(

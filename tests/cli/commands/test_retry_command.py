@@ -11,6 +11,8 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 BADLY = ["schema_violation", "truncated", "refused", "invalid_request", "ok", "overloaded", "overloaded", "overloaded"]
 """In this order: invalid, truncated, refused, rejected, succeeded, and errored after three attempts."""
 

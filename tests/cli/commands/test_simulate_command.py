@@ -9,6 +9,8 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 SIMULATED = "submit jobs/trial.toml --simulate --speed 1000"
 
 
@@ -114,9 +116,9 @@ def test_serve(project: TrialProject) -> None:
         url = server.stdout.readline().removeprefix("simulator on ").strip()
         endpoint = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "any"}
         with process("submit jobs/trial.toml", cwd=project.root, environment=endpoint) as submitting:
-            out, _ = submitting.communicate(timeout=30)
+            out, _ = submitting.communicate(timeout=120)
         server.send_signal(signal.SIGINT)
-        _, err = server.communicate(timeout=20)
+        _, err = server.communicate(timeout=120)
     assert (submitting.returncode, server.returncode) == (ExitCode.OK, ExitCode.OK)
     assert "succeeded         2  100.0%" in out
     assert err == ""

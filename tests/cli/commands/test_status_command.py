@@ -19,6 +19,8 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, Waited
 from batchrun.store.ledger.run_metrics import RunMetrics
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "submit jobs/trial.toml"
 
 

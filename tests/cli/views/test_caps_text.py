@@ -19,6 +19,7 @@ max_cost_per_day_usd = 1
 """
 
 
+@pytest.mark.slow
 def test_a_plan_shows_every_cap_and_what_is_left_of_it(
     project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_plan_shows_every_cap_and_what_is_left_of_it(
     assert {cap["of"] for cap in caps} == {"batchrun.toml", "the environment"}
 
 
+@pytest.mark.slow
 def test_a_plan_without_other_caps_speaks_of_none(project: TrialProject, batchrun: CommandLine) -> None:
     project.documents(3)
 
@@ -77,6 +79,7 @@ def test_a_plan_says_which_cap_is_too_small(project: TrialProject, batchrun: Com
     assert "         it is begun anyway, and stops there" in said.out.splitlines()
 
 
+@pytest.mark.slow
 def test_a_run_that_reached_its_cap_says_what_is_left_and_how_to_finish(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
@@ -99,6 +102,7 @@ def test_a_run_that_reached_its_cap_says_what_is_left_and_how_to_finish(
     assert batchrun(SUBMIT).code == ExitCode.OK, "what it said is enough"
 
 
+@pytest.mark.slow
 def test_a_run_that_reached_a_cap_tells_programs_what_is_left(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +120,7 @@ def test_a_run_that_reached_a_cap_tells_programs_what_is_left(
     assert "to finish: submit again after 00:00 UTC, or ask whoever set BATCHRUN_MAX_COST_PER_DAY" in human.out
 
 
+@pytest.mark.slow
 def test_a_run_without_a_cap_in_its_way_says_nothing_of_it(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
@@ -127,6 +132,7 @@ def test_a_run_without_a_cap_in_its_way_says_nothing_of_it(
     assert not {"left", "left_usd", "cap"} & end.keys()
 
 
+@pytest.mark.slow
 def test_a_retry_may_be_partial(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(40)
     api.simulator.extend_script(["ok", *["truncated"] * 39])

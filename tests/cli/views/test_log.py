@@ -22,6 +22,8 @@ from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Usage
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "submit jobs/trial.toml"
 FIELDS = [
     "ts", "run", "attempt", "id", "request", "model", "state", "outcome", "latency_s", "first_byte_s", "input_tokens",

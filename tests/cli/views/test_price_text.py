@@ -10,6 +10,8 @@ from trial_project import TrialProject
 from batchrun.errors import ExitCode
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 PLAN = "plan jobs/trial.toml"
 
 

@@ -15,6 +15,8 @@ from trial_project import TrialProject
 from batchrun.cli.views import progress
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "submit jobs/trial.toml"
 BAR = re.compile(r"trial +\d+%\|.*\| \d+/30 .*\$0\.\d+/\$1\.00")
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ info  run=[0-9a-f]{4} ", re.MULTILINE)
@@ -33,7 +35,7 @@ def on_a_terminal(command: str, *, cwd: Path, environment: Mapping[str, str]) ->
         with suppress(OSError):  # EIO: the other side has gone
             while chunk := screen.read(65536):
                 seen += chunk
-        out, _ = running.communicate(timeout=20)
+        out, _ = running.communicate(timeout=120)
     return running.returncode, out, seen.decode()
 
 

@@ -14,6 +14,8 @@ from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
 from batchrun.simulator.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 EVIL = "\x1b]0;title\x07\x1b[31mred\x1b[2J\x9b2J\u202eevil\u2066 \x08\x7f\r\nerror: you have been fooled"
 COMMANDING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 SOURCE = 'type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select id, text from documents"'

@@ -100,6 +100,7 @@ UNSOUND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("protocol", "first", "at_least"), SOUND.values(), ids=SOUND)
 def test_every_state_keeps_the_promises(protocol: Protocol, first: World, at_least: int) -> None:
     found = search(protocol, first)
@@ -107,6 +108,7 @@ def test_every_state_keeps_the_promises(protocol: Protocol, first: World, at_lea
     assert found.states >= at_least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", UNSOUND.values(), ids=UNSOUND)
 def test_a_broken_protocol_is_found_out(protocol: Protocol) -> None:
     assert str(search(protocol, World()).broken).startswith("billed twice")

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from scripted_batches_memory import CANCELED, DAY_S, EXPIRED, BatchApi, Lost, Remote, WallClock, prompt_of
 from scripted_provider import OVERLOADED, TURNED_AWAY, lost, status
-from trial_project import TrialProject, Unpublished
+from trial_project import TrialProject
 
 from batchrun.batch import BatchBody, BatchPage, RemoteBatch
 from batchrun.errors import ExitCode
 from batchrun.execution import output_sync
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
-from batchrun.workflow.open_job import OpenJob, SubmitOptions
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.summary import Summary
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
@@ -96,9 +96,8 @@ def api(clock: WallClock) -> SlowApi:
 
 
 @pytest.fixture
-def project(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
+def project(project: TrialProject, no_output: None, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
     """A project whose job travels in batches, at the intervals of a job file that does not say any."""
-    monkeypatch.setattr(OpenJob, "output", lambda *_: Unpublished())
     monkeypatch.setattr(output_sync, "PUBLISH_EVERY_S", 7 * DAY_S)  # it would look every three seconds
     batched(project)
     return project
@@ -124,6 +123,7 @@ def assert_paid_once(api: SlowApi, documents: int) -> None:
 # --- polling
 
 
+@pytest.mark.slow
 def test_twenty_hours_of_polling(project: TrialProject, api: SlowApi) -> None:
     project.documents(3)
     api.takes_s = 20 * HOUR_S
@@ -149,6 +149,7 @@ def test_what_the_api_asks_for_is_heeded(project: TrialProject, api: SlowApi) ->
     assert min(gaps(api.asked_at["retrieve"])) >= 20 * MINUTE_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", [status(500), OVERLOADED, TURNED_AWAY, lost()], ids=lambda failure: failure.name)
 @pytest.mark.parametrize("call", ["retrieve", "results"])
 def test_hours_of_errors_cost_nothing(project: TrialProject, api: SlowApi, call: str, failure: Failure) -> None:
@@ -191,6 +192,7 @@ def test_what_the_api_asks_for_is_heeded_by_downloads_too(project: TrialProject,
 # --- expiry
 
 
+@pytest.mark.slow
 def test_what_expires_is_sent_again_and_what_was_processed_is_not(project: TrialProject, api: SlowApi) -> None:
     project.documents(8)
     api.takes_s = 2 * DAY_S
@@ -204,6 +206,7 @@ def test_what_expires_is_sent_again_and_what_was_processed_is_not(project: Trial
     assert_paid_once(api, 7)
 
 
+@pytest.mark.slow
 def test_days_of_cron(project: TrialProject, api: SlowApi) -> None:
     project.documents(8)
     api.takes_s = 2 * DAY_S
@@ -222,6 +225,7 @@ def test_days_of_cron(project: TrialProject, api: SlowApi) -> None:
 # --- the deadline
 
 
+@pytest.mark.slow
 def test_near_the_deadline_what_is_unprocessed_is_streamed(project: TrialProject, api: SlowApi) -> None:
     batched(project, run='deadline = "6h"')
     project.documents(20)
@@ -236,6 +240,7 @@ def test_near_the_deadline_what_is_unprocessed_is_streamed(project: TrialProject
     assert_paid_once(api, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["cancel", "retrieve", "results"])
 def test_an_api_that_is_out_for_a_while_does_not_break_the_deadline(
     project: TrialProject, api: SlowApi, call: str
@@ -259,6 +264,7 @@ def test_an_api_that_is_out_for_a_while_does_not_break_the_deadline(
     assert_paid_once(api, 20)
 
 
+@pytest.mark.slow
 def test_a_deadline_that_was_slept_through(project: TrialProject, api: SlowApi) -> None:
     batched(project, run='deadline = "6h"')
     project.documents(10)
@@ -274,6 +280,7 @@ def test_a_deadline_that_was_slept_through(project: TrialProject, api: SlowApi) 
     assert_paid_once(api, 10)
 
 
+@pytest.mark.slow
 def test_killed_while_batches_are_being_canceled(project: TrialProject, api: SlowApi) -> None:
     batched(project, run='deadline = "6h"')
     project.documents(10)
@@ -310,6 +317,7 @@ def sleeping(api: SlowApi, seconds: float, *, after_s: float) -> list[float]:
     return woke
 
 
+@pytest.mark.slow
 def test_a_machine_that_slept_asks_as_soon_as_it_wakes(project: TrialProject, api: SlowApi) -> None:
     project.documents(3)
     api.takes_s = 4 * HOUR_S
@@ -357,6 +365,7 @@ def test_a_machine_that_sleeps_in_a_create_call(project: TrialProject, api: Slow
 # --- creating
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked_s", [None, 20.0, 25 * MINUTE_S])
 def test_an_hour_of_429(project: TrialProject, api: SlowApi, asked_s: float | None) -> None:
     batched(project)
@@ -413,6 +422,7 @@ def test_what_the_list_shows_minutes_later_is_adopted(project: TrialProject, api
     assert_paid_once(api, 3)
 
 
+@pytest.mark.slow
 def test_a_list_that_is_out_for_hours_leaves_it_in_doubt(project: TrialProject, api: SlowApi) -> None:
     """Not seeing a list is no proof that the batch is not in it."""
     project.documents(3)

@@ -455,6 +455,7 @@ def test_results_are_settled_in_groups_of_one_transaction_each(count: int, group
     assert Counter(bench.statuses.values()) == {"succeeded": count}
 
 
+@pytest.mark.slow
 def test_results_are_never_all_in_memory() -> None:
     names = [f"d{number}" for number in range(1_000)]
     ahead: list[int] = []
@@ -473,6 +474,7 @@ def test_results_are_never_all_in_memory() -> None:
     assert max(ahead) <= collect.GROUP
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(["a", "b", "c", "d", "e"]), st.lists(st.sampled_from("abcde"), max_size=5), st.integers(0, 10))
 def test_order_and_repetition_do_not_matter(order: list[str], repeated: list[str], at: int) -> None:
@@ -627,6 +629,7 @@ def test_results_that_are_not_there_yet_stop_nothing(code: int, adopted: bool) -
 # --- downloads that end early
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [{}, {"succeeded": 2, "expired": 1}], ids=["not counted", "counted"])
 def test_a_download_that_ends_at_the_same_place_again_and_again_is_repeated_with_patience(
     counts: dict[str, int],
@@ -664,6 +667,7 @@ def test_a_download_with_somebody_elses_line_in_the_place_of_ours_is_not_the_las
 # --- results that are missing
 
 
+@pytest.mark.slow
 def test_as_long_as_more_results_come_none_is_given_up() -> None:
     names = "abcdefgh"
     bench = Bench(names, *([ours(name) for name in names[:count]] for count in range(1, len(names) + 1)))
@@ -676,6 +680,7 @@ def test_as_long_as_more_results_come_none_is_given_up() -> None:
     assert bench.statuses == dict.fromkeys(names, "succeeded")
 
 
+@pytest.mark.slow
 def test_missing_results_are_asked_for_again_and_then_given_up() -> None:
     bench = Bench(ABC, [ours("a"), ours("c")])
     bench.visit()
@@ -713,6 +718,7 @@ def test_missing_results_that_come_later_are_taken() -> None:
     assert bench.statuses == dict.fromkeys(ABC, "succeeded")
 
 
+@pytest.mark.slow
 def test_many_missing_results_are_all_given_up() -> None:
     names = [f"d{number}" for number in range(450)]
     bench = Bench(names, [])
@@ -852,6 +858,7 @@ def test_an_adopted_batch_whose_results_are_gone_is_not_given_up_for_ours(gone: 
     assert bench.open == 3
 
 
+@pytest.mark.slow
 def test_an_adopted_batch_that_nothing_proves_is_for_a_person_to_decide() -> None:
     bench = Bench(ABC, [], adopted=True)
     for downloads in range(1, collect.MOST_DOWNLOADS):

@@ -197,6 +197,7 @@ def test_the_body_is_json_whose_params_are_the_bytes_of_each_request(bench: Call
     assert [list(one) for one in told["requests"]] == [["custom_id", "params"]] * len(texts)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=12, unique=True), st.data())
 def test_the_body_of_any_members_is_theirs_alone(texts: list[str], data: st.DataObject) -> None:
@@ -242,6 +243,7 @@ def test_a_large_body_comes_in_small_parts(bench: Callable[..., Bench]) -> None:
     assert max(parts) <= packing.PART
 
 
+@pytest.mark.slow
 def test_a_batch_is_never_in_memory_as_a_whole(bench: Callable[..., Bench]) -> None:
     one = bench([f"{number}" + "x" * 1_000_000 for number in range(30)])
     texts, one.documents._texts = one.documents._texts, {}

@@ -95,6 +95,18 @@ FOUND: dict[str, tuple[list[RemoteBatch], dict[str, Any], list[str]]] = {
     "the newest before has been deleted, and two were created at the time": (
         [OTHER, NEW, OLDER], {"newest_before": "deleted"}, ["other", "new"],
     ),
+    "two, of which one was created before by a clock that may be so far behind": (
+        [EARLY, remote("behind", created_at=SENT - 4.5 * 60), OLD], {}, ["behind"],
+    ),
+    "two, of which one was created before by a clock that is too far behind": (
+        [NEW, remote("behind", created_at=SENT - 5.5 * 60), OLD], {}, ["new"],
+    ),
+    "two, of which one was created late by a clock that may be so far ahead": (
+        [LATE, remote("ahead", created_at=OVER + WAIT_S + 4.5 * 60), OLD], {}, ["ahead"],
+    ),
+    "two, of which one was created late by a clock that is too far ahead": (
+        [remote("ahead", created_at=OVER + WAIT_S + 5.5 * 60), NEW, OLD], {}, ["new"],
+    ),
     "a process that died without a word": ([NEW, OLD], {"unclear_at": None}, ["new"]),
     "after years": ([NEW, OLD], {"now": OVER + 1e8}, ["new"]),
     "after two empty lists": ([NEW, OLD], {"empty_scans": 2, "scanned_at": OVER, "now": OVER + 1e5}, ["new"]),
@@ -203,6 +215,7 @@ batches = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(
     listed=st.lists(batches, max_size=6, unique_by=lambda one: one.batch_id),
     taken=st.sets(st.sampled_from(IDS)),

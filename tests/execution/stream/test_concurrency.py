@@ -300,6 +300,7 @@ class Crowd:
             assert asyncio.get_running_loop().time() < 60, "somebody waits for ever"
 
 
+@pytest.mark.slow
 @given(most=st.integers(1, 24), steps=STEPS)
 def test_a_place_is_given_only_below_the_limit_in_order_and_none_is_lost(
     most: int, steps: list[tuple[str, float]]

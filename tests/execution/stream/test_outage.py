@@ -23,7 +23,7 @@ from batchrun.simulator.simulator import Simulator
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 
-pytestmark = pytest.mark.usefixtures("virtual_time", "no_output")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("virtual_time", "no_output")]
 
 PER_MINUTE = 600
 LIMITS = f"requests_per_minute = {PER_MINUTE}"

@@ -8,7 +8,7 @@ from virtual_time import run
 
 from batchrun.catalog.rate_limits import RateLimits
 from batchrun.execution.stream.rate_limiter import RateLimiter
-from batchrun.reply import Usage
+from batchrun.reply import ToldLimit, ToldLimits, Usage
 
 PLENTY = 10**9
 BURST_S = 0.5
@@ -55,6 +55,7 @@ def most_in_a_minute(passed: Sequence[float]) -> int:
     return max(sum(begin <= moment < begin + 60 for moment in passed) for begin in passed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_minute", [12, 50, 600, 1_200])
 def test_no_minute_sees_more_requests_than_allowed_and_half_a_second_s_worth(per_minute: int) -> None:
     async def scenario() -> list[float]:
@@ -240,3 +241,34 @@ def test_whoever_is_canceled_in_the_queue_lets_the_next_one_through() -> None:
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) < 8
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        pytest.param((100, frozenset({"requests_per_minute"}), 1.0), 1000, id="stated lower than told"),
+        pytest.param((200, frozenset[str](), 0.5), 200, id="headroom"),
+    ],
+)
+def test_headers_grant_nothing_beyond_a_lower_limit(limits: tuple[int, frozenset[str], float], told: int) -> None:
+    per_minute, stated, headroom = limits
+    rates = RateLimits(
+        requests_per_minute=per_minute,
+        input_tokens_per_minute=PLENTY,
+        output_tokens_per_minute=PLENTY,
+        headroom=headroom,
+        from_job_file=stated,
+    )
+
+    async def sent_in_three_minutes() -> int:
+        loop = asyncio.get_running_loop()
+        rate_limiter, count = RateLimiter(rates, clock=loop.time), 0
+        while True:
+            charge = await rate_limiter.admit(input_tokens=10, output_tokens=10)
+            if loop.time() > 180:
+                return count
+            count += 1
+            rate_limiter.settle(charge, Usage(input_tokens=10, output_tokens=10))
+            rate_limiter.hear(charge, ToldLimits(requests=ToldLimit(told, told - 5)))
+
+    assert run(sent_in_three_minutes()) <= 305

@@ -146,6 +146,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(per_minute=st.sampled_from([30, 6_000, 12_000]), steps=STEPS)
 def test_what_is_used_is_never_more_than_the_rate_and_a_burst_and_what_is_owed(
     per_minute: float, steps: list[tuple[float, float | None, float, float]]

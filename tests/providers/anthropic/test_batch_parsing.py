@@ -63,6 +63,7 @@ def test_what_was_not_processed_says_no_more(kind: str) -> None:
     assert result_from(line({"type": kind})) == BatchResult(custom_id="a", type=ResultType(kind))
 
 
+@pytest.mark.slow
 def test_a_message_nested_beyond_reason_cannot_be_read() -> None:
     nested: list[Any] = []
     for _ in range(100_000):
@@ -167,6 +168,7 @@ def test_no_bytes_are_too_hostile(told: bytes) -> None:
     assert is_showable(result_from(told))
 
 
+@pytest.mark.slow
 @given(ANYTHING, ANYTHING, st.sampled_from(list(ResultType)))
 def test_no_result_is_too_hostile(custom_id: object, inner: object, kind: ResultType) -> None:
     told = {"custom_id": custom_id, "result": {"type": kind, "message": inner, "error": inner}}
@@ -180,6 +182,7 @@ def test_no_result_is_too_hostile(custom_id: object, inner: object, kind: Result
 PIECES = st.lists(st.sampled_from([b"a", b"\n", b"\r", "\u2028".encode(), b" ", b"bc", b"\n\n"]))
 
 
+@pytest.mark.slow
 @given(PIECES, st.lists(st.integers(min_value=0)))
 def test_lines_are_the_same_however_they_are_cut(pieces: list[bytes], cuts: list[int]) -> None:
     whole = b"".join(pieces)

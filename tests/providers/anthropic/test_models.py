@@ -36,7 +36,7 @@ LIFE = ModelLife(
 )
 
 
-async def asked(url: str, name: str, *, key: str = "k", timeout_s: float = 5.0) -> ModelLife | Failure:
+async def asked(url: str, name: str, *, key: str = "k", timeout_s: float = 60.0) -> ModelLife | Failure:
     models = AnthropicFactory(base_url=url, api_key=key).make_models(timeout_s=timeout_s)
     try:
         return await models.life(name)
@@ -55,7 +55,7 @@ def from_simulator(name: str, *, key: str = "k") -> ModelLife | Failure:
 
 
 def from_server(
-    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], name: str = "m", *, timeout_s: float = 5.0
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], name: str = "m", *, timeout_s: float = 60.0
 ) -> tuple[ModelLife | Failure, list[str]]:
     """What comes of one call, and what the server was asked."""
     seen: list[str] = []
@@ -81,6 +81,7 @@ def from_server(
 # --- the simulator
 
 
+@pytest.mark.slow
 def test_every_priced_model_is_as_the_table_says() -> None:
     async def run() -> dict[str, ModelLife | Failure]:
         async with SimulatorServer(Simulator(PROFILES["calm"])) as server:
@@ -156,7 +157,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    failure, _ = from_server(answer, timeout_s=0.1)
+    failure, _ = from_server(answer, timeout_s=0.3)
     assert isinstance(failure, Failure)
     assert failure.cause is Cause.TIMEOUT
 
@@ -178,6 +179,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(wrong=st.fixed_dictionaries({}, optional={name: json_values for name in TOLD if name != "id"}))
 def test_what_is_told_wrongly_is_not_told(wrong: dict[str, object]) -> None:
     life = life_from(json.dumps({"id": "m", **wrong}).encode(), {})

@@ -45,7 +45,7 @@ def request(*, max_tokens: int = 100, **more: Any) -> Request:
 
 
 @asynccontextmanager
-async def provider_against(answer: Answer, *, timeout_s: float = 5.0) -> AsyncIterator[AnthropicProvider]:
+async def provider_against(answer: Answer, *, timeout_s: float = 60.0) -> AsyncIterator[AnthropicProvider]:
     app = web.Application()
     app.router.add_post("/v1/messages", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.05)
@@ -63,7 +63,7 @@ async def provider_against(answer: Answer, *, timeout_s: float = 5.0) -> AsyncIt
         await runner.cleanup()
 
 
-def outcome_of(answer: Answer, sent: Request | None = None, *, timeout_s: float = 5.0) -> Reply | Failure:
+def outcome_of(answer: Answer, sent: Request | None = None, *, timeout_s: float = 60.0) -> Reply | Failure:
     """What the provider makes of one answer."""
 
     async def scenario() -> Reply | Failure:
@@ -407,17 +407,17 @@ async def dripping(got: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize("answer", [silent, dripping])
 def test_no_answer_in_time_is_a_timeout_and_maybe_billed(answer: Answer) -> None:
-    failure = failure_of(answer, timeout_s=0.1)
+    failure = failure_of(answer, timeout_s=0.3)
 
     assert failure.cause is Cause.TIMEOUT
     assert failure.maybe_billed
-    assert "0.1 s" in failure.message
+    assert "0.3 s" in failure.message
 
 
 def test_no_connection_is_unreachable_and_costs_nothing(unused_tcp_port: int) -> None:
     async def scenario() -> Failure:
         url = f"http://127.0.0.1:{unused_tcp_port}"
-        provider = AnthropicProvider(timeout_s=5, concurrency=1, base_url=url, api_key="test")
+        provider = AnthropicProvider(timeout_s=60, concurrency=1, base_url=url, api_key="test")
         try:
             with pytest.raises(AttemptError) as error:
                 await provider.send(request())
@@ -474,7 +474,7 @@ def test_the_first_byte_is_told_from_the_last(max_tokens: int) -> None:
 
     assert isinstance(reply, Reply)
     assert reply.first_byte_s is not None
-    assert 0.1 <= reply.first_byte_s < 0.4
+    assert 0.1 <= reply.first_byte_s < 0.5, "the last byte is sent half a second after the call at the earliest"
 
 
 def events(*extra: tuple[str, object], stop: bool = True) -> list[tuple[str, object]]:
@@ -599,7 +599,7 @@ def test_a_key_with_characters_that_no_header_takes_is_told_before_anything_is_s
 @pytest.mark.usefixtures("no_keys")
 def test_a_request_without_a_key_is_a_matter_of_credentials() -> None:
     async def scenario() -> Failure:
-        provider = AnthropicProvider(timeout_s=5, concurrency=1, base_url="http://127.0.0.1:9")
+        provider = AnthropicProvider(timeout_s=60, concurrency=1, base_url="http://127.0.0.1:9")
         try:
             with pytest.raises(AttemptError) as error:
                 await provider.send(request())
@@ -625,7 +625,7 @@ def test_the_simulator_answers_a_structured_request(max_tokens: int) -> None:
 
     async def scenario() -> Reply:
         async with SimulatorServer(Simulator(PROFILES["calm"], speed=1_000)) as server:
-            provider = AnthropicProvider(timeout_s=5, concurrency=1, base_url=server.base_url, api_key="simulated")
+            provider = AnthropicProvider(timeout_s=60, concurrency=1, base_url=server.base_url, api_key="simulated")
             try:
                 return await provider.send(sent)
             finally:

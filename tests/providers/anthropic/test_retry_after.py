@@ -49,6 +49,7 @@ def test_without_the_servers_clock_ours_counts() -> None:
     assert 95 < (retry_after_s({"retry-after": until}) or 0) <= 100
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text()))
 def test_no_header_is_ever_more_than_a_wait(headers: dict[str, str]) -> None:
     seconds = retry_after_s(headers)

@@ -313,7 +313,7 @@ class Spenders(RuleBasedStateMachine):
             self.ledger.close()
 
 
-TestSpenders = Spenders.TestCase
+TestSpenders = pytest.mark.slow(Spenders.TestCase)
 TestSpenders.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 

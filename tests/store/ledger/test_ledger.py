@@ -205,7 +205,7 @@ class Accounts(RuleBasedStateMachine):
             self.ledger.close()
 
 
-TestAccounts = Accounts.TestCase
+TestAccounts = pytest.mark.slow(Accounts.TestCase)
 TestAccounts.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 
 
@@ -507,6 +507,7 @@ print(Ledger.open(Path(sys.argv[1])).ledger_id)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_create_a_ledger_at_once_share_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     command = [sys.executable, "-c", CREATE, str(path)]

@@ -26,6 +26,8 @@ from batchrun.store.ledger.records import Pending, RunPlan, Settlement
 from batchrun.store.output import publish as output_module
 from batchrun.store.output.publish import Output, OutputTable
 
+pytestmark = pytest.mark.slow
+
 STRING = {"title": "VARCHAR"}
 
 

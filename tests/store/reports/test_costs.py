@@ -183,6 +183,7 @@ def expected(names: tuple[str, ...], made: list[Made]) -> Spending:
 NOTHING = Costs(Account().ledger, CostFilter()).total()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(made=st.lists(attempts, min_size=1, max_size=12), by=st.sampled_from(list(By)))
 def test_the_sums_are_those_of_plain_arithmetic(made: list[Made], by: By) -> None:
@@ -202,6 +203,7 @@ def test_the_sums_are_those_of_plain_arithmetic(made: list[Made], by: By) -> Non
     assert costs.longest_names(by) == tuple(max(map(len, column)) for column in zip(*groups, strict=True))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(usage=st.builds(Usage, counts, counts, counts, counts, counts))
 def test_what_rounding_moves_is_less_than_5_nano_usd_an_attempt(usage: Usage) -> None:

@@ -1,39 +1,24 @@
 """Caps on the batch route: waves until nothing fits, days, documents, and what is expected."""
 
 import pytest
+from batch_submits import COST_NUSD, SMALL
 from scripted_batches_memory import DAY_S, EXPIRED, BatchApi, WallClock
 from scripted_provider import answer
-from trial_project import TrialProject, Unpublished
+from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
 from batchrun.execution.failure_messages import BudgetReached
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
-from batchrun.workflow.open_job import OpenJob, OpenStore
 from batchrun.workflow.summary import Summary
 
-COST_NUSD = 75_000
-"""Of one answer: half of 100 tokens in and 10 out."""
-BATCHES = 'max_requests = 10\npoll_interval = "10s"\nmax_poll_interval = "20s"\nreconcile_wait = "60s"'
-
-
-@pytest.fixture
-def api(clock: WallClock) -> BatchApi:
-    return BatchApi(clock)
-
-
-@pytest.fixture
-def project(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
-    """A project whose jobs have no output."""
-    monkeypatch.setattr(OpenJob, "output", lambda *_: Unpublished())
-    monkeypatch.setattr(OpenStore, "output", lambda *_: Unpublished())
-    return project
+pytestmark = pytest.mark.slow
 
 
 def batched(project: TrialProject, name: str = "trial", *, budget: str, **more: str) -> None:
     run = 'route = "batch"'
     prompt = f'user = "{name}: {{{{ doc.text }}}}"'
-    project.job(name, **{"run": run, "batch": BATCHES, "budget": budget, "prompt": prompt} | more)
+    project.job(name, **{"run": run, "batch": SMALL, "budget": budget, "prompt": prompt} | more)
 
 
 def committed(project: TrialProject) -> int:
@@ -98,7 +83,7 @@ def test_a_soft_cap_packs_what_is_expected(project: TrialProject, api: BatchApi)
     sizes = {}
     for cutoff in ("hard", "soft"):
         budget = f'max_cost_usd = 0.009\ncutoff = "{cutoff}"\npartial = true'
-        batched(project, cutoff, budget=budget, batch=BATCHES.replace("10\n", "100\n"))
+        batched(project, cutoff, budget=budget, batch=SMALL.replace("10\n", "100\n"))
         before = len(api.sizes)
         project.submit(api, job=cutoff)
         sizes[cutoff] = api.sizes[before]

@@ -1,4 +1,4 @@
-"""Pacing, outages and ladders where they meet: what a review found, each with the case that showed it."""
+"""Outages of one model or of all, with a fallback, with few workers, and with requests that wait at the gate."""
 
 import asyncio
 import contextlib
@@ -8,15 +8,15 @@ from collections.abc import Callable
 import pytest
 from scripted_provider import OVERLOADED, ScriptedProvider, answer
 from trial_project import SECTIONS, TrialProject
-from virtual_time import run
 
-from batchrun.catalog.rate_limits import LearnedLimits, RateLimits
-from batchrun.execution.stream.rate_limiter import RateLimiter
+from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.providers import AttemptError
-from batchrun.reply import Failure, Reply, ToldLimit, ToldLimits, Usage
+from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
+
+pytestmark = pytest.mark.slow
 
 FIRST, SECOND = "claude-haiku-4-5", "claude-sonnet-5"
 LADDER = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nmax_tokens = 100'
@@ -40,43 +40,6 @@ def by_model(
         return said
 
     return ScriptedProvider(default=step, latency_s=1.0)
-
-
-# --- a limit that is meant to be lower
-
-
-@pytest.mark.parametrize(
-    ("limits", "told"),
-    [
-        pytest.param((100, frozenset({"requests_per_minute"}), 1.0), 1000, id="stated lower than told"),
-        pytest.param((200, frozenset[str](), 0.5), 200, id="headroom"),
-    ],
-)
-def test_headers_grant_nothing_beyond_a_lower_limit(limits: tuple[int, frozenset[str], float], told: int) -> None:
-    per_minute, stated, headroom = limits
-    rates = RateLimits(
-        requests_per_minute=per_minute,
-        input_tokens_per_minute=10**9,
-        output_tokens_per_minute=10**9,
-        headroom=headroom,
-        from_job_file=stated,
-    )
-
-    async def sent_in_three_minutes() -> int:
-        loop = asyncio.get_running_loop()
-        rate_limiter, count = RateLimiter(rates, clock=loop.time), 0
-        while True:
-            charge = await rate_limiter.admit(input_tokens=10, output_tokens=10)
-            if loop.time() > 180:
-                return count
-            count += 1
-            rate_limiter.settle(charge, Usage(input_tokens=10, output_tokens=10))
-            rate_limiter.hear(charge, ToldLimits(requests=ToldLimit(told, told - 5)))
-
-    assert run(sent_in_three_minutes()) <= 305
-
-
-# --- the API is down, and there is a second model
 
 
 @pytest.mark.usefixtures("virtual_time", "no_output")
@@ -133,9 +96,6 @@ def test_when_the_fallback_returns_first_everyone_goes_to_it(project: TrialProje
     assert provider.sent_at[-1] < 150
 
 
-# --- few workers in an outage
-
-
 @pytest.mark.usefixtures("virtual_time", "no_output")
 @pytest.mark.parametrize(("concurrency", "failed"), [(1, 1), (2, 0), (4, 0)])
 def test_an_outage_fails_at_most_one_document_with_few_workers(
@@ -147,9 +107,6 @@ def test_an_outage_fails_at_most_one_document_with_few_workers(
     project.submit(by_model(lambda _m, _t, now: OVERLOADED if 10 < now < 70 else answer()))
 
     assert sum(status != "succeeded" for status in project.statuses().values()) == failed
-
-
-# --- requests at the gate when an outage begins
 
 
 def remember_concurrency(project: TrialProject, concurrency: int) -> None:
@@ -179,9 +136,6 @@ def test_who_waited_at_the_gate_is_not_sent_into_an_outage(project: TrialProject
     assert len(asked) - 150 < 20
 
 
-# --- two outages with a long time between
-
-
 @pytest.mark.usefixtures("virtual_time", "no_output")
 def test_an_old_outage_of_the_fallback_does_not_count_in_a_new_one(project: TrialProject) -> None:
     project.documents(1500)
@@ -194,9 +148,6 @@ def test_an_old_outage_of_the_fallback_does_not_count_in_a_new_one(project: Tria
 
     assert summary.halted is None
     assert set(project.statuses().values()) == {"succeeded"}
-
-
-# --- identical documents
 
 
 @pytest.mark.usefixtures("virtual_time", "no_output")

@@ -1,0 +1,41 @@
+"""What the tests of rendered requests share: a small job file, and its renderer."""
+
+from collections.abc import Callable
+
+import pytest
+
+from batchrun.job.load import load_job
+from batchrun.job.render import Renderer
+
+JOB = """\
+[job]
+name = "x"
+[source]
+type = "files"
+include = ["*.txt"]
+[model]
+name = "claude-haiku-5-5"
+max_tokens = 100
+[prompt]
+{prompt}
+[output.fields]
+title = {{ type = "string", max_length = 9 }}
+[budget]
+max_cost_usd = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def renderer_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Renderer]:
+    """Makes the renderer of a job with the given lines in [prompt], after some changes of the job file's text."""
+    path = tmp_path_factory.mktemp("job") / "job.toml"
+
+    def renderer_of(prompt: str, *changes: tuple[str, str]) -> Renderer:
+        text = JOB.format(prompt=prompt)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path.write_text(text)
+        return Renderer(load_job(path))
+
+    return renderer_of

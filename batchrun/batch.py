@@ -89,14 +89,21 @@ class ResultType(StrEnum):
 class BatchResult:
     """One line of a batch's results. Only what succeeded was billed."""
 
-    custom_id: str
-    """Empty when the line has none."""
+    nonce: str = ""
+    """The nonce of the batch, by the line's own word; empty when the line is not named as we name requests."""
+    request_id: str = ""
+    """The id of the request; a line that is not named as we name requests has its whole name here, or nothing."""
     type: ResultType | None
     """None for a line that is no result."""
     reply: Reply | None = None
-    """Of what succeeded; None when the message in it cannot be read."""
+    """The reply of a request that succeeded; None when the message in the line cannot be read."""
     failure: Failure | None = None
-    """Of what errored, and of a message that cannot be read."""
+    """What is known of a request that errored, or of a message that cannot be read."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the line names a request at all, ours or another's."""
+        return bool(self.nonce or self.request_id)
 
 
 class BatchBody(Protocol):

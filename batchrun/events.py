@@ -137,7 +137,7 @@ class BatchCollected:
     again: int
     """Requests that are pending again: expired, canceled, or errored in a way that may pass."""
     odd: int
-    """Results that nobody waits for: unknown or repeated custom_ids."""
+    """Results that nobody waits for: under a name that is unknown, or that came before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,9 @@ class ToldLimit:
     """One rate limit as the headers of an answer tell it; None: not told."""
 
     limit: int | None = None
-    """A minute (`anthropic-ratelimit-*-limit`)."""
+    """How much the API allows a minute."""
     remaining: int | None = None
-    """What of it was left just then (`anthropic-ratelimit-*-remaining`); tokens are rounded to thousands."""
+    """How much of `limit` remained when the API answered; tokens are rounded to thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

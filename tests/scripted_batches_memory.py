@@ -12,6 +12,7 @@ from virtual_time import VirtualTimeLoop
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.providers import AttemptError, Provider
+from batchrun.providers.anthropic.wire import member_name
 from batchrun.reply import Cause, Failure, Reply
 
 BEGINNING = float(int(time.time()))
@@ -262,8 +263,10 @@ def kind_of(fate: Fate) -> ResultType:
 
 def result(custom_id: str, fate: Fate) -> BatchResult:
     """A line of results."""
+    nonce, request_id = member_name(custom_id)
     return BatchResult(
-        custom_id=custom_id,
+        nonce=nonce,
+        request_id=request_id,
         type=kind_of(fate),
         reply=fate if isinstance(fate, Reply) else None,
         failure=fate if isinstance(fate, Failure) else None,

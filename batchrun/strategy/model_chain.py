@@ -1,6 +1,5 @@
-"""A ladder of models: who answers first, and who answers when that one does not."""
+"""A chain of models: who answers first, and who answers when the models before did not."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -12,6 +11,7 @@ from batchrun.catalog.price_table import PriceTable
 from batchrun.catalog.rate_limits import LearnedLimits, RateLimits, effective_limits, published_limits
 from batchrun.errors import UsageProblem
 from batchrun.outcome import Outcome
+from batchrun.providers.anthropic.wire import request_to_model
 from batchrun.request import Request
 from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
 
@@ -23,52 +23,56 @@ OUTAGE = "outage"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainModel:
-    """One model of a ladder, with what it takes of the job's parameters."""
+    """One model of a chain, with what the model takes of the job's parameters."""
 
     price: ModelPrice
     limits: RateLimits
     effort: str | None
-    """None: the job has none, or this model does not take it."""
+    """None when the job has no effort, or this model does not take it."""
     thinking: str | None
-    """None: the job says nothing, or this model does not take it."""
+    """None when the job says nothing of thinking, or this model does not take it."""
 
     def request(self, first: Request) -> Request:
-        """The same request to this model; the same bytes every time."""
+        """Make the same request to this model; the bytes are the same every time."""
         if first.model == self.price.name:
             return first
-        params = json.loads(first.body)
-        params["model"] = self.price.name
-        params["max_tokens"] = min(first.max_tokens, self.price.max_output_tokens)
-        if self.effort is None:
-            params.get("output_config", {}).pop("effort", None)
-        if self.thinking is None:
-            params.pop("thinking", None)
-        return Request.of(params)
+        return request_to_model(
+            first,
+            model=self.price.name,
+            max_tokens=min(first.max_tokens, self.price.max_output_tokens),
+            takes_effort=self.effort is not None,
+            takes_thinking=self.thinking is not None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChain:
-    """The first rung is the job's own model."""
+    """The models of a job in order; the first is the job's own model."""
 
     models: tuple[ChainModel, ...]
     fallback_on: frozenset[str]
     acceptance_rules: AcceptanceRules | None = None
-    """What an answer must have, unless it is the last model's; None: the ladder is no cascade."""
+    """What an answer must have, unless it is the last model's; None when the chain is no cascade."""
 
     def with_learned_limits(self, learned: Mapping[str, LearnedLimits]) -> "ModelChain":
-        """With what earlier runs learnt of the limits of its models."""
+        """Return the chain with what earlier runs learnt of the limits of its models."""
         models = (
             replace(chain_model, limits=chain_model.limits.with_learned(learned.get(chain_model.price.name)))
             for chain_model in self.models
         )
         return replace(self, models=tuple(models))
 
-    def current_model(self, known: Sequence[str | None], *, at: int | None) -> int:
-        """The rung whose request a document stands for, from how its requests to each model ended.
+    def requests(self, first: Request) -> tuple[Request, ...]:
+        """Make the same request to every model of the chain, from the request to the first model."""
+        return tuple(chain_model.request(first) for chain_model in self.models)
 
-        `at` is the rung that it stood at before, None for a new document. What ended in a way that another model may
-        mend passes to the next one; what had its answer from a later one in an outage keeps it. When the last one that
-        was asked failed, a valid row from before is better than none.
+    def current_model(self, known: Sequence[str | None], *, at: int | None) -> int:
+        """Find the model whose request a document stands for, from how the document's requests to each model ended.
+
+        `at` is the number of the model that the document stood at before, None for a new document. A request that
+        ended in a way that another model may mend passes to the next model; a document that had its answer from a
+        later model in an outage keeps that answer. When the last model that was asked failed, a valid row from before
+        is better than none.
         """
         model_no = at if at is not None and known[at] is not None else 0
         while (outcome := known[model_no]) is not None and self.falls_back(model_no, outcome):
@@ -104,7 +108,7 @@ def make_model_chain(
     today: date,
     cascade: "CascadeSection | None" = None,
 ) -> ModelChain:
-    """Put a job's models in order. Raises Refused for one without a price, UsageProblem for what one cannot do.
+    """Put a job's models in order. Raises Refused for a model without a price, UsageProblem for what a model cannot do.
 
     A fallback's parameters are no reason to refuse: it drops what it does not take. `limits` are the first model's.
     """

@@ -95,7 +95,7 @@ def cancel(
 
 
 def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
-    """A person says which of the API's batches it is; its custom_ids still have to prove it. Raises UsageProblem."""
+    """Attach the batch that a person names; its results still have to prove that it is ours. Raises UsageProblem."""
     batches = Batches(opened.ledger)
     batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
     remote = ask(opened, provider, batch_id)

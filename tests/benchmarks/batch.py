@@ -16,7 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 from subprocess import check_output
-from types import SimpleNamespace
 
 from aiohttp import web
 
@@ -62,6 +61,7 @@ async def by_batchrun(url, count):
     from batchrun.budget.caps import Amount
     from batchrun.execution.batch.packing import Spool
     from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.providers.anthropic.wire import batch_member
     from batchrun.request import Request
     from batchrun.store.ledger.batch_records import Candidate
 
@@ -70,8 +70,8 @@ async def by_batchrun(url, count):
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         spool = Spool(Path(folder), "0" * 12)
         for number in range(count):
-            work = SimpleNamespace(request=Request.of(params(number)))
-            spool.add(Candidate(number, f"docs/{number}.txt", Amount(1)), spool.item(work))
+            member = batch_member(Request.of(params(number)), nonce=spool.nonce)
+            spool.add(Candidate(number, f"docs/{number}.txt", Amount(1)), member)
             await asyncio.sleep(0)  # in a run a thread reads the documents
         spool.flush()
         await client.create(spool.body(range(count)))

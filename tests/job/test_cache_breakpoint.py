@@ -13,6 +13,7 @@ from batchrun.catalog.rate_limits import published_limits
 from batchrun.document import Document
 from batchrun.job.cache_breakpoint import CacheablePrefix, CacheBreakpoint
 from batchrun.job.spec import LimitsSection
+from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ChainModel
 
@@ -35,7 +36,7 @@ def document(text="hello"):
 
 
 def sent(renderer, text="hello", ttl="1h"):
-    return json.loads(renderer.prefix.mark(ttl).on(renderer.request(document(text))).wire)
+    return json.loads(with_cache_breakpoint(renderer.request(document(text)), renderer.prefix.mark(ttl)).wire)
 
 
 def test_the_mark_stands_before_the_first_placeholder(load):
@@ -116,7 +117,7 @@ def test_the_request_to_another_model_is_marked_too(load):
     )
     first = renderer.request(document(), max_tokens=50_000)
     second = chain_model.request(first)
-    marked = json.loads(renderer.prefix.mark("5m").on(second).wire)
+    marked = json.loads(with_cache_breakpoint(second, renderer.prefix.mark("5m")).wire)
     assert (marked["model"], marked["max_tokens"]) == ("claude-haiku-4-5", 50_000)
     assert marked["messages"][0]["content"][0]["cache_control"] == FIVE_MINUTES
 
@@ -147,7 +148,7 @@ def test_without_the_marks_the_bytes_are_the_body(system, opening, rest, ttl):
     assert (mark is None) == (system is None and not opening.strip())
     if mark is None:
         return
-    marked = mark.on(request)
+    marked = with_cache_breakpoint(request, mark)
     assert unmarked(marked.wire) == request.body == marked.body
     assert marked.request_id == request.request_id
     assert marked == request
@@ -165,7 +166,7 @@ def test_every_request_begins_with_the_same_marked_bytes(texts):
         request = Request.of(
             {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": f"Read this: {text}"}]}
         )
-        content = json.loads(mark.wire(request))["messages"][0]["content"]
+        content = json.loads(with_cache_breakpoint(request, mark).wire)["messages"][0]["content"]
         if isinstance(content, list):
             firsts.add(json.dumps(content[0]))
     assert len(firsts) <= 1

@@ -180,7 +180,7 @@ class Collector:
                     await self._writer.write(lambda ledger: Batches(ledger).proven(batch))
                 ours += len(results)
                 odd += len(group) - len(results)
-                named += sum(bool(result.custom_id) for result in group)
+                named += sum(result.is_named for result in group)
                 settled = await self._settle(sentence, results)
                 again, new = again + settled.again, new + settled.requests
         if not batch.adopted or ours:
@@ -272,6 +272,6 @@ def with_nonce(group: list[BatchResult], nonce: str) -> dict[str, BatchResult]:
     """The results that carry the nonce, by request id; of one that comes twice, the first."""
     found: dict[str, BatchResult] = {}
     for result in group:
-        if result.custom_id.startswith(f"{nonce}-"):
-            found.setdefault(result.custom_id.removeprefix(f"{nonce}-"), result)
+        if result.nonce == nonce:
+            found.setdefault(result.request_id, result)
     return found

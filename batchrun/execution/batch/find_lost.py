@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 
-from batchrun.batch import BatchPage, RemoteBatch
+from batchrun.batch import BatchPage, BatchResult, RemoteBatch
 from batchrun.events import BatchSubmitted
 from batchrun.execution.batch.context import BatchContext, BatchProblem
 from batchrun.execution.batch.reconcile import SCANS_APART, Adopt, Answer, Elsewhere, Missed, Resend, Several, reconcile
@@ -21,7 +21,7 @@ JUMP_S = 5.0
 
 
 class Finder:
-    """Settles batches in doubt, from the API's list and, among several, from their custom_ids."""
+    """Settles batches in doubt, from the API's list and, among several, from the nonces of their results."""
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
@@ -124,7 +124,7 @@ class Finder:
         return answer
 
     async def _tell_apart(self, batch: Batch, candidates: Sequence[RemoteBatch]) -> None:
-        """Among several only the custom_ids of their results can tell; what has not ended has none yet."""
+        """Among several only the names of their results tell; a batch that has not ended has no results yet."""
         if self._holds or all(remote.archived for remote in candidates):
             raise BatchProblem(several_found(batch, candidates))
         if batch.batch_no not in self._told:
@@ -134,10 +134,10 @@ class Finder:
         for remote in candidates:
             if not remote.ended or remote.archived:
                 continue
-            custom_id = await self._first_custom_id(batch, remote)
-            if custom_id is None:
+            result = await self._first_named_result(batch, remote)
+            if result is None:
                 continue
-            if custom_id.startswith(f"{batch.nonce}-"):
+            if result.nonce == batch.nonce:
                 await self._claim(batch, remote)
                 return
             await self._rule_out(batch, remote)
@@ -150,12 +150,12 @@ class Finder:
     async def _rule_out(self, batch: Batch, remote: RemoteBatch) -> None:
         await self._context.apply(lambda batches: batches.rule_out(batch, remote.batch_id))
 
-    async def _first_custom_id(self, batch: Batch, remote: RemoteBatch) -> str | None:
+    async def _first_named_result(self, batch: Batch, remote: RemoteBatch) -> BatchResult | None:
         try:
             async with aclosing(self._context.provider.results(remote)) as results:
                 async for result in results:
-                    if result.custom_id:
-                        return result.custom_id
+                    if result.is_named:
+                        return result
         except AttemptError as error:
             self._context.trouble(batch.name, error.failure.message)
         return None

@@ -21,11 +21,18 @@ from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.work_item import PendingRequest
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.outcome import Outcome
+from batchrun.providers.anthropic.wire import (
+    BATCH_HEAD,
+    BATCH_SEPARATOR,
+    BATCH_TAIL,
+    batch_member,
+    batch_size,
+    with_cache_breakpoint,
+)
 from batchrun.store.ledger.batch_records import Candidate, RemainingBudget
 from batchrun.store.ledger.records import Pending
 from batchrun.store.ledger.sqlite_errors import StoreFull
 
-HEAD, BETWEEN, TAIL = b'{"requests":[', b",", b"]}"
 PART = 256 * 1024
 """Bytes handed to the connection at once."""
 
@@ -61,31 +68,24 @@ class Spool:
     @property
     def size(self) -> int:
         """Bytes of a body of everything that is in it."""
-        return len(HEAD) + max(0, self._ends[-1] - len(BETWEEN)) + len(TAIL)
+        return len(BATCH_HEAD) + max(0, self._ends[-1] - len(BATCH_SEPARATOR)) + len(BATCH_TAIL)
 
-    def item(self, pending: PendingRequest, cache_breakpoint: CacheBreakpoint | None = None) -> bytes:
-        """One request as it stands in the body, with its mark for the prompt cache."""
-        return b'{"custom_id":"%s-%s","params":%s}' % (
-            self.nonce.encode(), pending.request.request_id.encode(),
-            cache_breakpoint.wire(pending.request) if cache_breakpoint else pending.request.wire,
-        )  # fmt: skip
-
-    def add(self, candidate: Candidate, item: bytes) -> None:
-        """Append a request. Raises StoreFull."""
+    def add(self, candidate: Candidate, member: bytes) -> None:
+        """Append a request as it stands in the body. Raises StoreFull."""
         with explained_spool(self._folder):
-            self._file.write(item + BETWEEN)
+            self._file.write(member + BATCH_SEPARATOR)
         self.candidates.append(candidate)
-        self.sizes.append(len(item))
-        self._ends.append(self._ends[-1] + len(item) + len(BETWEEN))
+        self.sizes.append(len(member))
+        self._ends.append(self._ends[-1] + len(member) + len(BATCH_SEPARATOR))
         self.reserved += candidate.amount
         self.misfits = 0
 
-    def leave_out(self, candidate: Candidate, item: bytes) -> None:
+    def leave_out(self, candidate: Candidate, member: bytes) -> None:
         """Remember a request for which the caps have no room, if none needs less."""
         self.full = True
         self.misfits += 1
         if self.least_misfit is None or candidate.amount.nusd < self.least_misfit[0].amount.nusd:
-            self.least_misfit = (candidate, item)
+            self.least_misfit = (candidate, member)
 
     def flush(self) -> None:
         """Out of the buffer, before the intent is committed: a disk that is full says so by then. Raises StoreFull."""
@@ -100,7 +100,7 @@ class Spool:
         """From where to where the chosen requests lie in the file, neighbours together."""
         breaks = [index for index, (one, following) in enumerate(pairwise(positions), 1) if following != one + 1]
         for first, last in pairwise([0, *breaks, len(positions)]):
-            yield self._ends[positions[first]], self._ends[positions[last - 1] + 1] - len(BETWEEN)
+            yield self._ends[positions[first]], self._ends[positions[last - 1] + 1] - len(BATCH_SEPARATOR)
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes of the file."""
@@ -119,17 +119,17 @@ class SpooledBody:
     def __init__(self, spool: Spool, positions: Sequence[int]) -> None:
         self._spool = spool
         self._positions = positions
-        self.size = body_size([spool.sizes[position] for position in positions])
+        self.size = batch_size([spool.sizes[position] for position in positions])
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The bytes, in order."""
-        yield HEAD
+        """Yield the bytes, in order."""
+        yield BATCH_HEAD
         for number, (start, end) in enumerate(self._spool.stretches(self._positions)):
             if number:
-                yield BETWEEN
+                yield BATCH_SEPARATOR
             for begin in range(start, end, PART):
                 yield await asyncio.to_thread(self._spool.read, begin, min(begin + PART, end))
-        yield TAIL
+        yield BATCH_TAIL
 
 
 @contextmanager
@@ -160,11 +160,6 @@ def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
             yield one
 
 
-def body_size(sizes: Sequence[int]) -> int:
-    """Bytes of a body with requests of these sizes."""
-    return len(HEAD) + sum(sizes) + len(BETWEEN) * max(0, len(sizes) - 1) + len(TAIL)
-
-
 class Packer:
     """Packs the pending requests of a run, in the order of the plan."""
 
@@ -190,7 +185,7 @@ class Packer:
         self._worst = worst
         self._document_cap = document_cap
         self._folder = folder
-        self._mark = cache_breakpoint
+        self._cache_breakpoint = cache_breakpoint
 
     async def any_pending(self) -> bool:
         """Whether there is anything to pack."""
@@ -224,8 +219,8 @@ class Packer:
         if isinstance(pending, Gone):
             await set_aside(pending, Outcome.UNREADABLE, writer=self._writer, listener=self._tell)
             return True
-        item = spool.item(pending, self._mark)
-        if (alone := body_size([len(item)])) > limits.bytes:
+        member = batch_member(with_cache_breakpoint(pending.request, self._cache_breakpoint), nonce=spool.nonce)
+        if (alone := batch_size([len(member)])) > limits.bytes:
             reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
             too_large = Gone(pending.record, reason)
             await set_aside(too_large, Outcome.REJECTED, writer=self._writer, listener=self._tell)
@@ -235,9 +230,9 @@ class Packer:
             return True
         candidate = Candidate(pending.record.request_no, pending.record.ref.doc_id, amount)
         if not limits.remaining_budget.fits(spool.reserved + amount):
-            spool.leave_out(candidate, item)  # a smaller one may fit all the same
+            spool.leave_out(candidate, member)  # a smaller one may fit all the same
             return spool.misfits < MOST_MISFITS
-        if spool.candidates and spool.size + len(BETWEEN) + len(item) > limits.bytes:
+        if spool.candidates and spool.size + len(BATCH_SEPARATOR) + len(member) > limits.bytes:
             return False
-        spool.add(candidate, item)  # into a buffer, and from there to the page cache
+        spool.add(candidate, member)  # into a buffer, and from there to the page cache
         return len(spool.candidates) < limits.requests

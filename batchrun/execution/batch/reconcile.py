@@ -66,7 +66,7 @@ def _after_status(status: int | None) -> Creation:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """This one is it, as far as the list tells; a custom_id among its results has to prove it."""
+    """This one is it, as far as the list tells; the nonce of one of its results has to prove it."""
 
     remote: RemoteBatch
 
@@ -91,7 +91,7 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """More than one may be it: only their custom_ids can tell."""
+    """More than one may be it: only the nonces of their results can tell."""
 
     candidates: Sequence[RemoteBatch]
 

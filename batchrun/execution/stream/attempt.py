@@ -23,6 +23,7 @@ from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater, Terms, worst_case
 from batchrun.providers import AttemptError, Provider
+from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
@@ -224,11 +225,9 @@ class Attempts:
         return [one.chain_model.request(pending.request).request_id for one in self._channels[: channel.model_no]]
 
     async def _send(self, attempt: Attempt) -> None:
-        clock, cache_breakpoint = attempt.channel.clock, attempt.channel.cache_breakpoint
+        clock = attempt.channel.clock
         try:
-            reply = await self._provider.send(
-                cache_breakpoint.on(attempt.request) if cache_breakpoint else attempt.request
-            )
+            reply = await self._provider.send(with_cache_breakpoint(attempt.request, attempt.channel.cache_breakpoint))
         except AttemptError as error:
             await self._results.failed(attempt, error.failure, latency_s=clock() - attempt.sent_at)
         except asyncio.CancelledError:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.client import LONGEST_MESSAGE, malformed
 from batchrun.providers.anthropic.message_parsing import json_from, reply_of, request_id_in
 from batchrun.providers.anthropic.retry_after import retry_after_s, told_at
+from batchrun.providers.anthropic.wire import member_name
 from batchrun.reply import Cause, Failure
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -58,19 +60,13 @@ def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
 
 
 def result_from(line: bytes) -> BatchResult:
-    """Read one line of a batch's results; a line that is no result is told as one without a type."""
+    """Read one line of a batch's results; a line that is no result becomes a result without a type."""
     try:
         told = _fields(json.loads(line))
     except (ValueError, RecursionError):
         told = {}
-    custom_id, result = _word(told.get("custom_id")) or "", _fields(told.get("result"))
-    match _type_of(result):
-        case ResultType.SUCCEEDED as kind:
-            return _succeeded(custom_id, kind, result.get("message"))
-        case ResultType.ERRORED as kind:
-            return BatchResult(custom_id=custom_id, type=kind, failure=_failure_of(_fields(result.get("error"))))
-        case kind:
-            return BatchResult(custom_id=custom_id, type=kind)
+    nonce, request_id = member_name(_word(told.get("custom_id")) or "")
+    return replace(_result_of(_fields(told.get("result"))), nonce=nonce, request_id=request_id)
 
 
 class Lines:
@@ -138,11 +134,21 @@ def _type_of(result: dict[str, Any]) -> ResultType | None:
     return next((kind for kind in ResultType if kind.value == told), None)
 
 
-def _succeeded(custom_id: str, kind: ResultType, message: Any) -> BatchResult:
+def _result_of(result: dict[str, Any]) -> BatchResult:
+    match _type_of(result):
+        case ResultType.SUCCEEDED as kind:
+            return _succeeded(kind, result.get("message"))
+        case ResultType.ERRORED as kind:
+            return BatchResult(type=kind, failure=_failure_of(_fields(result.get("error"))))
+        case kind:
+            return BatchResult(type=kind)
+
+
+def _succeeded(kind: ResultType, message: Any) -> BatchResult:
     try:
-        return BatchResult(custom_id=custom_id, type=kind, reply=reply_of(message))
+        return BatchResult(type=kind, reply=reply_of(message))
     except AttemptError as error:
-        return BatchResult(custom_id=custom_id, type=kind, failure=error.failure)
+        return BatchResult(type=kind, failure=error.failure)
 
 
 def _failure_of(error: dict[str, Any]) -> Failure:

@@ -1,7 +1,6 @@
 """The Anthropic client behind the executors' port, and the factory that makes what speaks to the API."""
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from os import environ
@@ -16,6 +15,7 @@ from batchrun.providers.anthropic.client import UNANSWERED, arrived_at, client_f
 from batchrun.providers.anthropic.message_parsing import reply_from
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
+from batchrun.providers.anthropic.wire import sent_params
 from batchrun.reply import Reply
 from batchrun.request import Request
 
@@ -56,7 +56,7 @@ class AnthropicProvider:
     async def _send_streamed(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
         try:
-            async with self._client.messages.stream(**json.loads(request.wire)) as stream:
+            async with self._client.messages.stream(**sent_params(request)) as stream:
                 message = await stream.get_final_message()
                 return _reply(message.to_json(indent=None).encode(), stream.response, sent_at=sent_at)
         # An event that is no JSON, a stream without a message, a block that never began: the SDK's parser gives up.

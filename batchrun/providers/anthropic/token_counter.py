@@ -1,16 +1,14 @@
 """The free token-counting endpoint, one call at a time."""
 
-import json
 from typing import Any
 
 import httpx2
 
 from batchrun.providers.anthropic.client import answered_within, client_for, malformed
 from batchrun.providers.anthropic.message_parsing import MOST_TOKENS, json_from, request_id_in
+from batchrun.providers.anthropic.wire import count_body
 from batchrun.request import Request
 
-UNCOUNTED = ("max_tokens",)
-"""Parameters of a message that the endpoint does not take."""
 CONNECTIONS = 8
 
 
@@ -22,9 +20,8 @@ class AnthropicCounter:
         self._client = client_for(timeout_s=timeout_s, connections=CONNECTIONS, base_url=base_url, api_key=api_key)
 
     async def count(self, request: Request) -> int:
-        """Claude's tokens of the prompt, schema included, within the timeout as a whole. Raises AttemptError."""
-        params = {key: value for key, value in json.loads(request.body).items() if key not in UNCOUNTED}
-        body = json.dumps(params, separators=(",", ":")).encode()
+        """Count Claude's tokens of the prompt, schema included, within the timeout as a whole. Raises AttemptError."""
+        body = count_body(request)
         async with answered_within(self._timeout_s):
             response = await self._client.post("/v1/messages/count_tokens", content=body, cast_to=httpx2.Response)
         api_request_id = request_id_in(response.headers)

@@ -23,7 +23,7 @@ class Batch:
     state: BatchState
     batch_id: str | None
     adopted: bool
-    """Found in the API's list; a custom_id among its results has to prove that it is ours."""
+    """Found in the API's list; the nonce of one of its results has to prove that it is ours."""
     requests: int
     bytes: int
     newest_before: str | None

@@ -279,7 +279,7 @@ class Batches:
         self._change(batch, batch.state, cancel_at=batch.cancel_at or now)
 
     def proven(self, batch: Batch) -> None:
-        """One of its custom_ids carries our nonce."""
+        """Record that one of the batch's results carries our nonce."""
         self._change(batch, BatchState.ENDED, adopted=False)
 
     def detach(self, batch: Batch, *, now: float) -> None:

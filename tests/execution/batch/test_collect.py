@@ -29,6 +29,7 @@ from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.retry_policy import FailureHistory
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.wire import member_name
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.batch_records import Batch, Candidate, NewBatch
 from batchrun.store.ledger.batches import Batches
@@ -52,15 +53,16 @@ Fate = Reply | Failure | ResultType | None
 
 
 def line(custom_id: str, fate: Fate) -> BatchResult:
+    nonce, request_id = member_name(custom_id)
     match fate:
         case Reply():
-            return BatchResult(custom_id=custom_id, type=ResultType.SUCCEEDED, reply=fate)
+            return BatchResult(nonce=nonce, request_id=request_id, type=ResultType.SUCCEEDED, reply=fate)
         case Failure(cause=Cause.MALFORMED):
-            return BatchResult(custom_id=custom_id, type=ResultType.SUCCEEDED, failure=fate)
+            return BatchResult(nonce=nonce, request_id=request_id, type=ResultType.SUCCEEDED, failure=fate)
         case Failure():
-            return BatchResult(custom_id=custom_id, type=ResultType.ERRORED, failure=fate)
+            return BatchResult(nonce=nonce, request_id=request_id, type=ResultType.ERRORED, failure=fate)
         case _:
-            return BatchResult(custom_id=custom_id, type=fate)
+            return BatchResult(nonce=nonce, request_id=request_id, type=fate)
 
 
 def ours(name: str, fate: Fate = None, *, nonce: str = NONCE) -> BatchResult:
@@ -517,7 +519,7 @@ STRANGERS: dict[str, BatchResult] = {
     "of another batch of ours": ours("a", nonce="ba9876543210"),
     "of no document": ours("nobody"),
     "without a custom_id": line("", answer()),
-    "a line that is no result": BatchResult(custom_id="", type=None),
+    "a line that is no result": BatchResult(type=None),
     "with SQL in it": line(f"{NONCE}-'; drop table attempts; --", answer()),
     "with the nonce alone": line(NONCE, answer()),
     "with the nonce and nothing else": line(f"{NONCE}-", answer()),
@@ -552,7 +554,7 @@ def test_a_result_of_a_batch_for_a_request_that_is_settled_by_now_changes_nothin
 
 
 def test_our_custom_id_with_a_line_that_is_no_result_is_lost_and_not_sent_again() -> None:
-    bench = Bench(ABC, [ours("a"), BatchResult(custom_id=f"{NONCE}-request-b", type=None), ours("c")])
+    bench = Bench(ABC, [ours("a"), BatchResult(nonce=NONCE, request_id="request-b", type=None), ours("c")])
     bench.visit()
 
     assert bench.statuses == {"a": "succeeded", "b": "errored", "c": "succeeded"}
@@ -771,8 +773,8 @@ def test_a_batch_that_we_created_ourselves_is_never_taken_for_somebody_elses() -
     [
         [],
         [lost()],
-        [BatchResult(custom_id="", type=None)],
-        [BatchResult(custom_id="", type=None)] * 3,
+        [BatchResult(type=None)],
+        [BatchResult(type=None)] * 3,
         [line("x", EXPIRED)],
     ],
     ids=["empty", "broken", "an unreadable line", "unreadable lines", "cut short"],

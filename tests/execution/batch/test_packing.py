@@ -17,16 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrun.budget.caps import Amount, Cap, Caps, Origin, Per
-from batchrun.document import DocumentRef
-from batchrun.estimation.text_class import TextClass
 from batchrun.events import DocumentSettled, Event
 from batchrun.execution.batch import packing
-from batchrun.execution.batch.packing import Packer, PackLimits, Spool, body_size
+from batchrun.execution.batch.packing import Packer, PackLimits, Spool
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.document_reader import Gone, RunKey
 from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
+from batchrun.providers.anthropic.wire import batch_member, batch_size
 from batchrun.request import Request
 from batchrun.store.ledger.batch_records import RemainingBudget
 from batchrun.store.ledger.connection import create_missing
@@ -205,17 +204,15 @@ def test_the_body_of_any_members_is_theirs_alone(texts: list[str], data: st.Data
 
     def use(spool: Spool) -> bytes:
         for number, text in enumerate(texts):
-            work = PendingRequest(
-                Pending(number, DocumentRef("d", "s"), number, "", 1, TextClass.PROSE, None), request(text)
-            )
-            spool.add(packing.Candidate(number, "d", Amount(EACH)), spool.item(work))
+            member = batch_member(request(text), nonce=spool.nonce)
+            spool.add(packing.Candidate(number, "d", Amount(EACH)), member)
         return asyncio.run(whole(spool, chosen))
 
     spool = Spool(Path("/tmp"), NONCE)
     try:
         assert use(spool) == expected([texts[number] for number in chosen])
         everything = asyncio.run(whole(spool, range(len(texts))))
-        assert len(everything) == spool.size == body_size(spool.sizes)
+        assert len(everything) == spool.size == batch_size(spool.sizes)
     finally:
         spool.close()
 

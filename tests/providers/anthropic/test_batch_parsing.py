@@ -35,7 +35,7 @@ def line(result: object, custom_id: object = "a") -> bytes:
 
 def test_a_message_becomes_a_reply() -> None:
     assert result_from(line({"type": "succeeded", "message": MESSAGE})) == BatchResult(
-        custom_id="a",
+        request_id="a",
         type=ResultType.SUCCEEDED,
         reply=Reply(
             text="4",
@@ -60,7 +60,7 @@ def test_a_message_that_cannot_be_read_has_succeeded_all_the_same(message: objec
 
 @pytest.mark.parametrize("kind", ["canceled", "expired"])
 def test_what_was_not_processed_says_no_more(kind: str) -> None:
-    assert result_from(line({"type": kind})) == BatchResult(custom_id="a", type=ResultType(kind))
+    assert result_from(line({"type": kind})) == BatchResult(request_id="a", type=ResultType(kind))
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_an_error_keeps_the_apis_words() -> None:
     result = result_from(line({"type": "errored", "error": error}))
 
     assert result == BatchResult(
-        custom_id="a",
+        request_id="a",
         type=ResultType.ERRORED,
         failure=Failure(
             cause=Cause.STATUS,
@@ -134,12 +134,12 @@ NO_RESULTS = {
 
 @pytest.mark.parametrize("case", NO_RESULTS)
 def test_a_line_that_is_no_result(case: str) -> None:
-    assert result_from(NO_RESULTS[case]) == BatchResult(custom_id="", type=None)
+    assert result_from(NO_RESULTS[case]) == BatchResult(type=None)
 
 
 @pytest.mark.parametrize("result", [None, [], "succeeded", {"type": "unheard"}, {"type": ["succeeded"]}, {}])
 def test_a_result_of_no_known_type_keeps_its_id(result: object) -> None:
-    assert result_from(line(result)) == BatchResult(custom_id="a", type=None)
+    assert result_from(line(result)) == BatchResult(request_id="a", type=None)
 
 
 ANYTHING = st.recursive(
@@ -157,7 +157,7 @@ ANYTHING = st.recursive(
 
 
 def is_showable(result: BatchResult) -> bool:
-    told = [result.custom_id]
+    told = [result.nonce, result.request_id]
     if result.failure:
         told += [result.failure.message, result.failure.error_type or "", result.failure.error_code or ""]
     return all(len(words) <= 1_000 and not {"\n", "\x1b", "\u202e"} & set(words) for words in told)

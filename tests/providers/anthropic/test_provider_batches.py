@@ -632,7 +632,7 @@ def test_the_key_never_goes_to_another_origin(host: str) -> None:
             batches_at(own.url) as batches,
         ):
             told = f"http://{host}:{other.port}/v1/messages/batches/msgbatch_1/results"
-            assert [result.custom_id async for result in batches.results(ended(told))] == ["a"]
+            assert [result.request_id async for result in batches.results(ended(told))] == ["a"]
             return own.asked, other.asked
 
     assert asyncio.run(scenario()) == ([f"GET {OWN}"], [])
@@ -709,7 +709,7 @@ def in_pieces(*pieces: bytes, then: Answer | None = None) -> Answer:
 def test_results_come_line_by_line() -> None:
     got = outcome_of(results, lines_of(succeeded("a"), b'{"custom_id":"b","result":{"type":"expired"}}', b""))
 
-    assert [(result.custom_id, result.type) for result in got] == [
+    assert [(result.request_id, result.type) for result in got] == [
         ("a", ResultType.SUCCEEDED),
         ("b", ResultType.EXPIRED),
     ]
@@ -719,7 +719,7 @@ def test_results_come_line_by_line() -> None:
 def test_the_last_line_counts_whether_or_not_it_is_ended(end: bytes) -> None:
     got = outcome_of(results, lines_of(succeeded("a"), succeeded("b"), end=end))
 
-    assert [result.custom_id for result in got] == ["a", "b"]
+    assert [result.request_id for result in got] == ["a", "b"]
     assert all(result.reply for result in got)
 
 
@@ -731,7 +731,7 @@ def test_results_that_are_compressed() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=gzip.compress(succeeded("a") + b"\n"), headers={"content-encoding": "gzip"})
 
-    assert [result.custom_id for result in outcome_of(results, answer)] == ["a"]
+    assert [result.request_id for result in outcome_of(results, answer)] == ["a"]
 
 
 def test_line_breaks_of_other_kinds_and_cut_characters_stay_in_their_line() -> None:
@@ -746,7 +746,7 @@ def test_line_breaks_of_other_kinds_and_cut_characters_stay_in_their_line() -> N
 
 async def collected(batches: BatchProvider, into: list[str]) -> None:
     async for result in batches.results(ENDED):
-        into.append(result.custom_id)  # noqa: PERF401 - what came before the end is what counts
+        into.append(result.request_id)  # noqa: PERF401 - what came before the end is what counts
 
 
 LONG_S, SHORT_S = 60.0, 0.5

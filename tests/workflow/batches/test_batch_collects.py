@@ -60,7 +60,7 @@ def test_unknown_and_repeated_custom_ids_are_counted_and_do_no_harm(project: Tri
 
     def odd(results: list[Any]) -> list[Any]:
         stranger = result("somebody-elses", answer({"title": "wrong"}))
-        nonce = results[0].custom_id.split("-")[0]
+        nonce = results[0].nonce
         unknown = result(f"{nonce}-{'0' * 32}", answer({"title": "wrong"}))
         return [stranger, results[0], results[0], unknown, *results[1:], results[2]]
 

@@ -1,0 +1,119 @@
+"""The JSON of the Messages API: every body that is sent is put together here, or taken apart to send a variant of it.
+
+The Messages body is the canonical request of the whole program, and request ids are hashes of its bytes: a change of
+one byte makes every document of every job new work. Planning, strategy and execution use this module, so this module
+imports neither the SDK nor anything else that is slow to load.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from batchrun.job.cache_breakpoint import CacheBreakpoint
+from batchrun.request import Request, Ttl
+
+UNCOUNTED = ("max_tokens",)
+"""Parameters of a message that the token-counting endpoint does not take."""
+BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
+"""What stands before, between and behind the members in the body that creates a batch."""
+
+
+def fixed_params(
+    *,
+    model: str,
+    max_tokens: int,
+    schema: Mapping[str, Any],
+    effort: str | None,
+    thinking: str | None,
+    system: str | None,
+) -> dict[str, Any]:
+    """Build the parameters that all messages of a job share: all but the user message."""
+    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": schema}}
+    if effort is not None:
+        output["effort"] = effort
+    params: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "output_config": output}
+    if system is not None:
+        params["system"] = system
+    if thinking is not None:
+        params["thinking"] = {"type": thinking}
+    return params
+
+
+def message_request(
+    fixed: Mapping[str, Any], content: str | Sequence[object], *, max_tokens: int | None = None
+) -> Request:
+    """Make the request with this user message; `max_tokens` takes the place of the fixed one."""
+    params = {**fixed, "messages": [{"role": "user", "content": content}]}
+    return Request.of(params if max_tokens is None else {**params, "max_tokens": max_tokens})
+
+
+def request_to_model(
+    request: Request, *, model: str, max_tokens: int, takes_effort: bool, takes_thinking: bool
+) -> Request:
+    """Make the same request to another model, without the parameters that the other model does not take."""
+    params = json.loads(request.body)
+    params["model"], params["max_tokens"] = model, max_tokens
+    if not takes_effort:
+        params.get("output_config", {}).pop("effort", None)
+    if not takes_thinking:
+        params.pop("thinking", None)
+    return Request.of(params)
+
+
+def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | None) -> Request:
+    """Mark a request for the prompt cache, if there is a breakpoint; the request keeps its id."""
+    if cache_breakpoint is None:
+        return request
+    params = json.loads(request.body)
+    if cache_breakpoint.opening:
+        (message,) = params["messages"]
+        message["content"] = _marked_content(message["content"], cache_breakpoint)
+    else:
+        params["system"] = [_marked_block(params["system"], cache_breakpoint.ttl)]
+    return replace(request, marked=Request.of(params).body)
+
+
+def _marked_content(content: str, cache_breakpoint: CacheBreakpoint) -> list[dict[str, Any]] | str:
+    """Cut the user message in two blocks. The API refuses a blank block, so a document without text gets no block."""
+    opening, ttl = cache_breakpoint.opening, cache_breakpoint.ttl
+    rest = content[len(opening) :]
+    if not rest:
+        return [_marked_block(content, ttl)]
+    return [_marked_block(opening, ttl), {"type": "text", "text": rest}] if rest.strip() else content
+
+
+def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:
+    control = {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
+    return {"type": "text", "text": text, "cache_control": control}
+
+
+def sent_params(request: Request) -> dict[str, Any]:
+    """Return the parameters of the request as it is sent, for the SDK's own call."""
+    params: dict[str, Any] = json.loads(request.wire)
+    return params
+
+
+def count_body(request: Request) -> bytes:
+    """Build the body that asks for the number of tokens of a request."""
+    params = {key: value for key, value in json.loads(request.body).items() if key not in UNCOUNTED}
+    return json.dumps(params, separators=(",", ":")).encode()
+
+
+def batch_member(request: Request, *, nonce: str) -> bytes:
+    """Build one member of a batch: the request as it is sent, under its name in the batch."""
+    return b'{"custom_id":"%s-%s","params":%s}' % (nonce.encode(), request.request_id.encode(), request.wire)
+
+
+def batch_size(member_sizes: Sequence[int]) -> int:
+    """Count the bytes of a batch's body with members of these sizes."""
+    return len(BATCH_HEAD) + sum(member_sizes) + len(BATCH_SEPARATOR) * max(0, len(member_sizes) - 1) + len(BATCH_TAIL)
+
+
+def member_name(custom_id: str) -> tuple[str, str]:
+    """Take apart a member's name in its batch: the batch's nonce, and the request's id.
+
+    A name of another form than `batch_member` gives has no nonce, and the whole of it stands for the id.
+    """
+    nonce, hyphen, request_id = custom_id.partition("-")
+    return (nonce, request_id) if nonce and hyphen else ("", custom_id)

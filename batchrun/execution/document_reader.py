@@ -76,17 +76,15 @@ class Reader:
     def _work(self, pending: Pending, document: Document | Unreadable) -> PendingRequest | Gone:
         if isinstance(document, Unreadable):
             return Gone(pending, document.reason)
-        request = self._builder.request(document, max_tokens=pending.max_tokens)
+        built = self._builder.build(document, max_tokens=pending.max_tokens)
         if pending.guessed:  # good enough for an estimate, and not for what is set aside
-            pending = replace(pending, counted_tokens=self._builder.tokens(document).counted, guessed=False)
-        for number, chain_model in enumerate(self._chain.models):
-            if chain_model.request(request).request_id == pending.request_id:
-                return PendingRequest(pending, request, self._evidence(document), model_no=number)
-        return Gone(pending, "it changed after it was planned; submit again")
-
-    def _evidence(self, document: Document) -> str | None:
+            pending = replace(pending, counted_tokens=built.tokens.counted, guessed=False)
         acceptance_rules = self._chain.acceptance_rules
-        return self._builder.text(document) if acceptance_rules and acceptance_rules.evidence else None
+        text = built.text if acceptance_rules and acceptance_rules.evidence else None
+        for number, chain_model in enumerate(self._chain.models):
+            if chain_model.request(built.request).request_id == pending.request_id:
+                return PendingRequest(pending, built.request, text, model_no=number)
+        return Gone(pending, "it changed after it was planned; submit again")
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -1,42 +1,31 @@
 """A cascade before anything is sent: which known answers are not good enough, and how many more there will be."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from batchrun.catalog.price import ModelPrice
-from batchrun.document import Document, Unreadable
 from batchrun.estimation.estimate import Estimator
 from batchrun.planning.plan_tokens import SENT
-from batchrun.planning.request_builder import RequestBuilder
-from batchrun.request import Request
+from batchrun.planning.request_builder import ChainRequests
 from batchrun.store.ledger.cascades import Answer, outputs, recent_answers
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_cost import Share, share
-from batchrun.strategy.cascade_rules import no_evidence
+from batchrun.strategy.cascade_rules import AcceptanceRules, no_evidence
 from batchrun.strategy.model_chain import ModelChain
 
 
 def violating_requests(
-    ledger: Ledger,
-    chain: ModelChain,
-    builder: RequestBuilder,
-    page: Iterable[Document | Unreadable],
-    models: Mapping[str, Sequence[Request]],
+    ledger: Ledger, acceptance_rules: AcceptanceRules | None, page: Iterable[ChainRequests]
 ) -> frozenset[str]:
-    """Those of the page's requests that have an answer which the cascade does not take, by request id.
-
-    `rungs` are each document's requests to every model.
-    """
-    acceptance_rules = chain.acceptance_rules
+    """Find the requests of a page that have an answer which the cascade does not take; returns their ids."""
     if acceptance_rules is None or not acceptance_rules.words:
         return frozenset()
-    found = outputs(ledger, {one.request_id for each in models.values() for one in each[:-1]})
+    page = list(page)
+    found = outputs(ledger, {one.request_id for document in page for one in document.to_each_model[:-1]})
     violating = set[str]()
     for document in page:
-        if isinstance(document, Unreadable):
-            continue
-        known = [one.request_id for one in models.get(document.doc_id, ())[:-1] if one.request_id in found]
-        text = builder.text(document) if known and acceptance_rules.evidence else None
+        text = document.built.text if acceptance_rules.evidence else None
+        known = [one.request_id for one in document.to_each_model[:-1] if one.request_id in found]
         violating.update(one for one in known if acceptance_rules.violation(found[one], text))
     return frozenset(violating)
 
@@ -47,7 +36,7 @@ class LaterModels:
 
     estimators: Sequence[Estimator]
     shares: Sequence[Share]
-    """That each of them is asked about, of the answers of the one before."""
+    """For each of these models the share of the answers before it that it is asked about."""
     standing: Sequence[float]
     """Which share of the plan's requests goes to each model, the first included."""
 
@@ -55,7 +44,7 @@ class LaterModels:
 def later_models(
     ledger: Ledger, chain: ModelChain, job: str, fingerprint: str, *, estimator: Callable[[ModelPrice], Estimator]
 ) -> LaterModels | None:
-    """Look at the job's own answers and at its plan; None when the ladder is no cascade."""
+    """Look at the job's own answers and at its plan. Returns None if the chain is no cascade."""
     if chain.acceptance_rules is None:
         return None
     names = [chain_model.price.name for chain_model in chain.models]
@@ -73,7 +62,7 @@ def later_models(
 
 
 def was_passed_on(answer: Answer, chain: ModelChain, model_no: int) -> bool:
-    """Whether the cascade as it is now would pass an answer on. Of evidence only what was found then is known."""
+    """Whether the cascade as it is now would pass an answer on; for evidence the finding of that time counts."""
     assert chain.acceptance_rules is not None
     if chain.escalated(model_no, answer.outcome, answer.output, None):
         return True
@@ -81,7 +70,7 @@ def was_passed_on(answer: Answer, chain: ModelChain, model_no: int) -> bool:
 
 
 def planned_models(ledger: Ledger) -> dict[str, int]:
-    """How many of the plan's requests to send go to each model."""
+    """Count how many of the plan's requests to send go to each model."""
     rows = ledger.connection.execute(
         "select model, count(*) from planned where chosen and kind in (select value from json_each(?)) group by 1",
         (SENT,),

@@ -1,20 +1,21 @@
 """From a document to its request: truncated where the job says so, and the same bytes every time."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from batchrun.document import Document
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.estimation.sampling import DocumentSize
-from batchrun.estimation.text_class import text_class
-from batchrun.job.render import Renderer
+from batchrun.estimation.text_class import TextClass, text_class
+from batchrun.planning.request_template import RequestTemplate
 from batchrun.request import Request
 
 LARGEST_CHARACTER = 4
-"""Bytes of UTF-8; a byte-level tokenizer makes at most one token of a byte."""
+"""The most bytes of a character in UTF-8; a byte-level tokenizer makes at most one token of a byte."""
 CUTS = 4
-"""What is left may be of another kind of text, with more tokens to a character: then it is cut once more."""
+"""How often a text is cut: what remains may be of another kind of text, with more tokens to a character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,40 +27,64 @@ class SizeLimit:
     truncates: bool
 
 
+@dataclass(frozen=True)
+class Built:
+    """A document as it will be sent. Size and tokens need the whole text: they are found when asked for, and once."""
+
+    request: Request
+    text: str
+    """What of the request is the document's."""
+    count: Callable[[str], int]
+    """Counts the cl100k tokens of a text."""
+    counted: int | None
+    """The tokens of `text` where they are known already."""
+
+    @cached_property
+    def size(self) -> DocumentSize:
+        """How large the document is."""
+        return DocumentSize(len(self.text.encode("utf-8", "surrogatepass")), self._text_class)
+
+    @cached_property
+    def tokens(self) -> RequestTokens:
+        """How many tokens the document has. Counting takes longer than all else that a plan does with a document."""
+        return RequestTokens(self.count(self.text) if self.counted is None else self.counted, self._text_class)
+
+    @cached_property
+    def _text_class(self) -> TextClass:
+        return text_class(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRequests:
+    """A document as it will be sent, with its requests to every model of the chain."""
+
+    built: Built
+    to_each_model: Sequence[Request]
+
+
 class RequestBuilder:
     """Makes requests of documents for one job; used when planning and again when sending."""
 
     def __init__(
         self,
-        renderer: Renderer,
+        template: RequestTemplate,
         estimator: Estimator,
         limit: SizeLimit,
         *,
         count: Callable[[str], int],
         truncate: Callable[[str, int], str],
     ) -> None:
-        self._renderer = renderer
+        self._template = template
         self._estimator = estimator
         self.limit = limit
         self._count = count
         self._truncate = truncate
 
-    def request(self, document: Document, *, max_tokens: int | None = None) -> Request:
-        """The request for a document, cut to the limit if the job truncates."""
-        return self._renderer.request(self.fitted(document), max_tokens=max_tokens)
-
-    def tokens(self, document: Document) -> RequestTokens:
-        """Count the document as it will be sent."""
-        return self._tokens(self.fitted(document))
-
-    def size(self, document: Document) -> DocumentSize:
-        """How large the document is as it will be sent."""
-        text = self.text(document)
-        return DocumentSize(len(text.encode("utf-8", "surrogatepass")), text_class(text))
-
-    def text(self, document: Document) -> str:
-        """What of the request is the document's, as it will be sent."""
-        return self._renderer.document_text(self.fitted(document))
+    def build(self, document: Document, *, max_tokens: int | None = None) -> Built:
+        """Cut a document to the limit if the job truncates, and make its request; `max_tokens` overrides the job's."""
+        fitted, counted = self._fitted(document)
+        request = self._template.request(fitted, max_tokens=max_tokens)
+        return Built(request, self._template.renderer.document_text(fitted), self._count, counted)
 
     def may_exceed(self, size: DocumentSize) -> bool:
         """Whether a document of this size has to be counted to know that it is not too large."""
@@ -67,26 +92,23 @@ class RequestBuilder:
         return self._estimator.document_tokens(at_most) > self.limit.tokens
 
     def excess(self, tokens: RequestTokens) -> str | None:
-        """Why a document of this size is too large, or None."""
+        """Say why a document of this size is too large. Returns None if it is not."""
         size = self._estimator.document_tokens(tokens)
         if size <= self.limit.tokens:
             return None
         return f"about {size:,.0f} tokens, above {self.limit.name} of {self.limit.tokens:,}"
 
-    def fitted(self, document: Document) -> Document:
-        """The document itself, or with a shorter text if the job truncates and it is too large."""
+    def _fitted(self, document: Document) -> tuple[Document, int | None]:
+        """Cut the text of a document that is too large, if the job truncates; also return its tokens, where counted."""
         if not self.limit.truncates or len(document.text) * LARGEST_CHARACTER <= self.limit.tokens:
-            return document
+            return document, None
         for _ in range(CUTS):
-            tokens = self._tokens(document)
-            size = self._estimator.document_tokens(tokens)
+            text = self._template.renderer.document_text(document)
+            counted = self._count(text)
+            size = self._estimator.document_tokens(RequestTokens(counted, text_class(text)))
             if size <= self.limit.tokens:
-                break
+                return document, counted
             # Columns in the prompt count too, and only the text can be cut.
-            kept = self._count(document.text) - math.ceil((size - self.limit.tokens) * tokens.counted / size)
+            kept = self._count(document.text) - math.ceil((size - self.limit.tokens) * counted / size)
             document = replace(document, text=self._truncate(document.text, max(0, kept)))
-        return document
-
-    def _tokens(self, document: Document) -> RequestTokens:
-        text = self._renderer.document_text(document)
-        return RequestTokens(self._count(text), text_class(text))
+        return document, None

@@ -9,10 +9,10 @@ from batchrun.estimation.calibration import Observation
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import Counted, evenly, ratios, step_bytes, unsampled
 from batchrun.estimation.text_class import TextClass
-from batchrun.job.render import Renderer
 from batchrun.planning.api_lookups import CounterFactory, OnlineCounts, count_online
 from batchrun.planning.plan_tokens import PlannedDocument, PlannedTokens
 from batchrun.planning.request_builder import RequestBuilder
+from batchrun.planning.request_template import RequestTemplate
 from batchrun.request import Request
 
 
@@ -24,17 +24,17 @@ class Observed:
     problem: str | None
     """Why it did not count all of them."""
     step: float = 0.0
-    """How far apart they were drawn by their size, in cl100k tokens of all documents; 0: it took all of them."""
+    """How far apart they were drawn by their size, in cl100k tokens of all documents; 0 when all were counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSampler:
-    """Looks at documents of a plan again; those that changed since are passed over."""
+    """Looks at documents of a plan again, and passes over documents that changed since."""
 
     planned: PlannedTokens
     source: Source
     builder: RequestBuilder
-    renderer: Renderer
+    template: RequestTemplate
 
     def count_sample(self, worst_nusd: Callable[[Request, RequestTokens], int]) -> dict[TextClass, float]:
         """Count a sample of what was not counted, and guess the rest from it.
@@ -51,13 +51,12 @@ class TokenSampler:
     def count(
         self, numbers: Iterable[int], worst_nusd: Callable[[Request, RequestTokens], int]
     ) -> list[tuple[int, RequestTokens]]:
-        """Count some documents; returns their numbers with what they have."""
+        """Count some documents; returns their numbers with their tokens."""
         counted = []
         for planned, document in self._read(numbers):
-            tokens = self.builder.tokens(document)
-            request = self.builder.request(document, max_tokens=planned.max_tokens)
-            self.planned.set_counted(planned.planned_no, tokens, worst_nusd(request, tokens))
-            counted.append((planned.planned_no, tokens))
+            built = self.builder.build(document, max_tokens=planned.max_tokens)
+            self.planned.set_counted(planned.planned_no, built.tokens, worst_nusd(built.request, built.tokens))
+            counted.append((planned.planned_no, built.tokens))
         return counted
 
     def observe(self, counter: CounterFactory, number: int) -> Observed:
@@ -74,9 +73,10 @@ class TokenSampler:
         drawn = evenly(self.planned.by_tokens(), step) if step else (one for one, _ in self.planned.by_tokens())
         known, requests = [], []
         for planned, document in self._read(drawn):
-            known.append(self.builder.tokens(document))
-            requests.append(self.builder.request(document, max_tokens=planned.max_tokens))
-        if bare := self.renderer.bare_request():
+            built = self.builder.build(document, max_tokens=planned.max_tokens)
+            known.append(built.tokens)
+            requests.append(built.request)
+        if bare := self.template.bare_request():
             known.append(RequestTokens(0, TextClass.PROSE))
             requests.append(bare)
         counts = count_online(counter, requests)

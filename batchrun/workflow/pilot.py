@@ -79,7 +79,7 @@ class PilotSubmit:
             everything=selection.everything,
         )
         whole = self._planner.plan(selection, counter=self.provider if self.counts else None)
-        begun = self._pilots.begun(self._planner.renderer.fingerprint)
+        begun = self._pilots.begun(self._planner.fingerprint)
         if terms is None or (begun and begun.continued):
             return self._without(whole, means, begun)
         narrowing = Narrowing(self.opened.ledger)
@@ -109,7 +109,7 @@ class PilotSubmit:
             members = self._pilots.members(begun.run_no)
             if numbers := narrowing.numbers(members):  # else nothing of it is selected any more
                 return self._of(members, numbers, narrowing)
-        past = self._pilots.past(self._planner.renderer.fingerprint)
+        past = self._pilots.past(self._planner.fingerprint)
         sendable = narrowing.sendable()
         if len(past) >= terms.documents:
             members = [one.doc_id for one in past]
@@ -179,7 +179,7 @@ class PilotSubmit:
     def _first(self, pilot: Pilot, means: Means) -> Sent:
         """Send the pilot; when it is complete already, tell the run it belongs to."""
         if not pilot.plan.to_send:
-            begun = None if pilot.past else self._pilots.begun(self._planner.renderer.fingerprint)
+            begun = None if pilot.past else self._pilots.begun(self._planner.fingerprint)
             return Sent(begun.run_no if begun else None, None)
         begins_run = pilot.plan.continues is None
 

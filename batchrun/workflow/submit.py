@@ -148,7 +148,7 @@ def admit(
     run_plan = RunPlan(
         job=opened.name,
         job_path=path_below_root(opened.job),
-        fingerprint=planner.renderer.fingerprint,
+        fingerprint=planner.fingerprint,
         model=opened.price.name,
         simulated=opened.simulated,
         documents=plan.documents,
@@ -163,7 +163,7 @@ def admit(
         deadline_s=plan.deadline_s,
     )
     with ledger.transaction():
-        run = ledger.open_run(opened.name, planner.renderer.fingerprint)
+        run = ledger.open_run(opened.name, planner.fingerprint)
         if run:
             run_no = run.run_no
             ledger.continue_run(run_no, run_plan)

@@ -274,7 +274,7 @@ def by_hand(case: Case, seconds: float, *, workers: int, send: Callable[..., obj
         (root / "pacing.toml").write_text(JOB)
         with open_job(root / "pacing.toml", simulated=False, to_run=False) as opened:
             builder = opened.planner().builder
-            requests = [builder.request(document) for document in opened.source.scan()]  # type: ignore[arg-type]
+            requests = [builder.build(document).request for document in opened.source.scan()]  # type: ignore[arg-type]
     provider = SimulatedProvider(case.simulator(seconds))
 
     async def scenario() -> None:

@@ -1,11 +1,11 @@
-"""What the tests of rendered requests share: a small job file, and its renderer."""
+"""What the tests of rendered requests share: a small job file, and its request template."""
 
 from collections.abc import Callable
 
 import pytest
 
 from batchrun.job.load import load_job
-from batchrun.job.render import Renderer
+from batchrun.planning.request_template import RequestTemplate
 
 JOB = """\
 [job]
@@ -26,16 +26,16 @@ max_cost_usd = 1
 
 
 @pytest.fixture(scope="module")
-def renderer_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Renderer]:
-    """Makes the renderer of a job with the given lines in [prompt], after some changes of the job file's text."""
+def template_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RequestTemplate]:
+    """Makes the request template of a job with the given lines in [prompt], after some changes of the job file's text."""
     path = tmp_path_factory.mktemp("job") / "job.toml"
 
-    def renderer_of(prompt: str, *changes: tuple[str, str]) -> Renderer:
+    def template_of(prompt: str, *changes: tuple[str, str]) -> RequestTemplate:
         text = JOB.format(prompt=prompt)
         for old, new in changes:
             assert old in text
             text = text.replace(old, new, 1)
         path.write_text(text)
-        return Renderer(load_job(path))
+        return RequestTemplate(load_job(path))
 
-    return renderer_of
+    return template_of

@@ -27,16 +27,16 @@ FIVE_MINUTES, HOUR = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
 
 
 @pytest.fixture(scope="module")
-def load(renderer_of):
-    return partial(renderer_of, PROMPT)
+def load(template_of):
+    return partial(template_of, PROMPT)
 
 
 def document(text="hello"):
     return Document(doc_id="a", source="a", text=text)
 
 
-def sent(renderer, text="hello", ttl="1h"):
-    return json.loads(with_cache_breakpoint(renderer.request(document(text)), renderer.prefix.mark(ttl)).wire)
+def sent(template, text="hello", ttl="1h"):
+    return json.loads(with_cache_breakpoint(template.request(document(text)), template.renderer.prefix.mark(ttl)).wire)
 
 
 def test_the_mark_stands_before_the_first_placeholder(load):
@@ -64,9 +64,9 @@ def test_a_template_that_begins_with_the_document_has_its_mark_behind_the_system
 
 
 def test_blank_text_before_the_document_makes_no_block(load):
-    renderer = load(("Read this:\\n{{ doc.text }}", "\\n {{ doc.text }}"))
-    assert sent(renderer)["system"] == [{"type": "text", "text": "Be brief.", "cache_control": HOUR}]
-    assert sent(renderer)["messages"][0]["content"] == "\n hello (end)"
+    template = load(("Read this:\\n{{ doc.text }}", "\\n {{ doc.text }}"))
+    assert sent(template)["system"] == [{"type": "text", "text": "Be brief.", "cache_control": HOUR}]
+    assert sent(template)["messages"][0]["content"] == "\n hello (end)"
 
 
 OPENINGS = {
@@ -87,23 +87,23 @@ def test_a_block_ends_with_a_line_if_it_can(opening, system, marked):
 
 
 def test_with_neither_there_is_nothing_to_mark(load):
-    prefix = load(NO_SYSTEM, BEGINS_WITH_IT).prefix
+    prefix = load(NO_SYSTEM, BEGINS_WITH_IT).renderer.prefix
     assert prefix.mark("1h") is None
     assert prefix.obstacle == "the prompt begins with the document, and there is no system prompt"
-    assert load(NO_SYSTEM).prefix.obstacle is None
-    assert load().prefix.mark(None) is None
+    assert load(NO_SYSTEM).renderer.prefix.obstacle is None
+    assert load().renderer.prefix.mark(None) is None
 
 
 def test_what_is_counted_is_what_is_cached(load):
-    assert load().prefix.text == "Be brief.\nRead this:\n"
-    assert load(BEGINS_WITH_IT).prefix.text == "Be brief."
-    assert load(NO_SYSTEM).prefix.text == "Read this:\n"
+    assert load().renderer.prefix.text == "Be brief.\nRead this:\n"
+    assert load(BEGINS_WITH_IT).renderer.prefix.text == "Be brief."
+    assert load(NO_SYSTEM).renderer.prefix.text == "Read this:\n"
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u2003"])
 def test_a_document_without_text_makes_no_blank_block(load, text):
-    renderer = load(("Read this:\\n{{ doc.text }} (end)", "Read this:{{ doc.text }}"), NO_SYSTEM)
-    content = sent(renderer, text)["messages"][0]["content"]
+    template = load(("Read this:\\n{{ doc.text }} (end)", "Read this:{{ doc.text }}"), NO_SYSTEM)
+    content = sent(template, text)["messages"][0]["content"]
     if text:
         assert content == f"Read this:{text}"
     else:
@@ -111,13 +111,13 @@ def test_a_document_without_text_makes_no_blank_block(load, text):
 
 
 def test_the_request_to_another_model_is_marked_too(load):
-    renderer, price = load(), load_prices(today=date(2026, 11, 20)).model("claude-haiku-4-5")
+    template, price = load(), load_prices(today=date(2026, 11, 20)).model("claude-haiku-4-5")
     chain_model = ChainModel(
         price=price, limits=published_limits(LimitsSection(), price.limits), effort=None, thinking=None
     )
-    first = renderer.request(document(), max_tokens=50_000)
+    first = template.request(document(), max_tokens=50_000)
     second = chain_model.request(first)
-    marked = json.loads(with_cache_breakpoint(second, renderer.prefix.mark("5m")).wire)
+    marked = json.loads(with_cache_breakpoint(second, template.renderer.prefix.mark("5m")).wire)
     assert (marked["model"], marked["max_tokens"]) == ("claude-haiku-4-5", 50_000)
     assert marked["messages"][0]["content"][0]["cache_control"] == FIVE_MINUTES
 

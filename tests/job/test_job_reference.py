@@ -7,9 +7,9 @@ import pytest
 
 from batchrun.job.field_types import ArrayField, EnumField, NumberField, ObjectField, TextField
 from batchrun.job.load import load_job
-from batchrun.job.render import Renderer
 from batchrun.job.scaffold import scaffold
 from batchrun.job.schema_lookup import keys_of, sections
+from batchrun.planning.request_template import RequestTemplate
 
 JOBS = Path(__file__).parents[2] / "jobs"
 REFERENCE = (JOBS / "contracts.toml").read_text()
@@ -19,7 +19,7 @@ REFERENCE = (JOBS / "contracts.toml").read_text()
 def test_it_loads(path):
     job = load_job(path)
     assert job.spec.job.name == path.stem
-    assert len(Renderer(job).fingerprint) == 64
+    assert len(RequestTemplate(job).fingerprint) == 64
 
 
 def named_keys():

@@ -7,7 +7,7 @@ import pytest
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
 from batchrun.job.project import ProjectBudget
-from batchrun.job.render import Renderer
+from batchrun.planning.request_template import RequestTemplate
 
 JOB = """\
 [job]
@@ -61,7 +61,7 @@ def test_a_tier_is_its_models(project):
     assert model.fallbacks == ("claude-haiku-4-5", "claude-opus-5")
     named = project / "jobs/named.toml"
     named.write_text(JOB.replace('tier = "standard"', 'name = "claude-sonnet-5-5"'))
-    assert Renderer(job).fingerprint == Renderer(load_job(named)).fingerprint
+    assert RequestTemplate(job).fingerprint == RequestTemplate(load_job(named)).fingerprint
 
 
 def test_a_tier_of_one_model_has_no_fallbacks(project):

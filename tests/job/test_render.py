@@ -19,8 +19,8 @@ DOCUMENT = Document(doc_id="a", source="a", text="hello")
 
 
 @pytest.fixture(scope="module")
-def load(renderer_of):
-    return lambda *change: renderer_of(PROMPT, *([change] if change else []))
+def load(template_of):
+    return lambda *change: template_of(PROMPT, *([change] if change else []))
 
 
 def test_the_least_request(load):
@@ -33,8 +33,8 @@ def test_the_least_request(load):
 
 
 def test_the_optional_parts(load):
-    renderer = load("[prompt]", 'effort = "low"\nthinking = "adaptive"\n[prompt]\nsystem = "Be brief."')
-    body = json.loads(renderer.request(DOCUMENT, max_tokens=7).body)
+    template = load("[prompt]", 'effort = "low"\nthinking = "adaptive"\n[prompt]\nsystem = "Be brief."')
+    body = json.loads(template.request(DOCUMENT, max_tokens=7).body)
     assert body["system"] == "Be brief."
     assert body["thinking"] == {"type": "adaptive"}
     assert body["output_config"]["effort"] == "low"
@@ -42,9 +42,9 @@ def test_the_optional_parts(load):
 
 
 def test_what_is_the_same_in_every_request_is_counted_once(load):
-    assert load().prompt_text == "<d>\n</d>"
-    assert load().schema_text == json.dumps(SCHEMA, separators=(",", ":"))
-    assert load("[prompt]", '[prompt]\nsystem = "Be brief."').prompt_text == "Be brief.\n<d>\n</d>"
+    assert load().renderer.prompt_text == "<d>\n</d>"
+    assert load().renderer.schema_text == json.dumps(SCHEMA, separators=(",", ":"))
+    assert load("[prompt]", '[prompt]\nsystem = "Be brief."').renderer.prompt_text == "Be brief.\n<d>\n</d>"
 
 
 def test_planning_twice_gives_the_same_names(load):

@@ -272,7 +272,7 @@ def planned(project: TrialProject, case: Case) -> Iterator[Plan]:
             ledger=opened.ledger,
             estimator=estimator,
             unsampled={},
-            fingerprint=made.renderer.fingerprint,
+            fingerprint=made.fingerprint,
             caps=made.caps,
             prefix=Prefix(estimator.fixed_input),
             route=made.route,

@@ -1,0 +1,40 @@
+"""What all requests of one job share, and how a document becomes a request."""
+
+import hashlib
+from functools import cached_property
+
+from batchrun.document import Document
+from batchrun.job.load import JobFile
+from batchrun.job.render import Renderer
+from batchrun.providers.anthropic.wire import fixed_params, message_request
+from batchrun.request import Request
+
+
+class RequestTemplate:
+    """Makes the requests of one job. The same job and document always give the same bytes."""
+
+    def __init__(self, job: JobFile) -> None:
+        model = job.spec.model
+        self.renderer = Renderer(job)
+        self._fixed = fixed_params(
+            model=model.name,
+            max_tokens=model.max_tokens,
+            schema=self.renderer.schema,
+            effort=model.effort,
+            thinking=model.thinking,
+            system=self.renderer.system,
+        )
+
+    def request(self, document: Document, *, max_tokens: int | None = None) -> Request:
+        """Make the request for a document; `max_tokens` overrides the job's."""
+        return message_request(self._fixed, self.renderer.content(document), max_tokens=max_tokens)
+
+    def bare_request(self) -> Request | None:
+        """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""
+        content = self.renderer.bare_content
+        return None if content is None else message_request(self._fixed, content)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over everything but the document: the fingerprint changes exactly when every request would."""
+        return hashlib.sha256(message_request(self._fixed, self.renderer.content_parts).body).hexdigest()

@@ -9,7 +9,7 @@ Lifecycle = Literal["active", "deprecated", "retired"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLife:
-    """One model of the Models API (`GET /v1/models/{id}`); days by UTC. None: not told."""
+    """One model as the Models API tells of it, with days by UTC; None where the API does not say."""
 
     name: str
     """The API's own id; what was asked for may be an alias of it."""

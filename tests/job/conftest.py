@@ -27,7 +27,7 @@ max_cost_usd = 1
 
 @pytest.fixture(scope="module")
 def template_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RequestTemplate]:
-    """Makes the request template of a job with the given lines in [prompt], after some changes of the job file's text."""
+    """Makes the request template of a job with these lines in [prompt], after some changes of the job file."""
     path = tmp_path_factory.mktemp("job") / "job.toml"
 
     def template_of(prompt: str, *changes: tuple[str, str]) -> RequestTemplate:

@@ -14,7 +14,7 @@ from trial_project import TrialProject, Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
 from batchrun.execution import ledger_writer
-from batchrun.execution.assembly import RunSetting
+from batchrun.execution.run_context import RunContext
 from batchrun.workflow.open_job import OpenJob, OpenStore
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
@@ -79,5 +79,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     monkeypatch.setattr(asyncio.events, "new_event_loop", clock.new_loop)
     monkeypatch.setattr(ledger_writer.LedgerWriter, "write", answered_by_a_thread(ledger_writer.LedgerWriter.write))
     monkeypatch.setattr("time.time", clock)
-    monkeypatch.setitem(RunSetting.__init__.__kwdefaults__, "clock", clock)
+    monkeypatch.setitem(RunContext.__init__.__kwdefaults__, "clock", clock)
     return clock

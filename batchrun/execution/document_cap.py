@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.budget.caps import Amount, Caps, CapUsage
-from batchrun.events import DocumentSettled, Listener
+from batchrun.events import DocumentSettled
 from batchrun.execution.failure_messages import document_budget_reached
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.run_context import RunContext
 from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.cap_usage import CapUsages
@@ -18,19 +18,17 @@ from batchrun.store.ledger.ledger import Ledger
 class DocumentCap:
     """Ends documents that may not be tried again in one run."""
 
-    run_no: int
-    job: str
+    context: RunContext
     caps: Caps
-    writer: LedgerWriter
-    tell: Listener
 
     async def ends(self, pending: PendingRequest, amount: Amount) -> bool:
         """End the document if what the run has committed for it and one more attempt may pass the cap."""
         if self.caps.document is None:
             return False
+        run_no = self.context.key.run_no
         doc_id, request_ids = pending.record.ref.doc_id, [pending.record.request_id]
-        cap_usage = await self.writer.write(
-            lambda ledger: CapUsages(ledger.connection, self.caps).document_usage(self.run_no, doc_id, request_ids)
+        cap_usage = await self.context.writer.write(
+            lambda ledger: CapUsages(ledger.connection, self.caps).document_usage(run_no, doc_id, request_ids)
         )
         if cap_usage is None or cap_usage.fits(amount):
             return False
@@ -48,11 +46,11 @@ class DocumentCap:
         request_no = pending.record.request_no
 
         def end(ledger: Ledger) -> tuple[list[str], list[str]]:
-            kept = take_back(ledger, self.job, request_no, earlier)
-            return kept, ledger.give_up(request_no, self.job, Outcome.ERRORED, reason)
+            kept = take_back(ledger, self.context.job, request_no, earlier)
+            return kept, ledger.give_up(request_no, self.context.job, Outcome.ERRORED, reason)
 
-        kept, given_up = await self.writer.write(end)
+        kept, given_up = await self.context.writer.write(end)
         for doc_id in kept:
-            self.tell(DocumentSettled(doc_id, Outcome.SUCCEEDED, None, 0))
+            self.context.tell(DocumentSettled(doc_id, Outcome.SUCCEEDED, None, 0))
         for doc_id in given_up:
-            self.tell(DocumentSettled(doc_id, Outcome.ERRORED, reason, 0))
+            self.context.tell(DocumentSettled(doc_id, Outcome.ERRORED, reason, 0))

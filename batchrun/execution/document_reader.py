@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from batchrun.document import Document, Unreadable
 from batchrun.documents import Source
-from batchrun.events import DocumentSettled, Listener
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.events import DocumentSettled
+from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.planning.request_builder import RequestBuilder
@@ -20,15 +20,6 @@ from batchrun.strategy.model_chain import ModelChain
 T = TypeVar("T")
 PAGE = 64
 """Pending documents looked up in the ledger at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunKey:
-    """Which run this is."""
-
-    run_no: int
-    since: int
-    """The sequence number at which this submit's documents were admitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +51,9 @@ class Reader:
         return await self._in_thread(lambda: list(self._ready(pending)))
 
     def close(self) -> None:
-        """Let the thread end."""
+        """Let the thread end, and close the view of the ledger."""
         self._thread.shutdown(wait=True)
+        self._ledger.close()
 
     @property
     def texts_at_once(self) -> int:
@@ -90,10 +82,10 @@ class Reader:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
-async def set_aside(gone: Gone, outcome: Outcome, *, writer: LedgerWriter, listener: Listener) -> None:
+async def set_aside(context: RunContext, gone: Gone, outcome: Outcome) -> None:
     """Record that a document will not be sent after all, then tell it."""
-    await writer.write(lambda ledger: ledger.set_aside(gone.pending.document_no, outcome, gone.reason))
-    listener(DocumentSettled(gone.pending.ref.doc_id, outcome, gone.reason, 0))
+    await context.writer.write(lambda ledger: ledger.set_aside(gone.pending.document_no, outcome, gone.reason))
+    context.tell(DocumentSettled(gone.pending.ref.doc_id, outcome, gone.reason, 0))
 
 
 def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:

@@ -6,8 +6,8 @@ import time
 from collections.abc import AsyncIterator
 
 from batchrun.errors import BatchrunError
-from batchrun.events import Listener, PublishDelayed, Tick
-from batchrun.execution.halt import Bug, Halt
+from batchrun.events import PublishDelayed, Tick
+from batchrun.execution.run_context import RunContext
 from batchrun.store.output.publish import Output
 
 PUBLISH_EVERY_S = 3.0
@@ -16,10 +16,10 @@ REST = 5
 
 
 @contextlib.asynccontextmanager
-async def publishing(output: Output, listener: Listener, halt: Halt) -> AsyncIterator[None]:
+async def publishing(output: Output, context: RunContext) -> AsyncIterator[None]:
     """Bring rows to the output every few seconds; who holds the file delays them, and is named once."""
     over = asyncio.Event()
-    publisher = asyncio.create_task(_publish_until(over, output, listener, halt))
+    publisher = asyncio.create_task(_guarded_publisher(over, output, context))
     try:
         yield
     finally:
@@ -27,7 +27,12 @@ async def publishing(output: Output, listener: Listener, halt: Halt) -> AsyncIte
         await publisher
 
 
-async def _publish_until(over: asyncio.Event, output: Output, listener: Listener, halt: Halt) -> None:
+async def _guarded_publisher(over: asyncio.Event, output: Output, context: RunContext) -> None:
+    with context.halt.guard():
+        await _publish_until(over, output, context)
+
+
+async def _publish_until(over: asyncio.Event, output: Output, context: RunContext) -> None:
     told = False
     published: int | None = None
     rested_at = 0.0
@@ -35,18 +40,15 @@ async def _publish_until(over: asyncio.Event, output: Output, listener: Listener
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), PUBLISH_EVERY_S)
             return
-        listener(Tick())
+        context.tell(Tick())
         if (began := time.monotonic()) < rested_at:
             continue
         try:
             published = await asyncio.to_thread(_publish_news, output, published)
         except BatchrunError as problem:  # held, or its disk is full: the rows are safe in the ledger
             if not told:
-                listener(PublishDelayed(str(problem)))
+                context.tell(PublishDelayed(str(problem)))
                 told = True
-        except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
-            halt.stop(Bug(bug))
-            return
         rested_at = began + (REST + 1) * (time.monotonic() - began)
 
 

@@ -4,22 +4,22 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Protocol
 
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.events import Event, Listener
-from batchrun.execution.assembly import RunSetting, Sending, Staff
+from batchrun.execution.assembly import batch_executor, stream_executor
 from batchrun.execution.batch.cascade import BatchCascade
-from batchrun.execution.batch.executor import BatchExecutor, Ending
-from batchrun.execution.document_reader import Reader
-from batchrun.execution.halt import Bug, Halt
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.batch.executor import Ending
+from batchrun.execution.halt import Halt, Interrupted
 from batchrun.execution.output_sync import publishing
-from batchrun.execution.stop_conditions import StopConditions
-from batchrun.execution.stream.executor import StreamExecutor
+from batchrun.execution.run_context import RunContext
+from batchrun.execution.send_setup import SendSetup
+from batchrun.execution.stop_conditions import EVERYTHING, StopConditions, Tolerance
 from batchrun.providers import BatchProvider, ModelDirectory, Provider, TokenCounter
 from batchrun.store.ledger.batches import Batches
+from batchrun.store.output.publish import Output
 from batchrun.strategy.routes import Route
 
 GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGHUP: 10.0}
@@ -50,112 +50,98 @@ class ProviderFactory(Protocol):
         ...
 
 
-class Interrupted(BatchrunError):
-    """Ctrl-C or SIGTERM: what was in flight is recorded, the rest is pending."""
+async def execute(
+    context: RunContext,
+    setup: SendSetup | None,
+    *,
+    provider: ProviderFactory,
+    output: Output,
+    tolerance: Tolerance = EVERYTHING,
+) -> BatchrunError | None:
+    """Bring the run's documents to their outcomes. Returns why the run halted, or None when the run went through.
 
-    word = "interrupted"
-
-    def __init__(self, received: signal.Signals) -> None:
-        super().__init__(f"{received.name} received", hint="run the same command again to continue")
-        self.exit_code = ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.TERMINATED
-
-
-async def execute(setting: RunSetting, *, provider: ProviderFactory, listener: Listener) -> BatchrunError | None:
-    """Bring the run's documents to their outcomes. Returns why it halted, or None when it went through."""
-    halt = Halt()
-    stop_conditions = StopConditions(setting.tolerance, halt)
-    tell = guarded(stop_conditions.watching(listener), halt)
-    sending = setting.sending
-    reader = Reader(sending.reading, sending.source, sending.builder, sending.chain) if sending else None
+    Nothing is sent without a `setup`: open batches are only brought to their ends. The output is fed from a ledger
+    connection of its own, and is closed at the end.
+    """
+    halt = context.halt
+    stop_conditions = StopConditions(tolerance, halt)
+    context = replace(context, tell=guarded(stop_conditions.watching(context.tell), halt))
     try:
-        async with LedgerWriter(setting.ledger) as writer:
-            journey = Journey(Staff(setting, writer, reader, halt, tell), provider)
-            with halting_on_signals(halt, journey), stop_conditions.timed():
-                async with publishing(setting.output, tell, halt):
-                    await journey.run_routes()
+        async with context.writer:
+            with halting_on_signals(halt), stop_conditions.timed():
+                async with publishing(output, context):
+                    await run_routes(context, setup, provider)
     except BatchrunError as problem:
         halt.stop(problem)
     finally:
-        if reader and sending:
-            reader.close()
-            sending.reading.close()
-        setting.output.close()
+        if setup:
+            setup.reader.close()
+        output.close()
     return halt.reason
 
 
-@dataclass(slots=True)
-class Journey:
-    """The routes of one run, one after the other."""
-
-    staff: Staff
-    provider: ProviderFactory
-    under_way: StreamExecutor | BatchExecutor | None = field(default=None, init=False)
-    """Whom a signal concerns."""
-
-    async def run_routes(self) -> None:
-        """Stream, or take care of batches and stream what they leave when the deadline is near."""
-        sending = self.staff.setting.sending
-        if sending is None or sending.route is Route.BATCH:
-            ending = await self._batches()
-            # Documents that another model answers are not batched with the others.
-            if sending and (ending is Ending.STREAM or (ending is Ending.DONE and len(sending.chain.models) > 1)):
-                await self._escalate(sending)
-                await self._stream(sending)
-            return
-        await self._stream(sending)
+async def run_routes(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> None:
+    """Stream, or take care of batches and stream what they leave when the deadline is near."""
+    if setup is None:
+        await take_care_of_batches(context, None, provider)
+    elif setup.route is Route.BATCH:
+        ending = await take_care_of_batches(context, setup, provider)
+        # Documents that another model answers are not batched with the others.
+        if ending is Ending.STREAM or (ending is Ending.DONE and len(setup.chain.models) > 1):
+            await escalate(context, setup)
+            await stream(context, setup, provider)
+    else:
+        await stream(context, setup, provider)
         # An earlier submit may have put documents into batches: they are never streamed besides.
-        if await self._any_batch_open() and await self._batches() in {Ending.DONE, Ending.STREAM}:
-            await self._escalate(sending)
-            await self._stream(sending)
+        if await any_batch_open(context):
+            ending = await take_care_of_batches(context, setup, provider)
+            if ending in {Ending.DONE, Ending.STREAM}:
+                await escalate(context, setup)
+                await stream(context, setup, provider)
 
-    async def _escalate(self, sending: Sending) -> None:
-        """Answers that came in batches are only now held against the ladder: that may take the documents' texts."""
-        staff, run = self.staff, self.staff.setting.run
-        if len(sending.chain.models) == 1 or staff.reader is None:
-            return
-        await BatchCascade(run, staff.setting.job, sending.chain, staff.reader, staff.writer, staff.halt).escalate()
 
-    async def _stream(self, sending: Sending) -> None:
-        if self.staff.halt.reason:
-            return
-        setting = self.staff.setting
-        connections = sending.concurrency * len(sending.chain.models)
-        client = self.provider.make(concurrency=connections, timeout_s=setting.retry.timeout_s)
-        executor = self.staff.stream_executor(sending, client, clock=asyncio.get_running_loop().time)
-        self.under_way = executor
-        try:
-            await executor.run()
-        finally:
-            await client.close()
+async def escalate(context: RunContext, setup: SendSetup) -> None:
+    """Check answers that came in batches against the rules of the cascade, which may take the documents' texts."""
+    if len(setup.chain.models) > 1:
+        await BatchCascade(context, setup.chain, setup.reader).escalate()
 
-    async def _batches(self) -> Ending:
-        if self.staff.halt.reason:
-            return Ending.HALTED
-        client = self.provider.make_batches(timeout_s=self.staff.setting.retry.timeout_s)
-        executor = self.staff.batch_executor(client)
-        self.under_way = executor
-        try:
-            return await executor.run()
-        finally:
-            await client.close()
 
-    async def _any_batch_open(self) -> bool:
-        job = self.staff.setting.job
-        return bool(await self.staff.writer.write(lambda ledger: Batches(ledger).open(job)))
+async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactory) -> None:
+    """Stream the pending documents, unless the run has halted."""
+    if context.halt.reason:
+        return
+    connections = setup.concurrency * len(setup.chain.models)
+    client = provider.make(concurrency=connections, timeout_s=context.retry.timeout_s)
+    try:
+        await stream_executor(context, setup, client, clock=asyncio.get_running_loop().time).run()
+    finally:
+        await client.close()
+
+
+async def take_care_of_batches(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> Ending:
+    """Bring open batches to their ends, and create new ones if that is the route, unless the run has halted."""
+    if context.halt.reason:
+        return Ending.HALTED
+    client = provider.make_batches(timeout_s=context.retry.timeout_s)
+    try:
+        return await batch_executor(context, setup, client).run()
+    finally:
+        await client.close()
+
+
+async def any_batch_open(context: RunContext) -> bool:
+    """Whether the job has an open batch."""
+    return bool(await context.writer.write(lambda ledger: Batches(ledger).open(context.job)))
 
 
 @contextlib.contextmanager
-def halting_on_signals(halt: Halt, journey: Journey) -> Iterator[None]:
+def halting_on_signals(halt: Halt) -> Iterator[None]:
     """The first signal stops sending and waits for what is in flight; the second waits no longer."""
     loop = asyncio.get_running_loop()
 
     def received(number: signal.Signals) -> None:
-        executor = journey.under_way
-        if executor and halt.reason is not None:
-            executor.give_up()
-        if executor:
-            executor.grace_s = GRACE_S[number]
-        halt.stop(Interrupted(number))
+        exit_code = ExitCode.INTERRUPTED if number is signal.SIGINT else ExitCode.TERMINATED
+        halt.interrupt(Interrupted(f"{number.name} received", exit_code=exit_code), grace_s=GRACE_S[number])
 
     heard = [number for number in GRACE_S if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
     for number in heard:
@@ -169,16 +155,14 @@ def halting_on_signals(halt: Halt, journey: Journey) -> Iterator[None]:
 
 def guarded(listener: Listener, halt: Halt) -> Listener:
     """A listener that may fail: the run is stopped, what is in flight lands, and the bug is shown at the end."""
-    broken = False
+    works = True
 
     def tell(event: Event) -> None:
-        nonlocal broken
-        if broken:
-            return
-        try:
-            listener(event)
-        except Exception as bug:  # noqa: BLE001 - see above
-            broken = True
-            halt.stop(Bug(bug))
+        nonlocal works
+        if works:
+            works = False
+            with halt.guard():
+                listener(event)
+                works = True
 
     return tell

@@ -6,9 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 
-from batchrun.errors import BatchrunError
-from batchrun.execution.halt import Bug, Halt
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.run_context import RunContext
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.usage_counters import UsageCounters
 from batchrun.store.ledger.ledger import Ledger
@@ -21,11 +19,9 @@ NOTE_EVERY_S = 5.0
 class UsageFlush:
     """Takes what was counted from the tally to the ledger."""
 
-    run_no: int
+    context: RunContext
     counters: UsageCounters
     channels: Sequence[ModelChannel]
-    writer: LedgerWriter
-    halt: Halt
 
     @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
@@ -38,7 +34,7 @@ class UsageFlush:
             over.set()
             await noting
             await self._guarded(self._note())
-            await self._guarded(self.writer.write(self._learn))
+            await self._guarded(self.context.writer.write(self._learn))
 
     async def _note_until(self, over: asyncio.Event) -> None:
         while not over.is_set():
@@ -51,7 +47,10 @@ class UsageFlush:
             if channel.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
                 self.counters.passing(channel.model, channel.rate_limiter.limits)
         if counted := self.counters.take():
-            await self.writer.write(lambda ledger: RunMetrics(ledger).note(self.run_no, counted.minutes, counted.waits))
+            run_no = self.context.key.run_no
+            await self.context.writer.write(
+                lambda ledger: RunMetrics(ledger).note(run_no, counted.minutes, counted.waits)
+            )
 
     def _learn(self, ledger: Ledger) -> None:
         for channel in self.channels:
@@ -59,9 +58,5 @@ class UsageFlush:
                 RunMetrics(ledger).learn(channel.model, learned)
 
     async def _guarded(self, noted: Awaitable[None]) -> None:
-        try:
+        with self.context.halt.guard():
             await noted
-        except BatchrunError as problem:
-            self.halt.stop(problem)
-        except Exception as bug:  # noqa: BLE001 - shown at the end, when what is in flight has landed
-            self.halt.stop(Bug(bug))

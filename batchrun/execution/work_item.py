@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from batchrun.budget.caps import Amount, Caps
+from batchrun.budget.caps import Amount
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.execution.retry_policy import Tries
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
-from batchrun.job.spec import RetrySection
 from batchrun.request import Request
 from batchrun.store.ledger.records import Pending
-from batchrun.strategy.model_chain import ModelChain
 
 
 @dataclass(slots=True)
@@ -41,17 +39,6 @@ class RetryLater(Exception):
     def __init__(self, delay_s: float) -> None:
         super().__init__()
         self.delay_s = delay_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What all attempts of a run have in common."""
-
-    run_no: int
-    job: str
-    chain: ModelChain
-    retry: RetrySection
-    caps: Caps
 
 
 @dataclass(slots=True)

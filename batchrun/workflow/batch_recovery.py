@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from batchrun.batch import BatchState, RemoteBatch
 from batchrun.errors import BatchrunError, ExitCode, UsageProblem
 from batchrun.events import Listener
-from batchrun.execution.assembly import RunSetting
-from batchrun.execution.document_reader import RunKey
 from batchrun.execution.run import ProviderFactory, execute
+from batchrun.execution.run_context import RunKey
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.workflow.open_job import OpenStore
-from batchrun.workflow.recovery import recover_others
 
 FINAL_WAIT_S = 10.0
 """How long rows wait for somebody who holds the output file."""
@@ -43,20 +41,13 @@ def drive_open_batches(
 ) -> BatchrunError | None:
     """Bring the job's open batches to their ends without sending anything. Returns why it halted, or None."""
     provider.check()
-    setting = RunSetting(
-        run=RunKey(run_no, since=0),
-        job=opened.name,
-        ledger=opened.ledger,
-        output=opened.output(Ledger.read(opened.paths.ledger)),
-        price_of=opened.prices.prices.get,
-        batch=opened.job.spec.batch,
-        retry=opened.job.spec.retry,
-        recover=lambda ledger: recover_others(ledger, opened.paths, opened.name),
-        sending=None,
-        waits=waits,
-        cancels=cancels,
-    )
-    return asyncio.run(execute(setting, provider=provider, listener=listener))
+
+    async def driven() -> BatchrunError | None:
+        context = opened.run_context(RunKey(run_no, since=0), listener, waits=waits, cancels=cancels)
+        output = opened.output(Ledger.read(opened.paths.ledger))
+        return await execute(context, None, provider=provider, output=output)
+
+    return asyncio.run(driven())
 
 
 def publish_finally(opened: OpenStore) -> BatchrunError | None:

@@ -17,6 +17,10 @@ from batchrun.catalog.rate_limits import LearnedLimits, RateLimits
 from batchrun.documents import Source
 from batchrun.documents.open_source import open_source
 from batchrun.errors import Refused, UsageProblem
+from batchrun.events import Listener
+from batchrun.execution.halt import Halt
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile, load_job
 from batchrun.job.spec import BatchSection
 from batchrun.planning.planner import Planner
@@ -27,7 +31,7 @@ from batchrun.store.paths import StorePaths, store_paths
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
-from batchrun.workflow.recovery import held_ledger
+from batchrun.workflow.recovery import held_ledger, recover_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,22 @@ class OpenStore:
     def output(self, ledger: Ledger) -> Output:
         """The job's output, fed from a ledger connection."""
         return output_of(self.job, self.paths, ledger)
+
+    def run_context(self, run: RunKey, listener: Listener, *, waits: bool, cancels: bool = False) -> RunContext:
+        """What all parts of a run's execution share. Must be called in the event loop of the run."""
+        return RunContext(
+            key=run,
+            job=self.name,
+            writer=LedgerWriter(self.ledger),
+            halt=Halt(),
+            tell=listener,
+            retry=self.job.spec.retry,
+            batch=self.job.spec.batch,
+            price_of=self.prices.prices.get,
+            recover=lambda ledger: recover_others(ledger, self.paths, self.name),
+            waits=waits,
+            cancels=cancels,
+        )
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ from batchrun.budget.caps import Caps, Of
 from batchrun.duckdb_file import HeldByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import Listener, RunStarted
-from batchrun.execution.assembly import RunSetting, Sending
-from batchrun.execution.document_reader import RunKey
+from batchrun.execution.document_reader import Reader
 from batchrun.execution.run import ProviderFactory, execute
+from batchrun.execution.run_context import RunKey
+from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import Tolerance
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.planning.planner import Planner
@@ -30,7 +31,7 @@ from batchrun.strategy.refusal import too_small
 from batchrun.strategy.routes import Route, switch_before_s
 from batchrun.workflow.batch_recovery import drive_open_batches, publish_finally
 from batchrun.workflow.open_job import OpenJob, SubmitOptions
-from batchrun.workflow.recovery import path_below_root, recover_others
+from batchrun.workflow.recovery import path_below_root
 from batchrun.workflow.summary import Summary, conclude
 
 
@@ -115,8 +116,7 @@ def send(
         run = admit(opened, planner, plan, everything=means.everything, also=also)
     if run and travels:
         means.listener(run_started(opened, plan, run))
-        run_setting = setting(opened, planner, plan, run, means.options)
-        halted = asyncio.run(execute(run_setting, provider=means.provider, listener=means.listener))
+        halted = asyncio.run(execute_plan(opened, planner, plan, run, means))
     elif open_batches:  # of documents that have changed or gone since
         run_no = open_batches[-1].run_no
         halted = drive_open_batches(
@@ -199,33 +199,34 @@ def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
             return run_id
 
 
-def setting(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, options: SubmitOptions) -> RunSetting:
-    """Everything the execution of a run needs."""
-    spec = opened.job.spec
-    return RunSetting(
-        run=run,
-        job=opened.name,
-        ledger=opened.ledger,
+async def execute_plan(
+    opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, means: Means
+) -> BatchrunError | None:
+    """Execute the run of a plan. Returns why the run halted, or None when the run went through."""
+    options = means.options
+    context = opened.store.run_context(run, means.listener, waits=options.waits)
+    return await execute(
+        replace(context, batch=options.paced(context.batch)),
+        send_setup(opened, planner, plan, run),
+        provider=means.provider,
         output=opened.output(Ledger.read(opened.paths.ledger)),
-        price_of=opened.prices.prices.get,
-        batch=options.paced(spec.batch),
-        retry=spec.retry,
         tolerance=tolerance_of(opened, options),
-        recover=lambda ledger: recover_others(ledger, opened.paths, opened.name),
-        sending=Sending(
-            route=plan.choice.route,
-            reading=Ledger.read(opened.paths.ledger),
-            source=opened.source,
-            builder=planner.builder,
-            estimator=planner.estimator,
-            chain=opened.chain,
-            concurrency=spec.run.most_concurrent,
-            caps=caps_in_force(plan),
-            schema=opened.job.fields.full_schema,
-            switch_at=switching(opened, plan, run),
-            cache_breakpoints=cache_breakpoints(planner, plan),
-        ),
-        waits=options.waits,
+    )
+
+
+def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> SendSetup:
+    """What is needed to send the documents of a plan."""
+    return SendSetup(
+        route=plan.choice.route,
+        reader=Reader(Ledger.read(opened.paths.ledger), opened.source, planner.builder, opened.chain),
+        estimator=planner.estimator,
+        chain=opened.chain,
+        concurrency=opened.job.spec.run.most_concurrent,
+        caps=caps_in_force(plan),
+        schema=opened.job.fields.full_schema,
+        folder=opened.paths.ledger.parent,
+        switch_at=switching(opened, plan, run),
+        cache_breakpoints=cache_breakpoints(planner, plan),
     )
 
 

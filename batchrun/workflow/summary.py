@@ -8,7 +8,7 @@ from pathlib import Path
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.estimation.estimate import Estimate
 from batchrun.execution.failure_messages import BudgetReached
-from batchrun.execution.run import Interrupted
+from batchrun.execution.halt import Interrupted
 from batchrun.execution.stop_conditions import OutOfTime
 from batchrun.outcome import Outcome
 from batchrun.planning.planner import Planner

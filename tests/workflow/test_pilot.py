@@ -13,7 +13,7 @@ from trial_project import TrialProject
 
 from batchrun.errors import ExitCode, Refused
 from batchrun.events import DocumentSettled, Event, RunStarted
-from batchrun.execution.run import Interrupted
+from batchrun.execution.halt import Interrupted
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError, BatchProvider, Provider

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from batchrun.execution.document_reader import PAGE, Reader, RunKey, slices
-from batchrun.execution.halt import Halt
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.document_reader import PAGE, Reader, slices
+from batchrun.execution.run_context import RunContext
 from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.cascades import Answered, answered
@@ -16,18 +15,15 @@ from batchrun.strategy.model_chain import ModelChain
 class BatchCascade:
     """Goes over what a run has settled; safe to do at any time and as often as one likes."""
 
-    run: RunKey
-    job: str
+    context: RunContext
     chain: ModelChain
     reader: Reader
-    writer: LedgerWriter
-    halt: Halt
 
     async def escalate(self) -> None:
         """Let documents whose answers are not taken stand for the request to the next model, until the run halts."""
         for number, chain_model in enumerate(self.chain.models[:-1]):
             after = 0
-            while self.halt.reason is None and (page := await self._page(after, chain_model.price.name)):
+            while self.context.halt.reason is None and (page := await self._page(after, chain_model.price.name)):
                 after = page[-1].pending.document_no
                 doubtful = {one.pending.document_no: one for one in page if self._doubtful(number, one)}
                 for some in slices([one.pending for one in doubtful.values()], self.reader.texts_at_once):
@@ -36,8 +32,8 @@ class BatchCascade:
                     await self._apply([move for move in moves if move])
 
     async def _page(self, after: int, model: str) -> list[Answered]:
-        run = self.run
-        return await self.writer.write(
+        run = self.context.key
+        return await self.context.writer.write(
             lambda ledger: answered(ledger, run.run_no, since=run.since, after=after, limit=PAGE, model=model)
         )
 
@@ -65,4 +61,4 @@ class BatchCascade:
         )
 
     async def _apply(self, moves: list[Move]) -> None:
-        await self.writer.write(lambda ledger: [ledger.move(self.job, move) for move in moves])
+        await self.context.writer.write(lambda ledger: [ledger.move(self.context.job, move) for move in moves])

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from batchrun.answers.validation import Judge
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
-from batchrun.events import DocumentSettled, Listener
-from batchrun.execution.halt import Halt
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.events import DocumentSettled
 from batchrun.execution.retry_policy import REJECTIONS, FailureHistory, is_spend_stop
+from batchrun.execution.run_context import RunContext
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
 from batchrun.reply import Cause, Failure, Reply
@@ -134,47 +133,35 @@ def lost(member: Member, failure: Failure) -> Settlement:
     )
 
 
-def nothing_passes_on(_model: str, _end: Settlement) -> bool:
-    """Every answer is taken: there is no cascade."""
-    return False
-
-
 class Collector:
     """Collects the results of batches."""
 
     def __init__(
         self,
+        context: RunContext,
         provider: BatchProvider,
-        *,
-        price_of: Callable[[str], ModelPrice | None],
-        max_attempts: int,
-        writer: LedgerWriter,
-        halt: Halt,
         failure_history: FailureHistory,
-        listener: Listener,
-        passes_on: Callable[[str, Settlement], bool] = nothing_passes_on,
+        *,
+        passes_on: Callable[[str, Settlement], bool] | None = None,
     ) -> None:
         """`passes_on`: whether another model is asked after a model's answer; then its documents are told of later."""
-        self._passes_on = passes_on
+        self._context = context
+        self._writer = context.writer
         self._provider = provider
-        self._price_of = price_of
-        self._max_attempts = max_attempts
-        self._writer = writer
-        self._halt = halt
         self._failure_history = failure_history
-        self._tell = listener
+        self._passes_on = passes_on
         self.fatal: Failure | None = None
         """What errored in a way that would meet every other request too."""
 
     async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:
         """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
         schema = await self._writer.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
-        price = self._price_of(batch.model)
-        sentence = BatchJudge(batch, Judge(schema), price and price.in_batches, self._max_attempts)
+        price = self._context.price_of(batch.model)
+        sentence = BatchJudge(batch, Judge(schema), price and price.in_batches, self._context.retry.max_attempts)
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:
-                self._halt.check()
+                self._context.halt.check()
                 results = with_nonce(group, batch.nonce)
                 if results and batch.adopted and not ours:
                     await self._writer.write(lambda ledger: Batches(ledger).proven(batch))
@@ -235,9 +222,9 @@ class Collector:
         for end, doc_ids in zip(settlements, settled, strict=True):
             for doc_id in doc_ids:
                 assert end.outcome is not None
-                if self._passes_on(batch.model, end):
+                if self._passes_on and self._passes_on(batch.model, end):
                     continue  # it is told of when the next model has answered
-                self._tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+                self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
 
     def _note(self, result: BatchResult) -> None:
         if result.reply:

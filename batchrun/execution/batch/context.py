@@ -1,44 +1,22 @@
-"""What the parts of the batch route share: the terms of the run, who answers, who writes, who listens, and the time."""
+"""What the parts of the batch route share: the context of the run, and the API's batches."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from batchrun.budget.caps import Caps
 from batchrun.errors import BatchrunError
-from batchrun.events import BatchTrouble, Listener
-from batchrun.execution.document_reader import RunKey
+from batchrun.events import BatchTrouble
 from batchrun.execution.failure_messages import batch_unknown, fatal_problem
-from batchrun.execution.halt import Halt, Halted
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.halt import Halted
 from batchrun.execution.retry_policy import Action, is_spend_stop
-from batchrun.job.spec import BatchSection, RetrySection
+from batchrun.execution.run_context import RunContext
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.anthropic.retry_after import LONGEST_S
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
-from batchrun.store.ledger.ledger import Ledger
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchTerms:
-    """What all batches of a run have in common."""
-
-    run: RunKey
-    job: str
-    batch: BatchSection
-    retry: RetrySection
-    waits: bool
-    """Whether to wait for what is not due yet."""
-    cancels: bool = False
-    """Whether open batches are canceled."""
-    switch_at: float | None = None
-    """When what is left in batches has to be streamed to be done by the deadline; None: never."""
-    caps: Caps | None = None
-    """None where nothing is sent."""
 
 
 class BatchProblem(Exception):
@@ -49,23 +27,16 @@ class BatchProblem(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class BatchContext:
-    """Shared by the parts of one batch execution."""
+    """The context of a run with the API's batches, and what every part of the batch route asks of both."""
 
-    terms: BatchTerms
+    run: RunContext
     provider: BatchProvider
-    writer: LedgerWriter
-    halt: Halt
-    tell: Listener
-    clock: Callable[[], float]
-    """Seconds since 1970: on the wall, so that a machine that slept knows what is due."""
-    recover: Callable[[Ledger], None]
-    """Books what dead processes of other jobs left, inside a transaction."""
 
     async def apply(self, change: Callable[[Batches], T], *, spends: bool = False) -> T:
         """Ask or change the ledger's batches in one transaction."""
-        return await self.writer.write(lambda ledger: change(Batches(ledger)), spends=spends)
+        return await self.run.writer.write(lambda ledger: change(Batches(ledger)), spends=spends)
 
     async def ask(self, batch: Batch | None, call: Awaitable[T]) -> T | Failure:
         """Ask the API something that costs nothing. Trouble is told and returned; what no other call survives halts."""
@@ -89,15 +60,15 @@ class BatchContext:
 
     def is_due(self, due_at: float | None) -> bool:
         """Whether a time of the ledger has come; one that is further away than any we set was set by a wrong clock."""
-        now = self.clock()
-        longest_s = 2 * self.terms.batch.max_poll_interval_s + LONGEST_S
+        now = self.run.clock()
+        longest_s = 2 * self.run.batch.max_poll_interval_s + LONGEST_S
         return due_at is None or now >= due_at or due_at - now > longest_s
 
     def stop(self, problem: BatchrunError) -> NoReturn:
         """Halt the run. Raises Halted."""
-        self.halt.stop(problem)
+        self.run.halt.stop(problem)
         raise Halted
 
     def trouble(self, batch: str, what: str, *, retry_in_s: float | None = None) -> None:
         """Tell what did not work, cost nothing, and is tried again."""
-        self.tell(BatchTrouble(batch, what, retry_in_s))
+        self.run.tell(BatchTrouble(batch, what, retry_in_s))

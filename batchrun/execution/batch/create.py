@@ -35,7 +35,7 @@ class Creator:
     def __init__(self, context: BatchContext, packer: Packer) -> None:
         self._context = context
         self._packer = packer
-        self._most_requests = context.terms.batch.max_requests
+        self._most_requests = context.run.batch.max_requests
         self._refusals = 0
         self._answered = False
         self.not_before = 0.0
@@ -46,9 +46,9 @@ class Creator:
 
     async def create_all(self) -> bool:
         """Create batches while requests are pending and there is room. Returns whether some must wait for room."""
-        while self._context.clock() >= self.not_before:
-            self._context.halt.check()
-            open_batches = await self._context.apply(lambda batches: batches.open(self._context.terms.job))
+        while self._context.run.clock() >= self.not_before:
+            self._context.run.halt.check()
+            open_batches = await self._context.apply(lambda batches: batches.open(self._context.run.job))
             if any(batch.state is BatchState.PREPARED for batch in open_batches):
                 return True  # one in doubt at a time, so that the list can tell which it is
             limits = await self._limits()
@@ -66,16 +66,16 @@ class Creator:
         return True
 
     async def _limits(self) -> PackLimits:
-        terms, model, now = self._context.terms, self._packer.model, self._context.clock()
+        run, model, now = self._context.run, self._packer.model, self._context.run.clock()
         remaining_budget, queued = await self._context.apply(
             lambda batches: (
-                batches.remaining_budget(terms.run.run_no, model=model, caps=terms.caps, now=now),
+                batches.remaining_budget(run.key.run_no, model=model, caps=self._packer.caps, now=now),
                 batches.queued(),
             )
         )
         return PackLimits(
-            requests=min(self._most_requests, terms.batch.max_queued - queued),
-            bytes=terms.batch.max_bytes,
+            requests=min(self._most_requests, run.batch.max_queued - queued),
+            bytes=run.batch.max_bytes,
             remaining_budget=remaining_budget,
         )
 
@@ -88,17 +88,17 @@ class Creator:
                 self._context.stop(fatal_problem(newest, Action.STOP_OUTAGE))
             return False
         self._answered = True
-        terms = self._context.terms
+        run = self._context.run
         new = NewBatch(
             nonce=spool.nonce,
-            run_no=terms.run.run_no,
-            job=terms.job,
+            run_no=run.key.run_no,
+            job=run.job,
             model=self._packer.model,
             schema=self._packer.schema,
             newest_before=newest.batches[0].batch_id if newest.batches else None,
-            prepared_at=self._context.clock(),
+            prepared_at=self._context.run.clock(),
             others_follow=spool.full,
-            caps=terms.caps,
+            caps=self._packer.caps,
         )
         self.idle.clear()
         prepared = await self._context.apply(
@@ -106,19 +106,19 @@ class Creator:
         )
         match prepared:
             case None:  # somebody else is sending all of it, or died while they were
-                await self._context.writer.write(self._context.recover)
+                await self._context.run.writer.write(self._context.run.recover)
                 return False
             case CapExceeded():
                 if not prepared.in_batches and not prepared.open_attempts and not prepared.others:
                     self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
-                await self._context.writer.write(self._context.recover)  # others may have died with it
+                await self._context.run.writer.write(self._context.run.recover)  # others may have died with it
                 return False
             case Prepared():
                 return await self._send(spool, prepared)
 
     async def _send(self, spool: Spool, prepared: Prepared) -> bool:
         batch = await self._context.apply(lambda batches: batches.one(prepared.batch_no))
-        if self._context.halt.reason:
+        if self._context.run.halt.reason:
             await self._context.apply(lambda batches: batches.abandon(batch, "not sent: the run was stopped"))
             raise Halted
         try:
@@ -133,24 +133,24 @@ class Creator:
             self._context.trouble(batch.name, f"the API gave it the id of another batch, {remote.batch_id}")
             return False
         self._refusals = 0
-        self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=False))
+        self._context.run.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=False))
         return True
 
     def _attach(self, batches: Batches, batch: Batch, remote: RemoteBatch) -> bool:
         """Give the batch its id, unless another batch has it: then nobody knows what was created."""
-        now = self._context.clock()
+        now = self._context.run.clock()
         owner = batches.owner(remote.batch_id)
         if owner and not owner.adopted:
             batches.doubt(batch, now=now)
             return False
-        due = now + self._context.terms.batch.poll_interval_s
+        due = now + self._context.run.batch.poll_interval_s
         batches.attach(batch, remote, adopted=False, next_poll_at=due)
         return True
 
     async def _not_created(self, batch: Batch, failure: Failure) -> bool:
         known = after_create(failure)
         if known is Creation.UNCLEAR:
-            now = self._context.clock()
+            now = self._context.run.clock()
             await self._context.apply(lambda batches: batches.doubt(batch, now=now))
             self._context.trouble(batch.name, f"no answer to its creation, so it is looked for: {failure.message}")
             return False
@@ -161,7 +161,7 @@ class Creator:
         if known is not Creation.LATER:
             self._context.stop(refusal_of_batch(known, failure))
         self._wait(failure)
-        self._context.trouble(batch.name, failure.message, retry_in_s=self.not_before - self._context.clock())
+        self._context.trouble(batch.name, failure.message, retry_in_s=self.not_before - self._context.run.clock())
         return False
 
     async def _too_large(self, batch: Batch, failure: Failure) -> None:
@@ -179,19 +179,19 @@ class Creator:
             batches.abandon(batch, f"too large: {failure.message}")
             return doc_ids
 
-        for doc_id in await self._context.writer.write(change):
-            self._context.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
+        for doc_id in await self._context.run.writer.write(change):
+            self._context.run.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
 
     def _is_outage(self) -> bool:
         """Whether nobody has ever answered, nothing is at the API, and waiting has been tried."""
-        return not self._answered and (self._refusals >= OUTAGE or not self._context.terms.waits)
+        return not self._answered and (self._refusals >= OUTAGE or not self._context.run.waits)
 
     def _wait(self, failure: Failure) -> None:
         """Take batches up again when the API says so, or later and later."""
-        batch = self._context.terms.batch
+        batch = self._context.run.batch
         delay_s = min(batch.max_poll_interval_s, batch.poll_interval_s * 2 ** min(self._refusals, 20))
         self._refusals += 1
-        self.not_before = self._context.clock() + max(delay_s, failure.retry_after_s or 0.0)
+        self.not_before = self._context.run.clock() + max(delay_s, failure.retry_after_s or 0.0)
 
 
 def refusal_of_batch(known: Creation, failure: Failure) -> BatchrunError:

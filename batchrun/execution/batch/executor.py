@@ -5,10 +5,10 @@ from cron is as good as one that waits.
 """
 
 import asyncio
+import contextlib
 from enum import StrEnum
 
 from batchrun.batch import BatchState
-from batchrun.errors import BatchrunError
 from batchrun.events import BatchesOpen, Draining
 from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext, BatchProblem
@@ -17,13 +17,12 @@ from batchrun.execution.batch.find_lost import Finder
 from batchrun.execution.batch.packing import Packer
 from batchrun.execution.batch.poll import Poller
 from batchrun.execution.failure_messages import rejected_alike
-from batchrun.execution.halt import Bug, Halted
+from batchrun.execution.halt import Halted
 from batchrun.execution.retry_policy import SAME_REJECTIONS, FailureHistory
 from batchrun.store.ledger.batch_records import Batch
 
 LONGEST_SLEEP_S = 15.0
 """The clock on the wall is looked at this often: a machine that slept finds out soon after."""
-DEFAULT_GRACE_S = 60.0
 
 
 class Ending(StrEnum):
@@ -42,77 +41,74 @@ class BatchExecutor:
     """Brings the batches of one job to their ends, and packs what is pending into new ones."""
 
     def __init__(
-        self, context: BatchContext, packer: Packer | None, collector: Collector, failure_history: FailureHistory
+        self,
+        context: BatchContext,
+        packer: Packer | None,
+        collector: Collector,
+        failure_history: FailureHistory,
+        *,
+        switch_at: float | None = None,
     ) -> None:
+        """`switch_at`: when the rest is streamed, to be done by the deadline. None means never."""
         self._context = context
+        self._switch_at = switch_at
         self._creator = Creator(context, packer) if packer else None
         self._finder = Finder(context)
         self._poller = Poller(context, collector)
         self._collector = collector
         self._failure_history = failure_history
-        self._given_up = asyncio.Event()
-        self.grace_s = DEFAULT_GRACE_S
-        """How long a halted run waits for the answer to a create call."""
 
     async def run(self) -> Ending:
         """Return when there is nothing more to do, or for now, or when the run has halted."""
         work = asyncio.create_task(self._until_done())
-        halted = asyncio.create_task(self._context.halt.wait())
-        await asyncio.wait({work, halted}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            await self._drain()
-            work.cancel()
-        halted.cancel()
+        halted = asyncio.create_task(self._context.run.halt.wait())
         try:
+            await asyncio.wait({work, halted}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await self._drain()
+        finally:
+            work.cancel()
+            halted.cancel()
+        with self._context.run.halt.guard(), contextlib.suppress(Halted, asyncio.CancelledError):
             return await work
-        except (Halted, asyncio.CancelledError):
-            return Ending.HALTED
-        except BatchrunError as problem:
-            self._context.halt.stop(problem)
-        except Exception as bug:  # noqa: BLE001 - shown at the end, with its traceback
-            self._context.halt.stop(Bug(bug))
         return Ending.HALTED
 
-    def give_up(self) -> None:
-        """Wait no longer: a batch that is just being created is looked for by the next submit."""
-        self._given_up.set()
-
     async def _drain(self) -> None:
-        """Let a create call have its answer, within the grace: without its id the batch would have to be looked for."""
+        """Let a create call have its answer, within the grace.
+
+        The next submit has to look for a batch without an id.
+        """
         if self._creator is None or self._creator.idle.is_set():
             return
-        self._context.tell(Draining(1, self.grace_s, str(self._context.halt.reason)))
-        ends = [asyncio.create_task(event.wait()) for event in (self._creator.idle, self._given_up)]
-        await asyncio.wait(ends, timeout=self.grace_s, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
-            end.cancel()
+        halt = self._context.run.halt
+        self._context.run.tell(Draining(1, halt.grace_s, str(halt.reason)))
+        await halt.drain(self._creator.idle.wait())
 
     async def _until_done(self) -> Ending:
         while True:
             switches = self._switches()
-            await self._visit_all(cancels=switches or self._context.terms.cancels)
+            await self._visit_all(cancels=switches or self._context.run.cancels)
             blocked = await self._create(switches=switches)
             open_batches = await self._open()
             if not open_batches and not blocked:
                 return Ending.STREAM if switches else Ending.DONE
-            if not self._context.terms.waits:
+            if not self._context.run.waits:
                 return Ending.UNFINISHED
             await self._wait(open_batches)
 
     async def _open(self) -> list[Batch]:
-        job = self._context.terms.job
+        job = self._context.run.job
         return await self._context.apply(lambda batches: batches.open(job))
 
     def _switches(self) -> bool:
         """Whether what is left has to be streamed from now on, to be done by the deadline."""
-        switch_at = self._context.terms.switch_at
-        return switch_at is not None and self._context.clock() >= switch_at
+        return self._switch_at is not None and self._context.run.clock() >= self._switch_at
 
     async def _visit_all(self, *, cancels: bool) -> None:
         # Those in doubt last: a batch that has been found by then is one less that they may be.
         problems = []
         for batch in sorted(await self._open(), key=lambda batch: batch.state is BatchState.PREPARED):
-            self._context.halt.check()
+            self._context.run.halt.check()
             try:
                 await self._visit(batch, cancels=cancels)
             except BatchProblem as problem:
@@ -144,24 +140,26 @@ class BatchExecutor:
     async def _wait(self, open_batches: list[Batch]) -> None:
         """Sleep until something is due."""
         due = self._due(open_batches)
-        if due <= self._context.clock():
+        if due <= self._context.run.clock():
             return
         requests = sum(batch.requests for batch in open_batches)
         expiries = [batch.expires_at for batch in open_batches if batch.expires_at is not None]
-        self._context.tell(
-            BatchesOpen(len(open_batches), requests, max(0.0, due - self._context.clock()), min(expiries, default=None))
+        self._context.run.tell(
+            BatchesOpen(
+                len(open_batches), requests, max(0.0, due - self._context.run.clock()), min(expiries, default=None)
+            )
         )
         loop = asyncio.get_running_loop()
-        latest = loop.time() + due - self._context.clock()  # a clock that is set back must not make it wait again
-        while (left_s := min(due - self._context.clock(), latest - loop.time())) > 0:  # noqa: ASYNC110 - time sets no event
+        latest = loop.time() + due - self._context.run.clock()  # a clock that is set back must not make it wait again
+        while (left_s := min(due - self._context.run.clock(), latest - loop.time())) > 0:  # noqa: ASYNC110 - time sets no event
             await asyncio.sleep(min(left_s, LONGEST_SLEEP_S))
 
     def _due(self, open_batches: list[Batch]) -> float:
-        now = self._context.clock()
+        now = self._context.run.clock()
         later = [now if self._context.is_due(due) else due or now for due in (one.next_poll_at for one in open_batches)]
         not_before = self._creator.not_before if self._creator else 0.0
         if not open_batches or not_before > now:
-            later.append(max(not_before, now + self._context.terms.batch.poll_interval_s))
-        if self._context.terms.switch_at is not None and self._context.terms.switch_at > now:
-            later.append(self._context.terms.switch_at)
+            later.append(max(not_before, now + self._context.run.batch.poll_interval_s))
+        if self._switch_at is not None and self._switch_at > now:
+            later.append(self._switch_at)
         return min(later)

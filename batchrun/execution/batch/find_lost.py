@@ -32,7 +32,7 @@ class Finder:
 
     async def look(self, batch: Batch) -> None:
         """Look once, if it is time to. Raises BatchProblem when a person has to decide."""
-        now = self._context.clock()  # before the list is asked for: what it does not have was not there by now
+        now = self._context.run.clock()  # before the list is asked for: what it does not have was not there by now
         if not self._context.is_due(batch.next_poll_at):
             return
         listed = await self._listed(batch)
@@ -43,7 +43,7 @@ class Finder:
         answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed.batches, now))
         match answer:
             case Adopt(remote):
-                self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
+                self._context.run.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
             case Resend() if self._holds:
                 raise BatchProblem(nowhere_found(batch))
             case Resend():
@@ -80,12 +80,12 @@ class Finder:
     def _elsewhere(self, batch: Batch, now: float) -> None:
         """The list is of another workspace, or cut: nothing is decided on it, and before long a person has to."""
         self._context.trouble(batch.name, f"the list of batches lacks {batch.newest_before}, which was there before")
-        if batch.unclear_at is not None and now - batch.unclear_at >= self._context.terms.batch.reconcile_wait_s:
+        if batch.unclear_at is not None and now - batch.unclear_at >= self._context.run.batch.reconcile_wait_s:
             raise BatchProblem(another_list(batch))
 
     @property
     def _holds(self) -> bool:
-        return self._context.terms.batch.on_ambiguous == "hold"
+        return self._context.run.batch.on_ambiguous == "hold"
 
     async def _listed(self, batch: Batch) -> BatchPage | Failure:
         """The list down to the newest batch there was before, or to its end; as of when it was begun."""
@@ -107,7 +107,7 @@ class Finder:
 
     def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:
         """Decide and write it down in one transaction, so that no other job claims the same batch in between."""
-        wait_s = self._context.terms.batch.reconcile_wait_s
+        wait_s = self._context.run.batch.reconcile_wait_s
         claims = batches.claims(batch, (remote.batch_id for remote in listed))
         answer = reconcile(batch, listed, claims=claims, now=now, wait_s=wait_s)
         match answer:
@@ -143,9 +143,9 @@ class Finder:
             await self._rule_out(batch, remote)
 
     async def _claim(self, batch: Batch, remote: RemoteBatch) -> None:
-        now = self._context.clock()
+        now = self._context.run.clock()
         await self._context.apply(lambda batches: batches.attach(batch, remote, adopted=False, next_poll_at=now))
-        self._context.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
+        self._context.run.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
 
     async def _rule_out(self, batch: Batch, remote: RemoteBatch) -> None:
         await self._context.apply(lambda batches: batches.rule_out(batch, remote.batch_id))
@@ -162,7 +162,7 @@ class Finder:
 
     def _next(self, batch: Batch) -> float:
         """When to look again: often enough to be sure as soon as `reconcile_wait` is over."""
-        terms = self._context.terms.batch
-        soon = self._context.clock() + min(terms.poll_interval_s, SCANS_APART * terms.reconcile_wait_s)
-        over = (batch.unclear_at or self._context.clock()) + terms.reconcile_wait_s
-        return over if self._context.clock() < over < soon else soon
+        terms = self._context.run.batch
+        soon = self._context.run.clock() + min(terms.poll_interval_s, SCANS_APART * terms.reconcile_wait_s)
+        over = (batch.unclear_at or self._context.run.clock()) + terms.reconcile_wait_s
+        return over if self._context.run.clock() < over < soon else soon

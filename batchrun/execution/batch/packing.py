@@ -6,20 +6,18 @@ The spool is a file without a name beside the ledger: it goes with the process, 
 import asyncio
 import tempfile
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from batchrun.budget.caps import MOST_MISFITS, Amount
-from batchrun.events import Listener
 from batchrun.execution.document_cap import DocumentCap
-from batchrun.execution.document_reader import Gone, Reader, RunKey, set_aside, slices
-from batchrun.execution.ledger_writer import LedgerWriter
-from batchrun.execution.work_item import PendingRequest
-from batchrun.job.cache_breakpoint import CacheBreakpoint
+from batchrun.execution.document_reader import Gone, set_aside, slices
+from batchrun.execution.run_context import RunContext
+from batchrun.execution.send_setup import SendSetup
+from batchrun.execution.work_item import PendingRequest, worst_case
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import (
     BATCH_HEAD,
@@ -32,6 +30,7 @@ from batchrun.providers.anthropic.wire import (
 from batchrun.store.ledger.batch_records import Candidate, RemainingBudget
 from batchrun.store.ledger.records import Pending
 from batchrun.store.ledger.sqlite_errors import StoreFull
+from batchrun.strategy.routes import Route
 
 PART = 256 * 1024
 """Bytes handed to the connection at once."""
@@ -163,33 +162,22 @@ def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
 class Packer:
     """Packs the pending requests of a run, in the order of the plan."""
 
-    def __init__(  # noqa: PLR0913 - who takes part
-        self,
-        run: RunKey,
-        *,
-        model: str,
-        schema: dict[str, Any],
-        reader: Reader,
-        writer: LedgerWriter,
-        listener: Listener,
-        worst: Callable[[PendingRequest], Amount],
-        document_cap: DocumentCap,
-        folder: Path,
-        cache_breakpoint: CacheBreakpoint | None = None,
-    ) -> None:
-        self._run = run
-        self.model, self.schema = model, schema
-        self._reader = reader
-        self._writer = writer
-        self._tell = listener
-        self._worst = worst
+    def __init__(self, context: RunContext, setup: SendSetup, document_cap: DocumentCap) -> None:
+        self._context = context
+        self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
+        self.model, self.schema, self.caps = self._estimator.price.name, setup.schema, setup.caps
+        self._reader = setup.reader
         self._document_cap = document_cap
-        self._folder = folder
-        self._cache_breakpoint = cache_breakpoint
+        self._folder = setup.folder
+        self._cache_breakpoint = setup.cache_breakpoints.get(Route.BATCH)
 
     async def any_pending(self) -> bool:
         """Whether there is anything to pack."""
-        return bool(await self._reader.page(self._run, after=0, model=self.model))
+        return bool(await self._reader.page(self._context.key, after=0, model=self.model))
+
+    def worst_case(self, pending: PendingRequest) -> Amount:
+        """What is set aside for a request."""
+        return worst_case(self._estimator, pending, pending.request, soft=self.caps.soft)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """As many pending requests as the limits allow; an empty spool when there are none. Raises StoreFull."""
@@ -206,7 +194,7 @@ class Packer:
 
     async def _fill(self, spool: Spool, limits: PackLimits) -> None:
         after, seen = 0, set[int]()
-        while page := await self._reader.page(self._run, after=after, model=self.model):
+        while page := await self._reader.page(self._context.key, after=after, model=self.model):
             after = page[-1].document_no
             for some in slices(list(firsts(page, seen)), self._reader.texts_at_once):
                 for pending in await self._reader.read(some):
@@ -217,15 +205,15 @@ class Packer:
     async def _add(self, spool: Spool, pending: PendingRequest | Gone, limits: PackLimits) -> bool:
         """Add one request; False when the batch is full."""
         if isinstance(pending, Gone):
-            await set_aside(pending, Outcome.UNREADABLE, writer=self._writer, listener=self._tell)
+            await set_aside(self._context, pending, Outcome.UNREADABLE)
             return True
         member = batch_member(with_cache_breakpoint(pending.request, self._cache_breakpoint), nonce=spool.nonce)
         if (alone := batch_size([len(member)])) > limits.bytes:
             reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
             too_large = Gone(pending.record, reason)
-            await set_aside(too_large, Outcome.REJECTED, writer=self._writer, listener=self._tell)
+            await set_aside(self._context, too_large, Outcome.REJECTED)
             return True
-        amount = self._worst(pending)
+        amount = self.worst_case(pending)
         if await self._document_cap.ends(pending, amount):
             return True
         candidate = Candidate(pending.record.request_no, pending.record.ref.doc_id, amount)

@@ -58,7 +58,7 @@ class Poller:
             why = "it was found in the list without its size: it may be somebody else's, and is not canceled"
             self._context.trouble(batch.name, why)
             return remote
-        now = self._context.clock()
+        now = self._context.run.clock()
         await self._context.apply(lambda batches: batches.ask_to_cancel(batch, now=now))
         answer = await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
         return remote if isinstance(answer, Failure) else answer
@@ -73,8 +73,8 @@ class Poller:
 
         now_known = await self._context.apply(noted)
         if remote.ended:
-            age_s = (remote.ended_at or self._context.clock()) - remote.created_at
-            self._context.tell(BatchEnded(batch.name, age_s, remote.counts))
+            age_s = (remote.ended_at or self._context.run.clock()) - remote.created_at
+            self._context.run.tell(BatchEnded(batch.name, age_s, remote.counts))
         return now_known
 
     async def _collect(self, batch: Batch, remote: RemoteBatch) -> None:
@@ -82,9 +82,9 @@ class Poller:
             await self._gone(batch)
             return
         collected = await self._download(batch, remote)
-        now = self._context.clock()
+        now = self._context.run.clock()
         if isinstance(collected, Collected) and collected.complete:
-            self._context.tell(BatchCollected(batch.name, collected.again, collected.odd))
+            self._context.run.tell(BatchCollected(batch.name, collected.again, collected.odd))
         elif isinstance(collected, Collected) and collected.foreign:
             self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
             await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
@@ -109,7 +109,7 @@ class Poller:
 
     async def _download(self, batch: Batch, remote: RemoteBatch) -> Collected | Failure:
         """Collect, again from the top when the download breaks: what is settled stays settled."""
-        retry = self._context.terms.retry
+        retry = self._context.run.retry
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_broken),
             stop=stop_after_attempt(DOWNLOADS_AT_ONCE),
@@ -126,7 +126,7 @@ class Poller:
 
     def _due(self, batch: Batch, asked_s: float | None, *, hurried: bool = False) -> float:
         """When to ask again: as its age says, or that of its cancellation, and not before the API wants it."""
-        now, terms = self._context.clock(), self._context.terms.batch
+        now, terms = self._context.run.clock(), self._context.run.batch
         age_s = 0.0 if hurried else now - (batch.cancel_at or batch.prepared_at)
         delay_s = poll_delay_s(
             age_s,

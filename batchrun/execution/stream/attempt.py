@@ -6,22 +6,21 @@ been billed. The reply, its usage, its cost and its outcome are durable before a
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
 from batchrun.budget.caps import MOST_MISFITS, Amount, CapUsage, Per
-from batchrun.errors import BatchrunError
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.failure_messages import BudgetReached, budget_reached
-from batchrun.execution.halt import Bug, Halt, Halted
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.halt import Halted
+from batchrun.execution.run_context import RunContext
+from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.attempt_result import AttemptResults
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
-from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater, Terms, worst_case
+from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater, worst_case
 from batchrun.providers import AttemptError, Provider
 from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.reply import Cause, Failure
@@ -36,21 +35,21 @@ class Attempts:
 
     def __init__(
         self,
-        terms: Terms,
+        context: RunContext,
+        setup: SendSetup,
         channels: Sequence[ModelChannel],
         results: AttemptResults,
         *,
         provider: Provider,
-        writer: LedgerWriter,
-        halt: Halt,
         document_cap: DocumentCap,
     ) -> None:
-        self._terms = terms
+        self._context = context
+        self._halt = context.halt
+        self._chain = setup.chain
+        self._caps = setup.caps
         self._channels = channels
         self._provider = provider
         self._results = results
-        self._writer = writer
-        self._halt = halt
         self._document_cap = document_cap
         self._in_flight: dict[asyncio.Task[None], int] = {}
         self.sent = 0
@@ -80,13 +79,10 @@ class Attempts:
         """The workers that must not be interrupted lightly: money is at stake."""
         return set(self._in_flight)
 
-    async def idle(self, *, within_s: float) -> None:
-        """Return when nothing is in flight, or when the time is over."""
-        deadline = asyncio.get_running_loop().time() + within_s
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                while self._in_flight:
-                    await self._landed.wait()
+    async def idle(self) -> None:
+        """Return when nothing is in flight."""
+        while self._in_flight:
+            await self._landed.wait()
 
     async def answer(self, pending: PendingRequest) -> None:
         """Bring the document to its outcome. Raises Halted when the run stops first."""
@@ -98,17 +94,10 @@ class Attempts:
             reraise=True,
             sleep=asyncio.sleep,
         )
-        try:
+        with self._halt.guard():
             await retrying(self._attempt, pending)
-        except Halted:
-            raise
-        except BatchrunError as problem:
-            self._halt.stop(problem)
-            raise Halted from problem
-        except Exception as bug:
-            # Others have answers under way that are paid for: they are finished before the bug is shown.
-            self._halt.stop(Bug(bug))
-            raise Halted from bug
+            return
+        raise Halted
 
     # --- one attempt
 
@@ -135,7 +124,7 @@ class Attempts:
     def _channel_for(self, pending: PendingRequest) -> ModelChannel:
         """The first model from the work's rung on that answers, as far as the ladder allows."""
         model_no = pending.model_no
-        while self._channels[model_no].is_out and self._terms.chain.falls_back(model_no, OUTAGE):
+        while self._channels[model_no].is_out and self._chain.falls_back(model_no, OUTAGE):
             model_no += 1
         return self._channels[pending.model_no if self._channels[model_no].is_out else model_no]
 
@@ -196,18 +185,18 @@ class Attempts:
         self, pending: PendingRequest, channel: ModelChannel, request: Request
     ) -> int | Taken | CapExceeded:
         """Set the worst case aside. Canceled meanwhile, nothing is sent and nothing stays set aside."""
-        move, terms = Move(pending.record, request.request_id, channel.model), self._terms
-        earlier = self._earlier(pending, channel) if terms.caps.document else ()
+        move, job = Move(pending.record, request.request_id, channel.model), self._context.job
+        earlier = self._earlier(pending, channel) if self._caps.document else ()
 
         def reserve(ledger: Ledger) -> int | Taken | CapExceeded:
-            pending.record = ledger.move(terms.job, move)
+            pending.record = ledger.move(job, move)
             amount = self._amount(pending, channel, request)
             return ledger.reserve(
-                pending.record, amount, run_no=terms.run_no, job=terms.job, model=channel.model, caps=terms.caps,
-                earlier=earlier,
+                pending.record, amount, run_no=self._context.key.run_no, job=job, model=channel.model,
+                caps=self._caps, earlier=earlier,
             )  # fmt: skip
 
-        reserving = self._writer.write(reserve, spends=True)
+        reserving = self._context.writer.write(reserve, spends=True)
         try:
             return await asyncio.shield(reserving)
         except asyncio.CancelledError:
@@ -218,7 +207,7 @@ class Attempts:
             raise
 
     def _amount(self, pending: PendingRequest, channel: ModelChannel, request: Request) -> Amount:
-        return worst_case(channel.estimator, pending, request, soft=self._terms.caps.soft)
+        return worst_case(channel.estimator, pending, request, soft=self._caps.soft)
 
     def _earlier(self, pending: PendingRequest, channel: ModelChannel) -> Sequence[str]:
         """The document's requests to the models before."""

@@ -7,19 +7,20 @@ lane: its gate, its slots and its circuit.
 import asyncio
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from batchrun.answers.validation import Judge
-from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, Listener, OutageBegan, OutageEnded, Paused
+from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, rejected_alike
-from batchrun.execution.halt import Halt, Halted
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.halt import Halted
 from batchrun.execution.retry_policy import SAME_REJECTIONS, Action, FailureHistory, Tries, decide, delay_s
+from batchrun.execution.run_context import RunContext
+from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.circuit_breaker import Health
 from batchrun.execution.stream.concurrency import OVERLOADED, TURNED_AWAY
 from batchrun.execution.stream.model_channel import ModelChannel
-from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater, Terms
+from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.cascades import take_back
@@ -33,22 +34,13 @@ RAMP = "ramp_limit_exceeded"
 class AttemptResults:
     """Settles the flights of one run."""
 
-    def __init__(
-        self,
-        terms: Terms,
-        channels: list[ModelChannel],
-        *,
-        judge: Judge,
-        writer: LedgerWriter,
-        halt: Halt,
-        listener: Listener,
-    ) -> None:
-        self._terms = terms
+    def __init__(self, context: RunContext, setup: SendSetup, channels: Sequence[ModelChannel]) -> None:
+        self._context = context
+        self._halt = context.halt
+        self._tell = context.tell
+        self._chain = setup.chain
+        self._judge = Judge(setup.schema)
         self._channels = channels
-        self._judge = judge
-        self._writer = writer
-        self._halt = halt
-        self._tell = listener
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._failure_history = FailureHistory()
         self.settled = asyncio.Event()
@@ -68,7 +60,7 @@ class AttemptResults:
             channel.usage_expectation.learn(pending.tokens, reply.usage)
             channel.counters.answered(channel.model, reply.usage, channel.rate_limiter.limits)
         judgement, price, usage = self._judge.judge(reply), channel.chain_model.price, reply.usage
-        escalated = self._terms.chain.escalated(channel.model_no, judgement.outcome, judgement.output, pending.text)
+        escalated = self._chain.escalated(channel.model_no, judgement.outcome, judgement.output, pending.text)
         await self.settle(
             Settlement(
                 attempt_no=attempt.attempt_no,
@@ -99,7 +91,7 @@ class AttemptResults:
         outage = health in {Health.DOWN, Health.LOST}
         pending.tries = pending.tries.after(failure, outage=outage)
         self._failure_history.failed(failure)
-        action = decide(failure, pending.tries, health, max_attempts=self._terms.retry.max_attempts)
+        action = decide(failure, pending.tries, health, max_attempts=self._context.retry.max_attempts)
         if action is Action.STOP_OUTAGE and self._outlasts(attempt, health):
             with self._telling_outages(channel, failure.name):
                 channel.circuit_breaker.trip(channel.clock())
@@ -146,7 +138,7 @@ class AttemptResults:
         channel, tries, circuit_breaker = attempt.channel, attempt.pending.tries, attempt.channel.circuit_breaker
         if not circuit_breaker.is_open:
             channel.slots.cut(OVERLOADED, sent_at=attempt.sent_at, now=now)
-        exhausted = tries.attempts + 1 >= self._terms.retry.max_attempts
+        exhausted = tries.attempts + 1 >= self._context.retry.max_attempts
         circuit_breaker.failed(
             now,
             sent_at=attempt.sent_at,
@@ -171,7 +163,7 @@ class AttemptResults:
     def _outlasts(self, attempt: Attempt, health: Health) -> bool:
         """Whether the run goes on although this model answers nobody."""
         channel, now = attempt.channel, attempt.channel.clock()
-        if self._terms.chain.falls_back(channel.model_no, OUTAGE):
+        if self._chain.falls_back(channel.model_no, OUTAGE):
             return True  # the next model answers meanwhile
         if not self._failure_history.ever_answered:
             return False
@@ -179,7 +171,7 @@ class AttemptResults:
         return health is Health.UNPROVEN or any(one.circuit_breaker.health(now) is not Health.LOST for one in before)
 
     def _wait_s(self, pending: PendingRequest, failure: Failure) -> float:
-        retry = self._terms.retry
+        retry = self._context.retry
         return delay_s(failure, pending.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
 
     def _act(self, attempt: Attempt, action: Action, failure: Failure, wait_s: float) -> None:
@@ -206,7 +198,7 @@ class AttemptResults:
         def settle(ledger: Ledger) -> list[DocumentSettled]:
             kept: list[str] = []
             if attempt and end.escalated:
-                attempt.pending.record = ledger.move(self._terms.job, self._next_move(attempt, end))
+                attempt.pending.record = ledger.move(self._context.job, self._next_move(attempt, end))
             elif attempt and end.outcome and end.outcome.failed:
                 kept = self._taken_back(ledger, attempt)
             cost_nusd = end.cost_nusd or 0
@@ -216,7 +208,7 @@ class AttemptResults:
                 if end.outcome
             ]
 
-        settled = await self._writer.write(settle)
+        settled = await self._context.writer.write(settle)
         self.settled.set()
         self.settled = asyncio.Event()
         if attempt:
@@ -226,13 +218,13 @@ class AttemptResults:
 
     def _taken_back(self, ledger: Ledger, attempt: Attempt) -> list[str]:
         """Documents that have a valid row of an earlier model: when the dearer one fails, it is better than none."""
-        chain, pending = self._terms.chain, attempt.pending
+        chain, pending = self._chain, attempt.pending
         if chain.acceptance_rules is None or attempt.channel.model_no == 0:
             return []
         earlier = [
             chain_model.request(pending.request).request_id for chain_model in chain.models[: attempt.channel.model_no]
         ]
-        return take_back(ledger, self._terms.job, pending.record.request_no, earlier)
+        return take_back(ledger, self._context.job, pending.record.request_no, earlier)
 
     def _next_move(self, attempt: Attempt, end: Settlement) -> Move:
         chain_model = self._channels[attempt.channel.model_no + 1].chain_model

@@ -1,20 +1,17 @@
 """Documents one by one: a producer, a bounded queue, and workers that share one gate, one budget and one writer."""
 
 import asyncio
-from collections.abc import Callable
 
-from batchrun.errors import BatchrunError
-from batchrun.events import Draining, Listener
-from batchrun.execution.document_reader import Gone, Reader, RunKey, set_aside, slices
-from batchrun.execution.halt import Bug, Halt, Halted
-from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.events import Draining
+from batchrun.execution.document_reader import Gone, set_aside, slices
+from batchrun.execution.halt import Halted
+from batchrun.execution.run_context import RunContext
+from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.attempt import Attempts
 from batchrun.execution.usage_flush import UsageFlush
 from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
-from batchrun.store.ledger.ledger import Ledger
 
-DEFAULT_GRACE_S = 60.0
 MOST_QUEUED = 32
 """Texts read ahead."""
 REVISIT_S = 1.0
@@ -24,31 +21,14 @@ REVISIT_S = 1.0
 class StreamExecutor:
     """Streams the pending documents of one run until none is left or the run halts."""
 
-    def __init__(  # noqa: PLR0913 - who takes part
-        self,
-        run: RunKey,
-        *,
-        reader: Reader,
-        attempts: Attempts,
-        writer: LedgerWriter,
-        halt: Halt,
-        listener: Listener,
-        concurrency: int,
-        recover: Callable[[Ledger], None],
-        usage_flush: UsageFlush,
-    ) -> None:
-        self._run = run
-        self._recover = recover
-        self._reader = reader
+    def __init__(self, context: RunContext, setup: SendSetup, attempts: Attempts, usage_flush: UsageFlush) -> None:
+        self._context = context
+        self._halt = context.halt
+        self._reader = setup.reader
+        self._concurrency = setup.concurrency
         self._attempts = attempts
-        self._writer = writer
-        self._halt = halt
-        self._tell = listener
-        self._concurrency = concurrency
         self._usage_flush = usage_flush
-        self.grace_s = DEFAULT_GRACE_S
-        """How long a halted run waits for what is in flight."""
-        self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(maxsize=min(concurrency, MOST_QUEUED))
+        self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(maxsize=min(setup.concurrency, MOST_QUEUED))
 
     async def run(self) -> None:
         """Return when every document has its outcome, or when the run has halted and nothing is in flight."""
@@ -61,19 +41,10 @@ class StreamExecutor:
                 for task in (watch, *workers):
                     task.cancel()
 
-    def give_up(self) -> None:
-        """Wait no longer: what is in flight is booked as lost, at its worst case."""
-        for task in self._attempts.tasks_in_flight():
-            task.cancel()
-
     async def _produce(self) -> None:
-        try:
+        with self._halt.guard():
             while await self._pass():
                 pass
-        except BatchrunError as problem:
-            self._halt.stop(problem)
-        except Exception as bug:  # noqa: BLE001 - told at the end, when what is in flight has landed
-            self._halt.stop(Bug(bug))
 
     async def _pass(self) -> bool:
         """Bring every pending document to its outcome; False when none was left, True to look again."""
@@ -87,12 +58,12 @@ class StreamExecutor:
                 return False
             # Another job is just sending what is left, or what the cap has left; or died while it was.
             await asyncio.sleep(REVISIT_S)
-            await self._writer.write(self._recover)
+            await self._context.writer.write(self._context.recover)
         return queued > 0 and not attempts.waits_for_batches
 
     async def _queue_all(self) -> int:
         after = queued = 0
-        while not self._waits() and (page := await self._reader.page(self._run, after=after)):
+        while not self._waits() and (page := await self._reader.page(self._context.key, after=after)):
             after = page[-1].document_no
             ours = [one for one in page if not self._attempts.sending(one.request_no)]
             for some in slices(ours, self._reader.texts_at_once):
@@ -108,7 +79,7 @@ class StreamExecutor:
         if isinstance(pending, PendingRequest):
             await self._queue.put(pending)
             return True
-        await set_aside(pending, Outcome.UNREADABLE, writer=self._writer, listener=self._tell)
+        await set_aside(self._context, pending, Outcome.UNREADABLE)
         return False
 
     async def _work(self) -> None:
@@ -123,14 +94,17 @@ class StreamExecutor:
                 self._queue.task_done()
 
     async def _drain_when_halted(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Let what is in flight end, within the grace; whoever only waits is let go at once."""
+        """Let what is in flight end, within the grace; whoever only waits is let go at once.
+
+        What is in flight after the grace is booked as lost, at its worst case.
+        """
         await self._halt.wait()
         sending = self._attempts.tasks_in_flight()
         for task in tasks:
             if task not in sending:
                 task.cancel()
         if sending:
-            self._tell(Draining(len(sending), self.grace_s, str(self._halt.reason)))
-            await self._attempts.idle(within_s=self.grace_s)
+            self._context.tell(Draining(len(sending), self._halt.grace_s, str(self._halt.reason)))
+            await self._halt.drain(self._attempts.idle())
         for task in tasks:
             task.cancel()

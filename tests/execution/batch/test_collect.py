@@ -21,12 +21,12 @@ from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stoppe
 from batchrun.events import BatchCollected, BatchEnded, BatchTrouble, DocumentSettled, Event
 from batchrun.execution.batch import collect
 from batchrun.execution.batch.collect import Collector
-from batchrun.execution.batch.context import BatchContext, BatchProblem, BatchTerms
+from batchrun.execution.batch.context import BatchContext, BatchProblem
 from batchrun.execution.batch.poll import Poller, poll_delay_s
-from batchrun.execution.document_reader import RunKey
 from batchrun.execution.halt import Halt, Halted
 from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.retry_policy import FailureHistory
+from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.wire import member_name
@@ -160,21 +160,16 @@ class Bench:
     async def _visit(self, *, cancels: bool) -> None:
         async with LedgerWriter(self.ledger) as writer:
             halt = Halt()
-            collector = Collector(
-                self, price_of=load_prices(today=date(2026, 11, 21)).prices.get, max_attempts=self.max_attempts,
-                writer=self.noting(writer), halt=halt, failure_history=self.failure_history,
-                listener=self.events.append,
+            context = RunContext(
+                key=RunKey(1, since=0), job="trial", batch=BatchSection(),
+                retry=RetrySection(max_attempts=self.max_attempts, initial_delay="0.001s", max_delay="0.002s"),
+                writer=self.noting(writer), halt=halt, tell=self.events.append,
+                price_of=load_prices(today=date(2026, 11, 21)).prices.get, recover=lambda ledger: None,
+                waits=False, clock=lambda: self.now,
             )  # fmt: skip
-            context = BatchContext(
-                terms=BatchTerms(
-                    run=RunKey(1, since=0), job="trial", batch=BatchSection(),
-                    retry=RetrySection(initial_delay="0.001s", max_delay="0.002s"), waits=False,
-                ),
-                provider=self, writer=writer, halt=halt, tell=self.events.append, clock=lambda: self.now,
-                recover=lambda ledger: None,
-            )  # fmt: skip
+            collector = Collector(context, self, self.failure_history)
             try:
-                await Poller(context, collector).visit(self.batch, cancels=cancels)
+                await Poller(BatchContext(context, self), collector).visit(self.batch, cancels=cancels)
             except Halted:
                 self.halted = halt.reason
             except BatchProblem as problem:

@@ -9,6 +9,8 @@ import threading
 import tracemalloc
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,13 +19,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrun.budget.caps import Amount, Cap, Caps, Origin, Per
+from batchrun.catalog.price_table import load_prices
+from batchrun.estimation.estimate import Estimator
+from batchrun.estimation.interval import Interval
 from batchrun.events import DocumentSettled, Event
 from batchrun.execution.batch import packing
 from batchrun.execution.batch.packing import Packer, PackLimits, Spool
 from batchrun.execution.document_cap import DocumentCap
-from batchrun.execution.document_reader import Gone, RunKey
+from batchrun.execution.document_reader import Gone
+from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.run_context import RunContext, RunKey
+from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.work_item import PendingRequest
+from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import batch_member, batch_size
 from batchrun.request import Request
@@ -32,12 +41,15 @@ from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan
 from batchrun.store.ledger.sqlite_errors import StoreFull
+from batchrun.strategy.model_chain import ModelChain
+from batchrun.strategy.routes import Route
 
 T = TypeVar("T")
 NONCE = "0123456789ab"
 EACH = 10
 """The worst case of a request, unless a test says otherwise."""
 CAPS = Caps(run=Cap(Per.RUN, 10**12, "budget.max_cost_usd", Origin.JOB))
+MODEL = replace(load_prices(today=date(2026, 11, 21)).prices["claude-haiku-4-5"], name="m")
 PLENTY = PackLimits(requests=1_000, bytes=10**9, remaining_budget=RemainingBudget(10**9))
 
 
@@ -114,18 +126,22 @@ class Bench:
                 made.append(await super().pack(nonce, limits))
                 return made[-1]
 
-        def worst(work: PendingRequest) -> Amount:
-            return Amount(worst_nusd(work))
+            def worst_case(self, pending: PendingRequest) -> Amount:
+                return Amount(worst_nusd(pending))
 
         async def main() -> T:
-            run_no, tell = self.documents.run_no, self.events.append
             async with LedgerWriter(self.documents.ledger) as writer:
-                packer = Noted(
-                    RunKey(run_no, since=0), model="m", schema={}, reader=self.documents, writer=writer,
-                    listener=tell, worst=worst, document_cap=DocumentCap(run_no, "trial", CAPS, writer, tell),
-                    folder=self.folder,
+                context = RunContext(
+                    key=RunKey(self.documents.run_no, since=0), job="trial", writer=writer, halt=Halt(),
+                    tell=self.events.append, retry=RetrySection(), batch=BatchSection(),
+                    price_of={MODEL.name: MODEL}.get, recover=lambda ledger: None,
                 )  # fmt: skip
-                return await use(packer)
+                setup = SendSetup(
+                    route=Route.BATCH, reader=self.documents, chain=ModelChain((), frozenset()),
+                    estimator=Estimator(MODEL, fixed_tokens=0, output=Interval(1, 1, 1)), concurrency=1, caps=CAPS,
+                    schema={}, folder=self.folder,
+                )  # fmt: skip
+                return await use(Noted(context, setup, DocumentCap(context, CAPS)))
 
         try:
             return asyncio.run(main())

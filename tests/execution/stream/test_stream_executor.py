@@ -26,9 +26,7 @@ from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.files import FileSource
 from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, Stopped
 from batchrun.events import DocumentSettled, Draining, Event, Paused
-from batchrun.execution.halt import Bug, Halt
-from batchrun.execution.run import Interrupted
-from batchrun.execution.stream.executor import StreamExecutor
+from batchrun.execution.halt import Bug, Halt, Interrupted
 from batchrun.execution.stream.rate_limiter import Charge, RateLimiter
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
@@ -544,9 +542,10 @@ def test_a_second_signal_during_a_reservation_leaves_nothing_open(
 ) -> None:
     project.documents(3)
     heard, reserve, reserved = threading.Semaphore(0), Ledger.reserve, []
-    stop, give_up = Halt.stop, StreamExecutor.give_up
-    monkeypatch.setattr(Halt, "stop", lambda self, reason: (stop(self, reason), heard.release()))
-    monkeypatch.setattr(StreamExecutor, "give_up", lambda self: (give_up(self), heard.release()))
+    interrupt = Halt.interrupt
+    monkeypatch.setattr(
+        Halt, "interrupt", lambda self, *args, **more: (interrupt(self, *args, **more), heard.release())
+    )
 
     def slow(self: Ledger, *args: Any, **more: Any) -> int | Taken | CapExceeded:
         reserved.append(args)
@@ -678,7 +677,7 @@ def test_a_source_that_fails_stops_the_run_and_what_is_in_flight_is_finished(
 def test_when_nothing_can_be_sent_nobody_is_waited_for(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
     project.documents(2)
     waited: list[object] = []
-    monkeypatch.setattr("batchrun.workflow.submit.recover_others", lambda *where: waited.append(where))
+    monkeypatch.setattr("batchrun.workflow.open_job.recover_others", lambda *where: waited.append(where))
 
     def vanish(_: OpenJob) -> None:
         for path in (project.root / "docs").iterdir():

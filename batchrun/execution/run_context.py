@@ -1,0 +1,45 @@
+"""What all parts of one run's execution share."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchrun.catalog.price import ModelPrice
+from batchrun.events import Listener
+from batchrun.execution.halt import Halt
+from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.job.spec import BatchSection, RetrySection
+from batchrun.store.ledger.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """Which run this is."""
+
+    run_no: int
+    since: int
+    """The sequence number at which this submit's documents were admitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """One run, as all parts of its execution see it."""
+
+    key: RunKey
+    job: str
+    writer: LedgerWriter
+    """The only writer of the ledger while the run goes on."""
+    halt: Halt
+    tell: Listener
+    retry: RetrySection
+    batch: BatchSection
+    price_of: Callable[[str], ModelPrice | None]
+    """A model's price when streamed. Returns None if the price table has none any more."""
+    recover: Callable[[Ledger], None]
+    """Books what dead processes of other jobs left, inside a transaction."""
+    waits: bool = True
+    """Whether the run waits for batches that are not due yet."""
+    cancels: bool = False
+    """Whether the run cancels open batches."""
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970: on the wall, so that a machine that slept knows what is due."""

@@ -1,0 +1,42 @@
+"""What a run needs to send documents, apart from what every run has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from batchrun.budget.caps import Caps
+from batchrun.catalog.price import ModelPrice
+from batchrun.estimation.estimate import Estimator
+from batchrun.estimation.reply_length import ReplyLength
+from batchrun.execution.document_reader import Reader
+from batchrun.job.cache_breakpoint import CacheBreakpoint
+from batchrun.strategy.model_chain import ModelChain
+from batchrun.strategy.routes import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSetup:
+    """What is needed to send documents; a run that only brings open batches to their ends has none."""
+
+    route: Route
+    reader: Reader
+    estimator: Estimator
+    """The estimator of the first model, at the prices of streaming."""
+    chain: ModelChain
+    concurrency: int
+    """The most requests to one model at a time."""
+    caps: Caps
+    schema: dict[str, Any]
+    folder: Path
+    """Where a batch is spooled."""
+    switch_at: float | None = None
+    """When the rest of the batched documents is streamed, to be done by the deadline. None means never."""
+    cache_breakpoints: Mapping[Route, CacheBreakpoint] = field(default_factory=dict)
+    """The breakpoints for the prompt cache; a route without one here sends none."""
+
+    def estimator_on(self, route: Route, price: ModelPrice) -> Estimator:
+        """The estimator of a model on a route. A cache breakpoint makes the worst case higher."""
+        cache_breakpoint = self.cache_breakpoints.get(route)
+        reply = ReplyLength(self.estimator.output, self.estimator.output_scatter)
+        return replace(self.estimator.of(price, reply), ttl=cache_breakpoint.ttl if cache_breakpoint else None)

@@ -1,5 +1,6 @@
 """A project in a temporary folder: documents, one job file, and what a submit made of them."""
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from unittest import mock
 import duckdb
 from scripted_provider import ScriptedProvider
 
+from batchrun.cli.interrupts import halting_on_signals
 from batchrun.errors import BatchrunError
-from batchrun.events import DocumentSettled, Event, RunStarted
+from batchrun.events import DocumentSettled, Event, Listener, RunStarted
+from batchrun.execution.run import Caller
 from batchrun.planning.selection import Selection
 from batchrun.store.output.publish import Output
 from batchrun.strategy.plan import Plan
@@ -33,6 +36,11 @@ SECTIONS = {
     "store": 'database = "results/out.duckdb"',
 }
 """A job file by section; tests replace what they are about."""
+
+
+def caller_of(provider: Any, listener: Listener) -> Caller:
+    """A caller as the command line is one: signals interrupt its runs."""
+    return Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
 
 
 class Unpublished(Output):
@@ -101,19 +109,13 @@ class TrialProject:
     ) -> Summary:
         """Run the job to the end: plan, send, publish."""
         with self.opened(job) as opened:
-            return submit(
-                opened,
-                selection or Selection(),
-                provider=provider,
-                listener=self.events.append,
-                show=self.plans.append,
-                **options,
-            )
+            caller = caller_of(provider, self.events.append)
+            return asyncio.run(submit(opened, selection or Selection(), caller, show=self.plans.append, **options))
 
     def plan(self, selection: Selection | None = None, *, job: str = "trial") -> Plan:
         """Plan only."""
         with open_job(self.root / "jobs" / f"{job}.toml", simulated=False, to_run=False) as opened:
-            return opened.planner().plan(selection or Selection())
+            return asyncio.run(opened.planner().plan(selection or Selection()))
 
     def execute(
         self,
@@ -134,7 +136,8 @@ class TrialProject:
             mock.patch.object(OpenStore, "output", return_value=Unpublished()),
             self.opened(job) as opened,
         ):
-            return submit(opened, Selection(), provider=provider, listener=listener, show=self.plans.append).halted
+            caller = caller_of(provider, listener)
+            return asyncio.run(submit(opened, Selection(), caller, show=self.plans.append)).halted
 
     # --- then
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchrun.catalog.money import dollars, spent_and_held
+from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.views.format import count
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
@@ -18,12 +19,12 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.events import Event, Listener
-from batchrun.execution.run import ProviderFactory
+from batchrun.execution.run import Caller, ProviderFactory
 from batchrun.planning.selection import Selection
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
-from batchrun.workflow.pilot import PilotSubmit, Told
+from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.submit import submit
 
 QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
@@ -51,9 +52,12 @@ def run_job(
     shown = Progress(terminal, progress)
     reports: list[PilotReport] = []
 
-    def report(told: PilotReport) -> None:
-        reports.append(told)
-        show_pilot(told, opened, terminal, path, shown)
+    def show(plan: Plan, first: Plan | None = None) -> None:
+        show_plan(plan, opened, terminal, pilot=first)
+
+    def report(found: PilotReport) -> None:
+        reports.append(found)
+        show_pilot(found, opened, terminal, path, shown)
 
     with (
         Log(log, terminal) as logged,
@@ -61,26 +65,15 @@ def run_job(
         provider_of(profile, speed) as provider,
     ):
         try:
-            told = Told(
-                listener=both(shown, logged),
-                show=lambda plan, first: show_plan(plan, opened, terminal, pilot=first),
-                report=report,
-            )
+            caller = Caller(provider=provider, listener=both(shown, logged), interrupts=halting_on_signals)
             if profile is not None:
                 options = replace(options, speed=speed)
             if pilot is None:
-                summary = submit(
-                    opened,
-                    selection,
-                    provider=provider,
-                    listener=told.listener,
-                    show=lambda plan: told.show(plan, None),
-                    options=options,
-                    counts=True,
-                )
+                summary = run_async(submit(opened, selection, caller, show=show, options=options, counts=True))
             else:
                 terms = pilot_terms(opened.job.spec.pilot, pilot)
-                summary = PilotSubmit(opened, provider, told, options, counts=True).submit(selection, terms)
+                piloted = PilotSubmit(opened, caller, show, report, options, counts=True)
+                summary = run_async(piloted.submit(selection, terms))
         finally:
             shown.close()
     if terminal.json:

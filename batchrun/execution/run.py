@@ -1,18 +1,17 @@
-"""The execution of one run: which route its documents take, and what a signal does."""
+"""The execution of one run: which route its documents take, and who takes part from outside."""
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from batchrun.errors import BatchrunError, ExitCode
+from batchrun.errors import BatchrunError
 from batchrun.events import Event, Listener
 from batchrun.execution.assembly import batch_executor, stream_executor
 from batchrun.execution.batch.cascade import BatchCascade
 from batchrun.execution.batch.executor import Ending
-from batchrun.execution.halt import Halt, Interrupted
+from batchrun.execution.halt import Halt
 from batchrun.execution.output_sync import publishing
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
@@ -21,9 +20,6 @@ from batchrun.providers import BatchProvider, ModelDirectory, Provider, TokenCou
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.output.publish import Output
 from batchrun.strategy.routes import Route
-
-GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGHUP: 10.0}
-"""How long requests in flight are waited for."""
 
 
 class ProviderFactory(Protocol):
@@ -50,13 +46,26 @@ class ProviderFactory(Protocol):
         ...
 
 
+Interrupts = Callable[[Halt], AbstractContextManager[None]]
+"""Lets somebody interrupt a run through its Halt, as long as the context lasts."""
+
+
+def nobody_interrupts(_halt: Halt) -> AbstractContextManager[None]:
+    """Let nobody interrupt a run."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The program around a run: who answers requests, who is told of events, and who may interrupt the run."""
+
+    provider: ProviderFactory
+    listener: Listener
+    interrupts: Interrupts = nobody_interrupts
+
+
 async def execute(
-    context: RunContext,
-    setup: SendSetup | None,
-    *,
-    provider: ProviderFactory,
-    output: Output,
-    tolerance: Tolerance = EVERYTHING,
+    context: RunContext, setup: SendSetup | None, *, caller: Caller, output: Output, tolerance: Tolerance = EVERYTHING
 ) -> BatchrunError | None:
     """Bring the run's documents to their outcomes. Returns why the run halted, or None when the run went through.
 
@@ -68,9 +77,9 @@ async def execute(
     context = replace(context, tell=guarded(stop_conditions.watching(context.tell), halt))
     try:
         async with context.writer:
-            with halting_on_signals(halt), stop_conditions.timed():
+            with caller.interrupts(halt), stop_conditions.timed():
                 async with publishing(output, context):
-                    await run_routes(context, setup, provider)
+                    await run_routes(context, setup, caller.provider)
     except BatchrunError as problem:
         halt.stop(problem)
     finally:
@@ -132,25 +141,6 @@ async def take_care_of_batches(context: RunContext, setup: SendSetup | None, pro
 async def any_batch_open(context: RunContext) -> bool:
     """Whether the job has an open batch."""
     return bool(await context.writer.write(lambda ledger: Batches(ledger).open(context.job)))
-
-
-@contextlib.contextmanager
-def halting_on_signals(halt: Halt) -> Iterator[None]:
-    """The first signal stops sending and waits for what is in flight; the second waits no longer."""
-    loop = asyncio.get_running_loop()
-
-    def received(number: signal.Signals) -> None:
-        exit_code = ExitCode.INTERRUPTED if number is signal.SIGINT else ExitCode.TERMINATED
-        halt.interrupt(Interrupted(f"{number.name} received", exit_code=exit_code), grace_s=GRACE_S[number])
-
-    heard = [number for number in GRACE_S if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
-    for number in heard:
-        loop.add_signal_handler(number, received, number)
-    try:
-        yield
-    finally:
-        for number in heard:
-            loop.remove_signal_handler(number)
 
 
 def guarded(listener: Listener, halt: Halt) -> Listener:

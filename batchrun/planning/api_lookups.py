@@ -48,13 +48,13 @@ class OnlineCounts:
     """The first reason why it did not, in its own words."""
 
 
-def count_online(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
+async def count_online(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
     """Count requests at the API, a few at a time. After a call that failed no further one is begun."""
     try:
         factory.check()
     except EnvironmentProblem as problem:
         return OnlineCounts([None] * len(requests), str(problem))
-    return asyncio.run(_count_all(factory, requests))
+    return await _count_all(factory, requests)
 
 
 async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
@@ -81,7 +81,7 @@ async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> On
     return OnlineCounts(tokens, problems[0] if problems else None)
 
 
-def notices_online(factory: CounterFactory, models: Sequence[str], *, today: date) -> tuple[str, ...]:
+async def notices_online(factory: CounterFactory, models: Sequence[str], *, today: date) -> tuple[str, ...]:
     """Ask the Models API where models are in their lives: a sentence for each that is at its end, or is not there.
 
     What else goes wrong says nothing of a model, and the first request, or the counts, will say it.
@@ -90,7 +90,7 @@ def notices_online(factory: CounterFactory, models: Sequence[str], *, today: dat
         factory.check()
     except EnvironmentProblem:
         return ()
-    return tuple(notice for notice in asyncio.run(_notices(factory, models, today)) if notice)
+    return tuple(notice for notice in await _notices(factory, models, today) if notice)
 
 
 async def _notices(factory: CounterFactory, models: Sequence[str], today: date) -> list[str | None]:

@@ -48,10 +48,10 @@ class CalibrationData:
     told: Observed = field(default_factory=lambda: Observed((), None))
     """What the API counted."""
 
-    def ask(self, sampler: TokenSampler, counter: CounterFactory, number: int) -> None:
+    async def ask(self, sampler: TokenSampler, counter: CounterFactory, number: int) -> None:
         """Have the API count some requests, unless the job's own past tells enough."""
         if len(self._past.observations) < ENOUGH:
-            self.told = sampler.observe(counter, number)
+            self.told = await sampler.observe(counter, number)
 
     @property
     def _past(self) -> PastUse:

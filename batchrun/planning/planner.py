@@ -64,6 +64,8 @@ class Planner:
     planned: PlannedDocuments = field(init=False)
     in_batches: bool = field(init=False)
     """Whether it is certain before the estimate that requests go by batch."""
+    everything: bool = field(init=False, default=True)
+    """Whether no document is left out of the plan."""
     _notes: Counter[str] = field(default_factory=Counter)
     _notices: tuple[str, ...] = ()
 
@@ -104,12 +106,13 @@ class Planner:
         """The hash of everything in the job's requests but the documents."""
         return self.template.fingerprint
 
-    def plan(self, selection: Selection, *, counter: CounterFactory | None = None, online: int = ONLINE) -> Plan:
+    async def plan(self, selection: Selection, *, counter: CounterFactory | None = None, online: int = ONLINE) -> Plan:
         """Look at every selected document. Raises Refused for ids that stand twice, and what the source raises.
 
         With a `counter` the API counts about `online` documents, unless the job's own past tells enough.
         """
         classifier = self._classifier
+        self.everything = selection.everything
         notes: Counter[str] = Counter()
         for page in pages(self.source.scan()):
             chosen = [found for found in page if selection.takes(found)]
@@ -133,9 +136,9 @@ class Planner:
         self._notes = notes
         self.unsampled = self._sampler.count_sample(self._costliest_nusd)
         if counter and any(kind.sent for kind in self.planned.counts()):
-            self.calibration.ask(self._sampler, counter, online)
+            await self.calibration.ask(self._sampler, counter, online)
             names = [model.price.name for model in self.chain.models]
-            self._notices = notices_online(counter, names, today=datetime.now(UTC).date())
+            self._notices = await notices_online(counter, names, today=datetime.now(UTC).date())
         return self.forecast()
 
     def forecast(self, *, route: str | None = None, exact: bool = False) -> Plan:

@@ -59,7 +59,7 @@ class TokenSampler:
             counted.append((planned.planned_no, built.tokens))
         return counted
 
-    def observe(self, counter: CounterFactory, number: int) -> Observed:
+    async def observe(self, counter: CounterFactory, number: int) -> Observed:
         """Have the API count about so many requests, and the fixed part by itself where it can stand alone.
 
         They are drawn in proportion to their cl100k tokens, so that what Claude makes of one token is, on average over
@@ -79,7 +79,7 @@ class TokenSampler:
         if bare := self.template.bare_request():
             known.append(RequestTokens(0, TextClass.PROSE))
             requests.append(bare)
-        counts = count_online(counter, requests)
+        counts = await count_online(counter, requests)
         return Observed(list(_observations(known, counts)), counts.problem, step)
 
     def _read(self, numbers: Iterable[int]) -> Iterator[tuple[PlannedDocument, Document]]:

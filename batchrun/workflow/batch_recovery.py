@@ -1,14 +1,12 @@
 """Batches without their documents: brought to their ends, or told by a person what became of them."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.batch import BatchState, RemoteBatch
 from batchrun.errors import BatchrunError, ExitCode, UsageProblem
-from batchrun.events import Listener
-from batchrun.execution.run import ProviderFactory, execute
+from batchrun.execution.run import Caller, ProviderFactory, execute
 from batchrun.execution.run_context import RunKey
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
@@ -36,18 +34,13 @@ class Cancellation:
     exit_code: ExitCode
 
 
-def drive_open_batches(
-    opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool, cancels: bool = False
+async def drive_open_batches(
+    opened: OpenStore, run_no: int, caller: Caller, *, waits: bool, cancels: bool = False
 ) -> BatchrunError | None:
     """Bring the job's open batches to their ends without sending anything. Returns why it halted, or None."""
-    provider.check()
-
-    async def driven() -> BatchrunError | None:
-        context = opened.run_context(RunKey(run_no, since=0), listener, waits=waits, cancels=cancels)
-        output = opened.output(Ledger.read(opened.paths.ledger))
-        return await execute(context, None, provider=provider, output=output)
-
-    return asyncio.run(driven())
+    caller.provider.check()
+    context = opened.run_context(RunKey(run_no, since=0), caller.listener, waits=waits, cancels=cancels)
+    return await execute(context, None, caller=caller, output=opened.output(Ledger.read(opened.paths.ledger)))
 
 
 def publish_finally(opened: OpenStore) -> BatchrunError | None:
@@ -59,13 +52,11 @@ def publish_finally(opened: OpenStore) -> BatchrunError | None:
     return None
 
 
-def cancel(
-    opened: OpenStore, run_no: int, *, provider: ProviderFactory, listener: Listener, waits: bool
-) -> Cancellation:
+async def cancel(opened: OpenStore, run_no: int, caller: Caller, *, waits: bool) -> Cancellation:
     """Cancel the job's open batches, collect what had finished, and put the rest back."""
     batches, ledger, halted, unpublished = Batches(opened.ledger), opened.ledger, None, None
     if canceled := len(batches.open(opened.name)):
-        halted = drive_open_batches(opened, run_no, provider=provider, listener=listener, waits=waits, cancels=True)
+        halted = await drive_open_batches(opened, run_no, caller, waits=waits, cancels=True)
         unpublished = publish_finally(opened)
     still_open, pending = len(batches.open(opened.name)), ledger.unsettled(run_no)
     exit_code = halted.exit_code if halted else ExitCode.UNFINISHED if still_open else ExitCode.OK
@@ -85,11 +76,11 @@ def cancel(
     )
 
 
-def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
+async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
     """Attach the batch that a person names; its results still have to prove that it is ours. Raises UsageProblem."""
     batches = Batches(opened.ledger)
     batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
-    remote = ask(opened, provider, batch_id)
+    remote = await ask(opened, provider, batch_id)
     if isinstance(remote, Failure):
         raise UsageProblem(f"{batch_id} cannot be had: {remote.message}", hint="check the id and the key's workspace")
     if remote.requests not in {0, batch.requests}:
@@ -104,7 +95,7 @@ def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_
     return batches.one(batch.batch_no)
 
 
-def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
+async def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
     """A person says that a batch was never created, or is gone: its requests are pending again.
 
     One with an id is only given up when the API does not have it either; what it may have cost stays on the account.
@@ -113,7 +104,7 @@ def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None
     open_batches = batches.open(opened.name)
     batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)
     if batch.batch_id:
-        remote = ask(opened, provider, batch.batch_id)
+        remote = await ask(opened, provider, batch.batch_id)
         if isinstance(remote, Failure) and remote.status != 404:
             raise UsageProblem(f"{batch.batch_id} cannot be asked for: {remote.message}", hint="try again later")
         if isinstance(remote, RemoteBatch) and not remote.archived:
@@ -138,17 +129,13 @@ def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
     raise UsageProblem(f"{which}.", hint="see them: batchrun batches; name one with --batch NUMBER")
 
 
-def ask(opened: OpenStore, provider: ProviderFactory, batch_id: str) -> RemoteBatch | Failure:
+async def ask(opened: OpenStore, provider: ProviderFactory, batch_id: str) -> RemoteBatch | Failure:
     """Ask the API for one batch."""
     provider.check()
-
-    async def retrieved() -> RemoteBatch | Failure:
-        client = provider.make_batches(timeout_s=opened.job.spec.retry.timeout_s)
-        try:
-            return await client.retrieve(batch_id)
-        except AttemptError as error:
-            return error.failure
-        finally:
-            await client.close()
-
-    return asyncio.run(retrieved())
+    client = provider.make_batches(timeout_s=opened.job.spec.retry.timeout_s)
+    try:
+        return await client.retrieve(batch_id)
+    except AttemptError as error:
+        return error.failure
+    finally:
+        await client.close()

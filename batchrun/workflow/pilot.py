@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchrun.estimation.estimate import Estimate
-from batchrun.events import Listener
-from batchrun.execution.run import ProviderFactory
+from batchrun.execution.run import Caller
 from batchrun.execution.stop_conditions import OutOfTime
 from batchrun.planning.narrowing import Narrowing
 from batchrun.planning.planner import Planner
@@ -20,19 +19,8 @@ from batchrun.strategy.pilot_report import Decision, PilotReport, PilotTerms, Tr
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.routes import Route
 from batchrun.workflow.open_job import OpenJob, SubmitOptions
-from batchrun.workflow.submit import Means, Sent, caps_in_force, carry_out, refuse, send
+from batchrun.workflow.submit import Sent, caps_in_force, carry_out, refuse, send
 from batchrun.workflow.summary import Summary, conclude
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """Who is told what, when."""
-
-    listener: Listener
-    show: Callable[[Plan, Plan | None], None]
-    """The plan of everything and that of the pilot, before anything is sent; None: there is none."""
-    report: Callable[[PilotReport], None]
-    """After the pilot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +43,11 @@ class PilotSubmit:
     """One submit that may begin with a pilot; `submit` may be called once."""
 
     opened: OpenJob
-    provider: ProviderFactory
-    told: Told
+    caller: Caller
+    show: Callable[[Plan, Plan | None], None]
+    """Shows the plan of everything and the plan of the pilot, None if there is none, before anything is sent."""
+    report: Callable[[PilotReport], None]
+    """Shows what the pilot found."""
     options: SubmitOptions = field(default_factory=SubmitOptions)
     counts: bool = False
     """Whether the API is asked, free of charge, for the tokens of a few requests to plan with."""
@@ -67,39 +58,33 @@ class PilotSubmit:
         self._planner = self.opened.planner(self.options)
         self._pilots = Pilots(self.opened.ledger, self.opened.name)
 
-    def submit(self, selection: Selection, terms: PilotTerms | None) -> Summary:
+    async def submit(self, selection: Selection, terms: PilotTerms | None) -> Summary:
         """Run the job; without `terms` there is no pilot, and one that was begun is over.
 
         Raises Refused and other BatchrunErrors with nothing sent; what goes wrong later is in the summary.
         """
-        means = Means(
-            provider=self.provider,
-            listener=self.told.listener,
-            options=self.options,
-            everything=selection.everything,
-        )
-        whole = self._planner.plan(selection, counter=self.provider if self.counts else None)
+        whole = await self._planner.plan(selection, counter=self.caller.provider if self.counts else None)
         begun = self._pilots.begun(self._planner.fingerprint)
         if terms is None or (begun and begun.continued):
-            return self._without(whole, means, begun)
+            return await self._without(whole, begun)
         narrowing = Narrowing(self.opened.ledger)
         pilot = self._pilot(narrowing, begun, terms)
         if not pilot.members:
             narrowing.to_all()
-            return self._without(whole, means, begun)
+            return await self._without(whole, begun)
         # Where the caps are expected to bind in the end, the pilot wastes no more of them than the rest would.
         pilot = replace(pilot, plan=replace(pilot.plan, caps=caps_in_force(whole)))
-        self.told.show(whole, pilot.plan if pilot.plan.to_send else None)
+        self.show(whole, pilot.plan if pilot.plan.to_send else None)
         # What would be refused of all of it, other than for the money, is refused before any of it is paid.
-        refuse(self.opened, self.opened.refusal(replace(whole, already_approved=True)), means)
-        refuse(self.opened, self.opened.refusal(pilot.plan), means)
-        return self._with(pilot, narrowing, whole, terms, means)
+        await refuse(self.opened, self.opened.refusal(replace(whole, already_approved=True)), self.caller)
+        await refuse(self.opened, self.opened.refusal(pilot.plan), self.caller)
+        return await self._with(pilot, narrowing, whole, terms)
 
-    def _without(self, whole: Plan, means: Means, begun: BegunPilot | None) -> Summary:
-        self.told.show(whole, None)
+    async def _without(self, whole: Plan, begun: BegunPilot | None) -> Summary:
+        self.show(whole, None)
         over = begun is not None and not begun.continued
         also = (lambda run_no: self._pilots.continued(run_no, whole, documents=whole.documents)) if over else None
-        return carry_out(self.opened, self._planner, whole, means, also=also)
+        return await carry_out(self.opened, self._planner, whole, self.caller, self.options, also=also)
 
     # --- before
 
@@ -129,9 +114,9 @@ class PilotSubmit:
 
     # --- from the first document on
 
-    def _with(self, pilot: Pilot, narrowing: Narrowing, whole: Plan, terms: PilotTerms, means: Means) -> Summary:
+    async def _with(self, pilot: Pilot, narrowing: Narrowing, whole: Plan, terms: PilotTerms) -> Summary:
         started_at = time.time()
-        sent = self._first(pilot, means)
+        sent = await self._first(pilot)
         pending = self._planner.planned.outcomes().get(None)
         if pending or (sent.halted and not isinstance(sent.halted, OutOfTime)):
             summary = conclude(
@@ -149,14 +134,14 @@ class PilotSubmit:
             return replace(summary, remaining=summary.remaining.plus(self._planner.forecast().estimate))
         narrowing.to_rest()
         report = self._report(pilot, self._planner.forecast(), terms, sent)
-        self.told.report(report)
+        self.report(report)
         if report.decision is Decision.GOES_ON:
-            means = replace(means, options=replace(means.options, elapsed_s=time.time() - started_at))
-            after = send(
+            after = await send(
                 self.opened,
                 self._planner,
                 report.rest,
-                means,
+                self.caller,
+                replace(self.options, elapsed_s=time.time() - started_at),
                 also=lambda run_no: self._pilots.continued(run_no, report.rest, documents=whole.documents),
             )
             narrowing.to_all()
@@ -164,7 +149,7 @@ class PilotSubmit:
             run_no, halted = after.run_no or sent.run_no, after.halted
             return conclude(self.opened, self._planner, plan, run_no=run_no, halted=halted, started_at=started_at)
         if sent.run_no is None:  # nothing was sent yet
-            refuse(self.opened, report.refused, means)
+            await refuse(self.opened, report.refused, self.caller)
         narrowing.to_pilot()
         return conclude(
             self.opened,
@@ -176,7 +161,7 @@ class PilotSubmit:
             cut_short=report.stopped is not None,
         )
 
-    def _first(self, pilot: Pilot, means: Means) -> Sent:
+    async def _first(self, pilot: Pilot) -> Sent:
         """Send the pilot; when it is complete already, tell the run it belongs to."""
         if not pilot.plan.to_send:
             begun = None if pilot.past else self._pilots.begun(self._planner.fingerprint)
@@ -186,8 +171,9 @@ class PilotSubmit:
         def begin(run_no: int) -> None:
             self._pilots.begin(run_no, pilot.members, begins_run=begins_run)
 
-        at_once = replace(means, options=replace(means.options, waits=False))  # for batches of before
-        return send(self.opened, self._planner, pilot.plan, at_once, also=begin if pilot.is_drawn else None)
+        at_once = replace(self.options, waits=False)  # for batches of before
+        also = begin if pilot.is_drawn else None
+        return await send(self.opened, self._planner, pilot.plan, self.caller, at_once, also=also)
 
     def _report(self, pilot: Pilot, rest: Plan, terms: PilotTerms, sent: Sent) -> PilotReport:
         tried = pilot.past or self._pilots.tried(pilot.members)

@@ -4,7 +4,6 @@ Planning is free and writes nothing; from `admit` on, every step is in the ledge
 command continues after anything.
 """
 
-import asyncio
 import contextlib
 import secrets
 import time
@@ -14,9 +13,9 @@ from dataclasses import dataclass, replace
 from batchrun.budget.caps import Caps, Of
 from batchrun.duckdb_file import HeldByAnother
 from batchrun.errors import BatchrunError, Refused
-from batchrun.events import Listener, RunStarted
+from batchrun.events import RunStarted
 from batchrun.execution.document_reader import Reader
-from batchrun.execution.run import ProviderFactory, execute
+from batchrun.execution.run import Caller, execute
 from batchrun.execution.run_context import RunKey
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import Tolerance
@@ -35,12 +34,11 @@ from batchrun.workflow.recovery import path_below_root
 from batchrun.workflow.summary import Summary, conclude
 
 
-def submit(
+async def submit(
     opened: OpenJob,
     selection: Selection,
+    caller: Caller,
     *,
-    provider: ProviderFactory,
-    listener: Listener,
     show: Callable[[Plan], None],
     options: SubmitOptions | None = None,
     counts: bool = False,
@@ -53,41 +51,35 @@ def submit(
     """
     options = options or SubmitOptions()
     planner = opened.planner(options)
-    plan = planner.plan(selection, counter=provider if counts else None)
+    plan = await planner.plan(selection, counter=caller.provider if counts else None)
     show(plan)
-    means = Means(provider=provider, listener=listener, options=options, everything=selection.everything)
-    return carry_out(opened, planner, plan, means)
+    return await carry_out(opened, planner, plan, caller, options)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """By what a plan is carried out."""
-
-    provider: ProviderFactory
-    listener: Listener
-    options: SubmitOptions
-    everything: bool
-    """Whether no document was left out when it was planned."""
-
-
-def carry_out(
-    opened: OpenJob, planner: Planner, plan: Plan, means: Means, *, also: Callable[[int], None] | None = None
+async def carry_out(
+    opened: OpenJob,
+    planner: Planner,
+    plan: Plan,
+    caller: Caller,
+    options: SubmitOptions,
+    *,
+    also: Callable[[int], None] | None = None,
 ) -> Summary:
     """Bring a plan to its end, unless it is refused; for `also` see `admit`."""
-    refuse(opened, opened.refusal(plan), means)
+    await refuse(opened, opened.refusal(plan), caller)
     started_at = time.time()
-    sent = send(opened, planner, plan, means, also=also)
+    sent = await send(opened, planner, plan, caller, options, also=also)
     return conclude(opened, planner, plan, run_no=sent.run_no, halted=sent.halted, started_at=started_at)
 
 
-def refuse(opened: OpenJob, refused: Refused | None, means: Means) -> None:
+async def refuse(opened: OpenJob, refused: Refused | None, caller: Caller) -> None:
     """Raise what a plan is refused for, if it is."""
     if refused is None:
         return
     if open_batches := Batches(opened.ledger).open(opened.name):
         # Paid for, or about to be: what has ended is collected whatever is refused.
         run_no = open_batches[-1].run_no
-        halted = drive_open_batches(opened.store, run_no, provider=means.provider, listener=means.listener, waits=False)
+        halted = await drive_open_batches(opened.store, run_no, caller, waits=False)
         publish_finally(opened.store)
         raise halted or refused
     raise refused
@@ -102,26 +94,30 @@ class Sent:
     halted: BatchrunError | None
 
 
-def send(
-    opened: OpenJob, planner: Planner, plan: Plan, means: Means, *, also: Callable[[int], None] | None = None
+async def send(
+    opened: OpenJob,
+    planner: Planner,
+    plan: Plan,
+    caller: Caller,
+    options: SubmitOptions,
+    *,
+    also: Callable[[int], None] | None = None,
 ) -> Sent:
     """Admit the plan's documents to the run, and execute it."""
     check_output(opened)
     open_batches = Batches(opened.ledger).open(opened.name)
     travels = bool(plan.to_send or open_batches)
     if travels:
-        means.provider.check()
+        caller.provider.check()
     halted, run = None, None
     if planner.planned.anything_to_admit():
-        run = admit(opened, planner, plan, everything=means.everything, also=also)
+        run = admit(opened, planner, plan, everything=planner.everything, also=also)
     if run and travels:
-        means.listener(run_started(opened, plan, run))
-        halted = asyncio.run(execute_plan(opened, planner, plan, run, means))
+        caller.listener(run_started(opened, plan, run))
+        halted = await execute_plan(opened, planner, plan, run, caller, options)
     elif open_batches:  # of documents that have changed or gone since
         run_no = open_batches[-1].run_no
-        halted = drive_open_batches(
-            opened.store, run_no, provider=means.provider, listener=means.listener, waits=means.options.waits
-        )
+        halted = await drive_open_batches(opened.store, run_no, caller, waits=options.waits)
     return Sent(run.run_no if run else None, halted)
 
 
@@ -200,15 +196,14 @@ def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
 
 
 async def execute_plan(
-    opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, means: Means
+    opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, caller: Caller, options: SubmitOptions
 ) -> BatchrunError | None:
     """Execute the run of a plan. Returns why the run halted, or None when the run went through."""
-    options = means.options
-    context = opened.store.run_context(run, means.listener, waits=options.waits)
+    context = opened.store.run_context(run, caller.listener, waits=options.waits)
     return await execute(
         replace(context, batch=options.paced(context.batch)),
         send_setup(opened, planner, plan, run),
-        provider=means.provider,
+        caller=caller,
         output=opened.output(Ledger.read(opened.paths.ledger)),
         tolerance=tolerance_of(opened, options),
     )

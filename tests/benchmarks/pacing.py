@@ -30,7 +30,7 @@ from virtual_time import VirtualTimeLoop, answered_by_a_thread, run
 
 from batchrun.estimation.text_class import TextClass, factor
 from batchrun.execution import ledger_writer
-from batchrun.execution.run import ProviderFactory
+from batchrun.execution.run import Caller, ProviderFactory
 from batchrun.execution.stop_conditions import Tolerance
 from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.planning.selection import Selection
@@ -221,7 +221,8 @@ def submit_once(case: Case, seconds: float, provider: ProviderFactory) -> None:
             open_job(root / "pacing.toml", simulated=False, to_run=True) as opened,
             mock.patch("batchrun.workflow.submit.tolerance_of", return_value=Tolerance(max_run_time_s=seconds)),
         ):
-            submit(opened, Selection(), provider=provider, listener=lambda _: None, show=lambda _: None)
+            caller = Caller(provider=provider, listener=lambda _: None)
+            asyncio.run(submit(opened, Selection(), caller, show=lambda _: None))
 
 
 def semaphore(case: Case, seconds: float) -> Measured:

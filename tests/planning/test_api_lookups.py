@@ -64,7 +64,7 @@ class Counter:
 
 
 def counted(counter: Counter, requests: Sequence[Request] = REQUESTS) -> OnlineCounts:
-    return count_online(counter, requests)
+    return asyncio.run(count_online(counter, requests))
 
 
 def test_counts_stand_in_the_order_of_the_requests() -> None:

@@ -1,5 +1,6 @@
 """What a plan learns before anything is sent: from a sample, from the API's counts, from the job's own answers."""
 
+import asyncio
 import json
 import random
 from collections.abc import Iterator
@@ -130,7 +131,8 @@ def plan(
     exact: bool = False,
 ) -> Plan:
     with open_job(project.root / "jobs/trial.toml", simulated=False, to_run=False) as opened:
-        return opened.planner(SubmitOptions(exact=exact)).plan(selection or Selection(), counter=counter, online=online)
+        planner = opened.planner(SubmitOptions(exact=exact))
+        return asyncio.run(planner.plan(selection or Selection(), counter=counter, online=online))
 
 
 def width(one: Plan) -> float:

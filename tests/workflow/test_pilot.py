@@ -1,5 +1,6 @@
 """A submit that begins with a pilot: which documents, what it tells, and what follows; and after a kill the same."""
 
+import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from scripted_batches_memory import BatchApi, WallClock
 from scripted_provider import ScriptedProvider, Step, answer, status
-from trial_project import TrialProject
+from trial_project import TrialProject, caller_of
 
 from batchrun.errors import ExitCode, Refused
 from batchrun.events import DocumentSettled, Event, RunStarted
@@ -22,7 +23,7 @@ from batchrun.strategy.pilot_report import Decision, PilotOptions, PilotReport, 
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.routes import Route
 from batchrun.workflow.open_job import SubmitOptions
-from batchrun.workflow.pilot import PilotSubmit, Told
+from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.summary import Summary
 
 COST_NUSD = 150_000
@@ -59,12 +60,14 @@ class Piloted:
         options = more.pop("options", SubmitOptions())
         with self.project.opened() as opened:
             terms = pilot_terms(opened.job.spec.pilot, PilotOptions(documents=documents, **more))
-            told = Told(
-                listener=self._listen,
+            piloted = PilotSubmit(
+                opened,
+                caller_of(provider, self._listen),
                 show=lambda whole, pilot: self.shown.append((whole, pilot)),
                 report=self._report,
+                options=options,
             )
-            return PilotSubmit(opened, provider, told, options).submit(selection or Selection(), terms)
+            return asyncio.run(piloted.submit(selection or Selection(), terms))
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)

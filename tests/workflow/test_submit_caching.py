@@ -207,7 +207,7 @@ def test_what_batches_leave_near_a_deadline_is_streamed_with_the_mark_of_streams
     caching(project, route="batch")
     with project.opened() as opened:
         planner = opened.planner()
-        found = cache_breakpoints(planner, planner.plan(Selection()))
+        found = cache_breakpoints(planner, asyncio.run(planner.plan(Selection())))
     assert {route: mark.ttl for route, mark in found.items()} == {Route.BATCH: "1h", Route.STREAM: "5m"}
     assert found[Route.BATCH].opening == found[Route.STREAM].opening == f"{RULES}\n<document>\n"
 

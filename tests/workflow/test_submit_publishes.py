@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from scripted_provider import ScriptedProvider, answer, lost, status
-from trial_project import TrialProject
+from trial_project import TrialProject, caller_of
 
 from batchrun.duckdb_file import HeldByAnother
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
@@ -201,7 +201,8 @@ def test_simulated_runs_have_a_store_of_their_own(project: TrialProject) -> None
     project.submit(ScriptedProvider())
     provider = ScriptedProvider()
     with open_job(project.root / "jobs/trial.toml", simulated=True, to_run=True) as opened:
-        summary = submit(opened, Selection(), provider=provider, listener=project.events.append, show=lambda _: None)
+        caller = caller_of(provider, project.events.append)
+        summary = asyncio.run(submit(opened, Selection(), caller, show=lambda _: None))
 
     assert len(provider.sent) == 2
     assert summary.simulated

@@ -1,10 +1,11 @@
 """A submit that meets trouble says so, loses nothing, and lets the next submit go on."""
 
+import asyncio
 import json
 
 import pytest
 from scripted_provider import BAD_KEY, ScriptedProvider, lost
-from trial_project import TrialProject
+from trial_project import TrialProject, caller_of
 
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
@@ -119,6 +120,6 @@ def test_a_full_disk_is_told_when_the_documents_are_admitted(project: TrialProje
             opened.ledger.connection.execute("pragma max_page_count = 1")
 
         with pytest.raises(StoreFull):
-            submit(opened, Selection(), provider=provider, listener=project.events.append, show=fill)
+            asyncio.run(submit(opened, Selection(), caller_of(provider, project.events.append), show=fill))
 
     assert provider.sent == []

@@ -32,6 +32,7 @@ def batches(
     batchrun batches contracts --resend
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.find_run import found_run
+    from batchrun.cli.interrupts import run_async
     from batchrun.cli.views.batch_text import batch_fields, batch_table
     from batchrun.providers.anthropic.provider import AnthropicFactory
     from batchrun.store.ledger.batches import Batches
@@ -46,9 +47,9 @@ def batches(
     if adopt or resend:
         with open_store(job_path, simulated=story.simulated) as opened:
             if adopt:
-                batch_recovery.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number)
+                run_async(batch_recovery.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number))
             else:
-                batch_recovery.resend(opened, provider=AnthropicFactory(), batch_no=number)
+                run_async(batch_recovery.resend(opened, provider=AnthropicFactory(), batch_no=number))
             shown = with_open_ones(Batches(opened.ledger), story)
     if terminal.json:
         for batch in shown:

@@ -23,7 +23,9 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
     batchrun cancel contracts --no-wait
     """  # noqa: D301 - \b tells click to keep the lines
     from batchrun.cli.find_run import found_run
+    from batchrun.cli.interrupts import halting_on_signals, run_async
     from batchrun.cli.views.progress import Progress
+    from batchrun.execution.run import Caller
     from batchrun.providers.anthropic.provider import AnthropicFactory
     from batchrun.workflow.batch_recovery import cancel as cancel_batches
     from batchrun.workflow.open_job import open_store
@@ -31,9 +33,10 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
     with found_run(run, ledger) as found:
         job_path, run_no, simulated = found.job_path, found.story.run_no, found.story.simulated
     shown = Progress(terminal, progress)
+    caller = Caller(provider=AnthropicFactory(), listener=shown, interrupts=halting_on_signals)
     with open_store(job_path, simulated=simulated) as opened:
         try:
-            done = cancel_batches(opened, run_no, provider=AnthropicFactory(), listener=shown, waits=not no_wait)
+            done = run_async(cancel_batches(opened, run_no, caller, waits=not no_wait))
         finally:
             shown.close()
         name = opened.name

@@ -72,6 +72,7 @@ def plan(
     batchrun plan jobs/contracts.toml --check --max-cost 10
     batchrun plan jobs/contracts.toml --compare plan.json
     """  # noqa: D301 - \b tells click to keep the lines
+    from batchrun.cli.interrupts import run_async
     from batchrun.cli.views.compare_text import compare_fields, compare_lines, differences, earlier_plan
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import plan_as_text
@@ -81,7 +82,8 @@ def plan(
     earlier = earlier_plan(compare) if compare else None
     options = SubmitOptions(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
     with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
-        made = opened.planner(options).plan(chosen.selection(), counter=counter, online=online or ONLINE)
+        planning = opened.planner(options).plan(chosen.selection(), counter=counter, online=online or ONLINE)
+        made = run_async(planning)
         refused = opened.refusal(made)
         fields = plan_as_json(made, opened, refused)
         found = differences(earlier, fields, path=compare) if compare and earlier else []

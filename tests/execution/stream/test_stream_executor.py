@@ -20,7 +20,7 @@ from scripted_provider import (
     lost,
     status,
 )
-from trial_project import TrialProject
+from trial_project import TrialProject, caller_of
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.files import FileSource
@@ -375,7 +375,8 @@ def test_a_listener_that_fails_costs_no_answer(project: TrialProject, error: Exc
             raise error
 
     with project.opened() as opened:
-        summary = submit(opened, Selection(), provider=provider, listener=listener, show=project.plans.append)
+        caller = caller_of(provider, listener)
+        summary = asyncio.run(submit(opened, Selection(), caller, show=project.plans.append))
 
     assert isinstance(summary.halted, Bug)
     assert summary.halted.__cause__ is error

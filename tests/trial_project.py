@@ -1,6 +1,5 @@
 """A project in a temporary folder: documents, one job file, and what a submit made of them."""
 
-import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from unittest import mock
 import duckdb
 from scripted_provider import ScriptedProvider
 
-from batchrun.cli.interrupts import halting_on_signals
+from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled, Event, Listener, RunStarted
 from batchrun.execution.run import Caller
@@ -110,12 +109,12 @@ class TrialProject:
         """Run the job to the end: plan, send, publish."""
         with self.opened(job) as opened:
             caller = caller_of(provider, self.events.append)
-            return asyncio.run(submit(opened, selection or Selection(), caller, show=self.plans.append, **options))
+            return run_async(submit(opened, selection or Selection(), caller, show=self.plans.append, **options))
 
     def plan(self, selection: Selection | None = None, *, job: str = "trial") -> Plan:
         """Plan only."""
         with open_job(self.root / "jobs" / f"{job}.toml", simulated=False, to_run=False) as opened:
-            return asyncio.run(opened.planner().plan(selection or Selection()))
+            return run_async(opened.planner().plan(selection or Selection()))
 
     def execute(
         self,
@@ -137,7 +136,7 @@ class TrialProject:
             self.opened(job) as opened,
         ):
             caller = caller_of(provider, listener)
-            return asyncio.run(submit(opened, Selection(), caller, show=self.plans.append)).halted
+            return run_async(submit(opened, Selection(), caller, show=self.plans.append)).halted
 
     # --- then
 

@@ -20,7 +20,12 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine in an event loop of its own. Ctrl-C raises KeyboardInterrupt at once."""
     by_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     in_main_thread = threading.current_thread() is threading.main_thread()
-    return asyncio.run(ending_at_ctrl_c(main) if by_default and in_main_thread else main)
+    if not (by_default and in_main_thread):
+        return asyncio.run(main)
+    try:
+        return asyncio.run(ending_at_ctrl_c(main))
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def ending_at_ctrl_c(main: Coroutine[Any, Any, T]) -> T:

@@ -1,6 +1,5 @@
 """A submit that begins with a pilot: which documents, what it tells, and what follows; and after a kill the same."""
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from scripted_batches_memory import BatchApi, WallClock
 from scripted_provider import ScriptedProvider, Step, answer, status
 from trial_project import TrialProject, caller_of
 
+from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode, Refused
 from batchrun.events import DocumentSettled, Event, RunStarted
 from batchrun.execution.halt import Interrupted
@@ -67,7 +67,7 @@ class Piloted:
                 report=self._report,
                 options=options,
             )
-            return asyncio.run(piloted.submit(selection or Selection(), terms))
+            return run_async(piloted.submit(selection or Selection(), terms))
 
     def _listen(self, event: Event) -> None:
         self.events.append(event)

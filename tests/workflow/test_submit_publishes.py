@@ -8,6 +8,7 @@ import pytest
 from scripted_provider import ScriptedProvider, answer, lost, status
 from trial_project import TrialProject, caller_of
 
+from batchrun.cli.interrupts import run_async
 from batchrun.duckdb_file import HeldByAnother
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.events import PublishDelayed
@@ -202,7 +203,7 @@ def test_simulated_runs_have_a_store_of_their_own(project: TrialProject) -> None
     provider = ScriptedProvider()
     with open_job(project.root / "jobs/trial.toml", simulated=True, to_run=True) as opened:
         caller = caller_of(provider, project.events.append)
-        summary = asyncio.run(submit(opened, Selection(), caller, show=lambda _: None))
+        summary = run_async(submit(opened, Selection(), caller, show=lambda _: None))
 
     assert len(provider.sent) == 2
     assert summary.simulated

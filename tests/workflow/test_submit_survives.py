@@ -1,12 +1,12 @@
 """A submit that meets trouble says so, loses nothing, and lets the next submit go on."""
 
-import asyncio
 import json
 
 import pytest
 from scripted_provider import BAD_KEY, ScriptedProvider, lost
 from trial_project import TrialProject, caller_of
 
+from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
@@ -120,6 +120,6 @@ def test_a_full_disk_is_told_when_the_documents_are_admitted(project: TrialProje
             opened.ledger.connection.execute("pragma max_page_count = 1")
 
         with pytest.raises(StoreFull):
-            asyncio.run(submit(opened, Selection(), caller_of(provider, project.events.append), show=fill))
+            run_async(submit(opened, Selection(), caller_of(provider, project.events.append), show=fill))
 
     assert provider.sent == []

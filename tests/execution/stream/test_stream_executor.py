@@ -22,6 +22,7 @@ from scripted_provider import (
 )
 from trial_project import TrialProject, caller_of
 
+from batchrun.cli.interrupts import run_async
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.files import FileSource
 from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, Stopped
@@ -376,7 +377,7 @@ def test_a_listener_that_fails_costs_no_answer(project: TrialProject, error: Exc
 
     with project.opened() as opened:
         caller = caller_of(provider, listener)
-        summary = asyncio.run(submit(opened, Selection(), caller, show=project.plans.append))
+        summary = run_async(submit(opened, Selection(), caller, show=project.plans.append))
 
     assert isinstance(summary.halted, Bug)
     assert summary.halted.__cause__ is error

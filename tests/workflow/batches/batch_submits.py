@@ -1,12 +1,12 @@
 """Submits on the batch route, waiting or not, and what the ledger has of them afterwards."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from scripted_batches_memory import DAY_S, BatchApi, Lost
 from trial_project import TrialProject, caller_of
 
+from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode
 from batchrun.events import Event
 from batchrun.planning.selection import Selection
@@ -54,14 +54,14 @@ def again_and_again(project: TrialProject, api: BatchApi, *, every_s: float = 10
 def canceling(project: TrialProject, api: BatchApi, *, waits: bool = True) -> Cancellation:
     run_no = project.ask("select max(run_no) from runs")[0][0]
     with open_store(project.root / "jobs/trial.toml", simulated=False) as opened:
-        return asyncio.run(cancel(opened, run_no, caller_of(api, project.events.append), waits=waits))
+        return run_async(cancel(opened, run_no, caller_of(api, project.events.append), waits=waits))
 
 
 def by_hand(
     project: TrialProject, decide: Callable[[OpenStore], Coroutine[Any, Any, Batch]], *, job: str = "trial"
 ) -> Batch:
     with open_store(project.root / f"jobs/{job}.toml", simulated=False) as opened:
-        return asyncio.run(decide(opened))
+        return run_async(decide(opened))
 
 
 def states(project: TrialProject) -> list[str]:
@@ -110,7 +110,7 @@ def waiting(
     with project.opened() as opened:
         caller = caller_of(api, bounded)
         chosen = SubmitOptions(**options)
-        return asyncio.run(submit_job(opened, Selection(), caller, show=project.plans.append, options=chosen))
+        return run_async(submit_job(opened, Selection(), caller, show=project.plans.append, options=chosen))
 
 
 def committed(project: TrialProject) -> int:

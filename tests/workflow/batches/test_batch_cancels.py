@@ -1,6 +1,5 @@
 """A cancel collects what had finished and puts the rest back."""
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -21,6 +20,7 @@ from scripted_batches_memory import BatchApi
 from scripted_provider import lost
 from trial_project import TrialProject, Unpublished, caller_of
 
+from batchrun.cli.interrupts import run_async
 from batchrun.duckdb_file import HeldByAnother
 from batchrun.errors import ExitCode
 from batchrun.workflow.batch_recovery import cancel
@@ -140,7 +140,7 @@ def test_a_cancel_is_written_down_though_somebody_holds_the_output(
     monkeypatch.setattr(OpenStore, "output", lambda *_: HeldOutput())
 
     with open_store(project.root / "jobs/trial.toml", simulated=False) as opened:
-        done = asyncio.run(cancel(opened, 1, caller_of(api, project.events.append), waits=True))
+        done = run_async(cancel(opened, 1, caller_of(api, project.events.append), waits=True))
 
     assert (done.canceled, done.still_open, done.pending, done.halted) == (1, 0, 3, None)
     assert isinstance(done.unpublished, HeldByAnother)

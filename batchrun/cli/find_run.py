@@ -27,6 +27,11 @@ def ledger_paths(given: Path | None) -> list[Path]:
     return [path, simulated_twin(path)]
 
 
+def root_of(path: Path, given: Path | None) -> Path:
+    """The project's folder, from the path of one of its ledgers."""
+    return path.parent.parent if given is None else project_root(path)
+
+
 @dataclass(frozen=True, slots=True)
 class FoundRuns:
     """The runs that several words mean together, and the ledger that has them."""
@@ -53,8 +58,7 @@ def found_run(wanted: str, given: Path | None, *, simulated: bool = False) -> It
         if not stories and path == real:
             refuse_to_pretend(pretend)
         story = find_run(stories, wanted)
-        root = path.parent.parent if given is None else project_root(path)
-        yield FoundRun(story, ledger, root / story.job_path)
+        yield FoundRun(story, ledger, root_of(path, given) / story.job_path)
     finally:
         ledger.close()
 

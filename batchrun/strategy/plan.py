@@ -195,6 +195,11 @@ class Plan:
         return self.to_send + self.counts[Kind.IN_BATCH]
 
     @property
+    def earlier_models(self) -> tuple[str, ...]:
+        """All models of the cascade but the last one; none without a cascade."""
+        return (self.model, *(step.model for step in self.cascade.steps))[:-1] if self.cascade else ()
+
+    @property
     def spent_nusd(self) -> int:
         """What the run that a submit would continue has paid for answers."""
         return self.committed_nusd - self.held_nusd

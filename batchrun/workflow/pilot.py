@@ -119,7 +119,7 @@ class PilotSubmit:
         sent = await self._first(pilot)
         pending = self._planner.planned.outcomes().get(None)
         if pending or (sent.halted and not isinstance(sent.halted, OutOfTime)):
-            summary = conclude(
+            return conclude(
                 self.opened,
                 self._planner,
                 pilot.plan,
@@ -127,13 +127,9 @@ class PilotSubmit:
                 halted=sent.halted,
                 started_at=started_at,
                 cut_short=bool(pilot.rest.documents),
+                rest=lambda: self._rest(narrowing).estimate,
             )
-            if summary.remaining is None:
-                return summary
-            narrowing.to_rest()
-            return replace(summary, remaining=summary.remaining.plus(self._planner.forecast().estimate))
-        narrowing.to_rest()
-        report = self._report(pilot, self._planner.forecast(), terms, sent)
+        report = self._report(pilot, self._rest(narrowing), terms, sent)
         self.report(report)
         if report.decision is Decision.GOES_ON:
             after = await send(
@@ -160,6 +156,11 @@ class PilotSubmit:
             started_at=started_at,
             cut_short=report.stopped is not None,
         )
+
+    def _rest(self, narrowing: Narrowing) -> Plan:
+        """Narrow the plan to the documents that are not the pilot's, with what the pilot has taught."""
+        narrowing.to_rest()
+        return self._planner.forecast()
 
     async def _first(self, pilot: Pilot) -> Sent:
         """Send the pilot; when it is complete already, tell the run it belongs to."""

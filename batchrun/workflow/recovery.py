@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
@@ -54,6 +55,7 @@ def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
         )
 
 
-def path_below_root(job: JobFile) -> str:
-    """How the ledger names the job file, so that a moved project still finds it."""
-    return str(job.path.relative_to(job.root)) if job.path.is_relative_to(job.root) else str(job.path)
+def path_below_root(job: JobFile, path: Path | None = None) -> str:
+    """How the ledger names the job file, or another path, so that a moved project still finds it."""
+    path = path or job.path
+    return str(path.relative_to(job.root)) if path.is_relative_to(job.root) else str(path)

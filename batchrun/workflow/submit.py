@@ -25,7 +25,9 @@ from batchrun.planning.selection import Selection
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
+from batchrun.store.ledger.run_plans import remember_plan
 from batchrun.strategy.plan import Plan
+from batchrun.strategy.plan_record import plan_to_json
 from batchrun.strategy.refusal import too_small
 from batchrun.strategy.routes import Route, switch_before_s
 from batchrun.workflow.batch_recovery import drive_open_batches, publish_finally
@@ -170,6 +172,7 @@ def admit(
             planner.planned.set_aside_gone(run_no=run_no)
         if also:
             also(run_no)
+        remember_plan(ledger, run_no, plan_to_json(plan), database=path_below_root(opened.job, opened.paths.database))
     return RunKey(run_no, since)
 
 

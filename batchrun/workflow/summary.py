@@ -1,8 +1,8 @@
-"""The end of a submit: the last word on the run, its rows published, and what a person is told."""
+"""The end of a submit: the last word on the run, its rows published, and what a person is told, then and later."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchrun.errors import BatchrunError, ExitCode
@@ -16,23 +16,33 @@ from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.cascades import Escalations, escalations
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.run_plans import (
+    RememberedRun,
+    remember_ending,
+    remember_plan,
+    remembered_run,
+    run_outcomes,
+)
 from batchrun.store.reports.cache_use import CacheUse, cache_use
 from batchrun.store.reports.performance import Performance, performance
 from batchrun.store.reports.totals import Totals, totals
 from batchrun.strategy.plan import Plan
+from batchrun.strategy.plan_record import from_json, plan_from_json, plan_to_json, to_json
 from batchrun.workflow.batch_recovery import publish_finally
 from batchrun.workflow.open_job import OpenJob
+from batchrun.workflow.recovery import path_below_root
+from batchrun.workflow.run_end import RememberedError, RunEnd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How a submit went."""
+    """How a submit went, as the submit prints it at its end and `status` afterwards."""
 
     job: str
     simulated: bool
     plan: Plan
     outcomes: Mapping[Outcome | None, int]
-    """Of all selected documents, as the ledger has them now; None while pending."""
+    """Of all documents that the submit had selected, as the ledger had them at its end; None while pending."""
     totals: Totals | None
     """Of the run; None when nothing had to be done."""
     performance: Performance | None
@@ -64,10 +74,12 @@ def conclude(
     halted: BatchrunError | None,
     started_at: float,
     cut_short: bool = False,
+    rest: Callable[[], Estimate] | None = None,
 ) -> Summary:
-    """Write the last word on the run, bring the rows to the output, and say how it went.
+    """Write the last word on the run, bring the rows to the output, and say how the run went.
 
-    `cut_short`: whether documents are left that the run was to have and was never given.
+    `cut_short`: whether documents are left that the run was to have and was never given. `rest` estimates them; the
+    planner is not asked about the run's own documents afterwards.
     """
     outcomes = planner.planned.outcomes()
     if isinstance(halted, OutOfTime) and not outcomes.get(None):
@@ -88,23 +100,117 @@ def conclude(
     unpublished = publish_finally(opened.store)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
-    return Summary(
+    awaited_of = tuple(planner.planned.awaited_of())
+    end = RunEnd(
+        exit_code=exit_code,
+        seconds=time.time() - started_at,
+        outcomes=without_pending(outcomes),
+        pending=outcomes.get(None, 0),
+        open_batches=tuple(batch.batch_no for batch in open_batches),
+        awaited_of=awaited_of,
+        halted=RememberedError.of(halted),
+        remaining=remaining_estimate(planner, plan, rest) if isinstance(halted, BudgetReached) else None,
+        unpublished=RememberedError.of(unpublished),
+        cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
+    )
+    summary = remember(opened, plan, end, run_no=run_no) if run_no is not None else unremembered(opened, plan, end)
+    return replace(summary, halted=halted, unpublished=unpublished)
+
+
+def remaining_estimate(planner: Planner, plan: Plan, rest: Callable[[], Estimate] | None) -> Estimate:
+    """Estimate what a cap left pending, together with the rest that the run was never given."""
+    remaining = planner.remaining_estimate(plan.choice.route)
+    return remaining.plus(rest()) if rest else remaining
+
+
+def without_pending(outcomes: Mapping[Outcome | None, int]) -> Mapping[Outcome, int]:
+    """The counts of documents that have an outcome."""
+    return {outcome: count for outcome, count in outcomes.items() if outcome is not None}
+
+
+def remember(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int) -> Summary:
+    """Keep how a run ended, and read what everybody reads of the run afterwards."""
+    ledger = opened.ledger
+    with ledger.transaction():
+        remember_plan(ledger, run_no, plan_to_json(plan), database=path_below_root(opened.job, opened.paths.database))
+        remember_ending(ledger, run_no, to_json(end))
+    summary = summary_of(ledger, run_no, root=opened.job.root)
+    assert summary is not None, "the run has just been remembered"
+    return summary
+
+
+def unremembered(opened: OpenJob, plan: Plan, end: RunEnd) -> Summary:
+    """The summary of a submit that had nothing to do, so that no run was begun."""
+    return _summary(
+        opened.ledger,
+        plan,
+        end,
+        run_no=None,
         job=opened.name,
         simulated=opened.simulated,
-        plan=plan,
-        outcomes=outcomes,
-        totals=totals(opened.ledger, run_no) if run_no is not None else None,
-        performance=performance(opened.ledger, run_no) if run_no is not None else None,
-        cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
-        escalations=escalations(opened.ledger, run_no, opened.chain) if run_no is not None else (),
-        seconds=time.time() - started_at,
-        open_batches=open_batches,
-        awaited_of=planner.planned.awaited_of(),
-        halted=halted,
-        remaining=planner.remaining_estimate(plan.choice.route) if isinstance(halted, BudgetReached) else None,
-        unpublished=unpublished,
-        exit_code=exit_code,
         database=opened.paths.database,
+    )
+
+
+def summary_of(ledger: Ledger, run_no: int, *, root: Path) -> Summary | None:
+    """The summary of any run that is not running, from the ledger alone; `root` is the project's folder.
+
+    Returns None for a run that an earlier version began. Raises BrokenRecord.
+    """
+    run = remembered_run(ledger, run_no)
+    if run is None:
+        return None
+    return _summary(
+        ledger,
+        plan_from_json(run.plan),
+        end_of(ledger, run),
+        run_no=run_no,
+        job=run.job,
+        simulated=run.simulated,
+        database=root / run.database,
+    )
+
+
+def end_of(ledger: Ledger, run: RememberedRun) -> RunEnd:
+    """How a run ended, or how it stands if its process died, or if batches were collected or canceled since."""
+    if run.ending is not None:
+        end = from_json(RunEnd, run.ending)
+        batches = Batches(ledger)
+        if all(batches.one(batch_no).state.open for batch_no in end.open_batches):
+            return end
+    outcomes = run_outcomes(ledger, run.run_no)
+    open_batches = [batch.batch_no for batch in Batches(ledger).of_run(run.run_no) if batch.state.open]
+    return RunEnd(
+        exit_code=ExitCode.UNFINISHED if open_batches else exit_code_of(outcomes, None),
+        seconds=run.last_change_at - run.started_at,
+        outcomes=without_pending(outcomes),
+        pending=outcomes.get(None, 0),
+        open_batches=tuple(open_batches),
+    )
+
+
+def _summary(
+    ledger: Ledger, plan: Plan, end: RunEnd, *, run_no: int | None, job: str, simulated: bool, database: Path
+) -> Summary:
+    """Put together what is remembered and what the ledger adds up."""
+    batches = Batches(ledger)
+    return Summary(
+        job=job,
+        simulated=simulated,
+        plan=plan,
+        outcomes=end.all_outcomes,
+        totals=totals(ledger, run_no) if run_no is not None else None,
+        performance=performance(ledger, run_no) if run_no is not None else None,
+        cache_use=end.cache_use,
+        escalations=escalations(ledger, run_no, plan.earlier_models) if run_no is not None else (),
+        seconds=end.seconds,
+        open_batches=[batches.one(batch_no) for batch_no in end.open_batches],
+        awaited_of=end.awaited_of,
+        halted=end.halted.error() if end.halted else None,
+        remaining=end.remaining,
+        unpublished=end.unpublished.error() if end.unpublished else None,
+        exit_code=end.exit_code,
+        database=database,
     )
 
 

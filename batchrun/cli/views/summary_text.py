@@ -142,9 +142,13 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
 
 def summary_as_event(summary: Summary, terminal: Terminal) -> None:
     """The last JSON line of a run."""
+    terminal.event("run_end", **summary_fields(summary))
+
+
+def summary_fields(summary: Summary) -> dict[str, object]:
+    """The summary for programs."""
     totals = summary.totals
-    terminal.event(
-        "run_end",
+    return dict(
         run=totals.run_id if totals else None,
         job=summary.job,
         simulated=summary.simulated,

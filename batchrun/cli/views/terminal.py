@@ -76,12 +76,15 @@ class Terminal:
             return
         if error.exit_code is ExitCode.BUG and error.__cause__:
             self.say("".join(traceback.format_exception(error.__cause__)).rstrip())
-        word = self.styled(f"{error.word}:", sys.stderr, fg="red", bold=True)
-        lines = str(error).split("\n")
-        self.say("\n".join([f"{word} {escape_control(lines[0])}", *[escape_control(line) for line in lines[1:]]]))
-        if error.hint:
-            self.say(f"{self.styled('next:', sys.stderr, bold=True)} {escape_control(error.hint)}")
+        self.say(self.problem_text(error, sys.stderr))
         self.event_error(type(error).__name__, error.exit_code, str(error))
+
+    def problem_text(self, error: BatchrunError, stream: TextIO) -> str:
+        """An error as a person reads it on a stream."""
+        word = self.styled(f"{error.word}:", stream, fg="red", bold=True)
+        lines = [escape_control(line) for line in str(error).split("\n")]
+        hint = [f"{self.styled('next:', stream, bold=True)} {escape_control(error.hint)}"] if error.hint else []
+        return "\n".join([f"{word} {lines[0]}", *lines[1:], *hint])
 
     def event_error(self, code: str, exit_code: ExitCode, message: str) -> None:
         """The last line of a machine's output when something went wrong."""

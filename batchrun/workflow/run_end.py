@@ -1,0 +1,68 @@
+"""How a run ended: what its summary says that cannot be added up from the ledger later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchrun.budget.caps import Cap
+from batchrun.errors import BatchrunError, ExitCode
+from batchrun.estimation.estimate import Estimate
+from batchrun.execution.failure_messages import BudgetReached
+from batchrun.outcome import Outcome
+from batchrun.store.reports.cache_use import CacheUse
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedError:
+    """An error that a person was shown, as a record."""
+
+    word: str
+    message: str
+    hint: str | None
+    exit_code: ExitCode
+    cap: Cap | None
+    """The cap that was reached, if one was."""
+
+    @classmethod
+    def of(cls, error: BatchrunError | None) -> "RememberedError | None":
+        """Make the record of an error. Returns None if there is none."""
+        if error is None:
+            return None
+        cap = error.cap if isinstance(error, BudgetReached) else None
+        return cls(error.word, str(error), error.hint, error.exit_code, cap)
+
+    def error(self) -> BatchrunError:
+        """Make an error that reads like the one that was shown."""
+        if self.cap:
+            return BudgetReached(self.cap, self.message, hint=self.hint or "")
+        error = BatchrunError(self.message, hint=self.hint)
+        error.word, error.exit_code = self.word, self.exit_code
+        return error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How the last submit of a run ended."""
+
+    exit_code: ExitCode
+    seconds: float
+    """How long the submit took."""
+    outcomes: Mapping[Outcome, int]
+    """Of the documents that the submit had selected; those without an outcome are `pending`."""
+    pending: int
+    open_batches: tuple[int, ...] = ()
+    """The numbers of the job's batches of which something was still to come."""
+    awaited_of: tuple[str, ...] = ()
+    """Other jobs in whose open batches some of the documents were."""
+    halted: RememberedError | None = None
+    remaining: Estimate | None = None
+    """Of the documents that a cap left pending; None if no cap did."""
+    unpublished: RememberedError | None = None
+    """Why the rows were not in the output yet."""
+    cache_use: CacheUse | None = None
+    """By the prices of that day; None if nothing was cached."""
+
+    @property
+    def all_outcomes(self) -> dict[Outcome | None, int]:
+        """The outcomes with the pending documents among them."""
+        pending: list[tuple[Outcome | None, int]] = [(None, self.pending)] if self.pending else []
+        return dict([*pending, *self.outcomes.items()])

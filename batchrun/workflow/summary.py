@@ -91,23 +91,19 @@ def conclude(
     if run_no is not None:
         with opened.ledger.transaction():
             opened.ledger.recover(opened.name)
-            opened.ledger.end_run(
-                run_no,
-                state=final_state(opened.ledger, run_no, halted, waiting=bool(open_batches), cut_short=cut_short),
-                exit_code=exit_code,
-                note=str(halted) if halted else None,
-            )
+            state = final_state(opened.ledger, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
+            note = str(halted) if halted else None
+            opened.ledger.end_run(run_no, state=state, exit_code=exit_code, note=note)
     unpublished = publish_finally(opened.store)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
-    awaited_of = tuple(planner.planned.awaited_of())
     end = RunEnd(
         exit_code=exit_code,
         seconds=time.time() - started_at,
         outcomes=without_pending(outcomes),
         pending=outcomes.get(None, 0),
         open_batches=tuple(batch.batch_no for batch in open_batches),
-        awaited_of=awaited_of,
+        awaited_of=tuple(planner.planned.awaited_of()),  # before `rest` narrows the plan to other documents
         halted=RememberedError.of(halted),
         remaining=remaining_estimate(planner, plan, rest) if isinstance(halted, BudgetReached) else None,
         unpublished=RememberedError.of(unpublished),

@@ -103,12 +103,13 @@ class Failure:
         """Whether the answer was lost on its way: an error status and an unmade connection cost nothing."""
         return self.cause in {Cause.TIMEOUT, Cause.DROPPED, Cause.MALFORMED}
 
-    @property
-    def is_no_answer(self) -> bool:
-        """Whether the API did not get to the request, as far as one can tell: not a no, but silence."""
-        if self.cause is not Cause.STATUS or self.status is None:
-            return True
-        return self.status >= 500 or self.error_type == "overloaded_error"
+    @classmethod
+    def kept(
+        cls, name: str, status: int | None, error_type: str | None, error_code: str | None, message: str | None
+    ) -> "Failure":
+        """Return a failure from what the ledger keeps of one; `name` is its name."""
+        cause = Cause.STATUS if name.startswith("http_") else Cause(name)
+        return cls(cause=cause, status=status, error_type=error_type, error_code=error_code, message=message or "")
 
     @property
     def name(self) -> str:

@@ -27,8 +27,8 @@ def answer(output: object = None, **changes: Any) -> Reply:
     return Reply(**(parts | changes))
 
 
-def status(code: int, message: str = "as it says", **more: Any) -> Failure:
-    """An error status of the API."""
+def status(code: int | None, message: str = "as it says", **more: Any) -> Failure:
+    """An error status of the API; None: an error in a batch whose type has no status that is known."""
     return Failure(cause=Cause.STATUS, status=code, message=message, **more)
 
 

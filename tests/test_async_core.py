@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,14 @@ PACKAGE = Path(batchrun.__file__).parent
 OWN_LOOP = re.compile(
     r"\basyncio\.(run|Runner)\(|\bsignal\.|\b(import|from) signal\b|_signal_handler\(|run_until_complete"
 )
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started by something that ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 async def submitted(project: TrialProject, provider: ScriptedProvider) -> Summary:

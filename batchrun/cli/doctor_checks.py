@@ -20,6 +20,7 @@ from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control
 from batchrun.estimation.tokenizer import count_tokens
 from batchrun.providers import AttemptError, ModelDirectory
+from batchrun.providers.anthropic.errors import is_not_found
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Failure
 from batchrun.store.ledger.connection import OlderLedger
@@ -178,7 +179,7 @@ async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> Do
     try:
         life = await models.life(name)
     except AttemptError as error:
-        if error.failure.status != 404:
+        if not is_not_found(error.failure):
             raise
         return DoctorCheck(name, Verdict.BROKEN, "the API has no such model for this key", "choose another model")
     if notice := life_notice(life, today=today):

@@ -8,17 +8,16 @@ from batchrun.budget.cap_text import JOB_BUDGET, called, quantity, raising, rene
 from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
-from batchrun.execution.retry_policy import Action, Tries
+from batchrun.execution.retry_policy import REFUSALS, Action, FailureKind, Tries, kind_of
 from batchrun.outcome import Outcome
-from batchrun.reply import Cause, Failure
+from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.records import CapExceeded
 
 
 def failed_outcome(failure: Failure) -> Outcome:
     """A request the API will not take is rejected; everything else that ends badly is errored."""
-    definite = failure.cause is Cause.STATUS and failure.status is not None and 400 <= failure.status < 500
-    return Outcome.REJECTED if definite and failure.status not in {408, 409, 429} else Outcome.ERRORED
+    return Outcome.REJECTED if kind_of(failure) in REFUSALS else Outcome.ERRORED
 
 
 def failed_reason(failure: Failure, tries: Tries) -> str:
@@ -40,15 +39,25 @@ def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
             f"the account may not spend: {words}",
             hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
         )
-    match failure.status:
-        case None:
+    return _environment_problem(failure, words)
+
+
+def _environment_problem(failure: Failure, words: str) -> EnvironmentProblem:
+    match kind_of(failure):
+        case FailureKind.NO_KEY:
             return EnvironmentProblem(
                 f"no usable API key: {failure.message}",
                 hint="set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate",
             )
-        case 401:
+        case FailureKind.BAD_KEY:
             return EnvironmentProblem(f"the API refused the key: {words}", hint="check ANTHROPIC_API_KEY")
-        case 403:
+        case FailureKind.ACCOUNT:
+            return EnvironmentProblem(
+                f"the account does not allow this: {words}",
+                hint="see the settings of the organization and its workspace in the Console, then run the same command:"
+                " nothing is lost",
+            )
+        case FailureKind.FORBIDDEN:
             return EnvironmentProblem(f"the key may not do this: {words}", hint="check the key's workspace and rights")
         case _:
             return EnvironmentProblem(

@@ -1,21 +1,60 @@
-"""Where a retry is decided: one function from what went wrong to what is done about it."""
+"""Where a retry is decided, for both routes: what a failure is, and what is done about it.
+
+No other module of the execution compares a status. Each asks `kind_of`, or `decide`.
+"""
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from batchrun.execution.stream.circuit_breaker import Health
+from batchrun.providers.anthropic.errors import (
+    is_account_refusal,
+    is_not_found,
+    is_outcome_unknown,
+    is_overloaded,
+    is_spend_stop,
+)
 from batchrun.reply import Cause, Failure
 
-SPEND_STOP_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached", "organization_on_hold"})
-# A limit the customer set has no code; the start of the message is the only sign (Anthropic docs, rate limits).
-SPEND_STOP_MESSAGES = ("you have reached your specified", "your credit balance is too low")
 SAME_REJECTIONS = 5
 """When the first answers of a run are all one and the same rejection, the job file is wrong."""
-REJECTIONS = frozenset({400, 413, 422})
 UNHURRIED_ATTEMPTS = 20
 """How many 429s one request may meet for each attempt it is allowed: they say "later", not "never"."""
+
+
+class FailureKind(StrEnum):
+    """What a failure is, on whichever route and after whichever call."""
+
+    NO_KEY = "no_key"
+    """There is no usable key; nothing was sent."""
+    BAD_KEY = "bad_key"
+    FORBIDDEN = "forbidden"
+    """The key may not do this."""
+    ACCOUNT = "account"
+    """The settings of the account refuse it, whatever the request is."""
+    NOT_FOUND = "not_found"
+    MONEY = "money"
+    """The account may not spend."""
+    LATER = "later"
+    """The API asks to be asked later; it is not the request's fault."""
+    CONFLICT = "conflict"
+    """An answer that is neither a yes nor a no."""
+    UNREACHABLE = "unreachable"
+    """No connection was made; nothing was sent."""
+    SILENT = "silent"
+    """The API did not get to the request, as far as one can tell, or its answer was lost."""
+    UNPROCESSED = "unprocessed"
+    """The batch of the request ended before its turn came."""
+    TOO_LARGE = "too_large"
+    GONE = "gone"
+    """What was there is there no more."""
+    REJECTED = "rejected"
+    """The API will not take this request."""
+    ODD = "odd"
+    """A status that is no error, such as a redirect's."""
 
 
 class Action(StrEnum):
@@ -35,6 +74,72 @@ class Action(StrEnum):
     """The account may not spend: stop the job."""
 
 
+STOPS = {
+    FailureKind.NO_KEY: Action.STOP,
+    FailureKind.BAD_KEY: Action.STOP,
+    FailureKind.FORBIDDEN: Action.STOP,
+    FailureKind.ACCOUNT: Action.STOP,
+    FailureKind.NOT_FOUND: Action.STOP,
+    FailureKind.MONEY: Action.STOP_MONEY,
+}
+"""What every other request would meet too."""
+REFUSALS = frozenset({FailureKind.REJECTED, FailureKind.TOO_LARGE, FailureKind.GONE})
+"""What would be answered in the same way again, to this request."""
+OF_STATUS = {
+    401: FailureKind.BAD_KEY,
+    403: FailureKind.FORBIDDEN,
+    408: FailureKind.CONFLICT,
+    409: FailureKind.CONFLICT,
+    410: FailureKind.GONE,
+    413: FailureKind.TOO_LARGE,
+    429: FailureKind.LATER,
+}
+OF_CODE = (
+    (is_spend_stop, FailureKind.MONEY),
+    (is_account_refusal, FailureKind.ACCOUNT),
+    (is_outcome_unknown, FailureKind.SILENT),
+    (is_not_found, FailureKind.NOT_FOUND),
+)
+"""What says more than the status does."""
+
+
+def kind_of(failure: Failure) -> FailureKind:
+    """Return what a failure is: the only place that knows what a status means."""
+    match failure.cause:
+        case Cause.STATUS:
+            return _kind_of_status(failure)
+        case Cause.CREDENTIALS:
+            return FailureKind.NO_KEY
+        case Cause.UNREACHABLE:
+            return FailureKind.UNREACHABLE
+        case Cause.EXPIRED | Cause.CANCELED:
+            return FailureKind.UNPROCESSED
+        case Cause.TIMEOUT | Cause.DROPPED | Cause.MALFORMED:
+            return FailureKind.SILENT
+
+
+def _kind_of_status(failure: Failure) -> FailureKind:
+    for says, kind in OF_CODE:
+        if says(failure):
+            return kind
+    status = failure.status
+    if status in OF_STATUS:
+        return OF_STATUS[status]
+    if status is None or status >= 500 or is_overloaded(failure):
+        return FailureKind.SILENT
+    return FailureKind.REJECTED if status >= 400 else FailureKind.ODD
+
+
+def is_no_answer(failure: Failure) -> bool:
+    """Whether the API did not get to the request, as far as one can tell: not a no, but silence."""
+    return kind_of(failure) in {FailureKind.UNREACHABLE, FailureKind.SILENT}
+
+
+def stops_everyone(failure: Failure) -> Action | None:
+    """Return how the job is stopped by what every other call would meet too; None for all else."""
+    return STOPS.get(kind_of(failure))
+
+
 @dataclass(frozen=True, slots=True)
 class Tries:
     """What a request has been through."""
@@ -45,11 +150,18 @@ class Tries:
     """Answers "later", this one included."""
 
     def after(self, failure: Failure, *, outage: bool = False) -> "Tries":
-        """With one more failed attempt, which is not the request's fault in an outage."""
-        if outage and failure.is_no_answer:
+        """With one more failed attempt. What stops the job, and silence in an outage, are not the request's fault."""
+        if stops_everyone(failure) or (outage and is_no_answer(failure)):
             return self
-        later = failure.status == 429
+        later = kind_of(failure) is FailureKind.LATER
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
+
+    def after_all(self, failures: Iterable[Failure]) -> "Tries":
+        """With all of these failed attempts."""
+        tries = self
+        for failure in failures:
+            tries = tries.after(failure)
+        return tries
 
 
 class FailureHistory:
@@ -66,7 +178,7 @@ class FailureHistory:
 
     def failed(self, failure: Failure) -> None:
         """Some attempt did not."""
-        if failure.status in REJECTIONS:
+        if kind_of(failure) in REFUSALS:
             self._rejections[same_failure(failure)] += 1
             self.last_rejection = failure
 
@@ -76,22 +188,42 @@ class FailureHistory:
         return not self.ever_answered and max(self._rejections.values(), default=0) >= SAME_REJECTIONS
 
 
-def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int) -> Action:
-    """Decide what a failed attempt means: a table of failures, and what it makes of a request that has had its share.
+def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int, in_batch: bool = False) -> Action:
+    """Decide what a failed attempt means, streamed or in a batch, for a request that has had so many tries.
 
-    | failure                                                   | action                                     |
-    |-----------------------------------------------------------|--------------------------------------------|
-    | no usable key, 401, 403, 404                              | STOP                                       |
-    | spend stops (402, codes, the customer's own limit by 400) | STOP_MONEY                                 |
-    | 429                                                       | WAIT, everyone                             |
-    | 408, 409, 5xx, 529, timeout, dropped, unreachable, no JSON | RETRY, then FAIL                           |
-    | the same in an outage                                     | WAIT, everyone, and at last STOP_OUTAGE    |
-    | the same when nobody was ever answered                    | RETRY, then STOP_OUTAGE                    |
-    | 400, 413, 422 and what else the API will not take         | FAIL                                       |
+    | failure                                                          | action                                  |
+    |------------------------------------------------------------------|-----------------------------------------|
+    | no usable key, 401, 403, 404                                     | STOP                                    |
+    | 400, 403 of the account (`workspace_`, `organization_`, `cmek_`) | STOP                                    |
+    | spend stops (402, codes, the customer's own limit by 400)        | STOP_MONEY                              |
+    | 429                                                              | WAIT, everyone; after very many, FAIL   |
+    | 408, 409, expired, canceled by others                            | RETRY, then FAIL                        |
+    | 5xx, timeout, dropped, unreachable, no JSON, an unknown type     | RETRY, then FAIL                        |
+    | the same in an outage                                            | WAIT, everyone, and at last STOP_OUTAGE |
+    | the same when nobody was ever answered                           | RETRY, then STOP_OUTAGE                 |
+    | a result of a batch that cannot be read: it was billed           | FAIL                                    |
+    | 400, 413, 422 and every other 4xx                                | FAIL                                    |
+    | a status below 400, such as a redirect's                         | FAIL                                    |
+
+    What is tried again or fails spends an attempt. WAIT spends none, and neither does what stops the job.
     """
-    action = _decide(failure, tries, max_attempts)
-    if action not in {Action.RETRY, Action.FAIL} or not failure.is_no_answer:
-        return action
+    kind = kind_of(failure)
+    if in_batch and failure.maybe_billed:
+        return Action.FAIL
+    if kind in STOPS:
+        return STOPS[kind]
+    match kind:
+        case FailureKind.LATER:
+            return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
+        case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
+            return _again(tries, max_attempts)
+        case FailureKind.UNREACHABLE | FailureKind.SILENT:
+            return _unanswered(_again(tries, max_attempts), health)
+        case _:
+            return Action.FAIL
+
+
+def _unanswered(action: Action, health: Health) -> Action:
     match health:
         case Health.LOST:
             return Action.STOP_OUTAGE
@@ -103,41 +235,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int)
             return action
 
 
-def _decide(failure: Failure, tries: Tries, max_attempts: int) -> Action:
-    if failure.cause is Cause.CREDENTIALS:
-        return Action.STOP
-    if failure.cause is Cause.STATUS:
-        return _decide_status(failure, tries, max_attempts)
-    return _again(tries, max_attempts)
-
-
-def _decide_status(failure: Failure, tries: Tries, max_attempts: int) -> Action:
-    match failure.status:
-        case _ if is_spend_stop(failure):
-            return Action.STOP_MONEY
-        case 401 | 403 | 404:
-            return Action.STOP
-        case 429:
-            return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
-        case 408 | 409:
-            return _again(tries, max_attempts)
-        case status if status is None or status >= 500 or failure.error_type == "overloaded_error":
-            return _again(tries, max_attempts)
-        case _:
-            return Action.FAIL
-
-
 def _again(tries: Tries, max_attempts: int) -> Action:
     return Action.RETRY if tries.attempts < max_attempts else Action.FAIL
-
-
-def is_spend_stop(failure: Failure) -> bool:
-    """Whether the account may not spend: by code where there is one, else by status, else by how the message begins."""
-    if failure.error_code is not None:
-        return failure.error_code in SPEND_STOP_CODES or failure.status == 402
-    return failure.status == 402 or (
-        failure.status in {400, 403} and failure.message.lower().startswith(SPEND_STOP_MESSAGES)
-    )
 
 
 def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, rng: random.Random) -> float:

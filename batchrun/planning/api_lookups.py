@@ -14,6 +14,7 @@ from aiolimiter import AsyncLimiter
 from batchrun.catalog.notices import life_notice
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError, ModelDirectory, TokenCounter
+from batchrun.providers.anthropic.errors import is_not_found
 from batchrun.request import Request
 
 AT_ONCE = 8
@@ -100,7 +101,7 @@ async def _notices(factory: CounterFactory, models: Sequence[str], today: date) 
         try:
             return life_notice(replace(await directory.life(name), name=name), today=today)
         except AttemptError as error:
-            return f"the API has no model {name} for this key" if error.failure.status == 404 else None
+            return f"the API has no model {name} for this key" if is_not_found(error.failure) else None
 
     try:
         return list(await asyncio.gather(*map(notice, models)))

@@ -9,6 +9,7 @@ from batchrun.errors import BatchrunError, ExitCode, UsageProblem
 from batchrun.execution.run import Caller, ProviderFactory, execute
 from batchrun.execution.run_context import RunKey
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.errors import is_not_found
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
@@ -105,7 +106,7 @@ async def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int 
     batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)
     if batch.batch_id:
         remote = await ask(opened, provider, batch.batch_id)
-        if isinstance(remote, Failure) and remote.status != 404:
+        if isinstance(remote, Failure) and not is_not_found(remote):
             raise UsageProblem(f"{batch.batch_id} cannot be asked for: {remote.message}", hint="try again later")
         if isinstance(remote, RemoteBatch) and not remote.archived:
             raise UsageProblem(

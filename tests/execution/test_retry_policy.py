@@ -15,6 +15,7 @@ from batchrun.execution.retry_policy import (
     Tries,
     decide,
     delay_s,
+    is_no_answer,
     same_failure,
 )
 from batchrun.execution.stream.circuit_breaker import Health
@@ -90,7 +91,7 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
 def no_answer(case: str) -> bool:
     """Whether it is silence, and not an answer that says no."""
     failure, first, _ = TABLE[case]
-    return first is RETRY and failure.is_no_answer
+    return first is RETRY and is_no_answer(failure)
 
 
 @pytest.mark.parametrize("case", TABLE)
@@ -123,7 +124,8 @@ def test_in_an_outage_who_gets_no_answer_waits_and_spends_no_attempt(case: str) 
     for tries, action in ((FIRST, first), (LAST, last)):
         assert decide(failure, tries, Health.DOWN, max_attempts=6) is (WAIT if no_answer(case) else action)
         assert decide(failure, tries, Health.LOST, max_attempts=6) is (STOP_OUTAGE if no_answer(case) else action)
-    assert FIRST.after(failure, outage=True).attempts == 1 + (not failure.is_no_answer and failure.status != 429)
+    spends = not is_no_answer(failure) and first in {RETRY, FAIL}
+    assert FIRST.after(failure, outage=True).attempts == 1 + spends
 
 
 def test_one_allowed_attempt_is_one() -> None:
@@ -159,9 +161,18 @@ ALIKE = [status(400, f"messages.{number}: bad") for number in range(SAME_REJECTI
         (failure_history(*ALIKE[1:], status(400, "another"), answers=0), False),
         (failure_history(*ALIKE[1:], status(413, ALIKE[0].message), answers=0), False),
         (failure_history(*ALIKE), False),
+        (failure_history(*[status(418, "the same")] * SAME_REJECTIONS, answers=0), True),
         (failure_history(*[status(500, "the same")] * SAME_REJECTIONS, answers=0), False),
     ],
-    ids=["enough", "too few", "another", "another status", "somebody was answered", "no rejections"],
+    ids=[
+        "enough",
+        "too few",
+        "another",
+        "another status",
+        "somebody was answered",
+        "of a status nobody foresaw",
+        "no rejections",
+    ],
 )
 def test_nothing_but_one_rejection_is_the_job_files_fault(gone: FailureHistory, alike: bool) -> None:
     assert gone.rejects_alike is alike

@@ -13,8 +13,10 @@ from batchrun.answers.validation import Judge
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
 from batchrun.events import DocumentSettled
-from batchrun.execution.retry_policy import REJECTIONS, FailureHistory, is_spend_stop
+from batchrun.execution.failure_messages import failed_outcome
+from batchrun.execution.retry_policy import Action, FailureHistory, Tries, decide, stops_everyone
 from batchrun.execution.run_context import RunContext
+from batchrun.execution.stream.circuit_breaker import FEWEST, Health
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
 from batchrun.reply import Cause, Failure, Reply
@@ -64,19 +66,17 @@ class BatchJudge:
     price: ModelPrice | None
     """None when the table has none any more: then the worst case is booked."""
     max_attempts: int
+    health: Health = Health.ANSWERING
 
     def settlement(self, member: Member, result: BatchResult) -> Settlement:
         """What a member's result means for its request: an outcome, or that it is pending again."""
         if result.reply:
             return self._answered(member, result.reply)
-        failure = result.failure or UNPROCESSED.get(result.type or ResultType.ERRORED, NO_RESULT)
+        failure = failure_in(result)
         if failure.maybe_billed:
             return lost(member, failure)
-        outcome = ENDINGS.get(result.type or ResultType.ERRORED) or errored_outcome(failure)
-        ours = result.type is ResultType.CANCELED and self.batch.cancel_at is not None
-        final = outcome is Outcome.REJECTED or (
-            member.tries >= self.max_attempts and not ours and not concerns_all(failure)
-        )
+        outcome = ENDINGS.get(result.type or ResultType.ERRORED) or failed_outcome(failure)
+        final = self.action(member, result) is Action.FAIL
         return Settlement(
             attempt_no=member.attempt_no,
             state="failed",
@@ -85,6 +85,14 @@ class BatchJudge:
             reason=f"{failure.error_type or failure.cause}: {failure.message}" if final else None,
             failure=failure,
         )
+
+    def action(self, member: Member, result: BatchResult) -> Action:
+        """What is done about a member that got no answer; what we canceled ourselves spends no attempt."""
+        if result.type is ResultType.CANCELED and self.batch.cancel_at is not None:
+            return Action.RETRY
+        failure = failure_in(result)
+        tries = Tries().after_all([*member.failures, failure])
+        return decide(failure, tries, self.health, max_attempts=self.max_attempts, in_batch=True)
 
     def _answered(self, member: Member, reply: Reply) -> Settlement:
         judgement, price, usage = self.judge.judge(reply), self.price, reply.usage
@@ -110,15 +118,18 @@ class Settled:
     """Of those, the ones that are pending again."""
 
 
-def concerns_all(failure: Failure) -> bool:
-    """Whether every other request would meet it too: it stops the job, and costs no document an attempt."""
-    return is_spend_stop(failure) or failure.status in {401, 403, 404}
+def failure_in(result: BatchResult) -> Failure:
+    """Why a result is no answer."""
+    return result.failure or UNPROCESSED.get(result.type or ResultType.ERRORED, NO_RESULT)
 
 
-def errored_outcome(failure: Failure) -> Outcome:
-    """Only a request that is wrong in itself is the document's failure."""
-    wrong = failure.status in REJECTIONS and not is_spend_stop(failure)
-    return Outcome.REJECTED if wrong else Outcome.ERRORED
+def health_told_by(remote: RemoteBatch, *, ever_answered: bool) -> Health:
+    """What a batch that has ended tells of its model: whether anybody is answered.
+
+    A few requests may be odd themselves; when a batch of more brought no answer at all, the model is out.
+    """
+    silent = remote.requests >= FEWEST and not remote.counts.get(ResultType.SUCCEEDED)
+    return Health.UNPROVEN if silent and not ever_answered else Health.ANSWERING
 
 
 def lost(member: Member, failure: Failure) -> Settlement:
@@ -157,7 +168,9 @@ class Collector:
         """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
         schema = await self._writer.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
         price = self._context.price_of(batch.model)
-        sentence = BatchJudge(batch, Judge(schema), price and price.in_batches, self._context.retry.max_attempts)
+        health = health_told_by(remote, ever_answered=self._failure_history.ever_answered)
+        max_attempts = self._context.retry.max_attempts
+        sentence = BatchJudge(batch, Judge(schema), price and price.in_batches, max_attempts, health)
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:
@@ -210,8 +223,8 @@ class Collector:
         members = await self._writer.write(lambda ledger: Batches(ledger).members(sentence.batch.batch_no, results))
         found = [(member, results[request_id]) for request_id, member in members.items()]
         settlements = await asyncio.to_thread(lambda: [sentence.settlement(*one) for one in found])
-        for _, result in found:
-            self._note(result)
+        for member, result in found:
+            self._note(result, sentence, member)
         await self._record(sentence.batch, settlements)
         return Settled(len(settlements), again=sum(end.outcome is None for end in settlements))
 
@@ -226,12 +239,12 @@ class Collector:
                     continue  # it is told of when the next model has answered
                 self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
 
-    def _note(self, result: BatchResult) -> None:
+    def _note(self, result: BatchResult, sentence: BatchJudge, member: Member) -> None:
         if result.reply:
             self._failure_history.answered()
         elif result.failure and result.failure.cause is Cause.STATUS:
             self._failure_history.failed(result.failure)
-            if concerns_all(result.failure):
+            if stops_everyone(result.failure) or sentence.action(member, result) is Action.STOP_OUTAGE:
                 self.fatal = result.failure
 
 

@@ -8,11 +8,11 @@ from batchrun.errors import BatchrunError
 from batchrun.events import BatchTrouble
 from batchrun.execution.failure_messages import batch_unknown, fatal_problem
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import Action, is_spend_stop
+from batchrun.execution.retry_policy import FailureKind, kind_of, stops_everyone
 from batchrun.execution.run_context import RunContext
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.anthropic.retry_after import LONGEST_S
-from batchrun.reply import Cause, Failure
+from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 
@@ -49,14 +49,10 @@ class BatchContext:
 
     def halt_if_fatal(self, failure: Failure, batch: Batch | None = None) -> None:
         """Stop the job for what every other call would meet too. Raises Halted."""
-        if is_spend_stop(failure):
-            self.stop(fatal_problem(failure, Action.STOP_MONEY))
-        if failure.cause is Cause.CREDENTIALS or failure.status in {401, 403}:
-            self.stop(fatal_problem(failure, Action.STOP))
-        if failure.status == 404:
-            if batch and batch.batch_id:
-                raise BatchProblem(batch_unknown(batch, failure))
-            self.stop(fatal_problem(failure, Action.STOP))
+        if kind_of(failure) is FailureKind.NOT_FOUND and batch and batch.batch_id:
+            raise BatchProblem(batch_unknown(batch, failure))
+        if action := stops_everyone(failure):
+            self.stop(fatal_problem(failure, action))
 
     def is_due(self, due_at: float | None) -> bool:
         """Whether a time of the ledger has come; one that is further away than any we set was set by a wrong clock."""

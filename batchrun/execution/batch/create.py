@@ -15,7 +15,7 @@ from batchrun.execution.batch.packing import Packer, PackLimits, Spool, unreadab
 from batchrun.execution.batch.reconcile import Creation, after_create
 from batchrun.execution.failure_messages import batch_rejected, budget_reached, fatal_problem
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import Action
+from batchrun.execution.retry_policy import Action, stops_everyone
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
 from batchrun.reply import Cause, Failure
@@ -159,7 +159,7 @@ class Creator:
             return True
         await self._context.apply(lambda batches: batches.abandon(batch, f"not created: {failure.message}"))
         if known is not Creation.LATER:
-            self._context.stop(refusal_of_batch(known, failure))
+            self._context.stop(refusal_of_batch(failure))
         self._wait(failure)
         self._context.trouble(batch.name, failure.message, retry_in_s=self.not_before - self._context.run.clock())
         return False
@@ -194,11 +194,10 @@ class Creator:
         self.not_before = self._context.run.clock() + max(delay_s, failure.retry_after_s or 0.0)
 
 
-def refusal_of_batch(known: Creation, failure: Failure) -> BatchrunError:
+def refusal_of_batch(failure: Failure) -> BatchrunError:
     """Why no batch can be created."""
-    if known is Creation.STOP_MONEY:
-        return fatal_problem(failure, Action.STOP_MONEY)
-    return fatal_problem(failure, Action.STOP) if failure.status in {None, 401, 403, 404} else batch_rejected(failure)
+    action = stops_everyone(failure)
+    return fatal_problem(failure, action) if action else batch_rejected(failure)
 
 
 def rejected(member: Member, failure: Failure) -> Settlement:

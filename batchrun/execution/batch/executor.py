@@ -16,9 +16,9 @@ from batchrun.execution.batch.create import Creator
 from batchrun.execution.batch.find_lost import Finder
 from batchrun.execution.batch.packing import Packer
 from batchrun.execution.batch.poll import Poller
-from batchrun.execution.failure_messages import rejected_alike
+from batchrun.execution.failure_messages import fatal_problem, rejected_alike
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import SAME_REJECTIONS, FailureHistory
+from batchrun.execution.retry_policy import SAME_REJECTIONS, Action, FailureHistory, stops_everyone
 from batchrun.store.ledger.batch_records import Batch
 
 LONGEST_SLEEP_S = 15.0
@@ -127,7 +127,7 @@ class BatchExecutor:
         """When other requests would only meet the same end, no more are sent."""
         failure = self._collector.fatal
         if failure:
-            self._context.halt_if_fatal(failure)
+            self._context.stop(fatal_problem(failure, stops_everyone(failure) or Action.STOP_OUTAGE))
         if self._failure_history.rejects_alike and self._failure_history.last_rejection:
             self._context.stop(rejected_alike(self._failure_history.last_rejection, SAME_REJECTIONS))
 

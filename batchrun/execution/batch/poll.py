@@ -9,6 +9,7 @@ from batchrun.events import BatchCollected, BatchEnded
 from batchrun.execution.batch.collect import MOST_DOWNLOADS, RESULTS_GONE, Collected, Collector
 from batchrun.execution.batch.context import BatchContext, BatchProblem
 from batchrun.execution.failure_messages import never_proven
+from batchrun.execution.retry_policy import FailureKind, is_no_answer, kind_of
 from batchrun.providers import AttemptError
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
@@ -92,7 +93,7 @@ class Poller:
             raise BatchProblem(never_proven(batch))
         elif (
             isinstance(collected, Failure)
-            and collected.status in {404, 410}
+            and kind_of(collected) in {FailureKind.NOT_FOUND, FailureKind.GONE}
             and now - remote.created_at > RESULTS_KEPT_S
         ):
             await self._gone(batch)
@@ -119,7 +120,7 @@ class Poller:
         try:
             return await retrying(self._collector.collect, batch, remote)
         except AttemptError as error:
-            if error.failure.status != 404:
+            if kind_of(error.failure) is not FailureKind.NOT_FOUND:
                 self._context.halt_if_fatal(error.failure, batch)
             self._context.trouble(batch.name, f"its results: {error.failure.message}")
             return error.failure
@@ -139,4 +140,4 @@ class Poller:
 
 def is_broken(error: BaseException) -> bool:
     """Whether a download broke on its way, rather than being refused."""
-    return isinstance(error, AttemptError) and error.failure.is_no_answer
+    return isinstance(error, AttemptError) and is_no_answer(error.failure)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from batchrun.batch import RemoteBatch
-from batchrun.execution.retry_policy import is_spend_stop
-from batchrun.reply import Cause, Failure
+from batchrun.execution.retry_policy import REFUSALS, STOPS, FailureKind, kind_of
+from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch, Claims
 
 CLOCKS_APART_S = 300.0
@@ -39,26 +39,14 @@ class Creation(StrEnum):
 
 def after_create(failure: Failure) -> Creation:
     """Decide what a failed create call leaves behind. Whatever is not a clear no may be a yes that was lost."""
-    match failure.cause:
-        case Cause.UNREACHABLE:
+    match kind_of(failure):
+        case FailureKind.LATER | FailureKind.UNREACHABLE:
             return Creation.LATER
-        case Cause.CREDENTIALS:
-            return Creation.STOP
-        case Cause.STATUS:
-            return Creation.STOP_MONEY if is_spend_stop(failure) else _after_status(failure.status)
-        case _:
-            return Creation.UNCLEAR
-
-
-def _after_status(status: int | None) -> Creation:
-    match status:
-        case 429:
-            return Creation.LATER
-        case 413:
+        case FailureKind.TOO_LARGE:
             return Creation.TOO_LARGE
-        case 408 | 409:
-            return Creation.UNCLEAR
-        case refused if refused is not None and 400 <= refused < 500:
+        case FailureKind.MONEY:
+            return Creation.STOP_MONEY
+        case kind if kind in STOPS or kind in REFUSALS:
             return Creation.STOP
         case _:
             return Creation.UNCLEAR

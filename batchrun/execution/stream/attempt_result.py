@@ -14,7 +14,17 @@ from batchrun.answers.validation import Judge
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import SAME_REJECTIONS, Action, FailureHistory, Tries, decide, delay_s
+from batchrun.execution.retry_policy import (
+    SAME_REJECTIONS,
+    Action,
+    FailureHistory,
+    FailureKind,
+    Tries,
+    decide,
+    delay_s,
+    is_no_answer,
+    kind_of,
+)
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.circuit_breaker import Health
@@ -22,13 +32,12 @@ from batchrun.execution.stream.concurrency import OVERLOADED, TURNED_AWAY
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater
 from batchrun.outcome import Outcome
+from batchrun.providers.anthropic.errors import is_ramp_limit
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.cascades import take_back
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import KnownPrompt, Move, Settlement
 from batchrun.strategy.model_chain import OUTAGE
-
-RAMP = "ramp_limit_exceeded"
 
 
 class AttemptResults:
@@ -97,8 +106,9 @@ class AttemptResults:
                 channel.circuit_breaker.trip(channel.clock())
             pending.tries, action = Tries(), Action.WAIT  # its attempts so far say nothing of the next model
         wait_s = self._wait_s(pending, failure)
-        if failure.status == 429 and action is Action.WAIT:  # before it is recorded: others are about to be sent
-            ramp = failure.error_code == RAMP
+        later = kind_of(failure) is FailureKind.LATER
+        if later and action is Action.WAIT:  # before it is recorded: others are about to be sent
+            ramp = is_ramp_limit(failure)
             if channel.rate_limiter.turned_away(attempt.charge, wait_s=wait_s, told=failure.limits, ramp=ramp):
                 self._tell(Paused(wait_s, failure.name))
         elif failure.maybe_billed:
@@ -126,11 +136,11 @@ class AttemptResults:
         """What the failure says of the model's API, once slots and circuit know of it."""
         channel, now, sent_at = attempt.channel, attempt.channel.clock(), attempt.sent_at
         with self._telling_outages(channel, failure.name):
-            if failure.is_no_answer:
+            if is_no_answer(failure):
                 self._no_answer(attempt, failure, now)
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
-        if failure.status == 429:
+        if kind_of(failure) is FailureKind.LATER:
             channel.slots.cut(TURNED_AWAY, sent_at=sent_at, now=now)
         return channel.circuit_breaker.health(now)
 

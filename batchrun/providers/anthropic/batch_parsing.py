@@ -11,6 +11,7 @@ from batchrun.batch import BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.client import LONGEST_MESSAGE, malformed
+from batchrun.providers.anthropic.errors import STATUS_OF_TYPE
 from batchrun.providers.anthropic.message_parsing import json_from, reply_of, request_id_in
 from batchrun.providers.anthropic.retry_after import retry_after_s, told_at
 from batchrun.providers.anthropic.wire import member_name
@@ -23,19 +24,6 @@ LAST_S = 253_402_300_800.0
 """The year 10,000: no date of ours can be later."""
 MOST_COUNTED = 2**40
 COUNTED = ("processing", "succeeded", "errored", "canceled", "expired")
-STATUS_OF_ERROR = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "api_error": 500,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
-"""The status that the same error has where it is the answer of a call; a line of results tells only the type."""
 
 
 def batch_from(body: bytes, headers: Mapping[str, str]) -> RemoteBatch:
@@ -156,7 +144,7 @@ def _failure_of(error: dict[str, Any]) -> Failure:
     error_type, message = _word(told.get("type")), told.get("message")
     return Failure(
         cause=Cause.STATUS,
-        status=STATUS_OF_ERROR.get(error_type or ""),
+        status=STATUS_OF_TYPE.get(error_type or ""),
         error_type=error_type,
         error_code=_word(_fields(told.get("details")).get("error_code")),
         message=escape_control(message if isinstance(message, str) else "an error without a message")[:LONGEST_MESSAGE],

@@ -1,11 +1,12 @@
 """What goes into the ledger about a batch, and comes out of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from batchrun.batch import BatchState
 from batchrun.budget.caps import Amount, Caps, Of
+from batchrun.reply import Failure
 
 UNLIMITED = 2**62
 """More than any cap: where there is none."""
@@ -105,8 +106,18 @@ class Member:
     attempt_no: int
     request_id: str
     doc_id: str
-    tries: int
-    """Attempts of the request in batches since it last had an outcome; this one counts, those we canceled do not."""
+    failures: Sequence[Failure] = ()
+    """Why its earlier attempts in batches failed, since it last had an outcome; what we canceled is left out."""
+
+
+def members_from(rows: Iterable[Sequence[Any]]) -> dict[str, Member]:
+    """Read members from rows: one for each earlier failure of a member, or one without a failure."""
+    members: dict[str, Member] = {}
+    for attempt_no, request_id, doc_id, cause, *kept in rows:
+        earlier = members[request_id].failures if request_id in members else ()
+        failures = (*earlier, Failure.kept(cause, *kept)) if cause else earlier
+        members[request_id] = Member(attempt_no, request_id, doc_id, failures)
+    return members
 
 
 @dataclass(frozen=True, slots=True)

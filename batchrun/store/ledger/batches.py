@@ -24,6 +24,7 @@ from batchrun.store.ledger.batch_records import (
     NewBatch,
     Prepared,
     RemainingBudget,
+    members_from,
 )
 from batchrun.store.ledger.cap_usage import CapUsages
 from batchrun.store.ledger.ledger import Ledger
@@ -130,18 +131,20 @@ class Batches:
     def members(self, batch_no: int, request_ids: Iterable[str]) -> dict[str, Member]:
         """Those of the requests that are members whose results are not in the ledger yet."""
         rows = self._connection.execute(
-            "select a.attempt_no, r.request_id, a.doc_id, (select count(*) from attempts t"
-            "  left join batches b on b.batch_no = t.batch_no"
-            "  where t.request_no = a.request_no and not (t.cause is 'canceled' and b.cancel_at is not null)"
-            "  and coalesce(t.cause, '') not in ('http_401', 'http_402', 'http_403', 'http_404', 'batch gone')"
-            "  and t.batch_no is not null and t.attempt_no > coalesce("
-            "  (select max(s.attempt_no) from attempts s where s.request_no = a.request_no"
-            "   and s.outcome is not null), 0))"
+            "select a.attempt_no, r.request_id, a.doc_id, t.cause, t.status, t.error_type, t.error_code, t.message"
             " from requests r join attempts a on a.batch_no = ? and a.request_no = r.request_no"
-            " where r.request_id in (select value from json_each(?)) and a.state = 'open'",
+            " left join attempts t on t.request_no = a.request_no and t.batch_no is not null"
+            "  and t.cause is not null and t.cause != 'batch gone'"
+            "  and not (t.cause = 'canceled' and exists"
+            "   (select 1 from batches b where b.batch_no = t.batch_no and b.cancel_at is not null))"
+            "  and t.attempt_no > coalesce("
+            "   (select max(s.attempt_no) from attempts s where s.request_no = a.request_no"
+            "    and s.outcome is not null), 0)"
+            " where r.request_id in (select value from json_each(?)) and a.state = 'open'"
+            " order by a.attempt_no, t.attempt_no",
             (batch_no, json.dumps(list(request_ids))),
         )
-        return {row[1]: Member(*row) for row in rows}
+        return members_from(rows)
 
     def without_result(self, batch_no: int, *, limit: int) -> list[Member]:
         """The first members whose results are not in the ledger."""

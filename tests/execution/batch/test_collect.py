@@ -365,7 +365,6 @@ def test_what_a_result_means(fate: Fate, becomes: str, state: str, cost_nusd: in
 LAST: dict[str, tuple[Fate, str]] = {
     "api_error": (BROKE, "errored"),
     "overloaded": (OVERLOADED, "errored"),
-    "rate_limit_error": (TURNED_AWAY, "errored"),
     "expired": (EXPIRED, "expired"),
     "canceled by somebody else": (CANCELED, "canceled"),
 }
@@ -394,6 +393,7 @@ NOT_THE_DOCUMENTS: dict[str, Failure] = {
     "billing_error": status(402, error_type="billing_error"),
     "permission_error": status(403, error_type="permission_error"),
     "not_found_error": status(404, error_type="not_found_error"),
+    "rate_limit_error": TURNED_AWAY,
     "no credit, told as invalid_request": status(
         400, "Your credit balance is too low", error_type="invalid_request_error"
     ),

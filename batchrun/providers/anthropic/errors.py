@@ -1,0 +1,65 @@
+"""What the error types, codes and words of the API mean. Nothing else in the package knows them.
+
+Statuses are decided in `execution/retry_policy.py`; a code or a type says more than the status it comes with.
+"""
+
+from batchrun.reply import Failure
+
+STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The status that the same error has where it is the answer of a call; a line of results tells only the type."""
+SPEND_STOP_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached", "organization_on_hold"})
+# A limit the customer set has no code; the start of the message is the only sign (Anthropic docs, rate limits).
+SPEND_STOP_MESSAGES = ("you have reached your specified", "your credit balance is too low")
+RAMP_LIMIT = "ramp_limit_exceeded"
+ACCOUNT_CODES = ("workspace_", "organization_", "cmek_")
+"""How the codes begin by which the settings of a workspace, an organisation or its encryption key refuse a request."""
+OUTCOME_UNKNOWN = "change_outcome_unknown"
+
+
+def is_spend_stop(failure: Failure) -> bool:
+    """Whether the account may not spend: by code where there is one, else by status, else by how the message begins."""
+    if failure.error_code is not None:
+        return failure.error_code in SPEND_STOP_CODES or failure.status == 402
+    return failure.status == 402 or (
+        failure.status in {400, 403} and failure.message.lower().startswith(SPEND_STOP_MESSAGES)
+    )
+
+
+def is_account_refusal(failure: Failure) -> bool:
+    """Whether the account's settings refuse the request, as they would any other; a spend stop is not one of these."""
+    return (
+        failure.status in {400, 403}
+        and (failure.error_code or "").startswith(ACCOUNT_CODES)
+        and not is_spend_stop(failure)
+    )
+
+
+def is_outcome_unknown(failure: Failure) -> bool:
+    """Whether the API says that it does not know itself what became of the call."""
+    return failure.error_code == OUTCOME_UNKNOWN
+
+
+def is_ramp_limit(failure: Failure) -> bool:
+    """Whether the API refuses how fast the usage grows, and not how much it is."""
+    return failure.error_code == RAMP_LIMIT
+
+
+def is_overloaded(failure: Failure) -> bool:
+    """Whether the API did not get to the request; inside a stream that has begun, the type alone says so."""
+    return failure.error_type == "overloaded_error"
+
+
+def is_not_found(failure: Failure) -> bool:
+    """Whether the API does not know what was named: a model, a batch, an endpoint."""
+    return failure.status == 404

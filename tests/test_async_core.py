@@ -20,7 +20,7 @@ from batchrun.events import DocumentSettled, Event
 from batchrun.execution.halt import Halt, Interrupted
 from batchrun.execution.run import Caller
 from batchrun.outcome import Outcome
-from batchrun.planning.planner import Planner
+from batchrun.planning.classification import PageClassifier
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
@@ -207,14 +207,14 @@ def test_ctrl_c_while_a_command_plans_sends_nothing(
     project: TrialProject, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.documents(3)
-    rows, read = Planner._rows, []
+    rows, read = PageClassifier.rows, []
 
-    def interrupted(self: Planner, *args: Any) -> Any:
+    def interrupted(self: PageClassifier, *args: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
         read.append(args)
         return rows(self, *args)
 
-    monkeypatch.setattr(Planner, "_rows", interrupted)
+    monkeypatch.setattr(PageClassifier, "rows", interrupted)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "nobody's")
 
     assert cli.run([command, str(project.root / "jobs/trial.toml")]) == ExitCode.INTERRUPTED

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from batchrun import cli
-from batchrun.simulator.batch_life import BatchTerms
-from batchrun.simulator.buckets import Limits
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.latency import INSTANT, Latency
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.batches.life import ServiceTerms
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.replies.latency import INSTANT, Latency
 from batchrun.simulator.simulator import Simulator
+from batchrun.simulator.usage.rate_limits import Limits
 
 KEY = "sk-ant-api03-do-not-tell-anyone-3141592653"
-AT_ONCE = BatchTerms(median_s=0, per_request_s=0)
+AT_ONCE = ServiceTerms(median_s=0, per_request_s=0)
 """Batches end as soon as they are created."""
 UNLIMITED = Limits(10_000_000, 10_000_000_000, 10_000_000_000)
 REPOSITORY = Path(__file__).parent.parent

@@ -17,9 +17,9 @@ from batchrun.providers.anthropic.rate_limit_headers import told_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
-from batchrun.simulator.http_replies import retry_after
-from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Answered, Cut, Paged, Rejected, Simulator
-from batchrun.simulator.wire_format import new_id, to_json
+from batchrun.simulator.http.responses import retry_after
+from batchrun.simulator.replies.message_json import new_id, to_json
+from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Cut, Delivery, Paged, Rejected, Simulator
 
 BEGAN_WALL = 1_795_000_000.0
 """Seconds since 1970 at the loop's time 0, as the headers tell them."""
@@ -98,7 +98,7 @@ class SimulatedProvider:
                 raise AssertionError
             case Cut():
                 raise _dropped()
-            case Answered():
+            case Delivery():
                 return await self._produced(decision, arrival)
             case _:
                 assert_never(decision)
@@ -123,13 +123,13 @@ class SimulatedProvider:
             limits=told_limits(headers),
         )
 
-    async def _produced(self, answered: Answered, arrival: Arrival) -> Reply:
+    async def _produced(self, answered: Delivery, arrival: Arrival) -> Reply:
         loop = asyncio.get_running_loop()
         sent: asyncio.Future[dict[str, str]] = loop.create_future()
         loop.call_later(answered.first_token_s + answered.producing_s, self._produce, answered, arrival, sent)
         return reply_from(to_json(answered.body), await sent)
 
-    def _produce(self, answered: Answered, arrival: Arrival, sent: "asyncio.Future[dict[str, str]]") -> None:
+    def _produce(self, answered: Delivery, arrival: Arrival, sent: "asyncio.Future[dict[str, str]]") -> None:
         """Bill, then send, though the client may be gone."""
         now = asyncio.get_running_loop().time()
         self.simulator.produced(answered, now=now)

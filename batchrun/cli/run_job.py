@@ -150,7 +150,7 @@ def provider_of(profile: str | None, speed: float) -> Iterator[ProviderFactory]:
     if profile is None:
         yield AnthropicFactory()
         return
-    from batchrun.simulator.running import running_simulator
+    from batchrun.simulator.http.server import running_simulator
 
     with running_simulator(profile, speed=speed) as base_url:
         yield AnthropicFactory(base_url=base_url, api_key="simulated")

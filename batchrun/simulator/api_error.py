@@ -1,12 +1,11 @@
-"""An error as the API says it: status, type, message, and the machine-readable code some carry."""
+"""An error as the API says it: status, type, message, and the machine-readable code that some errors carry."""
 
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ApiError:
-    """One refusal of the API."""
+class ApiError(NamedTuple):
+    """One error of the API."""
 
     status: int
     type: str
@@ -21,19 +20,19 @@ class ApiError:
         return {"type": "error", "error": error, "request_id": request_id}
 
 
-def invalid_request(message: str) -> ApiError:
-    """Make a 400: the request can never work as it is."""
-    return ApiError(400, "invalid_request_error", message)
+class ApiRefusal(Exception):
+    """The API answers a call with an error; some tell how long to wait."""
+
+    def __init__(self, error: ApiError, *, retry_after_s: float | None = None) -> None:
+        super().__init__(error.message)
+        self.error, self.retry_after_s = error, retry_after_s
 
 
-def not_found(message: str) -> ApiError:
-    """Make a 404: an unknown model or path."""
-    return ApiError(404, "not_found_error", message)
+def _refusal(status: int, error_type: str, message: str) -> ApiRefusal:
+    return ApiRefusal(ApiError(status, error_type, message))
 
 
-def unauthenticated(message: str) -> ApiError:
-    """Make a 401: no key, or not a valid one."""
-    return ApiError(401, "authentication_error", message)
-
-
+invalid_request = partial(_refusal, 400, "invalid_request_error")
+unauthenticated = partial(_refusal, 401, "authentication_error")
+not_found = partial(_refusal, 404, "not_found_error")
 TOO_LARGE = ApiError(413, "request_too_large", "Request exceeds the maximum size")

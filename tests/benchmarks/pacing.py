@@ -37,13 +37,13 @@ from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.request import Request
-from batchrun.simulator.buckets import Limits
-from batchrun.simulator.counting import count_text
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.latency import Latency
-from batchrun.simulator.outages import OtherClient, Outage
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.faults.outages import OtherClient, Outage
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.replies.latency import Latency
+from batchrun.simulator.requests.token_count import count_text
 from batchrun.simulator.simulator import Simulator
+from batchrun.simulator.usage.rate_limits import Limits
 from batchrun.workflow.open_job import OpenJob, open_job
 from batchrun.workflow.submit import submit
 

@@ -7,7 +7,7 @@ import pytest
 from command_line import CommandLine, clean_environment, serving, talking_to
 from trial_project import TrialProject
 
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from command_line import CommandLine
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 PLAN = "plan jobs/trial.toml"
 PROMPT = 'user = "Read this: {{ doc.text }}"'
@@ -142,11 +142,13 @@ def test_after_a_run_its_answers_are_what_it_rests_on(
 def test_words_of_a_strange_api_are_harmless(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from batchrun.simulator.api_error import ApiError
+    from batchrun.simulator.api_error import ApiError, ApiRefusal
     from batchrun.simulator.simulator import Simulator
 
-    error = ApiError(404, "not_found_error", "\x1b[31mmodel: \x07none")
-    monkeypatch.setattr(Simulator, "count", lambda *_, **__: error)
+    def refuse(*_: object, **__: object) -> int:
+        raise ApiRefusal(ApiError(404, "not_found_error", "\x1b[31mmodel: \x07none"))
+
+    monkeypatch.setattr(Simulator, "count", refuse)
     project.documents(1)
 
     ran = batchrun(f"{PLAN} --online 1")

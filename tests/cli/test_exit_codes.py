@@ -6,7 +6,7 @@ from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
 from batchrun.planning.planner import Planner
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.job_lock import job_lock
 
 SUBMIT = "submit jobs/trial.toml"

@@ -4,7 +4,7 @@ import pytest
 from command_line import KEY, CommandLine
 from trial_project import TrialProject
 
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from trial_project import TrialProject
 
 from batchrun.cli import COMMANDS
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.job_lock import job_lock
 
 pytestmark = pytest.mark.slow

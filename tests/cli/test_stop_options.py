@@ -6,7 +6,7 @@ from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
 from batchrun.execution.stop_conditions import Tolerance
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.submit import tolerance_of
 

@@ -25,13 +25,13 @@ from submits import Submit, SubmitServer
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.batch import Bill
-from batchrun.simulator.batch_life import BatchTerms
-from batchrun.simulator.books import Entry
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.latency import INSTANT
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.batches.batch import Bill
+from batchrun.simulator.batches.life import ServiceTerms
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.replies.latency import INSTANT
 from batchrun.simulator.simulator import Simulator
+from batchrun.simulator.usage.books import Entry
 
 DOCUMENTS = 7
 BRISK = 'poll_interval = "0.05s"\nmax_poll_interval = "0.05s"\nreconcile_wait = "0.3s"\n'
@@ -92,7 +92,7 @@ class Case:
                 speed=SPEED,
                 limits=UNLIMITED,
                 latency=INSTANT,
-                terms=BatchTerms(median_s=self._variant.life_s * SPEED, per_request_s=0.0, spread=0.0),
+                terms=ServiceTerms(median_s=self._variant.life_s * SPEED, per_request_s=0.0, spread=0.0),
                 script=self._variant.script,
             )
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 PATIENCE_S = 120
 """A test that waits longer has failed. A machine with much else to do is slow for a long time."""

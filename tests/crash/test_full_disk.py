@@ -12,7 +12,7 @@ from submits import SubmitServer
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.latency import Latency
+from batchrun.simulator.replies.latency import Latency
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,9 @@ from submits import Submit, SubmitServer
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.books import Entry
-from batchrun.simulator.latency import Latency
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.replies.latency import Latency
+from batchrun.simulator.usage.books import Entry
 
 pytestmark = pytest.mark.slow
 

@@ -23,8 +23,8 @@ from batchrun.providers import AttemptError, TokenCounter
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure, Usage
 from batchrun.request import Request
-from batchrun.simulator.counting import count_prompt
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.requests.token_count import count_prompt
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.workflow.open_job import SubmitOptions, open_job
 

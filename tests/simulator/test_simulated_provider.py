@@ -12,12 +12,13 @@ from batchrun.providers import AttemptError, Provider
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure, Reply, ToldLimits
 from batchrun.request import Request
-from batchrun.simulator.buckets import Limits
-from batchrun.simulator.faults import FAULTS, OK, PROFILES
-from batchrun.simulator.latency import INSTANT, Latency
-from batchrun.simulator.outages import OtherClient, Outage
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.faults.catalogue import FAULTS, OK
+from batchrun.simulator.faults.outages import OtherClient, Outage
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.replies.latency import INSTANT, Latency
 from batchrun.simulator.simulator import Simulator
+from batchrun.simulator.usage.rate_limits import Limits
 
 STEADY = Latency(first_token_s=2.0, tokens_per_s=10.0, spread=0.0)
 WIDE = Limits(10**6, 10**9, 10**9)
@@ -248,7 +249,6 @@ async def _at(delay_s: float, provider: SimulatedProvider, number: int) -> bool:
     return isinstance(await outcome(provider, request(number)), Reply)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 240), (0.3, 168), (0.9, 24)])
 def test_another_client_takes_its_share_from_its_moment_on(share: float, expected: int) -> None:
     provider = provider_of(

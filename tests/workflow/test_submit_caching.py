@@ -17,10 +17,10 @@ from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Reply
 from batchrun.request import Request
-from batchrun.simulator.batch_life import BatchTerms
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.latency import INSTANT
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.batches.life import ServiceTerms
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.replies.latency import INSTANT
 from batchrun.simulator.simulator import Simulator
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.strategy.routes import Route
@@ -50,7 +50,7 @@ def caching(project: TrialProject, cache: str = "auto", *, route: str = "stream"
 
 @contextmanager
 def simulated(**options: Any) -> Iterator[tuple[SimulatorServer, AnthropicFactory]]:
-    terms = BatchTerms(median_s=30.0, per_request_s=0.0)
+    terms = ServiceTerms(median_s=30.0, per_request_s=0.0)
     simulator = Simulator(PROFILES["calm"], latency=INSTANT, speed=SPEED, terms=terms, **options)
     server = SimulatorServer(simulator)
     factory = AnthropicFactory(base_url=server.start_in_thread(), api_key="x")

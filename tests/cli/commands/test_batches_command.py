@@ -8,7 +8,7 @@ from command_line import CommandLine
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def test_status_warns_before_results_are_deleted(
 def test_cancel_keeps_what_had_finished(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrun.simulator.batch_life._CANCELING_S", 1.0)
+    monkeypatch.setattr("batchrun.simulator.batches.life._CANCELING_S", 1.0)
     use(project, batch="")
     project.job(batch=BATCH.format(wait="10m").replace("max_requests = 2", "max_requests = 5"))
     api.simulator.extend_script(["batch_never_ends"])

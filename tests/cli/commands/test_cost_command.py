@@ -12,7 +12,7 @@ from trial_project import TrialProject
 from batchrun.cli.views import cost_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.cli import doctor_checks
 from batchrun.errors import ExitCode
 from batchrun.estimation import tokenizer
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.connection import SCRIPTS
 from batchrun.store.ledger.ledger import Ledger
 

@@ -8,7 +8,7 @@ from command_line import CommandLine
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 PLAN = "plan jobs/trial.toml"
 

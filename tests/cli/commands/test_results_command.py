@@ -16,7 +16,7 @@ from command_line import CommandLine, submitted
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from command_line import CommandLine
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.connection import SCRIPTS
 from batchrun.store.ledger.job_lock import job_lock
 from batchrun.store.ledger.ledger import Ledger

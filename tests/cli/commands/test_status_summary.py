@@ -11,7 +11,7 @@ from command_line import CommandLine, Ran, process, talking_to
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.job_lock import job_lock
 
 SUBMIT = "submit jobs/trial.toml"

@@ -20,7 +20,7 @@ from batchrun.errors import ExitCode
 from batchrun.events import AttemptEnded, Tick
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Usage
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from price_files import ROW, today, write_prices
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 

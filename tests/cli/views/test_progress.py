@@ -13,7 +13,7 @@ from command_line import CommandLine, process, talking_to
 from trial_project import TrialProject
 
 from batchrun.cli.views import progress
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 

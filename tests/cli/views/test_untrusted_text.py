@@ -12,7 +12,7 @@ from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 

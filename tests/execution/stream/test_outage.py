@@ -15,11 +15,11 @@ from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
 from batchrun.reply import Reply
 from batchrun.request import Request
-from batchrun.simulator.buckets import Limits
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.latency import Latency
-from batchrun.simulator.outages import Kind, Outage
+from batchrun.simulator.faults.outages import Kind, Outage
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.replies.latency import Latency
 from batchrun.simulator.simulator import Simulator
+from batchrun.simulator.usage.rate_limits import Limits
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 

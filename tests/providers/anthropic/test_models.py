@@ -16,8 +16,8 @@ from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.models import life_from
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
 
 PRICES = load_prices(today=date(2026, 11, 21))

@@ -20,8 +20,8 @@ from batchrun.providers.anthropic.provider import (
 )
 from batchrun.reply import Cause, Failure, Reply, ToldLimit, ToldLimits, Usage
 from batchrun.request import Request
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

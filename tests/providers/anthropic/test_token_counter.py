@@ -13,9 +13,9 @@ from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
-from batchrun.simulator.counting import count_prompt
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.requests.token_count import count_prompt
 from batchrun.simulator.simulator import Simulator
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

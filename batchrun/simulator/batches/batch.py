@@ -1,0 +1,191 @@
+"""One Message Batch of the simulator: its requests, how each ended, its replies and its bill, as functions of time."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from batchrun.simulator.api_error import ApiError
+from batchrun.simulator.batches.body import ParamsFile, SentRequest
+from batchrun.simulator.batches.life import EXPIRES_AFTER_S, Life, RequestEnding
+from batchrun.simulator.faults.catalogue import BATCH_FAULTS
+from batchrun.simulator.replies.message_json import message_body, new_id, to_json
+from batchrun.simulator.replies.production import produce
+from batchrun.simulator.requests.model_cards import CARDS
+from batchrun.simulator.requests.parameters import parse
+from batchrun.simulator.usage.prompt_cache import PromptUsage
+
+
+class BatchMember(NamedTuple):
+    """One request of a batch, and what was drawn for it."""
+
+    sent: SentRequest
+    seen: int  # how often the same parameters were in a batch before
+    fault: str
+    moment: float  # when the request is processed, as a share of the time the batch takes
+    thinking: float
+    cache_luck: float  # below the batch's share of hits the request reads from the prompt cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill(PromptUsage):
+    """One reply of a batch that has to be paid, at the price of batches."""
+
+    batch_id: str
+    custom_id: str
+    sha256: str  # that of the same body sent to `/v1/messages`
+    model: str | None
+    output_tokens: int
+    billed: bool = True
+    batch: bool = True
+
+
+@dataclass(kw_only=True, eq=False)
+class SimulatedBatch:
+    """A batch that was created. Times are seconds of a monotonic clock; `speed` makes virtual ones of them.
+
+    The endings, results and bills of a batch are not to be asked for before the batch has ended.
+    """
+
+    id: str
+    created_at: float
+    created_wall: float  # seconds since 1970, as told to the client
+    members: Sequence[BatchMember]
+    file: ParamsFile
+    life: Life
+    contents: bytes  # names what the batch was made of, whatever its id
+    fault: str
+    seed: int
+    speed: float
+    cache_hits: float  # the share of the requests that read from the prompt cache, besides the first
+    deleted: bool = False
+    _output_tokens: dict[int, int] = field(default_factory=dict)
+
+    def status(self, now: float) -> str:
+        """Return the processing status in the API's words."""
+        return self.life.status(self._age(now))
+
+    def ended(self, now: float) -> bool:
+        """Tell whether nothing of the batch is in processing any more."""
+        return self._age(now) >= self.life.ends_at
+
+    def has_results(self, now: float) -> bool:
+        """Tell whether the batch has ended and the results are not gone."""
+        return self.life.ends_at <= self._age(now) < self.life.archived_at
+
+    def cancel(self, now: float) -> None:
+        """Process nothing more of the batch; asking again changes nothing."""
+        if self.life.canceled_at is None:
+            self.life = replace(self.life, canceled_at=self._age(now))
+
+    def told(self, now: float, origin: str) -> dict[str, Any]:
+        """Write the batch as the API does: everything counts as processing until the whole batch has ended."""
+        ended, has_results, life = self.ended(now), self.has_results(now), self.life
+        endings = self._endings if ended else dict.fromkeys(RequestEnding, 0)
+        return {
+            "id": self.id,
+            "type": "message_batch",
+            "processing_status": self.status(now),
+            "request_counts": {"processing": 0 if ended else len(self.members), **endings},
+            "ended_at": self._time(life.ends_at) if ended else None,
+            "created_at": written(self.created_wall),
+            "expires_at": written(self.created_wall + EXPIRES_AFTER_S),
+            "archived_at": self._time(life.archived_at) if ended and not has_results else None,
+            "cancel_initiated_at": None if life.canceled_at is None else self._time(life.canceled_at),
+            "results_url": f"{origin}/v1/messages/batches/{self.id}/results" if has_results else None,
+        }
+
+    def results(self) -> Iterator[bytes]:
+        """Write the lines of the results, in the order of the requests' moments."""
+        for index in self._processed:
+            line = {"custom_id": self.members[index].sent.custom_id, "result": self._result(index)}
+            yield to_json(line) + b"\n"
+
+    def bills(self) -> Iterator[Bill]:
+        """Bill what succeeded."""
+        for index, member in enumerate(self.members):
+            if self._ending(member) is RequestEnding.SUCCEEDED:
+                if index not in self._output_tokens:
+                    self._message(index)
+                yield Bill(
+                    batch_id=self.id,
+                    custom_id=member.sent.custom_id,
+                    sha256=member.sent.sha256.hex(),
+                    model=member.sent.model,
+                    output_tokens=self._output_tokens[index],
+                    **asdict(self._used(index)),
+                )
+
+    @cached_property
+    def _endings(self) -> Mapping[str, int]:
+        counted = Counter(self._ending(member) for member in self.members)
+        return {ending: counted[ending] for ending in RequestEnding}
+
+    def _ending(self, member: BatchMember) -> RequestEnding:
+        fault = BATCH_FAULTS[member.fault]
+        if unprocessed := self.life.unprocessed(member.moment):
+            return unprocessed
+        if member.sent.error or fault.error:
+            return RequestEnding.ERRORED
+        return RequestEnding.EXPIRED if fault.expires else RequestEnding.SUCCEEDED
+
+    def _result(self, index: int) -> dict[str, Any]:
+        member = self.members[index]
+        ending, refused, failed = self._ending(member), member.sent.error, BATCH_FAULTS[member.fault].error
+        if ending is RequestEnding.SUCCEEDED:
+            return {"type": ending, "message": self._message(index)}
+        if ending is RequestEnding.ERRORED and refused:  # before the request was processed
+            return _errored(refused, request_id=None)
+        if ending is RequestEnding.ERRORED and failed:
+            return _errored(failed, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
+        return {"type": ending}
+
+    def _message(self, index: int) -> dict[str, Any]:
+        """Produce a reply; the same whenever it is asked for."""
+        member = self.members[index]
+        raw, card = self.file.read(member.sent.place), CARDS[str(member.sent.model)]
+        spoiling = BATCH_FAULTS[member.fault].spoiling
+        production = produce(parse(raw), card, seed=self.seed, chance=member.thinking, spoiling=spoiling)
+        self._output_tokens[index] = production.output_tokens
+        message_id = new_id("msg_01", self.seed, raw, "batch", member.seen)
+        return message_body(production, card, message_id=message_id, used=self._used(index), tier="batch")
+
+    def _used(self, index: int) -> PromptUsage:
+        """Bill a prompt: caching is best effort in batches."""
+        member = self.members[index]
+        points = member.sent.prompt.breakpoints
+        hits = points and index not in self._first_writers and member.cache_luck < self.cache_hits
+        return member.sent.prompt.used(points[-1] if hits else None)
+
+    @cached_property
+    def _first_writers(self) -> frozenset[int]:
+        """Find the requests that were the first with what they have to cache."""
+        firsts: dict[bytes, int] = {}
+        for index in self._processed:
+            points = self.members[index].sent.prompt.breakpoints
+            if points and self._ending(self.members[index]) is RequestEnding.SUCCEEDED:
+                firsts.setdefault(points[-1].key, index)
+        return frozenset(firsts.values())
+
+    @property
+    def _processed(self) -> Sequence[int]:
+        """The order in which the requests have their moments."""
+        return sorted(range(len(self.members)), key=lambda index: self.members[index].moment)
+
+    def _age(self, now: float) -> float:
+        return (now - self.created_at) * self.speed
+
+    def _time(self, age: float) -> str:
+        return written(self.created_wall + age / self.speed)
+
+
+def _errored(error: ApiError, *, request_id: str | None) -> dict[str, Any]:
+    inner = {"details": {"error_visibility": "user_facing"}, "type": error.type, "message": error.message}
+    return {"type": "errored", "error": {"type": "error", "error": inner, "request_id": request_id}}
+
+
+def written(epoch_s: float) -> str:
+    """Write a time as the API does."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,110 @@
+"""What can go wrong, by the names that profiles, scripts and the books use."""
+
+from collections.abc import Iterable, Mapping
+
+from batchrun.errors import UsageProblem
+from batchrun.simulator.api_error import TOO_LARGE, ApiError, invalid_request, not_found, unauthenticated
+from batchrun.simulator.faults.kinds import BatchFault, Call, Fault, HtmlPage, Rejection, Spoiling, Wire
+
+OK = "ok"  # in a script: no fault
+
+
+def _rate_limit(message: str, code: str | None = None) -> ApiError:
+    return ApiError(429, "rate_limit_error", message, code)
+
+
+_INTERNAL = ApiError(500, "api_error", "Internal server error")
+_OVERLOADED = ApiError(529, "overloaded_error", "Overloaded")
+_RATE_LIMITED = _rate_limit("This request would exceed your account's rate limit. Please try again later.")
+_RAMP = _rate_limit("This request would exceed your organization's acceleration limit.", "ramp_limit_exceeded")
+_CONTRACT = "Your organization has reached its contract spend limit."
+_REACHED = "You have reached your"
+_REGAIN = "You will regain access on 2026-12-01 at 00:00 UTC."
+_THRESHOLD = "your organization has crossed its monthly API usage threshold, set based on your organization's API tier."
+_BALANCE = "Your credit balance is too low to access the Anthropic API."
+_PLANS = "Please go to Plans & Billing to upgrade or purchase credits."
+_PERMISSION = "Your API key does not have permission to use the specified resource."
+_ERRORS: Mapping[str, ApiError] = {
+    # Busy times: the same request works later.
+    "rate_limited_without_retry_after": _rate_limit("Rate limited"),
+    "overloaded": _OVERLOADED,
+    "server_error": _INTERNAL,
+    "gateway_timeout": ApiError(504, "timeout_error", "Request timed out"),
+    "request_timeout": ApiError(408, "timeout_error", "Request timed out"),
+    "conflict": ApiError(409, "conflict_error", "The request conflicts with another request."),
+    # Money: no request works until somebody acts.
+    "spend_limit": _rate_limit(f"{_REACHED} API usage limits: {_THRESHOLD} {_REGAIN}", "enforced_spend_limit_reached"),
+    "contract_spend_limit": _rate_limit(_CONTRACT, "contract_spend_limit_reached"),
+    "usage_limit": invalid_request(f"{_REACHED} specified API usage limits. {_REGAIN}").error,
+    "workspace_usage_limit": invalid_request(f"{_REACHED} specified workspace API usage limits. {_REGAIN}").error,
+    "billing": ApiError(402, "billing_error", f"{_BALANCE} {_PLANS}"),
+    # The job is wrong: no request of it works.
+    "authentication": unauthenticated("API key is invalid.").error,
+    "permission": ApiError(403, "permission_error", _PERMISSION),
+    "unknown_model": not_found("model: simulated-unknown-model").error,
+    # The request is wrong.
+    "invalid_request": invalid_request("messages.0: Input does not match the expected shape.").error,
+    "request_too_large": TOO_LARGE,
+}
+
+FAULTS: Mapping[str, Fault] = {
+    "rate_limited": Rejection(_RATE_LIMITED, "seconds"),
+    "rate_limited_http_date": Rejection(_RATE_LIMITED, "date"),
+    "ramp_limit": Rejection(_RAMP, "seconds"),
+    **{name: Rejection(error) for name, error in _ERRORS.items()},
+    "bad_gateway": HtmlPage(502, "Bad gateway"),
+    "unavailable": HtmlPage(503, "Service temporarily unavailable"),
+    "overloaded_in_stream": Wire.OVERLOADED_MIDWAY,
+    "reset_before": Wire.RESET_BEFORE,
+    "reset_after": Wire.RESET_AFTER,
+    "hang": Wire.HANG,
+    **{spoiling.name.lower(): spoiling for spoiling in Spoiling},
+}
+"""The faults of `/v1/messages`."""
+
+
+def no_fault(call: Call) -> str:
+    """Return the name that lets one call of a script pass."""
+    return f"batch_{call.value}_ok"
+
+
+def spoiled(spoiling: Spoiling) -> str:
+    """Return the name of a reply within a batch that is no good."""
+    return f"batch_request_{spoiling.name.lower()}"
+
+
+BATCH_FAULTS: Mapping[str, BatchFault] = {
+    **{no_fault(call): BatchFault(call) for call in Call},
+    # Creating fails, and there is no batch.
+    "batch_hang": BatchFault(Call.CREATE, cut="hang", created=False),
+    "batch_reset_before": BatchFault(Call.CREATE, cut="reset", created=False),
+    "batch_overloaded": BatchFault(Call.CREATE, _OVERLOADED, created=False),
+    "batch_rate_limited": BatchFault(Call.CREATE, _RATE_LIMITED, created=False),
+    # Creating seems to fail, but the batch is there.
+    "batch_hang_after": BatchFault(Call.CREATE, cut="hang"),
+    "batch_reset_after": BatchFault(Call.CREATE, cut="reset"),
+    "batch_error_after": BatchFault(Call.CREATE, _INTERNAL),
+    # The batch is created and has a hard life.
+    "batch_never_ends": BatchFault(Call.CREATE, never_ends=True),
+    "batch_archived": BatchFault(Call.CREATE, archived=True),
+    # Later calls.
+    **{f"batch_{call.value}_error": BatchFault(call, _INTERNAL) for call in (Call.POLL, Call.LIST, Call.CANCEL)},
+    "batch_results_cut": BatchFault(Call.RESULTS, cut="reset"),
+    "batch_results_error": BatchFault(Call.RESULTS, _INTERNAL),
+    # Requests within a batch.
+    "batch_request_errored": BatchFault(Call.REQUEST, _INTERNAL),
+    "batch_request_overloaded": BatchFault(Call.REQUEST, _OVERLOADED),
+    "batch_request_expired": BatchFault(Call.REQUEST, expires=True),
+    **{spoiled(spoiling): BatchFault(Call.REQUEST, spoiling=spoiling) for spoiling in Spoiling},
+}
+"""The faults of batches. Every call has a name for nothing at all too: `batch_create_ok`."""
+
+
+def check_script(names: Iterable[object]) -> tuple[str, ...]:
+    """Return the faults of a script, or refuse and list the names there are."""
+    script = tuple(str(name) for name in names)
+    known = (OK, *FAULTS, *BATCH_FAULTS)
+    unknown = sorted({name for name in script if name not in known})
+    if unknown:
+        raise UsageProblem(f"unknown fault in the script: {', '.join(unknown)}", hint=f"known are: {', '.join(known)}")
+    return script

@@ -1,0 +1,137 @@
+"""The paths of Message Batches: puts decisions into HTTP. What takes long is done in a thread."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field, TypeAdapter, ValidationError
+
+from batchrun.simulator.api_error import ApiRefusal, invalid_request
+from batchrun.simulator.batches.batch import SimulatedBatch
+from batchrun.simulator.batches.body import ParamsFile, read_requests
+from batchrun.simulator.batches.collection import SimulatedBatches
+from batchrun.simulator.faults.catalogue import BATCH_FAULTS, no_fault
+from batchrun.simulator.faults.kinds import Call
+from batchrun.simulator.http.responses import Responses, check_access, read_body, retry_after
+from batchrun.simulator.usage.books import Books, CreateEntry
+
+_PATH = "/v1/messages/batches"
+_LINES_AT_ONCE = 32
+_LONGEST_PAGE = 1000
+
+
+class BatchEndpoints:
+    """The batches of one simulator behind HTTP."""
+
+    def __init__(self, batches: SimulatedBatches, responses: Responses, books: Books) -> None:
+        self._batches, self._responses, self._books = batches, responses, books
+        self._started_at = time.monotonic()
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """List the paths."""
+        return (
+            web.post(_PATH, self._create),
+            web.get(_PATH, self._list),
+            web.get(_PATH + "/{batch}", self._poll),
+            web.delete(_PATH + "/{batch}", self._delete),
+            web.post(_PATH + "/{batch}/cancel", self._cancel),
+            web.get(_PATH + "/{batch}/results", self._results),
+        )
+
+    async def _create(self, request: web.Request) -> web.Response:
+        entry = CreateEntry(arrived_s=time.monotonic() - self._started_at)
+        self._books.creates.append(entry)
+        try:
+            return await self._created(request, entry)
+        except ApiRefusal as refusal:
+            entry.status = refusal.error.status
+            if entry.status != 429:
+                raise
+            raise ApiRefusal(refusal.error, retry_after_s=self._batches.queue_wait_s) from refusal
+
+    async def _created(self, request: web.Request, entry: CreateEntry) -> web.Response:
+        terms, file = self._batches.terms, ParamsFile()
+        body = await read_body(request, most=terms.most_bytes)
+        requests = await asyncio.to_thread(read_requests, body, file, most=terms.most_requests)
+        entry.requests = len(requests)
+        now, wall = time.monotonic(), time.time()
+        name, batch = await asyncio.to_thread(self._batches.create, requests, file, now=now, wall=wall)
+        fault = BATCH_FAULTS[name]
+        entry.fault = None if name == no_fault(Call.CREATE) else name
+        entry.batch_id = batch.id if batch else None
+        if fault.error:
+            raise ApiRefusal(fault.error)
+        if fault.cut or batch is None:
+            return await self._responses.cut(request, hangs=fault.cut == "hang")
+        entry.status = 200
+        return self._tell(batch, request, now=time.monotonic())
+
+    async def _list(self, request: web.Request) -> web.Response:
+        check_access(request)
+        query = request.query
+        batches, has_more = self._batches.page(
+            limit=_limit(query.get("limit", "20")), after_id=query.get("after_id"), before_id=query.get("before_id")
+        )
+        now, ids = time.monotonic(), [batch.id for batch in batches]
+        body = {
+            "data": [batch.told(now, _origin(request)) for batch in batches],
+            "has_more": has_more,
+            "first_id": ids[0] if ids else None,
+            "last_id": ids[-1] if ids else None,
+        }
+        return self._responses.json(body)
+
+    async def _poll(self, request: web.Request) -> web.Response:
+        check_access(request)
+        batch, now = self._batches.poll(request.match_info["batch"]), time.monotonic()
+        wait = {} if batch.ended(now) else {"retry-after": retry_after(self._batches.poll_again_s)}
+        return self._responses.json(batch.told(now, _origin(request)), wait)
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        check_access(request)
+        now = time.monotonic()
+        return self._tell(self._batches.cancel(request.match_info["batch"], now=now), request, now=now)
+
+    def _tell(self, batch: SimulatedBatch, request: web.Request, *, now: float) -> web.Response:
+        return self._responses.json(batch.told(now, _origin(request)))
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        check_access(request)
+        deleted = self._batches.delete(request.match_info["batch"], now=time.monotonic())
+        return self._responses.json({"id": deleted.id, "type": "message_batch_deleted"})
+
+    async def _results(self, request: web.Request) -> web.StreamResponse:
+        check_access(request)
+        batch_id = request.match_info["batch"]
+        lines, cut = self._batches.results(batch_id, now=time.monotonic())
+        response = web.StreamResponse(headers=self._responses.headers())
+        response.content_type = "application/x-jsonl"
+        response.headers["content-disposition"] = f"attachment; filename*=utf-8''{batch_id}_results.jsonl"
+        try:
+            await response.prepare(request)
+            while piece := await asyncio.to_thread(_several, lines):
+                await response.write(piece)
+        except ConnectionResetError:  # the client went away
+            return response
+        if cut and request.transport is not None:
+            request.transport.close()  # when what was written has left, and without the mark of the end
+        return response
+
+
+def _several(lines: Iterator[bytes]) -> bytes:
+    return b"".join(islice(lines, _LINES_AT_ONCE))
+
+
+def _limit(text: str) -> int:
+    try:
+        return TypeAdapter(Annotated[int, Field(ge=1, le=_LONGEST_PAGE)]).validate_python(text)
+    except ValidationError as error:
+        raise invalid_request(f"limit: {error.errors()[0]['msg']}") from error
+
+
+def _origin(request: web.Request) -> str:
+    """Return the server's base URL as this client knows it."""
+    return str(request.url.origin())

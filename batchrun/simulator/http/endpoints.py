@@ -1,0 +1,157 @@
+"""The paths of the simulated API: puts decisions into HTTP, sleeps, and bills. Those of batches have their own file."""
+
+import asyncio
+import hashlib
+import json
+import time
+
+from aiohttp import web
+
+from batchrun.errors import UsageProblem
+from batchrun.simulator.api_error import ApiRefusal, invalid_request, not_found
+from batchrun.simulator.http.batch_endpoints import BatchEndpoints
+from batchrun.simulator.http.responses import Headers, Responses, check_access, read_body, reset, retry_after
+from batchrun.simulator.replies.message_json import error_event, message_events
+from batchrun.simulator.requests.model_cards import find_model, model_info
+from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Cut, Delivery, Paged, Rejected, Simulator
+from batchrun.simulator.usage.books import Books, Entry
+
+_MAX_BODY = 32 * 1024**2
+
+
+class Endpoints:
+    """One simulator behind HTTP, and its books."""
+
+    def __init__(self, simulator: Simulator, *, stopping: asyncio.Event) -> None:
+        self.simulator = simulator
+        self.books = Books(simulator.batches, clock=time.monotonic)
+        self._started_at = time.monotonic()
+        self._responses = Responses(stopping, started_at=self._started_at)
+        self._batches = BatchEndpoints(simulator.batches, self._responses, self.books)
+
+    def application(self) -> web.Application:
+        """Make the aiohttp application. What is not routed is a 404 in the API's words."""
+        application = web.Application(middlewares=[self._responses.refuse])
+        application.add_routes(
+            [
+                web.post("/v1/messages", self._messages),
+                web.post("/v1/messages/count_tokens", self._count_tokens),
+                web.get("/v1/models/{model}", self._model),
+                *self._batches.routes(),
+                web.get("/simulator/books", self._show_books),
+                web.post("/simulator/script", self._take_script),
+                web.route("*", "/{path:.*}", self._nowhere),
+            ]
+        )
+        return application
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        arrived_s = time.monotonic() - self._started_at
+        refusal, raw = None, b""
+        try:
+            raw = await read_body(request, most=_MAX_BODY)
+        except ApiRefusal as caught:
+            refusal = caught
+        body_sha = hashlib.sha256(raw).digest()
+        with self.books.visit(body_sha.hex(), arrived_s=arrived_s) as entry:
+            if refusal:
+                return self._reject(Rejected(error=refusal.error), entry)
+            decision = self.simulator.decide(raw, body_sha, now=time.monotonic())
+            entry.fault = decision.fault
+            entry.model = decision.card.id if decision.card else None
+            match decision:
+                case Rejected():
+                    return self._reject(decision, entry)
+                case Paged():
+                    return self._show_page(decision, entry)
+                case Cut():
+                    return await self._responses.cut(request, hangs=decision.hangs)
+                case Delivery():
+                    return await self._deliver(request, decision, entry)
+
+    def _reject(self, rejected: Rejected, entry: Entry) -> web.Response:
+        status = entry.status = rejected.error.status
+        headers: Headers = {}
+        if rejected.card and status in WITH_LIMIT_HEADERS:
+            headers |= dict(self.simulator.limit_headers(rejected.card, now=time.monotonic(), wall=time.time()))
+        if rejected.retry_after_s is not None:
+            headers["retry-after"] = retry_after(rejected.retry_after_s, as_date=rejected.retry_after_date)
+        return self._responses.error(rejected.error, headers)
+
+    def _show_page(self, paged: Paged, entry: Entry) -> web.Response:
+        status = entry.status = paged.page.status
+        title = f"{status} {paged.page.title}"
+        text = f"<html>\n<head><title>{title}</title></head>\n<body><h1>{title}</h1></body>\n</html>\n"
+        return web.Response(status=status, text=text, content_type="text/html")
+
+    async def _deliver(self, request: web.Request, delivery: Delivery, entry: Entry) -> web.StreamResponse:
+        """Produce, bill, then send: the order in which money is lost when a connection breaks."""
+        await asyncio.sleep(delivery.first_token_s)
+        if delivery.stream and not delivery.cut_at_the_end:
+            return await self._stream(request, delivery, entry)
+        await asyncio.sleep(delivery.producing_s)
+        self._bill(delivery, entry)
+        if delivery.cut_at_the_end:
+            return reset(request)
+        entry.status = 200
+        return self._responses.json(delivery.body, self._limit_headers(delivery))
+
+    async def _stream(self, request: web.Request, delivery: Delivery, entry: Entry) -> web.StreamResponse:
+        headers = self._responses.headers() | self._limit_headers(delivery)
+        headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        response = web.StreamResponse(headers=headers)
+        entry.status = 200
+        events = list(message_events(delivery.body))
+        if delivery.overloaded_midway:
+            error = error_event("overloaded_error", "Overloaded", request_id=headers["request-id"])
+            events[len(events) // 2 :] = [error]
+        try:
+            await response.prepare(request)
+            for event in events:
+                await asyncio.sleep(delivery.producing_s / len(events))
+                await response.write(event)
+        except ConnectionResetError:  # the client went away: what was begun is billed all the same
+            return response
+        finally:
+            if not delivery.overloaded_midway:
+                self._bill(delivery, entry)
+        return response
+
+    def _bill(self, delivery: Delivery, entry: Entry) -> None:
+        self.simulator.produced(delivery, now=time.monotonic())
+        entry.bill(delivery.used, output_tokens=delivery.output_tokens)
+
+    def _limit_headers(self, delivery: Delivery) -> Headers:
+        return dict(self.simulator.answer_headers(delivery, now=time.monotonic(), wall=time.time()))
+
+    async def _count_tokens(self, request: web.Request) -> web.Response:
+        raw = await read_body(request, most=_MAX_BODY)
+        return self._responses.json({"input_tokens": self.simulator.count(raw, now=time.monotonic())})
+
+    async def _model(self, request: web.Request) -> web.Response:
+        check_access(request)
+        name = request.match_info["model"]
+        card = find_model(name)
+        if card is None:
+            raise not_found(f"model: {name}")
+        return self._responses.json(model_info(card))
+
+    async def _show_books(self, request: web.Request) -> web.Response:
+        summary = await asyncio.to_thread(self.books.summary)  # which may have to produce the replies of batches
+        if request.query.get("entries") == "1":
+            summary |= await asyncio.to_thread(self.books.listed)
+        return self._responses.json(summary)
+
+    async def _take_script(self, request: web.Request) -> web.Response:
+        try:
+            names = json.loads(await request.read())
+            if not isinstance(names, list):
+                raise invalid_request("a script is a list of names of faults")
+            return self._responses.json({"waiting": self.simulator.extend_script(names)})
+        except UsageProblem as problem:
+            raise invalid_request(f"{problem}; {problem.hint}") from problem
+        except ValueError as error:
+            raise invalid_request(f"The request body is not valid JSON: {error}") from error
+
+    async def _nowhere(self, _: web.Request) -> web.Response:
+        raise not_found("Not found")

@@ -1,0 +1,100 @@
+"""What the simulated model produces for a request: the text, what it thought, why it stopped, and the tokens of it."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from batchrun.simulator.faults.kinds import Spoiling
+from batchrun.simulator.replies.document import beginning_of, document_in, title_of
+from batchrun.simulator.replies.schema_answer import SchemaAnswer
+from batchrun.simulator.requests.model_cards import ModelCard
+from batchrun.simulator.requests.token_count import count_text
+
+_READ_CHARACTERS = 60_000  # far into any contract; keeps the time for a large document bounded
+_THINKS_ALOUD = 0.3  # share of the replies of a thinking model that begin with a thinking block
+_SHORTEST_THOUGHT, _LONGEST_THOUGHT = 16, 120
+
+Params = Mapping[str, Any]
+
+
+class Production(NamedTuple):
+    """One reply before it is put into the API's words."""
+
+    text: str  # no text block is sent for an empty one
+    stop_reason: str = "end_turn"
+    stop_details: Mapping[str, Any] | None = None
+    text_tokens: int = 0
+    thinking_tokens: int = 0
+    thought: str | None = None  # the text of the thinking block, empty as a rule; None if there is no such block
+
+    @property
+    def output_tokens(self) -> int:
+        """Everything produced, which is what is billed."""
+        return self.text_tokens + self.thinking_tokens
+
+
+def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoiling: Spoiling | None) -> Production:
+    """Answer a valid request. `chance` in [0, 1) decides whether the model thinks first."""
+    prompt = "".join(_texts(params["messages"][-1]["content"]))
+    text = _answer(params, document_in(prompt)[:_READ_CHARACTERS], seed=seed, spoiling=spoiling)
+    thinking = params.get("thinking") or {}
+    thinks = thinking.get("type") in {"adaptive", "enabled"} or (card.thinks_unasked and not thinking)
+    whole = Production(text=text, text_tokens=count_text(text, card.tokenizer))
+    if spoiling is Spoiling.THINKING_FIRST or (thinks and chance < _THINKS_ALOUD):
+        span = _LONGEST_THOUGHT - _SHORTEST_THOUGHT
+        shown = "Reading the document for what was asked." if thinking.get("display") == "summarized" else ""
+        tokens = _SHORTEST_THOUGHT + int(span * chance / _THINKS_ALOUD) % span
+        whole = whole._replace(thinking_tokens=tokens, thought=shown)
+    return _stopped(_spoiled(whole, spoiling, params["max_tokens"]), params["max_tokens"])
+
+
+def _texts(content: str | list[dict[str, Any]]) -> Iterator[str]:
+    for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+        source = block.get("source")
+        if block["type"] == "text":
+            yield block["text"]
+        elif isinstance(source, dict) and source.get("type") == "text":
+            yield f"\n\n<document>\n{source.get('data', '')}\n</document>\n\n"
+
+
+def _answer(params: Params, document: str, *, seed: int, spoiling: Spoiling | None) -> str:
+    output_format = params.get("output_config", {}).get("format")
+    if output_format is None:
+        return beginning_of(document) or title_of(document) or "There is nothing to read in this message."
+    key = hashlib.blake2b(document.encode(), salt=seed.to_bytes(8, "big", signed=True)).digest()
+    answer = SchemaAnswer(document, output_format["schema"], key).answer()
+    if spoiling is Spoiling.SCHEMA_VIOLATION:  # the first property is left out, or one is added that no schema allows
+        answer = dict(list(answer.items())[1:]) if isinstance(answer, dict) and answer else {"unexpected": True}
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return f"{text[: len(text) * 2 // 3]}…" if spoiling is Spoiling.INVALID_JSON else text
+
+
+def _spoiled(whole: Production, spoiling: Spoiling | None, max_tokens: int) -> Production:
+    half = whole.text[: len(whole.text) // 2]
+    match spoiling:
+        case Spoiling.TRUNCATED:
+            # Thinking used the room up: the visible half is far shorter than max_tokens, as with the real models.
+            tokens = whole.text_tokens // 2
+            thinking = max(0, max_tokens - tokens)
+            return whole._replace(text=half, stop_reason="max_tokens", text_tokens=tokens, thinking_tokens=thinking)
+        case Spoiling.WINDOW_EXCEEDED:
+            return whole._replace(text=half, stop_reason="model_context_window_exceeded")
+        case Spoiling.EMPTY:
+            return Production(text="", text_tokens=2)
+        case Spoiling.REFUSED:
+            # `bio` is one of the categories that are billed even when nothing was produced.
+            details = {"type": "refusal", "category": "bio", "explanation": None}
+            return Production(text="", stop_reason="refusal", stop_details=details, text_tokens=1)
+        case _:
+            return whole
+
+
+def _stopped(production: Production, max_tokens: int) -> Production:
+    """Cut a reply where `max_tokens` ends it; thinking counts too."""
+    if production.output_tokens <= max_tokens:
+        return production
+    thinking = min(production.thinking_tokens, max_tokens)
+    room = max_tokens - thinking
+    text = production.text[: len(production.text) * room // max(1, production.text_tokens)]
+    return production._replace(text=text, text_tokens=room, thinking_tokens=thinking, stop_reason="max_tokens")

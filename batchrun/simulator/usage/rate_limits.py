@@ -1,0 +1,157 @@
+"""Rate limits that really bite: per model and minute, requests, input and output tokens, refilled continuously.
+
+Time is a value handed in, in seconds of any monotonic clock. `speed` multiplies the refill: at speed 10 a simulated
+minute is six real seconds, while the advertised limits stay as configured.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+_DUST = 1e-6  # what adding fractions leaves behind is no shortage
+
+Dimension = Literal["requests", "input tokens", "output tokens"]
+
+
+class Limits(NamedTuple):
+    """What one model may do in a minute."""
+
+    requests_per_minute: int
+    input_tokens_per_minute: int
+    output_tokens_per_minute: int
+
+
+TIERS: Mapping[str, Mapping[str, Limits]] = {
+    "start": {"fable": Limits(1_000, 500_000, 100_000), "others": Limits(1_000, 2_000_000, 400_000)},
+    "build": {"fable": Limits(2_000, 1_500_000, 300_000), "others": Limits(5_000, 5_000_000, 1_000_000)},
+    "scale": {"fable": Limits(4_000, 4_000_000, 800_000), "others": Limits(10_000, 10_000_000, 2_000_000)},
+}
+"""Published limits by tier; Fable and Mythos have their own."""
+
+
+def tier_limits(tier: str, pool: str) -> Limits:
+    """Look up the limits of a pool of models in a tier."""
+    return TIERS[tier]["fable" if pool.startswith(("fable", "mythos")) else "others"]
+
+
+class Drain(NamedTuple):
+    """What others take of a limit: a share of all that comes back, from a moment on."""
+
+    share: float = 0.0
+    since: float = math.inf
+
+
+NOBODY = Drain()
+
+
+class Level(NamedTuple):
+    """What a client is told of one limit: the limit, what is left, and when all of it is back."""
+
+    per_minute: int
+    left: float
+    full_at: float
+
+
+Levels = Mapping[Dimension, Level]
+
+
+class Bucket:
+    """One limit. A bucket starts full, and may go below zero: what was produced has to be counted.
+
+    Others never take a bucket below zero: while it is there, they are turned away too. Waits do not know of others.
+    """
+
+    def __init__(self, per_minute: int, *, burst_s: float, speed: float, drain: Drain = NOBODY) -> None:
+        self.per_minute = per_minute
+        self.capacity = max(1.0, per_minute * burst_s / 60)
+        self._per_second = per_minute * speed / 60
+        self._drain = drain
+        self._level = self.capacity
+        self._at = -math.inf
+
+    def level(self, now: float) -> float:
+        """Return what is in the bucket."""
+        alone_s = max(0.0, min(now, self._drain.since) - self._at)
+        level = min(self.capacity, self._level + alone_s * self._per_second)
+        shared_s = max(0.0, now - max(self._at, self._drain.since))
+        in_debt_s = min(shared_s, max(0.0, -level) / self._per_second)
+        refill_s = in_debt_s + (shared_s - in_debt_s) * (1 - self._drain.share)
+        return min(self.capacity, level + refill_s * self._per_second)
+
+    def wait(self, amount: float, now: float) -> float:
+        """Return the seconds until the amount is there. More than fits is let in when the bucket is full."""
+        missing = min(amount, self.capacity) - self.level(now)
+        return missing / self._per_second if missing > _DUST else 0.0
+
+    def take(self, amount: float, now: float) -> None:
+        """Take the amount, there or not."""
+        self._level = self.level(now) - amount
+        self._at = max(now, self._at)
+
+    def told(self, now: float) -> Level:
+        """Return what a client is told of the bucket."""
+        level = self.level(now)
+        return Level(self.per_minute, max(0.0, level), now + (self.capacity - level) / self._per_second)
+
+
+class Shortage(NamedTuple):
+    """Why a request has to come back later, and when."""
+
+    wait_s: float
+    dimension: Dimension
+    per_minute: int
+
+
+class ModelBuckets:
+    """The three limits of one pool of models."""
+
+    def __init__(self, limits: Limits, *, burst_s: float, speed: float, drain: Drain = NOBODY) -> None:
+        names: tuple[Dimension, ...] = ("requests", "input tokens", "output tokens")
+        self._buckets = {
+            name: Bucket(limit, burst_s=burst_s, speed=speed, drain=drain)
+            for name, limit in zip(names, limits, strict=True)
+        }
+
+    def shortage(self, input_tokens: int, now: float) -> Shortage | None:
+        """Return the limit that makes a request wait longest, or None. Nothing is taken."""
+        # Output is counted as it is produced: a request is let in as long as anything is left.
+        wanted = {"requests": 1, "input tokens": input_tokens, "output tokens": 1}
+        waits = (
+            Shortage(bucket.wait(wanted[name], now), name, bucket.per_minute) for name, bucket in self._buckets.items()
+        )
+        longest = max(waits, key=lambda shortage: shortage.wait_s)
+        return longest if longest.wait_s > 0 else None
+
+    def admit(self, input_tokens: int, now: float) -> None:
+        """Count a request and its input."""
+        self._buckets["requests"].take(1, now)
+        self._buckets["input tokens"].take(input_tokens, now)
+
+    def produce(self, output_tokens: int, now: float) -> None:
+        """Count output."""
+        self._buckets["output tokens"].take(output_tokens, now)
+
+    def levels(self, now: float) -> Levels:
+        """Return what a client is told of the three."""
+        return {name: bucket.told(now) for name, bucket in self._buckets.items()}
+
+
+def limit_headers(levels: Levels, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
+    """Write the headers of a response: tokens in thousands. `wall`: seconds since 1970, read at `now`."""
+    inputs, outputs = levels["input tokens"], levels["output tokens"]
+    both = Level(
+        inputs.per_minute + outputs.per_minute, inputs.left + outputs.left, max(inputs.full_at, outputs.full_at)
+    )
+    for name, level in (*levels.items(), ("tokens", both)):
+        remaining = int(level.left) if name == "requests" else round(level.left / 1000) * 1000
+        header = f"anthropic-ratelimit-{name.replace(' ', '-')}"
+        yield f"{header}-limit", str(level.per_minute)
+        yield f"{header}-remaining", str(remaining)
+        yield f"{header}-reset", _written(math.ceil(level.full_at + (wall - now)))
+
+
+@lru_cache(maxsize=256)  # most responses of a second name the same moments
+def _written(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -23,6 +23,7 @@ from batchrun.store.ledger.run_plans import (
     remembered_run,
     run_outcomes,
 )
+from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.store.reports.cache_use import CacheUse, cache_use
 from batchrun.store.reports.performance import Performance, performance
 from batchrun.store.reports.totals import Totals, totals
@@ -109,7 +110,11 @@ def conclude(
         unpublished=RememberedError.of(unpublished),
         cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
     )
-    summary = remember(opened, plan, end, run_no=run_no) if run_no is not None else unremembered(opened, plan, end)
+    summary = (
+        remember(opened, plan, end, run_no=run_no)
+        if run_no is not None
+        else unremembered(opened, plan, end, run_no=None)
+    )
     return replace(summary, halted=halted, unpublished=unpublished)
 
 
@@ -125,23 +130,30 @@ def without_pending(outcomes: Mapping[Outcome | None, int]) -> Mapping[Outcome, 
 
 
 def remember(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int) -> Summary:
-    """Keep how a run ended, and read what everybody reads of the run afterwards."""
+    """Keep how a run ended, and read what everybody reads of the run afterwards.
+
+    A full disk keeps the ending from being remembered, and not from being shown.
+    """
     ledger = opened.ledger
-    with ledger.transaction():
-        remember_plan(ledger, run_no, plan_to_json(plan), database=path_below_root(opened.job, opened.paths.database))
-        remember_ending(ledger, run_no, to_json(end))
+    database = path_below_root(opened.job, opened.paths.database)
+    try:
+        with ledger.transaction():
+            remember_plan(ledger, run_no, plan_to_json(plan), database=database)
+            remember_ending(ledger, run_no, to_json(end))
+    except StoreFull:
+        return unremembered(opened, plan, end, run_no=run_no)
     summary = summary_of(ledger, run_no, root=opened.job.root)
     assert summary is not None, "the run has just been remembered"
     return summary
 
 
-def unremembered(opened: OpenJob, plan: Plan, end: RunEnd) -> Summary:
-    """The summary of a submit that had nothing to do, so that no run was begun."""
+def unremembered(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int | None) -> Summary:
+    """The summary of a submit as it stands in memory; `run_no` is None if no run was begun, for want of work."""
     return _summary(
         opened.ledger,
         plan,
         end,
-        run_no=None,
+        run_no=run_no,
         job=opened.name,
         simulated=opened.simulated,
         database=opened.paths.database,

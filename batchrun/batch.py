@@ -1,4 +1,4 @@
-"""A Message Batch: the states the ledger gives it, what the API tells of one, and what comes back from it."""
+"""A Message Batch: the states that the ledger gives a batch, what the API tells of a batch, and its results."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -8,38 +8,38 @@ from typing import Protocol
 from batchrun.reply import Failure, Reply
 
 MOST_REQUESTS = 100_000
-"""In one batch (API documentation, batch processing)."""
+"""The most requests in one batch (API documentation, batch processing)."""
 MOST_BYTES = 256_000_000
-"""Of one batch's body."""
+"""The most bytes of a batch's body."""
 EXPIRES_AFTER_S = 24 * 3600.0
-"""What has not been processed by then never is, and is not billed."""
+"""The time after which a request of a batch is no longer processed, and not billed."""
 RESULTS_KEPT_S = 29 * 24 * 3600.0
-"""From the creation on; after that the results are gone."""
+"""The time from the creation on after which the results are gone."""
 
 
 class BatchState(StrEnum):
     """Where a batch is in its life; `store/ledger/batches.py` has the transitions."""
 
     PREPARED = "prepared"
-    """Its members and nonce are in the ledger; it may have been sent."""
+    """The ledger has the batch's members and nonce; the batch may have been sent."""
     SUBMITTED = "submitted"
-    """The API has it, and the ledger has its id."""
+    """The API has the batch, and the ledger has the batch's id."""
     ENDED = "ended"
-    """The API is done with it; its results are being collected."""
+    """The API is done with the batch, and its results are being collected."""
     COLLECTED = "collected"
     """Every member has its result in the ledger, or is booked as lost."""
     ABANDONED = "abandoned"
-    """It was never created, or was given up by hand: its requests are pending again."""
+    """The batch was never created, or was given up by hand: its requests are pending again."""
 
     @property
     def open(self) -> bool:
-        """Whether something is still to come of it."""
+        """Whether something is still to come of the batch."""
         return self in {BatchState.PREPARED, BatchState.SUBMITTED, BatchState.ENDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteBatch:
-    """A batch as the API tells it; times in seconds since 1970 by the API's clock."""
+    """A batch as the API tells of it; times are seconds since 1970 by the API's clock."""
 
     batch_id: str
     status: str
@@ -50,19 +50,19 @@ class RemoteBatch:
     expires_at: float | None = None
     ended_at: float | None = None
     archived: bool = False
-    """Whether its results are gone."""
+    """Whether the results are gone."""
     results_url: str | None = None
     retry_after_s: float | None = None
-    """When the API wants to be asked again; it says so even beside good answers."""
+    """When the API wants to be asked again; the API says so even beside good answers."""
 
     @property
     def requests(self) -> int:
-        """How many requests it has; 0 when the API does not tell."""
+        """How many requests the batch has; 0 when the API does not tell."""
         return sum(self.counts.values())
 
     @property
     def ended(self) -> bool:
-        """Whether its results can be collected."""
+        """Whether the results can be collected."""
         return self.status == "ended"
 
 
@@ -73,7 +73,7 @@ class BatchPage:
     batches: tuple[RemoteBatch, ...]
     has_more: bool
     told_at: float | None = None
-    """When, by the API's clock, in seconds since 1970; None when it does not say."""
+    """When the page was told, in seconds since 1970 by the API's clock; None when the API does not say."""
 
 
 class ResultType(StrEnum):
@@ -94,7 +94,7 @@ class BatchResult:
     request_id: str = ""
     """The id of the request; a line that is not named as we name requests has its whole name here, or nothing."""
     type: ResultType | None
-    """None for a line that is no result."""
+    """How the request ended; None for a line that is no result."""
     reply: Reply | None = None
     """The reply of a request that succeeded; None when the message in the line cannot be read."""
     failure: Failure | None = None
@@ -107,13 +107,13 @@ class BatchResult:
 
 
 class BatchBody(Protocol):
-    """The body of a create call, in parts, so that it is never in memory as a whole."""
+    """The body of a create call, in parts, so that the body is never in memory as a whole."""
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """The number of bytes in all parts."""
         ...
 
     def parts(self) -> AsyncIterator[bytes]:
-        """The bytes, in order."""
+        """Yield the bytes, in order."""
         ...

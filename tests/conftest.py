@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import certifi
+import hypothesis
 import pytest
 from scripted_batches_memory import WallClock
 from trial_project import TrialProject, Unpublished
@@ -18,6 +19,12 @@ from batchrun.execution.run_context import RunContext
 from batchrun.workflow.open_job import OpenJob, OpenStore
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
+
+# A machine with much else to do is slow, and no property is about how long it takes.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 COLLECTED = pytest.StashKey[Counter[Path]]()
 

@@ -1,4 +1,4 @@
-"""From the ledger's pending documents to requests ready to be sent: read just before, and checked to be as planned."""
+"""From the ledger's pending documents to requests: documents are read just before, and checked to be as planned."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ class Gone:
 
 
 class Reader:
-    """Reads pending documents, in a thread of its own, from its own view of the ledger."""
+    """Reads pending documents in a thread of its own, with a connection to the ledger of its own."""
 
     def __init__(self, ledger: Ledger, source: Source, builder: RequestBuilder, chain: ModelChain) -> None:
         self._ledger = ledger
@@ -41,13 +41,13 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
 
     async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
-        """The next pending documents of the run, without their texts; of one model, if it is named."""
+        """Return the next pending documents of the run, without their texts; of one model, if `model` names one."""
         return await self._in_thread(
             lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE, model=model)
         )
 
     async def read(self, pending: list[Pending]) -> list[PendingRequest | Gone]:
-        """Read the documents and make their requests again; each must still be the one that was planned."""
+        """Read the documents and make their requests again; each request must still be the one that was planned."""
         return await self._in_thread(lambda: list(self._ready(pending)))
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Reader:
         if isinstance(document, Unreadable):
             return Gone(pending, document.reason)
         built = self._builder.build(document, max_tokens=pending.max_tokens)
-        if pending.guessed:  # good enough for an estimate, and not for what is set aside
+        if pending.guessed:  # a guess is good enough for an estimate, but not for a reservation
             pending = replace(pending, counted_tokens=built.tokens.counted, guessed=False)
         acceptance_rules = self._chain.acceptance_rules
         text = built.text if acceptance_rules and acceptance_rules.evidence else None
@@ -89,5 +89,5 @@ async def set_aside(context: RunContext, gone: Gone, outcome: Outcome) -> None:
 
 
 def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:
-    """The list in parts of at most `size`."""
+    """Cut a list in parts of at most `size`."""
     return (some[start : start + size] for start in range(0, len(some), size))

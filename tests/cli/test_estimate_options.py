@@ -43,6 +43,7 @@ def test_online(project: TrialProject, batchrun: CommandLine, api: SimulatorServ
     assert not api.books.entries
 
 
+@pytest.mark.slow
 def test_online_without_a_key_is_told_and_no_reason_to_stop(project: TrialProject, batchrun: CommandLine) -> None:
     project.documents(3)
 
@@ -66,6 +67,7 @@ def test_online_when_nobody_answers(
     assert "the API did not count: " in ran.out
 
 
+@pytest.mark.slow
 def test_online_in_a_rehearsal_asks_the_simulated_api(project: TrialProject, batchrun: CommandLine) -> None:
     project.documents(3)
 

@@ -25,6 +25,7 @@ def test_shown(name: bytes, text: str) -> None:
     assert os.fsencode(actual(text)) == name
 
 
+@pytest.mark.slow
 @given(st.binary())
 def test_every_name_is_printable_and_found_again(name: bytes) -> None:
     text = shown(os.fsdecode(name))

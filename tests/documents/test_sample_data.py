@@ -50,6 +50,7 @@ def test_the_committed_inbox_is_what_its_script_makes(tmp_path: Path, monkeypatc
     assert tickets(ROOT / "sample_data" / "inbox.duckdb") == tickets(tmp_path / "inbox.duckdb")
 
 
+@pytest.mark.slow
 def test_the_inbox_is_a_source() -> None:
     query = "SELECT ticket_id AS id, body AS text, customer, product, received_at FROM tickets"
     inbox = DuckdbSource(root=ROOT, database="sample_data/inbox.duckdb", query=query)

@@ -98,6 +98,7 @@ def test_lone_surrogates_are_counted():
     assert truncate("word \udfff " * 50, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["a", " ", "\n", "-", "あ", "\t"])
 def test_long_runs_take_no_long_time(unit):
     begin = time.process_time()

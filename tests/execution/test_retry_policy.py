@@ -183,6 +183,7 @@ def test_nothing_but_one_rejection_is_the_job_files_fault(gone: FailureHistory, 
 SEEDS = st.integers(0, 2**32).map(random.Random)
 
 
+@pytest.mark.slow
 @given(asked=st.floats(0, 600), rng=SEEDS)
 def test_what_the_api_asked_for_is_waited_and_a_little_more(asked: float, rng: random.Random) -> None:
     wait = delay_s(status(429, retry_after_s=asked), FIRST, initial_s=1, max_s=60, rng=rng)

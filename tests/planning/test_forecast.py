@@ -319,6 +319,7 @@ def write(project: TrialProject, name: str, number: int, *, words: int) -> None:
         project.document(f"{name}{no:03}.txt", f"{name}{no} " + "word " * (words - 1))
 
 
+@pytest.mark.slow
 def test_a_whole_plan_by_hand(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """100 documents of 250 words, each of them two tokens: the first case of the table."""
     rules(project, words=10)

@@ -79,6 +79,7 @@ def test_the_estimate_is_of_what_is_sent_only(project: TrialProject) -> None:
     assert (rest.evidence.past, rest.evidence.replies) == (4, 4)
 
 
+@pytest.mark.slow
 def test_an_open_run_and_what_it_has_spent_are_told(project: TrialProject) -> None:
     project.documents(3)
     project.submit(ScriptedProvider({"text 1": [BAD_KEY]}))

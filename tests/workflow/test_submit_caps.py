@@ -225,6 +225,7 @@ def test_a_hard_cap_is_used_to_nine_tenths_and_not_passed(project: TrialProject)
     assert len(provider.sent) == len(set(provider.sent))
 
 
+@pytest.mark.slow
 def test_a_document_that_does_not_fit_keeps_no_smaller_one_from_being_sent(project: TrialProject) -> None:
     project.document("0000.txt", "word " * 4_000)
     for number in range(1, 9):
@@ -367,6 +368,7 @@ def test_a_document_that_may_cost_too_much_may_be_skipped(project: TrialProject,
     assert project.statuses()["large.txt"] == "skipped"
 
 
+@pytest.mark.slow
 def test_a_document_is_tried_again_only_within_its_cap(project: TrialProject) -> None:
     project.job(budget="max_cost_usd = 1.0\nmax_cost_per_document_usd = 0.002")  # one at its worst, not two
     project.documents(3)
@@ -385,6 +387,7 @@ def test_a_document_is_tried_again_only_within_its_cap(project: TrialProject) ->
     assert again.sent == [], "it is left alone until retry"
 
 
+@pytest.mark.slow
 def test_what_was_cut_short_before_counts_for_the_document_too(project: TrialProject) -> None:
     """A retry with more room is another request, and here the same run: it was stopped before its end."""
     model, run = 'name = "claude-haiku-4-5"\nmax_tokens = 400', "max_concurrency = 1\nfail_fast = true"

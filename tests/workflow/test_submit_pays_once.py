@@ -30,6 +30,7 @@ def test_a_submit_makes_a_row_of_every_document(project: TrialProject) -> None:
     assert project.ask("select state, exit_code, to_send from runs") == [("finished", 0, 5)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_the_second_submit_sends_nothing_and_begins_no_run(project: TrialProject) -> None:
     project.documents(5)
@@ -103,6 +104,7 @@ def test_a_changed_job_file_sends_all_and_the_plan_says_so(project: TrialProject
     assert len(project.ask("select 1 from runs")) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 @pytest.mark.parametrize(
     "changed",
@@ -139,6 +141,7 @@ def test_two_jobs_with_the_same_requests_pay_once(project: TrialProject) -> None
     assert project.rows("select count(*), min(title) from second") == [(3, "shared")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_who_watches_a_job_is_not_told_of_another_jobs_documents(project: TrialProject) -> None:
     project.documents(2)

@@ -163,6 +163,7 @@ def test_a_table_of_another_job_is_refused(project: TrialProject) -> None:
         project.submit(provider, job="second")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_prompt_that_speaks_of_no_column_is_refused(project: TrialProject) -> None:
     with duckdb.connect(str(project.root / "in.duckdb")) as connection:

@@ -48,6 +48,7 @@ def test_truncated_then_retried_with_more_tokens_then_submitted_sends_nothing(pr
     assert project.rows("select count(*) from trial") == [(2,)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_truncated_document_may_be_given_a_number_of_tokens(project: TrialProject) -> None:
     project.documents(1)
@@ -92,6 +93,7 @@ def test_retry_sends_what_ended_badly_and_keeps_the_old_attempts(project: TrialP
     assert project.rows("select count(*) from trial") == [(3,)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_retry_takes_only_the_asked_outcomes(project: TrialProject) -> None:
     project.documents(3)
@@ -117,6 +119,7 @@ def test_a_retry_that_is_cut_short_is_continued_by_a_submit(project: TrialProjec
     assert sorted(provider.sent) == ["text 0", "text 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_retry_of_a_truncated_document_is_not_a_changed_job(project: TrialProject) -> None:
     project.documents(1)
@@ -127,6 +130,7 @@ def test_a_retry_of_a_truncated_document_is_not_a_changed_job(project: TrialProj
     assert (project.plans[-1].same_text, project.plans[-1].counts[Kind.RETRY]) == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_retry_may_be_limited(project: TrialProject) -> None:
     project.documents(4)
@@ -139,6 +143,7 @@ def test_a_retry_may_be_limited(project: TrialProject) -> None:
     assert sorted(project.statuses().values()) == ["invalid", "invalid", "succeeded", "succeeded"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_an_unreadable_document_is_retried_when_it_can_be_read(project: TrialProject) -> None:
     project.documents(1)
@@ -154,6 +159,7 @@ def test_an_unreadable_document_is_retried_when_it_can_be_read(project: TrialPro
     assert set(project.statuses().values()) == {"succeeded"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_retry_of_one_twin_answers_both(project: TrialProject) -> None:
     project.document("a.txt", "same")

@@ -8,6 +8,7 @@ from batchrun.errors import ExitCode
 from batchrun.planning.selection import Selection
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_limit_sends_the_first_ones_and_no_more_even_when_a_run_is_open(project: TrialProject) -> None:
     project.documents(10)

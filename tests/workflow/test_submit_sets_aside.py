@@ -95,6 +95,7 @@ def test_a_document_too_large_may_be_skipped(project: TrialProject) -> None:
     assert project.statuses() == {"a.txt": "succeeded", "b.txt": "skipped"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_document_too_large_may_be_truncated(project: TrialProject) -> None:
     project.job(source=source(max_document_tokens=100, on_oversize="truncate"))

@@ -93,6 +93,7 @@ def test_a_dead_network_fails_no_document(project: TrialProject) -> None:
     assert sorted(provider.sent) == sorted(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_bug_is_in_the_ledger_and_the_next_submit_goes_on(project: TrialProject) -> None:
     project.documents(3)
@@ -109,6 +110,7 @@ def test_a_bug_is_in_the_ledger_and_the_next_submit_goes_on(project: TrialProjec
     assert mended.outcomes == {Outcome.SUCCEEDED: 3}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
 def test_a_full_disk_is_told_when_the_documents_are_admitted(project: TrialProject) -> None:
     project.documents(300)

@@ -1,6 +1,6 @@
-"""Requests packed for a batch: read, counted in bytes as sent, and spooled to disk, so that a batch is never in memory.
+"""Requests packed for a batch: read, measured as they are sent, and spooled to disk, so that no batch is in memory.
 
-The spool is a file without a name beside the ledger: it goes with the process, whatever becomes of it.
+The spool is a file without a name beside the ledger: the file goes with the process, however the process ends.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class PackLimits:
     requests: int
     bytes: int
     remaining_budget: RemainingBudget
-    """What the caps leave for it."""
+    """What the caps leave for the batch."""
 
 
 class Spool:
@@ -66,7 +66,7 @@ class Spool:
 
     @property
     def size(self) -> int:
-        """Bytes of a body of everything that is in it."""
+        """The bytes of a body with every request of the spool."""
         return len(BATCH_HEAD) + max(0, self._ends[-1] - len(BATCH_SEPARATOR)) + len(BATCH_TAIL)
 
     def add(self, candidate: Candidate, member: bytes) -> None:
@@ -87,28 +87,28 @@ class Spool:
             self.least_misfit = (candidate, member)
 
     def flush(self) -> None:
-        """Out of the buffer, before the intent is committed: a disk that is full says so by then. Raises StoreFull."""
+        """Empty the buffer before the intent is committed, so that a full disk is found by then. Raises StoreFull."""
         with explained_spool(self._folder):
             self._file.flush()
 
     def body(self, positions: Sequence[int]) -> "SpooledBody":
-        """The body of those that became members."""
+        """Return the body of the requests that became members."""
         return SpooledBody(self, positions)
 
     def stretches(self, positions: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """From where to where the chosen requests lie in the file, neighbours together."""
+        """Yield from where to where the chosen requests lie in the file, neighbours together."""
         breaks = [index for index, (one, following) in enumerate(pairwise(positions), 1) if following != one + 1]
         for first, last in pairwise([0, *breaks, len(positions)]):
             yield self._ends[positions[first]], self._ends[positions[last - 1] + 1] - len(BATCH_SEPARATOR)
 
     def read(self, start: int, end: int) -> bytes:
-        """Bytes of the file."""
+        """Read bytes of the file."""
         self._file.seek(start)
         return bytes(self._file.read(end - start))
 
     def close(self) -> None:
-        """Let the disk have its space back."""
-        with suppress(OSError):  # what it still had to write on a full disk is of no use any more
+        """Give the disk its space back."""
+        with suppress(OSError):  # what is still in the buffer on a full disk is of no use any more
             self._file.close()
 
 
@@ -133,7 +133,7 @@ class SpooledBody:
 
 @contextmanager
 def explained_spool(folder: Path) -> Iterator[None]:
-    """A disk that does not take a batch, in people's words."""
+    """Say in people's words that a disk does not take a batch. Raises StoreFull."""
     try:
         yield
     except OSError as error:
@@ -144,7 +144,7 @@ def explained_spool(folder: Path) -> Iterator[None]:
 
 
 def unreadable_spool(error: OSError) -> StoreFull:
-    """A spool that cannot be read back."""
+    """Say that a spool cannot be read back."""
     return StoreFull(
         f"a batch that was packed cannot be read from the disk: {error.strerror}.",
         hint="check the disk and run the same command again: nothing was sent",
@@ -152,7 +152,7 @@ def unreadable_spool(error: OSError) -> StoreFull:
 
 
 def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
-    """Those whose request was not seen before: identical documents make one."""
+    """Yield the documents whose request was not seen before: identical documents make one request."""
     for one in page:
         if one.request_no not in seen:
             seen.add(one.request_no)
@@ -180,7 +180,7 @@ class Packer:
         return worst_case(self._estimator, pending, pending.request, soft=self.caps.soft)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
-        """As many pending requests as the limits allow; an empty spool when there are none. Raises StoreFull."""
+        """Pack as many pending requests as the limits allow; without any, the spool is empty. Raises StoreFull."""
         spool = Spool(self._folder, nonce)
         try:
             await self._fill(spool, limits)
@@ -203,7 +203,7 @@ class Packer:
                         return
 
     async def _add(self, spool: Spool, pending: PendingRequest | Gone, limits: PackLimits) -> bool:
-        """Add one request; False when the batch is full."""
+        """Add one request. Returns False if the batch is full."""
         if isinstance(pending, Gone):
             await set_aside(self._context, pending, Outcome.UNREADABLE)
             return True

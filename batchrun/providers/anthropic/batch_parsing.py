@@ -1,4 +1,4 @@
-"""What the Message Batches API answers, read without trust: batches, pages of them, and lines of results."""
+"""Reads without trust what the Message Batches API answers: batches, pages of the list, and lines of results."""
 
 import json
 import re
@@ -27,14 +27,14 @@ COUNTED = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
 def batch_from(body: bytes, headers: Mapping[str, str]) -> RemoteBatch:
-    """Read an answer with status 200. Raises AttemptError when it is no batch."""
+    """Read an answer with status 200. Raises AttemptError when the answer is no batch."""
     return _batch_of(json_from(body, request_id_in(headers)), headers)
 
 
 def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
-    """Read a page of the list. Raises AttemptError when it is none, or one batch in it is none.
+    """Read a page of the list. Raises AttemptError when the answer is no page, or one entry is no batch.
 
-    A page with one batch left out would be the proof that a batch does not exist.
+    A page with one batch left out would prove that a batch does not exist.
     """
     told = _fields(json_from(body, request_id_in(headers)))
     listed = told.get("data")
@@ -58,13 +58,13 @@ def result_from(line: bytes) -> BatchResult:
 
 
 class Lines:
-    """Bytes that come in pieces, as lines; what is kept is the line that has begun."""
+    """Makes lines of bytes that come in pieces; only the line that has begun is kept."""
 
     def __init__(self) -> None:
         self._begun = bytearray()
 
     def whole(self, piece: bytes) -> Iterator[bytes]:
-        """The lines that end in this piece; only a line feed ends one, since JSON may have U+2028 as it is."""
+        """Yield the lines that end in this piece; only a line feed ends a line, since JSON may contain U+2028."""
         end, *begins = piece.split(b"\n")
         self._begun += end
         for begin in begins:
@@ -72,7 +72,7 @@ class Lines:
             self._begun = bytearray(begin)
 
     def rest(self) -> Iterator[bytes]:
-        """The line that has begun, unless it is blank."""
+        """Yield the line that has begun, unless the line is blank."""
         if self._begun.strip():
             yield bytes(self._begun)
 
@@ -108,7 +108,7 @@ def _count(told: Any) -> int:
 
 
 def _time(told: Any) -> float | None:
-    """Seconds since 1970 of a date in RFC 3339; one without a zone is UTC."""
+    """Read a date in RFC 3339 as seconds since 1970; a date without a zone is UTC. Returns None if it is no date."""
     try:
         date = datetime.fromisoformat(told)
         seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

@@ -24,12 +24,12 @@ LONGEST_PLAIN_MAX_TOKENS = 21_333
 
 
 class AnthropicProvider:
-    """Sends requests as they are: the bytes that name a request are those on the wire, marks for the cache aside."""
+    """Sends requests as they are: but for marks for the cache, the bytes sent are the bytes that name the request."""
 
     def __init__(self, *, timeout_s: float, concurrency: int, base_url: str | None = None, api_key: str | None = None):
         self._timeout_s = timeout_s
         self._client = client_for(timeout_s=timeout_s, connections=concurrency + 4, base_url=base_url, api_key=api_key)
-        # Whole, so that it is not put together anew for every request: a tenth of what the SDK's part of a call costs.
+        # The URL is whole, so that the SDK does not build it for every request: that takes a tenth of the SDK's time.
         self._url = str(self._client.base_url.join("v1/messages"))
 
     async def send(self, request: Request) -> Reply:
@@ -59,20 +59,20 @@ class AnthropicProvider:
             async with self._client.messages.stream(**sent_params(request)) as stream:
                 message = await stream.get_final_message()
                 return _reply(message.to_json(indent=None).encode(), stream.response, sent_at=sent_at)
-        # An event that is no JSON, a stream without a message, a block that never began: the SDK's parser gives up.
+        # The SDK's parser gives up on an event that is no JSON, a stream without a message, a block that never began.
         except (ValueError, AssertionError, LookupError, RuntimeError) as error:
             raise malformed("the stream of the answer is broken", None) from error
 
 
 def _reply(body: bytes, response: httpx2.Response, *, sent_at: float) -> Reply:
-    # A plain dict: each look-up in the client's own goes through all of them, and so does each step of its `items`.
+    # A look-up in the client's own headers goes through all of them, and so does each step of `items`: hence a dict.
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
     return reply_from(body, headers, first_byte_s=arrived_at(response) - sent_at)
 
 
 @dataclass(frozen=True, slots=True)
 class AnthropicFactory:
-    """Makes providers for one endpoint; where nothing is given the SDK asks the environment."""
+    """Makes providers for one endpoint; where nothing is given, the SDK asks the environment."""
 
     base_url: str | None = None
     api_key: str | None = None

@@ -96,11 +96,13 @@ def test_no_key(batchrun: CommandLine) -> None:
     assert "not asked: there is no key" in ran.out
 
 
+@pytest.mark.slow
 def test_the_key_is_not_told(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     ran_with(project, "claude-opus-5")
     assert KEY[-12:] not in "".join(batchrun(f"doctor {options}").words for options in ("", "--json", "-vv"))
 
 
+@pytest.mark.slow
 def test_a_damaged_vocabulary(batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer._encoding.cache_clear()
     monkeypatch.setattr(tokenizer, "_SHA256", "0" * 64)
@@ -126,6 +128,7 @@ def test_a_wrong_price_file(batchrun: CommandLine, api: SimulatorServer, monkeyp
     assert (ran.code, verdicts(ran)["prices"]) == (ExitCode.ENVIRONMENT, "broken")
 
 
+@pytest.mark.slow
 def test_a_damaged_ledger(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.ledger_path.parent.mkdir()
     project.ledger_path.write_text("id,text\n" * 2_000)
@@ -145,6 +148,7 @@ def test_an_older_ledger_is_no_problem(project: TrialProject, batchrun: CommandL
 # --- the models in use
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "code", "verdict", "said"),
     [
@@ -163,6 +167,7 @@ def test_what_the_api_says_of_a_model(
     assert verdicts(batchrun("doctor --json"))[model] == verdict
 
 
+@pytest.mark.slow
 def test_only_a_few_models_are_asked_about_the_latest_first(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
@@ -171,6 +176,7 @@ def test_only_a_few_models_are_asked_about_the_latest_first(
     assert asked == list(load_prices(today=today()).prices)[: -doctor_checks.MOST_MODELS - 1 : -1]
 
 
+@pytest.mark.slow
 def test_offline_nothing_is_asked(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def test_what_it_writes_can_be_planned(batchrun: CommandLine, source: str) -> No
     assert (plan["job"], plan["documents"]["new"], plan["ok"]) == ("invoices", 1, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "name"),
     [

@@ -13,6 +13,7 @@ from batchrun.simulator.http.server import SimulatorServer
 PLAN = "plan jobs/trial.toml"
 
 
+@pytest.mark.slow
 def test_in_words(project: TrialProject, batchrun: CommandLine) -> None:
     project.job(model='name = "claude-sonnet-5-5"\nmax_tokens = 100\neffort = "low"')
     project.documents(3)

@@ -81,6 +81,7 @@ def beginning(ran: Ran, word: str) -> list[str]:
     return [line for line in ran.out.splitlines() if line.startswith(word)]
 
 
+@pytest.mark.slow
 def test_limits_are_those_of_a_stream(project: TrialProject, batchrun: CommandLine) -> None:
     write_job(project)
     project.documents(3)
@@ -178,6 +179,7 @@ def test_nothing_is_different(project: TrialProject, batchrun: CommandLine) -> N
                                     "change": 0.0}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_compared_can_be_compared_with(project: TrialProject, batchrun: CommandLine) -> None:
     project.documents(3)
     earlier(project, batchrun)

@@ -62,6 +62,7 @@ def test_a_plan_without_other_caps_speaks_of_none(project: TrialProject, batchru
     assert "of the job file" not in said
 
 
+@pytest.mark.slow
 def test_a_plan_says_which_cap_is_too_small(project: TrialProject, batchrun: CommandLine) -> None:
     (project.root / "batchrun.toml").write_text("[budget]\nmax_cost_per_day_usd = 0.001\nmax_cost_per_month_usd = 9\n")
     project.documents(9)

@@ -141,6 +141,7 @@ def test_twenty_hours_of_polling(project: TrialProject, api: SlowApi) -> None:
     assert (api.calls["create"], api.calls["results"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_what_the_api_asks_for_is_heeded(project: TrialProject, api: SlowApi) -> None:
     project.documents(3)
     api.takes_s, api.retry_after_s = 2 * HOUR_S, 20 * MINUTE_S
@@ -172,6 +173,7 @@ def test_hours_of_errors_cost_nothing(project: TrialProject, api: SlowApi, call:
     assert_paid_once(api, 3)
 
 
+@pytest.mark.slow
 def test_what_the_api_asks_for_is_heeded_by_downloads_too(project: TrialProject, api: SlowApi) -> None:
     project.documents(3)
     downloads: list[float] = []
@@ -391,6 +393,7 @@ def test_an_hour_of_429(project: TrialProject, api: SlowApi, asked_s: float | No
     assert_paid_once(api, 25)
 
 
+@pytest.mark.slow
 def test_what_was_never_created_is_sent_again_after_ten_minutes(project: TrialProject, api: SlowApi) -> None:
     project.documents(3)
     api.creating = [NOTHING_CAME]
@@ -405,6 +408,7 @@ def test_what_was_never_created_is_sent_again_after_ten_minutes(project: TrialPr
     assert_paid_once(api, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [1, 5, 9.9])
 def test_what_the_list_shows_minutes_later_is_adopted(project: TrialProject, api: SlowApi, minutes: float) -> None:
     project.documents(3)

@@ -442,6 +442,7 @@ def test_identical_documents_have_one_outcome() -> None:
 # --- in groups, in any order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "groups"), [(1, [1]), (200, [200]), (201, [200, 1]), (450, [200, 200, 50])], ids=str)
 def test_results_are_settled_in_groups_of_one_transaction_each(count: int, groups: list[int]) -> None:
     names = [f"d{number}" for number in range(count)]
@@ -696,6 +697,7 @@ def test_missing_results_are_asked_for_again_and_then_given_up() -> None:
     assert bench.asked == 1 + collect.MOST_DOWNLOADS
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_is_not_one_that_has_it_not() -> None:
     bench = Bench(ABC, [ours("a"), lost()])
     for _ in range(5):

@@ -146,6 +146,7 @@ def test_a_share_of_failures_opens_it(case: str, answers: int, failures: int, op
     assert circuit_breaker.is_open is opens
 
 
+@pytest.mark.slow
 def test_credit_is_not_saved_up_over_a_good_day() -> None:
     circuit_breaker = proven()
     for _ in range(100_000):

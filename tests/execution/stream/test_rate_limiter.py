@@ -117,6 +117,7 @@ def test_a_limit_of_one_request_a_minute_still_lets_it_through() -> None:
     assert run(scenario()) == pytest.approx([0, 60, 120], abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [0.65, 1.0, 1.5])
 def test_settling_makes_up_for_a_biased_estimate(bias: float) -> None:
     """Estimates are `bias` times the truth; what is really used must converge to the limit."""

@@ -78,6 +78,7 @@ def test_every_document_is_sent_once_and_succeeds(project: TrialProject) -> None
     assert provider.closed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 def test_the_first_request_goes_alone_and_then_as_many_as_allowed(project: TrialProject) -> None:
     project.documents(20)
@@ -135,6 +136,7 @@ OUTCOMES: dict[str, tuple[list[Step], str, int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 @pytest.mark.parametrize("case", OUTCOMES)
 def test_what_becomes_of_a_document(project: TrialProject, case: str) -> None:
@@ -150,6 +152,7 @@ def test_what_becomes_of_a_document(project: TrialProject, case: str) -> None:
     assert len(attempts(project)) == sent + 1
 
 
+@pytest.mark.slow
 def test_a_failure_says_what_the_api_said(project: TrialProject) -> None:
     project.document("a.txt", "a")
     project.document("b.txt", "b")
@@ -204,6 +207,7 @@ def test_what_no_document_can_get_past_costs_one_request(project: TrialProject, 
     assert set(project.statuses().values()) == {"pending"}
 
 
+@pytest.mark.slow
 def test_a_fatal_answer_in_the_middle_lets_the_others_finish(project: TrialProject) -> None:
     project.documents(40)
     provider = ScriptedProvider({"text 20": [BAD_KEY]}, latency_s=0.001)
@@ -247,6 +251,7 @@ def test_an_api_that_goes_away_later_fails_few_documents(project: TrialProject) 
     assert found.count("pending") > 200
 
 
+@pytest.mark.slow
 def test_five_equal_rejections_at_the_start_stop_the_job(project: TrialProject) -> None:
     project.documents(40)
 
@@ -264,6 +269,7 @@ def test_five_equal_rejections_at_the_start_stop_the_job(project: TrialProject) 
     assert "pending" in project.statuses().values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "script"),
     [
@@ -313,6 +319,7 @@ def test_a_retry_waits_longer_each_time_and_holds_nobody_else(project: TrialProj
     assert max(others) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 def test_a_429_pauses_everyone_before_it_is_recorded(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
     project.documents(2)
@@ -348,6 +355,7 @@ UNEXPECTED: dict[str, Step] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 @pytest.mark.parametrize("case", UNEXPECTED)
 def test_a_bug_lets_what_is_in_flight_land(project: TrialProject, case: str) -> None:
@@ -444,6 +452,7 @@ def test_the_budget_stops_the_run_and_what_is_open_is_finished(project: TrialPro
     assert committed(project) == len(provider.sent) * 1_200_000
 
 
+@pytest.mark.slow
 def test_a_lost_answer_keeps_its_worst_case_on_the_account(project: TrialProject) -> None:
     project.document("a.txt", "a")
 
@@ -454,6 +463,7 @@ def test_a_lost_answer_keeps_its_worst_case_on_the_account(project: TrialProject
     assert committed(project) == 3 * worst
 
 
+@pytest.mark.slow
 def test_an_error_status_and_an_unmade_connection_cost_nothing(project: TrialProject) -> None:
     project.document("a.txt", "a")
 
@@ -463,6 +473,7 @@ def test_an_error_status_and_an_unmade_connection_cost_nothing(project: TrialPro
     assert committed(project) == 0
 
 
+@pytest.mark.slow
 def test_a_reply_without_usage_is_booked_at_its_worst_case(project: TrialProject) -> None:
     project.document("a.txt", "a")
 
@@ -484,6 +495,7 @@ def test_the_reservation_covers_the_whole_answer(project: TrialProject) -> None:
 # --- signals
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 @pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
@@ -505,6 +517,7 @@ def test_a_signal_finishes_what_is_in_flight_and_sends_no_more(
     assert draining.in_flight >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 def test_what_is_not_answered_within_the_grace_is_booked_as_lost(project: TrialProject) -> None:
     project.documents(20)
@@ -567,6 +580,7 @@ def test_a_second_signal_during_a_reservation_leaves_nothing_open(
     assert committed(project) == 150_000, "what was not sent costs nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 def test_ctrl_c_while_a_stopped_run_drains_waits_no_longer(project: TrialProject) -> None:
     project.documents(4)
@@ -621,6 +635,7 @@ def test_a_signal_lets_go_of_whoever_waits_for_room_in_the_budget(project: Trial
 # --- documents that are not what was planned
 
 
+@pytest.mark.slow
 def test_a_document_that_changes_or_vanishes_after_the_plan_fails_alone(project: TrialProject) -> None:
     project.documents(4)
 
@@ -643,6 +658,7 @@ def test_a_document_that_changes_or_vanishes_after_the_plan_fails_alone(project:
     assert reasons == [("it changed after it was planned; submit again",), ("it is no longer there",)]
 
 
+@pytest.mark.slow
 def test_a_changed_document_gets_no_row_from_its_unchanged_twin(project: TrialProject) -> None:
     project.document("a.txt", "the same text")
     project.document("b.txt", "the same text")
@@ -653,6 +669,7 @@ def test_a_changed_document_gets_no_row_from_its_unchanged_twin(project: TrialPr
     assert project.ask("select row_request_no from documents where doc_id = 'docs/b.txt'") == [(None,)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
 def test_a_source_that_fails_stops_the_run_and_what_is_in_flight_is_finished(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch
@@ -775,6 +792,7 @@ def test_a_request_that_another_run_is_sending_is_waited_for(
 # --- the store
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_that_cannot_be_recorded(project: TrialProject) -> None:
     project.documents(20)
 

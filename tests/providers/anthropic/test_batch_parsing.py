@@ -163,6 +163,7 @@ def is_showable(result: BatchResult) -> bool:
     return all(len(words) <= 1_000 and not {"\n", "\x1b", "\u202e"} & set(words) for words in told)
 
 
+@pytest.mark.slow
 @given(st.binary())
 def test_no_bytes_are_too_hostile(told: bytes) -> None:
     assert is_showable(result_from(told))

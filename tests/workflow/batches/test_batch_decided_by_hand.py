@@ -102,6 +102,7 @@ def test_a_wrong_adoption_by_hand_is_undone(project: TrialProject, api: BatchApi
     assert Counter(project.statuses().values()) == {"succeeded": 3}
 
 
+@pytest.mark.slow
 def test_adopting_is_refused_for_another_size_another_batch_and_one_that_is_not_there(
     project: TrialProject, api: BatchApi
 ) -> None:
@@ -121,6 +122,7 @@ def test_adopting_is_refused_for_another_size_another_batch_and_one_that_is_not_
     assert states(project) == ["submitted", "prepared"]
 
 
+@pytest.mark.slow
 def test_nothing_in_doubt_nothing_to_decide(project: TrialProject, api: BatchApi) -> None:
     project.documents(3)
     once(project, api)
@@ -161,6 +163,7 @@ def test_a_batch_that_exists_is_not_given_up(project: TrialProject, api: BatchAp
     assert_books_agree_in_the_end(project, api)
 
 
+@pytest.mark.slow
 def test_a_batch_that_has_an_id_is_not_given_another(project: TrialProject, api: BatchApi) -> None:
     project.documents(3)
     once(project, api)

@@ -27,6 +27,7 @@ from batchrun.strategy.routes import Route
 SLOW = 'max_requests = 10\npoll_interval = "5m"\nmax_poll_interval = "5m"'
 
 
+@pytest.mark.slow
 def test_auto_streams_a_small_job(project: TrialProject, api: BatchApi) -> None:
     batched(project, route="auto")
     project.documents(20)
@@ -120,6 +121,7 @@ def test_without_a_fallback_the_deadline_passes(project: TrialProject, api: Batc
     assert (api.canceled, api.streaming.sent) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_batch_in_doubt_is_settled_before_anything_of_it_is_streamed(project: TrialProject, api: BatchApi) -> None:
     batched(project, batch=f'{SLOW}\nreconcile_wait = "10m"', run='deadline = "1h"')
     project.documents(5)
@@ -165,6 +167,7 @@ def test_the_fallback_of_a_stream_that_found_batches_open(project: TrialProject,
     assert_books_agree(project, api)
 
 
+@pytest.mark.slow
 def test_the_deadline_is_the_runs_and_not_each_submits(project: TrialProject, api: BatchApi) -> None:
     batched(project, batch=SLOW, run='deadline = "2h"')
     project.documents(5)

@@ -76,6 +76,7 @@ def test_413_halves_the_batch_until_it_is_taken(project: TrialProject, api: Batc
     assert_books_agree(project, api)
 
 
+@pytest.mark.slow
 def test_413_for_one_request_alone_is_its_documents_failure(project: TrialProject, api: BatchApi) -> None:
     project.documents(1)
     api.creating = [status(413, "Request exceeds the maximum size", error_type="request_too_large")]

@@ -32,6 +32,7 @@ def test_a_submit_in_the_foreground_waits_until_all_is_settled(project: TrialPro
     assert_books_agree(project, api)
 
 
+@pytest.mark.slow
 def test_half_the_price_is_booked(project: TrialProject, api: BatchApi) -> None:
     project.documents(3)
 
@@ -57,6 +58,7 @@ def test_the_rows_are_in_the_output(project: TrialProject, api: BatchApi, monkey
     ]
 
 
+@pytest.mark.slow
 def test_the_params_are_exactly_the_bytes_that_a_streamed_request_would_have_sent(
     project: TrialProject, api: BatchApi
 ) -> None:
@@ -71,6 +73,7 @@ def test_the_params_are_exactly_the_bytes_that_a_streamed_request_would_have_sen
         assert custom_id.endswith(f"-{request.request_id}")
 
 
+@pytest.mark.slow
 def test_custom_ids_are_what_the_api_takes_and_carry_nonce_and_request(project: TrialProject, api: BatchApi) -> None:
     project.documents(12)
     submit(project, api)
@@ -85,6 +88,7 @@ def test_custom_ids_are_what_the_api_takes_and_carry_nonce_and_request(project: 
     assert requests == set()
 
 
+@pytest.mark.slow
 def test_the_second_submit_sends_nothing(project: TrialProject, api: BatchApi) -> None:
     project.documents(5)
     submit(project, api)
@@ -97,6 +101,7 @@ def test_the_second_submit_sends_nothing(project: TrialProject, api: BatchApi) -
     assert len(project.ask("select 1 from runs")) == 1
 
 
+@pytest.mark.slow
 def test_identical_documents_make_one_request_and_are_all_answered(project: TrialProject, api: BatchApi) -> None:
     for number in range(25):
         project.document(f"{number:04}.txt", f"text {number % 2}")
@@ -120,6 +125,7 @@ def test_max_bytes_bounds_a_body(project: TrialProject, api: BatchApi) -> None:
     assert max(map(len, api.bodies)) <= 2_000
 
 
+@pytest.mark.slow
 def test_a_request_over_the_limit_is_its_documents_failure_and_no_one_elses(
     project: TrialProject, api: BatchApi
 ) -> None:
@@ -160,6 +166,7 @@ def test_members_are_in_the_ledger_before_the_call(project: TrialProject, api: B
     assert seen == [("prepared", 3), 3, (1,)]
 
 
+@pytest.mark.slow
 def test_clients_are_closed(project: TrialProject, api: BatchApi) -> None:
     project.documents(2)
     submit(project, api)

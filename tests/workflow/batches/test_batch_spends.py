@@ -38,6 +38,7 @@ def test_a_job_larger_than_the_budgets_worst_case_goes_in_waves(project: TrialPr
     assert_books_agree(project, api)
 
 
+@pytest.mark.slow
 def test_half_the_worst_case_is_set_aside(project: TrialProject, api: BatchApi) -> None:
     project.documents(3)
     batched(project, route="stream")

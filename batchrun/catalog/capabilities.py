@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from batchrun.catalog.price import ModelPrice
 
 if TYPE_CHECKING:
-    from batchrun.job.spec import ModelSection
+    from batchrun.job.model_sections import ModelSection
 
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 

@@ -8,8 +8,8 @@ from typing import Annotated, get_args
 from pydantic import Field, ValidationError
 
 from batchrun.job.field_types import Table
+from batchrun.job.key_types import ModelNames, Positive, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
-from batchrun.job.spec import ModelNames, Positive, TierName
 from batchrun.job.toml_file import TomlText
 from batchrun.job.toml_positions import KeyPath, Span
 from batchrun.job.units import NanoDollars

@@ -12,8 +12,6 @@ from pydantic import (
     PlainValidator,
     Tag,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     model_validator,
 )
 from pydantic_core import PydanticKnownError
@@ -21,6 +19,14 @@ from pydantic_core import PydanticKnownError
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
+from batchrun.job.key_types import (
+    CacheMode,
+    Positive,
+    Share,
+    Text,
+    Texts,
+)
+from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
 
@@ -38,11 +44,6 @@ def _is_text_codec(name: str) -> bool:
     except (LookupError, ValueError):
         return name == "auto"
     return True
-
-
-Positive = Annotated[int, Field(ge=1, le=10**12)]
-Text = Annotated[str, AfterValidator(matching(str.strip, "some text"))]
-Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
 class JobSection(Table):
@@ -104,91 +105,6 @@ Source = Annotated[
     Discriminator(_source_tag),
     BeforeValidator(_known_source),
 ]
-
-
-def _distinct(words: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = next((word for number, word in enumerate(words) if word in words[:number]), None)
-    if repeated is not None:
-        raise refusal(f'"{repeated}" is there already', hint="name each once")
-    return words
-
-
-ModelName = Annotated[str, AfterValidator(matching(re.compile(r"\S+").fullmatch, "the name of a model"))]
-ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidator(_distinct)]
-"""In the order in which they are tried."""
-TierName = Literal["simple", "standard", "complex", "critical"]
-FallbackReason = Literal["outage", "refused", "truncated"]
-CacheMode = Literal["auto", "off", "5m", "1h"]
-"""Whether the fixed beginning of the prompt is marked for the prompt cache: when it pays, never, or for how long."""
-
-
-def _name_or_tier(name: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
-    """Take a name, or none where a tier stands for it; a tier that is not in `info` has a problem of its own."""
-    if name is None:
-        if "tier" in info.data and info.data["tier"] is None:
-            raise PydanticKnownError("missing")
-        return ""
-    checked = str(handler(name))
-    if info.data.get("tier") is not None:
-        raise refusal("give `name` or `tier`, not both", hint="the models of a tier are named in batchrun.toml")
-    return checked
-
-
-def _others(fallbacks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    if fallbacks and info.data.get("tier") is not None:
-        hint = "write them in batchrun.toml, behind the tier's first model"
-        raise refusal("a tier has its own fallbacks", hint=hint)
-    if (name := info.data.get("name")) in fallbacks:
-        raise refusal(f'"{name}" is the model itself', hint="name other models, in the order in which they are tried")
-    return fallbacks
-
-
-class ModelSection(Table):
-    """[model]: who answers, and how much they may write."""
-
-    tier: TierName | None = None
-    """Instead of a name: models of [tiers] in batchrun.toml. In a loaded job, `name` and `fallbacks` are theirs."""
-    name: Annotated[
-        ModelName,
-        WrapValidator(_name_or_tier),
-        Field(default=None, validate_default=True, examples=['name = "claude-sonnet-5-5"` or `tier = "standard"']),
-    ]
-    fallbacks: Annotated[ModelNames, AfterValidator(_others)] = ()
-    """Who answers when the models before did not, in this order."""
-    fallback_on: Annotated[tuple[FallbackReason, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)] = (
-        "outage",
-        "refused",
-        "truncated",
-    )
-    max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    thinking: Literal["adaptive", "disabled"] | None = None
-
-
-EscalationReason = Literal["invalid", "truncated", "refused", "outage"]
-FieldNames = Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(_distinct)]
-
-
-def _two_or_more(models: tuple[str, ...]) -> tuple[str, ...]:
-    if len(models) < 2:
-        raise refusal("a cascade has two models or more", hint="the cheapest first")
-    return models
-
-
-class CascadeSection(Table):
-    """[cascade]: the cheap model first, and a dearer one for what it does not answer well enough."""
-
-    models: Annotated[
-        ModelNames, AfterValidator(_two_or_more), Field(examples=['models = ["claude-haiku-5-5", "claude-sonnet-5-5"]'])
-    ]
-    escalate_on: Annotated[tuple[EscalationReason, ...], Field(strict=False), AfterValidator(_distinct)] = (
-        "invalid",
-        "truncated",
-    )
-    null_in: FieldNames = ()
-    """Output fields that are asked for again at the next model when they are null."""
-    evidence: FieldNames = ()
-    """Output fields whose text has to stand in the document, word for word."""
 
 
 class PromptSection(Table):
@@ -255,9 +171,6 @@ class RunSection(Table):
     def most_concurrent(self) -> int:
         """Requests under way at once, at most."""
         return AUTO_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class PilotSection(Table):

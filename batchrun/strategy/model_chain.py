@@ -16,7 +16,8 @@ from batchrun.request import Request
 from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
 
 if TYPE_CHECKING:
-    from batchrun.job.spec import CascadeSection, LimitsSection, ModelSection
+    from batchrun.job.model_sections import CascadeSection, ModelSection
+    from batchrun.job.spec import LimitsSection
 
 OUTAGE = "outage"
 

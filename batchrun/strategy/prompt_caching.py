@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from batchrun.catalog.price import ModelPrice, Rates
 from batchrun.estimation.interval import Interval
-from batchrun.job.spec import CacheMode
+from batchrun.job.key_types import CacheMode
 from batchrun.request import Ttl
 
 LEAST_MINIMUM = 512

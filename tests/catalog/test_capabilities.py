@@ -4,7 +4,7 @@ import pytest
 
 from batchrun.catalog.capabilities import model_problems, thinks
 from batchrun.catalog.price_table import load_prices
-from batchrun.job.spec import ModelSection
+from batchrun.job.model_sections import ModelSection
 
 TODAY = date(2026, 11, 21)
 PRICES = load_prices(today=TODAY)

@@ -10,7 +10,7 @@ from batchrun.catalog.capabilities import model_problems
 from batchrun.catalog.price import Band, PublishedLimits, Rates
 from batchrun.catalog.price_table import load_prices
 from batchrun.errors import Refused, UsageProblem
-from batchrun.job.spec import ModelSection
+from batchrun.job.model_sections import ModelSection
 from batchrun.reply import Usage
 
 TODAY = date(2026, 11, 21)

@@ -8,7 +8,8 @@ import pytest
 from batchrun.catalog.price_table import load_prices
 from batchrun.estimation.estimate import Estimate
 from batchrun.estimation.interval import Interval
-from batchrun.job.spec import CascadeSection, LimitsSection, ModelSection
+from batchrun.job.model_sections import CascadeSection, ModelSection
+from batchrun.job.spec import LimitsSection
 from batchrun.outcome import Outcome
 from batchrun.strategy.cascade_cost import GUESS, CascadeCost, Share, cascaded, product, reaching, share
 from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules

@@ -8,7 +8,8 @@ import pytest
 from batchrun.catalog.price_table import load_prices
 from batchrun.catalog.rate_limits import LimitOrigin
 from batchrun.errors import Refused, UsageProblem
-from batchrun.job.spec import LimitsSection, ModelSection
+from batchrun.job.model_sections import ModelSection
+from batchrun.job.spec import LimitsSection
 from batchrun.outcome import Outcome
 from batchrun.request import Request
 from batchrun.strategy.model_chain import OUTAGE, make_model_chain

@@ -1,0 +1,83 @@
+"""The sections of the job file that name models: [model] and [cascade]."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticKnownError
+
+from batchrun.job.field_types import Table
+from batchrun.job.key_types import FallbackReason, FieldNames, ModelName, ModelNames, Positive, TierName, distinct
+from batchrun.job.value_errors import refusal
+
+EscalationReason = Literal["invalid", "truncated", "refused", "outage"]
+
+
+def _name_or_tier(name: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
+    """Take a name, or none where a tier stands for it; a tier that is not in `info` has a problem of its own."""
+    if name is None:
+        if "tier" in info.data and info.data["tier"] is None:
+            raise PydanticKnownError("missing")
+        return ""
+    checked = str(handler(name))
+    if info.data.get("tier") is not None:
+        raise refusal("give `name` or `tier`, not both", hint="the models of a tier are named in batchrun.toml")
+    return checked
+
+
+def _others(fallbacks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if fallbacks and info.data.get("tier") is not None:
+        hint = "write them in batchrun.toml, behind the tier's first model"
+        raise refusal("a tier has its own fallbacks", hint=hint)
+    if (name := info.data.get("name")) in fallbacks:
+        raise refusal(f'"{name}" is the model itself', hint="name other models, in the order in which they are tried")
+    return fallbacks
+
+
+class ModelSection(Table):
+    """[model]: who answers, and how much they may write."""
+
+    tier: TierName | None = None
+    """Instead of a name: models of [tiers] in batchrun.toml. In a loaded job, `name` and `fallbacks` are theirs."""
+    name: Annotated[
+        ModelName,
+        WrapValidator(_name_or_tier),
+        Field(default=None, validate_default=True, examples=['name = "claude-sonnet-5-5"` or `tier = "standard"']),
+    ]
+    fallbacks: Annotated[ModelNames, AfterValidator(_others)] = ()
+    """Who answers when the models before did not, in this order."""
+    fallback_on: Annotated[tuple[FallbackReason, ...], Field(strict=False, min_length=1), AfterValidator(distinct)] = (
+        "outage",
+        "refused",
+        "truncated",
+    )
+    max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    thinking: Literal["adaptive", "disabled"] | None = None
+
+
+def _two_or_more(models: tuple[str, ...]) -> tuple[str, ...]:
+    if len(models) < 2:
+        raise refusal("a cascade has two models or more", hint="the cheapest first")
+    return models
+
+
+class CascadeSection(Table):
+    """[cascade]: the cheap model first, and a dearer one for what it does not answer well enough."""
+
+    models: Annotated[
+        ModelNames, AfterValidator(_two_or_more), Field(examples=['models = ["claude-haiku-5-5", "claude-sonnet-5-5"]'])
+    ]
+    escalate_on: Annotated[tuple[EscalationReason, ...], Field(strict=False), AfterValidator(distinct)] = (
+        "invalid",
+        "truncated",
+    )
+    null_in: FieldNames = ()
+    """Output fields that are asked for again at the next model when they are null."""
+    evidence: FieldNames = ()
+    """Output fields whose text has to stand in the document, word for word."""

@@ -231,7 +231,9 @@ def wait_for_death(pid: int) -> None:
     """Return when the process is dead, though it is not ours to be reaped."""
     descriptor = os.pidfd_open(pid)
     try:
-        select.select([descriptor], [], [])
+        poll = select.poll()  # `select.select` takes no descriptor above 1,023
+        poll.register(descriptor, select.POLLIN)
+        poll.poll()
     finally:
         os.close(descriptor)
 

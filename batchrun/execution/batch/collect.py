@@ -126,9 +126,10 @@ def failure_in(result: BatchResult) -> Failure:
 def health_told_by(remote: RemoteBatch, *, ever_answered: bool) -> Health:
     """What a batch that has ended tells of its model: whether anybody is answered.
 
-    A few requests may be odd themselves; when a batch of more brought no answer at all, the model is out.
+    A few requests may be odd themselves. If more of them errored and none was answered, the model is out.
     """
-    silent = remote.requests >= FEWEST and not remote.counts.get(ResultType.SUCCEEDED)
+    counts = remote.counts
+    silent = counts.get(ResultType.ERRORED, 0) >= FEWEST and not counts.get(ResultType.SUCCEEDED)
     return Health.UNPROVEN if silent and not ever_answered else Health.ANSWERING
 
 

@@ -29,9 +29,9 @@ class KnownPage:
     """What the ledger knows of the documents of a page and of their requests."""
 
     documents: Mapping[str, KnownDocument]
-    """By document id."""
+    """The known documents, by document id."""
     requests: Mapping[str, KnownRequest]
-    """By request id."""
+    """The known requests, by request id."""
     violating: AbstractSet[str]
     """The ids of requests that have an answer which the cascade does not take."""
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record")
 VERSION = 1
-"""Of the JSON; raised when a key means something else, for readers that have to tell."""
+"""The version of the JSON; raised when a key means something else, for readers that have to tell."""
 MOST_CHARACTERS, MOST_ENTRIES = 2_000, 1_000
-"""Of one text, and of one list or mapping: documents and the API may say anything."""
+"""The longest text, and the longest list or mapping, that is kept: documents and the API may say anything."""
 
 
 class BrokenRecord(EnvironmentProblem):

@@ -47,7 +47,7 @@ class RunEnd:
     seconds: float
     """How long the submit took."""
     outcomes: Mapping[Outcome, int]
-    """Of the documents that the submit had selected; those without an outcome are `pending`."""
+    """Counts of the documents that the submit had selected; documents without an outcome are `pending`."""
     pending: int
     open_batches: tuple[int, ...] = ()
     """The numbers of the job's batches of which something was still to come."""
@@ -55,11 +55,11 @@ class RunEnd:
     """Other jobs in whose open batches some of the documents were."""
     halted: RememberedError | None = None
     remaining: Estimate | None = None
-    """Of the documents that a cap left pending; None if no cap did."""
+    """The estimate of the documents that a cap left pending. None if no cap did."""
     unpublished: RememberedError | None = None
     """Why the rows were not in the output yet."""
     cache_use: CacheUse | None = None
-    """By the prices of that day; None if nothing was cached."""
+    """What the cache saved, by the prices of that day. None if nothing was cached."""
 
     @property
     def all_outcomes(self) -> dict[Outcome | None, int]:

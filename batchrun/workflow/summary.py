@@ -43,23 +43,23 @@ class Summary:
     simulated: bool
     plan: Plan
     outcomes: Mapping[Outcome | None, int]
-    """Of all documents that the submit had selected, as the ledger had them at its end; None while pending."""
+    """Counts of all documents that the submit had selected, at its end. The key is None while documents are pending."""
     totals: Totals | None
-    """Of the run; None when nothing had to be done."""
+    """The totals of the run. None if nothing had to be done."""
     performance: Performance | None
-    """Of the run, like the totals."""
+    """The performance of the run. None if nothing had to be done."""
     cache_use: CacheUse | None
-    """Of the run; None when nothing was cached."""
+    """What the run read from the cache and wrote to it. None if nothing was cached."""
     escalations: Sequence[Escalations]
     """What became of each model's answers in the run; nothing without a cascade."""
     seconds: float
     open_batches: Sequence[Batch]
-    """Of the job: something is still to come of them."""
+    """Batches of the job whose results are still to come."""
     awaited_of: Sequence[str]
     """Other jobs in whose open batches some of the documents are."""
     halted: BatchrunError | None
     remaining: Estimate | None
-    """Of the documents that a cap left pending; None when none did."""
+    """The estimate of the documents that a cap left pending. None if no cap did."""
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
     exit_code: ExitCode

@@ -72,7 +72,7 @@ class BatchPage:
 
     batches: tuple[RemoteBatch, ...]
     has_more: bool
-    told_at: float | None = None
+    server_time: float | None = None
     """When the page was told, in seconds since 1970 by the API's clock; None when the API does not say."""
 
 

@@ -42,7 +42,7 @@ _HINTS = {
 _turns: dict[str, threading.Lock] = {}
 
 
-class HeldByAnother(Busy):
+class LockedByAnother(Busy):
     """The file is open elsewhere, in a way that keeps us out."""
 
     def __init__(self, path: Path, holder: str) -> None:
@@ -65,20 +65,20 @@ def opened(
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open `path`, waiting up to `wait_s` seconds for another holder; close it whatever happens.
 
-    A file that does not exist is created when it is opened for writing. Raises HeldByAnother, or EnvironmentProblem
+    A file that does not exist is created when it is opened for writing. Raises LockedByAnother, or EnvironmentProblem
     for a file that is missing, damaged, forbidden or no DuckDB file.
     """
     path = Path(os.path.realpath(path))
     deadline = clock() + wait_s
     turn = _turns.setdefault(str(path), threading.Lock())
     if not turn.acquire(timeout=wait_s):
-        raise HeldByAnother(path, "another part of this process")
+        raise LockedByAnother(path, "another part of this process")
     try:
         while True:
             try:
                 connection = _connect(path, read_only=read_only, config=config or {})
                 break
-            except HeldByAnother:
+            except LockedByAnother:
                 if clock() >= deadline:
                     raise
                 sleep(POLL_S)
@@ -147,8 +147,8 @@ def _appear(fresh: Path, path: Path) -> None:
 def _in_words(error: Exception, path: Path) -> BatchrunError:
     text = str(error)
     if holder := _HOLDER.search(text):
-        return HeldByAnother(path, f"{holder['program'] or 'another process'} (PID {holder['pid']})")
+        return LockedByAnother(path, f"{holder['program'] or 'another process'} (PID {holder['pid']})")
     if "different configuration" in text:
-        return HeldByAnother(path, "another connection of this process")
+        return LockedByAnother(path, "another connection of this process")
     reason = next((words for needle, words in _REASONS if needle in text), first_line(error))
     return EnvironmentProblem(f"cannot open {path}: {reason}", hint=_HINTS.get(reason))

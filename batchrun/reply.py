@@ -27,7 +27,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldLimit:
+class ReportedLimit:
     """One rate limit as the headers of an answer tell it; None: not told."""
 
     limit: int | None = None
@@ -37,12 +37,12 @@ class ToldLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldLimits:
+class ReportedLimits:
     """The organisation's three limits for one model, as the headers of an answer tell them, of errors too."""
 
-    requests: ToldLimit = ToldLimit()
-    input_tokens: ToldLimit = ToldLimit()
-    output_tokens: ToldLimit = ToldLimit()
+    requests: ReportedLimit = ReportedLimit()
+    input_tokens: ReportedLimit = ReportedLimit()
+    output_tokens: ReportedLimit = ReportedLimit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Reply:
     api_request_id: str | None
     raw: str
     """The body as it came, as ASCII JSON."""
-    limits: ToldLimits | None = None
+    limits: ReportedLimits | None = None
     first_byte_s: float | None = None
     """From the send to the first byte of the answer."""
 
@@ -96,7 +96,7 @@ class Failure:
     error_code: str | None = None
     retry_after_s: float | None = None
     api_request_id: str | None = None
-    limits: ToldLimits | None = None
+    limits: ReportedLimits | None = None
 
     @property
     def maybe_billed(self) -> bool:

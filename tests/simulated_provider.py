@@ -13,7 +13,7 @@ from typing import assert_never
 
 from batchrun.providers import AttemptError, Provider
 from batchrun.providers.anthropic.message_parsing import reply_from
-from batchrun.providers.anthropic.rate_limit_headers import told_limits
+from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
@@ -120,7 +120,7 @@ class SimulatedProvider:
             error_code=error.error_code,
             retry_after_s=retry_after_s(headers),
             api_request_id=headers["request-id"],
-            limits=told_limits(headers),
+            limits=reported_limits(headers),
         )
 
     async def _produced(self, answered: Delivery, arrival: Arrival) -> Reply:

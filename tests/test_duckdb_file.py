@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from batchrun.duckdb_file import POLL_S, HeldByAnother, opened
+from batchrun.duckdb_file import POLL_S, LockedByAnother, opened
 from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
@@ -110,7 +110,7 @@ def test_opening_twice_at_once_is_busy_and_no_deadlock(tmp_path: Path) -> None:
     (tmp_path / "alias.duckdb").symlink_to(path)
     with (
         opened(path, read_only=True, wait_s=0),
-        pytest.raises(HeldByAnother, match="another part of this process"),
+        pytest.raises(LockedByAnother, match="another part of this process"),
         opened(tmp_path / "alias.duckdb", read_only=False, wait_s=0),
     ):
         pass
@@ -120,7 +120,7 @@ def test_opening_twice_at_once_is_busy_and_no_deadlock(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_foreign_connection_of_this_process_is_named(tmp_path: Path) -> None:
     path = make(tmp_path / "a.duckdb")
-    with duckdb.connect(str(path)), pytest.raises(HeldByAnother, match="another connection of this process"):
+    with duckdb.connect(str(path)), pytest.raises(LockedByAnother, match="another connection of this process"):
         numbers(path)
 
 
@@ -130,7 +130,7 @@ def test_a_file_held_by_another_process_is_waited_for_then_named(tmp_path: Path)
     clock = Clock()
     with held_by_another_process(path) as holder:
         with (
-            pytest.raises(HeldByAnother) as caught,
+            pytest.raises(LockedByAnother) as caught,
             opened(path, read_only=True, wait_s=1, clock=clock, sleep=clock.sleep),
         ):
             pass

@@ -34,7 +34,7 @@ class Rates:
         """Give the price of a token that is written to the prompt cache."""
         return self.cache_write_1h if ttl == "1h" else self.cache_write_5m
 
-    def dearest_prefix(self, ttl: Ttl) -> int:
+    def costliest_prefix(self, ttl: Ttl) -> int:
         """Give the most that a token can cost that is marked for the cache: below the minimum it is plain input."""
         return max(self.input, self.cache_write(ttl), self.cache_read)
 
@@ -144,5 +144,5 @@ class ModelPrice:
 
 
 def _bound(rates: Rates, prompt_tokens: int, *, max_tokens: int, marked: int, ttl: Ttl | None) -> int:
-    dearer = rates.dearest_prefix(ttl) - rates.input if ttl else 0
+    dearer = rates.costliest_prefix(ttl) - rates.input if ttl else 0
     return prompt_tokens * rates.input + min(marked, prompt_tokens) * dearer + max_tokens * rates.output

@@ -10,7 +10,7 @@ from batchrun.cli.find_run import FoundRun
 from batchrun.cli.options import Chosen
 from batchrun.cli.views.format import count, table
 from batchrun.cli.views.terminal import Terminal
-from batchrun.duckdb_file import HeldByAnother, opened
+from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
@@ -40,7 +40,7 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
     with open_output(found.job_path, simulated=found.story.simulated) as job:
         try:
             job.output.publish(wait_s=0)
-        except HeldByAnother as held:
+        except LockedByAnother as held:
             terminal.say(f"rows may be missing: {held}")
         if not job.paths.database.exists():
             raise UsageProblem(f"there are no rows yet in {job.paths.database}.")

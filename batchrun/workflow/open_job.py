@@ -31,7 +31,7 @@ from batchrun.store.paths import StorePaths, store_paths
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
-from batchrun.workflow.recovery import held_ledger, recover_others
+from batchrun.workflow.recovery import locked_ledger, recover_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
     source, where = open_source(job), store_paths(job, simulated=simulated)
     check_columns(job, source)
-    opening = held_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
+    opening = locked_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
     with opening as ledger:
         with_learned_limits = chain.with_learned_limits(learned_limits_of(chain, ledger))
         yield OpenJob(job, prices, with_learned_limits, source, where, ledger, simulated, notices)
@@ -228,7 +228,7 @@ def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
     """Take the job for this process, without its documents and model."""
     job = load_job(path)
     where = store_paths(job, simulated=simulated)
-    with held_ledger(job, where, simulated=simulated) as ledger:
+    with locked_ledger(job, where, simulated=simulated) as ledger:
         yield OpenStore(job, prices_of(job, today=utc_today()), where, ledger)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.store.ledger.batches import Batches
-from batchrun.store.ledger.job_lock import is_held, job_lock
+from batchrun.store.ledger.job_lock import is_locked, job_lock
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import StorePaths
 
 
 @contextlib.contextmanager
-def held_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterator[Ledger]:
+def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterator[Ledger]:
     """The job's ledger for writing, with the job held for this process and dead ones' affairs in order."""
     name = job.spec.job.name
     with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
@@ -34,7 +34,7 @@ def recover(ledger: Ledger, where: StorePaths, job: str) -> None:
 def recover_others(ledger: Ledger, where: StorePaths, job: str) -> None:
     """Book what other jobs' dead processes left open, inside the caller's transaction."""
     for name in ledger.running_jobs():
-        if name != job and not is_held(where.ledger, name):
+        if name != job and not is_locked(where.ledger, name):
             ledger.recover(name)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from batchrun.budget.caps import Caps, Of
-from batchrun.duckdb_file import HeldByAnother
+from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import RunStarted
 from batchrun.execution.document_reader import Reader
@@ -125,7 +125,7 @@ async def send(
 
 def check_output(opened: OpenJob) -> None:
     """Find out before anything is paid that the rows will not fit. Who merely holds the file delays rows, not runs."""
-    with contextlib.suppress(HeldByAnother):
+    with contextlib.suppress(LockedByAnother):
         opened.output(opened.ledger).check()
 
 

@@ -181,7 +181,7 @@ def enough(case: Case, seconds: float) -> int:
 def ours(case: Case, seconds: float) -> Measured:
     """A whole submit in virtual time: plan, ledger and all."""
     provider = SimulatedProvider(case.simulator(seconds))
-    with in_virtual_time(), watched_gate(case) as waits:
+    with in_virtual_time(), watched_rate_limiter(case) as waits:
         submit_once(case, seconds, provider)
     return Measured(provider.arrivals, fair=max(waits, default=1.0))
 
@@ -190,7 +190,7 @@ def ours_in_real_time(case: Case, seconds: float) -> Measured:
     """The same in real time, over HTTP, with the SDK between."""
     server = SimulatorServer(case.simulator(seconds))
     factory = AnthropicFactory(base_url=server.start_in_thread(), api_key="benchmark")
-    with mock.patch.object(OpenJob, "output", return_value=Unpublished()), watched_gate(case) as waits:
+    with mock.patch.object(OpenJob, "output", return_value=Unpublished()), watched_rate_limiter(case) as waits:
         submit_once(case, seconds, factory)
     entries = server.books.entries
     server.stop()
@@ -316,7 +316,7 @@ def in_virtual_time():
 
 
 @contextlib.contextmanager
-def watched_gate(case: Case):
+def watched_rate_limiter(case: Case):
     """Note how long each request waited at the gate, over what the limit needs for all that was in front of it."""
     waits: list[float] = []
     in_front = 0.0

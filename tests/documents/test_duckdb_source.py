@@ -15,7 +15,7 @@ import pytest
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import duckdb as rows_module
 from batchrun.documents.duckdb import DuckdbSource
-from batchrun.duckdb_file import HeldByAnother, opened
+from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
 
 pytestmark = pytest.mark.slow
@@ -233,7 +233,7 @@ def test_a_database_held_by_another_process_is_busy(root: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(HeldByAnother, match=f"PID {holder.pid}"):
+        with pytest.raises(LockedByAnother, match=f"PID {holder.pid}"):
             list(source(root).scan())
         holder.kill()
     assert len(list(source(root).scan())) == 3
@@ -243,7 +243,7 @@ def test_the_file_is_free_between_reads_and_after_an_abandoned_scan(root: Path) 
     found = source(root)
     scan = found.scan()
     next(scan)
-    with pytest.raises(HeldByAnother):
+    with pytest.raises(LockedByAnother):
         found.read([ref("3")])
     scan.close()  # type: ignore[attr-defined]
     found.read([ref("3")])

@@ -10,7 +10,7 @@ from simulated_provider import SimulatedProvider
 
 from batchrun.providers import AttemptError, Provider
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.reply import Cause, Failure, Reply, ToldLimits
+from batchrun.reply import Cause, Failure, Reply, ReportedLimits
 from batchrun.request import Request
 from batchrun.simulator.faults.catalogue import FAULTS, OK
 from batchrun.simulator.faults.outages import OtherClient, Outage
@@ -43,7 +43,7 @@ async def outcome(provider: Provider, sent: Request | None = None) -> Reply | Fa
         return error.failure
 
 
-def limits_of(told: Reply | Failure) -> ToldLimits:
+def limits_of(told: Reply | Failure) -> ReportedLimits:
     assert told.limits is not None
     return told.limits
 

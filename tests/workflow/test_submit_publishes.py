@@ -9,7 +9,7 @@ from scripted_provider import ScriptedProvider, answer, lost, status
 from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
-from batchrun.duckdb_file import HeldByAnother
+from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.events import PublishDelayed
 from batchrun.execution import output_sync as publishing_rows
@@ -31,7 +31,7 @@ def test_an_output_that_is_held_delays_rows_and_not_the_run(
     project.documents(2)
 
     def held(self: Output, *, wait_s: float) -> int:
-        raise HeldByAnother(Path("out.duckdb"), "a notebook (PID 1)")
+        raise LockedByAnother(Path("out.duckdb"), "a notebook (PID 1)")
 
     with monkeypatch.context() as patched:
         patched.setattr(Output, "publish", held)

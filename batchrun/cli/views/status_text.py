@@ -17,7 +17,7 @@ from batchrun.cli.views.metrics_text import minute_fields, minutes_table, pace_f
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
-from batchrun.store.ledger.job_lock import is_held
+from batchrun.store.ledger.job_lock import is_locked
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.performance import Performance, performance
 from batchrun.store.reports.runs import RunStory, find_run, run_stories
@@ -93,7 +93,7 @@ def with_summary(detail: Detail, ledger: Ledger, run_no: int, *, root: Path) -> 
 
 def truly(story: RunStory, ledger: Path) -> RunStory:
     """A run whose process died says `running` in the ledger; nobody holds its job any more."""
-    if story.state == "running" and not is_held(ledger, story.job):
+    if story.state == "running" and not is_locked(ledger, story.job):
         return replace(story, state="interrupted")
     return story
 

@@ -39,7 +39,7 @@ class Finder:
         if isinstance(listed, Failure):
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
             return
-        batch = await self._with_true_times(batch, now, listed.told_at)
+        batch = await self._with_true_times(batch, now, listed.server_time)
         answer = await self._context.apply(lambda batches: self._decide(batches, batch, listed.batches, now))
         match answer:
             case Adopt(remote):
@@ -55,7 +55,7 @@ class Finder:
             case Missed():
                 pass
 
-    async def _with_true_times(self, batch: Batch, now: float, told_at: float | None) -> Batch:
+    async def _with_true_times(self, batch: Batch, now: float, server_time: float | None) -> Batch:
         """The batch as in doubt since a time by the clock as it goes now, and never since one in the future.
 
         `reconcile_wait` is time that has passed, and not what a clock that was set says. A jump of our clock shows
@@ -64,7 +64,7 @@ class Finder:
         """
         monotonic = asyncio.get_running_loop().time()
         last, self._looked[batch.batch_no] = self._looked.get(batch.batch_no), (now, monotonic)
-        ahead_s = batch.clock_ahead if told_at is None else told_at - now
+        ahead_s = batch.clock_ahead if server_time is None else server_time - now
         if ahead_s is not None and batch.clock_ahead is not None:
             jump_s = batch.clock_ahead - ahead_s
         else:
@@ -91,15 +91,15 @@ class Finder:
         """The list down to the newest batch there was before, or to its end; as of when it was begun."""
         listed: list[RemoteBatch] = []
         after_id: str | None = None
-        told_at: float | None = None
+        server_time: float | None = None
         while True:
             page = await self._context.ask(batch, self._context.provider.page(after_id=after_id, limit=PAGE))
             if isinstance(page, Failure):
                 return page
             listed += page.batches
-            told_at = told_at or page.told_at
+            server_time = server_time or page.server_time
             if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
-                return BatchPage(tuple(listed), has_more=False, told_at=told_at)
+                return BatchPage(tuple(listed), has_more=False, server_time=server_time)
             if page.batches[-1].batch_id == after_id:
                 self._context.trouble(batch.name, ENDLESS.message)
                 return ENDLESS

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from batchrun.catalog.rate_limits import RateLimits
 from batchrun.execution.stream.token_bucket import TokenBucket
 from batchrun.execution.usage_counters import LimitsInForce, UsageCounters
-from batchrun.reply import ToldLimit, ToldLimits, Usage
+from batchrun.reply import ReportedLimit, ReportedLimits, Usage
 
 CUT, LARGEST_CUT, SOON_S = 0.02, 0.08, 10.0
 """Caution after a 429: so much less of the rate, and twice as much when the one before was so recent."""
@@ -113,14 +113,14 @@ class RateLimiter:
         self._output.settle(usage.output_tokens - charge.output_tokens)
         self._produced += usage.output_tokens
 
-    def hear(self, charge: Charge, told: ToldLimits | None) -> None:
+    def hear(self, charge: Charge, told: ReportedLimits | None) -> None:
         """Take what the headers of an answer say: the limits, and what is left of them.
 
         Without any such header, limits that the job file does not state are none: then only answers of 429 pace.
         """
         if charge.at < self._heard_of:  # answers that come out of order tell the past
             return
-        self._learn(told or ToldLimits())
+        self._learn(told or ReportedLimits())
         self._heard_of = charge.at
         if told is None:
             return
@@ -136,7 +136,7 @@ class RateLimiter:
                     under_way=under_way if bucket is self._output else 0.0,
                 )
 
-    def turned_away(self, charge: Charge, *, wait_s: float, told: ToldLimits | None, ramp: bool = False) -> bool:
+    def turned_away(self, charge: Charge, *, wait_s: float, told: ReportedLimits | None, ramp: bool = False) -> bool:
         """Take a 429: everyone waits. Returns whether this began a pause; inside one it can only prolong it."""
         if any(bucket.in_credit for bucket in (self._requests, self._input, self._output)) and not ramp:
             # What granted the credit speaks of another bucket than the one that is enforced.
@@ -183,7 +183,7 @@ class RateLimiter:
             for one in (self._requests, self._input, self._output)
         ))  # fmt: skip
 
-    def _learn(self, told: ToldLimits) -> None:
+    def _learn(self, told: ReportedLimits) -> None:
         """What the API tells replaces what was assumed, and what the job file states where it is less."""
         self.told = LimitsInForce(
             requests=told.requests.limit or self.told.requests,
@@ -194,7 +194,7 @@ class RateLimiter:
         self._learn_one("input_tokens_per_minute", self._input, told.input_tokens)
         self._learn_one("output_tokens_per_minute", self._output, told.output_tokens)
 
-    def _learn_one(self, key: str, bucket: TokenBucket, told: ToldLimit) -> None:
+    def _learn_one(self, key: str, bucket: TokenBucket, told: ReportedLimit) -> None:
         stated = key in self._limits.from_job_file
         if told.limit:
             per_minute = min(getattr(self._limits, key), told.limit) if stated else told.limit
@@ -202,7 +202,7 @@ class RateLimiter:
         elif not stated and self._heard_of == NEVER:
             bucket.set_limit(None)
 
-    def _believe(self, charge: Charge, told: ToldLimits) -> None:
+    def _believe(self, charge: Charge, told: ReportedLimits) -> None:
         """Take the levels from a 429: what was believed to be there was not. Its own charge is refunded by now."""
         now = self._clock()
         for bucket, one, since in self._each(charge, told):
@@ -210,7 +210,7 @@ class RateLimiter:
                 refunded = charge.input_tokens if bucket is self._input else 0.0
                 bucket.turned_away(one.remaining, now=now, sent_at=charge.at, since=since + refunded)
 
-    def _each(self, charge: Charge, told: ToldLimits) -> Iterator[tuple[TokenBucket, ToldLimit, float]]:
+    def _each(self, charge: Charge, told: ReportedLimits) -> Iterator[tuple[TokenBucket, ReportedLimit, float]]:
         """Each limit, what is told of it, and what was charged to it since: what was produced, of output tokens."""
         yield self._requests, told.requests, self._requests.charged - charge.requests_then
         yield self._input, told.input_tokens, self._input.charged - charge.input_tokens_then

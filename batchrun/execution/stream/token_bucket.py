@@ -25,7 +25,7 @@ RESERVE_SHARE, HIGHEST_SHARE = 0.4, 0.8
 """Of a bucket that holds only a few seconds' worth; the more, the more often requests were turned away."""
 SHARE_RISES, SHARE_FALLS_S = 0.1, 300.0
 """By how much after each time, and how many seconds it takes to fall by 1."""
-LEAST_TOLD = 4
+LEAST_REPORTED = 4
 """A bucket that never held more than so many times what its headers are rounded to tells nothing."""
 SMOOTHED_S = 0.1
 STALE = 3
@@ -153,4 +153,4 @@ class TokenBucket:
 
     @property
     def _is_told(self) -> bool:
-        return self._most_told >= LEAST_TOLD * self._rounding
+        return self._most_told >= LEAST_REPORTED * self._rounding

@@ -13,7 +13,7 @@ from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.client import LONGEST_MESSAGE, malformed
 from batchrun.providers.anthropic.errors import STATUS_OF_TYPE
 from batchrun.providers.anthropic.message_parsing import json_from, reply_of, request_id_in
-from batchrun.providers.anthropic.retry_after import retry_after_s, told_at
+from batchrun.providers.anthropic.retry_after import retry_after_s, server_time
 from batchrun.providers.anthropic.wire import member_name
 from batchrun.reply import Cause, Failure
 
@@ -43,7 +43,7 @@ def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
     return BatchPage(
         batches=tuple(_batch_of(batch, headers) for batch in listed),
         has_more=bool(told.get("has_more") and listed),
-        told_at=told_at(headers),
+        server_time=server_time(headers),
     )
 
 

@@ -11,7 +11,7 @@ from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, Lines, batch_from, page_from, result_from
-from batchrun.providers.anthropic.client import JSON_BODY, answered_within, client_for, failures_told, timeout_for
+from batchrun.providers.anthropic.client import JSON_BODY, answered_within, client_for, failures_mapped, timeout_for
 from batchrun.reply import Cause, Failure
 
 CONNECTIONS = 16
@@ -96,7 +96,7 @@ class AnthropicBatches:
 
     @asynccontextmanager
     async def _download(self, url: str) -> AsyncIterator[httpx2.Response]:
-        with failures_told(self._timeout_s):
+        with failures_mapped(self._timeout_s):
             async with asyncio.timeout(self._timeout_s):
                 stream = await self._client.get(
                     url,

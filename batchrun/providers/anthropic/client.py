@@ -11,7 +11,7 @@ import httpx2
 
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.rate_limit_headers import told_limits
+from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure
 
@@ -66,13 +66,13 @@ def timeout_for(timeout_s: float) -> httpx2.Timeout:
 @asynccontextmanager
 async def answered_within(timeout_s: float) -> AsyncIterator[None]:
     """A call that has so long as a whole. Raises AttemptError."""
-    with failures_told(timeout_s):
+    with failures_mapped(timeout_s):
         async with asyncio.timeout(timeout_s):
             yield
 
 
 @contextmanager
-def failures_told(timeout_s: float) -> Iterator[None]:
+def failures_mapped(timeout_s: float) -> Iterator[None]:
     """What a call raises instead of an answer, as AttemptError."""
     try:
         yield
@@ -94,7 +94,7 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
         ],
         retry_after_s=retry_after_s(error.response.headers),
         api_request_id=error.request_id and escape_control(error.request_id),
-        limits=told_limits(error.response.headers),
+        limits=reported_limits(error.response.headers),
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from batchrun.escaping import escape_control
 from batchrun.providers.anthropic.client import malformed
-from batchrun.providers.anthropic.rate_limit_headers import told_limits
-from batchrun.reply import Reply, ToldLimits, Usage
+from batchrun.providers.anthropic.rate_limit_headers import reported_limits
+from batchrun.reply import Reply, ReportedLimits, Usage
 
 MOST_TOKENS = 2**40
 """A count above this is no count: it would not even fit the ledger."""
@@ -20,7 +20,7 @@ def reply_from(body: bytes, headers: Mapping[str, str], *, first_byte_s: float |
     # Bytes below 128 with a NUL among them are UTF-16 or UTF-32, not ASCII.
     raw = body.decode("ascii") if body.isascii() and b"\0" not in body else None
     return reply_of(
-        message, api_request_id=api_request_id, limits=told_limits(headers), first_byte_s=first_byte_s, raw=raw
+        message, api_request_id=api_request_id, limits=reported_limits(headers), first_byte_s=first_byte_s, raw=raw
     )
 
 
@@ -36,7 +36,7 @@ def reply_of(
     message: Any,
     *,
     api_request_id: str | None = None,
-    limits: ToldLimits | None = None,
+    limits: ReportedLimits | None = None,
     first_byte_s: float | None = None,
     raw: str | None = None,
 ) -> Reply:

@@ -2,25 +2,25 @@
 
 from collections.abc import Mapping
 
-from batchrun.reply import ToldLimit, ToldLimits
+from batchrun.reply import ReportedLimit, ReportedLimits
 
 PREFIX = "anthropic-ratelimit-"
 MOST_DIGITS = 12
-UNTOLD = ToldLimits()
+UNREPORTED = ReportedLimits()
 
 
-def told_limits(headers: Mapping[str, str]) -> ToldLimits | None:
+def reported_limits(headers: Mapping[str, str]) -> ReportedLimits | None:
     """The organisation's limits for this model; None when no header is about them. Names are in lower case."""
-    told = ToldLimits(
+    told = ReportedLimits(
         requests=_limit(headers, "requests"),
         input_tokens=_limit(headers, "input-tokens"),
         output_tokens=_limit(headers, "output-tokens"),
     )
-    return None if told == UNTOLD and not any(name.startswith(PREFIX) for name in headers) else told
+    return None if told == UNREPORTED and not any(name.startswith(PREFIX) for name in headers) else told
 
 
-def _limit(headers: Mapping[str, str], name: str) -> ToldLimit:
-    return ToldLimit(
+def _limit(headers: Mapping[str, str], name: str) -> ReportedLimit:
+    return ReportedLimit(
         limit=_count(headers.get(f"{PREFIX}{name}-limit", "")) or None,
         remaining=_count(headers.get(f"{PREFIX}{name}-remaining", "")),
     )

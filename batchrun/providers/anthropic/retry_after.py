@@ -22,7 +22,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return _bounded((until - now).total_seconds()) if until else None
 
 
-def told_at(headers: Mapping[str, str]) -> float | None:
+def server_time(headers: Mapping[str, str]) -> float | None:
     """When the answer was given by the server's clock (`date`), in seconds since 1970; None when it does not say."""
     date = _date(headers.get("date"))
     return date.timestamp() if date else None

@@ -37,7 +37,7 @@ def job_lock(ledger: Path, job: str) -> Iterator[None]:
 
 
 def taken(file: IO[bytes]) -> bool:
-    """Take the lock; tried for a moment, because `is_held` has to hold it for an instant to find out."""
+    """Take the lock; tried for a moment, because `is_locked` has to hold it for an instant to find out."""
     for _ in range(10):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,7 +53,7 @@ def lock_file(ledger: Path, job: str) -> Path:
     return ledger.with_name(f"{ledger.stem}.{job}.lock")
 
 
-def is_held(ledger: Path, job: str) -> bool:
+def is_locked(ledger: Path, job: str) -> bool:
     """Whether a living process holds the job."""
     try:
         with lock_file(ledger, job).open("r") as file:

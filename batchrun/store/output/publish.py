@@ -46,7 +46,7 @@ class Output:
         self._table = table
 
     def check(self) -> None:
-        """Find out before anything is paid whether the rows will fit. Raises UsageProblem, HeldByAnother."""
+        """Find out before anything is paid whether the rows will fit. Raises UsageProblem, LockedByAnother."""
         if self._table.name.lower() in OWN_TABLES:
             raise UsageProblem(
                 f"the table {self._table.name} is one of batchrun's own.", hint='choose another: [store] table = "…"'
@@ -65,7 +65,7 @@ class Output:
         return self._ledger.head(self._job)
 
     def behind(self) -> bool:
-        """Whether the ledger has something that the file does not. Raises HeldByAnother."""
+        """Whether the ledger has something that the file does not. Raises LockedByAnother."""
         head = self._ledger.head(self._job)
         if not self._table.database.exists():
             return head > 0
@@ -76,7 +76,7 @@ class Output:
         """Bring the file up to where the ledger is now; returns how many rows were written.
 
         Safe at any time and safe to repeat: what is there is not written again. What a run adds meanwhile is left for
-        the next time: to run after it would be many transactions of a few rows. Raises HeldByAnother, UsageProblem.
+        the next time: to run after it would be many transactions of a few rows. Raises LockedByAnother, UsageProblem.
         """
         self._make_folder()
         written, head = 0, self.head()

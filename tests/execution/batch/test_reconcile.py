@@ -40,7 +40,7 @@ OLD = remote("old", created_at=SENT - 3600)
 OLDER = remote("older", created_at=SENT - 7200)
 NEW, OTHER = remote(), remote("other", created_at=SENT + 2)
 ENDED = remote(status="ended", counts={"processing": 0, "succeeded": 280, "errored": 10, "expired": 10})
-UNTOLD = remote(counts={})
+UNREPORTED = remote(counts={})
 LARGER, SMALLER = remote(requests=301), remote(requests=299)
 LATE = remote("late", created_at=OVER + 2 * WAIT_S)
 EARLY = remote("early", created_at=SENT - 1000)
@@ -64,7 +64,7 @@ FOUND: dict[str, tuple[list[RemoteBatch], dict[str, Any], list[str]]] = {
     "the only new one": ([NEW, OLD], {}, ["new"]),
     "the only new one, of an empty workspace": ([NEW], {"newest_before": None}, ["new"]),
     "one that has ended already": ([ENDED, OLD], {}, ["new"]),
-    "one that does not tell its size": ([UNTOLD, OLD], {}, ["new"]),
+    "one that does not tell its size": ([UNREPORTED, OLD], {}, ["new"]),
     "one that is being canceled": ([remote(status="canceling"), OLD], {}, ["new"]),
     "one that is archived": ([replace(ENDED, archived=True), OLD], {}, ["new"]),
     "one that is archived, of another time": ([replace(LATE, archived=True), OLD], {}, []),

@@ -18,7 +18,7 @@ from batchrun.execution.stream.rate_limiter import (
     RateLimiter,
 )
 from batchrun.execution.usage_counters import LimitsInForce
-from batchrun.reply import ToldLimit, ToldLimits
+from batchrun.reply import ReportedLimit, ReportedLimits
 
 KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
 
@@ -30,7 +30,7 @@ class Clock:
         return self.now
 
 
-def gate_of(*stated: str, headroom: float = 1.0, clock: Callable[[], float] | None = None) -> RateLimiter:
+def rate_limiter_of(*stated: str, headroom: float = 1.0, clock: Callable[[], float] | None = None) -> RateLimiter:
     """A gate of 600 requests, 60,000 and 6,000 tokens a minute, of which some are stated and some assumed."""
     values = dict(zip(KEYS, (600, 60_000, 6_000), strict=True))
     limits = RateLimits(**values, headroom=headroom, from_job_file=frozenset(stated))
@@ -42,8 +42,8 @@ def charge(at: float = 0.0, **more: float) -> Charge:
     return Charge(**(parts | {"produced_then": 0.0} | more), at=at)
 
 
-def told(requests: int | None = None, *, remaining: int | None = None) -> ToldLimits:
-    return ToldLimits(requests=ToldLimit(requests, remaining))
+def told(requests: int | None = None, *, remaining: int | None = None) -> ReportedLimits:
+    return ReportedLimits(requests=ReportedLimit(requests, remaining))
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def told(requests: int | None = None, *, remaining: int | None = None) -> ToldLi
     ],
 )
 def test_limits_that_are_told(case: str, stated: tuple[str, ...], headroom: float, says: int, kept: int) -> None:
-    rate_limiter = gate_of(*stated, headroom=headroom)
+    rate_limiter = rate_limiter_of(*stated, headroom=headroom)
     rate_limiter.hear(charge(), told(says))
     assert rate_limiter.limits.requests == kept
     assert rate_limiter.told.requests == says, "as it was told, for the next run"
 
 
 def test_a_lowered_limit_rises_again_up_to_what_is_stated() -> None:
-    rate_limiter = gate_of(*KEYS)
+    rate_limiter = rate_limiter_of(*KEYS)
     for at, (says, kept) in enumerate([(300, 300), (450, 450), (900, 600)]):
         rate_limiter.hear(charge(float(at)), told(says))
         assert rate_limiter.limits.requests == kept
@@ -82,20 +82,20 @@ def test_a_lowered_limit_rises_again_up_to_what_is_stated() -> None:
 def test_where_no_header_tells_anything_what_is_not_stated_is_no_limit(
     stated: tuple[str, ...], kept: LimitsInForce
 ) -> None:
-    rate_limiter = gate_of(*stated)
+    rate_limiter = rate_limiter_of(*stated)
     rate_limiter.hear(charge(), None)
     assert rate_limiter.limits == kept
 
 
 def test_an_answer_without_headers_takes_nothing_back_that_was_told() -> None:
-    rate_limiter = gate_of()
+    rate_limiter = rate_limiter_of()
     rate_limiter.hear(charge(0.0), told(300))
     rate_limiter.hear(charge(1.0), None)
     assert rate_limiter.limits.requests == 300
 
 
 def test_answers_that_come_out_of_order_tell_the_past() -> None:
-    rate_limiter = gate_of()
+    rate_limiter = rate_limiter_of()
     rate_limiter.hear(charge(5.0), told(300, remaining=10))
     carry = rate_limiter._requests.carry
     rate_limiter.hear(charge(4.0), told(900, remaining=300))
@@ -103,14 +103,14 @@ def test_answers_that_come_out_of_order_tell_the_past() -> None:
 
 
 def test_a_429_tells_limits_too() -> None:
-    rate_limiter = gate_of()
+    rate_limiter = rate_limiter_of()
     rate_limiter.turned_away(charge(), wait_s=1.0, told=told(120))
     assert rate_limiter.limits.requests == 120
 
 
 @pytest.mark.parametrize(("ramp", "trusted"), [(False, False), (True, True)])
 def test_who_is_turned_away_while_in_credit_trusts_no_credit_again(ramp: bool, trusted: bool) -> None:
-    rate_limiter = gate_of()
+    rate_limiter = rate_limiter_of()
     rate_limiter.hear(charge(0.0), told(600, remaining=600))
     assert rate_limiter._requests.in_credit
     rate_limiter.turned_away(charge(0.0), wait_s=1.0, told=None, ramp=ramp)
@@ -128,7 +128,7 @@ def turn_away(rate_limiter: RateLimiter, *, ramp: bool = False, wait_s: float = 
 
 def test_a_ramp_limit_halves_the_rate_which_grows_back_in_minutes() -> None:
     clock = Clock()
-    rate_limiter = gate_of(clock=clock)
+    rate_limiter = rate_limiter_of(clock=clock)
     assert turn_away(rate_limiter, ramp=True)
     assert rate_limiter.share == 0.5
     assert not turn_away(rate_limiter, ramp=True)
@@ -147,7 +147,7 @@ def test_a_ramp_limit_halves_the_rate_which_grows_back_in_minutes() -> None:
 
 def test_a_429_makes_a_little_more_cautious_for_a_while() -> None:
     clock = Clock()
-    rate_limiter = gate_of(clock=clock)
+    rate_limiter = rate_limiter_of(clock=clock)
     turn_away(rate_limiter)
     assert rate_limiter.share == pytest.approx(1 - CUT)
     turn_away(rate_limiter)
@@ -158,7 +158,7 @@ def test_a_429_makes_a_little_more_cautious_for_a_while() -> None:
 
 def test_the_more_often_the_more_cautious_within_bounds() -> None:
     clock = Clock()
-    rate_limiter = gate_of(clock=clock)
+    rate_limiter = rate_limiter_of(clock=clock)
     shares = [1.0]
     for _ in range(12):
         turn_away(rate_limiter)
@@ -177,7 +177,7 @@ def test_the_more_often_the_more_cautious_within_bounds() -> None:
 def test_caution_slows_what_passes() -> None:
     async def scenario() -> float:
         loop = asyncio.get_running_loop()
-        rate_limiter = gate_of(clock=loop.time)
+        rate_limiter = rate_limiter_of(clock=loop.time)
         turn_away(rate_limiter, ramp=True, wait_s=0.001)
         for _ in range(100):
             await rate_limiter.admit(input_tokens=0, output_tokens=0)

@@ -8,7 +8,7 @@ from virtual_time import run
 
 from batchrun.catalog.rate_limits import RateLimits
 from batchrun.execution.stream.rate_limiter import RateLimiter
-from batchrun.reply import ToldLimit, ToldLimits, Usage
+from batchrun.reply import ReportedLimit, ReportedLimits, Usage
 
 PLENTY = 10**9
 BURST_S = 0.5
@@ -26,7 +26,7 @@ def limits(
     )
 
 
-def a_gate(given: RateLimits) -> RateLimiter:
+def a_rate_limiter(given: RateLimits) -> RateLimiter:
     return RateLimiter(given, clock=asyncio.get_running_loop().time)
 
 
@@ -59,7 +59,7 @@ def most_in_a_minute(passed: Sequence[float]) -> int:
 @pytest.mark.parametrize("per_minute", [12, 50, 600, 1_200])
 def test_no_minute_sees_more_requests_than_allowed_and_half_a_second_s_worth(per_minute: int) -> None:
     async def scenario() -> list[float]:
-        return await admissions(a_gate(limits(requests=per_minute)), until_s=180)
+        return await admissions(a_rate_limiter(limits(requests=per_minute)), until_s=180)
 
     passed = run(scenario())
 
@@ -70,14 +70,14 @@ def test_no_minute_sees_more_requests_than_allowed_and_half_a_second_s_worth(per
 
 def test_headroom_is_left_to_others() -> None:
     async def scenario() -> list[float]:
-        return await admissions(a_gate(limits(requests=600, headroom=0.5)), until_s=60)
+        return await admissions(a_rate_limiter(limits(requests=600, headroom=0.5)), until_s=60)
 
     assert 297 <= len(run(scenario())) <= 305 + 1
 
 
 def test_tokens_pass_at_their_rate() -> None:
     async def scenario() -> list[float]:
-        return await admissions(a_gate(limits(input_tokens=60_000)), until_s=120, input_tokens=500)
+        return await admissions(a_rate_limiter(limits(input_tokens=60_000)), until_s=120, input_tokens=500)
 
     passed = run(scenario())
 
@@ -86,7 +86,7 @@ def test_tokens_pass_at_their_rate() -> None:
 
 def test_first_come_first_served_so_that_long_documents_do_not_starve() -> None:
     async def scenario() -> list[int]:
-        rate_limiter = a_gate(limits(input_tokens=6_000))  # a bucket of 50
+        rate_limiter = a_rate_limiter(limits(input_tokens=6_000))  # a bucket of 50
         order: list[int] = []
 
         async def one(number: int) -> None:
@@ -103,7 +103,7 @@ def test_first_come_first_served_so_that_long_documents_do_not_starve() -> None:
 
 def test_a_document_larger_than_the_bucket_waits_its_time() -> None:
     async def scenario() -> float:
-        rate_limiter = a_gate(limits(input_tokens=6_000))
+        rate_limiter = a_rate_limiter(limits(input_tokens=6_000))
         await rate_limiter.admit(input_tokens=50_000, output_tokens=1)
         return asyncio.get_running_loop().time()
 
@@ -112,7 +112,7 @@ def test_a_document_larger_than_the_bucket_waits_its_time() -> None:
 
 def test_a_limit_of_one_request_a_minute_still_lets_it_through() -> None:
     async def scenario() -> list[float]:
-        return await admissions(a_gate(limits(requests=1)), until_s=179, workers=2)
+        return await admissions(a_rate_limiter(limits(requests=1)), until_s=179, workers=2)
 
     assert run(scenario()) == pytest.approx([0, 60, 120], abs=0.1)
 
@@ -124,7 +124,7 @@ def test_settling_makes_up_for_a_biased_estimate(bias: float) -> None:
     actual, per_minute = 1_000, 120_000
 
     async def scenario() -> list[tuple[float, int]]:
-        rate_limiter = a_gate(limits(input_tokens=per_minute))
+        rate_limiter = a_rate_limiter(limits(input_tokens=per_minute))
         clock = asyncio.get_running_loop().time
         used: list[tuple[float, int]] = []
 
@@ -162,7 +162,7 @@ TOKENS, REQUESTS = limits(input_tokens=24_000), limits(requests=60)
 )
 def test_what_counts_to_the_input_limit(case: str, usage: Usage, waited_s: float) -> None:
     async def scenario() -> float:
-        rate_limiter = a_gate(TOKENS)
+        rate_limiter = a_rate_limiter(TOKENS)
         charge = await rate_limiter.admit(input_tokens=200, output_tokens=1)
         rate_limiter.settle(charge, usage)
         await rate_limiter.admit(input_tokens=200, output_tokens=1)
@@ -182,7 +182,7 @@ def test_what_counts_to_the_input_limit(case: str, usage: Usage, waited_s: float
 )
 def test_what_comes_back(case: str, under: RateLimits, give_back: Callable[..., None], waited_s: float) -> None:
     async def scenario() -> float:
-        rate_limiter = a_gate(under)
+        rate_limiter = a_rate_limiter(under)
         charge = await rate_limiter.admit(input_tokens=200, output_tokens=1)
         give_back(rate_limiter, charge)
         await rate_limiter.admit(input_tokens=200, output_tokens=1)
@@ -193,7 +193,7 @@ def test_what_comes_back(case: str, under: RateLimits, give_back: Callable[..., 
 
 def test_many_refunds_at_once_are_no_burst() -> None:
     async def scenario() -> list[float]:
-        rate_limiter = a_gate(limits(input_tokens=60_000))
+        rate_limiter = a_rate_limiter(limits(input_tokens=60_000))
         for charge in [await rate_limiter.admit(input_tokens=500, output_tokens=1) for _ in range(40)]:
             rate_limiter.refund(charge)
         began = asyncio.get_running_loop().time()
@@ -206,7 +206,7 @@ def test_many_refunds_at_once_are_no_burst() -> None:
 
 def test_a_pause_holds_everyone_also_whoever_waits_already() -> None:
     async def scenario() -> tuple[bool, bool, list[float]]:
-        rate_limiter = a_gate(limits(requests=120))
+        rate_limiter = a_rate_limiter(limits(requests=120))
         passing = asyncio.create_task(admissions(rate_limiter, until_s=60, workers=10))
         await asyncio.sleep(10)
         began, again = rate_limiter.pause(20), rate_limiter.pause(5)
@@ -221,7 +221,7 @@ def test_a_pause_holds_everyone_also_whoever_waits_already() -> None:
 
 def test_a_pause_may_be_prolonged_and_not_shortened() -> None:
     async def scenario() -> float:
-        rate_limiter = a_gate(limits())
+        rate_limiter = a_rate_limiter(limits())
         rate_limiter.pause(10)
         rate_limiter.pause(3)
         asyncio.get_running_loop().call_later(9, rate_limiter.pause, 10)
@@ -233,7 +233,7 @@ def test_a_pause_may_be_prolonged_and_not_shortened() -> None:
 
 def test_whoever_is_canceled_in_the_queue_lets_the_next_one_through() -> None:
     async def scenario() -> float:
-        rate_limiter = a_gate(limits(input_tokens=6_000))
+        rate_limiter = a_rate_limiter(limits(input_tokens=6_000))
         long = asyncio.create_task(rate_limiter.admit(input_tokens=100_000, output_tokens=1))
         short = asyncio.create_task(rate_limiter.admit(input_tokens=1, output_tokens=1))
         await asyncio.sleep(5)
@@ -270,6 +270,6 @@ def test_headers_grant_nothing_beyond_a_lower_limit(limits: tuple[int, frozenset
                 return count
             count += 1
             rate_limiter.settle(charge, Usage(input_tokens=10, output_tokens=10))
-            rate_limiter.hear(charge, ToldLimits(requests=ToldLimit(told, told - 5)))
+            rate_limiter.hear(charge, ReportedLimits(requests=ReportedLimit(told, told - 5)))
 
     assert run(sent_in_three_minutes()) <= 305

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_time import run
 
-from batchrun.execution.stream.token_bucket import BURST_S, FASTEST, LEAST_TOLD, RESERVE_S, TokenBucket
+from batchrun.execution.stream.token_bucket import BURST_S, FASTEST, LEAST_REPORTED, RESERVE_S, TokenBucket
 
 PER_MINUTE, A_SECOND, THOUSAND = 60_000, 1_000.0, 1_000.0
 BURST = BURST_S * A_SECOND
@@ -73,7 +73,7 @@ def test_what_is_missing_from_the_reserve_is_waited_for(left: int) -> None:
     assert run(scenario()) == pytest.approx((missing + 500 - BURST) / A_SECOND, abs=0.02)
 
 
-@pytest.mark.parametrize(("held", "in_credit"), [(LEAST_TOLD * 1_000 - 1, False), (10_000, True)])
+@pytest.mark.parametrize(("held", "in_credit"), [(LEAST_REPORTED * 1_000 - 1, False), (10_000, True)])
 def test_a_bucket_that_is_small_beside_its_rounding_tells_nothing(held: int, in_credit: bool) -> None:
     bucket = told(held)
     assert bucket.in_credit is in_credit

@@ -18,7 +18,7 @@ from batchrun.providers.anthropic.provider import (
     AnthropicProvider,
     reply_from,
 )
-from batchrun.reply import Cause, Failure, Reply, ToldLimit, ToldLimits, Usage
+from batchrun.reply import Cause, Failure, Reply, ReportedLimit, ReportedLimits, Usage
 from batchrun.request import Request
 from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.simulator.http.server import SimulatorServer
@@ -230,8 +230,8 @@ def test_a_limit_that_is_no_limit_costs_no_reply(header: str, limit: int | None)
 
     reply = reply_from(json.dumps(MESSAGE).encode(), headers)
 
-    told = ToldLimit(limit=limit)
-    assert reply.limits == ToldLimits(requests=told, input_tokens=told, output_tokens=told)
+    told = ReportedLimit(limit=limit)
+    assert reply.limits == ReportedLimits(requests=told, input_tokens=told, output_tokens=told)
 
 
 def test_the_bytes_that_name_a_request_are_the_bytes_on_the_wire() -> None:
@@ -312,8 +312,10 @@ TOLD = {
 def test_errors_tell_the_limits_too(status: int) -> None:
     failure = failure_of(responding(api_error("any", "any"), status=status, **TOLD))
 
-    assert failure.limits == ToldLimits(
-        requests=ToldLimit(1000, 0), input_tokens=ToldLimit(2_000_000, 1_996_000), output_tokens=ToldLimit(400_000)
+    assert failure.limits == ReportedLimits(
+        requests=ReportedLimit(1000, 0),
+        input_tokens=ReportedLimit(2_000_000, 1_996_000),
+        output_tokens=ReportedLimit(400_000),
     )
 
 

@@ -22,7 +22,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.connection import create_missing
-from batchrun.store.ledger.job_lock import is_held, job_lock, lock_file
+from batchrun.store.ledger.job_lock import is_locked, job_lock, lock_file
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, KnownPrompt, Move, Pending, RunPlan, Settlement, Taken
 
@@ -525,12 +525,12 @@ def test_processes_that_create_a_ledger_at_once_share_it(tmp_path: Path) -> None
 
 def test_a_lock_is_free_again_when_its_holder_is_done(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.sqlite3"
-    assert not is_held(ledger, "trial")
+    assert not is_locked(ledger, "trial")
     with job_lock(ledger, "trial"):
-        assert is_held(ledger, "trial")
-        assert not is_held(ledger, "other")
-        assert not is_held(tmp_path / "ledger.simulated.sqlite3", "trial"), "a rehearsal keeps nobody waiting"
-    assert not is_held(ledger, "trial")
+        assert is_locked(ledger, "trial")
+        assert not is_locked(ledger, "other")
+        assert not is_locked(tmp_path / "ledger.simulated.sqlite3", "trial"), "a rehearsal keeps nobody waiting"
+    assert not is_locked(ledger, "trial")
 
 
 def test_who_only_looks_whether_a_job_is_held_makes_nobody_busy(
@@ -539,8 +539,8 @@ def test_who_only_looks_whether_a_job_is_held_makes_nobody_busy(
     ledger = tmp_path / "ledger.sqlite3"
     looking = contextlib.ExitStack()
     file = looking.enter_context(lock_file(ledger, "trial").open("a+"))
-    fcntl.flock(file, fcntl.LOCK_SH)  # as `is_held` does for an instant
+    fcntl.flock(file, fcntl.LOCK_SH)  # as `is_locked` does for an instant
     monkeypatch.setattr(time, "sleep", lambda _: looking.close())
 
     with job_lock(ledger, "trial"):
-        assert is_held(ledger, "trial")
+        assert is_locked(ledger, "trial")

@@ -14,7 +14,7 @@ import pytest
 
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
-from batchrun.duckdb_file import HeldByAnother
+from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, UsageProblem
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.fields import Column, OutputFields
@@ -532,7 +532,7 @@ def test_who_holds_the_file_delays_the_rows_and_is_named(desk: Desk) -> None:
     with held(desk.database, "writing") as pid:
         desk.settle("late", {"title": "x"})
         for attempt in (desk.publish, desk.output().check, desk.output().behind):
-            with pytest.raises(HeldByAnother, match=f"PID {pid}"):
+            with pytest.raises(LockedByAnother, match=f"PID {pid}"):
                 attempt()
 
     assert desk.publish() == 1
@@ -544,7 +544,7 @@ def test_a_reader_delays_writing_too_and_may_look_between(desk: Desk) -> None:
     with held(desk.database, "reading"):
         desk.output().check()
         assert not desk.output().behind()
-        with pytest.raises(HeldByAnother):
+        with pytest.raises(LockedByAnother):
             desk.publish()
     desk.publish()
 

@@ -288,7 +288,7 @@ def test_a_clock_that_is_set_forward_between_two_calls_does_not_end_the_wait(
 
     async def page(*, after_id: str | None = None, limit: int = 1000) -> BatchPage:
         listed = await BatchApi.page(api, after_id=after_id, limit=limit)
-        return replace(listed, told_at=api.clock() - set_forward_s)
+        return replace(listed, server_time=api.clock() - set_forward_s)
 
     monkeypatch.setattr(api, "page", page)
     project.documents(3)

@@ -21,7 +21,7 @@ from scripted_provider import lost
 from trial_project import TrialProject, Unpublished, caller_of
 
 from batchrun.cli.interrupts import run_async
-from batchrun.duckdb_file import HeldByAnother
+from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import ExitCode
 from batchrun.workflow.batch_recovery import cancel
 from batchrun.workflow.open_job import OpenStore, open_store
@@ -129,7 +129,7 @@ class HeldOutput(Unpublished):
     """Somebody has the file open."""
 
     def publish(self, *, wait_s: float) -> int:
-        raise HeldByAnother("results/out.duckdb", "somebody")
+        raise LockedByAnother("results/out.duckdb", "somebody")
 
 
 def test_a_cancel_is_written_down_though_somebody_holds_the_output(
@@ -143,6 +143,6 @@ def test_a_cancel_is_written_down_though_somebody_holds_the_output(
         done = run_async(cancel(opened, 1, caller_of(api, project.events.append), waits=True))
 
     assert (done.canceled, done.still_open, done.pending, done.halted) == (1, 0, 3, None)
-    assert isinstance(done.unpublished, HeldByAnother)
+    assert isinstance(done.unpublished, LockedByAnother)
     assert states(project) == ["collected"]
     assert project.ask("select state, note from runs") == [("stopped", "canceled")]

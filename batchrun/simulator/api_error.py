@@ -21,7 +21,7 @@ class ApiError(NamedTuple):
 
 
 class ApiRefusal(Exception):
-    """The API answers a call with an error; some tell how long to wait."""
+    """The API answers a call with an error, and may say how long to wait."""
 
     def __init__(self, error: ApiError, *, retry_after_s: float | None = None) -> None:
         super().__init__(error.message)

@@ -1,7 +1,7 @@
-"""What becomes of a request: validation, rate limits, faults and the reply, decided without doing anything.
+"""The decision about each request: validation, rate limits, faults and the reply. Deciding has no effect outside.
 
 `speed` divides latency and injected waits and multiplies the refill of the rate limits, so that a simulated minute
-takes 60/speed real seconds. The limits told in headers stay as configured, and waits told to the client are real ones.
+takes 60/speed real seconds. The limits in headers stay as configured, and the waits in headers are in real seconds.
 """
 
 from collections import Counter, deque
@@ -40,7 +40,7 @@ class Rejected(NamedTuple):
     fault: str | None = None
     card: ModelCard | None = None
     retry_after_s: float | None = None
-    retry_after_date: bool = False  # whether the wait is told as a date
+    retry_after_date: bool = False  # whether the header names a date instead of seconds
 
 
 class Paged(NamedTuple):
@@ -70,10 +70,9 @@ class Delivery(NamedTuple):
     cut_at_the_end: bool
     overloaded_midway: bool
     used: PromptUsage
-    input_tokens: int  # billed, cache aside
     output_tokens: int
     fault: str | None
-    levels: Levels | None  # as the request was let in; None if the limits at the time of sending are told
+    levels: Levels | None  # when the request was admitted; None if the headers state the levels at the time of sending
 
 
 Decision = Rejected | Paged | Cut | Delivery
@@ -100,8 +99,8 @@ class Simulator:
         """`limits` are for each pool of models; without them the published ones of the tier Start hold.
 
         `terms` are those of batches. The faults of the script are for the next valid requests to `/v1/messages`, one
-        each; those of batches are for the next calls of their kind. `headers_at`: when the limits are read that a
-        response with status 200 tells.
+        each; the faults of batches are for the next calls of their kind. `headers_at` says when the limits are
+        read that a response with status 200 states.
         """
         self.profile = profile
         self.batches = SimulatedBatches(profile, seed=seed, speed=speed, terms=terms or ServiceTerms())
@@ -227,7 +226,6 @@ class Simulator:
             cut_at_the_end=fault is Wire.RESET_AFTER,
             overloaded_midway=fault is Wire.OVERLOADED_MIDWAY,
             used=used,
-            input_tokens=used.input_tokens,
             output_tokens=production.output_tokens,
             fault=name,
             levels=self._buckets_of(card).levels(now) if self._headers_at == "admission" else None,

@@ -51,7 +51,7 @@ class SimulatedBatch:
 
     id: str
     created_at: float
-    created_wall: float  # seconds since 1970, as told to the client
+    created_wall: float  # seconds since 1970, as the client sees it
     members: Sequence[BatchMember]
     file: ParamsFile
     life: Life
@@ -68,11 +68,11 @@ class SimulatedBatch:
         return self.life.status(self._age(now))
 
     def ended(self, now: float) -> bool:
-        """Tell whether nothing of the batch is in processing any more."""
+        """Return whether no request of the batch is in processing any more."""
         return self._age(now) >= self.life.ends_at
 
     def has_results(self, now: float) -> bool:
-        """Tell whether the batch has ended and the results are not gone."""
+        """Return whether the batch has ended and its results can still be read."""
         return self.life.ends_at <= self._age(now) < self.life.archived_at
 
     def cancel(self, now: float) -> None:
@@ -80,7 +80,7 @@ class SimulatedBatch:
         if self.life.canceled_at is None:
             self.life = replace(self.life, canceled_at=self._age(now))
 
-    def told(self, now: float, origin: str) -> dict[str, Any]:
+    def as_json(self, now: float, origin: str) -> dict[str, Any]:
         """Write the batch as the API does: everything counts as processing until the whole batch has ended."""
         ended, has_results, life = self.ended(now), self.has_results(now), self.life
         endings = self._endings if ended else dict.fromkeys(RequestEnding, 0)

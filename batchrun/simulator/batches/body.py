@@ -77,8 +77,8 @@ def read_requests(body: bytes, file: ParamsFile, *, most: int) -> list[SentReque
     listed = parameters.parse(body)
     parameters.check_form(listed, _BatchForm, NO_OBJECT)
     if len(listed["requests"]) > most:
-        told = f"List should have at most {most} items after validation, not {len(listed['requests'])}"
-        raise invalid_request(f"requests: {told}")
+        items = len(listed["requests"])
+        raise invalid_request(f"requests: List should have at most {most} items after validation, not {items}")
     sent: dict[str, SentRequest] = {}
     for custom_id, params in ((one["custom_id"], one["params"]) for one in listed["requests"]):
         if custom_id in sent:

@@ -31,7 +31,7 @@ class SimulatedBatches:
         self.terms = terms
         self.faults: Counter[str] = Counter()  # faults that were met, except within batches
         self.poll_again_s = _POLL_AGAIN_S / speed  # after which the API wants to be asked again
-        self.queue_wait_s = _QUEUE_WAIT_S / speed  # what a client is told to wait when too much is in processing
+        self.queue_wait_s = _QUEUE_WAIT_S / speed  # how long a client waits when too much is in processing
         self._profile, self._seed, self._speed = profile, seed, speed
         self._batches: dict[str, SimulatedBatch] = {}
         self._scripts: Mapping[Call, deque[str]] = {call: deque() for call in Call}
@@ -89,7 +89,7 @@ class SimulatedBatches:
         return batch
 
     def page(self, *, limit: int, after_id: str | None, before_id: str | None) -> tuple[Sequence[SimulatedBatch], bool]:
-        """List the batches after one, or right before one, or the newest; tell whether there are more."""
+        """List the batches after one, or right before one, or the newest; return whether there are more."""
         self._meet(Call.LIST, b"")
         listed = [batch for batch in reversed(self.all) if not batch.deleted]
         if before_id and not after_id:
@@ -116,7 +116,7 @@ class SimulatedBatches:
         return batch
 
     def results(self, batch_id: str, *, now: float) -> tuple[Iterator[bytes], bool]:
-        """Write the lines of an ended batch's results; tell whether the connection breaks after them."""
+        """Write the lines of an ended batch's results; return whether the connection breaks after them."""
         batch = self._find(batch_id)
         if not batch.has_results(now):
             raise not_found(f"Message Batch {batch_id} has no available results.")

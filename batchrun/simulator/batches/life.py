@@ -72,7 +72,7 @@ class Life:
         return "in_progress" if self.canceled_at is None else "canceling"
 
     def unprocessed(self, moment: float) -> RequestEnding | None:
-        """Tell how a request ended that never had its moment, a number in [0, 1); None for what was processed."""
+        """Return how a request ended that was never processed, or None; `moment` is a number in [0, 1)."""
         reached = math.inf if self.never_ends and moment >= _STUCK_FROM else moment * self.lasts_s
         if self.canceled_at is not None and reached > self.canceled_at:
             return RequestEnding.CANCELED

@@ -22,7 +22,7 @@ class Outage(NamedTuple):
         return "reset_before" if self.kind == "reset" else self.kind
 
     def strikes(self, elapsed_s: float, model: str) -> bool:
-        """Tell whether a request for the model meets the outage."""
+        """Return whether a request for the model meets the outage."""
         return self.from_s <= elapsed_s < self.until_s and self.model in {None, model}
 
 

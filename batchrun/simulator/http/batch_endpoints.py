@@ -1,4 +1,4 @@
-"""The paths of Message Batches: puts decisions into HTTP. What takes long is done in a thread."""
+"""The paths of Message Batches over HTTP. Work that takes long is done in a thread."""
 
 import asyncio
 import time
@@ -10,7 +10,6 @@ from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
 
 from batchrun.simulator.api_error import ApiRefusal, invalid_request
-from batchrun.simulator.batches.batch import SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, read_requests
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, no_fault
@@ -67,7 +66,7 @@ class BatchEndpoints:
         if fault.cut or batch is None:
             return await self._responses.cut(request, hangs=fault.cut == "hang")
         entry.status = 200
-        return self._tell(batch, request, now=time.monotonic())
+        return self._responses.json(batch.as_json(time.monotonic(), _origin(request)))
 
     async def _list(self, request: web.Request) -> web.Response:
         check_access(request)
@@ -77,7 +76,7 @@ class BatchEndpoints:
         )
         now, ids = time.monotonic(), [batch.id for batch in batches]
         body = {
-            "data": [batch.told(now, _origin(request)) for batch in batches],
+            "data": [batch.as_json(now, _origin(request)) for batch in batches],
             "has_more": has_more,
             "first_id": ids[0] if ids else None,
             "last_id": ids[-1] if ids else None,
@@ -88,15 +87,13 @@ class BatchEndpoints:
         check_access(request)
         batch, now = self._batches.poll(request.match_info["batch"]), time.monotonic()
         wait = {} if batch.ended(now) else {"retry-after": retry_after(self._batches.poll_again_s)}
-        return self._responses.json(batch.told(now, _origin(request)), wait)
+        return self._responses.json(batch.as_json(now, _origin(request)), wait)
 
     async def _cancel(self, request: web.Request) -> web.Response:
         check_access(request)
         now = time.monotonic()
-        return self._tell(self._batches.cancel(request.match_info["batch"], now=now), request, now=now)
-
-    def _tell(self, batch: SimulatedBatch, request: web.Request, *, now: float) -> web.Response:
-        return self._responses.json(batch.told(now, _origin(request)))
+        batch = self._batches.cancel(request.match_info["batch"], now=now)
+        return self._responses.json(batch.as_json(now, _origin(request)))
 
     async def _delete(self, request: web.Request) -> web.Response:
         check_access(request)

@@ -71,7 +71,7 @@ class SimulatorServer:
         self._thread = None
 
     def serve_forever(self, *, when_ready: Callable[[str], None]) -> None:
-        """Serve until SIGINT or SIGTERM, then return. `when_ready` is told the base URL."""
+        """Serve until SIGINT or SIGTERM, then return. `when_ready` is called with the base URL."""
         asyncio.run(self._serve(when_ready, signal.SIGINT, signal.SIGTERM))
 
     def _run_in_thread(self, ready: "Future[str]") -> None:

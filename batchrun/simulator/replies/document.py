@@ -110,7 +110,7 @@ def find_dates(text: str) -> Iterator[date]:
 
 
 def find_durations(text: str) -> Iterator[tuple[int, str]]:
-    """Find counts of days, weeks, months and years, in figures or words; tell the number and the unit."""
+    """Find counts of days, weeks, months and years, in figures or words: pairs of a number and a unit."""
     for match in _DURATION.finditer(text):
         number, unit = int(match[1] or _NUMBER_WORDS[match[2].lower()]), match[3].lower()
         if unit != "year" or number < _RETURN_PERIOD:

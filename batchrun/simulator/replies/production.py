@@ -1,4 +1,4 @@
-"""What the simulated model produces for a request: the text, what it thought, why it stopped, and the tokens of it."""
+"""What the simulated model produces for a request: the text, the thinking, the stop reason and the tokens."""
 
 import hashlib
 import json
@@ -74,7 +74,7 @@ def _spoiled(whole: Production, spoiling: Spoiling | None, max_tokens: int) -> P
     half = whole.text[: len(whole.text) // 2]
     match spoiling:
         case Spoiling.TRUNCATED:
-            # Thinking used the room up: the visible half is far shorter than max_tokens, as with the real models.
+            # Thinking used the tokens up: the visible half is far shorter than max_tokens, as with the real models.
             tokens = whole.text_tokens // 2
             thinking = max(0, max_tokens - tokens)
             return whole._replace(text=half, stop_reason="max_tokens", text_tokens=tokens, thinking_tokens=thinking)
@@ -95,6 +95,6 @@ def _stopped(production: Production, max_tokens: int) -> Production:
     if production.output_tokens <= max_tokens:
         return production
     thinking = min(production.thinking_tokens, max_tokens)
-    room = max_tokens - thinking
-    text = production.text[: len(production.text) * room // max(1, production.text_tokens)]
-    return production._replace(text=text, text_tokens=room, thinking_tokens=thinking, stop_reason="max_tokens")
+    remaining = max_tokens - thinking
+    text = production.text[: len(production.text) * remaining // max(1, production.text_tokens)]
+    return production._replace(text=text, text_tokens=remaining, thinking_tokens=thinking, stop_reason="max_tokens")

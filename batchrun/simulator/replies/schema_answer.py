@@ -60,7 +60,7 @@ _FALLBACKS: Mapping[str, str] = dict(
 
 @dataclass(frozen=True, slots=True)
 class AnswerField:
-    """What a value is about: the words of its name and description, and the rules that the description tells."""
+    """What a value is about: the words of its name and description, and the rules that the description states."""
 
     name: str
     description: str
@@ -72,18 +72,18 @@ class AnswerField:
     @lru_cache(maxsize=4096)  # a job asks for the same fields of every document
     def of(cls, name: str, description: str) -> "AnswerField":
         """Make a field. The name says more than the description, and rules (`{minimum: 0}`) say nothing."""
-        words, told = _WORD.findall(name.lower()), _WORD.findall(_RULES.sub("", description).lower())
-        weighted = [*((word, 1) for word in told), *((word, _NAME_WEIGHT) for word in words)]
+        words, described = _WORD.findall(name.lower()), _WORD.findall(_RULES.sub("", description).lower())
+        weighted = [*((word, 1) for word in described), *((word, _NAME_WEIGHT) for word in words)]
         stems = {word[:_STEM_LENGTH]: weight for word, weight in weighted if not _EMPTY_WORDS.fullmatch(word)}
         rules = {rule: float(bound) for rule, bound in _RULE.findall(description)}
         return cls(name, description, tuple(words), stems, rules)
 
     def names(self, *words: str) -> bool:
-        """Tell whether the name has one of the words (given without plural)."""
+        """Return whether the name has one of the words, which are given without plural."""
         return any(word in words or word.removesuffix("s") in words for word in self.words)
 
     def score(self, text: str) -> int:
-        """Tell how much a text is about the field."""
+        """Return how much a text is about the field, as a sum of weights."""
         lowered = text.lower()
         return sum(
             weight
@@ -132,8 +132,8 @@ class SchemaAnswer:
         if "$ref" in schema:
             return self._variants(self.schema["$defs"][schema["$ref"].removeprefix("#/$defs/")])
         if "anyOf" in schema:
-            told = {"description": schema["description"]} if "description" in schema else {}
-            return [leaf for variant in schema["anyOf"] for leaf in self._variants({**told, **variant})]
+            described = {key: schema[key] for key in ("description",) if key in schema}
+            return [leaf for variant in schema["anyOf"] for leaf in self._variants({**described, **variant})]
         if "allOf" in schema:
             merged = {key: value for part in schema["allOf"] for key, value in self._variants(part)[0].items()}
             return self._variants(merged | {key: value for key, value in schema.items() if key != "allOf"})
@@ -158,8 +158,8 @@ class SchemaAnswer:
 
     def _fallback(self, schema: Schema, field: AnswerField) -> Any:
         if "enum" in schema:
-            spare = [option for option in schema["enum"] if str(option).lower() in _LEFTOVERS] or schema["enum"]
-            return spare[int(self._chance(field.name) * len(spare))]
+            leftovers = [option for option in schema["enum"] if str(option).lower() in _LEFTOVERS] or schema["enum"]
+            return leftovers[int(self._chance(field.name) * len(leftovers))]
         if schema["type"] == "array":
             return [self._value(schema["items"], field)] if schema.get("minItems") else []
         if schema["type"] == "string":

@@ -17,7 +17,6 @@ from batchrun.simulator.requests.model_cards import ALL_THINKING, ModelCard, fin
 from batchrun.simulator.requests.model_rules import cache_problems, model_problems
 
 NO_OBJECT = "Input should be a valid dictionary or object to extract fields from"
-_NO_FORM = "Input does not match the expected shape."
 _SAMPLING = ("temperature", "top_p", "top_k")
 _BLOCKS = ("document", "image", "redacted_thinking", "search_result", "text", "thinking", "tool_result", "tool_use")
 _NO_CONTENT = "all messages must have non-empty content except for the optional final assistant message"

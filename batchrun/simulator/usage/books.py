@@ -31,7 +31,7 @@ class Entry:
     output_tokens: int = 0
 
     def bill(self, used: PromptUsage, *, output_tokens: int) -> None:
-        """Note that the reply was produced and is paid for, whether or not it arrives."""
+        """Record that the reply was produced and is billed, whether or not the reply arrives."""
         self.billed, self.output_tokens = True, output_tokens
         for name, tokens in asdict(used).items():
             setattr(self, name, tokens)

@@ -47,7 +47,7 @@ NOBODY = Drain()
 
 
 class Level(NamedTuple):
-    """What a client is told of one limit: the limit, what is left, and when all of it is back."""
+    """One limit as the headers state it: the limit, what remains, and when the bucket is full again."""
 
     per_minute: int
     left: float
@@ -90,8 +90,8 @@ class Bucket:
         self._level = self.level(now) - amount
         self._at = max(now, self._at)
 
-    def told(self, now: float) -> Level:
-        """Return what a client is told of the bucket."""
+    def stated(self, now: float) -> Level:
+        """Return the limit as the headers state it."""
         level = self.level(now)
         return Level(self.per_minute, max(0.0, level), now + (self.capacity - level) / self._per_second)
 
@@ -134,8 +134,8 @@ class ModelBuckets:
         self._buckets["output tokens"].take(output_tokens, now)
 
     def levels(self, now: float) -> Levels:
-        """Return what a client is told of the three."""
-        return {name: bucket.told(now) for name, bucket in self._buckets.items()}
+        """Return the three limits as the headers state them."""
+        return {name: bucket.stated(now) for name, bucket in self._buckets.items()}
 
 
 def limit_headers(levels: Levels, *, now: float, wall: float) -> Iterator[tuple[str, str]]:

@@ -491,7 +491,7 @@ def created(batches: SimulatedBatches, requests: int, *, now: float = 0.0, nonce
 
 
 def counted(batch: SimulatedBatch, now: float) -> list[int]:
-    return list(batch.told(now, "")["request_counts"].values())
+    return list(batch.as_json(now, "")["request_counts"].values())
 
 
 def test_nothing_is_counted_before_the_end() -> None:
@@ -502,8 +502,8 @@ def test_nothing_is_counted_before_the_end() -> None:
     assert list(batches.bills(9.9)) == []
     assert (batch.status(10), counted(batch, 10)) == ("ended", [0, 4, 0, 0, 0])
     assert len(list(batches.bills(10))) == 4
-    assert batch.told(10, "")["ended_at"] == "2027-01-15T08:00:10.000000+00:00"
-    assert batch.told(10, "")["expires_at"] == "2027-01-16T08:00:00.000000+00:00"
+    assert batch.as_json(10, "")["ended_at"] == "2027-01-15T08:00:10.000000+00:00"
+    assert batch.as_json(10, "")["expires_at"] == "2027-01-16T08:00:00.000000+00:00"
 
 
 def test_what_was_not_processed_is_canceled() -> None:
@@ -513,7 +513,7 @@ def test_what_was_not_processed_is_canceled() -> None:
     batch.cancel(410)
 
     assert [batch.status(now) for now in (399, 424, 425)] == ["canceling", "canceling", "ended"]
-    assert batch.told(425, "")["cancel_initiated_at"] == "2027-01-15T08:06:40.000000+00:00"
+    assert batch.as_json(425, "")["cancel_initiated_at"] == "2027-01-15T08:06:40.000000+00:00"
     _, succeeded, _, canceled, _ = counted(batch, 425)
     assert succeeded + canceled == 100
     assert 25 < succeeded < 55
@@ -557,7 +557,7 @@ def test_results_are_kept_for_29_days() -> None:
     assert (len(list(lines)), cut) == (1, False)
     with pytest.raises(ApiRefusal, match="has no available results"):
         batches.results(batch.id, now=29 * days)
-    assert batch.told(29 * days, "")["archived_at"] == "2027-02-13T08:00:00.000000+00:00"
+    assert batch.as_json(29 * days, "")["archived_at"] == "2027-02-13T08:00:00.000000+00:00"
 
 
 LIVES: dict[str, tuple[Life, float, RequestEnding | None]] = {

@@ -133,7 +133,7 @@ class SimulatedProvider:
         """Bill, then send, though the client may be gone."""
         now = asyncio.get_running_loop().time()
         self.simulator.produced(answered, now=now)
-        arrival.input_tokens, arrival.output_tokens = answered.input_tokens, answered.output_tokens
+        arrival.input_tokens, arrival.output_tokens = answered.used.input_tokens, answered.output_tokens
         arrival.done_s = now
         if answered.cut_at_the_end:
             if not sent.done():

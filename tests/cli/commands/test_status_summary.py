@@ -14,6 +14,8 @@ from batchrun.errors import ExitCode
 from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.job_lock import job_lock
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "submit jobs/trial.toml"
 ONE_BY_ONE = "max_concurrency = 1"
 FIELDS = 'title = "string"\ndue = "date?"'

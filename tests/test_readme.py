@@ -141,15 +141,30 @@ def test_the_tree_is_the_tree() -> None:
     assert "vocabulary/" in section("The code"), "it is named beside what reads it"
 
 
-def test_where_things_are_decided() -> None:
+def test_a_folder_imports_only_what_stands_above_it() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    floors = {
+        name.strip().removeprefix("batchrun."): -number for number, row in enumerate(layers) for name in row.split("|")
+    }
+    listed = re.findall(r"^ {6}(\w+)/ ", section("The code"), re.MULTILINE)
+    assert [floors[name] for name in listed if name != "simulator"] == sorted(
+        floors[name] for name in listed if name != "simulator"
+    )
+
+
+def test_where_things_are_decided_and_added() -> None:
     package = REPOSITORY / "batchrun"
-    decisions = [re.findall(r"`([^`]+)`", where) for _, where in cells(section("The code"))]
-    assert len(decisions) == 10
-    for path, *names in decisions:
-        text = (package / path).read_text("utf-8")
-        for name in names:
-            found = (package / name).exists() if name.endswith(".py") else re.search(rf"(def|class) {name}\b", text)
-            assert found, f"{name} of {path}"
+    rows = [words for _, where in cells(section("The code")) if (words := re.findall(r"`([^`]+)`", where))]
+    assert len(rows) == 22
+    for words in rows:
+        path = package
+        for word in words:
+            if "/" in word:
+                path = package / word
+                assert path.exists(), word
+            else:
+                assert re.search(rf"(def|class) {word}\b", path.read_text("utf-8")), f"{word} of {path}"
 
 
 # --- examples

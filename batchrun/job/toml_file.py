@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.job.credentials import find_credentials, masked, masked_unread
-from batchrun.job.problems import JobFileError, Problem, TextFile, plain
+from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.toml_positions import KeyPath, Positions, Span, offset_inside
 
 _PLACE = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
@@ -79,7 +79,7 @@ class TomlText:
 
 def _syntax_problem(error: ValueError, file: TextFile) -> Problem:
     found = _PLACE.fullmatch(str(error))
-    what = plain(found["what"] if found else str(error))
+    what = found["what"] if found else str(error)
     hint = next((hint for start, hint in _SYNTAX_HINTS.items() if what.startswith(start)), None)
     message = f"this is not TOML: {what[:1].lower()}{what[1:]}"
     if not found or not found["line"]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from batchrun.job.credentials import masked
-from batchrun.job.problems import Problem, did_you_mean, plain
+from batchrun.job.problems import Problem, did_you_mean
 from batchrun.job.schema_lookup import (
     example_of,
     field_kinds_with,
@@ -75,7 +75,7 @@ def explain(error: ValidationError, text: TomlText, *, root: type[BaseModel] = J
 def called(place: KeyPath) -> str:
     """Return a place as people write it: `source.include[0]`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    return plain("".join(steps).removeprefix("."))
+    return "".join(steps).removeprefix(".")
 
 
 def credential_problems(text: TomlText) -> Iterator[Problem]:
@@ -145,11 +145,11 @@ class _Fault:
             message = f"`{called(self.place)}`: this parameter was removed from the API for current models"
             return self.text.at_key(self.place, message, hint="use `effort`")
         if len(self.place) > 1:
-            what = f"unknown key `{plain(self.key)}` in {self.table}"
+            what = f"unknown key `{self.key}` in {self.table}"
         elif isinstance(self.text.get(self.place), dict):
-            what = f"unknown table [{plain(self.key)}]"
+            what = f"unknown table [{self.key}]"
         else:
-            what = f"unknown key `{plain(self.key)}` outside of a table"
+            what = f"unknown key `{self.key}` outside of a table"
         return self.text.at_key(self.place, what, hint=self._unknown_hint())
 
     def _unknown_hint(self) -> str:
@@ -216,7 +216,7 @@ def _toml(value: object) -> str:
         case list():
             return "a list"
         case bool() | str():
-            shown = plain(masked(json.dumps(value, ensure_ascii=False)))
+            shown = masked(json.dumps(value, ensure_ascii=False))
         case _:
-            shown = plain(str(value))
+            shown = str(value)
     return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}…"

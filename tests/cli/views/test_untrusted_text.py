@@ -141,6 +141,8 @@ def with_evil_words(error: object) -> object:
         ("\u2028", r"\u2028"),
         ("\u200f\u200e\u061c", r"\u200f\u200e\u061c"),
         ("\x00\x7f", r"\x00\x7f"),
+        ("\u180e\U000e0041", r"\u180e\U000e0041"),
+        ("\ud83d", r"\ud83d"),
     ],
 )
 def test_how_it_is_shown(text: str, shown: str) -> None:

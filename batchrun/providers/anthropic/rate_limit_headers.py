@@ -1,4 +1,4 @@
-"""The rate limits that the headers of an answer tell; nothing in them is taken on trust."""
+"""Reads without trust the rate limits that the headers of an answer report."""
 
 from collections.abc import Mapping
 
@@ -10,13 +10,17 @@ UNREPORTED = ReportedLimits()
 
 
 def reported_limits(headers: Mapping[str, str]) -> ReportedLimits | None:
-    """The organisation's limits for this model; None when no header is about them. Names are in lower case."""
-    told = ReportedLimits(
+    """Read the organisation's limits for this model; names of headers are in lower case.
+
+    Returns None when no header is about limits.
+    """
+    limits = ReportedLimits(
         requests=_limit(headers, "requests"),
         input_tokens=_limit(headers, "input-tokens"),
         output_tokens=_limit(headers, "output-tokens"),
     )
-    return None if told == UNREPORTED and not any(name.startswith(PREFIX) for name in headers) else told
+    is_silent = limits == UNREPORTED and not any(name.startswith(PREFIX) for name in headers)
+    return None if is_silent else limits
 
 
 def _limit(headers: Mapping[str, str], name: str) -> ReportedLimit:

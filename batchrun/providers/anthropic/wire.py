@@ -13,8 +13,6 @@ from typing import Any
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
 
-UNCOUNTED = ("max_tokens",)
-"""Parameters of a message that the token-counting endpoint does not take."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -95,8 +93,9 @@ def sent_params(request: Request) -> dict[str, Any]:
 
 
 def count_body(request: Request) -> bytes:
-    """Build the body that asks for the number of tokens of a request."""
-    params = {key: value for key, value in json.loads(request.body).items() if key not in UNCOUNTED}
+    """Build the body that asks for the number of tokens of a request; `max_tokens` may not be in such a body."""
+    params = json.loads(request.body)
+    del params["max_tokens"]
     return json.dumps(params, separators=(",", ":")).encode()
 
 

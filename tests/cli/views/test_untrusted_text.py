@@ -116,7 +116,7 @@ def test_a_pipe_gets_the_data_as_it_is(batchrun: CommandLine, api: SimulatorServ
 def test_words_of_the_api(
     batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch, project: TrialProject
 ) -> None:
-    monkeypatch.setattr("batchrun.providers.anthropic.provider.status_failure", with_evil_words)
+    monkeypatch.setattr("batchrun.providers.anthropic.client.status_failure", with_evil_words)
     api.simulator.extend_script(["invalid_request"])
     assert harmless(batchrun("submit jobs/trial.toml"))
     assert harmless(batchrun("results trial --status failed"))

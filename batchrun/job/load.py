@@ -1,4 +1,4 @@
-"""Reading a job file: a `JobFile`, or every problem of it at once."""
+"""Reads a job file, or reports every problem of the job file at once."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from batchrun.job.validation_errors import credential_problems, explain
 
 @dataclass(frozen=True)
 class JobFile:
-    """A job file without problems, with the prompt texts it names."""
+    """A job file without problems, with the prompt texts that the job file names."""
 
     spec: JobSpec
     path: Path
-    """Absolute, symbolic links followed."""
+    """The absolute path, with symbolic links followed."""
     root: Path
-    """The project: where relative paths of the job file start."""
+    """The project's folder, where relative paths of the job file start."""
     system: str | None
     user: Template
     text_sha: str
-    """SHA-256 of the job file as it is on disk; prompt files are not in it."""
+    """SHA-256 of the job file as it is on disk, without prompt files."""
     project: ProjectSpec = NOTHING
     """What batchrun.toml says."""
 
@@ -45,7 +45,7 @@ class JobFile:
 
 
 def load_job(path: Path) -> JobFile:
-    """Read a job file. Raises UsageProblem when it cannot be read, JobFileError when it says something wrong."""
+    """Read a job file. Raises UsageProblem when the file cannot be read, JobFileError when something in it is wrong."""
     content = _content(path)
     path = path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
@@ -60,15 +60,13 @@ def load_job(path: Path) -> JobFile:
         raise JobFileError(problems, file=text.file) from None
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)
-    digest = hashlib.sha256(content).hexdigest()
-    spec = _with_models(spec, choice)
     return JobFile(
-        spec=spec,
+        spec=_with_models(spec, choice),
         path=path,
         root=root,
         system=prompt.system,
         user=prompt.user,
-        text_sha=digest,
+        text_sha=hashlib.sha256(content).hexdigest(),
         project=project.spec,
     )
 

@@ -1,4 +1,4 @@
-"""A job file's text read as TOML, with the place of everything in it."""
+"""Reads the text of a job file as TOML, with the place of every value."""
 
 import re
 import tomllib
@@ -23,17 +23,17 @@ _SYNTAX_HINTS = {
 
 @dataclass(frozen=True)
 class TomlText:
-    """The values of a TOML file and where they stand."""
+    """The values of a TOML file, and where each value stands."""
 
     file: TextFile
     values: dict[str, Any]
     positions: Positions
     credentials: tuple[KeyPath, ...]
-    """Places of API keys and the like; `file` shows them starred out."""
+    """Places of API keys and the like; `file` has them starred out."""
 
     @classmethod
     def read(cls, text: str, *, path: Path) -> "TomlText":
-        """Read the text; raises JobFileError for what is not TOML."""
+        """Read the text. Raises JobFileError when the text is not TOML."""
         text = text.replace("\r\n", "\n")
         try:
             values = tomllib.loads(text)
@@ -49,7 +49,7 @@ class TomlText:
         return cls(TextFile(path, shown), values, positions, credentials)
 
     def at_key(self, path: KeyPath, message: str, *, hint: str | None = None) -> Problem:
-        """Make the problem of a key, or of the table above it when the file does not have it."""
+        """Make the problem of a key, or of the table above the key when the file does not have the key."""
         known = path[:1] and path[0] in self.values
         return Problem(masked(message), self.file, self.positions.key(path) if known else self.file.end, hint)
 
@@ -67,7 +67,7 @@ class TomlText:
         )
 
     def get(self, path: KeyPath) -> Any:
-        """Return the value at a place, None where there is none."""
+        """Return the value at a place. Returns None if there is no such place."""
         value: Any = self.values
         for step in path:
             try:

@@ -1,4 +1,4 @@
-"""Durations, sizes and dollars as people write them in a job file, as the numbers the program counts with."""
+"""Reads durations, sizes and dollars of a job file as the numbers that the program counts with."""
 
 import re
 from decimal import Decimal
@@ -54,13 +54,13 @@ def _nano_dollars(value: object) -> int:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds)]
-"""Written as "1.5s", "10m" or "2h"."""
+"""A time of up to a day, written as "1.5s", "10m" or "2h"."""
 
 LongSeconds = Annotated[float, BeforeValidator(_long_seconds)]
-"""The same, up to a month."""
+"""A time of up to a month, written in the same way."""
 
 Bytes = Annotated[int, BeforeValidator(_bytes)]
-"""Written as "256MB" or "500KB"; a KB is a thousand bytes."""
+"""A size, written as "256MB" or "500KB"; a KB is a thousand bytes."""
 
 NanoDollars = Annotated[int, BeforeValidator(_nano_dollars)]
-"""Written in dollars, whole or with a fraction, and kept exactly."""
+"""An amount, written in dollars, whole or with a fraction, and kept exactly."""

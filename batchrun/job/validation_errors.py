@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a job file, in people's words and at the right place."""
+"""Turns the errors that pydantic finds in a job file into problems, in people's words and at the right place."""
 
 import json
 import re
@@ -31,7 +31,7 @@ _REMOVED = frozenset({"temperature", "top_p", "top_k"})
 _LONGEST_VALUE = 60
 _OTHER_NAMES = {"text": "string", "float": "number", "decimal": "number", "list": "array", "timestamp": "datetime"}
 _INSTEAD: dict[KeyPath, KeyPath] = {("model", "name"): ("model", "tier")}
-"""A required key, and the one that may stand in its place."""
+"""Required keys, each with the key that may stand in its place."""
 
 _EXPECTED = {
     "string_type": "be text in quotes",
@@ -53,7 +53,7 @@ _EXPECTED = {
 
 
 def explain(error: ValidationError, text: TomlText, *, root: type[BaseModel] = JobSpec) -> Iterator[Problem]:
-    """Turn every validation error into a problem, without what merely follows from a misspelt or forbidden key."""
+    """Turn every validation error into a problem, but for those that follow from a misspelt or forbidden key."""
     faults = [_Fault(text=text, detail=detail, root=root) for detail in error.errors(include_url=False)]
     faults = [fault for fault in faults if not any(fault.place[: len(path)] == path for path in text.credentials)]
     meant = [path for fault in faults if fault.kind == "extra_forbidden" for path in fault.meant]
@@ -87,12 +87,12 @@ def credential_problems(text: TomlText) -> Iterator[Problem]:
 
 @dataclass(frozen=True)
 class _Fault:
-    """One validation error and the file it is about."""
+    """One validation error, and the file that the error is about."""
 
     text: TomlText
     detail: ErrorDetails
     root: type[BaseModel]
-    """What the whole file should be."""
+    """The model of the whole file."""
 
     @property
     def kind(self) -> str:

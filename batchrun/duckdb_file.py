@@ -50,7 +50,6 @@ class LockedByAnother(Busy):
             f"{path} is in use by {holder}",
             hint="close it there (a notebook, a dashboard, the duckdb shell), or wait; then run the same command again",
         )
-        self.path = path
 
 
 @contextlib.contextmanager
@@ -116,7 +115,7 @@ def _create(path: Path) -> None:
         orphaned = wal.exists()
         with contextlib.suppress(FileExistsError):
             _appear(fresh, path)
-            if orphaned:  # left by a database that was deleted; DuckDB would refuse the new file because of it
+            if orphaned:  # left by a deleted database; DuckDB would refuse the new file because of this log
                 wal.replace(wal.with_name(wal.name + ".orphaned"))
     finally:
         fresh.unlink(missing_ok=True)
@@ -130,7 +129,7 @@ def _write_empty(path: Path) -> None:
         try:
             memory.execute(f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
         except (duckdb.BinderException, duckdb.InvalidInputException):
-            # A DuckDB that knows neither the option nor the version writes an older format anyway.
+            # A DuckDB that knows neither the option nor the version writes its own format.
             memory.execute(f"ATTACH '{name}' AS fresh")
         memory.execute("DETACH fresh")
 

@@ -45,7 +45,7 @@ class Refused(BatchrunError):
 
 
 class Stopped(BatchrunError):
-    """A run reached a limit of money or failures while it was running. All answers are saved."""
+    """A run reached a limit, of money or failures, and stopped. All answers are saved."""
 
     exit_code = ExitCode.STOPPED
     word = "stopped"

@@ -36,7 +36,7 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """One attempt came to its end, and the ledger has it. For logs: no text of document or reply is in the event."""
+    """One attempt came to its end, and is in the ledger. For logs: no text of document or reply is in the event."""
 
     attempt_no: int
     doc_id: str
@@ -83,7 +83,7 @@ class OutageEnded:
 
 @dataclass(frozen=True, slots=True)
 class DocumentSettled:
-    """A document reached its outcome, and the ledger has it."""
+    """A document reached its outcome, which is in the ledger."""
 
     doc_id: str
     outcome: Outcome
@@ -94,7 +94,7 @@ class DocumentSettled:
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    """No new requests; those in flight are being finished."""
+    """No new requests are sent; requests in flight are being finished."""
 
     in_flight: int
     within_s: float

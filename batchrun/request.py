@@ -30,7 +30,7 @@ class Request:
         """Make the request for Messages parameters (`model`, `max_tokens`, `messages`, …)."""
         try:
             body = _canonical(params, ascii_only=False).encode("utf-8")
-        except UnicodeEncodeError:  # a lone surrogate has no UTF-8; as an escape it is still JSON
+        except UnicodeEncodeError:  # a lone surrogate has no UTF-8; its escape is still JSON
             body = _canonical(params, ascii_only=True).encode("ascii")
         return cls(body=body, model=params["model"], max_tokens=int(params["max_tokens"]))
 

@@ -61,7 +61,7 @@ class FileSource:
         self._exclude = tuple(exclude)
         self._encoding = encoding
         self._id_from = id_from
-        # What lies below an excluded folder is excluded with it.
+        # Whatever lies below an excluded folder is excluded too.
         without = [pattern for text in exclude for pattern in (text, f"{text}/**")]
         self._tree = Tree(
             root=self._root,

@@ -31,15 +31,11 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
 def masked(text: str, spans: Iterable[Span] = ()) -> str:
     """Star out these places of the text and everything like an API key; the length of the text stays the same."""
     for span in [*spans, *(Span(*found.span()) for found in _API_KEY.finditer(text))]:
-        text = _starred(text, span)
+        stars = re.sub(r"[^\n]", "*", text[span.start : span.end])
+        text = text[: span.start] + stars + text[span.end :]
     return text
 
 
 def masked_unread(text: str) -> str:
     """Star out whatever is assigned to a name like a key, in a text that could not be read as TOML."""
     return masked(text, [Span(*found.span("value")) for found in _ASSIGNED.finditer(text)])
-
-
-def _starred(text: str, span: Span) -> str:
-    stars = re.sub(r"[^\n]", "*", text[span.start : span.end])
-    return text[: span.start] + stars + text[span.end :]

@@ -1,6 +1,5 @@
 """Reads a job file, or reports every problem of the job file at once."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,14 +28,12 @@ class JobFile:
     """The project's folder, where relative paths of the job file start."""
     system: str | None
     user: Template
-    text_sha: str
-    """SHA-256 of the job file as it is on disk, without prompt files."""
     project: ProjectSpec = NOTHING
-    """What batchrun.toml says."""
+    """The content of batchrun.toml."""
 
     @cached_property
     def fields(self) -> OutputFields:
-        """What is extracted from each document."""
+        """The fields that are extracted from each document."""
         return OutputFields(self.spec.output.fields)
 
     def resolve(self, relative: str) -> Path:
@@ -46,8 +43,7 @@ class JobFile:
 
 def load_job(path: Path) -> JobFile:
     """Read a job file. Raises UsageProblem when the file cannot be read, JobFileError when something in it is wrong."""
-    content = _content(path)
-    path = path.resolve()
+    content, path = _content(path), path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
     root = project_root(path)
     prompt, project = read_prompt(text, root=root), read_project(root)
@@ -66,7 +62,6 @@ def load_job(path: Path) -> JobFile:
         root=root,
         system=prompt.system,
         user=prompt.user,
-        text_sha=hashlib.sha256(content).hexdigest(),
         project=project.spec,
     )
 

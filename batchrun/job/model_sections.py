@@ -37,7 +37,7 @@ class ModelSection(Table):
     """[model]: which models answer, and how much they may write."""
 
     tier: TierName | None = None
-    """Models of [tiers] in batchrun.toml, instead of a name; a loaded job has them as `name` and `fallbacks`."""
+    """Models of [tiers] in batchrun.toml, instead of a name; they are `name` and `fallbacks` of a loaded job."""
     name: Annotated[
         ModelName,
         WrapValidator(_name_or_tier),
@@ -62,7 +62,7 @@ def _two_or_more(models: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class CascadeSection(Table):
-    """[cascade]: a cheap model first, and a dearer model for whatever the cheap model does not answer well enough."""
+    """[cascade]: a cheap model first, and a costlier model for whatever the cheap model does not answer well enough."""
 
     models: Annotated[
         ModelNames, AfterValidator(_two_or_more), Field(examples=['models = ["claude-haiku-5-5", "claude-sonnet-5-5"]'])

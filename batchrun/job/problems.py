@@ -60,16 +60,14 @@ class Problem:
         ]
         return "\n".join([*lines, f"{margin} = help: {escape_control(self.hint)}"] if self.hint else lines)
 
-    def order(self, main: TextFile) -> tuple[bool, str, int]:
-        """Sort the problems of the job file before those of other files, each in file order."""
-        return self.file.path != main.path, str(self.file.path), self.span.start
-
 
 class JobFileError(UsageProblem):
     """Everything wrong with a job file, in file order; nothing was sent."""
 
     def __init__(self, problems: Iterable[Problem], *, file: TextFile) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.order(file)))
+        # The problems of the job file stand before the problems of other files.
+        order = sorted(problems, key=lambda one: (one.file.path != file.path, str(one.file.path), one.span.start))
+        self.problems = tuple(order)
         many = "" if len(self.problems) == 1 else "s"
         where = file if any(one.file.path == file.path for one in self.problems) else self.problems[0].file
         summary = f"batchrun: {len(self.problems)} problem{many} in {where.shown_path}; nothing was sent"

@@ -30,7 +30,7 @@ def place_of(location: KeyPath) -> KeyPath:
     return tuple(step for step in location if step not in _TAGGED and step != "[key]")
 
 
-def table_at(location: KeyPath, root: type[BaseModel] = spec.JobSpec) -> type[BaseModel]:
+def table_at(location: KeyPath, root: type[BaseModel]) -> type[BaseModel]:
     """Return the model of the table at the location of a validation error."""
     table = root
     for step in location:
@@ -40,7 +40,7 @@ def table_at(location: KeyPath, root: type[BaseModel] = spec.JobSpec) -> type[Ba
     return table
 
 
-def sections(root: type[BaseModel] = spec.JobSpec) -> dict[str, tuple[type[BaseModel], ...]]:
+def sections(root: type[BaseModel]) -> dict[str, tuple[type[BaseModel], ...]]:
     """Return each top-level table with its models; only [source] has several, a model for each type."""
     found = {name: tuple(_models_in(info.annotation)) for name, info in root.model_fields.items()}
     return {name: models for name, models in found.items() if models}
@@ -61,7 +61,7 @@ def example_of(model: type[BaseModel], key: str) -> str | None:
     return next((line for line in required_examples(model) if line.startswith(f"{key} =")), None)
 
 
-def homes_of(key: str, root: type[BaseModel] = spec.JobSpec) -> dict[str, KeyPath]:
+def homes_of(key: str, root: type[BaseModel]) -> dict[str, KeyPath]:
     """Return the tables that know a key, as people would call the tables, with the place of the key in each."""
     homes: dict[str, KeyPath] = {}
     for section, models in sections(root).items():

@@ -176,7 +176,7 @@ class PilotSection(Table):
     """The most nulls of any field."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
     go_on: bool | None = None
-    """None means that the rest follows when there is a threshold, and the pilot keeps to it."""
+    """None means that the rest follows when there is a threshold, and the pilot keeps to every threshold."""
 
     @property
     def any_threshold(self) -> bool:

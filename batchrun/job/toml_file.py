@@ -39,12 +39,9 @@ class TomlText:
             values = tomllib.loads(text)
             positions = Positions(text)
             credentials = tuple(find_credentials(values))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             file = TextFile(path, masked_unread(text))
             raise JobFileError([_syntax_problem(error, file)], file=file) from None
-        except RecursionError:
-            file = TextFile(path, masked_unread(text))
-            raise JobFileError([Problem("nested too deeply to be read", file, Span(0, 0))], file=file) from None
         shown = masked(text, [positions.value(place) for place in credentials])
         return cls(TextFile(path, shown), values, positions, credentials)
 
@@ -77,7 +74,9 @@ class TomlText:
         return value
 
 
-def _syntax_problem(error: ValueError, file: TextFile) -> Problem:
+def _syntax_problem(error: Exception, file: TextFile) -> Problem:
+    if isinstance(error, RecursionError):
+        return Problem("nested too deeply to be read", file, Span(0, 0))
     found = _PLACE.fullmatch(str(error))
     what = found["what"] if found else str(error)
     hint = next((hint for start, hint in _SYNTAX_HINTS.items() if what.startswith(start)), None)

@@ -55,12 +55,12 @@ class Positions:
         self._scan()
 
     def key(self, path: KeyPath) -> Span:
-        """Return where the key stands, or the closest table above it."""
+        """Return where the key stands, or else the closest table above the key."""
         known = (path[:length] for length in range(len(path), 0, -1) if path[:length] in self._keys)
         return self._keys.get(next(known, ()), Span(0, 0))
 
     def value(self, path: KeyPath) -> Span:
-        """Return where the value stands, or the key of the closest table above it."""
+        """Return where the value stands, or else the key of the closest table above the value."""
         return self._values.get(path) or self.key(path)
 
     def _scan(self) -> None:
@@ -76,7 +76,7 @@ class Positions:
             self._take(_BLANK)
 
     def _take(self, pattern: re.Pattern[str]) -> str | None:
-        """Move over what matches here and return it."""
+        """Move over the text that matches here, and return that text."""
         found = pattern.match(self._text, self._at)
         if found is None:
             return None
@@ -154,7 +154,7 @@ class Positions:
 
 
 def offset_inside(literal: str, index: int) -> int:
-    """Return the offset in a TOML string literal of character `index` of the text it stands for."""
+    """Return the offset in a TOML string literal of character `index` of the text that the literal stands for."""
     quote = next((q for q in ('"""', "'''", '"', "'") if literal.startswith(q)), "")
     at = len(quote) + (len(quote) == 3 and literal[3:4] == "\n")
     if not quote.startswith('"'):

@@ -159,10 +159,8 @@ class _Fault:
         if not is_definition and (homes := homes_of(self.key, self.root)):
             return f"it belongs in {' or '.join(homes)}"
         if self.sibling:
-            shown = (
-                f"[{self.sibling}]" if (self.sibling,) in self.tables and len(self.place) == 1 else f"`{self.sibling}`"
-            )
-            return f"did you mean {shown}?"
+            is_table = len(self.place) == 1 and (self.sibling,) in self.tables
+            return f"did you mean [{self.sibling}]?" if is_table else f"did you mean `{self.sibling}`?"
         return f"known here: {', '.join(self.known)}"
 
     def missing_key(self) -> Problem:

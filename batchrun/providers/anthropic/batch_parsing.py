@@ -37,7 +37,7 @@ def batch_from(body: bytes, headers: Mapping[str, str]) -> RemoteBatch:
 def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
     """Read a page of the list. Raises AttemptError when the answer is no page, or one entry is no batch.
 
-    A page with one batch left out would prove that a batch does not exist.
+    A page with one batch left out would falsely prove that a batch does not exist.
     """
     fields = fields_in(json_from(body, request_id_in(headers)))
     listed = fields.get("data")

@@ -14,7 +14,7 @@ from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, Lines, batch_fr
 from batchrun.providers.anthropic.client import ApiClient, answered_within, failures_mapped, not_found, timeout_for
 
 SLOWEST_UPLOAD = 1_000_000
-"""Bytes a second: a body has so much longer to arrive than a plain call."""
+"""The slowest upload, in bytes a second, that a body has time for beyond the time of a plain call."""
 PATH = "/v1/messages/batches"
 PORTS = {"http": 80, "https": 443}
 

@@ -77,7 +77,7 @@ def timeout_for(timeout_s: float) -> httpx2.Timeout:
 
 @asynccontextmanager
 async def answered_within(timeout_s: float) -> AsyncIterator[None]:
-    """Give the call inside so long as a whole. Raises AttemptError."""
+    """Give the call inside this time as a whole. Raises AttemptError."""
     with failures_mapped(timeout_s):
         async with asyncio.timeout(timeout_s):
             yield
@@ -148,5 +148,5 @@ def malformed(words: str, api_request_id: str | None) -> AttemptError:
 
 
 def not_found(words: str) -> AttemptError:
-    """Make the error of a name that the API is never asked for: in a URL, it could be the address of something else."""
+    """Make the error of a name that the API is never asked for, since the name in a URL could lead elsewhere."""
     return AttemptError(Failure(cause=Cause.STATUS, status=404, error_type="not_found_error", message=words))

@@ -10,7 +10,7 @@ from batchrun.providers.anthropic.client import malformed
 
 LONGEST_WORD = 200
 BEYOND_COUNTING = 2**40
-"""A number from here on is no count: it would not even fit the ledger."""
+"""A number from here on is no count: the ledger could not even store the number."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MOMENT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

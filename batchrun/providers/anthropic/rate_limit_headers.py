@@ -6,7 +6,6 @@ from batchrun.reply import ReportedLimit, ReportedLimits
 
 PREFIX = "anthropic-ratelimit-"
 MOST_DIGITS = 12
-UNREPORTED = ReportedLimits()
 
 
 def reported_limits(headers: Mapping[str, str]) -> ReportedLimits | None:
@@ -14,13 +13,13 @@ def reported_limits(headers: Mapping[str, str]) -> ReportedLimits | None:
 
     Returns None when no header is about limits.
     """
-    limits = ReportedLimits(
+    if not any(name.startswith(PREFIX) for name in headers):
+        return None
+    return ReportedLimits(
         requests=_limit(headers, "requests"),
         input_tokens=_limit(headers, "input-tokens"),
         output_tokens=_limit(headers, "output-tokens"),
     )
-    is_silent = limits == UNREPORTED and not any(name.startswith(PREFIX) for name in headers)
-    return None if is_silent else limits
 
 
 def _limit(headers: Mapping[str, str], name: str) -> ReportedLimit:

@@ -1,4 +1,4 @@
-"""The JSON of the Messages API: every body that is sent is put together here, or taken apart to send a variant of it.
+"""The JSON of the Messages API: every body that is sent is put together here, or taken apart to send a variant.
 
 The Messages body is the canonical request of the whole program, and request ids are hashes of its bytes: a change of
 one byte makes every document of every job new work. Planning, strategy and execution use this module, so this module
@@ -84,12 +84,6 @@ def _marked_content(content: str, cache_breakpoint: CacheBreakpoint) -> list[dic
 def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:
     control = {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
     return {"type": "text", "text": text, "cache_control": control}
-
-
-def sent_params(request: Request) -> dict[str, Any]:
-    """Return the parameters of the request as it is sent, for the SDK's own call."""
-    params: dict[str, Any] = json.loads(request.wire)
-    return params
 
 
 def count_body(request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""A Message Batch: the states that the ledger gives a batch, what the API tells of a batch, and its results."""
+"""A Message Batch: the states that the ledger gives a batch, what the API reports of a batch, and the results."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -33,19 +33,19 @@ class BatchState(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether something is still to come of the batch."""
+        """Whether something of the batch is still to come."""
         return self in {BatchState.PREPARED, BatchState.SUBMITTED, BatchState.ENDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteBatch:
-    """A batch as the API tells of it; times are seconds since 1970 by the API's clock."""
+    """A batch as the API reports the batch; times are seconds since 1970 by the API's clock."""
 
     batch_id: str
     status: str
     """`in_progress`, `canceling` or `ended`."""
     counts: Mapping[str, int]
-    """Requests by `processing`, `succeeded`, `errored`, `canceled`, `expired`; all are `processing` until it ends."""
+    """Requests by `processing`, `succeeded`, `errored`, `canceled`, `expired`; until the end all are `processing`."""
     created_at: float
     expires_at: float | None = None
     ended_at: float | None = None
@@ -57,7 +57,7 @@ class RemoteBatch:
 
     @property
     def requests(self) -> int:
-        """How many requests the batch has; 0 when the API does not tell."""
+        """How many requests the batch has; 0 when the API does not say."""
         return sum(self.counts.values())
 
     @property
@@ -73,7 +73,7 @@ class BatchPage:
     batches: tuple[RemoteBatch, ...]
     has_more: bool
     server_time: float | None = None
-    """When the page was told, in seconds since 1970 by the API's clock; None when the API does not say."""
+    """When the API answered, in seconds since 1970 by the API's clock; None when the API does not say."""
 
 
 class ResultType(StrEnum):
@@ -87,7 +87,7 @@ class ResultType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """One line of a batch's results. Only what succeeded was billed."""
+    """One line of a batch's results. Only requests that succeeded were billed."""
 
     nonce: str = ""
     """The nonce of the batch, by the line's own word; empty when the line is not named as we name requests."""
@@ -112,8 +112,6 @@ class BatchBody(Protocol):
     @property
     def size(self) -> int:
         """The number of bytes in all parts."""
-        ...
 
     def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""
-        ...

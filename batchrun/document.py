@@ -14,7 +14,7 @@ class DocumentRef:
 
     doc_id: str
     source: str
-    """Where it came from, as shown to people: a path below the project root, or the database's name."""
+    """Where the document came from, as shown to people: a path below the project root, or the database's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Document:
     source: str
     text: str
     columns: Mapping[str, Value] = field(default_factory=dict)
-    """Other columns of its row, for the prompt; empty for files."""
+    """The other columns of the document's row, for the prompt; empty for files."""
     note: str | None = None
-    """What had to be done to read it, such as a guessed encoding; shown, never sent."""
+    """What had to be done to read the document, such as guessing an encoding; shown, never sent."""
 
     @property
     def content_sha(self) -> str:
-        """SHA-256 over text and columns: changes exactly when the document changed."""
+        """SHA-256 over text and columns, which changes exactly when the document changes."""
         digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass"))
         if self.columns:
             digest.update(b"\0" + json.dumps(dict(self.columns), sort_keys=True).encode())
@@ -40,7 +40,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A document that exists but cannot be sent, and why."""
+    """A document that exists but cannot be sent, with the reason."""
 
     doc_id: str
     source: str

@@ -1,4 +1,4 @@
-"""Opening a DuckDB file for a moment: waiting for whoever holds it, and saying in words why it cannot be opened."""
+"""Opens a DuckDB file for a moment, waits for other users of the file, and says why the file cannot be opened."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 STORAGE_VERSION = "v1.4.0"
-"""What new files are written as: DuckDB 2.0's own format cannot be read by any 1.x."""
+"""The format of new files: no DuckDB 1.x can read the format of 2.0."""
 
 _HOLDER = re.compile(r"Conflicting lock is held(?: in (?P<program>\S.*?))?[ (]+PID (?P<pid>\d+)")
 _REASONS = (
@@ -43,14 +43,13 @@ _turns: dict[str, threading.Lock] = {}
 
 
 class LockedByAnother(Busy):
-    """The file is open elsewhere, in a way that keeps us out."""
+    """The file is open elsewhere, in a way that keeps others out."""
 
     def __init__(self, path: Path, holder: str) -> None:
         super().__init__(
             f"{path} is in use by {holder}",
             hint="close it there (a notebook, a dashboard, the duckdb shell), or wait; then run the same command again",
         )
-        self.path = path
 
 
 @contextlib.contextmanager
@@ -63,9 +62,9 @@ def opened(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Open `path`, waiting up to `wait_s` seconds for another holder; close it whatever happens.
+    """Open `path`, waiting up to `wait_s` seconds for another user; close the file whatever happens.
 
-    A file that does not exist is created when it is opened for writing. Raises LockedByAnother, or EnvironmentProblem
+    A file that does not exist is created if it is opened for writing. Raises LockedByAnother, or EnvironmentProblem
     for a file that is missing, damaged, forbidden or no DuckDB file.
     """
     path = Path(os.path.realpath(path))
@@ -83,7 +82,7 @@ def opened(
                     raise
                 sleep(POLL_S)
         with contextlib.closing(connection):
-            # Its progress bar goes to stdout, even into a pipe.
+            # The progress bar of DuckDB goes to stdout, even into a pipe.
             connection.execute("SET enable_progress_bar = false")
             yield connection
     finally:
@@ -91,7 +90,7 @@ def opened(
 
 
 def first_line(error: Exception) -> str:
-    """Give what DuckDB says, without the query and the stack it adds below."""
+    """Return what DuckDB says, without the query and the stack below."""
     return str(error).partition("\n")[0].strip()
 
 
@@ -107,7 +106,7 @@ def _connect(path: Path, *, read_only: bool, config: Mapping[str, str]) -> "duck
 
 
 def _create(path: Path) -> None:
-    """Make an empty database that appears under its name only when it is whole, and replaces nobody else's."""
+    """Make an empty database that appears under its name only when the database is whole, and replaces no other."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     fresh.unlink(missing_ok=True)
     try:
@@ -116,7 +115,7 @@ def _create(path: Path) -> None:
         orphaned = wal.exists()
         with contextlib.suppress(FileExistsError):
             _appear(fresh, path)
-            if orphaned:  # left by a database that was deleted; DuckDB would refuse the new file because of it
+            if orphaned:  # left by a deleted database; DuckDB would refuse the new file because of this log
                 wal.replace(wal.with_name(wal.name + ".orphaned"))
     finally:
         fresh.unlink(missing_ok=True)
@@ -130,7 +129,7 @@ def _write_empty(path: Path) -> None:
         try:
             memory.execute(f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
         except (duckdb.BinderException, duckdb.InvalidInputException):
-            # A DuckDB that knows neither the option nor the version writes an older format anyway.
+            # A DuckDB that knows neither the option nor the version writes its own format.
             memory.execute(f"ATTACH '{name}' AS fresh")
         memory.execute("DETACH fresh")
 

@@ -1,10 +1,10 @@
-"""Every way batchrun says no: what happened, what to type next, and the exit code a script sees."""
+"""Every way in which batchrun says no: what happened, what to type next, and the exit code that a script sees."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a script sees. Anything not listed is a failure."""
+    """The code that a script sees. Any code not listed is a failure."""
 
     OK = 0
     SOME_FAILED = 1
@@ -38,21 +38,21 @@ class UsageProblem(BatchrunError):
 
 
 class Refused(BatchrunError):
-    """The job was understood and is not run: too dear, too big, ambiguous. Nothing was sent."""
+    """The job was understood and is not run: too expensive, too big, ambiguous. Nothing was sent."""
 
     exit_code = ExitCode.REFUSED
     word = "refused"
 
 
 class Stopped(BatchrunError):
-    """A run reached a limit while it was running: money, failures. What was answered is saved."""
+    """A run reached a limit, of money or failures, and stopped. All answers are saved."""
 
     exit_code = ExitCode.STOPPED
     word = "stopped"
 
 
 class Ambiguous(BatchrunError):
-    """Nobody can tell whether a batch was created: a person decides, since the wrong guess is paid twice."""
+    """Nobody knows whether a batch was created: a person decides, since a wrong guess is paid twice."""
 
     exit_code = ExitCode.AMBIGUOUS
     word = "ambiguous"
@@ -65,7 +65,7 @@ class EnvironmentProblem(BatchrunError):
 
 
 class Busy(BatchrunError):
-    """Another process holds this job or this file; later it will work."""
+    """Another process uses this job or this file; the same command will work later."""
 
     exit_code = ExitCode.BUSY
     word = "busy"

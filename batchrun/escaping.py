@@ -1,17 +1,19 @@
-"""Text that somebody else wrote: documents, replies, file names, the API's words. Inert wherever it is shown."""
+"""Text that somebody else wrote (documents, replies, file names, the API's words), made inert wherever it is shown."""
 
-import re
+from unicodedata import category
 
-# Control characters (line breaks and tabs too), the separators Unicode treats as line breaks, invisible characters and
-# the marks that turn the direction of writing, and lone halves of characters, which no file can hold.
-ACTIVE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
+_ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Control characters (line breaks and tabs too), invisible characters and the marks that turn the direction of writing,
+lone halves of characters, which no file can hold, and the separators that Unicode treats as line breaks."""
 
 
 def escape_control(text: object) -> str:
-    """The text on one line, unable to command a terminal: what is active in it is written as an escape."""
+    """Return the text on one line, unable to command a terminal: each active character is written as an escape."""
     shown = str(text)
-    if shown.isascii() and shown.isprintable():  # nearly always, and found in a third of the time
+    if shown.isprintable():  # nearly always, and found out much sooner
         return shown
-    return ACTIVE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), shown)
+    return "".join(_escaped(character) if category(character) in _ACTIVE else character for character in shown)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it: facts with stable names. Words for people are made in `cli`."""
+"""The events of a run for whoever watches the run: facts with stable names. `cli` makes words for people of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class RunStarted:
     job: str
     model: str
     to_send: int
-    """Documents to be brought to their outcomes, those in batches under way included."""
+    """Documents to be brought to their outcomes, documents in open batches included."""
     route: str
     resumed: bool
     spent_nusd: int
-    """What earlier parts of this run have spent."""
+    """The money that earlier parts of this run have spent."""
     cap_nusd: int
 
 
@@ -36,22 +36,22 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """One attempt came to its end, and the ledger has it: for logs. No text of the document or the reply is in it."""
+    """One attempt came to its end, and is in the ledger. For logs: no text of document or reply is in the event."""
 
     attempt_no: int
     doc_id: str
     request_id: str
     model: str
-    """The one that was asked."""
+    """The model that was asked."""
     state: str
-    """answered, failed (not billed) or unknown (lost: maybe billed)."""
+    """`answered`, `failed` (not billed) or `unknown` (lost, and maybe billed)."""
     outcome: Outcome | None
-    """Of the request, when this attempt settled it."""
+    """The outcome of the request, when this attempt settled the request."""
     latency_s: float
     first_byte_s: float | None
     usage: Usage | None
     cost_nusd: int | None
-    """None: its worst case is held."""
+    """None when the answer was lost, and the worst case is held."""
     stop_reason: str | None
     failure: Failure | None
     api_request_id: str | None
@@ -59,7 +59,7 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Nobody sends for a while, because the API asked for it."""
+    """Nobody sends for a while, because the API asked for a pause."""
 
     seconds: float
     cause: str
@@ -83,18 +83,18 @@ class OutageEnded:
 
 @dataclass(frozen=True, slots=True)
 class DocumentSettled:
-    """A document reached its outcome, and the ledger has it."""
+    """A document reached its outcome, which is in the ledger."""
 
     doc_id: str
     outcome: Outcome
     reason: str | None
     cost_nusd: int
-    """What its last attempt cost."""
+    """The cost of the document's last attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    """No new requests; those in flight are being finished."""
+    """No new requests are sent; requests in flight are being finished."""
 
     in_flight: int
     within_s: float
@@ -103,7 +103,7 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class PublishDelayed:
-    """Rows cannot be brought to the output just now; they are safe and follow later."""
+    """Rows cannot be brought to the output just now; the rows are safe and follow later."""
 
     why: str
 
@@ -116,7 +116,7 @@ class BatchSubmitted:
     requests: int
     bytes: int
     adopted: bool
-    """Whether it was found again after its create call had got no answer."""
+    """Whether the batch was found again after the answer to its creation had been lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class BatchEnded:
     batch_id: str
     age_s: float
     counts: Mapping[str, int]
-    """Requests by how they ended."""
+    """The number of requests for each way of ending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +137,15 @@ class BatchCollected:
     again: int
     """Requests that are pending again: expired, canceled, or errored in a way that may pass."""
     odd: int
-    """Results that nobody waits for: under a name that is unknown, or that came before."""
+    """Results that nobody waits for: the name is unknown, or an earlier result had the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchTrouble:
-    """Something about a batch did not work, cost nothing, and is tried again."""
+    """Something about a batch did not work, has cost nothing, and is tried again."""
 
     batch: str
-    """The API's id, or ours while there is none."""
+    """The API's id, or the ledger's while there is none."""
     what: str
     retry_in_s: float | None
 
@@ -157,9 +157,9 @@ class BatchesOpen:
     batches: int
     requests: int
     next_s: float
-    """When something is due again."""
+    """The seconds until something is due again."""
     expires_at: float | None
-    """When the first of them expires."""
+    """When the first of the batches expires."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """The end of a document's story in a run. While there is none the document is pending."""
+    """The end of a document's story in a run. A document without an outcome is pending."""
 
     SUCCEEDED = "succeeded"
     """A valid row."""
@@ -17,17 +17,17 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     """The API would not take the request (400, 413, 422)."""
     ERRORED = "errored"
-    """No answer after every allowed attempt."""
+    """No answer came after every allowed attempt."""
     EXPIRED = "expired"
     """A batch ended before the request was processed."""
     CANCELED = "canceled"
     """A batch was canceled before the request was processed."""
     UNREADABLE = "unreadable"
-    """The document could not be read, or changed after it was planned; nothing was sent."""
+    """The document could not be read, or changed after planning; nothing was sent."""
     SKIPPED = "skipped"
-    """Left out because the job file says so (too large, empty); nothing was sent."""
+    """The document was left out because the job file says so (too large, empty); nothing was sent."""
 
     @property
     def failed(self) -> bool:
-        """Whether a person has to look at it."""
+        """Whether a person has to look at the document."""
         return self not in {Outcome.SUCCEEDED, Outcome.SKIPPED}

@@ -6,18 +6,18 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Billed tokens of one reply, by the API's classes. Total input is the sum of the four input classes."""
+    """The billed tokens of one reply, by the API's classes. Total input is the sum of the four input classes."""
 
     input_tokens: int = 0
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     cache_read_tokens: int = 0
     output_tokens: int = 0
-    """Everything produced, thinking included."""
+    """All tokens that the model produced, thinking included."""
 
     @property
     def prompt_tokens(self) -> int:
-        """All input, cached or not: what decides the price band."""
+        """All input, cached or not; this number decides the price band."""
         return self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
 
     @property
@@ -28,7 +28,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ReportedLimit:
-    """One rate limit as the headers of an answer tell it; None: not told."""
+    """One rate limit as the headers of an answer report the limit; a number that they do not report is None."""
 
     limit: int | None = None
     """How much the API allows a minute."""
@@ -38,7 +38,7 @@ class ReportedLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedLimits:
-    """The organisation's three limits for one model, as the headers of an answer tell them, of errors too."""
+    """The organisation's three limits for one model, as the headers of an answer report them, of errors too."""
 
     requests: ReportedLimit = ReportedLimit()
     input_tokens: ReportedLimit = ReportedLimit()
@@ -53,33 +53,33 @@ class Reply:
     """The text blocks, joined; thinking blocks are not text."""
     stop_reason: str | None
     usage: Usage | None
-    """None when the reply carried none: then the worst case is booked."""
+    """None when the reply had no usage; then the worst case is booked."""
     model: str
     api_request_id: str | None
     raw: str
-    """The body as it came, as ASCII JSON."""
+    """The body as the API sent the body, as ASCII JSON."""
     limits: ReportedLimits | None = None
     first_byte_s: float | None = None
-    """From the send to the first byte of the answer."""
+    """The seconds from the send to the first byte of the answer."""
 
 
 class Cause(StrEnum):
-    """Why an attempt brought no reply, as far as the wire tells."""
+    """Why an attempt brought no reply, as far as can be seen from here."""
 
     STATUS = "status"
     """The API answered with an error status."""
     TIMEOUT = "timeout"
-    """No answer in time."""
+    """No answer came in time."""
     DROPPED = "dropped"
     """The connection broke after the request may have been sent."""
     UNREACHABLE = "unreachable"
     """No connection was made; nothing was sent."""
     MALFORMED = "malformed"
-    """Status 200 with a body that is no message."""
+    """The status is 200, and the body is no message."""
     EXPIRED = "expired"
-    """Its batch ended before it was processed; not billed."""
+    """The batch ended before the request was processed; not billed."""
     CANCELED = "canceled"
-    """Its batch was canceled before it was processed; not billed."""
+    """The batch was canceled before the request was processed; not billed."""
     CREDENTIALS = "credentials"
     """There is no usable key; nothing was sent."""
 
@@ -100,14 +100,14 @@ class Failure:
 
     @property
     def maybe_billed(self) -> bool:
-        """Whether the answer was lost on its way: an error status and an unmade connection cost nothing."""
+        """Whether an answer may have been lost on its way; an error status and an unmade connection cost nothing."""
         return self.cause in {Cause.TIMEOUT, Cause.DROPPED, Cause.MALFORMED}
 
     @classmethod
     def kept(
         cls, name: str, status: int | None, error_type: str | None, error_code: str | None, message: str | None
     ) -> "Failure":
-        """Return a failure from what the ledger keeps of one; `name` is its name."""
+        """Return the failure of which the ledger keeps these values; `name` is the failure's name."""
         cause = Cause.STATUS if name.startswith("http_") else Cause(name)
         return cls(cause=cause, status=status, error_type=error_type, error_code=error_code, message=message or "")
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 Ttl = Literal["5m", "1h"]
-"""How long the API's prompt cache keeps what it was told to, from the request that wrote or read it last."""
+"""How long the API's prompt cache keeps a marked prefix, from the request on that wrote or read the prefix last."""
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,25 @@ class Request:
     model: str
     max_tokens: int
     marked: bytes | None = field(default=None, compare=False)
-    """The same with marks for the prompt cache. They change the price and not the answer, so they name nothing."""
+    """The body with marks for the prompt cache. Marks change the price and not the answer, so they name nothing."""
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Request":
         """Make the request for Messages parameters (`model`, `max_tokens`, `messages`, …)."""
         try:
             body = _canonical(params, ascii_only=False).encode("utf-8")
-        except UnicodeEncodeError:  # a lone surrogate has no UTF-8; as an escape it is still JSON
+        except UnicodeEncodeError:  # a lone surrogate has no UTF-8; its escape is still JSON
             body = _canonical(params, ascii_only=True).encode("ascii")
         return cls(body=body, model=params["model"], max_tokens=int(params["max_tokens"]))
 
     @property
     def wire(self) -> bytes:
-        """What is sent."""
+        """The bytes that are sent."""
         return self.body if self.marked is None else self.marked
 
     @cached_property
     def request_id(self) -> str:
-        """32 hex characters of the SHA-256 of the body."""
+        """The name of the request: 32 hex characters of the SHA-256 of the body."""
         return hashlib.sha256(self.body).hexdigest()[:32]
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import certifi
@@ -16,6 +16,8 @@ from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
 from batchrun.execution import ledger_writer
 from batchrun.execution.run_context import RunContext
+from batchrun.job.load import load_job
+from batchrun.planning.request_template import RequestTemplate
 from batchrun.workflow.open_job import OpenJob, OpenStore
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
@@ -25,6 +27,23 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+SMALL_JOB = """\
+[job]
+name = "x"
+[source]
+type = "files"
+include = ["*.txt"]
+[model]
+name = "claude-haiku-5-5"
+max_tokens = 100
+[prompt]
+{prompt}
+[output.fields]
+title = {{ type = "string", max_length = 9 }}
+[budget]
+max_cost_usd = 1
+"""
 
 COLLECTED = pytest.StashKey[Counter[Path]]()
 
@@ -88,3 +107,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     monkeypatch.setattr("time.time", clock)
     monkeypatch.setitem(RunContext.__init__.__kwdefaults__, "clock", clock)
     return clock
+
+
+@pytest.fixture(scope="module")
+def template_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RequestTemplate]:
+    """Makes the request template of a job with these lines in [prompt], after some changes of the job file."""
+    path = tmp_path_factory.mktemp("job") / "job.toml"
+
+    def template_of(prompt: str, *changes: tuple[str, str]) -> RequestTemplate:
+        text = SMALL_JOB.format(prompt=prompt)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path.write_text(text)
+        return RequestTemplate(load_job(path))
+
+    return template_of

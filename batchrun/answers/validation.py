@@ -1,8 +1,8 @@
-"""The judge: what a reply means, an output row or the reason why it is none."""
+"""The judge: a reply is an output row, or there is a reason why the reply is no row."""
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import isfinite
@@ -28,7 +28,7 @@ _DATE_TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of a reply: an output that fits the columns, or why there is none."""
+    """What became of a reply: an output that fits the columns, or the reason why there is no output."""
 
     outcome: Outcome
     output: dict[str, Any] | None = None
@@ -38,19 +38,19 @@ class Judgement:
 class Judge:
     """Judges replies by the full schema of a job's output fields.
 
-    Whatever it accepts can be cast to the DuckDB columns of the same fields. It never raises.
+    Whatever a judge accepts can be cast to the DuckDB columns of the same fields. A judge never raises.
     """
 
     def __init__(self, full_schema: Mapping[str, Any]) -> None:
         self._validator = Draft202012Validator(full_schema, format_checker=_FORMATS)
-        self._normalise = _normaliser(full_schema)
+        self._schema = full_schema
 
     def judge(self, reply: Reply) -> Judgement:
         """Turn a reply into a row or a reason."""
         if reply.stop_reason not in {"end_turn", "stop_sequence"}:
             return _stopped(reply)
         try:
-            output = self._normalise(_parsed(reply.text))
+            output = _normalised(_parsed(reply.text), self._schema)
             problems = list(self._validator.iter_errors(output))
             if not problems:
                 return Judgement(Outcome.SUCCEEDED, output=output)
@@ -65,7 +65,7 @@ class Judge:
 
 
 def _stopped(reply: Reply) -> Judgement:
-    """Judge a reply that did not come to its own end: its text says nothing."""
+    """Judge a reply that did not come to its own end; the text of such a reply says nothing."""
     match reply.stop_reason:
         case "refusal":
             return Judgement(Outcome.REFUSED, reason="the model refused")
@@ -81,7 +81,7 @@ def _stopped(reply: Reply) -> Judgement:
 
 
 class _UnusableError(ValueError):
-    """The text of a reply is not JSON, or holds a value that no column can."""
+    """The text of a reply is not JSON, or has a value that no column can hold."""
 
 
 def _parsed(text: str) -> Any:
@@ -140,85 +140,37 @@ _DECODER = json.JSONDecoder(
 )
 
 
-# The API promises the schema's shape, not its spelling: what means the same is made the same before it is validated.
+def _normalised(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Rewrite enums, whole numbers and times of a value, at any depth, before the value is validated.
 
-_Normalise = Callable[[Any], Any]
-
-
-def _normaliser(schema: Mapping[str, Any]) -> _Normalise:
-    """Compile the schema to a function that rewrites a value's enums, whole numbers and times, at any depth."""
+    The API promises the schema's shape and not its spelling, so whatever means the same is made the same.
+    """
     if "anyOf" in schema:
-        kinds = [kind for kind in schema["anyOf"] if kind != _NULL]
-        return _normaliser(kinds[0]) if len(kinds) == 1 else _as_it_is
-    if "enum" in schema:
-        return _enum_normaliser(schema["enum"])
-    match schema.get("format", schema.get("type")):
-        case "object":
-            return _object_normaliser(schema["properties"])
-        case "array":
-            return _array_normaliser(schema["items"])
-        case kind:
-            return {"integer": _whole, "date-time": _utc_or_as_it_is}.get(str(kind), _as_it_is)
-
-
-def _object_normaliser(properties: Mapping[str, Any]) -> _Normalise:
-    compiled = {name: _normaliser(schema) for name, schema in properties.items()}
-    inner = [(name, normalise) for name, normalise in compiled.items() if normalise is not _as_it_is]
-
-    def normalise_object(value: Any) -> Any:
-        if isinstance(value, dict):
-            for name, normalise in inner:
-                if name in value:
-                    value[name] = normalise(value[name])
-        return value
-
-    return normalise_object if inner else _as_it_is
-
-
-def _array_normaliser(items: Mapping[str, Any]) -> _Normalise:
-    normalise = _normaliser(items)
-
-    def normalise_array(value: Any) -> Any:
-        return [normalise(element) for element in value] if isinstance(value, list) else value
-
-    return _as_it_is if normalise is _as_it_is else normalise_array
-
-
-def _enum_normaliser(values: list[Any]) -> _Normalise:
-    declared = {value.casefold(): value for value in values if isinstance(value, str)}
-
-    def normalise_enum(value: Any) -> Any:
-        if not isinstance(value, str) or value in values:
+        schema = next(kind for kind in schema["anyOf"] if kind != _NULL)
+    match schema:
+        case {"enum": words} if isinstance(value, str) and value not in words:
+            return next((word for word in words if word.casefold() == value.casefold()), value)
+        case {"properties": properties} if isinstance(value, dict):
+            return {name: _normalised(inner, properties.get(name, {})) for name, inner in value.items()}
+        case {"items": items} if isinstance(value, list):
+            return [_normalised(element, items) for element in value]
+        case {"type": "integer"} if isinstance(value, float) and value.is_integer():
+            return _int64(str(int(value)))
+        case {"format": "date-time"} if isinstance(value, str):
+            return _utc(value) or value
+        case _:
             return value
-        return declared.get(value.casefold(), value)
-
-    return normalise_enum
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return _int64(str(int(value)))
-    return value
-
-
-def _utc_or_as_it_is(value: Any) -> Any:
-    time = _utc(value) if isinstance(value, str) else None
-    return value if time is None else time
 
 
 def _utc(text: str) -> str | None:
-    """Give an RFC 3339 time as DuckDB's TIMESTAMP takes it: in UTC, without a zone. No zone is taken to be UTC."""
+    """Return an RFC 3339 time as DuckDB's TIMESTAMP takes it, in UTC without a zone. No zone in `text` means UTC."""
     found = _DATE_TIME.fullmatch(text)
     if found is None:
         return None
     day, clock, fraction, zone = found.groups("")
     zone = "+00:00" if zone in {"", "Z", "z"} else zone
     try:
-        # Like TIMESTAMP, this keeps microseconds and drops what is finer.
+        # Like TIMESTAMP, this keeps microseconds and drops whatever is finer.
         time = datetime.fromisoformat(f"{day}T{clock}{fraction}{zone}")
         return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
     except (ValueError, OverflowError):
@@ -262,7 +214,7 @@ _RULES = {
 
 
 def _reasons(problem: ValidationError) -> Iterator[str]:
-    """Say in few words what is wrong, field first."""
+    """Say in few words what is wrong, with the field first."""
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.absolute_path)[1:]
     value: Any = problem.instance
     rule: Any = problem.validator_value
@@ -292,7 +244,7 @@ def _complaint(name: str, rule: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    """Quote a value of a reply, at most so long, with control characters escaped."""
+    """Quote a value of a reply, cut to some length, with control characters escaped."""
     return repr(_cut(value)) if isinstance(value, str) else _cut(json.dumps(value))
 
 

@@ -1,4 +1,4 @@
-"""Where documents come from: files, and the rows of a DuckDB query. A source finds and reads; it judges nothing."""
+"""Where documents come from: files, and the rows of a DuckDB query. A source finds and reads, and judges nothing."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from batchrun.document import Document, DocumentRef, Unreadable
 
 
 class Source(Protocol):
-    """Something that holds documents. Reading twice gives the same, unless somebody changed them."""
+    """Something that has documents. Reading a document twice gives the same, unless somebody changed the document."""
 
     @property
     def page(self) -> int:
@@ -15,7 +15,7 @@ class Source(Protocol):
 
     @property
     def columns(self) -> frozenset[str] | None:
-        """The names usable as `{{ doc.name }}` beside id and text; None when documents have no columns."""
+        """The names for `{{ doc.name }}` in a prompt, beside id and text; None when documents have no columns."""
 
     def scan(self) -> Iterator[Document | Unreadable]:
         """Read every document in a stable order, one text in memory at a time."""

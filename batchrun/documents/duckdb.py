@@ -1,4 +1,4 @@
-"""Documents that are rows: the result of one SELECT over a DuckDB file, which is held only while it is read."""
+"""Documents that are rows: the result of one SELECT over a DuckDB file, which is open only while rows are read."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +27,8 @@ _LOCKED_DOWN = {
     "python_enable_replacements": "false",
 }
 _MODEST = {"memory_limit": "32MB", "threads": "2"}
-"""DuckDB caches what it reads up to its memory limit, so this keeps a scan flat: 45 MB over any number of short texts.
-Long texts do not fit, because 2,048 rows are decompressed at once; then the query starts again with all there is."""
+"""DuckDB caches what it reads up to its memory limit. This limit keeps a scan at 45 MB over any number of short texts.
+Long texts do not fit, because 2,048 rows are decompressed at once; then the query starts again with all the memory."""
 _AMPLE: dict[str, str] = {}
 _ROWS_AT_ONCE = 32
 _INTEGERS = frozenset({f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")})
@@ -55,9 +55,10 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True)
-class _QueryShape:
-    """The columns of the query's result."""
+class _OpenQuery:
+    """The query over its open database, with the columns of the query's result."""
 
+    connection: "duckdb.DuckDBPyConnection"
     id: _Column
     text: _Column
     others: tuple[_Column, ...]
@@ -78,7 +79,7 @@ class _QueryShape:
         return f"SELECT {', '.join(fields)} FROM temp._batchrun_query"
 
     def bounds(self, ids: Sequence[str]) -> tuple[str, str] | tuple[int, int] | None:
-        """Between which values of the column these ids lie; None when its type has another order than its text."""
+        """Return the least and the greatest of these ids. Returns None if their column has another order."""
         if self.id.type == "VARCHAR":
             return min(ids), max(ids)
         if self.id.type in _INTEGERS:
@@ -86,19 +87,11 @@ class _QueryShape:
             return (min(numbers), max(numbers)) if numbers else None
         return None
 
-
-@dataclass(frozen=True, slots=True)
-class _OpenQuery:
-    """The query over its database, for the moment in which that is open."""
-
-    connection: "duckdb.DuckDBPyConnection"
-    shape: _QueryShape
-
     def require_unique_ids(self) -> None:
         bad = self.connection.execute(
             f"""
             SELECT doc_id, count(*) AS times, count(*) OVER () AS bad_ids
-            FROM (SELECT {self.shape.doc_id} AS doc_id FROM temp._batchrun_query)
+            FROM (SELECT {self.doc_id} AS doc_id FROM temp._batchrun_query)
             GROUP BY doc_id
             HAVING times > 1 OR doc_id IS NULL
             ORDER BY times DESC, doc_id
@@ -116,16 +109,16 @@ class _OpenQuery:
             )
 
     def rows(self, ids: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
-        """Stream the rows, or those of some ids: id, bytes, text (None if too large), the other columns."""
-        sql = self.shape.select
+        """Stream the rows, or the rows of some ids: id, bytes, text (None if too large), the other columns."""
+        sql = self.select
         values: list[Any] = []
         if ids is not None:
-            sql += f" WHERE {self.shape.doc_id} IN (SELECT unnest($1))"
+            sql += f" WHERE {self.doc_id} IN (SELECT unnest($1))"
             values.append(list(ids))
-            if bounds := self.shape.bounds(ids):
-                # DuckDB skips whole blocks by their statistics, which only know the column itself: five times faster.
-                collation = "COLLATE C" if self.shape.id.type == "VARCHAR" else ""
-                sql += f" AND {self.shape.id.quoted} {collation} BETWEEN $2 AND $3"
+            if bounds := self.bounds(ids):
+                # DuckDB skips whole blocks by their statistics, which know only the column itself: five times faster.
+                collation = "COLLATE C" if self.id.type == "VARCHAR" else ""
+                sql += f" AND {self.id.quoted} {collation} BETWEEN $2 AND $3"
                 values.extend(bounds)
         cursor = self.connection.execute(sql, values)
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
@@ -147,7 +140,7 @@ class DuckdbSource:
     def columns(self) -> frozenset[str]:
         """The names of the columns beside id and text."""
         with self._opened(_MODEST) as query:
-            return frozenset(column.name for column in query.shape.others)
+            return frozenset(column.name for column in query.others)
 
     def scan(self) -> Iterator[Document | Unreadable]:
         """Stream every row. Raises Refused, before the first, when ids are NULL or not unique."""
@@ -176,7 +169,7 @@ class DuckdbSource:
                     query.require_unique_ids()
                 for row in islice(query.rows(ids), given, None):
                     given += 1
-                    yield self._document(query.shape, row)
+                    yield self._document(query, row)
                 return
         raise EnvironmentProblem(
             f"source.query: DuckDB ran out of memory over {self._path}",
@@ -185,16 +178,16 @@ class DuckdbSource:
 
     def _version(self) -> tuple[int, int] | None:
         with contextlib.suppress(FileNotFoundError):
-            status = self._path.stat()  # and never open(): closing it again would drop DuckDB's lock
+            status = self._path.stat()  # and never open(): closing the file again would drop DuckDB's lock
             return status.st_mtime_ns, status.st_size
         return None
 
-    def _document(self, shape: _QueryShape, row: tuple[Any, ...]) -> Document | Unreadable:
+    def _document(self, query: _OpenQuery, row: tuple[Any, ...]) -> Document | Unreadable:
         doc_id, size, text, *others = row
         if text is None:
             return Unreadable(doc_id, self._database, too_large(size))
         cleaned = without_nuls(text)
-        columns = {column.name: value for column, value in zip(shape.others, others, strict=True)}
+        columns = {column.name: value for column, value in zip(query.others, others, strict=True)}
         return Document(doc_id, self._database, cleaned.text, columns=columns, note=cleaned.note)
 
     @contextlib.contextmanager
@@ -213,7 +206,7 @@ class DuckdbSource:
             # A view takes the query as it is: with a closing semicolon, or a comment as its last line.
             connection.execute(f"CREATE TEMP VIEW _batchrun_query AS\n{self._query}")
             described = connection.execute("DESCRIBE temp._batchrun_query").fetchall()
-            yield _OpenQuery(connection, _shape([_Column(name, type_) for name, type_, *_ in described]))
+            yield _open_query(connection, [_Column(name, type_) for name, type_, *_ in described])
 
 
 def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
@@ -228,7 +221,7 @@ def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> 
         )
 
 
-def _shape(columns: list[_Column]) -> _QueryShape:
+def _open_query(connection: "duckdb.DuckDBPyConnection", columns: list[_Column]) -> _OpenQuery:
     by_name = {column.name.lower(): column for column in columns}
     if missing := [name for name in ("id", "text") if name not in by_name]:
         raise UsageProblem(
@@ -239,12 +232,12 @@ def _shape(columns: list[_Column]) -> _QueryShape:
     doc_id, text = by_name["id"], by_name["text"]
     if text.type == "BLOB":
         raise UsageProblem("source.query: the column text is a BLOB", hint=f"decode it: decode({text.name}) AS text")
-    return _QueryShape(doc_id, text, tuple(column for column in columns if column not in (doc_id, text)))
+    return _OpenQuery(connection, doc_id, text, tuple(column for column in columns if column not in (doc_id, text)))
 
 
 @contextlib.contextmanager
 def _in_words() -> Iterator[None]:
-    """Translate DuckDB's errors: most are about the query, some about the file. Memory is dealt with elsewhere."""
+    """Translate DuckDB's errors: most are about the query, some about the file. `_stream` handles a lack of memory."""
     import duckdb
 
     try:
@@ -259,10 +252,6 @@ def _in_words() -> Iterator[None]:
             hint="a query may read only the tables of source.database; load CSV, JSON and Parquet files into it first",
         ) from error
     except duckdb.Error as error:
-        raise UsageProblem(f"source.query: {first_line(error)}", hint=_below_first_line(error)) from error
-
-
-def _below_first_line(error: Exception) -> str:
-    """DuckDB's own suggestion, when it makes one."""
-    second = str(error).partition("\n")[2].partition("\n")[0].strip()
-    return second or "try the query with `duckdb -readonly` on source.database"
+        suggestion = str(error).partition("\n")[2].partition("\n")[0].strip()
+        hint = suggestion or "try the query with `duckdb -readonly` on source.database"
+        raise UsageProblem(f"source.query: {first_line(error)}", hint=hint) from error

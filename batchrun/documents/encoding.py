@@ -1,4 +1,4 @@
-"""Bytes to text: byte-order marks, UTF-8, a guess as the last resort, and what is no text at all."""
+"""Turns bytes to text: by byte-order marks, as UTF-8, by a guess as the last resort; and refuses what is no text."""
 
 import codecs
 import re
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: this mark begins with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -33,18 +33,18 @@ _SOME_CONTROLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A text, and what was done to get it; None when nothing was."""
+    """A text, and what had to be done to get the text; the note is None when nothing had to be done."""
 
     text: str
     note: str | None = None
 
 
 class Undecodable(ValueError):
-    """These bytes are not text that can be read; the message is the reason."""
+    """The bytes are no text that can be read; the message is the reason."""
 
 
 def decode(data: bytes, encoding: str) -> Decoded:
-    """Read bytes in a named codec (strictly), or in the one that "auto" finds. Lines end with a single LF."""
+    """Read bytes in a named codec (strictly), or in the codec that "auto" finds. Lines end with a single LF."""
     if kind := _binary_kind(data):
         raise Undecodable(f"looks like {kind}, not text; convert it to text first")
     read = _auto(data) if encoding == "auto" else Decoded(_strict(data, encoding).removeprefix("\ufeff"))
@@ -93,9 +93,9 @@ def _binary_kind(data: bytes) -> str | None:
 
 
 def _utf16_by_zeros(data: bytes) -> str | None:
-    """Recognise UTF-16 by its zeros: in Western text every other byte, in any text all on the same side.
+    """Recognise UTF-16 by its zeros: in Western text every other byte, in any text all zeros on the same side.
 
-    The second sign needs UTF-8 to be ruled out, else a stray NUL would pass for it.
+    The second sign counts only when the bytes are not UTF-8, else a stray NUL would pass for the sign.
     """
     even, odd = data[0::2].count(0), data[1::2].count(0)
     if not (even or odd) or len(data) % 2:
@@ -115,14 +115,14 @@ def _decodes(data: bytes, codec: str) -> bool:
 
 
 def _is_plausible(data: bytes, codec: str) -> bool:
-    """Whether it decodes to characters that exist: misread bytes fall on unassigned and private ones."""
+    """Whether the bytes decode to characters that exist: misread bytes fall on unassigned and private characters."""
     return _decodes(data, codec) and all(char.isprintable() or char.isspace() for char in data.decode(codec))
 
 
 def _guess(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
-    # UTF-16 and 32 are recognised before; here they would win with short texts, as any pair of bytes fits them.
+    # UTF-16 and 32 are recognised before; here they would win with short texts, as any pair of bytes fits both.
     matches = from_bytes(data, cp_exclusion=["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"])
     best = matches.best()
     if best is None:

@@ -1,11 +1,9 @@
-"""Documents that are files, found by patterns below the project's root."""
+"""Documents that are files, which patterns find below the project's root."""
 
 import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
-from encodings.aliases import aliases
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -14,7 +12,7 @@ from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.path_escaping import actual, shown
 from batchrun.documents.tree import Tree, leads_out
-from batchrun.errors import Refused, UsageProblem
+from batchrun.errors import Refused
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -32,8 +30,12 @@ _REASONS = {
 }
 
 
+MAX_BYTES = 32_000_000
+"""The API takes no larger request, so a larger text is not even read."""
+
+
 class _Unfit(Exception):
-    """What is at a path is nothing to read; the message is the reason."""
+    """There is nothing to read at a path; the message is the reason."""
 
 
 class FileSource:
@@ -54,14 +56,12 @@ class FileSource:
         encoding: str = "auto",
         id_from: Literal["relpath", "stem"] = "relpath",
     ) -> None:
-        if encoding != "auto":
-            _require_codec(encoding)
         self._root = root.resolve()
         self._include = tuple(include)
         self._exclude = tuple(exclude)
         self._encoding = encoding
         self._id_from = id_from
-        # What lies below an excluded folder is excluded with it.
+        # Whatever lies below an excluded folder is excluded too.
         without = [pattern for text in exclude for pattern in (text, f"{text}/**")]
         self._tree = Tree(
             root=self._root,
@@ -98,8 +98,8 @@ class FileSource:
             if not self._tree.confines(path):
                 raise _Unfit(leads_out(path))
         _require_readable(status)
-        # A pipe may have taken the file's place since; without O_NONBLOCK opening it would hang. A file object would
-        # make twice as many system calls, and at each of them threads change places.
+        # A pipe may have taken the file's place since; without O_NONBLOCK, opening the pipe would hang. A file object
+        # would make twice as many system calls, and threads change places at each system call.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(file)
@@ -132,20 +132,6 @@ class FileSource:
         return f"the nearest folder there is: {folder}, {_some_names(folder)}"
 
 
-def _require_codec(encoding: str) -> None:
-    try:
-        b"a".decode(encoding)
-    except UnicodeError:  # the codec exists and wants more than an "a"
-        return
-    except (LookupError, ValueError) as error:
-        known = {name.replace("_", "-") for name in (*aliases, *aliases.values())}
-        near = get_close_matches(encoding.lower().replace("_", "-"), sorted(known), n=1)
-        raise UsageProblem(
-            f'source.encoding: there is no text encoding "{encoding}"',
-            hint=f'did you mean "{near[0]}"?' if near else 'use "auto", or a name such as "utf-8" or "windows-1252"',
-        ) from error
-
-
 def _require_readable(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "something else")
@@ -155,7 +141,7 @@ def _require_readable(status: os.stat_result) -> None:
 
 def _all_of(file: int, size: int) -> bytes:
     data = os.read(file, size + 1)
-    while len(data) != size:  # it is growing, its size is not known, or it comes in parts
+    while len(data) != size:  # the file is growing, has no known size, or comes in parts
         more = os.read(file, MAX_BYTES)
         data += more
         _require_size(len(data))
@@ -186,10 +172,6 @@ def _some_names(folder: Path) -> str:
     return f"which holds {', '.join(map(shown, names[:5]))}{' …' if len(names) > 5 else ''}"
 
 
-MAX_BYTES = 32_000_000
-"""The API takes no larger request, so a larger text is not even read."""
-
-
 def too_large(size: int) -> str:
-    """Give the reason why a text of so many bytes is not read."""
+    """Return the reason why a text of so many bytes is not read."""
     return f"{size / 1e6:,.1f} MB: more than the {MAX_BYTES / 1e6:.0f} MB that a request may have"

@@ -1,6 +1,7 @@
-"""Patterns such as `contracts/**/*.txt`, followed one folder at a time so that nothing else is looked into."""
+"""Patterns such as `contracts/**/*.txt`, followed one folder at a time so that no other folder is looked into."""
 
 import fnmatch
+import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -14,42 +15,42 @@ class Part:
 
     name: re.Pattern[str]
     repeats: bool = False
-    """Whether it stands for any number of folders: `**`."""
+    """Whether the part stands for any number of folders: `**`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A pattern, from the root of the file system."""
+    """A pattern, whose parts begin at the root of the file system."""
 
     text: str
     folder: str
     """The part before the first wildcard."""
     parts: tuple[Part, ...]
-    """All of it, `folder` included."""
+    """The whole pattern, `folder` included."""
 
     @classmethod
     def parse(cls, text: str, root: Path, *, hidden: bool = False) -> "Glob":
-        """Read a pattern below `root`, or an absolute one. With `hidden`, wildcards also match names like `.git`."""
+        """Read a pattern below `root` or an absolute one. With `hidden`, wildcards also match names like `.git`."""
         names = PurePosixPath(os.path.normpath(text)).parts or (".",)
         base, names = ("/", names[1:]) if text.startswith("/") else (str(root), names)
         literal = next((i for i, name in enumerate(names[:-1]) if _is_wild(name)), len(names) - 1)
         folder = os.path.normpath(str(PurePosixPath(base, *names[:literal])))
         wild = [*names[literal:], "*"] if names[-1] == "**" else names[literal:]
-        parts = [_literal(name) for name in PurePosixPath(folder).parts[1:]]
+        parts = [_part(glob.escape(name), hidden=True) for name in PurePosixPath(folder).parts[1:]]
         parts += [_part(name, hidden=hidden) for name in wild]
         return cls(text=text, folder=folder, parts=tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """How far some patterns have been followed: what each of them still asks for."""
+    """How far some patterns have been followed: the parts that each pattern still asks for."""
 
     rests: tuple[tuple[Part, ...], ...]
 
     @classmethod
     def to(cls, folder: str, globs: Iterable[Glob]) -> "Trail":
         """Follow the patterns from the root of the file system into `folder`."""
-        trail = cls(tuple(glob.parts for glob in globs))
+        trail = cls(tuple(pattern.parts for pattern in globs))
         for name in PurePosixPath(folder).parts[1:]:
             trail = trail.into(name)
         return trail
@@ -84,10 +85,6 @@ def _after(rest: tuple[Part, ...], name: str, *, linked: bool) -> Iterator[tuple
 
 def _is_wild(name: str) -> bool:
     return any(char in name for char in "*?[")
-
-
-def _literal(name: str) -> Part:
-    return Part(re.compile(re.escape(name) + r"\Z"))
 
 
 def _part(name: str, *, hidden: bool) -> Part:

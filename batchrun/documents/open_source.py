@@ -1,4 +1,4 @@
-"""Which source a job file asks for."""
+"""Opens the source that a job file asks for."""
 
 from batchrun.documents import Source
 from batchrun.documents.duckdb import DuckdbSource
@@ -8,7 +8,7 @@ from batchrun.job.spec import FilesSourceSection
 
 
 def open_source(job: JobFile) -> Source:
-    """Make the source of a job. Nothing is read yet; a name that is no text encoding is refused."""
+    """Make the source of a job. Nothing is read yet."""
     asked = job.spec.source
     if isinstance(asked, FilesSourceSection):
         return FileSource(

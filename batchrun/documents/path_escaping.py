@@ -1,4 +1,4 @@
-"""File names as printable text, and back: a name may hold line breaks, or bytes that are no UTF-8."""
+"""File names as printable text, and back: a name may have line breaks, or bytes that are no UTF-8, in it."""
 
 import re
 
@@ -6,14 +6,14 @@ _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
 def shown(path: str) -> str:
-    r"""Write a path so that it can be printed, stored as UTF-8 and turned back: `a\x0ab`, `caf\xe9`, `one\\two`."""
+    r"""Write a path as text that can be printed, stored as UTF-8 and turned back: `a\x0ab`, `caf\xe9`, `one\\two`."""
     if path.isprintable() and "\\" not in path:
         return path
     return "".join(map(_shown_char, path))
 
 
 def actual(shown_path: str) -> str:
-    """Undo `shown`."""
+    """Return the path that `shown` has written."""
     if "\\" not in shown_path:
         return shown_path
     return _ESCAPE.sub(lambda escape: _actual_char(escape[1]), shown_path)

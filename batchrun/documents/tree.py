@@ -1,4 +1,4 @@
-"""Walking a folder: the files that patterns name, in the order of their paths, holding one folder's names at a time."""
+"""Walks a folder for the files that patterns name, in the order of paths, with one folder's names in memory."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,15 +14,7 @@ class Found:
 
     path: str
     problem: str | None = None
-    """Why what is there cannot be looked at; None for what may be a readable file."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    names: list[str]
-    """Sorted as paths are, so a folder's name ends with a slash."""
-    links: frozenset[str]
-    """Those that are symbolic links to folders."""
+    """Why nobody can look at the path; None for a path that may be a readable file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +33,7 @@ class Tree:
     exclude: Sequence[Glob]
 
     def walk(self) -> Iterator[Found]:
-        """Find every file once. A folder that cannot be listed is found too, with the problem."""
+        """Find every file once. A folder that cannot be listed is found too, with its problem."""
         for start in self._starts():
             if not self.confines(start):
                 yield Found(start, leads_out(start))
@@ -55,7 +47,7 @@ class Tree:
         return any(_is_within(real, os.path.realpath(folder)) for folder in [str(self.root), *outside])
 
     def _starts(self) -> list[str]:
-        """Give the folders where patterns begin, none inside another."""
+        """Return the folders where patterns begin, none inside another."""
         starts: list[str] = []
         for folder in sorted({glob.folder for glob in self.include}, key=lambda path: path + "/"):
             if not starts or not _is_within(folder, starts[-1]):
@@ -76,15 +68,15 @@ class Tree:
     def _inside(self, folder: _Folder) -> Iterator[Found | _Folder]:
         try:
             listing = _list(folder)
-        except (FileNotFoundError, NotADirectoryError):  # gone since its name was read: nothing is there
+        except (FileNotFoundError, NotADirectoryError):  # the folder has gone since its name was read
             return
         except OSError as error:
             yield Found(folder.path, f"this folder cannot be listed: {error.strerror}")
             return
-        for name in listing.names:
+        for name, linked in listing:
             path = f"{folder.path.rstrip('/')}/{name}".rstrip("/")
             if name.endswith("/"):
-                yield from self._enter(folder, path, linked=name[:-1] in listing.links)
+                yield from self._enter(folder, path, linked=linked)
             else:
                 yield Found(path)
 
@@ -97,13 +89,13 @@ class Tree:
 
 
 def leads_out(path: str) -> str:
-    """Say where a link goes that is not followed."""
+    """Return the problem of a link out of the project, which is not followed."""
     return f"a symbolic link out of the project, to {os.path.realpath(path)}; not followed"
 
 
-def _list(folder: _Folder) -> _Listing:
-    names: list[str] = []
-    links: set[str] = set()
+def _list(folder: _Folder) -> list[tuple[str, bool]]:
+    """Return the wanted names and which are links, sorted as paths are: a folder's name ends with a slash."""
+    names: list[tuple[str, bool]] = []
     with os.scandir(folder.path) as entries:
         for entry in entries:
             ahead = folder.wanted.into(entry.name)
@@ -112,18 +104,16 @@ def _list(folder: _Folder) -> _Listing:
             linked = entry.is_symlink()
             is_folder = _is_folder(entry.path) if linked else entry.is_dir(follow_symlinks=False)
             if is_folder and ahead.goes_on:
-                names.append(entry.name + "/")
-                if linked:
-                    links.add(entry.name)
+                names.append((entry.name + "/", linked))
             elif not is_folder and ahead.arrived:
-                names.append(entry.name)
-    return _Listing(sorted(names), frozenset(links))
+                names.append((entry.name, linked))
+    return sorted(names)
 
 
 def _is_folder(path: str) -> bool:
     try:
         return Path(path).is_dir()
-    except OSError:  # what may not be looked at is found out, and reported, when it is read
+    except OSError:  # reading the path will meet, and report, the same error
         return False
 
 

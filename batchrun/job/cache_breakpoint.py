@@ -1,7 +1,8 @@
-"""The breakpoint for the API's prompt cache: where the part ends that every request of a job begins with.
+"""The breakpoint for the API's prompt cache: where the part ends with which every request of a job begins.
 
-The schema comes before this part: the API renders the schema into the system prompt. A request is marked when it is
-sent, and its id is that of the unmarked body: else another decision on caching would make every document new work.
+The schema comes before this part: the API renders the schema into the system prompt. A request is marked when the
+request is sent, and keeps the id of the unmarked body: otherwise another decision on caching would make every document
+new work.
 """
 
 from dataclasses import dataclass
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 from batchrun.request import Ttl
 
 LONGEST_LEFT = 200
-"""Characters of an unfinished line before the document that are not worth a block which ends within it."""
+"""The most characters of an unfinished line before the document that stay outside of the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheBreakpoint:
-    """One breakpoint, at the same place in every request of a job."""
+    """The breakpoint, at the same place in every request of a job."""
 
     opening: str
     """The user message before the breakpoint; empty when the breakpoint stands behind the system prompt."""
@@ -23,7 +24,7 @@ class CacheBreakpoint:
 
 @dataclass(frozen=True, slots=True)
 class CacheablePrefix:
-    """What stands before the first word of a document in every request; the schema is left out."""
+    """What stands before the first word of a document in every request, without the schema."""
 
     system: str | None
     opening: str
@@ -33,7 +34,7 @@ class CacheablePrefix:
     def marked_opening(self) -> str:
         """The part of the opening that makes a block of its own; empty when the breakpoint follows the system prompt.
 
-        A block ends with a line if it can, so that neither a word nor a tag is cut in two.
+        The block ends with a line if possible, so that neither a word nor a tag is cut in two.
         """
         cut = self.opening.rfind("\n") + 1
         if len(self.opening) - cut > LONGEST_LEFT:
@@ -45,7 +46,7 @@ class CacheablePrefix:
 
     @property
     def obstacle(self) -> str | None:
-        """Say why nothing can be marked. Returns None if something can."""
+        """Say why nothing can be marked. Returns None if something can be marked."""
         if self.marked_opening or self.system is not None:
             return None
         return "the prompt begins with the document, and there is no system prompt"
@@ -56,7 +57,7 @@ class CacheablePrefix:
         return "\n".join(part for part in (self.system, self.marked_opening) if part)
 
     def mark(self, ttl: Ttl | None) -> CacheBreakpoint | None:
-        """Give the breakpoint for a time to live. Returns None if nothing is to be marked, or nothing can be."""
+        """Return the breakpoint for a time to live. Returns None without one, or if nothing can be marked."""
         if ttl is None or self.obstacle:
             return None
         return CacheBreakpoint(self.marked_opening, ttl)

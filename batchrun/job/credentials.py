@@ -1,4 +1,4 @@
-"""Keys never belong in a job file: finding them, and keeping them out of everything shown."""
+"""Finds API keys, which never belong in a job file, and keeps them out of everything shown."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ _ASSIGNED = re.compile(rf"{_NAMED}[\w\"'-]*[ \t]*[=:][ \t]*(?P<value>[^\n]*)", r
 
 
 def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the place of each value that is, or is named like, a key. Output fields may be named as they like."""
+    """Yield the place of each value that is, or is named like, an API key. Output fields may have any name."""
     if isinstance(values, dict):
         for name, value in values.items():
             is_field = path[:2] == ("output", "fields")
@@ -29,17 +29,13 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def masked(text: str, spans: Iterable[Span] = ()) -> str:
-    """Return the text, of the same length, with these places and everything like an API key starred out."""
+    """Star out these places of the text and everything like an API key; the length of the text stays the same."""
     for span in [*spans, *(Span(*found.span()) for found in _API_KEY.finditer(text))]:
-        text = _starred(text, span)
+        stars = re.sub(r"[^\n]", "*", text[span.start : span.end])
+        text = text[: span.start] + stars + text[span.end :]
     return text
 
 
 def masked_unread(text: str) -> str:
-    """Mask a text that could not be read as TOML: whatever is assigned to a name like a key goes."""
+    """Star out whatever is assigned to a name like a key, in a text that could not be read as TOML."""
     return masked(text, [Span(*found.span("value")) for found in _ASSIGNED.finditer(text)])
-
-
-def _starred(text: str, span: Span) -> str:
-    stars = re.sub(r"[^\n]", "*", text[span.start : span.end])
-    return text[: span.start] + stars + text[span.end :]

@@ -1,4 +1,4 @@
-"""The definitions a job file may hold under [output.fields]: one class for each kind of type."""
+"""The definitions that a job file may have under [output.fields]: one class for each kind of type."""
 
 import re
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -22,7 +22,7 @@ _TYPES = tuple(_TAG_OF)
 
 
 class Table(BaseModel):
-    """A table of the job file: nothing is converted, nothing unknown is let in, nothing changes later."""
+    """A table of the job file: no value is converted, no unknown key is let in, and nothing changes later."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -36,7 +36,7 @@ def _compiling(pattern: str) -> str:
 
 
 LARGEST = 1e300
-"""A whole number beyond what a float can hold cannot be compared with one."""
+"""The largest bound: a whole number that no float can hold cannot be compared with a float."""
 
 
 def _number(value: object) -> int | float:
@@ -46,7 +46,7 @@ def _number(value: object) -> int | float:
 
 
 def _repeated(words: tuple[str, ...]) -> str | None:
-    """Return the first word that is, ignoring case, an earlier one."""
+    """Return the first word that equals an earlier word, but for case."""
     seen: set[str] = set()
     for word in words:
         if word.casefold() in seen:
@@ -70,14 +70,14 @@ def _distinct_names(fields: dict[str, "FieldSpec"]) -> dict[str, "FieldSpec"]:
 
 
 def _known_type(value: object) -> object:
-    """Spell out the shorthand and refuse an unknown type, before the kinds are told apart."""
+    """Spell out the shorthand and refuse an unknown type, before `_tag` chooses the kind."""
     if isinstance(value, str):
         value = {"type": value}
-    if isinstance(value, Table) or (isinstance(value, dict) and "type" not in value and "enum" in value):
-        return value
     if not isinstance(value, dict):
         raise wrong_value('a type such as "string", or a table with one')
     if "type" not in value:
+        if "enum" in value:
+            return value
         raise refusal("a field needs a `type`", hint=f"one of {', '.join(_TYPES)}; with ? it may be null")
     given = value["type"]
     if not isinstance(given, str) or given.removesuffix("?") not in _TYPES:
@@ -85,14 +85,13 @@ def _known_type(value: object) -> object:
     return value
 
 
-def _tag(value: Any) -> str:
-    definition = value.model_dump(exclude_unset=True) if isinstance(value, Table) else value
+def _tag(definition: dict[str, Any]) -> str:
     return "<enum>" if "enum" in definition else _TAG_OF[definition["type"].removesuffix("?")]
 
 
 class _Definition(Table):
     limits: ClassVar[tuple[str, str] | None] = None
-    """The keys that hold the lower and the upper bound."""
+    """The keys of the lower and the upper bound; None for a type without bounds."""
     type: str
     nullable: bool = False
     description: str | None = None

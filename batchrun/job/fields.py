@@ -1,22 +1,14 @@
-"""The output fields of a job: the JSON Schema sent, the one replies are judged by, and the DuckDB columns."""
+"""The output fields of a job: the schema that is sent, the schema that judges replies, and the DuckDB columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, assert_never
 
-from batchrun.job.field_types import (
-    ArrayField,
-    EnumField,
-    FieldSpec,
-    NumberField,
-    ObjectField,
-    PlainField,
-    TextField,
-)
+from batchrun.job.field_types import ArrayField, EnumField, FieldSpec, NumberField, ObjectField, PlainField, TextField
 
 MAX_UNIONS = 16
-"""How many nullable types the API compiles in one schema."""
+"""The most nullable types that the API compiles in one schema."""
 
 JsonStructure = str | list["JsonStructure"] | dict[str, "JsonStructure"]
 Schema = dict[str, Any]
@@ -63,13 +55,13 @@ class Column:
 
 @dataclass(frozen=True)
 class OutputFields:
-    """What a job extracts, in the order of the job file. Every field is required; a nullable one may be null."""
+    """What a job extracts, in the order of the job file. Every field is required; a nullable field may be null."""
 
     definitions: Mapping[str, FieldSpec]
 
     @cached_property
     def api_schema(self) -> Schema:
-        """The schema sent, in the subset the API takes; rules it does not enforce are told in descriptions."""
+        """The schema that is sent, in the subset that the API takes; other rules stand in descriptions."""
         return _object_schema(self.definitions, full=False)
 
     @cached_property
@@ -107,8 +99,8 @@ def _schema(field: FieldSpec, *, full: bool) -> Schema:
         schema = {**schema, **rules}
     if field.may_be_null:
         schema = {"anyOf": [schema, {"type": "null"}]}
-    told = "" if full or not rules else "{" + ", ".join(f"{rule}: {bound}" for rule, bound in rules.items()) + "}"
-    description = "\n\n".join(part for part in (field.description, told) if part)
+    stated = "" if full or not rules else "{" + ", ".join(f"{rule}: {bound}" for rule, bound in rules.items()) + "}"
+    description = "\n\n".join(part for part in (field.description, stated) if part)
     return {**schema, "description": description} if description else schema
 
 

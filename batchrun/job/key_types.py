@@ -21,10 +21,10 @@ Text = Annotated[str, AfterValidator(matching(str.strip, "some text"))]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 ModelName = Annotated[str, AfterValidator(matching(re.compile(r"\S+").fullmatch, "the name of a model"))]
 ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidator(distinct)]
-"""In the order in which they are tried."""
+"""Models in the order in which they are tried."""
 TierName = Literal["simple", "standard", "complex", "critical"]
 FallbackReason = Literal["outage", "refused", "truncated"]
 CacheMode = Literal["auto", "off", "5m", "1h"]
-"""Whether the fixed beginning of the prompt is marked for the prompt cache: when it pays, never, or for how long."""
+"""Whether the fixed beginning of the prompt is marked for the prompt cache: when that pays, never, or for how long."""
 FieldNames = Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(distinct)]
 Share = Annotated[float, Field(ge=0, le=1)]

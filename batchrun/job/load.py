@@ -1,6 +1,5 @@
-"""Reading a job file: a `JobFile`, or every problem of it at once."""
+"""Reads a job file, or reports every problem of the job file at once."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,23 +19,21 @@ from batchrun.job.validation_errors import credential_problems, explain
 
 @dataclass(frozen=True)
 class JobFile:
-    """A job file without problems, with the prompt texts it names."""
+    """A job file without problems, with the prompt texts that the job file names."""
 
     spec: JobSpec
     path: Path
-    """Absolute, symbolic links followed."""
+    """The absolute path, with symbolic links followed."""
     root: Path
-    """The project: where relative paths of the job file start."""
+    """The project's folder, where relative paths of the job file start."""
     system: str | None
     user: Template
-    text_sha: str
-    """SHA-256 of the job file as it is on disk; prompt files are not in it."""
     project: ProjectSpec = NOTHING
-    """What batchrun.toml says."""
+    """The content of batchrun.toml."""
 
     @cached_property
     def fields(self) -> OutputFields:
-        """What is extracted from each document."""
+        """The fields that are extracted from each document."""
         return OutputFields(self.spec.output.fields)
 
     def resolve(self, relative: str) -> Path:
@@ -45,9 +42,8 @@ class JobFile:
 
 
 def load_job(path: Path) -> JobFile:
-    """Read a job file. Raises UsageProblem when it cannot be read, JobFileError when it says something wrong."""
-    content = _content(path)
-    path = path.resolve()
+    """Read a job file. Raises UsageProblem when the file cannot be read, JobFileError when something in it is wrong."""
+    content, path = _content(path), path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
     root = project_root(path)
     prompt, project = read_prompt(text, root=root), read_project(root)
@@ -60,15 +56,12 @@ def load_job(path: Path) -> JobFile:
         raise JobFileError(problems, file=text.file) from None
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)
-    digest = hashlib.sha256(content).hexdigest()
-    spec = _with_models(spec, choice)
     return JobFile(
-        spec=spec,
+        spec=_with_models(spec, choice),
         path=path,
         root=root,
         system=prompt.system,
         user=prompt.user,
-        text_sha=digest,
         project=project.spec,
     )
 

@@ -2,13 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticKnownError
 
 from batchrun.job.field_types import Table
@@ -19,7 +13,7 @@ EscalationReason = Literal["invalid", "truncated", "refused", "outage"]
 
 
 def _name_or_tier(name: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
-    """Take a name, or none where a tier stands for it; a tier that is not in `info` has a problem of its own."""
+    """Take a name, or none where a tier stands for the name; a tier that is not in `info` has a problem of its own."""
     if name is None:
         if "tier" in info.data and info.data["tier"] is None:
             raise PydanticKnownError("missing")
@@ -40,17 +34,17 @@ def _others(fallbacks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]
 
 
 class ModelSection(Table):
-    """[model]: who answers, and how much they may write."""
+    """[model]: which models answer, and how much they may write."""
 
     tier: TierName | None = None
-    """Instead of a name: models of [tiers] in batchrun.toml. In a loaded job, `name` and `fallbacks` are theirs."""
+    """Models of [tiers] in batchrun.toml, instead of a name; they are `name` and `fallbacks` of a loaded job."""
     name: Annotated[
         ModelName,
         WrapValidator(_name_or_tier),
         Field(default=None, validate_default=True, examples=['name = "claude-sonnet-5-5"` or `tier = "standard"']),
     ]
     fallbacks: Annotated[ModelNames, AfterValidator(_others)] = ()
-    """Who answers when the models before did not, in this order."""
+    """The models that answer when the models before them did not, in this order."""
     fallback_on: Annotated[tuple[FallbackReason, ...], Field(strict=False, min_length=1), AfterValidator(distinct)] = (
         "outage",
         "refused",
@@ -68,7 +62,7 @@ def _two_or_more(models: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class CascadeSection(Table):
-    """[cascade]: the cheap model first, and a dearer one for what it does not answer well enough."""
+    """[cascade]: a cheap model first, and a costlier model for whatever the cheap model does not answer well enough."""
 
     models: Annotated[
         ModelNames, AfterValidator(_two_or_more), Field(examples=['models = ["claude-haiku-5-5", "claude-sonnet-5-5"]'])
@@ -78,6 +72,6 @@ class CascadeSection(Table):
         "truncated",
     )
     null_in: FieldNames = ()
-    """Output fields that are asked for again at the next model when they are null."""
+    """Output fields that must not be null; otherwise the next model is asked."""
     evidence: FieldNames = ()
     """Output fields whose text has to stand in the document, word for word."""

@@ -1,12 +1,13 @@
 """Problems of a job file as a person sees them: the sentence, the line with a caret under the culprit, and help."""
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from unicodedata import combining, east_asian_width
 
 from batchrun.errors import UsageProblem
+from batchrun.escaping import escape_control
 from batchrun.job.toml_positions import Span
 
 _SHOWN_COLUMNS = 110
@@ -23,10 +24,9 @@ class TextFile:
 
     @property
     def shown_path(self) -> str:
-        """The path from the current directory when it is below it, else in full."""
+        """The path from the current directory when the file is below that directory, else the whole path."""
         here = Path.cwd()
-        path = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
-        return plain(str(path))
+        return escape_control(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
 
     @property
     def end(self) -> Span:
@@ -45,24 +45,35 @@ class Problem:
     hint: str | None = None
 
     def __str__(self) -> str:
-        return _rendered(self)
-
-    def order(self, main: TextFile) -> tuple[bool, str, int]:
-        """Sort the problems of the job file before those of other files, each in file order."""
-        return self.file.path != main.path, str(self.file.path), self.span.start
+        text, start = self.file.text, self.span.start
+        line_start = text.rfind("\n", 0, start) + 1
+        line, _, _ = text[line_start:].partition("\n")
+        number, column = text.count("\n", 0, line_start) + 1, start - line_start
+        source, carets = _excerpt(line, start=column, end=self.span.end - line_start)
+        margin = " " * len(str(number))
+        lines = [
+            f"error: {escape_control(self.message)}",
+            f"{margin}--> {self.file.shown_path}:{number}:{column + 1}",
+            f"{margin} |",
+            f"{number} | {source}".rstrip(),
+            f"{margin} | {carets}",
+        ]
+        return "\n".join([*lines, f"{margin} = help: {escape_control(self.hint)}"] if self.hint else lines)
 
 
 class JobFileError(UsageProblem):
     """Everything wrong with a job file, in file order; nothing was sent."""
 
     def __init__(self, problems: Iterable[Problem], *, file: TextFile) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.order(file)))
+        # The problems of the job file stand before the problems of other files.
+        order = sorted(problems, key=lambda one: (one.file.path != file.path, str(one.file.path), one.span.start))
+        self.problems = tuple(order)
         many = "" if len(self.problems) == 1 else "s"
         where = file if any(one.file.path == file.path for one in self.problems) else self.problems[0].file
         summary = f"batchrun: {len(self.problems)} problem{many} in {where.shown_path}; nothing was sent"
         self.rendered = "\n\n".join([*(str(problem) for problem in self.problems), summary])
         """The whole report."""
-        # Whoever prints an error puts the word before its message; the report has it before each problem.
+        # Whoever prints an error puts the word "error" before the message; the report has the word before each problem.
         super().__init__(self.rendered.removeprefix("error: "))
 
 
@@ -73,58 +84,20 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str | None:
     return by_folded[close[0]] if close else None
 
 
-def plain(text: str) -> str:
-    """Return text that cannot move the cursor, colour the terminal or turn its direction."""
-    return "".join(_shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    if character == "\t":
-        return _TAB
-    return "" if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else character
-
-
-def _columns(text: str) -> int:
-    return sum(_width(character) for character in text)
-
-
-def _width(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Excerpt:
-    source: str
-    carets: str
-
-
-def _rendered(problem: Problem) -> str:
-    text, span = problem.file.text, problem.span
-    line_start = text.rfind("\n", 0, span.start) + 1
-    line, _, _ = text[line_start:].partition("\n")
-    number, column = text.count("\n", 0, line_start) + 1, span.start - line_start
-    excerpt = _excerpt(line, start=column, end=column + span.end - span.start)
-    margin = " " * len(str(number))
-    lines = [
-        f"error: {problem.message}",
-        f"{margin}--> {problem.file.shown_path}:{number}:{column + 1}",
-        f"{margin} |",
-        f"{number} | {excerpt.source}".rstrip(),
-        f"{margin} | {excerpt.carets}",
-    ]
-    return "\n".join([*lines, f"{margin} = help: {problem.hint}"] if problem.hint else lines)
-
-
-def _excerpt(line: str, *, start: int, end: int) -> _Excerpt:
-    """Cut a long line around the culprit and underline it."""
-    before, culprit, after = plain(line[:start]), plain(line[start:end]), plain(line[end:])
+def _excerpt(line: str, *, start: int, end: int) -> tuple[str, str]:
+    """Cut a long line around the culprit; also return the carets that underline the culprit."""
+    before, culprit, after = (
+        escape_control(part.replace("\t", _TAB)) for part in (line[:start], line[start:end], line[end:])
+    )
     if _columns(before + culprit + after) > _SHOWN_COLUMNS:
         before = before if len(before) <= _BEFORE_CARET else "…" + before[-_BEFORE_CARET:]
         room = _SHOWN_COLUMNS - len(before)
         rest = culprit + after
         culprit = culprit[:room]
         after = rest[len(culprit) : room] + "…" * (len(rest) > room)
-    carets = " " * _columns(before) + "^" * max(1, _columns(culprit))
-    return _Excerpt(source=before + culprit + after, carets=carets)
+    return before + culprit + after, " " * _columns(before) + "^" * max(1, _columns(culprit))
+
+
+def _columns(text: str) -> int:
+    """Count the columns that a terminal needs for the text."""
+    return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)

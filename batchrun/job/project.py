@@ -1,4 +1,4 @@
-"""The project's own file, batchrun.toml at its root: what its jobs share, the models of each tier and ceilings."""
+"""The project's own file, batchrun.toml at the root: the models of tiers, and ceilings, which all jobs share."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _Models = Annotated[ModelNames, Field(min_length=1)]
 
 
 class Tiers(Table):
-    """[tiers]: the models of each; the first answers, the others are its fallbacks."""
+    """[tiers]: the models of each tier; the first model answers, and the other models are its fallbacks."""
 
     simple: _Models | None = None
     standard: _Models | None = None
@@ -30,12 +30,12 @@ class Tiers(Table):
     critical: _Models | None = None
 
     def models(self, tier: str) -> tuple[str, ...]:
-        """Return a tier's models; none when the file does not have it."""
+        """Return a tier's models; none when the file does not have the tier."""
         return getattr(self, tier) or ()
 
 
 class ModelBudget(Table):
-    """What may be spent a day and a month, in UTC, by all jobs that share a ledger."""
+    """What all jobs that share a ledger may spend a day and a month, in UTC."""
 
     max_cost_per_day_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_day_usd")] = None
     max_cost_per_month_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_month_usd")] = None
@@ -46,13 +46,13 @@ class ProjectBudget(ModelBudget):
     """[budget]: ceilings for every job of the project, which job files and commands can only lower."""
 
     max_cost_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_usd")] = None
-    """Of every run."""
+    """The cap of every run."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
     allowed_models: _Models | None = None
-    """None: all but the denied."""
+    """None allows all but the denied models."""
     denied_models: ModelNames = ()
     models: dict[str, ModelBudget] = Field(default_factory=dict)
-    """Caps of a model, by its name."""
+    """The caps of models, by name."""
 
 
 class ProjectSpec(Table):
@@ -63,20 +63,20 @@ class ProjectSpec(Table):
 
 
 NOTHING = ProjectSpec()
-"""What a project without a file says."""
+"""The whole file of a project that has none."""
 
 
 @dataclass(frozen=True)
 class ProjectFile:
-    """The project's file as it was found; empty where there is none."""
+    """The project's file as it was found; a project without the file has an empty one."""
 
     path: Path
     spec: ProjectSpec = NOTHING
     exists: bool = True
     unreadable: str | None = None
-    """Why nothing is known of what is in it."""
+    """Why the content of the file is not known."""
     problems: tuple[Problem, ...] = ()
-    """What is wrong in it."""
+    """What is wrong in the file."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class ModelChoice:
 
 
 def read_project(root: Path) -> ProjectFile:
-    """Read the project's file, if there is one."""
+    """Read the project's file, if there is such a file."""
     path = root / PROJECT_FILE
     try:
         text = TomlText.read(path.read_bytes().decode("utf-8-sig"), path=path)
@@ -109,9 +109,9 @@ def read_project(root: Path) -> ProjectFile:
 
 
 def chosen_models(job: TomlText, project: ProjectFile) -> ModelChoice:
-    """Look a job's tier up. What is no tier at all, or one beside a name, is left to the models of the job file.
+    """Look a job's tier up. The classes of the job file refuse a word that is no tier, and a tier beside a name.
 
-    Problems of the project's file are everybody's: its caps are every job's.
+    Problems of the project's file concern every job, as the caps of the file do.
     """
     tier = job.get(_TIER)
     has_tier = tier in get_args(TierName) and job.get(("model", "name")) is None

@@ -1,4 +1,4 @@
-"""The prompt of a job: its texts, from the job file or files of their own, and whether they make sense."""
+"""Reads and checks the texts of a job's prompt, which stand in the job file or in files of their own."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from batchrun.job.credentials import masked
 from batchrun.job.problems import Problem, TextFile
-from batchrun.job.template import Template, TemplateError, TemplateFault
+from batchrun.job.template import Template, TemplateError
 from batchrun.job.toml_file import TomlText
 from batchrun.job.toml_positions import KeyPath, Span
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is said about each document. Texts with problems are missing."""
+    """What is said to the model about each document. Texts with problems are missing."""
 
     system: str | None
     user: Template | None
@@ -22,7 +22,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class _PromptText:
-    """A text and a way to point into it."""
+    """A text, and where the text stands."""
 
     text: str
     key: KeyPath
@@ -34,12 +34,9 @@ class _PromptText:
             return Problem(message, self.own_file, span, hint)
         return Problem(message, self.job.file, self.job.inside_value(self.key, span), hint)
 
-    def whole_problem(self, message: str, *, hint: str) -> Problem:
-        return self.job.at_value(self.key, message, hint=hint)
-
 
 def read_prompt(job: TomlText, *, root: Path) -> Prompt:
-    """Read and check both texts. What is no text at all is left to the models of the job file."""
+    """Read and check both texts. The classes of the job file refuse whatever is no text at all."""
     problems: list[Problem] = []
     system = _text(job, "system", root=root, problems=problems)
     user = _text(job, "user", root=root, problems=problems)
@@ -50,7 +47,7 @@ def read_prompt(job: TomlText, *, root: Path) -> Prompt:
         try:
             template = Template.parse(user.text)
         except TemplateError as error:
-            problems.extend(_fault_problem(fault, user) for fault in error.faults)
+            problems.extend(user.problem(fault.message, fault.span, hint=fault.hint) for fault in error.faults)
         else:
             problems.extend(_template_problems(template, user))
     return Prompt(system=system.text if system else None, user=template, problems=tuple(problems))
@@ -100,14 +97,11 @@ def _system_problems(system: _PromptText) -> Iterator[Problem]:
 def _template_problems(template: Template, user: _PromptText) -> Iterator[Problem]:
     if not {"text", *template.names} & {placeholder.name for placeholder in template.placeholders}:
         hint = "put {{ doc.text }} where the document goes"
-        yield user.whole_problem(f"`{'.'.join(map(str, user.key))}` does not contain the document", hint=hint)
+        message = f"`{'.'.join(map(str, user.key))}` does not contain the document"
+        yield user.job.at_value(user.key, message, hint=hint)
     if user.job.get(("source", "type")) != "files":
         return
     for placeholder in template.placeholders:
         if placeholder.name in template.names:
             hint = "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a duckdb source"
             yield user.problem(f"unknown name `doc.{placeholder.name}` in the prompt", placeholder.span, hint=hint)
-
-
-def _fault_problem(fault: TemplateFault, user: _PromptText) -> Problem:
-    return user.problem(fault.message, fault.span, hint=fault.hint)

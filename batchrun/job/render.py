@@ -1,4 +1,4 @@
-"""From a document to the texts of its request: the user message, and what of the message is the document's."""
+"""Makes the texts of a document's request: the user message, and the part of the message that is the document's."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from batchrun.job.template import Placeholder
 
 
 class Renderer:
-    """Gives the texts of one job's requests. The same job and document always give the same texts."""
+    """Makes the texts of one job's requests. The same job and document always give the same texts."""
 
     def __init__(self, job: JobFile) -> None:
         self._job = job
@@ -24,33 +24,33 @@ class Renderer:
 
     @property
     def bare_content(self) -> str | None:
-        """The user message without any document, for counting what is fixed; None when nothing would be left."""
+        """The user message without any document, for counting the fixed part; None when nothing would be left."""
         literals = "".join(self._job.user.literals)
         return _well_formed(literals) if literals.strip() else None
 
     @property
     def content_parts(self) -> Sequence[object]:
-        """The template of the user message as JSON: texts, and the names of what a document puts between them."""
+        """The template of the user message as JSON: texts, and the names of what a document puts between the texts."""
         return [{"name": part.name} if isinstance(part, Placeholder) else part for part in self._job.user.parts]
 
     @property
     def prompt_text(self) -> str:
-        """What of the prompt is the same in every request, for counting its tokens: system and template."""
+        """The part of the prompt that every request has, for counting its tokens: system prompt and template."""
         return "\n".join([*([self.system] if self.system else []), *self._job.user.literals])
 
     @property
     def prefix(self) -> CacheablePrefix:
-        """What every request begins with, for the prompt cache."""
+        """The part with which every request begins, for the prompt cache."""
         first = self._job.user.parts[0]
         return CacheablePrefix(system=self.system, opening=first if isinstance(first, str) else "")
 
     @property
     def schema_text(self) -> str:
-        """The schema as it is sent, for counting its tokens."""
+        """The schema as it is sent, for counting the schema's tokens."""
         return json.dumps(self.schema, separators=(",", ":"), ensure_ascii=False)
 
     def document_text(self, document: Document) -> str:
-        """Return what of the prompt is the document's, for counting its tokens: its text and the columns it shows."""
+        """Return the document's part of the prompt, for counting its tokens: the text and the columns in use."""
         columns = [str(document.columns[name]) for name in sorted(self._job.user.names) if name in document.columns]
         return "\n".join([document.text, *columns])
 

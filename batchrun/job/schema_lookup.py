@@ -1,4 +1,4 @@
-"""Which keys there are and which table each belongs to: what the help of a problem is made from."""
+"""Which keys there are and which table each key belongs to: the help of a problem is made from this."""
 
 import typing
 from collections.abc import Iterator
@@ -8,16 +8,14 @@ from pydantic import BaseModel
 from batchrun.job import field_types, spec
 from batchrun.job.toml_positions import KeyPath
 
-_TAGGED: dict[str | int, type[BaseModel]] = {
-    "<files>": spec.FilesSourceSection,
-    "<duckdb>": spec.DuckdbSourceSection,
-    "<text>": field_types.TextField,
-    "<number>": field_types.NumberField,
-    "<plain>": field_types.PlainField,
-    "<enum>": field_types.EnumField,
-    "<array>": field_types.ArrayField,
-    "<object>": field_types.ObjectField,
-}
+
+def _by_tag(union: object) -> dict[str | int, type[BaseModel]]:
+    """Return the models of a union of tagged models."""
+    members = map(typing.get_args, typing.get_args(typing.get_args(union)[0]))
+    return {tag.tag: model for model, tag in members}
+
+
+_TAGGED = _by_tag(spec.Source) | _by_tag(field_types.FieldSpec)
 _FIELD_KINDS: dict[str, type[BaseModel]] = {
     "string": field_types.TextField,
     "integer and number": field_types.NumberField,
@@ -28,28 +26,22 @@ _FIELD_KINDS: dict[str, type[BaseModel]] = {
 
 
 def place_of(location: KeyPath) -> KeyPath:
-    """Return the path in the file for the location of a validation error, which also names kinds of tables."""
+    """Return the path in the file for the location of a validation error, which also has the tags of models."""
     return tuple(step for step in location if step not in _TAGGED and step != "[key]")
 
 
-def table_at(location: KeyPath, root: type[BaseModel] = spec.JobSpec) -> type[BaseModel]:
+def table_at(location: KeyPath, root: type[BaseModel]) -> type[BaseModel]:
     """Return the model of the table at the location of a validation error."""
-    if not location:
-        return root
-    return _TAGGED.get(location[-1]) or _inside(sections(root)[str(location[0])][0], location[1:])
-
-
-def _inside(table: type[BaseModel], steps: KeyPath) -> type[BaseModel]:
-    """Go down into tables of tables, such as [budget.models.NAME]."""
-    for step in steps:
+    table = root
+    for step in location:
         info = table.model_fields.get(str(step))
-        inner = list(_models_in(info.annotation)) if info else []
-        table = inner[0] if len(inner) == 1 else table
+        below = _models_in(info.annotation) if info else iter(())
+        table = _TAGGED.get(step) or next(below, table)
     return table
 
 
-def sections(root: type[BaseModel] = spec.JobSpec) -> dict[str, tuple[type[BaseModel], ...]]:
-    """Return each top-level table with its model; [source] has one for each type."""
+def sections(root: type[BaseModel]) -> dict[str, tuple[type[BaseModel], ...]]:
+    """Return each top-level table with its models; only [source] has several, a model for each type."""
     found = {name: tuple(_models_in(info.annotation)) for name, info in root.model_fields.items()}
     return {name: models for name, models in found.items() if models}
 
@@ -60,17 +52,17 @@ def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def required_examples(model: type[BaseModel]) -> tuple[str, ...]:
-    """Return a sample line for each key that a table must have, or must mostly have."""
+    """Return a sample line for each key that a table must have, or mostly has."""
     return tuple(str(info.examples[0]) for info in model.model_fields.values() if info.examples)
 
 
 def example_of(model: type[BaseModel], key: str) -> str | None:
-    """Return a sample line for a key."""
+    """Return a sample line for a key. Returns None if the table may do without the key."""
     return next((line for line in required_examples(model) if line.startswith(f"{key} =")), None)
 
 
-def homes_of(key: str, root: type[BaseModel] = spec.JobSpec) -> dict[str, KeyPath]:
-    """Return the tables that know a key, as people would call them, with its place in each."""
+def homes_of(key: str, root: type[BaseModel]) -> dict[str, KeyPath]:
+    """Return the tables that know a key, as people would call the tables, with the place of the key in each."""
     homes: dict[str, KeyPath] = {}
     for section, models in sections(root).items():
         is_in_all = all(key in keys_of(model) for model in models)

@@ -1,4 +1,4 @@
-"""Every key of the job file, typed: what is written here is all that a job file may say."""
+"""Every key of the job file, with its type: a job file may have no other key."""
 
 import re
 from collections.abc import Mapping
@@ -19,13 +19,7 @@ from pydantic_core import PydanticKnownError
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
-from batchrun.job.key_types import (
-    CacheMode,
-    Positive,
-    Share,
-    Text,
-    Texts,
-)
+from batchrun.job.key_types import CacheMode, Positive, Share, Text, Texts
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
@@ -34,7 +28,7 @@ _JOB_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 AUTO = "auto"
 AUTO_CONCURRENCY = 500
-"""Requests under way at once, at most, when the job file leaves it to us: pacing and outages hold it lower."""
+"""The most requests in progress at once when the job file does not say; pacing and outages keep the number lower."""
 MOST_CONCURRENCY = 1000
 
 
@@ -95,9 +89,7 @@ def _known_source(value: object) -> object:
 
 
 def _source_tag(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return f"<{value['type']}>"
-    return f"<{value.type}>" if isinstance(value, FilesSourceSection | DuckdbSourceSection) else None
+    return f"<{value['type']}>" if isinstance(value, dict) else None
 
 
 Source = Annotated[
@@ -165,30 +157,30 @@ class RunSection(Table):
     max_concurrency: Annotated[int | Literal["auto"], PlainValidator(_concurrency)] = "auto"
     fail_fast: bool = False
     max_failure_rate: Annotated[float | None, Field(gt=0, le=1)] = None
-    """A share of the latest documents; None: any."""
+    """A share of the latest documents; None allows any share."""
 
     @property
     def most_concurrent(self) -> int:
-        """Requests under way at once, at most."""
+        """The most requests in progress at once."""
         return AUTO_CONCURRENCY if self.max_concurrency == "auto" else self.max_concurrency
 
 
 class PilotSection(Table):
-    """[pilot]: documents that are sent first, and what they must show before the rest follows."""
+    """[pilot]: documents that are sent first, and what these documents must show before the rest follows."""
 
     documents: Positive | None = None
-    """None: only when the command asks for a pilot."""
+    """None means that there is a pilot only when the command asks for one."""
     max_failure_rate: Share | None = None
     max_refusal_rate: Share | None = None
     max_null_rate: Share | None = None
-    """Of every field."""
+    """The most nulls of any field."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
     go_on: bool | None = None
-    """None: when there is any threshold."""
+    """None means that the rest follows when there is a threshold, and the pilot keeps to every threshold."""
 
     @property
     def any_threshold(self) -> bool:
-        """Whether anything is asked of a pilot."""
+        """Whether a pilot can fail."""
         rates = (self.max_failure_rate, self.max_refusal_rate, self.max_null_rate, self.max_cost_per_document_nusd)
         return any(rate is not None for rate in rates)
 
@@ -226,13 +218,13 @@ class BudgetSection(Table):
 
     max_cost_nusd: Annotated[NanoDollars, Field(alias="max_cost_usd", examples=["max_cost_usd = 5.00"])]
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
-    """Of all attempts that a run makes for it."""
+    """The cap of all attempts that a run makes for one document."""
     cutoff: Literal["hard", "soft"] = "hard"
     partial: bool = False
-    """Whether a run is begun although the budget is not enough for all of it."""
+    """Whether a run begins although the budget is not enough for the whole run."""
     max_documents: Positive | None = None
     max_run_time_s: Annotated[LongSeconds | None, Field(alias="max_run_time")] = None
-    """Of one command; None: any."""
+    """The longest time that one command runs; None allows any time."""
     prices_file: Text | None = None
 
 
@@ -257,7 +249,7 @@ class StoreSection(Table):
 
     database: Text = "results/batchrun.duckdb"
     table: Annotated[str, AfterValidator(matching(_TABLE_NAME.fullmatch, "a plain SQL name without a schema"))] = ""
-    """Named after the job when the file does not say."""
+    """The output table; named after the job when the file does not say."""
     ledger: Text = ".batchrun/ledger.sqlite3"
 
     @model_validator(mode="after")
@@ -268,11 +260,11 @@ class StoreSection(Table):
 
 
 def _fits_the_job(cascade: CascadeSection | None, info: ValidationInfo) -> CascadeSection | None:
-    """Hold a cascade against [model] and [output.fields]; those with a problem of their own are not in `info`."""
+    """Hold a cascade against [model] and [output.fields]; a section with a problem of its own is not in `info`."""
     if cascade is None:
         return None
     if (model := info.data.get("model")) is not None:
-        _is_the_only_ladder(cascade, model)
+        _is_the_only_chain(cascade, model)
     if (output := info.data.get("output")) is not None:
         _names_fields(cascade, output.fields)
     if not (cascade.escalate_on or cascade.null_in or cascade.evidence):
@@ -280,7 +272,7 @@ def _fits_the_job(cascade: CascadeSection | None, info: ValidationInfo) -> Casca
     return cascade
 
 
-def _is_the_only_ladder(cascade: CascadeSection, model: ModelSection) -> None:
+def _is_the_only_chain(cascade: CascadeSection, model: ModelSection) -> None:
     if model.tier is not None:
         raise refusal("a tier has its own models", hint="take out [cascade], or `tier` in [model]")
     if {"fallbacks", "fallback_on"} & model.model_fields_set:
@@ -325,17 +317,17 @@ class JobSpec(Table):
     @model_validator(mode="before")
     @classmethod
     def _table_named_after_job(cls, values: Any) -> Any:
-        store = values.get("store", {}) if isinstance(values, dict) else None
-        job = values.get("job") if isinstance(values, dict) else None
-        name = job.get("name") if isinstance(job, dict) else None
-        if not isinstance(store, dict) or not isinstance(name, str) or not _JOB_NAME.fullmatch(name):
-            return values
-        return {**values, "store": {"table": table_for(name), **store}}
+        match values:
+            case {"job": {"name": str(name)}} if _JOB_NAME.fullmatch(name):
+                store = values.get("store", {})
+                return {**values, "store": {"table": table_for(name), **store}} if isinstance(store, dict) else values
+            case _:
+                return values
 
     @model_validator(mode="before")
     @classmethod
     def _first_of_cascade(cls, values: Any) -> Any:
-        """The first model of a cascade needs no second mention in [model]."""
+        """Fill in the name of the model: the first model of a cascade needs no second mention in [model]."""
         match values:
             case {"model": dict(model), "cascade": {"models": [str(first), *_]}} if not {"name", "tier"} & model.keys():
                 return {**values, "model": {"name": first, **model}}
@@ -344,6 +336,6 @@ class JobSpec(Table):
 
 
 def table_for(job_name: str) -> str:
-    """Return the output table's name for a job that does not say it."""
+    """Return the name of the output table of a job that names no table."""
     name = job_name.replace("-", "_")
     return f"_{name}" if name[0].isdigit() else name

@@ -16,7 +16,7 @@ _KNOWN_HINT = "a template knows {{ doc.text }}, {{ doc.id }} and {{ doc.<column>
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """`{{ doc.<name> }}`, and where it stands in the template."""
+    """`{{ doc.<name> }}`, and where the placeholder stands in the template."""
 
     name: str
     span: Span
@@ -32,7 +32,7 @@ class TemplateFault:
 
 
 class TemplateError(UsageProblem):
-    """A template with faults, all of them."""
+    """A template has faults; the error has all of them."""
 
     def __init__(self, faults: tuple[TemplateFault, ...]) -> None:
         super().__init__("; ".join(fault.message for fault in faults), hint=faults[0].hint)
@@ -41,13 +41,13 @@ class TemplateError(UsageProblem):
 
 @dataclass(frozen=True)
 class Template:
-    """A parsed template. Documents are put in after parsing, so what they contain is never a template."""
+    """A parsed template. Documents are put in after parsing, so the text of a document is never a template."""
 
     parts: tuple[str | Placeholder, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Template":
-        """Parse the text; raises TemplateError with every fault."""
+        """Parse the text. Raises TemplateError with every fault."""
         parts: list[str | Placeholder] = []
         faults: list[TemplateFault] = []
         end = 0
@@ -65,17 +65,17 @@ class Template:
 
     @property
     def placeholders(self) -> tuple[Placeholder, ...]:
-        """Every place where a document goes."""
+        """The places where something of a document goes."""
         return tuple(part for part in self.parts if isinstance(part, Placeholder))
 
     @property
     def literals(self) -> tuple[str, ...]:
-        """The text between them, the same for every document."""
+        """The texts between placeholders, the same for every document."""
         return tuple(part for part in self.parts if isinstance(part, str))
 
     @property
     def names(self) -> frozenset[str]:
-        """The columns it uses, besides `id` and `text`."""
+        """The columns that the template uses, besides `id` and `text`."""
         return frozenset(placeholder.name for placeholder in self.placeholders) - {"id", "text"}
 
     def render(self, document: Document) -> str:

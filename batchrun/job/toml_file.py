@@ -1,4 +1,4 @@
-"""A job file's text read as TOML, with the place of everything in it."""
+"""Reads the text of a job file as TOML, with the place of every value."""
 
 import re
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.job.credentials import find_credentials, masked, masked_unread
-from batchrun.job.problems import JobFileError, Problem, TextFile, plain
+from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.toml_positions import KeyPath, Positions, Span, offset_inside
 
 _PLACE = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
@@ -23,33 +23,30 @@ _SYNTAX_HINTS = {
 
 @dataclass(frozen=True)
 class TomlText:
-    """The values of a TOML file and where they stand."""
+    """The values of a TOML file, and where each value stands."""
 
     file: TextFile
     values: dict[str, Any]
     positions: Positions
     credentials: tuple[KeyPath, ...]
-    """Places of API keys and the like; `file` shows them starred out."""
+    """Places of API keys and the like; `file` has them starred out."""
 
     @classmethod
     def read(cls, text: str, *, path: Path) -> "TomlText":
-        """Read the text; raises JobFileError for what is not TOML."""
+        """Read the text. Raises JobFileError when the text is not TOML."""
         text = text.replace("\r\n", "\n")
         try:
             values = tomllib.loads(text)
             positions = Positions(text)
             credentials = tuple(find_credentials(values))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             file = TextFile(path, masked_unread(text))
             raise JobFileError([_syntax_problem(error, file)], file=file) from None
-        except RecursionError:
-            file = TextFile(path, masked_unread(text))
-            raise JobFileError([Problem("nested too deeply to be read", file, Span(0, 0))], file=file) from None
         shown = masked(text, [positions.value(place) for place in credentials])
         return cls(TextFile(path, shown), values, positions, credentials)
 
     def at_key(self, path: KeyPath, message: str, *, hint: str | None = None) -> Problem:
-        """Make the problem of a key, or of the table above it when the file does not have it."""
+        """Make the problem of a key, or of the table above the key when the file does not have the key."""
         known = path[:1] and path[0] in self.values
         return Problem(masked(message), self.file, self.positions.key(path) if known else self.file.end, hint)
 
@@ -67,7 +64,7 @@ class TomlText:
         )
 
     def get(self, path: KeyPath) -> Any:
-        """Return the value at a place, None where there is none."""
+        """Return the value at a place. Returns None if there is no such place."""
         value: Any = self.values
         for step in path:
             try:
@@ -77,9 +74,11 @@ class TomlText:
         return value
 
 
-def _syntax_problem(error: ValueError, file: TextFile) -> Problem:
+def _syntax_problem(error: Exception, file: TextFile) -> Problem:
+    if isinstance(error, RecursionError):
+        return Problem("nested too deeply to be read", file, Span(0, 0))
     found = _PLACE.fullmatch(str(error))
-    what = plain(found["what"] if found else str(error))
+    what = found["what"] if found else str(error)
     hint = next((hint for start, hint in _SYNTAX_HINTS.items() if what.startswith(start)), None)
     message = f"this is not TOML: {what[:1].lower()}{what[1:]}"
     if not found or not found["line"]:

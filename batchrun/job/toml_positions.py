@@ -38,37 +38,123 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    key: Span
-    value: Span | None = None
-    """None for a table that has a header, or exists only because a key below it does."""
-
-
 class Positions:
-    """Key and value positions by path; list elements are numbered from 0."""
+    """Key and value positions by path; list elements are numbered from 0.
+
+    The text is gone through once. Every loop moves forward, so the loops end on any text.
+    """
 
     def __init__(self, text: str) -> None:
-        self._entries = _Scanner(text).scan()
+        self._text = text
+        self._at = 0
+        self._keys: dict[KeyPath, Span] = {}
+        """Tables too: their headers, or else the first key that implies the table."""
+        self._values: dict[KeyPath, Span] = {}
+        self._last_elements: dict[KeyPath, int] = {}
+        """The number of the newest table in each array of tables."""
+        self._scan()
 
     def key(self, path: KeyPath) -> Span:
-        """Return where the key stands, or the closest table above it."""
-        return self._nearest(path).key
+        """Return where the key stands, or else the closest table above the key."""
+        known = (path[:length] for length in range(len(path), 0, -1) if path[:length] in self._keys)
+        return self._keys.get(next(known, ()), Span(0, 0))
 
     def value(self, path: KeyPath) -> Span:
-        """Return where the value stands, or the key of the closest table above it."""
-        entry = self._nearest(path)
-        return entry.value if entry.value is not None and path in self._entries else entry.key
+        """Return where the value stands, or else the key of the closest table above the value."""
+        return self._values.get(path) or self.key(path)
 
-    def _nearest(self, path: KeyPath) -> _Entry:
-        for length in range(len(path), 0, -1):
-            if path[:length] in self._entries:
-                return self._entries[path[:length]]
-        return _Entry(Span(0, 0))
+    def _scan(self) -> None:
+        table: KeyPath = ()
+        self._take(_BLANK)
+        while self._at < len(self._text):
+            before = self._at
+            if self._text[before] == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+            self._at = max(self._at, before + 1)
+            self._take(_BLANK)
+
+    def _take(self, pattern: re.Pattern[str]) -> str | None:
+        """Move over the text that matches here, and return that text."""
+        found = pattern.match(self._text, self._at)
+        if found is None:
+            return None
+        self._at = found.end()
+        return found.group()
+
+    def _header(self) -> KeyPath:
+        start = self._at
+        is_array = self._text.startswith("[[", start)
+        self._at += 2 if is_array else 1
+        *above, last = [name for name, _ in self._key_parts()] or [""]
+        self._take(_HEADER_END)
+        span = Span(start, self._at)
+        path: KeyPath = ()
+        for name in above:
+            path = self._in_last_element((*path, name))
+            self._keys.setdefault(path, span)
+        path = (*path, last)
+        if is_array:
+            self._keys.setdefault(path, span)
+            self._last_elements[path] = self._last_elements.get(path, -1) + 1
+            path = self._in_last_element(path)
+        self._keys[path] = span
+        return path
+
+    def _in_last_element(self, path: KeyPath) -> KeyPath:
+        """Step into the newest table when the path names an array of tables."""
+        return (*path, self._last_elements[path]) if path in self._last_elements else path
+
+    def _pair(self, table: KeyPath) -> None:
+        path = table
+        for name, span in self._key_parts():
+            path = (*path, name)
+            self._keys.setdefault(path, span)
+        if self._take(_EQUALS) is not None:
+            self._value(path)
+
+    def _key_parts(self) -> Iterator[tuple[str, Span]]:
+        self._take(_SPACES)
+        start = self._at
+        while (part := self._take(_KEY_PART)) is not None:
+            yield _unquoted(part), Span(start, self._at)
+            if self._take(_DOT) is None:
+                return
+            self._take(_SPACES)
+            start = self._at
+
+    def _value(self, path: KeyPath) -> None:
+        start = self._at
+        if self._text.startswith("[", start):
+            for number in self._elements("]"):
+                self._value((*path, number))
+        elif self._text.startswith("{", start):
+            for _ in self._elements("}"):
+                self._pair(path)
+        else:
+            scalar = self._take(_SCALAR) or ""
+            self._at = start + len(scalar.rstrip())
+        self._values[path] = Span(start, self._at)
+        self._keys.setdefault(path, self._values[path])
+
+    def _elements(self, closing: str) -> Iterator[int]:
+        """Stop at each element of a bracketed list, and behind its closing bracket."""
+        self._at += 1
+        for number in itertools.count():
+            self._take(_SEPARATORS)
+            before = self._at
+            if before >= len(self._text):
+                return
+            if self._text[before] == closing:
+                self._at += 1
+                return
+            yield number
+            self._at = max(self._at, before + 1)
 
 
 def offset_inside(literal: str, index: int) -> int:
-    """Return the offset in a TOML string literal of character `index` of the text it stands for."""
+    """Return the offset in a TOML string literal of character `index` of the text that the literal stands for."""
     quote = next((q for q in ('"""', "'''", '"', "'") if literal.startswith(q)), "")
     at = len(quote) + (len(quote) == 3 and literal[3:4] == "\n")
     if not quote.startswith('"'):
@@ -80,112 +166,6 @@ def offset_inside(literal: str, index: int) -> int:
         index -= not is_continuation
         at = character.end()
     return at
-
-
-class _Scanner:
-    """One pass over the text. Every loop moves forward, so it ends on any input."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self.entries: dict[KeyPath, _Entry] = {}
-        self.last_elements: dict[KeyPath, int] = {}
-
-    def scan(self) -> dict[KeyPath, _Entry]:
-        table: KeyPath = ()
-        while self.take(_BLANK) is not None and self.at < len(self.text):
-            before = self.at
-            if self.text[self.at] == "[":
-                table = self.header()
-            else:
-                self.pair(table)
-            self.at = max(self.at, before + 1)
-        return self.entries
-
-    def take(self, pattern: re.Pattern[str]) -> str | None:
-        """Move over what matches here and return it."""
-        found = pattern.match(self.text, self.at)
-        if found is None:
-            return None
-        self.at = found.end()
-        return found.group()
-
-    def header(self) -> KeyPath:
-        start = self.at
-        is_array = self.text.startswith("[[", start)
-        self.at += 2 if is_array else 1
-        names = [name for name, _ in self.key_parts()]
-        self.take(_HEADER_END)
-        span = Span(start, self.at)
-        path: KeyPath = ()
-        for name in names[:-1]:
-            path = self.in_last_element((*path, name))
-            self.entries.setdefault(path, _Entry(span))
-        path = (*path, *names[-1:])
-        if is_array:
-            self.entries.setdefault(path, _Entry(span))
-            self.last_elements[path] = self.last_elements.get(path, -1) + 1
-            path = self.in_last_element(path)
-        self.entries[path] = _Entry(span)
-        return path
-
-    def in_last_element(self, path: KeyPath) -> KeyPath:
-        """Step into the newest table when the path names an array of tables."""
-        return (*path, self.last_elements[path]) if path in self.last_elements else path
-
-    def pair(self, table: KeyPath) -> None:
-        path, span = table, Span(self.at, self.at)
-        for name, span in self.key_parts():
-            path = (*path, name)
-            self.entries.setdefault(path, _Entry(span))
-        if self.take(_EQUALS) is not None:
-            self.value(path, key=span)
-
-    def key_parts(self) -> list[tuple[str, Span]]:
-        parts: list[tuple[str, Span]] = []
-        while True:
-            self.take(_SPACES)
-            start = self.at
-            part = self.take(_KEY_PART)
-            if part is None:
-                return parts
-            parts.append((_unquoted(part), Span(start, self.at)))
-            if self.take(_DOT) is None:
-                return parts
-
-    def value(self, path: KeyPath, *, key: Span | None = None) -> None:
-        start = self.at
-        if self.text.startswith("[", start):
-            self.array(path)
-        elif self.text.startswith("{", start):
-            self.inline_table(path)
-        else:
-            scalar = self.take(_SCALAR) or ""
-            self.at = start + len(scalar.rstrip())
-        span = Span(start, self.at)
-        self.entries[path] = _Entry(key or span, span)
-
-    def array(self, path: KeyPath) -> None:
-        for number in self.elements("]"):
-            self.value((*path, number))
-
-    def inline_table(self, path: KeyPath) -> None:
-        for _ in self.elements("}"):
-            self.pair(path)
-
-    def elements(self, closing: str) -> Iterator[int]:
-        """Stop at each element of a bracketed list, and behind its closing bracket."""
-        self.at += 1
-        for number in itertools.count():
-            self.take(_SEPARATORS)
-            if self.at >= len(self.text):
-                return
-            if self.text[self.at] == closing:
-                self.at += 1
-                return
-            before = self.at
-            yield number
-            self.at = max(self.at, before + 1)
 
 
 def _unquoted(part: str) -> str:

@@ -1,7 +1,8 @@
-"""Durations, sizes and dollars as people write them in a job file, as the numbers the program counts with."""
+"""Reads durations, sizes and dollars of a job file as the numbers that the program counts with."""
 
 import re
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -16,14 +17,6 @@ _DAY_S = 86_400
 MONTH_S = 30 * _DAY_S
 _SIZE = re.compile(r"([0-9]{1,9})(B|KB|MB)")
 _BYTES = {"B": 1, "KB": 1_000, "MB": 1_000_000}
-
-
-def _seconds(value: object) -> float:
-    return duration_s(value, most_s=_DAY_S)
-
-
-def _long_seconds(value: object) -> float:
-    return duration_s(value, most_s=MONTH_S)
 
 
 def duration_s(value: object, *, most_s: float) -> float:
@@ -53,14 +46,14 @@ def _nano_dollars(value: object) -> int:
     return int(dollars * _NUSD_PER_USD)
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-"""Written as "1.5s", "10m" or "2h"."""
+Seconds = Annotated[float, BeforeValidator(partial(duration_s, most_s=_DAY_S))]
+"""A time of up to a day, written as "1.5s", "10m" or "2h"."""
 
-LongSeconds = Annotated[float, BeforeValidator(_long_seconds)]
-"""The same, up to a month."""
+LongSeconds = Annotated[float, BeforeValidator(partial(duration_s, most_s=MONTH_S))]
+"""A time of up to a month, written in the same way."""
 
 Bytes = Annotated[int, BeforeValidator(_bytes)]
-"""Written as "256MB" or "500KB"; a KB is a thousand bytes."""
+"""A size, written as "256MB" or "500KB"; a KB is a thousand bytes."""
 
 NanoDollars = Annotated[int, BeforeValidator(_nano_dollars)]
-"""Written in dollars, whole or with a fraction, and kept exactly."""
+"""An amount, written in dollars, whole or with a fraction, and kept exactly."""

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a job file, in people's words and at the right place."""
+"""Turns the errors that pydantic finds in a job file into problems, in people's words and at the right place."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from batchrun.job.credentials import masked
-from batchrun.job.problems import Problem, did_you_mean, plain
+from batchrun.job.problems import Problem, did_you_mean
 from batchrun.job.schema_lookup import (
     example_of,
     field_kinds_with,
@@ -31,7 +31,7 @@ _REMOVED = frozenset({"temperature", "top_p", "top_k"})
 _LONGEST_VALUE = 60
 _OTHER_NAMES = {"text": "string", "float": "number", "decimal": "number", "list": "array", "timestamp": "datetime"}
 _INSTEAD: dict[KeyPath, KeyPath] = {("model", "name"): ("model", "tier")}
-"""A required key, and the one that may stand in its place."""
+"""Required keys, each with the key that may stand in its place."""
 
 _EXPECTED = {
     "string_type": "be text in quotes",
@@ -53,7 +53,7 @@ _EXPECTED = {
 
 
 def explain(error: ValidationError, text: TomlText, *, root: type[BaseModel] = JobSpec) -> Iterator[Problem]:
-    """Turn every validation error into a problem, without what merely follows from a misspelt or forbidden key."""
+    """Turn every validation error into a problem, but for those that follow from a misspelt or forbidden key."""
     faults = [_Fault(text=text, detail=detail, root=root) for detail in error.errors(include_url=False)]
     faults = [fault for fault in faults if not any(fault.place[: len(path)] == path for path in text.credentials)]
     meant = [path for fault in faults if fault.kind == "extra_forbidden" for path in fault.meant]
@@ -75,7 +75,7 @@ def explain(error: ValidationError, text: TomlText, *, root: type[BaseModel] = J
 def called(place: KeyPath) -> str:
     """Return a place as people write it: `source.include[0]`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    return plain("".join(steps).removeprefix("."))
+    return "".join(steps).removeprefix(".")
 
 
 def credential_problems(text: TomlText) -> Iterator[Problem]:
@@ -87,12 +87,12 @@ def credential_problems(text: TomlText) -> Iterator[Problem]:
 
 @dataclass(frozen=True)
 class _Fault:
-    """One validation error and the file it is about."""
+    """One validation error, and the file that the error is about."""
 
     text: TomlText
     detail: ErrorDetails
     root: type[BaseModel]
-    """What the whole file should be."""
+    """The model of the whole file."""
 
     @property
     def kind(self) -> str:
@@ -145,11 +145,11 @@ class _Fault:
             message = f"`{called(self.place)}`: this parameter was removed from the API for current models"
             return self.text.at_key(self.place, message, hint="use `effort`")
         if len(self.place) > 1:
-            what = f"unknown key `{plain(self.key)}` in {self.table}"
+            what = f"unknown key `{self.key}` in {self.table}"
         elif isinstance(self.text.get(self.place), dict):
-            what = f"unknown table [{plain(self.key)}]"
+            what = f"unknown table [{self.key}]"
         else:
-            what = f"unknown key `{plain(self.key)}` outside of a table"
+            what = f"unknown key `{self.key}` outside of a table"
         return self.text.at_key(self.place, what, hint=self._unknown_hint())
 
     def _unknown_hint(self) -> str:
@@ -159,10 +159,8 @@ class _Fault:
         if not is_definition and (homes := homes_of(self.key, self.root)):
             return f"it belongs in {' or '.join(homes)}"
         if self.sibling:
-            shown = (
-                f"[{self.sibling}]" if (self.sibling,) in self.tables and len(self.place) == 1 else f"`{self.sibling}`"
-            )
-            return f"did you mean {shown}?"
+            is_table = len(self.place) == 1 and (self.sibling,) in self.tables
+            return f"did you mean [{self.sibling}]?" if is_table else f"did you mean `{self.sibling}`?"
         return f"known here: {', '.join(self.known)}"
 
     def missing_key(self) -> Problem:
@@ -216,7 +214,7 @@ def _toml(value: object) -> str:
         case list():
             return "a list"
         case bool() | str():
-            shown = plain(masked(json.dumps(value, ensure_ascii=False)))
+            shown = masked(json.dumps(value, ensure_ascii=False))
         case _:
-            shown = plain(str(value))
+            shown = str(value)
     return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}…"

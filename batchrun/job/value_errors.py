@@ -1,4 +1,4 @@
-"""How a check inside the job file's models says no, in words that the problem report shows unchanged."""
+"""The errors by which checks of the job file's values say no, in words that the problem report shows unchanged."""
 
 from collections.abc import Callable
 
@@ -13,19 +13,19 @@ def refusal(sentence: str, *, key: str | None = None, hint: str | None = None) -
 
 
 def wrong_value(expected: str, *, key: str | None = None, hint: str | None = None) -> PydanticCustomError:
-    """Make the error for a value that is not what was expected; the report adds what it got."""
+    """Make the error for a value that is not as expected; the report adds the value."""
     context = {"sentence": f"input should be {expected}", "key": key, "hint": hint, "show_value": True}
     return PydanticCustomError(REFUSAL, "{sentence}", context)
 
 
 def one_of(allowed: tuple[str, ...], *, key: str | None = None) -> PydanticCustomError:
-    """Make the error for a word that is none of the allowed ones; the report adds the closest."""
+    """Make the error for a word that is not allowed; the report adds the closest allowed word."""
     context = {"sentence": "input should be another word", "key": key, "allowed": allowed}
     return PydanticCustomError(REFUSAL, "{sentence}", context)
 
 
 def matching(fits: Callable[[str], object], expected: str) -> Callable[[str], str]:
-    """Make a check for text: returned as it is when it fits, refused with `expected` when not."""
+    """Make a check that returns a text unchanged if the text fits, and otherwise refuses the text with `expected`."""
 
     def check(text: str) -> str:
         if not fits(text):

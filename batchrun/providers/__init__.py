@@ -1,4 +1,4 @@
-"""Who answers: the port that executors see, and the clients behind it."""
+"""Who answers: the ports that executors see, and the clients behind the ports."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol
@@ -17,65 +17,48 @@ class AttemptError(Exception):
         self.failure = failure
 
 
-class Provider(Protocol):
-    """One try at a time: no retries, no pacing, no memory."""
+class Connected(Protocol):
+    """Whatever has connections to an API. No call is retried, and nothing is remembered from call to call."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class Provider(Connected, Protocol):
+    """The Messages API, one attempt at a time and without pacing."""
 
     async def send(self, request: Request) -> Reply:
         """Send the request once. Raises AttemptError; a canceled send may have been billed."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
 
 
-class TokenCounter(Protocol):
+class TokenCounter(Connected, Protocol):
     """The token-counting endpoint, one call at a time."""
 
     async def count(self, request: Request) -> int:
-        """The tokens of a request's prompt. Free of charge. Raises AttemptError."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
+        """Count the tokens of a request's prompt, free of charge. Raises AttemptError."""
 
 
-class BatchProvider(Protocol):
-    """The Message Batches API, one call at a time: no retries, no memory. Every method raises AttemptError."""
+class BatchProvider(Connected, Protocol):
+    """The Message Batches API, one call at a time. Every method raises AttemptError."""
 
     async def create(self, body: BatchBody) -> RemoteBatch:
-        """Create a batch, once. There is no idempotency key: after any doubt it may exist."""
-        ...
+        """Create a batch, once. There is no idempotency key: after any doubt the batch may exist."""
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
         """Ask for one batch."""
-        ...
 
     async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
-        """A page of all batches of the key's workspace, the newest first, after the given one."""
-        ...
+        """Ask for a page of all batches of the key's workspace, the newest first, after the given one."""
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
-        """Ask for a batch to be canceled; it ends some time later. May be repeated."""
-        ...
+        """Ask for a batch to be canceled; the batch ends some time later. May be repeated."""
 
     def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
-        """The results of a batch that has ended, in any order, from the API's own origin only."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
+        """Yield the results of a batch that has ended, in any order, from the API's own origin only."""
 
 
-class ModelDirectory(Protocol):
-    """The Models API, one call at a time: free, no retries, no memory. Every method raises AttemptError."""
+class ModelDirectory(Connected, Protocol):
+    """The Models API, one call at a time and free of charge."""
 
     async def life(self, name: str) -> ModelLife:
-        """Ask for one model, by its id or an alias; status 404 means that there is none."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
+        """Ask for one model, by its id or an alias. Raises AttemptError, with status 404 when there is none."""

@@ -10,7 +10,7 @@ import pytest
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.files import FileSource
-from batchrun.errors import Refused, UsageProblem
+from batchrun.errors import Refused
 
 TREE = [
     "a.txt",
@@ -126,16 +126,6 @@ def test_no_documents_at_all_is_refused(tree: Path, include: list[str], exclude:
     assert include[0] in str(caught.value)
     assert str(tree) in str(caught.value)
     assert hint.format(root=tree) in str(caught.value.hint)
-
-
-def test_an_unknown_encoding_is_refused_at_once(tree: Path) -> None:
-    with pytest.raises(UsageProblem, match="windows-12522") as caught:
-        source(tree, "*", encoding="windows-12522")
-    assert caught.value.hint == 'did you mean "windows-1252"?'
-    for name in ("hex", "a\0b"):
-        with pytest.raises(UsageProblem):
-            source(tree, "*", encoding=name)
-    source(tree, "*", encoding="utf-16")
 
 
 def test_what_was_done_to_read_is_noted(tree: Path) -> None:

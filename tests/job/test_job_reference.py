@@ -9,6 +9,7 @@ from batchrun.job.field_types import ArrayField, EnumField, NumberField, ObjectF
 from batchrun.job.load import load_job
 from batchrun.job.scaffold import scaffold
 from batchrun.job.schema_lookup import keys_of, sections
+from batchrun.job.spec import JobSpec
 from batchrun.planning.request_template import RequestTemplate
 
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -35,14 +36,14 @@ def named_keys():
     return keys
 
 
-@pytest.mark.parametrize("section", sorted(set(sections()) - {"output"}))
+@pytest.mark.parametrize("section", sorted(set(sections(JobSpec)) - {"output"}))
 def test_the_reference_names_every_key_and_no_other(section):
-    known = {key for model in sections()[section] for key in keys_of(model)}
+    known = {key for model in sections(JobSpec)[section] for key in keys_of(model)}
     assert named_keys()[section] == known
 
 
 def test_the_reference_names_every_table():
-    assert set(named_keys()) == {"", *sections()} - {"output"} | {"output.fields"}
+    assert set(named_keys()) == {"", *sections(JobSpec)} - {"output"} | {"output.fields"}
     assert named_keys()[""] == {"version"}
 
 

@@ -462,6 +462,18 @@ def test_control_characters_are_not_shown(tmp_path, monkeypatch):
     assert not {"\x1b", "\u202e"} & set(problems_of(tmp_path, monkeypatch, text).rendered)
 
 
+def test_control_characters_keep_the_caret_below_the_culprit(tmp_path, monkeypatch):
+    text = GOOD.replace(FIELD, 'title = { description = "\u202elive\u200b", type = "strin" }')
+    source, carets = excerpt_of(problems_of(tmp_path, monkeypatch, text))
+    assert source == r'title = { description = "\u202elive\u200b", type = "strin" }'
+    assert carets == " " * source.index('"strin"') + "^" * 7
+
+
+def test_control_characters_of_a_key_are_not_shown_in_help(tmp_path, monkeypatch):
+    text = GOOD.replace(FIELD, 'title = { type = "string", "\\u001bminimum" = 1 }')
+    assert r"unknown key `\x1bminimum`" in problems_of(tmp_path, monkeypatch, text).rendered
+
+
 def test_a_file_elsewhere_is_shown_in_full(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

@@ -1,4 +1,4 @@
-"""The SDK's client: how it is made here, and how its errors become ours."""
+"""The SDK's client: how the client is made here, and how its errors become failures."""
 
 import asyncio
 import time
@@ -17,55 +17,67 @@ from batchrun.reply import Cause, Failure
 
 LONGEST_MESSAGE = 1_000
 ARRIVED_AT = "batchrun_arrived_at"
-JSON_BODY = {"content-type": "application/json"}
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
 
 
-def client_for(
-    *, timeout_s: float, connections: int, base_url: str | None, api_key: str | None
-) -> anthropic.AsyncAnthropic:
-    """Make a client that sends everything once.
+class ApiClient:
+    """The SDK's client for one endpoint of the API, which sends everything once.
 
     The SDK's own retries are off (`max_retries=0`): each of its tries would be a second paid request that no
     ledger knows of, since the API has no idempotency key.
     """
-    timeout = timeout_for(timeout_s)
-    # Below this the pool would close and reopen connections all the time.
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return anthropic.AsyncAnthropic(
-        api_key=api_key,
-        base_url=base_url,
-        max_retries=0,
-        timeout=timeout,
-        # A given URL is a simulator's on this machine: no proxy of the environment stands between.
-        http_client=anthropic.DefaultAioHttpClient(
-            limits=limits,
+
+    def __init__(
+        self, *, timeout_s: float, connections: int = 16, base_url: str | None = None, api_key: str | None = None
+    ) -> None:
+        timeout = timeout_for(timeout_s)
+        # With fewer kept alive, the pool would close and reopen connections all the time.
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._timeout_s = timeout_s
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url,
+            max_retries=0,
             timeout=timeout,
-            trust_env=base_url is None,
-            event_hooks={"response": [note_arrival]},
-        ),
-    )
+            # A given URL is a simulator's on this machine: no proxy of the environment stands between.
+            http_client=anthropic.DefaultAioHttpClient(
+                limits=limits,
+                timeout=timeout,
+                trust_env=base_url is None,
+                event_hooks={"response": [record_arrival]},
+            ),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _get(self, path: str, params: dict[str, object] | None = None) -> httpx2.Response:
+        async with answered_within(self._timeout_s):
+            return await self._client.get(
+                path, cast_to=httpx2.Response, options={"params": params or {}, "follow_redirects": False}
+            )
 
 
-async def note_arrival(response: httpx2.Response) -> None:
-    """Note when the headers of an answer were there; its body is still to come."""
+async def record_arrival(response: httpx2.Response) -> None:
+    """Record when the headers of an answer were there; the body is still to come."""
     response.extensions[ARRIVED_AT] = time.perf_counter()
 
 
 def arrived_at(response: httpx2.Response) -> float:
-    """When its headers were there, by `time.perf_counter`."""
+    """Return when the headers of an answer were there, by `time.perf_counter`."""
     return float(response.extensions[ARRIVED_AT])
 
 
 def timeout_for(timeout_s: float) -> httpx2.Timeout:
-    """Wait so long for every byte, and no longer than needed for a connection; one in use is waited for."""
+    """Make the timeouts: so long for every byte, less for a new connection, and no end to the wait for a free one."""
     return httpx2.Timeout(timeout_s, connect=min(timeout_s, 10.0), pool=None)
 
 
 @asynccontextmanager
 async def answered_within(timeout_s: float) -> AsyncIterator[None]:
-    """A call that has so long as a whole. Raises AttemptError."""
+    """Give the call inside this time as a whole. Raises AttemptError."""
     with failures_mapped(timeout_s):
         async with asyncio.timeout(timeout_s):
             yield
@@ -73,7 +85,7 @@ async def answered_within(timeout_s: float) -> AsyncIterator[None]:
 
 @contextmanager
 def failures_mapped(timeout_s: float) -> Iterator[None]:
-    """What a call raises instead of an answer, as AttemptError."""
+    """Raise AttemptError for whatever the call inside raises instead of an answer."""
     try:
         yield
     except anthropic.APIStatusError as error:
@@ -83,15 +95,14 @@ def failures_mapped(timeout_s: float) -> Iterator[None]:
 
 
 def status_failure(error: anthropic.APIStatusError) -> Failure:
-    """An error status, or an error inside a stream that had begun with status 200."""
+    """Make the failure of an error status, or of an error inside a stream that had begun with status 200."""
+    without_body = f"HTTP {error.status_code} without the API's error body"
     return Failure(
         cause=Cause.STATUS,
         status=error.status_code,
         error_type=error.type and escape_control(error.type),
         error_code=error.error_code and escape_control(error.error_code),
-        message=escape_control(error.api_message or f"HTTP {error.status_code} without the API's error body")[
-            :LONGEST_MESSAGE
-        ],
+        message=escape_control(error.api_message or without_body)[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(error.response.headers),
         api_request_id=error.request_id and escape_control(error.request_id),
         limits=reported_limits(error.response.headers),
@@ -99,7 +110,7 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:
-    """What one of `UNANSWERED` says. Raises what is no matter of the call: a bug."""
+    """Make the failure of one of `UNANSWERED`. Raises an error that has nothing to do with the call: a bug."""
     match error:
         case TimeoutError() | anthropic.APITimeoutError() | httpx2.TimeoutException():
             return Failure(cause=Cause.TIMEOUT, message=f"no answer within {timeout_s:g} s")
@@ -116,7 +127,7 @@ def no_answer(error: Exception, *, timeout_s: float) -> Failure:
 
 
 def connection_failure(error: BaseException) -> Failure:
-    """Tell a connection that was never made from one that broke: the first cannot have cost anything."""
+    """Tell a connection that was never made from one that broke: a connection never made cannot have cost anything."""
     chain = list(causes(error))
     words = escape_control(str(chain[-1]) or type(chain[-1]).__name__)[:LONGEST_MESSAGE]
     if any(isinstance(link, aiohttp.ClientConnectorError | ConnectionRefusedError) for link in chain):
@@ -125,12 +136,17 @@ def connection_failure(error: BaseException) -> Failure:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came from, outermost first."""
+    """Yield the error and the errors that led to it, outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def malformed(words: str, api_request_id: str | None) -> AttemptError:
-    """An answer with status 200 that cannot be used, and may have been billed."""
+    """Make the error of an answer with status 200 that cannot be used, and may have been billed."""
     return AttemptError(Failure(cause=Cause.MALFORMED, message=words, api_request_id=api_request_id))
+
+
+def not_found(words: str) -> AttemptError:
+    """Make the error of a name that the API is never asked for, since the name in a URL could lead elsewhere."""
+    return AttemptError(Failure(cause=Cause.STATUS, status=404, error_type="not_found_error", message=words))

@@ -1,4 +1,4 @@
-"""What the error types, codes and words of the API mean. Nothing else in the package knows them.
+"""What the error types, codes and words of the API mean. No other module knows them.
 
 Statuses are decided in `execution/retry_policy.py`; a code or a type says more than the status it comes with.
 """
@@ -17,7 +17,7 @@ STATUS_OF_TYPE = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""The status that the same error has where it is the answer of a call; a line of results tells only the type."""
+"""The status that the same error has as the answer of a call; a line of results has only the type."""
 SPEND_STOP_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached", "organization_on_hold"})
 # A limit the customer set has no code; the start of the message is the only sign (Anthropic docs, rate limits).
 SPEND_STOP_MESSAGES = ("you have reached your specified", "your credit balance is too low")
@@ -37,7 +37,7 @@ def is_spend_stop(failure: Failure) -> bool:
 
 
 def is_account_refusal(failure: Failure) -> bool:
-    """Whether the account's settings refuse the request, as they would any other; a spend stop is not one of these."""
+    """Whether the account's settings refuse the request, as they would any other; a spend stop is another matter."""
     return (
         failure.status in {400, 403}
         and (failure.error_code or "").startswith(ACCOUNT_CODES)
@@ -46,12 +46,12 @@ def is_account_refusal(failure: Failure) -> bool:
 
 
 def is_outcome_unknown(failure: Failure) -> bool:
-    """Whether the API says that it does not know itself what became of the call."""
+    """Whether the API itself says that it does not know what became of the call."""
     return failure.error_code == OUTCOME_UNKNOWN
 
 
 def is_ramp_limit(failure: Failure) -> bool:
-    """Whether the API refuses how fast the usage grows, and not how much it is."""
+    """Whether the API refuses how fast the usage grows, and not how large the usage is."""
     return failure.error_code == RAMP_LIMIT
 
 
@@ -61,5 +61,5 @@ def is_overloaded(failure: Failure) -> bool:
 
 
 def is_not_found(failure: Failure) -> bool:
-    """Whether the API does not know what was named: a model, a batch, an endpoint."""
+    """Whether the API does not know the model, the batch or the endpoint that was named."""
     return failure.status == 404

@@ -1,4 +1,4 @@
-"""A message of the API as a reply, wherever it came from; nothing in it is taken on trust."""
+"""Reads a message of the API as a reply, without trust, whether an answer or a line of results has brought it."""
 
 import json
 from collections.abc import Mapping
@@ -6,15 +6,13 @@ from typing import Any
 
 from batchrun.escaping import escape_control
 from batchrun.providers.anthropic.client import malformed
+from batchrun.providers.anthropic.json_values import count_in, json_from, request_id_in
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.reply import Reply, ReportedLimits, Usage
 
-MOST_TOKENS = 2**40
-"""A count above this is no count: it would not even fit the ledger."""
-
 
 def reply_from(body: bytes, headers: Mapping[str, str], *, first_byte_s: float | None = None) -> Reply:
-    """Read a body with status 200; names of headers are in lower case. Raises AttemptError when it is no message."""
+    """Read a body with status 200; the names of headers are in lower case. Raises AttemptError for another body."""
     api_request_id = request_id_in(headers)
     message = json_from(body, api_request_id)
     # Bytes below 128 with a NUL among them are UTF-16 or UTF-32, not ASCII.
@@ -22,14 +20,6 @@ def reply_from(body: bytes, headers: Mapping[str, str], *, first_byte_s: float |
     return reply_of(
         message, api_request_id=api_request_id, limits=reported_limits(headers), first_byte_s=first_byte_s, raw=raw
     )
-
-
-def json_from(body: bytes, api_request_id: str | None = None) -> Any:
-    """Read JSON. Raises AttemptError when it is none."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise malformed("the answer is not JSON", api_request_id) from error
 
 
 def reply_of(
@@ -40,18 +30,16 @@ def reply_of(
     first_byte_s: float | None = None,
     raw: str | None = None,
 ) -> Reply:
-    """Read a message; `raw` is the same as ASCII JSON, where there is such a text. Raises AttemptError when it is none.
+    """Read a message; `raw` is the message as ASCII JSON, where there is such a text.
 
-    Made here, `raw` is ASCII, so that a lone surrogate in the reply cannot keep it out of the ledger.
+    A `raw` that is made here is ASCII, so that a lone surrogate cannot keep the reply out of the ledger.
+    Raises AttemptError when `message` is no message.
     """
     try:
         raw = json.dumps(message, ensure_ascii=True) if raw is None else raw
         text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
-        stop_reason, model, usage = (
-            message["stop_reason"],
-            escape_control(message["model"]),
-            usage_from(message.get("usage")),
-        )
+        stop_reason, model = message["stop_reason"], escape_control(message["model"])
+        usage = usage_from(message.get("usage"))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise malformed("the answer is no message", api_request_id) from error
     if not isinstance(stop_reason, str):
@@ -59,13 +47,8 @@ def reply_of(
     return Reply(text, escape_control(stop_reason), usage, model, api_request_id, raw, limits, first_byte_s)
 
 
-def request_id_in(headers: Mapping[str, str]) -> str | None:
-    """The id that the API gave the call; its support asks for it."""
-    return escape_control(headers["request-id"]) if "request-id" in headers else None
-
-
 def usage_from(usage: Any) -> Usage | None:
-    """The billed tokens; None when they are not told, or not as whole numbers."""
+    """Read the billed tokens. Returns None when they are missing, or are not whole numbers."""
     if not isinstance(usage, dict):
         return None
     written = usage.get("cache_creation") or {}
@@ -79,6 +62,6 @@ def usage_from(usage: Any) -> Usage | None:
         usage.get("cache_read_input_tokens") or 0,
         usage.get("output_tokens"),
     )
-    if not all(type(count) is int and 0 <= count < MOST_TOKENS for count in tokens):
+    if not all(count_in(count) is not None for count in tokens):
         return None
     return Usage(*tokens)

@@ -1,6 +1,6 @@
-"""The Anthropic client behind the executors' port, and the factory that makes what speaks to the API."""
+"""The provider that speaks to the Anthropic API, and the factory that makes every client of the API."""
 
-import asyncio
+import json
 import time
 from dataclasses import dataclass
 from os import environ
@@ -9,13 +9,11 @@ import anthropic
 import httpx2
 
 from batchrun.errors import EnvironmentProblem
-from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batches import AnthropicBatches
-from batchrun.providers.anthropic.client import UNANSWERED, arrived_at, client_for, malformed, no_answer, status_failure
+from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at, malformed
 from batchrun.providers.anthropic.message_parsing import reply_from
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
-from batchrun.providers.anthropic.wire import sent_params
 from batchrun.reply import Reply
 from batchrun.request import Request
 
@@ -23,30 +21,20 @@ LONGEST_PLAIN_MAX_TOKENS = 21_333
 """Above this the API may need more than ten minutes, so the reply is streamed to keep the connection alive."""
 
 
-class AnthropicProvider:
-    """Sends requests as they are: but for marks for the cache, the bytes sent are the bytes that name the request."""
+class AnthropicProvider(ApiClient):
+    """Sends requests as they are. But for marks for the cache, the bytes sent are the bytes that name the request."""
 
     def __init__(self, *, timeout_s: float, concurrency: int, base_url: str | None = None, api_key: str | None = None):
-        self._timeout_s = timeout_s
-        self._client = client_for(timeout_s=timeout_s, connections=concurrency + 4, base_url=base_url, api_key=api_key)
-        # The URL is whole, so that the SDK does not build it for every request: that takes a tenth of the SDK's time.
+        super().__init__(timeout_s=timeout_s, connections=concurrency + 4, base_url=base_url, api_key=api_key)
+        # The URL is whole, so that the SDK builds none for each request: building takes a tenth of the SDK's time.
         self._url = str(self._client.base_url.join("v1/messages"))
 
     async def send(self, request: Request) -> Reply:
         """Send the request once, within the timeout as a whole. Raises AttemptError."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                if request.max_tokens > LONGEST_PLAIN_MAX_TOKENS:
-                    return await self._send_streamed(request)
-                return await self._send_plain(request)
-        except anthropic.APIStatusError as error:
-            raise AttemptError(status_failure(error)) from error
-        except UNANSWERED as error:
-            raise AttemptError(no_answer(error, timeout_s=self._timeout_s)) from error
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
+        async with answered_within(self._timeout_s):
+            if request.max_tokens > LONGEST_PLAIN_MAX_TOKENS:
+                return await self._send_streamed(request)
+            return await self._send_plain(request)
 
     async def _send_plain(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
@@ -56,7 +44,7 @@ class AnthropicProvider:
     async def _send_streamed(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
         try:
-            async with self._client.messages.stream(**sent_params(request)) as stream:
+            async with self._client.messages.stream(**json.loads(request.wire)) as stream:
                 message = await stream.get_final_message()
                 return _reply(message.to_json(indent=None).encode(), stream.response, sent_at=sent_at)
         # The SDK's parser gives up on an event that is no JSON, a stream without a message, a block that never began.
@@ -65,14 +53,14 @@ class AnthropicProvider:
 
 
 def _reply(body: bytes, response: httpx2.Response, *, sent_at: float) -> Reply:
-    # A look-up in the client's own headers goes through all of them, and so does each step of `items`: hence a dict.
+    # A look-up in the client's own headers goes through all headers, and so does each step of `items`: hence a dict.
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
     return reply_from(body, headers, first_byte_s=arrived_at(response) - sent_at)
 
 
 @dataclass(frozen=True, slots=True)
 class AnthropicFactory:
-    """Makes providers for one endpoint; where nothing is given, the SDK asks the environment."""
+    """Makes clients of one endpoint; where nothing is given, the SDK asks the environment."""
 
     base_url: str | None = None
     api_key: str | None = None

@@ -1,4 +1,4 @@
-"""The rate limits that the headers of an answer tell; nothing in them is taken on trust."""
+"""Reads without trust the rate limits that the headers of an answer report."""
 
 from collections.abc import Mapping
 
@@ -6,17 +6,20 @@ from batchrun.reply import ReportedLimit, ReportedLimits
 
 PREFIX = "anthropic-ratelimit-"
 MOST_DIGITS = 12
-UNREPORTED = ReportedLimits()
 
 
 def reported_limits(headers: Mapping[str, str]) -> ReportedLimits | None:
-    """The organisation's limits for this model; None when no header is about them. Names are in lower case."""
-    told = ReportedLimits(
+    """Read the organisation's limits for this model; names of headers are in lower case.
+
+    Returns None when no header is about limits.
+    """
+    if not any(name.startswith(PREFIX) for name in headers):
+        return None
+    return ReportedLimits(
         requests=_limit(headers, "requests"),
         input_tokens=_limit(headers, "input-tokens"),
         output_tokens=_limit(headers, "output-tokens"),
     )
-    return None if told == UNREPORTED and not any(name.startswith(PREFIX) for name in headers) else told
 
 
 def _limit(headers: Mapping[str, str], name: str) -> ReportedLimit:

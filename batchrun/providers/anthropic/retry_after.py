@@ -1,4 +1,4 @@
-"""When the API says to come back: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date."""
+"""Reads when the API asks to be called again: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date."""
 
 import math
 from collections.abc import Mapping
@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_S = 600.0
-"""A server that asks for more is asked again by then: the wait of a whole job must not hang on one header."""
+"""The longest wait, whatever the server asks for: the wait of a whole job must not hang on one header."""
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, 0 or more; None when the headers do not say. Dates are read against the response's own."""
+    """Return the seconds to wait, 0 or more. Returns None when the headers do not say.
+
+    A date is held against the date of the response itself.
+    """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return _bounded(milliseconds / 1000)
@@ -23,7 +26,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def server_time(headers: Mapping[str, str]) -> float | None:
-    """When the answer was given by the server's clock (`date`), in seconds since 1970; None when it does not say."""
+    """Return when the server answered by its own clock (`date`), in seconds since 1970. Returns None without a date."""
     date = _date(headers.get("date"))
     return date.timestamp() if date else None
 

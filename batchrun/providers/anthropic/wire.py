@@ -1,4 +1,4 @@
-"""The JSON of the Messages API: every body that is sent is put together here, or taken apart to send a variant of it.
+"""The JSON of the Messages API: every body that is sent is put together here, or taken apart to send a variant.
 
 The Messages body is the canonical request of the whole program, and request ids are hashes of its bytes: a change of
 one byte makes every document of every job new work. Planning, strategy and execution use this module, so this module
@@ -13,8 +13,6 @@ from typing import Any
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
 
-UNCOUNTED = ("max_tokens",)
-"""Parameters of a message that the token-counting endpoint does not take."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -88,15 +86,10 @@ def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:
     return {"type": "text", "text": text, "cache_control": control}
 
 
-def sent_params(request: Request) -> dict[str, Any]:
-    """Return the parameters of the request as it is sent, for the SDK's own call."""
-    params: dict[str, Any] = json.loads(request.wire)
-    return params
-
-
 def count_body(request: Request) -> bytes:
-    """Build the body that asks for the number of tokens of a request."""
-    params = {key: value for key, value in json.loads(request.body).items() if key not in UNCOUNTED}
+    """Build the body that asks for the number of tokens of a request; `max_tokens` may not be in such a body."""
+    params = json.loads(request.body)
+    del params["max_tokens"]
     return json.dumps(params, separators=(",", ":")).encode()
 
 

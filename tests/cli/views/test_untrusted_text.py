@@ -116,7 +116,7 @@ def test_a_pipe_gets_the_data_as_it_is(batchrun: CommandLine, api: SimulatorServ
 def test_words_of_the_api(
     batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch, project: TrialProject
 ) -> None:
-    monkeypatch.setattr("batchrun.providers.anthropic.provider.status_failure", with_evil_words)
+    monkeypatch.setattr("batchrun.providers.anthropic.client.status_failure", with_evil_words)
     api.simulator.extend_script(["invalid_request"])
     assert harmless(batchrun("submit jobs/trial.toml"))
     assert harmless(batchrun("results trial --status failed"))
@@ -141,6 +141,8 @@ def with_evil_words(error: object) -> object:
         ("\u2028", r"\u2028"),
         ("\u200f\u200e\u061c", r"\u200f\u200e\u061c"),
         ("\x00\x7f", r"\x00\x7f"),
+        ("\u180e\U000e0041", r"\u180e\U000e0041"),
+        ("\ud83d", r"\ud83d"),
     ],
 )
 def test_how_it_is_shown(text: str, shown: str) -> None:

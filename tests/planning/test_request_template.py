@@ -1,4 +1,4 @@
-"""From a document to the bytes that are sent."""
+"""A document becomes the bytes that are sent, and the same bytes every time."""
 
 import json
 

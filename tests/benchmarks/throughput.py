@@ -21,10 +21,10 @@ from pathlib import Path
 
 ROUNDS = 5
 SERVER = """
-from batchrun.simulator.buckets import Limits
-from batchrun.simulator.faults import PROFILES
-from batchrun.simulator.latency import INSTANT
-from batchrun.simulator.server import SimulatorServer
+from batchrun.simulator.usage.rate_limits import Limits
+from batchrun.simulator.faults.profiles import PROFILES
+from batchrun.simulator.replies.latency import INSTANT
+from batchrun.simulator.http.server import SimulatorServer
 from batchrun.simulator.simulator import Simulator
 open_wide = Limits(10**9, 10**12, 10**12)
 simulator = Simulator(PROFILES["calm"], limits=open_wide, latency=INSTANT)

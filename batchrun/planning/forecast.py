@@ -27,7 +27,7 @@ from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product,
 from batchrun.strategy.duration import Duration, forecast
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import CostliestFallback, Evidence, Kind, Plan
-from batchrun.strategy.prompt_caching import Caching, Circumstances, Prefix, decide_caching, if_cached
+from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
@@ -162,9 +162,9 @@ class Forecaster:
         whole = [replace(one, estimate=self._with_later(one.estimate, later)) for one in ways]
         return Options(forecasts=tuple(whole), caching=caching, duration=duration)
 
-    def _circumstances(self, forecast: Forecast) -> Circumstances:
+    def _circumstances(self, forecast: Forecast) -> CachingFacts:
         batched = forecast.route is Route.BATCH
-        return Circumstances(
+        return CachingFacts(
             prefix=self.prefix,
             minimum=self.estimator.price.min_cacheable_tokens,
             price=self.estimator.price,

@@ -1,4 +1,4 @@
-"""What a cascade costs: the first model for everything, and each later one for the share that it is asked about."""
+"""What a cascade costs: the first model for all documents, and each later model for its share of the documents."""
 
 import math
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from batchrun.estimation.estimate import Estimate
 from batchrun.estimation.interval import Interval, together
 
 ENOUGH = 20
-"""Answers from which on the measured share counts, and not the guess."""
+"""The number of answers from which on the measured share replaces the guess."""
 GUESS = Interval(0.20, 0.05, 0.50)
-"""How many answers the next model is asked about, before any was seen: as published cascades have it, and as unsure."""
+"""The share of answers that escalate, before any was seen: about that of published cascades, and as uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many of one model's answers the next one is asked about."""
+    """The share of one model's answers that the next model is asked about."""
 
     expected: Interval
     answers: int
-    """The job's own that it was measured by; 0: it is a guess."""
+    """How many answers of the job the share was measured by; 0 if the share is a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +29,25 @@ class Step:
 
     model: str
     share: Share
-    """Of the answers of the model before it."""
+    """The share of the answers of the model before."""
     cost_nusd: Interval
-    """Of what it is asked; it is streamed, whatever the route."""
+    """The cost of its requests, which are streamed whatever the route is."""
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeCost:
-    """What a plan says of a cascade, by the chosen route."""
+    """The cost of a cascade by the chosen route."""
 
     steps: tuple[Step, ...]
     total_nusd: Interval
     alone_nusd: Interval
-    """If the last model answered everything, by the same route."""
+    """The cost if the last model answered all documents, by the same route."""
 
     @property
     def pays(self) -> bool:
-        """Whether it is expected to cost less than its last model alone.
+        """Whether the cascade is expected to cost less than its last model alone.
 
-        For two models that is when the first one's accepted share is above the ratio of their costs.
+        A cascade of two models pays when the share of accepted answers is above the ratio of the two costs.
         """
         return self.total_nusd.mean < self.alone_nusd.mean
 
@@ -63,10 +63,10 @@ def share(passed: int, answers: int) -> Share:
 
 
 def reaching(shares: Sequence[Share], standing: Sequence[float], *, documents: int) -> list[Interval]:
-    """The share of all documents that each model is asked about, from the first on.
+    """Return the share of all documents that each model is asked about, from the first model on.
 
-    `standing`: the share of them that stand for each model's request now, before anything is sent. How many of the
-    `documents` it will be differs by chance too, even if the rate were known.
+    `standing` has the shares of the documents that stand for each model's request now, before anything is sent. The
+    intervals are wider than those of the rates, because the number of `documents` that escalate varies by chance.
     """
     reach = [Interval(standing[0], standing[0], standing[0])]
     for one, there in zip(shares, standing[1:], strict=True):
@@ -78,7 +78,7 @@ def reaching(shares: Sequence[Share], standing: Sequence[float], *, documents: i
 
 
 def cascaded(estimates: Sequence[Estimate], reach: Sequence[Interval]) -> Estimate:
-    """Everything together; `estimates` are those of each model for all documents."""
+    """Add up the estimates of a cascade; `estimates` are those of each model for all documents."""
     pairs = list(zip(estimates, reach, strict=True))
     return replace(
         estimates[0],
@@ -89,6 +89,6 @@ def cascaded(estimates: Sequence[Estimate], reach: Sequence[Interval]) -> Estima
 
 
 def product(one: Interval, other: Interval) -> Interval:
-    """Multiply what errs independently, to the first order."""
+    """Multiply two intervals whose errors are independent, to the first order."""
     below, above = (other.mean - other.low) * one.mean, (other.high - other.mean) * one.mean
     return together([one.times(other.mean), Interval(0.0, -below, above)])

@@ -1,26 +1,26 @@
-"""What a cascade demands of an answer: one that leaves something to be desired is asked for at the next model."""
+"""What a cascade demands of an answer. The next model is asked when an answer does not meet the demands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 UNMET = "unmet"
-"""How an answer that is a valid row, and not good enough for its cascade, ends on a rung that is not the last."""
+"""How the request of a valid row ends that breaks the acceptance rules of its cascade. The last model has no rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceRules:
-    """What an answer has to have beyond being a valid row. Only the last model may leave it out."""
+    """What an answer needs besides being a valid row. The rules do not apply to the last model."""
 
     null_in: tuple[str, ...] = ()
-    """Fields that are not null."""
+    """Fields that must not be null."""
     evidence: tuple[str, ...] = ()
-    """Fields whose text stands in the document; null passes."""
+    """Fields whose text must stand in the document; null is allowed."""
 
     def violation(self, output: Mapping[str, Any], text: str | None) -> str | None:
-        """Give the first demand that an answer does not meet, or None.
+        """Return the first rule that an answer breaks, or None.
 
-        `text` is what the request has of the document; None: it is not at hand, and no evidence is looked for.
+        `text` is the text of the document in the request. Evidence is not looked for when `text` is None.
         """
         for name in self.null_in:
             if output.get(name) is None:
@@ -33,7 +33,7 @@ class AcceptanceRules:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every one of them, as `violation` says it."""
+        """Every rule, in the words of `violation`."""
         return (*(f"null in {name}" for name in self.null_in), *map(no_evidence, self.evidence))
 
 
@@ -43,5 +43,5 @@ def no_evidence(name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Make what reads alike the same: white space is one space, and case does not matter."""
+    """Make texts that read alike equal: white space becomes one space, and case is folded."""
     return " ".join(text.split()).casefold()

@@ -1,4 +1,4 @@
-"""How long a run will take, and which limit decides it."""
+"""How long a run will take, and which limit decides the time."""
 
 import math
 from collections.abc import Mapping
@@ -28,16 +28,19 @@ class Duration:
     seconds: float
     binding: Bound
     use: Mapping[Bound, float]
-    """How much of each limit the run uses on average, as a share of what it may; of latency: of its connections."""
+    """The share of each limit that the run uses on average. For latency, the share of its connections."""
 
 
 def reply_latency_s(output_tokens: float) -> float:
-    """Guess how long one reply takes: an assumption, until replies have been seen."""
+    """Guess how many seconds one reply takes, before replies have been seen. Both constants are assumptions."""
     return _FIRST_TOKEN_S + output_tokens / _TOKENS_PER_SECOND
 
 
 def forecast(estimate: Estimate, limits: RateLimits, *, concurrency: int, latency_s: float | None = None) -> Duration:
-    """Say how long the estimated requests take; `latency_s` is one reply's, guessed from its length when not given."""
+    """Forecast how long the estimated requests take.
+
+    `latency_s` is the time of one reply, which is guessed from the length of replies when it is not given.
+    """
     documents = estimate.documents
     if latency_s is None:
         latency_s = reply_latency_s(estimate.output.mean / max(documents, 1))

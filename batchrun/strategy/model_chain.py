@@ -83,7 +83,7 @@ class ModelChain:
         return next((number for number in reversed(range(model_no)) if known[number] == UNMET), model_no)
 
     def falls_back(self, model_no: int, why: str) -> bool:
-        """Whether the next model answers when this one ended so."""
+        """Return whether the next model is asked when a request to this model ended for the reason `why`."""
         return model_no + 1 < len(self.models) and why in self.fallback_on
 
     def escalated(
@@ -111,7 +111,8 @@ def make_model_chain(
 ) -> ModelChain:
     """Put a job's models in order. Raises Refused for a model without a price, UsageProblem for what a model cannot do.
 
-    A fallback's parameters are no reason to refuse: it drops what it does not take. `limits` are the first model's.
+    A fallback drops the parameters that it does not take, and is not refused for them. `limits` are those of the first
+    model.
     """
     first, *others = [prices.model(name) for name in (model.name, *model.fallbacks)]
     wanted = [(model, first), *((suited(model, price), price) for price in others)]

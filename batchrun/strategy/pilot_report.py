@@ -1,4 +1,4 @@
-"""A pilot: what the first documents of a job tell of the others, and whether those may follow."""
+"""What a pilot shows of a job: rates and costs of its documents, the thresholds, and whether the rest follows."""
 
 import math
 from collections import Counter
@@ -19,34 +19,34 @@ from batchrun.strategy.plan import Plan
 from batchrun.strategy.routes import Route
 
 ALWAYS = (Outcome.SUCCEEDED, Outcome.TRUNCATED, Outcome.REFUSED)
-"""Outcomes whose rates are told even when nothing ended so."""
+"""Outcomes whose rates are shown even when no document ended so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotOptions:
-    """What a command says of a pilot."""
+    """The options of a command about a pilot."""
 
     documents: int | None = None
-    """At least so many; None: as the job file says."""
+    """The least number of documents. None leaves the number to the job file."""
     none: bool = False
-    """Whatever the job file says, no pilot."""
+    """Whether there is no pilot, whatever the job file says."""
     go_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotTerms:
-    """How large a pilot is, and what comes after it."""
+    """How large a pilot is, and what follows the pilot."""
 
     documents: int
     asked: bool
-    """Whether the command asks for it, not only the job file."""
+    """Whether the command asks for the pilot, and not the job file alone."""
     goes_on: bool
     """Whether the rest follows at once when no threshold is exceeded."""
     thresholds: PilotSection
 
 
 def pilot_terms(section: PilotSection, options: PilotOptions) -> PilotTerms | None:
-    """What the command says over what the job file says; None: no pilot. Raises UsageProblem."""
+    """Put the options of a command over the job file. Returns None if there is no pilot. Raises UsageProblem."""
     if options.none and (options.documents or options.go_on):
         raise UsageProblem("--no-pilot stands beside --pilot or --go-on.", hint="leave one of them out")
     documents = options.documents or section.documents
@@ -64,44 +64,44 @@ def pilot_terms(section: PilotSection, options: PilotOptions) -> PilotTerms | No
 
 
 def drawn(numbers: Sequence[int], documents: int) -> list[int]:
-    """Draw so many of the documents, each with the same chance, evenly over their order (by class and size)."""
+    """Draw documents with equal chances, evenly over their order, which is by class and size."""
     if len(numbers) <= documents:
         return list(numbers)
     return list(evenly(((number, 1) for number in numbers), len(numbers) / documents))
 
 
-# --- what it tells
+# --- what a pilot shows
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One document that has its outcome, with what it took to get there."""
+    """One document with its outcome, cost and tokens."""
 
     doc_id: str
     outcome: Outcome
     nulls: frozenset[str]
-    """The fields that are null in its row."""
+    """The fields that are null in the document's row."""
     cost_nusd: int
-    """Of all its attempts, at the price of streaming."""
+    """The cost of all attempts at the document, at the price of streaming."""
     input_tokens: int
     output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many of a sample, and the share of all that it stands for."""
+    """A count of documents in a sample, as an estimate of the share in all documents."""
 
     count: int
     of: int
 
     @property
     def share(self) -> float:
-        """As measured; 0 of nothing."""
+        """The share in the sample; 0 for an empty sample."""
         return self.count / self.of if self.of else 0.0
 
     @property
     def interval(self) -> Interval:
-        """The share with its 90% interval (Wilson 1927), which holds for few documents and for none of them too."""
+        """The share with its 90% interval (Wilson 1927), which holds for few documents and for a count of 0 too."""
         if not self.of:
             return Interval(0.0, 0.0, 1.0)
         center = (self.count + Z**2 / 2) / (self.of + Z**2)
@@ -117,15 +117,15 @@ class Findings:
     outcomes: Mapping[Outcome, Rate]
     failures: Rate
     nulls: Mapping[str, Rate]
-    """For every field, of the rows."""
+    """The rate of null in the rows, for every field."""
     cost_nusd: Interval
-    """Of a document, on average, at the price of streaming; this and the next two with their 90% intervals."""
+    """The mean cost of a document at the price of streaming. This mean and the next two have 90% intervals."""
     input_tokens: Interval
     output_tokens: Interval
 
 
 def findings(tried: Sequence[Tried], *, fields: Sequence[str]) -> Findings:
-    """Count and average; `tried` is not empty."""
+    """Count and average the documents of a pilot; `tried` is not empty."""
     counts = Counter(one.outcome for one in tried)
     nulls = Counter(name for one in tried for name in one.nulls)
     return Findings(
@@ -140,9 +140,9 @@ def findings(tried: Sequence[Tried], *, fields: Sequence[str]) -> Findings:
 
 
 def average(values: Sequence[float]) -> Interval:
-    """The mean of all from a sample's, with its 90% interval (Student's, to the first order)."""
+    """Estimate the mean of all documents from a sample, with a 90% interval (Student's, to the first order)."""
     mean, number = fmean(values), len(values)
-    if number == 1:  # nothing is known of how far others lie from it
+    if number == 1:  # one value shows nothing of the spread
         return Interval(mean, 0.0, 2 * mean)
     variance = math.fsum((value - mean) ** 2 for value in values) / (number - 1)
     half = Z * (1 + (Z**2 + 1) / (4 * number)) * math.sqrt(variance / number)
@@ -154,7 +154,7 @@ def average(values: Sequence[float]) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCheck:
-    """A threshold beside what was measured; a rate, or an amount in nano-USD."""
+    """A threshold beside the measured value: a rate, or an amount in nano-USD."""
 
     key: str
     field: str | None
@@ -163,28 +163,24 @@ class ThresholdCheck:
 
     @property
     def holds(self) -> bool:
-        """Judged by what was measured itself."""
+        """Whether the mean is within the threshold; the interval does not count."""
         return self.measured.mean <= self.allowed
 
     @property
     def words(self) -> str:
-        """As a sentence has it."""
+        """The check as a part of a sentence."""
         shown, name = (dollars if self.key.endswith("_usd") else percent), f" of {self.field}" if self.field else ""
         found = f"{shown(self.measured.mean)} (90%: {shown(self.measured.low)} to {shown(self.measured.high)})"
         return f"pilot.{self.key}{name}: {found}, allowed {shown(self.allowed)}"
 
 
 def percent(share: float) -> str:
-    """`4.0%`."""
+    """Write a share as a person reads it, such as `4.0%`."""
     return f"{100 * share:.1f}%"
 
 
-def checks(found: Findings, thresholds: PilotSection, *, route: Route) -> tuple[ThresholdCheck, ...]:
-    """Every threshold; the cost of a document is that by the `route` of the rest."""
-    return tuple(_checks(found, thresholds, route))
-
-
-def _checks(found: Findings, thresholds: PilotSection, route: Route) -> Iterator[ThresholdCheck]:
+def checks(found: Findings, thresholds: PilotSection, *, route: Route) -> Iterator[ThresholdCheck]:
+    """Check every threshold; the cost of a document is that of the `route` of the rest."""
     if (allowed := thresholds.max_failure_rate) is not None:
         yield ThresholdCheck("max_failure_rate", None, found.failures.interval, allowed)
     if (allowed := thresholds.max_refusal_rate) is not None:
@@ -197,12 +193,12 @@ def _checks(found: Findings, thresholds: PilotSection, route: Route) -> Iterator
 
 
 def by_route(cost: Interval, route: Route) -> Interval:
-    """What is half in a batch, from its price when streamed."""
+    """Return a cost by a route from the cost when streamed: a batch costs half."""
     return cost.times(0.5) if route is Route.BATCH else cost
 
 
 class Decision(StrEnum):
-    """What comes after a pilot."""
+    """What follows a pilot."""
 
     GOES_ON = "goes_on"
     STOPS = "stops"
@@ -210,25 +206,25 @@ class Decision(StrEnum):
     EXCEEDED = "threshold_exceeded"
     """A threshold does not hold."""
     REFUSED = "rest_refused"
-    """By the new estimate there is not the money for the rest."""
+    """The new estimate of the rest is refused."""
     COMPLETE = "complete"
     """There is no rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotReport:
-    """A pilot, and what comes after it."""
+    """What a pilot showed, and what follows."""
 
     run_id: str | None
-    """None: nothing was sent for it, the job's own past tells as much."""
+    """None if nothing was sent for the pilot, because the job's past shows as much."""
     found: Findings
     checks: tuple[ThresholdCheck, ...]
     rest: Plan
     before: Estimate
-    """Of the rest, as it was estimated before the pilot."""
+    """The estimate of the rest from before the pilot."""
     decision: Decision
     refused: Refused | None
-    """Why the rest is refused."""
+    """Why the rest is refused. None if the rest is not."""
 
     @property
     def exceeded(self) -> tuple[ThresholdCheck, ...]:
@@ -237,7 +233,7 @@ class PilotReport:
 
     @property
     def stopped(self) -> Stopped | None:
-        """Why the run stops short of the rest, as an error; None where it does as it was told."""
+        """Why the run stops before the rest, as an error. None if the run goes on, is complete, or was to stop here."""
         if self.decision is Decision.EXCEEDED:
             lines = "".join(f"\n  {one.words}" for one in self.exceeded)
             what = "a threshold" if len(self.exceeded) == 1 else f"{len(self.exceeded)} thresholds"
@@ -253,7 +249,7 @@ class PilotReport:
 
 
 def decide(*, rest: Plan, checked: Sequence[ThresholdCheck], refused: Refused | None, goes_on: bool) -> Decision:
-    """What comes after a pilot."""
+    """Decide what follows a pilot."""
     if not rest.unsettled:
         return Decision.COMPLETE
     if not all(one.holds for one in checked):

@@ -21,7 +21,7 @@ class Kind(StrEnum):
     CHANGED = "changed"
     """Seen with another request: its text, or the job file, changed: sent."""
     IN_BATCH = "in_batch"
-    """In a batch that is under way: its result is collected."""
+    """In an open batch: its result is collected."""
     UNFINISHED = "unfinished"
     """Planned before and not answered yet: sent."""
     RETRY = "again"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 
     @property
     def sent(self) -> bool:
-        """Whether a request is sent for it."""
+        """Whether a request is sent for a document of this kind."""
         return self in {Kind.NEW, Kind.CHANGED, Kind.UNFINISHED, Kind.RETRY}
 
 
@@ -50,19 +50,19 @@ class Known:
     """What is known of a document and of the request it would make now."""
 
     document_seen: bool
-    """Whether this job has made a request of it before."""
+    """Whether this job has made a request of the document before."""
     same_request: bool
-    """Whether that was this very request."""
+    """Whether the earlier request was this very request."""
     outcome: Outcome | None
-    """Of the request, whichever document and job it was made for."""
+    """The outcome of the request, whichever document and job the request was made for."""
     in_batch: bool
-    """Whether the request is in a batch under way."""
+    """Whether the request is in an open batch."""
     tried_again: bool
     """Whether the document ended badly in a way that `retry` was asked to try once more."""
 
 
 def classify(known: Known) -> Kind:
-    """The kind of a document that can be sent, as far as the ledger tells."""
+    """Return the kind of a document that can be sent, by what the ledger knows."""
     if known.outcome is Outcome.SUCCEEDED:
         return Kind.REUSABLE
     if known.tried_again:
@@ -91,23 +91,23 @@ class CostliestFallback:
 
     model: str
     upper_nusd: int
-    """Of all requests to send, streamed: the estimate's upper bound at its price."""
+    """The upper bound of the estimate of all requests to send, streamed, at the price of this model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the estimate rests on."""
+    """The data that the estimate rests on."""
 
     guessed: int
     """Documents whose tokens were guessed from a sample of others."""
     past: int
-    """The job's own answers that tell how many tokens Claude makes of its documents."""
+    """Answers of the job that show how many tokens Claude makes of its documents."""
     online: int
     """Requests that the API counted for the same purpose."""
     online_problem: str | None
-    """Why it did not count more."""
+    """Why the API did not count more requests."""
     replies: int
-    """The job's own replies that tell how long they are."""
+    """Replies of the job by which the length of replies is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,56 +127,56 @@ class Plan:
 
     job: str
     fingerprint: str
-    """Of the prompt, the model and the output: what they are, apart from documents."""
+    """A hash of the prompt, the model and the output fields. Documents are no part of it."""
     model: str
     counts: Mapping[Kind, int]
     same_text: int
-    """Of the changed documents, those whose text is as it was: the job file changed."""
+    """How many of the changed documents have the same text as before: the job file changed."""
     estimate: Estimate
-    """Of the chosen route."""
+    """The estimate of the chosen route."""
     evidence: Evidence
     before: PastEstimate | None
-    """Of the job's latest run that went through."""
+    """The estimate of the job's latest run that went through."""
     duration: Duration
-    """Of streaming, whatever the route."""
+    """The duration of streaming, whatever the route is."""
     unsettled_s: float
-    """How long streaming would take with what is in batches now; the fallback near a deadline has to do it all."""
+    """How long streaming would take if documents in open batches were streamed too, as near a deadline they are."""
     choice: Choice
     chosen: Forecast
-    """The route as it is taken: with the cache or without."""
+    """The forecast of the chosen route, with the cache or without."""
     forecasts: tuple[Forecast, ...]
-    """Every route, without the cache and then, where something can be cached, with it."""
+    """Every route without the cache and, where something can be cached, every route with the cache."""
     deadline_s: float | None
-    """From the start of the run."""
+    """Seconds from the start of the run."""
     committed_nusd: int
-    """On the account of the run that a submit would continue, spent or held; 0 when it would begin one.
+    """What the run that a submit would continue has spent or holds; 0 when the submit would begin a run.
 
-    What is reserved for batches under way is not in it: most of it comes back when they are collected.
+    Reservations of open batches are not counted: most of the money comes back when the batches are collected.
     """
     held_nusd: int
-    """Of that, the worst cases of answers that were lost."""
+    """Part of `committed_nusd`: the worst case of attempts whose answer was lost."""
     continues: str | None
     """The run that a submit would continue."""
     already_approved: bool
-    """Whether that run was begun with all of these documents and no larger budget: it goes on until its cap."""
+    """Whether that run was begun with all of these documents and no larger budget: then the run goes on to its cap."""
     cap_nusd: int
     caps: Caps
     cap_usages: tuple[CapUsage, ...]
-    """Of the run, of days and of months, for every model of the ladder: what is left of each."""
+    """The usage of the caps of the run, of days and of months, for every model of the chain."""
     affordable_count: int
-    """How many of the documents to send, from the first on, the budget has room for."""
+    """How many of the documents to send, from the first on, the budget is enough for."""
     worst_nusd: int
-    """The most that one of the requests to send may cost: what is reserved for it."""
+    """The most that one of the requests to send may cost, which is what is reserved for the request."""
     problems: tuple[PlanProblem, ...]
     """The first few documents that will not be sent as they are."""
     costliest_fallback: CostliestFallback | None
-    """None: no fallback would cost more than the estimate's upper bound."""
+    """None if no fallback would cost more than the estimate's upper bound."""
     notices: tuple[str, ...]
-    """What a person should hear of the models, as the API tells it."""
+    """What a person should know of the models, as the API states it."""
     notes: Mapping[str, int]
-    """What had to be done to read documents, and how often."""
+    """What had to be done to read documents, with the count of documents."""
     caching: Mapping[Route, Caching]
-    """On every route, whichever is chosen: what is left of batches near a deadline is streamed."""
+    """The caching of every route: near a deadline the rest of a batched run is streamed."""
     cascade: CascadeCost | None = None
 
     @property
@@ -196,7 +196,7 @@ class Plan:
 
     @property
     def earlier_models(self) -> tuple[str, ...]:
-        """All models of the cascade but the last one; none without a cascade."""
+        """All models of the cascade but the last one. Empty without a cascade."""
         return (self.model, *(step.model for step in self.cascade.steps))[:-1] if self.cascade else ()
 
     @property

@@ -1,7 +1,7 @@
-"""A plan as JSON, to be kept with its run, and read again by this version or by another one.
+"""A plan as JSON, which is kept with its run and read again by this version or by another one.
 
-The keys are the names of the fields. A key that a later version wrote is passed over; a field that is added has to have
-a default, so that plans of before can be read. A field that is renamed makes every plan of before unreadable.
+The keys are the names of the fields. A key that a later version wrote is passed over. A new field needs a default, so
+that plans of earlier versions can be read. Renaming a field makes every earlier plan unreadable.
 """
 
 import json
@@ -20,18 +20,13 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record")
 VERSION = 1
-"""The version of the JSON; raised when a key means something else, for readers that have to tell."""
+"""The version of the JSON, which is raised when the meaning of a key changes."""
 MOST_CHARACTERS, MOST_ENTRIES = 2_000, 1_000
-"""The longest text, and the longest list or mapping, that is kept: documents and the API may say anything."""
+"""The longest text, and the longest list or mapping, that is kept. Texts come from documents and from the API."""
 
 
 class BrokenRecord(EnvironmentProblem):
     """What the ledger remembers of a run cannot be read."""
-
-
-def plan_to_json(plan: Plan) -> str:
-    """Write a plan."""
-    return to_json(plan)
 
 
 def plan_from_json(text: str) -> Plan:
@@ -85,7 +80,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _bounded(value: Any) -> Any:
-    """The value without more than a ledger should hold, and without what is no text for others."""
+    """Cut a value to what a ledger should keep, and replace lone surrogates, which are no valid text."""
     match value:
         case str():
             return value[:MOST_CHARACTERS].encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Why a plan is not carried out: decided and said before anything is sent."""
+"""Why a plan is refused, before anything is sent."""
 
 import math
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ SHOWN = 5
 
 
 def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
-    """The reason to refuse, or None. Nothing to send is never refused for its price, nor a run that was let in before.
+    """Return why a plan is refused, or None.
 
-    A run goes on after a kill as it would have without one: until its cap, which no request passes. So does one that
-    may be partial, from the start.
+    A plan that sends nothing is never refused for its price. A run that was approved before goes on after a kill until
+    its cap, which no request passes. A run that may be partial goes on until its cap from the start.
     """
     if refuses_oversize and plan.counts[Kind.TOO_LARGE]:
         return _too_large(plan, plan.counts[Kind.TOO_LARGE])
@@ -49,7 +49,7 @@ def _too_large(plan: Plan, count: int) -> Refused:
 
 
 def too_small(plan: Plan) -> CapUsage | None:
-    """The cap that is not enough for the estimate's upper bound, the one that lacks most if there are several."""
+    """Return the cap that is not enough for the estimate's upper bound; of several caps, the one that lacks most."""
     cap_usages = [
         cap_usage
         for cap_usage in plan.cap_usages
@@ -59,7 +59,7 @@ def too_small(plan: Plan) -> CapUsage | None:
 
 
 def upper(plan: Plan, cap_usage: CapUsage) -> int:
-    """The estimate's upper bound, in what a cap counts."""
+    """Return the estimate's upper bound in the unit that a cap counts: nano-USD or tokens."""
     if cap_usage.cap.of is Of.TOKENS:
         return math.ceil(plan.estimate.input.high + plan.estimate.output.high)
     return plan.estimate.upper_nusd
@@ -86,18 +86,18 @@ def _over_budget(plan: Plan) -> Refused | None:
 
 
 def _used(cap_usage: CapUsage) -> str:
-    """What others have spent of a cap that all jobs share; of the run's own it is said before."""
+    """Say how much of a cap that all jobs share is used. What the run itself spent is said by `_before`."""
     cap = cap_usage.cap
     return f", of which {quantity(cap, cap_usage.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
 
 
 def _later(cap: Cap, needed: int) -> str:
-    """When it would fit without anybody's doing."""
+    """Say when the plan would fit without any change."""
     return f"submit it {when}, or " if (when := renewed(cap)) and needed <= cap.limit else ""
 
 
 def _no_room_for_one(plan: Plan) -> Refused | None:
-    """A request whose worst case has no room could never be reserved: the run would stop there."""
+    """Refuse a plan with a request whose worst case could never be reserved: the run would stop at that request."""
     for cap_usage in plan.cap_usages:
         used = plan.committed_nusd if cap_usage.cap.per is Per.RUN else cap_usage.used
         needed = used + plan.worst_nusd
@@ -121,7 +121,7 @@ def _before(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetVerdict:
-    """What a budget says to an estimate. The upper bound counts, with what was spent before."""
+    """An estimate's upper bound, together with what was spent before, beside a budget."""
 
     needed_nusd: int
     cap_nusd: int
@@ -133,27 +133,27 @@ class BudgetVerdict:
 
     @property
     def spare_nusd(self) -> int:
-        """What would be left at the upper bound."""
+        """What would remain of the budget at the upper bound."""
         return max(self.cap_nusd - self.needed_nusd, 0)
 
     @property
     def too_much_nusd(self) -> int:
-        """What is missing at the upper bound."""
+        """How much the budget lacks at the upper bound."""
         return max(self.needed_nusd - self.cap_nusd, 0)
 
 
 def check_budget(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> BudgetVerdict:
-    """Compare the estimate's upper bound with what is left of a budget.
+    """Compare the estimate's upper bound with what remains of a budget.
 
-    What is held for lost answers does not count here: it was probably not billed, and would keep a run that was killed
-    a few times from ever going on. It counts before each send, so the cap holds all the same; see `Ledger.reserve`.
+    Money held for lost answers does not count here: the answers were probably not billed, and a run that was killed a
+    few times would never go on. The money counts before each send, so no cap is passed; see `Ledger.reserve`.
     """
     return BudgetVerdict(needed_nusd=estimate.upper_nusd + spent_nusd, cap_nusd=cap_nusd)
 
 
 def fitting(uppers: Iterable[float], *, remaining_nusd: int) -> int:
-    """Count the first documents of a job that there is room for, from the upper bound after each of them.
+    """Count how many documents of a job, from the first on, fit into a budget.
 
-    The bound never falls as documents are added, so what fits is a beginning. All bounds are read.
+    `uppers` are the upper bounds of the cost after each document. The bounds never fall, and all of them are read.
     """
     return sum(upper <= remaining_nusd for upper in uppers)

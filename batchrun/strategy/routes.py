@@ -10,11 +10,11 @@ from batchrun.strategy.duration import Duration
 from batchrun.strategy.prompt_caching import Caching
 
 SMALL_JOB = 100
-"""Below so many requests half the price is not worth an hour."""
+"""With fewer requests, half the price is not worth an hour of waiting."""
 TYPICAL_BATCH_S = 3600.0
-"""Most batches end within it (API documentation, batch processing); not a promise."""
+"""Most batches end within this time (API documentation, batch processing). The API does not promise it."""
 LONGEST_BATCH_S = 24 * 3600.0
-"""What has not been processed by then expires."""
+"""Requests that have not been processed within this time expire (API documentation, batch processing)."""
 SLOWER_THAN_FORECAST = 1.2
 MARGIN_S = 900.0
 
@@ -33,32 +33,32 @@ class Forecast:
     route: Route
     estimate: Estimate
     seconds: float
-    """As a rule."""
+    """How long the route usually takes."""
     at_most_s: float | None
-    """Guaranteed by the API; None: nothing is."""
+    """How long the route takes at most. None if the API guarantees nothing."""
     duration: Duration | None = None
-    """Of streaming; None: no limit of ours decides how long it takes."""
+    """How rate limits decide the time of streaming. None for batches."""
     caching: Caching | None = None
-    """None: without the prompt cache."""
+    """None without the prompt cache."""
     saving: Interval = NOTHING
-    """What the cache saves of a request, in tokens at the price of input."""
+    """What the cache saves with each request, in tokens at the price of input."""
 
     @property
     def name(self) -> str:
-        """As people read it: `stream+cache`."""
+        """The name that people read, such as `stream+cache`."""
         return f"{self.route}+cache" if self.caching else str(self.route)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A route, and why."""
+    """A route, and the reason for choosing the route."""
 
     route: Route
     reason: str
 
 
 def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int) -> tuple[Forecast, Forecast]:
-    """Both routes side by side; `estimate` and `duration` are those of streaming."""
+    """Forecast both routes; `estimate` and `duration` are those of streaming."""
     waves = math.ceil(estimate.documents / max_queued)
     return (
         Forecast(route=Route.STREAM, estimate=estimate, seconds=duration.seconds, at_most_s=None, duration=duration),
@@ -76,25 +76,25 @@ class RouteOptions:
     """What the job file or the command says about the route."""
 
     route: str | None
-    """stream, batch or auto; None: nothing is said."""
+    """stream, batch or auto; None if neither says anything."""
     deadline_s: float | None
-    """From the start of the run; None: no hurry."""
+    """Seconds from the start of the run; None without a deadline."""
     fallback: bool
-    """Whether what is unfinished near the deadline is streamed."""
+    """Whether unfinished documents are streamed near the deadline."""
     begun: Route | None
-    """The route of the run that would be continued."""
+    """The route of the run that would be continued. None for a new run."""
     elapsed_s: float = 0.0
-    """Since that run began."""
+    """Seconds since that run began."""
 
     def is_over(self, stream: Forecast) -> bool:
-        """Whether what is left would be taken back from a batch at once, to be streamed."""
+        """Return whether a batch would be canceled at once, and its documents streamed."""
         if self.deadline_s is None or not self.fallback:
             return False
         return self.deadline_s - self.elapsed_s <= switch_before_s(stream.seconds, deadline_s=self.deadline_s)
 
 
 def choose(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
-    """Choose the route: as told, or the cheaper one that the deadline allows."""
+    """Choose the route that was asked for, or the cheaper one that the deadline allows."""
     choice = _choose(options, stream, batch)
     if choice.route is Route.BATCH and options.is_over(stream):
         return Choice(Route.STREAM, "the deadline is too near for a batch")
@@ -129,22 +129,22 @@ def _by_deadline(options: RouteOptions, stream: Forecast, batch: Forecast) -> Ch
 
 
 def _share_of_price(stream: Forecast, batch: Forecast) -> str:
-    """What a batch costs of a stream: not half of it when either is cached."""
+    """Say what share of a stream's cost a batch costs, which is not half when one of the two is cached."""
     share = batch.estimate.cost_nusd.mean / stream.estimate.cost_nusd.mean
     return "half the price" if f"{share:.0%}" == "50%" else f"{share:.0%} of the price"
 
 
 def switch_before_s(seconds: float, *, deadline_s: float) -> float:
-    """How long before the deadline what is left in batches is taken back to be streamed.
+    """Return how many seconds before the deadline open batches are canceled and their documents streamed.
 
-    Batches have at least half of the time: who asks for them and for a deadline that leaves less wants the price first.
+    Batches have at least half of the time, because a person who asks for batches cares for the price first.
     """
     return min(streaming_needs_s(seconds, deadline_s=deadline_s), deadline_s / 2)
 
 
 def streaming_needs_s(seconds: float, *, deadline_s: float) -> float:
-    """How long before the deadline streaming has to begin, if it is forecast to take so long.
+    """Return how many seconds before the deadline streaming has to begin, if it is forecast to take `seconds`.
 
-    The margin lets batches that are canceled come to their ends; of a short deadline it is a quarter.
+    The margin is the time in which canceled batches end; the margin of a short deadline is a quarter of the deadline.
     """
     return SLOWER_THAN_FORECAST * seconds + min(MARGIN_S, deadline_s / 4)

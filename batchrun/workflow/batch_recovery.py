@@ -1,4 +1,4 @@
-"""Batches without their documents: brought to their ends, or told by a person what became of them."""
+"""Batches without their documents: collected, canceled, or settled by a person's word."""
 
 import time
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ FINAL_WAIT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancellation:
-    """How a cancel went."""
+    """The result of canceling."""
 
     canceled: int
-    """Batches that were open."""
+    """How many batches were open."""
     still_open: int
     pending: int
     """Documents of the run without an outcome."""
@@ -38,14 +38,14 @@ class Cancellation:
 async def drive_open_batches(
     opened: OpenStore, run_no: int, caller: Caller, *, waits: bool, cancels: bool = False
 ) -> BatchrunError | None:
-    """Bring the job's open batches to their ends without sending anything. Returns why it halted, or None."""
+    """Bring the job's open batches to their ends without sending anything. Returns why the run halted, or None."""
     caller.provider.check()
     context = opened.run_context(RunKey(run_no, since=0), caller.listener, waits=waits, cancels=cancels)
     return await execute(context, None, caller=caller, output=opened.output(Ledger.read(opened.paths.ledger)))
 
 
 def publish_finally(opened: OpenStore) -> BatchrunError | None:
-    """Bring the rows to the output; why they could not be brought, or None. They are safe in the ledger anyway."""
+    """Bring the rows to the output. Returns why that failed, or None; the rows are safe in the ledger either way."""
     try:
         opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
     except BatchrunError as problem:
@@ -54,7 +54,7 @@ def publish_finally(opened: OpenStore) -> BatchrunError | None:
 
 
 async def cancel(opened: OpenStore, run_no: int, caller: Caller, *, waits: bool) -> Cancellation:
-    """Cancel the job's open batches, collect what had finished, and put the rest back."""
+    """Cancel the job's open batches, collect their results, and make the other documents pending again."""
     batches, ledger, halted, unpublished = Batches(opened.ledger), opened.ledger, None, None
     if canceled := len(batches.open(opened.name)):
         halted = await drive_open_batches(opened, run_no, caller, waits=waits, cancels=True)
@@ -78,7 +78,7 @@ async def cancel(opened: OpenStore, run_no: int, caller: Caller, *, waits: bool)
 
 
 async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
-    """Attach the batch that a person names; its results still have to prove that it is ours. Raises UsageProblem."""
+    """Attach the batch that a person names. Its results still have to prove that it is ours. Raises UsageProblem."""
     batches = Batches(opened.ledger)
     batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
     remote = await ask(opened, provider, batch_id)
@@ -97,9 +97,10 @@ async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, 
 
 
 async def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
-    """A person says that a batch was never created, or is gone: its requests are pending again.
+    """Make the requests of a batch pending again, because a person says that the batch was never created or is gone.
 
-    One with an id is only given up when the API does not have it either; what it may have cost stays on the account.
+    A batch with an id is given up only if the API does not have the batch either. The run's account keeps its worst
+    case. Raises UsageProblem.
     """
     batches = Batches(opened.ledger)
     open_batches = batches.open(opened.name)
@@ -122,7 +123,7 @@ async def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int 
 
 
 def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
-    """The batch a person means: the one with the number, else the only one. Raises UsageProblem."""
+    """Return the batch with the number, or the only batch if there is no number. Raises UsageProblem."""
     meant = [batch for batch in batches if batch_no in {None, batch.batch_no}]
     if len(meant) == 1:
         return meant[0]

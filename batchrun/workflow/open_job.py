@@ -1,4 +1,4 @@
-"""Opening a job: its file with everything it names, checked before anything is planned or paid."""
+"""Opening a job: the job file with everything that the file names, checked before anything is planned or paid."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ from batchrun.workflow.recovery import locked_ledger, recover_others
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job file with everything it names, checked and ready."""
+    """A job file with everything that the file names, checked and open."""
 
     job: JobFile
     prices: PriceTable
@@ -46,7 +46,7 @@ class OpenJob:
     ledger: Ledger
     simulated: bool
     price_notices: tuple[str, ...]
-    """What a person should hear of its models' prices and ends."""
+    """What a person should know of the prices and retirements of the job's models."""
 
     @property
     def name(self) -> str:
@@ -55,21 +55,21 @@ class OpenJob:
 
     @property
     def price(self) -> ModelPrice:
-        """Of the job's own model."""
+        """The price of the job's own model."""
         return self.chain.models[0].price
 
     @property
     def limits(self) -> RateLimits:
-        """Of the job's own model."""
+        """The rate limits of the job's own model."""
         return self.chain.models[0].limits
 
     @property
     def store(self) -> "OpenStore":
-        """The same without its documents and model."""
+        """The job without its documents and model."""
         return OpenStore(self.job, self.prices, self.paths, self.ledger)
 
     def planner(self, options: "SubmitOptions | None" = None) -> Planner:
-        """A planner for this job, with what the command says over what the job file says."""
+        """Make a planner for this job. The options of the command override the job file."""
         options, spec = options or SubmitOptions(), self.job.spec
         return Planner(
             self.job,
@@ -83,7 +83,7 @@ class OpenJob:
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
-        """Why a plan of this job is not carried out, or None."""
+        """Return why a plan of this job is refused, or None."""
         budget, source = self.job.spec.budget, self.job.spec.source
         return refusal(plan, max_documents=budget.max_documents, refuses_oversize=source.on_oversize == "refuse")
 
@@ -94,12 +94,12 @@ class OpenJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitOptions:
-    """What a command says over the job file."""
+    """The options of a command that override the job file."""
 
     max_cost_nusd: int | None = None
-    """A lower budget."""
+    """A budget below that of the job file."""
     partial: bool = False
-    """Whether to begin although the budget is not enough for all, whatever the job file says."""
+    """Whether to begin although the budget is not enough for all documents, whatever the job file says."""
     route: str | None = None
     deadline_s: float | None = None
     waits: bool = True
@@ -107,22 +107,22 @@ class SubmitOptions:
     fail_fast: bool = False
     """Whether the first document that fails stops the run."""
     max_run_time_s: float | None = None
-    """A shorter time than the job file's, for this command."""
+    """A time limit for this command below that of the job file."""
     elapsed_s: float = 0.0
-    """Of the time for this command, what it has taken already."""
+    """How much of the time limit the command has used already."""
     exact: bool = False
     """Whether every document is counted, however many there are."""
     speed: float = 1.0
-    """Of the simulator's clock, by which its batches are polled."""
+    """The speed of the simulator's clock, by which batches are polled."""
 
     def paced(self, batch: BatchSection) -> BatchSection:
-        """The intervals of [batch] by that clock."""
+        """Return the section [batch] with its intervals by the simulator's clock."""
         intervals = ("poll_interval_s", "max_poll_interval_s", "reconcile_wait_s")
         return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
 
 
 def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
-    """Every cap of a run, the least that anybody says. Raises UsageProblem for what the environment says wrong."""
+    """Return the caps of a run: for each kind the lowest limit of all. Raises UsageProblem for a wrong environment."""
     budget = job.spec.budget
     caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
     if options.max_cost_nusd is not None:
@@ -134,20 +134,20 @@ def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
 
 
 def refuse_models(job: JobFile) -> None:
-    """Nothing is planned or sent for models that the project or the operator forbids, fallbacks included."""
+    """Refuse models, fallbacks included, that the project or the operator forbids. Raises Refused."""
     models = [job.spec.model.name, *job.spec.model.fallbacks]
     if refused := forbidden(models, [project_rule(job.project.budget), operator_rule(os.environ)]):
         raise refused
 
 
 def output_of(job: JobFile, where: StorePaths, ledger: Ledger) -> Output:
-    """A job's output, fed from a ledger connection."""
+    """Return a job's output, fed from a ledger connection."""
     return Output(ledger, job.spec.job.name, OutputTable(where.database, job.spec.store.table, job.fields.columns))
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOutput:
-    """What there is of a job without its documents, prices and model: its ledger and its rows."""
+    """A job without its documents, prices and model: its ledger and its rows."""
 
     job: JobFile
     paths: StorePaths
@@ -157,7 +157,7 @@ class OpenOutput:
 
 @contextlib.contextmanager
 def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
-    """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
+    """Open what is remembered: rows can be shown and rebuilt when the source is gone or the model is retired."""
     job = load_job(path)
     where = store_paths(job, simulated=simulated)
     with contextlib.closing(Ledger.read(where.ledger)) as ledger:
@@ -166,7 +166,7 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 
 @contextlib.contextmanager
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
-    """Read the job file and open what it names. `to_run` takes the job for this process and may write."""
+    """Read the job file and open what the file names. `to_run` locks the job for this process, which may write."""
     job = load_job(path)
     refuse_models(job)
     spec, today = job.spec, utc_today()
@@ -182,7 +182,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
 
 
 def learned_limits_of(chain: ModelChain, ledger: Ledger) -> dict[str, LearnedLimits]:
-    """What earlier runs learnt of the limits of a ladder's models."""
+    """Return what earlier runs learned of the rate limits of a chain's models."""
     metrics = RunMetrics(ledger)
     found = {chain_model.price.name: metrics.learned(chain_model.price.name) for chain_model in chain.models}
     return {model: learned for model, learned in found.items() if learned}
@@ -190,7 +190,7 @@ def learned_limits_of(chain: ModelChain, ledger: Ledger) -> dict[str, LearnedLim
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:
-    """A job for bringing its batches to their ends: nothing is read or sent, so its documents may be gone."""
+    """A job whose batches are brought to their ends. Nothing is read or sent, so its documents may be gone."""
 
     job: JobFile
     prices: PriceTable
@@ -207,7 +207,7 @@ class OpenStore:
         return output_of(self.job, self.paths, ledger)
 
     def run_context(self, run: RunKey, listener: Listener, *, waits: bool, cancels: bool = False) -> RunContext:
-        """What all parts of a run's execution share. Must be called in the event loop of the run."""
+        """Make what all parts of a run's execution share. Must be called in the event loop of the run."""
         return RunContext(
             key=run,
             job=self.name,
@@ -225,7 +225,7 @@ class OpenStore:
 
 @contextlib.contextmanager
 def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
-    """Take the job for this process, without its documents and model."""
+    """Lock the job for this process, without its documents and model."""
     job = load_job(path)
     where = store_paths(job, simulated=simulated)
     with locked_ledger(job, where, simulated=simulated) as ledger:
@@ -233,13 +233,13 @@ def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
 
 
 def prices_of(job: JobFile, *, today: date) -> PriceTable:
-    """The table of prices, with the job's own over it."""
+    """Return the job's table of prices."""
     file = job.spec.budget.prices_file
     return load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
 
 
 def common_prices(*, today: date) -> PriceTable:
-    """The table of jobs that name none: the package's, with the file over it that the environment names."""
+    """Return the table of prices of jobs that name none: the file that BATCHRUN_PRICES names, or the package's."""
     file = environ.get("BATCHRUN_PRICES")
     if not file:
         return load_prices(today=today)
@@ -250,22 +250,22 @@ def common_prices(*, today: date) -> PriceTable:
 
 
 def utc_today() -> date:
-    """The day by which prices and budgets count."""
+    """Return the day by which prices and budgets count."""
     return datetime.now(UTC).date()
 
 
 @contextlib.contextmanager
 def read_ledger(where: StorePaths) -> Iterator[Ledger]:
-    """The ledger, for reading beside whoever writes it.
+    """Open the ledger for reading while another process may write.
 
-    One of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
+    A ledger of an older batchrun is brought up to date, so that a plan can be seen without running the job.
     """
     with contextlib.closing(Ledger.read(where.ledger, renews=True)) as ledger:
         yield ledger
 
 
 def check_columns(job: JobFile, source: Source) -> None:
-    """The prompt may only speak of columns that the documents have."""
+    """Refuse a prompt with columns that the documents do not have. Raises UsageProblem."""
     if missing := sorted(set(job.user.names) - (source.columns or frozenset())):
         has = ", ".join(sorted(source.columns)) if source.columns else "none besides id and text"
         raise UsageProblem(

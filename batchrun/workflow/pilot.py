@@ -1,12 +1,13 @@
-"""The story of a submit that begins with a pilot: plan -> some documents -> what they tell -> the rest, or not.
+"""The story of a submit that begins with a pilot: plan -> some documents -> report -> the rest, or not.
 
-Pilot and rest are one run on one budget. Which documents come first is in the ledger before any is sent, and so is that
-the rest was let in: the same command continues after anything.
+Pilot and rest are one run on one budget. The ledger has the documents of the pilot before any is sent, and the decision
+to go on before the rest is sent, so that the same command continues after any failure.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from batchrun.estimation.estimate import Estimate
 from batchrun.execution.run import Caller
@@ -25,17 +26,17 @@ from batchrun.workflow.summary import Summary, conclude
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pilot:
-    """The documents that come first, and what is known of them before."""
+    """The documents that come first, and the estimates from before the pilot."""
 
     members: Sequence[str]
     plan: Plan
-    """Of those of them that are still to be sent."""
+    """The plan of the members that are still to be sent."""
     rest: Estimate
-    """Of the others."""
+    """The estimate of all other documents."""
     is_drawn: bool = False
-    """Whether it was chosen just now: the ledger does not have it yet."""
+    """Whether the members were drawn just now, so that the ledger does not have the pilot yet."""
     past: Sequence[Tried] = ()
-    """The job's own past, when that tells as much: then nothing is sent."""
+    """Documents of the job's past that replace a pilot. Then nothing is sent."""
 
 
 @dataclass(slots=True)
@@ -59,9 +60,9 @@ class PilotSubmit:
         self._pilots = Pilots(self.opened.ledger, self.opened.name)
 
     async def submit(self, selection: Selection, terms: PilotTerms | None) -> Summary:
-        """Run the job; without `terms` there is no pilot, and one that was begun is over.
+        """Run the job. Without `terms` there is no pilot, and a pilot that was begun is over.
 
-        Raises Refused and other BatchrunErrors with nothing sent; what goes wrong later is in the summary.
+        Raises Refused and other BatchrunErrors with nothing sent. The summary has what goes wrong later.
         """
         whole = await self._planner.plan(selection, counter=self.caller.provider if self.counts else None)
         begun = self._pilots.begun(self._planner.fingerprint)
@@ -72,10 +73,10 @@ class PilotSubmit:
         if not pilot.members:
             narrowing.to_all()
             return await self._without(whole, begun)
-        # Where the caps are expected to bind in the end, the pilot wastes no more of them than the rest would.
+        # If the caps are expected to bind in the end, the pilot spends them as sparingly as the rest.
         pilot = replace(pilot, plan=replace(pilot.plan, caps=caps_in_force(whole)))
         self.show(whole, pilot.plan if pilot.plan.to_send else None)
-        # What would be refused of all of it, other than for the money, is refused before any of it is paid.
+        # What would be refused of the whole for another reason than money is refused before anything is paid.
         await refuse(self.opened, self.opened.refusal(replace(whole, already_approved=True)), self.caller)
         await refuse(self.opened, self.opened.refusal(pilot.plan), self.caller)
         return await self._with(pilot, narrowing, whole, terms)
@@ -89,10 +90,10 @@ class PilotSubmit:
     # --- before
 
     def _pilot(self, narrowing: Narrowing, begun: BegunPilot | None, terms: PilotTerms) -> Pilot:
-        """Choose the documents, and leave the plan narrowed to them: those of a pilot that was begun come first."""
+        """Choose the documents, and narrow the plan to them. A pilot that was begun keeps its documents."""
         if begun:
             members = self._pilots.members(begun.run_no)
-            if numbers := narrowing.numbers(members):  # else nothing of it is selected any more
+            if numbers := narrowing.numbers(members):  # empty if no document of the pilot is selected any more
                 return self._of(members, numbers, narrowing)
         past = self._pilots.past(self._planner.fingerprint)
         sendable = narrowing.sendable()
@@ -109,23 +110,21 @@ class PilotSubmit:
         rest = self._planner.forecast().estimate
         narrowing.to_pilot()
         self._planner.count(narrowing.guessed())
-        plan = self._planner.forecast(route=Route.STREAM, exact=True)  # its answers are wanted now
+        plan = self._planner.forecast(route=Route.STREAM, exact=True)  # the answers of a pilot are wanted now
         return Pilot(members=members, plan=plan, rest=rest)
 
     # --- from the first document on
 
     async def _with(self, pilot: Pilot, narrowing: Narrowing, whole: Plan, terms: PilotTerms) -> Summary:
         started_at = time.time()
+        end = partial(conclude, self.opened, self._planner, started_at=started_at)
         sent = await self._first(pilot)
         pending = self._planner.planned.outcomes().get(None)
         if pending or (sent.halted and not isinstance(sent.halted, OutOfTime)):
-            return conclude(
-                self.opened,
-                self._planner,
+            return end(
                 pilot.plan,
                 run_no=sent.run_no,
                 halted=sent.halted,
-                started_at=started_at,
                 cut_short=bool(pilot.rest.documents),
                 rest=lambda: self._rest(narrowing).estimate,
             )
@@ -142,28 +141,19 @@ class PilotSubmit:
             )
             narrowing.to_all()
             plan = replace(whole, choice=report.rest.choice)
-            run_no, halted = after.run_no or sent.run_no, after.halted
-            return conclude(self.opened, self._planner, plan, run_no=run_no, halted=halted, started_at=started_at)
+            return end(plan, run_no=after.run_no or sent.run_no, halted=after.halted)
         if sent.run_no is None:  # nothing was sent yet
             await refuse(self.opened, report.refused, self.caller)
         narrowing.to_pilot()
-        return conclude(
-            self.opened,
-            self._planner,
-            pilot.plan,
-            run_no=sent.run_no,
-            halted=report.stopped,
-            started_at=started_at,
-            cut_short=report.stopped is not None,
-        )
+        return end(pilot.plan, run_no=sent.run_no, halted=report.stopped, cut_short=report.stopped is not None)
 
     def _rest(self, narrowing: Narrowing) -> Plan:
-        """Narrow the plan to the documents that are not the pilot's, with what the pilot has taught."""
+        """Narrow the plan to the rest, and forecast the rest with what the pilot showed."""
         narrowing.to_rest()
         return self._planner.forecast()
 
     async def _first(self, pilot: Pilot) -> Sent:
-        """Send the pilot; when it is complete already, tell the run it belongs to."""
+        """Send the pilot. A pilot that is complete already sends nothing and names its run."""
         if not pilot.plan.to_send:
             begun = None if pilot.past else self._pilots.begun(self._planner.fingerprint)
             return Sent(begun.run_no if begun else None, None)
@@ -172,16 +162,16 @@ class PilotSubmit:
         def begin(run_no: int) -> None:
             self._pilots.begin(run_no, pilot.members, begins_run=begins_run)
 
-        at_once = replace(self.options, waits=False)  # for batches of before
+        at_once = replace(self.options, waits=False)  # open batches of an earlier submit are not waited for
         also = begin if pilot.is_drawn else None
         return await send(self.opened, self._planner, pilot.plan, self.caller, at_once, also=also)
 
     def _report(self, pilot: Pilot, rest: Plan, terms: PilotTerms, sent: Sent) -> PilotReport:
         tried = pilot.past or self._pilots.tried(pilot.members)
         found = findings(tried, fields=list(self.opened.job.fields.definitions))
-        checked = checks(found, terms.thresholds, route=rest.choice.route)
+        checked = tuple(checks(found, terms.thresholds, route=rest.choice.route))
         refused = self.opened.refusal(rest)
-        # Who submits again after a pilot that the job file asks for wants the rest.
+        # A person who submits again after a pilot that the job file asks for wants the rest.
         goes_on = terms.goes_on or (bool(pilot.past) and not terms.asked)
         return PilotReport(
             run_id=self.opened.ledger.run_id(sent.run_no) if sent.run_no is not None else None,

@@ -1,4 +1,4 @@
-"""What dead processes left behind, booked before anything else happens."""
+"""What dead processes left behind in the ledger, put in order before anything else happens."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from batchrun.store.paths import StorePaths
 
 @contextlib.contextmanager
 def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterator[Ledger]:
-    """The job's ledger for writing, with the job held for this process and dead ones' affairs in order."""
+    """Lock the job for this process, open its ledger for writing, and put in order what dead processes left."""
     name = job.spec.job.name
     with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
         recover(ledger, where, name)
@@ -25,21 +25,21 @@ def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterat
 
 
 def recover(ledger: Ledger, where: StorePaths, job: str) -> None:
-    """Book what dead processes left open, of this job and of others whose requests this one may share."""
+    """Close what dead processes left open, of this job and of other jobs whose requests this job may share."""
     with ledger.transaction():
         ledger.recover(job)
         recover_others(ledger, where, job)
 
 
 def recover_others(ledger: Ledger, where: StorePaths, job: str) -> None:
-    """Book what other jobs' dead processes left open, inside the caller's transaction."""
+    """Close what dead processes of other jobs left open. Must be called in a transaction."""
     for name in ledger.running_jobs():
         if name != job and not is_locked(where.ledger, name):
             ledger.recover(name)
 
 
 def abandon_simulated(ledger: Ledger, job: str) -> None:
-    """A simulator lives as long as its command: the batches of an earlier one are gone with it."""
+    """Abandon the open batches of an earlier simulator, which lived as long as its command."""
     batches = Batches(ledger)
     with ledger.transaction():
         for batch in batches.open(job):
@@ -47,7 +47,7 @@ def abandon_simulated(ledger: Ledger, job: str) -> None:
 
 
 def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
-    """Two job files of one name would take each other's documents for changed ones."""
+    """Refuse a second job file of one name: each would take the other's documents for changed ones."""
     earlier = ledger.job_path(job.spec.job.name)
     if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
         raise UsageProblem(
@@ -56,6 +56,6 @@ def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
 
 
 def path_below_root(job: JobFile, path: Path | None = None) -> str:
-    """How the ledger names the job file, or another path, so that a moved project still finds it."""
+    """Return the path by which the ledger names the job file, or `path`; a moved project still finds the file."""
     path = path or job.path
     return str(path.relative_to(job.root)) if path.is_relative_to(job.root) else str(path)

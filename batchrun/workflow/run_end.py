@@ -1,4 +1,4 @@
-"""How a run ended: what its summary says that cannot be added up from the ledger later."""
+"""How a run ended: the facts of its summary that cannot be added up from the ledger later."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

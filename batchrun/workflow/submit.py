@@ -1,7 +1,7 @@
 """The story of a submit: source -> plan -> budget -> execute -> summary.
 
-Planning is free and writes nothing; from `admit` on, every step is in the ledger before its effect, so that the same
-command continues after anything.
+Planning is free and writes nothing. From `admit` on, every step is in the ledger before its effect, so that the same
+command continues after any failure.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
 from batchrun.store.ledger.run_plans import remember_plan
 from batchrun.strategy.plan import Plan
-from batchrun.strategy.plan_record import plan_to_json
+from batchrun.strategy.plan_record import to_json
 from batchrun.strategy.refusal import too_small
 from batchrun.strategy.routes import Route, switch_before_s
 from batchrun.workflow.batch_recovery import drive_open_batches, publish_finally
@@ -47,9 +47,8 @@ async def submit(
 ) -> Summary:
     """Run the job: plan, refuse or go, execute, publish. Raises Refused and other BatchrunErrors with nothing sent.
 
-    `counts`: whether the API is asked, free of charge, for the tokens of a few requests to plan with.
-
-    What goes wrong after the first request is in the summary: everything answered is saved.
+    `counts` says whether the API is asked, free of charge, for the tokens of a few requests to plan with. The summary
+    has what goes wrong after the first request; every answer is saved.
     """
     options = options or SubmitOptions()
     planner = opened.planner(options)
@@ -67,7 +66,7 @@ async def carry_out(
     *,
     also: Callable[[int], None] | None = None,
 ) -> Summary:
-    """Bring a plan to its end, unless it is refused; for `also` see `admit`."""
+    """Carry out a plan unless the plan is refused, and return the summary. `also` is explained at `admit`."""
     await refuse(opened, opened.refusal(plan), caller)
     started_at = time.time()
     sent = await send(opened, planner, plan, caller, options, also=also)
@@ -75,11 +74,11 @@ async def carry_out(
 
 
 async def refuse(opened: OpenJob, refused: Refused | None, caller: Caller) -> None:
-    """Raise what a plan is refused for, if it is."""
+    """Raise why a plan is refused, if it is. Batches that have ended are collected before."""
     if refused is None:
         return
     if open_batches := Batches(opened.ledger).open(opened.name):
-        # Paid for, or about to be: what has ended is collected whatever is refused.
+        # Open batches are paid for, or will be: what has ended is collected whatever is refused.
         run_no = open_batches[-1].run_no
         halted = await drive_open_batches(opened.store, run_no, caller, waits=False)
         publish_finally(opened.store)
@@ -89,10 +88,10 @@ async def refuse(opened: OpenJob, refused: Refused | None, caller: Caller) -> No
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a plan's documents, before anything is said of it."""
+    """What became of a plan's documents, before the run's end is written."""
 
     run_no: int | None
-    """None: there was nothing to admit."""
+    """None if there was nothing to admit."""
     halted: BatchrunError | None
 
 
@@ -117,14 +116,14 @@ async def send(
     if run and travels:
         caller.listener(run_started(opened, plan, run))
         halted = await execute_plan(opened, planner, plan, run, caller, options)
-    elif open_batches:  # of documents that have changed or gone since
+    elif open_batches:  # batches of documents that have changed or gone since
         run_no = open_batches[-1].run_no
         halted = await drive_open_batches(opened.store, run_no, caller, waits=options.waits)
     return Sent(run.run_no if run else None, halted)
 
 
 def check_output(opened: OpenJob) -> None:
-    """Find out before anything is paid that the rows will not fit. Who merely holds the file delays rows, not runs."""
+    """Find out before anything is paid if the rows will not fit. A file that another process holds is no obstacle."""
     with contextlib.suppress(LockedByAnother):
         opened.output(opened.ledger).check()
 
@@ -139,8 +138,8 @@ def admit(
 ) -> RunKey:
     """Commit the intent: the run, its requests and its documents, in one transaction.
 
-    After a plan of `everything`, what an earlier part of the run left pending and is gone from the source is set aside.
-    `also` is called with the run's number.
+    After a plan of `everything`, pending documents of the run that are gone from the source are set aside. `also` is
+    called with the run's number in the same transaction.
     """
     ledger, estimate = opened.ledger, plan.estimate.cost_nusd
     run_plan = RunPlan(
@@ -172,7 +171,7 @@ def admit(
             planner.planned.set_aside_gone(run_no=run_no)
         if also:
             also(run_no)
-        remember_plan(ledger, run_no, plan_to_json(plan), database=path_below_root(opened.job, opened.paths.database))
+        remember_plan(ledger, run_no, to_json(plan), database=path_below_root(opened.job, opened.paths.database))
     return RunKey(run_no, since)
 
 
@@ -191,7 +190,7 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
 
 
 def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
-    """A short id that no run has yet; a simulated run's says so."""
+    """Make a short id that no run has yet. The id of a simulated run begins with `sim-`."""
     while True:
         run_id = ("sim-" if simulated else "") + secrets.token_hex(2)
         if not ledger.knows_run(run_id):
@@ -213,7 +212,7 @@ async def execute_plan(
 
 
 def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> SendSetup:
-    """What is needed to send the documents of a plan."""
+    """Collect what is needed to send the documents of a plan."""
     return SendSetup(
         route=plan.choice.route,
         reader=Reader(Ledger.read(opened.paths.ledger), opened.source, planner.builder, opened.chain),
@@ -229,7 +228,7 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
 
 
 def caps_in_force(plan: Plan) -> Caps:
-    """The plan's, and where they are expected to bind, what the run may come to."""
+    """Return the plan's caps. If they are expected to bind, they say how much the run may cost."""
     if not plan.caps.partial or too_small(plan) is None:
         return plan.caps
     costs = [
@@ -241,14 +240,14 @@ def caps_in_force(plan: Plan) -> Caps:
 
 
 def cache_breakpoints(planner: Planner, plan: Plan) -> dict[Route, CacheBreakpoint]:
-    """The marks for the prompt cache, by route."""
+    """Return the breakpoints of the prompt cache by route."""
     prefix = planner.renderer.prefix
     found = {route: prefix.mark(caching.ttl) for route, caching in plan.caching.items()}
     return {route: cache_breakpoint for route, cache_breakpoint in found.items() if cache_breakpoint}
 
 
 def tolerance_of(opened: OpenJob, options: SubmitOptions) -> Tolerance:
-    """What the run puts up with: the stricter of what the job file and the command say."""
+    """Return the run's tolerance: the stricter of what the job file and the command say."""
     spec = opened.job.spec
     times = [time_s for time_s in (spec.budget.max_run_time_s, options.max_run_time_s) if time_s is not None]
     return Tolerance(
@@ -260,9 +259,9 @@ def tolerance_of(opened: OpenJob, options: SubmitOptions) -> Tolerance:
 
 
 def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:
-    """When the rest of a batched run has to be streamed; None: never.
+    """Return when the rest of a batched run is streamed, in seconds since 1970, or None if never.
 
-    As if it were the whole run: what is left shrinks as batches end, and must not move the time away again.
+    The time is that of streaming the whole run, because the rest shrinks as batches end, and the time must not move.
     """
     if plan.deadline_s is None or opened.job.spec.batch.fallback == "none":
         return None

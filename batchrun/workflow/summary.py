@@ -1,4 +1,4 @@
-"""The end of a submit: the last word on the run, its rows published, and what a person is told, then and later."""
+"""The end of a submit: the run's final state, its rows in the output, and the summary, now and later."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ from batchrun.store.reports.cache_use import CacheUse, cache_use
 from batchrun.store.reports.performance import Performance, performance
 from batchrun.store.reports.totals import Totals, totals
 from batchrun.strategy.plan import Plan
-from batchrun.strategy.plan_record import from_json, plan_from_json, plan_to_json, to_json
+from batchrun.strategy.plan_record import from_json, plan_from_json, to_json
 from batchrun.workflow.batch_recovery import publish_finally
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.recovery import path_below_root
@@ -77,14 +77,14 @@ def conclude(
     cut_short: bool = False,
     rest: Callable[[], Estimate] | None = None,
 ) -> Summary:
-    """Write the last word on the run, bring the rows to the output, and say how the run went.
+    """Write the run's final state, bring the rows to the output, and return the summary.
 
-    `cut_short`: whether documents are left that the run was to have and was never given. `rest` estimates them; the
-    planner is not asked about the run's own documents afterwards.
+    `cut_short` says that documents remain which the run was to have and never got. `rest` estimates these documents. It
+    is called last, because it narrows the plan to them.
     """
     outcomes = planner.planned.outcomes()
     if isinstance(halted, OutOfTime) and not outcomes.get(None):
-        halted = None  # the last answers came while it was stopping
+        halted = None  # the last answers came while the run was stopping
     exit_code = exit_code_of(outcomes, halted)
     open_batches = Batches(opened.ledger).open(opened.name)
     if open_batches and exit_code in {ExitCode.OK, ExitCode.SOME_FAILED}:
@@ -125,20 +125,20 @@ def remaining_estimate(planner: Planner, plan: Plan, rest: Callable[[], Estimate
 
 
 def without_pending(outcomes: Mapping[Outcome | None, int]) -> Mapping[Outcome, int]:
-    """The counts of documents that have an outcome."""
+    """Return the counts of documents that have an outcome."""
     return {outcome: count for outcome, count in outcomes.items() if outcome is not None}
 
 
 def remember(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int) -> Summary:
-    """Keep how a run ended, and read what everybody reads of the run afterwards.
+    """Keep how a run ended, and return the summary as `status` will read it later.
 
-    A full disk keeps the ending from being remembered, and not from being shown.
+    On a full disk the ending is shown without being kept.
     """
     ledger = opened.ledger
     database = path_below_root(opened.job, opened.paths.database)
     try:
         with ledger.transaction():
-            remember_plan(ledger, run_no, plan_to_json(plan), database=database)
+            remember_plan(ledger, run_no, to_json(plan), database=database)
             remember_ending(ledger, run_no, to_json(end))
     except StoreFull:
         return unremembered(opened, plan, end, run_no=run_no)
@@ -148,7 +148,7 @@ def remember(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int) -> Summar
 
 
 def unremembered(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int | None) -> Summary:
-    """The summary of a submit as it stands in memory; `run_no` is None if no run was begun, for want of work."""
+    """Return the summary of a submit from memory; `run_no` is None if no run was begun, because nothing was to do."""
     return _summary(
         opened.ledger,
         plan,
@@ -161,7 +161,7 @@ def unremembered(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int | None
 
 
 def summary_of(ledger: Ledger, run_no: int, *, root: Path) -> Summary | None:
-    """The summary of any run that is not running, from the ledger alone; `root` is the project's folder.
+    """Return the summary of any run that is not running, from the ledger alone; `root` is the project's folder.
 
     Returns None for a run that an earlier version began. Raises BrokenRecord.
     """
@@ -180,7 +180,7 @@ def summary_of(ledger: Ledger, run_no: int, *, root: Path) -> Summary | None:
 
 
 def end_of(ledger: Ledger, run: RememberedRun) -> RunEnd:
-    """How a run ended, or how it stands if its process died, or if batches were collected or canceled since."""
+    """Return how a run ended, or how the run stands if its process died or its batches have been settled since."""
     if run.ending is not None:
         end = from_json(RunEnd, run.ending)
         batches = Batches(ledger)
@@ -200,7 +200,7 @@ def end_of(ledger: Ledger, run: RememberedRun) -> RunEnd:
 def _summary(
     ledger: Ledger, plan: Plan, end: RunEnd, *, run_no: int | None, job: str, simulated: bool, database: Path
 ) -> Summary:
-    """Put together what is remembered and what the ledger adds up."""
+    """Put together what was remembered and what the ledger adds up."""
     batches = Batches(ledger)
     return Summary(
         job=job,
@@ -223,7 +223,7 @@ def _summary(
 
 
 def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError | None) -> ExitCode:
-    """What a script sees: why the run halted, else whether every selected document has what it should have."""
+    """Return the exit code: why the run halted, or whether every selected document has a row or was skipped."""
     if halted:
         return halted.exit_code
     if outcomes.get(None):
@@ -235,7 +235,7 @@ def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError |
 def final_state(
     ledger: Ledger, run_no: int, halted: BatchrunError | None, *, waiting: bool, cut_short: bool = False
 ) -> str:
-    """A run is finished when every document that was ever admitted to it has an outcome, and none is left."""
+    """Return the final state of a run, which is finished when all documents that it was to have have outcomes."""
     if not cut_short and not ledger.unfinished(run_no):
         return "finished"
     if halted is None and waiting:

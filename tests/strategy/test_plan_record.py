@@ -15,7 +15,7 @@ from batchrun.strategy.plan_record import (
     VERSION,
     BrokenRecord,
     plan_from_json,
-    plan_to_json,
+    to_json,
 )
 from batchrun.strategy.routes import Route
 
@@ -51,11 +51,11 @@ def test_it_is_the_same_plan(plan: Plan) -> None:
     assert plan.problems
     assert plan.caps.shared
     assert plan.caps.document
-    assert plan_from_json(plan_to_json(plan)) == plan
+    assert plan_from_json(to_json(plan)) == plan
 
 
 def test_its_keys_are_the_names_of_its_fields(plan: Plan) -> None:
-    written = json.loads(plan_to_json(plan))
+    written = json.loads(to_json(plan))
     assert written.keys() == {"version", *asdict(plan)}
     assert written["version"] == VERSION
     assert written["chosen"]["estimate"]["cost_nusd"].keys() == {"mean", "low", "high"}
@@ -71,11 +71,11 @@ def test_a_plan_of_version_1_is_read() -> None:
     assert [forecast.name for forecast in plan.forecasts] == ["stream", "stream+cache", "batch", "batch+cache"]
     assert plan.cap_nusd == 3_500_000_000
     assert plan.deadline_s == 1_200.0
-    assert json.loads(plan_to_json(plan)) == json.loads(OF_VERSION_1.read_text()), "nothing of it is forgotten"
+    assert json.loads(to_json(plan)) == json.loads(OF_VERSION_1.read_text()), "nothing of it is forgotten"
 
 
 def test_what_a_later_version_writes_besides_is_passed_over(plan: Plan) -> None:
-    text = plan_to_json(plan)
+    text = to_json(plan)
     found = json.loads(text)
     later = changed(
         text,
@@ -89,15 +89,15 @@ def test_what_a_later_version_writes_besides_is_passed_over(plan: Plan) -> None:
 
 
 def test_a_key_that_has_a_default_may_be_missing(plan: Plan) -> None:
-    written = json.loads(plan_to_json(plan))
+    written = json.loads(to_json(plan))
     del written["cascade"]
     assert plan_from_json(json.dumps(written)) == replace(plan, cascade=None)
 
 
 def test_a_kind_that_an_earlier_version_did_not_know_counts_nothing(plan: Plan) -> None:
-    counts = json.loads(plan_to_json(plan))["counts"]
+    counts = json.loads(to_json(plan))["counts"]
     del counts["in_batch"]
-    assert plan_from_json(changed(plan_to_json(plan), counts=counts)).unsettled == plan.unsettled
+    assert plan_from_json(changed(to_json(plan), counts=counts)).unsettled == plan.unsettled
 
 
 BROKEN = {
@@ -116,9 +116,9 @@ def test_what_is_no_plan_is_refused_with_the_reason(case: str) -> None:
 
 
 def test_a_value_of_another_type_is_named(plan: Plan) -> None:
-    estimate = json.loads(plan_to_json(plan))["estimate"] | {"cost_nusd": {"mean": "much", "low": 1, "high": 2}}
+    estimate = json.loads(to_json(plan))["estimate"] | {"cost_nusd": {"mean": "much", "low": 1, "high": 2}}
     with pytest.raises(BrokenRecord, match=r"written: estimate\.cost_nusd\.mean: Input should be a valid number"):
-        plan_from_json(changed(plan_to_json(plan), estimate=estimate))
+        plan_from_json(changed(to_json(plan), estimate=estimate))
 
 
 def test_it_is_bounded_whatever_documents_and_the_api_say(plan: Plan) -> None:
@@ -126,6 +126,6 @@ def test_it_is_bounded_whatever_documents_and_the_api_say(plan: Plan) -> None:
     large = replace(
         plan, problems=(long,) * 2 * MOST_ENTRIES, notes={f"note {number}": 1 for number in range(3 * MOST_ENTRIES)}
     )
-    read = plan_from_json(plan_to_json(large))
+    read = plan_from_json(to_json(large))
     assert len(read.problems) == len(read.notes) == MOST_ENTRIES
     assert read.problems[0] == PlanProblem("d" * MOST_CHARACTERS, Kind.UNREADABLE, "? half a character")

@@ -15,7 +15,7 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.estimation.interval import Interval
 from batchrun.strategy.prompt_caching import (
     Caching,
-    Circumstances,
+    CachingFacts,
     Prefix,
     break_even,
     break_even_requests,
@@ -27,7 +27,7 @@ from batchrun.strategy.prompt_caching import (
 
 SONNET = load_prices(today=date(2026, 11, 20)).model("claude-sonnet-5-5")
 LONG = Prefix(Interval(2_000, 1_500, 2_500))
-USUAL = Circumstances(prefix=LONG, minimum=512, price=SONNET, requests=1_000, batched=False, seconds=600)
+USUAL = CachingFacts(prefix=LONG, minimum=512, price=SONNET, requests=1_000, batched=False, seconds=600)
 BATCHED = replace(USUAL, batched=True, seconds=3600)
 
 
@@ -197,7 +197,7 @@ def test_what_is_decided_on_its_own_is_expected_to_be_no_dearer(requests, second
     low, mean, high = sizes
     found = decide_caching(
         "auto",
-        Circumstances(
+        CachingFacts(
             prefix=between(low, mean, high), minimum=minimum, price=SONNET, requests=requests, batched=batched,
             seconds=seconds, measured=measured,
         ),

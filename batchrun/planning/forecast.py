@@ -22,6 +22,7 @@ from batchrun.store.ledger.cap_usage import plan_cap_usages
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import last_estimate, past_use
 from batchrun.store.ledger.records import Run
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, forecast
@@ -86,7 +87,7 @@ class Forecaster:
     def plan(self, notes: Mapping[str, int], evidence: Evidence, notices: tuple[str, ...]) -> Plan:
         """Add everything up."""
         spec = self.job.spec
-        run = self.ledger.open_run(spec.job.name, self.fingerprint)
+        run = Runs(self.ledger).open_run(spec.job.name, self.fingerprint)
         committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
         counts = self.planned.counts()
         later = self._later()
@@ -252,7 +253,7 @@ class Forecaster:
         if run is None or self.caps.run.limit < run.cap_nusd:
             return False
         unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
-        return unsettled <= self.ledger.unsettled(run.run_no)
+        return unsettled <= Runs(self.ledger).unsettled(run.run_no)
 
     def _wish(self, run: Run | None) -> RouteOptions:
         elapsed_s = time.time() - run.started_at if run else 0.0

@@ -28,6 +28,7 @@ from batchrun.planning.selection import Selection
 from batchrun.planning.token_sampling import TokenSampler
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import costliest_ttl
@@ -71,7 +72,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         self.template = RequestTemplate(self.job)
-        run = self.ledger.open_run(self.job.spec.job.name, self.fingerprint)
+        run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
         self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
         guess = untaught(self.job, self.renderer, self.price)
         self.estimator = replace(

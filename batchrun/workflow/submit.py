@@ -26,6 +26,7 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
 from batchrun.store.ledger.run_plans import remember_plan
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.plan_record import plan_to_json
 from batchrun.strategy.refusal import too_small
@@ -142,7 +143,7 @@ def admit(
     After a plan of `everything`, what an earlier part of the run left pending and is gone from the source is set aside.
     `also` is called with the run's number.
     """
-    ledger, estimate = opened.ledger, plan.estimate.cost_nusd
+    ledger, runs, estimate = opened.ledger, Runs(opened.ledger), plan.estimate.cost_nusd
     run_plan = RunPlan(
         job=opened.name,
         job_path=path_below_root(opened.job),
@@ -161,12 +162,12 @@ def admit(
         deadline_s=plan.deadline_s,
     )
     with ledger.transaction():
-        run = ledger.open_run(opened.name, planner.fingerprint)
+        run = runs.open_run(opened.name, planner.fingerprint)
         if run:
             run_no = run.run_no
-            ledger.continue_run(run_no, run_plan)
+            runs.continue_run(run_no, run_plan)
         else:
-            run_no = ledger.begin_run(run_plan, run_id=new_run_id(ledger, simulated=opened.simulated))
+            run_no = runs.begin_run(run_plan, run_id=new_run_id(runs, simulated=opened.simulated))
         since = planner.planned.admit(run_no=run_no)
         if everything:
             planner.planned.set_aside_gone(run_no=run_no)
@@ -179,7 +180,7 @@ def admit(
 def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
     """The event that begins a run."""
     return RunStarted(
-        run_id=opened.ledger.run_id(run.run_no),
+        run_id=Runs(opened.ledger).one(run.run_no).run_id,
         job=opened.name,
         model=opened.price.name,
         to_send=plan.unsettled,
@@ -190,11 +191,11 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
     )
 
 
-def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
+def new_run_id(runs: Runs, *, simulated: bool) -> str:
     """A short id that no run has yet; a simulated run's says so."""
     while True:
         run_id = ("sim-" if simulated else "") + secrets.token_hex(2)
-        if not ledger.knows_run(run_id):
+        if not runs.knows_run(run_id):
             return run_id
 
 
@@ -266,6 +267,6 @@ def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:
     """
     if plan.deadline_s is None or opened.job.spec.batch.fallback == "none":
         return None
-    begun = opened.ledger.beginning(run.run_no)
+    begun = Runs(opened.ledger).one(run.run_no)
     seconds = begun.to_send * plan.unsettled_s / max(plan.unsettled, 1)
     return begun.started_at + plan.deadline_s - switch_before_s(seconds, deadline_s=plan.deadline_s)

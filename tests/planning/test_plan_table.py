@@ -18,6 +18,7 @@ from batchrun.planning.plan_table import Planned, PlannedDocuments
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.plan import Kind
 
 RUN = RunPlan(
@@ -32,7 +33,7 @@ def ledger() -> Iterator[Ledger]:
     create_missing(connection)
     with contextlib.closing(connection):
         opened = Ledger(connection, None)
-        opened.begin_run(RUN, run_id="r")
+        Runs(opened).begin_run(RUN, run_id="r")
         yield opened
 
 
@@ -156,7 +157,7 @@ def test_where_that_is_no_condition_is_told_and_harms_nothing(ledger: Ledger, co
         documents.choose(condition)
 
     assert "columns: id" in str(problem.value.hint)
-    assert ledger.knows_run("r")
+    assert Runs(ledger).knows_run("r")
 
 
 def test_a_limit_counts_only_what_is_sent(ledger: Ledger) -> None:

@@ -1,12 +1,10 @@
 """The ledger: the only truth. Every change of state is one transaction of one writer."""
 
-import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from os import getpid
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,13 +17,10 @@ from batchrun.store.ledger.cap_usage import Account, CapUsages
 from batchrun.store.ledger.connection import OlderLedger, empty, open_for_reading, open_for_writing
 from batchrun.store.ledger.prices import PriceNumbers
 from batchrun.store.ledger.records import (
-    Beginning,
     CapExceeded,
     KnownPrompt,
     Move,
     Pending,
-    Run,
-    RunPlan,
     Settlement,
     Taken,
 )
@@ -83,118 +78,6 @@ class Ledger:
                 if self.connection.in_transaction:
                     self.connection.execute("rollback")
                 raise
-
-    # --- runs
-
-    def recover(self, job: str) -> int:
-        """Book what a dead process of this job left: its open attempts may have been billed. Returns how many.
-
-        Members of batches stay open: their results are still to be had. A batch that was just being created is looked
-        for from now on.
-        """
-        self.connection.execute(
-            "update batches set unclear_at = ? where state = 'prepared' and unclear_at is null and job = ?",
-            (time.time(), job),
-        )
-        lost = self.connection.execute(
-            "update attempts set state = 'unknown', ended_at = ?, cause = 'process died', seq = ?"
-            " where state = 'open' and batch_no is null and run_no in (select run_no from runs where job = ?)",
-            (time.time(), self.next_seq(), job),
-        ).rowcount
-        self.connection.execute("update runs set state = 'interrupted' where state = 'running' and job = ?", (job,))
-        return lost
-
-    def open_run(self, job: str, fingerprint: str) -> Run | None:
-        """The last run of the job, if it has not finished and its job file still makes the same requests."""
-        run = self.last_run(job)
-        return run if run and run.state != "finished" and run.fingerprint == fingerprint else None
-
-    def last_run(self, job: str) -> Run | None:
-        """The latest run of a job, whatever its state."""
-        row = self.connection.execute(
-            "select run_no, run_id, state, fingerprint, route, started_at, cap_nusd,"
-            " committed_nusd,"
-            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
-            "  and cost_nusd is null and state != 'open'),"
-            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
-            "  and state = 'open') from runs where job = ? order by run_no desc limit 1",
-            (job,),
-        ).fetchone()
-        return Run(*row) if row else None
-
-    def job_path(self, job: str) -> str | None:
-        """The job file of the job's latest run."""
-        row = self.connection.execute(
-            "select job_path from runs where job = ? order by run_no desc limit 1", (job,)
-        ).fetchone()
-        return row[0] if row else None
-
-    def begin_run(self, plan: RunPlan, *, run_id: str) -> int:
-        """A new run, running from now on."""
-        now = time.time()
-        cursor = self.connection.execute(
-            "insert into runs (run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
-            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens,"
-            " estimate_output_tokens, route, pid, host, started_at, deadline_at)"
-            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                run_id, plan.job, plan.job_path, plan.fingerprint, plan.model, plan.simulated, plan.documents,
-                plan.to_send, plan.cap_nusd, plan.estimate_nusd, plan.estimate_low_nusd, plan.estimate_high_nusd,
-                plan.estimate_input_tokens, plan.estimate_output_tokens, plan.route, getpid(),
-                socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s,
-            ),
-        )  # fmt: skip
-        return int(cursor.lastrowid or 0)
-
-    def continue_run(self, run_no: int, plan: RunPlan) -> None:
-        """Take up a run that was cut short: what it has spent stays on its account."""
-        self.connection.execute(
-            "update runs set state = 'running', exit_code = null, note = null, ended_at = null, pid = ?, host = ?,"
-            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ?, route = ?,"
-            " deadline_at = started_at + ? where run_no = ?",
-            (
-                getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, plan.route,
-                plan.deadline_s, run_no,
-            ),
-        )  # fmt: skip
-
-    def end_run(self, run_no: int, *, state: str, exit_code: int, note: str | None) -> None:
-        """The last word on a run, until it is continued."""
-        self.connection.execute(
-            "update runs set state = ?, exit_code = ?, note = ?, ended_at = ? where run_no = ?",
-            (state, exit_code, note, time.time(), run_no),
-        )
-
-    def beginning(self, run_no: int) -> Beginning:
-        """How a run began."""
-        return Beginning(
-            *self.connection.execute("select started_at, to_send from runs where run_no = ?", (run_no,)).fetchone()
-        )
-
-    def run_id(self, run_no: int) -> str:
-        """The short id of a run."""
-        return str(self.connection.execute("select run_id from runs where run_no = ?", (run_no,)).fetchone()[0])
-
-    def knows_run(self, run_id: str) -> bool:
-        """Whether the id is in use."""
-        return self.connection.execute("select 1 from runs where run_id = ?", (run_id,)).fetchone() is not None
-
-    def unfinished(self, run_no: int) -> bool:
-        """Whether the run has documents without an outcome."""
-        return self.unsettled(run_no, limit=1) > 0
-
-    def unsettled(self, run_no: int, *, limit: int = -1) -> int:
-        """How many documents of the run have no outcome, those in batches included; counted up to the limit."""
-        row = self.connection.execute(
-            "select count(*) from (select 1 from documents d join requests r using (request_no)"
-            " where d.run_no = ? and d.outcome is null and r.outcome is null limit ?)",
-            (run_no, limit),
-        ).fetchone()
-        return int(row[0])
-
-    def running_jobs(self) -> list[str]:
-        """Jobs that run, or whose process died without a word."""
-        return [job for (job,) in self.connection.execute("select distinct job from runs where state = 'running'")]
 
     # --- one document
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import MOST_RECENT
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.pilot_report import Tried
 from batchrun.strategy.plan import Plan
 
@@ -49,7 +50,7 @@ class Pilots:
 
     def begun(self, fingerprint: str) -> BegunPilot | None:
         """The pilot of the run that a submit would continue."""
-        if (run := self._ledger.open_run(self._job, fingerprint)) is None:
+        if (run := Runs(self._ledger).open_run(self._job, fingerprint)) is None:
             return None
         row = self._connection.execute("select went_on from pilots where run_no = ?", (run.run_no,)).fetchone()
         return BegunPilot(run.run_no, run.run_id, continued=bool(row[0])) if row else None

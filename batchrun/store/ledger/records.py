@@ -38,27 +38,21 @@ class Run:
 
     run_no: int
     run_id: str
+    job_path: str
     state: str
     fingerprint: str
     route: str
     started_at: float
-    cap_nusd: int
-    committed_nusd: int
-    """Spent, reserved, and lost answers at their worst case."""
-    held_nusd: int
-    """Of that, what is held for answers that were lost."""
-    open_nusd: int
-    """Of that, what is reserved for requests under way: in open batches, when no process runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """How a run began."""
-
-    started_at: float
     """In seconds since 1970."""
     to_send: int
-    """Documents without an answer."""
+    """How many documents had no answer when the run began."""
+    cap_nusd: int
+    committed_nusd: int
+    """What is spent and reserved, and lost answers at their worst case."""
+    held_nusd: int
+    """Part of `committed_nusd`: the worst case of attempts whose answer was lost."""
+    open_nusd: int
+    """Part of `committed_nusd`: what is reserved for requests in progress, in open batches if no process runs."""
 
 
 @dataclass(frozen=True, slots=True)

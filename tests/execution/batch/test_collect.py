@@ -36,6 +36,7 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
+from batchrun.store.ledger.runs import Runs
 
 NONCE = "0123456789ab"
 MODEL = "claude-haiku-4-5"
@@ -86,7 +87,7 @@ class Bench:
         create_missing(connection)
         self.ledger = Ledger(connection, None)
         self.batches = Batches(self.ledger)
-        self.ledger.begin_run(
+        Runs(self.ledger).begin_run(
             RunPlan(job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1), run_id="r",
         )  # fmt: skip

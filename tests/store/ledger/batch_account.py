@@ -14,6 +14,7 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.runs import Runs
 
 CAP = 1_000
 EACH = 10
@@ -39,7 +40,7 @@ class Account:
         create_missing(connection)
         self.ledger = Ledger(connection, None)
         self.batches = Batches(self.ledger)
-        self.run_no = self.ledger.begin_run(run_plan("trial", cap_nusd=cap_nusd), run_id="r")
+        self.run_no = Runs(self.ledger).begin_run(run_plan("trial", cap_nusd=cap_nusd), run_id="r")
         self.nonces = 0
         self.pending = [self.document(f"d{number}") for number in range(documents)]
 

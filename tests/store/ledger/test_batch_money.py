@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.records import CapExceeded, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.totals import totals
 
 
@@ -160,7 +161,7 @@ def test_whatever_happens_committed_is_the_sum_of_the_attempts_and_within_the_ca
 
 
 def test_deleting_an_attempt_of_another_run_leaves_this_ones_account(account: Account) -> None:
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     account.prepare()
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 

@@ -21,6 +21,7 @@ from batchrun.budget.caps import Amount
 from batchrun.reply import Cause
 from batchrun.store.ledger.batch_records import Candidate, Prepared
 from batchrun.store.ledger.records import CapExceeded, Taken
+from batchrun.store.ledger.runs import Runs
 
 
 def test_prepare_commits_the_batch_its_members_and_their_worst_cases(account: Account) -> None:
@@ -96,7 +97,7 @@ def test_a_member_is_not_streamed_besides(account: Account) -> None:
 
 
 def test_a_job_shares_its_members_with_no_other(account: Account) -> None:
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     twin = account.document("twin", job="other", request="request-d0", run_no=other)
     account.prepare()
 
@@ -149,7 +150,7 @@ def test_what_is_streamed_and_what_is_in_batches_are_told_apart(
 
 def test_what_other_runs_have_in_batches_makes_no_room_in_this_one() -> None:
     account = Account(cap_nusd=EACH - 1, documents=1)
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 
     assert account.prepare() == CapExceeded(0, EACH - 1, open_attempts=0, in_batches=False)

@@ -28,6 +28,7 @@ from batchrun.store.ledger.cap_usage import shared_cap_usages
 from batchrun.store.ledger.connection import SCRIPTS, create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.sqlite_errors import run_script
 
 START = datetime(2026, 11, 29, 20, tzinfo=UTC).timestamp()
@@ -145,7 +146,7 @@ class Spenders(RuleBasedStateMachine):
         self.clock = mock.patch.object(ledger_module, "time", SimpleNamespace(time=lambda: self.now))
         self.clock.start()
         self.batches = Batches(self.ledger)
-        self.run_of = {job: self.ledger.begin_run(plan(job), run_id=f"{job} 1") for job in "ab"}
+        self.run_of = {job: Runs(self.ledger).begin_run(plan(job), run_id=f"{job} 1") for job in "ab"}
         self.number = 1
         self.waiting: list[tuple[str, Pending, str]] = []
         self.open: dict[int, tuple[str, Pending, str]] = {}
@@ -218,7 +219,7 @@ class Spenders(RuleBasedStateMachine):
 
     @rule(job=st.sampled_from("ab"))
     def crash_and_recover(self, job: str) -> None:
-        self.ledger.recover(job)
+        Runs(self.ledger).recover(job)
         dead = [attempt_no for attempt_no, (one, _, _) in self.open.items() if one == job]
         self.waiting += [self.open.pop(attempt_no) for attempt_no in dead]
 
@@ -227,7 +228,7 @@ class Spenders(RuleBasedStateMachine):
         self.crash_and_recover(job)
         self.waiting = [one for one in self.waiting if one[0] != job]
         self.number += 1
-        self.run_of[job] = self.ledger.begin_run(plan(job), run_id=f"{job} {self.number}")
+        self.run_of[job] = Runs(self.ledger).begin_run(plan(job), run_id=f"{job} {self.number}")
 
     @rule(
         job=st.sampled_from("ab"),
@@ -342,7 +343,7 @@ class Spender:
 @pytest.fixture
 def spender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spender]:
     with contextlib.closing(in_memory()) as ledger:
-        one = Spender(ledger, ledger.begin_run(plan("a"), run_id="r"))
+        one = Spender(ledger, Runs(ledger).begin_run(plan("a"), run_id="r"))
         monkeypatch.setattr(ledger_module, "time", SimpleNamespace(time=lambda: one.now))
         yield one
 
@@ -388,7 +389,7 @@ def test_a_models_cap_is_that_of_its_snapshots_too(spender: Spender) -> None:
 
 def test_who_has_no_room_hears_whether_others_are_sending(spender: Spender) -> None:
     caps = only(cap(Per.DAY, 100))
-    other = spender.ledger.begin_run(plan("b"), run_id="s")
+    other = Runs(spender.ledger).begin_run(plan("b"), run_id="s")
     work = add_document(spender.ledger, other, "other", job="b")
     theirs = spender.ledger.reserve(work, Amount(90), run_no=other, job="b", model="cheap", caps=caps)
     assert isinstance(theirs, int)

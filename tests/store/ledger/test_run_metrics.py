@@ -14,6 +14,7 @@ from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, RunPlan, Settlement, Waited
 from batchrun.store.ledger.run_metrics import Activity, Latencies, Percentiles, RunMetrics
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.performance import performance
 from batchrun.store.reports.utilisation import Shares
 
@@ -38,7 +39,7 @@ def ledger() -> Iterator[Ledger]:
     create_missing(connection)
     with contextlib.closing(Ledger(connection, None)) as opened:
         for run_id in ("r", "another"):
-            opened.begin_run(
+            Runs(opened).begin_run(
                 RunPlan(
                     job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1,

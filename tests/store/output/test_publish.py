@@ -23,6 +23,7 @@ from batchrun.outcome import Outcome
 from batchrun.reply import Reply, Usage
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.output import publish as output_module
 from batchrun.store.output.publish import Output, OutputTable
 
@@ -41,7 +42,7 @@ class Desk:
         self.database = folder / "out.duckdb"
         self.number = 0
         with ledger.transaction():
-            self.run_no = ledger.begin_run(
+            self.run_no = Runs(ledger).begin_run(
                 RunPlan(
                     job=job, job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1,

@@ -23,6 +23,7 @@ from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.connection import SCRIPTS, create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.costs import By, CostFilter, Costs, Spending
 
 TABLE = load_prices(today=date(2026, 11, 21))
@@ -41,7 +42,7 @@ class Account:
         create_missing(connection)
         self.ledger = Ledger(connection, None)
         self.runs = {
-            (job, run): self.ledger.begin_run(plan(job), run_id=f"{job}-{run}") for run in (1, 2) for job in "ab"
+            (job, run): Runs(self.ledger).begin_run(plan(job), run_id=f"{job}-{run}") for run in (1, 2) for job in "ab"
         }
 
     def attempt(self, made: "Made") -> None:

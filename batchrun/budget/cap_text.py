@@ -10,8 +10,6 @@ _NAMES = {
     Per.DAY: "the day's budget",
     Per.MONTH: "the month's budget",
 }
-JOB_BUDGET = Cap(Per.RUN, 0, "budget.max_cost_usd", Origin.JOB)
-"""What is spoken of where nobody tells which cap it is."""
 
 
 def called(cap: Cap) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from run_caps import run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.errors import UsageProblem
@@ -68,7 +69,7 @@ def admit(ledger: Ledger, *rows: Planned) -> int:
 
 def settle(ledger: Ledger, doc_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     (work,) = [one for one in ledger.pending(1, since=0, after=0, limit=100) if one.ref.doc_id == doc_id]
-    attempt_no = ledger.reserve(work, Amount(1), run_no=1, job="trial", model="m")
+    attempt_no = ledger.reserve(work, Amount(1), run_no=1, job="trial", model="m", caps=run_caps(ledger, 1))
     assert isinstance(attempt_no, int)
     ledger.settle(Settlement(attempt_no=attempt_no, state="answered", cost_nusd=1, outcome=outcome, output="{}"))
 

@@ -86,8 +86,7 @@ class NewBatch:
     prepared_at: float
     others_follow: bool
     """Whether requests are left for another batch."""
-    caps: Caps | None = None
-    """None: only the run's counts, as the ledger has it."""
+    caps: Caps
 
 
 @dataclass(frozen=True, slots=True)

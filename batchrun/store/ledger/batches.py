@@ -14,16 +14,14 @@ from dataclasses import fields
 from typing import Any
 
 from batchrun.batch import BatchState, RemoteBatch
-from batchrun.budget.caps import Caps, Of
+from batchrun.budget.caps import Caps
 from batchrun.store.ledger.batch_records import (
-    UNLIMITED,
     Batch,
     Candidate,
     Claims,
     Member,
     NewBatch,
     Prepared,
-    RemainingBudget,
     members_from,
 )
 from batchrun.store.ledger.cap_usage import CapUsages
@@ -112,14 +110,9 @@ class Batches:
         """The batch that has this id of the API's."""
         return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
 
-    def remaining_budget(self, run_no: int, *, model: str, caps: Caps | None, now: float) -> RemainingBudget:
-        """What the caps leave to be reserved for requests of a run to one model."""
-        cap_usages = CapUsages(self._connection, caps)
-        account = cap_usages.account(run_no)
-        cost, tokens, expected = (
-            cap_usages.remaining(account, of, model=model, now=now) for of in (Of.COST, Of.TOKENS, Of.EXPECTED)
-        )
-        return RemainingBudget(*(UNLIMITED if left is None else left for left in (cost, tokens, expected)))
+    def cap_usages(self, run_no: int, *, model: str, caps: Caps, now: float) -> CapUsages:
+        """How much is used of the caps that concern requests of a run to one model."""
+        return CapUsages(connection=self._connection, caps=caps, run_no=run_no, model=model, now=now)
 
     def queued(self) -> int:
         """Requests of all jobs that the API is processing, as far as the ledger knows."""
@@ -184,14 +177,13 @@ class Batches:
         self._connection.execute(TAKEN)
         if (first := self._first_candidate()) is None:
             return None
-        remaining_budget = self.remaining_budget(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        cap_usages = self.cap_usages(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        remaining_budget = cap_usages.remaining_budget()
         self._connection.execute(
             BEYOND_ROOM, (remaining_budget.nusd, remaining_budget.tokens, remaining_budget.expected_nusd)
         )
         if not (fitting := self._count_candidates()):
-            cap_usages = CapUsages(self._connection, new.caps)
-            amount = candidates[first].amount
-            return cap_usages.refusal(cap_usages.account(new.run_no), amount, model=new.model, now=new.prepared_at)
+            return cap_usages.refusal(candidates[first].amount)
         if new.others_follow:
             self._leave_out(fitting - self._distinct(fitting))
         return self._insert(new, sizes)

@@ -13,7 +13,7 @@ from batchrun.document import DocumentRef
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
-from batchrun.store.ledger.cap_usage import Account, CapUsages
+from batchrun.store.ledger.cap_usage import CapUsages, document_usage
 from batchrun.store.ledger.connection import OlderLedger, empty, open_for_reading, open_for_writing
 from batchrun.store.ledger.prices import PriceNumbers
 from batchrun.store.ledger.records import (
@@ -105,27 +105,29 @@ class Ledger:
         run_no: int,
         job: str,
         model: str,
-        caps: Caps | None = None,
+        caps: Caps,
         earlier: Sequence[str] = (),
     ) -> int | Taken | CapExceeded:
-        """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number.
+        """Reserve the worst case of one attempt, before the attempt is sent. Returns the attempt's number.
 
-        `earlier` names the document's requests to the models before this one: its own cap is over all of them. Without
-        `caps` only the run's counts, as the ledger has it.
+        `earlier` names the document's requests to the models before this one: the document's cap is over all of them.
         """
-        settled, sending, *account = self.connection.execute(
-            "select requests.outcome is not null,"
-            " exists (select 1 from attempts where request_no = requests.request_no and state = 'open'),"
-            " run_no, committed_nusd, expected_nusd, cap_nusd from requests, runs where request_no = ? and run_no = ?",
-            (pending.request_no, run_no),
+        settled, sending = self.connection.execute(
+            "select outcome is not null,"
+            " exists (select 1 from attempts a where a.request_no = requests.request_no and a.state = 'open')"
+            " from requests where request_no = ?",
+            (pending.request_no,),
         ).fetchone()
         if settled or sending:
             return Taken(settled=bool(settled))
-        now, cap_usages = time.time(), CapUsages(self.connection, caps)
-        cap_usage = cap_usages.document_usage(run_no, pending.ref.doc_id, [*earlier, pending.request_id])
-        if cap_usage and not cap_usage.fits(amount):
-            return CapExceeded(cap_usage.used, cap_usage.cap.limit, open_attempts=0, cap=cap_usage.cap)
-        if refusal := cap_usages.refusal(Account(*account), amount, model=model, now=now):
+        if caps.document:
+            request_ids = [*earlier, pending.request_id]
+            cap_usage = document_usage(self.connection, caps.document, run_no, pending.ref.doc_id, request_ids)
+            if not cap_usage.fits(amount):
+                return CapExceeded(cap_usage.used, cap_usage.cap, open_attempts=0)
+        now = time.time()
+        cap_usages = CapUsages(connection=self.connection, caps=caps, run_no=run_no, model=model, now=now)
+        if refusal := cap_usages.refusal(amount):
             return refusal
         cursor = self.connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"

@@ -87,18 +87,17 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class CapExceeded:
-    """No reservation: a cap would be passed. While attempts are open, their settlements may still make room."""
+    """No money was reserved, because a cap would be exceeded. The settlement of open attempts may still make room."""
 
     used: int
-    """Spent or held, in nano-USD, or tokens where the cap is one of tokens."""
-    limit: int
+    """What is spent or reserved, in nano-USD, or in tokens if the cap counts tokens."""
+    cap: Cap
     open_attempts: int
+    """How many requests of the run are in progress, those in batches left out."""
     in_batches: bool = False
-    """Whether batches of the run are open, which give back what they do not need."""
+    """Whether the run has open batches, which give back what they do not need."""
     others: bool = False
-    """Whether requests of other runs are under way that count against the cap too."""
-    cap: Cap | None = None
-    """None: the run's, and nobody told where it is from."""
+    """Whether requests of other runs are in progress that count against the cap too."""
 
 
 @dataclass(frozen=True, slots=True)

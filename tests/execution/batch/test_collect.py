@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_caps import run_caps
 from scripted_provider import BAD_KEY, OVERLOADED, TURNED_AWAY, answer, lost, status
 
 from batchrun.batch import RESULTS_KEPT_S, BatchResult, BatchState, RemoteBatch, ResultType
@@ -128,7 +129,7 @@ class Bench:
         pending = self.ledger.pending(1, since=0, after=0, limit=10_000)
         new = NewBatch(
             nonce=nonce, run_no=1, job="trial", model=self.model, schema=self.schema, newest_before=None,
-            prepared_at=CREATED_AT - 1, others_follow=False,
+            prepared_at=CREATED_AT - 1, others_follow=False, caps=run_caps(self.ledger, 1),
         )  # fmt: skip
         candidates = [Candidate(one.request_no, one.ref.doc_id, Amount(WORST)) for one in pending]
         prepared = self.batches.prepare(new, candidates, sizes=[1] * len(candidates))

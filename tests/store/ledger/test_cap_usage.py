@@ -361,7 +361,7 @@ def test_there_is_room_again_when_the_day_or_the_month_is_over(spender: Spender,
     refused = spender.reserve(1, caps)
     spender.now = START + hours * HOUR
 
-    assert refused == CapExceeded(100, 100, open_attempts=1, cap=caps.shared[0])
+    assert refused == CapExceeded(100, caps.shared[0], open_attempts=1)
     assert isinstance(spender.reserve(1, caps), int)
 
 
@@ -398,8 +398,8 @@ def test_who_has_no_room_hears_whether_others_are_sending(spender: Spender) -> N
     spender.ledger.settle(answered(theirs, 90, 1, outcome=Outcome.SUCCEEDED))
     spent = spender.reserve(20, caps)
 
-    assert waiting == CapExceeded(90, 100, open_attempts=0, others=True, cap=caps.shared[0])
-    assert spent == CapExceeded(90, 100, open_attempts=0, others=False, cap=caps.shared[0])
+    assert waiting == CapExceeded(90, caps.shared[0], open_attempts=0, others=True)
+    assert spent == CapExceeded(90, caps.shared[0], open_attempts=0, others=False)
 
 
 def test_tokens_that_nobody_told_count_at_their_worst(spender: Spender) -> None:
@@ -408,7 +408,7 @@ def test_tokens_that_nobody_told_count_at_their_worst(spender: Spender) -> None:
     assert isinstance(first, int)
     spender.ledger.settle(answered(first, None, None, outcome=None))
 
-    assert spender.reserve(1, caps, tokens=41) == CapExceeded(60, 100, open_attempts=0, cap=caps.shared[0])
+    assert spender.reserve(1, caps, tokens=41) == CapExceeded(60, caps.shared[0], open_attempts=0)
     assert isinstance(spender.reserve(1, caps, tokens=40), int)
 
 
@@ -418,13 +418,13 @@ def test_a_soft_cap_counts_what_is_expected(spender: Spender) -> None:
 
     sent = [spender.reserve(400, soft, expected_nusd=30) for _ in range(4)]
 
-    assert sent[3] == CapExceeded(90, 100, open_attempts=3, cap=run)
+    assert sent[3] == CapExceeded(90, run, open_attempts=3)
     assert isinstance(sent[0], int)
     spender.ledger.settle(answered(sent[0], 45, 5, outcome=Outcome.SUCCEEDED))
-    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, 100, open_attempts=2, cap=run)
+    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, run, open_attempts=2)
     assert isinstance(sent[1], int)
     spender.ledger.settle(lost(sent[1]))
-    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, 100, open_attempts=1, cap=run), "as expected"
+    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, run, open_attempts=1), "as expected"
 
 
 def test_a_ceiling_stays_hard_beside_a_soft_cap(spender: Spender) -> None:
@@ -432,7 +432,7 @@ def test_a_ceiling_stays_hard_beside_a_soft_cap(spender: Spender) -> None:
     soft = Caps(run=Cap(Per.RUN, 500, "k", Origin.JOB, of=Of.EXPECTED), ceiling=ceiling)
     assert isinstance(spender.reserve(400, soft, expected_nusd=30), int)
 
-    assert spender.reserve(101, soft, expected_nusd=30) == CapExceeded(400, 500, open_attempts=1, cap=ceiling)
+    assert spender.reserve(101, soft, expected_nusd=30) == CapExceeded(400, ceiling, open_attempts=1)
 
 
 def test_a_documents_cap_is_over_its_requests_to_every_model(spender: Spender) -> None:
@@ -447,7 +447,7 @@ def test_a_documents_cap_is_over_its_requests_to_every_model(spender: Spender) -
             second, Amount(nusd), run_no=spender.run_no, job="a", model="cheap", caps=caps, earlier=[first.request_id]
         )
 
-    assert fallback(51) == CapExceeded(50, 100, open_attempts=0, cap=caps.document)
+    assert fallback(51) == CapExceeded(50, caps.document, open_attempts=0)
     assert isinstance(fallback(50), int)
 
 
@@ -462,7 +462,7 @@ def test_little_is_under_way_where_the_cap_is_expected_to_bind(spender: Spender)
 
     assert isinstance(first, int)
     assert isinstance(second, int)
-    assert spender.reserve(1, caps) == CapExceeded(20, 1_000, open_attempts=2, cap=RUN)
+    assert spender.reserve(1, caps) == CapExceeded(20, RUN, open_attempts=2)
     spender.ledger.settle(lost(first))
     assert most_in_flight_nusd(cap_nusd=1_000, held_nusd=12) == 17
     assert isinstance(spender.reserve(9, caps), int)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from run_caps import run_cap, run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
@@ -81,7 +82,7 @@ def add_document(ledger: Ledger, run_no: int, name: str, *, job: str = "trial", 
 
 
 def reserve(ledger: Ledger, work: Pending, run_no: int, nusd: int, *, job: str = "trial") -> int | CapExceeded | Taken:
-    return ledger.reserve(work, Amount(nusd), run_no=run_no, job=job, model="m")
+    return ledger.reserve(work, Amount(nusd), run_no=run_no, job=job, model="m", caps=run_caps(ledger, run_no))
 
 
 def answered(attempt_no: int, *, cost_nusd: int | None = 7, outcome: Outcome = Outcome.SUCCEEDED) -> Settlement:
@@ -114,7 +115,9 @@ def test_a_lost_answer_is_held_at_less_once_its_prompt_is_known(ledger: Ledger, 
     run_no = Runs(ledger).begin_run(plan("trial", cap_nusd=10_000), run_id="r")
     lost_one, other = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
     for one in (lost_one, other):
-        attempt_no = ledger.reserve(one, Amount(1_000, 300), run_no=run_no, job="trial", model="m")
+        attempt_no = ledger.reserve(
+            one, Amount(1_000, 300), run_no=run_no, job="trial", model="m", caps=run_caps(ledger, run_no)
+        )
         assert isinstance(attempt_no, int)
         ledger.settle(lost(attempt_no))
     again = reserve(ledger, lost_one, run_no, 1_000)
@@ -150,7 +153,9 @@ class Accounts(RuleBasedStateMachine):
             assert before + nusd <= self.caps[run_no]
             self.open[result] = job
         else:
-            assert result == CapExceeded(before, self.caps[run_no], sum(one == job for one in self.open.values()))
+            assert result == CapExceeded(
+                before, run_cap(self.caps[run_no]), sum(one == job for one in self.open.values())
+            )
             assert before + nusd > self.caps[run_no]
 
     @precondition(lambda self: self.open)
@@ -215,7 +220,7 @@ def test_a_reservation_may_fill_the_cap_and_not_pass_it(ledger: Ledger) -> None:
     first, second = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
 
     assert isinstance(reserve(ledger, first, run_no, CAP), int)
-    assert reserve(ledger, second, run_no, 1) == CapExceeded(CAP, CAP, open_attempts=1, in_batches=False)
+    assert reserve(ledger, second, run_no, 1) == CapExceeded(CAP, run_cap(CAP), open_attempts=1, in_batches=False)
     ledger.settle(answered(1, cost_nusd=CAP - 1))
     assert isinstance(reserve(ledger, second, run_no, 1), int)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from run_caps import run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
@@ -69,7 +70,14 @@ class Desk:
                 (self.job, doc_id, request_no, self.run_no, seq),
             )
             work = Pending(0, DocumentRef(doc_id, "s"), int(request_no or 0), "", 1, TextClass.PROSE, None)
-            attempt_no = self.ledger.reserve(work, Amount(1), run_no=self.run_no, job=self.job, model="m")
+            attempt_no = self.ledger.reserve(
+                work,
+                Amount(1),
+                run_no=self.run_no,
+                job=self.job,
+                model="m",
+                caps=run_caps(self.ledger, self.run_no),
+            )
             assert isinstance(attempt_no, int)
         with self.ledger.transaction():
             self.ledger.settle(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_caps import run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.catalog.price import ModelPrice
@@ -55,7 +56,12 @@ class Account:
         ).fetchone()
         pending = Pending(0, DocumentRef(made.document, "s"), request_no, name, 1, TextClass.PROSE, None)
         attempt_no = self.ledger.reserve(
-            pending, Amount(made.reserved_nusd), run_no=run_no, job=made.job, model=made.price.name
+            pending,
+            Amount(made.reserved_nusd),
+            run_no=run_no,
+            job=made.job,
+            model=made.price.name,
+            caps=run_caps(self.ledger, run_no),
         )
         assert isinstance(attempt_no, int)
         run("update attempts set started_at = ? where attempt_no = ?", (FIRST + made.day * DAY_S + 1, attempt_no))

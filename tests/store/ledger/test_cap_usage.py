@@ -192,8 +192,7 @@ class Spenders(RuleBasedStateMachine):
             self.open[result] = (job, work, model)
         else:
             assert isinstance(result, CapExceeded)
-            assert result.cap is not None
-            assert result.used + amount.of(result.cap.of) > result.limit == result.cap.limit
+            assert result.used + amount.of(result.cap.of) > result.cap.limit
 
     @precondition(lambda self: self.open)
     @rule(

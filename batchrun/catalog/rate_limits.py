@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 _KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LearnedLimits:
-    """What earlier runs learnt of a model's limits from the API; None: never told."""
+    """The limits of a model that earlier runs learnt from the API; None where the API never stated a limit."""
 
     requests_per_minute: int | None
     input_tokens_per_minute: int | None
     output_tokens_per_minute: int | None
     concurrency: int | None
-    """How many requests under way went well at once."""
+    """How many requests in progress at once went well."""
     learnt_at: float
     """In seconds since 1970."""
 

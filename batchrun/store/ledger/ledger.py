@@ -1,4 +1,4 @@
-"""The ledger: the only truth. Every change of state is one transaction of one writer."""
+"""The ledger, which alone holds the truth. Every change of state is one transaction of one writer."""
 
 import sqlite3
 import time
@@ -43,14 +43,14 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open for writing, creating what is missing."""
+        """Open a ledger for writing, and create what is missing."""
         return cls(open_for_writing(path), path)
 
     @classmethod
     def read(cls, path: Path, *, renews: bool = False) -> Self:
-        """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one.
+        """Open a ledger for reading only, beside a writer. A ledger that does not exist reads as an empty one.
 
-        Raises OlderLedger for one of an older batchrun; with `renews` it is brought up to date instead.
+        Raises OlderLedger for a ledger of an older batchrun; with `renews` the ledger is brought up to date instead.
         """
         try:
             connection = open_for_reading(path)
@@ -62,12 +62,15 @@ class Ledger:
         return cls(connection, path) if connection else cls(empty(), None)
 
     def close(self) -> None:
-        """Close the file; committed work stays."""
+        """Close the file; committed changes stay."""
         self.connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, durable at the end; nobody else writes meanwhile. Raises StoreFull, EnvironmentProblem."""
+        """Make all changes of the block or none, durable at its end; nobody else writes meanwhile.
+
+        Raises StoreFull and EnvironmentProblem.
+        """
         with explained(self.path):
             self.connection.execute("begin immediate")
             try:
@@ -82,9 +85,10 @@ class Ledger:
     # --- one document
 
     def pending(self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None) -> list[Pending]:
-        """The next documents without an outcome and in no batch, in the order of the plan.
+        """List the next documents that have no outcome and are in no batch, in the order of the plan.
 
-        Only of those admitted to the run at or after the sequence number `since`, and for one model, if it is named.
+        Only documents count that were admitted to the run at or after the sequence number `since`, and only requests to
+        `model` if a model is named.
         """
         rows = self.connection.execute(
             f"select {PENDING} from documents d join requests r using (request_no)"
@@ -140,9 +144,9 @@ class Ledger:
         return int(cursor.lastrowid or 0)
 
     def give_up(self, request_no: int, job: str, outcome: Outcome, reason: str) -> list[str]:
-        """End a request without another attempt; nothing happens when it is settled or just being sent.
+        """End a request without another attempt, unless the request is settled or just being sent.
 
-        Returns the job's documents whose story this ends.
+        Returns the ids of the job's documents that have an outcome now.
         """
         given_up = self.connection.execute(
             "update requests set outcome = ?, reason = ?,"
@@ -154,11 +158,11 @@ class Ledger:
         return self._settle_documents(request_no, job, None) if given_up else []
 
     def move(self, job: str, move: Move) -> Pending:
-        """Let the job's documents of one request stand for another model's; what that one has settled, they have.
+        """Pass the job's documents of one request to the same request to another model, and to its outcome if any.
 
-        Documents of other jobs keep theirs, and so do all when the request was settled meanwhile, for an identical
-        document or by another job, unless the move is `escalated`. One with a row does not pass to a request that has
-        failed. Returns the document as it stands then.
+        Documents of other jobs keep their request. All documents keep their request if it was settled meanwhile, for an
+        identical document or by another job, unless the move is `escalated`. A document with a row does not pass to a
+        request that has failed. Returns the document as the ledger has it afterwards.
         """
         was = move.pending
         if was.request_id == move.request_id:
@@ -177,7 +181,7 @@ class Ledger:
             "select request_no, outcome from requests where request_id = ?", (move.request_id,)
         ).fetchone()
         if move.has_row and outcome is not None and Outcome(outcome).failed:
-            return was  # a row that leaves something to be desired is better than none
+            return was  # a row that the cascade does not take is better than no row
         seq = self.next_seq()
         self.connection.execute(
             "update documents set request_no = ?, seq = ?, row_request_no = iif(?, ?, row_request_no),"
@@ -197,9 +201,10 @@ class Ledger:
         return replace(was, request_no=request_no, request_id=move.request_id)
 
     def settle(self, end: Settlement) -> list[str]:
-        """Attempt, reply, usage, cost and outcome together; the reservation becomes what it really cost.
+        """Record an attempt's reply, usage, cost and outcome together; the cost replaces the reservation.
 
-        Returns the job's documents whose story this ends: all that share the request, none while it goes on.
+        Returns the ids of the job's documents that have an outcome now: all that share the request, or none if the
+        request has no outcome yet.
         """
         seq = self.next_seq()
         failure, reply, usage = end.failure, end.reply, end.reply.usage if end.reply else None
@@ -229,9 +234,9 @@ class Ledger:
         return self._settle_request(end, seq) if end.outcome else []
 
     def _hold_less(self, attempt_no: int, prompt: KnownPrompt) -> None:
-        """Lost answers to the same request are held at less: tokens that its prompt does not have were set aside too.
+        """Hold lost answers to the same request at less: money was reserved for tokens that the prompt does not have.
 
-        Each of them was set aside at the price of input or more, in batches at half of that.
+        Each of these tokens was reserved at the price of input or more, in batches at half of that price.
         """
         self.connection.execute(
             "update attempts set reserved_tokens = :most, reserved_nusd = reserved_nusd"
@@ -262,7 +267,7 @@ class Ledger:
         return [doc_id for doc_id, ours in rows.fetchall() if ours]
 
     def set_aside(self, document_no: int, outcome: Outcome, reason: str) -> None:
-        """A document that will not be sent after all. A row it has from before stays."""
+        """Settle a document that will not be sent after all. A row that the document has from before stays."""
         self.connection.execute(
             "update documents set outcome = ?, reason = ?, seq = ? where document_no = ?",
             (outcome, reason, self.next_seq(), document_no),
@@ -271,7 +276,7 @@ class Ledger:
     # --- order
 
     def head(self, job: str) -> int:
-        """The sequence number of the latest change to a job's documents or attempts."""
+        """Find the sequence number of the latest change to a job's documents or attempts."""
         return int(
             self.connection.execute(
                 "select max(coalesce((select max(seq) from documents where job = ?), 0),"
@@ -281,9 +286,9 @@ class Ledger:
         )
 
     def next_seq(self, count: int = 1) -> int:
-        """The first of the next `count` sequence numbers.
+        """Take the next `count` sequence numbers, and return the first.
 
-        Taken inside a write transaction, so that numbers become visible in their order.
+        They are taken inside a write transaction, so that numbers become visible in their order.
         """
         row = self.connection.execute(
             "update meta set value = value + ? where key = 'sequence' returning value", (count,)
@@ -295,5 +300,5 @@ class Ledger:
 
 
 def pending_of(row: Sequence[Any]) -> Pending:
-    """A document from the columns of `PENDING`."""
+    """Read a document from the columns of `PENDING`."""
     return Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7], bool(row[8]))

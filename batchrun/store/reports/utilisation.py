@@ -1,4 +1,4 @@
-"""How much of its rate limits a run used, and which of them it ran against; pure."""
+"""How much of its rate limits a run used, and which limit was binding; pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MINUTE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """What was used of each limit, 1.0 being all of it; None: no limit is known."""
+    """The share of each limit that was used, 1.0 being all of the limit; None if the limit is not known."""
 
     requests: float | None
     input_tokens: float | None
@@ -19,7 +19,7 @@ class Shares:
 
     @property
     def by_bound(self) -> dict[Bound, float]:
-        """The known ones by the limit they are of."""
+        """The known shares, by limit."""
         shares = {
             Bound.REQUESTS: self.requests,
             Bound.INPUT_TOKENS: self.input_tokens,
@@ -29,24 +29,24 @@ class Shares:
 
     @property
     def binding(self) -> Bound | None:
-        """The limit of which the largest share was used; None when no limit is known."""
+        """The limit of which the largest share was used; None if no limit is known."""
         known = self.by_bound
         return max(known, key=lambda bound: known[bound], default=None)
 
 
 def minute_shares(use: MinuteUse) -> Shares:
-    """Of one minute's limits. A run's first and last minute are partial, and look as if less had been used."""
+    """Return the shares of one minute. The first and last minute of a run are partial, and their shares look smaller."""
     return _shares([use], [MINUTE_S])
 
 
 def utilisation(uses: Sequence[MinuteUse], *, began_at: float, ended_at: float) -> dict[str, Shares]:
-    """For each model, what it used of what it might have used while the run went on, from its first minute to its last.
+    """Return for each model the shares of its limits that a run used, from the run's first minute to its last.
 
-    `began_at` and `ended_at`, in seconds since 1970, are of the run: the minutes they are in count only for the part
-    that is between them, all others whole. A minute without a row does not count, since a run may be cut short and
-    continued later: whoever wants a minute in which nothing was sent to count notes it with zeros. Less than a minute
-    in all counts as one, because a bucket that is full at the start lets a minute's worth through at once; for the
-    same reason a run of few minutes may have used more than 100%.
+    `began_at` and `ended_at` are the run's, in seconds since 1970. The first and last minute count only with the part
+    between these times. A minute without a row does not count, since a run may be cut short and continued later: a
+    minute in which nothing was sent counts if it has a row of zeros. Less than a minute in all counts as a minute,
+    because a bucket that is full at the start lets a minute's worth through at once. For the same reason a run of few
+    minutes may have used more than 100%.
     """
     by_model: dict[str, list[MinuteUse]] = {}
     for use in uses:
@@ -57,7 +57,7 @@ def utilisation(uses: Sequence[MinuteUse], *, began_at: float, ended_at: float) 
 
 
 def highest(all_shares: Iterable[Shares]) -> Shares:
-    """For each limit the largest share that any of the models used."""
+    """Return for each limit the largest share that any of the models used."""
     shares = list(all_shares)
 
     def largest(values: Iterable[float | None]) -> float | None:
@@ -77,7 +77,7 @@ def _active_s(use: MinuteUse, began_at: float, ended_at: float) -> float:
 
 def _shares(rows: Sequence[MinuteUse], active_s: Sequence[float]) -> Shares:
     def share(used: Sequence[int], limits: Sequence[int | None]) -> float | None:
-        """Over the minutes whose limit is known."""
+        """Return the share over all minutes whose limit is known."""
         known = [(use, limit, s) for use, limit, s in zip(used, limits, active_s, strict=True) if limit]
         if not known:
             return None

@@ -295,7 +295,7 @@ class Batches:
         self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
 
     def write_off(self, batch: Batch, why: str, *, now: float) -> None:
-        """End a batch whose results never arrive: its requests are pending again, and their worst cases stay reserved."""
+        """End a batch whose results never arrive: its requests are pending again, their worst cases stay reserved."""
         self._connection.execute(
             "update attempts set state = 'unknown', ended_at = ?, cause = 'batch gone', seq = ?"
             " where batch_no = ? and state = 'open'",

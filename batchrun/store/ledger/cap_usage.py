@@ -55,7 +55,7 @@ def plan_cap_usages(
 
     Of a run only what the run has spent counts: see `check_budget`.
     """
-    spent_nusd = run.committed_nusd - run.open_nusd - run.held_nusd if run else 0
+    spent_nusd = run.spent_nusd if run else 0
     cap_usages = [CapUsage(cap, spent_nusd) for cap in (caps.run, caps.ceiling) if cap]
     for model in models:
         cap_usages += [

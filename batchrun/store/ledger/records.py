@@ -54,6 +54,11 @@ class Run:
     open_nusd: int
     """Part of `committed_nusd`: what is reserved for requests in progress, in open batches if no process runs."""
 
+    @property
+    def spent_nusd(self) -> int:
+        """The cost of all answers."""
+        return self.committed_nusd - self.held_nusd - self.open_nusd
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:

@@ -23,7 +23,7 @@ class CacheUse:
     read_tokens: int
     written_tokens: int
     saved_nusd: int
-    """What the same tokens would have cost more without a cache, at today's prices; negative if the cache did not pay."""
+    """What the same tokens would have cost more without a cache, at today's prices; negative if the cache cost more."""
 
     @property
     def hit_rate(self) -> float:

@@ -40,7 +40,7 @@ def performance(ledger: Ledger, run_no: int) -> Performance:
     used = utilisation(minutes, began_at=activity.began_at, ended_at=activity.ended_at) if activity else {}
     return Performance(
         activity=activity,
-        shares=highest(used.values()),
+        shares=highest(list(used.values())),
         latencies=metrics.latencies(run_no),
         waits=metrics.waits(run_no),
         minutes=minutes,

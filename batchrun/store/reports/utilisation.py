@@ -1,41 +1,23 @@
 """How much of its rate limits a run used, and which limit was binding; pure."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 from batchrun.store.ledger.records import MinuteUse
 from batchrun.strategy.duration import Bound
 
 MINUTE_S = 60.0
 
+Shares = Mapping[Bound, float]
+"""The share of each limit that was used, 1.0 being all of the limit. A limit that is not known has no share."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """The share of each limit that was used, 1.0 being all of the limit; None if the limit is not known."""
 
-    requests: float | None
-    input_tokens: float | None
-    output_tokens: float | None
-
-    @property
-    def by_bound(self) -> dict[Bound, float]:
-        """The known shares, by limit."""
-        shares = {
-            Bound.REQUESTS: self.requests,
-            Bound.INPUT_TOKENS: self.input_tokens,
-            Bound.OUTPUT_TOKENS: self.output_tokens,
-        }
-        return {bound: share for bound, share in shares.items() if share is not None}
-
-    @property
-    def binding(self) -> Bound | None:
-        """The limit of which the largest share was used; None if no limit is known."""
-        known = self.by_bound
-        return max(known, key=lambda bound: known[bound], default=None)
+def binding(shares: Shares) -> Bound | None:
+    """Find the limit of which the largest share was used. Returns None if no limit is known."""
+    return max(shares, key=lambda bound: shares[bound], default=None)
 
 
 def minute_shares(use: MinuteUse) -> Shares:
-    """Return the shares of one minute. The first and last minute of a run are partial, and their shares look smaller."""
+    """Return the shares of one minute. The first and last minute of a run are partial, and their shares are small."""
     return _shares([use], [MINUTE_S])
 
 
@@ -56,18 +38,10 @@ def utilisation(uses: Sequence[MinuteUse], *, began_at: float, ended_at: float) 
     }
 
 
-def highest(all_shares: Iterable[Shares]) -> Shares:
+def highest(all_shares: Collection[Shares]) -> Shares:
     """Return for each limit the largest share that any of the models used."""
-    shares = list(all_shares)
-
-    def largest(values: Iterable[float | None]) -> float | None:
-        return max((value for value in values if value is not None), default=None)
-
-    return Shares(
-        requests=largest(one.requests for one in shares),
-        input_tokens=largest(one.input_tokens for one in shares),
-        output_tokens=largest(one.output_tokens for one in shares),
-    )
+    known = {bound: [shares[bound] for shares in all_shares if bound in shares] for bound in Bound}
+    return {bound: max(found) for bound, found in known.items() if found}
 
 
 def _active_s(use: MinuteUse, began_at: float, ended_at: float) -> float:
@@ -76,18 +50,21 @@ def _active_s(use: MinuteUse, began_at: float, ended_at: float) -> float:
 
 
 def _shares(rows: Sequence[MinuteUse], active_s: Sequence[float]) -> Shares:
-    def share(used: Sequence[int], limits: Sequence[int | None]) -> float | None:
-        """Return the share over all minutes whose limit is known."""
-        known = [(use, limit, s) for use, limit, s in zip(used, limits, active_s, strict=True) if limit]
-        if not known:
-            return None
-        allowed = sum(limit * s for _, limit, s in known) / MINUTE_S
-        if sum(s for _, _, s in known) < MINUTE_S:
-            allowed = max(limit for _, limit, _ in known)
-        return sum(use for use, _, _ in known) / allowed
+    used = {
+        Bound.REQUESTS: [(row.requests, row.requests_limit) for row in rows],
+        Bound.INPUT_TOKENS: [(row.input_tokens, row.input_tokens_limit) for row in rows],
+        Bound.OUTPUT_TOKENS: [(row.output_tokens, row.output_tokens_limit) for row in rows],
+    }
+    shares = {bound: _share(pairs, active_s) for bound, pairs in used.items()}
+    return {bound: share for bound, share in shares.items() if share is not None}
 
-    return Shares(
-        requests=share([row.requests for row in rows], [row.requests_limit for row in rows]),
-        input_tokens=share([row.input_tokens for row in rows], [row.input_tokens_limit for row in rows]),
-        output_tokens=share([row.output_tokens for row in rows], [row.output_tokens_limit for row in rows]),
-    )
+
+def _share(pairs: Sequence[tuple[int, int | None]], active_s: Sequence[float]) -> float | None:
+    """Compare use and limit over all minutes whose limit is known."""
+    known = [(use, limit, seconds) for (use, limit), seconds in zip(pairs, active_s, strict=True) if limit]
+    if not known:
+        return None
+    allowed = sum(limit * seconds for _, limit, seconds in known) / MINUTE_S
+    if sum(seconds for _, _, seconds in known) < MINUTE_S:
+        allowed = max(limit for _, limit, _ in known)
+    return sum(use for use, _, _ in known) / allowed

@@ -16,7 +16,7 @@ from batchrun.store.ledger.records import MinuteUse, RunPlan, Settlement, Waited
 from batchrun.store.ledger.run_metrics import Activity, Latencies, Percentiles, RunMetrics
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.performance import performance
-from batchrun.store.reports.utilisation import Shares
+from batchrun.strategy.duration import Bound
 
 USE = MinuteUse(
     model="m", minute=100, requests=3, input_tokens=30, output_tokens=6, requests_limit=60, input_tokens_limit=100,
@@ -233,7 +233,7 @@ def test_a_run_that_streamed_nothing_has_no_pace(ledger: Ledger, pace: RunMetric
     assert pace.activity(RUN) is None
     told = performance(ledger, RUN)
     assert told.settled_per_minute is None
-    assert told.shares == Shares(requests=None, input_tokens=None, output_tokens=None)
+    assert told.shares == {}
     assert told.answered_by == {"m": 1}
 
 
@@ -270,9 +270,9 @@ def test_shares_are_of_the_time_in_which_the_run_streamed(ledger: Ledger, pace: 
     pace.add(RUN, [USE, replace(USE, minute=101)], [])
 
     shares = performance(ledger, RUN).shares
-    assert shares.requests == pytest.approx(6 / 90)
-    assert shares.input_tokens == pytest.approx(60 / 150)
-    assert shares.output_tokens is None
+    assert shares[Bound.REQUESTS] == pytest.approx(6 / 90)
+    assert shares[Bound.INPUT_TOKENS] == pytest.approx(60 / 150)
+    assert Bound.OUTPUT_TOKENS not in shares
 
 
 def test_who_answered_the_busiest_first(ledger: Ledger, sender: Sender) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from batchrun.budget.caps import Caps, Of
+from batchrun.budget.caps import Caps, remaining_nusd
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import RunStarted
@@ -233,12 +233,7 @@ def caps_in_force(plan: Plan) -> Caps:
     """The plan's, and where they are expected to bind, what the run may come to."""
     if not plan.caps.partial or too_small(plan) is None:
         return plan.caps
-    costs = [
-        cap_usage
-        for cap_usage in plan.cap_usages
-        if cap_usage.cap.of is not Of.TOKENS and cap_usage.cap.concerns(plan.model)
-    ]
-    return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(cap_usage.remaining for cap_usage in costs))
+    return replace(plan.caps, scarce_nusd=plan.spent_nusd + remaining_nusd(plan.cap_usages, plan.model))
 
 
 def cache_breakpoints(planner: Planner, plan: Plan) -> dict[Route, CacheBreakpoint]:

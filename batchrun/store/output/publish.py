@@ -146,7 +146,7 @@ class Output:
         return {"doc_id": "VARCHAR", **fields, **OWN_COLUMNS}
 
     def _missing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
-        """Find the columns to add to the table. Returns None without a table. Raises UsageProblem if the table differs."""
+        """Find the columns to add to the table. Returns None without a table, raises UsageProblem for another one."""
         existing = self._existing(connection)
         if existing is None:
             return None

@@ -58,7 +58,7 @@ def test_speed(settled: int, active_s: float, words: str) -> None:
 
 
 def test_a_share_that_is_next_to_nothing_is_not_told() -> None:
-    run = replace(NOTHING, activity=Activity(0.0, 60.0, 60, 60.0), shares=replace(BUSY.shares, input_tokens=0.001))
+    run = replace(NOTHING, activity=Activity(0.0, 60.0, 60, 60.0), shares={**BUSY.shares, Bound.INPUT_TOKENS: 0.001})
     assert pace_lines(run) == ["  speed    60.0 documents/min · output tokens 22% of the limit"]
     idle = replace(run, shares={Bound.REQUESTS: 0.004, Bound.INPUT_TOKENS: 0.001})
     assert pace_lines(idle) == ["  speed    60.0 documents/min"]

@@ -1,4 +1,4 @@
-"""Caps in people's words: what is reached, how much that is, and what to do about it."""
+"""Caps in people's words: which cap is reached, how large the cap is, and what to do about it."""
 
 from batchrun.budget.caps import Amount, Cap, CapUsage, Of, Origin, Per
 from batchrun.catalog.money import dollars, enough
@@ -10,28 +10,26 @@ _NAMES = {
     Per.DAY: "the day's budget",
     Per.MONTH: "the month's budget",
 }
-JOB_BUDGET = Cap(Per.RUN, 0, "budget.max_cost_usd", Origin.JOB)
-"""What is spoken of where nobody tells which cap it is."""
 
 
 def called(cap: Cap) -> str:
-    """What a cap is called in a sentence: `the day's budget of tokens for claude-opus-5-5`."""
+    """Name a cap in a sentence: `the day's budget of tokens for claude-opus-5-5`."""
     tokens = " of tokens" if cap.of is Of.TOKENS else ""
     return f"{_NAMES[cap.per]}{tokens}" + (f" for {escape_control(cap.model)}" if cap.model else "")
 
 
 def quantity(cap: Cap, value: int) -> str:
-    """So much of what a cap counts."""
+    """Write an amount in the measure of a cap."""
     return f"{value:,} tokens" if cap.of is Of.TOKENS else dollars(value)
 
 
 def said(cap: Cap) -> str:
-    """Where a cap is written, in brackets; nothing for the job file's own, which everybody knows."""
+    """Say in brackets where a cap is written; the job file's own cap needs no such words."""
     return "" if cap.per is Per.RUN and cap.origin is Origin.JOB else f" ({cap.name})"
 
 
 def worst(cap: Cap, amount: Amount) -> str:
-    """What the next request may take."""
+    """Say what the next request may take."""
     if cap.of is Of.TOKENS:
         return f"may use up to {amount.tokens:,} tokens"
     if cap.of is Of.EXPECTED:
@@ -40,7 +38,7 @@ def worst(cap: Cap, amount: Amount) -> str:
 
 
 def raising(cap: Cap, *, to: int | None = None) -> str:
-    """What to type for a larger cap; `to` in what the cap counts."""
+    """Say what to type for a larger cap; `to` is in the measure of the cap."""
     value = "" if to is None else f" to {f'{to}' if cap.of is Of.TOKENS else enough(to)} or more"
     if cap.origin is Origin.OPERATOR:
         return f"ask whoever set {cap.key} in the environment to raise it{value}"
@@ -49,12 +47,12 @@ def raising(cap: Cap, *, to: int | None = None) -> str:
 
 
 def renewed(cap: Cap) -> str | None:
-    """When there is room again without anybody's doing; None: never."""
+    """Say when a cap has room again by itself. Returns None if it never has."""
     return {Per.DAY: "after 00:00 UTC", Per.MONTH: "after the end of the month, 00:00 UTC"}.get(cap.per)
 
 
 def cap_usage_text(cap_usage: CapUsage) -> str:
-    """What is left of a cap: `$7.20 left of $10.00, the day's budget (budget.max_cost_per_day_usd of …)`."""
+    """Say how much of a cap remains: `$7.20 left of $10.00, the day's budget (budget.max_cost_per_day_usd of …)`."""
     cap = cap_usage.cap
     return f"{quantity(cap, cap_usage.remaining)} left of {quantity(cap, cap.limit)}, {called(cap)} ({cap.name})"
 
@@ -62,8 +60,8 @@ def cap_usage_text(cap_usage: CapUsage) -> str:
 MAY_COST = "may cost up to"
 
 
-def too_dear(cap: Cap | None, worst_nusd: int) -> str | None:
-    """Why a document's first attempt does not fit in the cap of a document, or None."""
-    if cap is None or worst_nusd <= cap.limit:
+def too_dear(cap: Cap, worst_nusd: int) -> str | None:
+    """Say why a document's first attempt does not fit in the document's cap. Returns None if the attempt fits."""
+    if worst_nusd <= cap.limit:
         return None
     return f"{MAY_COST} {dollars(worst_nusd)}, above {cap.name} of {dollars(cap.limit)}"

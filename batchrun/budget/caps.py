@@ -1,4 +1,4 @@
-"""Caps on what is spent: over what, who says so, and what counts when several speak."""
+"""Caps on spending: what a cap is over, who sets it, and which cap counts if several do."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,43 +10,41 @@ from batchrun.escaping import escape_control
 from batchrun.job.credentials import masked
 
 WASTE_PERCENT = 8
-"""Of a cap that is expected to bind: what answers that were lost, or may get lost, should stay within."""
-
-
+"""The share of a binding cap, in percent, within which lost answers and answers that may get lost should stay."""
 MOST_MISFITS = 50
-"""So many requests in a row for which there is no room: the cap is reached."""
+"""After how many requests in a row without room a cap counts as reached."""
 _DATE = re.compile(r"-20[0-9]{6}\Z")
 
 
 def undated(model: str) -> str:
-    """The name of a model without the date of its snapshot: both are the same model."""
+    """Return a model's name without the date of its snapshot: both names mean the same model."""
     return _DATE.sub("", model)
 
 
 class Per(StrEnum):
-    """What a cap is over."""
+    """The span of a cap."""
 
     RUN = "run"
     DOCUMENT = "document"
     """All attempts that one run makes for a document."""
     DAY = "day"
-    """In UTC, across all runs that share the ledger; so is a month."""
+    """A day in UTC, across all runs that share the ledger; a month is meant likewise."""
     MONTH = "month"
 
 
 class Of(StrEnum):
-    """What a cap counts, of requests under way and of answers that were lost."""
+    """The measure that a cap counts requests in progress and lost answers by."""
 
     COST = "cost"
-    """At their worst, in nano-USD."""
+    """The worst case, in nano-USD."""
     EXPECTED = "expected"
-    """As estimated, in nano-USD."""
+    """The estimate, in nano-USD."""
     TOKENS = "tokens"
-    """At their worst: prompt and answer together."""
+    """The worst case in tokens, prompt and answer together."""
 
 
 class Origin(StrEnum):
-    """Who says so."""
+    """Who set a cap."""
 
     JOB = "the job file"
     COMMAND = "the command"
@@ -55,51 +53,51 @@ class Origin(StrEnum):
 
     @property
     def is_ceiling(self) -> bool:
-        """Whether job files and commands can only go below it."""
+        """Whether job files and commands can only lower the cap."""
         return self in {Origin.PROJECT, Origin.OPERATOR}
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """One cap; its limit in nano-USD or tokens."""
+    """One cap, with its limit in nano-USD or tokens."""
 
     per: Per
     limit: int
     key: str
-    """As people write it: `budget.max_cost_usd`, `--max-cost`."""
+    """The key as people write it: `budget.max_cost_usd`, `--max-cost`."""
     origin: Origin
     model: str | None = None
-    """None: whatever the model."""
+    """The model whose requests count; None if those to every model do."""
     of: Of = Of.COST
 
     @property
     def name(self) -> str:
-        """The key and where it is written."""
+        """The key, and where the key is written."""
         return f"{escape_control(self.key)} of {self.origin}"
 
     def concerns(self, model: str) -> bool:
-        """Whether requests to a model count."""
+        """Whether requests to a model count to the cap."""
         return self.model is None or undated(self.model) == undated(model)
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What is set aside for one request, before it is sent."""
+    """What is reserved for one request before it is sent."""
 
     nusd: int
-    """The most it may cost."""
+    """The most that the request may cost."""
     tokens: int = 0
-    """The most it may use, prompt and answer together."""
+    """The most tokens that the request may use, prompt and answer together."""
     expected_nusd: int | None = None
-    """What it is expected to cost; None: not asked for, and the worst case counts."""
+    """What the request is expected to cost; None if no cap needs the estimate, and the worst case counts."""
 
     def __add__(self, other: "Amount") -> "Amount":
-        """Of both requests together."""
+        """Add up two requests."""
         expected_nusd = self.of(Of.EXPECTED) + other.of(Of.EXPECTED)
         return Amount(self.nusd + other.nusd, self.tokens + other.tokens, expected_nusd)
 
     def of(self, counted: Of) -> int:
-        """As much as counts for a cap."""
+        """Return how much a cap of this measure counts."""
         match counted:
             case Of.COST:
                 return self.nusd
@@ -111,14 +109,14 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class CapUsage:
-    """A cap and what of it is spent or held."""
+    """A cap, with how much of it is spent or reserved."""
 
     cap: Cap
     used: int
 
     @property
     def remaining(self) -> int:
-        """What may still be set aside."""
+        """How much may still be reserved."""
         return max(self.cap.limit - self.used, 0)
 
     def fits(self, amount: Amount) -> bool:
@@ -128,28 +126,28 @@ class CapUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """All caps of one run, the least of each."""
+    """All caps of one run: the lowest of each kind."""
 
     run: Cap
-    """Soft when it counts what is expected."""
+    """The run's own cap; a soft one counts what is expected."""
     ceiling: Cap | None = None
-    """Of a run, beside a soft one: hard whatever the job file says."""
+    """A hard cap of a run beside a soft one, whatever the job file says."""
     document: Cap | None = None
     shared: tuple[Cap, ...] = ()
-    """Of days and months."""
+    """The caps of days and months."""
     partial: bool = False
-    """Whether the run is begun although the caps are not enough for all of it."""
+    """Whether the run begins although the caps are not enough for all of it."""
     scarce_nusd: int | None = None
-    """What the run may come to, where that is less than all of it may need: see `most_in_flight_nusd`."""
+    """What the run may cost, if the whole run may need more: see `most_in_flight_nusd`."""
 
     @property
     def soft(self) -> bool:
-        """Whether what is under way counts at its expected cost."""
+        """Whether requests in progress count at their expected cost."""
         return self.run.of is Of.EXPECTED
 
 
 def merged(caps: Iterable[Cap], *, soft: bool, partial: bool) -> Caps:
-    """The least of each kind; of equals the first. There is at least one for the run."""
+    """Take the lowest cap of each kind, the first among equals. At least one cap is the run's."""
     least: dict[tuple[Per, str | None, Of], Cap] = {}
     ceiling = None
     for cap in caps:
@@ -170,28 +168,33 @@ def merged(caps: Iterable[Cap], *, soft: bool, partial: bool) -> Caps:
 
 
 def most_in_flight_nusd(*, cap_nusd: int, held_nusd: int) -> int:
-    """How much may be under way at its worst where the cap is expected to bind; one request always may.
+    """Return how much may be in progress at its worst if the cap is expected to bind; one request always may be.
 
-    A kill turns what is under way into lost answers, whose worst cases are held and so never used. A quarter of what is
-    left of a small share of the cap: however often the process dies, most of the cap is spent on answers.
+    A kill turns requests in progress into lost answers, whose worst cases are held and so never used. The result is a
+    quarter of what remains of a small share of the cap: however often the process dies, most of the cap pays answers.
     """
     return max(0, cap_nusd * WASTE_PERCENT // 100 - held_nusd) // 4
 
 
+def remaining_nusd(cap_usages: Iterable[CapUsage], model: str) -> int:
+    """Find the least money that the caps leave for requests to a model."""
+    return min(one.remaining for one in cap_usages if one.cap.of is not Of.TOKENS and one.cap.concerns(model))
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRule:
-    """Which models one authority lets jobs use; names as in `[model] name`."""
+    """The models that one authority allows and denies; names as in `[model] name`."""
 
     origin: Origin
     allowed: tuple[str, ...] | None
-    """None: all but the denied."""
+    """The allowed models; None for all but the denied."""
     allowed_key: str
     denied: tuple[str, ...]
     denied_key: str
 
 
 def forbidden(models: Sequence[str], rules: Sequence[ModelRule]) -> Refused | None:
-    """Why a job with these models, fallbacks included, is not run; None when all are allowed."""
+    """Say why a job with these models, fallbacks included, is not run. Returns None if all models are allowed."""
     for rule in rules:
         for model in models:
             if rule.allowed is not None and undated(model) not in map(undated, rule.allowed):

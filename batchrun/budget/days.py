@@ -7,12 +7,12 @@ _EPOCH = date(1970, 1, 1)
 
 
 def day_of(seconds: float) -> int:
-    """The day of a time in seconds since 1970."""
+    """Find the day of a time in seconds since 1970."""
     return int(seconds // DAY_S)
 
 
 def month_of(day: int) -> range:
-    """All days of the month that a day is in."""
+    """List all days of the month that a day is in."""
     first = (_EPOCH + timedelta(days=day)).replace(day=1)
     following = (first + timedelta(days=31)).replace(day=1)
     return range((first - _EPOCH).days, (following - _EPOCH).days)

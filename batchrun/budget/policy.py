@@ -1,4 +1,4 @@
-"""The caps of those who are not the job file's author: the project's, and the operator's by environment variables."""
+"""The caps of the project, and the caps that the operator sets by environment variables."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
@@ -23,7 +23,7 @@ _ALLOWED, _DENIED = "BATCHRUN_ALLOWED_MODELS", "BATCHRUN_DENIED_MODELS"
 
 
 def operator_caps(environment: Mapping[str, str]) -> Iterator[Cap]:
-    """What the operator's variables say. Raises UsageProblem for a value that cannot be read: none is ignored."""
+    """Yield the operator's caps. Raises UsageProblem for a value that cannot be read: no value is ignored."""
     for name, (per, of) in _VARIABLES.items():
         if (value := environment.get(name)) is not None:
             yield Cap(per, _read(name, value, of), name, Origin.OPERATOR, of=of)
@@ -36,7 +36,7 @@ def operator_rule(environment: Mapping[str, str]) -> ModelRule:
 
 
 def project_caps(budget: ProjectBudget) -> Iterator[Cap]:
-    """What [budget] of batchrun.toml says."""
+    """Yield the caps in [budget] of batchrun.toml."""
     if budget.max_cost_nusd is not None:
         yield Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.PROJECT)
     if budget.max_cost_per_document_nusd is not None:

@@ -1,4 +1,4 @@
-"""What a model does not take: said before the API would answer 400 to every document."""
+"""What a model does not take, found out before the API answers 400 to every document."""
 
 from datetime import date
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 def thinks(model: "ModelSection", price: ModelPrice) -> bool:
-    """Tell whether replies will hold thinking, which is billed as output."""
+    """Whether replies will contain thinking, which is billed as output."""
     return price.thinks_by_default if model.thinking is None else model.thinking == "adaptive"
 
 
@@ -32,7 +32,7 @@ def model_problems(model: "ModelSection", price: ModelPrice, *, today: date) -> 
 
 
 def suited(model: "ModelSection", price: ModelPrice) -> "ModelSection":
-    """Return what another model takes of the job's wishes: it writes no more than it can, and drops what it refuses."""
+    """Fit the job's [model] section to another model: lower `max_tokens`, and drop what the model refuses."""
     effort = model.effort if model.effort in price.effort_levels else None
     taken = model.model_copy(
         update={"name": price.name, "max_tokens": min(model.max_tokens, price.max_output_tokens), "effort": effort}

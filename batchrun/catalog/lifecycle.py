@@ -1,4 +1,4 @@
-"""Where a model is in its life, as the Models API tells it."""
+"""Where a model is in its life, according to the Models API."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -9,14 +9,14 @@ Lifecycle = Literal["active", "deprecated", "retired"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLife:
-    """One model as the Models API tells of it, with days by UTC; None where the API does not say."""
+    """One model according to the Models API, with days in UTC; None where the API does not say."""
 
     name: str
-    """The API's own id; what was asked for may be an alias of it."""
+    """The API's own id; the name that was asked for may be an alias."""
     lifecycle: Lifecycle | None
-    """`deprecated`: still answers who has used it, and is closed to others. `retired`: answers nobody."""
+    """A `deprecated` model still answers those who have used it, and nobody else. A `retired` model answers nobody."""
     deprecated: date | None
     retires: date | None
-    """As scheduled now; a past day of a deprecated model means that it is overdue, not that it has happened."""
+    """The day as scheduled now. A past day of a deprecated model means that its retirement is overdue."""
     max_input_tokens: int | None
     max_output_tokens: int | None

@@ -7,17 +7,17 @@ DOLLAR = 1_000_000_000
 
 
 def dollars(nusd: float) -> str:
-    """An amount in cents, or with four places where cents would hide it."""
+    """Write an amount in cents, or with four places if cents would hide the amount."""
     return f"${nusd / DOLLAR:,.2f}" if abs(nusd) >= DOLLAR or nusd == 0 else f"${nusd / DOLLAR:.4f}"
 
 
 def enough(nusd: int) -> str:
-    """An amount to type into a job file that is not below this one."""
+    """Write an amount to type into a job file, not below this amount."""
     unit, places = (CENT, 2) if nusd >= DOLLAR else (CENT // 100, 4)
     return f"{math.ceil(nusd / unit) * unit / DOLLAR:.{places}f}"
 
 
 def spent_and_held(spent_nusd: int, held_nusd: int) -> str:
-    """What a run has cost, and what it may have cost besides."""
+    """Say what a run has cost, and what the run may have cost besides."""
     held = f" and {dollars(held_nusd)} held for answers that were lost and may have been billed" if held_nusd else ""
     return f"{dollars(spent_nusd)} spent{held}"

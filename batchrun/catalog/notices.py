@@ -1,4 +1,4 @@
-"""What a person should hear of prices before money is spent by them: an old table, a model's end, a change to come."""
+"""What a person should know before money is spent: an old table of prices, a model's end, a price to come."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -7,9 +7,9 @@ from batchrun.catalog.lifecycle import ModelLife
 from batchrun.catalog.price import ModelPrice, Rates
 
 OLD_DAYS = 60
-"""A table older than this may have missed a change: prices changed three times in the autumn of 2026."""
+"""An older table may have missed a change: prices changed three times in the autumn of 2026."""
 SOON_DAYS = 60
-"""A retirement is said so long before; the API's own notice is 60 days (model deprecations page)."""
+"""How long before a retirement the notice appears; the API's own notice is 60 days (model deprecations page)."""
 
 
 def price_notices(prices: Sequence[ModelPrice], *, today: date) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def retires_soon(model: str, retires: date | None, *, today: date) -> str | None
 
 
 def life_notice(life: ModelLife, *, today: date) -> str | None:
-    """Give a sentence about what the Models API tells of a model that is no longer offered to everybody."""
+    """Give a sentence about a model that, by the Models API, is no longer offered to everybody."""
     match life.lifecycle:
         case "retired":
             return f"{life.name} is retired: choose another model"

@@ -1,4 +1,4 @@
-"""What a model costs and takes: one row of the price table, and the exact arithmetic of a request's cost."""
+"""One row of the price table: a model's prices and properties, and the exact arithmetic of a request's cost."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -35,7 +35,7 @@ class Rates:
         return self.cache_write_1h if ttl == "1h" else self.cache_write_5m
 
     def costliest_prefix(self, ttl: Ttl) -> int:
-        """Give the most that a token can cost that is marked for the cache: below the minimum it is plain input."""
+        """Give the most that a token marked for the cache can cost: a prefix below the minimum is plain input."""
         return max(self.input, self.cache_write(ttl), self.cache_read)
 
 
@@ -58,14 +58,14 @@ class PublishedLimits:
 
 @dataclass(frozen=True, slots=True)
 class PriceRow:
-    """What one request was priced by: the rates that were chosen for it, and where they are from."""
+    """The rates that one request was priced by, and the table that they are from."""
 
     model: str
     table_date: date
     valid_from: date | None
     source: str
     above_tokens: int | None
-    """The band's bound, when the prompt was longer than that."""
+    """The bound of the band, if the prompt was longer than the bound."""
     divisor: int
     rates: Rates
 
@@ -81,26 +81,26 @@ class ModelPrice:
     max_output_tokens: int
     tokenizer: Tokenizer
     effort_levels: tuple[str, ...]
-    """Empty when the model takes no effort."""
+    """The efforts that the model takes; empty if it takes none."""
     default_effort: str | None
     thinking: tuple[str, ...]
     """Which of `adaptive` and `disabled` the model accepts."""
     thinks_by_default: bool
     max_effort_without_thinking: str | None
-    """The highest effort at which thinking may be disabled; None: any."""
+    """The highest effort at which thinking may be disabled; None for every effort."""
     retires: date | None
-    """The announced day; None while there is none."""
+    """The announced day of retirement; None while no day is announced."""
     valid_from: date | None
-    """The first day of these prices; None: ever."""
+    """The first day of these prices; None if they have no first day."""
     min_cacheable_tokens: int | None
-    """The shortest prefix that the API caches (prompt caching page); a shorter one is silently not. None: not known."""
+    """The shortest prefix that the API caches (prompt caching page); None if unknown. A shorter one fails silently."""
     limits: PublishedLimits
     table_date: date
     """The date of the table this row is from."""
     source: str
-    """That table, as shown to people."""
+    """The name of that table, as shown to people."""
     divisor: int = 1
-    """What every sum is divided by; 2 in Message Batches, where half of a rate need not be a whole number."""
+    """The divisor of every sum: 2 in Message Batches, where half of a rate need not be a whole number."""
 
     @property
     def in_batches(self) -> "ModelPrice":
@@ -114,7 +114,7 @@ class ModelPrice:
         return self.rates
 
     def row(self, usage: Usage) -> PriceRow:
-        """What `cost_nusd` prices this request by."""
+        """Return the price row by which `cost_nusd` prices a request."""
         rates = self.rates_for(usage.prompt_tokens)
         above = self.band.above_tokens if self.band and rates is self.band.rates else None
         return PriceRow(self.name, self.table_date, self.valid_from, self.source, above, self.divisor, rates)
@@ -128,15 +128,14 @@ class ModelPrice:
     ) -> int:
         """Bound the cost of a request from above, whatever comes back; thinking counts inside `max_tokens`.
 
-        `prompt_tokens` bounds the prompt, see `Estimator.most_prompt_tokens`, and `prefix_tokens` what of it is marked
-        for the cache, for so long.
+        `prompt_tokens` bounds the prompt, see `Estimator.most_prompt_tokens`. `prefix_tokens` bounds the part of the
+        prompt that is marked for the cache, for the time `ttl`.
         """
-        longest = prompt_tokens
-        short = longest if self.band is None else min(longest, self.band.above_tokens)
+        short = prompt_tokens if self.band is None else min(prompt_tokens, self.band.above_tokens)
         worst = _bound(self.rates, short, max_tokens=max_tokens, marked=prefix_tokens, ttl=ttl)
-        if self.band is None or longest <= self.band.above_tokens:
+        if self.band is None or prompt_tokens <= self.band.above_tokens:
             return self._divided(worst)
-        other = _bound(self.band.rates, longest, max_tokens=max_tokens, marked=prefix_tokens, ttl=ttl)
+        other = _bound(self.band.rates, prompt_tokens, max_tokens=max_tokens, marked=prefix_tokens, ttl=ttl)
         return self._divided(max(worst, other))
 
     def _divided(self, cost_nusd: int) -> int:

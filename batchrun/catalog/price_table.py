@@ -1,6 +1,6 @@
-"""The dated table of prices: the package's own, with the rows of a person's file laid over it by name.
+"""The dated table of prices: the package's own, in which the rows of a person's file replace rows by name.
 
-A model may have several rows, each valid from its own day on; the row in force on a day is the latest of those.
+A model may have several rows, each valid from its own day on; the row in force on a day is the latest valid row.
 """
 
 import difflib
@@ -32,7 +32,7 @@ Thinking = Literal["adaptive", "disabled"]
 
 
 Rows = Mapping[str, tuple[ModelPrice, ...]]
-"""By model name, aliases included; of each model those valid earlier first."""
+"""The rows of each model by its names, aliases included; rows that are valid earlier come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class PriceTable:
     """Prices of one day by model name, aliases included."""
 
     date: date
-    """When the table was made; a row of another table under it has a date of its own."""
+    """When the table was made; a row of another table has a date of its own."""
     source: str
     """Where the table is from, as shown to people."""
     prices: Mapping[str, ModelPrice]
-    """The row in force; of a model whose rows are all of the future the first, which no job may use yet."""
+    """The row in force of each model. If all rows of a model are of the future, its first: no job may use it yet."""
     upcoming: Rows
-    """The rows of the future besides, of models that have any."""
+    """The other rows of the future, of models that have such rows."""
 
     def model(self, name: str) -> ModelPrice:
         """Give a model's price. Without one nothing is sent: a run whose cost is unknown is refused."""
@@ -62,7 +62,7 @@ class PriceTable:
 
 
 def load_prices(override: Path | None = None, *, today: date) -> PriceTable:
-    """Read the package's table, and over it the file that a job names: its rows replace all rows of their models."""
+    """Read the package's table, and the file that a job names: the file's rows replace all rows of their models."""
     own = _read(files("batchrun.catalog") / "prices.toml", shown=OWN)
     if override is None:
         return _in_force(own.rows, own.date, own.source, today=today)
@@ -94,13 +94,8 @@ class _Rates(_Shape):
     cache_read: Price
 
     def per_token(self) -> Rates:
-        return Rates(
-            input=int(self.input * _NUSD_PER_TOKEN),
-            output=int(self.output * _NUSD_PER_TOKEN),
-            cache_write_5m=int(self.cache_write_5m * _NUSD_PER_TOKEN),
-            cache_write_1h=int(self.cache_write_1h * _NUSD_PER_TOKEN),
-            cache_read=int(self.cache_read * _NUSD_PER_TOKEN),
-        )
+        prices = (self.input, self.output, self.cache_write_5m, self.cache_write_1h, self.cache_read)
+        return Rates(*(int(price * _NUSD_PER_TOKEN) for price in prices))
 
 
 class _Above(_Rates):
@@ -200,11 +195,7 @@ def _by_name(rows: Iterable[ModelPrice]) -> Rows:
     found: dict[str, list[ModelPrice]] = {}
     for row in rows:
         found.setdefault(row.name, []).append(row)
-    return {name: tuple(sorted(dated, key=_begins)) for name, dated in found.items()}
-
-
-def _begins(row: ModelPrice) -> date:
-    return row.valid_from or date.min
+    return {name: tuple(sorted(dated, key=lambda row: row.valid_from or date.min)) for name, dated in found.items()}
 
 
 def _said(problem: ErrorDetails) -> str:

@@ -1,4 +1,4 @@
-"""The rate limits a run paces itself by, and where each of them is from."""
+"""The rate limits that a run keeps to, and where each limit is from."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 _KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LearnedLimits:
-    """What earlier runs learnt of a model's limits from the API; None: never told."""
+    """The limits of a model that earlier runs learnt from the API; None where the API never stated a limit."""
 
     requests_per_minute: int | None
     input_tokens_per_minute: int | None
     output_tokens_per_minute: int | None
     concurrency: int | None
-    """How many requests under way went well at once."""
+    """How many requests in progress at once went well."""
     learnt_at: float
     """In seconds since 1970."""
 
 
 class LimitOrigin(StrEnum):
-    """Who says so, as shown to people."""
+    """Where a limit is from, as shown to people."""
 
     JOB_FILE = "job file"
     LEARNED = "as the API told before"
@@ -35,35 +35,35 @@ class LimitOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
-    """What the organisation may send a minute; `headroom` is the share of it that a run uses."""
+    """What the organisation may send a minute; a run uses the share `headroom` of each limit."""
 
     requests_per_minute: int
     input_tokens_per_minute: int
     output_tokens_per_minute: int
     headroom: float = 1.0
     from_job_file: frozenset[str] = frozenset()
-    """Which of the limits the job file states, by key."""
+    """The keys of the limits that the job file states."""
     learned: frozenset[str] = frozenset()
-    """Which of them the API told in an earlier run."""
+    """The keys of the limits that the API stated in an earlier run."""
     concurrency: int | None = None
-    """How many requests under way went well at once in an earlier run."""
+    """How many requests in progress at once went well in an earlier run."""
 
     def origin(self, key: str) -> LimitOrigin:
-        """Tell where the limit of this key is from."""
+        """Say where the limit of this key is from."""
         if key in self.from_job_file:
             return LimitOrigin.JOB_FILE
         return LimitOrigin.LEARNED if key in self.learned else LimitOrigin.START_TIER
 
     def with_learned(self, learned: LearnedLimits | None) -> "RateLimits":
-        """With what an earlier run learnt in the place of what is only assumed."""
+        """Replace assumed limits by what an earlier run learnt."""
         if learned is None:
             return self
-        told = {key: value for key in _KEYS if key not in self.from_job_file and (value := getattr(learned, key))}
-        return replace(self, **told, learned=frozenset(told), concurrency=learned.concurrency)
+        stated = {key: value for key in _KEYS if key not in self.from_job_file and (value := getattr(learned, key))}
+        return replace(self, **stated, learned=frozenset(stated), concurrency=learned.concurrency)
 
 
 def published_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
-    """Take a model's Start tier: the job file's limits are those of another one, and only its headroom is for all."""
+    """Take a model's Start tier: the job file's limits are another model's, and only its headroom is for all models."""
     return effective_limits(limits.model_copy(update=dict.fromkeys(_KEYS)), published)
 
 

@@ -1,10 +1,11 @@
-"""What requests whose tokens are known tell of the others: Claude's tokens of a prompt, as a line over cl100k's count.
+"""Claude's tokens of a prompt as a line over cl100k's count, learnt from requests whose tokens are known.
 
     prompt tokens = fixed + factor(text class) x counted
 
-Fixed part and factors begin as the priors of the model's tokenizer say and are corrected by one observation after the
-other (recursive least squares, which is a Kalman filter whose state stands still). So two observations say a little,
-two thousand nearly everything, and a class that nobody has observed moves with the others, as far as they are akin.
+The fixed part and the factors begin as the priors of the model's tokenizer, and one observation after the other
+corrects them (recursive least squares, which is a Kalman filter whose state stands still). So two observations say a
+little and two thousand nearly everything, and a class without observations moves with the others, as far as they are
+akin.
 """
 
 import math
@@ -18,18 +19,18 @@ from batchrun.estimation.interval import Interval
 from batchrun.estimation.text_class import TextClass, factor
 
 Z = 1.645
-"""A normal variable stays within so many standard deviations nine times in ten."""
+"""The number of standard deviations within which a normal variable stays nine times in ten."""
 KINSHIP = 0.5
-"""How far the factors of two classes err together: a tokenizer that is finer than believed is so for all texts."""
+"""How far the factors of two classes err together: a tokenizer that is finer than believed is finer for all texts."""
 SCATTER, SCATTER_WEIGHT, LEAST_SCATTER = 0.05, 4.0, 0.01
 """How far single texts of one class differ, as a share: 1.4 to 7% was measured (`algorithms-study.md` 2.1). The
-weight is in observations."""
+weight is a number of observations."""
 FIXED_SHARE = 0.25
-"""How uncertain the fixed part is before anything was seen, beside the factor of prose."""
+"""How uncertain the fixed part is before any observation, as a share."""
 LEAST_FACTOR = 0.1
-"""Fewer tokens than that of a cl100k token are not believed, whatever an endpoint says: no estimate falls below 0."""
+"""The least factor that is believed, whatever an endpoint says: no estimate falls below 0."""
 ROUNDING = 2.0
-"""Tokens by which even a known prompt differs from the line."""
+"""By how many tokens even a known prompt differs from the line."""
 _CLASSES = tuple(TextClass)
 
 
@@ -44,7 +45,7 @@ class Observation:
 
 
 class Prompts(NamedTuple):
-    """Requests whose documents are of one class of text, together."""
+    """The sum of requests whose documents are of one class of text."""
 
     requests: int
     counted: int
@@ -53,30 +54,30 @@ class Prompts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The line as far as it is known: means, their covariance, and how far single requests lie from it."""
+    """What is known of the line: means, their covariance, and how far single requests lie from the line."""
 
     requests: int
-    """Observations it rests on."""
+    """How many observations the line rests on."""
     scatter: float
-    """Standard deviation of a document's tokens around the line, as a share of them."""
+    """The standard deviation of a document's tokens around the line, as a share of these tokens."""
     mean: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
     bias: float
-    """What the whole of it may be off by, as a share at the bounds: of the evidence itself."""
+    """How far the evidence itself may be off, as a share at the bounds."""
 
     def factor(self, text_class: TextClass) -> float:
-        """Claude tokens per cl100k token."""
+        """Return Claude tokens per cl100k token."""
         return self.mean[_index(text_class)]
 
     @property
     def fixed(self) -> Interval:
-        """Claude tokens of the part that every request carries."""
+        """The Claude tokens of the part that every request carries."""
         return self.prompts({TextClass.PROSE: Prompts(1, 0)})
 
     def prompts(self, classes: Mapping[TextClass, Prompts], *, fixed: float = 1.0) -> Interval:
-        """Claude tokens of many requests together; how far single requests differ is not in it.
+        """Estimate Claude's tokens of many requests together, without the scatter of single requests.
 
-        `fixed`: by how much the fixed part counts.
+        `fixed` is the weight of the fixed part.
         """
         weights = [0.0] * len(self.mean)
         for kind, prompts in classes.items():
@@ -92,7 +93,7 @@ class Calibration:
 
     @property
     def _quantile(self) -> float:
-        """Student's, to the first order: the scatter is estimated too."""
+        """Student's quantile, to the first order, because the scatter is estimated too."""
         return Z * (1 + (Z**2 + 1) / (4 * (self.requests + SCATTER_WEIGHT)))
 
 
@@ -104,10 +105,11 @@ def calibrate(
     bias: float,
     step: float = 0.0,
 ) -> Calibration | None:
-    """Correct the tokenizer's priors by what was observed; None when nothing was. `fixed_tokens` in cl100k tokens.
+    """Correct the tokenizer's priors by observations. Returns None without observations.
 
-    `step`: how far apart, in cl100k tokens of all documents, those were that were drawn by their size; 0 when that had
-    no influence. A document weighs as much as it stands for, itself or a step, so that the total is without bias.
+    `fixed_tokens` is in cl100k tokens. `step` is how far apart the observed documents were drawn by their size, in
+    cl100k tokens of all documents; 0 if they were not drawn by size. A document weighs as much as it stands for, itself
+    or a step, so that the total is without bias.
     """
     if not observations:
         return None
@@ -129,7 +131,7 @@ def calibrate(
 
 
 def _weighed(observations: Sequence[Observation], step: float) -> list[tuple[Observation, float]]:
-    """Each with the size that its document's scatter is a share of: the less, the more tokens it stands for."""
+    """Pair each observation with the size that its scatter is a share of: the less, the more tokens it stands for."""
     shares = [max(float(one.counted), step) if one.counted else 0.0 for one in observations]
     usual = math.fsum(share**2 for share in shares) / max(math.fsum(shares), 1.0)
     return [
@@ -139,7 +141,7 @@ def _weighed(observations: Sequence[Observation], step: float) -> list[tuple[Obs
 
 
 def _scatter(line: "_Line", weighed: Sequence[tuple[Observation, float]]) -> float:
-    """From the distances to the line, with the usual scatter as so many observations more."""
+    """Find the scatter from the distances to the line; the usual scatter counts as SCATTER_WEIGHT observations."""
     squares = SCATTER_WEIGHT * SCATTER**2
     weight = SCATTER_WEIGHT
     for one, size in weighed:
@@ -169,7 +171,7 @@ class _Line:
         return cls([fixed, *(one.mean for one in factors)], covariance)
 
     def learn(self, one: Observation, *, deviation: float) -> None:
-        """`deviation`: of the document, in cl100k tokens."""
+        """Correct the line by an observation; `deviation` is the document's, in cl100k tokens."""
         index = _index(one.text_class)
         gains = [row[0] + one.counted * row[index] for row in self.covariance]
         expected = self.mean[0] + one.counted * self.mean[index]

@@ -1,4 +1,4 @@
-"""What a request will take in tokens and dollars, as intervals, from counts that are not Claude's own."""
+"""The tokens and dollars of a request as intervals, from counts that are not Claude's own."""
 
 import math
 from bisect import bisect_left
@@ -17,7 +17,7 @@ MOST_PER_COUNTED, MOST_PER_EXPECTED = 1.8, 1.25
 UNSEEN_TOKENS = 500
 ENDLESS = 2**62
 MESSAGE_TOKENS = 8
-"""What the API adds around a message; 6 to 9 in recorded exchanges of all generations."""
+"""How many tokens the API adds around a message: 6 to 9 in recorded exchanges of all generations."""
 _PROSE_RATIO = 1.13
 _SCHEMA_OVERHEAD = 100
 _SCHEMA_RATIO = 2.0
@@ -25,13 +25,13 @@ _SCHEMA_RATIO = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RequestTokens:
-    """What is known of a request before it is sent, and what the ledger keeps of it."""
+    """What is known of a request's tokens before the request is sent; the ledger keeps this."""
 
     counted: int
-    """cl100k tokens of what differs from request to request: the document and its columns in the prompt."""
+    """The cl100k tokens that differ from request to request: the document and its columns in the prompt."""
     text_class: TextClass
     guessed: bool = False
-    """Whether that is a guess from its size: then only its bytes bound it from above."""
+    """Whether `counted` is a guess from the document's size: then only the bytes bound the tokens from above."""
 
 
 def fixed_tokens(*, prompt: int, schema: int) -> int:
@@ -40,7 +40,7 @@ def fixed_tokens(*, prompt: int, schema: int) -> int:
     `prompt` counts the system prompt and the template without the document, `schema` the schema as compact JSON.
     The API renders the schema into a system prompt of its own: recorded structured requests to 4.5 models, with
     schemas of 39 to 149 cl100k tokens, took 100 + 2.0 x schema Claude tokens more than their prompts did, to within 16.
-    That is brought back to cl100k here, because the estimator multiplies everything by the factor of the model.
+    These tokens are converted to cl100k here, because the estimator multiplies everything by the model's factor.
     """
     rendered = (_SCHEMA_OVERHEAD + _SCHEMA_RATIO * schema + MESSAGE_TOKENS) / _PROSE_RATIO
     return prompt + math.ceil(rendered)
@@ -52,39 +52,35 @@ class Estimator:
 
     price: ModelPrice
     fixed_tokens: int
-    """cl100k tokens that every request carries; see the function of that name."""
+    """The cl100k tokens that every request carries; see the function of the same name."""
     output: Interval
-    """Tokens of a reply, on average over the job."""
+    """The tokens of a reply, on average over the job."""
     output_scatter: float = 0.0
-    """Standard deviation of one reply's tokens around that; 0 while it is only guessed."""
+    """The standard deviation of one reply's tokens around the average; 0 while the average is only guessed."""
     calibration: Calibration | None = None
-    """What counted requests tell of this model's tokens; None: only the priors are known."""
+    """What counted requests say of this model's tokens; None while only the priors are known."""
     ttl: Ttl | None = None
-    """For how long the fixed beginning may be marked for the cache: it bounds the worst case."""
+    """For how long the fixed beginning may be marked for the cache; the mark raises the worst case."""
 
     def input(self, tokens: RequestTokens) -> Interval:
-        """Estimate all of a request's input. Its fixed part errs with the document: an upper bound of both together."""
+        """Estimate all of a request's input. The fixed part errs with the document, so that their bounds add up."""
         return self.inputs({tokens.text_class: Prompts(1, tokens.counted)})
 
     def inputs(self, classes: Mapping[TextClass, Prompts], *, fixed: float = 1.0) -> Interval:
-        """Estimate the input of many requests together; `fixed`: by how much the fixed part counts."""
+        """Estimate the input of many requests together; `fixed` is the weight of the fixed part."""
         if self.calibration:
             return self.calibration.prompts(classes, fixed=fixed)
         return together([self._inputs(kind, prompts, fixed) for kind, prompts in classes.items()])
 
     def _inputs(self, text_class: TextClass, prompts: Prompts, weight: float) -> Interval:
-        document, fixed = factor(self.price.tokenizer, text_class), self.fixed_input.times(weight)
-        return Interval(
-            prompts.requests * fixed.mean + prompts.counted * document.mean,
-            prompts.requests * fixed.low + prompts.counted * document.low,
-            prompts.requests * fixed.high + prompts.counted * document.high,
-        )
+        documents = factor(self.price.tokenizer, text_class).times(prompts.counted)
+        return self.fixed_input.times(weight).times(prompts.requests).plus(documents)
 
     def most_prompt_tokens(self, tokens: RequestTokens, *, body_bytes: int) -> int:
-        """Bound a request's prompt from above: by its cl100k count, or by its bytes where that is less.
+        """Bound a request's prompt from above: by its cl100k count, or by its bytes if they are fewer.
 
-        No text measured made more than 1.75 tokens of a cl100k token, and a byte-level tokenizer makes at most one of a
-        byte. UNSEEN_TOKENS covers what the API adds on its own. What was counted by the API itself may raise the bound.
+        No measured text made more than 1.75 tokens of a cl100k token, and a byte-level tokenizer makes at most one of
+        a byte. UNSEEN_TOKENS covers what the API adds on its own. Counts by the API itself may raise the bound.
         """
         if tokens.guessed:
             return body_bytes + UNSEEN_TOKENS
@@ -94,7 +90,7 @@ class Estimator:
         return min(math.ceil(counted), body_bytes) + UNSEEN_TOKENS
 
     def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int) -> int:
-        """Bound a request's cost from above: what is set aside before it is sent."""
+        """Bound a request's cost from above. This amount is reserved before the request is sent."""
         prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes)
         fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + UNSEEN_TOKENS
         return self.price.worst_case_nusd(
@@ -108,7 +104,7 @@ class Estimator:
 
     @cached_property
     def fixed_input(self) -> Interval:
-        """Claude tokens of the fixed part."""
+        """The Claude tokens of the fixed part."""
         if self.calibration:
             return self.calibration.fixed
         return factor(self.price.tokenizer, TextClass.PROSE).times(self.fixed_tokens)
@@ -118,27 +114,27 @@ class Estimator:
         return tokens.counted * self.factor(tokens.text_class)
 
     def factor(self, text_class: TextClass) -> float:
-        """Claude tokens per cl100k token, on average."""
+        """Return Claude tokens per cl100k token, on average."""
         if self.calibration:
             return self.calibration.factor(text_class)
         return factor(self.price.tokenizer, text_class).mean
 
     @property
     def scatter(self) -> float:
-        """How far a document's tokens lie from what its class makes expect, as a share; 0 while that is not known."""
+        """How far a document's tokens lie from the mean of its class, as a share; 0 while no scatter is known."""
         return self.calibration.scatter if self.calibration else 0.0
 
     def at_rates(self, rates: Rates, prompt_tokens: float, output_tokens: float) -> float:
-        """Price a request; which band its prompt falls into is the caller's matter."""
+        """Price a request at rates that the caller has chosen by the band of its prompt."""
         return (prompt_tokens * rates.input + output_tokens * rates.output) / self.price.divisor
 
     def reaches_band(self, tokens: RequestTokens) -> bool:
-        """Whether the request may fall into the band of long prompts, so that it has to be priced by itself."""
+        """Whether the request may fall into the band of long prompts, and so is priced by itself."""
         return tokens.counted >= self.long[tokens.text_class]
 
     @cached_property
     def long(self) -> Mapping[TextClass, int]:
-        """From how many cl100k tokens on a request of each class may fall into the band of long prompts."""
+        """The cl100k tokens from which on a request of each class may fall into the band of long prompts."""
         return {kind: self._long(kind) for kind in TextClass}
 
     def _long(self, text_class: TextClass) -> int:
@@ -149,7 +145,7 @@ class Estimator:
         return bisect_left(candidates, room, key=lambda count: self.input(RequestTokens(count, text_class)).high)
 
     def of(self, price: ModelPrice, reply: ReplyLength) -> "Estimator":
-        """The same requests to another model; what was learnt holds only where the tokenizer is the same."""
+        """Return the estimator of the same requests to another model. A calibration is kept for the same tokenizer."""
         same = price.tokenizer == self.price.tokenizer
         return replace(
             self,
@@ -162,28 +158,28 @@ class Estimator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a number of requests will take together."""
+    """The estimate of a number of requests together."""
 
     documents: int
     input: Interval
     output: Interval
     cost_nusd: Interval
     fixed_tokens: float
-    """Claude tokens of the part that every request carries."""
+    """The Claude tokens of the part that every request carries."""
     confidence: float = CONFIDENCE
 
     @property
     def cost_usd(self) -> Interval:
-        """The cost as people read it."""
+        """The cost in US dollars."""
         return self.cost_nusd.times(1e-9)
 
     @property
     def upper_nusd(self) -> int:
-        """What counts against a budget."""
+        """The upper bound of the cost, which counts against a budget."""
         return math.ceil(self.cost_nusd.high)
 
     def plus(self, other: "Estimate") -> "Estimate":
-        """With other requests of the same job: what one is wrong about, so is the other."""
+        """Add other requests of the same job. Both estimates err in the same direction, so that their bounds add up."""
         return replace(
             self,
             documents=self.documents + other.documents,

@@ -1,9 +1,9 @@
-"""The estimate of many requests together, in memory that does not grow with them.
+"""The estimate of many requests together, in memory that does not grow with their number.
 
-A factor's error is the same for every document of a class, so it does not average out over many documents: within a
-class the half widths add up. The length of the replies, what was only sampled, and how far single requests differ err
-independently of that: their half widths combine in quadrature. The low and the high side are kept apart, since the
-priors are not symmetric.
+A factor's error is the same for every document of a class, so this error does not average out over many documents:
+within a class the half widths add up. The length of the replies, the sampling, and the scatter of single requests err
+independently of the factor: their half widths combine in quadrature. The low and the high side are kept apart, since
+the priors are not symmetric.
 """
 
 import math
@@ -18,19 +18,19 @@ from batchrun.estimation.text_class import TextClass
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Requests of one class of text, together."""
+    """The sum of requests of one class of text."""
 
     text_class: TextClass
     requests: int
     counted: int
     """cl100k tokens of all their documents."""
     squares: float
-    """The sum of the squares of each one's."""
+    """The sum of the squares of each document's cl100k tokens."""
 
 
 @dataclass(slots=True)
 class _Sides:
-    """Half widths that add up, because their error is one and the same."""
+    """Half widths that add up, because their error is the same."""
 
     below: float = 0.0
     above: float = 0.0
@@ -50,24 +50,25 @@ class EstimateSum:
         unsampled: Mapping[TextClass, float] | None = None,
         saving: Interval = NOTHING,
     ) -> None:
-        """`unsampled`: the standard deviation of what was not counted but guessed, in cl100k tokens of each class.
+        """Begin with no request.
 
-        `saving`: what a cached prefix saves of a request on average, in tokens at the price of input; negative when it
-        costs. Its bounds are about how often it is found: how long it is errs with the fixed part of the requests.
+        `unsampled` is the standard deviation of the guessed tokens, in cl100k tokens of each class. `saving` is what a
+        cached prefix saves of a request on average, in tokens at the price of input; negative if the cache costs more.
+        The bounds of `saving` are about the rate of hits: the length of the prefix errs with the fixed part.
         """
         self._estimator = estimator
         self._unsampled = unsampled or {}
         self._saving = saving
         self._paid = 1.0 - saving.mean / estimator.fixed_input.mean if saving.mean else 1.0
-        """By how much the fixed part counts, at the price of input."""
+        """The weight of the fixed part, at the price of input."""
         self._rates = 0.0
         """The prices of a token of input, in nano-USD, summed over the requests."""
         self._documents = 0
         self._prompts: dict[TextClass, Prompts] = {}
         self._plain: dict[TextClass, Prompts] = {}
-        """Those of them that cannot reach the band of long prompts: they are priced together."""
+        """The requests that cannot reach the band of long prompts: they are priced together."""
         self._alone = 0.0
-        """The cost of the others, each priced by itself."""
+        """The cost of the other requests, each priced by itself."""
         self._alone_input, self._output = _Sides(), _Sides()
         self._token_variance = self._cost_variance = 0.0
 
@@ -82,55 +83,52 @@ class EstimateSum:
         """Add requests none of which reaches the band of long prompts."""
         one, rates = self._estimator, self._estimator.price.rates
         _gather(self._plain, group)
-        self._count(group)
         reply = rates.output / one.price.divisor
         self._output.add(
             group.requests * (one.output.mean - one.output.low) * reply,
             group.requests * (one.output.high - one.output.mean) * reply,
         )
         self._rates += group.requests * rates.input / one.price.divisor
-        tokens = group.squares * (one.scatter * one.factor(group.text_class)) ** 2
-        self._cost_variance += tokens * (rates.input / one.price.divisor) ** 2
+        self._cost_variance += self._count(group) * (rates.input / one.price.divisor) ** 2
         self._cost_variance += group.requests * (one.output_scatter * reply) ** 2
 
     def _add_alone(self, tokens: RequestTokens) -> None:
-        """Each side is priced in the band that the prompt reaches there."""
+        """Add a request by itself: each side is priced in the band that the prompt reaches on that side."""
         one = self._estimator
         prompt, output = one.input(tokens), one.output
         mean, low, high = (self._expected(side, output.mean) for side in (prompt.mean, prompt.low, prompt.high))
-        self._alone += mean - self._saving.mean * self._input_rate(prompt.mean)
-        self._rates += self._input_rate(prompt.mean)
+        input_rate = self._expected_at(prompt.mean, 1.0, 0.0)  # tokens read from the cache count to the band too
+        self._alone += mean - self._saving.mean * input_rate
+        self._rates += input_rate
         self._alone_input.add(max(mean - low, 0.0), max(high - mean, 0.0))
         self._output.add(low - self._expected(prompt.low, output.low), self._expected(prompt.high, output.high) - high)
         self._cost_variance += self._variance(prompt.mean)
         self._count(Group(tokens.text_class, 1, tokens.counted, tokens.counted**2))
 
-    def _count(self, group: Group) -> None:
+    def _count(self, group: Group) -> float:
+        """Count requests, whichever way they are priced. Returns the variance of their tokens."""
         _gather(self._prompts, group)
         self._documents += group.requests
-        self._token_variance += (
-            group.squares * (self._estimator.scatter * self._estimator.factor(group.text_class)) ** 2
-        )
+        variance = group.squares * (self._estimator.scatter * self._estimator.factor(group.text_class)) ** 2
+        self._token_variance += variance
+        return variance
 
     def _beyond(self, prompt_tokens: float) -> float:
-        """How likely a request whose prompt is expected to be so long falls into the band of long prompts."""
+        """Return how likely a request with a prompt of this expected length falls into the band of long prompts."""
         band, deviation = self._estimator.price.band, self._estimator.scatter * prompt_tokens
         if band is None or not deviation:
             return float(band is not None and prompt_tokens > band.above_tokens)
         return 0.5 * math.erfc((band.above_tokens - prompt_tokens) / (deviation * math.sqrt(2)))
 
     def _expected(self, prompt_tokens: float, output_tokens: float) -> float:
-        one, band, beyond = self._estimator, self._estimator.price.band, self._beyond(prompt_tokens)
-        assert band is not None
-        below = one.at_rates(one.price.rates, prompt_tokens, output_tokens)
-        return below + beyond * (one.at_rates(band.rates, prompt_tokens, output_tokens) - below)
+        return self._expected_at(prompt_tokens, prompt_tokens, output_tokens)
 
-    def _input_rate(self, prompt_tokens: float) -> float:
-        """The price of a token of input. What is read from the cache counts too: it does not change a prompt's band."""
+    def _expected_at(self, prompt_tokens: float, input_tokens: float, output_tokens: float) -> float:
+        """Price tokens of a request whose prompt has `prompt_tokens`, by how likely the prompt is in each band."""
         one, band, beyond = self._estimator, self._estimator.price.band, self._beyond(prompt_tokens)
         assert band is not None
-        below = one.price.rates.input
-        return (below + beyond * (band.rates.input - below)) / one.price.divisor
+        below = one.at_rates(one.price.rates, input_tokens, output_tokens)
+        return below + beyond * (one.at_rates(band.rates, input_tokens, output_tokens) - below)
 
     def _variance(self, prompt_tokens: float) -> float:
         one, band, beyond = self._estimator, self._estimator.price.band, self._beyond(prompt_tokens)
@@ -140,11 +138,6 @@ class EstimateSum:
         rates = one.price.rates_for(prompt_tokens)
         own = math.hypot(one.scatter * prompt_tokens * rates.input, one.output_scatter * rates.output)
         return beyond * (1 - beyond) * jump**2 + (own / one.price.divisor) ** 2
-
-    @property
-    def upper_nusd(self) -> int:
-        """The cost's upper bound so far. It never falls when a request is added."""
-        return math.ceil(self._cost().high)
 
     def _cost(self) -> Interval:
         one = self._estimator
@@ -161,22 +154,22 @@ class EstimateSum:
             below=self._rates * (self._saving.high - self._saving.mean),
             above=self._rates * (self._saving.mean - self._saving.low),
         )
-        independent = [_around_zero(self._output), _around_zero(found), *self._random(self._cost_variance, rate)]
+        independent = [_around_zero(self._output), _around_zero(found), self._random(self._cost_variance, rate)]
         return together([inputs, *independent])
 
-    def _random(self, variance: float, rate: float) -> list[Interval]:
-        """What differs from request to request, and the sampling error; neither has a direction."""
+    def _random(self, variance: float, rate: float) -> Interval:
+        """Return the scatter of single requests and the sampling error; neither has a direction."""
         deviations = [deviation * self._estimator.factor(kind) * rate for kind, deviation in self._unsampled.items()]
         half = Z * math.hypot(math.sqrt(variance), *deviations)
-        return [Interval(0.0, -half, half)]
+        return Interval(0.0, -half, half)
 
     def estimate(self) -> Estimate:
-        """Give the sum so far."""
+        """Return the estimate of all requests so far."""
         one = self._estimator
         half = Z * one.output_scatter * math.sqrt(self._documents)
         return Estimate(
             documents=self._documents,
-            input=together([one.inputs(self._prompts), *self._random(self._token_variance, 1.0)]),
+            input=together([one.inputs(self._prompts), self._random(self._token_variance, 1.0)]),
             output=together([one.output.times(self._documents), Interval(0.0, -half, half)]),
             cost_nusd=self._cost(),
             fixed_tokens=one.fixed_input.mean,

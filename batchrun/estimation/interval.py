@@ -17,15 +17,15 @@ class Interval:
     high: float
 
     def times(self, factor: float) -> "Interval":
-        """Scale by something certain."""
+        """Scale by a factor that is certain."""
         return Interval(self.mean * factor, self.low * factor, self.high * factor)
 
     def plus(self, other: "Interval") -> "Interval":
-        """Add what errs in the same direction: the bounds add up."""
+        """Add an interval that errs in the same direction: the bounds add up."""
         return Interval(self.mean + other.mean, self.low + other.low, self.high + other.high)
 
     def capped(self, most: float) -> "Interval":
-        """Cut off what cannot be."""
+        """Cut off values above what is possible."""
         return Interval(min(self.mean, most), min(self.low, most), min(self.high, most))
 
 
@@ -33,7 +33,7 @@ NOTHING = Interval(0.0, 0.0, 0.0)
 
 
 def together(parts: Sequence[Interval]) -> Interval:
-    """Add up what errs independently: half widths combine in quadrature, each side by itself."""
+    """Add up intervals that err independently: half widths combine in quadrature, each side by itself."""
     mean = math.fsum(part.mean for part in parts)
     below = math.hypot(*(part.mean - part.low for part in parts))
     above = math.hypot(*(part.high - part.mean for part in parts))

@@ -1,4 +1,4 @@
-"""How long the replies of a job are: guessed from the schema, corrected by those it has had."""
+"""How long the replies of a job are: guessed from the schema, and corrected by the replies so far."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from batchrun.estimation.calibration import Z
 from batchrun.estimation.interval import Interval
 
 SPREAD, SPREAD_WEIGHT = 0.7, 3.0
-"""How far single replies differ, as a share of their mean, before any was seen; the weight is in replies."""
+"""How far single replies differ before any was seen, as a share of their mean; the weight is a number of replies."""
 
 GUESS_ABOVE = 1.3
-"""By how much further a guess from the schema is taken to reach upwards: of 151 bills of an independent stand-in that
-were estimated without a past, 11 were above the upper bound, and none was below the lower."""
+"""By how much the upper half of a guess from the schema is widened: of 151 bills of an independent stand-in that were
+estimated without a past, 11 were above the upper bound, and none was below the lower."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """The replies that a job has had; lengths in tokens."""
+    """The lengths of the replies that a job has had, in tokens."""
 
     number: int
     mean: float
@@ -27,7 +27,7 @@ class Replies:
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> "Replies | None":
-        """Sum the lengths up; None when there are none."""
+        """Sum lengths up. Returns None without lengths."""
         if not lengths:
             return None
         mean = fmean(lengths)
@@ -38,23 +38,23 @@ class Replies:
 
 @dataclass(frozen=True, slots=True)
 class ReplyLength:
-    """Tokens of a reply."""
+    """The tokens of a job's replies."""
 
     average: Interval
-    """Over the job."""
+    """The average over the job."""
     scatter: float
-    """Standard deviation of one reply around the average."""
+    """The standard deviation of one reply around the average."""
 
 
 def reply_length(prior: Interval, replies: Replies | None, *, most: float = math.inf) -> ReplyLength:
-    """Weigh the guess against the replies, each by how certain it is; no reply is longer than `most`."""
+    """Weigh the guess against the replies, each by its certainty; no reply is longer than `most`."""
     if replies is None or not replies.number:
         above = GUESS_ABOVE * (prior.high - prior.mean)
         return ReplyLength(Interval(prior.mean, prior.low, prior.mean + above).capped(most), SPREAD * prior.mean)
     weight = replies.number + SPREAD_WEIGHT
     variance = (replies.number * replies.variance + SPREAD_WEIGHT * (SPREAD * replies.mean) ** 2) / weight
     seen = replies.number / max(variance, 1e-9)
-    # A guess that `max_tokens` cut off has no width, and is no more certain for that.
+    # A guess that `max_tokens` cut off has no width, but is no more certain than others.
     guessed = (2 * Z / max(prior.high - prior.low, SPREAD * prior.mean, 1e-9)) ** 2
     mean = (seen * replies.mean + guessed * prior.mean) / (seen + guessed)
     error = math.sqrt(1 / (seen + guessed))

@@ -1,10 +1,11 @@
-"""How long a reply will be, guessed from the schema before there is any reply to learn from."""
+"""The length of a reply, guessed from the schema before any reply is known."""
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any
 
-from batchrun.estimation.interval import Interval
+from batchrun.estimation.interval import NOTHING, Interval
 
 _FRAME = Interval(4, low=3, high=5)
 """Braces and the end of the message."""
@@ -37,15 +38,15 @@ _UNKNOWN_EFFORT = "high"
 def output_prior(schema: Mapping[str, Any], *, max_tokens: int, thinks: bool, effort: str | None) -> Interval:
     """Guess the average tokens of a reply that follows the schema.
 
-    This is an assumption, not a measurement: typical lengths of values by type, a null now and then, a few elements in
-    an array, and thinking by effort when the model thinks. A job whose texts are short has them short in every field:
-    the errors add up and do not average out. Six short structured replies that others recorded lie within the bounds.
-    Nothing can be longer than `max_tokens`.
+    The guess is an assumption, not a measurement: typical lengths of values by type, a null now and then, a few
+    elements in an array, and thinking by effort if the model thinks. A job with short texts has short texts in every
+    field: the errors add up and do not average out. Six short structured replies that others recorded lie within the
+    bounds. No reply can be longer than `max_tokens`.
     """
     parts = [_FRAME, _value(schema)]
     if thinks:
         parts.append(_THINKING[effort or _UNKNOWN_EFFORT])
-    return _together(parts).capped(max_tokens)
+    return _sum(parts).capped(max_tokens)
 
 
 def _value(schema: Mapping[str, Any]) -> Interval:
@@ -57,7 +58,7 @@ def _value(schema: Mapping[str, Any]) -> Interval:
     if isinstance(kind, list):
         return _one_of([{**schema, "type": each} for each in kind])
     if kind == "object":
-        return _together(_field(name, value) for name, value in schema.get("properties", {}).items())
+        return _sum(_field(name, value) for name, value in schema.get("properties", {}).items())
     if kind == "array":
         return _elements(_value(schema.get("items", {})))
     return _VALUES.get(schema.get("format", kind), _STRING)
@@ -65,7 +66,7 @@ def _value(schema: Mapping[str, Any]) -> Interval:
 
 def _field(name: str, schema: Mapping[str, Any]) -> Interval:
     length = _tokens(name)
-    return _together([Interval(length, length, length), _PUNCTUATION, _value(schema)])
+    return _sum([Interval(length, length, length), _PUNCTUATION, _value(schema)])
 
 
 def _elements(one: Interval) -> Interval:
@@ -91,10 +92,5 @@ def _tokens(text: str) -> int:
     return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
 
 
-def _together(parts: Iterable[Interval]) -> Interval:
-    parts = list(parts)
-    return Interval(
-        math.fsum(part.mean for part in parts),
-        math.fsum(part.low for part in parts),
-        math.fsum(part.high for part in parts),
-    )
+def _sum(parts: Iterable[Interval]) -> Interval:
+    return reduce(Interval.plus, parts, NOTHING)

@@ -1,8 +1,9 @@
-"""Which documents of a large job are counted, and what the others are guessed to have.
+"""Which documents of a large job are counted, and how many tokens the other documents are guessed to have.
 
-Sizes are known of all documents. Those to be counted are drawn with a probability in proportion to their size, evenly
-over the documents sorted by class and size: so every class and every size has its share, and the largest are all in it.
-What the others have follows from their bytes and the sample's ratio, weighed by its chances (Horvitz and Thompson).
+The sizes of all documents are known. The documents to count are drawn with a probability in proportion to their size,
+evenly over the documents sorted by class and size: so the sample has a share of every class and size, and all of the
+largest documents. The tokens of the other documents follow from their bytes and the sample's ratio of tokens to bytes,
+weighed by the chances of being drawn (Horvitz and Thompson).
 """
 
 import math
@@ -13,24 +14,24 @@ from statistics import fmean
 from batchrun.estimation.text_class import TextClass
 
 COUNTED_AT_ONCE = 8_000_000
-"""Bytes of documents that are all counted, in the order of the source, before any is only sampled: about a second."""
+"""How many bytes of documents, in the order of the source, are counted before others are sampled: about a second."""
 MOST_SAMPLED, LEAST_SAMPLED, SAMPLED_BYTES = 1_000, 60, 16_000_000
 UNKNOWN_RATIO, UNKNOWN_SPREAD = 0.25, 0.3
-"""cl100k tokens per byte, and how far that may be off as a share, of a class of which nothing was counted."""
+"""The cl100k tokens per byte of a class without a counted document, and how far they may be off, as a share."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentSize:
-    """How large the text is that a document brings to its request."""
+    """The size of the text that a document brings to its request."""
 
     bytes: int
-    """Of UTF-8."""
+    """The bytes of the text in UTF-8."""
     text_class: TextClass
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A document of the sample."""
+    """A counted document of the sample."""
 
     size: DocumentSize
     counted: int
@@ -38,29 +39,29 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """cl100k tokens per byte of the documents of one class that were not drawn."""
+    """The cl100k tokens per byte of the documents of one class that were not drawn."""
 
     mean: float
     error: float
-    """Standard error of the mean."""
+    """The standard error of the mean."""
 
 
 def step_bytes(sizes: Iterable[DocumentSize]) -> float:
-    """How far apart the documents of the sample lie, in bytes of all documents that were not counted."""
+    """Find how far apart to draw documents, in bytes of all documents that were not counted."""
     count = total = squares = 0
     for size in sizes:
         count, total, squares = count + 1, total + size.bytes, squares + size.bytes**2
     if not total:
         return 1.0
-    drawn_size = squares / total  # of a document that is drawn in proportion to its size
+    drawn_size = squares / total  # the expected size of a document that is drawn in proportion to its size
     wanted = min(count, MOST_SAMPLED, max(LEAST_SAMPLED, int(SAMPLED_BYTES / drawn_size)))
     return max(total / wanted, 1.0)
 
 
 def evenly(sizes: Iterable[tuple[int, int]], step: float) -> Iterator[int]:
-    """Draw from documents, as number and size, that are sorted by class and size; yields the numbers.
+    """Draw from documents, given as number and size and sorted by class and size. Yields the numbers.
 
-    One is drawn at each step, and all that are larger than a step.
+    One document is drawn at each step, and every document that is larger than a step.
     """
     at, following = 0.0, step / 2
     for number, size in sizes:
@@ -71,10 +72,10 @@ def evenly(sizes: Iterable[tuple[int, int]], step: float) -> Iterator[int]:
 
 
 def ratios(sample: Sequence[Counted], step: float) -> Mapping[TextClass, Ratio]:
-    """Tokens per byte of what was not drawn, for every class; it has more of the small documents than the sample has.
+    """Find for every class the tokens per byte of the documents that were not drawn.
 
-    A document of the sample stands for the others of its size by how likely it was not to be drawn: those as large as a
-    step are all in it, and stand for none.
+    These documents are smaller than those of the sample. So a document of the sample counts by how likely documents of
+    its size were not drawn: documents as large as a step are all drawn, and stand for no others.
     """
     found: dict[TextClass, list[tuple[float, float]]] = {kind: [] for kind in TextClass}
     for one in sample:
@@ -95,8 +96,8 @@ def _ratio(weighed: Sequence[tuple[float, float]]) -> Ratio:
 
 
 def unsampled(left: Mapping[TextClass, int], found: Mapping[TextClass, Ratio]) -> dict[TextClass, float]:
-    """The standard deviation of what is guessed, in cl100k tokens of each class; `left` in bytes.
+    """Find the standard deviation of the guessed tokens, in cl100k tokens of each class; `left` is in bytes.
 
-    Only what was not counted errs: that is the correction for a finite population.
+    Only documents that were not counted err, which is the correction for a finite population.
     """
     return {kind: size * found[kind].error for kind, size in left.items() if size}

@@ -1,4 +1,4 @@
-"""What kind of text a document is, as far as tokenizers care, and how Claude's count follows from cl100k's."""
+"""The classes of text that tokenizers treat differently, and the factor from cl100k's count to Claude's."""
 
 import re
 from enum import StrEnum
@@ -10,14 +10,14 @@ _SAMPLE = 2_048
 _OTHER_SCRIPT = re.compile(
     "[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff\uf900-\ufdff\ufe70-\ufeff\uff66-\uffdc\U00010000-\U0001efff\U00020000-\U0003ffff]"
 )
-"""Greek to Hangul and beyond; neither Latin with accents nor the punctuation, arrows and emoji of Latin texts."""
+"""Greek to Hangul and beyond, without accented Latin letters and the punctuation, arrows and emoji of Latin texts."""
 _DIGITS = b"0123456789"
 _MARKS = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _SPACE = b" \t\n\r\x0b\x0c"
 
 
 class TextClass(StrEnum):
-    """Texts of one class have about the same ratio of Claude tokens to cl100k tokens."""
+    """A class of texts with about the same ratio of Claude tokens to cl100k tokens."""
 
     PROSE = "prose"
     """Words in Latin letters, markdown included."""
@@ -26,7 +26,7 @@ class TextClass(StrEnum):
     DIGITS = "digits"
     """Tables of numbers, logs with timestamps, identifiers."""
     OTHER_SCRIPT = "other script"
-    """Not in Latin letters."""
+    """Words in other than Latin letters."""
     MIXED = "mixed"
     """Latin and other letters side by side."""
 

@@ -1,6 +1,6 @@
-"""Token counting by name: tiktoken's cl100k_base from the package's own data, so that it works offline everywhere.
+"""Token counting by tiktoken's cl100k_base, from the package's own data, so that counting works offline everywhere.
 
-Claude's tokenizers are not public: what is counted here is a proxy, from which `planning` estimates Claude's tokens.
+Claude's tokenizers are not public: these counts are a proxy, from which Claude's tokens are estimated.
 """
 
 import binascii
@@ -20,7 +20,7 @@ _SPLIT = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
 )
-"""How cl100k_base cuts a text before it merges bytes; part of the encoding, as tiktoken defines it."""
+"""The pattern by which cl100k_base cuts a text before merging bytes, as tiktoken defines the encoding."""
 
 
 def count_tokens(text: str) -> int:
@@ -29,9 +29,9 @@ def count_tokens(text: str) -> int:
 
 
 def truncate(text: str, tokens: int) -> str:
-    """Give the longest beginning of the text, cut where a token ends, that has at most so many tokens.
+    """Give the longest beginning of the text, cut where a token ends, that has at most `tokens` tokens.
 
-    No character is torn. Lone surrogates, which are no text, become U+FFFD when something is cut off.
+    No character is torn. Lone surrogates, which are no text, become U+FFFD if the text is cut.
     """
     encoding = _encoding()
     encoded = encoding.encode_ordinary(text)

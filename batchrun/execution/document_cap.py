@@ -9,7 +9,7 @@ from batchrun.execution.failure_messages import document_budget_reached
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
-from batchrun.store.ledger.cap_usage import CapUsages
+from batchrun.store.ledger.cap_usage import document_usage
 from batchrun.store.ledger.cascades import take_back
 from batchrun.store.ledger.ledger import Ledger
 
@@ -23,14 +23,15 @@ class DocumentCap:
 
     async def ends(self, pending: PendingRequest, amount: Amount) -> bool:
         """End the document if what the run has committed for it and one more attempt may pass the cap."""
-        if self.caps.document is None:
+        cap = self.caps.document
+        if cap is None:
             return False
         run_no = self.context.key.run_no
         doc_id, request_ids = pending.record.ref.doc_id, [pending.record.request_id]
         cap_usage = await self.context.writer.write(
-            lambda ledger: CapUsages(ledger.connection, self.caps).document_usage(run_no, doc_id, request_ids)
+            lambda ledger: document_usage(ledger.connection, cap, run_no, doc_id, request_ids)
         )
-        if cap_usage is None or cap_usage.fits(amount):
+        if cap_usage.fits(amount):
             return False
         await self.end(pending, cap_usage, amount)
         return True

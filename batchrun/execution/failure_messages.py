@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from batchrun.batch import RemoteBatch
-from batchrun.budget.cap_text import JOB_BUDGET, called, quantity, raising, renewed, said, worst
+from batchrun.budget.cap_text import called, quantity, raising, renewed, said, worst
 from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
@@ -137,8 +137,8 @@ class BudgetReached(Stopped):
 
 def budget_reached(refusal: CapExceeded, amount: Amount) -> BudgetReached:
     """Say which cap would be passed, and how to go on."""
-    cap = refusal.cap or JOB_BUDGET
-    used, limit = quantity(cap, refusal.used), quantity(cap, refusal.limit)
+    cap = refusal.cap
+    used, limit = quantity(cap, refusal.used), quantity(cap, cap.limit)
     message = (
         f"{called(cap)} is reached: {used} of {limit}{said(cap)} is spent or held for"
         f" lost answers, and the next request {worst(cap, amount)}."

@@ -49,7 +49,7 @@ class UsageFlush:
         if counted := self.counters.take():
             run_no = self.context.key.run_no
             await self.context.writer.write(
-                lambda ledger: RunMetrics(ledger).note(run_no, counted.minutes, counted.waits)
+                lambda ledger: RunMetrics(ledger).add(run_no, counted.minutes, counted.waits)
             )
 
     def _learn(self, ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
-"""What the API tells free of charge before anything is sent: tokens of some requests, and the ends of models.
+"""What the API answers free of charge before anything is sent: the tokens of some requests, and the ends of models.
 
-Nothing of it is a reason to stop.
+Failures here never stop a run.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ TIMEOUT_S = 20.0
 
 
 class CounterFactory(Protocol):
-    """Makes what can be asked free of charge, inside a running loop."""
+    """Makes the clients of the API's free services, inside a running loop."""
 
     def check(self) -> None:
-        """Raise EnvironmentProblem when nothing could be asked, for want of a key."""
+        """Raise EnvironmentProblem if the API cannot be asked, for want of a key."""
         ...
 
     def make_counter(self, *, timeout_s: float) -> TokenCounter:
@@ -41,16 +41,16 @@ class CounterFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnlineCounts:
-    """What the API said."""
+    """The API's counts of the tokens of requests."""
 
     tokens: Sequence[int | None]
-    """In the order of the requests; None where it did not say."""
+    """The counts in the order of the requests; None where the API gave none."""
     problem: str | None
-    """The first reason why it did not, in its own words."""
+    """The first reason why the API gave no count, in the API's words."""
 
 
 async def count_online(factory: CounterFactory, requests: Sequence[Request]) -> OnlineCounts:
-    """Count requests at the API, a few at a time. After a call that failed no further one is begun."""
+    """Have the API count requests, a few at a time. After a failed call no further call begins."""
     try:
         factory.check()
     except EnvironmentProblem as problem:
@@ -67,7 +67,7 @@ async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> On
         async with places:
             if not problems:
                 await limiter.acquire()
-            if problems:  # meanwhile, perhaps
+            if problems:  # perhaps a call failed while this one waited
                 return None
             try:
                 return await counter.count(request)
@@ -83,9 +83,9 @@ async def _count_all(factory: CounterFactory, requests: Sequence[Request]) -> On
 
 
 async def notices_online(factory: CounterFactory, models: Sequence[str], *, today: date) -> tuple[str, ...]:
-    """Ask the Models API where models are in their lives: a sentence for each that is at its end, or is not there.
+    """Ask the Models API where models are in their lives. Returns a sentence for each model that ends or is missing.
 
-    What else goes wrong says nothing of a model, and the first request, or the counts, will say it.
+    Other failures say nothing of a model: the first request, or the counts, will report them.
     """
     try:
         factory.check()

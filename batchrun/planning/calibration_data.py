@@ -1,4 +1,4 @@
-"""What an estimate rests on: the job's own answers, what the API counts, and the guesses from which both begin."""
+"""The data of an estimate: the job's own answers, the API's counts, and the guesses that both correct."""
 
 from dataclasses import dataclass, field, replace
 
@@ -18,20 +18,20 @@ from batchrun.strategy.plan import Evidence
 from batchrun.strategy.prompt_caching import Prefix
 
 ENOUGH = 30
-"""Answers of the job's own that tell as much as the API's counts."""
+"""How many answers of the job are worth as much as the API's counts."""
 COUNT_BIAS, PAST_BIAS = 0.01, 0.005
-"""What an endpoint's count may differ from what is billed ("a small amount", says its documentation), and the past from
-the present, as a share."""
+"""By which share the API's counts may differ from what is billed ("a small amount", says the API's documentation), and
+by which share the past may differ from the present."""
 
 
 def untaught(job: JobFile, renderer: Renderer, price: ModelPrice) -> Estimator:
-    """An estimator that knows nothing but the job file and what was measured for all jobs."""
+    """Make an estimator that knows only the job file and what was measured for all jobs."""
     prompt, schema = count_tokens(renderer.prompt_text), count_tokens(renderer.schema_text)
     return Estimator(price, fixed_tokens=fixed_tokens(prompt=prompt, schema=schema), output=guessed_reply(job, price))
 
 
 def prefix_of(renderer: Renderer, estimator: Estimator) -> Prefix:
-    """What may be cached of every request: its share of the fixed part, as far as that is known."""
+    """Find which part of every request may be cached, as a share of the fixed part."""
     fixed = renderer.prefix
     counted = fixed_tokens(prompt=count_tokens(fixed.text), schema=count_tokens(renderer.schema_text))
     return Prefix(estimator.fixed_input.times(counted / estimator.fixed_tokens), fixed.obstacle)
@@ -39,41 +39,41 @@ def prefix_of(renderer: Renderer, estimator: Estimator) -> Prefix:
 
 @dataclass(slots=True, kw_only=True)
 class CalibrationData:
-    """What is known of one job's requests beyond the guess; it may grow while a run goes on."""
+    """What is known of one job's requests beyond the guess; this knowledge may grow while a run goes on."""
 
     job: JobFile
     ledger: Ledger
     fingerprint: str
     guess: Estimator
-    told: Observed = field(default_factory=lambda: Observed((), None))
+    observed: Observed = field(default_factory=lambda: Observed((), None))
     """What the API counted."""
 
     async def ask(self, sampler: TokenSampler, counter: CounterFactory, number: int) -> None:
-        """Have the API count some requests, unless the job's own past tells enough."""
+        """Have the API count some requests, unless the job has enough answers."""
         if len(self._past.observations) < ENOUGH:
-            self.told = await sampler.observe(counter, number)
+            self.observed = await sampler.observe(counter, number)
 
     @property
     def _past(self) -> PastUse:
         return past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=self.guess.price.name)
 
     def learned(self, *, guessed: int) -> tuple[Evidence, Estimator]:
-        """Correct the guess by the job's own past, else by what the API counted; and say what it rests on."""
-        past, told = self._past, self.told
-        counts = len(told.observations) > len(past.observations)
+        """Correct the guess by the job's own answers, or else by the API's counts. Returns the evidence too."""
+        past, observed = self._past, self.observed
+        counts = len(observed.observations) > len(past.observations)
         calibration = calibrate(
-            told.observations if counts else past.observations,
+            observed.observations if counts else past.observations,
             tokenizer=self.guess.price.tokenizer,
             fixed_tokens=self.guess.fixed_tokens,
             bias=COUNT_BIAS if counts else PAST_BIAS,
-            step=told.step if counts else 0.0,
+            step=observed.step if counts else 0.0,
         )
         reply = reply_length(self.guess.output, past.replies, most=self.job.spec.model.max_tokens)
         evidence = Evidence(
             guessed=guessed,
             past=0 if counts else len(past.observations),
-            online=len(told.observations) if counts else 0,
-            online_problem=told.problem,
+            online=len(observed.observations) if counts else 0,
+            online_problem=observed.problem,
             replies=past.replies.number if past.replies else 0,
         )
         estimator = replace(self.guess, calibration=calibration, output=reply.average, output_scatter=reply.scatter)

@@ -1,11 +1,10 @@
-"""A cascade before anything is sent: which known answers are not good enough, and how many more there will be."""
+"""A cascade before anything is sent: which known answers the cascade does not take, and how many will pass on."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimator
-from batchrun.planning.plan_tokens import SENT
 from batchrun.planning.request_builder import ChainRequests
 from batchrun.store.ledger.cascades import Answer, outputs, recent_answers
 from batchrun.store.ledger.ledger import Ledger
@@ -36,9 +35,9 @@ class LaterModels:
 
     estimators: Sequence[Estimator]
     shares: Sequence[Share]
-    """For each of these models the share of the answers before it that it is asked about."""
+    """For each later model the share of the previous model's answers that pass on to it."""
     standing: Sequence[float]
-    """Which share of the plan's requests goes to each model, the first included."""
+    """The share of the plan's requests that goes to each model, the first included."""
 
 
 def later_models(
@@ -62,7 +61,7 @@ def later_models(
 
 
 def was_passed_on(answer: Answer, chain: ModelChain, model_no: int) -> bool:
-    """Whether the cascade as it is now would pass an answer on; for evidence the finding of that time counts."""
+    """Whether the cascade as it is now would pass an answer on. For evidence the finding of that time counts."""
     assert chain.acceptance_rules is not None
     if chain.escalated(model_no, answer.outcome, answer.output, None):
         return True
@@ -71,8 +70,4 @@ def was_passed_on(answer: Answer, chain: ModelChain, model_no: int) -> bool:
 
 def planned_models(ledger: Ledger) -> dict[str, int]:
     """Count how many of the plan's requests to send go to each model."""
-    rows = ledger.connection.execute(
-        "select model, count(*) from planned where chosen and kind in (select value from json_each(?)) group by 1",
-        (SENT,),
-    )
-    return dict(rows.fetchall())
+    return dict(ledger.connection.execute("select model, count(*) from to_send group by 1").fetchall())

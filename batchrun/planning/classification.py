@@ -1,4 +1,4 @@
-"""From a page of documents to rows of the plan: each request is named, asked for in the ledger, and classified."""
+"""The way from documents to rows of the plan: each request is named, looked up in the ledger, and classified."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -103,7 +103,7 @@ def allowed_max_tokens(known: KnownDocument | None, selection: Selection, *, own
 def costliest_nusd(
     estimator: Estimator, models: Sequence[ChainModel], requests: Sequence[Request], tokens: RequestTokens
 ) -> int:
-    """The most that any model that may still be asked could cost; `requests` are those to these models."""
+    """Find the most that the request to any of these models may cost; `requests` has a request to each model."""
     return max(
         replace(estimator, price=model.price).worst_case_nusd(
             tokens, body_bytes=len(request.body), max_tokens=request.max_tokens
@@ -114,7 +114,7 @@ def costliest_nusd(
 
 @dataclass(slots=True, kw_only=True)
 class PageClassifier:
-    """Makes the rows of one plan, page by page."""
+    """Makes the rows of one plan, a page of documents at a time."""
 
     spec: JobSpec
     ledger: Ledger
@@ -124,13 +124,13 @@ class PageClassifier:
     estimator: Estimator
     caps: Caps
     in_batches: bool
-    """Whether it is certain that requests go by batch."""
+    """Whether requests certainly go by batch."""
     exact: bool
     """Whether every document is counted."""
     _counted_bytes: int = 0
 
     def rows(self, page: Sequence[Found], selection: Selection) -> list[Planned]:
-        """Look at the documents of a page; `retry` leaves out all but those that ended as it was told."""
+        """Make the rows of a page; `retry` leaves out documents that did not end in one of the outcomes it names."""
         documents = self.planned.known_documents(found.doc_id for found in page)
         if selection.again:
             page = [one for one in page if one.doc_id in documents and documents[one.doc_id].outcome in selection.again]
@@ -191,7 +191,7 @@ class PageClassifier:
         )
 
     def _counted(self, built: Built) -> RequestTokens | None:
-        """Count the first documents, and documents that may be too large; the others are left to a sample."""
+        """Count the first documents, and documents that may be too large; the other documents are left to a sample."""
         exact = self.exact or self.caps.document is not None
         if not exact and self._counted_bytes >= COUNTED_AT_ONCE and not self.builder.may_exceed(built.size):
             return None

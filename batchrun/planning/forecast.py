@@ -1,11 +1,11 @@
-"""From the planned documents to the plan: what they cost and take, by every route, and whether the money is enough."""
+"""The way from planned documents to the plan: their cost and time by every route, and whether the money is enough."""
 
 import time
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from batchrun.budget.caps import Caps, Of
+from batchrun.budget.caps import Caps, remaining_nusd
 from batchrun.catalog.capabilities import suited, thinks
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator
@@ -22,6 +22,7 @@ from batchrun.store.ledger.cap_usage import plan_cap_usages
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import last_estimate, past_use
 from batchrun.store.ledger.records import Run
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, forecast
@@ -34,7 +35,7 @@ SHOWN_PROBLEMS = 20
 
 
 def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
-    """How long a model's replies are, in tokens, from the schema alone."""
+    """Guess how long a model's replies are, in tokens, from the schema alone."""
     model = suited(job.spec.model, price)
     return output_prior(
         job.fields.api_schema,
@@ -46,17 +47,17 @@ def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The ways that a job may go."""
+    """The routes that a job may take."""
 
     forecasts: tuple[Forecast, ...]
-    """Every route, and after it the same with the cache, where something can be cached."""
+    """Every route, and after it the same route with the cache if something can be cached."""
     caching: Mapping[Route, Caching]
-    """What was decided for each route."""
+    """The decision on caching for each route."""
     duration: Duration
-    """Of streaming without the cache."""
+    """The duration of streaming without the cache."""
 
     def best(self, route: Route) -> Forecast:
-        """A route as it would be taken: cached, if that was decided."""
+        """Return the forecast of a route as it would be taken: cached, if caching was decided."""
         cached = self.caching[route].ttl is not None
         own = [one for one in self.forecasts if one.route is route]
         return next((one for one in own if (one.caching is not None) is cached), own[0])
@@ -64,49 +65,45 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecaster:
-    """What there is to forecast from."""
+    """All that a forecast is made from."""
 
     job: JobFile
     chain: ModelChain
     planned: PlannedDocuments
     ledger: Ledger
     estimator: Estimator
-    """Of the job's own model, with what was learnt."""
+    """The estimator of the job's own model, with what was learnt."""
     unsampled: Mapping[TextClass, float]
-    """The standard deviation of what was guessed, in cl100k tokens of each class."""
+    """The standard deviation of the guessed tokens, in cl100k tokens of each class."""
     fingerprint: str
     caps: Caps
     prefix: Prefix
-    """What of every request may be cached."""
+    """The part of every request that may be cached."""
     route: str | None
-    """stream, batch or auto; None: nothing is said."""
+    """`stream`, `batch` or `auto`; None if neither job file nor command names a route."""
     deadline_s: float | None
-    """From the start of the run."""
+    """Seconds from the start of the run."""
 
     def plan(self, notes: Mapping[str, int], evidence: Evidence, notices: tuple[str, ...]) -> Plan:
-        """Add everything up."""
+        """Add everything up to a plan."""
         spec = self.job.spec
-        run = self.ledger.open_run(spec.job.name, self.fingerprint)
+        run = Runs(self.ledger).open_run(spec.job.name, self.fingerprint)
         committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
         counts = self.planned.counts()
         later = self._later()
         options = self._options(later)
         stream, batch = (options.best(route) for route in Route)
-        choice = choose(self._wish(run), stream, batch)
+        choice = choose(self._route_options(run), stream, batch)
         chosen = options.best(choice.route)
         estimator = self._by(choice.route)
         divisor = estimator.price.divisor
         worst_nusd = -(-self.planned.worst_nusd() // divisor)
         models = [chain_model.price.name for chain_model in self.chain.models]
         cap_usages = plan_cap_usages(self.ledger.connection, self.caps, run, models=models, now=time.time())
-        remaining_nusd = min(
-            cap_usage.remaining
-            for cap_usage in cap_usages
-            if cap_usage.cap.of is not Of.TOKENS and cap_usage.cap.concerns(models[0])
-        )
-        fits = chosen.estimate.documents
-        if chosen.estimate.upper_nusd > remaining_nusd:
-            fits = self._fits(estimator, chosen.saving, remaining_nusd, later, most=fits)
+        left_nusd = remaining_nusd(cap_usages, models[0])
+        affordable = chosen.estimate.documents
+        if chosen.estimate.upper_nusd > left_nusd:
+            affordable = self._affordable_count(estimator, chosen.saving, left_nusd, later, most=affordable)
         return Plan(
             job=spec.job.name,
             fingerprint=self.fingerprint,
@@ -126,31 +123,31 @@ class Forecaster:
             committed_nusd=committed_nusd,
             held_nusd=held_nusd,
             continues=run.run_id if run else None,
-            already_approved=self._was_let_in(run, counts),
+            already_approved=self._already_approved(run, counts),
             cap_nusd=self.caps.run.limit,
             caps=self.caps,
             cap_usages=cap_usages,
-            affordable_count=fits if committed_nusd + worst_nusd <= self.caps.run.limit else 0,
+            affordable_count=affordable if committed_nusd + worst_nusd <= self.caps.run.limit else 0,
             worst_nusd=worst_nusd,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
-            costliest_fallback=self._dearest(chosen.estimate),
+            costliest_fallback=self._costliest_fallback(chosen.estimate),
             notices=notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
         )
 
     def remaining_estimate(self, route: Route) -> Estimate:
-        """Of what was planned, all that is pending now, if it goes by a route."""
+        """Estimate all planned documents that are pending now, by a route."""
         own = self._estimate(self._by(route), which=Which.STILL_PENDING)
         return self._with_later(own, self._later(), which=Which.STILL_PENDING)
 
     def _by(self, route: Route) -> Estimator:
-        """Of the job's own model on a route."""
+        """Return the estimator of the job's own model on a route."""
         price = self.estimator.price
         return replace(self.estimator, price=price.in_batches if route is Route.BATCH else price)
 
     def _options(self, later: LaterModels | None) -> Options:
-        """Every route, with and without the prompt cache."""
+        """Forecast every route, with and without the prompt cache."""
         estimate = self._estimate(self.estimator)
         duration = self._streaming(estimate)
         ways, caching = list[Forecast](), dict[Route, Caching]()
@@ -178,7 +175,7 @@ class Forecaster:
         saving = caching.saving(self.estimator.price.rates)
         estimate = self._estimate(self._by(plain.route), saving=saving)
         seconds, duration = plain.seconds, plain.duration
-        if plain.route is Route.STREAM:  # what is read from the cache does not count to the limit
+        if plain.route is Route.STREAM:  # tokens that are read from the cache do not count to the limit
             read = estimate.documents * caching.tokens.mean * caching.hit_rate.mean
             counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
             duration = self._streaming(counted)
@@ -193,7 +190,7 @@ class Forecaster:
         first: int = -1,
         saving: Interval = NOTHING,
     ) -> Estimate:
-        """Of some documents, or only the first of them; `saving` is what the cache saves of each, in tokens."""
+        """Estimate some documents, or only the first; `saving` is what the cache saves of each request, in tokens."""
         total = EstimateSum(estimator, unsampled=self.unsampled, saving=saving)
         for group in self.planned.tokens.groups(estimator.long, which=which, first=first):
             total.add_group(group)
@@ -208,7 +205,7 @@ class Forecaster:
     def _with_later(
         self, own: Estimate, later: LaterModels | None, *, which: Which = Which.TO_SEND, first: int = -1
     ) -> Estimate:
-        """With what a cascade's other models are expected to be asked about the same documents."""
+        """Add what a cascade's other models are expected to be asked about the same documents."""
         if later is None:
             return own
         others = [self._estimate(one, which=which, first=first) for one in later.estimators]
@@ -225,14 +222,14 @@ class Forecaster:
         ]
         return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
 
-    def _dearest(self, estimate: Estimate) -> CostliestFallback | None:
-        """The dearest fallback, when everything there would cost more than what is estimated."""
+    def _costliest_fallback(self, estimate: Estimate) -> CostliestFallback | None:
+        """Find the costliest fallback. Returns None if no fallback would make everything cost more than estimated."""
         uppers = [
             CostliestFallback(chain_model.price.name, self._estimate(self._estimator_of(chain_model.price)).upper_nusd)
             for chain_model in self.chain.models[1:]
         ]
-        dearest = max(uppers, key=lambda one: one.upper_nusd, default=None)
-        return dearest if dearest and dearest.upper_nusd > estimate.upper_nusd else None
+        costliest = max(uppers, key=lambda one: one.upper_nusd, default=None)
+        return costliest if costliest and costliest.upper_nusd > estimate.upper_nusd else None
 
     def _estimator_of(self, price: ModelPrice) -> Estimator:
         past = past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=price.name)
@@ -240,7 +237,7 @@ class Forecaster:
         return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies, most=most))
 
     def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
-        """How long streaming would take if it had to do what is in batches too."""
+        """Forecast how long streaming would take if it had to send the requests in batches too."""
         if not in_batches:
             return duration.seconds
         return self._streaming(self._estimate(self.estimator, which=Which.AWAITED)).seconds
@@ -248,13 +245,13 @@ class Forecaster:
     def _streaming(self, estimate: Estimate) -> Duration:
         return forecast(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
 
-    def _was_let_in(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
+    def _already_approved(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         if run is None or self.caps.run.limit < run.cap_nusd:
             return False
         unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
-        return unsettled <= self.ledger.unsettled(run.run_no)
+        return unsettled <= Runs(self.ledger).unsettled(run.run_no)
 
-    def _wish(self, run: Run | None) -> RouteOptions:
+    def _route_options(self, run: Run | None) -> RouteOptions:
         elapsed_s = time.time() - run.started_at if run else 0.0
         return RouteOptions(
             route=self.route,
@@ -264,13 +261,13 @@ class Forecaster:
             begun=Route(run.route) if run else None,
         )
 
-    def _fits(
-        self, estimator: Estimator, saving: Interval, remaining_nusd: int, later: LaterModels | None, *, most: int
+    def _affordable_count(
+        self, estimator: Estimator, saving: Interval, left_nusd: int, later: LaterModels | None, *, most: int
     ) -> int:
-        """How many of the requests, from the first on, the room is enough for: the bound never falls with more."""
+        """Count the requests, from the first on, for which the money is enough: the bound never falls with more."""
 
         def upper(first: int) -> int:
             own = self._estimate(estimator, first=first, saving=saving)
             return self._with_later(own, later, first=first).upper_nusd
 
-        return bisect_right(range(1, most + 1), remaining_nusd, key=upper)
+        return bisect_right(range(1, most + 1), left_nusd, key=upper)

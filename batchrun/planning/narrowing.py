@@ -1,15 +1,14 @@
-"""A plan narrowed to some of its documents, and widened again."""
+"""The narrowing of a plan to some of its documents, and the widening back to all of them."""
 
 import json
 from collections.abc import Sequence
 
-from batchrun.planning.plan_tokens import SENT
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.plan import Kind
 
 
 class Narrowing:
-    """Makes a plan be about some of its documents only, and about all of them again."""
+    """Chooses some documents of a plan, and all of them again."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._connection = ledger.connection
@@ -20,16 +19,12 @@ class Narrowing:
         self._connection.execute("insert into whole (planned_no) select planned_no from planned where chosen")
 
     def sendable(self) -> list[int]:
-        """All documents to send, by number, in the order of class and size."""
-        rows = self._connection.execute(
-            "select planned_no from planned where chosen and kind in (select value from json_each(?))"
-            " order by text_class, bytes, planned_no",
-            (SENT,),
-        )
+        """List the numbers of all documents to send, by class and size."""
+        rows = self._connection.execute("select planned_no from to_send order by text_class, bytes, planned_no")
         return [number for (number,) in rows]
 
     def numbers(self, doc_ids: Sequence[str]) -> list[int]:
-        """The numbers of those of the documents that the plan has."""
+        """List the numbers of those documents that the plan has."""
         rows = self._connection.execute(
             "select planned_no from planned join whole using (planned_no)"
             " where doc_id in (select value from json_each(?)) order by 1",
@@ -38,7 +33,7 @@ class Narrowing:
         return [number for (number,) in rows]
 
     def mark(self, numbers: Sequence[int]) -> None:
-        """These documents are the pilot, with those that are identical to them: one answer is for all."""
+        """Make documents the pilot, and the documents that are identical to them: one answer is for all."""
         self._connection.execute(
             "update whole set pilot = planned_no in (select planned_no from planned"
             " where planned_no in (select value from json_each(?)) or kind = ? and request_id in"
@@ -47,29 +42,28 @@ class Narrowing:
         )
 
     def to_pilot(self) -> None:
-        """The plan is about the pilot only."""
+        """Choose only the pilot's documents."""
         self._choose("where pilot")
 
     def to_rest(self) -> None:
-        """Only about the others."""
+        """Choose only the documents that are not the pilot's."""
         self._choose("where not pilot")
 
     def to_all(self) -> None:
-        """About all documents, as before."""
+        """Choose all documents, as before."""
         self._choose("")
 
     def chosen(self) -> list[str]:
-        """The documents the plan is about now, without those identical to others."""
+        """List the ids of the chosen documents, without those that are identical to others."""
         rows = self._connection.execute(
             "select doc_id from planned where chosen and kind != ? order by 1", (Kind.IDENTICAL,)
         )
         return [doc_id for (doc_id,) in rows]
 
     def guessed(self) -> list[int]:
-        """The numbers of the documents the plan is about now whose tokens are only guessed."""
-        return [
-            number for (number,) in self._connection.execute("select planned_no from planned where chosen and guessed")
-        ]
+        """List the numbers of the chosen documents whose tokens are only guessed."""
+        rows = self._connection.execute("select planned_no from planned where chosen and guessed")
+        return [number for (number,) in rows]
 
     def _choose(self, condition: str) -> None:
         self._connection.execute(

@@ -1,10 +1,12 @@
 """A plan's documents, one row each, in a temporary table of the ledger's connection: a million need no memory.
 
-Planning fills it and asks it; `admit` turns it into work of a run. It vanishes with the connection.
+Planning fills the table and queries it; `admit` turns its rows into work of a run. The table vanishes with the
+connection.
 """
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +15,13 @@ from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
-from batchrun.planning.plan_tokens import SENT, PlannedTokens
+from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.plan import Kind, PlanProblem
 
-TABLE = """
+SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
+TABLE = f"""
 create temp table planned (
     planned_no     integer primary key,
     doc_id         text not null unique,
@@ -26,12 +29,12 @@ create temp table planned (
     content_sha    text not null,
     kind           text not null,
     reason         text,
-    outcome        text,            -- skipped or unreadable, when it is not sent
-    known_outcome  text,            -- how it ended before
+    outcome        text,            -- skipped or unreadable, if it is not sent
+    known_outcome  text,            -- the outcome that it had before
     request_id     text,
     model          text,
     max_tokens     integer,
-    bytes          integer,         -- of its text, when it can be sent
+    bytes          integer,         -- of its text, if it can be sent
     counted_tokens integer,         -- null until it is counted or guessed
     guessed        integer not null default 0,
     text_class     text,
@@ -44,6 +47,7 @@ create temp view planned_status as
 select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_outcome, 'pending') as status, reason,
     counted_tokens as tokens
 from planned;
+create temp view to_send as select * from planned where chosen and kind in ({SENT});
 """
 ADMISSIBLE = """
 from planned p left join requests r using (request_id)
@@ -52,12 +56,12 @@ where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind 
     where d.job = ? and d.doc_id = p.doc_id and d.content_sha = p.content_sha and d.request_no is r.request_no
     and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null)))
 """
-"""Everything but documents that are exactly as the ledger has them, and those that make the plan be refused."""
+"""All chosen documents except those that are exactly as the ledger has them, or for which the plan is refused."""
 KEEPS_ITS_ROW = """
 (excluded.outcome is null and (select outcome from requests where request_no = excluded.request_no) is null
  or excluded.outcome = 'unreadable' and excluded.content_sha = '')
 """
-"""A document whose answer is pending, or that cannot be read just now, keeps its row; a failure takes it away."""
+"""A document keeps its row while its answer is pending, or while it cannot be read; a failure removes the row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +80,13 @@ class Planned:
     max_tokens: int | None = None
     size: DocumentSize | None = None
     tokens: RequestTokens | None = None
-    """None also while it was not counted."""
+    """None also while the document is not counted."""
     worst_nusd: int | None = None
     same_text: bool = False
 
     @property
     def text_class(self) -> TextClass | None:
-        """Of its text, when it can be sent."""
+        """The class of the document's text; None if the document cannot be sent."""
         measured = self.tokens or self.size
         return measured.text_class if measured else None
 
@@ -115,14 +119,13 @@ class PlannedDocuments:
         self._job = job
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
+        self._connection.execute("drop view if exists temp.to_send")
         self._connection.execute("drop table if exists temp.planned")
         self._connection.executescript(TABLE)
         self.tokens = PlannedTokens(self._connection, job)
 
-    # --- what the ledger knows
-
     def known_documents(self, doc_ids: Iterable[str]) -> Mapping[str, KnownDocument]:
-        """Those of the documents that this job has seen."""
+        """Look up those of the documents that this job has seen, by id."""
         rows = self._connection.execute(
             "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome)"
             " from documents d left join requests r using (request_no)"
@@ -132,7 +135,7 @@ class PlannedDocuments:
         return {row[0]: KnownDocument(row[1], row[2], row[3], row[4] and Outcome(row[4])) for row in rows}
 
     def known_requests(self, request_ids: Iterable[str]) -> Mapping[str, KnownRequest]:
-        """Those of the requests that any job has made or planned."""
+        """Look up those of the requests that any job has made or planned, by id."""
         rows = self._connection.execute(
             "select request_id, outcome, counted_tokens, text_class, guessed, exists (select 1 from attempts a"
             "  where a.request_no = requests.request_no and a.state = 'open' and a.batch_no is not null)"
@@ -146,10 +149,8 @@ class PlannedDocuments:
             for row in rows
         }
 
-    # --- filling
-
     def add(self, page: Sequence[Planned]) -> list[str]:
-        """Add a page of documents. Returns ids that stand twice in the source."""
+        """Add a page of documents. Returns the ids that occur twice in the source."""
         rows = [
             (
                 row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
@@ -179,16 +180,11 @@ class PlannedDocuments:
             "select doc_id, source from planned where doc_id in (select value from json_each(?))",
             (json.dumps(list(sources)),),
         )
-        counts: dict[str, int] = {}
-        for row in page:
-            counts[row.doc_id] = counts.get(row.doc_id, 0) + 1
-        first = dict(rows)
+        counts, first = Counter(row.doc_id for row in page), dict(rows)
         return [doc_id for doc_id, count in counts.items() if count > 1 or first[doc_id] != sources[doc_id]]
 
-    # --- choosing
-
     def choose(self, where: str) -> None:
-        """Keep only the documents for which the SQL condition holds. Raises UsageProblem for one that is no SQL."""
+        """Keep only the documents for which an SQL condition holds. Raises UsageProblem if the condition is no SQL."""
         try:
             self._connection.execute(
                 "update planned set chosen = 0 where planned_no not in"
@@ -201,41 +197,34 @@ class PlannedDocuments:
             ) from error
 
     def mark_identical(self) -> None:
-        """Of chosen documents that make the same request only the first sends it."""
+        """Let only the first of the chosen documents that make the same request send it."""
         self._connection.execute(
-            "update planned set kind = ? where chosen and kind in (select value from json_each(?)) and exists ("
+            f"update planned set kind = ? where chosen and kind in ({SENT}) and exists ("
             " select 1 from planned first where first.request_id = planned.request_id and first.chosen"
             " and first.planned_no < planned.planned_no)",
-            (Kind.IDENTICAL, SENT),
+            (Kind.IDENTICAL,),
         )
 
     def limit(self, count: int) -> None:
         """Keep the documents up to and including the `count`-th that would be sent."""
         row = self._connection.execute(
-            "select planned_no from planned where chosen and kind in (select value from json_each(?))"
-            " order by planned_no limit 1 offset ?",
-            (SENT, count),
+            "select planned_no from to_send order by planned_no limit 1 offset ?", (count,)
         ).fetchone()
         if row:
             self._connection.execute("update planned set chosen = 0 where planned_no >= ?", row)
 
-    # --- asking
-
     def counts(self) -> dict[Kind, int]:
-        """How many chosen documents there are of each kind."""
+        """Count the chosen documents of each kind."""
         rows = self._connection.execute("select kind, count(*) from planned where chosen group by kind")
         return {Kind(kind): count for kind, count in rows}
 
     def same_text(self) -> int:
-        """How many of the chosen changed documents have the text they had."""
-        return int(
-            self._connection.execute(
-                "select count(*) from planned where chosen and same_text and kind = ?", (Kind.CHANGED,)
-            ).fetchone()[0]
-        )
+        """Count the chosen changed documents whose text is the same as before."""
+        query = "select count(*) from planned where chosen and same_text and kind = ?"
+        return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
 
     def awaited_of(self) -> list[str]:
-        """Other jobs whose open batches have requests of chosen documents: they are collected there."""
+        """List the other jobs whose open batches have requests of chosen documents: these jobs collect the answers."""
         rows = self._connection.execute(
             "select distinct a.job from planned p join requests r using (request_id) join attempts a using (request_no)"
             " where p.chosen and p.kind = ? and a.state = 'open' and a.batch_no is not null and a.job != ? order by 1",
@@ -244,14 +233,11 @@ class PlannedDocuments:
         return [job for (job,) in rows]
 
     def worst_nusd(self) -> int:
-        """The most that one of the requests to send may cost."""
-        row = self._connection.execute(
-            "select max(worst_nusd) from planned where chosen and kind in (select value from json_each(?))", (SENT,)
-        ).fetchone()
-        return row[0] or 0
+        """Find the most that one of the requests to send may cost."""
+        return self._connection.execute("select max(worst_nusd) from to_send").fetchone()[0] or 0
 
     def missing(self, doc_ids: Iterable[str]) -> list[str]:
-        """Those of the ids that no document has."""
+        """List those of the ids that no document has."""
         rows = self._connection.execute(
             "select value from json_each(?) where value not in (select doc_id from planned)",
             (json.dumps(sorted(doc_ids)),),
@@ -259,7 +245,7 @@ class PlannedDocuments:
         return [doc_id for (doc_id,) in rows]
 
     def problems(self, *, limit: int) -> tuple[PlanProblem, ...]:
-        """The first chosen documents that are not sent as they are."""
+        """List the first chosen documents that are not sent as they are."""
         rows = self._connection.execute(
             "select doc_id, kind, coalesce(reason, '') from planned where chosen and kind in (?, ?, ?)"
             " order by kind = ? desc, planned_no limit ?",
@@ -267,20 +253,17 @@ class PlannedDocuments:
         )
         return tuple(PlanProblem(doc_id, Kind(kind), reason) for doc_id, kind, reason in rows)
 
-    # --- admitting
-
     def anything_to_admit(self) -> bool:
-        """Whether the ledger would learn anything from this plan."""
+        """Whether this plan would change the ledger."""
         row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", (self._job,)).fetchone()
         return row is not None
 
     def admit(self, *, run_no: int) -> int:
-        """Make the chosen documents work of a run, inside the caller's transaction. Safe to repeat.
+        """Make the chosen documents work of a run, inside the caller's transaction. The call is safe to repeat.
 
-        Returns the sequence number that tells this work from what the run left pending before.
-
-        Documents that are as the ledger has them, and answered, are left untouched: a nightly run over a million
-        finished documents writes nothing.
+        Returns the sequence number from which on this work begins: documents that the run left pending before have
+        lower numbers. Documents that are answered and as the ledger has them are left untouched: a nightly run over a
+        million finished documents writes nothing.
         """
         (last,) = self._connection.execute("select coalesce(max(planned_no), 0) from planned").fetchone()
         since = self._ledger.next_seq(last + 1)  # a number for each document, so that the output can take them in parts
@@ -312,7 +295,7 @@ class PlannedDocuments:
         return since
 
     def set_aside_gone(self, *, run_no: int) -> None:
-        """Documents the run was to send that are no longer in the source; only after a plan of everything."""
+        """Set documents aside that the run was to send and that left the source; only after a plan of everything."""
         self._connection.execute(
             "update documents set outcome = ?, reason = 'it is no longer in the source', seq = ?"
             " where job = ? and run_no = ? and outcome is null"
@@ -322,7 +305,7 @@ class PlannedDocuments:
         )
 
     def outcomes(self) -> dict[Outcome | None, int]:
-        """How many chosen documents have each outcome now; None while pending."""
+        """Count the chosen documents by the outcome that they have now; None stands for pending."""
         rows = self._connection.execute(
             "select coalesce(d.outcome, r.outcome), count(*) from planned p"
             " join documents d on d.job = ? and d.doc_id = p.doc_id left join requests r using (request_no)"

@@ -1,4 +1,4 @@
-"""One pass over the source: every document becomes a row of the plan, and what is to be sent is priced."""
+"""One pass over the source: every document becomes a row of the plan, and the documents to send are priced."""
 
 import math
 from collections import Counter
@@ -28,6 +28,7 @@ from batchrun.planning.selection import Selection
 from batchrun.planning.token_sampling import TokenSampler
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import costliest_ttl
@@ -36,7 +37,7 @@ from batchrun.strategy.routes import Route
 PAGE = 500
 PAGE_CHARACTERS = 4_000_000
 ONLINE = 30
-"""Requests that the API counts, when nothing else is said: they give the factor to one or two percent."""
+"""How many requests the API counts by default: they give the factor to one or two percent."""
 
 
 @dataclass(slots=True)
@@ -49,21 +50,21 @@ class Planner:
     chain: ModelChain
     caps: Caps
     route: str | None
-    """`stream`, `batch` or `auto`; None when nothing is said."""
+    """`stream`, `batch` or `auto`; None if neither job file nor command names a route."""
     deadline_s: float | None
     """Seconds from the start of the run."""
     exact: bool = False
-    """Whether every document is counted, however many there are."""
+    """Whether every document is counted, however many documents there are."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
-    """The estimator, with what was learnt when planning."""
+    """The estimator, as corrected by what planning learnt."""
     unsampled: Mapping[TextClass, float] = field(init=False, default_factory=dict)
-    """The standard deviation of what was guessed, in cl100k tokens of each class."""
+    """The standard deviation of the guessed tokens, in cl100k tokens of each class."""
     builder: RequestBuilder = field(init=False)
     planned: PlannedDocuments = field(init=False)
     in_batches: bool = field(init=False)
-    """Whether it is certain before the estimate that requests go by batch."""
+    """Whether requests certainly go by batch, whatever the estimate says."""
     everything: bool = field(init=False, default=True)
     """Whether no document is left out of the plan."""
     _notes: Counter[str] = field(default_factory=Counter)
@@ -71,7 +72,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         self.template = RequestTemplate(self.job)
-        run = self.ledger.open_run(self.job.spec.job.name, self.fingerprint)
+        run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
         self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
         guess = untaught(self.job, self.renderer, self.price)
         self.estimator = replace(
@@ -107,9 +108,9 @@ class Planner:
         return self.template.fingerprint
 
     async def plan(self, selection: Selection, *, counter: CounterFactory | None = None, online: int = ONLINE) -> Plan:
-        """Look at every selected document. Raises Refused for ids that stand twice, and what the source raises.
+        """Plan every selected document. Raises Refused for ids that occur twice, and the errors of the source.
 
-        With a `counter` the API counts about `online` documents, unless the job's own past tells enough.
+        With a `counter` the API counts about `online` documents, unless the job has enough answers.
         """
         classifier = self._classifier
         self.everything = selection.everything
@@ -142,9 +143,9 @@ class Planner:
         return self.forecast()
 
     def forecast(self, *, route: str | None = None, exact: bool = False) -> Plan:
-        """Add up the plan as it stands, by all that is known: again after the plan was narrowed, or a pilot was sent.
+        """Add up the plan as it stands, again after the plan was narrowed or a pilot was sent.
 
-        `route` takes the place of what was said; with `exact` no document counts as guessed.
+        `route` replaces the route that was asked for; with `exact` no document counts as guessed.
         """
         evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
         forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
@@ -155,7 +156,7 @@ class Planner:
         self._sampler.count(numbers, self._costliest_nusd)
 
     def remaining_estimate(self, route: Route) -> Estimate:
-        """Estimate what is still pending of the plan, if it goes by a route, with what the run itself has taught."""
+        """Estimate the documents of the plan that are still pending, by a route, as far as the run has taught."""
         _, self.estimator = self.calibration.learned(guessed=0)
         return self._forecaster.remaining_estimate(route)
 

@@ -1,4 +1,4 @@
-"""From a document to its request: truncated where the job says so, and the same bytes every time."""
+"""The way from a document to its request: the text is cut if the job says so, and the bytes are always the same."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from batchrun.request import Request
 LARGEST_CHARACTER = 4
 """The most bytes of a character in UTF-8; a byte-level tokenizer makes at most one token of a byte."""
 CUTS = 4
-"""How often a text is cut: what remains may be of another kind of text, with more tokens to a character."""
+"""How often a text is cut: the rest may be of another kind of text, with more tokens to a character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class SizeLimit:
 
 @dataclass(frozen=True)
 class Built:
-    """A document as it will be sent. Size and tokens need the whole text: they are found when asked for, and once."""
+    """A document as it will be sent. Size and tokens need the whole text: they are computed on demand, and once."""
 
     request: Request
     text: str
-    """What of the request is the document's."""
+    """The part of the request that is the document's."""
     count: Callable[[str], int]
     """Counts the cl100k tokens of a text."""
     counted: int | None
-    """The tokens of `text` where they are known already."""
+    """The tokens of `text`, if they are known already."""
 
     @cached_property
     def size(self) -> DocumentSize:
@@ -63,7 +63,7 @@ class ChainRequests:
 
 
 class RequestBuilder:
-    """Makes requests of documents for one job; used when planning and again when sending."""
+    """Makes requests of documents for one job, both when planning and when sending."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class RequestBuilder:
 
     def may_exceed(self, size: DocumentSize) -> bool:
         """Whether a document of this size has to be counted to know that it is not too large."""
-        at_most = RequestTokens(size.bytes, size.text_class)  # a byte-level tokenizer makes at most one of a byte
+        at_most = RequestTokens(size.bytes, size.text_class)  # a byte-level tokenizer makes at most one token of a byte
         return self._estimator.document_tokens(at_most) > self.limit.tokens
 
     def excess(self, tokens: RequestTokens) -> str | None:

@@ -1,4 +1,4 @@
-"""What all requests of one job share, and how a document becomes a request."""
+"""The part that all requests of one job share, and the making of a request from a document."""
 
 import hashlib
 from functools import cached_property
@@ -26,7 +26,7 @@ class RequestTemplate:
         )
 
     def request(self, document: Document, *, max_tokens: int | None = None) -> Request:
-        """Make the request for a document; `max_tokens` overrides the job's."""
+        """Make the request for a document; `max_tokens` replaces the job's."""
         return message_request(self._fixed, self.renderer.content(document), max_tokens=max_tokens)
 
     def bare_request(self) -> Request | None:

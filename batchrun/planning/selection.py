@@ -1,4 +1,4 @@
-"""Which of the documents of a source a submit is about."""
+"""The documents of a source that a command is about."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -9,19 +9,19 @@ from batchrun.outcome import Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which documents a command is about; everything by default."""
+    """The documents that a command is about; all documents by default."""
 
     limit: int | None = None
-    """At most this many are sent."""
+    """How many documents are sent at most."""
     ids: frozenset[str] = frozenset()
     sources: tuple[str, ...] = ()
     """Glob patterns over the documents' sources."""
     where: str | None = None
     """A condition in SQL over the plan's documents."""
     again: frozenset[Outcome] = frozenset()
-    """For `retry`: only documents that ended in one of these ways, and they are sent again."""
+    """For `retry`: the outcomes whose documents are sent again; other documents are left out."""
     max_tokens: int | None = None
-    """For `retry`: allowed to the truncated; otherwise twice what they had."""
+    """For `retry`: the `max_tokens` of truncated documents; None doubles what they had."""
 
     @property
     def everything(self) -> bool:

@@ -1,4 +1,4 @@
-"""A second look at some of the planned documents: to count what was only weighed, and to have Claude count a few."""
+"""A second look at some of the planned documents: to count their tokens, and to have Claude count a few requests."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from batchrun.request import Request
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the API counted."""
+    """The requests that the API counted."""
 
     observations: Sequence[Observation]
     problem: str | None
-    """Why it did not count all of them."""
+    """Why the API did not count all requests; None if it did."""
     step: float = 0.0
-    """How far apart they were drawn by their size, in cl100k tokens of all documents; 0 when all were counted."""
+    """How far apart the requests were drawn by their size, in cl100k tokens of all documents; 0 if all were counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSampler:
-    """Looks at documents of a plan again, and passes over documents that changed since."""
+    """Reads documents of a plan again, and passes over documents that changed since."""
 
     planned: PlannedTokens
     source: Source
@@ -37,9 +37,9 @@ class TokenSampler:
     template: RequestTemplate
 
     def count_sample(self, worst_nusd: Callable[[Request, RequestTokens], int]) -> dict[TextClass, float]:
-        """Count a sample of what was not counted, and guess the rest from it.
+        """Count a sample of the documents that were not counted, and guess the other documents from the sample.
 
-        Returns the standard deviation of what is guessed, in cl100k tokens of each class.
+        Returns the standard deviation of the guess, in cl100k tokens of each class.
         """
         step = step_bytes(size for _, size in self.planned.uncounted())
         drawn = set(evenly(((number, size.bytes) for number, size in self.planned.uncounted()), step))
@@ -51,7 +51,7 @@ class TokenSampler:
     def count(
         self, numbers: Iterable[int], worst_nusd: Callable[[Request, RequestTokens], int]
     ) -> list[tuple[int, RequestTokens]]:
-        """Count some documents; returns their numbers with their tokens."""
+        """Count some documents. Returns their numbers with their tokens."""
         counted = []
         for planned, document in self._read(numbers):
             built = self.builder.build(document, max_tokens=planned.max_tokens)
@@ -60,10 +60,10 @@ class TokenSampler:
         return counted
 
     async def observe(self, counter: CounterFactory, number: int) -> Observed:
-        """Have the API count about so many requests, and the fixed part by itself where it can stand alone.
+        """Have the API count about `number` requests, and the fixed part by itself if it can stand alone.
 
-        They are drawn in proportion to their cl100k tokens, so that what Claude makes of one token is, on average over
-        them, what it makes of one of the whole job's.
+        The requests are drawn in proportion to their cl100k tokens, so that the average of Claude's tokens per cl100k
+        token is, over these requests, the average over the whole job.
         """
         documents = sum(1 for _ in self.planned.by_tokens())
         if not documents:

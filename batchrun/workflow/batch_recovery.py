@@ -14,6 +14,7 @@ from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
 from batchrun.workflow.open_job import OpenStore
 
 FINAL_WAIT_S = 10.0
@@ -59,12 +60,12 @@ async def cancel(opened: OpenStore, run_no: int, caller: Caller, *, waits: bool)
     if canceled := len(batches.open(opened.name)):
         halted = await drive_open_batches(opened, run_no, caller, waits=waits, cancels=True)
         unpublished = publish_finally(opened)
-    still_open, pending = len(batches.open(opened.name)), ledger.unsettled(run_no)
+    still_open, pending = len(batches.open(opened.name)), Runs(ledger).unsettled(run_no)
     exit_code = halted.exit_code if halted else ExitCode.UNFINISHED if still_open else ExitCode.OK
     if canceled:
         state = "waiting" if still_open else "stopped" if pending else "finished"
         with ledger.transaction():
-            ledger.end_run(run_no, state=state, exit_code=exit_code, note="canceled")
+            Runs(ledger).end_run(run_no, state=state, exit_code=exit_code, note="canceled")
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
     return Cancellation(

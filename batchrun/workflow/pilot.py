@@ -16,6 +16,7 @@ from batchrun.planning.narrowing import Narrowing
 from batchrun.planning.planner import Planner
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.pilots import BegunPilot, Pilots
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.pilot_report import Decision, PilotReport, PilotTerms, Tried, checks, decide, drawn, findings
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.routes import Route
@@ -174,7 +175,7 @@ class PilotSubmit:
         # A person who submits again after a pilot that the job file asks for wants the rest.
         goes_on = terms.goes_on or (bool(pilot.past) and not terms.asked)
         return PilotReport(
-            run_id=self.opened.ledger.run_id(sent.run_no) if sent.run_no is not None else None,
+            run_id=Runs(self.opened.ledger).one(sent.run_no).run_id if sent.run_no is not None else None,
             found=found,
             checks=checked,
             rest=rest,

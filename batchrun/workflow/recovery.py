@@ -9,6 +9,7 @@ from batchrun.job.load import JobFile
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.job_lock import is_locked, job_lock
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.paths import StorePaths
 
 
@@ -27,15 +28,16 @@ def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterat
 def recover(ledger: Ledger, where: StorePaths, job: str) -> None:
     """Close what dead processes left open, of this job and of other jobs whose requests this job may share."""
     with ledger.transaction():
-        ledger.recover(job)
+        Runs(ledger).recover(job)
         recover_others(ledger, where, job)
 
 
 def recover_others(ledger: Ledger, where: StorePaths, job: str) -> None:
     """Close what dead processes of other jobs left open. Must be called in a transaction."""
-    for name in ledger.running_jobs():
+    runs = Runs(ledger)
+    for name in runs.running_jobs():
         if name != job and not is_locked(where.ledger, name):
-            ledger.recover(name)
+            runs.recover(name)
 
 
 def abandon_simulated(ledger: Ledger, job: str) -> None:
@@ -48,7 +50,8 @@ def abandon_simulated(ledger: Ledger, job: str) -> None:
 
 def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
     """Refuse a second job file of one name: each would take the other's documents for changed ones."""
-    earlier = ledger.job_path(job.spec.job.name)
+    last_run = Runs(ledger).last_run(job.spec.job.name)
+    earlier = last_run.job_path if last_run else None
     if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
         raise UsageProblem(
             f'the name "{job.spec.job.name}" belongs to {earlier} already.', hint="give [job] name another value"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from batchrun.budget.caps import Caps, Of
+from batchrun.budget.caps import Caps, remaining_nusd
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import RunStarted
@@ -26,6 +26,7 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
 from batchrun.store.ledger.run_plans import remember_plan
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.plan_record import to_json
 from batchrun.strategy.refusal import too_small
@@ -141,7 +142,7 @@ def admit(
     After a plan of `everything`, pending documents of the run that are gone from the source are set aside. `also` is
     called with the run's number in the same transaction.
     """
-    ledger, estimate = opened.ledger, plan.estimate.cost_nusd
+    ledger, runs, estimate = opened.ledger, Runs(opened.ledger), plan.estimate.cost_nusd
     run_plan = RunPlan(
         job=opened.name,
         job_path=path_below_root(opened.job),
@@ -160,12 +161,12 @@ def admit(
         deadline_s=plan.deadline_s,
     )
     with ledger.transaction():
-        run = ledger.open_run(opened.name, planner.fingerprint)
+        run = runs.open_run(opened.name, planner.fingerprint)
         if run:
             run_no = run.run_no
-            ledger.continue_run(run_no, run_plan)
+            runs.continue_run(run_no, run_plan)
         else:
-            run_no = ledger.begin_run(run_plan, run_id=new_run_id(ledger, simulated=opened.simulated))
+            run_no = runs.begin_run(run_plan, run_id=new_run_id(runs, simulated=opened.simulated))
         since = planner.planned.admit(run_no=run_no)
         if everything:
             planner.planned.set_aside_gone(run_no=run_no)
@@ -178,7 +179,7 @@ def admit(
 def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
     """The event that begins a run."""
     return RunStarted(
-        run_id=opened.ledger.run_id(run.run_no),
+        run_id=Runs(opened.ledger).one(run.run_no).run_id,
         job=opened.name,
         model=opened.price.name,
         to_send=plan.unsettled,
@@ -189,11 +190,11 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
     )
 
 
-def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
+def new_run_id(runs: Runs, *, simulated: bool) -> str:
     """Make a short id that no run has yet. The id of a simulated run begins with `sim-`."""
     while True:
         run_id = ("sim-" if simulated else "") + secrets.token_hex(2)
-        if not ledger.knows_run(run_id):
+        if not runs.knows_run(run_id):
             return run_id
 
 
@@ -231,12 +232,7 @@ def caps_in_force(plan: Plan) -> Caps:
     """Return the plan's caps. If they are expected to bind, they say how much the run may cost."""
     if not plan.caps.partial or too_small(plan) is None:
         return plan.caps
-    costs = [
-        cap_usage
-        for cap_usage in plan.cap_usages
-        if cap_usage.cap.of is not Of.TOKENS and cap_usage.cap.concerns(plan.model)
-    ]
-    return replace(plan.caps, scarce_nusd=plan.spent_nusd + min(cap_usage.remaining for cap_usage in costs))
+    return replace(plan.caps, scarce_nusd=plan.spent_nusd + remaining_nusd(plan.cap_usages, plan.model))
 
 
 def cache_breakpoints(planner: Planner, plan: Plan) -> dict[Route, CacheBreakpoint]:
@@ -265,6 +261,6 @@ def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:
     """
     if plan.deadline_s is None or opened.job.spec.batch.fallback == "none":
         return None
-    begun = opened.ledger.beginning(run.run_no)
+    begun = Runs(opened.ledger).one(run.run_no)
     seconds = begun.to_send * plan.unsettled_s / max(plan.unsettled, 1)
     return begun.started_at + plan.deadline_s - switch_before_s(seconds, deadline_s=plan.deadline_s)

@@ -23,6 +23,7 @@ from batchrun.store.ledger.run_plans import (
     remembered_run,
     run_outcomes,
 )
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.store.reports.cache_use import CacheUse, cache_use
 from batchrun.store.reports.performance import Performance, performance
@@ -91,10 +92,10 @@ def conclude(
         exit_code = ExitCode.UNFINISHED
     if run_no is not None:
         with opened.ledger.transaction():
-            opened.ledger.recover(opened.name)
+            Runs(opened.ledger).recover(opened.name)
             state = final_state(opened.ledger, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
             note = str(halted) if halted else None
-            opened.ledger.end_run(run_no, state=state, exit_code=exit_code, note=note)
+            Runs(opened.ledger).end_run(run_no, state=state, exit_code=exit_code, note=note)
     unpublished = publish_finally(opened.store)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
@@ -236,7 +237,7 @@ def final_state(
     ledger: Ledger, run_no: int, halted: BatchrunError | None, *, waiting: bool, cut_short: bool = False
 ) -> str:
     """Return the final state of a run, which is finished when all documents that it was to have have outcomes."""
-    if not cut_short and not ledger.unfinished(run_no):
+    if not cut_short and not Runs(ledger).unsettled(run_no):
         return "finished"
     if halted is None and waiting:
         return "waiting"

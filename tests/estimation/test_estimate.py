@@ -124,11 +124,11 @@ def test_the_upper_bound_never_falls(documents, model):
     total, before = EstimateSum(estimator(model, fixed=300)), 0
     for document in documents:
         total.add(document)
-        assert total.upper_nusd >= before
-        before = total.upper_nusd
+        assert total.estimate().upper_nusd >= before
+        before = total.estimate().upper_nusd
     estimate = total.estimate()
     assert 0 <= estimate.cost_nusd.low <= estimate.cost_nusd.mean <= estimate.cost_nusd.high
-    assert estimate.upper_nusd == total.upper_nusd
+    assert estimate.upper_nusd == total.estimate().upper_nusd
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, sp
     def uppers():
         for document in documents:
             total.add(document)
-            yield total.upper_nusd
+            yield total.estimate().upper_nusd
 
     fitted = fitting(uppers(), remaining_nusd=cap - spent)
     assert total.estimate().documents == len(documents)

@@ -30,6 +30,7 @@ from batchrun.store.ledger.batch_records import Candidate
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
+from batchrun.store.ledger.runs import Runs
 
 MAX_ATTEMPTS = 2
 HOUR_S = 3600.0
@@ -177,7 +178,7 @@ class BatchBench:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         create_missing(connection)
         self.ledger = Ledger(connection, None)
-        self.ledger.begin_run(
+        Runs(self.ledger).begin_run(
             RunPlan(job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1), run_id="r",
         )  # fmt: skip

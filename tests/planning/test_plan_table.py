@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from run_caps import run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.errors import UsageProblem
@@ -18,6 +19,7 @@ from batchrun.planning.plan_table import Planned, PlannedDocuments
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.plan import Kind
 
 RUN = RunPlan(
@@ -32,7 +34,7 @@ def ledger() -> Iterator[Ledger]:
     create_missing(connection)
     with contextlib.closing(connection):
         opened = Ledger(connection, None)
-        opened.begin_run(RUN, run_id="r")
+        Runs(opened).begin_run(RUN, run_id="r")
         yield opened
 
 
@@ -67,7 +69,7 @@ def admit(ledger: Ledger, *rows: Planned) -> int:
 
 def settle(ledger: Ledger, doc_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
     (work,) = [one for one in ledger.pending(1, since=0, after=0, limit=100) if one.ref.doc_id == doc_id]
-    attempt_no = ledger.reserve(work, Amount(1), run_no=1, job="trial", model="m")
+    attempt_no = ledger.reserve(work, Amount(1), run_no=1, job="trial", model="m", caps=run_caps(ledger, 1))
     assert isinstance(attempt_no, int)
     ledger.settle(Settlement(attempt_no=attempt_no, state="answered", cost_nusd=1, outcome=outcome, output="{}"))
 
@@ -156,7 +158,7 @@ def test_where_that_is_no_condition_is_told_and_harms_nothing(ledger: Ledger, co
         documents.choose(condition)
 
     assert "columns: id" in str(problem.value.hint)
-    assert ledger.knows_run("r")
+    assert Runs(ledger).knows_run("r")
 
 
 def test_a_limit_counts_only_what_is_sent(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
+from batchrun.store.ledger.runs import Runs
 
 
 async def interrupting(_: Request) -> Reply:
@@ -81,7 +82,7 @@ def test_money_held_for_lost_answers_keeps_no_run_from_going_on(project: TrialPr
     assert summary.exit_code == ExitCode.OK
     assert summary.outcomes == {Outcome.SUCCEEDED: 20}
     with project.opened() as opened:
-        run = opened.ledger.last_run("trial")
+        run = Runs(opened.ledger).last_run("trial")
     assert run is not None
     assert run.committed_nusd <= cap_nusd
 

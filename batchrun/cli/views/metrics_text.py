@@ -8,7 +8,8 @@ from batchrun.escaping import escape_control
 from batchrun.store.ledger.records import MinuteUse, Waited
 from batchrun.store.ledger.run_metrics import Latencies, Percentiles
 from batchrun.store.reports.performance import Performance
-from batchrun.store.reports.utilisation import Shares, minute_shares
+from batchrun.store.reports.utilisation import Shares, binding, minute_shares
+from batchrun.strategy.duration import Bound
 
 SHOWN_MINUTES = 10
 LEAST_SHARE = 0.01
@@ -44,7 +45,7 @@ def speed_words(performance: Performance) -> str:
     if speed is None:
         return ""
     words = f"{speed:,.1f} documents/min" if speed < 100 else f"{speed:,.0f} documents/min"
-    if (bound := shares.binding) and (share := shares.by_bound[bound]) >= LEAST_SHARE:
+    if (bound := binding(shares)) and (share := shares[bound]) >= LEAST_SHARE:
         words += f" · {bound} {share:.0%} of the limit"
     return words
 
@@ -86,9 +87,9 @@ def minute_row(use: MinuteUse) -> tuple[str, ...]:
     return (
         at_minute(use.minute),
         use.model,
-        with_share(f"{use.requests:,}", shares.requests),
-        with_share(tokens(use.input_tokens), shares.input_tokens),
-        with_share(tokens(use.output_tokens), shares.output_tokens),
+        with_share(f"{use.requests:,}", shares.get(Bound.REQUESTS)),
+        with_share(tokens(use.input_tokens), shares.get(Bound.INPUT_TOKENS)),
+        with_share(tokens(use.output_tokens), shares.get(Bound.OUTPUT_TOKENS)),
     )
 
 
@@ -127,14 +128,11 @@ def percentile_fields(percentiles: Percentiles | None) -> dict[str, float] | Non
 
 def share_fields(shares: Shares) -> dict[str, float | None]:
     """1.0 is all of a limit; null: no limit is known."""
-
-    def rounded(share: float | None) -> float | None:
-        return None if share is None else round(share, 4)
-
+    rounded = {bound: round(share, 4) for bound, share in shares.items()}
     return {
-        "requests": rounded(shares.requests),
-        "input_tokens": rounded(shares.input_tokens),
-        "output_tokens": rounded(shares.output_tokens),
+        "requests": rounded.get(Bound.REQUESTS),
+        "input_tokens": rounded.get(Bound.INPUT_TOKENS),
+        "output_tokens": rounded.get(Bound.OUTPUT_TOKENS),
     }
 
 

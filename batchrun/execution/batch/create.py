@@ -69,7 +69,7 @@ class Creator:
         run, model, now = self._context.run, self._packer.model, self._context.run.clock()
         remaining_budget, queued = await self._context.apply(
             lambda batches: (
-                batches.remaining_budget(run.key.run_no, model=model, caps=self._packer.caps, now=now),
+                batches.cap_usages(run.key.run_no, model=model, caps=self._packer.caps, now=now).remaining_budget(),
                 batches.queued(),
             )
         )

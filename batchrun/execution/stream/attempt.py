@@ -155,7 +155,7 @@ class Attempts:
         self, pending: PendingRequest, channel: ModelChannel, refused: CapExceeded, amount: Amount
     ) -> None:
         """The document does not fit, and nothing under way will change that; a smaller one may fit all the same."""
-        if refused.cap and refused.cap.per is Per.DOCUMENT:
+        if refused.cap.per is Per.DOCUMENT:
             cap_usage, earlier = CapUsage(refused.cap, refused.used), self._earlier(pending, channel)
             await self._document_cap.end(pending, cap_usage, amount, earlier=earlier)
         elif refused.in_batches:

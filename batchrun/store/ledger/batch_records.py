@@ -1,4 +1,4 @@
-"""What goes into the ledger about a batch, and comes out of it."""
+"""The records about batches that the ledger takes and gives."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from batchrun.budget.caps import Amount, Caps, Of
 from batchrun.reply import Failure
 
 UNLIMITED = 2**62
-"""More than any cap: where there is none."""
+"""A limit above any cap, where there is no cap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Batch:
     state: BatchState
     batch_id: str | None
     adopted: bool
-    """Found in the API's list; the nonce of one of its results has to prove that it is ours."""
+    """Whether the batch was found in the API's list; the nonce of one of its results has to prove that it is ours."""
     requests: int
     bytes: int
     newest_before: str | None
@@ -33,7 +33,7 @@ class Batch:
     empty_scans: int = 0
     scanned_at: float | None = None
     clock_ahead: float | None = None
-    """Seconds by which the API's clock was before ours when it was looked for last."""
+    """How many seconds the API's clock was ahead of ours when the batch was looked for last."""
     created_at: float | None = None
     expires_at: float | None = None
     ended_at: float | None = None
@@ -44,13 +44,13 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """What people see: the API's id, or ours while there is none."""
+        """The name that people see: the API's id, or our number while the API has given none."""
         return self.batch_id or f"#{self.batch_no}"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A request that is packed and may become a member."""
+    """A packed request that may become a member of a batch."""
 
     request_no: int
     doc_id: str
@@ -59,15 +59,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class RemainingBudget:
-    """What the caps leave for the members of one more batch, all of them together."""
+    """What the caps leave for requests, all of them together."""
 
     nusd: int
-    """For their worst cases."""
+    """For their worst cases, in nano-USD."""
     tokens: int = UNLIMITED
     expected_nusd: int = UNLIMITED
 
     def fits(self, amount: Amount) -> bool:
-        """Whether there is room for so much."""
+        """Whether the caps leave so much."""
         return (
             amount.nusd <= self.nusd and amount.tokens <= self.tokens and amount.of(Of.EXPECTED) <= self.expected_nusd
         )
@@ -75,7 +75,7 @@ class RemainingBudget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBatch:
-    """What is known of a batch before its members are."""
+    """A batch before its members are chosen."""
 
     nonce: str
     run_no: int
@@ -85,9 +85,8 @@ class NewBatch:
     newest_before: str | None
     prepared_at: float
     others_follow: bool
-    """Whether requests are left for another batch."""
-    caps: Caps | None = None
-    """None: only the run's counts, as the ledger has it."""
+    """Whether requests remain for another batch."""
+    caps: Caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Prepared:
 
     batch_no: int
     positions: Sequence[int] = field(repr=False)
-    """Which of the candidates are its members."""
+    """The positions of the members among the candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +106,11 @@ class Member:
     request_id: str
     doc_id: str
     failures: Sequence[Failure] = ()
-    """Why its earlier attempts in batches failed, since it last had an outcome; what we canceled is left out."""
+    """Why the request's attempts in batches failed since it last had an outcome; canceled ones are left out."""
 
 
 def members_from(rows: Iterable[Sequence[Any]]) -> dict[str, Member]:
-    """Read members from rows: one for each earlier failure of a member, or one without a failure."""
+    """Read members from rows: a row for each earlier failure of a member, or one row without a failure."""
     members: dict[str, Member] = {}
     for attempt_no, request_id, doc_id, cause, *kept in rows:
         earlier = members[request_id].failures if request_id in members else ()
@@ -122,9 +121,9 @@ def members_from(rows: Iterable[Sequence[Any]]) -> dict[str, Member]:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the ledger says of ids in the API's list, from the point of view of one batch in doubt."""
+    """What the ledger knows of ids in the API's list, for one batch in doubt."""
 
     taken: frozenset[str]
-    """They belong to other batches for certain, or were found not to be this one."""
+    """The ids that certainly belong to other batches, or were found not to be this batch."""
     contested: frozenset[str]
-    """Other batches in doubt have adopted them, and nothing has proven it yet."""
+    """The ids that other batches in doubt have adopted without proof so far."""

@@ -1,11 +1,11 @@
-"""Batches in the ledger: their states, and every transition between them. Each method is one transaction's worth.
+"""Batches in the ledger: their states, and every transition between states. Each method belongs in one transaction.
 
     prepare -> PREPARED -> attach -> SUBMITTED -> polled -> ENDED -> collected -> COLLECTED
                  ^   |                  |                     |  \
                  |   +--- abandon ------+--- abandon ---------+   +- detach (it was not ours)
                  +----------------------------------------------------/
 
-What a transition may start from is in TRANSITIONS; anything else is a bug and changes nothing.
+TRANSITIONS has the states from which each state may be reached; any other transition is a bug and changes nothing.
 """
 
 import json
@@ -14,16 +14,14 @@ from dataclasses import fields
 from typing import Any
 
 from batchrun.batch import BatchState, RemoteBatch
-from batchrun.budget.caps import Caps, Of
+from batchrun.budget.caps import Caps
 from batchrun.store.ledger.batch_records import (
-    UNLIMITED,
     Batch,
     Candidate,
     Claims,
     Member,
     NewBatch,
     Prepared,
-    RemainingBudget,
     members_from,
 )
 from batchrun.store.ledger.cap_usage import CapUsages
@@ -37,9 +35,9 @@ TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
     BatchState.COLLECTED: frozenset(),
     BatchState.ABANDONED: frozenset(),
 }
-"""From a state to those it may become."""
+"""From each state to the states that it may become."""
 MOST_ALIKE = 97
-"""How many requests a batch may be smaller than it could be, so that its size tells it from others in doubt."""
+"""How many requests a batch may leave out, so that its size differs from the sizes of other batches in doubt."""
 
 CANDIDATES = """
 create temp table if not exists candidates (
@@ -76,27 +74,25 @@ class Batches:
         self._ledger = ledger
         self._connection = ledger.connection
 
-    # --- asking
-
     def open(self, job: str) -> list[Batch]:
-        """The job's batches of which something is still to come, the oldest first."""
+        """List the job's batches that are neither collected nor abandoned, the oldest first."""
         return self._chosen("job = ? and state in ('prepared', 'submitted', 'ended') order by batch_no", (job,))
 
     def one(self, batch_no: int) -> Batch:
-        """A batch by its number."""
+        """Read a batch by its number."""
         return self._chosen("batch_no = ?", (batch_no,))[0]
 
     def of_run(self, run_no: int) -> list[Batch]:
-        """All batches of a run, the oldest first."""
+        """List all batches of a run, the oldest first."""
         return self._chosen("run_no = ? order by batch_no", (run_no,))
 
     def schema(self, batch_no: int) -> dict[str, Any]:
-        """The schema of the answers."""
+        """Read the schema of a batch's answers."""
         row = self._connection.execute("select schema from batches where batch_no = ?", (batch_no,)).fetchone()
         return dict(json.loads(row[0]))
 
     def claims(self, batch: Batch, batch_ids: Iterable[str]) -> Claims:
-        """Which of the API's ids cannot be this batch, and which only seem to be another."""
+        """Find which of the API's ids cannot be this batch, and which seem to be another batch."""
         rows = self._connection.execute(
             "select value, exists (select 1 from batches b where b.batch_id = value and not b.adopted) or exists"
             "  (select 1 from foreign_batches f where f.batch_id = value and f.batch_no = ?),"
@@ -109,27 +105,22 @@ class Batches:
         return Claims(taken, contested - taken)
 
     def owner(self, batch_id: str) -> Batch | None:
-        """The batch that has this id of the API's."""
+        """Find the batch that has this id of the API's. Returns None if no batch has."""
         return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
 
-    def remaining_budget(self, run_no: int, *, model: str, caps: Caps | None, now: float) -> RemainingBudget:
-        """What the caps leave to be reserved for requests of a run to one model."""
-        cap_usages = CapUsages(self._connection, caps)
-        account = cap_usages.account(run_no)
-        cost, tokens, expected = (
-            cap_usages.remaining(account, of, model=model, now=now) for of in (Of.COST, Of.TOKENS, Of.EXPECTED)
-        )
-        return RemainingBudget(*(UNLIMITED if left is None else left for left in (cost, tokens, expected)))
+    def cap_usages(self, run_no: int, *, model: str, caps: Caps, now: float) -> CapUsages:
+        """Make the usage of all caps that concern requests of a run to one model."""
+        return CapUsages(connection=self._connection, caps=caps, run_no=run_no, model=model, now=now)
 
     def queued(self) -> int:
-        """Requests of all jobs that the API is processing, as far as the ledger knows."""
+        """Count the requests of all jobs that the API is processing, as far as the ledger knows."""
         row = self._connection.execute(
             "select coalesce(sum(requests), 0) from batches where state in ('prepared', 'submitted')"
         ).fetchone()
         return int(row[0])
 
     def members(self, batch_no: int, request_ids: Iterable[str]) -> dict[str, Member]:
-        """Those of the requests that are members whose results are not in the ledger yet."""
+        """Find which of the requests are members whose results are not in the ledger yet, by request id."""
         rows = self._connection.execute(
             "select a.attempt_no, r.request_id, a.doc_id, t.cause, t.status, t.error_type, t.error_code, t.message"
             " from requests r join attempts a on a.batch_no = ? and a.request_no = r.request_no"
@@ -147,7 +138,7 @@ class Batches:
         return members_from(rows)
 
     def without_result(self, batch_no: int, *, limit: int) -> list[Member]:
-        """The first members whose results are not in the ledger."""
+        """List the first members whose results are not in the ledger."""
         rows = self._connection.execute(
             "select r.request_id from attempts a join requests r using (request_no)"
             " where a.batch_no = ? and a.state = 'open' limit ?",
@@ -155,15 +146,13 @@ class Batches:
         )
         return list(self.members(batch_no, [request_id for (request_id,) in rows]).values())
 
-    # --- PREPARED
-
     def prepare(
         self, new: NewBatch, candidates: Sequence[Candidate], *, sizes: Sequence[int]
     ) -> Prepared | CapExceeded | None:
-        """Commit the intent: a batch, its members and their worst cases, before anything is sent.
+        """Record the intent to send a batch, with its members and their worst cases, before anything is sent.
 
-        Left out are requests that somebody else settled or is just sending, those the cap has no room for, and a few
-        more if another batch in doubt has the same size. None when nothing is left to send.
+        Requests are left out that somebody else settled or is just sending, for which a cap has no room, and a few more
+        if another batch in doubt has the same size. Returns None if no request remains.
         """
         self._connection.execute(CANDIDATES)
         self._connection.execute("delete from temp.candidates")
@@ -182,29 +171,23 @@ class Batches:
             ),
         )
         self._connection.execute(TAKEN)
-        if (first := self._first_candidate()) is None:
+        (first,) = self._connection.execute("select min(position) from temp.candidates").fetchone()
+        if first is None:
             return None
-        remaining_budget = self.remaining_budget(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        cap_usages = self.cap_usages(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        remaining_budget = cap_usages.remaining_budget()
         self._connection.execute(
             BEYOND_ROOM, (remaining_budget.nusd, remaining_budget.tokens, remaining_budget.expected_nusd)
         )
-        if not (fitting := self._count_candidates()):
-            cap_usages = CapUsages(self._connection, new.caps)
-            amount = candidates[first].amount
-            return cap_usages.refusal(cap_usages.account(new.run_no), amount, model=new.model, now=new.prepared_at)
+        (fitting,) = self._connection.execute("select count(*) from temp.candidates").fetchone()
+        if not fitting:
+            return cap_usages.refusal(candidates[first].amount)
         if new.others_follow:
             self._leave_out(fitting - self._distinct(fitting))
         return self._insert(new, sizes)
 
-    def _first_candidate(self) -> int | None:
-        row = self._connection.execute("select min(position) from temp.candidates").fetchone()
-        return row[0]  # type: ignore[no-any-return]
-
-    def _count_candidates(self) -> int:
-        return int(self._connection.execute("select count(*) from temp.candidates").fetchone()[0])
-
     def _distinct(self, requests: int) -> int:
-        """A size that no other batch in doubt has; together with the time it is all that the API's list tells."""
+        """Find a size that no other batch in doubt has: the API's list shows nothing but the size and the time."""
         taken = {size for (size,) in self._connection.execute("select requests from batches where state = 'prepared'")}
         return next(
             (size for size in range(requests, max(0, requests - MOST_ALIKE), -1) if size not in taken), requests
@@ -242,21 +225,19 @@ class Batches:
         return Prepared(batch_no, positions)
 
     def doubt(self, batch: Batch, *, now: float) -> None:
-        """Nobody knows any more whether it was created: it is looked for from now on."""
+        """Put the batch in doubt: nobody knows whether the API created it, and it is looked for from now on."""
         self._change(batch, BatchState.PREPARED, unclear_at=now)
 
     def correct(self, batch: Batch, *, unclear_at: float | None, clock_ahead: float | None) -> None:
-        """A clock was set meanwhile: since when it is in doubt by the clock of now."""
+        """Correct the time since which the batch is in doubt, because a clock was set meanwhile."""
         self._change(batch, BatchState.PREPARED, unclear_at=unclear_at, clock_ahead=clock_ahead)
 
     def missed(self, batch: Batch, *, now: float) -> None:
-        """It was looked for, and not found."""
+        """Record that the batch was looked for and not found."""
         self._change(batch, BatchState.PREPARED, empty_scans=batch.empty_scans + 1, scanned_at=now)
 
-    # --- from one state to another
-
     def attach(self, batch: Batch, remote: RemoteBatch, *, adopted: bool, next_poll_at: float) -> None:
-        """The API has it under this id. Unless that is only an adoption, who has adopted it before was wrong."""
+        """Record the API's id of the batch. If the id is certain, a batch that adopted the same id was wrong."""
         owner = self.owner(remote.batch_id)
         if owner and owner.adopted and not adopted:
             self.detach(owner, now=owner.prepared_at)
@@ -266,7 +247,7 @@ class Batches:
         )  # fmt: skip
 
     def polled(self, batch: Batch, remote: RemoteBatch, *, next_poll_at: float) -> None:
-        """What the API told of it; the end of its processing when it told that."""
+        """Record what the API said of the batch, and the end of its processing if the API said so."""
         facts = {"expires_at": remote.expires_at, "ended_at": remote.ended_at, "next_poll_at": next_poll_at}
         if remote.ended:
             self._move(batch, BatchState.ENDED, **facts)
@@ -274,11 +255,11 @@ class Batches:
             self._change(batch, BatchState.SUBMITTED, **facts)
 
     def postpone(self, batch: Batch, *, next_poll_at: float) -> None:
-        """It could not be asked about; later."""
+        """Postpone the next poll, because the API did not answer."""
         self._change(batch, batch.state, next_poll_at=next_poll_at)
 
     def ask_to_cancel(self, batch: Batch, *, now: float) -> None:
-        """Its cancellation is about to be asked for: what it leaves unprocessed is put back."""
+        """Record that the batch is about to be canceled: what it leaves unprocessed becomes pending again."""
         self._change(batch, batch.state, cancel_at=batch.cancel_at or now)
 
     def proven(self, batch: Batch) -> None:
@@ -286,7 +267,7 @@ class Batches:
         self._change(batch, BatchState.ENDED, adopted=False)
 
     def detach(self, batch: Batch, *, now: float) -> None:
-        """It was somebody else's: ours is looked for again, and this one is never taken for it any more."""
+        """Look for the batch again, because its id belongs to somebody else; the id is never taken for it any more."""
         assert batch.batch_id is not None
         self.rule_out(batch, batch.batch_id)
         self._move(
@@ -296,33 +277,31 @@ class Batches:
         )  # fmt: skip
 
     def rule_out(self, batch: Batch, batch_id: str) -> None:
-        """A batch of the API's turned out not to be this one."""
+        """Record that a batch of the API's is not this batch."""
         self._connection.execute("insert or ignore into foreign_batches values (?, ?)", (batch.batch_no, batch_id))
 
     def downloaded(self, batch: Batch, *, news: bool) -> None:
-        """Its results were read to the end, and some were missing; with news, they may come after all."""
+        """Record that the results were read to the end and some were missing; with `news` others may still come."""
         self._change(batch, BatchState.ENDED, downloads=0 if news else batch.downloads + 1)
 
     def collected(self, batch: Batch) -> None:
-        """Every member is settled."""
+        """Record that every member is settled."""
         assert not self.without_result(batch.batch_no, limit=1)
         self._move(batch, BatchState.COLLECTED, next_poll_at=None)
 
     def abandon(self, batch: Batch, why: str) -> None:
-        """It was never created: nothing was attempted, its requests are pending again and nothing is set aside."""
+        """End a batch that was never created: its requests are pending again, and no money stays reserved."""
         self._connection.execute("delete from attempts where batch_no = ? and state = 'open'", (batch.batch_no,))
         self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
 
     def write_off(self, batch: Batch, why: str, *, now: float) -> None:
-        """It was created, and will never be had: its requests are pending, their worst cases stay on the account."""
+        """End a batch whose results never arrive: its requests are pending again, their worst cases stay reserved."""
         self._connection.execute(
             "update attempts set state = 'unknown', ended_at = ?, cause = 'batch gone', seq = ?"
             " where batch_no = ? and state = 'open'",
             (now, self._ledger.next_seq(), batch.batch_no),
         )
         self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
-
-    # --- how
 
     def _chosen(self, condition: str, values: tuple[object, ...]) -> list[Batch]:
         rows = self._connection.execute(f"select {COLUMNS} from batches where {condition}", values)
@@ -335,7 +314,7 @@ class Batches:
         self._change(batch, batch.state, state=state, **facts)
 
     def _change(self, batch: Batch, expected: BatchState, **facts: object) -> None:
-        """Write facts, if the batch is still in the state in which they were learnt."""
+        """Write facts, if the batch is still in the expected state."""
         columns = ", ".join(f"{name} = ?" for name in facts)
         changed = self._connection.execute(
             f"update batches set {columns} where batch_no = ? and state = ?",

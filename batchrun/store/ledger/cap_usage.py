@@ -1,11 +1,12 @@
-"""What every cap leaves, asked inside the transaction that sets something aside."""
+"""How much of every cap is used, read inside the transaction that reserves money."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.budget.caps import Amount, Cap, Caps, CapUsage, Of, Per, most_in_flight_nusd, undated
 from batchrun.budget.days import day_of, month_of
+from batchrun.store.ledger.batch_records import UNLIMITED, RemainingBudget
 from batchrun.store.ledger.records import CapExceeded, Run
 
 SHARED = """
@@ -26,21 +27,16 @@ _COLUMNS = {
     (Per.MONTH, Of.COST, True): 4,
     (Per.DAY, Of.TOKENS, True): 5,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A run's account as the ledger has it; nano-USD."""
-
-    run_no: int
-    committed_nusd: int
-    expected_nusd: int
-    """The same, with what is under way or lost as it was estimated."""
-    cap_nusd: int
+"""The column of `SHARED` for a cap; the last part of the key says whether the cap is of one model."""
+IN_PROGRESS = """
+select (select count(*) from attempts where run_no = :run_no and state = 'open' and batch_no is null),
+    exists (select 1 from attempts where run_no = :run_no and state = 'open' and batch_no is not null),
+    exists (select 1 from attempts where run_no != :run_no and state = 'open' and batch_no is null)
+"""
 
 
 def shared_cap_usages(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: str, now: float) -> list[CapUsage]:
-    """What is left of those of the caps of days and months that concern a model; no question when there are none."""
+    """Read how much is used of those caps of days and months that concern a model."""
     ours = [cap for cap in caps if cap.concerns(model)]
     if not ours:
         return []
@@ -55,11 +51,11 @@ def shared_cap_usages(connection: sqlite3.Connection, caps: Sequence[Cap], *, mo
 def plan_cap_usages(
     connection: sqlite3.Connection, caps: Caps, run: Run | None, *, models: Sequence[str], now: float
 ) -> tuple[CapUsage, ...]:
-    """What an estimate is compared with, for a plan that continues `run`, or begins one.
+    """Read what the estimate of a plan is compared with; the plan continues `run`, or begins a run.
 
-    Of a run only what it has spent counts: see `check_budget`.
+    Of a run only what the run has spent counts: see `check_budget`.
     """
-    spent_nusd = run.committed_nusd - run.open_nusd - run.held_nusd if run else 0
+    spent_nusd = run.spent_nusd if run else 0
     cap_usages = [CapUsage(cap, spent_nusd) for cap in (caps.run, caps.ceiling) if cap]
     for model in models:
         cap_usages += [
@@ -70,113 +66,80 @@ def plan_cap_usages(
     return tuple(cap_usages)
 
 
-def run_cap_usages(account: Account, caps: Caps) -> Iterator[CapUsage]:
-    """What is left of the caps of a run."""
-    used = account.expected_nusd if caps.soft else account.committed_nusd
-    yield CapUsage(caps.run, used)
-    if caps.ceiling:
-        yield CapUsage(caps.ceiling, account.committed_nusd)
+def document_usage(
+    connection: sqlite3.Connection, cap: Cap, run_no: int, doc_id: str, request_ids: Sequence[str]
+) -> CapUsage:
+    """Read how much a run has used of a document's cap; `request_ids` name the document's requests to each model.
+
+    All attempts that the run has made for the document count, and all that it has made for these requests. The
+    document's attempts may be of other requests, with a lower `max_tokens`; attempts of its requests may have been made
+    for an identical document. The plus keeps SQLite from going through the whole run to find them.
+    """
+    marks = ", ".join("?" * len(request_ids))
+    (used,) = connection.execute(
+        "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts where attempt_no in ("
+        "select attempt_no from attempts where run_no = ? and doc_id = ?"
+        " union select attempt_no from attempts where +run_no = ?"
+        f" and request_no in (select request_no from requests where request_id in ({marks})))",
+        (run_no, doc_id, run_no, *request_ids),
+    ).fetchone()
+    return CapUsage(cap, used)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CapUsages:
-    """Asks what there is room for; `caps` are None where nobody told any: then the run's cap in the ledger counts."""
+    """How much is used of every cap that concerns requests of one run to one model."""
 
     connection: sqlite3.Connection
-    caps: Caps | None
+    caps: Caps
+    run_no: int
+    model: str
+    now: float
+    """In seconds since 1970."""
 
-    def account(self, run_no: int) -> Account:
-        """A run's account."""
-        row = self.connection.execute(
-            "select committed_nusd, expected_nusd, cap_nusd from runs where run_no = ?", (run_no,)
+    def all(self) -> list[CapUsage]:
+        """Read the usage of every cap, the run's own first."""
+        committed_nusd, expected_nusd = self.connection.execute(
+            "select committed_nusd, expected_nusd from runs where run_no = ?", (self.run_no,)
         ).fetchone()
-        return Account(run_no, *row)
+        cap_usages = [CapUsage(self.caps.run, expected_nusd if self.caps.soft else committed_nusd)]
+        if self.caps.ceiling:
+            cap_usages.append(CapUsage(self.caps.ceiling, committed_nusd))
+        return cap_usages + shared_cap_usages(self.connection, self.caps.shared, model=self.model, now=self.now)
 
-    def all(self, account: Account, *, model: str, now: float) -> list[CapUsage]:
-        """What is left of every cap that concerns one more request to a model."""
-        assert self.caps is not None
-        return [
-            *run_cap_usages(account, self.caps),
-            *shared_cap_usages(self.connection, self.caps.shared, model=model, now=now),
-        ]
+    def remaining_budget(self) -> RemainingBudget:
+        """Find the least that the caps leave, for the cost, the tokens and the expected cost of requests."""
+        least = dict.fromkeys(Of, UNLIMITED)
+        for cap_usage in self.all():
+            least[cap_usage.cap.of] = min(least[cap_usage.cap.of], cap_usage.remaining)
+        return RemainingBudget(nusd=least[Of.COST], tokens=least[Of.TOKENS], expected_nusd=least[Of.EXPECTED])
 
-    def remaining(self, account: Account, counted: Of, *, model: str, now: float) -> int | None:
-        """The least that caps of one kind leave; None: there is none."""
-        if self.caps is None:
-            return max(account.cap_nusd - account.committed_nusd, 0) if counted is Of.COST else None
-        cap_usages = self.all(account, model=model, now=now)
-        return min((cap_usage.remaining for cap_usage in cap_usages if cap_usage.cap.of is counted), default=None)
-
-    def refusal(self, account: Account, amount: Amount, *, model: str, now: float) -> CapExceeded | None:
-        """The cap that would be passed by one more request, or None."""
-        if self.caps is None:
-            if account.committed_nusd + amount.nusd <= account.cap_nusd:
-                return None
-            return self._exceeded(account.run_no, account.committed_nusd, account.cap_nusd, None)
-        for cap_usage in self.all(account, model=model, now=now):
+    def refusal(self, amount: Amount) -> CapExceeded | None:
+        """Find the cap that one more request would exceed. Returns None if the request may be sent."""
+        cap_usages = self.all()
+        for cap_usage in cap_usages:
             if not cap_usage.fits(amount):
-                return self._exceeded(account.run_no, cap_usage.used, cap_usage.cap.limit, cap_usage.cap)
-        scarce_nusd = self.caps.scarce_nusd
-        if scarce_nusd is not None and self._too_much_in_flight(account, amount, scarce_nusd):
-            return self._exceeded(account.run_no, account.committed_nusd, account.cap_nusd, self.caps.run)
+                return self._exceeded(cap_usage)
+        if self.caps.scarce_nusd is not None and self._too_much_in_flight(amount, self.caps.scarce_nusd):
+            return self._exceeded(cap_usages[0])
         return None
 
-    def document_usage(self, run_no: int, doc_id: str, request_ids: Sequence[str]) -> CapUsage | None:
-        """What is left for a document, from its requests to each model so far; None: it has no cap."""
-        cap = self.caps.document if self.caps else None
-        return CapUsage(cap, self.committed_for(run_no, doc_id, request_ids)) if cap else None
-
-    def committed_for(self, run_no: int, doc_id: str, request_ids: Sequence[str]) -> int:
-        """What a run has spent, or holds, for a document: all attempts of its own, and those of these requests.
-
-        Its own may be of other requests, with a lower `max_tokens`; those of its requests may be of identical ones.
-        The plus keeps SQLite from going through the whole run to find them.
-        """
-        marks = ", ".join("?" * len(request_ids))
-        row = self.connection.execute(
-            "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts where attempt_no in ("
-            "select attempt_no from attempts where run_no = ? and doc_id = ?"
-            " union select attempt_no from attempts where +run_no = ?"
-            f" and request_no in (select request_no from requests where request_id in ({marks})))",
-            (run_no, doc_id, run_no, *request_ids),
-        )
-        return int(row.fetchone()[0])
-
-    def _too_much_in_flight(self, account: Account, amount: Amount, cap_nusd: int) -> bool:
+    def _too_much_in_flight(self, amount: Amount, cap_nusd: int) -> bool:
         in_flight, count, held = self.connection.execute(
             "select coalesce(sum(reserved_nusd), 0), count(*), (select coalesce(sum(reserved_nusd), 0) from attempts"
             "  where run_no = :run_no and cost_nusd is null and state != 'open')"
             " from attempts where run_no = :run_no and state = 'open' and batch_no is null",
-            {"run_no": account.run_no},
+            {"run_no": self.run_no},
         ).fetchone()
         most_nusd = most_in_flight_nusd(cap_nusd=cap_nusd, held_nusd=held)
         return bool(count and in_flight + amount.nusd > most_nusd)
 
-    def _exceeded(self, run_no: int, used: int, limit: int, cap: Cap | None) -> CapExceeded:
-        shared = cap is not None and cap.per in {Per.DAY, Per.MONTH}
+    def _exceeded(self, cap_usage: CapUsage) -> CapExceeded:
+        open_attempts, in_batches, others = self.connection.execute(IN_PROGRESS, {"run_no": self.run_no}).fetchone()
         return CapExceeded(
-            used,
-            limit,
-            open_attempts=open_attempts(self.connection, run_no),
-            in_batches=in_batches(self.connection, run_no),
-            others=shared and open_elsewhere(self.connection, run_no),
-            cap=cap,
+            cap_usage.used,
+            cap_usage.cap,
+            open_attempts=open_attempts,
+            in_batches=bool(in_batches),
+            others=bool(others) and cap_usage.cap.per in {Per.DAY, Per.MONTH},
         )
-
-
-def open_attempts(connection: sqlite3.Connection, run_no: int) -> int:
-    """How many requests of the run are under way, besides those in batches."""
-    query = "select count(*) from attempts where run_no = ? and state = 'open' and batch_no is null"
-    return int(connection.execute(query, (run_no,)).fetchone()[0])
-
-
-def in_batches(connection: sqlite3.Connection, run_no: int) -> bool:
-    """Whether requests of the run are in open batches."""
-    query = "select 1 from attempts where run_no = ? and state = 'open' and batch_no is not null limit 1"
-    return connection.execute(query, (run_no,)).fetchone() is not None
-
-
-def open_elsewhere(connection: sqlite3.Connection, run_no: int) -> bool:
-    """Whether requests of other runs are under way, besides those in batches."""
-    query = "select 1 from attempts where run_no != ? and state = 'open' and batch_no is null limit 1"
-    return connection.execute(query, (run_no,)).fetchone() is not None

@@ -1,4 +1,4 @@
-"""What the ledger tells of a cascade: which answers were passed on to the next model, and why."""
+"""Cascades in the ledger: which answers were passed on to the next model, and why."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,45 +10,45 @@ from batchrun.store.ledger.ledger import PENDING, Ledger, pending_of
 from batchrun.store.ledger.records import Pending
 
 MOST_RECENT = 2_000
-"""So many of the latest answers are looked at for a rate: it is then known to a percent or two."""
+"""How many of the latest answers are read for a rate, which is then known to a percent or two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How one model answered a request, and what became of that."""
+    """How one model answered a request, and whether the cascade took the answer."""
 
     outcome: Outcome
     output: Mapping[str, Any] | None
     escalated: str | None
-    """Why the next model was asked; None: it was not, so far."""
+    """Why the next model was asked; None if the next model was not asked so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A document of a run with its answer."""
+    """A document of a run with the answer to its request."""
 
     pending: Pending
-    """As it would be if it had none."""
+    """The document as it would be without the answer."""
     answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
 class Escalations:
-    """What became of one model's answers in a run."""
+    """How many of one model's answers in a run were passed on."""
 
     model: str
     answers: int
     reasons: Mapping[str, int]
-    """Of those that the next model was asked about."""
+    """How many answers were passed on, by reason."""
 
     @property
     def escalated(self) -> int:
-        """How many they are."""
+        """How many answers were passed on, for whatever reason."""
         return sum(self.reasons.values())
 
 
 def outputs(ledger: Ledger, request_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """The output of those of the requests that have one."""
+    """Read the outputs of requests, by request id; requests without an output are left out."""
     rows = ledger.connection.execute(
         "select request_id, output from requests"
         " where request_id in (select value from json_each(?)) and outcome = ? and output is not null",
@@ -58,7 +58,7 @@ def outputs(ledger: Ledger, request_ids: Iterable[str]) -> dict[str, Mapping[str
 
 
 def answered(ledger: Ledger, run_no: int, *, since: int, after: int, limit: int, model: str) -> list[Answered]:
-    """The next documents of a run that stand for a settled request to a model, in the order of the plan."""
+    """List the next documents of a run that stand for a settled request to a model, in the order of the plan."""
     rows = ledger.connection.execute(
         f"select {PENDING}, r.outcome, r.output, null from documents d join requests r using (request_no)"
         " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is not null"
@@ -69,9 +69,10 @@ def answered(ledger: Ledger, run_no: int, *, since: int, after: int, limit: int,
 
 
 def take_back(ledger: Ledger, job: str, request_no: int, earlier: Sequence[str]) -> list[str]:
-    """Let the job's documents of a request that failed have the last row that one of the earlier requests had.
+    """Give the job's documents of a failed request the last row that one of the earlier requests had.
 
-    `earlier` are request ids, in order. Returns the documents; none when no earlier request succeeded.
+    `earlier` has the ids of these requests, in order. Returns the ids of the documents, none if no earlier request
+    succeeded.
     """
     rows = ledger.connection.execute(
         "select request_id, request_no from requests"
@@ -92,7 +93,7 @@ def take_back(ledger: Ledger, job: str, request_no: int, earlier: Sequence[str])
 
 
 def recent_answers(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> list[Answer]:
-    """The latest answers of one model to a job's requests, in so far as they would be made so now."""
+    """Read the latest answers of one model to requests as the job would make them now."""
     rows = ledger.connection.execute(
         "select r.outcome, r.output, a.escalated"
         " from attempts a join requests r using (request_no) join runs using (run_no)"
@@ -104,7 +105,7 @@ def recent_answers(ledger: Ledger, job: str, *, fingerprint: str, model: str) ->
 
 
 def escalations(ledger: Ledger, run_no: int, models: Sequence[str]) -> list[Escalations]:
-    """What became of the answers of some models in a run: of all models of a cascade but the last one."""
+    """Count the answers that were passed on in a run, for every model of a cascade but the last."""
     if not models:
         return []
     rows = ledger.connection.execute(

@@ -1,4 +1,4 @@
-"""One process a job at a time: a lock file that the operating system lets go of when its process dies."""
+"""One process a job at a time, by a lock file: the operating system releases the lock when the process dies."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,7 @@ from batchrun.errors import Busy, EnvironmentProblem
 
 @contextlib.contextmanager
 def job_lock(ledger: Path, job: str) -> Iterator[None]:
-    """Hold the job of a ledger. Raises Busy, saying who holds it."""
+    """Lock the job of a ledger. Raises Busy, which says who has the lock."""
     path = lock_file(ledger, job)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,14 +30,14 @@ def job_lock(ledger: Path, job: str) -> Iterator[None]:
             raise Busy(
                 f"the job {job} is being run by {holder(path)}.", hint="wait for it, or look at it: batchrun status"
             )
-        with contextlib.suppress(OSError):  # only words for others: a full disk is told where it matters, at the ledger
+        with contextlib.suppress(OSError):  # the text only informs others, and a full disk is reported by the ledger
             file.truncate(0)
             file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode())
         yield
 
 
 def taken(file: IO[bytes]) -> bool:
-    """Take the lock; tried for a moment, because `is_locked` has to hold it for an instant to find out."""
+    """Take the lock. Tries for a moment, because `is_locked` takes the lock for an instant too."""
     for _ in range(10):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,12 +49,12 @@ def taken(file: IO[bytes]) -> bool:
 
 
 def lock_file(ledger: Path, job: str) -> Path:
-    """Where the lock of a job is; a rehearsal, which has a ledger of its own, does not keep the real job waiting."""
+    """Name the lock file of a job. A simulated run has a ledger of its own, so that the real job need not wait."""
     return ledger.with_name(f"{ledger.stem}.{job}.lock")
 
 
 def is_locked(ledger: Path, job: str) -> bool:
-    """Whether a living process holds the job."""
+    """Whether a living process has the lock of the job."""
     try:
         with lock_file(ledger, job).open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -66,10 +66,10 @@ def is_locked(ledger: Path, job: str) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Who wrote the lock file, in words."""
+    """Say who wrote the lock file."""
     try:
-        told = json.loads(path.read_text("utf-8"))
-        since = datetime.fromtimestamp(told["since"], UTC)
-        return f"process {told['pid']} on {told['host']}, since {since:%Y-%m-%d %H:%M} UTC"
+        owner = json.loads(path.read_text("utf-8"))
+        since = datetime.fromtimestamp(owner["since"], UTC)
+        return f"process {owner['pid']} on {owner['host']}, since {since:%Y-%m-%d %H:%M} UTC"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -1,12 +1,10 @@
-"""The ledger: the only truth. Every change of state is one transaction of one writer."""
+"""The ledger, which alone holds the truth. Every change of state is one transaction of one writer."""
 
-import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from os import getpid
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,17 +13,14 @@ from batchrun.document import DocumentRef
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
-from batchrun.store.ledger.cap_usage import Account, CapUsages
+from batchrun.store.ledger.cap_usage import CapUsages, document_usage
 from batchrun.store.ledger.connection import OlderLedger, empty, open_for_reading, open_for_writing
 from batchrun.store.ledger.prices import PriceNumbers
 from batchrun.store.ledger.records import (
-    Beginning,
     CapExceeded,
     KnownPrompt,
     Move,
     Pending,
-    Run,
-    RunPlan,
     Settlement,
     Taken,
 )
@@ -48,14 +43,14 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open for writing, creating what is missing."""
+        """Open a ledger for writing, and create what is missing."""
         return cls(open_for_writing(path), path)
 
     @classmethod
     def read(cls, path: Path, *, renews: bool = False) -> Self:
-        """Open for reading only, beside whoever writes. A ledger that does not exist reads as an empty one.
+        """Open a ledger for reading only, beside a writer. A ledger that does not exist reads as an empty one.
 
-        Raises OlderLedger for one of an older batchrun; with `renews` it is brought up to date instead.
+        Raises OlderLedger for a ledger of an older batchrun; with `renews` the ledger is brought up to date instead.
         """
         try:
             connection = open_for_reading(path)
@@ -67,12 +62,15 @@ class Ledger:
         return cls(connection, path) if connection else cls(empty(), None)
 
     def close(self) -> None:
-        """Close the file; committed work stays."""
+        """Close the file; committed changes stay."""
         self.connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, durable at the end; nobody else writes meanwhile. Raises StoreFull, EnvironmentProblem."""
+        """Make all changes of the block or none, durable at its end; nobody else writes meanwhile.
+
+        Raises StoreFull and EnvironmentProblem.
+        """
         with explained(self.path):
             self.connection.execute("begin immediate")
             try:
@@ -84,124 +82,13 @@ class Ledger:
                     self.connection.execute("rollback")
                 raise
 
-    # --- runs
-
-    def recover(self, job: str) -> int:
-        """Book what a dead process of this job left: its open attempts may have been billed. Returns how many.
-
-        Members of batches stay open: their results are still to be had. A batch that was just being created is looked
-        for from now on.
-        """
-        self.connection.execute(
-            "update batches set unclear_at = ? where state = 'prepared' and unclear_at is null and job = ?",
-            (time.time(), job),
-        )
-        lost = self.connection.execute(
-            "update attempts set state = 'unknown', ended_at = ?, cause = 'process died', seq = ?"
-            " where state = 'open' and batch_no is null and run_no in (select run_no from runs where job = ?)",
-            (time.time(), self.next_seq(), job),
-        ).rowcount
-        self.connection.execute("update runs set state = 'interrupted' where state = 'running' and job = ?", (job,))
-        return lost
-
-    def open_run(self, job: str, fingerprint: str) -> Run | None:
-        """The last run of the job, if it has not finished and its job file still makes the same requests."""
-        run = self.last_run(job)
-        return run if run and run.state != "finished" and run.fingerprint == fingerprint else None
-
-    def last_run(self, job: str) -> Run | None:
-        """The latest run of a job, whatever its state."""
-        row = self.connection.execute(
-            "select run_no, run_id, state, fingerprint, route, started_at, cap_nusd,"
-            " committed_nusd,"
-            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
-            "  and cost_nusd is null and state != 'open'),"
-            " (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no"
-            "  and state = 'open') from runs where job = ? order by run_no desc limit 1",
-            (job,),
-        ).fetchone()
-        return Run(*row) if row else None
-
-    def job_path(self, job: str) -> str | None:
-        """The job file of the job's latest run."""
-        row = self.connection.execute(
-            "select job_path from runs where job = ? order by run_no desc limit 1", (job,)
-        ).fetchone()
-        return row[0] if row else None
-
-    def begin_run(self, plan: RunPlan, *, run_id: str) -> int:
-        """A new run, running from now on."""
-        now = time.time()
-        cursor = self.connection.execute(
-            "insert into runs (run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
-            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens,"
-            " estimate_output_tokens, route, pid, host, started_at, deadline_at)"
-            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                run_id, plan.job, plan.job_path, plan.fingerprint, plan.model, plan.simulated, plan.documents,
-                plan.to_send, plan.cap_nusd, plan.estimate_nusd, plan.estimate_low_nusd, plan.estimate_high_nusd,
-                plan.estimate_input_tokens, plan.estimate_output_tokens, plan.route, getpid(),
-                socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s,
-            ),
-        )  # fmt: skip
-        return int(cursor.lastrowid or 0)
-
-    def continue_run(self, run_no: int, plan: RunPlan) -> None:
-        """Take up a run that was cut short: what it has spent stays on its account."""
-        self.connection.execute(
-            "update runs set state = 'running', exit_code = null, note = null, ended_at = null, pid = ?, host = ?,"
-            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ?, route = ?,"
-            " deadline_at = started_at + ? where run_no = ?",
-            (
-                getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, plan.route,
-                plan.deadline_s, run_no,
-            ),
-        )  # fmt: skip
-
-    def end_run(self, run_no: int, *, state: str, exit_code: int, note: str | None) -> None:
-        """The last word on a run, until it is continued."""
-        self.connection.execute(
-            "update runs set state = ?, exit_code = ?, note = ?, ended_at = ? where run_no = ?",
-            (state, exit_code, note, time.time(), run_no),
-        )
-
-    def beginning(self, run_no: int) -> Beginning:
-        """How a run began."""
-        return Beginning(
-            *self.connection.execute("select started_at, to_send from runs where run_no = ?", (run_no,)).fetchone()
-        )
-
-    def run_id(self, run_no: int) -> str:
-        """The short id of a run."""
-        return str(self.connection.execute("select run_id from runs where run_no = ?", (run_no,)).fetchone()[0])
-
-    def knows_run(self, run_id: str) -> bool:
-        """Whether the id is in use."""
-        return self.connection.execute("select 1 from runs where run_id = ?", (run_id,)).fetchone() is not None
-
-    def unfinished(self, run_no: int) -> bool:
-        """Whether the run has documents without an outcome."""
-        return self.unsettled(run_no, limit=1) > 0
-
-    def unsettled(self, run_no: int, *, limit: int = -1) -> int:
-        """How many documents of the run have no outcome, those in batches included; counted up to the limit."""
-        row = self.connection.execute(
-            "select count(*) from (select 1 from documents d join requests r using (request_no)"
-            " where d.run_no = ? and d.outcome is null and r.outcome is null limit ?)",
-            (run_no, limit),
-        ).fetchone()
-        return int(row[0])
-
-    def running_jobs(self) -> list[str]:
-        """Jobs that run, or whose process died without a word."""
-        return [job for (job,) in self.connection.execute("select distinct job from runs where state = 'running'")]
-
     # --- one document
 
     def pending(self, run_no: int, *, since: int, after: int, limit: int, model: str | None = None) -> list[Pending]:
-        """The next documents without an outcome and in no batch, in the order of the plan.
+        """List the next documents that have no outcome and are in no batch, in the order of the plan.
 
-        Only of those admitted to the run at or after the sequence number `since`, and for one model, if it is named.
+        Only documents count that were admitted to the run at or after the sequence number `since`, and only requests to
+        `model` if a model is named.
         """
         rows = self.connection.execute(
             f"select {PENDING} from documents d join requests r using (request_no)"
@@ -222,27 +109,29 @@ class Ledger:
         run_no: int,
         job: str,
         model: str,
-        caps: Caps | None = None,
+        caps: Caps,
         earlier: Sequence[str] = (),
     ) -> int | Taken | CapExceeded:
-        """Set the worst case of one attempt aside, before it is sent. Returns the attempt's number.
+        """Reserve the worst case of one attempt, before the attempt is sent. Returns the attempt's number.
 
-        `earlier` names the document's requests to the models before this one: its own cap is over all of them. Without
-        `caps` only the run's counts, as the ledger has it.
+        `earlier` names the document's requests to the models before this one: the document's cap is over all of them.
         """
-        settled, sending, *account = self.connection.execute(
-            "select requests.outcome is not null,"
-            " exists (select 1 from attempts where request_no = requests.request_no and state = 'open'),"
-            " run_no, committed_nusd, expected_nusd, cap_nusd from requests, runs where request_no = ? and run_no = ?",
-            (pending.request_no, run_no),
+        settled, sending = self.connection.execute(
+            "select outcome is not null,"
+            " exists (select 1 from attempts a where a.request_no = requests.request_no and a.state = 'open')"
+            " from requests where request_no = ?",
+            (pending.request_no,),
         ).fetchone()
         if settled or sending:
             return Taken(settled=bool(settled))
-        now, cap_usages = time.time(), CapUsages(self.connection, caps)
-        cap_usage = cap_usages.document_usage(run_no, pending.ref.doc_id, [*earlier, pending.request_id])
-        if cap_usage and not cap_usage.fits(amount):
-            return CapExceeded(cap_usage.used, cap_usage.cap.limit, open_attempts=0, cap=cap_usage.cap)
-        if refusal := cap_usages.refusal(Account(*account), amount, model=model, now=now):
+        if caps.document:
+            request_ids = [*earlier, pending.request_id]
+            cap_usage = document_usage(self.connection, caps.document, run_no, pending.ref.doc_id, request_ids)
+            if not cap_usage.fits(amount):
+                return CapExceeded(cap_usage.used, cap_usage.cap, open_attempts=0)
+        now = time.time()
+        cap_usages = CapUsages(connection=self.connection, caps=caps, run_no=run_no, model=model, now=now)
+        if refusal := cap_usages.refusal(amount):
             return refusal
         cursor = self.connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
@@ -255,9 +144,9 @@ class Ledger:
         return int(cursor.lastrowid or 0)
 
     def give_up(self, request_no: int, job: str, outcome: Outcome, reason: str) -> list[str]:
-        """End a request without another attempt; nothing happens when it is settled or just being sent.
+        """End a request without another attempt, unless the request is settled or just being sent.
 
-        Returns the job's documents whose story this ends.
+        Returns the ids of the job's documents that have an outcome now.
         """
         given_up = self.connection.execute(
             "update requests set outcome = ?, reason = ?,"
@@ -269,11 +158,11 @@ class Ledger:
         return self._settle_documents(request_no, job, None) if given_up else []
 
     def move(self, job: str, move: Move) -> Pending:
-        """Let the job's documents of one request stand for another model's; what that one has settled, they have.
+        """Pass the job's documents of one request to the same request to another model, and to its outcome if any.
 
-        Documents of other jobs keep theirs, and so do all when the request was settled meanwhile, for an identical
-        document or by another job, unless the move is `escalated`. One with a row does not pass to a request that has
-        failed. Returns the document as it stands then.
+        Documents of other jobs keep their request. All documents keep their request if it was settled meanwhile, for an
+        identical document or by another job, unless the move is `escalated`. A document with a row does not pass to a
+        request that has failed. Returns the document as the ledger has it afterwards.
         """
         was = move.pending
         if was.request_id == move.request_id:
@@ -292,7 +181,7 @@ class Ledger:
             "select request_no, outcome from requests where request_id = ?", (move.request_id,)
         ).fetchone()
         if move.has_row and outcome is not None and Outcome(outcome).failed:
-            return was  # a row that leaves something to be desired is better than none
+            return was  # a row that the cascade does not take is better than no row
         seq = self.next_seq()
         self.connection.execute(
             "update documents set request_no = ?, seq = ?, row_request_no = iif(?, ?, row_request_no),"
@@ -312,9 +201,10 @@ class Ledger:
         return replace(was, request_no=request_no, request_id=move.request_id)
 
     def settle(self, end: Settlement) -> list[str]:
-        """Attempt, reply, usage, cost and outcome together; the reservation becomes what it really cost.
+        """Record an attempt's reply, usage, cost and outcome together; the cost replaces the reservation.
 
-        Returns the job's documents whose story this ends: all that share the request, none while it goes on.
+        Returns the ids of the job's documents that have an outcome now: all that share the request, or none if the
+        request has no outcome yet.
         """
         seq = self.next_seq()
         failure, reply, usage = end.failure, end.reply, end.reply.usage if end.reply else None
@@ -344,9 +234,9 @@ class Ledger:
         return self._settle_request(end, seq) if end.outcome else []
 
     def _hold_less(self, attempt_no: int, prompt: KnownPrompt) -> None:
-        """Lost answers to the same request are held at less: tokens that its prompt does not have were set aside too.
+        """Hold lost answers to the same request at less: money was reserved for tokens that the prompt does not have.
 
-        Each of them was set aside at the price of input or more, in batches at half of that.
+        Each of these tokens was reserved at the price of input or more, in batches at half of that price.
         """
         self.connection.execute(
             "update attempts set reserved_tokens = :most, reserved_nusd = reserved_nusd"
@@ -377,7 +267,7 @@ class Ledger:
         return [doc_id for doc_id, ours in rows.fetchall() if ours]
 
     def set_aside(self, document_no: int, outcome: Outcome, reason: str) -> None:
-        """A document that will not be sent after all. A row it has from before stays."""
+        """Settle a document that will not be sent after all. A row that the document has from before stays."""
         self.connection.execute(
             "update documents set outcome = ?, reason = ?, seq = ? where document_no = ?",
             (outcome, reason, self.next_seq(), document_no),
@@ -386,7 +276,7 @@ class Ledger:
     # --- order
 
     def head(self, job: str) -> int:
-        """The sequence number of the latest change to a job's documents or attempts."""
+        """Find the sequence number of the latest change to a job's documents or attempts."""
         return int(
             self.connection.execute(
                 "select max(coalesce((select max(seq) from documents where job = ?), 0),"
@@ -396,9 +286,9 @@ class Ledger:
         )
 
     def next_seq(self, count: int = 1) -> int:
-        """The first of the next `count` sequence numbers.
+        """Take the next `count` sequence numbers, and return the first.
 
-        Taken inside a write transaction, so that numbers become visible in their order.
+        They are taken inside a write transaction, so that numbers become visible in their order.
         """
         row = self.connection.execute(
             "update meta set value = value + ? where key = 'sequence' returning value", (count,)
@@ -410,5 +300,5 @@ class Ledger:
 
 
 def pending_of(row: Sequence[Any]) -> Pending:
-    """A document from the columns of `PENDING`."""
+    """Read a document from the columns of `PENDING`."""
     return Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7], bool(row[8]))

@@ -1,4 +1,4 @@
-"""What a job's own past tells of its next requests: the prompts Claude has counted, and how long the replies were."""
+"""What a job's past says of its next requests: the prompts that Claude counted, and the lengths of the replies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.plan import PastEstimate
 
 MOST_RECENT = 2_000
-"""So many of the latest answers are looked at: enough for half a percent, and what was long ago says less."""
+"""How many of the latest answers are read: enough for half a percent, and older answers say less."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastUse:
-    """What the latest answers to requests of one prompt, schema and model have used."""
+    """The tokens of the latest answers to requests of one prompt, schema and model."""
 
     observations: Sequence[Observation]
     replies: Replies | None
 
 
 def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
-    """Of the job's latest run that went through and sent anything."""
+    """Read the estimate and the cost of the job's latest run that finished and sent anything."""
     row = ledger.connection.execute(
         "select run_id, estimate_nusd, estimate_low_nusd, estimate_high_nusd, committed_nusd from runs"
         " where job = ? and state = 'finished' and estimate_nusd > 0 order by run_no desc limit 1",
@@ -32,7 +32,7 @@ def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
 
 
 def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastUse:
-    """Look at the latest answers of a job, in so far as they were to requests as they would be made now."""
+    """Read the latest answers of a job to requests as the job would make them now."""
     rows = ledger.connection.execute(
         "select r.text_class, r.counted_tokens, a.output_tokens,"
         " a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens"

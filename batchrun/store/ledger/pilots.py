@@ -1,4 +1,4 @@
-"""Pilots in the ledger: which documents one has, what became of them, and how a plan is narrowed to them and back."""
+"""Pilots in the ledger: which documents a pilot has, and what became of these documents."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import MOST_RECENT
+from batchrun.store.ledger.runs import Runs
 from batchrun.strategy.pilot_report import Tried
 from batchrun.strategy.plan import Plan
 
@@ -22,7 +23,7 @@ select own.doc_id, own.outcome, own.output, coalesce(spent.cost_nusd, 0), coales
     coalesce(spent.output, 0), spent.doc_id is not null
 from own left join spent using (doc_id) order by own.doc_id
 """
-"""Half is paid in a batch: what it would have cost streamed is told."""
+"""An attempt in a batch costs half: the sum is what the attempts would have cost if all were streamed."""
 SETTLED = f"""
 select d.doc_id, d.run_no, {OUTCOME} as outcome, iif(d.outcome is null, r.output, null) as output
 from documents d left join requests r using (request_no)
@@ -36,7 +37,7 @@ class BegunPilot:
     run_no: int
     run_id: str
     continued: bool
-    """Whether the rest was let in after it."""
+    """Whether the run went on to the other documents."""
 
 
 class Pilots:
@@ -48,14 +49,14 @@ class Pilots:
         self._job = job
 
     def begun(self, fingerprint: str) -> BegunPilot | None:
-        """The pilot of the run that a submit would continue."""
-        if (run := self._ledger.open_run(self._job, fingerprint)) is None:
+        """Find the pilot of the run that a submit would continue. Returns None if there is none."""
+        if (run := Runs(self._ledger).open_run(self._job, fingerprint)) is None:
             return None
         row = self._connection.execute("select went_on from pilots where run_no = ?", (run.run_no,)).fetchone()
         return BegunPilot(run.run_no, run.run_id, continued=bool(row[0])) if row else None
 
     def begin(self, run_no: int, documents: Iterable[str], *, begins_run: bool) -> None:
-        """Remember which documents come first in a run, in place of those that were meant before."""
+        """Remember which documents come first in a run, in place of those that were remembered before."""
         self._connection.execute(
             "insert into pilots (run_no, begins_run) values (?, ?) on conflict do nothing", (run_no, begins_run)
         )
@@ -65,10 +66,10 @@ class Pilots:
         )
 
     def continued(self, run_no: int, rest: Plan, *, documents: int) -> None:
-        """Let the rest in, of so many `documents` with the pilot's.
+        """Remember that the run goes on to the rest; `documents` counts the rest and the pilot together.
 
-        A run that began with its pilot is estimated to take what the rest does on top; and if the pilot is not
-        complete, the rest has what is left of it.
+        If the run began with its pilot, the estimate of the rest is added to the run's estimate. If the pilot is not
+        complete, the rest includes the pilot's unsettled documents.
         """
         row = self._connection.execute(
             f"select count(*), count({OUTCOME}) from pilots join pilot_documents p using (run_no)"
@@ -103,20 +104,18 @@ class Pilots:
             ),
         )
 
-    # --- what became of them
-
     def members(self, run_no: int) -> list[str]:
-        """The documents of a run's pilot."""
+        """List the documents of a run's pilot."""
         rows = self._connection.execute("select doc_id from pilot_documents where run_no = ? order by 1", (run_no,))
         return [doc_id for (doc_id,) in rows]
 
     def tried(self, doc_ids: Sequence[str]) -> list[Tried]:
-        """Those of the documents that have their outcomes."""
+        """Read those of the documents that have an outcome."""
         chosen = f"{SETTLED} where d.job = ? and d.doc_id in (select value from json_each(?)) and {OUTCOME} is not null"
         return self._tried(chosen, self._job, json.dumps(doc_ids))
 
     def past(self, fingerprint: str) -> list[Tried]:
-        """The latest documents of the job that were sent as they would be now, and have their outcomes."""
+        """Read the latest documents of the job that have an outcome and were sent as the job would send them now."""
         latest = (
             f"{SETTLED} join runs using (run_no) where d.job = ? and fingerprint = ? and {OUTCOME} is not null"
             " order by d.seq desc limit ?"
@@ -124,7 +123,7 @@ class Pilots:
         return self._tried(latest, self._job, fingerprint, MOST_RECENT, sent=True)
 
     def _tried(self, documents: str, *values: object, sent: bool = False) -> list[Tried]:
-        """`sent`: only those that had an attempt of their own: not what was answered for another document."""
+        """Read documents. With `sent` a document counts only if it had an attempt of its own."""
         rows = self._connection.execute(TRIED.format(documents=documents), values)
         return [
             Tried(doc_id, Outcome(outcome), nulls_of(output), cost, input_tokens, output_tokens)
@@ -134,5 +133,5 @@ class Pilots:
 
 
 def nulls_of(output: str | None) -> frozenset[str]:
-    """The fields of a row that are null."""
+    """Name the fields of a row that are null."""
     return frozenset(name for name, value in json.loads(output).items() if value is None) if output else frozenset()

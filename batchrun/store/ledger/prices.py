@@ -1,4 +1,4 @@
-"""The prices that attempts were priced by, each kept once, from its first use on."""
+"""The price rows that attempts were priced by; the ledger keeps each row once, from its first use on."""
 
 import sqlite3
 from dataclasses import astuple
@@ -14,21 +14,21 @@ ADD = f"insert into prices ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class PriceNumbers:
-    """The numbers of price rows in one ledger. Looked up once for each row: every answer asks for one."""
+    """The numbers of price rows in one ledger. Each row is looked up once, because every answer needs a number."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._known: dict[PriceRow, int] = {}
 
     def number(self, row: PriceRow) -> int:
-        """The row's number; belongs inside a write transaction, since a new row is added."""
+        """Find the number of a row, and add a new row. The call belongs inside a write transaction."""
         known = self._known.get(row)
         if known is None:
             known = self._known[row] = self._look_up(row)
         return known
 
     def forget(self) -> None:
-        """A transaction was rolled back, and with it perhaps the rows it had added."""
+        """Forget all numbers, because a transaction was rolled back that may have added rows."""
         self._known.clear()
 
     def _look_up(self, row: PriceRow) -> int:

@@ -1,4 +1,4 @@
-"""What goes into the ledger and comes out of it."""
+"""The records that the ledger takes and gives."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from batchrun.reply import Failure, Reply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What is known of a run before its first request; money in nano-USD."""
+    """A run before its first request; money in nano-USD."""
 
     job: str
     job_path: str
@@ -29,7 +29,7 @@ class RunPlan:
     estimate_output_tokens: int | None = None
     route: str = "stream"
     deadline_s: float | None = None
-    """From the start of the run."""
+    """In seconds from the start of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +38,31 @@ class Run:
 
     run_no: int
     run_id: str
+    job_path: str
     state: str
     fingerprint: str
     route: str
     started_at: float
-    cap_nusd: int
-    committed_nusd: int
-    """Spent, reserved, and lost answers at their worst case."""
-    held_nusd: int
-    """Of that, what is held for answers that were lost."""
-    open_nusd: int
-    """Of that, what is reserved for requests under way: in open batches, when no process runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """How a run began."""
-
-    started_at: float
     """In seconds since 1970."""
     to_send: int
-    """Documents without an answer."""
+    """How many documents had no answer when the run began."""
+    cap_nusd: int
+    committed_nusd: int
+    """What is spent and reserved, and lost answers at their worst case."""
+    held_nusd: int
+    """Part of `committed_nusd`: the worst case of attempts whose answer was lost."""
+    open_nusd: int
+    """Part of `committed_nusd`: what is reserved for requests in progress, in open batches if no process runs."""
+
+    @property
+    def spent_nusd(self) -> int:
+        """The cost of all answers."""
+        return self.committed_nusd - self.held_nusd - self.open_nusd
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A document of a run that has no outcome yet, with what pacing and money need to know of its request."""
+    """A document of a run that has no outcome yet, with the facts of its request that pacing and caps need."""
 
     document_no: int
     ref: DocumentRef
@@ -72,74 +71,73 @@ class Pending:
     counted_tokens: int
     text_class: TextClass
     max_tokens: int | None
-    """Overrides the job's, for a document that was truncated before."""
+    """Replaces the job's `max_tokens`, for a document that was truncated before."""
     guessed: bool = False
     """Whether `counted_tokens` is a guess from the document's size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Documents pass from one request to the same request to another model."""
+    """The passing of documents from a request to the same request to another model."""
 
     pending: Pending
-    """One of them, as it stands now."""
+    """One of the documents, as the ledger has it now."""
     request_id: str
     model: str
     escalated: str | None = None
-    """Why the answer that it has is not taken; None: it has none."""
+    """Why the document's answer is not taken; None if the document has no answer."""
     has_row: bool = False
-    """Whether that answer, or the one that is just being settled, is a valid row."""
+    """Whether the document's answer, or the answer that is just being settled, is a valid row."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapExceeded:
-    """No reservation: a cap would be passed. While attempts are open, their settlements may still make room."""
+    """No money was reserved, because a cap would be exceeded. The settlement of open attempts may still make room."""
 
     used: int
-    """Spent or held, in nano-USD, or tokens where the cap is one of tokens."""
-    limit: int
+    """What is spent or reserved, in nano-USD, or in tokens if the cap counts tokens."""
+    cap: Cap
     open_attempts: int
+    """How many requests of the run are in progress, those in batches left out."""
     in_batches: bool = False
-    """Whether batches of the run are open, which give back what they do not need."""
+    """Whether the run has open batches, which give back what they do not need."""
     others: bool = False
-    """Whether requests of other runs are under way that count against the cap too."""
-    cap: Cap | None = None
-    """None: the run's, and nobody told where it is from."""
+    """Whether requests of other runs are in progress that count against the cap too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """No reservation: the request is settled, or another run is just sending it."""
+    """No money was reserved, because the request is settled or another run is just sending it."""
 
     settled: bool
 
 
 APART = 64
-"""Tokens by which the same prompt may differ from itself, when it is marked for the cache and when it is not."""
+"""How many tokens a prompt that is marked for the cache may differ by from the same prompt without the mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPrompt:
-    """How long a request's prompt is, now that an answer has told it."""
+    """The length of a request's prompt, as an answer has stated it."""
 
     tokens: int
     max_tokens: int
     input_nusd: int
-    """The price of a token that is not cached, streamed."""
+    """The price of a streamed token that is not cached."""
 
     @property
     def most_tokens(self) -> int:
-        """What an attempt can have used, prompt and answer together."""
+        """The most tokens that an attempt can have used, prompt and answer together."""
         return self.tokens + APART + self.max_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """How an attempt ended; with an `outcome`, how its request did."""
+    """How an attempt ended, and with an `outcome` how its request ended."""
 
     attempt_no: int
     state: str
-    """answered, failed (not billed) or unknown (lost: counts at its worst case)."""
+    """One of answered, failed (not billed) and unknown (lost: the attempt counts at its worst case)."""
     cost_nusd: int | None
     outcome: Outcome | None = None
     reason: str | None = None
@@ -147,37 +145,40 @@ class Settlement:
     reply: Reply | None = None
     failure: Failure | None = None
     price: PriceRow | None = None
-    """What `cost_nusd` was priced by; None where there was nothing to price."""
+    """The price row that gave `cost_nusd`; None if there was nothing to price."""
     prompt: KnownPrompt | None = None
-    """Of the request: what was lost of it before is held at less."""
+    """The request's prompt: earlier attempts at the request whose answer was lost are held at less by it."""
     latency_s: float | None = None
-    """From the send to the end of the answer, or to where it failed."""
+    """From the send to the end of the answer, or to the failure."""
     escalated: str | None = None
-    """Why the answer is not taken, and the next model is asked."""
+    """Why the answer is not taken and the next model is asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class MinuteUse:
-    """What one model was sent and produced within one minute, beside the limits in force then."""
+    """What one model was sent and produced within one minute, with the limits that were in force then."""
 
     model: str
     minute: int
     """Minutes since 1970."""
     requests: int
     input_tokens: int
-    """Of those that count to the limit: cache reads do not."""
+    """Only tokens that count to the limit: tokens read from the cache do not."""
     output_tokens: int
     requests_limit: int | None
-    """A minute; None: none is known."""
+    """The requests that are allowed a minute; None, like the next two, if no limit is known."""
     input_tokens_limit: int | None
     output_tokens_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How long requests were kept from being sent, by cause: at the gate only the one whose turn it was counts."""
+    """How long requests were kept from being sent by one cause.
+
+    At the rate limiter only the wait of the request whose turn it was counts.
+    """
 
     cause: str
-    """requests, input tokens, output tokens, concurrency, http_429, outage, retry or budget."""
+    """One of requests, input tokens, output tokens, concurrency, http_429, outage, retry and budget."""
     seconds: float
     times: int

@@ -1,13 +1,13 @@
-"""How fast a run was and what held it up, in the ledger; and what was learnt of a model's limits, for later runs."""
+"""How fast a run was and what its requests waited for, in the ledger; and the limits that a run learnt of a model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, Waited
 
-NOTE_MINUTE = """
+ADD_MINUTE = """
 insert into minutes values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict do update set
     requests = requests + excluded.requests,
@@ -17,7 +17,7 @@ on conflict do update set
     input_tokens_limit = coalesce(excluded.input_tokens_limit, input_tokens_limit),
     output_tokens_limit = coalesce(excluded.output_tokens_limit, output_tokens_limit)
 """
-NOTE_WAIT = """
+ADD_WAIT = """
 insert into waits values (?, ?, ?, ?)
 on conflict do update set seconds = seconds + excluded.seconds, times = times + excluded.times
 """
@@ -34,7 +34,7 @@ on conflict do update set
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """The least time in seconds that so many percent of the attempts did not exceed."""
+    """The least times in seconds that so many percent of the attempts did not exceed."""
 
     p50: float
     p95: float
@@ -43,121 +43,76 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Of the answered attempts that were streamed."""
+    """How long the answers to streamed attempts took."""
 
     latency_s: Percentiles
     """From the send to the end of the answer."""
     first_byte_s: Percentiles | None
-    """From the send to the first byte; None when nobody measured it."""
+    """From the send to the first byte; None if no attempt measured this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """When a run streamed, and how much came of it."""
+    """When a run streamed, and how many requests the run settled."""
 
     began_at: float
-    """The first send; this and the next in seconds since 1970."""
+    """The time of the first send, in seconds since 1970."""
     ended_at: float
-    """The last answer, or failure."""
+    """The time of the last answer or failure, in seconds since 1970."""
     settled: int
-    """Requests that were brought to their outcomes."""
+    """How many requests were brought to their outcomes."""
     active_s: float
-    """Between the two, without the minutes in which nothing ended: a run may have been cut short and continued."""
+    """The time between the two, without minutes in which no attempt ended: a run may be cut short and continued."""
 
 
 class RunMetrics:
-    """The pace of the runs of a ledger; methods that write belong inside `ledger.transaction()`."""
+    """The speed and the waits of the runs of a ledger; methods that write belong inside `ledger.transaction()`."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._connection = ledger.connection
 
-    # --- noting
-
-    def note(self, run_no: int, uses: Sequence[MinuteUse], waits: Sequence[Waited]) -> None:
-        """Add minutes and waits of a run."""
-        self.note_minutes(run_no, uses)
-        self.note_waits(run_no, waits)
-
-    def note_minutes(self, run_no: int, uses: Sequence[MinuteUse]) -> None:
-        """Add to what was noted of these minutes; limits replace the earlier ones, None replaces nothing."""
-        self._connection.executemany(
-            NOTE_MINUTE,
-            (
-                (
-                    run_no, use.model, use.minute, use.requests, use.input_tokens, use.output_tokens,
-                    use.requests_limit, use.input_tokens_limit, use.output_tokens_limit,
-                )
-                for use in uses
-            ),
-        )  # fmt: skip
-
-    def note_waits(self, run_no: int, waits: Sequence[Waited]) -> None:
-        """Add to what was noted of these causes."""
-        self._connection.executemany(NOTE_WAIT, ((run_no, one.cause, one.seconds, one.times) for one in waits))
+    def add(self, run_no: int, uses: Sequence[MinuteUse], waits: Sequence[Waited]) -> None:
+        """Add minutes and waits to those of a run. The limits of a minute replace its earlier ones, unless None."""
+        self._connection.executemany(ADD_MINUTE, ((run_no, *astuple(use)) for use in uses))
+        self._connection.executemany(ADD_WAIT, ((run_no, *astuple(wait)) for wait in waits))
 
     def learn(self, model: str, learned: LearnedLimits) -> None:
-        """Remember limits for later runs; what is None now keeps its older value."""
-        self._connection.execute(
-            LEARN,
-            (
-                model, learned.requests_per_minute, learned.input_tokens_per_minute, learned.output_tokens_per_minute,
-                learned.concurrency, learned.learnt_at,
-            ),
-        )  # fmt: skip
-
-    # --- asking
+        """Remember limits for later runs; a limit that is None keeps its older value."""
+        self._connection.execute(LEARN, (model, *astuple(learned)))
 
     def learned(self, model: str) -> LearnedLimits | None:
-        """What earlier runs learnt of a model's limits."""
+        """Look up the limits of a model that earlier runs learnt. Returns None if no run has."""
         row = self._connection.execute(
             "select requests_per_minute, input_tokens_per_minute, output_tokens_per_minute, concurrency, learnt_at"
             " from learnt_limits where model = ?",
             (model,),
         ).fetchone()
-        return row and LearnedLimits(
-            requests_per_minute=row[0],
-            input_tokens_per_minute=row[1],
-            output_tokens_per_minute=row[2],
-            concurrency=row[3],
-            learnt_at=row[4],
-        )
+        return LearnedLimits(*row) if row else None
 
     def minutes(self, run_no: int) -> list[MinuteUse]:
-        """What was noted of a run's minutes, the oldest first."""
+        """List the minutes of a run, the oldest first."""
         rows = self._connection.execute(
             "select model, minute, requests, input_tokens, output_tokens, requests_limit, input_tokens_limit,"
             " output_tokens_limit from minutes where run_no = ? order by minute, model",
             (run_no,),
         )
-        return [
-            MinuteUse(
-                model=row[0],
-                minute=row[1],
-                requests=row[2],
-                input_tokens=row[3],
-                output_tokens=row[4],
-                requests_limit=row[5],
-                input_tokens_limit=row[6],
-                output_tokens_limit=row[7],
-            )
-            for row in rows
-        ]
+        return [MinuteUse(*row) for row in rows]
 
     def waits(self, run_no: int) -> list[Waited]:
-        """What kept a run's requests from being sent, the worst first."""
+        """List what kept a run's requests from being sent, the longest wait first."""
         rows = self._connection.execute(
             "select cause, seconds, times from waits where run_no = ? order by seconds desc, cause", (run_no,)
         )
         return [Waited(*row) for row in rows]
 
     def latencies(self, run_no: int) -> Latencies | None:
-        """How long answers took; None when none was streamed, or none measured."""
+        """Find how long answers took. Returns None if no attempt was streamed and measured."""
         latency_s = self._percentiles("latency_s", run_no)
         return Latencies(latency_s, self._percentiles("first_byte_s", run_no)) if latency_s else None
 
     def activity(self, run_no: int) -> Activity | None:
-        """When a run streamed; None when it did not."""
-        # SQLite would take the index of latencies, and look up every row in the order of its latency.
+        """Find when a run streamed. Returns None if the run did not stream."""
+        # Without the hint SQLite would take the index of latencies, and look up every row in the order of its latency.
         began_at, ended_at, settled, minutes = self._connection.execute(
             "select min(started_at), max(ended_at), count(outcome), count(distinct cast(ended_at / 60 as integer))"
             " from attempts indexed by attempts_run where run_no = ? and latency_s is not null",
@@ -168,7 +123,7 @@ class RunMetrics:
         return Activity(began_at, ended_at, settled, min(ended_at - began_at, 60.0 * minutes))
 
     def answered_by(self, run_no: int) -> dict[str, int]:
-        """How many attempts each model answered, the busiest first."""
+        """Count the attempts that each model answered, the busiest model first."""
         rows = self._connection.execute(
             "select model, count(*) from attempts indexed by attempts_run where run_no = ? and state = 'answered'"
             " group by model order by 2 desc, 1",
@@ -177,16 +132,16 @@ class RunMetrics:
         return dict(rows.fetchall())
 
     def _percentiles(self, column: str, run_no: int) -> Percentiles | None:
-        """By nearest rank: each is the time of one of the attempts."""
-        # The column's index is used because this repeats its condition.
-        those = f"from attempts where run_no = ? and state = 'answered' and {column} is not null"
-        (count,) = self._connection.execute(f"select count(*) {those}", (run_no,)).fetchone()
+        """Take percentiles by nearest rank, so that each is the time of one of the attempts."""
+        # SQLite uses the column's index because this repeats the condition of the index.
+        measured = f"from attempts where run_no = ? and state = 'answered' and {column} is not null"
+        (count,) = self._connection.execute(f"select count(*) {measured}", (run_no,)).fetchone()
         if not count:
             return None
 
         def at(percent: int) -> float:
             rank = -(-count * percent // 100)
-            query = f"select {column} {those} order by {column} limit 1 offset ?"
+            query = f"select {column} {measured} order by {column} limit 1 offset ?"
             return float(self._connection.execute(query, (run_no, rank - 1)).fetchone()[0])
 
         return Percentiles(at(50), at(95), at(99))

@@ -6,7 +6,7 @@ from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RememberedRun:
     """A run with what is remembered of it; times in seconds since 1970."""
 
@@ -19,13 +19,13 @@ class RememberedRun:
     plan: str
     """The plan as JSON."""
     database: str
-    """The file of the rows, as a path below the project where the file is there."""
+    """The file of the rows, as a path below the project if the file is there."""
     ending: str | None
     """How the run ended, as JSON; None if the run has not ended, or if one of its attempts ended afterwards."""
 
 
 def remember_plan(ledger: Ledger, run_no: int, plan: str, *, database: str) -> None:
-    """Keep the plan that a run carries out from here on, inside the caller's transaction. An earlier ending is over."""
+    """Keep the plan that a run carries out from here on, inside the caller's transaction. An earlier ending is lost."""
     ledger.connection.execute(
         "insert or replace into run_plans (run_no, plan, database) values (?, ?, ?)", (run_no, plan, database)
     )
@@ -42,7 +42,7 @@ def remember_ending(ledger: Ledger, run_no: int, ending: str) -> None:
 def remembered_run(ledger: Ledger, run_no: int) -> RememberedRun | None:
     """Look a run up. Returns None for a run of which no plan is remembered: an earlier version began the run."""
     row = ledger.connection.execute(
-        "select run_no, job, simulated, started_at, coalesce(ended_at,"
+        "select job, simulated, started_at, coalesce(ended_at,"
         " (select max(a.ended_at) from attempts a where a.run_no = runs.run_no), started_at), plan, database,"
         " iif(exists (select 1 from attempts a where a.run_no = runs.run_no and a.seq > ended_seq), null, ending)"
         " from runs join run_plans using (run_no) where run_no = ?",
@@ -50,21 +50,12 @@ def remembered_run(ledger: Ledger, run_no: int) -> RememberedRun | None:
     ).fetchone()
     if row is None:
         return None
-    run_no, job, simulated, started_at, last_change_at, plan, database, ending = row
-    return RememberedRun(
-        run_no=run_no,
-        job=job,
-        simulated=bool(simulated),
-        started_at=started_at,
-        last_change_at=last_change_at,
-        plan=plan,
-        database=database,
-        ending=ending,
-    )
+    job, simulated, *others = row
+    return RememberedRun(run_no, job, bool(simulated), *others)
 
 
 def run_outcomes(ledger: Ledger, run_no: int) -> dict[Outcome | None, int]:
-    """How many documents of a run have each outcome; None while pending."""
+    """Count the documents of a run by outcome; None stands for pending."""
     rows = ledger.connection.execute(
         "select coalesce(d.outcome, r.outcome), count(*) from documents d left join requests r using (request_no)"
         " where d.run_no = ? group by 1",

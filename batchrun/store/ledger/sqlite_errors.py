@@ -1,4 +1,4 @@
-"""SQLite's errors in people's words, and its scripts inside a transaction."""
+"""SQLite's errors in people's words, and SQLite's scripts inside a transaction."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from batchrun.errors import EnvironmentProblem
 
 
 class StoreFull(EnvironmentProblem):
-    """The disk that holds the ledger is full: nothing may be spent that cannot be recorded."""
+    """The ledger's disk is full: no money may be spent that cannot be recorded."""
 
 
 @contextmanager
 def explained(path: Path | None) -> Iterator[None]:
-    """Translate what can go wrong with the file; a mistake in our SQL stays a bug."""
+    """Translate errors of the file; a mistake in our SQL stays a bug."""
     try:
         yield
     except OSError as error:
@@ -26,8 +26,8 @@ def explained(path: Path | None) -> Iterator[None]:
 
 
 def translated(error: sqlite3.DatabaseError, path: Path | None) -> Exception:
-    """The error for a person, or the original when it is a bug."""
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte: what is above it only refines
+    """Return an error that a person understands, or the original if the error is a bug."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte; the bytes above only refine it
         case sqlite3.SQLITE_FULL:
             return StoreFull(
                 f"the disk is full; the ledger {path} cannot be written.",
@@ -56,7 +56,7 @@ def translated(error: sqlite3.DatabaseError, path: Path | None) -> Exception:
 
 
 def run_script(connection: sqlite3.Connection, script: str) -> None:
-    """Run the statements one by one: `executescript` would commit the transaction they belong to."""
+    """Run the statements of a script one by one: `executescript` would commit the transaction around them."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""What changed in the ledger since a sequence number, as the output wants it: lists that DuckDB can unnest."""
+"""The changes of the ledger since a sequence number, as lists that DuckDB can unnest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Changes:
 
 
 def changes(ledger: Ledger, job: str, *, after: int, limit: int) -> Changes:
-    """The next changes; at most about `limit` documents and as many attempts, always whole transactions."""
+    """Read the next changes: at most about `limit` documents and as many attempts, in whole transactions."""
     until = _until(ledger, job, after, limit)
     window = (job, after, until)
 
@@ -63,12 +63,12 @@ def changes(ledger: Ledger, job: str, *, after: int, limit: int) -> Changes:
 
 
 def runs(ledger: Ledger, job: str) -> list[Row]:
-    """All runs of the job: they are few."""
+    """Read all runs of the job, which are few."""
     return ledger.connection.execute(RUNS, (job,)).fetchall()
 
 
 def _until(ledger: Ledger, job: str, after: int, limit: int) -> int:
-    """The sequence number at which `limit` documents or attempts are reached, or the head."""
+    """Find the sequence number at which `limit` documents or attempts are reached, or else the head."""
     candidates = [ledger.head(job)]
     for table in ("documents", "attempts"):
         row = ledger.connection.execute(

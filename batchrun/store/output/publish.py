@@ -1,8 +1,8 @@
 """The output: the user's DuckDB file as a projection of the ledger, in order, exactly once, rebuilt at will.
 
-DuckDB lets one process in when it writes, so the file is held for moments only: open, bring it up to the ledger's
-sequence number in transactions that also write the new position, close. Somebody who holds the file delays the
-rows, not the run. A deleted file is rebuilt from position 0 without a request.
+DuckDB lets one process in when it writes, so the file is open for moments only. Publishing opens the file, brings the
+file up to the ledger's sequence number in transactions that also write the new position, and closes the file. Somebody
+who keeps the file open delays the rows, not the run. A deleted file is rebuilt from position 0 without a request.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 GROUP = 500
-"""Changes brought over in one transaction."""
+"""How many changes are published in one transaction."""
 MODEST = {"threads": "1", "memory_limit": "128MB"}
-"""A few hundred rows at a time need no more, and DuckDB would otherwise take what the machine has."""
+"""A few hundred rows at a time need no more, and DuckDB would otherwise take all that the machine has."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTable:
-    """Where a job's rows go."""
+    """The table of a job's rows."""
 
     database: Path
     name: str
@@ -46,7 +46,7 @@ class Output:
         self._table = table
 
     def check(self) -> None:
-        """Find out before anything is paid whether the rows will fit. Raises UsageProblem, LockedByAnother."""
+        """Check before anything is paid whether the rows will fit. Raises UsageProblem and LockedByAnother."""
         if self._table.name.lower() in OWN_TABLES:
             raise UsageProblem(
                 f"the table {self._table.name} is one of batchrun's own.", hint='choose another: [store] table = "…"'
@@ -57,26 +57,27 @@ class Output:
                 self._missing(connection)
 
     def close(self) -> None:
-        """Close the ledger connection it is fed from."""
+        """Close the connection to the ledger."""
         self._ledger.close()
 
     def head(self) -> int:
-        """Where the ledger is: the file is up to date when it has been published from here."""
+        """Return the ledger's sequence number: the file is up to date once it has reached this number."""
         return self._ledger.head(self._job)
 
     def behind(self) -> bool:
-        """Whether the ledger has something that the file does not. Raises LockedByAnother."""
-        head = self._ledger.head(self._job)
+        """Whether the ledger has changes that the file lacks. Raises LockedByAnother."""
+        head = self.head()
         if not self._table.database.exists():
             return head > 0
         with self._opened(read_only=True, wait_s=0) as connection:
             return self._existing(connection) is None or self._position(connection) < head
 
     def publish(self, *, wait_s: float) -> int:
-        """Bring the file up to where the ledger is now; returns how many rows were written.
+        """Bring the file up to where the ledger is now. Returns how many rows were written.
 
-        Safe at any time and safe to repeat: what is there is not written again. What a run adds meanwhile is left for
-        the next time: to run after it would be many transactions of a few rows. Raises LockedByAnother, UsageProblem.
+        Publishing is safe at any time and safe to repeat: no change is written twice. Changes that a run makes
+        meanwhile wait for the next time: to follow the run would take many transactions of a few rows each. Raises
+        LockedByAnother and UsageProblem.
         """
         self._make_folder()
         written, head = 0, self.head()
@@ -94,8 +95,6 @@ class Output:
             self._mirror(connection, "runs", runs(self._ledger, self._job))
         return written
 
-    # --- the file
-
     def _make_folder(self) -> None:
         folder = self._table.database.parent
         try:
@@ -108,7 +107,7 @@ class Output:
 
     @contextlib.contextmanager
     def _opened(self, *, read_only: bool, wait_s: float) -> "Iterator[DuckDBPyConnection]":
-        """The file, and what DuckDB says when it cannot read or write it in people's words."""
+        """Open the file, and translate DuckDB's errors into people's words."""
         import duckdb
 
         try:
@@ -119,8 +118,6 @@ class Output:
                 f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
                 hint="the rows are safe in the ledger; mend it, then: batchrun sync",
             ) from error
-
-    # --- the table
 
     def _prepare(self, connection: "DuckDBPyConnection") -> None:
         connection.execute("begin")
@@ -134,7 +131,7 @@ class Output:
         if missing is None:
             columns = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in self._wanted().items())
             connection.execute(f"create table {table} ({columns})")
-            # Somebody dropped the table, or it is the first time: everything has to be brought again.
+            # Somebody dropped the table, or there never was one: every row has to be published again.
             connection.execute(
                 "delete from batchrun.positions where job = ? and table_name = ?", [self._job, self._table.name]
             )
@@ -149,7 +146,7 @@ class Output:
         return {"doc_id": "VARCHAR", **fields, **OWN_COLUMNS}
 
     def _missing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
-        """Columns to add to the table, None when there is no table. Raises UsageProblem when it cannot be mended."""
+        """Find the columns to add to the table. Returns None without a table, raises UsageProblem for another one."""
         existing = self._existing(connection)
         if existing is None:
             return None
@@ -194,8 +191,6 @@ class Output:
         ).fetchall()
         return dict(rows) or None
 
-    # --- the rows
-
     def _apply(self, connection: "DuckDBPyConnection", some: Changes) -> None:
         table = quoted(self._table.name)
         stale = [row[0] for row in some.gone] + [row[0] for row in some.results]
@@ -206,8 +201,8 @@ class Output:
         self._mirror(connection, "attempts", some.attempts)
 
     def _insert(self, connection: "DuckDBPyConnection", results: Sequence[Row]) -> None:
-        # Not the strict form: one answer from before the fields were changed must not keep the others out. It has no
-        # value for a field that was added since; with a value that does not fit its column it is no row any more.
+        # The transform is not strict: one answer from before the fields were changed must not keep the others out. Such
+        # an answer has null in a field that was added since. With a value that does not fit its column it is left out.
         fit = " and ".join(
             f"(output.{quoted(column.name)} is not null or json_extract(answer, '$.{column.name}') is null"
             f" or json_type(answer, '$.{column.name}') = 'NULL')"
@@ -227,7 +222,7 @@ class Output:
         )
 
     def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
-        """Replace rows of a `batchrun` table; the first column of a row is its key within the job."""
+        """Replace rows of a `batchrun` table; the first column of a row is the row's key within the job."""
         if not rows:
             return
         columns = turned(rows)
@@ -239,16 +234,14 @@ class Output:
         values = ", ".join(f"unnest(${number})" for number in range(2, len(columns) + 2))
         connection.execute(f"insert into batchrun.{table} select $1, {values}", [self._job, *columns])
 
-    # --- the position
-
     def _position(self, connection: "DuckDBPyConnection") -> int:
         row = connection.execute(
             "select max(position) from batchrun.positions where ledger_id = ? and job = ? and table_name = ?",
             [self._ledger.ledger_id, self._job, self._table.name],
         ).fetchone()
         position = row[0] if row and row[0] is not None else 0
-        # A ledger restored from a backup is behind the file; what happened since then happens again, elsewhere.
-        return position if position <= self._ledger.head(self._job) else 0
+        # A ledger that was restored from a backup is behind the file: its next changes reuse numbers of the file.
+        return position if position <= self.head() else 0
 
     def _move(self, connection: "DuckDBPyConnection", position: int) -> None:
         key = [self._ledger.ledger_id, self._job, self._table.name]
@@ -257,17 +250,17 @@ class Output:
 
 
 def turned(rows: Sequence[Row]) -> list[list[object]]:
-    """Rows as columns, for `unnest`."""
+    """Turn rows into columns, for `unnest`."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def quoted(name: str) -> str:
-    """An identifier for SQL."""
+    """Quote an identifier for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def canonical(connection: "DuckDBPyConnection", sql_type: str) -> str:
-    """How DuckDB itself writes a type."""
+    """Return a type as DuckDB itself writes it."""
     row = connection.execute(f"select typeof(null::{sql_type})").fetchone()
     assert row is not None
     return str(row[0])

@@ -1,12 +1,12 @@
-"""The tables in the output file: what they are made of, and how a file of an earlier version gets what is new."""
+"""The tables in the output file: their columns, and the columns that a file of an earlier version lacks."""
 
 FIRST_COLUMNS = {"doc_id": "VARCHAR", "_request_id": "VARCHAR", "_run_id": "VARCHAR", "_finished_at": "TIMESTAMP"}
-"""By which a table is known to be ours: every version has made them."""
+"""The columns by which a table is known to be ours: every version has made them."""
 OWN_COLUMNS = FIRST_COLUMNS | {"_model": "VARCHAR"}
-"""What a table of rows has besides the job's fields."""
+"""The columns that a table of rows has besides the job's fields."""
 
 OWN_TABLES = ("positions", "runs", "documents", "attempts")
-"""In the schema `batchrun`; no job may name its table so."""
+"""The tables in the schema `batchrun`; no job may give its table one of these names."""
 
 SCHEMA = """
 create table if not exists batchrun.positions (ledger_id varchar, job varchar, table_name varchar, position bigint);
@@ -25,7 +25,7 @@ create table if not exists batchrun.attempts (
 alter table batchrun.attempts add column if not exists latency_s double;
 alter table batchrun.attempts add column if not exists first_byte_s double;
 """
-"""The second part is for files of earlier versions; rows are put in by position, so what is new comes last."""
+"""The second part is for files of earlier versions. Rows are inserted by position, so new columns come last."""
 MODEL_OF_OLD_ROWS = """
 update {table} set _model = answered.model from (
     select request_id, max_by(model, attempt_no) as model from batchrun.attempts

@@ -1,4 +1,4 @@
-"""What the prompt cache did: in one run, for its summary, and in a job's earlier runs, for the next plan."""
+"""The use of the prompt cache: in one run, for the summary, and in a job's earlier runs, for the next plan."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from batchrun.reply import Usage
 from batchrun.store.ledger.ledger import Ledger
 
 LOOKED_AT = 20_000
-"""Attempts of a job, the latest, that tell how often the cache is hit."""
+"""How many of the latest attempts of a job are read for the rate of cache hits."""
 FEWEST = 20
-"""Of them with anything cached: fewer tell nothing, because the first one never hits."""
+"""How many attempts with cached tokens a rate needs: fewer say nothing, because the first attempt never hits."""
 
 NO_BAND = 2**60
-"""More tokens than any prompt has."""
+"""A bound above any prompt, for a model without a band of long prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheUse:
-    """Of one run, all its parts and models together."""
+    """The cached tokens of one run, all its parts and models together."""
 
     read_tokens: int
     written_tokens: int
     saved_nusd: int
-    """Against the same tokens without a cache, at today's prices; negative when it did not pay."""
+    """What the same tokens would have cost more without a cache, at today's prices; negative if the cache cost more."""
 
     @property
     def hit_rate(self) -> float:
@@ -32,7 +32,7 @@ class CacheUse:
 
 
 def cache_use(ledger: Ledger, run_no: int, *, price_of: Callable[[str], ModelPrice | None]) -> CacheUse | None:
-    """Look at a run; None when nothing was cached. A model without a price has saved nothing."""
+    """Read the cache use of a run. Returns None if nothing was cached. A model without a price has saved nothing."""
     models = ledger.connection.execute(
         "select distinct model from attempts indexed by attempts_run where run_no = ? and state = 'answered'", (run_no,)
     )
@@ -44,7 +44,7 @@ def cache_use(ledger: Ledger, run_no: int, *, price_of: Callable[[str], ModelPri
 
 
 def measured_hit_rate(ledger: Ledger, job: str, *, in_batches: bool) -> float | None:
-    """The share of cached tokens that the job's latest answers read, on one route; None: too few to tell."""
+    """Return the share of cached tokens that the job's latest answers on one route read, or None if answers are few."""
     read, written, answers = ledger.connection.execute(
         "select coalesce(sum(read), 0), coalesce(sum(written), 0), count(*) from ("
         "  select batch_no, cache_read_tokens as read, cache_write_5m_tokens + cache_write_1h_tokens as written"
@@ -56,7 +56,7 @@ def measured_hit_rate(ledger: Ledger, job: str, *, in_batches: bool) -> float | 
 
 
 def _uses(ledger: Ledger, run_no: int, model: str, price: ModelPrice | None) -> Iterator[CacheUse]:
-    """What a model's answers made of the cache, by route and by the band of prices that each of them fell in."""
+    """Yield the cache use of a model's answers, by route and by the band of prices that an answer fell in."""
     band = price.band if price else None
     rows = ledger.connection.execute(
         "select batch_no is not null as in_batch,"

@@ -1,4 +1,4 @@
-"""What was spent, added up from the attempts: by day, model, job, run or document, and by class of token."""
+"""The costs of attempts, added up by day, model, job, run or document, and by class of token."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from batchrun.store.ledger.prices import COLUMNS
 
 
 class By(StrEnum):
-    """What spending is put together by."""
+    """What attempts are grouped by."""
 
     DAY = "day"
     MODEL = "model"
@@ -25,19 +25,19 @@ class By(StrEnum):
 
 NAMES: Mapping[By, Mapping[str, str]] = {
     By.DAY: {"day": "strftime('%Y-%m-%d', a.started_at, 'unixepoch')"},
-    # As it was asked for: an answer may come under another name of the same model.
+    # The name that was asked for: an answer may come under another name of the same model.
     By.MODEL: {"model": "coalesce(p.model, a.model, '')"},
     By.JOB: {"job": "a.job"},
     By.RUN: {"run": "runs.run_id", "job": "a.job"},
     By.DOCUMENT: {"job": "a.job", "document": "a.doc_id"},
 }
-"""What names a group, and how it is found."""
+"""The names of a group, each with the SQL that finds it."""
 ORDER = {By.RUN: "a.run_no"}
-"""Of the groups; where nothing is said, by name."""
+"""What groups are ordered by; groups that are not here are ordered by name."""
 
-# A class of token costs its tokens at its price, divided and rounded down attempt by attempt. Output costs what is left
-# of the attempt's cost, so that the classes add up to it: what rounding moves is less than 5 nano-USD an attempt.
-# However attempts are grouped, their sums agree to the last nano-USD, because each is split in the same way.
+# A class of token costs its tokens at its price, divided and rounded down attempt by attempt. Output costs what remains
+# of the attempt's cost, so that the classes add up to this cost: rounding moves less than 5 nano-USD an attempt.
+# However attempts are grouped, their sums agree to the last nano-USD, because each attempt is split in the same way.
 SUMS = """
     count(*),
     coalesce(sum(a.cost_nusd), 0),
@@ -66,18 +66,18 @@ where (?1 is null or a.run_no in (select value from json_each(?1)))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostFilter:
-    """Which attempts are meant; times in seconds since 1970."""
+    """Which attempts count; times in seconds since 1970."""
 
     run_nos: Sequence[int] | None = None
-    """None: of all runs."""
+    """The runs whose attempts count; None for all runs."""
     since: float | None = None
     until: float | None = None
-    """The first moment that is not meant any more."""
+    """The first moment whose attempts no longer count."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassCosts:
-    """What each class of token cost, in nano-USD."""
+    """The cost of each class of token, in nano-USD."""
 
     input: int
     cache_write_5m: int
@@ -86,42 +86,42 @@ class ClassCosts:
     output: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Spending:
-    """Of one group of attempts; money in nano-USD."""
+    """The sums of one group of attempts; money in nano-USD."""
 
     names: tuple[str, ...]
-    """As in `NAMES`; none for the total."""
-    attempts: int
+    """The names of the group, as in `NAMES`; none for the total."""
     documents: int
+    attempts: int
     cost_nusd: int
-    """Of everything that was answered."""
+    """The cost of all answers."""
     held_nusd: int
-    """Worst cases of answers that were lost, or told no usage: they may have been billed."""
+    """The worst cases of answers that were lost or stated no usage: they may have been billed."""
     open_nusd: int
-    """Reserved for what is under way."""
+    """What is reserved for requests in progress."""
     failed: int
-    """Attempts that brought no row: they did not settle their request, or settled it as failed."""
+    """How many attempts brought no row: they did not settle their request, or settled it as failed."""
     failed_nusd: int
-    """Their part of the cost."""
+    """The part of the cost that failed attempts have."""
     unclassed_nusd: int
-    """The part of the cost whose prices the ledger does not know: it is from before they were recorded."""
+    """The part of the cost without a price row: earlier versions recorded none."""
     tokens: Usage
     classes: ClassCosts
-    """They add up to the cost without `unclassed_nusd`."""
+    """The cost of each class; the classes add up to the cost without `unclassed_nusd`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class UsedPrice:
-    """A row of a price table, and what was priced by it."""
+    """A price row, with the attempts that were priced by the row."""
 
-    row: PriceRow
     attempts: int
     cost_nusd: int
+    row: PriceRow
 
 
 class Costs:
-    """What attempts cost. Inside `one_moment` all answers are about the same state of the ledger."""
+    """The costs of attempts. Inside `one_moment` all answers are about the same state of the ledger."""
 
     def __init__(self, ledger: Ledger, meant: CostFilter) -> None:
         self._connection = ledger.connection
@@ -130,7 +130,7 @@ class Costs:
 
     @contextmanager
     def one_moment(self) -> Iterator[None]:
-        """Read what is there now, whatever a run writes meanwhile."""
+        """Read the ledger as it is now, whatever a run writes meanwhile."""
         self._connection.execute("begin")
         try:
             yield
@@ -138,7 +138,7 @@ class Costs:
             self._connection.execute("rollback")
 
     def groups(self, by: By) -> Iterator[Spending]:
-        """One after the other: there may be as many as documents. Days and names in order, runs as they began."""
+        """Yield the groups one by one, since there may be as many as documents: by name, runs as they began."""
         names = ", ".join(NAMES[by].values())
         order = ORDER.get(by, names)
         documents = {} if by is By.DOCUMENT else self._documents(by)  # by document each group is one
@@ -150,25 +150,25 @@ class Costs:
             yield _spending(named, row[len(named) :], documents.get(named, 1))
 
     def total(self) -> Spending:
-        """Of all of them together."""
+        """Add up all attempts that count."""
         sums = self._connection.execute(f"select {SUMS} {CHOSEN}", self._values).fetchone()
         counted = f"select count(*) from (select distinct a.job, a.doc_id {CHOSEN})"
         return _spending((), sums, self._connection.execute(counted, self._values).fetchone()[0])
 
     def longest_names(self, by: By) -> tuple[int, ...]:
-        """How many characters the longest of each name has."""
+        """Find how many characters the longest of each name has."""
         lengths = ", ".join(f"coalesce(max(length({name})), 0)" for name in NAMES[by].values())
         return tuple(self._connection.execute(f"select {lengths} {CHOSEN}", self._values).fetchone())
 
     def prices(self) -> list[UsedPrice]:
-        """The price rows that were used, by model and date."""
+        """List the price rows that were used, by model and date."""
         columns = ", ".join(f"p.{name.strip()}" for name in COLUMNS.split(","))
         rows = self._connection.execute(
             f"select count(*), sum(a.cost_nusd), {columns} {CHOSEN} and p.price_no is not null group by p.price_no"
             " order by p.model, p.table_date, p.valid_from, p.divisor, p.above_tokens, p.price_no",
             self._values,
         )
-        return [UsedPrice(attempts=row[0], cost_nusd=row[1], row=_price_row(row[2:])) for row in rows]
+        return [UsedPrice(attempts, cost_nusd, _price_row(*row)) for attempts, cost_nusd, *row in rows]
 
     def _documents(self, by: By) -> dict[tuple[str, ...], int]:
         named = ", ".join(f"{found} as name_{name}" for name, found in NAMES[by].items())
@@ -181,32 +181,17 @@ class Costs:
 
 
 def _spending(names: tuple[str, ...], sums: tuple[int, ...], documents: int) -> Spending:
-    attempts, cost, held, opened, failed, failed_nusd, unclassed = sums[:7]
-    tokens, (fresh, write_5m, write_1h, read) = sums[7:12], sums[12:]
-    output = cost - unclassed - fresh - write_5m - write_1h - read
+    attempts, cost_nusd, held_nusd, open_nusd, failed, failed_nusd, unclassed_nusd = sums[:7]
+    fresh, write_5m, write_1h, read = sums[12:]
+    output = cost_nusd - unclassed_nusd - fresh - write_5m - write_1h - read
     return Spending(
-        names=names,
-        attempts=attempts,
-        documents=documents,
-        cost_nusd=cost,
-        held_nusd=held,
-        open_nusd=opened,
-        failed=failed,
-        failed_nusd=failed_nusd,
-        unclassed_nusd=unclassed,
-        tokens=Usage(*tokens),
-        classes=ClassCosts(fresh, write_5m, write_1h, read, output),
-    )
+        names, documents, attempts, cost_nusd, held_nusd, open_nusd, failed, failed_nusd, unclassed_nusd,
+        Usage(*sums[7:12]), ClassCosts(fresh, write_5m, write_1h, read, output),
+    )  # fmt: skip
 
 
-def _price_row(values: tuple[str | int | None, ...]) -> PriceRow:
-    model, table_date, valid_from, source, above_tokens, divisor, *rates = values
-    return PriceRow(
-        model=str(model),
-        table_date=date.fromisoformat(str(table_date)),
-        valid_from=date.fromisoformat(str(valid_from)) if valid_from else None,
-        source=str(source),
-        above_tokens=None if above_tokens is None else int(above_tokens),
-        divisor=int(divisor or 1),
-        rates=Rates(*(int(rate or 0) for rate in rates)),
-    )
+def _price_row(
+    model: str, made: str, valid_from: str | None, source: str, above_tokens: int | None, divisor: int, *rates: int
+) -> PriceRow:
+    begins = date.fromisoformat(valid_from) if valid_from else None
+    return PriceRow(model, date.fromisoformat(made), begins, source, above_tokens, divisor, Rates(*rates))

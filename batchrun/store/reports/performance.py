@@ -1,4 +1,4 @@
-"""How a run went besides its outcomes and its money: speed, latency, waits, and who answered."""
+"""The performance of a run: speed, latency, waits, and the models that answered."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ from batchrun.store.reports.utilisation import Shares, highest, utilisation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
-    """Of one run, all its parts together."""
+    """The performance of one run, all its parts together."""
 
     activity: Activity | None
-    """Of streaming; a batch tells nothing of its pace."""
+    """The activity of streaming: a batch says nothing of its speed."""
     shares: Shares
-    """What was used of each limit, of the model that used most of it."""
+    """The share of each limit that was used, by the model that used the largest share."""
     latencies: Latencies | None
     waits: Sequence[Waited]
-    """The worst first."""
+    """What requests waited for, the longest wait first."""
     minutes: Sequence[MinuteUse]
-    """The oldest first."""
+    """The use of every minute, the oldest first."""
     answered_by: Mapping[str, int]
-    """Attempts that each model answered, the busiest first."""
+    """How many attempts each model answered, the busiest model first."""
 
     @property
     def settled_per_minute(self) -> float | None:
-        """Requests brought to their outcomes; None for a run that was over at once, or did not stream."""
+        """How many requests were settled a minute; None if the run was over at once, or did not stream."""
         if self.activity is None or not self.activity.settled or self.activity.active_s < 1.0:
             return None
         return 60 * self.activity.settled / self.activity.active_s
 
 
 def performance(ledger: Ledger, run_no: int) -> Performance:
-    """Look at a run, while it goes on or afterwards."""
+    """Read the performance of a run, while the run goes on or afterwards."""
     metrics = RunMetrics(ledger)
     activity, minutes = metrics.activity(run_no), metrics.minutes(run_no)
     used = utilisation(minutes, began_at=activity.began_at, ended_at=activity.ended_at) if activity else {}
     return Performance(
         activity=activity,
-        shares=highest(used.values()),
+        shares=highest(list(used.values())),
         latencies=metrics.latencies(run_no),
         waits=metrics.waits(run_no),
         minutes=minutes,

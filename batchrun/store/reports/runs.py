@@ -1,6 +1,7 @@
-"""What the ledger tells people: runs, and one document's story."""
+"""What people see of the ledger: all runs, and the story of one document."""
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,11 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 
 RUNS = """
-select runs.run_no, runs.run_id, runs.job,
-    runs.job_path, runs.model, runs.state, runs.exit_code, runs.note, runs.simulated,
-    runs.to_send, runs.documents, runs.committed_nusd,
+select runs.run_no, runs.run_id, runs.job, runs.job_path, runs.state, runs.exit_code, runs.note, runs.simulated,
+    runs.committed_nusd,
     (select coalesce(sum(reserved_nusd), 0) from attempts a where a.run_no = runs.run_no and cost_nusd is null)
         as held_nusd,
-    runs.cap_nusd, runs.estimate_nusd, runs.route, runs.started_at,
-    runs.ended_at,
+    runs.cap_nusd, runs.route, runs.started_at, runs.ended_at,
     count(coalesce(d.outcome, r.outcome)) as settled,
     count(case when coalesce(d.outcome, r.outcome) not in ('succeeded', 'skipped') then 1 end) as failed,
     count(d.document_no) as admitted
@@ -33,45 +32,40 @@ class RunStory:
     run_id: str
     job: str
     job_path: str
-    model: str
     state: str
     exit_code: int | None
     note: str | None
     simulated: bool
-    to_send: int
-    documents: int
     committed_nusd: int
-    """Spent, and held."""
+    """What is spent and reserved, and lost answers at their worst case."""
     held_nusd: int
-    """Reserved for what is under way, and the worst cases of answers that were lost."""
+    """Part of `committed_nusd`: what is reserved for requests in progress, and the worst cases of lost answers."""
     cap_nusd: int
-    estimate_nusd: int
     route: str
     started_at: float
     ended_at: float | None
     settled: int
+    """How many documents have an outcome."""
     failed: int
     admitted: int
+    """How many documents belong to the run."""
     open_batches: Sequence[Batch]
 
 
 def run_stories(ledger: Ledger) -> list[RunStory]:
-    """All runs, the latest first."""
-    cursor = ledger.connection.execute(RUNS)
-    names = [column[0] for column in cursor.description]
-    stories = [dict(zip(names, row, strict=True)) for row in cursor]
+    """List all runs, the latest first."""
     batches = Batches(ledger)
     return [
         RunStory(
             **{**story, "simulated": bool(story["simulated"])},
             open_batches=[batch for batch in batches.of_run(story["run_no"]) if batch.state.open],
         )
-        for story in stories
+        for story in by_name(ledger.connection.execute(RUNS))
     ]
 
 
 def recent_models(ledger: Ledger, *, runs: int, most: int) -> list[str]:
-    """The models of the last runs, the latest first."""
+    """List the models of the last runs, the latest first."""
     rows = ledger.connection.execute(
         "select model from (select model, run_no from runs order by run_no desc limit ?)"
         " group by model order by max(run_no) desc limit ?",
@@ -81,7 +75,7 @@ def recent_models(ledger: Ledger, *, runs: int, most: int) -> list[str]:
 
 
 def find_run(stories: list[RunStory], wanted: str) -> RunStory:
-    """The run that `last`, a job's name, or the beginning of an id means. Raises UsageProblem."""
+    """Find the run that is meant by `last`, a job's name, or the beginning of an id. Raises UsageProblem."""
     if wanted == "last" and stories:
         return stories[0]
     named = [story for story in stories if story.job == wanted]
@@ -101,14 +95,17 @@ def find_run(stories: list[RunStory], wanted: str) -> RunStory:
 
 
 def document_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] | None:
-    """One document: its status, its attempts from first to last, and the reply that settled it."""
-    document = _one(
-        ledger,
+    """Read a document's status, its attempts from first to last, and the reply that settled it.
+
+    Returns None if the job has no such document.
+    """
+    documents = ledger.connection.execute(
         "select s.doc_id, s.source, s.status, s.reason, s.request_id, s.run_id, s.tokens, s.cost_usd, s.request_no,"
         " s.attempt_no, r.output from document_status s left join requests r using (request_no)"
         " where s.job = ? and s.doc_id = ?",
         (job, doc_id),
     )
+    document = next(by_name(documents), None)
     if document is None:
         return None
     attempts = ledger.connection.execute(
@@ -119,16 +116,12 @@ def document_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] |
         " from attempts a join runs using (run_no) where a.request_no = ? order by a.attempt_no",
         (document["request_no"],),
     )
-    names = [column[0] for column in attempts.description]
-    reply = _one(ledger, "select raw from replies where attempt_no = ?", (document["attempt_no"],))
-    return {
-        **document,
-        "attempts": [dict(zip(names, row, strict=True)) for row in attempts],
-        "raw": reply["raw"] if reply else None,
-    }
+    query = "select raw from replies where attempt_no = ?"
+    reply = ledger.connection.execute(query, (document["attempt_no"],)).fetchone()
+    return {**document, "attempts": list(by_name(attempts)), "raw": reply[0] if reply else None}
 
 
-def _one(ledger: Ledger, query: str, values: tuple[object, ...]) -> dict[str, Any] | None:
-    cursor = ledger.connection.execute(query, values)
-    row = cursor.fetchone()
-    return dict(zip([column[0] for column in cursor.description], row, strict=True)) if row else None
+def by_name(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    """Read rows as dictionaries by the names of the columns."""
+    names = [column[0] for column in cursor.description]
+    return (dict(zip(names, row, strict=True)) for row in cursor)

@@ -1,52 +1,34 @@
-"""How much of its rate limits a run used, and which of them it ran against; pure."""
+"""How much of its rate limits a run used, and which limit was binding; pure."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 from batchrun.store.ledger.records import MinuteUse
 from batchrun.strategy.duration import Bound
 
 MINUTE_S = 60.0
 
+Shares = Mapping[Bound, float]
+"""The share of each limit that was used, 1.0 being all of the limit. A limit that is not known has no share."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """What was used of each limit, 1.0 being all of it; None: no limit is known."""
 
-    requests: float | None
-    input_tokens: float | None
-    output_tokens: float | None
-
-    @property
-    def by_bound(self) -> dict[Bound, float]:
-        """The known ones by the limit they are of."""
-        shares = {
-            Bound.REQUESTS: self.requests,
-            Bound.INPUT_TOKENS: self.input_tokens,
-            Bound.OUTPUT_TOKENS: self.output_tokens,
-        }
-        return {bound: share for bound, share in shares.items() if share is not None}
-
-    @property
-    def binding(self) -> Bound | None:
-        """The limit of which the largest share was used; None when no limit is known."""
-        known = self.by_bound
-        return max(known, key=lambda bound: known[bound], default=None)
+def binding(shares: Shares) -> Bound | None:
+    """Find the limit of which the largest share was used. Returns None if no limit is known."""
+    return max(shares, key=lambda bound: shares[bound], default=None)
 
 
 def minute_shares(use: MinuteUse) -> Shares:
-    """Of one minute's limits. A run's first and last minute are partial, and look as if less had been used."""
+    """Return the shares of one minute. The first and last minute of a run are partial, and their shares are small."""
     return _shares([use], [MINUTE_S])
 
 
 def utilisation(uses: Sequence[MinuteUse], *, began_at: float, ended_at: float) -> dict[str, Shares]:
-    """For each model, what it used of what it might have used while the run went on, from its first minute to its last.
+    """Return for each model the shares of its limits that a run used, from the run's first minute to its last.
 
-    `began_at` and `ended_at`, in seconds since 1970, are of the run: the minutes they are in count only for the part
-    that is between them, all others whole. A minute without a row does not count, since a run may be cut short and
-    continued later: whoever wants a minute in which nothing was sent to count notes it with zeros. Less than a minute
-    in all counts as one, because a bucket that is full at the start lets a minute's worth through at once; for the
-    same reason a run of few minutes may have used more than 100%.
+    `began_at` and `ended_at` are the run's, in seconds since 1970. The first and last minute count only with the part
+    between these times. A minute without a row does not count, since a run may be cut short and continued later: a
+    minute in which nothing was sent counts if it has a row of zeros. Less than a minute in all counts as a minute,
+    because a bucket that is full at the start lets a minute's worth through at once. For the same reason a run of few
+    minutes may have used more than 100%.
     """
     by_model: dict[str, list[MinuteUse]] = {}
     for use in uses:
@@ -56,18 +38,10 @@ def utilisation(uses: Sequence[MinuteUse], *, began_at: float, ended_at: float) 
     }
 
 
-def highest(all_shares: Iterable[Shares]) -> Shares:
-    """For each limit the largest share that any of the models used."""
-    shares = list(all_shares)
-
-    def largest(values: Iterable[float | None]) -> float | None:
-        return max((value for value in values if value is not None), default=None)
-
-    return Shares(
-        requests=largest(one.requests for one in shares),
-        input_tokens=largest(one.input_tokens for one in shares),
-        output_tokens=largest(one.output_tokens for one in shares),
-    )
+def highest(all_shares: Collection[Shares]) -> Shares:
+    """Return for each limit the largest share that any of the models used."""
+    known = {bound: [shares[bound] for shares in all_shares if bound in shares] for bound in Bound}
+    return {bound: max(found) for bound, found in known.items() if found}
 
 
 def _active_s(use: MinuteUse, began_at: float, ended_at: float) -> float:
@@ -76,18 +50,21 @@ def _active_s(use: MinuteUse, began_at: float, ended_at: float) -> float:
 
 
 def _shares(rows: Sequence[MinuteUse], active_s: Sequence[float]) -> Shares:
-    def share(used: Sequence[int], limits: Sequence[int | None]) -> float | None:
-        """Over the minutes whose limit is known."""
-        known = [(use, limit, s) for use, limit, s in zip(used, limits, active_s, strict=True) if limit]
-        if not known:
-            return None
-        allowed = sum(limit * s for _, limit, s in known) / MINUTE_S
-        if sum(s for _, _, s in known) < MINUTE_S:
-            allowed = max(limit for _, limit, _ in known)
-        return sum(use for use, _, _ in known) / allowed
+    used = {
+        Bound.REQUESTS: [(row.requests, row.requests_limit) for row in rows],
+        Bound.INPUT_TOKENS: [(row.input_tokens, row.input_tokens_limit) for row in rows],
+        Bound.OUTPUT_TOKENS: [(row.output_tokens, row.output_tokens_limit) for row in rows],
+    }
+    shares = {bound: _share(pairs, active_s) for bound, pairs in used.items()}
+    return {bound: share for bound, share in shares.items() if share is not None}
 
-    return Shares(
-        requests=share([row.requests for row in rows], [row.requests_limit for row in rows]),
-        input_tokens=share([row.input_tokens for row in rows], [row.input_tokens_limit for row in rows]),
-        output_tokens=share([row.output_tokens for row in rows], [row.output_tokens_limit for row in rows]),
-    )
+
+def _share(pairs: Sequence[tuple[int, int | None]], active_s: Sequence[float]) -> float | None:
+    """Compare use and limit over all minutes whose limit is known."""
+    known = [(use, limit, seconds) for (use, limit), seconds in zip(pairs, active_s, strict=True) if limit]
+    if not known:
+        return None
+    allowed = sum(limit * seconds for _, limit, seconds in known) / MINUTE_S
+    if sum(seconds for _, _, seconds in known) < MINUTE_S:
+        allowed = max(limit for _, limit, _ in known)
+    return sum(use for use, _, _ in known) / allowed

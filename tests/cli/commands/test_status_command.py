@@ -145,8 +145,7 @@ def paced(project: TrialProject, minutes: Sequence[MinuteUse] = (), waits: Seque
             "update attempts set started_at = 6000, ended_at = 6000 + 60 * attempt_no, latency_s = attempt_no,"
             " first_byte_s = attempt_no / 2.0"
         )
-        RunMetrics(ledger).note_minutes(1, minutes)
-        RunMetrics(ledger).note_waits(1, waits)
+        RunMetrics(ledger).add(1, minutes, waits)
 
 
 def test_one_run_shows_how_fast_it_is_and_what_holds_it_up(

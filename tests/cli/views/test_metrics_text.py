@@ -8,15 +8,15 @@ from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lin
 from batchrun.store.ledger.records import Waited
 from batchrun.store.ledger.run_metrics import Activity, Latencies, Percentiles
 from batchrun.store.reports.performance import Performance
-from batchrun.store.reports.utilisation import Shares
+from batchrun.strategy.duration import Bound
 
 NOTHING = Performance(
-    activity=None, shares=Shares(requests=None, input_tokens=None, output_tokens=None), latencies=None, waits=[],
+    activity=None, shares={}, latencies=None, waits=[],
     minutes=[], answered_by={},
 )  # fmt: skip
 BUSY = Performance(
     activity=Activity(0.0, 1_361.0, 1_200, 1_361.0),
-    shares=Shares(requests=0.06, input_tokens=0.93, output_tokens=0.22),
+    shares={Bound.REQUESTS: 0.06, Bound.INPUT_TOKENS: 0.93, Bound.OUTPUT_TOKENS: 0.22},
     latencies=Latencies(Percentiles(1.2, 3.4, 5.0), Percentiles(0.8, 1.1, 2.0)),
     waits=[Waited("input tokens", 240.0, 9), Waited("http_429", 12.0, 1), Waited("retry", 3.0, 4)],
     minutes=[],
@@ -58,9 +58,9 @@ def test_speed(settled: int, active_s: float, words: str) -> None:
 
 
 def test_a_share_that_is_next_to_nothing_is_not_told() -> None:
-    run = replace(NOTHING, activity=Activity(0.0, 60.0, 60, 60.0), shares=replace(BUSY.shares, input_tokens=0.001))
+    run = replace(NOTHING, activity=Activity(0.0, 60.0, 60, 60.0), shares={**BUSY.shares, Bound.INPUT_TOKENS: 0.001})
     assert pace_lines(run) == ["  speed    60.0 documents/min · output tokens 22% of the limit"]
-    idle = replace(run, shares=Shares(requests=0.004, input_tokens=0.001, output_tokens=None))
+    idle = replace(run, shares={Bound.REQUESTS: 0.004, Bound.INPUT_TOKENS: 0.001})
     assert pace_lines(idle) == ["  speed    60.0 documents/min"]
 
 

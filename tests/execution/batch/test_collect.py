@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_caps import run_caps
 from scripted_provider import BAD_KEY, OVERLOADED, TURNED_AWAY, answer, lost, status
 
 from batchrun.batch import RESULTS_KEPT_S, BatchResult, BatchState, RemoteBatch, ResultType
@@ -36,6 +37,7 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
+from batchrun.store.ledger.runs import Runs
 
 NONCE = "0123456789ab"
 MODEL = "claude-haiku-4-5"
@@ -86,7 +88,7 @@ class Bench:
         create_missing(connection)
         self.ledger = Ledger(connection, None)
         self.batches = Batches(self.ledger)
-        self.ledger.begin_run(
+        Runs(self.ledger).begin_run(
             RunPlan(job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1), run_id="r",
         )  # fmt: skip
@@ -127,7 +129,7 @@ class Bench:
         pending = self.ledger.pending(1, since=0, after=0, limit=10_000)
         new = NewBatch(
             nonce=nonce, run_no=1, job="trial", model=self.model, schema=self.schema, newest_before=None,
-            prepared_at=CREATED_AT - 1, others_follow=False,
+            prepared_at=CREATED_AT - 1, others_follow=False, caps=run_caps(self.ledger, 1),
         )  # fmt: skip
         candidates = [Candidate(one.request_no, one.ref.doc_id, Amount(WORST)) for one in pending]
         prepared = self.batches.prepare(new, candidates, sizes=[1] * len(candidates))

@@ -40,6 +40,7 @@ from batchrun.store.ledger.batch_records import RemainingBudget
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.routes import Route
@@ -71,7 +72,7 @@ class Documents:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         create_missing(connection)
         self.ledger = Ledger(connection, None)
-        self.run_no = self.ledger.begin_run(
+        self.run_no = Runs(self.ledger).begin_run(
             RunPlan(job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1), run_id="r",
         )  # fmt: skip

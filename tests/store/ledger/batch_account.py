@@ -3,6 +3,8 @@
 import sqlite3
 from typing import Any
 
+from run_caps import run_caps
+
 from batchrun.batch import BatchState, RemoteBatch
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
@@ -14,6 +16,7 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.runs import Runs
 
 CAP = 1_000
 EACH = 10
@@ -39,7 +42,7 @@ class Account:
         create_missing(connection)
         self.ledger = Ledger(connection, None)
         self.batches = Batches(self.ledger)
-        self.run_no = self.ledger.begin_run(run_plan("trial", cap_nusd=cap_nusd), run_id="r")
+        self.run_no = Runs(self.ledger).begin_run(run_plan("trial", cap_nusd=cap_nusd), run_id="r")
         self.nonces = 0
         self.pending = [self.document(f"d{number}") for number in range(documents)]
 
@@ -69,7 +72,7 @@ class Account:
             "nonce": f"{self.nonces:012x}", "run_no": self.run_no, "job": "trial", "model": "m",
             "schema": {"type": "object"}, "newest_before": None, "prepared_at": PREPARED_AT, "others_follow": False,
         }  # fmt: skip
-        return NewBatch(**(known | changes))
+        return NewBatch(**({"caps": run_caps(self.ledger, changes.get("run_no", self.run_no))} | known | changes))
 
     def prepare(
         self, pending: list[Pending] | None = None, *, each: int = EACH, **changes: Any
@@ -101,7 +104,10 @@ class Account:
         return self.batches.one(batch_no)
 
     def stream(self, one: Pending, *, job: str = "trial", run_no: int | None = None) -> int | Taken | CapExceeded:
-        return self.ledger.reserve(one, Amount(EACH), run_no=run_no or self.run_no, job=job, model="m")
+        run_no = run_no or self.run_no
+        return self.ledger.reserve(
+            one, Amount(EACH), run_no=run_no, job=job, model="m", caps=run_caps(self.ledger, run_no)
+        )
 
     def ask(self, query: str) -> list[Any]:
         return self.ledger.connection.execute(query).fetchall()

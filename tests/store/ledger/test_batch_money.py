@@ -16,10 +16,12 @@ from batch_account import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_caps import run_cap
 
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.records import CapExceeded, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.totals import totals
 
 
@@ -103,7 +105,7 @@ def test_what_was_written_off_may_be_sent_again_under_the_cap(account: Account) 
     account.batch(state=SUBMITTED, each=CAP // 5)
     account.batches.write_off(account.batches.one(1), "why", now=5.0)
 
-    assert account.prepare() == CapExceeded(CAP, CAP, open_attempts=0, in_batches=False)
+    assert account.prepare() == CapExceeded(CAP, run_cap(CAP), open_attempts=0, in_batches=False)
 
 
 def test_totals_tell_what_is_open(account: Account) -> None:
@@ -160,7 +162,7 @@ def test_whatever_happens_committed_is_the_sum_of_the_attempts_and_within_the_ca
 
 
 def test_deleting_an_attempt_of_another_run_leaves_this_ones_account(account: Account) -> None:
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     account.prepare()
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 

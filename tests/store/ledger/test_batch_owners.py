@@ -19,6 +19,7 @@ from batch_account import (
 
 from batchrun.batch import BatchState
 from batchrun.store.ledger.batch_records import Batch
+from batchrun.store.ledger.runs import Runs
 
 
 def in_doubt(account: Account, *, of: int, unclear_at: float = 1_005.0) -> Batch:
@@ -197,7 +198,7 @@ def test_open_is_what_something_is_still_to_come_of(account: Account, state: Bat
 )
 def test_queued_is_what_the_api_may_be_processing_of_all_jobs(account: Account, state: BatchState, queued: int) -> None:
     account.batch(state=state)
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 
     assert account.batches.queued() == queued + 1

@@ -15,12 +15,14 @@ from batch_account import (
     run_plan,
     unprocessed,
 )
+from run_caps import run_cap, run_caps
 
 from batchrun.batch import BatchState
 from batchrun.budget.caps import Amount
 from batchrun.reply import Cause
 from batchrun.store.ledger.batch_records import Candidate, Prepared
 from batchrun.store.ledger.records import CapExceeded, Taken
+from batchrun.store.ledger.runs import Runs
 
 
 def test_prepare_commits_the_batch_its_members_and_their_worst_cases(account: Account) -> None:
@@ -96,7 +98,7 @@ def test_a_member_is_not_streamed_besides(account: Account) -> None:
 
 
 def test_a_job_shares_its_members_with_no_other(account: Account) -> None:
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     twin = account.document("twin", job="other", request="request-d0", run_no=other)
     account.prepare()
 
@@ -117,9 +119,11 @@ def test_only_as_many_as_the_cap_has_room_for(room: int, members: int) -> None:
 
 
 def test_no_room_for_even_one_is_told_with_what_is_under_way(account: Account) -> None:
-    assert account.prepare(each=CAP + 1) == CapExceeded(0, CAP, open_attempts=0)
+    assert account.prepare(each=CAP + 1) == CapExceeded(0, run_cap(CAP), open_attempts=0)
     account.prepare(account.pending[:2], each=450)
-    assert account.prepare(account.pending[2:], each=101) == CapExceeded(900, CAP, open_attempts=0, in_batches=True)
+    assert account.prepare(account.pending[2:], each=101) == CapExceeded(
+        900, run_cap(CAP), open_attempts=0, in_batches=True
+    )
     assert len(account.batches.of_run(1)) == 1
     assert account.committed == 900
 
@@ -127,11 +131,11 @@ def test_no_room_for_even_one_is_told_with_what_is_under_way(account: Account) -
 @pytest.mark.parametrize(
     ("streamed", "state", "under_way"),
     [
-        (2, None, CapExceeded(20, 20, open_attempts=2, in_batches=False)),
-        (0, PREPARED, CapExceeded(20, 20, open_attempts=0, in_batches=True)),
-        (0, SUBMITTED, CapExceeded(20, 20, open_attempts=0, in_batches=True)),
-        (0, ENDED, CapExceeded(20, 20, open_attempts=0, in_batches=True)),
-        (1, SUBMITTED, CapExceeded(20, 20, open_attempts=1, in_batches=True)),
+        (2, None, CapExceeded(20, run_cap(20), open_attempts=2, in_batches=False)),
+        (0, PREPARED, CapExceeded(20, run_cap(20), open_attempts=0, in_batches=True)),
+        (0, SUBMITTED, CapExceeded(20, run_cap(20), open_attempts=0, in_batches=True)),
+        (0, ENDED, CapExceeded(20, run_cap(20), open_attempts=0, in_batches=True)),
+        (1, SUBMITTED, CapExceeded(20, run_cap(20), open_attempts=1, in_batches=True)),
     ],
 )
 def test_what_is_streamed_and_what_is_in_batches_are_told_apart(
@@ -149,14 +153,14 @@ def test_what_is_streamed_and_what_is_in_batches_are_told_apart(
 
 def test_what_other_runs_have_in_batches_makes_no_room_in_this_one() -> None:
     account = Account(cap_nusd=EACH - 1, documents=1)
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 
-    assert account.prepare() == CapExceeded(0, EACH - 1, open_attempts=0, in_batches=False)
+    assert account.prepare() == CapExceeded(0, run_cap(EACH - 1), open_attempts=0, in_batches=False)
 
 
 def room(account: Account) -> int:
-    return account.batches.remaining_budget(1, model="m", caps=None, now=0.0).nusd
+    return account.batches.cap_usages(1, model="m", caps=run_caps(account.ledger, 1), now=0.0).remaining_budget().nusd
 
 
 def test_the_room_is_that_of_the_run(account: Account) -> None:

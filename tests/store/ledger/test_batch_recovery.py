@@ -2,13 +2,15 @@
 
 from batch_account import ABANDONED, EACH, SUBMITTED, Account, run_plan
 
+from batchrun.store.ledger.runs import Runs
+
 
 def test_recovering_leaves_members_open_and_books_streamed_attempts(account: Account) -> None:
     account.stream(account.pending[0])
     account.batch(account.pending[1:3])
     account.batch(account.pending[3:], state=SUBMITTED)
 
-    assert account.ledger.recover("trial") == 1
+    assert Runs(account.ledger).recover("trial") == 1
 
     assert account.members == ["d1", "d2", "d3", "d4"]
     assert account.ask("select doc_id, cause from attempts where state = 'unknown'") == [("d0", "process died")]
@@ -20,10 +22,10 @@ def test_recovering_puts_in_doubt_what_was_just_being_created_and_nothing_else(a
     account.batch(account.pending[:1])
     account.batch(account.pending[1:2], state=SUBMITTED)
     account.batch(account.pending[2:3], state=ABANDONED)
-    other = account.ledger.begin_run(run_plan("other"), run_id="s")
+    other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 
-    account.ledger.recover("trial")
+    Runs(account.ledger).recover("trial")
 
     assert account.ask("select unclear_at is not null from batches order by batch_no") == [(1,), (0,), (0,), (0,)]
 
@@ -31,6 +33,6 @@ def test_recovering_puts_in_doubt_what_was_just_being_created_and_nothing_else(a
 def test_recovering_twice_does_not_begin_the_wait_again(account: Account) -> None:
     account.batches.doubt(account.batch(), now=1_005.0)
 
-    account.ledger.recover("trial")
+    Runs(account.ledger).recover("trial")
 
     assert account.batches.one(1).unclear_at == 1_005.0

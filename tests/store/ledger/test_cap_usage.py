@@ -28,6 +28,7 @@ from batchrun.store.ledger.cap_usage import shared_cap_usages
 from batchrun.store.ledger.connection import SCRIPTS, create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.sqlite_errors import run_script
 
 START = datetime(2026, 11, 29, 20, tzinfo=UTC).timestamp()
@@ -145,7 +146,7 @@ class Spenders(RuleBasedStateMachine):
         self.clock = mock.patch.object(ledger_module, "time", SimpleNamespace(time=lambda: self.now))
         self.clock.start()
         self.batches = Batches(self.ledger)
-        self.run_of = {job: self.ledger.begin_run(plan(job), run_id=f"{job} 1") for job in "ab"}
+        self.run_of = {job: Runs(self.ledger).begin_run(plan(job), run_id=f"{job} 1") for job in "ab"}
         self.number = 1
         self.waiting: list[tuple[str, Pending, str]] = []
         self.open: dict[int, tuple[str, Pending, str]] = {}
@@ -191,8 +192,7 @@ class Spenders(RuleBasedStateMachine):
             self.open[result] = (job, work, model)
         else:
             assert isinstance(result, CapExceeded)
-            assert result.cap is not None
-            assert result.used + amount.of(result.cap.of) > result.limit == result.cap.limit
+            assert result.used + amount.of(result.cap.of) > result.cap.limit
 
     @precondition(lambda self: self.open)
     @rule(
@@ -218,7 +218,7 @@ class Spenders(RuleBasedStateMachine):
 
     @rule(job=st.sampled_from("ab"))
     def crash_and_recover(self, job: str) -> None:
-        self.ledger.recover(job)
+        Runs(self.ledger).recover(job)
         dead = [attempt_no for attempt_no, (one, _, _) in self.open.items() if one == job]
         self.waiting += [self.open.pop(attempt_no) for attempt_no in dead]
 
@@ -227,7 +227,7 @@ class Spenders(RuleBasedStateMachine):
         self.crash_and_recover(job)
         self.waiting = [one for one in self.waiting if one[0] != job]
         self.number += 1
-        self.run_of[job] = self.ledger.begin_run(plan(job), run_id=f"{job} {self.number}")
+        self.run_of[job] = Runs(self.ledger).begin_run(plan(job), run_id=f"{job} {self.number}")
 
     @rule(
         job=st.sampled_from("ab"),
@@ -342,7 +342,7 @@ class Spender:
 @pytest.fixture
 def spender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spender]:
     with contextlib.closing(in_memory()) as ledger:
-        one = Spender(ledger, ledger.begin_run(plan("a"), run_id="r"))
+        one = Spender(ledger, Runs(ledger).begin_run(plan("a"), run_id="r"))
         monkeypatch.setattr(ledger_module, "time", SimpleNamespace(time=lambda: one.now))
         yield one
 
@@ -360,7 +360,7 @@ def test_there_is_room_again_when_the_day_or_the_month_is_over(spender: Spender,
     refused = spender.reserve(1, caps)
     spender.now = START + hours * HOUR
 
-    assert refused == CapExceeded(100, 100, open_attempts=1, cap=caps.shared[0])
+    assert refused == CapExceeded(100, caps.shared[0], open_attempts=1)
     assert isinstance(spender.reserve(1, caps), int)
 
 
@@ -388,7 +388,7 @@ def test_a_models_cap_is_that_of_its_snapshots_too(spender: Spender) -> None:
 
 def test_who_has_no_room_hears_whether_others_are_sending(spender: Spender) -> None:
     caps = only(cap(Per.DAY, 100))
-    other = spender.ledger.begin_run(plan("b"), run_id="s")
+    other = Runs(spender.ledger).begin_run(plan("b"), run_id="s")
     work = add_document(spender.ledger, other, "other", job="b")
     theirs = spender.ledger.reserve(work, Amount(90), run_no=other, job="b", model="cheap", caps=caps)
     assert isinstance(theirs, int)
@@ -397,8 +397,8 @@ def test_who_has_no_room_hears_whether_others_are_sending(spender: Spender) -> N
     spender.ledger.settle(answered(theirs, 90, 1, outcome=Outcome.SUCCEEDED))
     spent = spender.reserve(20, caps)
 
-    assert waiting == CapExceeded(90, 100, open_attempts=0, others=True, cap=caps.shared[0])
-    assert spent == CapExceeded(90, 100, open_attempts=0, others=False, cap=caps.shared[0])
+    assert waiting == CapExceeded(90, caps.shared[0], open_attempts=0, others=True)
+    assert spent == CapExceeded(90, caps.shared[0], open_attempts=0, others=False)
 
 
 def test_tokens_that_nobody_told_count_at_their_worst(spender: Spender) -> None:
@@ -407,7 +407,7 @@ def test_tokens_that_nobody_told_count_at_their_worst(spender: Spender) -> None:
     assert isinstance(first, int)
     spender.ledger.settle(answered(first, None, None, outcome=None))
 
-    assert spender.reserve(1, caps, tokens=41) == CapExceeded(60, 100, open_attempts=0, cap=caps.shared[0])
+    assert spender.reserve(1, caps, tokens=41) == CapExceeded(60, caps.shared[0], open_attempts=0)
     assert isinstance(spender.reserve(1, caps, tokens=40), int)
 
 
@@ -417,13 +417,13 @@ def test_a_soft_cap_counts_what_is_expected(spender: Spender) -> None:
 
     sent = [spender.reserve(400, soft, expected_nusd=30) for _ in range(4)]
 
-    assert sent[3] == CapExceeded(90, 100, open_attempts=3, cap=run)
+    assert sent[3] == CapExceeded(90, run, open_attempts=3)
     assert isinstance(sent[0], int)
     spender.ledger.settle(answered(sent[0], 45, 5, outcome=Outcome.SUCCEEDED))
-    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, 100, open_attempts=2, cap=run)
+    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, run, open_attempts=2)
     assert isinstance(sent[1], int)
     spender.ledger.settle(lost(sent[1]))
-    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, 100, open_attempts=1, cap=run), "as expected"
+    assert spender.reserve(400, soft, expected_nusd=1) == CapExceeded(105, run, open_attempts=1), "as expected"
 
 
 def test_a_ceiling_stays_hard_beside_a_soft_cap(spender: Spender) -> None:
@@ -431,7 +431,7 @@ def test_a_ceiling_stays_hard_beside_a_soft_cap(spender: Spender) -> None:
     soft = Caps(run=Cap(Per.RUN, 500, "k", Origin.JOB, of=Of.EXPECTED), ceiling=ceiling)
     assert isinstance(spender.reserve(400, soft, expected_nusd=30), int)
 
-    assert spender.reserve(101, soft, expected_nusd=30) == CapExceeded(400, 500, open_attempts=1, cap=ceiling)
+    assert spender.reserve(101, soft, expected_nusd=30) == CapExceeded(400, ceiling, open_attempts=1)
 
 
 def test_a_documents_cap_is_over_its_requests_to_every_model(spender: Spender) -> None:
@@ -446,7 +446,7 @@ def test_a_documents_cap_is_over_its_requests_to_every_model(spender: Spender) -
             second, Amount(nusd), run_no=spender.run_no, job="a", model="cheap", caps=caps, earlier=[first.request_id]
         )
 
-    assert fallback(51) == CapExceeded(50, 100, open_attempts=0, cap=caps.document)
+    assert fallback(51) == CapExceeded(50, caps.document, open_attempts=0)
     assert isinstance(fallback(50), int)
 
 
@@ -461,7 +461,7 @@ def test_little_is_under_way_where_the_cap_is_expected_to_bind(spender: Spender)
 
     assert isinstance(first, int)
     assert isinstance(second, int)
-    assert spender.reserve(1, caps) == CapExceeded(20, 1_000, open_attempts=2, cap=RUN)
+    assert spender.reserve(1, caps) == CapExceeded(20, RUN, open_attempts=2)
     spender.ledger.settle(lost(first))
     assert most_in_flight_nusd(cap_nusd=1_000, held_nusd=12) == 17
     assert isinstance(spender.reserve(9, caps), int)

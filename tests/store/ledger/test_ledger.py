@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from run_caps import run_cap, run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
@@ -25,6 +26,7 @@ from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.job_lock import is_locked, job_lock, lock_file
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, KnownPrompt, Move, Pending, RunPlan, Settlement, Taken
+from batchrun.store.ledger.runs import Runs
 
 CAP = 1_000
 
@@ -80,7 +82,7 @@ def add_document(ledger: Ledger, run_no: int, name: str, *, job: str = "trial", 
 
 
 def reserve(ledger: Ledger, work: Pending, run_no: int, nusd: int, *, job: str = "trial") -> int | CapExceeded | Taken:
-    return ledger.reserve(work, Amount(nusd), run_no=run_no, job=job, model="m")
+    return ledger.reserve(work, Amount(nusd), run_no=run_no, job=job, model="m", caps=run_caps(ledger, run_no))
 
 
 def answered(attempt_no: int, *, cost_nusd: int | None = 7, outcome: Outcome = Outcome.SUCCEEDED) -> Settlement:
@@ -110,10 +112,12 @@ def committed(ledger: Ledger, run_no: int) -> int:
 @pytest.mark.parametrize(("prompt", "held"), [(36, 1_000 - 2 * 100), (136, 1_000), (1_000, 1_000)])
 def test_a_lost_answer_is_held_at_less_once_its_prompt_is_known(ledger: Ledger, prompt: int, held: int) -> None:
     """It was set aside with 300 tokens; 50 may be written, and 64 are left for what prompts differ from themselves."""
-    run_no = ledger.begin_run(plan("trial", cap_nusd=10_000), run_id="r")
+    run_no = Runs(ledger).begin_run(plan("trial", cap_nusd=10_000), run_id="r")
     lost_one, other = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
     for one in (lost_one, other):
-        attempt_no = ledger.reserve(one, Amount(1_000, 300), run_no=run_no, job="trial", model="m")
+        attempt_no = ledger.reserve(
+            one, Amount(1_000, 300), run_no=run_no, job="trial", model="m", caps=run_caps(ledger, run_no)
+        )
         assert isinstance(attempt_no, int)
         ledger.settle(lost(attempt_no))
     again = reserve(ledger, lost_one, run_no, 1_000)
@@ -133,7 +137,7 @@ class Accounts(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.ledger = in_memory()
-        self.run_of = {job: self.ledger.begin_run(plan(job), run_id=f"{job} 1") for job in ("a", "b")}
+        self.run_of = {job: Runs(self.ledger).begin_run(plan(job), run_id=f"{job} 1") for job in ("a", "b")}
         self.open: dict[int, str] = {}
         self.caps = dict.fromkeys(self.run_of.values(), CAP)
         self.number = 1
@@ -149,7 +153,9 @@ class Accounts(RuleBasedStateMachine):
             assert before + nusd <= self.caps[run_no]
             self.open[result] = job
         else:
-            assert result == CapExceeded(before, self.caps[run_no], sum(one == job for one in self.open.values()))
+            assert result == CapExceeded(
+                before, run_cap(self.caps[run_no]), sum(one == job for one in self.open.values())
+            )
             assert before + nusd > self.caps[run_no]
 
     @precondition(lambda self: self.open)
@@ -173,7 +179,7 @@ class Accounts(RuleBasedStateMachine):
         before = committed(self.ledger, self.run_of[job])
         ours = [attempt_no for attempt_no, one in self.open.items() if one == job]
 
-        assert self.ledger.recover(job) == len(ours)
+        assert Runs(self.ledger).recover(job) == len(ours)
 
         assert committed(self.ledger, self.run_of[job]) == before, "what was in flight still counts"
         for attempt_no in ours:
@@ -181,15 +187,15 @@ class Accounts(RuleBasedStateMachine):
 
     @rule(job=st.sampled_from("ab"), cap_nusd=st.integers(0, 3 * CAP))
     def continue_under_another_cap(self, job: str, cap_nusd: int) -> None:
-        self.ledger.continue_run(self.run_of[job], plan(job, cap_nusd=cap_nusd))
+        Runs(self.ledger).continue_run(self.run_of[job], plan(job, cap_nusd=cap_nusd))
         self.caps[self.run_of[job]] = cap_nusd
 
     @rule(job=st.sampled_from("ab"))
     def begin_another_run(self, job: str) -> None:
         self.number += 1
-        self.ledger.recover(job)
+        Runs(self.ledger).recover(job)
         self.open = {attempt_no: one for attempt_no, one in self.open.items() if one != job}
-        self.run_of[job] = self.ledger.begin_run(plan(job), run_id=f"{job} {self.number}")
+        self.run_of[job] = Runs(self.ledger).begin_run(plan(job), run_id=f"{job} {self.number}")
         self.caps[self.run_of[job]] = CAP
 
     @invariant()
@@ -210,17 +216,17 @@ TestAccounts.settings = settings(max_examples=25, stateful_step_count=30, deadli
 
 
 def test_a_reservation_may_fill_the_cap_and_not_pass_it(ledger: Ledger) -> None:
-    run_no = ledger.begin_run(plan(), run_id="r")
+    run_no = Runs(ledger).begin_run(plan(), run_id="r")
     first, second = add_document(ledger, run_no, "a"), add_document(ledger, run_no, "b")
 
     assert isinstance(reserve(ledger, first, run_no, CAP), int)
-    assert reserve(ledger, second, run_no, 1) == CapExceeded(CAP, CAP, open_attempts=1, in_batches=False)
+    assert reserve(ledger, second, run_no, 1) == CapExceeded(CAP, run_cap(CAP), open_attempts=1, in_batches=False)
     ledger.settle(answered(1, cost_nusd=CAP - 1))
     assert isinstance(reserve(ledger, second, run_no, 1), int)
 
 
 def test_a_request_is_taken_while_it_is_sent_and_when_it_is_settled(ledger: Ledger) -> None:
-    here, there = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    here, there = Runs(ledger).begin_run(plan(), run_id="r"), Runs(ledger).begin_run(plan("other"), run_id="s")
     work = add_document(ledger, here, "a", request="same")
     other = add_document(ledger, there, "a", job="other", request="same")
 
@@ -240,7 +246,7 @@ def test_a_request_is_taken_while_it_is_sent_and_when_it_is_settled(ledger: Ledg
     ("outcome", "has_row"), [(Outcome.SUCCEEDED, True), (Outcome.INVALID, False), (Outcome.REFUSED, False)]
 )
 def test_an_outcome_is_that_of_every_document_with_the_request(ledger: Ledger, outcome: Outcome, has_row: bool) -> None:
-    run_no, other = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    run_no, other = Runs(ledger).begin_run(plan(), run_id="r"), Runs(ledger).begin_run(plan("other"), run_id="s")
     work = add_document(ledger, run_no, "a", request="same")
     add_document(ledger, run_no, "b", request="same")
     add_document(ledger, other, "c", job="other", request="same")
@@ -268,7 +274,7 @@ def document_requests(ledger: Ledger) -> dict[str, str]:
 
 
 def test_documents_of_one_request_move_together_and_those_of_another_job_stay(ledger: Ledger) -> None:
-    run_no, other = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    run_no, other = Runs(ledger).begin_run(plan(), run_id="r"), Runs(ledger).begin_run(plan("other"), run_id="s")
     work = add_document(ledger, run_no, "a", request="to m")
     add_document(ledger, run_no, "b", request="to m")
     add_document(ledger, run_no, "c", request="another")
@@ -290,7 +296,7 @@ def test_documents_of_one_request_move_together_and_those_of_another_job_stay(le
 
 
 def test_who_moves_to_where_it_is_stays(ledger: Ledger) -> None:
-    run_no = ledger.begin_run(plan(), run_id="r")
+    run_no = Runs(ledger).begin_run(plan(), run_id="r")
     work = add_document(ledger, run_no, "a")
     head = ledger.head("trial")
     assert ledger.move("trial", Move(work, work.request_id, "m")) is work
@@ -301,7 +307,7 @@ def test_who_moves_to_where_it_is_stays(ledger: Ledger) -> None:
     ("outcome", "has_row"), [(Outcome.SUCCEEDED, True), (Outcome.REFUSED, False), (None, False)], ids=str
 )
 def test_what_the_other_model_has_settled_they_have(ledger: Ledger, outcome: Outcome | None, has_row: bool) -> None:
-    run_no, other = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    run_no, other = Runs(ledger).begin_run(plan(), run_id="r"), Runs(ledger).begin_run(plan("other"), run_id="s")
     theirs = add_document(ledger, other, "z", job="other", request="to n")
     attempt_no = reserve(ledger, theirs, other, 1, job="other")
     assert isinstance(attempt_no, int)
@@ -319,7 +325,7 @@ def test_what_the_other_model_has_settled_they_have(ledger: Ledger, outcome: Out
 
 
 def test_a_document_that_was_set_aside_does_not_move(ledger: Ledger) -> None:
-    run_no = ledger.begin_run(plan(), run_id="r")
+    run_no = Runs(ledger).begin_run(plan(), run_id="r")
     work = add_document(ledger, run_no, "a", request="to m")
     aside = add_document(ledger, run_no, "b", request="to m")
     ledger.set_aside(aside.document_no, Outcome.UNREADABLE, "it vanished")
@@ -328,7 +334,7 @@ def test_a_document_that_was_set_aside_does_not_move(ledger: Ledger) -> None:
 
 
 def test_the_reply_is_kept_with_its_usage_and_its_words(ledger: Ledger) -> None:
-    run_no = ledger.begin_run(plan(), run_id="r")
+    run_no = Runs(ledger).begin_run(plan(), run_id="r")
     attempt_no = reserve(ledger, add_document(ledger, run_no, "a"), run_no, 1)
     assert isinstance(attempt_no, int)
 
@@ -345,7 +351,7 @@ def test_the_reply_is_kept_with_its_usage_and_its_words(ledger: Ledger) -> None:
 
 
 def test_pending_are_those_of_the_run_since_a_moment_in_the_order_of_the_plan(ledger: Ledger) -> None:
-    run_no, other = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    run_no, other = Runs(ledger).begin_run(plan(), run_id="r"), Runs(ledger).begin_run(plan("other"), run_id="s")
     for name in ("z", "y", "x"):
         add_document(ledger, run_no, name)
     add_document(ledger, other, "o", job="other")
@@ -361,7 +367,7 @@ def test_pending_are_those_of_the_run_since_a_moment_in_the_order_of_the_plan(le
     assert names(since=0, after=2) == ["x", "late"]
     ledger.set_aside(late.document_no, Outcome.UNREADABLE, "gone")
     assert names(since=since) == []
-    assert ledger.unfinished(run_no)
+    assert Runs(ledger).unsettled(run_no)
 
 
 @pytest.mark.parametrize(
@@ -377,29 +383,29 @@ def test_pending_are_those_of_the_run_since_a_moment_in_the_order_of_the_plan(le
 def test_a_run_is_continued_unless_it_is_finished_or_the_job_changed(
     ledger: Ledger, state: str, fingerprint: str, continues: bool
 ) -> None:
-    run_no = ledger.begin_run(plan(), run_id="r")
+    run_no = Runs(ledger).begin_run(plan(), run_id="r")
     if state != "running":
-        ledger.end_run(run_no, state=state, exit_code=0, note=None)
+        Runs(ledger).end_run(run_no, state=state, exit_code=0, note=None)
 
-    found = ledger.open_run("trial", fingerprint)
+    found = Runs(ledger).open_run("trial", fingerprint)
 
     assert (found is not None) == continues
-    assert ledger.open_run("other", fingerprint) is None
+    assert Runs(ledger).open_run("other", fingerprint) is None
 
 
 def test_only_the_latest_run_is_continued(ledger: Ledger) -> None:
-    ledger.end_run(ledger.begin_run(plan(), run_id="r"), state="stopped", exit_code=4, note=None)
-    ledger.end_run(ledger.begin_run(plan(), run_id="s"), state="finished", exit_code=0, note=None)
+    Runs(ledger).end_run(Runs(ledger).begin_run(plan(), run_id="r"), state="stopped", exit_code=4, note=None)
+    Runs(ledger).end_run(Runs(ledger).begin_run(plan(), run_id="s"), state="finished", exit_code=0, note=None)
 
-    assert ledger.open_run("trial", "f") is None
+    assert Runs(ledger).open_run("trial", "f") is None
 
 
 def test_recovering_marks_the_runs_of_one_job(ledger: Ledger) -> None:
-    ours, theirs = ledger.begin_run(plan(), run_id="r"), ledger.begin_run(plan("other"), run_id="s")
+    ours, theirs = Runs(ledger).begin_run(plan(), run_id="r"), Runs(ledger).begin_run(plan("other"), run_id="s")
     reserve(ledger, add_document(ledger, ours, "a"), ours, 5)
     reserve(ledger, add_document(ledger, theirs, "a", job="other", request="o"), theirs, 5, job="other")
 
-    assert ledger.recover("trial") == 1
+    assert Runs(ledger).recover("trial") == 1
 
     assert ledger.connection.execute("select state from runs order by run_no").fetchall() == [
         ("interrupted",),
@@ -409,22 +415,22 @@ def test_recovering_marks_the_runs_of_one_job(ledger: Ledger) -> None:
         ("unknown", "process died", 1),
         ("open", None, 0),
     ]
-    assert ledger.running_jobs() == ["other"]
+    assert Runs(ledger).running_jobs() == ["other"]
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
     def begin_and_fail() -> None:
         with ledger.transaction():
-            ledger.begin_run(plan(), run_id="r")
+            Runs(ledger).begin_run(plan(), run_id="r")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         begin_and_fail()
 
-    assert not ledger.knows_run("r")
+    assert not Runs(ledger).knows_run("r")
     with ledger.transaction():
-        ledger.begin_run(plan(), run_id="r")
-    assert ledger.knows_run("r")
+        Runs(ledger).begin_run(plan(), run_id="r")
+    assert Runs(ledger).knows_run("r")
 
 
 # --- files
@@ -433,11 +439,11 @@ def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
 def test_what_was_committed_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "ledger.sqlite3"
     with contextlib.closing(Ledger.open(path)) as ledger, ledger.transaction():
-        ledger.begin_run(plan(), run_id="r")
+        Runs(ledger).begin_run(plan(), run_id="r")
 
     with contextlib.closing(Ledger.open(path)) as again, contextlib.closing(Ledger.read(path)) as reading:
-        assert again.knows_run("r")
-        assert reading.knows_run("r")
+        assert Runs(again).knows_run("r")
+        assert Runs(reading).knows_run("r")
         assert again.ledger_id == reading.ledger_id == ledger.ledger_id
 
 
@@ -448,7 +454,7 @@ def test_a_ledger_that_is_not_there_yet_reads_as_an_empty_one(tmp_path: Path, ma
         path.write_bytes(made)
 
     with contextlib.closing(Ledger.read(path)) as ledger:
-        assert ledger.last_run("trial") is None
+        assert Runs(ledger).last_run("trial") is None
         assert ledger.head("trial") == 0
     assert path.exists() == (made is not None)
 

@@ -17,6 +17,7 @@ from batchrun.store.ledger.batch_records import Candidate, Prepared
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.connection import SCHEMA_VERSION, SCRIPTS
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
 
 OLD_PLAN = """
 insert into runs (run_no, run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send, cap_nusd,
@@ -86,7 +87,7 @@ def test_an_old_ledger_is_brought_up_to_date_with_all_that_is_in_it(old: Path) -
             ("answered", 20, None, None), ("open", None, None, None),
         ]  # fmt: skip
         assert ledger.next_seq() == 4
-        assert ledger.recover("trial") == 1
+        assert Runs(ledger).recover("trial") == 1
     assert version(old) == SCHEMA_VERSION == 9
 
 
@@ -97,7 +98,7 @@ def test_an_old_ledger_becomes_just_like_a_new_one(old: Path, tmp_path: Path) ->
 
 def test_batches_work_on_what_was_an_old_ledger(old: Path) -> None:
     with contextlib.closing(Ledger.open(old)) as ledger:
-        ledger.recover("trial")
+        Runs(ledger).recover("trial")
         (pending,) = [one for one in ledger.pending(1, since=0, after=0, limit=10) if one.ref.doc_id == "c"]
         batches = Batches(ledger)
         new = Account().new()

@@ -17,6 +17,7 @@ from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import PastUse, past_use
 from batchrun.store.ledger.records import RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 
 RUN = RunPlan(
     job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1, cap_nusd=10**9,
@@ -68,7 +69,7 @@ class Past:
     def _run(self, job: str, fingerprint: str) -> int:
         if (job, fingerprint) not in self._runs:
             plan = replace(RUN, job=job, fingerprint=fingerprint)
-            self._runs[job, fingerprint] = self._ledger.begin_run(plan, run_id=f"{job} {fingerprint}")
+            self._runs[job, fingerprint] = Runs(self._ledger).begin_run(plan, run_id=f"{job} {fingerprint}")
         return self._runs[job, fingerprint]
 
 
@@ -169,9 +170,9 @@ def test_a_run_keeps_what_was_estimated_also_when_it_is_continued(ledger: Ledger
         found: tuple[int, int] = ledger.connection.execute(query).fetchone()
         return found
 
-    run_no = ledger.begin_run(RUN, run_id="r")
+    run_no = Runs(ledger).begin_run(RUN, run_id="r")
     assert kept() == (70, 8)
 
-    ledger.continue_run(run_no, replace(RUN, estimate_input_tokens=30, estimate_output_tokens=4))
+    Runs(ledger).continue_run(run_no, replace(RUN, estimate_input_tokens=30, estimate_output_tokens=4))
 
     assert kept() == (70, 8), "the actual use of the whole run is compared with it"

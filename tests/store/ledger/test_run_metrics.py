@@ -14,8 +14,9 @@ from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, RunPlan, Settlement, Waited
 from batchrun.store.ledger.run_metrics import Activity, Latencies, Percentiles, RunMetrics
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.performance import performance
-from batchrun.store.reports.utilisation import Shares
+from batchrun.strategy.duration import Bound
 
 USE = MinuteUse(
     model="m", minute=100, requests=3, input_tokens=30, output_tokens=6, requests_limit=60, input_tokens_limit=100,
@@ -38,7 +39,7 @@ def ledger() -> Iterator[Ledger]:
     create_missing(connection)
     with contextlib.closing(Ledger(connection, None)) as opened:
         for run_id in ("r", "another"):
-            opened.begin_run(
+            Runs(opened).begin_run(
                 RunPlan(
                     job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1,
@@ -113,8 +114,8 @@ def sender(ledger: Ledger) -> Sender:
 
 
 def test_what_is_noted_of_a_minute_adds_up(pace: RunMetrics) -> None:
-    pace.note_minutes(RUN, [USE, replace(USE, minute=99), replace(USE, model="n")])
-    pace.note_minutes(RUN, [USE])
+    pace.add(RUN, [USE, replace(USE, minute=99), replace(USE, model="n")], [])
+    pace.add(RUN, [USE], [])
 
     assert pace.minutes(RUN) == [
         replace(USE, minute=99),
@@ -125,24 +126,23 @@ def test_what_is_noted_of_a_minute_adds_up(pace: RunMetrics) -> None:
 
 
 def test_a_limit_replaces_the_one_before_and_none_replaces_nothing(pace: RunMetrics) -> None:
-    pace.note_minutes(RUN, [USE])
-    pace.note_minutes(RUN, [replace(USE, requests_limit=50, input_tokens_limit=None, output_tokens_limit=8)])
+    pace.add(RUN, [USE], [])
+    pace.add(RUN, [replace(USE, requests_limit=50, input_tokens_limit=None, output_tokens_limit=8)], [])
 
     (noted,) = pace.minutes(RUN)
     assert (noted.requests_limit, noted.input_tokens_limit, noted.output_tokens_limit) == (50, 100, 8)
 
 
 def test_waits_add_up_and_the_worst_comes_first(pace: RunMetrics) -> None:
-    pace.note_waits(RUN, [Waited("retry", 1.5, 2), Waited("input tokens", 10.0, 3)])
-    pace.note_waits(RUN, [Waited("retry", 0.5, 1), Waited("requests", 2.0, 1)])
-    pace.note_waits(2, [Waited("budget", 60.0, 1)])
+    pace.add(RUN, [], [Waited("retry", 1.5, 2), Waited("input tokens", 10.0, 3)])
+    pace.add(RUN, [], [Waited("retry", 0.5, 1), Waited("requests", 2.0, 1)])
+    pace.add(2, [], [Waited("budget", 60.0, 1)])
 
     assert pace.waits(RUN) == [Waited("input tokens", 10.0, 3), Waited("requests", 2.0, 1), Waited("retry", 2.0, 3)]
 
 
 def test_nothing_to_note_is_fine(pace: RunMetrics) -> None:
-    pace.note_minutes(RUN, [])
-    pace.note_waits(RUN, [])
+    pace.add(RUN, [], [])
 
     assert (pace.minutes(RUN), pace.waits(RUN)) == ([], [])
 
@@ -233,7 +233,7 @@ def test_a_run_that_streamed_nothing_has_no_pace(ledger: Ledger, pace: RunMetric
     assert pace.activity(RUN) is None
     told = performance(ledger, RUN)
     assert told.settled_per_minute is None
-    assert told.shares == Shares(requests=None, input_tokens=None, output_tokens=None)
+    assert told.shares == {}
     assert told.answered_by == {"m": 1}
 
 
@@ -267,12 +267,12 @@ def test_a_run_that_was_over_at_once_has_no_speed(ledger: Ledger, sender: Sender
 
 def test_shares_are_of_the_time_in_which_the_run_streamed(ledger: Ledger, pace: RunMetrics, sender: Sender) -> None:
     sender.answered(90.0, at=6_000.0)
-    pace.note_minutes(RUN, [USE, replace(USE, minute=101)])
+    pace.add(RUN, [USE, replace(USE, minute=101)], [])
 
     shares = performance(ledger, RUN).shares
-    assert shares.requests == pytest.approx(6 / 90)
-    assert shares.input_tokens == pytest.approx(60 / 150)
-    assert shares.output_tokens is None
+    assert shares[Bound.REQUESTS] == pytest.approx(6 / 90)
+    assert shares[Bound.INPUT_TOKENS] == pytest.approx(60 / 150)
+    assert Bound.OUTPUT_TOKENS not in shares
 
 
 def test_who_answered_the_busiest_first(ledger: Ledger, sender: Sender) -> None:

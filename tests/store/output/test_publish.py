@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from run_caps import run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
@@ -23,6 +24,7 @@ from batchrun.outcome import Outcome
 from batchrun.reply import Reply, Usage
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.output import publish as output_module
 from batchrun.store.output.publish import Output, OutputTable
 
@@ -41,7 +43,7 @@ class Desk:
         self.database = folder / "out.duckdb"
         self.number = 0
         with ledger.transaction():
-            self.run_no = ledger.begin_run(
+            self.run_no = Runs(ledger).begin_run(
                 RunPlan(
                     job=job, job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
                     cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1,
@@ -68,7 +70,14 @@ class Desk:
                 (self.job, doc_id, request_no, self.run_no, seq),
             )
             work = Pending(0, DocumentRef(doc_id, "s"), int(request_no or 0), "", 1, TextClass.PROSE, None)
-            attempt_no = self.ledger.reserve(work, Amount(1), run_no=self.run_no, job=self.job, model="m")
+            attempt_no = self.ledger.reserve(
+                work,
+                Amount(1),
+                run_no=self.run_no,
+                job=self.job,
+                model="m",
+                caps=run_caps(self.ledger, self.run_no),
+            )
             assert isinstance(attempt_no, int)
         with self.ledger.transaction():
             self.ledger.settle(

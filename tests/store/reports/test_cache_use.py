@@ -13,6 +13,7 @@ from batchrun.reply import Reply, Usage
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.cache_use import CacheUse, cache_use, measured_hit_rate
 
 PRICES = load_prices(today=date(2026, 11, 20)).prices
@@ -28,7 +29,7 @@ def ledger() -> Iterator[Ledger]:
             job="trial", job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1,
             cap_nusd=10**12, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1,
         )  # fmt: skip
-        opened.begin_run(plan, run_id="r")
+        Runs(opened).begin_run(plan, run_id="r")
         opened.connection.execute(
             "insert into batches (batch_no, nonce, run_no, job, model, schema, state, requests, bytes, prepared_at)"
             " values (1, 'n', 1, 'trial', 'm', '{}', 'submitted', 1, 1, 0.0)"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_caps import run_caps
 
 from batchrun.budget.caps import Amount
 from batchrun.catalog.price import ModelPrice
@@ -23,6 +24,7 @@ from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.connection import SCRIPTS, create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan, Settlement
+from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.costs import By, CostFilter, Costs, Spending
 
 TABLE = load_prices(today=date(2026, 11, 21))
@@ -41,7 +43,7 @@ class Account:
         create_missing(connection)
         self.ledger = Ledger(connection, None)
         self.runs = {
-            (job, run): self.ledger.begin_run(plan(job), run_id=f"{job}-{run}") for run in (1, 2) for job in "ab"
+            (job, run): Runs(self.ledger).begin_run(plan(job), run_id=f"{job}-{run}") for run in (1, 2) for job in "ab"
         }
 
     def attempt(self, made: "Made") -> None:
@@ -54,7 +56,12 @@ class Account:
         ).fetchone()
         pending = Pending(0, DocumentRef(made.document, "s"), request_no, name, 1, TextClass.PROSE, None)
         attempt_no = self.ledger.reserve(
-            pending, Amount(made.reserved_nusd), run_no=run_no, job=made.job, model=made.price.name
+            pending,
+            Amount(made.reserved_nusd),
+            run_no=run_no,
+            job=made.job,
+            model=made.price.name,
+            caps=run_caps(self.ledger, run_no),
         )
         assert isinstance(attempt_no, int)
         run("update attempts set started_at = ? where attempt_no = ?", (FIRST + made.day * DAY_S + 1, attempt_no))

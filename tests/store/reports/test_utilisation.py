@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from batchrun.store.ledger.records import MinuteUse
-from batchrun.store.reports.utilisation import Shares, highest, minute_shares, utilisation
+from batchrun.store.reports.utilisation import Shares, binding, highest, minute_shares, utilisation
 from batchrun.strategy.duration import Bound
 
 FULL = MinuteUse(
     model="m", minute=10, requests=30, input_tokens=900, output_tokens=100, requests_limit=60, input_tokens_limit=1_000,
     output_tokens_limit=1_000,
 )  # fmt: skip
-UNKNOWN = Shares(requests=None, input_tokens=None, output_tokens=None)
+UNKNOWN: Shares = {}
 
 
 def minutes(*numbers: int, **changes: object) -> list[MinuteUse]:
@@ -20,12 +20,12 @@ def minutes(*numbers: int, **changes: object) -> list[MinuteUse]:
 
 
 def test_the_shares_of_one_minute() -> None:
-    assert minute_shares(FULL) == Shares(requests=0.5, input_tokens=0.9, output_tokens=0.1)
+    assert minute_shares(FULL) == {Bound.REQUESTS: 0.5, Bound.INPUT_TOKENS: 0.9, Bound.OUTPUT_TOKENS: 0.1}
 
 
 def test_a_limit_that_is_not_known_has_no_share() -> None:
     use = replace(FULL, requests_limit=None, output_tokens_limit=0)
-    assert minute_shares(use) == Shares(requests=None, input_tokens=0.9, output_tokens=None)
+    assert minute_shares(use) == {Bound.INPUT_TOKENS: 0.9}
 
 
 WHOLE = {
@@ -44,14 +44,14 @@ WHOLE = {
 @pytest.mark.parametrize(("uses", "began_at", "ended_at", "expected"), WHOLE.values(), ids=WHOLE)
 def test_the_share_over_a_run(uses: list[MinuteUse], began_at: float, ended_at: float, expected: float) -> None:
     (shares,) = utilisation(uses, began_at=began_at, ended_at=ended_at).values()
-    assert shares.input_tokens == pytest.approx(expected)
+    assert shares[Bound.INPUT_TOKENS] == pytest.approx(expected)
 
 
 def test_each_model_has_limits_of_its_own() -> None:
     uses = [*minutes(10), *minutes(10, model="n", requests=60, input_tokens=0)]
     told = utilisation(uses, began_at=600.0, ended_at=660.0)
-    assert {model: shares.requests for model, shares in told.items()} == {"m": 0.5, "n": 1.0}
-    assert highest(told.values()) == Shares(requests=1.0, input_tokens=0.9, output_tokens=0.1)
+    assert {model: shares[Bound.REQUESTS] for model, shares in told.items()} == {"m": 0.5, "n": 1.0}
+    assert highest(list(told.values())) == {Bound.REQUESTS: 1.0, Bound.INPUT_TOKENS: 0.9, Bound.OUTPUT_TOKENS: 0.1}
 
 
 def test_nothing_noted_nothing_used() -> None:
@@ -60,7 +60,7 @@ def test_nothing_noted_nothing_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "binding"),
+    ("shares", "bound"),
     [
         (minute_shares(FULL), Bound.INPUT_TOKENS),
         (minute_shares(replace(FULL, requests=60)), Bound.REQUESTS),
@@ -68,5 +68,5 @@ def test_nothing_noted_nothing_used() -> None:
         (UNKNOWN, None),
     ],
 )
-def test_which_limit_binds(shares: Shares, binding: Bound | None) -> None:
-    assert shares.binding is binding
+def test_which_limit_binds(shares: Shares, bound: Bound | None) -> None:
+    assert binding(shares) is bound

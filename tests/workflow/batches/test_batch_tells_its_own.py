@@ -19,6 +19,7 @@ from batch_submits import (
     until,
     waiting,
 )
+from run_caps import run_caps
 from scripted_batches_memory import BatchApi, result
 from scripted_provider import lost
 from trial_project import TrialProject
@@ -31,6 +32,7 @@ from batchrun.reply import Cause
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
+from batchrun.store.ledger.runs import Runs
 
 pytestmark = pytest.mark.slow
 
@@ -202,8 +204,9 @@ def test_a_neighbour_that_dies_while_it_streams_the_same_request_is_not_waited_f
         )  # fmt: skip
         with contextlib.closing(Ledger.open(project.ledger_path)) as ledger, ledger.transaction():
             (work,) = ledger.pending(1, since=0, after=0, limit=2)
-            run_no = ledger.begin_run(plan, run_id="dead")
-            assert isinstance(ledger.reserve(work, Amount(10), run_no=run_no, job="second", model="m"), int)
+            run_no = Runs(ledger).begin_run(plan, run_id="dead")
+            caps = run_caps(ledger, run_no)
+            assert isinstance(ledger.reserve(work, Amount(10), run_no=run_no, job="second", model="m", caps=caps), int)
 
     summary = waiting(project, api, most_s=HOUR_S, listener=neighbour_dies)
 

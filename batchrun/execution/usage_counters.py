@@ -1,7 +1,7 @@
-"""What a run used of its limits, minute by minute, and what kept it from using more, until the ledger has it."""
+"""What a run has used of its limits, minute by minute, and its waits, until the ledger has both."""
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from batchrun.store.ledger.records import MinuteUse, Waited
 
 @dataclass(frozen=True, slots=True)
 class LimitsInForce:
-    """Limits a minute that are kept just now; None: none is known."""
+    """The limits a minute that are kept just now. None means that no limit is known."""
 
     requests: int | None = None
     input_tokens: int | None = None
@@ -28,7 +28,7 @@ class _Minute:
 
 @dataclass(frozen=True, slots=True)
 class CountedUsage:
-    """What was counted since it was taken last."""
+    """What was counted since the last `take`."""
 
     minutes: list[MinuteUse]
     waits: list[Waited]
@@ -39,12 +39,12 @@ class CountedUsage:
 
 @dataclass(slots=True)
 class UsageCounters:
-    """Counts for one part of a run; `clock` is in seconds since 1970."""
+    """Counts for one part of a run. The `clock` shows seconds since 1970."""
 
     clock: Callable[[], float] = time.time
     _minutes: defaultdict[tuple[str, int], _Minute] = field(default_factory=lambda: defaultdict(_Minute))
-    _seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _times: Counter[str] = field(default_factory=Counter)
+    _waits_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """The waits by their cause."""
 
     def sent(self, model: str, limits: LimitsInForce) -> None:
         """Count a request to a model."""
@@ -52,11 +52,11 @@ class UsageCounters:
         minute.requests, minute.limits = minute.requests + 1, limits
 
     def passing(self, model: str, limits: LimitsInForce) -> None:
-        """Count this minute, whether or not anything happens in it."""
+        """Count this minute, even if nothing happens in this minute."""
         self._minutes[model, self._minute_now()].limits = limits
 
     def answered(self, model: str, usage: Usage, limits: LimitsInForce) -> None:
-        """Count what an answer used of the token limits: cache reads are free of them."""
+        """Count what an answer used of the token limits. Cache reads do not count to the limits."""
         minute = self._minutes[model, self._minute_now()]
         minute.input_tokens += usage.input_tokens + usage.cache_write_tokens
         minute.output_tokens += usage.output_tokens
@@ -65,11 +65,10 @@ class UsageCounters:
     def waited(self, cause: str, seconds: float) -> None:
         """Count a wait before a send."""
         if seconds > 0:
-            self._seconds[cause] += seconds
-            self._times[cause] += 1
+            self._waits_s[cause].append(seconds)
 
     def take(self) -> CountedUsage:
-        """What was counted since the last call; it is forgotten here."""
+        """Return what was counted since the last call, and forget the counts."""
         minutes = [
             MinuteUse(
                 model=model,
@@ -83,10 +82,9 @@ class UsageCounters:
             )
             for (model, minute), use in self._minutes.items()
         ]
-        waits = [Waited(cause, seconds, self._times[cause]) for cause, seconds in self._seconds.items()]
+        waits = [Waited(cause, sum(seconds), len(seconds)) for cause, seconds in self._waits_s.items()]
         self._minutes.clear()
-        self._seconds.clear()
-        self._times.clear()
+        self._waits_s.clear()
         return CountedUsage(minutes, waits)
 
     def _minute_now(self) -> int:

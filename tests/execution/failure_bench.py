@@ -68,8 +68,8 @@ def streamed(failure: Failure) -> str:
         match decide(failure, tries, Health.ANSWERING, max_attempts=MAX_ATTEMPTS):
             case Action.FAIL:
                 return f"{failed_outcome(failure)} {sent}"
-            case Action.STOP | Action.STOP_MONEY | Action.STOP_OUTAGE as action:
-                return f"stop {int(fatal_problem(failure, action).exit_code)}"
+            case Action.STOP | Action.STOP_MONEY | Action.STOP_OUTAGE:
+                return f"stop {int(fatal_problem(failure).exit_code)}"
     raise AssertionError
 
 
@@ -210,15 +210,15 @@ class BatchBench:
 
     async def _run(self, *, cancels: bool) -> None:
         async with LedgerWriter(self.ledger) as writer:
-            halt, history = Halt(), FailureHistory()
+            halt = Halt()
             context = RunContext(
                 key=RunKey(1, since=0), job="trial", batch=BatchSection(), cancels=cancels, waits=False,
                 retry=RetrySection(max_attempts=MAX_ATTEMPTS, initial_delay="0.001s", max_delay="0.002s"),
                 writer=writer, halt=halt, tell=lambda _: None, price_of=lambda _: None, recover=lambda _: None,
                 clock=lambda: self.now,
             )  # fmt: skip
-            collector = Collector(context, self, history)
-            await BatchExecutor(BatchContext(context, self), self, collector, history).run()
+            collector = Collector(context, self, FailureHistory())
+            await BatchExecutor(BatchContext(context, self), self, collector).run()
             self.halted = halt.reason
 
     # --- the packer

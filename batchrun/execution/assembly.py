@@ -6,12 +6,10 @@ from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext
 from batchrun.execution.batch.executor import BatchExecutor
 from batchrun.execution.batch.packing import Packer
-from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.retry_policy import FailureHistory
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.attempt import Attempts
-from batchrun.execution.stream.attempt_result import AttemptResults
 from batchrun.execution.stream.circuit_breaker import CircuitBreaker
 from batchrun.execution.stream.concurrency import FIRST, Slots
 from batchrun.execution.stream.executor import StreamExecutor
@@ -32,10 +30,7 @@ def stream_executor(
     channels = [
         model_channel(number, context, setup, counters, clock=clock) for number in range(len(setup.chain.models))
     ]
-    results = AttemptResults(context, setup, channels)
-    attempts = Attempts(
-        context, setup, channels, results, provider=client, document_cap=DocumentCap(context, setup.caps)
-    )
+    attempts = Attempts(context, setup, channels, client)
     return StreamExecutor(context, setup, attempts, UsageFlush(context, counters, channels))
 
 
@@ -64,8 +59,6 @@ def model_channel(
 def batch_executor(context: RunContext, setup: SendSetup | None, client: BatchProvider) -> BatchExecutor:
     """Make the executor that takes care of batches, and creates new ones if that is the route."""
     collector = Collector(context, client, FailureHistory(), chain=setup.chain if setup else None)
-    packer = None
-    if setup and setup.route is Route.BATCH:
-        packer = Packer(context, setup, DocumentCap(context, setup.caps))
+    packer = Packer(context, setup) if setup and setup.route is Route.BATCH else None
     switch_at = setup.switch_at if setup else None
     return BatchExecutor(BatchContext(context, client), packer, collector, switch_at=switch_at)

@@ -68,16 +68,14 @@ class LedgerWriter:
 
     def _write_until_closed(self) -> None:
         while (first := self._waiting.get()) is not None:
-            group, closing = [first], False
+            group = [first]
             while len(group) < GROUP and not self._waiting.empty():
                 following = self._waiting.get()
                 if following is None:
-                    closing = True
+                    self._waiting.put(None)  # ends the outer loop after this group
                     break
                 group.append(following)
             self._loop.call_soon_threadsafe(_finish, group, self._commit(group))
-            if closing:
-                return
 
     def _commit(self, group: list[_Write]) -> list[Any]:
         """Return one result or exception for each write, once all are durable.

@@ -212,13 +212,14 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
         return Action.FAIL
     if kind in STOPS:
         return STOPS[kind]
+    again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
     match kind:
         case FailureKind.LATER:
             return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
-            return _again(tries, max_attempts)
+            return again
         case FailureKind.UNREACHABLE | FailureKind.SILENT:
-            return _unanswered(_again(tries, max_attempts), health)
+            return _unanswered(again, health)
         case _:
             return Action.FAIL
 
@@ -233,10 +234,6 @@ def _unanswered(action: Action, health: Health) -> Action:
             return Action.STOP_OUTAGE if action is Action.FAIL else action
         case Health.ANSWERING:
             return action
-
-
-def _again(tries: Tries, max_attempts: int) -> Action:
-    return Action.RETRY if tries.attempts < max_attempts else Action.FAIL
 
 
 def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, rng: random.Random) -> float:

@@ -77,12 +77,6 @@ class StopConditions:
             self._halt.stop(Stopped(f"a document failed ({event.outcome}), and the job says fail_fast.", hint=AGAIN))
         most, failed = self._tolerance.max_failure_rate, sum(self._failed)
         if most is not None and len(self._failed) == LATEST and failed > most * LATEST:
-            self._halt.stop(too_many_failed(failed, most))
-
-
-def too_many_failed(failed: int, most: float) -> Stopped:
-    """Say that the share of failures is above what is allowed."""
-    return Stopped(
-        f"{failed} of the last {LATEST} documents failed, and run.max_failure_rate is {most:g}.",
-        hint=f"look at them: batchrun results JOB --status failed; {AGAIN}",
-    )
+            message = f"{failed} of the last {LATEST} documents failed, and run.max_failure_rate is {most:g}."
+            hint = f"look at them: batchrun results JOB --status failed; {AGAIN}"
+            self._halt.stop(Stopped(message, hint=hint))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from batchrun.reply import Usage
 from batchrun.store.ledger.records import MinuteUse, Waited
 
+NOTHING = Usage()
+
 
 @dataclass(frozen=True, slots=True)
 class LimitsInForce:
@@ -33,9 +35,6 @@ class CountedUsage:
     minutes: list[MinuteUse]
     waits: list[Waited]
 
-    def __bool__(self) -> bool:
-        return bool(self.minutes or self.waits)
-
 
 @dataclass(slots=True)
 class UsageCounters:
@@ -46,18 +45,13 @@ class UsageCounters:
     _waits_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """The waits by their cause."""
 
-    def sent(self, model: str, limits: LimitsInForce) -> None:
-        """Count a request to a model."""
-        minute = self._minutes[model, self._minute_now()]
-        minute.requests, minute.limits = minute.requests + 1, limits
+    def used(self, model: str, limits: LimitsInForce, *, requests: int = 0, usage: Usage = NOTHING) -> None:
+        """Count requests to a model, and what answers used. Cache reads do not count to the limits.
 
-    def passing(self, model: str, limits: LimitsInForce) -> None:
-        """Count this minute, even if nothing happens in this minute."""
-        self._minutes[model, self._minute_now()].limits = limits
-
-    def answered(self, model: str, usage: Usage, limits: LimitsInForce) -> None:
-        """Count what an answer used of the token limits. Cache reads do not count to the limits."""
-        minute = self._minutes[model, self._minute_now()]
+        A minute in which nothing was used counts too, with its limits.
+        """
+        minute = self._minutes[model, int(self.clock() // 60)]
+        minute.requests += requests
         minute.input_tokens += usage.input_tokens + usage.cache_write_tokens
         minute.output_tokens += usage.output_tokens
         minute.limits = limits
@@ -86,6 +80,3 @@ class UsageCounters:
         self._minutes.clear()
         self._waits_s.clear()
         return CountedUsage(minutes, waits)
-
-    def _minute_now(self) -> int:
-        return int(self.clock() // 60)

@@ -45,9 +45,9 @@ class UsageFlush:
     async def _flush(self) -> None:
         for channel in self.channels:
             if channel.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
-                self.counters.passing(channel.model, channel.rate_limiter.limits)
-        if counted := self.counters.take():
-            run_no = self.context.key.run_no
+                self.counters.used(channel.model, channel.rate_limiter.limits)
+        counted, run_no = self.counters.take(), self.context.key.run_no
+        if counted.minutes or counted.waits:
             await self.context.writer.write(
                 lambda ledger: RunMetrics(ledger).note(run_no, counted.minutes, counted.waits)
             )

@@ -22,7 +22,6 @@ from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import CapExceeded
 
 NONCE_BYTES = 6
 OUTAGE = 4
@@ -104,17 +103,13 @@ class Creator:
         prepared = await self._context.apply(
             lambda batches: batches.prepare(new, spool.candidates, sizes=spool.sizes), spends=True
         )
-        match prepared:
-            case None:  # another process is sending all of the requests, or died meanwhile
-                await run.writer.write(run.recover)
-                return False
-            case CapExceeded():
-                if not prepared.in_batches and not prepared.open_attempts and not prepared.others:
-                    self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
-                await run.writer.write(run.recover)  # other processes may have died with reserved money
-                return False
-            case Prepared():
-                return await self._send(spool, prepared)
+        if isinstance(prepared, Prepared):
+            return await self._send(spool, prepared)
+        if prepared and not prepared.in_batches and not prepared.open_attempts and not prepared.others:
+            self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
+        # Another process is sending all of the requests, or has reserved the money. That process may have died.
+        await run.writer.write(run.recover)
+        return False
 
     async def _send(self, spool: Spool, prepared: Prepared) -> bool:
         batch = await self._context.apply(lambda batches: batches.one(prepared.batch_no))

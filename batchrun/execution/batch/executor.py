@@ -6,6 +6,7 @@ hour from cron is as good as a call that waits.
 
 import asyncio
 import contextlib
+import math
 from enum import StrEnum
 
 from batchrun.batch import BatchState
@@ -48,7 +49,7 @@ class BatchExecutor:
     ) -> None:
         """From `switch_at` on the rest is streamed, to be done by the deadline. None means never."""
         self._context = context
-        self._switch_at = switch_at
+        self._switch_at = math.inf if switch_at is None else switch_at
         self._creator = Creator(context, packer) if packer else None
         self._finder = Finder(context)
         self._poller = Poller(context, collector)
@@ -82,7 +83,7 @@ class BatchExecutor:
 
     async def _until_done(self) -> Ending:
         while True:
-            switches = self._switch_at is not None and self._context.run.clock() >= self._switch_at
+            switches = self._context.run.clock() >= self._switch_at
             await self._visit_all(cancels=switches or self._context.run.cancels)
             blocked = False
             if self._creator and not switches:
@@ -113,18 +114,14 @@ class BatchExecutor:
 
     async def _wait(self, open_batches: list[Batch]) -> None:
         """Sleep until something is due."""
-        due = self._due(open_batches)
-        if due <= self._context.run.clock():
+        now, due = self._context.run.clock(), self._due(open_batches)
+        if due <= now:
             return
         requests = sum(batch.requests for batch in open_batches)
         expiries = [batch.expires_at for batch in open_batches if batch.expires_at is not None]
-        self._context.run.tell(
-            BatchesOpen(
-                len(open_batches), requests, max(0.0, due - self._context.run.clock()), min(expiries, default=None)
-            )
-        )
+        self._context.run.tell(BatchesOpen(len(open_batches), requests, due - now, min(expiries, default=None)))
         loop = asyncio.get_running_loop()
-        latest = loop.time() + due - self._context.run.clock()  # a clock that is set back prolongs nothing
+        latest = loop.time() + due - now  # a clock that is set back prolongs nothing
         while (left_s := min(due - self._context.run.clock(), latest - loop.time())) > 0:  # noqa: ASYNC110 - time sets no event
             await asyncio.sleep(min(left_s, LONGEST_SLEEP_S))
 
@@ -134,6 +131,6 @@ class BatchExecutor:
         not_before = self._creator.not_before if self._creator else 0.0
         if not open_batches or not_before > now:
             later.append(max(not_before, now + self._context.run.batch.poll_interval_s))
-        if self._switch_at is not None and self._switch_at > now:
+        if self._switch_at > now:
             later.append(self._switch_at)
         return min(later)

@@ -158,12 +158,12 @@ def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
 class Packer:
     """Packs the pending requests of a run, in the order of the plan."""
 
-    def __init__(self, context: RunContext, setup: SendSetup, document_cap: DocumentCap) -> None:
+    def __init__(self, context: RunContext, setup: SendSetup) -> None:
         self._context = context
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.schema, setup.caps
         self._reader = setup.reader
-        self._document_cap = document_cap
+        self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder
         self._cache_breakpoint = setup.cache_breakpoints.get(Route.BATCH)
 

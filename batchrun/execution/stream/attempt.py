@@ -37,10 +37,7 @@ class Attempts:
         context: RunContext,
         setup: SendSetup,
         channels: Sequence[ModelChannel],
-        results: AttemptResults,
-        *,
         provider: Provider,
-        document_cap: DocumentCap,
     ) -> None:
         self._context = context
         self._halt = context.halt
@@ -48,8 +45,8 @@ class Attempts:
         self._caps = setup.caps
         self._channels = channels
         self._provider = provider
-        self._results = results
-        self._document_cap = document_cap
+        self._results = AttemptResults(context, setup, channels)
+        self._document_cap = DocumentCap(context, setup.caps)
         self.in_flight: dict[asyncio.Task[None], int] = {}
         """The number of the request that each worker has in flight. Such workers are not interrupted lightly."""
         self.sent = 0

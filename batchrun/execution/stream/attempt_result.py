@@ -31,7 +31,7 @@ from batchrun.execution.settlements import answered_settlement, failed_settlemen
 from batchrun.execution.stream.circuit_breaker import Health
 from batchrun.execution.stream.concurrency import OVERLOADED, TURNED_AWAY
 from batchrun.execution.stream.model_channel import ModelChannel
-from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater
+from batchrun.execution.work_item import Attempt, RetryLater
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.errors import is_ramp_limit
 from batchrun.reply import Cause, Failure, Reply
@@ -68,7 +68,7 @@ class AttemptResults:
         self._failure_history.answered()
         if reply.usage:
             channel.usage_expectation.learn(pending.tokens, reply.usage)
-            channel.counters.answered(channel.model, reply.usage, channel.rate_limiter.limits)
+            channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
         judgement, price, usage = self._judge.judge(reply), channel.chain_model.price, reply.usage
         escalated = self._chain.escalated(channel.model_no, judgement.outcome, judgement.output, pending.text)
         end = answered_settlement(attempt.attempt_no, reply, judgement, price)
@@ -89,12 +89,15 @@ class AttemptResults:
         outage = health in {Health.DOWN, Health.LOST}
         pending.tries = pending.tries.after(failure, outage=outage)
         self._failure_history.failed(failure)
-        action = decide(failure, pending.tries, health, max_attempts=self._context.retry.max_attempts)
+        retry = self._context.retry
+        action = decide(failure, pending.tries, health, max_attempts=retry.max_attempts)
         if action is Action.STOP_OUTAGE and self._outlasts(attempt, health):
             with self._announcing_outages(channel, failure.name):
                 channel.circuit_breaker.trip(channel.clock())
             pending.tries, action = Tries(), Action.WAIT  # the attempts so far say nothing of the next model
-        wait_s = self._wait_s(pending, failure)
+        wait_s = delay_s(
+            failure, pending.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng
+        )
         later = kind_of(failure) is FailureKind.LATER
         if later and action is Action.WAIT:  # before the ledger has the failure: others are about to be sent
             ramp = is_ramp_limit(failure)
@@ -164,10 +167,6 @@ class AttemptResults:
             return False
         before = self._channels[attempt.pending.model_no : channel.model_no]
         return health is Health.UNPROVEN or any(one.circuit_breaker.health(now) is not Health.LOST for one in before)
-
-    def _wait_s(self, pending: PendingRequest, failure: Failure) -> float:
-        retry = self._context.retry
-        return delay_s(failure, pending.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
 
     def _act(self, attempt: Attempt, action: Action, failure: Failure, wait_s: float) -> None:
         pending = attempt.pending

@@ -53,9 +53,6 @@ class CircuitBreaker:
         self._probing = False
         self._changed = asyncio.Event()
 
-    def __repr__(self) -> str:
-        return f"CircuitBreaker(credit={self._credit:g}, down_since={self.down_since}, probing={self._probing})"
-
     @property
     def is_open(self) -> bool:
         """Whether nothing but probes is sent."""

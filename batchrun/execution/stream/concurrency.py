@@ -34,9 +34,6 @@ class Slots:
         self.busiest = 0
         """The most requests that were ever in flight at once and answered, for the next run."""
 
-    def __repr__(self) -> str:
-        return f"Slots({self._taken} of {self.limit}, {len(self._waiting)} waiting)"
-
     @property
     def limit(self) -> int:
         """How many requests may be in flight."""

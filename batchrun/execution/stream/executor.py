@@ -3,7 +3,7 @@
 import asyncio
 
 from batchrun.events import Draining
-from batchrun.execution.document_reader import Gone, set_aside, slices
+from batchrun.execution.document_reader import set_aside, slices
 from batchrun.execution.halt import Halted
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
@@ -72,15 +72,12 @@ class StreamExecutor:
             ours = [one for one in page if one.request_no not in attempts.in_flight.values()]
             for some in slices(ours, self._reader.texts_at_once):
                 for pending in await self._reader.read(some):
-                    queued += await self._queue_or_set_aside(pending)
+                    if isinstance(pending, PendingRequest):
+                        await self._queue.put(pending)
+                        queued += 1
+                    else:
+                        await set_aside(self._context, pending, Outcome.UNREADABLE)
         return queued
-
-    async def _queue_or_set_aside(self, pending: PendingRequest | Gone) -> bool:
-        if isinstance(pending, PendingRequest):
-            await self._queue.put(pending)
-            return True
-        await set_aside(self._context, pending, Outcome.UNREADABLE)
-        return False
 
     async def _work(self) -> None:
         while True:

@@ -70,7 +70,12 @@ class ModelChannel:
                 if not self._proven.is_set():
                     yield True
                     return
-        async with self._slot():
+        began = self.clock()
+        async with self.slots.slot():
+            now = self.clock()
+            if not self.rate_limiter.is_busy:  # a busy rate limiter is what the requests really wait for
+                self.counters.waited("concurrency", now - max(began, self._placed_at))
+            self._placed_at = now
             yield False
 
     def wants_one_alone(self) -> bool:
@@ -82,16 +87,6 @@ class ModelChannel:
         ):
             self._proven.clear()
         return not self._proven.is_set()
-
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        began = self.clock()
-        async with self.slots.slot():
-            now = self.clock()
-            if not self.rate_limiter.is_busy:  # a busy rate limiter is what the requests really wait for
-                self.counters.waited("concurrency", now - max(began, self._placed_at))
-            self._placed_at = now
-            yield
 
     @property
     def is_out(self) -> bool:
@@ -108,7 +103,7 @@ class ModelChannel:
     def sending(self) -> Iterator[float]:
         """Count a request as in flight; yields the time of the send by the channel's clock."""
         self.in_flight += 1
-        self.counters.sent(self.model, self.rate_limiter.limits)
+        self.counters.used(self.model, self.rate_limiter.limits, requests=1)
         try:
             yield self.clock()
         finally:

@@ -63,9 +63,6 @@ class RateLimiter:
         self._caution, self._cut, self._cut_at = 1.0, CUT, NEVER
         self._ease, self._eased_at = 1.0, NEVER
 
-    def __repr__(self) -> str:
-        return f"RateLimiter({self._requests}, {self._input}, {self._output}, share={self.share:.2f})"
-
     # --- before the send
 
     async def admit(self, *, input_tokens: float, output_tokens: float) -> Charge:

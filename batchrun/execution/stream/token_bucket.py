@@ -51,9 +51,6 @@ class TokenBucket:
         self._reported_at = -math.inf
         self.set_limit(per_minute)
 
-    def __repr__(self) -> str:
-        return f"TokenBucket(per_second={self.per_second}, carry={self.carry:g}, fullest={self._fullest:g})"
-
     def set_limit(self, per_minute: float | None) -> None:
         """Change the limit. None means that there is no limit."""
         per_second = per_minute / 60 if per_minute else None

@@ -25,7 +25,6 @@ from batchrun.estimation.interval import Interval
 from batchrun.events import DocumentSettled, Event
 from batchrun.execution.batch import packing
 from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledBody
-from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.document_reader import Gone
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
@@ -141,7 +140,7 @@ class Bench:
                     estimator=Estimator(MODEL, fixed_tokens=0, output=Interval(1, 1, 1)), concurrency=1, caps=CAPS,
                     schema={}, folder=self.folder,
                 )  # fmt: skip
-                return await use(Noted(context, setup, DocumentCap(context, CAPS)))
+                return await use(Noted(context, setup))
 
         try:
             return asyncio.run(main())

@@ -1,7 +1,7 @@
 """From the ledger's pending documents to requests: each document is read just before its request is sent."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -50,17 +50,15 @@ class Reader:
 
     async def read(self, pending: list[Pending]) -> list[PendingRequest | Gone]:
         """Read the documents and build their requests again. Each request must still be the planned one."""
-        return await self._in_thread(lambda: list(self._requests(pending)))
+        refs = [one.ref for one in pending]
+        return await self._in_thread(
+            lambda: [self._request(*found) for found in zip(pending, self._source.read(refs), strict=True)]
+        )
 
     def close(self) -> None:
         """Let the thread end, and close the connection to the ledger."""
         self._thread.shutdown(wait=True)
         self._ledger.close()
-
-    def _requests(self, pending: list[Pending]) -> Iterator[PendingRequest | Gone]:
-        found = self._source.read([one.ref for one in pending])
-        for one, document in zip(pending, found, strict=True):
-            yield self._request(one, document)
 
     def _request(self, pending: Pending, document: Document | Unreadable) -> PendingRequest | Gone:
         if isinstance(document, Unreadable):

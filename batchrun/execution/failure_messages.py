@@ -8,7 +8,7 @@ from batchrun.budget.cap_text import JOB_BUDGET, called, quantity, raising, rene
 from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
-from batchrun.execution.retry_policy import REFUSALS, FailureKind, Tries, kind_of
+from batchrun.execution.retry_policy import REFUSALS, SAME_REJECTIONS, FailureKind, Tries, kind_of
 from batchrun.outcome import Outcome
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
@@ -154,9 +154,9 @@ def document_budget_reached(cap_usage: CapUsage, amount: Amount) -> str:
     )
 
 
-def rejected_alike(failure: Failure, times: int) -> Stopped:
+def rejected_alike(failure: Failure) -> Stopped:
     """Say that the run met nothing but one and the same rejection."""
     return Stopped(
-        f"the first {times} documents were all rejected in the same way: {failure.message}",
+        f"the first {SAME_REJECTIONS} documents were all rejected in the same way: {failure.message}",
         hint="the job file is probably wrong, not the documents; mend it and submit again",
     )

@@ -43,17 +43,12 @@ async def _publish_until(over: asyncio.Event, output: Output, context: RunContex
             if (began := time.monotonic()) < rested_at:
                 continue
             try:
-                published = await asyncio.to_thread(_publish_news, output, published)
+                head = await asyncio.to_thread(output.head)
+                if head != published:  # a run that waits for batches leaves the file alone
+                    await asyncio.to_thread(output.publish, wait_s=0)
+                    published = head
             except BatchrunError as problem:  # the file is locked, or its disk is full: the rows are in the ledger
                 if not is_delay_reported:
                     context.tell(PublishDelayed(str(problem)))
                     is_delay_reported = True
             rested_at = began + (REST + 1) * (time.monotonic() - began)
-
-
-def _publish_news(output: Output, published: int | None) -> int:
-    """Publish if the ledger has something new. A run that waits for batches leaves the file alone."""
-    head = output.head()
-    if head != published:
-        output.publish(wait_s=0)
-    return head

@@ -135,6 +135,11 @@ def is_no_answer(failure: Failure) -> bool:
     return kind_of(failure) in {FailureKind.UNREACHABLE, FailureKind.SILENT}
 
 
+def asks_to_wait(failure: Failure) -> bool:
+    """Return whether the API asks to be asked later."""
+    return kind_of(failure) is FailureKind.LATER
+
+
 def stops_everyone(failure: Failure) -> bool:
     """Return whether every other call would meet the failure too."""
     return kind_of(failure) in STOPS
@@ -153,7 +158,7 @@ class Tries:
         """Return the tries with one more failure. What stops the job, and silence in an outage, count as no attempt."""
         if stops_everyone(failure) or (outage and is_no_answer(failure)):
             return self
-        later = kind_of(failure) is FailureKind.LATER
+        later = asks_to_wait(failure)
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
 
     def after_all(self, failures: Iterable[Failure]) -> "Tries":

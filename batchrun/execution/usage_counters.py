@@ -2,8 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from batchrun.reply import Usage
 from batchrun.store.ledger.records import MinuteUse, Waited
@@ -20,14 +19,6 @@ class LimitsInForce:
     output_tokens: int | None = None
 
 
-@dataclass(slots=True)
-class _Minute:
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    limits: LimitsInForce = LimitsInForce()
-
-
 @dataclass(frozen=True, slots=True)
 class CountedUsage:
     """What was counted since the last `take`."""
@@ -36,25 +27,31 @@ class CountedUsage:
     waits: list[Waited]
 
 
-@dataclass(slots=True)
 class UsageCounters:
-    """Counts for one part of a run. The `clock` shows seconds since 1970."""
+    """Counts for one part of a run."""
 
-    clock: Callable[[], float] = time.time
-    _minutes: defaultdict[tuple[str, int], _Minute] = field(default_factory=lambda: defaultdict(_Minute))
-    _waits_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """The waits by their cause."""
+    def __init__(self) -> None:
+        self._minutes: dict[tuple[str, int], MinuteUse] = {}
+        self._waits_s: defaultdict[str, list[float]] = defaultdict(list)
+        """The waits by their cause."""
 
     def used(self, model: str, limits: LimitsInForce, *, requests: int = 0, usage: Usage = NOTHING) -> None:
-        """Count requests to a model, and what answers used. Cache reads do not count to the limits.
+        """Count requests to a model, and what an answer used. Cache reads do not count to the limits.
 
         A minute in which nothing was used counts too, with its limits.
         """
-        minute = self._minutes[model, int(self.clock() // 60)]
-        minute.requests += requests
-        minute.input_tokens += usage.input_tokens + usage.cache_write_tokens
-        minute.output_tokens += usage.output_tokens
-        minute.limits = limits
+        minute = int(time.time() // 60)
+        before = self._minutes.get((model, minute))
+        self._minutes[model, minute] = MinuteUse(
+            model=model,
+            minute=minute,
+            requests=requests + (before.requests if before else 0),
+            input_tokens=usage.input_tokens + usage.cache_write_tokens + (before.input_tokens if before else 0),
+            output_tokens=usage.output_tokens + (before.output_tokens if before else 0),
+            requests_limit=limits.requests,
+            input_tokens_limit=limits.input_tokens,
+            output_tokens_limit=limits.output_tokens,
+        )
 
     def waited(self, cause: str, seconds: float) -> None:
         """Count a wait before a send."""
@@ -63,20 +60,8 @@ class UsageCounters:
 
     def take(self) -> CountedUsage:
         """Return what was counted since the last call, and forget the counts."""
-        minutes = [
-            MinuteUse(
-                model=model,
-                minute=minute,
-                requests=use.requests,
-                input_tokens=use.input_tokens,
-                output_tokens=use.output_tokens,
-                requests_limit=use.limits.requests,
-                input_tokens_limit=use.limits.input_tokens,
-                output_tokens_limit=use.limits.output_tokens,
-            )
-            for (model, minute), use in self._minutes.items()
-        ]
         waits = [Waited(cause, sum(seconds), len(seconds)) for cause, seconds in self._waits_s.items()]
+        counted = CountedUsage(list(self._minutes.values()), waits)
         self._minutes.clear()
         self._waits_s.clear()
-        return CountedUsage(minutes, waits)
+        return counted

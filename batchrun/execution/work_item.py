@@ -8,8 +8,8 @@ from batchrun.execution.retry_policy import Tries
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.request import Request
-from batchrun.store.ledger.records import Pending
-from batchrun.strategy.model_chain import ModelChain
+from batchrun.store.ledger.records import Move, Pending
+from batchrun.strategy.model_chain import ChainModel, ModelChain
 
 
 @dataclass(slots=True)
@@ -32,6 +32,11 @@ class PendingRequest:
     def tokens(self) -> RequestTokens:
         """The tokens of the document, as far as the ledger knows them."""
         return RequestTokens(self.record.counted_tokens, self.record.text_class)
+
+    def move_to(self, chain_model: ChainModel, *, escalated: str | None = None, has_row: bool = False) -> Move:
+        """Return the move of the document to its request to another model."""
+        request_id = chain_model.request(self.request).request_id
+        return Move(self.record, request_id, chain_model.price.name, escalated=escalated, has_row=has_row)
 
     def earlier_ids(self, chain: ModelChain, model_no: int) -> list[str]:
         """Return the ids of the document's requests to the models before this one."""

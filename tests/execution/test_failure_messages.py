@@ -67,7 +67,7 @@ def test_the_apis_words_are_in_what_stops_a_run() -> None:
         fatal_problem(status(401, "revoked")),
         fatal_problem(status(402, "revoked")),
         fatal_problem(Failure(cause=Cause.UNREACHABLE, message="revoked")),
-        rejected_alike(status(400, "revoked"), 5),
+        rejected_alike(status(400, "revoked")),
     ]
 
     assert [str(stop) for stop in stops if "revoked" not in str(stop)] == []

@@ -49,16 +49,10 @@ class BatchCascade:
     def _move(self, number: int, pending: PendingRequest, one: Answered) -> Move | None:
         # A document that is gone from the source, or has changed, keeps its answer and does not come here.
         why = self._why(number, one, text=pending.text)
-        chain_model = self.chain.models[number + 1]
         if why is None:
             return None
-        return Move(
-            pending.record,
-            chain_model.request(pending.request).request_id,
-            chain_model.price.name,
-            escalated=why,
-            has_row=one.answer.outcome is Outcome.SUCCEEDED,
-        )
+        has_row = one.answer.outcome is Outcome.SUCCEEDED
+        return pending.move_to(self.chain.models[number + 1], escalated=why, has_row=has_row)
 
     async def _apply(self, moves: list[Move]) -> None:
         await self.context.writer.write(lambda ledger: [ledger.move(self.context.job, move) for move in moves])

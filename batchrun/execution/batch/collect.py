@@ -16,14 +16,7 @@ from batchrun.catalog.price import ModelPrice
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem, rejected_alike
-from batchrun.execution.retry_policy import (
-    SAME_REJECTIONS,
-    Action,
-    FailureHistory,
-    Tries,
-    decide,
-    stops_everyone,
-)
+from batchrun.execution.retry_policy import Action, FailureHistory, Tries, decide, stops_everyone
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.circuit_breaker import FEWEST, Health
@@ -151,7 +144,7 @@ class Collector:
             return fatal_problem(self.fatal)
         rejection = self._failure_history.last_rejection
         if rejection and self._failure_history.rejects_alike:
-            return rejected_alike(rejection, SAME_REJECTIONS)
+            return rejected_alike(rejection)
         return None
 
     async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:

@@ -66,11 +66,9 @@ class Creator:
 
     async def _limits(self) -> PackLimits:
         run, model, now = self._context.run, self._packer.model, self._context.run.clock()
-        remaining_budget, queued = await self._context.apply(
-            lambda batches: (
-                batches.remaining_budget(run.key.run_no, model=model, caps=self._packer.caps, now=now),
-                batches.queued(),
-            )
+        queued = await self._context.apply(lambda batches: batches.queued())
+        remaining_budget = await self._context.apply(
+            lambda batches: batches.remaining_budget(run.key.run_no, model=model, caps=self._packer.caps, now=now)
         )
         return PackLimits(
             requests=min(self._most_requests, run.batch.max_queued - queued),

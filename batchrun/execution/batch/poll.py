@@ -84,22 +84,22 @@ class Poller:
             return
         collected = await self._download(batch, remote)
         now = self._context.run.clock()
-        if isinstance(collected, Collected) and collected.complete:
-            self._context.run.tell(BatchCollected(batch.name, collected.again, collected.odd))
-        elif isinstance(collected, Collected) and collected.foreign:
-            self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
-            await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
-        elif isinstance(collected, Collected) and batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
-            raise BatchProblem(never_proven(batch))
-        elif (
-            isinstance(collected, Failure)
-            and kind_of(collected) in {FailureKind.NOT_FOUND, FailureKind.GONE}
-            and now - remote.created_at > RESULTS_KEPT_S
-        ):
-            await self._gone(batch)
-        else:
-            due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
-            await self._context.apply(lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due))
+        is_old = now - remote.created_at > RESULTS_KEPT_S
+        match collected:
+            case Collected(complete=True):
+                self._context.run.tell(BatchCollected(batch.name, collected.again, collected.odd))
+            case Collected(foreign=True):
+                self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
+                await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
+            case Collected() if batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
+                raise BatchProblem(never_proven(batch))
+            case Failure() if is_old and kind_of(collected) in {FailureKind.NOT_FOUND, FailureKind.GONE}:
+                await self._gone(batch)
+            case _:
+                due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
+                await self._context.apply(
+                    lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due)
+                )
 
     async def _gone(self, batch: Batch) -> None:
         """Give up results that the API has deleted. A batch that may be somebody else's proves nothing."""

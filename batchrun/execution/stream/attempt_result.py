@@ -14,17 +14,7 @@ from batchrun.answers.validation import Judge
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import (
-    SAME_REJECTIONS,
-    Action,
-    FailureHistory,
-    FailureKind,
-    Tries,
-    decide,
-    delay_s,
-    is_no_answer,
-    kind_of,
-)
+from batchrun.execution.retry_policy import Action, FailureHistory, Tries, asks_to_wait, decide, delay_s, is_no_answer
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.settlements import answered_settlement, failed_settlement
@@ -37,7 +27,7 @@ from batchrun.providers.anthropic.errors import is_ramp_limit
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.store.ledger.cascades import take_back
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import KnownPrompt, Move, Settlement
+from batchrun.store.ledger.records import KnownPrompt, Settlement
 from batchrun.strategy.model_chain import OUTAGE
 
 
@@ -86,8 +76,7 @@ class AttemptResults:
         if pending.asked != channel.model_no:  # attempts at another model say nothing of this model
             pending.asked, pending.tries = channel.model_no, Tries()
         health = self._health_after(attempt, failure)
-        outage = health in {Health.DOWN, Health.LOST}
-        pending.tries = pending.tries.after(failure, outage=outage)
+        pending.tries = pending.tries.after(failure, outage=health in {Health.DOWN, Health.LOST})
         self._failure_history.failed(failure)
         retry = self._context.retry
         action = decide(failure, pending.tries, health, max_attempts=retry.max_attempts)
@@ -98,8 +87,7 @@ class AttemptResults:
         wait_s = delay_s(
             failure, pending.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng
         )
-        later = kind_of(failure) is FailureKind.LATER
-        if later and action is Action.WAIT:  # before the ledger has the failure: others are about to be sent
+        if asks_to_wait(failure) and action is Action.WAIT:  # before the ledger knows: others are about to be sent
             ramp = is_ramp_limit(failure)
             if channel.rate_limiter.turned_away(attempt.charge, wait_s=wait_s, reported=failure.limits, ramp=ramp):
                 self._tell(Paused(wait_s, failure.name))
@@ -128,7 +116,7 @@ class AttemptResults:
                 self._no_answer(attempt, failure, now)
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
-        if kind_of(failure) is FailureKind.LATER:
+        if asks_to_wait(failure):
             channel.slots.cut(TURNED_AWAY, sent_at=sent_at, now=now)
         return channel.circuit_breaker.health(now)
 
@@ -178,7 +166,7 @@ class AttemptResults:
         if action is Action.FAIL:
             attempt.channel.prove()
             if self._failure_history.rejects_alike:
-                self._halt.stop(rejected_alike(failure, SAME_REJECTIONS))
+                self._halt.stop(rejected_alike(failure))
             return
         self._tell(AttemptFailed(doc_id, failure.name, attempts, wait_s))
         if action is Action.WAIT:
@@ -195,7 +183,9 @@ class AttemptResults:
         def settle(ledger: Ledger) -> list[DocumentSettled]:
             kept: list[str] = []
             if attempt and end.escalated:
-                attempt.pending.record = ledger.move(self._context.job, self._next_move(attempt, end))
+                next_model = self._chain.models[attempt.channel.model_no + 1]
+                move = attempt.pending.move_to(next_model, has_row=end.outcome is Outcome.SUCCEEDED)
+                attempt.pending.record = ledger.move(self._context.job, move)
             elif attempt and end.outcome and end.outcome.failed and self._chain.acceptance_rules:
                 earlier = attempt.pending.earlier_ids(self._chain, attempt.channel.model_no)
                 kept = take_back(ledger, self._context.job, attempt.pending.record.request_no, earlier)
@@ -213,12 +203,6 @@ class AttemptResults:
             self._tell(attempt_ended(end, attempt))
         for event in settled:
             self._tell(event)
-
-    def _next_move(self, attempt: Attempt, end: Settlement) -> Move:
-        chain_model = self._channels[attempt.channel.model_no + 1].chain_model
-        request = chain_model.request(attempt.pending.request)
-        has_row = end.outcome is Outcome.SUCCEEDED
-        return Move(attempt.pending.record, request.request_id, chain_model.price.name, has_row=has_row)
 
 
 def attempt_ended(end: Settlement, attempt: Attempt) -> AttemptEnded:

@@ -73,8 +73,7 @@ class CircuitBreaker:
     async def changed(self, within_s: float) -> None:
         """Return when something changed, or when the time is over."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if math.isinf(within_s) else within_s):
-                await self._changed.wait()
+            await asyncio.wait_for(self._changed.wait(), within_s)
 
     @contextlib.contextmanager
     def passing(self) -> Iterator[bool]:

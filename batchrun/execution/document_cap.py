@@ -22,10 +22,7 @@ class DocumentCap:
     caps: Caps
 
     async def ends(self, pending: PendingRequest, amount: Amount) -> bool:
-        """End the document if one more attempt may pass the cap, over what the run has committed for the document.
-
-        Returns whether the document has ended.
-        """
+        """End the document if one more attempt may pass the cap. Returns whether the document has ended."""
         if self.caps.document is None:
             return False
         run_no = self.context.key.run_no

@@ -12,10 +12,7 @@ from batchrun.store.output.publish import Output
 
 PUBLISH_EVERY_S = 3.0
 REST = 5
-"""After a publication the next one waits so many times as long as the publication took.
-
-So publications take a sixth of the time at most.
-"""
+"""The next publication waits so many times as long as the last one took, so a sixth of the time is spent at most."""
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,6 @@ No other module of the execution compares a status. Each asks `kind_of`, or `dec
 
 import random
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -160,13 +159,6 @@ class Tries:
             return self
         later = asks_to_wait(failure)
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
-
-    def after_all(self, failures: Iterable[Failure]) -> "Tries":
-        """Return the tries with one more failed attempt for each of the failures."""
-        tries = self
-        for failure in failures:
-            tries = tries.after(failure)
-        return tries
 
 
 class FailureHistory:

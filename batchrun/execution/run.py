@@ -88,7 +88,7 @@ async def run_routes(context: RunContext, setup: SendSetup | None, provider: Pro
         if not await context.writer.write(lambda ledger: Batches(ledger).open(context.job)):
             return
     ending = await take_care_of_batches(context, setup, provider)
-    if setup is None or ending not in {Ending.DONE, Ending.STREAM}:
+    if setup is None or ending is Ending.UNFINISHED:
         return
     # A batched run whose batches are done has packed all documents but those that another model answers.
     if ending is Ending.STREAM or setup.route is Route.STREAM or len(setup.chain.models) > 1:
@@ -111,7 +111,7 @@ async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactor
 async def take_care_of_batches(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> Ending:
     """Bring open batches to their ends, and create new ones if that is the route, unless the run has halted."""
     if context.halt.reason:
-        return Ending.HALTED
+        return Ending.UNFINISHED
     client = provider.make_batches(timeout_s=context.retry.timeout_s)
     try:
         return await batch_executor(context, setup, client).run()

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from batchrun.answers.validation import Judge
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
@@ -93,7 +94,7 @@ class BatchJudge:
         if result.type is ResultType.CANCELED and self.batch.cancel_at is not None:
             return Action.RETRY
         failure = failure_in(result)
-        tries = Tries().after_all([*member.failures, failure])
+        tries = reduce(Tries.after, [*member.failures, failure], Tries())
         return decide(failure, tries, self.health, max_attempts=self.max_attempts, in_batch=True)
 
 
@@ -197,10 +198,10 @@ class Collector:
             return True
 
         complete = await self._writer.write(close)
-        if not complete and not news and batch.downloads + 1 >= patience:
-            await self.give_up(batch, NO_RESULT)
-            complete = True
-        return complete
+        if complete or news or batch.downloads + 1 < patience:
+            return complete
+        await self.give_up(batch, NO_RESULT)
+        return True
 
     async def _settle(self, batch_judge: BatchJudge, results: Mapping[str, BatchResult]) -> list[Settlement]:
         """Settle those of the results that are still waited for."""

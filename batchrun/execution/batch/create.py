@@ -40,7 +40,7 @@ class Creator:
         self.not_before = 0.0
         """The time until which no batch is created."""
         self.idle = asyncio.Event()
-        """Clear from the commit of an intent until its end is known: money is at stake."""
+        """The event is clear from the commit of an intent until the result is known: money is at stake meanwhile."""
         self.idle.set()
 
     async def create_all(self) -> bool:
@@ -81,7 +81,8 @@ class Creator:
         newest = await self._context.ask(None, self._context.provider.page(limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
-            if newest.cause is Cause.UNREACHABLE and not others and self._is_outage():
+            never_reached = newest.cause is Cause.UNREACHABLE and not others and not self._answered
+            if never_reached and (self._refusals >= OUTAGE or not self._context.run.waits):
                 self._context.stop(fatal_problem(newest))
             return False
         self._answered = True
@@ -173,10 +174,6 @@ class Creator:
 
         for doc_id in await self._context.run.writer.write(change):
             self._context.run.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
-
-    def _is_outage(self) -> bool:
-        """Return whether the API has never answered, and waiting has been tried."""
-        return not self._answered and (self._refusals >= OUTAGE or not self._context.run.waits)
 
     def _wait(self, failure: Failure) -> None:
         """Create no batch until the API allows another, or for longer and longer."""

@@ -30,10 +30,9 @@ class Ending(StrEnum):
     DONE = "done"
     """No batch is open, and no document is left that could be packed."""
     UNFINISHED = "unfinished"
-    """Nothing is due, and the run does not wait."""
+    """Nothing is due, and the run does not wait; or the run has halted."""
     STREAM = "stream"
     """The deadline is near: the rest is pending, in no batch, and is to be streamed."""
-    HALTED = "halted"
 
 
 class BatchExecutor:
@@ -68,13 +67,10 @@ class BatchExecutor:
             halted.cancel()
         with self._context.run.halt.guard(), contextlib.suppress(Halted, asyncio.CancelledError):
             return await work
-        return Ending.HALTED
+        return Ending.UNFINISHED
 
     async def _drain(self) -> None:
-        """Wait for the answer to a create call, within the grace.
-
-        Without the answer the next submit has to look for the batch.
-        """
+        """Wait for the answer to a create call, within the grace. Otherwise the next submit has to find the batch."""
         if self._creator is None or self._creator.idle.is_set():
             return
         halt = self._context.run.halt

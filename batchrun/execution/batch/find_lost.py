@@ -25,6 +25,7 @@ class Finder:
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
+        self._holds = context.run.batch.on_ambiguous == "hold"
         self._announced = set[int]()
         """Batches whose several candidates have been announced."""
         self._looked: dict[int, tuple[float, float]] = {}
@@ -82,10 +83,6 @@ class Finder:
         self._context.trouble(batch.name, f"the list of batches lacks {batch.newest_before}, which was there before")
         if batch.unclear_at is not None and now - batch.unclear_at >= self._context.run.batch.reconcile_wait_s:
             raise BatchProblem(another_list(batch))
-
-    @property
-    def _holds(self) -> bool:
-        return self._context.run.batch.on_ambiguous == "hold"
 
     async def _listed(self, batch: Batch) -> BatchPage | Failure:
         """Return the list down to the newest batch before the call, or to the end, with the time of the first page."""

@@ -1,4 +1,4 @@
-"""Asks for submitted batches, later and later, and collects those that have ended."""
+"""The polls of submitted batches, at growing delays, and the collection of ended batches."""
 
 import random
 

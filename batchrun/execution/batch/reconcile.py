@@ -4,10 +4,11 @@ The create call has no idempotency key and a batch has no name, so a lost answer
 newer than the newest batch before the call, of the right size, and claimed by no other intent of this ledger.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from batchrun.batch import RemoteBatch
 from batchrun.execution.retry_policy import REFUSALS, STOPS, FailureKind, kind_of
@@ -89,7 +90,8 @@ def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims,
     `listed` is the API's list, the newest first, down to `prepared.newest_before` or further. A batch is sent again
     only when two scans did not find the batch and `wait_s` has passed since the call was over.
     """
-    candidates = [remote for remote in since(prepared, listed) if is_candidate(remote, prepared, claims.taken)]
+    newer = takewhile(lambda remote: remote.batch_id != prepared.newest_before, listed)
+    candidates = [remote for remote in newer if is_candidate(remote, prepared, claims.taken)]
     timely = [remote for remote in candidates if is_timely(remote, prepared, wait_s)]
     anchored = prepared.newest_before is None or prepared.newest_before in {remote.batch_id for remote in listed}
     # Clocks may be wrong, but the order of the list is not: in an anchored list the time only chooses among several.
@@ -109,14 +111,6 @@ def _absent(prepared: Batch, *, now: float, wait_s: float) -> Missed | Resend:
     looked = prepared.empty_scans + counts
     waited = prepared.unclear_at is not None and now - prepared.unclear_at >= wait_s
     return Resend() if waited and counts and looked >= SCANS else Missed(counts)
-
-
-def since(prepared: Batch, listed: Iterable[RemoteBatch]) -> Iterable[RemoteBatch]:
-    """Yield the batches that are newer than the newest batch before the call."""
-    for remote in listed:
-        if remote.batch_id == prepared.newest_before:
-            return
-        yield remote
 
 
 def is_candidate(remote: RemoteBatch, prepared: Batch, taken: AbstractSet[str]) -> bool:

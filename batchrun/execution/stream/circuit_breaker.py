@@ -47,7 +47,7 @@ class CircuitBreaker:
         self.down_since: float | None = None
         """When the outage began; None while there is no outage."""
         self._unanswered: set[int] = set()
-        """Requests that began to fail since the last answer to anything sent since the first of them began to fail."""
+        """Requests that began to fail. An answer to a request sent after the first such failure empties the set."""
         self._silent_since = math.inf
         self._probe_at = -math.inf
         self._probing = False

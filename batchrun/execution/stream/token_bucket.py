@@ -27,7 +27,7 @@ RESERVE_SHARE, HIGHEST_SHARE = 0.4, 0.8
 SHARE_RISES, SHARE_FALLS_S = 0.1, 300.0
 """By how much each refusal raises the share, and in how many seconds the share would fall by 1."""
 LEAST_REPORTED = 4
-"""A bucket proves nothing if the most that it held is less than so many times the rounding of the headers."""
+"""A bucket proves nothing if its fullest level is less than so many times the rounding of the headers."""
 SMOOTHED_S = 0.1
 STALE = 3
 """An answer proves nothing if the answer took more than so many times as long as the bucket takes to fill."""
@@ -44,7 +44,7 @@ class TokenBucket:
         self.per_second: float | None = None
         self._rounding = rounding
         self._fullest = 0.0
-        """The most that the API's bucket ever held, by the headers."""
+        """The fullest level of the API's bucket that headers ever reported."""
         self._share = RESERVE_SHARE
         self._level = 0.0
         """What is probably in the API's bucket. Requests in flight make what each answer says a little wrong."""

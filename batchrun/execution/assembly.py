@@ -1,18 +1,15 @@
 """The executors of a run, made of the run's context and of what is needed to send."""
 
-import json
 from collections.abc import Callable
 
 from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext
 from batchrun.execution.batch.executor import BatchExecutor
 from batchrun.execution.batch.packing import Packer
-from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.retry_policy import FailureHistory
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.attempt import Attempts
-from batchrun.execution.stream.attempt_result import AttemptResults
 from batchrun.execution.stream.circuit_breaker import CircuitBreaker
 from batchrun.execution.stream.concurrency import FIRST, Slots
 from batchrun.execution.stream.executor import StreamExecutor
@@ -21,7 +18,6 @@ from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.execution.usage_counters import UsageCounters
 from batchrun.execution.usage_flush import UsageFlush
 from batchrun.providers import BatchProvider, Provider
-from batchrun.store.ledger.records import Settlement
 from batchrun.strategy.model_chain import OUTAGE
 from batchrun.strategy.routes import Route
 
@@ -29,22 +25,19 @@ from batchrun.strategy.routes import Route
 def stream_executor(
     context: RunContext, setup: SendSetup, client: Provider, *, clock: Callable[[], float]
 ) -> StreamExecutor:
-    """Make the executor that streams what is pending; `clock` is the loop's."""
+    """Make the executor that streams what is pending. The `clock` is the loop's."""
     counters = UsageCounters()
     channels = [
         model_channel(number, context, setup, counters, clock=clock) for number in range(len(setup.chain.models))
     ]
-    results = AttemptResults(context, setup, channels)
-    attempts = Attempts(
-        context, setup, channels, results, provider=client, document_cap=DocumentCap(context, setup.caps)
-    )
+    attempts = Attempts(context, setup, channels, client)
     return StreamExecutor(context, setup, attempts, UsageFlush(context, counters, channels))
 
 
 def model_channel(
     number: int, context: RunContext, setup: SendSetup, counters: UsageCounters, *, clock: Callable[[], float]
 ) -> ModelChannel:
-    """Make the channel of one model of the chain; `clock` is the loop's."""
+    """Make the channel of one model of the chain. The `clock` is the loop's."""
     chain_model = setup.chain.models[number]
     return ModelChannel(
         model_no=number,
@@ -65,23 +58,7 @@ def model_channel(
 
 def batch_executor(context: RunContext, setup: SendSetup | None, client: BatchProvider) -> BatchExecutor:
     """Make the executor that takes care of batches, and creates new ones if that is the route."""
-    failure_history = FailureHistory()
-    collector = Collector(context, client, failure_history, passes_on=escalates(setup) if setup else None)
-    packer = None
-    if setup and setup.route is Route.BATCH:
-        packer = Packer(context, setup, DocumentCap(context, setup.caps))
+    collector = Collector(context, client, FailureHistory(), chain=setup.chain if setup else None)
+    packer = Packer(context, setup) if setup and setup.route is Route.BATCH else None
     switch_at = setup.switch_at if setup else None
-    return BatchExecutor(BatchContext(context, client), packer, collector, failure_history, switch_at=switch_at)
-
-
-def escalates(setup: SendSetup) -> Callable[[str, Settlement], bool]:
-    """Make the check whether another model is asked after an answer, as far as its document need not be read."""
-    names = [chain_model.price.name for chain_model in setup.chain.models]
-
-    def passes_on(model: str, end: Settlement) -> bool:
-        if end.outcome is None or model not in names:
-            return False
-        output = json.loads(end.output) if end.output else None
-        return setup.chain.escalated(names.index(model), end.outcome, output, None) is not None
-
-    return passes_on
+    return BatchExecutor(BatchContext(context, client), packer, collector, switch_at=switch_at)

@@ -1,4 +1,4 @@
-"""The cap of a single document: a request whose next attempt might pass it ends as errored."""
+"""The cap of a single document: a request whose next attempt might pass the cap ends as errored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from batchrun.store.ledger.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class DocumentCap:
-    """Ends documents that may not be tried again in one run."""
+    """Ends the documents of one run that may not be tried again."""
 
     context: RunContext
     caps: Caps
 
     async def ends(self, pending: PendingRequest, amount: Amount) -> bool:
-        """End the document if what the run has committed for it and one more attempt may pass the cap."""
+        """End the document if one more attempt may pass the cap. Returns whether the document has ended."""
         cap = self.caps.document
         if cap is None:
             return False
@@ -39,19 +39,21 @@ class DocumentCap:
     async def end(
         self, pending: PendingRequest, cap_usage: CapUsage, amount: Amount, *, earlier: Sequence[str] = ()
     ) -> None:
-        """Record that the document is given up, then tell it.
+        """Record that the document is given up, then announce its end.
 
-        `earlier` are its requests to the models before: a valid row of theirs is better than none.
+        `earlier` are the ids of the document's requests to the models before: a valid row of one of them is better
+        than none.
         """
         reason = document_budget_reached(cap_usage, amount)
         request_no = pending.record.request_no
 
-        def end(ledger: Ledger) -> tuple[list[str], list[str]]:
+        def end(ledger: Ledger) -> list[DocumentSettled]:
             kept = take_back(ledger, self.context.job, request_no, earlier)
-            return kept, ledger.give_up(request_no, self.context.job, Outcome.ERRORED, reason)
+            given_up = ledger.give_up(request_no, self.context.job, Outcome.ERRORED, reason)
+            return [
+                *(DocumentSettled(doc_id, Outcome.SUCCEEDED, None, 0) for doc_id in kept),
+                *(DocumentSettled(doc_id, Outcome.ERRORED, reason, 0) for doc_id in given_up),
+            ]
 
-        kept, given_up = await self.context.writer.write(end)
-        for doc_id in kept:
-            self.context.tell(DocumentSettled(doc_id, Outcome.SUCCEEDED, None, 0))
-        for doc_id in given_up:
-            self.context.tell(DocumentSettled(doc_id, Outcome.ERRORED, reason, 0))
+        for event in await self.context.writer.write(end):
+            self.context.tell(event)

@@ -1,4 +1,4 @@
-"""From the ledger's pending documents to requests: documents are read just before, and checked to be as planned."""
+"""From the ledger's pending documents to requests: each document is read just before its request is sent."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ PAGE = 64
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A pending document that cannot be sent as it was planned."""
+    """A pending document that cannot be sent as planned."""
 
     pending: Pending
     reason: str
@@ -39,33 +39,28 @@ class Reader:
         self._builder = builder
         self._chain = chain
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
+        self.texts_at_once = source.page
+        """How many texts one `read` should ask for."""
 
     async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
-        """Return the next pending documents of the run, without their texts; of one model, if `model` names one."""
+        """Return the next pending documents of the run, without their texts. With `model`, return only that model's."""
         return await self._in_thread(
             lambda: self._ledger.pending(run.run_no, since=run.since, after=after, limit=PAGE, model=model)
         )
 
     async def read(self, pending: list[Pending]) -> list[PendingRequest | Gone]:
-        """Read the documents and make their requests again; each request must still be the one that was planned."""
-        return await self._in_thread(lambda: list(self._ready(pending)))
+        """Read the documents and build their requests again. Each request must still be the planned one."""
+        refs = [one.ref for one in pending]
+        return await self._in_thread(
+            lambda: [self._request(*found) for found in zip(pending, self._source.read(refs), strict=True)]
+        )
 
     def close(self) -> None:
-        """Let the thread end, and close the view of the ledger."""
+        """Let the thread end, and close the connection to the ledger."""
         self._thread.shutdown(wait=True)
         self._ledger.close()
 
-    @property
-    def texts_at_once(self) -> int:
-        """How many texts one `read` should ask for."""
-        return self._source.page
-
-    def _ready(self, pending: list[Pending]) -> Iterable[PendingRequest | Gone]:
-        found = self._source.read([one.ref for one in pending])
-        for one, document in zip(pending, found, strict=True):
-            yield self._work(one, document)
-
-    def _work(self, pending: Pending, document: Document | Unreadable) -> PendingRequest | Gone:
+    def _request(self, pending: Pending, document: Document | Unreadable) -> PendingRequest | Gone:
         if isinstance(document, Unreadable):
             return Gone(pending, document.reason)
         built = self._builder.build(document, max_tokens=pending.max_tokens)
@@ -73,9 +68,9 @@ class Reader:
             pending = replace(pending, counted_tokens=built.tokens.counted, guessed=False)
         acceptance_rules = self._chain.acceptance_rules
         text = built.text if acceptance_rules and acceptance_rules.evidence else None
-        for number, chain_model in enumerate(self._chain.models):
+        for model_no, chain_model in enumerate(self._chain.models):
             if chain_model.request(built.request).request_id == pending.request_id:
-                return PendingRequest(pending, built.request, text, model_no=number)
+                return PendingRequest(pending, built.request, text, model_no=model_no)
         return Gone(pending, "it changed after it was planned; submit again")
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
@@ -83,7 +78,7 @@ class Reader:
 
 
 async def set_aside(context: RunContext, gone: Gone, outcome: Outcome) -> None:
-    """Record that a document will not be sent after all, then tell it."""
+    """Record that a document will not be sent, then announce its outcome."""
     await context.writer.write(lambda ledger: ledger.set_aside(gone.pending.document_no, outcome, gone.reason))
     context.tell(DocumentSettled(gone.pending.ref.doc_id, outcome, gone.reason, 0))
 

@@ -8,7 +8,7 @@ from batchrun.budget.cap_text import called, quantity, raising, renewed, said, w
 from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
-from batchrun.execution.retry_policy import REFUSALS, Action, FailureKind, Tries, kind_of
+from batchrun.execution.retry_policy import REFUSALS, SAME_REJECTIONS, FailureKind, Tries, kind_of
 from batchrun.outcome import Outcome
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
@@ -16,58 +16,50 @@ from batchrun.store.ledger.records import CapExceeded
 
 
 def failed_outcome(failure: Failure) -> Outcome:
-    """A request the API will not take is rejected; everything else that ends badly is errored."""
+    """Return the outcome of a request that failed for good: rejected if the API will not take the request."""
     return Outcome.REJECTED if kind_of(failure) in REFUSALS else Outcome.ERRORED
 
 
 def failed_reason(failure: Failure, tries: Tries) -> str:
-    """What stands beside the document."""
+    """Say why a document failed, for the line beside the document."""
     status = f"{failure.status} {failure.error_type or ''}".strip() if failure.status else failure.cause.value
     attempts = tries.attempts + tries.waits
     return f"{status}: {failure.message}" + (f" ({attempts} attempts)" if attempts > 1 else "")
 
 
-def fatal_problem(failure: Failure, action: Action) -> BatchrunError:
-    """What stops the whole job, with the API's own words and what to do."""
+def fatal_problem(failure: Failure) -> BatchrunError:
+    """Say why the whole job stops, with the API's own words and what to do."""
     words = f"{failure.message} ({failure.name})" if failure.status else failure.message
-    if action is Action.STOP_OUTAGE:
-        return EnvironmentProblem(
-            f"the API does not answer: {words}", hint="when it does again, run the same command: nothing is lost"
-        )
-    if action is Action.STOP_MONEY:
-        return Stopped(
-            f"the account may not spend: {words}",
-            hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
-        )
-    return _environment_problem(failure, words)
-
-
-def _environment_problem(failure: Failure, words: str) -> EnvironmentProblem:
     match kind_of(failure):
-        case FailureKind.NO_KEY:
-            return EnvironmentProblem(
-                f"no usable API key: {failure.message}",
-                hint="set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate",
+        case FailureKind.MONEY:
+            return Stopped(
+                f"the account may not spend: {words}",
+                hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
             )
+        case FailureKind.NO_KEY:
+            what = f"no usable API key: {failure.message}"
+            hint = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
         case FailureKind.BAD_KEY:
-            return EnvironmentProblem(f"the API refused the key: {words}", hint="check ANTHROPIC_API_KEY")
+            what, hint = f"the API refused the key: {words}", "check ANTHROPIC_API_KEY"
         case FailureKind.ACCOUNT:
-            return EnvironmentProblem(
-                f"the account does not allow this: {words}",
-                hint="see the settings of the organization and its workspace in the Console, then run the same command:"
-                " nothing is lost",
+            what = f"the account does not allow this: {words}"
+            hint = (
+                "see the settings of the organization and its workspace in the Console, then run the same command:"
+                " nothing is lost"
             )
         case FailureKind.FORBIDDEN:
-            return EnvironmentProblem(f"the key may not do this: {words}", hint="check the key's workspace and rights")
+            what, hint = f"the key may not do this: {words}", "check the key's workspace and rights"
+        case FailureKind.NOT_FOUND:
+            what = f"the API does not know the model or the endpoint: {words}"
+            hint = "check [model] name and ANTHROPIC_BASE_URL"
         case _:
-            return EnvironmentProblem(
-                f"the API does not know the model or the endpoint: {words}",
-                hint="check [model] name and ANTHROPIC_BASE_URL",
-            )
+            what = f"the API does not answer: {words}"
+            hint = "when it does again, run the same command: nothing is lost"
+    return EnvironmentProblem(what, hint=hint)
 
 
 def batch_rejected(failure: Failure) -> Stopped:
-    """The API will not take a batch as a whole."""
+    """Say that the API will not take a batch as a whole."""
     return Stopped(
         f"the API rejected the batch: {failure.message} ({failure.name})",
         hint="the job file is probably wrong, not the documents; mend it and submit again: nothing was billed",
@@ -75,7 +67,7 @@ def batch_rejected(failure: Failure) -> Stopped:
 
 
 def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
-    """The API does not know a batch that it has created."""
+    """Say that the API does not know a batch that the API has created."""
     return EnvironmentProblem(
         f"the API does not know the batch {batch.name}: {failure.message}",
         hint="check that the key belongs to the workspace that created it; if it was deleted, give it up, and its"
@@ -84,7 +76,7 @@ def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
 
 
 def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
-    """More than one batch may be the one whose create call got no answer."""
+    """Say that more than one batch may be the one whose create call got no answer."""
     listed = "\n".join(f"    {one.batch_id}  {one.status}, created {utc(one.created_at)}" for one in candidates)
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
@@ -95,7 +87,7 @@ def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
 
 
 def nowhere_found(batch: Batch) -> Ambiguous:
-    """No batch is the one whose create call got no answer, and the job file says not to send it again by itself."""
+    """Say that a batch in doubt is not in the list, and that the job file forbids to send the batch again unasked."""
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         ' lost, and it is not in the list of batches; [batch] on_ambiguous = "hold" keeps it from being sent again.',
@@ -104,7 +96,7 @@ def nowhere_found(batch: Batch) -> Ambiguous:
 
 
 def another_list(batch: Batch) -> Ambiguous:
-    """The API's list lacks what was in it before the creation of a batch in doubt."""
+    """Say that the API's list lacks a batch that was in the list before the creation of a batch in doubt."""
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         f" lost, and the list of batches cannot tell: it lacks {batch.newest_before}, which was there before.",
@@ -114,7 +106,7 @@ def another_list(batch: Batch) -> Ambiguous:
 
 
 def never_proven(batch: Batch) -> Ambiguous:
-    """The results of a batch that was found in the list tell neither that it is ours nor that it is not."""
+    """Say that the results of a batch found in the list prove neither that the batch is ours nor that it is not."""
     return Ambiguous(
         f"the batch {batch.name} was found in the list and taken for ours, and no custom_id of its results proves it.",
         hint="look at it in the Console; if it is not ours, or empty, its documents are sent again after: batchrun"
@@ -123,12 +115,12 @@ def never_proven(batch: Batch) -> Ambiguous:
 
 
 def utc(seconds: float) -> str:
-    """A time for people."""
+    """Return a time in words that people read."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 class BudgetReached(Stopped):
-    """A cap would be passed by the next request at its worst."""
+    """The worst case of the next request would pass a cap."""
 
     def __init__(self, cap: Cap, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -147,7 +139,7 @@ def budget_reached(refusal: CapExceeded, amount: Amount) -> BudgetReached:
 
 
 def to_finish(cap: Cap, *, needed: int | None = None) -> str:
-    """What to do for the rest of a run that has reached a cap; `needed` by all of it, in what the cap counts."""
+    """Say what to do for the rest of a run that has reached a cap. The rest needs `needed`, in what the cap counts."""
     if when := renewed(cap):
         return f"submit again {when}, or {raising(cap)}"
     where = " in the job file" if cap.origin is Origin.JOB else ""
@@ -155,16 +147,16 @@ def to_finish(cap: Cap, *, needed: int | None = None) -> str:
 
 
 def document_budget_reached(cap_usage: CapUsage, amount: Amount) -> str:
-    """What stands beside a document that may not be tried again."""
+    """Say why a document may not be tried again, for the line beside the document."""
     return (
         f"another attempt may cost up to {dollars(amount.nusd)}, and {dollars(cap_usage.used)} of"
         f" {dollars(cap_usage.cap.limit)} ({cap_usage.cap.name}) is spent or held for it"
     )
 
 
-def rejected_alike(failure: Failure, times: int) -> Stopped:
-    """Nothing but one and the same rejection."""
+def rejected_alike(failure: Failure) -> Stopped:
+    """Say that the run met nothing but one and the same rejection."""
     return Stopped(
-        f"the first {times} documents were all rejected in the same way: {failure.message}",
+        f"the first {SAME_REJECTIONS} documents were all rejected in the same way: {failure.message}",
         hint="the job file is probably wrong, not the documents; mend it and submit again",
     )

@@ -1,4 +1,4 @@
-"""How a run is brought to a stop: the first reason counts, and no new request is sent after it."""
+"""The halt of a run: the first reason to stop counts, and no new request is sent afterwards."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -11,7 +11,7 @@ DEFAULT_GRACE_S = 60.0
 
 
 class Bug(BatchrunError):
-    """Something batchrun did not expect, with its own exception as the cause; shown with its traceback at the end."""
+    """An exception that batchrun did not expect. The end of the run shows the exception with its traceback."""
 
     exit_code = ExitCode.BUG
     word = "bug"
@@ -22,7 +22,7 @@ class Bug(BatchrunError):
 
 
 class Interrupted(BatchrunError):
-    """Somebody interrupted the run: what was in flight is recorded, the rest is pending."""
+    """Somebody interrupted the run. What was in flight is recorded, and the rest is pending."""
 
     word = "interrupted"
 
@@ -36,7 +36,7 @@ class Halted(Exception):
 
 
 class Halt:
-    """The reason to stop, once there is one. Every method is for the thread of the run's event loop."""
+    """The reason to stop, once there is one. All methods belong to the thread of the run's event loop."""
 
     def __init__(self) -> None:
         self.reason: BatchrunError | None = None
@@ -46,13 +46,13 @@ class Halt:
         self._given_up = asyncio.Event()
 
     def stop(self, reason: BatchrunError) -> None:
-        """No new requests from now on. Later reasons are ignored: they usually follow from the first."""
+        """Let no new request be sent. Later reasons are ignored, because they usually follow from the first."""
         if self.reason is None:
             self.reason = reason
             self._raised.set()
 
     def interrupt(self, reason: Interrupted, *, grace_s: float) -> None:
-        """Stop the run from outside. A run that is stopping already does not wait for what is in flight any longer."""
+        """Stop the run from outside. A run that is stopping already no longer waits for what is in flight."""
         if self.reason is not None:
             self._given_up.set()
         self.grace_s = grace_s
@@ -62,9 +62,9 @@ class Halt:
         """Return when there is a reason."""
         await self._raised.wait()
 
-    async def drain(self, landed: Coroutine[Any, Any, object]) -> None:
-        """Wait until `landed` returns, but not beyond the grace, and not after a second interruption."""
-        ends = [asyncio.create_task(landed), asyncio.create_task(self._given_up.wait())]
+    async def drain(self, idle: Coroutine[Any, Any, object]) -> None:
+        """Wait until `idle` returns, but not beyond the grace, and not after a second interruption."""
+        ends = [asyncio.create_task(idle), asyncio.create_task(self._given_up.wait())]
         try:
             await asyncio.wait(ends, timeout=self.grace_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -78,9 +78,9 @@ class Halt:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Stop the run on an error instead of raising the error. Halted passes: the run has its reason then.
+        """Stop the run on an error instead of raising the error. Halted passes, because the run then has a reason.
 
-        Others have answers under way that are paid for: those answers are recorded before a bug is shown.
+        Other workers wait for answers that are paid for. Those answers are recorded before a bug is shown.
         """
         try:
             yield

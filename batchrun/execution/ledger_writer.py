@@ -1,4 +1,4 @@
-"""The one writer: a thread that owns the ledger while requests travel, and commits in groups."""
+"""The one writer: a thread that owns the ledger while requests are sent, and commits in groups."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,11 @@ from batchrun.store.ledger.sqlite_errors import StoreFull
 
 T = TypeVar("T")
 GROUP = 500
-"""Writes committed together at most; while one group is being committed the next one gathers by itself."""
+"""The most writes in one commit. While one group is being committed, the next group gathers by itself."""
 PATIENCE_S, TRY_AGAIN_S = 60.0, 0.2
-"""How long answers wait for a ledger that cannot be written, and how often it is tried."""
+"""How long answers wait for a ledger that cannot be written, and how long the pauses between tries are."""
 BALLAST_BYTES = 8 * 1024 * 1024
-"""Kept on the ledger's disk and let go when it is full, so that answers already paid for can still be recorded."""
+"""Space kept on the ledger's disk. A full disk gets the space back, so that answers already paid for are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,10 @@ class LedgerWriter:
         await asyncio.to_thread(self._thread.join)
 
     def write(self, change: Callable[[Ledger], T], *, spends: bool = False) -> asyncio.Future[T]:
-        """Apply a change inside a transaction; it is durable when the future is done.
+        """Apply a change inside a transaction. The change is durable when the future is done.
 
-        That raises StoreFull when it could not be made durable. A write whose future is canceled still happens.
+        The future raises StoreFull when the change could not be made durable. A write whose future is canceled still
+        happens.
         """
         done: asyncio.Future[T] = self._loop.create_future()
         self._waiting.put(_Write(change, spends, done))
@@ -67,22 +68,20 @@ class LedgerWriter:
 
     def _write_until_closed(self) -> None:
         while (first := self._waiting.get()) is not None:
-            group, closing = [first], False
+            group = [first]
             while len(group) < GROUP and not self._waiting.empty():
                 following = self._waiting.get()
                 if following is None:
-                    closing = True
+                    self._waiting.put(None)  # ends the outer loop after this group
                     break
                 group.append(following)
-            self._loop.call_soon_threadsafe(_tell, group, self._commit(group))
-            if closing:
-                return
+            self._loop.call_soon_threadsafe(_finish, group, self._commit(group))
 
     def _commit(self, group: list[_Write]) -> list[Any]:
-        """One result or exception for each write, once they are durable.
+        """Return one result or exception for each write, once all are durable.
 
-        A ledger that cannot be written refuses whatever spends, and is tried again and again for the rest: those are
-        answers already paid for.
+        When the ledger cannot be written, writes that spend are refused. The other writes are tried again and again,
+        because they record answers already paid for.
         """
         problem: EnvironmentProblem | None = None
         deadline = time.monotonic() + PATIENCE_S
@@ -95,8 +94,8 @@ class LedgerWriter:
                 problem = error
                 self._make_room(error)
                 time.sleep(TRY_AGAIN_S)
-            except Exception as bug:  # noqa: BLE001 - told to the worker that awaits it, not to this thread
-                # One by one it spoils no other. A savepoint for each write would too, with a journal to undo it.
+            except Exception as bug:  # noqa: BLE001 - raised in the worker that awaits the write, not in this thread
+                # One by one, a bad write spoils no other. A savepoint for each write would need a journal on top.
                 return [bug] if len(group) == 1 else [self._commit([write])[0] for write in group]
         return [problem] * len(group)
 
@@ -107,10 +106,10 @@ class LedgerWriter:
                 self._ballast.drop()
 
 
-def _tell(group: list[_Write], results: list[Any]) -> None:
+def _finish(group: list[_Write], results: list[Any]) -> None:
     for write, result in zip(group, results, strict=True):
         if write.done.done():
-            continue  # its worker was canceled; the write is in the ledger all the same
+            continue  # the worker was canceled; the write is in the ledger all the same
         if isinstance(result, Exception):
             write.done.set_exception(result)
         else:
@@ -124,7 +123,7 @@ class Ballast:
         self._path = path
 
     def fill(self) -> None:
-        """Make sure the space is taken. Too little space for it is too little for a run."""
+        """Occupy the space. A disk with too little space for the ballast has too little space for a run."""
         try:
             if not self._path.exists() or self._path.stat().st_size < BALLAST_BYTES:
                 self._path.write_bytes(bytes(BALLAST_BYTES))
@@ -136,6 +135,6 @@ class Ballast:
             ) from error
 
     def drop(self) -> None:
-        """Give the space to whoever needs it."""
-        with contextlib.suppress(OSError):  # a disk that has gone read-only: there is no space to give
+        """Give the space back to the disk."""
+        with contextlib.suppress(OSError):  # a disk that has become read-only takes no writes anyway
             self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Rows on their way to the output while a run goes on."""
+"""The way of rows to the output while a run goes on."""
 
 import asyncio
 import contextlib
@@ -12,14 +12,14 @@ from batchrun.store.output.publish import Output
 
 PUBLISH_EVERY_S = 3.0
 REST = 5
-"""How many times as long as the last publication took the next one waits: a sixth of the time at most goes into it."""
+"""The next publication waits so many times as long as the last one took, so a sixth of the time is spent at most."""
 
 
 @contextlib.asynccontextmanager
 async def publishing(output: Output, context: RunContext) -> AsyncIterator[None]:
-    """Bring rows to the output every few seconds; who holds the file delays them, and is named once."""
+    """Bring rows to the output every few seconds. A process that locks the file delays the rows, and is named once."""
     over = asyncio.Event()
-    publisher = asyncio.create_task(_guarded_publisher(over, output, context))
+    publisher = asyncio.create_task(_publish_until(over, output, context))
     try:
         yield
     finally:
@@ -27,34 +27,25 @@ async def publishing(output: Output, context: RunContext) -> AsyncIterator[None]
         await publisher
 
 
-async def _guarded_publisher(over: asyncio.Event, output: Output, context: RunContext) -> None:
-    with context.halt.guard():
-        await _publish_until(over, output, context)
-
-
 async def _publish_until(over: asyncio.Event, output: Output, context: RunContext) -> None:
-    told = False
+    is_delay_reported = False
     published: int | None = None
     rested_at = 0.0
-    while not over.is_set():
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(over.wait(), PUBLISH_EVERY_S)
-            return
-        context.tell(Tick())
-        if (began := time.monotonic()) < rested_at:
-            continue
-        try:
-            published = await asyncio.to_thread(_publish_news, output, published)
-        except BatchrunError as problem:  # held, or its disk is full: the rows are safe in the ledger
-            if not told:
-                context.tell(PublishDelayed(str(problem)))
-                told = True
-        rested_at = began + (REST + 1) * (time.monotonic() - began)
-
-
-def _publish_news(output: Output, published: int | None) -> int:
-    """Publish if the ledger has something new: a run that waits for batches leaves the file alone."""
-    head = output.head()
-    if head != published:
-        output.publish(wait_s=0)
-    return head
+    with context.halt.guard():
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), PUBLISH_EVERY_S)
+                return
+            context.tell(Tick())
+            if (began := time.monotonic()) < rested_at:
+                continue
+            try:
+                head = await asyncio.to_thread(output.head)
+                if head != published:  # a run that waits for batches leaves the file alone
+                    await asyncio.to_thread(output.publish, wait_s=0)
+                    published = head
+            except BatchrunError as problem:  # the file is locked, or its disk is full: the rows are in the ledger
+                if not is_delay_reported:
+                    context.tell(PublishDelayed(str(problem)))
+                    is_delay_reported = True
+            rested_at = began + (REST + 1) * (time.monotonic() - began)

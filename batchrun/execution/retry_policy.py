@@ -1,11 +1,10 @@
-"""Where a retry is decided, for both routes: what a failure is, and what is done about it.
+"""The decision about a retry, for both routes: what a failure is, and what is done about the failure.
 
 No other module of the execution compares a status. Each asks `kind_of`, or `decide`.
 """
 
 import random
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,13 +19,13 @@ from batchrun.providers.anthropic.errors import (
 from batchrun.reply import Cause, Failure
 
 SAME_REJECTIONS = 5
-"""When the first answers of a run are all one and the same rejection, the job file is wrong."""
+"""After so many first answers of a run that are one and the same rejection, the job file is taken to be wrong."""
 UNHURRIED_ATTEMPTS = 20
-"""How many 429s one request may meet for each attempt it is allowed: they say "later", not "never"."""
+"""How many 429s one request may meet for each of its attempts: a 429 says "later", not "never"."""
 
 
 class FailureKind(StrEnum):
-    """What a failure is, on whichever route and after whichever call."""
+    """What a failure is, on either route and after any call."""
 
     NO_KEY = "no_key"
     """There is no usable key; nothing was sent."""
@@ -34,23 +33,23 @@ class FailureKind(StrEnum):
     FORBIDDEN = "forbidden"
     """The key may not do this."""
     ACCOUNT = "account"
-    """The settings of the account refuse it, whatever the request is."""
+    """The settings of the account refuse every request."""
     NOT_FOUND = "not_found"
     MONEY = "money"
     """The account may not spend."""
     LATER = "later"
-    """The API asks to be asked later; it is not the request's fault."""
+    """The API asks to be asked later; the request is not at fault."""
     CONFLICT = "conflict"
     """An answer that is neither a yes nor a no."""
     UNREACHABLE = "unreachable"
     """No connection was made; nothing was sent."""
     SILENT = "silent"
-    """The API did not get to the request, as far as one can tell, or its answer was lost."""
+    """As far as one can know, the API did not get to the request, or the answer was lost."""
     UNPROCESSED = "unprocessed"
-    """The batch of the request ended before its turn came."""
+    """The batch ended before the request was processed."""
     TOO_LARGE = "too_large"
     GONE = "gone"
-    """What was there is there no more."""
+    """What was asked for has been deleted."""
     REJECTED = "rejected"
     """The API will not take this request."""
     ODD = "odd"
@@ -61,17 +60,17 @@ class Action(StrEnum):
     """What is done about a failed attempt."""
 
     RETRY = "retry"
-    """Try this request again; it counts as an attempt."""
+    """Try the request again. The failed attempt counts."""
     WAIT = "wait"
-    """Everyone waits while the API asks for it or is out; then it is tried again, and its attempts stay unspent."""
+    """Let every request wait while the API asks for a pause or is out, then try again. No attempt counts."""
     FAIL = "fail"
     """The document failed; the others go on."""
     STOP = "stop"
-    """Nothing else could succeed either: stop the job."""
+    """Stop the job: no other request could succeed either."""
     STOP_OUTAGE = "stop_outage"
-    """Nobody is answered: stop the job, and leave the document pending."""
+    """Stop the job and leave the document pending: nobody is answered."""
     STOP_MONEY = "stop_money"
-    """The account may not spend: stop the job."""
+    """Stop the job: the account may not spend."""
 
 
 STOPS = {
@@ -82,9 +81,9 @@ STOPS = {
     FailureKind.NOT_FOUND: Action.STOP,
     FailureKind.MONEY: Action.STOP_MONEY,
 }
-"""What every other request would meet too."""
+"""How the job stops on a failure that every other request would meet too."""
 REFUSALS = frozenset({FailureKind.REJECTED, FailureKind.TOO_LARGE, FailureKind.GONE})
-"""What would be answered in the same way again, to this request."""
+"""The failures that the same request would meet again."""
 OF_STATUS = {
     401: FailureKind.BAD_KEY,
     403: FailureKind.FORBIDDEN,
@@ -100,11 +99,11 @@ OF_CODE = (
     (is_outcome_unknown, FailureKind.SILENT),
     (is_not_found, FailureKind.NOT_FOUND),
 )
-"""What says more than the status does."""
+"""The conditions that say more than the status does."""
 
 
 def kind_of(failure: Failure) -> FailureKind:
-    """Return what a failure is: the only place that knows what a status means."""
+    """Return what a failure is. No other place knows what a status means."""
     match failure.cause:
         case Cause.STATUS:
             return _kind_of_status(failure)
@@ -131,41 +130,39 @@ def _kind_of_status(failure: Failure) -> FailureKind:
 
 
 def is_no_answer(failure: Failure) -> bool:
-    """Whether the API did not get to the request, as far as one can tell: not a no, but silence."""
+    """Return whether the API gave neither a reply nor a refusal, as far as one can know."""
     return kind_of(failure) in {FailureKind.UNREACHABLE, FailureKind.SILENT}
 
 
-def stops_everyone(failure: Failure) -> Action | None:
-    """Return how the job is stopped by what every other call would meet too; None for all else."""
-    return STOPS.get(kind_of(failure))
+def asks_to_wait(failure: Failure) -> bool:
+    """Return whether the API asks to be asked later."""
+    return kind_of(failure) is FailureKind.LATER
+
+
+def stops_everyone(failure: Failure) -> bool:
+    """Return whether every other call would meet the failure too."""
+    return kind_of(failure) in STOPS
 
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """What a request has been through."""
+    """The failed attempts of a request."""
 
     attempts: int = 0
-    """Attempts that count, this one included."""
+    """The attempts that count, the latest one included."""
     waits: int = 0
-    """Answers "later", this one included."""
+    """The answers that said "later", the latest one included."""
 
     def after(self, failure: Failure, *, outage: bool = False) -> "Tries":
-        """With one more failed attempt. What stops the job, and silence in an outage, are not the request's fault."""
+        """Return the tries with one more failure. What stops the job, and silence in an outage, count as no attempt."""
         if stops_everyone(failure) or (outage and is_no_answer(failure)):
             return self
-        later = kind_of(failure) is FailureKind.LATER
+        later = asks_to_wait(failure)
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
-
-    def after_all(self, failures: Iterable[Failure]) -> "Tries":
-        """With all of these failed attempts."""
-        tries = self
-        for failure in failures:
-            tries = tries.after(failure)
-        return tries
 
 
 class FailureHistory:
-    """How the answers of a run have gone: tells a wrong job file from documents that fail."""
+    """The answers and rejections of a run, which set a wrong job file apart from documents that fail."""
 
     def __init__(self) -> None:
         self.ever_answered = False
@@ -173,23 +170,23 @@ class FailureHistory:
         self.last_rejection: Failure | None = None
 
     def answered(self) -> None:
-        """Some request got its reply."""
+        """Remember that some request got a reply."""
         self.ever_answered = True
 
     def failed(self, failure: Failure) -> None:
-        """Some attempt did not."""
+        """Remember a failed attempt, if the failure is a rejection."""
         if kind_of(failure) in REFUSALS:
             self._rejections[same_failure(failure)] += 1
             self.last_rejection = failure
 
     @property
     def rejects_alike(self) -> bool:
-        """Whether there was nothing but the same rejection: the job file is wrong, and not the documents."""
+        """Whether there was nothing but the same rejection: then the job file is wrong, not the documents."""
         return not self.ever_answered and max(self._rejections.values(), default=0) >= SAME_REJECTIONS
 
 
 def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int, in_batch: bool = False) -> Action:
-    """Decide what a failed attempt means, streamed or in a batch, for a request that has had so many tries.
+    """Decide what follows from a failed attempt, streamed or in a batch; `tries` include the attempt.
 
     | failure                                                          | action                                  |
     |------------------------------------------------------------------|-----------------------------------------|
@@ -212,13 +209,14 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
         return Action.FAIL
     if kind in STOPS:
         return STOPS[kind]
+    again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
     match kind:
         case FailureKind.LATER:
             return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
-            return _again(tries, max_attempts)
+            return again
         case FailureKind.UNREACHABLE | FailureKind.SILENT:
-            return _unanswered(_again(tries, max_attempts), health)
+            return _unanswered(again, health)
         case _:
             return Action.FAIL
 
@@ -235,14 +233,11 @@ def _unanswered(action: Action, health: Health) -> Action:
             return action
 
 
-def _again(tries: Tries, max_attempts: int) -> Action:
-    return Action.RETRY if tries.attempts < max_attempts else Action.FAIL
-
-
 def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, rng: random.Random) -> float:
-    """How long to wait before the next try.
+    """Return how long to wait before the next try.
 
-    What the API asked for and a little more, so that not everyone returns at once; else exponential with full jitter.
+    The delay is what the API asked for and a little more, so that not everyone returns at once. Where the API asked
+    for nothing, the delay grows exponentially with the tries, under jitter.
     """
     if failure.retry_after_s is not None:
         return failure.retry_after_s + rng.uniform(0, max(0.2, 0.1 * failure.retry_after_s))
@@ -251,5 +246,5 @@ def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, r
 
 
 def same_failure(failure: Failure) -> tuple[int | None, str | None, str]:
-    """What makes two rejections the same: digits (positions, counts) do not."""
+    """Return what makes two rejections the same. Digits are left out: they are positions and counts."""
     return failure.status, failure.error_type, "".join(c for c in failure.message if not c.isdigit())[:200]

@@ -1,4 +1,4 @@
-"""The execution of one run: which route its documents take, and who takes part from outside."""
+"""The execution of one run: the route of its documents, and who takes part from outside."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,45 +23,36 @@ from batchrun.strategy.routes import Route
 
 
 class ProviderFactory(Protocol):
-    """Makes providers inside the run's event loop."""
+    """Makes providers inside the run's event loop. Each provider belongs to the running loop."""
 
     def check(self) -> None:
         """Raise EnvironmentProblem when nothing could be sent, for want of a key."""
-        ...
 
     def make(self, *, concurrency: int, timeout_s: float) -> Provider:
-        """Make the provider of streaming; it belongs to the running loop."""
-        ...
+        """Make the provider of streaming."""
 
     def make_counter(self, *, timeout_s: float) -> TokenCounter:
-        """Make the counter of tokens; it belongs to the running loop."""
-        ...
+        """Make the counter of tokens."""
 
     def make_models(self, *, timeout_s: float) -> ModelDirectory:
-        """Make the directory of models; it belongs to the running loop."""
-        ...
+        """Make the directory of models."""
 
     def make_batches(self, *, timeout_s: float) -> BatchProvider:
-        """Make the provider of batches; it belongs to the running loop."""
-        ...
+        """Make the provider of batches."""
 
 
-Interrupts = Callable[[Halt], AbstractContextManager[None]]
-"""Lets somebody interrupt a run through its Halt, as long as the context lasts."""
-
-
-def nobody_interrupts(_halt: Halt) -> AbstractContextManager[None]:
-    """Let nobody interrupt a run."""
-    return nullcontext()
+Interrupts = Callable[[Halt], AbstractContextManager[object]]
+"""Lets somebody interrupt a run through the run's Halt, as long as the context lasts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The program around a run: who answers requests, who is told of events, and who may interrupt the run."""
+    """The program around a run: who answers requests, who hears of events, and who may interrupt the run."""
 
     provider: ProviderFactory
     listener: Listener
-    interrupts: Interrupts = nobody_interrupts
+    interrupts: Interrupts = nullcontext
+    """By default nobody interrupts the run."""
 
 
 async def execute(
@@ -91,28 +82,18 @@ async def execute(
 
 async def run_routes(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> None:
     """Stream, or take care of batches and stream what they leave when the deadline is near."""
-    if setup is None:
-        await take_care_of_batches(context, None, provider)
-    elif setup.route is Route.BATCH:
-        ending = await take_care_of_batches(context, setup, provider)
-        # Documents that another model answers are not batched with the others.
-        if ending is Ending.STREAM or (ending is Ending.DONE and len(setup.chain.models) > 1):
-            await escalate(context, setup)
-            await stream(context, setup, provider)
-    else:
+    if setup and setup.route is Route.STREAM:
         await stream(context, setup, provider)
-        # An earlier submit may have put documents into batches: they are never streamed besides.
-        if await any_batch_open(context):
-            ending = await take_care_of_batches(context, setup, provider)
-            if ending in {Ending.DONE, Ending.STREAM}:
-                await escalate(context, setup)
-                await stream(context, setup, provider)
-
-
-async def escalate(context: RunContext, setup: SendSetup) -> None:
-    """Check answers that came in batches against the rules of the cascade, which may take the documents' texts."""
-    if len(setup.chain.models) > 1:
+        # An earlier submit may have put documents into batches: those documents are not streamed meanwhile.
+        if not await context.writer.write(lambda ledger: Batches(ledger).open(context.job)):
+            return
+    ending = await take_care_of_batches(context, setup, provider)
+    if setup is None or ending is Ending.UNFINISHED:
+        return
+    # A batched run whose batches are done has packed all documents but those that another model answers.
+    if ending is Ending.STREAM or setup.route is Route.STREAM or len(setup.chain.models) > 1:
         await BatchCascade(context, setup.chain, setup.reader).escalate()
+        await stream(context, setup, provider)
 
 
 async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactory) -> None:
@@ -130,7 +111,7 @@ async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactor
 async def take_care_of_batches(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> Ending:
     """Bring open batches to their ends, and create new ones if that is the route, unless the run has halted."""
     if context.halt.reason:
-        return Ending.HALTED
+        return Ending.UNFINISHED
     client = provider.make_batches(timeout_s=context.retry.timeout_s)
     try:
         return await batch_executor(context, setup, client).run()
@@ -138,13 +119,8 @@ async def take_care_of_batches(context: RunContext, setup: SendSetup | None, pro
         await client.close()
 
 
-async def any_batch_open(context: RunContext) -> bool:
-    """Whether the job has an open batch."""
-    return bool(await context.writer.write(lambda ledger: Batches(ledger).open(context.job)))
-
-
 def guarded(listener: Listener, halt: Halt) -> Listener:
-    """A listener that may fail: the run is stopped, what is in flight lands, and the bug is shown at the end."""
+    """Return a listener that may fail. A failure stops the run, and the end of the run shows the bug."""
     works = True
 
     def tell(event: Event) -> None:

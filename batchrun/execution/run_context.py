@@ -14,7 +14,7 @@ from batchrun.store.ledger.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
-    """Which run this is."""
+    """The run, and the part of the run that one submit executes."""
 
     run_no: int
     since: int
@@ -34,12 +34,12 @@ class RunContext:
     retry: RetrySection
     batch: BatchSection
     price_of: Callable[[str], ModelPrice | None]
-    """A model's price when streamed. Returns None if the price table has none any more."""
+    """Returns a model's price when streamed, or None if the price table no longer has the model."""
     recover: Callable[[Ledger], None]
-    """Books what dead processes of other jobs left, inside a transaction."""
+    """Books what dead processes of other jobs left. The caller has begun the transaction."""
     waits: bool = True
     """Whether the run waits for batches that are not due yet."""
     cancels: bool = False
     """Whether the run cancels open batches."""
     clock: Callable[[], float] = time.time
-    """Seconds since 1970: on the wall, so that a machine that slept knows what is due."""
+    """Returns seconds since 1970. A wall clock also counts the time that a machine slept."""

@@ -17,7 +17,7 @@ from batchrun.strategy.routes import Route
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSetup:
-    """What is needed to send documents; a run that only brings open batches to their ends has none."""
+    """What is needed to send documents. A run that only brings open batches to their ends has no setup."""
 
     route: Route
     reader: Reader
@@ -29,14 +29,14 @@ class SendSetup:
     caps: Caps
     schema: dict[str, Any]
     folder: Path
-    """Where a batch is spooled."""
+    """The folder of the spool of a batch."""
     switch_at: float | None = None
     """When the rest of the batched documents is streamed, to be done by the deadline. None means never."""
     cache_breakpoints: Mapping[Route, CacheBreakpoint] = field(default_factory=dict)
-    """The breakpoints for the prompt cache; a route without one here sends none."""
+    """The breakpoint for the prompt cache on each route that has one."""
 
     def estimator_on(self, route: Route, price: ModelPrice) -> Estimator:
-        """The estimator of a model on a route. A cache breakpoint makes the worst case higher."""
+        """Return the estimator of a model on a route. A cache breakpoint makes the worst case higher."""
         cache_breakpoint = self.cache_breakpoints.get(route)
         reply = ReplyLength(self.estimator.output, self.estimator.output_scatter)
         return replace(self.estimator.of(price, reply), ttl=cache_breakpoint.ttl if cache_breakpoint else None)

@@ -1,4 +1,4 @@
-"""When a run stops although documents are left: too many of them fail, or it takes too long."""
+"""When a run stops although documents are left: too many documents fail, or the run takes too long."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from batchrun.events import DocumentSettled, Event, Listener
 from batchrun.execution.halt import Halt
 
 LATEST = 50
-"""The share of failures is that of so many documents; before there are as many, nothing is said."""
+"""How many of the latest documents the share of failures is taken of. Fewer documents have no share."""
 AGAIN = "what was answered is saved; to go on, submit again"
 
 
@@ -21,26 +21,26 @@ class Tolerance:
 
     fail_fast: bool = False
     max_failure_rate: float | None = None
-    """Of the latest documents; None: any."""
+    """The largest share of failures among the latest documents. None means any share."""
     max_run_time_s: float | None = None
-    """Of this command; None: any."""
+    """The longest time for this command. None means any time."""
     elapsed_s: float = 0.0
-    """Of that, what the command has taken before."""
+    """Part of `max_run_time_s`: what the command has taken before the run."""
 
 
 EVERYTHING = Tolerance()
-"""A run that goes on whatever fails."""
+"""The tolerance of a run that goes on whatever fails."""
 
 
 class OutOfTime(Stopped):
-    """The run took as long as it may."""
+    """The run took the longest time that its limit allows."""
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(f"the run has taken {limit_s:g} s, and that is its max_run_time.", hint=AGAIN)
 
 
 class StopConditions:
-    """Stops a run that is beyond what it puts up with."""
+    """Stops a run when the run's tolerance is exceeded."""
 
     def __init__(self, tolerance: Tolerance, halt: Halt) -> None:
         self._tolerance = tolerance
@@ -48,7 +48,7 @@ class StopConditions:
         self._failed: deque[bool] = deque(maxlen=LATEST)
 
     def watching(self, listener: Listener) -> Listener:
-        """The listener, watched."""
+        """Return a listener that also counts failed documents."""
 
         def tell(event: Event) -> None:
             listener(event)
@@ -59,7 +59,7 @@ class StopConditions:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Stop the run when its time is over."""
+        """Stop the run when the time of the command is over."""
         limit_s = self._tolerance.max_run_time_s
         if limit_s is None:
             yield
@@ -77,12 +77,6 @@ class StopConditions:
             self._halt.stop(Stopped(f"a document failed ({event.outcome}), and the job says fail_fast.", hint=AGAIN))
         most, failed = self._tolerance.max_failure_rate, sum(self._failed)
         if most is not None and len(self._failed) == LATEST and failed > most * LATEST:
-            self._halt.stop(too_many_failed(failed, most))
-
-
-def too_many_failed(failed: int, most: float) -> Stopped:
-    """The share of failures is above what is allowed."""
-    return Stopped(
-        f"{failed} of the last {LATEST} documents failed, and run.max_failure_rate is {most:g}.",
-        hint=f"look at them: batchrun results JOB --status failed; {AGAIN}",
-    )
+            message = f"{failed} of the last {LATEST} documents failed, and run.max_failure_rate is {most:g}."
+            hint = f"look at them: batchrun results JOB --status failed; {AGAIN}"
+            self._halt.stop(Stopped(message, hint=hint))

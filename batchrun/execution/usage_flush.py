@@ -1,9 +1,9 @@
-"""What a run used and waited for, brought to the ledger while it goes on; what it learnt of limits, at its end."""
+"""The way of a run's usage and waits to the ledger, every few seconds; the learned limits follow at the end."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from batchrun.execution.run_context import RunContext
@@ -12,42 +12,42 @@ from batchrun.execution.usage_counters import UsageCounters
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 
-NOTE_EVERY_S = 5.0
+FLUSH_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class UsageFlush:
-    """Takes what was counted from the tally to the ledger."""
+    """Takes what was counted from the counters to the ledger."""
 
     context: RunContext
     counters: UsageCounters
     channels: Sequence[ModelChannel]
 
     @contextlib.asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Note every few seconds, so that `status` can show it and a killed run has it; and at the end."""
+    async def flushing(self) -> AsyncIterator[None]:
+        """Flush every few seconds and at the end, so that `status` shows the usage and a killed run keeps the usage."""
         over = asyncio.Event()
-        noting = asyncio.create_task(self._guarded(self._note_until(over)))
+        flushing = asyncio.create_task(self._flush_until(over))
         try:
             yield
         finally:
             over.set()
-            await noting
-            await self._guarded(self._note())
-            await self._guarded(self.context.writer.write(self._learn))
+            await flushing
 
-    async def _note_until(self, over: asyncio.Event) -> None:
-        while not over.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), NOTE_EVERY_S)
-            await self._note()
+    async def _flush_until(self, over: asyncio.Event) -> None:
+        with self.context.halt.guard():
+            while not over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), FLUSH_EVERY_S)
+                await self._flush()
+            await self.context.writer.write(self._learn)
 
-    async def _note(self) -> None:
+    async def _flush(self) -> None:
         for channel in self.channels:
             if channel.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
-                self.counters.passing(channel.model, channel.rate_limiter.limits)
-        if counted := self.counters.take():
-            run_no = self.context.key.run_no
+                self.counters.used(channel.model, channel.rate_limiter.limits)
+        counted, run_no = self.counters.take(), self.context.key.run_no
+        if counted.minutes or counted.waits:
             await self.context.writer.write(
                 lambda ledger: RunMetrics(ledger).add(run_no, counted.minutes, counted.waits)
             )
@@ -56,7 +56,3 @@ class UsageFlush:
         for channel in self.channels:
             if learned := channel.learned(time.time()):
                 RunMetrics(ledger).learn(channel.model, learned)
-
-    async def _guarded(self, noted: Awaitable[None]) -> None:
-        with self.context.halt.guard():
-            await noted

@@ -1,4 +1,4 @@
-"""A document on its way: what is known of it, and one attempt from its reservation to its settlement."""
+"""A pending document with its request, and one attempt at an answer."""
 
 from dataclasses import dataclass, field
 
@@ -8,33 +8,43 @@ from batchrun.execution.retry_policy import Tries
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.request import Request
-from batchrun.store.ledger.records import Pending
+from batchrun.store.ledger.records import Move, Pending
+from batchrun.strategy.model_chain import ChainModel, ModelChain
 
 
 @dataclass(slots=True)
 class PendingRequest:
-    """A pending document with its request, and what it has been through."""
+    """A pending document with its request, and what the request has been through."""
 
     record: Pending
     request: Request
-    """To the first model of the ladder; those to the others follow from it."""
+    """The request to the first model of the chain. The requests to the other models follow from this one."""
     text: str | None = None
-    """What the request has of the document, when evidence is looked for in it."""
+    """The part of the document in the request, when evidence is looked for in the document."""
     model_no: int = 0
-    """The first model that may still answer it."""
+    """The first model that may still answer."""
     asked: int = 0
     """The model that was asked last."""
     tries: Tries = field(default_factory=Tries)
-    """What it has been through with that one."""
+    """The failed attempts at the model that was asked last."""
 
     @property
     def tokens(self) -> RequestTokens:
-        """What pacing needs to know of it."""
+        """The tokens of the document, as far as the ledger knows them."""
         return RequestTokens(self.record.counted_tokens, self.record.text_class)
+
+    def move_to(self, chain_model: ChainModel, *, escalated: str | None = None, has_row: bool = False) -> Move:
+        """Return the move of the document to its request to another model."""
+        request_id = chain_model.request(self.request).request_id
+        return Move(self.record, request_id, chain_model.price.name, escalated=escalated, has_row=has_row)
+
+    def earlier_ids(self, chain: ModelChain, model_no: int) -> list[str]:
+        """Return the ids of the document's requests to the models before this one."""
+        return [chain_model.request(self.request).request_id for chain_model in chain.models[:model_no]]
 
 
 class RetryLater(Exception):
-    """Raised by an attempt that is to be tried again after `delay_s`."""
+    """Raised by an attempt that is to be made again after `delay_s`."""
 
     def __init__(self, delay_s: float) -> None:
         super().__init__()
@@ -51,11 +61,11 @@ class Attempt:
     charge: Charge
     attempt_no: int
     sent_at: float
-    """By the lane's clock."""
+    """The time of the send by the channel's clock."""
 
 
 def worst_case(estimator: Estimator, pending: PendingRequest, request: Request, *, soft: bool) -> Amount:
-    """What is set aside before a request is sent; what it is expected to cost where that counts."""
+    """Return what is reserved before a request is sent. With `soft` caps the amount has the expected cost too."""
     body_bytes, max_tokens = len(request.body), request.max_tokens
     return Amount(
         estimator.worst_case_nusd(pending.tokens, body_bytes=body_bytes, max_tokens=max_tokens),

@@ -59,7 +59,7 @@ async def by_sdk(url, count):
 
 async def by_batchrun(url, count):
     from batchrun.budget.caps import Amount
-    from batchrun.execution.batch.packing import Spool
+    from batchrun.execution.batch.packing import Spool, SpooledBody
     from batchrun.providers.anthropic.provider import AnthropicFactory
     from batchrun.providers.anthropic.wire import batch_member
     from batchrun.request import Request
@@ -74,7 +74,7 @@ async def by_batchrun(url, count):
             spool.add(Candidate(number, f"docs/{number}.txt", Amount(1)), member)
             await asyncio.sleep(0)  # in a run a thread reads the documents
         spool.flush()
-        await client.create(spool.body(range(count)))
+        await client.create(SpooledBody(spool, range(count)))
         spool.close()
     await client.close()
 

@@ -9,8 +9,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from run_caps import run_cap
+
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
-from batchrun.budget.caps import Amount
+from batchrun.budget.caps import Amount, Caps
 from batchrun.errors import BatchrunError
 from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext
@@ -69,8 +71,8 @@ def streamed(failure: Failure) -> str:
         match decide(failure, tries, Health.ANSWERING, max_attempts=MAX_ATTEMPTS):
             case Action.FAIL:
                 return f"{failed_outcome(failure)} {sent}"
-            case Action.STOP | Action.STOP_MONEY | Action.STOP_OUTAGE as action:
-                return f"stop {int(fatal_problem(failure, action).exit_code)}"
+            case Action.STOP | Action.STOP_MONEY | Action.STOP_OUTAGE:
+                return f"stop {int(fatal_problem(failure).exit_code)}"
     raise AssertionError
 
 
@@ -83,6 +85,7 @@ def in_a_batch(failure: Failure, folder: Path) -> str:
     bench.fate = failure
     stopped = ""
     while bench.statuses["a"] == "pending":
+        assert bench.now < BEGINNING + 100 * HOUR_S, f"no end in sight: {bench.halted}"
         bench.run()
         if bench.halted and not stopped:
             stopped, bench.fate = f"stop {int(bench.halted.exit_code)}", BROKE
@@ -172,7 +175,7 @@ class BatchBench:
 
     model = "claude-haiku-4-5"
     schema = SCHEMA
-    caps = None
+    caps = Caps(run=run_cap(10**12))
 
     def __post_init__(self) -> None:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -211,15 +214,15 @@ class BatchBench:
 
     async def _run(self, *, cancels: bool) -> None:
         async with LedgerWriter(self.ledger) as writer:
-            halt, history = Halt(), FailureHistory()
+            halt = Halt()
             context = RunContext(
                 key=RunKey(1, since=0), job="trial", batch=BatchSection(), cancels=cancels, waits=False,
                 retry=RetrySection(max_attempts=MAX_ATTEMPTS, initial_delay="0.001s", max_delay="0.002s"),
                 writer=writer, halt=halt, tell=lambda _: None, price_of=lambda _: None, recover=lambda _: None,
                 clock=lambda: self.now,
             )  # fmt: skip
-            collector = Collector(context, self, history)
-            await BatchExecutor(BatchContext(context, self), self, collector, history).run()
+            collector = Collector(context, self, FailureHistory())
+            await BatchExecutor(BatchContext(context, self), self, collector).run()
             self.halted = halt.reason
 
     # --- the packer

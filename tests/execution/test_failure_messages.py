@@ -13,7 +13,7 @@ from batchrun.execution.failure_messages import (
     fatal_problem,
     rejected_alike,
 )
-from batchrun.execution.retry_policy import Action, Tries
+from batchrun.execution.retry_policy import Tries
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.records import CapExceeded
@@ -65,10 +65,10 @@ def test_a_small_budget_is_not_told_as_nothing() -> None:
 
 def test_the_apis_words_are_in_what_stops_a_run() -> None:
     stops = [
-        fatal_problem(status(401, "revoked"), Action.STOP),
-        fatal_problem(status(402, "revoked"), Action.STOP_MONEY),
-        fatal_problem(Failure(cause=Cause.UNREACHABLE, message="revoked"), Action.STOP_OUTAGE),
-        rejected_alike(status(400, "revoked"), 5),
+        fatal_problem(status(401, "revoked")),
+        fatal_problem(status(402, "revoked")),
+        fatal_problem(Failure(cause=Cause.UNREACHABLE, message="revoked")),
+        rejected_alike(status(400, "revoked")),
     ]
 
     assert [str(stop) for stop in stops if "revoked" not in str(stop)] == []

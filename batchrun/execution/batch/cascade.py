@@ -1,4 +1,4 @@
-"""Answers that came in batches, held against their cascade: documents pass to the next model, which is streamed."""
+"""Answers from batches, checked against the rules of the cascade: documents pass to the next model by streaming."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ from batchrun.strategy.model_chain import ModelChain
 
 @dataclass(frozen=True, slots=True)
 class BatchCascade:
-    """Goes over what a run has settled; safe to do at any time and as often as one likes."""
+    """Checks the answers that a run has settled. The check may be repeated at any time."""
 
     context: RunContext
     chain: ModelChain
     reader: Reader
 
     async def escalate(self) -> None:
-        """Let documents whose answers are not taken stand for the request to the next model, until the run halts."""
+        """Let documents whose answers are not taken pass to the next model, until the run halts."""
         for number, chain_model in enumerate(self.chain.models[:-1]):
             after = 0
             while self.context.halt.reason is None and (page := await self._page(after, chain_model.price.name)):
@@ -28,8 +28,8 @@ class BatchCascade:
                 doubtful = {one.pending.document_no: one for one in page if self._doubtful(number, one)}
                 for some in slices([one.pending for one in doubtful.values()], self.reader.texts_at_once):
                     ready = [one for one in await self.reader.read(some) if isinstance(one, PendingRequest)]
-                    moves = [self._move(number, one, doubtful[one.record.document_no]) for one in ready]
-                    await self._apply([move for move in moves if move])
+                    found = [self._move(number, one, doubtful[one.record.document_no]) for one in ready]
+                    await self._apply([move for move in found if move])
 
     async def _page(self, after: int, model: str) -> list[Answered]:
         run = self.context.key
@@ -38,7 +38,7 @@ class BatchCascade:
         )
 
     def _doubtful(self, number: int, one: Answered) -> bool:
-        """Whether its answer is not taken, or its text has to be looked at to know."""
+        """Return whether the answer is not taken, or only the text of the document can show that."""
         answer, acceptance_rules = one.answer, self.chain.acceptance_rules
         looked_at = answer.output is not None and acceptance_rules is not None and bool(acceptance_rules.evidence)
         return looked_at or self._why(number, one, text=None) is not None
@@ -47,18 +47,12 @@ class BatchCascade:
         return self.chain.escalated(number, one.answer.outcome, one.answer.output, text)
 
     def _move(self, number: int, pending: PendingRequest, one: Answered) -> Move | None:
-        """What is gone from the source, or has changed, keeps its answer and does not come here."""
+        # A document that is gone from the source, or has changed, keeps its answer and does not come here.
         why = self._why(number, one, text=pending.text)
-        chain_model = self.chain.models[number + 1]
         if why is None:
             return None
-        return Move(
-            pending.record,
-            chain_model.request(pending.request).request_id,
-            chain_model.price.name,
-            escalated=why,
-            has_row=one.answer.outcome is Outcome.SUCCEEDED,
-        )
+        has_row = one.answer.outcome is Outcome.SUCCEEDED
+        return pending.move_to(self.chain.models[number + 1], escalated=why, has_row=has_row)
 
     async def _apply(self, moves: list[Move]) -> None:
         await self.context.writer.write(lambda ledger: [ledger.move(self.context.job, move) for move in moves])

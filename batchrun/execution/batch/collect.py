@@ -1,36 +1,41 @@
 """From the results of an ended batch to outcomes in the ledger: streamed, judged and settled in groups.
 
-A download may break anywhere and starts again from the top: what is settled is no open member any more and is skipped.
+A download may break anywhere and starts again from the top. A request that is settled is no longer an open member, and
+its result is skipped.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from batchrun.answers.validation import Judge
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
+from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
-from batchrun.execution.failure_messages import failed_outcome
+from batchrun.execution.failure_messages import failed_outcome, fatal_problem, rejected_alike
 from batchrun.execution.retry_policy import Action, FailureHistory, Tries, decide, stops_everyone
 from batchrun.execution.run_context import RunContext
+from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.circuit_breaker import FEWEST, Health
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
-from batchrun.reply import Cause, Failure, Reply
+from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch, Member
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Settlement
+from batchrun.strategy.model_chain import ModelChain
 
 GROUP, GROUP_CHARACTERS = 200, 4_000_000
 """Results settled in one transaction: at most so many, and not much more text than this."""
 MOST_DOWNLOADS = 10
 """After so many downloads that ended without an error, and brought nothing new, a missing result is given up."""
 MOST_SHORT = 50
-"""The same when it is certain that they ended early, because the API counts more results than came."""
+"""The same for downloads that certainly ended early, because the API counts more results than came."""
 ENDINGS = {ResultType.EXPIRED: Outcome.EXPIRED, ResultType.CANCELED: Outcome.CANCELED}
 UNPROCESSED = {
     ResultType.EXPIRED: Failure(cause=Cause.EXPIRED, message="the batch expired before it was processed"),
@@ -48,9 +53,9 @@ class Collected:
     """What one download of a batch's results came to."""
 
     foreign: bool = False
-    """None of it carries the batch's nonce: an adopted batch that is somebody else's."""
+    """Whether no result carries the batch's nonce: the adopted batch is somebody else's."""
     complete: bool = False
-    """Every member has its outcome or is pending again."""
+    """Whether every member has its outcome or is pending again."""
     again: int = 0
     """Requests that are pending again."""
     odd: int = 0
@@ -64,67 +69,42 @@ class BatchJudge:
     batch: Batch
     judge: Judge
     price: ModelPrice | None
-    """None when the table has none any more: then the worst case is booked."""
+    """None when the price table no longer has the model: then the worst case is booked."""
     max_attempts: int
-    health: Health = Health.ANSWERING
+    health: Health
 
     def settlement(self, member: Member, result: BatchResult) -> Settlement:
-        """What a member's result means for its request: an outcome, or that it is pending again."""
+        """Return what a member's result means for the request: an outcome, or that the request is pending again."""
         if result.reply:
-            return self._answered(member, result.reply)
+            return answered_settlement(member.attempt_no, result.reply, self.judge.judge(result.reply), self.price)
         failure = failure_in(result)
         if failure.maybe_billed:
             return lost(member, failure)
-        outcome = ENDINGS.get(result.type or ResultType.ERRORED) or failed_outcome(failure)
-        final = self.action(member, result) is Action.FAIL
-        return Settlement(
-            attempt_no=member.attempt_no,
-            state="failed",
-            cost_nusd=0,
-            outcome=outcome if final else None,
-            reason=f"{failure.error_type or failure.cause}: {failure.message}" if final else None,
-            failure=failure,
+        if self.action(member, result) is not Action.FAIL:
+            return failed_settlement(member.attempt_no, failure)
+        return failed_settlement(
+            member.attempt_no,
+            failure,
+            outcome=ENDINGS.get(result.type or ResultType.ERRORED) or failed_outcome(failure),
+            reason=f"{failure.error_type or failure.cause}: {failure.message}",
         )
 
     def action(self, member: Member, result: BatchResult) -> Action:
-        """What is done about a member that got no answer; what we canceled ourselves spends no attempt."""
+        """Decide about a member without an answer. What we canceled ourselves spends no attempt."""
         if result.type is ResultType.CANCELED and self.batch.cancel_at is not None:
             return Action.RETRY
         failure = failure_in(result)
-        tries = Tries().after_all([*member.failures, failure])
+        tries = reduce(Tries.after, [*member.failures, failure], Tries())
         return decide(failure, tries, self.health, max_attempts=self.max_attempts, in_batch=True)
-
-    def _answered(self, member: Member, reply: Reply) -> Settlement:
-        judgement, price, usage = self.judge.judge(reply), self.price, reply.usage
-        return Settlement(
-            attempt_no=member.attempt_no,
-            state="answered",
-            # A reply that does not tell its usage is booked at its worst case.
-            cost_nusd=price.cost_nusd(usage) if usage and price else None,
-            price=price.row(usage) if usage and price else None,
-            outcome=judgement.outcome,
-            reason=judgement.reason,
-            output=None if judgement.output is None else json.dumps(judgement.output),
-            reply=reply,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What a group of results came to."""
-
-    requests: int
-    again: int
-    """Of those, the ones that are pending again."""
 
 
 def failure_in(result: BatchResult) -> Failure:
-    """Why a result is no answer."""
+    """Return why a result is no answer."""
     return result.failure or UNPROCESSED.get(result.type or ResultType.ERRORED, NO_RESULT)
 
 
-def health_told_by(remote: RemoteBatch, *, ever_answered: bool) -> Health:
-    """What a batch that has ended tells of its model: whether anybody is answered.
+def model_health(remote: RemoteBatch, *, ever_answered: bool) -> Health:
+    """Return what the counts of an ended batch say of the model: whether anybody is answered.
 
     A few requests may be odd themselves. If more of them errored and none was answered, the model is out.
     """
@@ -134,15 +114,8 @@ def health_told_by(remote: RemoteBatch, *, ever_answered: bool) -> Health:
 
 
 def lost(member: Member, failure: Failure) -> Settlement:
-    """A member whose result will never be had: it may have been billed, so a person decides about another attempt."""
-    return Settlement(
-        attempt_no=member.attempt_no,
-        state="unknown",
-        cost_nusd=None,
-        outcome=Outcome.ERRORED,
-        reason=failure.message,
-        failure=failure,
-    )
+    """Settle a member whose result is lost. It may have been billed, so a person decides about another attempt."""
+    return failed_settlement(member.attempt_no, failure, outcome=Outcome.ERRORED, reason=failure.message)
 
 
 class Collector:
@@ -154,24 +127,34 @@ class Collector:
         provider: BatchProvider,
         failure_history: FailureHistory,
         *,
-        passes_on: Callable[[str, Settlement], bool] | None = None,
+        chain: ModelChain | None = None,
     ) -> None:
-        """`passes_on`: whether another model is asked after a model's answer; then its documents are told of later."""
+        """With a `chain`, documents whose answer passes to the next model are announced only after the next answer."""
         self._context = context
         self._writer = context.writer
         self._provider = provider
         self._failure_history = failure_history
-        self._passes_on = passes_on
+        self._chain = chain
+        self._models = [chain_model.price.name for chain_model in chain.models] if chain else []
         self.fatal: Failure | None = None
-        """What errored in a way that would meet every other request too."""
+        """The last failure that would meet every other request too."""
+
+    def hopeless(self) -> BatchrunError | None:
+        """Return why every other request would only meet the same end, or None if another may be answered."""
+        if self.fatal:
+            return fatal_problem(self.fatal)
+        rejection = self._failure_history.last_rejection
+        if rejection and self._failure_history.rejects_alike:
+            return rejected_alike(rejection)
+        return None
 
     async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:
         """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
         schema = await self._writer.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
         price = self._context.price_of(batch.model)
-        health = health_told_by(remote, ever_answered=self._failure_history.ever_answered)
+        health = model_health(remote, ever_answered=self._failure_history.ever_answered)
         max_attempts = self._context.retry.max_attempts
-        sentence = BatchJudge(batch, Judge(schema), price and price.in_batches, max_attempts, health)
+        batch_judge = BatchJudge(batch, Judge(schema), price and price.in_batches, max_attempts, health)
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:
@@ -182,8 +165,9 @@ class Collector:
                 ours += len(results)
                 odd += len(group) - len(results)
                 named += sum(result.is_named for result in group)
-                settled = await self._settle(sentence, results)
-                again, new = again + settled.again, new + settled.requests
+                settlements = await self._settle(batch_judge, results)
+                new += len(settlements)
+                again += sum(end.outcome is None for end in settlements)
         if not batch.adopted or ours:
             patience = MOST_SHORT if ours + odd < remote.requests else MOST_DOWNLOADS
             complete = await self._finish(replace(batch, adopted=False), news=new > 0, patience=patience)
@@ -203,7 +187,7 @@ class Collector:
         await self._writer.write(lambda ledger: Batches(ledger).collected(batch))
 
     async def _finish(self, batch: Batch, *, news: bool, patience: int) -> bool:
-        """Close the batch if nothing is missing; what many downloads in a row did not bring never comes."""
+        """Close the batch if nothing is missing. What many downloads in a row did not bring never comes."""
 
         def close(ledger: Ledger) -> bool:
             batches = Batches(ledger)
@@ -214,43 +198,50 @@ class Collector:
             return True
 
         complete = await self._writer.write(close)
-        if not complete and not news and batch.downloads + 1 >= patience:
-            await self.give_up(batch, NO_RESULT)
-            complete = True
-        return complete
+        if complete or news or batch.downloads + 1 < patience:
+            return complete
+        await self.give_up(batch, NO_RESULT)
+        return True
 
-    async def _settle(self, sentence: BatchJudge, results: Mapping[str, BatchResult]) -> Settled:
+    async def _settle(self, batch_judge: BatchJudge, results: Mapping[str, BatchResult]) -> list[Settlement]:
         """Settle those of the results that are still waited for."""
-        members = await self._writer.write(lambda ledger: Batches(ledger).members(sentence.batch.batch_no, results))
+        batch = batch_judge.batch
+        members = await self._writer.write(lambda ledger: Batches(ledger).members(batch.batch_no, results))
         found = [(member, results[request_id]) for request_id, member in members.items()]
-        settlements = await asyncio.to_thread(lambda: [sentence.settlement(*one) for one in found])
+        settlements = await asyncio.to_thread(lambda: [batch_judge.settlement(*one) for one in found])
         for member, result in found:
-            self._note(result, sentence, member)
-        await self._record(sentence.batch, settlements)
-        return Settled(len(settlements), again=sum(end.outcome is None for end in settlements))
+            self._remember(result, batch_judge, member)
+        await self._record(batch, settlements)
+        return settlements
 
     async def _record(self, batch: Batch, settlements: list[Settlement]) -> None:
         if not settlements:
             return
         settled = await self._writer.write(lambda ledger: [ledger.settle(end) for end in settlements])
         for end, doc_ids in zip(settlements, settled, strict=True):
+            if end.outcome is None or self._passes_on(batch.model, end):
+                continue  # the document is announced when its next answer comes
             for doc_id in doc_ids:
-                assert end.outcome is not None
-                if self._passes_on and self._passes_on(batch.model, end):
-                    continue  # it is told of when the next model has answered
                 self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
 
-    def _note(self, result: BatchResult, sentence: BatchJudge, member: Member) -> None:
+    def _passes_on(self, model: str, end: Settlement) -> bool:
+        """Return whether the next model is asked after this answer, as far as the document need not be read."""
+        if self._chain is None or end.outcome is None or model not in self._models:
+            return False
+        output = json.loads(end.output) if end.output else None
+        return self._chain.escalated(self._models.index(model), end.outcome, output, None) is not None
+
+    def _remember(self, result: BatchResult, batch_judge: BatchJudge, member: Member) -> None:
         if result.reply:
             self._failure_history.answered()
         elif result.failure and result.failure.cause is Cause.STATUS:
             self._failure_history.failed(result.failure)
-            if stops_everyone(result.failure) or sentence.action(member, result) is Action.STOP_OUTAGE:
+            if stops_everyone(result.failure) or batch_judge.action(member, result) is Action.STOP_OUTAGE:
                 self.fatal = result.failure
 
 
 async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:
-    """Results in lists of bounded size; what came before a download broke is handed on first."""
+    """Yield the results in lists of bounded size. What came before a download broke is yielded before the error."""
     group: list[BatchResult] = []
     size = 0
     try:
@@ -270,7 +261,7 @@ async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[
 
 
 def with_nonce(group: list[BatchResult], nonce: str) -> dict[str, BatchResult]:
-    """The results that carry the nonce, by request id; of one that comes twice, the first."""
+    """Return the results that carry the nonce, by request id. Of two results of one request the first counts."""
     found: dict[str, BatchResult] = {}
     for result in group:
         if result.nonce == nonce:

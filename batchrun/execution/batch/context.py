@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class BatchProblem(Exception):
-    """One batch cannot go on without a person; the others are taken care of first, then the run halts."""
+    """One batch cannot go on without a person. The run takes care of the other batches first, and then halts."""
 
     def __init__(self, problem: BatchrunError) -> None:
         super().__init__(str(problem))
@@ -38,8 +38,12 @@ class BatchContext:
         """Ask or change the ledger's batches in one transaction."""
         return await self.run.writer.write(lambda ledger: change(Batches(ledger)), spends=spends)
 
+    async def open_batches(self) -> list[Batch]:
+        """Return the open batches of the job."""
+        return await self.apply(lambda batches: batches.open(self.run.job))
+
     async def ask(self, batch: Batch | None, call: Awaitable[T]) -> T | Failure:
-        """Ask the API something that costs nothing. Trouble is told and returned; what no other call survives halts."""
+        """Ask the API something that costs nothing. A failure is announced and returned; a fatal one halts the run."""
         try:
             return await call
         except AttemptError as error:
@@ -51,11 +55,11 @@ class BatchContext:
         """Stop the job for what every other call would meet too. Raises Halted."""
         if kind_of(failure) is FailureKind.NOT_FOUND and batch and batch.batch_id:
             raise BatchProblem(batch_unknown(batch, failure))
-        if action := stops_everyone(failure):
-            self.stop(fatal_problem(failure, action))
+        if stops_everyone(failure):
+            self.stop(fatal_problem(failure))
 
     def is_due(self, due_at: float | None) -> bool:
-        """Whether a time of the ledger has come; one that is further away than any we set was set by a wrong clock."""
+        """Return whether a time of the ledger has come. A time further away than any we set is of a wrong clock."""
         now = self.run.clock()
         longest_s = 2 * self.run.batch.max_poll_interval_s + LONGEST_S
         return due_at is None or now >= due_at or due_at - now > longest_s
@@ -66,5 +70,5 @@ class BatchContext:
         raise Halted
 
     def trouble(self, batch: str, what: str, *, retry_in_s: float | None = None) -> None:
-        """Tell what did not work, cost nothing, and is tried again."""
+        """Announce what did not work, cost nothing, and is tried again."""
         self.run.tell(BatchTrouble(batch, what, retry_in_s))

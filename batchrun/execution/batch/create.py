@@ -1,32 +1,31 @@
 """From pending requests to a batch at the API: pack, commit the intent, create once, attach the id.
 
 The intent, with all members and their worst cases, is durable before the create call. The call is made once: after
-any doubt the batch stays PREPARED, and `finding` looks for it.
+any doubt the batch stays PREPARED, and `find_lost` looks for the batch.
 """
 
 import asyncio
 import secrets
 
 from batchrun.batch import BatchState, RemoteBatch
-from batchrun.errors import BatchrunError
 from batchrun.events import BatchSubmitted, DocumentSettled
 from batchrun.execution.batch.context import BatchContext
-from batchrun.execution.batch.packing import Packer, PackLimits, Spool, unreadable_spool
+from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledBody, unreadable_spool
 from batchrun.execution.batch.reconcile import Creation, after_create
 from batchrun.execution.failure_messages import batch_rejected, budget_reached, fatal_problem
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import Action, stops_everyone
+from batchrun.execution.retry_policy import stops_everyone
+from batchrun.execution.settlements import failed_settlement
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
 from batchrun.reply import Cause, Failure
-from batchrun.store.ledger.batch_records import Batch, Member, NewBatch, Prepared
+from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import CapExceeded, Settlement
 
 NONCE_BYTES = 6
 OUTAGE = 4
-"""So many connections that could not be made, and none that could: the address is wrong, or nobody is there."""
+"""After so many connections that failed, and none that was made, the address is wrong, or nobody is there."""
 
 
 class Creator:
@@ -39,18 +38,18 @@ class Creator:
         self._refusals = 0
         self._answered = False
         self.not_before = 0.0
-        """The API does not take batches until then."""
+        """The time until which no batch is created."""
         self.idle = asyncio.Event()
-        """Clear from the intent to what became of it: money is at stake."""
+        """The event is clear from the commit of an intent until the result is known: money is at stake meanwhile."""
         self.idle.set()
 
     async def create_all(self) -> bool:
-        """Create batches while requests are pending and there is room. Returns whether some must wait for room."""
+        """Create batches while requests are pending and there is room. Returns whether requests must wait for room."""
         while self._context.run.clock() >= self.not_before:
             self._context.run.halt.check()
-            open_batches = await self._context.apply(lambda batches: batches.open(self._context.run.job))
+            open_batches = await self._context.open_batches()
             if any(batch.state is BatchState.PREPARED for batch in open_batches):
-                return True  # one in doubt at a time, so that the list can tell which it is
+                return True  # one in doubt at a time, so that the list can show which batch that is
             limits = await self._limits()
             if limits.requests < 1:
                 return await self._packer.any_pending()
@@ -67,25 +66,24 @@ class Creator:
 
     async def _limits(self) -> PackLimits:
         run, model, now = self._context.run, self._packer.model, self._context.run.clock()
-        remaining_budget, queued = await self._context.apply(
-            lambda batches: (
-                batches.cap_usages(run.key.run_no, model=model, caps=self._packer.caps, now=now).remaining_budget(),
-                batches.queued(),
-            )
+        queued = await self._context.apply(lambda batches: batches.queued())
+        cap_usages = await self._context.apply(
+            lambda batches: batches.cap_usages(run.key.run_no, model=model, caps=self._packer.caps, now=now)
         )
         return PackLimits(
             requests=min(self._most_requests, run.batch.max_queued - queued),
             bytes=run.batch.max_bytes,
-            remaining_budget=remaining_budget,
+            remaining_budget=cap_usages.remaining_budget(),
         )
 
     async def _create(self, spool: Spool, *, others: int) -> bool:
-        """Create one batch; False when no other should follow now."""
+        """Create one batch. Returns whether another may follow now."""
         newest = await self._context.ask(None, self._context.provider.page(limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
-            if newest.cause is Cause.UNREACHABLE and not others and self._is_outage():
-                self._context.stop(fatal_problem(newest, Action.STOP_OUTAGE))
+            never_reached = newest.cause is Cause.UNREACHABLE and not others and not self._answered
+            if never_reached and (self._refusals >= OUTAGE or not self._context.run.waits):
+                self._context.stop(fatal_problem(newest))
             return False
         self._answered = True
         run = self._context.run
@@ -96,7 +94,7 @@ class Creator:
             model=self._packer.model,
             schema=self._packer.schema,
             newest_before=newest.batches[0].batch_id if newest.batches else None,
-            prepared_at=self._context.run.clock(),
+            prepared_at=run.clock(),
             others_follow=spool.full,
             caps=self._packer.caps,
         )
@@ -104,17 +102,13 @@ class Creator:
         prepared = await self._context.apply(
             lambda batches: batches.prepare(new, spool.candidates, sizes=spool.sizes), spends=True
         )
-        match prepared:
-            case None:  # somebody else is sending all of it, or died while they were
-                await self._context.run.writer.write(self._context.run.recover)
-                return False
-            case CapExceeded():
-                if not prepared.in_batches and not prepared.open_attempts and not prepared.others:
-                    self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
-                await self._context.run.writer.write(self._context.run.recover)  # others may have died with it
-                return False
-            case Prepared():
-                return await self._send(spool, prepared)
+        if isinstance(prepared, Prepared):
+            return await self._send(spool, prepared)
+        if prepared and not prepared.in_batches and not prepared.open_attempts and not prepared.others:
+            self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
+        # Another process is sending all of the requests, or has reserved the money. That process may have died.
+        await run.writer.write(run.recover)
+        return False
 
     async def _send(self, spool: Spool, prepared: Prepared) -> bool:
         batch = await self._context.apply(lambda batches: batches.one(prepared.batch_no))
@@ -122,10 +116,10 @@ class Creator:
             await self._context.apply(lambda batches: batches.abandon(batch, "not sent: the run was stopped"))
             raise Halted
         try:
-            remote = await self._context.provider.create(spool.body(prepared.positions))
+            remote = await self._context.provider.create(SpooledBody(spool, prepared.positions))
         except AttemptError as error:
             return await self._not_created(batch, error.failure)
-        except OSError as error:  # the spool's, not the network's: the request was cut short
+        except OSError as error:  # the spool failed, not the network: the body was cut short
             why = f"not sent: {error.strerror}"
             await self._context.apply(lambda batches: batches.abandon(batch, why))
             raise unreadable_spool(error) from error
@@ -137,7 +131,7 @@ class Creator:
         return True
 
     def _attach(self, batches: Batches, batch: Batch, remote: RemoteBatch) -> bool:
-        """Give the batch its id, unless another batch has it: then nobody knows what was created."""
+        """Give the batch its id, unless another batch has that id: then nobody knows what was created."""
         now = self._context.run.clock()
         owner = batches.owner(remote.batch_id)
         if owner and not owner.adopted:
@@ -159,54 +153,31 @@ class Creator:
             return True
         await self._context.apply(lambda batches: batches.abandon(batch, f"not created: {failure.message}"))
         if known is not Creation.LATER:
-            self._context.stop(refusal_of_batch(failure))
+            self._context.stop(fatal_problem(failure) if stops_everyone(failure) else batch_rejected(failure))
         self._wait(failure)
         self._context.trouble(batch.name, failure.message, retry_in_s=self.not_before - self._context.run.clock())
         return False
 
     async def _too_large(self, batch: Batch, failure: Failure) -> None:
-        """Half of it is tried next; a request that is too large even alone is its document's failure."""
+        """Try half of the requests next. A request that is too large even alone fails its document."""
         self._most_requests = max(1, batch.requests // 2)
         alone = batch.requests == 1
 
         def change(ledger: Ledger) -> list[str]:
             batches = Batches(ledger)
-            doc_ids = [
-                doc_id
-                for member in batches.without_result(batch.batch_no, limit=int(alone))
-                for doc_id in ledger.settle(rejected(member, failure))
-            ]
+            doc_ids = []
+            for member in batches.without_result(batch.batch_no, limit=int(alone)):
+                end = failed_settlement(member.attempt_no, failure, outcome=Outcome.REJECTED, reason=failure.message)
+                doc_ids += ledger.settle(end)
             batches.abandon(batch, f"too large: {failure.message}")
             return doc_ids
 
         for doc_id in await self._context.run.writer.write(change):
             self._context.run.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
 
-    def _is_outage(self) -> bool:
-        """Whether nobody has ever answered, nothing is at the API, and waiting has been tried."""
-        return not self._answered and (self._refusals >= OUTAGE or not self._context.run.waits)
-
     def _wait(self, failure: Failure) -> None:
-        """Take batches up again when the API says so, or later and later."""
+        """Create no batch until the API allows another, or for longer and longer."""
         batch = self._context.run.batch
         delay_s = min(batch.max_poll_interval_s, batch.poll_interval_s * 2 ** min(self._refusals, 20))
         self._refusals += 1
         self.not_before = self._context.run.clock() + max(delay_s, failure.retry_after_s or 0.0)
-
-
-def refusal_of_batch(failure: Failure) -> BatchrunError:
-    """Why no batch can be created."""
-    action = stops_everyone(failure)
-    return fatal_problem(failure, action) if action else batch_rejected(failure)
-
-
-def rejected(member: Member, failure: Failure) -> Settlement:
-    """A request that the API will not take even alone."""
-    return Settlement(
-        attempt_no=member.attempt_no,
-        state="failed",
-        cost_nusd=0,
-        outcome=Outcome.REJECTED,
-        reason=failure.message,
-        failure=failure,
-    )

@@ -1,11 +1,12 @@
 """The batch route: a reconciler that does whatever the ledger says is due, until nothing is left or nothing is due.
 
-It remembers nothing that the ledger does not: a process that dies is continued by the next one, and a call every hour
-from cron is as good as one that waits.
+The reconciler remembers nothing that the ledger does not: the next process continues where one died, and a call every
+hour from cron is as good as a call that waits.
 """
 
 import asyncio
 import contextlib
+import math
 from enum import StrEnum
 
 from batchrun.batch import BatchState
@@ -16,25 +17,22 @@ from batchrun.execution.batch.create import Creator
 from batchrun.execution.batch.find_lost import Finder
 from batchrun.execution.batch.packing import Packer
 from batchrun.execution.batch.poll import Poller
-from batchrun.execution.failure_messages import fatal_problem, rejected_alike
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import SAME_REJECTIONS, Action, FailureHistory, stops_everyone
 from batchrun.store.ledger.batch_records import Batch
 
 LONGEST_SLEEP_S = 15.0
-"""The clock on the wall is looked at this often: a machine that slept finds out soon after."""
+"""The wall clock is read this often, so that a machine that slept finds out soon."""
 
 
 class Ending(StrEnum):
     """Why the reconciler returned."""
 
     DONE = "done"
-    """No batch is open, and nothing is left that could be packed."""
+    """No batch is open, and no document is left that could be packed."""
     UNFINISHED = "unfinished"
-    """Nothing is due, and nobody waits."""
+    """Nothing is due, and the run does not wait; or the run has halted."""
     STREAM = "stream"
-    """The deadline is near: what is left is pending, in no batch, and is to be streamed."""
-    HALTED = "halted"
+    """The deadline is near: the rest is pending, in no batch, and is to be streamed."""
 
 
 class BatchExecutor:
@@ -45,18 +43,16 @@ class BatchExecutor:
         context: BatchContext,
         packer: Packer | None,
         collector: Collector,
-        failure_history: FailureHistory,
         *,
         switch_at: float | None = None,
     ) -> None:
-        """`switch_at`: when the rest is streamed, to be done by the deadline. None means never."""
+        """From `switch_at` on the rest is streamed, to be done by the deadline. None means never."""
         self._context = context
-        self._switch_at = switch_at
+        self._switch_at = math.inf if switch_at is None else switch_at
         self._creator = Creator(context, packer) if packer else None
         self._finder = Finder(context)
         self._poller = Poller(context, collector)
         self._collector = collector
-        self._failure_history = failure_history
 
     async def run(self) -> Ending:
         """Return when there is nothing more to do, or for now, or when the run has halted."""
@@ -71,13 +67,10 @@ class BatchExecutor:
             halted.cancel()
         with self._context.run.halt.guard(), contextlib.suppress(Halted, asyncio.CancelledError):
             return await work
-        return Ending.HALTED
+        return Ending.UNFINISHED
 
     async def _drain(self) -> None:
-        """Let a create call have its answer, within the grace.
-
-        The next submit has to look for a batch without an id.
-        """
+        """Wait for the answer to a create call, within the grace. Otherwise the next submit has to find the batch."""
         if self._creator is None or self._creator.idle.is_set():
             return
         halt = self._context.run.halt
@@ -86,71 +79,45 @@ class BatchExecutor:
 
     async def _until_done(self) -> Ending:
         while True:
-            switches = self._switches()
+            switches = self._context.run.clock() >= self._switch_at
             await self._visit_all(cancels=switches or self._context.run.cancels)
-            blocked = await self._create(switches=switches)
-            open_batches = await self._open()
+            blocked = False
+            if self._creator and not switches:
+                blocked = await self._creator.create_all()
+            open_batches = await self._context.open_batches()
             if not open_batches and not blocked:
                 return Ending.STREAM if switches else Ending.DONE
             if not self._context.run.waits:
                 return Ending.UNFINISHED
             await self._wait(open_batches)
 
-    async def _open(self) -> list[Batch]:
-        job = self._context.run.job
-        return await self._context.apply(lambda batches: batches.open(job))
-
-    def _switches(self) -> bool:
-        """Whether what is left has to be streamed from now on, to be done by the deadline."""
-        return self._switch_at is not None and self._context.run.clock() >= self._switch_at
-
     async def _visit_all(self, *, cancels: bool) -> None:
-        # Those in doubt last: a batch that has been found by then is one less that they may be.
+        # Batches in doubt come last: a batch that has been found by then cannot be the one in doubt.
+        open_batches = await self._context.open_batches()
         problems = []
-        for batch in sorted(await self._open(), key=lambda batch: batch.state is BatchState.PREPARED):
+        for batch in sorted(open_batches, key=lambda batch: batch.state is BatchState.PREPARED):
             self._context.run.halt.check()
             try:
-                await self._visit(batch, cancels=cancels)
+                if batch.state is BatchState.PREPARED:
+                    await self._finder.look(batch)
+                else:
+                    await self._poller.visit(batch, cancels=cancels)
             except BatchProblem as problem:
                 problems.append(problem.problem)
-        self._stop_if_hopeless()
-        if problems:
-            self._context.stop(problems[0])
-
-    async def _visit(self, batch: Batch, *, cancels: bool) -> None:
-        if batch.state is BatchState.PREPARED:
-            await self._finder.look(batch)
-        else:
-            await self._poller.visit(batch, cancels=cancels)
-
-    def _stop_if_hopeless(self) -> None:
-        """When other requests would only meet the same end, no more are sent."""
-        failure = self._collector.fatal
-        if failure:
-            self._context.stop(fatal_problem(failure, stops_everyone(failure) or Action.STOP_OUTAGE))
-        if self._failure_history.rejects_alike and self._failure_history.last_rejection:
-            self._context.stop(rejected_alike(self._failure_history.last_rejection, SAME_REJECTIONS))
-
-    async def _create(self, *, switches: bool) -> bool:
-        """Create what there is room for; whether something must wait for room."""
-        if self._creator is None or switches:
-            return False
-        return await self._creator.create_all()
+        for reason in (self._collector.hopeless(), *problems):
+            if reason:
+                self._context.stop(reason)
 
     async def _wait(self, open_batches: list[Batch]) -> None:
         """Sleep until something is due."""
-        due = self._due(open_batches)
-        if due <= self._context.run.clock():
+        now, due = self._context.run.clock(), self._due(open_batches)
+        if due <= now:
             return
         requests = sum(batch.requests for batch in open_batches)
         expiries = [batch.expires_at for batch in open_batches if batch.expires_at is not None]
-        self._context.run.tell(
-            BatchesOpen(
-                len(open_batches), requests, max(0.0, due - self._context.run.clock()), min(expiries, default=None)
-            )
-        )
+        self._context.run.tell(BatchesOpen(len(open_batches), requests, due - now, min(expiries, default=None)))
         loop = asyncio.get_running_loop()
-        latest = loop.time() + due - self._context.run.clock()  # a clock that is set back must not make it wait again
+        latest = loop.time() + due - now  # a clock that is set back prolongs nothing
         while (left_s := min(due - self._context.run.clock(), latest - loop.time())) > 0:  # noqa: ASYNC110 - time sets no event
             await asyncio.sleep(min(left_s, LONGEST_SLEEP_S))
 
@@ -160,6 +127,6 @@ class BatchExecutor:
         not_before = self._creator.not_before if self._creator else 0.0
         if not open_batches or not_before > now:
             later.append(max(not_before, now + self._context.run.batch.poll_interval_s))
-        if self._switch_at is not None and self._switch_at > now:
+        if self._switch_at > now:
             later.append(self._switch_at)
         return min(later)

@@ -1,4 +1,4 @@
-"""Looks for a batch whose create call got no answer: adopts it, or makes sure that it was never created."""
+"""The search for a batch whose create call got no answer: the batch is adopted, or was certainly never created."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,22 +17,23 @@ from batchrun.store.ledger.batches import Batches
 PAGE = 1000
 ENDLESS = Failure(cause=Cause.MALFORMED, message="the list of batches has no end, so nothing is decided on it")
 JUMP_S = 5.0
-"""By how much two clocks may go apart without one of them having been set."""
+"""By how much two clocks may drift apart without either having been set."""
 
 
 class Finder:
-    """Settles batches in doubt, from the API's list and, among several, from the nonces of their results."""
+    """Settles batches in doubt: by the API's list and, among several candidates, by the nonces of their results."""
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
-        self._told = set[int]()
-        """Batches of which it was told that several may be it."""
+        self._holds = context.run.batch.on_ambiguous == "hold"
+        self._announced = set[int]()
+        """Batches whose several candidates have been announced."""
         self._looked: dict[int, tuple[float, float]] = {}
-        """When each was looked for last, by the clock on the wall and by the loop's."""
+        """When each batch was looked for last, by the wall clock and by the loop's."""
 
     async def look(self, batch: Batch) -> None:
-        """Look once, if it is time to. Raises BatchProblem when a person has to decide."""
-        now = self._context.run.clock()  # before the list is asked for: what it does not have was not there by now
+        """Look for the batch once, if the batch is due. Raises BatchProblem when a person has to decide."""
+        now = self._context.run.clock()  # before the list is asked for: a batch that is not listed did not exist by now
         if not self._context.is_due(batch.next_poll_at):
             return
         listed = await self._listed(batch)
@@ -49,18 +50,18 @@ class Finder:
             case Resend():
                 self._context.trouble(batch.name, "it was never created; its requests are pending again")
             case Several(candidates):
-                await self._tell_apart(batch, candidates)
+                await self._choose(batch, candidates)
             case Elsewhere():
                 self._elsewhere(batch, now)
             case Missed():
                 pass
 
     async def _with_true_times(self, batch: Batch, now: float, server_time: float | None) -> Batch:
-        """The batch as in doubt since a time by the clock as it goes now, and never since one in the future.
+        """Correct since when the batch is in doubt if our clock was set; never to a time in the future.
 
-        `reconcile_wait` is time that has passed, and not what a clock that was set says. A jump of our clock shows
-        against the API's, from one process to another, or against the loop's own while this one lives; what a machine
-        sleeps through does not count then either.
+        `reconcile_wait` is time that has passed, whatever a clock that was set shows. A jump of our clock shows against
+        the API's clock, even from one process to the next, or against the loop's clock while this process lives. The
+        loop's clock does not count the time that a machine sleeps either.
         """
         monotonic = asyncio.get_running_loop().time()
         last, self._looked[batch.batch_no] = self._looked.get(batch.batch_no), (now, monotonic)
@@ -78,17 +79,13 @@ class Finder:
         return await self._context.apply(corrected)
 
     def _elsewhere(self, batch: Batch, now: float) -> None:
-        """The list is of another workspace, or cut: nothing is decided on it, and before long a person has to."""
+        """Decide nothing on a list that is cut, or of another workspace; after a while a person has to decide."""
         self._context.trouble(batch.name, f"the list of batches lacks {batch.newest_before}, which was there before")
         if batch.unclear_at is not None and now - batch.unclear_at >= self._context.run.batch.reconcile_wait_s:
             raise BatchProblem(another_list(batch))
 
-    @property
-    def _holds(self) -> bool:
-        return self._context.run.batch.on_ambiguous == "hold"
-
     async def _listed(self, batch: Batch) -> BatchPage | Failure:
-        """The list down to the newest batch there was before, or to its end; as of when it was begun."""
+        """Return the list down to the newest batch before the call, or to the end, with the time of the first page."""
         listed: list[RemoteBatch] = []
         after_id: str | None = None
         server_time: float | None = None
@@ -106,7 +103,7 @@ class Finder:
             after_id = page.batches[-1].batch_id
 
     def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:
-        """Decide and write it down in one transaction, so that no other job claims the same batch in between."""
+        """Decide and record the decision in one transaction, so that no other job claims the same batch in between."""
         wait_s = self._context.run.batch.reconcile_wait_s
         claims = batches.claims(batch, (remote.batch_id for remote in listed))
         answer = reconcile(batch, listed, claims=claims, now=now, wait_s=wait_s)
@@ -123,12 +120,12 @@ class Finder:
                 batches.postpone(batch, next_poll_at=self._next(batch))
         return answer
 
-    async def _tell_apart(self, batch: Batch, candidates: Sequence[RemoteBatch]) -> None:
-        """Among several only the names of their results tell; a batch that has not ended has no results yet."""
+    async def _choose(self, batch: Batch, candidates: Sequence[RemoteBatch]) -> None:
+        """Choose among candidates by the names of their results. A candidate that has not ended has no results yet."""
         if self._holds or all(remote.archived for remote in candidates):
             raise BatchProblem(several_found(batch, candidates))
-        if batch.batch_no not in self._told:
-            self._told.add(batch.batch_no)
+        if batch.batch_no not in self._announced:
+            self._announced.add(batch.batch_no)
             ids = ", ".join(remote.batch_id for remote in candidates)
             self._context.trouble(batch.name, f"it may be any of {ids}: the custom_ids of their results will tell")
         for remote in candidates:
@@ -161,7 +158,7 @@ class Finder:
         return None
 
     def _next(self, batch: Batch) -> float:
-        """When to look again: often enough to be sure as soon as `reconcile_wait` is over."""
+        """Return when to look again: often enough to be certain as soon as `reconcile_wait` is over."""
         terms = self._context.run.batch
         soon = self._context.run.clock() + min(terms.poll_interval_s, SCANS_APART * terms.reconcile_wait_s)
         over = (batch.unclear_at or self._context.run.clock()) + terms.reconcile_wait_s

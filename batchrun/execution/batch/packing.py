@@ -1,6 +1,6 @@
-"""Requests packed for a batch: read, measured as they are sent, and spooled to disk, so that no batch is in memory.
+"""Requests packed for a batch: read, measured as sent, and spooled to disk, so that no batch is in memory.
 
-The spool is a file without a name beside the ledger: the file goes with the process, however the process ends.
+The spool is a file without a name beside the ledger. The file vanishes with the process, however the process ends.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.strategy.routes import Route
 
 PART = 256 * 1024
-"""Bytes handed to the connection at once."""
+"""How many bytes the connection gets at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackLimits:
-    """How much goes into one batch."""
+    """The most that goes into one batch."""
 
     requests: int
     bytes: int
@@ -57,7 +57,7 @@ class Spool:
         self.full = False
         """Whether requests were left for another batch."""
         self.misfits = 0
-        """Requests for which the caps have no room, since the last one that fitted."""
+        """How many requests in a row the caps had no room for."""
         self.least_misfit: tuple[Candidate, bytes] | None = None
         self._ends = array("Q", [0])
         self._folder = folder
@@ -66,11 +66,11 @@ class Spool:
 
     @property
     def size(self) -> int:
-        """The bytes of a body with every request of the spool."""
+        """How many bytes the body has with every request of the spool."""
         return len(BATCH_HEAD) + max(0, self._ends[-1] - len(BATCH_SEPARATOR)) + len(BATCH_TAIL)
 
     def add(self, candidate: Candidate, member: bytes) -> None:
-        """Append a request as it stands in the body. Raises StoreFull."""
+        """Append a request as the body has it. Raises StoreFull."""
         with explained_spool(self._folder):
             self._file.write(member + BATCH_SEPARATOR)
         self.candidates.append(candidate)
@@ -80,7 +80,7 @@ class Spool:
         self.misfits = 0
 
     def leave_out(self, candidate: Candidate, member: bytes) -> None:
-        """Remember a request for which the caps have no room, if none needs less."""
+        """Leave out a request for which the caps have no room. The cheapest such request is remembered."""
         self.full = True
         self.misfits += 1
         if self.least_misfit is None or candidate.amount.nusd < self.least_misfit[0].amount.nusd:
@@ -91,12 +91,8 @@ class Spool:
         with explained_spool(self._folder):
             self._file.flush()
 
-    def body(self, positions: Sequence[int]) -> "SpooledBody":
-        """Return the body of the requests that became members."""
-        return SpooledBody(self, positions)
-
     def stretches(self, positions: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """Yield from where to where the chosen requests lie in the file, neighbours together."""
+        """Yield where the chosen requests begin and end in the file, with neighbours in one stretch."""
         breaks = [index for index, (one, following) in enumerate(pairwise(positions), 1) if following != one + 1]
         for first, last in pairwise([0, *breaks, len(positions)]):
             yield self._ends[positions[first]], self._ends[positions[last - 1] + 1] - len(BATCH_SEPARATOR)
@@ -108,12 +104,12 @@ class Spool:
 
     def close(self) -> None:
         """Give the disk its space back."""
-        with suppress(OSError):  # what is still in the buffer on a full disk is of no use any more
+        with suppress(OSError):  # on a full disk the rest of the buffer is of no use any more
             self._file.close()
 
 
 class SpooledBody:
-    """The body of a create call, read from a spool while it is sent."""
+    """The body of a create call, with the requests that became members, read from a spool during the send."""
 
     def __init__(self, spool: Spool, positions: Sequence[int]) -> None:
         self._spool = spool
@@ -133,7 +129,7 @@ class SpooledBody:
 
 @contextmanager
 def explained_spool(folder: Path) -> Iterator[None]:
-    """Say in people's words that a disk does not take a batch. Raises StoreFull."""
+    """Translate the error of a full disk into StoreFull, with what to do."""
     try:
         yield
     except OSError as error:
@@ -152,7 +148,7 @@ def unreadable_spool(error: OSError) -> StoreFull:
 
 
 def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
-    """Yield the documents whose request was not seen before: identical documents make one request."""
+    """Yield the documents whose request was not seen before. Identical documents make one request."""
     for one in page:
         if one.request_no not in seen:
             seen.add(one.request_no)
@@ -162,30 +158,30 @@ def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
 class Packer:
     """Packs the pending requests of a run, in the order of the plan."""
 
-    def __init__(self, context: RunContext, setup: SendSetup, document_cap: DocumentCap) -> None:
+    def __init__(self, context: RunContext, setup: SendSetup) -> None:
         self._context = context
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.schema, setup.caps
         self._reader = setup.reader
-        self._document_cap = document_cap
+        self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder
         self._cache_breakpoint = setup.cache_breakpoints.get(Route.BATCH)
 
     async def any_pending(self) -> bool:
-        """Whether there is anything to pack."""
+        """Return whether there is anything to pack."""
         return bool(await self._reader.page(self._context.key, after=0, model=self.model))
 
     def worst_case(self, pending: PendingRequest) -> Amount:
-        """What is set aside for a request."""
+        """Return what is reserved for a request."""
         return worst_case(self._estimator, pending, pending.request, soft=self.caps.soft)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
-        """Pack as many pending requests as the limits allow; without any, the spool is empty. Raises StoreFull."""
+        """Pack as many pending requests as the limits allow; the spool may be empty. Raises StoreFull."""
         spool = Spool(self._folder, nonce)
         try:
             await self._fill(spool, limits)
             if not spool.candidates and spool.least_misfit:
-                spool.add(*spool.least_misfit)  # the ledger says why there is no room for it
+                spool.add(*spool.least_misfit)  # the ledger says why the request has no room
             spool.flush()
         except BaseException:
             spool.close()
@@ -210,8 +206,7 @@ class Packer:
         member = batch_member(with_cache_breakpoint(pending.request, self._cache_breakpoint), nonce=spool.nonce)
         if (alone := batch_size([len(member)])) > limits.bytes:
             reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
-            too_large = Gone(pending.record, reason)
-            await set_aside(self._context, too_large, Outcome.REJECTED)
+            await set_aside(self._context, Gone(pending.record, reason), Outcome.REJECTED)
             return True
         amount = self.worst_case(pending)
         if await self._document_cap.ends(pending, amount):
@@ -222,5 +217,5 @@ class Packer:
             return spool.misfits < MOST_MISFITS
         if spool.candidates and spool.size + len(BATCH_SEPARATOR) + len(member) > limits.bytes:
             return False
-        spool.add(candidate, member)  # into a buffer, and from there to the page cache
+        spool.add(candidate, member)
         return len(spool.candidates) < limits.requests

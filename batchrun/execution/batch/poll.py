@@ -1,4 +1,4 @@
-"""Asks for submitted batches, later and later, and collects those that have ended."""
+"""The polls of submitted batches, at growing delays, and the collection of ended batches."""
 
 import random
 
@@ -17,13 +17,13 @@ from batchrun.store.ledger.batches import Batches
 
 GROWTH = 0.1
 JITTER = 0.1
-"""A batch is asked for after a tenth of its age, give or take a tenth (`algorithms-study.md` 4.5)."""
+"""The delay of the next poll is a tenth of the batch's age, give or take a tenth (`algorithms-study.md` 4.5)."""
 DOWNLOADS_AT_ONCE = 4
-"""How often a broken download begins again at once; after that it waits for the next poll."""
+"""How often a broken download begins at once. After so many downloads the next poll begins another."""
 
 
 def poll_delay_s(age_s: float, *, least_s: float, most_s: float, rng: random.Random) -> float:
-    """How long to wait before a batch of this age is asked for again."""
+    """Return how long to wait before a batch of this age is polled again."""
     return min(max(GROWTH * age_s, least_s), most_s) * rng.uniform(1 - JITTER, 1 + JITTER)
 
 
@@ -36,7 +36,7 @@ class Poller:
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
 
     async def visit(self, batch: Batch, *, cancels: bool) -> None:
-        """Ask for a batch if it is due, cancel it if that is wanted, and collect it when it has ended."""
+        """Poll a batch if the batch is due, cancel the batch if the caller `cancels`, and collect an ended batch."""
         wanted = cancels and batch.state is BatchState.SUBMITTED and batch.cancel_at is None
         if not wanted and not self._context.is_due(batch.next_poll_at):
             return
@@ -49,12 +49,12 @@ class Poller:
             unheard = batch.cancel_at is not None and remote.status == "in_progress"
             if unheard or (wanted and not remote.ended):
                 remote = await self._cancel_if_ours(batch, remote)
-            batch = await self._note(batch, remote, hurried=wanted)
+            batch = await self._record(batch, remote, hurried=wanted)
         if batch.state is BatchState.ENDED:
             await self._collect(batch, remote)
 
     async def _cancel_if_ours(self, batch: Batch, remote: RemoteBatch) -> RemoteBatch:
-        """Commit that it is to be canceled, then ask for it; how it is now."""
+        """Commit that the batch is to be canceled, then ask the API to cancel. Returns how the batch is now."""
         if batch.adopted and remote.requests != batch.requests:
             why = "it was found in the list without its size: it may be somebody else's, and is not canceled"
             self._context.trouble(batch.name, why)
@@ -64,19 +64,19 @@ class Poller:
         answer = await self._context.ask(batch, self._context.provider.cancel(remote.batch_id))
         return remote if isinstance(answer, Failure) else answer
 
-    async def _note(self, batch: Batch, remote: RemoteBatch, *, hurried: bool) -> Batch:
-        """Write down what the API told of a submitted batch."""
+    async def _record(self, batch: Batch, remote: RemoteBatch, *, hurried: bool) -> Batch:
+        """Record what the API said of a submitted batch, and return the batch as the ledger now has it."""
         due = self._due(batch, remote.retry_after_s, hurried=hurried)
 
-        def noted(batches: Batches) -> Batch:
+        def record(batches: Batches) -> Batch:
             batches.polled(batch, remote, next_poll_at=due)
             return batches.one(batch.batch_no)
 
-        now_known = await self._context.apply(noted)
+        recorded = await self._context.apply(record)
         if remote.ended:
             age_s = (remote.ended_at or self._context.run.clock()) - remote.created_at
             self._context.run.tell(BatchEnded(batch.name, age_s, remote.counts))
-        return now_known
+        return recorded
 
     async def _collect(self, batch: Batch, remote: RemoteBatch) -> None:
         if remote.archived:
@@ -84,32 +84,32 @@ class Poller:
             return
         collected = await self._download(batch, remote)
         now = self._context.run.clock()
-        if isinstance(collected, Collected) and collected.complete:
-            self._context.run.tell(BatchCollected(batch.name, collected.again, collected.odd))
-        elif isinstance(collected, Collected) and collected.foreign:
-            self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
-            await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
-        elif isinstance(collected, Collected) and batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
-            raise BatchProblem(never_proven(batch))
-        elif (
-            isinstance(collected, Failure)
-            and kind_of(collected) in {FailureKind.NOT_FOUND, FailureKind.GONE}
-            and now - remote.created_at > RESULTS_KEPT_S
-        ):
-            await self._gone(batch)
-        else:
-            due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
-            await self._context.apply(lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due))
+        is_old = now - remote.created_at > RESULTS_KEPT_S
+        match collected:
+            case Collected(complete=True):
+                self._context.run.tell(BatchCollected(batch.name, collected.again, collected.odd))
+            case Collected(foreign=True):
+                self._context.trouble(batch.name, "its results are somebody else's; ours is looked for again")
+                await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
+            case Collected() if batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
+                raise BatchProblem(never_proven(batch))
+            case Failure() if is_old and kind_of(collected) in {FailureKind.NOT_FOUND, FailureKind.GONE}:
+                await self._gone(batch)
+            case _:
+                due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
+                await self._context.apply(
+                    lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due)
+                )
 
     async def _gone(self, batch: Batch) -> None:
-        """The API has deleted the results. Of a batch that may be somebody else's that proves nothing."""
+        """Give up results that the API has deleted. A batch that may be somebody else's proves nothing."""
         if batch.adopted:
             raise BatchProblem(never_proven(batch))
         await self._collector.give_up(batch, RESULTS_GONE)
         self._context.trouble(batch.name, RESULTS_GONE.message)
 
     async def _download(self, batch: Batch, remote: RemoteBatch) -> Collected | Failure:
-        """Collect, again from the top when the download breaks: what is settled stays settled."""
+        """Collect, and begin again from the top when the download breaks. What is settled stays settled."""
         retry = self._context.run.retry
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_broken),
@@ -126,18 +126,13 @@ class Poller:
             return error.failure
 
     def _due(self, batch: Batch, asked_s: float | None, *, hurried: bool = False) -> float:
-        """When to ask again: as its age says, or that of its cancellation, and not before the API wants it."""
+        """Return when to poll again, by the age of the batch or of its cancellation, but not before the API allows."""
         now, terms = self._context.run.clock(), self._context.run.batch
         age_s = 0.0 if hurried else now - (batch.cancel_at or batch.prepared_at)
-        delay_s = poll_delay_s(
-            age_s,
-            least_s=terms.poll_interval_s,
-            most_s=terms.max_poll_interval_s,
-            rng=self._rng,
-        )
+        delay_s = poll_delay_s(age_s, least_s=terms.poll_interval_s, most_s=terms.max_poll_interval_s, rng=self._rng)
         return now + max(delay_s, asked_s or 0.0)
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether a download broke on its way, rather than being refused."""
+    """Return whether a download broke while it was coming, rather than being refused."""
     return isinstance(error, AttemptError) and is_no_answer(error.failure)

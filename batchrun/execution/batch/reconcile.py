@@ -1,13 +1,14 @@
-"""Whether a batch exists: what is known after a create call, and what the API's list says when nothing is.
+"""Whether a batch exists: what is known after a create call, and else what the API's list says.
 
-The create call has no idempotency key and a batch has no name, so a lost answer leaves only the list: batches that
-are newer than the newest one before the call, of the right size, and claimed by no other intent of this ledger.
+The create call has no idempotency key and a batch has no name, so a lost answer leaves only the list. A candidate is
+newer than the newest batch before the call, of the right size, and claimed by no other intent of this ledger.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from batchrun.batch import RemoteBatch
 from batchrun.execution.retry_policy import REFUSALS, STOPS, FailureKind, kind_of
@@ -17,24 +18,22 @@ from batchrun.store.ledger.batch_records import Batch, Claims
 CLOCKS_APART_S = 300.0
 """How far the API's clock and ours may differ."""
 SCANS = 2
-"""How often the list has to be without the batch before it is sent again."""
+"""How often the list has to be without the batch before the batch is sent again."""
 SCANS_APART = 0.1
-"""How far apart they are at least, as a share of `reconcile_wait`."""
+"""The least time between two scans that count, as a share of `reconcile_wait`."""
 
 
 class Creation(StrEnum):
     """What is known after a create call without an answer."""
 
     UNCLEAR = "unclear"
-    """It may have been created."""
+    """The batch may have been created."""
     LATER = "later"
-    """Certainly not, and it may be tried again in a while."""
+    """The batch was certainly not created, and may be tried again in a while."""
     TOO_LARGE = "too_large"
-    """Certainly not, and a smaller one may be."""
+    """The batch was certainly not created, and a smaller one may be."""
     STOP = "stop"
-    """Certainly not, and no other would be: the key, the endpoint, the job file."""
-    STOP_MONEY = "stop_money"
-    """Certainly not: the account may not spend."""
+    """The batch was certainly not created, and no other would be: the key, the account or the job file is wrong."""
 
 
 def after_create(failure: Failure) -> Creation:
@@ -44,8 +43,6 @@ def after_create(failure: Failure) -> Creation:
             return Creation.LATER
         case FailureKind.TOO_LARGE:
             return Creation.TOO_LARGE
-        case FailureKind.MONEY:
-            return Creation.STOP_MONEY
         case kind if kind in STOPS or kind in REFUSALS:
             return Creation.STOP
         case _:
@@ -54,32 +51,32 @@ def after_create(failure: Failure) -> Creation:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """This one is it, as far as the list tells; the nonce of one of its results has to prove it."""
+    """The list shows one batch that fits. The nonce of one of its results has to prove that the batch is ours."""
 
     remote: RemoteBatch
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """It is not in the list, and might still appear."""
+    """The batch is not in the list, and might still appear."""
 
     counts: bool
-    """Whether this is a look that counts: the one before was long enough ago."""
+    """Whether this scan counts, because the scan before was long enough ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """It was never created."""
+    """The batch was never created."""
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The list is not the one it was: it lacks a batch that was there before. Nothing follows from it."""
+    """The list lacks a batch that was there before, so nothing follows from the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """More than one may be it: only the nonces of their results can tell."""
+    """Several batches fit: only the nonces of their results can show which batch is ours."""
 
     candidates: Sequence[RemoteBatch]
 
@@ -90,13 +87,14 @@ Answer = Adopt | Missed | Resend | Several | Elsewhere
 def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims, now: float, wait_s: float) -> Answer:
     """Decide what became of a batch whose create call got no answer.
 
-    `listed` is the API's list, the newest first, down to `prepared.newest_before` or further. Sent again is only what
-    has not been there twice, and `wait_s` after the call was over.
+    `listed` is the API's list, the newest first, down to `prepared.newest_before` or further. A batch is sent again
+    only when two scans did not find the batch and `wait_s` has passed since the call was over.
     """
-    candidates = [remote for remote in since(prepared, listed) if is_candidate(remote, prepared, claims.taken)]
+    newer = takewhile(lambda remote: remote.batch_id != prepared.newest_before, listed)
+    candidates = [remote for remote in newer if is_candidate(remote, prepared, claims.taken)]
     timely = [remote for remote in candidates if is_timely(remote, prepared, wait_s)]
     anchored = prepared.newest_before is None or prepared.newest_before in {remote.batch_id for remote in listed}
-    # Clocks may be wrong, the order of the list is not: there the time only chooses among several.
+    # Clocks may be wrong, but the order of the list is not: in an anchored list the time only chooses among several.
     likely = timely or ([remote for remote in candidates if not remote.archived] if anchored else [])
     free = [remote for remote in likely if remote.batch_id not in claims.contested]
     if len(free) == 1:
@@ -104,7 +102,7 @@ def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims,
     if free:
         return Several(free)
     if likely:
-        return Missed(counts=False)  # whoever has adopted it will find out whether it is theirs
+        return Missed(counts=False)  # another batch in doubt has adopted this one, and will find out whose it is
     return _absent(prepared, now=now, wait_s=wait_s) if anchored else Elsewhere()
 
 
@@ -115,20 +113,12 @@ def _absent(prepared: Batch, *, now: float, wait_s: float) -> Missed | Resend:
     return Resend() if waited and counts and looked >= SCANS else Missed(counts)
 
 
-def since(prepared: Batch, listed: Iterable[RemoteBatch]) -> Iterable[RemoteBatch]:
-    """Those that are newer than whatever there was before the call."""
-    for remote in listed:
-        if remote.batch_id == prepared.newest_before:
-            return
-        yield remote
-
-
 def is_candidate(remote: RemoteBatch, prepared: Batch, taken: AbstractSet[str]) -> bool:
-    """Whether it is nobody else's and of the right size; a size that is not told could be any."""
+    """Return whether the batch is nobody else's and of the right size. An unknown size may be the right one."""
     return remote.batch_id not in taken and remote.requests in {0, prepared.requests}
 
 
 def is_timely(remote: RemoteBatch, prepared: Batch, wait_s: float) -> bool:
-    """Whether it was created about when the call was made."""
+    """Return whether the batch was created about when the call was made."""
     latest = (prepared.unclear_at or prepared.prepared_at) + wait_s
     return prepared.prepared_at - CLOCKS_APART_S <= remote.created_at <= latest + CLOCKS_APART_S

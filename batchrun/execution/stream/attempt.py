@@ -1,15 +1,13 @@
 """One request to its outcome: pace, reserve, send, settle, and again if a retry is decided.
 
-The order is what keeps the promises. The circuit and the gate come first, so that nobody waits while holding money. The
-reservation is durable before the request is sent, so that a process that dies leaves an account of what may have
-been billed. The reply, its usage, its cost and its outcome are durable before anyone is told.
+The order is what keeps the promises. The circuit breaker and the rate limiter come first, so that nobody waits with
+money reserved. The reservation is durable before the request is sent, so that a process that dies leaves an account of
+what may have been billed. The reply, its usage, its cost and its outcome are durable before any listener hears of them.
 """
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
 from batchrun.budget.caps import MOST_MISFITS, Amount, CapUsage, Per
 from batchrun.execution.document_cap import DocumentCap
@@ -17,6 +15,7 @@ from batchrun.execution.failure_messages import BudgetReached, budget_reached
 from batchrun.execution.halt import Halted
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
+from batchrun.execution.settlements import failed_settlement
 from batchrun.execution.stream.attempt_result import AttemptResults
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
@@ -26,22 +25,19 @@ from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import CapExceeded, Move, Settlement, Taken
+from batchrun.store.ledger.records import CapExceeded, Move, Taken
 from batchrun.strategy.model_chain import OUTAGE
 
 
 class Attempts:
-    """Makes the attempts of one run. Workers share it; it knows what is in flight."""
+    """Makes the attempts of one run. All workers share the object, which knows what is in flight."""
 
     def __init__(
         self,
         context: RunContext,
         setup: SendSetup,
         channels: Sequence[ModelChannel],
-        results: AttemptResults,
-        *,
         provider: Provider,
-        document_cap: DocumentCap,
     ) -> None:
         self._context = context
         self._halt = context.halt
@@ -49,54 +45,44 @@ class Attempts:
         self._caps = setup.caps
         self._channels = channels
         self._provider = provider
-        self._results = results
-        self._document_cap = document_cap
-        self._in_flight: dict[asyncio.Task[None], int] = {}
+        self._results = AttemptResults(context, setup, channels)
+        self._document_cap = DocumentCap(context, setup.caps)
+        self.in_flight: dict[asyncio.Task[None], int] = {}
+        """The number of the request that each worker has in flight. Such workers are not interrupted lightly."""
         self.sent = 0
         """How many attempts were made, for whoever wants to know whether anything happens."""
         self.waits_for_batches = False
-        """Whether what is left of the budget is reserved for open batches."""
+        """Whether the rest of the budget is reserved for open batches."""
         self.waits_for_others = False
-        """Whether what is left of a cap that all jobs share is reserved for requests of others."""
+        """Whether the rest of a cap that all jobs share is reserved for requests of others."""
         self.refusal: BudgetReached | None = None
-        """Why the last document that did not fit was left pending: nothing was under way that might make room."""
+        """Why the last document without room was left pending: nothing in flight could make room."""
         self._misfits = 0
-        """How many did not fit since the last one that did."""
-        self._landed = asyncio.Event()
+        """How many documents in a row had no room."""
+        self._ended = asyncio.Event()
         """Set, and replaced, whenever a request is no longer in flight."""
 
     # --- for the executor
 
     def begin_pass(self) -> None:
-        """Every pending document is tried once more: what was found out about room may have changed."""
+        """Let every pending document be tried once more: the room in the caps may have changed."""
         self.refusal, self.waits_for_others = None, False
-
-    def sending(self, request_no: int) -> bool:
-        """Whether this request is in flight, perhaps for an identical document."""
-        return request_no in self._in_flight.values()
-
-    def tasks_in_flight(self) -> set[asyncio.Task[None]]:
-        """The workers that must not be interrupted lightly: money is at stake."""
-        return set(self._in_flight)
 
     async def idle(self) -> None:
         """Return when nothing is in flight."""
-        while self._in_flight:
-            await self._landed.wait()
+        while self.in_flight:
+            await self._ended.wait()
 
     async def answer(self, pending: PendingRequest) -> None:
         """Bring the document to its outcome. Raises Halted when the run stops first."""
-        # The policy is `decide`; tenacity runs the loop: it tries again after Later, as long after as Later says.
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(RetryLater),
-            wait=asked_delay,
-            stop=stop_never,
-            reraise=True,
-            sleep=asyncio.sleep,
-        )
         with self._halt.guard():
-            await retrying(self._attempt, pending)
-            return
+            while True:
+                try:
+                    await self._attempt(pending)
+                except RetryLater as later:
+                    await asyncio.sleep(later.delay_s)
+                else:
+                    return
         raise Halted
 
     # --- one attempt
@@ -107,14 +93,14 @@ class Attempts:
             self._halt.check()
             while channel.is_out and channel is self._channel_for(pending):
                 await channel.news()
-            if channel is not self._channel_for(pending):  # an outage began, or ended, while this waited
+            if channel is not self._channel_for(pending):  # an outage began, or ended, during the wait
                 raise RetryLater(0.0)
-            with channel.passing() as is_probe:
+            with channel.circuit_breaker.passing() as is_probe:
                 charge = await channel.rate_limiter.admit(
                     input_tokens=channel.usage_expectation.input_tokens(pending.tokens),
                     output_tokens=channel.usage_expectation.output_tokens(),
                 )
-                # An outage began while this waited for the gate, or it lasted so long that the cache forgot.
+                # An outage began during the wait for the rate limiter, or the wait was so long that the cache forgot.
                 if not is_probe and (channel.circuit_breaker.is_open or (not alone and channel.wants_one_alone())):
                     channel.rate_limiter.cancel(charge)
                     raise RetryLater(0.0)
@@ -122,14 +108,14 @@ class Attempts:
                     pass
 
     def _channel_for(self, pending: PendingRequest) -> ModelChannel:
-        """The first model from the work's rung on that answers, as far as the ladder allows."""
+        """Return the first channel that answers, from the document's model on, as far as the chain falls back."""
         model_no = pending.model_no
         while self._channels[model_no].is_out and self._chain.falls_back(model_no, OUTAGE):
             model_no += 1
         return self._channels[pending.model_no if self._channels[model_no].is_out else model_no]
 
     async def _reserve_and_send(self, pending: PendingRequest, channel: ModelChannel, charge: Charge) -> bool:
-        """One try to reserve; False when there was no room, and some may have come since."""
+        """Try once to reserve, and send. Returns False if there was no room, and some may have come since."""
         self._halt.check()
         settled = self._results.settled
         request = channel.chain_model.request(pending.request)
@@ -154,12 +140,12 @@ class Attempts:
     async def _leave_pending(
         self, pending: PendingRequest, channel: ModelChannel, refused: CapExceeded, amount: Amount
     ) -> None:
-        """The document does not fit, and nothing under way will change that; a smaller one may fit all the same."""
+        """Leave a document that does not fit pending. Nothing in flight will change that; a smaller one may fit."""
         if refused.cap.per is Per.DOCUMENT:
-            cap_usage, earlier = CapUsage(refused.cap, refused.used), self._earlier(pending, channel)
+            cap_usage, earlier = CapUsage(refused.cap, refused.used), pending.earlier_ids(self._chain, channel.model_no)
             await self._document_cap.end(pending, cap_usage, amount, earlier=earlier)
         elif refused.in_batches:
-            self.waits_for_batches = True  # they give back what they do not need: its document stays pending till then
+            self.waits_for_batches = True  # open batches give back what they do not need
         elif refused.others:
             self.waits_for_others = True
         else:
@@ -173,20 +159,20 @@ class Attempts:
     def _in_flight_while(self, pending: PendingRequest) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None
-        self._in_flight[task] = pending.record.request_no
+        self.in_flight[task] = pending.record.request_no
         try:
             yield
         finally:
-            del self._in_flight[task]
-            self._landed.set()
-            self._landed = asyncio.Event()
+            del self.in_flight[task]
+            self._ended.set()
+            self._ended = asyncio.Event()
 
     async def _reserve(
         self, pending: PendingRequest, channel: ModelChannel, request: Request
     ) -> int | Taken | CapExceeded:
-        """Set the worst case aside. Canceled meanwhile, nothing is sent and nothing stays set aside."""
+        """Reserve the worst case. After a cancellation meanwhile, nothing is sent and nothing stays reserved."""
         move, job = Move(pending.record, request.request_id, channel.model), self._context.job
-        earlier = self._earlier(pending, channel) if self._caps.document else ()
+        earlier = pending.earlier_ids(self._chain, channel.model_no) if self._caps.document else ()
 
         def reserve(ledger: Ledger) -> int | Taken | CapExceeded:
             pending.record = ledger.move(job, move)
@@ -203,15 +189,11 @@ class Attempts:
             reserved = await reserving
             if isinstance(reserved, int):
                 unsent = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
-                await self._results.settle(Settlement(attempt_no=reserved, state="failed", cost_nusd=0, failure=unsent))
+                await self._results.settle(failed_settlement(reserved, unsent))
             raise
 
     def _amount(self, pending: PendingRequest, channel: ModelChannel, request: Request) -> Amount:
         return worst_case(channel.estimator, pending, request, soft=self._caps.soft)
-
-    def _earlier(self, pending: PendingRequest, channel: ModelChannel) -> Sequence[str]:
-        """The document's requests to the models before."""
-        return [one.chain_model.request(pending.request).request_id for one in self._channels[: channel.model_no]]
 
     async def _send(self, attempt: Attempt) -> None:
         clock = attempt.channel.clock
@@ -222,18 +204,8 @@ class Attempts:
         except asyncio.CancelledError:
             # The answer may be on its way, and billed: its worst case stays on the account.
             lost = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
-            latency_s = clock() - attempt.sent_at
-            await asyncio.shield(self._results.settle(Settlement(
-                attempt_no=attempt.attempt_no, state="unknown", cost_nusd=None, failure=lost,
-                latency_s=latency_s), attempt))  # fmt: skip
+            end = failed_settlement(attempt.attempt_no, lost, latency_s=clock() - attempt.sent_at)
+            await asyncio.shield(self._results.settle(end, attempt))
             raise
         else:
             await self._results.answered(attempt, reply, latency_s=clock() - attempt.sent_at)
-
-
-def asked_delay(state: RetryCallState) -> float:
-    """The delay that the last attempt asked for; tenacity's wait strategy."""
-    assert state.outcome is not None
-    later = state.outcome.exception()
-    assert isinstance(later, RetryLater)
-    return later.delay_s

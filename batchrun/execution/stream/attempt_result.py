@@ -1,47 +1,38 @@
-"""What a flight lands with: a reply, or the reason why there is none. What follows from it, and the ledger's entry.
+"""How an attempt ends: with a reply, or with the reason why there is none. What follows, and the ledger's entry.
 
-The reply, its usage, its cost and its outcome are durable before anyone is told. Whatever comes back also teaches the
-lane: its gate, its slots and its circuit.
+The reply, its usage, its cost and its outcome are durable before any listener hears of them. Whatever comes back also
+teaches the model's channel: the rate limiter, the slots and the circuit breaker.
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from batchrun.answers.validation import Judge
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import (
-    SAME_REJECTIONS,
-    Action,
-    FailureHistory,
-    FailureKind,
-    Tries,
-    decide,
-    delay_s,
-    is_no_answer,
-    kind_of,
-)
+from batchrun.execution.retry_policy import Action, FailureHistory, Tries, asks_to_wait, decide, delay_s, is_no_answer
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
+from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.circuit_breaker import Health
 from batchrun.execution.stream.concurrency import OVERLOADED, TURNED_AWAY
 from batchrun.execution.stream.model_channel import ModelChannel
-from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater
+from batchrun.execution.work_item import Attempt, RetryLater
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.errors import is_ramp_limit
-from batchrun.reply import Cause, Failure, Reply, Usage
+from batchrun.reply import Cause, Failure, Reply
 from batchrun.store.ledger.cascades import take_back
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import KnownPrompt, Move, Settlement
+from batchrun.store.ledger.records import KnownPrompt, Settlement
 from batchrun.strategy.model_chain import OUTAGE
 
 
 class AttemptResults:
-    """Settles the flights of one run."""
+    """Settles the attempts of one run."""
 
     def __init__(self, context: RunContext, setup: SendSetup, channels: Sequence[ModelChannel]) -> None:
         self._context = context
@@ -53,63 +44,52 @@ class AttemptResults:
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._failure_history = FailureHistory()
         self.settled = asyncio.Event()
-        """Set, and replaced, whenever a reservation has become a cost: there may be room in the budget."""
+        """Set, and replaced, whenever a reservation has become a cost: then there may be room in the budget."""
 
     async def answered(self, attempt: Attempt, reply: Reply, *, latency_s: float) -> None:
-        """Judge and settle a reply. Raises Later when the next model is to be asked."""
+        """Judge and settle a reply. Raises RetryLater when the next model is to be asked."""
         pending, channel = attempt.pending, attempt.channel
         channel.rate_limiter.settle(attempt.charge, reply.usage)
         channel.rate_limiter.hear(attempt.charge, reply.limits)
-        channel.slots.answered(channel.under_way)
-        with self._telling_outages(channel, "answered"):
+        channel.slots.answered(channel.in_flight)
+        with self._announcing_outages(channel, "answered"):
             channel.circuit_breaker.answered(sent_at=attempt.sent_at)
         channel.prove()
         self._failure_history.answered()
         if reply.usage:
             channel.usage_expectation.learn(pending.tokens, reply.usage)
-            channel.counters.answered(channel.model, reply.usage, channel.rate_limiter.limits)
+            channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
         judgement, price, usage = self._judge.judge(reply), channel.chain_model.price, reply.usage
         escalated = self._chain.escalated(channel.model_no, judgement.outcome, judgement.output, pending.text)
-        await self.settle(
-            Settlement(
-                attempt_no=attempt.attempt_no,
-                state="answered",
-                # A reply that does not tell its usage is booked at its worst case.
-                cost_nusd=price.cost_nusd(usage) if usage else None,
-                price=price.row(usage) if usage else None,
-                prompt=known_prompt(attempt, usage) if usage else None,
-                outcome=judgement.outcome,
-                reason=judgement.reason,
-                output=None if judgement.output is None else json.dumps(judgement.output),
-                reply=reply,
-                latency_s=latency_s,
-                escalated=escalated,
-            ),
-            attempt,
-        )
+        end = answered_settlement(attempt.attempt_no, reply, judgement, price)
+        if usage:
+            prompt = KnownPrompt(usage.prompt_tokens, attempt.request.max_tokens, price.rates.input)
+            end = replace(end, prompt=prompt)
+        await self.settle(replace(end, latency_s=latency_s, escalated=escalated), attempt)
         if escalated:
             pending.model_no, pending.tries = channel.model_no + 1, Tries()
             raise RetryLater(0.0)
 
     async def failed(self, attempt: Attempt, failure: Failure, *, latency_s: float) -> None:
-        """Settle an attempt without a reply. Raises Later when it is to be tried again, Halted when the run stops."""
+        """Settle an attempt without a reply. Raises RetryLater if a retry is decided, Halted when the run stops."""
         pending, channel = attempt.pending, attempt.channel
-        if pending.asked != channel.model_no:  # attempts at another model say nothing of this one
+        if pending.asked != channel.model_no:  # attempts at another model say nothing of this model
             pending.asked, pending.tries = channel.model_no, Tries()
         health = self._health_after(attempt, failure)
-        outage = health in {Health.DOWN, Health.LOST}
-        pending.tries = pending.tries.after(failure, outage=outage)
+        pending.tries = pending.tries.after(failure, outage=health in {Health.DOWN, Health.LOST})
         self._failure_history.failed(failure)
-        action = decide(failure, pending.tries, health, max_attempts=self._context.retry.max_attempts)
+        retry = self._context.retry
+        action = decide(failure, pending.tries, health, max_attempts=retry.max_attempts)
         if action is Action.STOP_OUTAGE and self._outlasts(attempt, health):
-            with self._telling_outages(channel, failure.name):
+            with self._announcing_outages(channel, failure.name):
                 channel.circuit_breaker.trip(channel.clock())
-            pending.tries, action = Tries(), Action.WAIT  # its attempts so far say nothing of the next model
-        wait_s = self._wait_s(pending, failure)
-        later = kind_of(failure) is FailureKind.LATER
-        if later and action is Action.WAIT:  # before it is recorded: others are about to be sent
+            pending.tries, action = Tries(), Action.WAIT  # the attempts so far say nothing of the next model
+        wait_s = delay_s(
+            failure, pending.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng
+        )
+        if asks_to_wait(failure) and action is Action.WAIT:  # before the ledger knows: others are about to be sent
             ramp = is_ramp_limit(failure)
-            if channel.rate_limiter.turned_away(attempt.charge, wait_s=wait_s, told=failure.limits, ramp=ramp):
+            if channel.rate_limiter.turned_away(attempt.charge, wait_s=wait_s, reported=failure.limits, ramp=ramp):
                 self._tell(Paused(wait_s, failure.name))
         elif failure.maybe_billed:
             channel.rate_limiter.settle(attempt.charge, None)
@@ -118,29 +98,25 @@ class AttemptResults:
             if failure.limits:
                 channel.rate_limiter.hear(attempt.charge, failure.limits)
         final = action is Action.FAIL
-        await self.settle(
-            Settlement(
-                attempt_no=attempt.attempt_no,
-                state="unknown" if failure.maybe_billed else "failed",
-                cost_nusd=None if failure.maybe_billed else 0,
-                outcome=failed_outcome(failure) if final else None,
-                reason=failed_reason(failure, pending.tries) if final else None,
-                failure=failure,
-                latency_s=latency_s,
-            ),
-            attempt,
+        end = failed_settlement(
+            attempt.attempt_no,
+            failure,
+            outcome=failed_outcome(failure) if final else None,
+            reason=failed_reason(failure, pending.tries) if final else None,
+            latency_s=latency_s,
         )
+        await self.settle(end, attempt)
         self._act(attempt, action, failure, wait_s)
 
     def _health_after(self, attempt: Attempt, failure: Failure) -> Health:
-        """What the failure says of the model's API, once slots and circuit know of it."""
+        """Let the slots and the circuit breaker know of the failure, and return the health of the model's API."""
         channel, now, sent_at = attempt.channel, attempt.channel.clock(), attempt.sent_at
-        with self._telling_outages(channel, failure.name):
+        with self._announcing_outages(channel, failure.name):
             if is_no_answer(failure):
                 self._no_answer(attempt, failure, now)
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
-        if kind_of(failure) is FailureKind.LATER:
+        if asks_to_wait(failure):
             channel.slots.cut(TURNED_AWAY, sent_at=sent_at, now=now)
         return channel.circuit_breaker.health(now)
 
@@ -157,11 +133,11 @@ class AttemptResults:
             last_time=exhausted,
         )
         if failure.cause is Cause.UNREACHABLE and exhausted and circuit_breaker.health(now) is Health.ANSWERING:
-            circuit_breaker.trip(now)  # a connection that is never made is no matter of the document
+            circuit_breaker.trip(now)  # the document is not to blame for a connection that is never made
 
     @contextmanager
-    def _telling_outages(self, channel: ModelChannel, cause: str) -> Iterator[None]:
-        """Tell when what is done here opens the circuit, or closes it."""
+    def _announcing_outages(self, channel: ModelChannel, cause: str) -> Iterator[None]:
+        """Announce an outage that begins inside the context, or the end of an outage."""
         before = channel.circuit_breaker.down_since
         yield
         if before is None and channel.circuit_breaker.is_open:
@@ -171,7 +147,7 @@ class AttemptResults:
             self._tell(OutageEnded(channel.model, channel.clock() - before))
 
     def _outlasts(self, attempt: Attempt, health: Health) -> bool:
-        """Whether the run goes on although this model answers nobody."""
+        """Return whether the run goes on although this model answers nobody."""
         channel, now = attempt.channel, attempt.channel.clock()
         if self._chain.falls_back(channel.model_no, OUTAGE):
             return True  # the next model answers meanwhile
@@ -180,37 +156,39 @@ class AttemptResults:
         before = self._channels[attempt.pending.model_no : channel.model_no]
         return health is Health.UNPROVEN or any(one.circuit_breaker.health(now) is not Health.LOST for one in before)
 
-    def _wait_s(self, pending: PendingRequest, failure: Failure) -> float:
-        retry = self._context.retry
-        return delay_s(failure, pending.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng)
-
     def _act(self, attempt: Attempt, action: Action, failure: Failure, wait_s: float) -> None:
         pending = attempt.pending
         doc_id, attempts = pending.record.ref.doc_id, pending.tries.attempts
         if action in {Action.STOP, Action.STOP_MONEY, Action.STOP_OUTAGE}:
             self._tell(AttemptFailed(doc_id, failure.name, attempts, None))
-            self._halt.stop(fatal_problem(failure, action))
+            self._halt.stop(fatal_problem(failure))
             raise Halted
         if action is Action.FAIL:
             attempt.channel.prove()
             if self._failure_history.rejects_alike:
-                self._halt.stop(rejected_alike(failure, SAME_REJECTIONS))
+                self._halt.stop(rejected_alike(failure))
             return
         self._tell(AttemptFailed(doc_id, failure.name, attempts, wait_s))
         if action is Action.WAIT:
-            raise RetryLater(0.0)  # the gate or the circuit holds who waits, and everyone else
+            raise RetryLater(0.0)  # the rate limiter or the circuit breaker makes everyone wait
         attempt.channel.counters.waited("retry", wait_s)
         raise RetryLater(wait_s)
 
     async def settle(self, end: Settlement, attempt: Attempt | None = None) -> None:
-        """Commit how an attempt ended, then tell it; with an escalated answer documents pass to the next model."""
+        """Commit how an attempt ended, then announce the end. An escalated answer passes documents to the next model.
+
+        A valid row of an earlier model is better than none: documents keep that row when the costlier model fails.
+        """
 
         def settle(ledger: Ledger) -> list[DocumentSettled]:
             kept: list[str] = []
             if attempt and end.escalated:
-                attempt.pending.record = ledger.move(self._context.job, self._next_move(attempt, end))
-            elif attempt and end.outcome and end.outcome.failed:
-                kept = self._taken_back(ledger, attempt)
+                next_model = self._chain.models[attempt.channel.model_no + 1]
+                move = attempt.pending.move_to(next_model, has_row=end.outcome is Outcome.SUCCEEDED)
+                attempt.pending.record = ledger.move(self._context.job, move)
+            elif attempt and end.outcome and end.outcome.failed and self._chain.acceptance_rules:
+                earlier = attempt.pending.earlier_ids(self._chain, attempt.channel.model_no)
+                kept = take_back(ledger, self._context.job, attempt.pending.record.request_no, earlier)
             cost_nusd = end.cost_nusd or 0
             return [DocumentSettled(doc_id, Outcome.SUCCEEDED, None, cost_nusd) for doc_id in kept] + [
                 DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd)
@@ -222,34 +200,13 @@ class AttemptResults:
         self.settled.set()
         self.settled = asyncio.Event()
         if attempt:
-            self._tell(ended(end, attempt))
+            self._tell(attempt_ended(end, attempt))
         for event in settled:
             self._tell(event)
 
-    def _taken_back(self, ledger: Ledger, attempt: Attempt) -> list[str]:
-        """Documents that have a valid row of an earlier model: when the dearer one fails, it is better than none."""
-        chain, pending = self._chain, attempt.pending
-        if chain.acceptance_rules is None or attempt.channel.model_no == 0:
-            return []
-        earlier = [
-            chain_model.request(pending.request).request_id for chain_model in chain.models[: attempt.channel.model_no]
-        ]
-        return take_back(ledger, self._context.job, pending.record.request_no, earlier)
 
-    def _next_move(self, attempt: Attempt, end: Settlement) -> Move:
-        chain_model = self._channels[attempt.channel.model_no + 1].chain_model
-        request = chain_model.request(attempt.pending.request)
-        has_row = end.outcome is Outcome.SUCCEEDED
-        return Move(attempt.pending.record, request.request_id, chain_model.price.name, has_row=has_row)
-
-
-def known_prompt(attempt: Attempt, usage: Usage) -> KnownPrompt:
-    """What an answer tells of other attempts of its request."""
-    return KnownPrompt(usage.prompt_tokens, attempt.request.max_tokens, attempt.channel.chain_model.price.rates.input)
-
-
-def ended(end: Settlement, attempt: Attempt) -> AttemptEnded:
-    """What is told of an attempt once the ledger has it."""
+def attempt_ended(end: Settlement, attempt: Attempt) -> AttemptEnded:
+    """Return the event that follows once the ledger has the end of an attempt."""
     reply, failure = end.reply, end.failure
     source = reply or failure
     return AttemptEnded(

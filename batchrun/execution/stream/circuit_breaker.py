@@ -1,24 +1,26 @@
-"""The circuit of one model: whether its API answers at all, and when to ask again.
+"""The circuit breaker of one model: whether the API answers at all, and when to ask again.
 
-Answers earn credit and failures spend it. When it is gone the circuit opens: nothing is sent but one probe at a time,
-after a second and a half at first, later after a thirtieth of the time that the outage has lasted: half a minute of
-outage costs about thirty requests, ten minutes a hundred. The first answer closes it. A request that fails again and
-again spends only once: it may be the request; unless another began to fail too and nobody was answered since then.
+Answers earn credit and failures spend credit. When the credit is gone the circuit opens: nothing is sent but one probe
+at a time, after a second and a half at first, later after a thirtieth of the time that the outage has lasted. So half a
+minute of outage costs about thirty requests, and ten minutes cost a hundred. The first answer closes the circuit. A
+request that fails again and again spends credit only once, because the request may be the cause. When another request
+began to fail too and nobody was answered since then, each failure spends credit.
 
-Pure but for the event that tells who waits of a change; times are seconds of any one clock.
+Everything is a plain computation but for the event that wakes who waits. Times are seconds of any one clock.
 """
 
 import asyncio
 import contextlib
 import math
+from collections.abc import Iterator
 from enum import StrEnum
 
 MOST_CREDIT = 8.0
 EARNED = 0.25
-"""For an answer; a failure spends 1: a fifth of requests failing is where it begins to sink."""
+"""The credit for an answer. A failure spends 1, so the credit sinks when more than a fifth of the requests fail."""
 PROBE_SHARE, SOONEST_S, LATEST_S = 1 / 30, 1.5, 30.0
 FEWEST = 3
-"""So many requests have to fail together, where as many may be under way: fewer may be odd themselves."""
+"""So many requests have to fail together, where as many may be in flight: a few may be odd themselves."""
 
 
 class Health(StrEnum):
@@ -28,13 +30,13 @@ class Health(StrEnum):
     """Nothing was ever answered in this run."""
     ANSWERING = "answering"
     DOWN = "down"
-    """Nobody is answered just now: everyone waits."""
+    """Nobody is answered just now, and everyone waits."""
     LOST = "lost"
     """Nobody has been answered for as long as the job is willing to wait."""
 
 
 class CircuitBreaker:
-    """Of one model, in one run."""
+    """The circuit breaker of one model in one run."""
 
     def __init__(self, *, max_outage_s: float, concurrency: int = 2, has_fallback: bool = False) -> None:
         self._max_outage_s = max_outage_s
@@ -42,35 +44,28 @@ class CircuitBreaker:
         self._fewest = min(FEWEST, max(2, concurrency))
         self._credit = MOST_CREDIT
         self._proven = False
-        self._down_since = math.inf
+        self.down_since: float | None = None
+        """When the outage began; None while there is no outage."""
         self._unanswered: set[int] = set()
-        """Requests that began to fail since the last answer to anything sent since the first of them did."""
+        """Requests that began to fail. An answer to a request sent after the first such failure empties the set."""
         self._silent_since = math.inf
         self._probe_at = -math.inf
         self._probing = False
         self._changed = asyncio.Event()
 
-    def __repr__(self) -> str:
-        return f"Circuit(credit={self._credit:g}, down_since={self._down_since:g}, probing={self._probing})"
-
     @property
     def is_open(self) -> bool:
         """Whether nothing but probes is sent."""
-        return self._down_since < math.inf
-
-    @property
-    def down_since(self) -> float | None:
-        """When the outage began; None while there is none."""
-        return self._down_since if self.is_open else None
+        return self.down_since is not None
 
     def health(self, now: float) -> Health:
-        """What is known of it."""
-        if self.is_open:
-            return Health.LOST if now - self._down_since >= self._max_outage_s else Health.DOWN
+        """Return what is known of the API."""
+        if self.down_since is not None:
+            return Health.LOST if now - self.down_since >= self._max_outage_s else Health.DOWN
         return Health.ANSWERING if self._proven else Health.UNPROVEN
 
     def hold_s(self, now: float) -> float:
-        """How long a request has to wait at least; 0: it may be sent, and is the probe if the circuit is open."""
+        """Return how long a request has to wait at least. After 0 seconds a request may be sent, or be the probe."""
         if not self.is_open:
             return 0.0
         return math.inf if self._probing else max(0.0, self._probe_at - now)
@@ -78,42 +73,46 @@ class CircuitBreaker:
     async def changed(self, within_s: float) -> None:
         """Return when something changed, or when the time is over."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if math.isinf(within_s) else within_s):
-                await self._changed.wait()
+            await asyncio.wait_for(self._changed.wait(), within_s)
 
-    def pass_one(self) -> bool:
-        """Let a request through; whether it is the probe, which `probed` has to follow."""
-        self._probing = self.is_open
-        return self._probing
+    @contextlib.contextmanager
+    def passing(self) -> Iterator[bool]:
+        """Let a request through; yields whether the request is the probe. The probe ends here, even if never sent."""
+        self._probing = is_probe = self.is_open
+        try:
+            yield is_probe
+        finally:
+            if is_probe:
+                self._probing = False
+                self._wake()
 
     def answered(self, *, sent_at: float) -> None:
-        """A reply came."""
+        """Take a reply into account."""
         self._proven = True
         self.heard(sent_at=sent_at)
 
     def heard(self, *, sent_at: float) -> None:
-        """An answer came, be it a no: somebody is there, unless it was sent before the outage began."""
+        """Take any answer into account, a refusal too, unless the request was sent before the outage began."""
         if sent_at >= self._silent_since:
             self._unanswered.clear()
             self._silent_since = math.inf
-        if self.is_open and sent_at < self._down_since:
-            return
-        self._credit = min(MOST_CREDIT, self._credit + EARNED)
-        if self.is_open:
+        if self.down_since is None:
+            self._credit = min(MOST_CREDIT, self._credit + EARNED)
+        elif sent_at >= self.down_since:
             self._credit = MOST_CREDIT / 2
-            self._down_since = math.inf
-            self._tell()
+            self.down_since = None
+            self._wake()
 
     def failed(self, now: float, *, sent_at: float, request_no: int, first_time: bool, last_time: bool = False) -> None:
-        """No answer came; `first_time` and `last_time` for this request."""
+        """Take silence into account: the first, the last or another attempt of a request got no answer."""
         if first_time:
             self._unanswered.add(request_no)
             self._silent_since = min(self._silent_since, now)
-        if self.is_open:
-            if sent_at >= self._down_since:  # the probe; others were under way when the outage began
-                self._postpone(now)
+        if self.down_since is not None:
+            if sent_at >= self.down_since:  # the probe; others were in flight when the outage began
+                self._postpone(now, now - self.down_since)
             return
-        # Where few are under way, they would use up their attempts before the credit.
+        # Where few requests are in flight, they would use up their attempts before the credit.
         silence = request_no in self._unanswered and len(self._unanswered) >= self._fewest
         # While nobody was ever answered, requests go one by one and give up, unless another model can answer.
         if (self._proven or self._has_fallback) and (first_time or silence):
@@ -122,23 +121,17 @@ class CircuitBreaker:
                 self.trip(now)
 
     def trip(self, now: float) -> None:
-        """Open it."""
+        """Open the circuit."""
         if not self.is_open:
-            self._down_since = now
-            self._postpone(now)
+            self.down_since = now
+            self._postpone(now, lasted_s=0.0)
 
-    def probed(self) -> None:
-        """The probe came to its end, be it that it was not sent after all."""
-        self._probing = False
-        self._tell()
-
-    def _postpone(self, now: float) -> None:
-        lasted_s = now - self._down_since
+    def _postpone(self, now: float, lasted_s: float) -> None:
         wait_s = min(LATEST_S, max(SOONEST_S, PROBE_SHARE * lasted_s))
         # The last probe comes when the patience ends.
         left_s = self._max_outage_s - lasted_s
         self._probe_at = now + (min(wait_s, left_s) if left_s > 0 else wait_s)
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,9 +1,9 @@
-"""Documents one by one: a producer, a bounded queue, and workers that share one gate, one budget and one writer."""
+"""Documents one by one: a producer, a bounded queue, and workers that share rate limiter, budget and writer."""
 
 import asyncio
 
 from batchrun.events import Draining
-from batchrun.execution.document_reader import Gone, set_aside, slices
+from batchrun.execution.document_reader import set_aside, slices
 from batchrun.execution.halt import Halted
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
@@ -13,7 +13,7 @@ from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 
 MOST_QUEUED = 32
-"""Texts read ahead."""
+"""How many texts are read ahead."""
 REVISIT_S = 1.0
 """How soon to look again at documents whose identical request, or whose room in a cap, another job has just now."""
 
@@ -32,7 +32,7 @@ class StreamExecutor:
 
     async def run(self) -> None:
         """Return when every document has its outcome, or when the run has halted and nothing is in flight."""
-        async with self._usage_flush.taken(), asyncio.TaskGroup() as group:
+        async with self._usage_flush.flushing(), asyncio.TaskGroup() as group:
             workers = [group.create_task(self._work()) for _ in range(self._concurrency)]
             producer = group.create_task(self._produce())
             watch = group.create_task(self._drain_when_halted([producer, *workers]))
@@ -47,7 +47,7 @@ class StreamExecutor:
                 pass
 
     async def _pass(self) -> bool:
-        """Bring every pending document to its outcome; False when none was left, True to look again."""
+        """Bring every pending document to its outcome. Returns whether to look for pending documents again."""
         attempts = self._attempts
         attempts.begin_pass()
         sent, queued = attempts.sent, await self._queue_all()
@@ -56,31 +56,28 @@ class StreamExecutor:
             if attempts.refusal and not attempts.waits_for_others:
                 self._halt.stop(attempts.refusal)
                 return False
-            # Another job is just sending what is left, or what the cap has left; or died while it was.
+            # Another job is just sending the rest, or spending the rest of the cap; or that job died meanwhile.
             await asyncio.sleep(REVISIT_S)
             await self._context.writer.write(self._context.recover)
         return queued > 0 and not attempts.waits_for_batches
 
     async def _queue_all(self) -> int:
+        attempts = self._attempts
         after = queued = 0
-        while not self._waits() and (page := await self._reader.page(self._context.key, after=after)):
+        while page := await self._reader.page(self._context.key, after=after):
+            if attempts.waits_for_batches or attempts.waits_for_others:
+                break
             after = page[-1].document_no
-            ours = [one for one in page if not self._attempts.sending(one.request_no)]
+            # A request in flight may be that of an identical document.
+            ours = [one for one in page if one.request_no not in attempts.in_flight.values()]
             for some in slices(ours, self._reader.texts_at_once):
                 for pending in await self._reader.read(some):
-                    queued += await self._queue_or_set_aside(pending)
+                    if isinstance(pending, PendingRequest):
+                        await self._queue.put(pending)
+                        queued += 1
+                    else:
+                        await set_aside(self._context, pending, Outcome.UNREADABLE)
         return queued
-
-    def _waits(self) -> bool:
-        """Whether nothing fits for now."""
-        return self._attempts.waits_for_batches or self._attempts.waits_for_others
-
-    async def _queue_or_set_aside(self, pending: PendingRequest | Gone) -> bool:
-        if isinstance(pending, PendingRequest):
-            await self._queue.put(pending)
-            return True
-        await set_aside(self._context, pending, Outcome.UNREADABLE)
-        return False
 
     async def _work(self) -> None:
         while True:
@@ -94,12 +91,12 @@ class StreamExecutor:
                 self._queue.task_done()
 
     async def _drain_when_halted(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Let what is in flight end, within the grace; whoever only waits is let go at once.
+        """Let what is in flight end, within the grace. Workers that only wait are canceled at once.
 
         What is in flight after the grace is booked as lost, at its worst case.
         """
         await self._halt.wait()
-        sending = self._attempts.tasks_in_flight()
+        sending = set(self._attempts.in_flight)
         for task in tasks:
             if task not in sending:
                 task.cancel()

@@ -1,11 +1,11 @@
-"""The gate every request to one model passes before it is sent: three limits a minute, first come first served.
+"""The rate limiter of one model: three limits a minute, and requests are admitted first come, first served.
 
-aiolimiter serves whoever waits for least first, and newcomers barge in, so long documents would starve. A FIFO lock in
-front leaves at most one waiter at the buckets. What else is mended is in `allowance.py`.
+aiolimiter serves whoever waits for least first, and lets newcomers overtake, so long documents would starve. A FIFO
+lock in front leaves at most one waiter at the buckets. `token_bucket.py` mends what else aiolimiter lacks.
 
-A 429 stops everyone once, for as long as the API asks. After each such episode the gate is a little more cautious for a
-while, which is all there is to go by when the headers tell nothing. Where the API says that usage grows too fast
-(`ramp_limit_exceeded`), half of the rate is left, and grows back over minutes.
+A 429 stops everyone once, for as long as the API asks. After each such episode the rate limiter is a little more
+cautious for a while; when the headers say nothing, there is nothing else to go by. Where the API says that usage grows
+too fast (`ramp_limit_exceeded`), half of the rate is left, and grows back over minutes.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from batchrun.execution.usage_counters import LimitsInForce, UsageCounters
 from batchrun.reply import ReportedLimit, ReportedLimits, Usage
 
 CUT, LARGEST_CUT, SOON_S = 0.02, 0.08, 10.0
-"""Caution after a 429: so much less of the rate, and twice as much when the one before was so recent."""
+"""By how much a 429 cuts the rate. The cut doubles, up to the largest, when the 429 before was so recent."""
 LEAST_CAUTIOUS, REGAINED_A_SECOND = 0.5, 0.001
 SLOWEST, EASING_S = 0.05, 180.0
-"""The least share of the rate after `ramp_limit_exceeded`, and how long all of it takes to come back."""
+"""The least share of the rate after `ramp_limit_exceeded`, and how long the full rate takes to come back."""
 NEVER = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one attempt was charged, and where the counts stood: what came later cannot be in the headers it brings."""
+    """What one attempt was charged, and the counts at that time: later use cannot be in the headers of the answer."""
 
     input_tokens: float
     output_tokens: float
@@ -39,7 +39,7 @@ class Charge:
 
 
 class RateLimiter:
-    """Paces all requests to one model. One event loop, many workers; times are the loop's seconds."""
+    """Paces all requests to one model, from many workers in one event loop. Times are the loop's seconds."""
 
     def __init__(
         self, limits: RateLimits, *, clock: Callable[[], float], counters: UsageCounters | None = None
@@ -48,25 +48,25 @@ class RateLimiter:
         self._requests = TokenBucket(limits.requests_per_minute * limits.headroom, rounding=1)
         self._input = TokenBucket(limits.input_tokens_per_minute * limits.headroom, rounding=1_000)
         self._output = TokenBucket(limits.output_tokens_per_minute * limits.headroom, rounding=1_000)
+        self._buckets = (self._requests, self._input, self._output)
         self._produced = 0.0
+        """The output tokens of all attempts that have ended."""
         self._turn = asyncio.Lock()
         self._clock = clock
-        self._tally = counters or UsageCounters()
+        self._counters = counters or UsageCounters()
         self._paused_until = NEVER
         self._heard_of = NEVER
+        """When the request was admitted whose answer was the latest to say something of the limits."""
         self._trusts_credit = True
-        self.told = LimitsInForce()
-        """The limits as the API told them last."""
+        self.reported = LimitsInForce()
+        """The limits as the API reported them last."""
         self._caution, self._cut, self._cut_at = 1.0, CUT, NEVER
         self._ease, self._eased_at = 1.0, NEVER
-
-    def __repr__(self) -> str:
-        return f"Gate({self._requests}, {self._input}, {self._output}, share={self.share:.2f})"
 
     # --- before the send
 
     async def admit(self, *, input_tokens: float, output_tokens: float) -> Charge:
-        """Wait for this request's turn and charge it; returns what the other methods need."""
+        """Wait for this request's turn and charge the request. Returns what the other methods need."""
         async with self._turn:
             await self._pause_over()
             await self._charge("requests", self._requests, 1.0)
@@ -80,12 +80,12 @@ class RateLimiter:
     async def _charge(self, cause: str, bucket: TokenBucket, amount: float) -> None:
         began = self._clock()
         await bucket.charge(amount, share=self.share)
-        self._tally.waited(cause, self._clock() - began)
+        self._counters.waited(cause, self._clock() - began)
 
     async def _pause_over(self) -> None:
-        while (wait_s := self._paused_until - self._clock()) > 0:  # it may be prolonged meanwhile
+        while (wait_s := self._paused_until - self._clock()) > 0:  # the pause may be prolonged meanwhile
             await asyncio.sleep(wait_s)
-            self._tally.waited("http_429", wait_s)
+            self._counters.waited("http_429", wait_s)
 
     @property
     def is_busy(self) -> bool:
@@ -95,14 +95,17 @@ class RateLimiter:
     @property
     def share(self) -> float:
         """How much of the limits is used just now."""
-        eased = min(1.0, self._ease + (self._clock() - self._eased_at) / EASING_S)
-        return eased * self._cautious
+        return self._eased * self._cautious
+
+    @property
+    def _eased(self) -> float:
+        return min(1.0, self._ease + (self._clock() - self._eased_at) / EASING_S)
 
     @property
     def _cautious(self) -> float:
         return min(1.0, self._caution + (self._clock() - self._cut_at) * REGAINED_A_SECOND)
 
-    # --- after it
+    # --- after the answer
 
     def settle(self, charge: Charge, usage: Usage | None) -> None:
         """Correct the charge by what the reply really used. Cache reads do not count to the input limit."""
@@ -113,48 +116,50 @@ class RateLimiter:
         self._output.settle(usage.output_tokens - charge.output_tokens)
         self._produced += usage.output_tokens
 
-    def hear(self, charge: Charge, told: ReportedLimits | None) -> None:
-        """Take what the headers of an answer say: the limits, and what is left of them.
+    def hear(self, charge: Charge, reported: ReportedLimits | None) -> None:
+        """Take what the headers of an answer say: the limits, and how much of each limit is remaining.
 
-        Without any such header, limits that the job file does not state are none: then only answers of 429 pace.
+        Without any such header there is no limit but what the job file states: then only answers of 429 pace.
         """
-        if charge.at < self._heard_of:  # answers that come out of order tell the past
+        if charge.at < self._heard_of:  # answers that come out of order speak of the past
             return
-        self._learn(told or ReportedLimits())
+        reported = reported or ReportedLimits()
+        self._learn(reported)
         self._heard_of = charge.at
-        if told is None:
-            return
-        now, under_way = self._clock(), self._output.charged - self._produced
-        for bucket, one, since in self._each(charge, told):
+        now, in_flight = self._clock(), self._output.charged - self._produced
+        for bucket, one, since in self._each(charge, reported):
             if one.remaining is not None:
-                bucket.told(
+                bucket.hear(
                     one.remaining,
                     spends=self._trusts_credit and not bucket.is_below(one.limit),
                     now=now,
                     sent_at=charge.at,
                     since=since,
-                    under_way=under_way if bucket is self._output else 0.0,
+                    in_flight=in_flight if bucket is self._output else 0.0,
                 )
 
-    def turned_away(self, charge: Charge, *, wait_s: float, told: ReportedLimits | None, ramp: bool = False) -> bool:
-        """Take a 429: everyone waits. Returns whether this began a pause; inside one it can only prolong it."""
-        if any(bucket.in_credit for bucket in (self._requests, self._input, self._output)) and not ramp:
+    def turned_away(
+        self, charge: Charge, *, wait_s: float, reported: ReportedLimits | None, ramp: bool = False
+    ) -> bool:
+        """Take a 429: everyone waits. Returns whether this began a pause; inside a pause it can only prolong it."""
+        if any(bucket.in_credit for bucket in self._buckets) and not ramp:
             # What granted the credit speaks of another bucket than the one that is enforced.
             self._trusts_credit = False
-            self._forfeit()
+            for bucket in self._buckets:
+                bucket.forfeit()
         began = self.pause(wait_s)
         if began and ramp:
-            self._slow_down()
+            self._ease, self._eased_at = max(SLOWEST, self._eased / 2), self._clock()
         elif began:
             self._be_cautious()
         self.refund(charge)
-        if told:
-            self._learn(told)
-            self._believe(charge, told)
+        if reported:
+            self._learn(reported)
+            self._correct_levels(charge, reported)
         return began
 
     def cancel(self, charge: Charge) -> None:
-        """Give everything back: nothing was sent."""
+        """Give the whole charge back: nothing was sent."""
         self._requests.settle(-1)
         self.refund(charge)
 
@@ -167,7 +172,7 @@ class RateLimiter:
         self._output.settle(-charge.output_tokens)
 
     def pause(self, seconds: float) -> bool:
-        """Stop everyone for a while. Returns whether this began a pause; inside one it can only prolong it."""
+        """Stop everyone for a while. Returns whether this began a pause; inside a pause it can only prolong it."""
         now = self._clock()
         began = self._paused_until <= now
         self._paused_until = max(self._paused_until, now + seconds)
@@ -179,53 +184,43 @@ class RateLimiter:
     def limits(self) -> LimitsInForce:
         """The limits that are kept, headroom included."""
         return LimitsInForce(*(
-            None if one.per_second is None else round(one.per_second * 60)
-            for one in (self._requests, self._input, self._output)
+            None if bucket.per_second is None else round(bucket.per_second * 60) for bucket in self._buckets
         ))  # fmt: skip
 
-    def _learn(self, told: ReportedLimits) -> None:
-        """What the API tells replaces what was assumed, and what the job file states where it is less."""
-        self.told = LimitsInForce(
-            requests=told.requests.limit or self.told.requests,
-            input_tokens=told.input_tokens.limit or self.told.input_tokens,
-            output_tokens=told.output_tokens.limit or self.told.output_tokens,
+    def _learn(self, reported: ReportedLimits) -> None:
+        """Keep what the API reports in the place of what was assumed, and of what the job file states if it is less."""
+        self.reported = LimitsInForce(
+            requests=reported.requests.limit or self.reported.requests,
+            input_tokens=reported.input_tokens.limit or self.reported.input_tokens,
+            output_tokens=reported.output_tokens.limit or self.reported.output_tokens,
         )
-        self._learn_one("requests_per_minute", self._requests, told.requests)
-        self._learn_one("input_tokens_per_minute", self._input, told.input_tokens)
-        self._learn_one("output_tokens_per_minute", self._output, told.output_tokens)
+        self._learn_one("requests_per_minute", self._requests, reported.requests)
+        self._learn_one("input_tokens_per_minute", self._input, reported.input_tokens)
+        self._learn_one("output_tokens_per_minute", self._output, reported.output_tokens)
 
-    def _learn_one(self, key: str, bucket: TokenBucket, told: ReportedLimit) -> None:
+    def _learn_one(self, key: str, bucket: TokenBucket, reported: ReportedLimit) -> None:
         stated = key in self._limits.from_job_file
-        if told.limit:
-            per_minute = min(getattr(self._limits, key), told.limit) if stated else told.limit
+        if reported.limit:
+            per_minute = min(getattr(self._limits, key), reported.limit) if stated else reported.limit
             bucket.set_limit(per_minute * self._limits.headroom)
         elif not stated and self._heard_of == NEVER:
             bucket.set_limit(None)
 
-    def _believe(self, charge: Charge, told: ReportedLimits) -> None:
-        """Take the levels from a 429: what was believed to be there was not. Its own charge is refunded by now."""
+    def _correct_levels(self, charge: Charge, reported: ReportedLimits) -> None:
+        """Take the levels from a 429. The charge of the attempt that was turned away has been refunded."""
         now = self._clock()
-        for bucket, one, since in self._each(charge, told):
+        for bucket, one, since in self._each(charge, reported):
             if one.remaining is not None:
                 refunded = charge.input_tokens if bucket is self._input else 0.0
                 bucket.turned_away(one.remaining, now=now, sent_at=charge.at, since=since + refunded)
 
-    def _each(self, charge: Charge, told: ReportedLimits) -> Iterator[tuple[TokenBucket, ReportedLimit, float]]:
-        """Each limit, what is told of it, and what was charged to it since: what was produced, of output tokens."""
-        yield self._requests, told.requests, self._requests.charged - charge.requests_then
-        yield self._input, told.input_tokens, self._input.charged - charge.input_tokens_then
-        yield self._output, told.output_tokens, self._produced - charge.produced_then
-
-    def _forfeit(self) -> None:
-        for bucket in (self._requests, self._input, self._output):
-            bucket.forfeit()
+    def _each(self, charge: Charge, reported: ReportedLimits) -> Iterator[tuple[TokenBucket, ReportedLimit, float]]:
+        """Yield each bucket, what is reported of the limit, and what was charged or, of output, produced since then."""
+        yield self._requests, reported.requests, self._requests.charged - charge.requests_then
+        yield self._input, reported.input_tokens, self._input.charged - charge.input_tokens_then
+        yield self._output, reported.output_tokens, self._produced - charge.produced_then
 
     def _be_cautious(self) -> None:
         now, before = self._clock(), self._cautious
         self._cut = min(LARGEST_CUT, 2 * self._cut) if now - self._cut_at < SOON_S else CUT
         self._caution, self._cut_at = max(LEAST_CAUTIOUS, before - self._cut), now
-
-    def _slow_down(self) -> None:
-        now = self._clock()
-        eased = min(1.0, self._ease + (now - self._eased_at) / EASING_S)
-        self._ease, self._eased_at = max(SLOWEST, eased / 2), now

@@ -1,4 +1,4 @@
-"""What a request will probably use, learnt from what its forerunners used."""
+"""What a request will probably use, learned from what earlier requests used."""
 
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.reply import Usage
@@ -7,13 +7,13 @@ MEMORY = 0.99
 PRIOR_WEIGHT = 3_000.0
 """Input tokens of belief in the estimate before anything was seen (`algorithms-study.md` 2.3)."""
 READS_MEMORY = 0.9
-"""Of what was read from the prompt cache: it is found or not, for many requests in a row."""
+"""The memory for reads from the prompt cache: the prefix is found or missed for many requests in a row."""
 PRIOR_REPLIES = 2
-"""Replies' worth of belief in the guess of how long they are: it is a guess from the schema."""
+"""Replies' worth of belief in the guess of how long replies are, which is made from the schema."""
 
 
 class UsageRatio:
-    """Actual over estimated, with recent requests counting most."""
+    """Actual over estimated usage, with recent requests counting most."""
 
     def __init__(self, belief: float = PRIOR_WEIGHT) -> None:
         self._belief = belief
@@ -26,7 +26,7 @@ class UsageRatio:
 
     @property
     def value(self) -> float:
-        """Multiply an estimate by this."""
+        """The factor for an estimate."""
         return (self._actual + self._belief) / (self._estimated + self._belief)
 
 
@@ -40,22 +40,19 @@ class UsageExpectation:
         """Tokens that a request finds in the prompt cache; None until something was written or found there."""
 
     def input_tokens(self, tokens: RequestTokens) -> float:
-        """Expected input tokens, as far as they count to the limit: without those read from the cache."""
+        """Return the expected input tokens that count to the limit. Tokens read from the cache do not count."""
         return max(1.0, self._estimator.input(tokens).mean * self._input.value - (self._read or 0.0))
 
     def output_tokens(self) -> float:
-        """Expected output tokens: what replies have needed, never `max_tokens`, which does not count to the limit."""
+        """Return the output tokens that replies have needed. The limit counts those, and not `max_tokens`."""
         return self._estimator.output.mean * self._output.value
 
     def learn(self, tokens: RequestTokens, usage: Usage) -> None:
-        """Compare one reply's usage with what was estimated."""
+        """Compare one reply's usage with the estimate."""
         self._input.learn(actual=usage.prompt_tokens, estimated=self._estimator.input(tokens).mean)
-        self._learn_reads(usage)
         self._output.learn(actual=usage.output_tokens, estimated=self._estimator.output.mean)
-
-    def _learn_reads(self, usage: Usage) -> None:
         read = usage.cache_read_tokens
-        if self._read is None:  # what was written is there from now on
+        if self._read is None:  # what this request has written is there from now on
             self._read = float(read + usage.cache_write_tokens) or None
         else:
             self._read = READS_MEMORY * self._read + (1 - READS_MEMORY) * read

@@ -24,8 +24,7 @@ from batchrun.estimation.estimate import Estimator
 from batchrun.estimation.interval import Interval
 from batchrun.events import DocumentSettled, Event
 from batchrun.execution.batch import packing
-from batchrun.execution.batch.packing import Packer, PackLimits, Spool
-from batchrun.execution.document_cap import DocumentCap
+from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledBody
 from batchrun.execution.document_reader import Gone
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
@@ -142,7 +141,7 @@ class Bench:
                     estimator=Estimator(MODEL, fixed_tokens=0, output=Interval(1, 1, 1)), concurrency=1, caps=CAPS,
                     schema={}, folder=self.folder,
                 )  # fmt: skip
-                return await use(Noted(context, setup, DocumentCap(context, CAPS)))
+                return await use(Noted(context, setup))
 
         try:
             return asyncio.run(main())
@@ -173,7 +172,7 @@ class Bench:
 async def whole(spool: Spool, positions: Sequence[int]) -> bytes:
     if not positions:
         return b""
-    body = spool.body(positions)
+    body = SpooledBody(spool, positions)
     received = b"".join([part async for part in body.parts()])
     assert len(received) == body.size
     return received
@@ -249,7 +248,7 @@ def test_members_may_be_left_out_in_the_middle_and_the_body_may_be_read_twice(be
 def test_a_large_body_comes_in_small_parts(bench: Callable[..., Bench]) -> None:
     async def use(packer: Packer) -> list[int]:
         spool = await packer.pack(NONCE, PLENTY)
-        return [len(part) async for part in spool.body(range(20)).parts()]
+        return [len(part) async for part in SpooledBody(spool, range(20)).parts()]
 
     parts = bench([f"{number}" + "x" * 100_000 for number in range(20)]).run(use)
 
@@ -266,7 +265,7 @@ def test_a_batch_is_never_in_memory_as_a_whole(bench: Callable[..., Bench]) -> N
     async def use(packer: Packer) -> int:
         tracemalloc.start()
         spool = await packer.pack(NONCE, PLENTY)
-        size = sum([len(part) async for part in spool.body(range(30)).parts()])
+        size = sum([len(part) async for part in SpooledBody(spool, range(30)).parts()])
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert size > 30_000_000

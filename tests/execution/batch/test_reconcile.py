@@ -273,7 +273,7 @@ def lost(cause: Cause) -> Failure:
 
 
 UNCLEAR, LATER, TOO_LARGE = Creation.UNCLEAR, Creation.LATER, Creation.TOO_LARGE
-STOP, STOP_MONEY = Creation.STOP, Creation.STOP_MONEY
+STOP = Creation.STOP
 CALLS: dict[str, tuple[Failure, Creation]] = {
     "a timeout": (lost(Cause.TIMEOUT), UNCLEAR),
     "a reset": (lost(Cause.DROPPED), UNCLEAR),
@@ -297,11 +297,11 @@ CALLS: dict[str, tuple[Failure, Creation]] = {
     "405": (status(405), STOP),
     "422": (status(422), STOP),
     "no key": (lost(Cause.CREDENTIALS), STOP),
-    "402": (status(402, error_type="billing_error"), STOP_MONEY),
-    "the customer's own limit": (status(400, "You have reached your specified API usage limits."), STOP_MONEY),
-    "no credit": (status(400, "Your credit balance is too low to access the API"), STOP_MONEY),
-    "a contract's limit": (status(429, error_code="contract_spend_limit_reached"), STOP_MONEY),
-    "a spend limit": (status(403, error_code="enforced_spend_limit_reached"), STOP_MONEY),
+    "402": (status(402, error_type="billing_error"), STOP),
+    "the customer's own limit": (status(400, "You have reached your specified API usage limits."), STOP),
+    "no credit": (status(400, "Your credit balance is too low to access the API"), STOP),
+    "a contract's limit": (status(429, error_code="contract_spend_limit_reached"), STOP),
+    "a spend limit": (status(403, error_code="enforced_spend_limit_reached"), STOP),
 }
 
 

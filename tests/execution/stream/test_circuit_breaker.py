@@ -38,10 +38,10 @@ def probes(circuit_breaker: CircuitBreaker, *, since: float, until: float) -> It
         now += circuit_breaker.hold_s(now)
         if now >= until:
             return
-        assert circuit_breaker.pass_one()
-        yield now
-        circuit_breaker.failed(now, sent_at=now, request_no=1, first_time=True)
-        circuit_breaker.probed()
+        with circuit_breaker.passing() as is_probe:
+            assert is_probe
+            yield now
+            circuit_breaker.failed(now, sent_at=now, request_no=1, first_time=True)
 
 
 # --- opening
@@ -169,11 +169,11 @@ def test_one_probe_at_a_time() -> None:
     now = 100.0 + SOONEST_S + EPSILON_S
 
     assert circuit_breaker.hold_s(now) == 0
-    assert circuit_breaker.pass_one()
-    assert circuit_breaker.hold_s(now) == math.inf
-    circuit_breaker.failed(now + 3, sent_at=now, request_no=1, first_time=True)
-    assert circuit_breaker.hold_s(now + 3) == math.inf, "until it has landed"
-    circuit_breaker.probed()
+    with circuit_breaker.passing() as is_probe:
+        assert is_probe
+        assert circuit_breaker.hold_s(now) == math.inf
+        circuit_breaker.failed(now + 3, sent_at=now, request_no=1, first_time=True)
+        assert circuit_breaker.hold_s(now + 3) == math.inf, "until it has ended"
 
     assert circuit_breaker.hold_s(now + 3) == pytest.approx(SOONEST_S)
 
@@ -181,13 +181,14 @@ def test_one_probe_at_a_time() -> None:
 def test_a_probe_that_was_not_sent_after_all_leaves_its_place_to_the_next() -> None:
     circuit_breaker = opened(at=100.0)
     now = 100.0 + SOONEST_S + EPSILON_S
-    circuit_breaker.pass_one()
-    circuit_breaker.probed()
+    with circuit_breaker.passing():
+        pass
     assert circuit_breaker.hold_s(now) == 0
 
 
 def test_what_passes_a_closed_circuit_is_no_probe() -> None:
-    assert not proven().pass_one()
+    with proven().passing() as is_probe:
+        assert not is_probe
 
 
 def test_who_waits_is_told_when_the_probe_has_landed_and_when_it_closes() -> None:
@@ -199,10 +200,11 @@ def test_who_waits_is_told_when_the_probe_has_landed_and_when_it_closes() -> Non
                 await circuit_breaker.changed(math.inf)
                 told.append(loop.time())
 
-        circuit_breaker.pass_one()
-        loop.call_later(5, circuit_breaker.probed)
         loop.call_later(7, lambda: circuit_breaker.answered(sent_at=1.0))
-        await waiting()
+        waits = asyncio.create_task(waiting())
+        with circuit_breaker.passing():
+            await asyncio.sleep(5)
+        await waits
         return told
 
     assert run(scenario()) == pytest.approx([5, 7], abs=0.01)

@@ -61,7 +61,7 @@ def test_limits_that_are_told(case: str, stated: tuple[str, ...], headroom: floa
     rate_limiter = rate_limiter_of(*stated, headroom=headroom)
     rate_limiter.hear(charge(), told(says))
     assert rate_limiter.limits.requests == kept
-    assert rate_limiter.told.requests == says, "as it was told, for the next run"
+    assert rate_limiter.reported.requests == says, "as it was told, for the next run"
 
 
 def test_a_lowered_limit_rises_again_up_to_what_is_stated() -> None:
@@ -104,7 +104,7 @@ def test_answers_that_come_out_of_order_tell_the_past() -> None:
 
 def test_a_429_tells_limits_too() -> None:
     rate_limiter = rate_limiter_of()
-    rate_limiter.turned_away(charge(), wait_s=1.0, told=told(120))
+    rate_limiter.turned_away(charge(), wait_s=1.0, reported=told(120))
     assert rate_limiter.limits.requests == 120
 
 
@@ -113,7 +113,7 @@ def test_who_is_turned_away_while_in_credit_trusts_no_credit_again(ramp: bool, t
     rate_limiter = rate_limiter_of()
     rate_limiter.hear(charge(0.0), told(600, remaining=600))
     assert rate_limiter._requests.in_credit
-    rate_limiter.turned_away(charge(0.0), wait_s=1.0, told=None, ramp=ramp)
+    rate_limiter.turned_away(charge(0.0), wait_s=1.0, reported=None, ramp=ramp)
     assert rate_limiter._requests.in_credit is trusted
     rate_limiter.hear(charge(1.0), told(600, remaining=600))
     assert rate_limiter._requests.in_credit is trusted
@@ -123,7 +123,7 @@ def test_who_is_turned_away_while_in_credit_trusts_no_credit_again(ramp: bool, t
 
 
 def turn_away(rate_limiter: RateLimiter, *, ramp: bool = False, wait_s: float = 1.0) -> bool:
-    return rate_limiter.turned_away(charge(), wait_s=wait_s, told=None, ramp=ramp)
+    return rate_limiter.turned_away(charge(), wait_s=wait_s, reported=None, ramp=ramp)
 
 
 def test_a_ramp_limit_halves_the_rate_which_grows_back_in_minutes() -> None:

@@ -22,7 +22,7 @@ def told(remaining: float, *, per_minute: float | None = PER_MINUTE, rounding: f
 
 
 def tell(bucket: TokenBucket, remaining: float, *, now: float = 0.0, since: float = 0.0, under_way: float = 0) -> None:
-    bucket.told(remaining, now=now, sent_at=now, since=since, under_way=under_way)
+    bucket.hear(remaining, now=now, sent_at=now, since=since, in_flight=under_way)
 
 
 async def passed_in(bucket: TokenBucket, seconds: float, *, amount: float = 500, share: float = 1.0) -> float:
@@ -88,7 +88,7 @@ def test_what_is_under_way_and_was_used_since_is_no_credit() -> None:
 
 def test_an_answer_that_took_longer_than_the_bucket_takes_to_fill_tells_nothing() -> None:
     bucket = TokenBucket(PER_MINUTE, rounding=THOUSAND)
-    bucket.told(10_000, now=100.0, sent_at=0.0, since=0, under_way=0)
+    bucket.hear(10_000, now=100.0, sent_at=0.0, since=0, in_flight=0)
     assert bucket.carry == 0
 
 

@@ -1,5 +1,7 @@
 """Members of a batch and their results: how often they were tried, and what is settled."""
 
+from functools import reduce
+
 import pytest
 from batch_account import ABANDONED, ENDED, SUBMITTED, Account, answered, unprocessed
 
@@ -40,7 +42,7 @@ def tries(account: Account, batch_no: int) -> int:
 
 def tries_of(member: Member) -> int:
     """Attempts that count, that of the member included."""
-    return 1 + Tries().after_all(member.failures).attempts
+    return 1 + reduce(Tries.after, member.failures, Tries()).attempts
 
 
 def ended_without(account: Account, cause: Cause = Cause.EXPIRED, *, canceled: bool = False) -> None:

@@ -1,0 +1,48 @@
+"""The ledger's entries for attempts that have ended, on either route."""
+
+import json
+
+from batchrun.answers.validation import Judgement
+from batchrun.catalog.price import ModelPrice
+from batchrun.outcome import Outcome
+from batchrun.reply import Failure, Reply
+from batchrun.store.ledger.records import Settlement
+
+
+def answered_settlement(attempt_no: int, reply: Reply, judgement: Judgement, price: ModelPrice | None) -> Settlement:
+    """Settle an attempt with a reply. A reply without usage or price is booked at its worst case."""
+    usage = reply.usage
+    return Settlement(
+        attempt_no=attempt_no,
+        state="answered",
+        cost_nusd=price.cost_nusd(usage) if usage and price else None,
+        price=price.row(usage) if usage and price else None,
+        outcome=judgement.outcome,
+        reason=judgement.reason,
+        output=None if judgement.output is None else json.dumps(judgement.output),
+        reply=reply,
+    )
+
+
+def failed_settlement(
+    attempt_no: int,
+    failure: Failure,
+    *,
+    outcome: Outcome | None = None,
+    reason: str | None = None,
+    latency_s: float | None = None,
+) -> Settlement:
+    """Settle an attempt without a reply. What may have been billed is booked at its worst case.
+
+    Without an `outcome` the request is pending again.
+    """
+    lost = failure.maybe_billed
+    return Settlement(
+        attempt_no=attempt_no,
+        state="unknown" if lost else "failed",
+        cost_nusd=None if lost else 0,
+        outcome=outcome,
+        reason=reason,
+        failure=failure,
+        latency_s=latency_s,
+    )

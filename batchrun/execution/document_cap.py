@@ -9,9 +9,9 @@ from batchrun.execution.failure_messages import document_budget_reached
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
-from batchrun.store.ledger.cap_usage import document_usage
 from batchrun.store.ledger.cascades import take_back
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.request_refusal import document_usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from batchrun.store.ledger.batch_records import (
     Prepared,
     members_from,
 )
-from batchrun.store.ledger.cap_usage import CapUsages
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded
+from batchrun.store.ledger.request_refusal import RequestCaps
 
 TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
     BatchState.PREPARED: frozenset({BatchState.SUBMITTED, BatchState.ABANDONED}),
@@ -108,9 +108,9 @@ class Batches:
         """Find the batch that has this id of the API's. Returns None if no batch has."""
         return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
 
-    def cap_usages(self, run_no: int, *, model: str, caps: Caps, now: float) -> CapUsages:
+    def cap_usages(self, run_no: int, *, model: str, caps: Caps, now: float) -> RequestCaps:
         """Make the usage of all caps that concern requests of a run to one model."""
-        return CapUsages(connection=self._connection, caps=caps, run_no=run_no, model=model, now=now)
+        return RequestCaps(connection=self._connection, caps=caps, run_no=run_no, model=model, now=now)
 
     def queued(self) -> int:
         """Count the requests of all jobs that the API is processing, as far as the ledger knows."""

@@ -13,7 +13,6 @@ from batchrun.document import DocumentRef
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
-from batchrun.store.ledger.cap_usage import CapUsages, document_usage
 from batchrun.store.ledger.connection import OlderLedger, empty, open_for_reading, open_for_writing
 from batchrun.store.ledger.prices import PriceNumbers
 from batchrun.store.ledger.records import (
@@ -24,6 +23,7 @@ from batchrun.store.ledger.records import (
     Settlement,
     Taken,
 )
+from batchrun.store.ledger.request_refusal import RequestCaps, document_usage
 from batchrun.store.ledger.sqlite_errors import explained
 
 PENDING = """
@@ -130,7 +130,7 @@ class Ledger:
             if not cap_usage.fits(amount):
                 return CapExceeded(cap_usage.used, cap_usage.cap, open_attempts=0)
         now = time.time()
-        cap_usages = CapUsages(connection=self.connection, caps=caps, run_no=run_no, model=model, now=now)
+        cap_usages = RequestCaps(connection=self.connection, caps=caps, run_no=run_no, model=model, now=now)
         if refusal := cap_usages.refusal(amount):
             return refusal
         cursor = self.connection.execute(

@@ -67,13 +67,13 @@ class Creator:
     async def _limits(self) -> PackLimits:
         run, model, now = self._context.run, self._packer.model, self._context.run.clock()
         queued = await self._context.apply(lambda batches: batches.queued())
-        cap_usages = await self._context.apply(
-            lambda batches: batches.cap_usages(run.key.run_no, model=model, caps=self._packer.caps, now=now)
+        request_caps = await self._context.apply(
+            lambda batches: batches.request_caps(run.key.run_no, model=model, caps=self._packer.caps, now=now)
         )
         return PackLimits(
             requests=min(self._most_requests, run.batch.max_queued - queued),
             bytes=run.batch.max_bytes,
-            remaining_budget=cap_usages.remaining_budget(),
+            remaining_budget=request_caps.remaining_budget(),
         )
 
     async def _create(self, spool: Spool, *, others: int) -> bool:

@@ -108,7 +108,7 @@ class Batches:
         """Find the batch that has this id of the API's. Returns None if no batch has."""
         return next(iter(self._chosen("batch_id = ?", (batch_id,))), None)
 
-    def cap_usages(self, run_no: int, *, model: str, caps: Caps, now: float) -> RequestCaps:
+    def request_caps(self, run_no: int, *, model: str, caps: Caps, now: float) -> RequestCaps:
         """Make the usage of all caps that concern requests of a run to one model."""
         return RequestCaps(connection=self._connection, caps=caps, run_no=run_no, model=model, now=now)
 
@@ -174,14 +174,14 @@ class Batches:
         (first,) = self._connection.execute("select min(position) from temp.candidates").fetchone()
         if first is None:
             return None
-        cap_usages = self.cap_usages(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
-        remaining_budget = cap_usages.remaining_budget()
+        request_caps = self.request_caps(new.run_no, model=new.model, caps=new.caps, now=new.prepared_at)
+        remaining_budget = request_caps.remaining_budget()
         self._connection.execute(
             BEYOND_ROOM, (remaining_budget.nusd, remaining_budget.tokens, remaining_budget.expected_nusd)
         )
         (fitting,) = self._connection.execute("select count(*) from temp.candidates").fetchone()
         if not fitting:
-            return cap_usages.refusal(candidates[first].amount)
+            return request_caps.refusal(candidates[first].amount)
         if new.others_follow:
             self._leave_out(fitting - self._distinct(fitting))
         return self._insert(new, sizes)

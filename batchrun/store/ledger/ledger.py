@@ -130,8 +130,8 @@ class Ledger:
             if not cap_usage.fits(amount):
                 return CapExceeded(cap_usage.used, cap_usage.cap, open_attempts=0)
         now = time.time()
-        cap_usages = RequestCaps(connection=self.connection, caps=caps, run_no=run_no, model=model, now=now)
-        if refusal := cap_usages.refusal(amount):
+        request_caps = RequestCaps(connection=self.connection, caps=caps, run_no=run_no, model=model, now=now)
+        if refusal := request_caps.refusal(amount):
             return refusal
         cursor = self.connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"

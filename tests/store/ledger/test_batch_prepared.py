@@ -160,7 +160,7 @@ def test_what_other_runs_have_in_batches_makes_no_room_in_this_one() -> None:
 
 
 def room(account: Account) -> int:
-    return account.batches.cap_usages(1, model="m", caps=run_caps(account.ledger, 1), now=0.0).remaining_budget().nusd
+    return account.batches.request_caps(1, model="m", caps=run_caps(account.ledger, 1), now=0.0).remaining_budget().nusd
 
 
 def test_the_room_is_that_of_the_run(account: Account) -> None:

@@ -87,16 +87,7 @@ class AttemptResults:
         wait_s = delay_s(
             failure, pending.tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng
         )
-        if asks_to_wait(failure) and action is Action.WAIT:  # before the ledger knows: others are about to be sent
-            ramp = is_ramp_limit(failure)
-            if channel.rate_limiter.turned_away(attempt.charge, wait_s=wait_s, reported=failure.limits, ramp=ramp):
-                self._tell(Paused(wait_s, failure.name))
-        elif failure.maybe_billed:
-            channel.rate_limiter.settle(attempt.charge, None)
-        else:
-            channel.rate_limiter.refund(attempt.charge)
-            if failure.limits:
-                channel.rate_limiter.hear(attempt.charge, failure.limits)
+        self._settle_charge(attempt, failure, action, wait_s)
         final = action is Action.FAIL
         end = failed_settlement(
             attempt.attempt_no,
@@ -107,6 +98,20 @@ class AttemptResults:
         )
         await self.settle(end, attempt)
         self._act(attempt, action, failure, wait_s)
+
+    def _settle_charge(self, attempt: Attempt, failure: Failure, action: Action, wait_s: float) -> None:
+        """Correct the charge before the ledger has the failure, because other requests are about to be sent."""
+        rate_limiter = attempt.channel.rate_limiter
+        if asks_to_wait(failure) and action is Action.WAIT:
+            ramp = is_ramp_limit(failure)
+            if rate_limiter.turned_away(attempt.charge, wait_s=wait_s, reported=failure.limits, ramp=ramp):
+                self._tell(Paused(wait_s, failure.name))
+        elif failure.maybe_billed:
+            rate_limiter.settle(attempt.charge, None)
+        else:
+            rate_limiter.refund(attempt.charge)
+            if failure.limits:
+                rate_limiter.hear(attempt.charge, failure.limits)
 
     def _health_after(self, attempt: Attempt, failure: Failure) -> Health:
         """Let the slots and the circuit breaker know of the failure, and return the health of the model's API."""

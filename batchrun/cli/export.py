@@ -39,7 +39,7 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
     """Write the rows where they are wanted. Raises UsageProblem, Busy, EnvironmentProblem."""
     with open_output(found.job_path, simulated=found.story.simulated) as job:
         try:
-            job.output.publish(wait_s=0)
+            job.output().publish(wait_s=0)
         except LockedByAnother as held:
             terminal.say(f"rows may be missing: {held}")
         if not job.paths.database.exists():

@@ -1,7 +1,7 @@
 """A plan as JSON, which is kept with its run and read again by this version or by another one.
 
-The keys are the names of the fields. A key that a later version wrote is passed over. A new field needs a default, so
-that plans of earlier versions can be read. Renaming a field makes every earlier plan unreadable.
+The keys are the names of the fields. A key that a later version wrote is passed over. A field that is added must have
+a default, so that older plans can be read. A field that is renamed makes every older plan unreadable.
 """
 
 import json
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record")
 VERSION = 1
-"""The version of the JSON, which is raised when the meaning of a key changes."""
+"""The version of the JSON. It is raised when a key gets another meaning, for readers that have to distinguish."""
 MOST_CHARACTERS, MOST_ENTRIES = 2_000, 1_000
-"""The longest text, and the longest list or mapping, that is kept. Texts come from documents and from the API."""
+"""The longest text, and the longest list or mapping, that is kept: documents and the API may write anything."""
 
 
 class BrokenRecord(EnvironmentProblem):
@@ -30,7 +30,7 @@ class BrokenRecord(EnvironmentProblem):
 
 
 def plan_from_json(text: str) -> Plan:
-    """Read a plan. Raises BrokenRecord. Kinds and routes that this version does not know are left out."""
+    """Read a plan that `to_json` wrote. Raises BrokenRecord. Leaves out kinds and routes that this version lacks."""
     found = _parsed(Plan, text)
     if isinstance(found, dict):
         known: dict[str, type[Kind | Route]] = {"counts": Kind, "caching": Route}
@@ -80,7 +80,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _bounded(value: Any) -> Any:
-    """Cut a value to what a ledger should keep, and replace lone surrogates, which are no valid text."""
+    """Cut the value to what a ledger should keep, and replace characters that no other program can read."""
     match value:
         case str():
             return value[:MOST_CHARACTERS].encode("utf-8", "replace").decode("utf-8")

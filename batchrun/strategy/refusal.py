@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said
 from batchrun.budget.caps import Cap, CapUsage, Of, Per
@@ -119,36 +118,13 @@ def _before(plan: Plan) -> str:
     return f"\n  before     {spent_and_held(plan.spent_nusd, plan.held_nusd)} by run {plan.continues}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetVerdict:
-    """An estimate's upper bound, together with what was spent before, beside a budget."""
+def budget_left(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> int:
+    """Return what a budget has left at the estimate's upper bound, in nano-USD; less than 0 if the budget is too small.
 
-    needed_nusd: int
-    cap_nusd: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether to go ahead."""
-        return self.needed_nusd <= self.cap_nusd
-
-    @property
-    def spare_nusd(self) -> int:
-        """What would remain of the budget at the upper bound."""
-        return max(self.cap_nusd - self.needed_nusd, 0)
-
-    @property
-    def too_much_nusd(self) -> int:
-        """How much the budget lacks at the upper bound."""
-        return max(self.needed_nusd - self.cap_nusd, 0)
-
-
-def check_budget(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> BudgetVerdict:
-    """Compare the estimate's upper bound with what remains of a budget.
-
-    Money held for lost answers does not count here: the answers were probably not billed, and a run that was killed a
-    few times would never go on. The money counts before each send, so no cap is passed; see `Ledger.reserve`.
+    What is held for lost answers does not count here: it was probably not billed, and would keep a run that was killed
+    a few times from ever going on. It counts before each send, so no cap is ever passed; see `Ledger.reserve`.
     """
-    return BudgetVerdict(needed_nusd=estimate.upper_nusd + spent_nusd, cap_nusd=cap_nusd)
+    return cap_nusd - spent_nusd - estimate.upper_nusd
 
 
 def fitting(uppers: Iterable[float], *, remaining_nusd: int) -> int:

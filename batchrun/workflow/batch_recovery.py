@@ -48,7 +48,7 @@ async def drive_open_batches(
 def publish_finally(opened: OpenStore) -> BatchrunError | None:
     """Bring the rows to the output. Returns why that failed, or None; the rows are safe in the ledger either way."""
     try:
-        opened.output(opened.ledger).publish(wait_s=FINAL_WAIT_S)
+        opened.output().publish(wait_s=FINAL_WAIT_S)
     except BatchrunError as problem:
         return problem
     return None

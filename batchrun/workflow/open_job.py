@@ -35,165 +35,10 @@ from batchrun.workflow.recovery import locked_ledger, recover_others
 
 
 @dataclass(frozen=True, slots=True)
-class OpenJob:
-    """A job file with everything that the file names, checked and open."""
-
-    job: JobFile
-    prices: PriceTable
-    chain: ModelChain
-    source: Source
-    paths: StorePaths
-    ledger: Ledger
-    simulated: bool
-    price_notices: tuple[str, ...]
-    """What a person should know of the prices and retirements of the job's models."""
-
-    @property
-    def name(self) -> str:
-        """The job's name."""
-        return self.job.spec.job.name
-
-    @property
-    def price(self) -> ModelPrice:
-        """The price of the job's own model."""
-        return self.chain.models[0].price
-
-    @property
-    def limits(self) -> RateLimits:
-        """The rate limits of the job's own model."""
-        return self.chain.models[0].limits
-
-    @property
-    def store(self) -> "OpenStore":
-        """The job without its documents and model."""
-        return OpenStore(self.job, self.prices, self.paths, self.ledger)
-
-    def planner(self, options: "SubmitOptions | None" = None) -> Planner:
-        """Make a planner for this job. The options of the command override the job file."""
-        options, spec = options or SubmitOptions(), self.job.spec
-        return Planner(
-            self.job,
-            self.source,
-            self.ledger,
-            self.chain,
-            caps_of(self.job, options),
-            options.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
-            options.deadline_s or spec.run.deadline_s,
-            exact=options.exact,
-        )
-
-    def refusal(self, plan: Plan) -> Refused | None:
-        """Return why a plan of this job is refused, or None."""
-        budget, source = self.job.spec.budget, self.job.spec.source
-        return refusal(plan, max_documents=budget.max_documents, refuses_oversize=source.on_oversize == "refuse")
-
-    def output(self, ledger: Ledger) -> Output:
-        """The job's output, fed from a ledger connection."""
-        return output_of(self.job, self.paths, ledger)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitOptions:
-    """The options of a command that override the job file."""
-
-    max_cost_nusd: int | None = None
-    """A budget below that of the job file."""
-    partial: bool = False
-    """Whether to begin although the budget is not enough for all documents, whatever the job file says."""
-    route: str | None = None
-    deadline_s: float | None = None
-    waits: bool = True
-    """Whether to wait for batches."""
-    fail_fast: bool = False
-    """Whether the first document that fails stops the run."""
-    max_run_time_s: float | None = None
-    """A time limit for this command below that of the job file."""
-    elapsed_s: float = 0.0
-    """How much of the time limit the command has used already."""
-    exact: bool = False
-    """Whether every document is counted, however many there are."""
-    speed: float = 1.0
-    """The speed of the simulator's clock, by which batches are polled."""
-
-    def paced(self, batch: BatchSection) -> BatchSection:
-        """Return the section [batch] with its intervals by the simulator's clock."""
-        intervals = ("poll_interval_s", "max_poll_interval_s", "reconcile_wait_s")
-        return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
-
-
-def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
-    """Return the caps of a run: for each kind the lowest limit of all. Raises UsageProblem for a wrong environment."""
-    budget = job.spec.budget
-    caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
-    if options.max_cost_nusd is not None:
-        caps.append(Cap(Per.RUN, options.max_cost_nusd, "--max-cost", Origin.COMMAND))
-    if (limit := budget.max_cost_per_document_nusd) is not None:
-        caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
-    caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
-    return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or options.partial)
-
-
-def refuse_models(job: JobFile) -> None:
-    """Refuse models, fallbacks included, that the project or the operator forbids. Raises Refused."""
-    models = [job.spec.model.name, *job.spec.model.fallbacks]
-    if refused := forbidden(models, [project_rule(job.project.budget), operator_rule(os.environ)]):
-        raise refused
-
-
-def output_of(job: JobFile, where: StorePaths, ledger: Ledger) -> Output:
-    """Return a job's output, fed from a ledger connection."""
-    return Output(ledger, job.spec.job.name, OutputTable(where.database, job.spec.store.table, job.fields.columns))
-
-
-@dataclass(frozen=True, slots=True)
 class OpenOutput:
-    """A job without its documents, prices and model: its ledger and its rows."""
+    """A job without its documents, prices and model: the job's ledger and rows can be read."""
 
     job: JobFile
-    paths: StorePaths
-    ledger: Ledger
-    output: Output
-
-
-@contextlib.contextmanager
-def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
-    """Open what is remembered: rows can be shown and rebuilt when the source is gone or the model is retired."""
-    job = load_job(path)
-    where = store_paths(job, simulated=simulated)
-    with contextlib.closing(Ledger.read(where.ledger)) as ledger:
-        yield OpenOutput(job, where, ledger, output_of(job, where, ledger))
-
-
-@contextlib.contextmanager
-def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
-    """Read the job file and open what the file names. `to_run` locks the job for this process, which may write."""
-    job = load_job(path)
-    refuse_models(job)
-    spec, today = job.spec, utc_today()
-    prices = prices_of(job, today=today)
-    chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
-    notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
-    source, where = open_source(job), store_paths(job, simulated=simulated)
-    check_columns(job, source)
-    opening = locked_ledger(job, where, simulated=simulated) if to_run else read_ledger(where)
-    with opening as ledger:
-        with_learned_limits = chain.with_learned_limits(learned_limits_of(chain, ledger))
-        yield OpenJob(job, prices, with_learned_limits, source, where, ledger, simulated, notices)
-
-
-def learned_limits_of(chain: ModelChain, ledger: Ledger) -> dict[str, LearnedLimits]:
-    """Return what earlier runs learned of the rate limits of a chain's models."""
-    metrics = RunMetrics(ledger)
-    found = {chain_model.price.name: metrics.learned(chain_model.price.name) for chain_model in chain.models}
-    return {model: learned for model, learned in found.items() if learned}
-
-
-@dataclass(frozen=True, slots=True)
-class OpenStore:
-    """A job whose batches are brought to their ends. Nothing is read or sent, so its documents may be gone."""
-
-    job: JobFile
-    prices: PriceTable
     paths: StorePaths
     ledger: Ledger
 
@@ -202,9 +47,17 @@ class OpenStore:
         """The job's name."""
         return self.job.spec.job.name
 
-    def output(self, ledger: Ledger) -> Output:
-        """The job's output, fed from a ledger connection."""
-        return output_of(self.job, self.paths, ledger)
+    def output(self, ledger: Ledger | None = None) -> Output:
+        """Return the job's output, fed from this ledger connection or from another one."""
+        table = OutputTable(self.paths.database, self.job.spec.store.table, self.job.fields.columns)
+        return Output(ledger or self.ledger, self.name, table)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore(OpenOutput):
+    """A job that can bring its batches to their ends: no document is read or sent, so the documents may be gone."""
+
+    prices: PriceTable
 
     def run_context(self, run: RunKey, listener: Listener, *, waits: bool, cancels: bool = False) -> RunContext:
         """Make what all parts of a run's execution share. Must be called in the event loop of the run."""
@@ -223,23 +76,148 @@ class OpenStore:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenJob(OpenStore):
+    """A job with everything that its file names, checked and ready."""
+
+    chain: ModelChain
+    source: Source
+    simulated: bool
+    price_notices: tuple[str, ...]
+    """What a person should know of the prices of the job's models, and of the days on which the models retire."""
+
+    @property
+    def price(self) -> ModelPrice:
+        """The price row of the job's own model."""
+        return self.chain.models[0].price
+
+    @property
+    def limits(self) -> RateLimits:
+        """The rate limits of the job's own model."""
+        return self.chain.models[0].limits
+
+    def planner(self, options: "SubmitOptions | None" = None) -> Planner:
+        """Make a planner for this job. What the command says counts before what the job file says."""
+        options, spec = options or SubmitOptions(), self.job.spec
+        return Planner(
+            self.job,
+            self.source,
+            self.ledger,
+            self.chain,
+            caps_of(self.job, options),
+            options.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
+            options.deadline_s or spec.run.deadline_s,
+            exact=options.exact,
+        )
+
+    def refusal(self, plan: Plan) -> Refused | None:
+        """Return why a plan of this job is not carried out, or None if the plan is."""
+        budget, source = self.job.spec.budget, self.job.spec.source
+        return refusal(plan, max_documents=budget.max_documents, refuses_oversize=source.on_oversize == "refuse")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOptions:
+    """What a command says over the job file."""
+
+    max_cost_nusd: int | None = None
+    """A lower budget than the job file's."""
+    partial: bool = False
+    """Whether the run begins although the budget is not enough for all documents, whatever the job file says."""
+    route: str | None = None
+    deadline_s: float | None = None
+    waits: bool = True
+    """Whether the command waits for batches."""
+    fail_fast: bool = False
+    """Whether the first document that fails stops the run."""
+    max_run_time_s: float | None = None
+    """The longest time that this command may take, if shorter than the job file's."""
+    elapsed_s: float = 0.0
+    """The time that this command has taken already."""
+    exact: bool = False
+    """Whether every document is counted, however many there are."""
+    speed: float = 1.0
+    """The speed of the simulator's clock, by which batches at the simulator are polled."""
+
+    def paced(self, batch: BatchSection) -> BatchSection:
+        """Return [batch] with the intervals of the simulator's clock."""
+        intervals = ("poll_interval_s", "max_poll_interval_s", "reconcile_wait_s")
+        return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
+
+
+def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
+    """Merge the caps of a run: of each kind, the lowest one counts. Raises UsageProblem for a wrong environment."""
+    budget = job.spec.budget
+    caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
+    if options.max_cost_nusd is not None:
+        caps.append(Cap(Per.RUN, options.max_cost_nusd, "--max-cost", Origin.COMMAND))
+    if (limit := budget.max_cost_per_document_nusd) is not None:
+        caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
+    caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
+    return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or options.partial)
+
+
+def refuse_models(job: JobFile) -> None:
+    """Raise Refused for models that the project or the operator forbids, fallbacks included."""
+    models = [job.spec.model.name, *job.spec.model.fallbacks]
+    if refused := forbidden(models, [project_rule(job.project.budget), operator_rule(os.environ)]):
+        raise refused
+
+
+@contextlib.contextmanager
+def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
+    """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
+    job = load_job(path)
+    where = store_paths(job, simulated=simulated)
+    with contextlib.closing(Ledger.read(where.ledger)) as ledger:
+        yield OpenOutput(job, where, ledger)
+
+
+@contextlib.contextmanager
+def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
+    """Read the job file and open what the job file names. `to_run` takes the job for this process and may write."""
+    job = load_job(path)
+    refuse_models(job)
+    spec, today = job.spec, utc_today()
+    prices = prices_of(job, today=today)
+    chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
+    notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
+    source, where = open_source(job), store_paths(job, simulated=simulated)
+    check_columns(job, source)
+    opening: contextlib.AbstractContextManager[Ledger]
+    if to_run:
+        opening = locked_ledger(job, where, simulated=simulated)
+    else:  # a ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan
+        opening = contextlib.closing(Ledger.read(where.ledger, renews=True))
+    with opening as ledger:
+        with_learned_limits = chain.with_learned_limits(learned_limits_of(chain, ledger))
+        yield OpenJob(job, where, ledger, prices, with_learned_limits, source, simulated, notices)
+
+
+def learned_limits_of(chain: ModelChain, ledger: Ledger) -> dict[str, LearnedLimits]:
+    """Find what earlier runs learnt of the limits of a chain's models."""
+    metrics = RunMetrics(ledger)
+    found = {chain_model.price.name: metrics.learned(chain_model.price.name) for chain_model in chain.models}
+    return {model: learned for model, learned in found.items() if learned}
+
+
 @contextlib.contextmanager
 def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
     """Lock the job for this process, without its documents and model."""
     job = load_job(path)
     where = store_paths(job, simulated=simulated)
     with locked_ledger(job, where, simulated=simulated) as ledger:
-        yield OpenStore(job, prices_of(job, today=utc_today()), where, ledger)
+        yield OpenStore(job, where, ledger, prices_of(job, today=utc_today()))
 
 
 def prices_of(job: JobFile, *, today: date) -> PriceTable:
-    """Return the job's table of prices."""
+    """Load the table of prices; the rows of the job's own file replace rows of the common table."""
     file = job.spec.budget.prices_file
     return load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
 
 
 def common_prices(*, today: date) -> PriceTable:
-    """Return the table of prices of jobs that name none: the file that BATCHRUN_PRICES names, or the package's."""
+    """Load the table for jobs that name no file: the package's own, and the file that the environment names."""
     file = environ.get("BATCHRUN_PRICES")
     if not file:
         return load_prices(today=today)
@@ -254,18 +232,8 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
-@contextlib.contextmanager
-def read_ledger(where: StorePaths) -> Iterator[Ledger]:
-    """Open the ledger for reading while another process may write.
-
-    A ledger of an older batchrun is brought up to date, so that a plan can be seen without running the job.
-    """
-    with contextlib.closing(Ledger.read(where.ledger, renews=True)) as ledger:
-        yield ledger
-
-
 def check_columns(job: JobFile, source: Source) -> None:
-    """Refuse a prompt with columns that the documents do not have. Raises UsageProblem."""
+    """Raise UsageProblem if the prompt speaks of columns that the documents do not have."""
     if missing := sorted(set(job.user.names) - (source.columns or frozenset())):
         has = ", ".join(sorted(source.columns)) if source.columns else "none besides id and text"
         raise UsageProblem(

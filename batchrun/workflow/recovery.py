@@ -1,4 +1,4 @@
-"""What dead processes left behind in the ledger, put in order before anything else happens."""
+"""What dead processes left behind, recorded before anything else happens."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,33 +15,30 @@ from batchrun.store.paths import StorePaths
 
 @contextlib.contextmanager
 def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterator[Ledger]:
-    """Lock the job for this process, open its ledger for writing, and put in order what dead processes left."""
+    """Lock the job for this process and open its ledger for writing, with what dead processes left open recorded."""
     name = job.spec.job.name
     with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
-        recover(ledger, where, name)
+        with ledger.transaction():
+            ledger.recover(name)
+            recover_others(ledger, where, name)
         if simulated:
             abandon_simulated(ledger, name)
         refuse_second_file(ledger, job)
         yield ledger
 
 
-def recover(ledger: Ledger, where: StorePaths, job: str) -> None:
-    """Close what dead processes left open, of this job and of other jobs whose requests this job may share."""
-    with ledger.transaction():
-        Runs(ledger).recover(job)
-        recover_others(ledger, where, job)
-
-
 def recover_others(ledger: Ledger, where: StorePaths, job: str) -> None:
-    """Close what dead processes of other jobs left open. Must be called in a transaction."""
-    runs = Runs(ledger)
-    for name in runs.running_jobs():
+    """Record what dead processes of other jobs left open, inside the caller's transaction.
+
+    The job may share requests with other jobs.
+    """
+    for name in ledger.running_jobs():
         if name != job and not is_locked(where.ledger, name):
             runs.recover(name)
 
 
 def abandon_simulated(ledger: Ledger, job: str) -> None:
-    """Abandon the open batches of an earlier simulator, which lived as long as its command."""
+    """Give up open batches: they are gone with the simulator of an earlier command, which ended with that command."""
     batches = Batches(ledger)
     with ledger.transaction():
         for batch in batches.open(job):
@@ -49,9 +46,8 @@ def abandon_simulated(ledger: Ledger, job: str) -> None:
 
 
 def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
-    """Refuse a second job file of one name: each would take the other's documents for changed ones."""
-    last_run = Runs(ledger).last_run(job.spec.job.name)
-    earlier = last_run.job_path if last_run else None
+    """Raise UsageProblem for a second job file of one name: each would take the other's documents for changed ones."""
+    earlier = ledger.job_path(job.spec.job.name)
     if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
         raise UsageProblem(
             f'the name "{job.spec.job.name}" belongs to {earlier} already.', hint="give [job] name another value"
@@ -59,6 +55,6 @@ def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
 
 
 def path_below_root(job: JobFile, path: Path | None = None) -> str:
-    """Return the path by which the ledger names the job file, or `path`; a moved project still finds the file."""
+    """Return the path of the job file, or another one, as the ledger names it: a moved project still finds it."""
     path = path or job.path
     return str(path.relative_to(job.root)) if path.is_relative_to(job.root) else str(path)

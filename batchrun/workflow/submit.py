@@ -81,8 +81,8 @@ async def refuse(opened: OpenJob, refused: Refused | None, caller: Caller) -> No
     if open_batches := Batches(opened.ledger).open(opened.name):
         # Open batches are paid for, or will be: what has ended is collected whatever is refused.
         run_no = open_batches[-1].run_no
-        halted = await drive_open_batches(opened.store, run_no, caller, waits=False)
-        publish_finally(opened.store)
+        halted = await drive_open_batches(opened, run_no, caller, waits=False)
+        publish_finally(opened)
         raise halted or refused
     raise refused
 
@@ -119,14 +119,14 @@ async def send(
         halted = await execute_plan(opened, planner, plan, run, caller, options)
     elif open_batches:  # batches of documents that have changed or gone since
         run_no = open_batches[-1].run_no
-        halted = await drive_open_batches(opened.store, run_no, caller, waits=options.waits)
+        halted = await drive_open_batches(opened, run_no, caller, waits=options.waits)
     return Sent(run.run_no if run else None, halted)
 
 
 def check_output(opened: OpenJob) -> None:
     """Find out before anything is paid if the rows will not fit. A file that another process holds is no obstacle."""
     with contextlib.suppress(LockedByAnother):
-        opened.output(opened.ledger).check()
+        opened.output().check()
 
 
 def admit(
@@ -202,7 +202,7 @@ async def execute_plan(
     opened: OpenJob, planner: Planner, plan: Plan, run: RunKey, caller: Caller, options: SubmitOptions
 ) -> BatchrunError | None:
     """Execute the run of a plan. Returns why the run halted, or None when the run went through."""
-    context = opened.store.run_context(run, caller.listener, waits=options.waits)
+    context = opened.run_context(run, caller.listener, waits=options.waits)
     return await execute(
         replace(context, batch=options.paced(context.batch)),
         send_setup(opened, planner, plan, run),

@@ -95,8 +95,8 @@ def conclude(
             Runs(opened.ledger).recover(opened.name)
             state = final_state(opened.ledger, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
             note = str(halted) if halted else None
-            Runs(opened.ledger).end_run(run_no, state=state, exit_code=exit_code, note=note)
-    unpublished = publish_finally(opened.store)
+            opened.ledger.end_run(run_no, state=state, exit_code=exit_code, note=note)
+    unpublished = publish_finally(opened)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
     end = RunEnd(

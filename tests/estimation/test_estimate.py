@@ -12,7 +12,7 @@ from batchrun.estimation.estimate import Estimator, RequestTokens, fixed_tokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.interval import CONFIDENCE, Interval
 from batchrun.estimation.text_class import TextClass, factor, text_class
-from batchrun.strategy.refusal import check_budget, fitting
+from batchrun.strategy.refusal import budget_left, fitting
 
 PRICES = load_prices(today=date(2026, 11, 21))
 OUTPUT = Interval(200, low=100, high=400)
@@ -144,20 +144,18 @@ def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, sp
     fitted = fitting(uppers(), remaining_nusd=cap - spent)
     assert total.estimate().documents == len(documents)
     verdicts = [
-        check_budget(estimate=summed(one, documents[:n]).estimate(), spent_nusd=spent, cap_nusd=cap).ok
+        budget_left(estimate=summed(one, documents[:n]).estimate(), spent_nusd=spent, cap_nusd=cap) >= 0
         for n in range(1, len(documents) + 1)
     ]
     assert fitted == sum(verdicts)
     assert verdicts == sorted(verdicts, reverse=True)
 
 
-def test_a_verdict_says_what_is_left_or_missing():
+def test_what_is_left_of_a_budget_or_missing():
     estimate = summed(estimator(), [RequestTokens(1_000, TextClass.PROSE)]).estimate()
-    upper = estimate.upper_nusd
-    enough = check_budget(estimate=estimate, spent_nusd=10, cap_nusd=upper + 10)
-    assert (enough.ok, enough.spare_nusd, enough.too_much_nusd) == (True, 0, 0)
-    short = check_budget(estimate=estimate, spent_nusd=11, cap_nusd=upper + 10)
-    assert (short.ok, short.spare_nusd, short.too_much_nusd) == (False, 0, 1)
+    cap_nusd = estimate.upper_nusd + 10
+    assert budget_left(estimate=estimate, spent_nusd=10, cap_nusd=cap_nusd) == 0
+    assert budget_left(estimate=estimate, spent_nusd=11, cap_nusd=cap_nusd) == -1
 
 
 def test_the_bound_of_a_prompt_is_its_count_or_its_bytes_whichever_is_less():

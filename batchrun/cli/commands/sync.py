@@ -23,8 +23,8 @@ def sync(job: Path, *, simulate: bool, wait: float, terminal: Terminal) -> None:
     from batchrun.workflow.open_job import open_output
 
     with open_output(job, simulated=simulate) as opened:
-        written = opened.output.publish(wait_s=wait)
+        written = opened.output().publish(wait_s=wait)
     if terminal.json:
-        terminal.event("synced", job=opened.job.spec.job.name, rows=written, database=str(opened.paths.database))
+        terminal.event("synced", job=opened.name, rows=written, database=str(opened.paths.database))
     elif not terminal.quiet:
         terminal.result(f"{count(written, 'row')} written to {opened.paths.database}")

@@ -9,7 +9,7 @@ from batchrun.errors import Refused
 from batchrun.estimation.interval import Interval
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import Caching
-from batchrun.strategy.refusal import check_budget
+from batchrun.strategy.refusal import budget_left
 from batchrun.strategy.routes import Forecast
 from batchrun.workflow.open_job import OpenJob
 
@@ -17,7 +17,7 @@ from batchrun.workflow.open_job import OpenJob
 def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[str, Any]:
     """The plan as one JSON object; fields may be added, none is renamed."""
     cost, estimate = plan.estimate.cost_usd, plan.estimate
-    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     return {
             "v": 1,
             "job": plan.job,
@@ -68,7 +68,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[s
             "continues": plan.continues,
             "ok": refused is None,
             "refused": str(refused) if refused else None,
-            "over_budget": not verdict.ok,
+            "over_budget": left_nusd < 0,
             "caps": caps_as_json(plan),
             "fits": plan.affordable_count,
             "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},

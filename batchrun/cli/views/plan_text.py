@@ -17,7 +17,7 @@ from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Evidence, Kind, Plan
-from batchrun.strategy.refusal import check_budget
+from batchrun.strategy.refusal import budget_left
 from batchrun.workflow.open_job import OpenJob
 
 WORDS = {
@@ -120,11 +120,12 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     if not plan.to_send:
         return ["cost     nothing: there is nothing to send"]
     estimate, cost = plan.estimate, plan.estimate.cost_nusd
-    verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
+    left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     before = spent_and_held(plan.spent_nusd, plan.held_nusd)
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
-    says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
-        f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
+    says = f"OK ({dollars(left_nusd)} to spare at the upper bound)"
+    if left_nusd < 0:
+        says = f"too little by {dollars(-left_nusd)} at the upper bound"
     return [
         f"tokens   input   {between(estimate.input)}   instructions and schema: {tokens(estimate.fixed_tokens)} each",
         f"         output  {between(estimate.output)}   {replies_words(plan.evidence)}",

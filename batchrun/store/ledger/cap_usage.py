@@ -46,7 +46,7 @@ def plan_cap_usages(
 ) -> tuple[CapUsage, ...]:
     """Read what the estimate of a plan is compared with; the plan continues `run`, or begins a run.
 
-    Of a run only what the run has spent counts: see `check_budget`.
+    Of a run only what it has spent counts: see `budget_left`.
     """
     spent_nusd = run.spent_nusd if run else 0
     cap_usages = [CapUsage(cap, spent_nusd) for cap in (caps.run, caps.ceiling) if cap]

@@ -1,4 +1,4 @@
-"""Batches without their documents: collected, canceled, or settled by a person's word."""
+"""Batches without their documents: they are brought to their ends, or a person says what became of them."""
 
 import time
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ class Cancellation:
     """The result of canceling."""
 
     canceled: int
-    """How many batches were open."""
+    """The number of batches that were open."""
     still_open: int
     pending: int
-    """Documents of the run without an outcome."""
+    """The number of the run's documents without an outcome."""
     halted: BatchrunError | None
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
@@ -46,7 +46,7 @@ async def drive_open_batches(
 
 
 def publish_finally(opened: OpenStore) -> BatchrunError | None:
-    """Bring the rows to the output. Returns why that failed, or None; the rows are safe in the ledger either way."""
+    """Bring the rows to the output. Returns why they could not be brought, or None. The ledger has them anyway."""
     try:
         opened.output().publish(wait_s=FINAL_WAIT_S)
     except BatchrunError as problem:
@@ -55,7 +55,7 @@ def publish_finally(opened: OpenStore) -> BatchrunError | None:
 
 
 async def cancel(opened: OpenStore, run_no: int, caller: Caller, *, waits: bool) -> Cancellation:
-    """Cancel the job's open batches, collect their results, and make the other documents pending again."""
+    """Cancel the job's open batches, collect the results that are there, and make all other requests pending again."""
     batches, ledger, halted, unpublished = Batches(opened.ledger), opened.ledger, None, None
     if canceled := len(batches.open(opened.name)):
         halted = await drive_open_batches(opened, run_no, caller, waits=waits, cancels=True)
@@ -98,10 +98,10 @@ async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, 
 
 
 async def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
-    """Make the requests of a batch pending again, because a person says that the batch was never created or is gone.
+    """Make the requests of a batch pending again, because a person says that it was never created, or is gone.
 
-    A batch with an id is given up only if the API does not have the batch either. The run's account keeps its worst
-    case. Raises UsageProblem.
+    A batch with an id is only given up when the API does not have it either. What such a batch may have cost stays on
+    the run's account.
     """
     batches = Batches(opened.ledger)
     open_batches = batches.open(opened.name)
@@ -124,7 +124,7 @@ async def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int 
 
 
 def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
-    """Return the batch with the number, or the only batch if there is no number. Raises UsageProblem."""
+    """Return the batch that a person means: the one with the number, else the only one. Raises UsageProblem."""
     meant = [batch for batch in batches if batch_no in {None, batch.batch_no}]
     if len(meant) == 1:
         return meant[0]
@@ -133,7 +133,7 @@ def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
 
 
 async def ask(opened: OpenStore, provider: ProviderFactory, batch_id: str) -> RemoteBatch | Failure:
-    """Ask the API for one batch."""
+    """Ask the API for one batch. Returns the failure if the API does not give it."""
     provider.check()
     client = provider.make_batches(timeout_s=opened.job.spec.retry.timeout_s)
     try:

@@ -1,7 +1,7 @@
-"""The story of a submit that begins with a pilot: plan -> some documents -> report -> the rest, or not.
+"""The story of a submit that begins with a pilot: plan -> some documents -> what they show -> the rest, or not.
 
-Pilot and rest are one run on one budget. The ledger has the documents of the pilot before any is sent, and the decision
-to go on before the rest is sent, so that the same command continues after any failure.
+Pilot and rest are one run on one budget. The ledger has the pilot's documents before any of them is sent, and the
+decision for the rest before any of the rest is sent: the same command continues after anything.
 """
 
 import time
@@ -27,7 +27,7 @@ from batchrun.workflow.summary import Summary, conclude
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pilot:
-    """The documents that come first, and the estimates from before the pilot."""
+    """The documents that come first, and what is known of them before they are sent."""
 
     members: Sequence[str]
     plan: Plan
@@ -35,9 +35,9 @@ class Pilot:
     rest: Estimate
     """The estimate of all other documents."""
     is_drawn: bool = False
-    """Whether the members were drawn just now, so that the ledger does not have the pilot yet."""
+    """Whether the members were drawn just now: the ledger does not have the pilot yet."""
     past: Sequence[Tried] = ()
-    """Documents of the job's past that replace a pilot. Then nothing is sent."""
+    """Documents of the job's past that show as much as a pilot would: nothing is sent for the pilot then."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class PilotSubmit:
     async def submit(self, selection: Selection, terms: PilotTerms | None) -> Summary:
         """Run the job. Without `terms` there is no pilot, and a pilot that was begun is over.
 
-        Raises Refused and other BatchrunErrors with nothing sent. The summary has what goes wrong later.
+        Raises Refused and other BatchrunErrors with nothing sent. What goes wrong later is in the summary.
         """
         whole = await self._planner.plan(selection, counter=self.caller.provider if self.counts else None)
         begun = self._pilots.begun(self._planner.fingerprint)
@@ -74,10 +74,10 @@ class PilotSubmit:
         if not pilot.members:
             narrowing.to_all()
             return await self._without(whole, begun)
-        # If the caps are expected to bind in the end, the pilot spends them as sparingly as the rest.
+        # Where the whole job is expected to reach its caps, the pilot wastes no more of them than the rest would.
         pilot = replace(pilot, plan=replace(pilot.plan, caps=caps_in_force(whole)))
         self.show(whole, pilot.plan if pilot.plan.to_send else None)
-        # What would be refused of the whole for another reason than money is refused before anything is paid.
+        # What the whole job would be refused for, other than money, is refused before anything is paid.
         await refuse(self.opened, self.opened.refusal(replace(whole, already_approved=True)), self.caller)
         await refuse(self.opened, self.opened.refusal(pilot.plan), self.caller)
         return await self._with(pilot, narrowing, whole, terms)
@@ -91,10 +91,10 @@ class PilotSubmit:
     # --- before
 
     def _pilot(self, narrowing: Narrowing, begun: BegunPilot | None, terms: PilotTerms) -> Pilot:
-        """Choose the documents, and narrow the plan to them. A pilot that was begun keeps its documents."""
+        """Choose the pilot's documents, and leave the plan narrowed to them. A pilot that was begun keeps its own."""
         if begun:
             members = self._pilots.members(begun.run_no)
-            if numbers := narrowing.numbers(members):  # empty if no document of the pilot is selected any more
+            if numbers := narrowing.numbers(members):  # else none of its documents is selected any more
                 return self._of(members, numbers, narrowing)
         past = self._pilots.past(self._planner.fingerprint)
         sendable = narrowing.sendable()
@@ -111,24 +111,19 @@ class PilotSubmit:
         rest = self._planner.forecast().estimate
         narrowing.to_pilot()
         self._planner.count(narrowing.guessed())
-        plan = self._planner.forecast(route=Route.STREAM, exact=True)  # the answers of a pilot are wanted now
+        plan = self._planner.forecast(route=Route.STREAM, exact=True)  # the pilot's answers are wanted now
         return Pilot(members=members, plan=plan, rest=rest)
 
     # --- from the first document on
 
     async def _with(self, pilot: Pilot, narrowing: Narrowing, whole: Plan, terms: PilotTerms) -> Summary:
         started_at = time.time()
-        end = partial(conclude, self.opened, self._planner, started_at=started_at)
+        concluded = partial(conclude, self.opened, self._planner, started_at=started_at)
         sent = await self._first(pilot)
         pending = self._planner.planned.outcomes().get(None)
         if pending or (sent.halted and not isinstance(sent.halted, OutOfTime)):
-            return end(
-                pilot.plan,
-                run_no=sent.run_no,
-                halted=sent.halted,
-                cut_short=bool(pilot.rest.documents),
-                rest=lambda: self._rest(narrowing).estimate,
-            )
+            cut_short, rest = bool(pilot.rest.documents), lambda: self._rest(narrowing).estimate
+            return concluded(pilot.plan, run_no=sent.run_no, halted=sent.halted, cut_short=cut_short, rest=rest)
         report = self._report(pilot, self._rest(narrowing), terms, sent)
         self.report(report)
         if report.decision is Decision.GOES_ON:
@@ -142,19 +137,20 @@ class PilotSubmit:
             )
             narrowing.to_all()
             plan = replace(whole, choice=report.rest.choice)
-            return end(plan, run_no=after.run_no or sent.run_no, halted=after.halted)
+            return concluded(plan, run_no=after.run_no or sent.run_no, halted=after.halted)
         if sent.run_no is None:  # nothing was sent yet
             await refuse(self.opened, report.refused, self.caller)
         narrowing.to_pilot()
-        return end(pilot.plan, run_no=sent.run_no, halted=report.stopped, cut_short=report.stopped is not None)
+        stopped = report.stopped
+        return concluded(pilot.plan, run_no=sent.run_no, halted=stopped, cut_short=stopped is not None)
 
     def _rest(self, narrowing: Narrowing) -> Plan:
-        """Narrow the plan to the rest, and forecast the rest with what the pilot showed."""
+        """Narrow the plan to the documents that are not the pilot's, and forecast them with what the pilot showed."""
         narrowing.to_rest()
         return self._planner.forecast()
 
     async def _first(self, pilot: Pilot) -> Sent:
-        """Send the pilot. A pilot that is complete already sends nothing and names its run."""
+        """Send the pilot. Of a pilot that is complete already, only return the run."""
         if not pilot.plan.to_send:
             begun = None if pilot.past else self._pilots.begun(self._planner.fingerprint)
             return Sent(begun.run_no if begun else None, None)
@@ -163,7 +159,7 @@ class PilotSubmit:
         def begin(run_no: int) -> None:
             self._pilots.begin(run_no, pilot.members, begins_run=begins_run)
 
-        at_once = replace(self.options, waits=False)  # open batches of an earlier submit are not waited for
+        at_once = replace(self.options, waits=False)  # open batches of earlier submits are not waited for
         also = begin if pilot.is_drawn else None
         return await send(self.opened, self._planner, pilot.plan, self.caller, at_once, also=also)
 
@@ -172,7 +168,7 @@ class PilotSubmit:
         found = findings(tried, fields=list(self.opened.job.fields.definitions))
         checked = tuple(checks(found, terms.thresholds, route=rest.choice.route))
         refused = self.opened.refusal(rest)
-        # A person who submits again after a pilot that the job file asks for wants the rest.
+        # A person who submits again, after a pilot that only the job file asked for, wants the rest.
         goes_on = terms.goes_on or (bool(pilot.past) and not terms.asked)
         return PilotReport(
             run_id=Runs(self.opened.ledger).one(sent.run_no).run_id if sent.run_no is not None else None,

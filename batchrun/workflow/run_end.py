@@ -1,4 +1,4 @@
-"""How a run ended: the facts of its summary that cannot be added up from the ledger later."""
+"""How a run ended: the part of its summary that cannot be added up from the ledger later."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from batchrun.store.reports.cache_use import CacheUse
 
 @dataclass(frozen=True, slots=True)
 class RememberedError:
-    """An error that a person was shown, as a record."""
+    """The record of an error that a person was shown."""
 
     word: str
     message: str
@@ -50,7 +50,7 @@ class RunEnd:
     """Counts of the documents that the submit had selected; documents without an outcome are `pending`."""
     pending: int
     open_batches: tuple[int, ...] = ()
-    """The numbers of the job's batches of which something was still to come."""
+    """The numbers of the job's batches whose results were still to come."""
     awaited_of: tuple[str, ...] = ()
     """Other jobs in whose open batches some of the documents were."""
     halted: RememberedError | None = None

@@ -46,10 +46,11 @@ async def submit(
     options: SubmitOptions | None = None,
     counts: bool = False,
 ) -> Summary:
-    """Run the job: plan, refuse or go, execute, publish. Raises Refused and other BatchrunErrors with nothing sent.
+    """Plan the job, refuse or execute the plan, and publish the rows.
 
-    `counts` says whether the API is asked, free of charge, for the tokens of a few requests to plan with. The summary
-    has what goes wrong after the first request; every answer is saved.
+    Raises Refused and other BatchrunErrors with nothing sent. What goes wrong after the first request is in the
+    summary: everything answered is saved. `counts` says whether the API is asked, free of charge, for the tokens of a
+    few requests to plan with.
     """
     options = options or SubmitOptions()
     planner = opened.planner(options)
@@ -67,7 +68,7 @@ async def carry_out(
     *,
     also: Callable[[int], None] | None = None,
 ) -> Summary:
-    """Carry out a plan unless the plan is refused, and return the summary. `also` is explained at `admit`."""
+    """Bring a plan to its end, unless the plan is refused. `admit` explains `also`."""
     await refuse(opened, opened.refusal(plan), caller)
     started_at = time.time()
     sent = await send(opened, planner, plan, caller, options, also=also)
@@ -75,11 +76,11 @@ async def carry_out(
 
 
 async def refuse(opened: OpenJob, refused: Refused | None, caller: Caller) -> None:
-    """Raise why a plan is refused, if it is. Batches that have ended are collected before."""
+    """Raise the refusal of a plan, if there is one."""
     if refused is None:
         return
     if open_batches := Batches(opened.ledger).open(opened.name):
-        # Open batches are paid for, or will be: what has ended is collected whatever is refused.
+        # Batches are paid for, or about to be: what has ended is collected whatever is refused.
         run_no = open_batches[-1].run_no
         halted = await drive_open_batches(opened, run_no, caller, waits=False)
         publish_finally(opened)
@@ -89,7 +90,7 @@ async def refuse(opened: OpenJob, refused: Refused | None, caller: Caller) -> No
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a plan's documents, before the run's end is written."""
+    """What became of a plan's documents, before the run is concluded."""
 
     run_no: int | None
     """None if there was nothing to admit."""
@@ -117,14 +118,14 @@ async def send(
     if run and travels:
         caller.listener(run_started(opened, plan, run))
         halted = await execute_plan(opened, planner, plan, run, caller, options)
-    elif open_batches:  # batches of documents that have changed or gone since
+    elif open_batches:  # their documents have changed or gone since
         run_no = open_batches[-1].run_no
         halted = await drive_open_batches(opened, run_no, caller, waits=options.waits)
     return Sent(run.run_no if run else None, halted)
 
 
 def check_output(opened: OpenJob) -> None:
-    """Find out before anything is paid if the rows will not fit. A file that another process holds is no obstacle."""
+    """Find out before anything is paid that the rows will not fit. A program that has the file open only delays rows."""
     with contextlib.suppress(LockedByAnother):
         opened.output().check()
 
@@ -139,8 +140,8 @@ def admit(
 ) -> RunKey:
     """Commit the intent: the run, its requests and its documents, in one transaction.
 
-    After a plan of `everything`, pending documents of the run that are gone from the source are set aside. `also` is
-    called with the run's number in the same transaction.
+    After a plan of `everything`, documents are set aside that an earlier part of the run left pending and that are gone
+    from the source. `also` is called with the run's number, inside the transaction.
     """
     ledger, runs, estimate = opened.ledger, Runs(opened.ledger), plan.estimate.cost_nusd
     run_plan = RunPlan(
@@ -177,7 +178,7 @@ def admit(
 
 
 def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
-    """The event that begins a run."""
+    """Return the event that begins a run."""
     return RunStarted(
         run_id=Runs(opened.ledger).one(run.run_no).run_id,
         job=opened.name,
@@ -190,8 +191,8 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
     )
 
 
-def new_run_id(runs: Runs, *, simulated: bool) -> str:
-    """Make a short id that no run has yet. The id of a simulated run begins with `sim-`."""
+def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
+    """Draw a short id that no run has yet. The id of a simulated run begins with `sim-`."""
     while True:
         run_id = ("sim-" if simulated else "") + secrets.token_hex(2)
         if not runs.knows_run(run_id):
@@ -229,21 +230,21 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
 
 
 def caps_in_force(plan: Plan) -> Caps:
-    """Return the plan's caps. If they are expected to bind, they say how much the run may cost."""
+    """Return the plan's caps. Where a cap is expected to be reached, they say how much the run may cost."""
     if not plan.caps.partial or too_small(plan) is None:
         return plan.caps
     return replace(plan.caps, scarce_nusd=plan.spent_nusd + remaining_nusd(plan.cap_usages, plan.model))
 
 
 def cache_breakpoints(planner: Planner, plan: Plan) -> dict[Route, CacheBreakpoint]:
-    """Return the breakpoints of the prompt cache by route."""
+    """Return the mark for the prompt cache on each route that has one."""
     prefix = planner.renderer.prefix
     found = {route: prefix.mark(caching.ttl) for route, caching in plan.caching.items()}
     return {route: cache_breakpoint for route, cache_breakpoint in found.items() if cache_breakpoint}
 
 
 def tolerance_of(opened: OpenJob, options: SubmitOptions) -> Tolerance:
-    """Return the run's tolerance: the stricter of what the job file and the command say."""
+    """Return what the run tolerates: the stricter of what the job file and the command say."""
     spec = opened.job.spec
     times = [time_s for time_s in (spec.budget.max_run_time_s, options.max_run_time_s) if time_s is not None]
     return Tolerance(
@@ -255,9 +256,9 @@ def tolerance_of(opened: OpenJob, options: SubmitOptions) -> Tolerance:
 
 
 def switching(opened: OpenJob, plan: Plan, run: RunKey) -> float | None:
-    """Return when the rest of a batched run is streamed, in seconds since 1970, or None if never.
+    """Return when the rest of a batched run has to be streamed, or None if that is never.
 
-    The time is that of streaming the whole run, because the rest shrinks as batches end, and the time must not move.
+    The time is the one for the whole run: what is left shrinks as batches end, and must not move the time away again.
     """
     if plan.deadline_s is None or opened.job.spec.batch.fallback == "none":
         return None

@@ -1,5 +1,6 @@
-"""The end of a submit: the run's final state, its rows in the output, and the summary, now and later."""
+"""The end of a submit: the run's last state, its rows in the output, and its summary, at once and for later."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ class Summary:
     simulated: bool
     plan: Plan
     outcomes: Mapping[Outcome | None, int]
-    """Counts of all documents that the submit had selected, at its end. The key is None while documents are pending."""
+    """Counts of all documents that the submit had selected, at its end. The key of pending documents is None."""
     totals: Totals | None
     """The totals of the run. None if nothing had to be done."""
     performance: Performance | None
@@ -52,7 +53,7 @@ class Summary:
     cache_use: CacheUse | None
     """What the run read from the cache and wrote to it. None if nothing was cached."""
     escalations: Sequence[Escalations]
-    """What became of each model's answers in the run; nothing without a cascade."""
+    """What became of each model's answers in the run. Empty without a cascade."""
     seconds: float
     open_batches: Sequence[Batch]
     """Batches of the job whose results are still to come."""
@@ -78,10 +79,10 @@ def conclude(
     cut_short: bool = False,
     rest: Callable[[], Estimate] | None = None,
 ) -> Summary:
-    """Write the run's final state, bring the rows to the output, and return the summary.
+    """Record how the run ended, bring the rows to the output, and return the summary.
 
-    `cut_short` says that documents remain which the run was to have and never got. `rest` estimates these documents. It
-    is called last, because it narrows the plan to them.
+    `cut_short` says whether documents are left that the run was meant to have and never got. `rest` estimates those
+    documents; the planner is not asked about the run's own documents afterwards.
     """
     outcomes = planner.planned.outcomes()
     if isinstance(halted, OutOfTime) and not outcomes.get(None):
@@ -111,54 +112,36 @@ def conclude(
         unpublished=RememberedError.of(unpublished),
         cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
     )
-    summary = (
-        remember(opened, plan, end, run_no=run_no)
-        if run_no is not None
-        else unremembered(opened, plan, end, run_no=None)
-    )
-    return replace(summary, halted=halted, unpublished=unpublished)
+    return replace(remember(opened, plan, end, run_no=run_no), halted=halted, unpublished=unpublished)
 
 
 def remaining_estimate(planner: Planner, plan: Plan, rest: Callable[[], Estimate] | None) -> Estimate:
-    """Estimate what a cap left pending, together with the rest that the run was never given."""
+    """Estimate what a cap left pending, together with the rest that the run never got."""
     remaining = planner.remaining_estimate(plan.choice.route)
     return remaining.plus(rest()) if rest else remaining
 
 
 def without_pending(outcomes: Mapping[Outcome | None, int]) -> Mapping[Outcome, int]:
-    """Return the counts of documents that have an outcome."""
+    """Keep the counts of documents that have an outcome."""
     return {outcome: count for outcome, count in outcomes.items() if outcome is not None}
 
 
-def remember(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int) -> Summary:
-    """Keep how a run ended, and return the summary as `status` will read it later.
+def remember(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int | None) -> Summary:
+    """Record how a run ended, and return the summary as everybody reads it from the ledger afterwards.
 
-    On a full disk the ending is shown without being kept.
+    Without a run there is nothing to record: `run_no` is None if no document had to be sent. On a full disk the ending
+    is not recorded, and is shown all the same.
     """
-    ledger = opened.ledger
-    database = path_below_root(opened.job, opened.paths.database)
-    try:
-        with ledger.transaction():
-            remember_plan(ledger, run_no, to_json(plan), database=database)
-            remember_ending(ledger, run_no, to_json(end))
-    except StoreFull:
-        return unremembered(opened, plan, end, run_no=run_no)
-    summary = summary_of(ledger, run_no, root=opened.job.root)
-    assert summary is not None, "the run has just been remembered"
-    return summary
-
-
-def unremembered(opened: OpenJob, plan: Plan, end: RunEnd, *, run_no: int | None) -> Summary:
-    """Return the summary of a submit from memory; `run_no` is None if no run was begun, because nothing was to do."""
-    return _summary(
-        opened.ledger,
-        plan,
-        end,
-        run_no=run_no,
-        job=opened.name,
-        simulated=opened.simulated,
-        database=opened.paths.database,
-    )
+    ledger, database = opened.ledger, opened.paths.database
+    if run_no is not None:
+        with contextlib.suppress(StoreFull):
+            with ledger.transaction():
+                remember_plan(ledger, run_no, to_json(plan), database=path_below_root(opened.job, database))
+                remember_ending(ledger, run_no, to_json(end))
+            summary = summary_of(ledger, run_no, root=opened.job.root)
+            assert summary is not None, "the run has just been remembered"
+            return summary
+    return _summary(ledger, plan, end, run_no=run_no, job=opened.name, simulated=opened.simulated, database=database)
 
 
 def summary_of(ledger: Ledger, run_no: int, *, root: Path) -> Summary | None:
@@ -181,7 +164,7 @@ def summary_of(ledger: Ledger, run_no: int, *, root: Path) -> Summary | None:
 
 
 def end_of(ledger: Ledger, run: RememberedRun) -> RunEnd:
-    """Return how a run ended, or how the run stands if its process died or its batches have been settled since."""
+    """Return how a run ended, or how it stands if its process died or batches were collected or canceled since."""
     if run.ending is not None:
         end = from_json(RunEnd, run.ending)
         batches = Batches(ledger)
@@ -201,7 +184,7 @@ def end_of(ledger: Ledger, run: RememberedRun) -> RunEnd:
 def _summary(
     ledger: Ledger, plan: Plan, end: RunEnd, *, run_no: int | None, job: str, simulated: bool, database: Path
 ) -> Summary:
-    """Put together what was remembered and what the ledger adds up."""
+    """Join what is remembered with what the ledger adds up."""
     batches = Batches(ledger)
     return Summary(
         job=job,
@@ -224,7 +207,7 @@ def _summary(
 
 
 def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError | None) -> ExitCode:
-    """Return the exit code: why the run halted, or whether every selected document has a row or was skipped."""
+    """Return what a script sees: why the run halted, else whether every selected document has what it should have."""
     if halted:
         return halted.exit_code
     if outcomes.get(None):
@@ -236,8 +219,8 @@ def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError |
 def final_state(
     ledger: Ledger, run_no: int, halted: BatchrunError | None, *, waiting: bool, cut_short: bool = False
 ) -> str:
-    """Return the final state of a run, which is finished when all documents that it was to have have outcomes."""
-    if not cut_short and not Runs(ledger).unsettled(run_no):
+    """Return the state of a run at its end. A finished run has an outcome for every document ever admitted to it."""
+    if not cut_short and not ledger.unfinished(run_no):
         return "finished"
     if halted is None and waiting:
         return "waiting"

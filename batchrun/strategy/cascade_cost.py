@@ -1,4 +1,4 @@
-"""What a cascade costs: the first model for all documents, and each later model for its share of the documents."""
+"""What a cascade costs: the first model answers everything, and each later model the share that it is asked about."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from batchrun.estimation.calibration import Z
 from batchrun.estimation.estimate import Estimate
 from batchrun.estimation.interval import Interval, together
+from batchrun.strategy.rate import Rate
 
 ENOUGH = 20
-"""The number of answers from which on the measured share replaces the guess."""
+"""The number of answers from which on the measured share counts, and not the guess."""
 GUESS = Interval(0.20, 0.05, 0.50)
-"""The share of answers that escalate, before any was seen: about that of published cascades, and as uncertain."""
+"""The share of answers that the next model is asked about, before any was seen: from published cascades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Share:
 
     expected: Interval
     answers: int
-    """How many answers of the job the share was measured by; 0 if the share is a guess."""
+    """The number of the job's own answers that the share was measured by. 0 if the share is a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,9 @@ class Step:
 
     model: str
     share: Share
-    """The share of the answers of the model before."""
+    """The share of the previous model's answers that this model is asked about."""
     cost_nusd: Interval
-    """The cost of its requests, which are streamed whatever the route is."""
+    """What this model's answers cost. They are streamed, whatever the route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +42,27 @@ class CascadeCost:
     steps: tuple[Step, ...]
     total_nusd: Interval
     alone_nusd: Interval
-    """The cost if the last model answered all documents, by the same route."""
+    """The cost if the last model answered everything, by the same route."""
 
     @property
     def pays(self) -> bool:
         """Whether the cascade is expected to cost less than its last model alone.
 
-        A cascade of two models pays when the share of accepted answers is above the ratio of the two costs.
+        Two models pay when the share of the first model's answers that is accepted is above the ratio of their costs.
         """
         return self.total_nusd.mean < self.alone_nusd.mean
 
 
 def share(passed: int, answers: int) -> Share:
-    """The share that follows from so many passed on of so many answers, with Wilson's interval; a guess for few."""
-    if answers < ENOUGH:
-        return Share(GUESS, 0)
-    rate, weight = passed / answers, Z**2 / answers
-    centre = (rate + weight / 2) / (1 + weight)
-    half = Z * math.sqrt(rate * (1 - rate) / answers + weight / (4 * answers)) / (1 + weight)
-    return Share(Interval(rate, max(centre - half, 0.0), min(centre + half, 1.0)), answers)
+    """Measure the share of answers that were passed on. Few answers give a guess."""
+    return Share(Rate(passed, answers).interval, answers) if answers >= ENOUGH else Share(GUESS, 0)
 
 
 def reaching(shares: Sequence[Share], standing: Sequence[float], *, documents: int) -> list[Interval]:
     """Return the share of all documents that each model is asked about, from the first model on.
 
-    `standing` has the shares of the documents that stand for each model's request now, before anything is sent. The
-    intervals are wider than those of the rates, because the number of `documents` that escalate varies by chance.
+    `standing` has the share of documents that stand for each model's request now, before anything is sent. How many of
+    the `documents` each model is asked about also differs by chance, even if the rate were known.
     """
     reach = [Interval(standing[0], standing[0], standing[0])]
     for one, there in zip(shares, standing[1:], strict=True):
@@ -78,7 +74,7 @@ def reaching(shares: Sequence[Share], standing: Sequence[float], *, documents: i
 
 
 def cascaded(estimates: Sequence[Estimate], reach: Sequence[Interval]) -> Estimate:
-    """Add up the estimates of a cascade; `estimates` are those of each model for all documents."""
+    """Add up the models of a cascade. Each of the `estimates` is one model's for all documents."""
     pairs = list(zip(estimates, reach, strict=True))
     return replace(
         estimates[0],
@@ -89,6 +85,6 @@ def cascaded(estimates: Sequence[Estimate], reach: Sequence[Interval]) -> Estima
 
 
 def product(one: Interval, other: Interval) -> Interval:
-    """Multiply two intervals whose errors are independent, to the first order."""
+    """Multiply two intervals that err independently, to the first order."""
     below, above = (other.mean - other.low) * one.mean, (other.high - other.mean) * one.mean
     return together([one.times(other.mean), Interval(0.0, -below, above)])

@@ -1,26 +1,26 @@
-"""What a cascade demands of an answer. The next model is asked when an answer does not meet the demands."""
+"""What a cascade demands of an answer. When an answer does not meet the demands, the next model is asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 UNMET = "unmet"
-"""How the request of a valid row ends that breaks the acceptance rules of its cascade. The last model has no rules."""
+"""How a request ends whose answer is a valid row, but not good enough. No request to the last model ends so."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceRules:
-    """What an answer needs besides being a valid row. The rules do not apply to the last model."""
+    """What an answer must have beyond being a valid row. Only the last model's answer may lack it."""
 
     null_in: tuple[str, ...] = ()
     """Fields that must not be null."""
     evidence: tuple[str, ...] = ()
-    """Fields whose text must stand in the document; null is allowed."""
+    """Fields whose text must stand in the document. Null is accepted."""
 
     def violation(self, output: Mapping[str, Any], text: str | None) -> str | None:
-        """Return the first rule that an answer breaks, or None.
+        """Return the first demand that an answer does not meet, or None.
 
-        `text` is the text of the document in the request. Evidence is not looked for when `text` is None.
+        `text` is what the request has of the document. Without the text no evidence is looked for.
         """
         for name in self.null_in:
             if output.get(name) is None:
@@ -33,7 +33,7 @@ class AcceptanceRules:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every rule, in the words of `violation`."""
+        """Every demand, in the words of `violation`."""
         return (*(f"null in {name}" for name in self.null_in), *map(no_evidence, self.evidence))
 
 

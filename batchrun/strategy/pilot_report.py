@@ -1,8 +1,8 @@
-"""What a pilot shows of a job: rates and costs of its documents, the thresholds, and whether the rest follows."""
+"""A pilot: what the first documents of a job show of the other documents, and whether the others may follow."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import fmean
@@ -16,6 +16,7 @@ from batchrun.estimation.sampling import evenly
 from batchrun.job.spec import PilotSection
 from batchrun.outcome import Outcome
 from batchrun.strategy.plan import Plan
+from batchrun.strategy.rate import Rate
 from batchrun.strategy.routes import Route
 
 ALWAYS = (Outcome.SUCCEEDED, Outcome.TRUNCATED, Outcome.REFUSED)
@@ -27,7 +28,7 @@ class PilotOptions:
     """The options of a command about a pilot."""
 
     documents: int | None = None
-    """The least number of documents. None leaves the number to the job file."""
+    """The least number of documents. None means what the job file says."""
     none: bool = False
     """Whether there is no pilot, whatever the job file says."""
     go_on: bool = False
@@ -35,7 +36,7 @@ class PilotOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotTerms:
-    """How large a pilot is, and what follows the pilot."""
+    """How large a pilot is, and what comes after the pilot."""
 
     documents: int
     asked: bool
@@ -46,7 +47,10 @@ class PilotTerms:
 
 
 def pilot_terms(section: PilotSection, options: PilotOptions) -> PilotTerms | None:
-    """Put the options of a command over the job file. Returns None if there is no pilot. Raises UsageProblem."""
+    """Decide on a pilot: what the command says counts before what the job file says.
+
+    Returns None if there is no pilot. Raises UsageProblem.
+    """
     if options.none and (options.documents or options.go_on):
         raise UsageProblem("--no-pilot stands beside --pilot or --go-on.", hint="leave one of them out")
     documents = options.documents or section.documents
@@ -70,43 +74,21 @@ def drawn(numbers: Sequence[int], documents: int) -> list[int]:
     return list(evenly(((number, 1) for number in numbers), len(numbers) / documents))
 
 
-# --- what a pilot shows
+# --- what the pilot shows
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One document with its outcome, cost and tokens."""
+    """One document that has its outcome, with what its attempts took."""
 
     doc_id: str
     outcome: Outcome
     nulls: frozenset[str]
     """The fields that are null in the document's row."""
     cost_nusd: int
-    """The cost of all attempts at the document, at the price of streaming."""
+    """The cost of all attempts, at the price of streaming."""
     input_tokens: int
     output_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A count of documents in a sample, as an estimate of the share in all documents."""
-
-    count: int
-    of: int
-
-    @property
-    def share(self) -> float:
-        """The share in the sample; 0 for an empty sample."""
-        return self.count / self.of if self.of else 0.0
-
-    @property
-    def interval(self) -> Interval:
-        """The share with its 90% interval (Wilson 1927), which holds for few documents and for a count of 0 too."""
-        if not self.of:
-            return Interval(0.0, 0.0, 1.0)
-        center = (self.count + Z**2 / 2) / (self.of + Z**2)
-        half = Z / (self.of + Z**2) * math.sqrt(self.count * (self.of - self.count) / self.of + Z**2 / 4)
-        return Interval(self.share, max(center - half, 0.0), min(center + half, 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,15 +99,16 @@ class Findings:
     outcomes: Mapping[Outcome, Rate]
     failures: Rate
     nulls: Mapping[str, Rate]
-    """The rate of null in the rows, for every field."""
+    """For every field, in how many of the rows the field is null."""
     cost_nusd: Interval
-    """The mean cost of a document at the price of streaming. This mean and the next two have 90% intervals."""
+    """The average cost of a document, at the price of streaming, with its 90% interval."""
     input_tokens: Interval
+    """The average of a document, with its 90% interval; so are the output tokens."""
     output_tokens: Interval
 
 
 def findings(tried: Sequence[Tried], *, fields: Sequence[str]) -> Findings:
-    """Count and average the documents of a pilot; `tried` is not empty."""
+    """Count and average the documents of a pilot. `tried` must not be empty."""
     counts = Counter(one.outcome for one in tried)
     nulls = Counter(name for one in tried for name in one.nulls)
     return Findings(
@@ -140,9 +123,9 @@ def findings(tried: Sequence[Tried], *, fields: Sequence[str]) -> Findings:
 
 
 def average(values: Sequence[float]) -> Interval:
-    """Estimate the mean of all documents from a sample, with a 90% interval (Student's, to the first order)."""
+    """Estimate the mean of all from a sample, with its 90% interval (Student's, to the first order)."""
     mean, number = fmean(values), len(values)
-    if number == 1:  # one value shows nothing of the spread
+    if number == 1:  # one value says nothing of how far others lie from it
         return Interval(mean, 0.0, 2 * mean)
     variance = math.fsum((value - mean) ** 2 for value in values) / (number - 1)
     half = Z * (1 + (Z**2 + 1) / (4 * number)) * math.sqrt(variance / number)
@@ -154,7 +137,7 @@ def average(values: Sequence[float]) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCheck:
-    """A threshold beside the measured value: a rate, or an amount in nano-USD."""
+    """A threshold beside what was measured: rates, or amounts in nano-USD."""
 
     key: str
     field: str | None
@@ -163,38 +146,36 @@ class ThresholdCheck:
 
     @property
     def holds(self) -> bool:
-        """Whether the mean is within the threshold; the interval does not count."""
+        """Whether the threshold holds. The measured mean counts, not its interval."""
         return self.measured.mean <= self.allowed
 
     @property
     def words(self) -> str:
-        """The check as a part of a sentence."""
+        """The threshold and what was measured, as a sentence shows them."""
         shown, name = (dollars if self.key.endswith("_usd") else percent), f" of {self.field}" if self.field else ""
         found = f"{shown(self.measured.mean)} (90%: {shown(self.measured.low)} to {shown(self.measured.high)})"
         return f"pilot.{self.key}{name}: {found}, allowed {shown(self.allowed)}"
 
 
 def percent(share: float) -> str:
-    """Write a share as a person reads it, such as `4.0%`."""
+    """Return a share with one place: `4.0%`."""
     return f"{100 * share:.1f}%"
 
 
-def checks(found: Findings, thresholds: PilotSection, *, route: Route) -> Iterator[ThresholdCheck]:
-    """Check every threshold; the cost of a document is that of the `route` of the rest."""
-    if (allowed := thresholds.max_failure_rate) is not None:
-        yield ThresholdCheck("max_failure_rate", None, found.failures.interval, allowed)
-    if (allowed := thresholds.max_refusal_rate) is not None:
-        yield ThresholdCheck("max_refusal_rate", None, found.outcomes[Outcome.REFUSED].interval, allowed)
-    if (allowed := thresholds.max_null_rate) is not None:
-        for name, rate in found.nulls.items():
-            yield ThresholdCheck("max_null_rate", name, rate.interval, allowed)
-    if (allowed := thresholds.max_cost_per_document_nusd) is not None:
-        yield ThresholdCheck("max_cost_per_document_usd", None, by_route(found.cost_nusd, route), allowed)
-
-
-def by_route(cost: Interval, route: Route) -> Interval:
-    """Return a cost by a route from the cost when streamed: a batch costs half."""
-    return cost.times(0.5) if route is Route.BATCH else cost
+def checks(found: Findings, thresholds: PilotSection, *, route: Route) -> tuple[ThresholdCheck, ...]:
+    """Check every threshold that is set. Documents of the rest cost half as much if `route` is a batch."""
+    refused, cost = found.outcomes[Outcome.REFUSED], found.cost_nusd.times(0.5 if route is Route.BATCH else 1.0)
+    measured = [
+        ("max_failure_rate", None, found.failures.interval, thresholds.max_failure_rate),
+        ("max_refusal_rate", None, refused.interval, thresholds.max_refusal_rate),
+        *[("max_null_rate", name, rate.interval, thresholds.max_null_rate) for name, rate in found.nulls.items()],
+        ("max_cost_per_document_usd", None, cost, thresholds.max_cost_per_document_nusd),
+    ]
+    return tuple(
+        ThresholdCheck(key, field, interval, allowed)
+        for key, field, interval, allowed in measured
+        if allowed is not None
+    )
 
 
 class Decision(StrEnum):
@@ -206,37 +187,33 @@ class Decision(StrEnum):
     EXCEEDED = "threshold_exceeded"
     """A threshold does not hold."""
     REFUSED = "rest_refused"
-    """The new estimate of the rest is refused."""
+    """By the new estimate there is not enough money for the rest."""
     COMPLETE = "complete"
     """There is no rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotReport:
-    """What a pilot showed, and what follows."""
+    """What a pilot found, and what comes after the pilot."""
 
     run_id: str | None
-    """None if nothing was sent for the pilot, because the job's past shows as much."""
+    """None if nothing was sent for the pilot, because the job's own past shows as much."""
     found: Findings
     checks: tuple[ThresholdCheck, ...]
     rest: Plan
     before: Estimate
-    """The estimate of the rest from before the pilot."""
+    """The estimate of the rest before the pilot."""
     decision: Decision
     refused: Refused | None
     """Why the rest is refused. None if the rest is not."""
 
     @property
-    def exceeded(self) -> tuple[ThresholdCheck, ...]:
-        """The thresholds that do not hold."""
-        return tuple(one for one in self.checks if not one.holds)
-
-    @property
     def stopped(self) -> Stopped | None:
-        """Why the run stops before the rest, as an error. None if the run goes on, is complete, or was to stop here."""
+        """Why the run stops short of the rest, as an error. None if the run does what the job file and command say."""
         if self.decision is Decision.EXCEEDED:
-            lines = "".join(f"\n  {one.words}" for one in self.exceeded)
-            what = "a threshold" if len(self.exceeded) == 1 else f"{len(self.exceeded)} thresholds"
+            exceeded = [one for one in self.checks if not one.holds]
+            lines = "".join(f"\n  {one.words}" for one in exceeded)
+            what = "a threshold" if len(exceeded) == 1 else f"{len(exceeded)} thresholds"
             return Stopped(
                 f"the pilot exceeds {what}; {self.rest.to_send:,} documents are left.{lines}",
                 hint="change the prompt, the model or the threshold and submit again;"
@@ -249,7 +226,7 @@ class PilotReport:
 
 
 def decide(*, rest: Plan, checked: Sequence[ThresholdCheck], refused: Refused | None, goes_on: bool) -> Decision:
-    """Decide what follows a pilot."""
+    """Decide what comes after a pilot."""
     if not rest.unsettled:
         return Decision.COMPLETE
     if not all(one.holds for one in checked):

@@ -1,7 +1,6 @@
-"""Why a plan is refused, before anything is sent."""
+"""Why a plan is not carried out. The reason is found and shown before anything is sent."""
 
 import math
-from collections.abc import Iterable
 
 from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said
 from batchrun.budget.caps import Cap, CapUsage, Of, Per
@@ -15,10 +14,11 @@ SHOWN = 5
 
 
 def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
-    """Return why a plan is refused, or None.
+    """Return the reason to refuse a plan, or None.
 
-    A plan that sends nothing is never refused for its price. A run that was approved before goes on after a kill until
-    its cap, which no request passes. A run that may be partial goes on until its cap from the start.
+    A plan without anything to send is never refused for its price, nor is a run that was approved before: after a kill
+    a run goes on as it would have without the kill, until its cap, which no request passes. So does a run that may be
+    partial, from the start.
     """
     if refuses_oversize and plan.counts[Kind.TOO_LARGE]:
         return _too_large(plan, plan.counts[Kind.TOO_LARGE])
@@ -48,7 +48,7 @@ def _too_large(plan: Plan, count: int) -> Refused:
 
 
 def too_small(plan: Plan) -> CapUsage | None:
-    """Return the cap that is not enough for the estimate's upper bound; of several caps, the one that lacks most."""
+    """Return the cap that is below the estimate's upper bound. Of several caps, the one that lacks most counts."""
     cap_usages = [
         cap_usage
         for cap_usage in plan.cap_usages
@@ -58,7 +58,7 @@ def too_small(plan: Plan) -> CapUsage | None:
 
 
 def upper(plan: Plan, cap_usage: CapUsage) -> int:
-    """Return the estimate's upper bound in the unit that a cap counts: nano-USD or tokens."""
+    """Return the estimate's upper bound in the unit of a cap."""
     if cap_usage.cap.of is Of.TOKENS:
         return math.ceil(plan.estimate.input.high + plan.estimate.output.high)
     return plan.estimate.upper_nusd
@@ -85,18 +85,18 @@ def _over_budget(plan: Plan) -> Refused | None:
 
 
 def _used(cap_usage: CapUsage) -> str:
-    """Say how much of a cap that all jobs share is used. What the run itself spent is said by `_before`."""
+    """Say how much of a cap that all jobs share is used. What the run itself has spent is said elsewhere."""
     cap = cap_usage.cap
     return f", of which {quantity(cap, cap_usage.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
 
 
 def _later(cap: Cap, needed: int) -> str:
-    """Say when the plan would fit without any change."""
+    """Say when the job would fit without anybody changing anything."""
     return f"submit it {when}, or " if (when := renewed(cap)) and needed <= cap.limit else ""
 
 
 def _no_room_for_one(plan: Plan) -> Refused | None:
-    """Refuse a plan with a request whose worst case could never be reserved: the run would stop at that request."""
+    """Refuse a plan with a request whose worst case is above a cap: the run would stop at that request."""
     for cap_usage in plan.cap_usages:
         used = plan.committed_nusd if cap_usage.cap.per is Per.RUN else cap_usage.used
         needed = used + plan.worst_nusd
@@ -125,11 +125,3 @@ def budget_left(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> int:
     a few times from ever going on. It counts before each send, so no cap is ever passed; see `Ledger.reserve`.
     """
     return cap_nusd - spent_nusd - estimate.upper_nusd
-
-
-def fitting(uppers: Iterable[float], *, remaining_nusd: int) -> int:
-    """Count how many documents of a job, from the first on, fit into a budget.
-
-    `uppers` are the upper bounds of the cost after each document. The bounds never fall, and all of them are read.
-    """
-    return sum(upper <= remaining_nusd for upper in uppers)

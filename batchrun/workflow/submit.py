@@ -125,7 +125,7 @@ async def send(
 
 
 def check_output(opened: OpenJob) -> None:
-    """Find out before anything is paid that the rows will not fit. A program that has the file open only delays rows."""
+    """Find out before anything is paid that the rows will not fit. Who has the file open delays only rows."""
     with contextlib.suppress(LockedByAnother):
         opened.output().check()
 

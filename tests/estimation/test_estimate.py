@@ -12,7 +12,7 @@ from batchrun.estimation.estimate import Estimator, RequestTokens, fixed_tokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.interval import CONFIDENCE, Interval
 from batchrun.estimation.text_class import TextClass, factor, text_class
-from batchrun.strategy.refusal import budget_left, fitting
+from batchrun.strategy.refusal import budget_left
 
 PRICES = load_prices(today=date(2026, 11, 21))
 OUTPUT = Interval(200, low=100, high=400)
@@ -129,26 +129,6 @@ def test_the_upper_bound_never_falls(documents, model):
     estimate = total.estimate()
     assert 0 <= estimate.cost_nusd.low <= estimate.cost_nusd.mean <= estimate.cost_nusd.high
     assert estimate.upper_nusd == total.estimate().upper_nusd
-
-
-@pytest.mark.slow
-@given(requests, st.integers(0, 10**12), st.integers(0, 10**9))
-def test_what_fits_is_the_longest_beginning_within_the_budget(documents, cap, spent):
-    one, total = estimator(), EstimateSum(estimator())
-
-    def uppers():
-        for document in documents:
-            total.add(document)
-            yield total.estimate().upper_nusd
-
-    fitted = fitting(uppers(), remaining_nusd=cap - spent)
-    assert total.estimate().documents == len(documents)
-    verdicts = [
-        budget_left(estimate=summed(one, documents[:n]).estimate(), spent_nusd=spent, cap_nusd=cap) >= 0
-        for n in range(1, len(documents) + 1)
-    ]
-    assert fitted == sum(verdicts)
-    assert verdicts == sorted(verdicts, reverse=True)
 
 
 def test_what_is_left_of_a_budget_or_missing():

@@ -139,7 +139,7 @@ def test_the_measured_share_has_wilsons_interval() -> None:
         pytest.approx(0.1837, abs=5e-5),
     )
     assert share(0, 20).expected == Interval(0.0, 0.0, pytest.approx(0.1192, abs=5e-5))
-    assert share(20, 20).expected.high == 1.0
+    assert share(20, 20).expected.high == pytest.approx(1.0)
 
 
 def test_the_expected_cost_by_hand() -> None:

@@ -13,7 +13,6 @@ from batchrun.outcome import Outcome
 from batchrun.strategy.pilot_report import (
     PilotOptions,
     PilotTerms,
-    Rate,
     Tried,
     average,
     checks,
@@ -21,6 +20,7 @@ from batchrun.strategy.pilot_report import (
     findings,
     pilot_terms,
 )
+from batchrun.strategy.rate import Rate
 from batchrun.strategy.routes import Route
 
 USD = 1_000_000_000

@@ -22,7 +22,6 @@ from batchrun.strategy.prompt_caching import (
     costliest_ttl,
     decide_caching,
     prefix_multiple,
-    prefix_nusd_per_token,
 )
 
 SONNET = load_prices(today=date(2026, 11, 20)).model("claude-sonnet-5-5")
@@ -49,7 +48,7 @@ def test_the_break_even_by_hand():
 
 
 def test_the_price_of_a_token_by_hand():
-    assert prefix_nusd_per_token(SONNET.rates, "5m", 0.9) == pytest.approx(0.9 * 100 + 0.1 * 2_500)
+    assert prefix_multiple(SONNET.rates, "5m", 0.9) == pytest.approx((0.9 * 100 + 0.1 * 2_500) / 2_000)
     assert prefix_multiple(SONNET.rates, "1h", 0.0) == 2.0
     assert prefix_multiple(SONNET.rates, "1h", 1.0) == 0.05
 

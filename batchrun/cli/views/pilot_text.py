@@ -15,8 +15,9 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.outcome import Outcome
-from batchrun.strategy.pilot_report import Decision, PilotReport, Rate, ThresholdCheck, percent
+from batchrun.strategy.pilot_report import Decision, PilotReport, ThresholdCheck, percent
 from batchrun.strategy.plan import Plan
+from batchrun.strategy.rate import Rate
 from batchrun.workflow.open_job import OpenJob
 
 SHOWN_FIELDS = 8

@@ -32,15 +32,12 @@ class Duration:
 
 
 def reply_latency_s(output_tokens: float) -> float:
-    """Guess how many seconds one reply takes, before replies have been seen. Both constants are assumptions."""
+    """Guess how long one reply takes, before any reply was seen."""
     return _FIRST_TOKEN_S + output_tokens / _TOKENS_PER_SECOND
 
 
 def forecast(estimate: Estimate, limits: RateLimits, *, concurrency: int, latency_s: float | None = None) -> Duration:
-    """Forecast how long the estimated requests take.
-
-    `latency_s` is the time of one reply, which is guessed from the length of replies when it is not given.
-    """
+    """Forecast how long the estimated requests take. One reply's `latency_s` is guessed from its length if missing."""
     documents = estimate.documents
     if latency_s is None:
         latency_s = reply_latency_s(estimate.output.mean / max(documents, 1))

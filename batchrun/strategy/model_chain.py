@@ -1,4 +1,4 @@
-"""A chain of models: who answers first, and who answers when the models before did not."""
+"""A chain of models: which model answers first, and which one answers when the models before did not."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ OUTAGE = "outage"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainModel:
-    """One model of a chain, with what the model takes of the job's parameters."""
+    """One model of a chain, with those of the job's parameters that the model takes."""
 
     price: ModelPrice
     limits: RateLimits
@@ -34,7 +34,7 @@ class ChainModel:
     """None when the job says nothing of thinking, or this model does not take it."""
 
     def request(self, first: Request) -> Request:
-        """Make the same request to this model; the bytes are the same every time."""
+        """Make the same request to this model. The bytes are the same every time."""
         if first.model == self.price.name:
             return first
         return request_to_model(
@@ -53,7 +53,7 @@ class ModelChain:
     models: tuple[ChainModel, ...]
     fallback_on: frozenset[str]
     acceptance_rules: AcceptanceRules | None = None
-    """What an answer must have, unless it is the last model's; None when the chain is no cascade."""
+    """What an answer must have, unless it is the last model's. None if the chain is no cascade."""
 
     def with_learned_limits(self, learned: Mapping[str, LearnedLimits]) -> "ModelChain":
         """Return the chain with what earlier runs learnt of the limits of its models."""
@@ -71,9 +71,9 @@ class ModelChain:
         """Find the model whose request a document stands for, from how the document's requests to each model ended.
 
         `at` is the number of the model that the document stood at before, None for a new document. A request that
-        ended in a way that another model may mend passes to the next model; a document that had its answer from a
-        later model in an outage keeps that answer. When the last model that was asked failed, a valid row from before
-        is better than none.
+        ended in a way that another model may mend passes to the next model. A document that had its answer from a
+        later model in an outage keeps that answer. When the last model that was asked failed, a valid row of an earlier
+        model is better than no row.
         """
         model_no = at if at is not None and known[at] is not None else 0
         while (outcome := known[model_no]) is not None and self.falls_back(model_no, outcome):
@@ -83,13 +83,13 @@ class ModelChain:
         return next((number for number in reversed(range(model_no)) if known[number] == UNMET), model_no)
 
     def falls_back(self, model_no: int, why: str) -> bool:
-        """Return whether the next model is asked when a request to this model ended for the reason `why`."""
+        """Whether the next model is asked when a request to this model ended so."""
         return model_no + 1 < len(self.models) and why in self.fallback_on
 
     def escalated(
         self, model_no: int, outcome: Outcome, output: Mapping[str, Any] | None, text: str | None
     ) -> str | None:
-        """Say why the next model is asked after this one's answer. Returns None if the answer is taken.
+        """Return why the next model is asked after this model's answer, or None if the answer is taken.
 
         `text` is what `AcceptanceRules.violation` takes.
         """
@@ -111,8 +111,8 @@ def make_model_chain(
 ) -> ModelChain:
     """Put a job's models in order. Raises Refused for a model without a price, UsageProblem for what a model cannot do.
 
-    A fallback drops the parameters that it does not take, and is not refused for them. `limits` are those of the first
-    model.
+    A fallback model is never a reason to refuse: it drops the parameters that it does not take. `limits` are the first
+    model's.
     """
     first, *others = [prices.model(name) for name in (model.name, *model.fallbacks)]
     wanted = [(model, first), *((suited(model, price), price) for price in others)]

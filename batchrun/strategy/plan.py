@@ -1,4 +1,4 @@
-"""A plan: what a submit would do with every document, and what it would cost."""
+"""A plan: what a submit would do with every document, and what the submit would cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from batchrun.strategy.routes import Choice, Forecast, Route
 
 
 class Kind(StrEnum):
-    """What the ledger knows of a document's request, and so what is done with it."""
+    """What the ledger knows of a document's request, which decides what is done with the document."""
 
     NEW = "new"
-    """Never seen in this job: sent."""
+    """The document was never seen in this job. It is sent."""
     CHANGED = "changed"
-    """Seen with another request: its text, or the job file, changed: sent."""
+    """The document was seen with another request: its text, or the job file, has changed. It is sent."""
     IN_BATCH = "in_batch"
-    """In an open batch: its result is collected."""
+    """The request is in an open batch. Its result is collected."""
     UNFINISHED = "unfinished"
-    """Planned before and not answered yet: sent."""
+    """The document was planned before and has no answer yet. It is sent."""
     RETRY = "again"
-    """Ended badly before, and `retry` sends it again."""
+    """The document ended badly before, and `retry` sends it again."""
     IDENTICAL = "identical"
-    """The same request as an earlier document of this plan: answered by that one."""
+    """An earlier document of this plan has the same request, whose answer counts for both."""
     REUSABLE = "reusable"
-    """Answered already: nothing is sent, nothing is paid."""
+    """The request has its answer already. Nothing is sent or paid."""
     FAILED = "failed"
-    """Ended badly before: left alone until `retry`."""
+    """The document ended badly before. It is not sent until `retry`."""
     TOO_LARGE = "too_large"
-    """Above the context window or `max_document_tokens`."""
+    """The document is above the context window or `max_document_tokens`."""
     EMPTY = "empty"
-    """No text in it."""
+    """The document has no text."""
     UNREADABLE = "unreadable"
-    """Could not be read."""
+    """The document could not be read."""
 
     @property
     def sent(self) -> bool:
@@ -52,7 +52,7 @@ class Known:
     document_seen: bool
     """Whether this job has made a request of the document before."""
     same_request: bool
-    """Whether the earlier request was this very request."""
+    """Whether that request was the same as the present one."""
     outcome: Outcome | None
     """The outcome of the request, whichever document and job the request was made for."""
     in_batch: bool
@@ -62,7 +62,7 @@ class Known:
 
 
 def classify(known: Known) -> Kind:
-    """Return the kind of a document that can be sent, by what the ledger knows."""
+    """Find the kind of a document that can be sent."""
     if known.outcome is Outcome.SUCCEEDED:
         return Kind.REUSABLE
     if known.tried_again:
@@ -78,7 +78,7 @@ def classify(known: Known) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class PlanProblem:
-    """A document that will not be sent as it is, for the plan to show."""
+    """A document that will not be sent unchanged, for the plan to show."""
 
     doc_id: str
     kind: Kind
@@ -87,32 +87,32 @@ class PlanProblem:
 
 @dataclass(frozen=True, slots=True)
 class CostliestFallback:
-    """The fallback that would cost most if it had to answer everything."""
+    """The fallback model that would cost most if it had to answer everything."""
 
     model: str
     upper_nusd: int
-    """The upper bound of the estimate of all requests to send, streamed, at the price of this model."""
+    """The estimate's upper bound at the model's price, for all requests to send, streamed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The data that the estimate rests on."""
+    """What the estimate rests on, as counts."""
 
     guessed: int
-    """Documents whose tokens were guessed from a sample of others."""
+    """Documents whose tokens were guessed from a sample of other documents."""
     past: int
-    """Answers of the job that show how many tokens Claude makes of its documents."""
+    """Answers of the job that show how many tokens Claude makes of the job's documents."""
     online: int
     """Requests that the API counted for the same purpose."""
     online_problem: str | None
     """Why the API did not count more requests."""
     replies: int
-    """Replies of the job by which the length of replies is estimated."""
+    """Replies of the job that show how long replies are."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastEstimate:
-    """What a run was estimated to cost, and what it cost; in nano-USD."""
+    """What a run was estimated to cost, and what the run cost, in nano-USD."""
 
     run_id: str
     estimate_nusd: int
@@ -127,34 +127,34 @@ class Plan:
 
     job: str
     fingerprint: str
-    """A hash of the prompt, the model and the output fields. Documents are no part of it."""
+    """The hash of the prompt, the model and the output, apart from documents."""
     model: str
     counts: Mapping[Kind, int]
     same_text: int
-    """How many of the changed documents have the same text as before: the job file changed."""
+    """The number of changed documents whose text is the same as before: only the job file changed."""
     estimate: Estimate
     """The estimate of the chosen route."""
     evidence: Evidence
     before: PastEstimate | None
     """The estimate of the job's latest run that went through."""
     duration: Duration
-    """The duration of streaming, whatever the route is."""
+    """The duration of streaming, whatever the route."""
     unsettled_s: float
-    """How long streaming would take if documents in open batches were streamed too, as near a deadline they are."""
+    """How long streaming would take if documents in batches were streamed too, as the fallback near a deadline does."""
     choice: Choice
     chosen: Forecast
     """The forecast of the chosen route, with the cache or without."""
     forecasts: tuple[Forecast, ...]
-    """Every route without the cache and, where something can be cached, every route with the cache."""
+    """Every route without the cache, and then with the cache if something can be cached."""
     deadline_s: float | None
-    """Seconds from the start of the run."""
+    """The deadline, counted from the start of the run."""
     committed_nusd: int
-    """What the run that a submit would continue has spent or holds; 0 when the submit would begin a run.
+    """What the run that a submit would continue has spent, or holds for lost answers. 0 if a run would begin.
 
-    Reservations of open batches are not counted: most of the money comes back when the batches are collected.
+    What is reserved for open batches is not included: most of that money comes back when the batches are collected.
     """
     held_nusd: int
-    """Part of `committed_nusd`: the worst case of attempts whose answer was lost."""
+    """Part of `committed_nusd`: the worst cases of answers that were lost."""
     continues: str | None
     """The run that a submit would continue."""
     already_approved: bool
@@ -162,36 +162,36 @@ class Plan:
     cap_nusd: int
     caps: Caps
     cap_usages: tuple[CapUsage, ...]
-    """The usage of the caps of the run, of days and of months, for every model of the chain."""
+    """How much is used of each cap of the run, of days and of months, for every model of the chain."""
     affordable_count: int
-    """How many of the documents to send, from the first on, the budget is enough for."""
+    """How many of the documents to send, from the first on, fit the budget."""
     worst_nusd: int
-    """The most that one of the requests to send may cost, which is what is reserved for the request."""
+    """The most that one of the requests to send may cost. So much is reserved for the request."""
     problems: tuple[PlanProblem, ...]
-    """The first few documents that will not be sent as they are."""
+    """The first few documents that will not be sent unchanged."""
     costliest_fallback: CostliestFallback | None
-    """None if no fallback would cost more than the estimate's upper bound."""
+    """None if no fallback model would cost more than the estimate's upper bound."""
     notices: tuple[str, ...]
-    """What a person should know of the models, as the API states it."""
+    """What the API says of the models that a person should know."""
     notes: Mapping[str, int]
     """What had to be done to read documents, with the count of documents."""
     caching: Mapping[Route, Caching]
-    """The caching of every route: near a deadline the rest of a batched run is streamed."""
+    """The caching of every route, whichever is chosen: near a deadline the rest of batches is streamed."""
     cascade: CascadeCost | None = None
 
     @property
     def documents(self) -> int:
-        """All selected documents."""
+        """The number of all selected documents."""
         return sum(self.counts.values())
 
     @property
     def to_send(self) -> int:
-        """Requests that a submit would send."""
+        """The number of requests that a submit would send."""
         return sum(count for kind, count in self.counts.items() if kind.sent)
 
     @property
     def unsettled(self) -> int:
-        """Documents that a run has to bring to their outcomes, those in batches included."""
+        """The number of documents that a run must bring to their outcomes, documents in batches included."""
         return self.to_send + self.counts[Kind.IN_BATCH]
 
     @property

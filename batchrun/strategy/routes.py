@@ -1,4 +1,4 @@
-"""Which route a job takes: streamed at once, or in Message Batches for half the price within a day."""
+"""Which route a job takes: requests are streamed at once, or travel in batches for half the price within a day."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,11 +10,11 @@ from batchrun.strategy.duration import Duration
 from batchrun.strategy.prompt_caching import Caching
 
 SMALL_JOB = 100
-"""With fewer requests, half the price is not worth an hour of waiting."""
+"""The number of requests below which half the price is not worth an hour."""
 TYPICAL_BATCH_S = 3600.0
-"""Most batches end within this time (API documentation, batch processing). The API does not promise it."""
+"""Most batches end within this time (API documentation, batch processing), which is not a promise."""
 LONGEST_BATCH_S = 24 * 3600.0
-"""Requests that have not been processed within this time expire (API documentation, batch processing)."""
+"""Requests that have not been processed after this time expire."""
 SLOWER_THAN_FORECAST = 1.2
 MARGIN_S = 900.0
 
@@ -28,16 +28,16 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a route would cost and take."""
+    """What a route would cost, and how long it would take."""
 
     route: Route
     estimate: Estimate
     seconds: float
-    """How long the route usually takes."""
+    """How long the route takes as a rule."""
     at_most_s: float | None
-    """How long the route takes at most. None if the API guarantees nothing."""
+    """The time that the API guarantees. None if nothing is guaranteed."""
     duration: Duration | None = None
-    """How rate limits decide the time of streaming. None for batches."""
+    """The duration of streaming. None for batches, whose time no limit of the job decides."""
     caching: Caching | None = None
     """None without the prompt cache."""
     saving: Interval = NOTHING
@@ -45,20 +45,20 @@ class Forecast:
 
     @property
     def name(self) -> str:
-        """The name that people read, such as `stream+cache`."""
+        """The route as people read it: `stream+cache`."""
         return f"{self.route}+cache" if self.caching else str(self.route)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A route, and the reason for choosing the route."""
+    """The chosen route, with the reason."""
 
     route: Route
     reason: str
 
 
 def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int) -> tuple[Forecast, Forecast]:
-    """Forecast both routes; `estimate` and `duration` are those of streaming."""
+    """Forecast both routes. `estimate` and `duration` are those of streaming."""
     waves = math.ceil(estimate.documents / max_queued)
     return (
         Forecast(route=Route.STREAM, estimate=estimate, seconds=duration.seconds, at_most_s=None, duration=duration),
@@ -76,25 +76,25 @@ class RouteOptions:
     """What the job file or the command says about the route."""
 
     route: str | None
-    """stream, batch or auto; None if neither says anything."""
+    """stream, batch or auto. None if nothing is said."""
     deadline_s: float | None
-    """Seconds from the start of the run; None without a deadline."""
+    """The deadline, counted from the start of the run. None without a deadline."""
     fallback: bool
-    """Whether unfinished documents are streamed near the deadline."""
+    """Whether requests that are unfinished near the deadline are streamed."""
     begun: Route | None
     """The route of the run that would be continued. None for a new run."""
     elapsed_s: float = 0.0
-    """Seconds since that run began."""
+    """The time since that run began."""
 
     def is_over(self, stream: Forecast) -> bool:
-        """Return whether a batch would be canceled at once, and its documents streamed."""
+        """Whether the rest would be taken back from a batch at once, to be streamed."""
         if self.deadline_s is None or not self.fallback:
             return False
         return self.deadline_s - self.elapsed_s <= switch_before_s(stream.seconds, deadline_s=self.deadline_s)
 
 
 def choose(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
-    """Choose the route that was asked for, or the cheaper one that the deadline allows."""
+    """Choose the route that the options name, or else the cheaper route that the deadline allows."""
     choice = _choose(options, stream, batch)
     if choice.route is Route.BATCH and options.is_over(stream):
         return Choice(Route.STREAM, "the deadline is too near for a batch")
@@ -129,22 +129,22 @@ def _by_deadline(options: RouteOptions, stream: Forecast, batch: Forecast) -> Ch
 
 
 def _share_of_price(stream: Forecast, batch: Forecast) -> str:
-    """Say what share of a stream's cost a batch costs, which is not half when one of the two is cached."""
+    """Say what a batch costs beside a stream: not half as much if either is cached."""
     share = batch.estimate.cost_nusd.mean / stream.estimate.cost_nusd.mean
     return "half the price" if f"{share:.0%}" == "50%" else f"{share:.0%} of the price"
 
 
 def switch_before_s(seconds: float, *, deadline_s: float) -> float:
-    """Return how many seconds before the deadline open batches are canceled and their documents streamed.
+    """Return how long before the deadline the rest is taken back from batches, to be streamed.
 
-    Batches have at least half of the time, because a person who asks for batches cares for the price first.
+    Batches have at least half of the time: who asks for batches and for a short deadline puts the price first.
     """
     return min(streaming_needs_s(seconds, deadline_s=deadline_s), deadline_s / 2)
 
 
 def streaming_needs_s(seconds: float, *, deadline_s: float) -> float:
-    """Return how many seconds before the deadline streaming has to begin, if it is forecast to take `seconds`.
+    """Return how long before the deadline streaming must begin if its forecast is `seconds`.
 
-    The margin is the time in which canceled batches end; the margin of a short deadline is a quarter of the deadline.
+    The margin lets canceled batches come to their ends. The margin of a short deadline is a quarter of the deadline.
     """
     return SLOWER_THAN_FORECAST * seconds + min(MARGIN_S, deadline_s / 4)

@@ -133,7 +133,7 @@ def costliest_ttl(mode: CacheMode, prefix: Prefix, *, minimum: int | None = None
     return mode
 
 
-def decide_caching(mode: CacheMode, facts: Circumstances) -> Caching:
+def decide_caching(mode: CacheMode, facts: CachingFacts) -> Caching:
     """Decide for one route: what the job file says, or what is expected to be cheapest."""
     if mode == "off":
         return _off("[prompt] cache is off")
@@ -145,7 +145,7 @@ def decide_caching(mode: CacheMode, facts: Circumstances) -> Caching:
     return _on(facts, mode, f"as [prompt] cache says, although {problem}" if problem else "as [prompt] cache says")
 
 
-def if_cached(decided: Caching, facts: Circumstances) -> Caching | None:
+def if_cached(decided: Caching, facts: CachingFacts) -> Caching | None:
     """Return the caching of a route, even if it was decided against, or None if nothing can be cached."""
     if facts.prefix.obstacle or facts.prefix.tokens.high < facts.least:
         return None
@@ -153,7 +153,7 @@ def if_cached(decided: Caching, facts: Circumstances) -> Caching | None:
     return decided if decided.ttl else _on(facts, usual, decided.reason)
 
 
-def _cheapest(facts: Circumstances) -> Caching:
+def _cheapest(facts: CachingFacts) -> Caching:
     """Mark for the time to live that suits the route, for the other time if only that one pays, or not at all."""
     choices: tuple[Ttl, ...] = ("1h", "5m") if facts.batched or facts.gap_s > FORGETS_S["5m"] else ("5m", "1h")
     problems = {ttl: _problem(facts, ttl) for ttl in choices}
@@ -163,7 +163,7 @@ def _cheapest(facts: Circumstances) -> Caching:
     return _off(str(problems[choices[0]]))
 
 
-def _problem(facts: Circumstances, ttl: Ttl) -> str | None:
+def _problem(facts: CachingFacts, ttl: Ttl) -> str | None:
     """Return why marking is not expected to be cheaper, or None if it is."""
     if facts.prefix.tokens.high < facts.least:
         return (
@@ -183,7 +183,7 @@ def _problem(facts: Circumstances, ttl: Ttl) -> str | None:
     return f"{_percent(hits)} of the requests are expected to read it, and {_percent(share)} have to"
 
 
-def _on(facts: Circumstances, ttl: Ttl, reason: str) -> Caching:
+def _on(facts: CachingFacts, ttl: Ttl, reason: str) -> Caching:
     tokens = facts.prefix.tokens
     reached = Interval(*(size if size >= facts.least else 0.0 for size in (tokens.mean, tokens.low, tokens.high)))
     return Caching(
@@ -222,7 +222,7 @@ def _percent(share: float) -> str:
     return f"{math.floor(100 * share + 1e-9)}%"
 
 
-def _hits(facts: Circumstances) -> Interval:
+def _hits(facts: CachingFacts) -> Interval:
     """Return the share of requests that find the prefix in the cache. The first request never does."""
     most, measured = 1 - 1 / max(facts.requests, 1), facts.measured
     if facts.batched:

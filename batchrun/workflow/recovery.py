@@ -19,7 +19,7 @@ def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterat
     name = job.spec.job.name
     with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
         with ledger.transaction():
-            ledger.recover(name)
+            Runs(ledger).recover(name)
             recover_others(ledger, where, name)
         if simulated:
             abandon_simulated(ledger, name)
@@ -32,7 +32,8 @@ def recover_others(ledger: Ledger, where: StorePaths, job: str) -> None:
 
     The job may share requests with other jobs.
     """
-    for name in ledger.running_jobs():
+    runs = Runs(ledger)
+    for name in runs.running_jobs():
         if name != job and not is_locked(where.ledger, name):
             runs.recover(name)
 
@@ -47,7 +48,8 @@ def abandon_simulated(ledger: Ledger, job: str) -> None:
 
 def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
     """Raise UsageProblem for a second job file of one name: each would take the other's documents for changed ones."""
-    earlier = ledger.job_path(job.spec.job.name)
+    last_run = Runs(ledger).last_run(job.spec.job.name)
+    earlier = last_run.job_path if last_run else None
     if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
         raise UsageProblem(
             f'the name "{job.spec.job.name}" belongs to {earlier} already.', hint="give [job] name another value"

@@ -191,7 +191,7 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
     )
 
 
-def new_run_id(ledger: Ledger, *, simulated: bool) -> str:
+def new_run_id(runs: Runs, *, simulated: bool) -> str:
     """Draw a short id that no run has yet. The id of a simulated run begins with `sim-`."""
     while True:
         run_id = ("sim-" if simulated else "") + secrets.token_hex(2)

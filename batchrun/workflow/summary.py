@@ -92,11 +92,12 @@ def conclude(
     if open_batches and exit_code in {ExitCode.OK, ExitCode.SOME_FAILED}:
         exit_code = ExitCode.UNFINISHED
     if run_no is not None:
+        runs = Runs(opened.ledger)
         with opened.ledger.transaction():
-            Runs(opened.ledger).recover(opened.name)
-            state = final_state(opened.ledger, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
+            runs.recover(opened.name)
+            state = final_state(runs, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
             note = str(halted) if halted else None
-            opened.ledger.end_run(run_no, state=state, exit_code=exit_code, note=note)
+            runs.end_run(run_no, state=state, exit_code=exit_code, note=note)
     unpublished = publish_finally(opened)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
@@ -217,10 +218,10 @@ def exit_code_of(outcomes: Mapping[Outcome | None, int], halted: BatchrunError |
 
 
 def final_state(
-    ledger: Ledger, run_no: int, halted: BatchrunError | None, *, waiting: bool, cut_short: bool = False
+    runs: Runs, run_no: int, halted: BatchrunError | None, *, waiting: bool, cut_short: bool = False
 ) -> str:
     """Return the state of a run at its end. A finished run has an outcome for every document ever admitted to it."""
-    if not cut_short and not ledger.unfinished(run_no):
+    if not cut_short and not runs.unsettled(run_no):
         return "finished"
     if halted is None and waiting:
         return "waiting"

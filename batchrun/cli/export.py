@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchrun.cli.find_run import FoundRun
-from batchrun.cli.options import Chosen
 from batchrun.cli.views.format import count, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.publish import quoted
 from batchrun.workflow.open_job import open_output
@@ -29,7 +29,7 @@ class Export:
 
     run_id: str | None
     statuses: tuple[str, ...]
-    chosen: Chosen
+    selection: Selection
     columns: tuple[str, ...]
     format: str
     output: Path | None
@@ -68,15 +68,15 @@ def selection(
     if wanted.run_id:
         conditions.append(f"{own['run_id']} = $run")
         values["run"] = wanted.run_id
-    if wanted.chosen.ids:
+    if wanted.selection.ids:
         conditions.append(f"{own['id']} in (select unnest($ids))")
-        values["ids"] = sorted(wanted.chosen.ids)
-    if wanted.chosen.sources:
+        values["ids"] = sorted(wanted.selection.ids)
+    if wanted.selection.sources:
         matching = f"list_filter($sources, lambda pattern: {own['source']} glob pattern)"
         conditions.append(f"len({matching}) > 0")
-        values["sources"] = list(wanted.chosen.sources)
-    if wanted.chosen.where:
-        conditions.append(f"({wanted.chosen.where}\n)")
+        values["sources"] = list(wanted.selection.sources)
+    if wanted.selection.where:
+        conditions.append(f"({wanted.selection.where}\n)")
     query = (
         f"from (select d.doc_id as {own['id']}, d.status as {own['status']}, d.reason as {own['problem']},"
         f" d.source as {own['source']}, d.run_id as {own['run_id']}, r.* exclude (doc_id)"
@@ -84,7 +84,7 @@ def selection(
         f" where {' and '.join(conditions)} order by {own['id']}"
     )
     shown = ", ".join(quoted(name) for name in wanted.columns) or shown_columns(wanted, own)
-    query = f"select {shown} {query}" + (f" limit {wanted.chosen.limit}" if wanted.chosen.limit else "")
+    query = f"select {shown} {query}" + (f" limit {wanted.selection.limit}" if wanted.selection.limit else "")
     try:
         connection.execute(f"select * from ({query}) limit 0", values)
     except duckdb.Error as error:

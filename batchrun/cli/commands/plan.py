@@ -14,7 +14,6 @@ from batchrun.cli.options import (
     MAX_COST,
     ROUTE,
     SIMULATE,
-    Chosen,
     JobCommand,
     selecting,
     speaking,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batchrun.planning.api_lookups import CounterFactory
+    from batchrun.planning.selection import Selection
 
 
 @click.command(cls=JobCommand)
@@ -61,7 +61,7 @@ def plan(
     route: str | None,
     deadline: float | None,
     simulate: str | None,
-    chosen: Chosen,
+    selection: "Selection",
     terminal: Terminal,
 ) -> int:
     """Show what a submit would send, cost and take. Nothing is sent, or with --online only to be counted.
@@ -82,7 +82,7 @@ def plan(
     earlier = earlier_plan(compare) if compare else None
     options = SubmitOptions(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
     with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
-        planning = opened.planner(options).plan(chosen.selection(), counter=counter, online=online or ONLINE)
+        planning = opened.planner(options).plan(selection, counter=counter, online=online or ONLINE)
         made = run_async(planning)
         refused = opened.refusal(made)
         fields = plan_as_json(made, opened, refused)
@@ -100,7 +100,7 @@ def plan(
 
 @contextlib.contextmanager
 def counter_of(online: int | None, simulate: str | None) -> "Iterator[CounterFactory | None]":
-    """Who counts tokens for `--online`; nobody without it, and nothing is imported."""
+    """The API that counts tokens for `--online`; None without the option, and then nothing is imported."""
     if online is None:
         yield None
         return

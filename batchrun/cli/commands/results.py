@@ -1,11 +1,15 @@
 """`batchrun results`: look at rows, or export them; one document in full."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.options import LEDGER, Chosen, selecting, speaking
+from batchrun.cli.options import LEDGER, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
+
+if TYPE_CHECKING:
+    from batchrun.planning.selection import Selection
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
 
@@ -35,7 +39,7 @@ def results(
     raw: bool,
     simulate: bool,
     ledger: Path | None,
-    chosen: Chosen,
+    selection: "Selection",
     terminal: Terminal,
 ) -> None:
     """Show the documents of a run's job, with their rows.
@@ -59,7 +63,7 @@ def results(
             # A run's id means its own documents; its job's name, or `last`, all of the job's.
             run_id=None if run in {"last", found.story.job} or run.endswith(".toml") else found.story.run_id,
             statuses=tuple(word.strip() for word in status.split(",")),
-            chosen=chosen,
+            selection=selection,
             columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
             format=format or default,
             output=output,

@@ -140,13 +140,8 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     return lines
 
 
-def summary_as_event(summary: Summary, terminal: Terminal) -> None:
-    """The last JSON line of a run."""
-    terminal.event("run_end", **summary_fields(summary))
-
-
 def summary_fields(summary: Summary) -> dict[str, object]:
-    """The summary for programs."""
+    """The summary for programs: the fields of `run_end`, the last JSON line of a run."""
     totals = summary.totals
     return dict(
         run=totals.run_id if totals else None,

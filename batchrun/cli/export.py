@@ -1,4 +1,4 @@
-"""Rows out of the output table: a table to look at, or csv, jsonl, json and parquet for others."""
+"""Rows of the output table: as a table for people, or as csv, jsonl, json and parquet for programs."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchrun.cli.find_run import FoundRun
-from batchrun.cli.views.format import count, table
+from batchrun.cli.views.format import count, cut, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
@@ -25,7 +25,7 @@ SHOWN_WIDTH = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What is wanted."""
+    """What a person wants of the rows."""
 
     run_id: str | None
     statuses: tuple[str, ...]
@@ -36,31 +36,31 @@ class Export:
 
 
 def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
-    """Write the rows where they are wanted. Raises UsageProblem, Busy, EnvironmentProblem."""
+    """Write the wanted rows to a file or to stdout. Raises UsageProblem, Busy, EnvironmentProblem."""
     with open_output(found.job_path, simulated=found.story.simulated) as job:
         try:
             job.output.publish(wait_s=0)
-        except LockedByAnother as held:
-            terminal.say(f"rows may be missing: {held}")
+        except LockedByAnother as locked:
+            terminal.say(f"rows may be missing: {locked}")
         if not job.paths.database.exists():
             raise UsageProblem(f"there are no rows yet in {job.paths.database}.")
         with opened(job.paths.database, read_only=True, wait_s=5) as connection:
             table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
-            query, values = selection(connection, table_name, own_names(fields), found.story.job, wanted)
+            query, values = query_of(connection, table_name, own_names(fields), found.story.job, wanted)
             write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
-        tell_the_rest(job.ledger, found.story.job, wanted, terminal)
+        count_failed(job.ledger, found.story.job, wanted, terminal)
 
 
 def own_names(fields: Sequence[str]) -> dict[str, str]:
-    """What batchrun's own columns are called beside the job's fields: with an underscore where a field has the name."""
+    """The names of batchrun's own columns; a name that a field of the job has gets an underscore."""
     taken = {name.lower() for name in fields}
     return {name: f"_{name}" if name in taken else name for name in ("id", "status", "problem", "source", "run_id")}
 
 
-def selection(
+def query_of(
     connection: "DuckDBPyConnection", table_name: str, own: dict[str, str], job: str, wanted: Export
 ) -> tuple[str, dict[str, Any]]:
-    """The query for the wanted documents with their rows. Raises UsageProblem for what is no SQL or no column."""
+    """The query for the wanted documents and their rows. Raises UsageProblem for bad SQL and unknown columns."""
     import duckdb
 
     values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
@@ -93,14 +93,14 @@ def selection(
 
 
 def shown_columns(wanted: Export, own: dict[str, str]) -> str:
-    """All columns, but not the ones that say the same on every line."""
+    """All columns except the columns that would have the same value on every line."""
     if wanted.statuses == ("succeeded",):
         return f"* exclude ({own['status']}, {own['problem']}, {own['source']}, {own['run_id']})"
     return f"* exclude ({own['run_id']})"
 
 
 def statuses(words: Sequence[str]) -> list[str]:
-    """The statuses that the words mean."""
+    """The statuses that the words name. Raises UsageProblem."""
     every = [*map(str, Outcome), "pending"]
     groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
     if unknown := [word for word in words if word not in {*every, *groups}]:
@@ -150,7 +150,7 @@ def write(
 
 
 def not_understood(error: Exception) -> UsageProblem:
-    """A selection that is no SQL, or not over these columns."""
+    """The problem of a selection that is no SQL, or names a column that does not exist."""
     return UsageProblem(
         f"the selection is not understood: {str(error).splitlines()[0]}",
         hint="columns: id, status, problem, source, run_id and the job's fields",
@@ -158,7 +158,7 @@ def not_understood(error: Exception) -> UsageProblem:
 
 
 def write_parquet(connection: "DuckDBPyConnection", query: str, values: dict[str, Any], output: Path | None) -> None:
-    """A parquet file keeps the types; it cannot go to a terminal."""
+    """Write a parquet file, which keeps the types. Raises UsageProblem without a file: parquet is not text."""
     if output is None:
         raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
     connection.execute(f"create temp table exported as {query}", values)
@@ -189,13 +189,12 @@ def as_cell(value: object) -> object:
 
 
 def shown(value: object) -> str:
-    """A value in a table's cell: short."""
-    text = "" if value is None else str(as_cell(value))
-    return text if len(text) <= SHOWN_WIDTH else text[: SHOWN_WIDTH - 1] + "…"
+    """A value as the short text in a table's cell."""
+    return cut("" if value is None else str(as_cell(value)), SHOWN_WIDTH)
 
 
-def tell_the_rest(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) -> None:
-    """Documents that are not shown are not forgotten."""
+def count_failed(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) -> None:
+    """Say how many documents are not shown because they failed."""
     if wanted.statuses != ("succeeded",) or terminal.quiet:
         return
     (failed,) = ledger.connection.execute(

@@ -1,6 +1,5 @@
 """A pilot for people and for programs: its documents, its findings, and what follows."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ def pilot_line(pilot: Plan, whole: Plan) -> str:
 def report_as_text(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path) -> str:
     """The report after the pilot."""
     found = report.found
-    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if opened.simulated else ""
+    stamp = terminal.simulated_stamp(opened.simulated)
     of = f"of run {report.run_id}" if report.run_id else "of before, which tell enough: none is sent for it"
     return "\n".join(
         [

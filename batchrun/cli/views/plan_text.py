@@ -1,7 +1,6 @@
 """A plan for people."""
 
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -39,7 +38,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
     """The whole plan."""
     spec = opened.job.spec.model
     effort = f", effort {spec.effort}" if spec.effort else ""
-    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if opened.simulated else ""
+    stamp = terminal.simulated_stamp(opened.simulated)
     lines = [
         f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
         f"source   {documents_line(plan)}",

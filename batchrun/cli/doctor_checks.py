@@ -1,4 +1,4 @@
-"""What `doctor` looks at, one thing after the other: whether it is in order, and what to do when it is not."""
+"""The checks of `doctor`: whether each thing is in order, and what to do if a thing is not in order."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,6 @@ from batchrun.estimation.tokenizer import count_tokens
 from batchrun.providers import AttemptError, ModelDirectory
 from batchrun.providers.anthropic.errors import is_not_found
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.reply import Failure
 from batchrun.store.ledger.connection import OlderLedger
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.runs import recent_models
@@ -40,14 +39,14 @@ PACKAGES = (
     "jsonschema",
     "charset-normalizer",
 )
-"""What batchrun is installed with."""
+"""The packages that batchrun is installed with."""
 RECENT_RUNS, MOST_MODELS = 20, 5
-"""Whose models are asked about, and about how many at most."""
+"""The number of last runs about whose models the API is asked, and the most models that the API is asked about."""
 TIMEOUT_S = 10.0
 
 
 class Verdict(StrEnum):
-    """Whether something is in order."""
+    """Whether a thing is in order."""
 
     OK = "ok"
     WARNING = "warning"
@@ -59,17 +58,17 @@ COLORS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.BROKEN: "red"}
 
 @dataclass(frozen=True, slots=True)
 class DoctorCheck:
-    """What came of looking at one thing."""
+    """The result of one check."""
 
     name: str
     verdict: Verdict
     words: str
     next: str | None = None
-    """What to do."""
+    """What to do if the thing is not in order."""
 
 
 def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorCheck]:
-    """Look at everything. Nothing is changed, and nothing is sent when offline."""
+    """Check everything. Nothing is changed, and nothing is sent if `offline`."""
     path = ledger_paths(ledger)[0]
     key, models = key_check(), models_of(path)
     if offline:
@@ -80,16 +79,13 @@ def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorChe
         asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no run yet whose models are in use")]
     else:
         asked = asyncio.run(ask_about(models, today=today))
-    return [python_check(), packages_check(), vocabulary_check(), prices_check(today), key, ledger_check(path), *asked]
-
-
-def python_check() -> DoctorCheck:
-    """Which Python and which batchrun this is."""
-    return DoctorCheck("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}, batchrun {__version__}")
+    versions = f"{platform.python_version()} at {sys.executable}, batchrun {__version__}"
+    python = DoctorCheck("python", Verdict.OK, versions)
+    return [python, packages_check(), vocabulary_check(), prices_check(today), key, ledger_check(path), *asked]
 
 
 def packages_check() -> DoctorCheck:
-    """The versions of what batchrun needs."""
+    """The versions of the packages that batchrun needs."""
     found, missing = [], []
     for name in PACKAGES:
         try:
@@ -103,7 +99,7 @@ def packages_check() -> DoctorCheck:
 
 
 def vocabulary_check() -> DoctorCheck:
-    """The tokenizer's table, by which every plan counts."""
+    """The table of the tokenizer, by which every plan counts."""
     try:
         count_tokens("Does it count?")
     except BatchrunError as error:
@@ -112,19 +108,19 @@ def vocabulary_check() -> DoctorCheck:
 
 
 def prices_check(today: date) -> DoctorCheck:
-    """The table of prices of jobs that name none."""
+    """The table of prices for jobs that name no table."""
     try:
         table = common_prices(today=today)
     except BatchrunError as error:
         return broken("prices", error)
     if old := old_table(table.date, table.source, today=today):
-        words, _, what_to_do = old.partition(": ")
-        return DoctorCheck("prices", Verdict.WARNING, words, what_to_do)
+        words, _, remedy = old.partition(": ")
+        return DoctorCheck("prices", Verdict.WARNING, words, remedy)
     return DoctorCheck("prices", Verdict.OK, f"{table.source}, of {table.date}; see them: batchrun doctor --prices")
 
 
 def key_check() -> DoctorCheck:
-    """Whether requests could carry a key; which one is nobody's business."""
+    """Whether there is a key for requests. The key itself is never shown."""
     try:
         AnthropicFactory().check()
     except BatchrunError as error:
@@ -141,17 +137,17 @@ def ledger_check(path: Path) -> DoctorCheck:
         return DoctorCheck("ledger", Verdict.WARNING, str(error), error.hint)
     except BatchrunError as error:
         return broken("ledger", error)
-    there = f"{below_here(path)}: {count(runs, 'run')}" if path.exists() else f"{below_here(path)}: none yet"
-    return DoctorCheck("ledger", Verdict.OK, there)
+    there = count(runs, "run") if path.exists() else "none yet"
+    return DoctorCheck("ledger", Verdict.OK, f"{below_here(path)}: {there}")
 
 
 def broken(name: str, error: BatchrunError) -> DoctorCheck:
-    """What an error says of a thing."""
+    """The check of a thing about which an error was raised."""
     return DoctorCheck(name, Verdict.BROKEN, str(error), error.hint)
 
 
 def models_of(path: Path) -> list[str]:
-    """The models of the last runs; none when the ledger cannot be read, which is said elsewhere."""
+    """The models of the last runs; none if the ledger cannot be read, which `ledger_check` reports."""
     try:
         with contextlib.closing(Ledger.read(path)) as ledger:
             return recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
@@ -160,7 +156,7 @@ def models_of(path: Path) -> list[str]:
 
 
 async def ask_about(names: list[str], *, today: date) -> list[DoctorCheck]:
-    """Ask the Models API, which costs nothing; what would meet every other model too is said once."""
+    """Ask the Models API, which costs nothing. A failure that is not about one model ends the questions."""
     models = AnthropicFactory().make_models(timeout_s=TIMEOUT_S)
     found: list[DoctorCheck] = []
     try:
@@ -168,14 +164,15 @@ async def ask_about(names: list[str], *, today: date) -> list[DoctorCheck]:
             try:
                 found.append(await ask_about_one(models, name, today=today))
             except AttemptError as error:
-                return [*found, DoctorCheck("models", Verdict.BROKEN, f"the API was asked, and: {said(error.failure)}")]
+                words = f"the API was asked, and: {error.failure.name}: {error.failure.message}"
+                return [*found, DoctorCheck("models", Verdict.BROKEN, words)]
     finally:
         await models.close()
     return found
 
 
 async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> DoctorCheck:
-    """One model. Raises AttemptError when that says nothing of the model."""
+    """Ask about one model. Raises AttemptError if the failure is not about the model."""
     try:
         life = await models.life(name)
     except AttemptError as error:
@@ -189,13 +186,8 @@ async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> Do
     return DoctorCheck(name, Verdict.OK, f"{life.lifecycle or 'known to the API'}{size}")
 
 
-def said(failure: Failure) -> str:
-    """A failure in one line."""
-    return f"{failure.name}: {failure.message}"
-
-
 def show_checks(found: list[DoctorCheck], terminal: Terminal) -> None:
-    """A line for each, or one JSON object; with -q only what is not in order."""
+    """Print a line for each check, or one JSON object; with -q only the checks of things not in order."""
     if terminal.json:
         ok = all(one.verdict is not Verdict.BROKEN for one in found)
         terminal.result(json.dumps({"v": 1, "ok": ok, "checks": [asdict(one) for one in found]}, indent=2))

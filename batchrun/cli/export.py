@@ -18,7 +18,7 @@ from batchrun.store.output.publish import quoted
 from batchrun.workflow.open_job import open_output
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 SHOWN_WIDTH = 40
 
@@ -46,8 +46,8 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
             raise UsageProblem(f"there are no rows yet in {job.paths.database}.")
         with opened(job.paths.database, read_only=True, wait_s=5) as connection:
             table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
-            query, values = query_of(connection, table_name, own_names(fields), found.story.job, wanted)
-            write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
+            found_rows = rows_of(connection, table_name, own_names(fields), found.story.job, wanted)
+            write(found_rows, wanted, terminal, stamped=found.story.simulated)
         count_failed(job.ledger, found.story.job, wanted, terminal)
 
 
@@ -57,10 +57,10 @@ def own_names(fields: Sequence[str]) -> dict[str, str]:
     return {name: f"_{name}" if name in taken else name for name in ("id", "status", "problem", "source", "run_id")}
 
 
-def query_of(
+def rows_of(
     connection: "DuckDBPyConnection", table_name: str, own: dict[str, str], job: str, wanted: Export
-) -> tuple[str, dict[str, Any]]:
-    """The query for the wanted documents and their rows. Raises UsageProblem for bad SQL and unknown columns."""
+) -> "DuckDBPyRelation":
+    """The wanted documents with their rows. Raises UsageProblem for bad SQL and unknown columns."""
     import duckdb
 
     values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
@@ -89,7 +89,7 @@ def query_of(
         connection.execute(f"select * from ({query}) limit 0", values)
     except duckdb.Error as error:
         raise not_understood(error) from error
-    return query, values
+    return connection.sql(query, params=values)
 
 
 def shown_columns(wanted: Export, own: dict[str, str]) -> str:
@@ -110,25 +110,15 @@ def statuses(words: Sequence[str]) -> list[str]:
     return [status for word in words for status in groups.get(word, [word])]
 
 
-def write(
-    connection: "DuckDBPyConnection",
-    query: str,
-    values: dict[str, Any],
-    wanted: Export,
-    terminal: Terminal,
-    *,
-    stamped: bool,
-) -> None:
-    """Run the query and write its rows in the wanted format."""
+def write(found_rows: "DuckDBPyRelation", wanted: Export, terminal: Terminal, *, stamped: bool) -> None:
+    """Write the rows in the wanted format, to a file or to stdout."""
     import duckdb
 
     try:
         if wanted.format == "parquet":
-            write_parquet(connection, query, values, wanted.output)
+            write_parquet(found_rows, wanted.output)
             return
-        cursor = connection.execute(query, values)
-        names = [column[0] for column in cursor.description]
-        rows = cursor.fetchall()
+        names, rows = found_rows.columns, found_rows.fetchall()
     except duckdb.IOException as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
     except duckdb.Error as error:
@@ -157,13 +147,11 @@ def not_understood(error: Exception) -> UsageProblem:
     )
 
 
-def write_parquet(connection: "DuckDBPyConnection", query: str, values: dict[str, Any], output: Path | None) -> None:
+def write_parquet(found_rows: "DuckDBPyRelation", output: Path | None) -> None:
     """Write a parquet file, which keeps the types. Raises UsageProblem without a file: parquet is not text."""
     if output is None:
         raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
-    connection.execute(f"create temp table exported as {query}", values)
-    target = str(output).replace("'", "''")
-    connection.execute(f"copy exported to '{target}' (format parquet)")
+    found_rows.write_parquet(str(output))
 
 
 def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar
 import click
 
 from batchrun.cli.views.terminal import Terminal
+from batchrun.planning.selection import Selection
 
 PROFILES = ("calm", "busy", "hostile")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -112,8 +113,6 @@ def selecting(command: F) -> F:
     """Gather --limit, --id, --source and --where into `selection`."""
 
     def gathered(*args: Any, limit: int | None, source: Sequence[str], where: str | None, **kwargs: Any) -> Any:
-        from batchrun.planning.selection import Selection
-
         selection = Selection(limit=limit, ids=frozenset(kwargs.pop("id")), sources=tuple(source), where=where)
         return command(*args, selection=selection, **kwargs)
 

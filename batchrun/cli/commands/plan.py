@@ -20,12 +20,12 @@ from batchrun.cli.options import (
 )
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
+from batchrun.planning.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from batchrun.planning.api_lookups import CounterFactory
-    from batchrun.planning.selection import Selection
 
 
 @click.command(cls=JobCommand)
@@ -61,7 +61,7 @@ def plan(
     route: str | None,
     deadline: float | None,
     simulate: str | None,
-    selection: "Selection",
+    selection: Selection,
     terminal: Terminal,
 ) -> int:
     """Show what a submit would send, cost and take. Nothing is sent, or with --online only to be counted.
@@ -98,13 +98,10 @@ def plan(
         return ExitCode.REFUSED if refused and check else ExitCode.OK
 
 
-@contextlib.contextmanager
-def counter_of(online: int | None, simulate: str | None) -> "Iterator[CounterFactory | None]":
+def counter_of(online: int | None, simulate: str | None) -> "AbstractContextManager[CounterFactory | None]":
     """The API that counts tokens for `--online`; None without the option, and then nothing is imported."""
     if online is None:
-        yield None
-        return
+        return contextlib.nullcontext()
     from batchrun.cli.run_job import provider_of
 
-    with provider_of(simulate, speed=1.0) as provider:
-        yield provider
+    return provider_of(simulate, speed=1.0)

@@ -1,15 +1,12 @@
 """`batchrun results`: look at rows, or export them; one document in full."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from batchrun.cli.options import LEDGER, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
-
-if TYPE_CHECKING:
-    from batchrun.planning.selection import Selection
+from batchrun.planning.selection import Selection
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
 
@@ -39,7 +36,7 @@ def results(
     raw: bool,
     simulate: bool,
     ledger: Path | None,
-    selection: "Selection",
+    selection: Selection,
     terminal: Terminal,
 ) -> None:
     """Show the documents of a run's job, with their rows.

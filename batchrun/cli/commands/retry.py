@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import click
 
@@ -19,9 +19,7 @@ from batchrun.cli.options import (
 )
 from batchrun.cli.views.terminal import Terminal
 from batchrun.outcome import Outcome
-
-if TYPE_CHECKING:
-    from batchrun.planning.selection import Selection
+from batchrun.planning.selection import Selection
 
 DEFAULT = "errored,expired,invalid,truncated"
 
@@ -47,7 +45,7 @@ def retry(
     simulate: bool,
     profile: str,
     ledger: Path | None,
-    selection: "Selection",
+    selection: Selection,
     terminal: Terminal,
     **flags: Unpack[RunFlags],
 ) -> int:

@@ -1,7 +1,7 @@
 """`batchrun submit`: run a job; the same command continues after any failure."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import click
 
@@ -19,9 +19,7 @@ from batchrun.cli.options import (
     speaking,
 )
 from batchrun.cli.views.terminal import Terminal
-
-if TYPE_CHECKING:
-    from batchrun.planning.selection import Selection
+from batchrun.planning.selection import Selection
 
 
 @click.command(cls=JobCommand)
@@ -50,7 +48,7 @@ def submit(
     go_on: bool,
     no_pilot: bool,
     simulate: str | None,
-    selection: "Selection",
+    selection: Selection,
     terminal: Terminal,
     **flags: Unpack[RunFlags],
 ) -> int:

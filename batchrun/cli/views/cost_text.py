@@ -112,26 +112,20 @@ def explanation_lines(total: Spending) -> list[str]:
     return [f"\n{lines[0]}", *lines[1:]] if lines else []
 
 
-def price_lines(prices: list[UsedPrice]) -> list[str]:
-    """The rows of price tables by which attempts were priced."""
-    lines = [line for one in prices for line in lines_of_price(one)]
-    return ["\npriced by", *[f"  {line}" for line in lines]] if prices else []
-
-
-def lines_of_price(used: UsedPrice) -> list[str]:
-    """One row of a price table: what the row is for, its prices, and its source."""
-    row = used.row
-    which = [
-        escape_control(row.model),
-        *([f"prompts above {row.above_tokens:,} tokens"] if row.above_tokens else []),
-        *(["in batches"] if row.divisor != 1 else []),
-    ]
-    since = f", valid from {row.valid_from}" if row.valid_from else ""
-    return [
-        f"{', '.join(which)}: {price_words(row)} per million tokens",
-        f"    {escape_control(row.source)} of {row.table_date}{since}"
-        f" · {count(used.attempts, 'attempt')}, {dollars(used.cost_nusd)}",
-    ]
+def price_lines(prices: list[UsedPrice]) -> Iterator[str]:
+    """The rows of price tables by which attempts were priced: what each is for, its prices, and its source."""
+    if prices:
+        yield "\npriced by"
+    for used in prices:
+        row = used.row
+        above = f", prompts above {row.above_tokens:,} tokens" if row.above_tokens else ""
+        batches = ", in batches" if row.divisor != 1 else ""
+        since = f", valid from {row.valid_from}" if row.valid_from else ""
+        yield f"  {escape_control(row.model)}{above}{batches}: {price_words(row)} per million tokens"
+        yield (
+            f"      {escape_control(row.source)} of {row.table_date}{since}"
+            f" · {count(used.attempts, 'attempt')}, {dollars(used.cost_nusd)}"
+        )
 
 
 def price_words(row: PriceRow) -> str:

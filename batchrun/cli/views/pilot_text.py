@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count, interval_fields, tokens, with_bounds
 from batchrun.cli.views.plan_text import submit_options
@@ -92,17 +90,9 @@ def next_lines(report: PilotReport, path: Path) -> list[str]:
         case Decision.GOES_ON:
             return ["", "  the rest follows"]
         case Decision.STOPS:
-            return [f"  next     batchrun submit {path}{rest_options(report.rest.to_send)}   the rest"]
+            return [f"  next     batchrun submit {path}{submit_options(limit=report.rest.to_send)}   the rest"]
         case _:
             return []
-
-
-def rest_options(to_send: int) -> str:
-    """The options of this submit, changed for the rest of its documents."""
-    ctx = click.get_current_context(silent=True)
-    limit = ctx.params.get("limit") if ctx else None
-    options = submit_options()
-    return options.replace(f" --limit={limit}", f" --limit={to_send}") if limit else options
 
 
 def report_as_event(report: PilotReport, opened: OpenJob, terminal: Terminal) -> None:

@@ -62,21 +62,26 @@ def pilot_lines(opened: OpenJob) -> list[str]:
     return [f"pilot    {count(terms.documents, 'document')} first, unless as many were answered before; {after}"]
 
 
-def submit_options() -> str:
-    """The options of this command, as a submit takes them. Without them a submit would do something else."""
+def submit_options(*, limit: int | None = None) -> str:
+    """The options of this command, as a submit takes them: without them a submit would do something else.
+
+    `limit` stands in the place of the command's own limit, if the command has one.
+    """
     taken = {"--exact", "--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
     ctx = click.get_current_context(silent=True)
     words = []
     for param in ctx.command.params if ctx else []:
-        given = ctx.params.get(param.name or "") if ctx else None
-        if param.opts[-1] in taken and given:
-            if param.opts[-1] == "--max-cost":
-                given = f"{given / 1e9:g}"
-            if param.opts[-1] == "--deadline":
-                given = f"{given:g}s"
-            values = given if isinstance(given, tuple) else (given,)
-            name = param.opts[-1]
-            words += [f" {name}" if value is True else f" {name}={shlex.quote(str(value))}" for value in values]
+        name, given = param.opts[-1], ctx.params.get(param.name or "") if ctx else None
+        if name not in taken or not given:
+            continue
+        if name == "--limit" and limit is not None:
+            given = limit
+        if name == "--max-cost":
+            given = f"{given / 1e9:g}"
+        if name == "--deadline":
+            given = f"{given:g}s"
+        values = given if isinstance(given, tuple) else (given,)
+        words += [f" {name}" if value is True else f" {name}={shlex.quote(str(value))}" for value in values]
     return "".join(words)
 
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
@@ -70,7 +71,7 @@ class DoctorCheck:
 def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorCheck]:
     """Check everything. Nothing is changed, and nothing is sent if `offline`."""
     path = ledger_paths(ledger)[0]
-    key, models = key_check(), models_of(path)
+    key, models = unless_broken("key", key_check), models_of(path)
     if offline:
         asked = [DoctorCheck("models", Verdict.OK, "not asked: --offline")]
     elif key.verdict is Verdict.BROKEN:
@@ -81,7 +82,23 @@ def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorChe
         asked = asyncio.run(ask_about(models, today=today))
     versions = f"{platform.python_version()} at {sys.executable}, batchrun {__version__}"
     python = DoctorCheck("python", Verdict.OK, versions)
-    return [python, packages_check(), vocabulary_check(), prices_check(today), key, ledger_check(path), *asked]
+    return [
+        python,
+        packages_check(),
+        unless_broken("vocabulary", vocabulary_check),
+        unless_broken("prices", lambda: prices_check(today)),
+        key,
+        unless_broken("ledger", lambda: ledger_check(path)),
+        *asked,
+    ]
+
+
+def unless_broken(name: str, check: Callable[[], DoctorCheck]) -> DoctorCheck:
+    """Make a check; an error that the check raises becomes the result."""
+    try:
+        return check()
+    except BatchrunError as error:
+        return DoctorCheck(name, Verdict.BROKEN, str(error), error.hint)
 
 
 def packages_check() -> DoctorCheck:
@@ -100,19 +117,13 @@ def packages_check() -> DoctorCheck:
 
 def vocabulary_check() -> DoctorCheck:
     """The table of the tokenizer, by which every plan counts."""
-    try:
-        count_tokens("Does it count?")
-    except BatchrunError as error:
-        return broken("vocabulary", error)
+    count_tokens("Does it count?")
     return DoctorCheck("vocabulary", Verdict.OK, "cl100k is here and whole")
 
 
 def prices_check(today: date) -> DoctorCheck:
     """The table of prices for jobs that name no table."""
-    try:
-        table = common_prices(today=today)
-    except BatchrunError as error:
-        return broken("prices", error)
+    table = common_prices(today=today)
     if old := old_table(table.date, table.source, today=today):
         words, _, remedy = old.partition(": ")
         return DoctorCheck("prices", Verdict.WARNING, words, remedy)
@@ -121,10 +132,7 @@ def prices_check(today: date) -> DoctorCheck:
 
 def key_check() -> DoctorCheck:
     """Whether there is a key for requests. The key itself is never shown."""
-    try:
-        AnthropicFactory().check()
-    except BatchrunError as error:
-        return broken("key", error)
+    AnthropicFactory().check()
     return DoctorCheck("key", Verdict.OK, "the environment has one")
 
 
@@ -135,15 +143,8 @@ def ledger_check(path: Path) -> DoctorCheck:
             runs = int(ledger.connection.execute("select count(*) from runs").fetchone()[0])
     except OlderLedger as error:
         return DoctorCheck("ledger", Verdict.WARNING, str(error), error.hint)
-    except BatchrunError as error:
-        return broken("ledger", error)
     there = count(runs, "run") if path.exists() else "none yet"
     return DoctorCheck("ledger", Verdict.OK, f"{below_here(path)}: {there}")
-
-
-def broken(name: str, error: BatchrunError) -> DoctorCheck:
-    """The check of a thing about which an error was raised."""
-    return DoctorCheck(name, Verdict.BROKEN, str(error), error.hint)
 
 
 def models_of(path: Path) -> list[str]:

@@ -114,9 +114,11 @@ def write(found_rows: "DuckDBPyRelation", wanted: Export, terminal: Terminal, *,
     """Write the rows in the wanted format, to a file or to stdout."""
     import duckdb
 
+    if wanted.format == "parquet" and wanted.output is None:
+        raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
     try:
         if wanted.format == "parquet":
-            write_parquet(found_rows, wanted.output)
+            found_rows.write_parquet(str(wanted.output))
             return
         names, rows = found_rows.columns, found_rows.fetchall()
     except duckdb.IOException as error:
@@ -145,13 +147,6 @@ def not_understood(error: Exception) -> UsageProblem:
         f"the selection is not understood: {str(error).splitlines()[0]}",
         hint="columns: id, status, problem, source, run_id and the job's fields",
     )
-
-
-def write_parquet(found_rows: "DuckDBPyRelation", output: Path | None) -> None:
-    """Write a parquet file, which keeps the types. Raises UsageProblem without a file: parquet is not text."""
-    if output is None:
-        raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
-    found_rows.write_parquet(str(output))
 
 
 def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,4 +1,4 @@
-"""Running a job from the command line: what `submit` and `retry` have in common."""
+"""Running a job from the command line: the common part of `submit` and `retry`."""
 
 import contextlib
 import gc

@@ -1,4 +1,4 @@
-"""`batchrun batches`: the batches of a run, and a person's word on one that is in doubt."""
+"""`batchrun batches`: the batches of a run, and a person's decision on a batch in doubt."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +64,6 @@ def batches(
 
 
 def with_open_ones(batches: "Batches", story: "RunStory") -> "list[Batch]":
-    """The batches of the run, and those that earlier runs of its job left open: they may be the ones in doubt."""
+    """The batches of the run, and open batches of earlier runs of the job, one of which may be the batch in doubt."""
     both = {batch.batch_no: batch for batch in [*batches.open(story.job), *batches.of_run(story.run_no)]}
     return [both[number] for number in sorted(both)]

@@ -1,4 +1,4 @@
-"""`batchrun cancel`: cancel a run's batches, keep what had finished, put the rest back."""
+"""`batchrun cancel`: cancel a run's batches, collect the finished results, and make the other requests pending."""
 
 from pathlib import Path
 

@@ -56,5 +56,5 @@ def cost(
 
 
 def seconds(day: datetime) -> float:
-    """When a day began, in seconds since 1970."""
+    """The beginning of a day, in seconds since 1970."""
     return day.replace(tzinfo=UTC).timestamp()

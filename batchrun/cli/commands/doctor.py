@@ -1,4 +1,4 @@
-"""`batchrun doctor`: whether everything around the jobs is in order; the table of prices."""
+"""`batchrun doctor`: whether everything around the jobs is in order, and the table of prices."""
 
 from pathlib import Path
 

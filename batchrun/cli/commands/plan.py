@@ -1,4 +1,4 @@
-"""`batchrun plan`: what a submit would do and cost; never sends."""
+"""`batchrun plan`: what a submit would do and cost. Nothing is sent."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""`batchrun results`: look at rows, or export them; one document in full."""
+"""`batchrun results`: show or export rows, or show one document in full."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def results(
             return
         default = ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table"
         wanted = Export(
-            # A run's id means its own documents; its job's name, or `last`, all of the job's.
+            # A run's id means the documents of the run. The job's name, or `last`, means all documents of the job.
             run_id=None if run in {"last", found.story.job} or run.endswith(".toml") else found.story.run_id,
             statuses=tuple(word.strip() for word in status.split(",")),
             selection=selection,

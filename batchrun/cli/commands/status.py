@@ -1,4 +1,4 @@
-"""`batchrun status`: where the runs are."""
+"""`batchrun status`: the state of the runs."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`batchrun submit`: run a job; the same command continues after any failure."""
+"""`batchrun submit`: run a job. The same command continues the run after any failure."""
 
 from pathlib import Path
 from typing import Unpack

@@ -1,4 +1,4 @@
-"""`batchrun sync`: bring rows to the output that somebody's lock had delayed, or rebuild it; sends nothing."""
+"""`batchrun sync`: bring rows that a lock had delayed to the output, or rebuild the output. Nothing is sent."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ from batchrun.escaping import escape_control
 
 HINT = "write one with: batchrun plan JOB --json > plan.json"
 MOST = 1e18
-"""More than any number of a plan."""
+"""A number that is larger than every number of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
     def compared(field: str, label: str, shown: Callable[[Any], str], *place: str) -> Difference:
         present, earlier = _found(now, place), _found(before, place)
-        kind, comparable = ("text", _is_text) if isinstance(present, str) else ("number", _is_number)
-        if not comparable(earlier):
-            raise LookupError(f"{kind} in {'.'.join(place)}")
+        if _kind(earlier) != _kind(present):
+            raise LookupError(f"{_kind(present)} in {'.'.join(place)}")
         return Difference(field, label, earlier, present, shown)
 
     yield compared("model", "model", str, "model")
-    yield compared("fingerprint", "prompt and output", _beginning, "fingerprint")
+    yield compared("fingerprint", "prompt and output", "{:.12}".format, "fingerprint")
     yield compared("to_send", "documents to send", "{:,}".format, "documents", "to_send")
     yield compared("input_tokens", "input tokens", tokens, "tokens", "input", "mean")
     yield compared("output_tokens", "output tokens", tokens, "tokens", "output", "mean")
@@ -93,12 +92,10 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
     yield compared("prices", "prices of", str, "prices", "date")
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and -MOST < value < MOST
+def _kind(value: object) -> str | None:
+    if isinstance(value, str):
+        return "text"
+    return "number" if isinstance(value, int | float) and -MOST < value < MOST else None
 
 
 def _found(plan: Mapping[str, Any], place: tuple[str, ...]) -> Any:
@@ -108,10 +105,6 @@ def _found(plan: Mapping[str, Any], place: tuple[str, ...]) -> Any:
             raise LookupError(".".join(place))
         found = found[key]
     return found
-
-
-def _beginning(fingerprint: str) -> str:
-    return fingerprint[:12]
 
 
 def _usd(amount: float) -> str:

@@ -113,7 +113,7 @@ def explanation_lines(total: Spending) -> list[str]:
 
 
 def price_lines(prices: list[UsedPrice]) -> Iterator[str]:
-    """The rows of price tables by which attempts were priced: what each is for, its prices, and its source."""
+    """The rows of price tables by which attempts were priced, each with its use, its prices and its source."""
     if prices:
         yield "\npriced by"
     for used in prices:

@@ -4,7 +4,6 @@ import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from batchrun.cli.views.terminal import Terminal
@@ -41,7 +40,7 @@ class Log:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file:
             with contextlib.suppress(OSError):  # a disk on the network may report only now that the disk is full
                 self._file.close()

@@ -1,4 +1,4 @@
-"""The speed of a run and what slowed the run down, for people and for programs."""
+"""The speed of a run and the causes of its waits, for people and for programs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

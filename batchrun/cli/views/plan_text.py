@@ -69,9 +69,11 @@ def submit_options(*, limit: int | None = None) -> str:
     """
     taken = {"--exact", "--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
     ctx = click.get_current_context(silent=True)
+    if ctx is None:
+        return ""
     words = []
-    for param in ctx.command.params if ctx else []:
-        name, given = param.opts[-1], ctx.params.get(param.name or "") if ctx else None
+    for param in ctx.command.params:
+        name, given = param.opts[-1], ctx.params.get(param.name or "")
         if name not in taken or not given:
             continue
         if name == "--limit" and limit is not None:

@@ -11,20 +11,14 @@ from batchrun.strategy.routes import Forecast
 def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
     """Each route with its cost and time; the chosen one is marked."""
     width = max(len(dollars(one.estimate.cost_nusd.mean)) for one in plan.forecasts)
-    return [
-        *[f"{'> ' if one is plan.chosen else '  '}{one.name:<12}  "
-          f"{with_bounds(one.estimate.cost_nusd, dollars, width=width)}   {time_cell(one)}"
-          for one in plan.forecasts],
-        f"route    {plan.chosen.name}: {plan.choice.reason}",
-        *cache_lines(plan),
-        *limit_lines(plan.chosen, limits),
-    ]  # fmt: skip
-
-
-def time_cell(forecast: Forecast) -> str:
-    """How long a route takes, and the limit that decides the time."""
-    bound = f"; the limit is {forecast.duration.binding}" if forecast.duration else ""
-    return f"{time_words(forecast)}{bound}"
+    lines = []
+    for one in plan.forecasts:
+        mark = "> " if one is plan.chosen else "  "
+        cost = with_bounds(one.estimate.cost_nusd, dollars, width=width)
+        bound = f"; the limit is {one.duration.binding}" if one.duration else ""
+        lines.append(f"{mark}{one.name:<12}  {cost}   {time_words(one)}{bound}")
+    lines.append(f"route    {plan.chosen.name}: {plan.choice.reason}")
+    return [*lines, *cache_lines(plan), *limit_lines(plan.chosen, limits)]
 
 
 def time_words(forecast: Forecast) -> str:

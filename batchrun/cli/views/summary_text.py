@@ -105,7 +105,7 @@ def off(actual: int, estimate: int | None, through: bool) -> str:
 
 def cache_words(use: CacheUse) -> str:
     """The tokens read from the prompt cache and written to the cache, and the money that the cache saved."""
-    hits = math.floor(100 * use.hit_rate)  # never 100%: what was read was written before
+    hits = math.floor(100 * use.hit_rate)  # rounded down, and so never 100%: whatever was read had been written before
     words = f"read {tokens(use.read_tokens)} ({hits}%) · written {tokens(use.written_tokens)}"
     if use.saved_nusd < 0:
         return f'{words} · cost {dollars(-use.saved_nusd)} more than without: set prompt.cache = "off"'

@@ -42,7 +42,7 @@ def batchrun(**_: object) -> None:  # the commands read these
     batchrun plan jobs/contracts.toml       what it will cost; never sends
     batchrun submit jobs/contracts.toml     run it; the same command continues after any failure
     batchrun results contracts              look at the rows
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
 
 
 for option in SPEAKING:

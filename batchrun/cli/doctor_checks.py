@@ -42,7 +42,7 @@ PACKAGES = (
 )
 """The packages that batchrun is installed with."""
 RECENT_RUNS, MOST_MODELS = 20, 5
-"""The number of last runs about whose models the API is asked, and the most models that the API is asked about."""
+"""How many of the last runs count, and how many of their models the API is asked about at most."""
 TIMEOUT_S = 10.0
 
 

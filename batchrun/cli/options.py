@@ -31,8 +31,6 @@ class DollarsOption(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read `10` or `0.25`."""
-        if isinstance(value, int):
-            return value
         try:
             nusd = Decimal(value) * 10**9
         except InvalidOperation:
@@ -49,8 +47,6 @@ class DurationOption(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read `45m` or `24h`."""
-        if isinstance(value, float):
-            return value
         from pydantic_core import PydanticCustomError
 
         from batchrun.job.units import MONTH_S, duration_s
@@ -120,7 +116,7 @@ def selecting(command: F) -> F:
 
 
 class RunFlags(TypedDict):
-    """What `MAX_COST`, `PARTIAL`, `RUNNING` and `WATCHING` give to `submit` and `retry`."""
+    """The values of `MAX_COST`, `PARTIAL`, `RUNNING` and `WATCHING`, as `submit` and `retry` receive them."""
 
     max_cost: int | None
     partial: bool

@@ -30,7 +30,7 @@ def batches(
     batchrun batches contracts
     batchrun batches contracts --adopt msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d
     batchrun batches contracts --resend
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_run
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.views.batch_text import batch_fields, batch_table

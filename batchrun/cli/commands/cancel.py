@@ -21,7 +21,7 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
     \b
     batchrun cancel last
     batchrun cancel contracts --no-wait
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_run
     from batchrun.cli.interrupts import halting_on_signals, run_async
     from batchrun.cli.views.progress import Progress

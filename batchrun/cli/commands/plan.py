@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.options import (
-    DEADLINE,
-    EXACT,
-    JOB,
-    MAX_COST,
-    ROUTE,
-    SIMULATE,
-    JobCommand,
-    selecting,
-    speaking,
-)
+from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, ROUTE, SIMULATE, JobCommand, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.planning.selection import Selection
@@ -71,7 +61,7 @@ def plan(
     batchrun plan jobs/contracts.toml --json
     batchrun plan jobs/contracts.toml --check --max-cost 10
     batchrun plan jobs/contracts.toml --compare plan.json
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.views.compare_text import compare_fields, compare_lines, differences, earlier_plan
     from batchrun.cli.views.plan_json import plan_as_json

@@ -46,7 +46,7 @@ def results(
     batchrun results last --status failed
     batchrun results contracts -o contracts.parquet
     batchrun results contracts --doc sample_data/contracts/nda.txt
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export import Export, export
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.document_text import show_document

@@ -6,17 +6,7 @@ from typing import Unpack
 
 import click
 
-from batchrun.cli.options import (
-    LEDGER,
-    MAX_COST,
-    PARTIAL,
-    PROFILES,
-    RUNNING,
-    WATCHING,
-    RunFlags,
-    selecting,
-    speaking,
-)
+from batchrun.cli.options import LEDGER, MAX_COST, PARTIAL, PROFILES, RUNNING, WATCHING, RunFlags, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
@@ -54,7 +44,7 @@ def retry(
     \b
     batchrun retry last
     batchrun retry contracts --status refused,rejected
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_run
     from batchrun.cli.run_job import run_job
 

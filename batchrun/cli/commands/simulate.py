@@ -21,7 +21,7 @@ def serve(*, port: int, profile: str, speed: float, seed: int) -> None:
     \b
     batchrun simulate serve --port 8321 &
     ANTHROPIC_BASE_URL=http://127.0.0.1:8321 ANTHROPIC_API_KEY=any batchrun submit jobs/contracts.toml
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.simulator.http.server import serve as serve_simulator
 
     serve_simulator(profile, port=port, speed=speed, seed=seed, announce=lambda url: click.echo(f"simulator on {url}"))

@@ -60,7 +60,7 @@ def submit(
     batchrun submit jobs/contracts.toml --pilot 50          a sample first, with what it tells of the rest
     batchrun submit jobs/contracts.toml --route batch       half the price, within 24 hours
     batchrun submit jobs/contracts.toml --simulate          no key, no cost
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.run_job import run_job
     from batchrun.strategy.pilot_report import PilotOptions
 

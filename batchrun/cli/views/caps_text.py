@@ -36,7 +36,7 @@ def caps_as_json(plan: Plan) -> list[dict[str, Any]]:
 
 
 def cap_as_json(cap: Cap, remaining: int | None) -> dict[str, Any]:
-    """One cap for programs; `remaining` is in the unit of the ledger, None if nobody asks."""
+    """One cap for programs, with `remaining` of what the cap counts; None if the remainder is not known."""
     unit = 1 if cap.of is Of.TOKENS else 1e9
     return {
         "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "limit": cap.limit / unit,
@@ -52,7 +52,7 @@ def left_lines(summary: Summary) -> Iterator[str]:
     needed = None
     if cap.per is Per.RUN and summary.totals:
         needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.remaining.upper_nusd
-        needed += summary.plan.worst_nusd  # the last one is set aside at its worst, when all others are paid
+        needed += summary.plan.worst_nusd  # reserved for the last request, when all others are paid
     yield (
         f"  left     {count(summary.remaining.documents, 'document')},"
         f" about {with_bounds(summary.remaining.cost_nusd, dollars)}; to finish: {to_finish(cap, needed=needed)}"

@@ -27,7 +27,7 @@ class Log:
         self._path = path
         self._terminal = terminal
         self._run_id: str | None = None
-        self._has_complained = self._torn = False
+        self._has_warned = self._torn = False
         try:
             # Without a buffer a line is one write: the line is whole in the file even if the process is killed, and is
             # not mixed with the lines of other processes that append to the file.
@@ -74,8 +74,8 @@ class Log:
                 self._trouble("a line was cut off")
 
     def _trouble(self, why: str) -> None:
-        if not self._has_complained:
-            self._has_complained = True
+        if not self._has_warned:
+            self._has_warned = True
             self._terminal.say(f"the log {self._path} cannot be written: {why}; the run goes on without it")
 
 

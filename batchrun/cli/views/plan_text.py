@@ -43,7 +43,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
         f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
-        *[f"         {escape_control(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
+        *[f"         {escape_control(what)}: {count(times, 'document')}" for what, times in sorted(plan.notes.items())],
         *model_chain_lines(plan, opened),
         *money_lines(plan, opened),
         *pilot_lines(opened),
@@ -128,7 +128,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     verdict = check_budget(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     before = spent_and_held(plan.spent_nusd, plan.held_nusd)
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
-    says = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
+    verdict_words = f"OK ({dollars(verdict.spare_nusd)} to spare at the upper bound)" if verdict.ok else (
         f"too little by {dollars(verdict.too_much_nusd)} at the upper bound")  # fmt: skip
     return [
         f"tokens   input   {with_bounds(estimate.input, tokens, width=7)}"
@@ -138,7 +138,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
         *route_lines(plan, opened.limits),
-        f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
+        f"budget   {dollars(plan.cap_nusd)}{spent}: {verdict_words}",
         *cap_lines(plan),
         *price_lines(plan, opened),
     ]

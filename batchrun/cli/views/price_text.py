@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import date
 
 from batchrun.catalog.notices import old_table, retires_soon
@@ -23,14 +23,13 @@ def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
     now = [row for row in prices.prices.values() if has_begun(row, today)]
     later = [*(row for row in prices.prices.values() if not has_begun(row, today)), *later]
     warnings = table_warnings([*now, *later], today=today)
+    age = (today - prices.date).days
     if terminal.json:
         rows = [price_fields(row, in_force=row in now) for row in [*now, *later]]
-        age = (today - prices.date).days
         about = {"v": 1, "source": prices.source, "date": str(prices.date), "age_days": age, "warnings": warnings}
         terminal.result(json.dumps({**about, "models": rows}, indent=2))
         return
-    old = count((today - prices.date).days, "day")
-    terminal.result(f"{escape_control(prices.source)}, of {prices.date}: {old} old")
+    terminal.result(f"{escape_control(prices.source)}, of {prices.date}: {count(age, 'day')} old")
     terminal.result("USD per million tokens; in batches half of every price\n")
     width = terminal.width()
     terminal.result(table(HEADER, [line for row in now for line in lines_of(row)], width=width))
@@ -67,8 +66,7 @@ def lines_of(row: ModelPrice) -> Iterator[tuple[str, ...]]:
 
 def amounts(rates: Rates) -> tuple[str, ...]:
     """The five prices, in the order of the header."""
-    five = (rates.input, rates.output, rates.cache_write_5m, rates.cache_write_1h, rates.cache_read)
-    return tuple(f"${nusd / 1e3:g}" for nusd in five)
+    return tuple(f"${nusd / 1e3:g}" for nusd in astuple(rates))
 
 
 def price_fields(row: ModelPrice, *, in_force: bool) -> dict[str, object]:

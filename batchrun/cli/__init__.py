@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from importlib import import_module
 
 import click
 
@@ -10,38 +11,26 @@ from batchrun.cli.options import SPEAKING
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError, ExitCode
 
-COMMANDS = {
-    "plan": "batchrun.cli.commands.plan:plan",
-    "submit": "batchrun.cli.commands.submit:submit",
-    "status": "batchrun.cli.commands.status:status",
-    "cost": "batchrun.cli.commands.cost:cost",
-    "retry": "batchrun.cli.commands.retry:retry",
-    "cancel": "batchrun.cli.commands.cancel:cancel",
-    "batches": "batchrun.cli.commands.batches:batches",
-    "results": "batchrun.cli.commands.results:results",
-    "sync": "batchrun.cli.commands.sync:sync",
-    "doctor": "batchrun.cli.commands.doctor:doctor",
-    "init": "batchrun.cli.commands.init:init",
-    "simulate": "batchrun.cli.commands.simulate:simulate",
-    "completion": "batchrun.cli.commands.completion:completion",
-}
-"""Each command in its own module, imported when it is called: `--help` has to be instant."""
+COMMANDS = (
+    "plan", "submit", "status", "cost", "retry", "cancel", "batches", "results", "sync", "doctor", "init", "simulate",
+    "completion",
+)  # fmt: skip
+"""The commands in the order of a day's work. A command's module is imported when the command is called: `--help` has to
+be instant."""
 
 
 class Commands(click.Group):
-    """Finds a command's module by name."""
+    """The group that finds a command by the name of the command's module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the order of a day's work, not of the alphabet."""
+        """Keep the order of `COMMANDS`; click would sort the names."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """Import the one module that is needed."""
-        place = COMMANDS.get(cmd_name)
-        if place is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, name = place.partition(":")
-        return getattr(__import__(module, fromlist=[name]), name)  # type: ignore[no-any-return]
+        return getattr(import_module(f"batchrun.cli.commands.{cmd_name}"), cmd_name)  # type: ignore[no-any-return]
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -53,7 +42,7 @@ def batchrun(**_: object) -> None:  # the commands read these
     batchrun plan jobs/contracts.toml       what it will cost; never sends
     batchrun submit jobs/contracts.toml     run it; the same command continues after any failure
     batchrun results contracts              look at the rows
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
 
 
 for option in SPEAKING:
@@ -61,12 +50,12 @@ for option in SPEAKING:
 
 
 def main() -> None:
-    """Run a command and turn what happened into an exit code."""
+    """Run a command and exit with the exit code of the command."""
     sys.exit(run())
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run a command; the exit code is one of `ExitCode`."""
+    """Run a command and return one of `ExitCode`."""
     terminal = Terminal.of(args if args is not None else sys.argv[1:])
     try:
         result = batchrun.main(args, "batchrun", standalone_mode=False, auto_envvar_prefix="BATCHRUN")
@@ -83,7 +72,7 @@ def run(args: list[str] | None = None) -> int:
     except BatchrunError as error:
         terminal.problem(error)
         return error.exit_code
-    except Exception:  # noqa: BLE001 - a bug shows its traceback, and an exit code that is not "some failed"
+    except Exception:  # noqa: BLE001 - a bug shows its traceback and has an exit code of its own
         traceback.print_exc()
         terminal.say("this is a bug in batchrun; what was answered is safe in the ledger")
         return ExitCode.BUG

@@ -1,10 +1,11 @@
-"""What `doctor` looks at, one thing after the other: whether it is in order, and what to do when it is not."""
+"""The checks of `doctor`: whether each thing is in order, and what to do if a thing is not in order."""
 
 import asyncio
 import contextlib
 import json
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
@@ -22,7 +23,6 @@ from batchrun.estimation.tokenizer import count_tokens
 from batchrun.providers import AttemptError, ModelDirectory
 from batchrun.providers.anthropic.errors import is_not_found
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.reply import Failure
 from batchrun.store.ledger.connection import OlderLedger
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.runs import recent_models
@@ -40,14 +40,14 @@ PACKAGES = (
     "jsonschema",
     "charset-normalizer",
 )
-"""What batchrun is installed with."""
+"""The packages that batchrun is installed with."""
 RECENT_RUNS, MOST_MODELS = 20, 5
-"""Whose models are asked about, and about how many at most."""
+"""How many of the last runs count, and how many of their models the API is asked about at most."""
 TIMEOUT_S = 10.0
 
 
 class Verdict(StrEnum):
-    """Whether something is in order."""
+    """Whether a thing is in order."""
 
     OK = "ok"
     WARNING = "warning"
@@ -59,19 +59,19 @@ COLORS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.BROKEN: "red"}
 
 @dataclass(frozen=True, slots=True)
 class DoctorCheck:
-    """What came of looking at one thing."""
+    """The result of one check."""
 
     name: str
     verdict: Verdict
     words: str
     next: str | None = None
-    """What to do."""
+    """What to do if the thing is not in order."""
 
 
 def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorCheck]:
-    """Look at everything. Nothing is changed, and nothing is sent when offline."""
+    """Check everything. Nothing is changed, and nothing is sent if `offline`."""
     path = ledger_paths(ledger)[0]
-    key, models = key_check(), models_of(path)
+    key, models = unless_broken("key", key_check), models_of(path)
     if offline:
         asked = [DoctorCheck("models", Verdict.OK, "not asked: --offline")]
     elif key.verdict is Verdict.BROKEN:
@@ -80,16 +80,29 @@ def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorChe
         asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no run yet whose models are in use")]
     else:
         asked = asyncio.run(ask_about(models, today=today))
-    return [python_check(), packages_check(), vocabulary_check(), prices_check(today), key, ledger_check(path), *asked]
+    versions = f"{platform.python_version()} at {sys.executable}, batchrun {__version__}"
+    python = DoctorCheck("python", Verdict.OK, versions)
+    return [
+        python,
+        packages_check(),
+        unless_broken("vocabulary", vocabulary_check),
+        unless_broken("prices", lambda: prices_check(today)),
+        key,
+        unless_broken("ledger", lambda: ledger_check(path)),
+        *asked,
+    ]
 
 
-def python_check() -> DoctorCheck:
-    """Which Python and which batchrun this is."""
-    return DoctorCheck("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}, batchrun {__version__}")
+def unless_broken(name: str, check: Callable[[], DoctorCheck]) -> DoctorCheck:
+    """Make a check; an error that the check raises becomes the result."""
+    try:
+        return check()
+    except BatchrunError as error:
+        return DoctorCheck(name, Verdict.BROKEN, str(error), error.hint)
 
 
 def packages_check() -> DoctorCheck:
-    """The versions of what batchrun needs."""
+    """The versions of the packages that batchrun needs."""
     found, missing = [], []
     for name in PACKAGES:
         try:
@@ -103,32 +116,23 @@ def packages_check() -> DoctorCheck:
 
 
 def vocabulary_check() -> DoctorCheck:
-    """The tokenizer's table, by which every plan counts."""
-    try:
-        count_tokens("Does it count?")
-    except BatchrunError as error:
-        return broken("vocabulary", error)
+    """The table of the tokenizer, by which every plan counts."""
+    count_tokens("Does it count?")
     return DoctorCheck("vocabulary", Verdict.OK, "cl100k is here and whole")
 
 
 def prices_check(today: date) -> DoctorCheck:
-    """The table of prices of jobs that name none."""
-    try:
-        table = common_prices(today=today)
-    except BatchrunError as error:
-        return broken("prices", error)
+    """The table of prices for jobs that name no table."""
+    table = common_prices(today=today)
     if old := old_table(table.date, table.source, today=today):
-        words, _, what_to_do = old.partition(": ")
-        return DoctorCheck("prices", Verdict.WARNING, words, what_to_do)
+        words, _, remedy = old.partition(": ")
+        return DoctorCheck("prices", Verdict.WARNING, words, remedy)
     return DoctorCheck("prices", Verdict.OK, f"{table.source}, of {table.date}; see them: batchrun doctor --prices")
 
 
 def key_check() -> DoctorCheck:
-    """Whether requests could carry a key; which one is nobody's business."""
-    try:
-        AnthropicFactory().check()
-    except BatchrunError as error:
-        return broken("key", error)
+    """Whether there is a key for requests. The key itself is never shown."""
+    AnthropicFactory().check()
     return DoctorCheck("key", Verdict.OK, "the environment has one")
 
 
@@ -139,19 +143,12 @@ def ledger_check(path: Path) -> DoctorCheck:
             runs = int(ledger.connection.execute("select count(*) from runs").fetchone()[0])
     except OlderLedger as error:
         return DoctorCheck("ledger", Verdict.WARNING, str(error), error.hint)
-    except BatchrunError as error:
-        return broken("ledger", error)
-    there = f"{below_here(path)}: {count(runs, 'run')}" if path.exists() else f"{below_here(path)}: none yet"
-    return DoctorCheck("ledger", Verdict.OK, there)
-
-
-def broken(name: str, error: BatchrunError) -> DoctorCheck:
-    """What an error says of a thing."""
-    return DoctorCheck(name, Verdict.BROKEN, str(error), error.hint)
+    there = count(runs, "run") if path.exists() else "none yet"
+    return DoctorCheck("ledger", Verdict.OK, f"{below_here(path)}: {there}")
 
 
 def models_of(path: Path) -> list[str]:
-    """The models of the last runs; none when the ledger cannot be read, which is said elsewhere."""
+    """The models of the last runs; none if the ledger cannot be read, which `ledger_check` reports."""
     try:
         with contextlib.closing(Ledger.read(path)) as ledger:
             return recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
@@ -160,7 +157,7 @@ def models_of(path: Path) -> list[str]:
 
 
 async def ask_about(names: list[str], *, today: date) -> list[DoctorCheck]:
-    """Ask the Models API, which costs nothing; what would meet every other model too is said once."""
+    """Ask the Models API, which costs nothing. A failure that is not about one model ends the questions."""
     models = AnthropicFactory().make_models(timeout_s=TIMEOUT_S)
     found: list[DoctorCheck] = []
     try:
@@ -168,14 +165,15 @@ async def ask_about(names: list[str], *, today: date) -> list[DoctorCheck]:
             try:
                 found.append(await ask_about_one(models, name, today=today))
             except AttemptError as error:
-                return [*found, DoctorCheck("models", Verdict.BROKEN, f"the API was asked, and: {said(error.failure)}")]
+                words = f"the API was asked, and: {error.failure.name}: {error.failure.message}"
+                return [*found, DoctorCheck("models", Verdict.BROKEN, words)]
     finally:
         await models.close()
     return found
 
 
 async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> DoctorCheck:
-    """One model. Raises AttemptError when that says nothing of the model."""
+    """Ask about one model. Raises AttemptError if the failure is not about the model."""
     try:
         life = await models.life(name)
     except AttemptError as error:
@@ -189,13 +187,8 @@ async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> Do
     return DoctorCheck(name, Verdict.OK, f"{life.lifecycle or 'known to the API'}{size}")
 
 
-def said(failure: Failure) -> str:
-    """A failure in one line."""
-    return f"{failure.name}: {failure.message}"
-
-
 def show_checks(found: list[DoctorCheck], terminal: Terminal) -> None:
-    """A line for each, or one JSON object; with -q only what is not in order."""
+    """Print a line for each check, or one JSON object; with -q only the checks of things not in order."""
     if terminal.json:
         ok = all(one.verdict is not Verdict.BROKEN for one in found)
         terminal.result(json.dumps({"v": 1, "ok": ok, "checks": [asdict(one) for one in found]}, indent=2))

@@ -1,4 +1,4 @@
-"""Rows out of the output table: a table to look at, or csv, jsonl, json and parquet for others."""
+"""Rows of the output table: as a table for people, or as csv, jsonl, json and parquet for programs."""
 
 import json
 from collections.abc import Sequence
@@ -7,60 +7,60 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchrun.cli.find_run import FoundRun
-from batchrun.cli.options import Chosen
-from batchrun.cli.views.format import count, table
+from batchrun.cli.views.format import count, cut, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.publish import quoted
 from batchrun.workflow.open_job import open_output
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 SHOWN_WIDTH = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What is wanted."""
+    """What a person wants of the rows."""
 
     run_id: str | None
     statuses: tuple[str, ...]
-    chosen: Chosen
+    selection: Selection
     columns: tuple[str, ...]
     format: str
     output: Path | None
 
 
 def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
-    """Write the rows where they are wanted. Raises UsageProblem, Busy, EnvironmentProblem."""
+    """Write the wanted rows to a file or to stdout. Raises UsageProblem, Busy, EnvironmentProblem."""
     with open_output(found.job_path, simulated=found.story.simulated) as job:
         try:
             job.output().publish(wait_s=0)
-        except LockedByAnother as held:
-            terminal.say(f"rows may be missing: {held}")
+        except LockedByAnother as locked:
+            terminal.say(f"rows may be missing: {locked}")
         if not job.paths.database.exists():
             raise UsageProblem(f"there are no rows yet in {job.paths.database}.")
         with opened(job.paths.database, read_only=True, wait_s=5) as connection:
             table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
-            query, values = selection(connection, table_name, own_names(fields), found.story.job, wanted)
-            write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
-        tell_the_rest(job.ledger, found.story.job, wanted, terminal)
+            found_rows = rows_of(connection, table_name, own_names(fields), found.story.job, wanted)
+            write(found_rows, wanted, terminal, stamped=found.story.simulated)
+        count_failed(job.ledger, found.story.job, wanted, terminal)
 
 
 def own_names(fields: Sequence[str]) -> dict[str, str]:
-    """What batchrun's own columns are called beside the job's fields: with an underscore where a field has the name."""
+    """The names of batchrun's own columns; a name that a field of the job has gets an underscore."""
     taken = {name.lower() for name in fields}
     return {name: f"_{name}" if name in taken else name for name in ("id", "status", "problem", "source", "run_id")}
 
 
-def selection(
+def rows_of(
     connection: "DuckDBPyConnection", table_name: str, own: dict[str, str], job: str, wanted: Export
-) -> tuple[str, dict[str, Any]]:
-    """The query for the wanted documents with their rows. Raises UsageProblem for what is no SQL or no column."""
+) -> "DuckDBPyRelation":
+    """The wanted documents with their rows. Raises UsageProblem for bad SQL and unknown columns."""
     import duckdb
 
     values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
@@ -68,15 +68,15 @@ def selection(
     if wanted.run_id:
         conditions.append(f"{own['run_id']} = $run")
         values["run"] = wanted.run_id
-    if wanted.chosen.ids:
+    if wanted.selection.ids:
         conditions.append(f"{own['id']} in (select unnest($ids))")
-        values["ids"] = sorted(wanted.chosen.ids)
-    if wanted.chosen.sources:
+        values["ids"] = sorted(wanted.selection.ids)
+    if wanted.selection.sources:
         matching = f"list_filter($sources, lambda pattern: {own['source']} glob pattern)"
         conditions.append(f"len({matching}) > 0")
-        values["sources"] = list(wanted.chosen.sources)
-    if wanted.chosen.where:
-        conditions.append(f"({wanted.chosen.where}\n)")
+        values["sources"] = list(wanted.selection.sources)
+    if wanted.selection.where:
+        conditions.append(f"({wanted.selection.where}\n)")
     query = (
         f"from (select d.doc_id as {own['id']}, d.status as {own['status']}, d.reason as {own['problem']},"
         f" d.source as {own['source']}, d.run_id as {own['run_id']}, r.* exclude (doc_id)"
@@ -84,23 +84,23 @@ def selection(
         f" where {' and '.join(conditions)} order by {own['id']}"
     )
     shown = ", ".join(quoted(name) for name in wanted.columns) or shown_columns(wanted, own)
-    query = f"select {shown} {query}" + (f" limit {wanted.chosen.limit}" if wanted.chosen.limit else "")
+    query = f"select {shown} {query}" + (f" limit {wanted.selection.limit}" if wanted.selection.limit else "")
     try:
         connection.execute(f"select * from ({query}) limit 0", values)
     except duckdb.Error as error:
         raise not_understood(error) from error
-    return query, values
+    return connection.sql(query, params=values)
 
 
 def shown_columns(wanted: Export, own: dict[str, str]) -> str:
-    """All columns, but not the ones that say the same on every line."""
+    """All columns except the columns that would have the same value on every line."""
     if wanted.statuses == ("succeeded",):
         return f"* exclude ({own['status']}, {own['problem']}, {own['source']}, {own['run_id']})"
     return f"* exclude ({own['run_id']})"
 
 
 def statuses(words: Sequence[str]) -> list[str]:
-    """The statuses that the words mean."""
+    """The statuses that the words name. Raises UsageProblem."""
     every = [*map(str, Outcome), "pending"]
     groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
     if unknown := [word for word in words if word not in {*every, *groups}]:
@@ -110,25 +110,17 @@ def statuses(words: Sequence[str]) -> list[str]:
     return [status for word in words for status in groups.get(word, [word])]
 
 
-def write(
-    connection: "DuckDBPyConnection",
-    query: str,
-    values: dict[str, Any],
-    wanted: Export,
-    terminal: Terminal,
-    *,
-    stamped: bool,
-) -> None:
-    """Run the query and write its rows in the wanted format."""
+def write(found_rows: "DuckDBPyRelation", wanted: Export, terminal: Terminal, *, stamped: bool) -> None:
+    """Write the rows in the wanted format, to a file or to stdout."""
     import duckdb
 
+    if wanted.format == "parquet" and wanted.output is None:
+        raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
     try:
         if wanted.format == "parquet":
-            write_parquet(connection, query, values, wanted.output)
+            found_rows.write_parquet(str(wanted.output))
             return
-        cursor = connection.execute(query, values)
-        names = [column[0] for column in cursor.description]
-        rows = cursor.fetchall()
+        names, rows = found_rows.columns, found_rows.fetchall()
     except duckdb.IOException as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
     except duckdb.Error as error:
@@ -150,20 +142,11 @@ def write(
 
 
 def not_understood(error: Exception) -> UsageProblem:
-    """A selection that is no SQL, or not over these columns."""
+    """The problem of a selection that is no SQL, or names a column that does not exist."""
     return UsageProblem(
         f"the selection is not understood: {str(error).splitlines()[0]}",
         hint="columns: id, status, problem, source, run_id and the job's fields",
     )
-
-
-def write_parquet(connection: "DuckDBPyConnection", query: str, values: dict[str, Any], output: Path | None) -> None:
-    """A parquet file keeps the types; it cannot go to a terminal."""
-    if output is None:
-        raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
-    connection.execute(f"create temp table exported as {query}", values)
-    target = str(output).replace("'", "''")
-    connection.execute(f"copy exported to '{target}' (format parquet)")
 
 
 def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -189,13 +172,12 @@ def as_cell(value: object) -> object:
 
 
 def shown(value: object) -> str:
-    """A value in a table's cell: short."""
-    text = "" if value is None else str(as_cell(value))
-    return text if len(text) <= SHOWN_WIDTH else text[: SHOWN_WIDTH - 1] + "…"
+    """A value as the short text in a table's cell."""
+    return cut("" if value is None else str(as_cell(value)), SHOWN_WIDTH)
 
 
-def tell_the_rest(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) -> None:
-    """Documents that are not shown are not forgotten."""
+def count_failed(ledger: Ledger, job: str, wanted: Export, terminal: Terminal) -> None:
+    """Say how many documents are not shown because they failed."""
     if wanted.statuses != ("succeeded",) or terminal.quiet:
         return
     (failed,) = ledger.connection.execute(

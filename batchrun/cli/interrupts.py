@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals: while a command works, and while a run goes on."""
+"""Ctrl-C and other signals, for a command that works and for a run in progress."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ from batchrun.execution.halt import Halt, Interrupted
 
 T = TypeVar("T")
 GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0, signal.SIGHUP: 10.0}
-"""How long requests in flight are waited for."""
+"""How long a run waits for requests in flight after each signal."""
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
@@ -29,7 +29,7 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def ending_at_ctrl_c(main: Coroutine[Any, Any, T]) -> T:
-    """Await `main`, and let Ctrl-C end what never awaits, too.
+    """Await `main`, and let Ctrl-C end work that never awaits, too.
 
     `asyncio.run` answers the first Ctrl-C with a cancellation, which waits for the next await. A command plans and
     publishes without awaiting anything, perhaps for minutes.
@@ -51,7 +51,7 @@ async def ending_at_ctrl_c(main: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def halting_on_signals(halt: Halt) -> Iterator[None]:
-    """The first signal stops sending and waits for what is in flight; the second waits no longer."""
+    """Let the first signal stop sending and wait for the requests in flight, and the second signal stop the wait."""
     loop = asyncio.get_running_loop()
 
     def received(number: signal.Signals) -> None:
@@ -59,12 +59,12 @@ def halting_on_signals(halt: Halt) -> Iterator[None]:
         halt.interrupt(Interrupted(f"{number.name} received", exit_code=exit_code), grace_s=GRACE_S[number])
 
     before = {number: signal.getsignal(number) for number in GRACE_S}
-    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup ignores SIGHUP
-    for number in heard:
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    for number in handled:
         loop.add_signal_handler(number, received, number)
     try:
         yield
     finally:
-        for number in heard:
+        for number in handled:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])

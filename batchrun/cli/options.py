@@ -1,31 +1,27 @@
-"""Options that several commands share: the same flag means the same everywhere."""
+"""Options that several commands share: a flag means the same in every command."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import click
 
 from batchrun.cli.views.terminal import Terminal
-from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
 
-if TYPE_CHECKING:
-    from batchrun.planning.selection import Selection
-
-CALM = "calm"
+PROFILES = ("calm", "busy", "hostile")
 F = TypeVar("F", bound=Callable[..., Any])
 
 JOB = click.argument("job", type=click.Path(path_type=Path, dir_okay=True))
 
 
 class JobCommand(click.Command):
-    """A command whose `--simulate` may stand anywhere: without `=PROFILE` it does not eat the word after it."""
+    """A command whose `--simulate` may stand anywhere. Without `=PROFILE` the option does not take the next word."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare `--simulate` its default profile."""
-        return super().parse_args(ctx, [f"--simulate={CALM}" if word == "--simulate" else word for word in args])
+        return super().parse_args(ctx, [f"--simulate={PROFILES[0]}" if word == "--simulate" else word for word in args])
 
 
 class DollarsOption(click.ParamType[int]):
@@ -35,8 +31,6 @@ class DollarsOption(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read `10` or `0.25`."""
-        if isinstance(value, int):
-            return value
         try:
             nusd = Decimal(value) * 10**9
         except InvalidOperation:
@@ -53,8 +47,6 @@ class DurationOption(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read `45m` or `24h`."""
-        if isinstance(value, float):
-            return value
         from pydantic_core import PydanticCustomError
 
         from batchrun.job.units import MONTH_S, duration_s
@@ -76,11 +68,11 @@ SPEAKING = (
     click.option("-q", "--quiet", count=True, help="Nothing on success; only warnings and errors."),
     click.option("--json", is_flag=True, help="JSON on stdout, for programs."),
 )
-"""Taken before and after the command's name: `batchrun -q submit …` and `batchrun submit -q …` are one."""
+"""Options before or after the command's name: `batchrun -q submit …` and `batchrun submit -q …` mean the same."""
 
 
 def speaking(command: F) -> F:
-    """--json, -q, -v and --color, gathered into `terminal` with what stood before the command's name."""
+    """Gather --json, -q, -v and --color, from before and after the command's name, into `terminal`."""
 
     def gathered(*args: Any, json: bool, quiet: int, verbose: int, color: str, **kwargs: Any) -> Any:
         before = click.get_current_context().find_root().params
@@ -96,7 +88,7 @@ def speaking(command: F) -> F:
 
 
 def with_options(command: F, gathered: Callable[..., Any], options: Sequence[Callable[[Any], Any]]) -> F:
-    """The gathering function in the command's place, with these options before the command's own."""
+    """Put the gathering function in the command's place. Click lists `options` after the command's own options."""
     gathered.__doc__, gathered.__name__ = command.__doc__, command.__name__
     for option in options:
         gathered = option(gathered)
@@ -114,31 +106,39 @@ SELECTING = (
 
 
 def selecting(command: F) -> F:
-    """--limit, --id, --source and --where, gathered into `chosen`."""
+    """Gather --limit, --id, --source and --where into `selection`."""
 
     def gathered(*args: Any, limit: int | None, source: Sequence[str], where: str | None, **kwargs: Any) -> Any:
-        chosen = Chosen(limit=limit, ids=frozenset(kwargs.pop("id")), sources=tuple(source), where=where)
-        return command(*args, chosen=chosen, **kwargs)
+        selection = Selection(limit=limit, ids=frozenset(kwargs.pop("id")), sources=tuple(source), where=where)
+        return command(*args, selection=selection, **kwargs)
 
     return with_options(command, gathered, SELECTING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """Which documents a command is about, as given on the command line."""
+class RunFlags(TypedDict):
+    """The values of `MAX_COST`, `PARTIAL`, `RUNNING` and `WATCHING`, as `submit` and `retry` receive them."""
 
-    limit: int | None
-    ids: frozenset[str]
-    sources: tuple[str, ...]
-    where: str | None
+    max_cost: int | None
+    partial: bool
+    route: str | None
+    deadline: float | None
+    fail_fast: bool
+    max_run_time: float | None
+    no_wait: bool
+    speed: float
+    progress: str
+    log: Path | None
 
-    def selection(self, *, again: frozenset[Outcome] = frozenset(), max_tokens: int | None = None) -> "Selection":
-        """The same for the planner, whose import is not for `--help`."""
-        from batchrun.planning.selection import Selection
 
-        return Selection(
-            limit=self.limit, ids=self.ids, sources=self.sources, where=self.where, again=again, max_tokens=max_tokens
-        )
+def in_order(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order in which help lists the options."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 ROUTE = click.option(
@@ -149,25 +149,26 @@ ROUTE = click.option(
 DEADLINE = click.option(
     "--deadline", type=DurationOption(), metavar="TIME", help="When it should be done, such as 45m or 24h."
 )
-FAIL_FAST = click.option("--fail-fast", is_flag=True, help="Stop when the first document fails.")
-MAX_RUN_TIME = click.option(
-    "--max-run-time",
-    type=DurationOption(),
-    metavar="TIME",
-    help="Stop after this long, such as 45m; what is answered is kept.",
-)
-NO_WAIT = click.option(
-    "--no-wait", is_flag=True, help="Do what is due with batches and return: exit 10 until all is settled."
+RUNNING = in_order(
+    ROUTE,
+    DEADLINE,
+    click.option("--fail-fast", is_flag=True, help="Stop when the first document fails."),
+    click.option(
+        "--max-run-time",
+        type=DurationOption(),
+        metavar="TIME",
+        help="Stop after this long, such as 45m; what is answered is kept.",
+    ),
+    click.option(
+        "--no-wait", is_flag=True, help="Do what is due with batches and return: exit 10 until all is settled."
+    ),
 )
 SIMULATE = click.option(
     "--simulate",
     default=None,
-    type=click.Choice([CALM, "busy", "hostile"]),
+    type=click.Choice(PROFILES),
     metavar="[=PROFILE]",
     help="Rehearse against the local simulator: no key, no cost, a store of its own.",
-)
-SPEED = click.option(
-    "--speed", type=click.FloatRange(min=0.01), default=20.0, show_default=True, help="Of the simulator's clock."
 )
 MAX_COST = click.option("--max-cost", type=DollarsOption(), metavar="USD", help="A lower budget than the job file's.")
 EXACT = click.option(
@@ -182,11 +183,17 @@ PROGRESS = click.option(
     default="auto",
     help="auto: a bar on a terminal, a line a minute elsewhere.",
 )
-LOG = click.option(
-    "--log",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Append a line of JSON for every attempt: model, tokens, latency, cost, error; no text.",
+WATCHING = in_order(
+    click.option(
+        "--speed", type=click.FloatRange(min=0.01), default=20.0, show_default=True, help="Of the simulator's clock."
+    ),
+    PROGRESS,
+    click.option(
+        "--log",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Append a line of JSON for every attempt: model, tokens, latency, cost, error; no text.",
+    ),
 )
 LEDGER = click.option(
     "--ledger", type=click.Path(path_type=Path, dir_okay=False), help="The ledger, if the job file names another."

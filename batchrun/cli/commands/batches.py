@@ -1,4 +1,4 @@
-"""`batchrun batches`: the batches of a run, and a person's word on one that is in doubt."""
+"""`batchrun batches`: the batches of a run, and a person's decision on a batch in doubt."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ def batches(
     batchrun batches contracts
     batchrun batches contracts --adopt msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d
     batchrun batches contracts --resend
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_run
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.views.batch_text import batch_fields, batch_table
@@ -64,6 +64,6 @@ def batches(
 
 
 def with_open_ones(batches: "Batches", story: "RunStory") -> "list[Batch]":
-    """The batches of the run, and those that earlier runs of its job left open: they may be the ones in doubt."""
+    """The batches of the run, and open batches of earlier runs of the job, one of which may be the batch in doubt."""
     both = {batch.batch_no: batch for batch in [*batches.open(story.job), *batches.of_run(story.run_no)]}
     return [both[number] for number in sorted(both)]

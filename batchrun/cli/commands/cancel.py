@@ -1,4 +1,4 @@
-"""`batchrun cancel`: cancel a run's batches, keep what had finished, put the rest back."""
+"""`batchrun cancel`: cancel a run's batches, collect the finished results, and make the other requests pending."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
     \b
     batchrun cancel last
     batchrun cancel contracts --no-wait
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_run
     from batchrun.cli.interrupts import halting_on_signals, run_async
     from batchrun.cli.views.progress import Progress
@@ -51,15 +51,11 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
 
 
 def words(job: str, canceled: int, still_open: int, pending: int) -> str:
-    """What came of it."""
+    """The result of the cancel in one line."""
     if not canceled:
         return f"{job}: no batch is open"
     if still_open:
-        return f"{job}: {batches(still_open)} canceling; run the same command later to collect what had finished"
+        open_batches = count(still_open, "batch", "batches")
+        return f"{job}: {open_batches} canceling; run the same command later to collect what had finished"
     rest = f"; {count(pending, 'document')} pending: batchrun submit sends them again" if pending else ""
-    return f"{job}: {batches(canceled)} canceled; what had finished is collected and was billed{rest}"
-
-
-def batches(number: int) -> str:
-    """`1 batch`, `3 batches`."""
-    return "1 batch" if number == 1 else f"{number:,} batches"
+    return f"{job}: {count(canceled, 'batch', 'batches')} canceled; what had finished is collected and was billed{rest}"

@@ -11,7 +11,7 @@ def completion(ctx: click.Context, shell: str) -> None:
 
     \b
     batchrun completion bash > ~/.local/share/bash-completion/completions/batchrun
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

@@ -38,7 +38,7 @@ def cost(
     batchrun cost
     batchrun cost contracts --by run
     batchrun cost --by day --since 2026-11-01 --json
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_runs
     from batchrun.cli.views.cost_text import show_as_json, show_as_text
     from batchrun.store.reports.costs import By, CostFilter, Costs
@@ -56,5 +56,5 @@ def cost(
 
 
 def seconds(day: datetime) -> float:
-    """When a day began, in seconds since 1970."""
+    """The beginning of a day, in seconds since 1970."""
     return day.replace(tzinfo=UTC).timestamp()

@@ -1,4 +1,4 @@
-"""`batchrun doctor`: whether everything around the jobs is in order; the table of prices."""
+"""`batchrun doctor`: whether everything around the jobs is in order, and the table of prices."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def doctor(*, prices: bool, offline: bool, ledger: Path | None, terminal: Termin
     batchrun doctor
     batchrun doctor --offline
     batchrun doctor --prices
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.doctor_checks import Verdict, checks, show_checks
     from batchrun.cli.views.price_text import show_prices
     from batchrun.workflow.open_job import common_prices, utc_today

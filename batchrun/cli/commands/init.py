@@ -17,7 +17,7 @@ def init(file: Path, *, source: str, force: bool) -> None:
     \b
     batchrun init jobs/invoices.toml
     batchrun init jobs/tickets.toml --source duckdb
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.job.scaffold import scaffold
 
     if file.exists() and not force:

@@ -1,4 +1,4 @@
-"""`batchrun plan`: what a submit would do and cost; never sends."""
+"""`batchrun plan`: what a submit would do and cost. Nothing is sent."""
 
 import contextlib
 import json
@@ -7,23 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.options import (
-    DEADLINE,
-    EXACT,
-    JOB,
-    MAX_COST,
-    ROUTE,
-    SIMULATE,
-    Chosen,
-    JobCommand,
-    selecting,
-    speaking,
-)
+from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, ROUTE, SIMULATE, JobCommand, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
+from batchrun.planning.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from batchrun.planning.api_lookups import CounterFactory
 
@@ -61,7 +51,7 @@ def plan(
     route: str | None,
     deadline: float | None,
     simulate: str | None,
-    chosen: Chosen,
+    selection: Selection,
     terminal: Terminal,
 ) -> int:
     """Show what a submit would send, cost and take. Nothing is sent, or with --online only to be counted.
@@ -71,7 +61,7 @@ def plan(
     batchrun plan jobs/contracts.toml --json
     batchrun plan jobs/contracts.toml --check --max-cost 10
     batchrun plan jobs/contracts.toml --compare plan.json
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.views.compare_text import compare_fields, compare_lines, differences, earlier_plan
     from batchrun.cli.views.plan_json import plan_as_json
@@ -82,7 +72,7 @@ def plan(
     earlier = earlier_plan(compare) if compare else None
     options = SubmitOptions(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
     with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
-        planning = opened.planner(options).plan(chosen.selection(), counter=counter, online=online or ONLINE)
+        planning = opened.planner(options).plan(selection, counter=counter, online=online or ONLINE)
         made = run_async(planning)
         refused = opened.refusal(made)
         fields = plan_as_json(made, opened, refused)
@@ -98,13 +88,10 @@ def plan(
         return ExitCode.REFUSED if refused and check else ExitCode.OK
 
 
-@contextlib.contextmanager
-def counter_of(online: int | None, simulate: str | None) -> "Iterator[CounterFactory | None]":
-    """Who counts tokens for `--online`; nobody without it, and nothing is imported."""
+def counter_of(online: int | None, simulate: str | None) -> "AbstractContextManager[CounterFactory | None]":
+    """The API that counts tokens for `--online`; None without the option, and then nothing is imported."""
     if online is None:
-        yield None
-        return
+        return contextlib.nullcontext()
     from batchrun.cli.run_job import provider_of
 
-    with provider_of(simulate, speed=1.0) as provider:
-        yield provider
+    return provider_of(simulate, speed=1.0)

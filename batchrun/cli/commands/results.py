@@ -1,11 +1,12 @@
-"""`batchrun results`: look at rows, or export them; one document in full."""
+"""`batchrun results`: show or export rows, or show one document in full."""
 
 from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, Chosen, selecting, speaking
+from batchrun.cli.options import LEDGER, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
+from batchrun.planning.selection import Selection
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
 
@@ -35,7 +36,7 @@ def results(
     raw: bool,
     simulate: bool,
     ledger: Path | None,
-    chosen: Chosen,
+    selection: Selection,
     terminal: Terminal,
 ) -> None:
     """Show the documents of a run's job, with their rows.
@@ -45,7 +46,7 @@ def results(
     batchrun results last --status failed
     batchrun results contracts -o contracts.parquet
     batchrun results contracts --doc sample_data/contracts/nda.txt
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export import Export, export
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.document_text import show_document
@@ -56,10 +57,10 @@ def results(
             return
         default = ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table"
         wanted = Export(
-            # A run's id means its own documents; its job's name, or `last`, all of the job's.
+            # A run's id means the documents of the run. The job's name, or `last`, means all documents of the job.
             run_id=None if run in {"last", found.story.job} or run.endswith(".toml") else found.story.run_id,
             statuses=tuple(word.strip() for word in status.split(",")),
-            chosen=chosen,
+            selection=selection,
             columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
             format=format or default,
             output=output,

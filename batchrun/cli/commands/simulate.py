@@ -2,6 +2,8 @@
 
 import click
 
+from batchrun.cli.options import PROFILES
+
 
 @click.group()
 def simulate() -> None:
@@ -10,7 +12,7 @@ def simulate() -> None:
 
 @simulate.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True, help="0: any free one.")
-@click.option("--profile", type=click.Choice(["calm", "busy", "hostile"]), default="calm", show_default=True)
+@click.option("--profile", type=click.Choice(PROFILES), default=PROFILES[0], show_default=True)
 @click.option("--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="Of its clock.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of its faults and latencies.")
 def serve(*, port: int, profile: str, speed: float, seed: int) -> None:
@@ -19,7 +21,7 @@ def serve(*, port: int, profile: str, speed: float, seed: int) -> None:
     \b
     batchrun simulate serve --port 8321 &
     ANTHROPIC_BASE_URL=http://127.0.0.1:8321 ANTHROPIC_API_KEY=any batchrun submit jobs/contracts.toml
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.simulator.http.server import serve as serve_simulator
 
     serve_simulator(profile, port=port, speed=speed, seed=seed, announce=lambda url: click.echo(f"simulator on {url}"))

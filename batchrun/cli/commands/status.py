@@ -1,4 +1,4 @@
-"""`batchrun status`: where the runs are."""
+"""`batchrun status`: the state of the runs."""
 
 import time
 from pathlib import Path
@@ -26,7 +26,7 @@ def status(
     batchrun status
     batchrun status last --watch
     batchrun status contracts --check
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.views.status_text import chosen, exit_code, show
 
     shown = None

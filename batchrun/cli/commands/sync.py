@@ -1,4 +1,4 @@
-"""`batchrun sync`: bring rows to the output that somebody's lock had delayed, or rebuild it; sends nothing."""
+"""`batchrun sync`: bring rows that a lock had delayed to the output, or rebuild the output. Nothing is sent."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def sync(job: Path, *, simulate: bool, wait: float, terminal: Terminal) -> None:
 
     \b
     batchrun sync jobs/contracts.toml
-    """  # noqa: D301 - \b tells click to keep the lines
+    """  # noqa: D301 - \b makes click keep the lines
     from batchrun.workflow.open_job import open_output
 
     with open_output(job, simulated=simulate) as opened:

@@ -1,4 +1,4 @@
-"""Batches as a person reads them, and as a program does."""
+"""Batches, for people and for programs."""
 
 import time
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from batchrun.store.ledger.batch_records import Batch
 BatchEvent = BatchSubmitted | BatchEnded | BatchCollected | BatchTrouble | BatchesOpen
 HEADER = ("BATCH", "STATE", "REQUESTS", "SIZE", "AGE", "EXPIRES (UTC)", "NEXT POLL", "")
 WARNED_BEFORE_S = 4 * 24 * 3600.0
-"""How long before its results are deleted a batch is warned of."""
+"""How long before the API deletes the results of a batch the table warns of the deletion."""
 
 
 def batch_words(event: BatchEvent) -> str:
-    """One line about what became of a batch."""
+    """One line about what happened to a batch."""
     match event:
         case BatchSubmitted():
             found = "found again" if event.adopted else "submitted"
@@ -37,25 +37,24 @@ def batch_words(event: BatchEvent) -> str:
             if not event.batches:
                 return f"waiting for room, again in {duration(event.next_s)}"
             expires = f", the first expires {utc(event.expires_at)} UTC" if event.expires_at is not None else ""
-            many = "1 batch" if event.batches == 1 else f"{event.batches:,} batches"
             return (
-                f"{many} with {count(event.requests, 'request')} in progress{expires}, next poll in"
-                f" {duration(event.next_s)}; safe to stop: the same command collects them"
+                f"{count(event.batches, 'batch', 'batches')} with {count(event.requests, 'request')} in progress"
+                f"{expires}, next poll in {duration(event.next_s)}; safe to stop: the same command collects them"
             )
 
 
 def is_routine(event: BatchEvent) -> bool:
-    """Whether it says nothing that its end has not said."""
+    """Whether the event adds nothing to the event of the batch's end."""
     return isinstance(event, BatchCollected) and not (event.again or event.odd)
 
 
 def waiting_words(event: BatchesOpen) -> str:
-    """For the bar, which has little room."""
+    """The wait for batches in a few words, for the bar."""
     return f"{event.batches} open, poll in {duration(event.next_s)}" if event.batches else "waiting for room"
 
 
 def batch_as_json(event: BatchEvent) -> tuple[str, dict[str, object]]:
-    """The same for programs: the event's name, and its fields."""
+    """The name and the fields of an event for programs."""
     match event:
         case BatchSubmitted():
             return "batch_submitted", {"batch": event.batch_id, "requests": event.requests, "bytes": event.bytes,
@@ -76,7 +75,7 @@ def batch_as_json(event: BatchEvent) -> tuple[str, dict[str, object]]:
 
 
 def size(number: int) -> str:
-    """Bytes in thousands, as [batch] max_bytes counts them."""
+    """Bytes in thousands or millions, as [batch] max_bytes counts bytes."""
     if number < 1_000_000:
         return f"{number / 1_000:.1f} KB"
     return f"{number / 1_000_000:.1f} MB"
@@ -89,7 +88,7 @@ def batch_table(batches: Sequence[Batch], *, width: int | None) -> str:
 
 
 def row(batch: Batch, now: float) -> tuple[str, ...]:
-    """One line of the table."""
+    """The line of a batch in the table."""
     waits = batch.state.open and batch.next_poll_at is not None
     return (
         batch.name,
@@ -104,33 +103,38 @@ def row(batch: Batch, now: float) -> tuple[str, ...]:
 
 
 def state_words(batch: Batch) -> str:
-    """The state, and what a person should know besides."""
-    if batch.state is BatchState.PREPARED and batch.unclear_at is not None:
+    """The state of a batch in words."""
+    if is_in_doubt(batch):
         return "in doubt"
     if batch.state is BatchState.SUBMITTED and batch.cancel_at is not None:
         return "canceling"
     return str(batch.state)
 
 
+def is_in_doubt(batch: Batch) -> bool:
+    """Whether nobody knows if the API has created the batch."""
+    return batch.state is BatchState.PREPARED and batch.unclear_at is not None
+
+
 def warning(batch: Batch, now: float) -> str | None:
-    """What will be lost soon, or is, and what to do."""
+    """The results that will be lost soon or are lost, and what to do; None if neither is so."""
     if not batch.state.open or batch.created_at is None:
         return None
-    left_s = batch.created_at + RESULTS_KEPT_S - now
-    if left_s > WARNED_BEFORE_S:
+    remaining_s = batch.created_at + RESULTS_KEPT_S - now
+    if remaining_s > WARNED_BEFORE_S:
         return None
-    if left_s > 0:
-        return f"the API deletes its results in {duration(left_s)}: submit the job again to collect them"
+    if remaining_s > 0:
+        return f"the API deletes its results in {duration(remaining_s)}: submit the job again to collect them"
     return (
         "the API has deleted its results: submit books them as lost, and retry sends their documents again, paid twice"
     )
 
 
 def batch_fields(batch: Batch) -> dict[str, object]:
-    """A batch for programs."""
+    """The fields of a batch for programs."""
     return {
         "batch_no": batch.batch_no, "batch": batch.batch_id, "job": batch.job, "state": str(batch.state),
-        "in_doubt": batch.state is BatchState.PREPARED and batch.unclear_at is not None,
+        "in_doubt": is_in_doubt(batch),
         "canceling": batch.cancel_at is not None, "requests": batch.requests, "bytes": batch.bytes,
         "prepared": utc(batch.prepared_at), "expires": utc(batch.expires_at), "ended": utc(batch.ended_at),
         "next_poll": utc(batch.next_poll_at), "note": batch.note,

@@ -1,4 +1,4 @@
-"""Caps as people read them: what is left of each before a run, and what a run that reached one has left to do."""
+"""Caps for people and for programs: the remainder of each cap before a run, and what a reached cap leaves undone."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from batchrun.budget.cap_text import cap_usage_text, quantity
 from batchrun.budget.caps import Cap, Of, Origin, Per
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.format import count
+from batchrun.cli.views.format import count, interval_fields, with_bounds
 from batchrun.execution.failure_messages import BudgetReached, to_finish
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import too_small, upper
@@ -14,19 +14,15 @@ from batchrun.workflow.summary import Summary
 
 
 def cap_lines(plan: Plan) -> Iterator[str]:
-    """Every cap besides the budget of the job file, with what is left of it."""
+    """Every cap besides the budget of the job file, with the remainder of the cap."""
     caps, short = plan.caps, too_small(plan)
     if caps.run.origin is not Origin.JOB:
         yield f"         as {caps.run.name} says"
     if caps.soft:
         yield "         soft: sending stops when the expected cost of what was sent reaches it"
     for cap_usage in plan.cap_usages[1:]:
-        lacks = (
-            f": too little by {quantity(cap_usage.cap, upper(plan, cap_usage) - cap_usage.remaining)}"
-            if cap_usage == short
-            else ""
-        )
-        yield f"         {cap_usage_text(cap_usage)}{lacks}"
+        missing = quantity(cap_usage.cap, upper(plan, cap_usage) - cap_usage.remaining)
+        yield f"         {cap_usage_text(cap_usage)}{f': too little by {missing}' if cap_usage == short else ''}"
     if caps.document:
         yield f"         {dollars(caps.document.limit)} for each document at most ({caps.document.name})"
     if caps.partial and short:
@@ -34,42 +30,41 @@ def cap_lines(plan: Plan) -> Iterator[str]:
 
 
 def caps_as_json(plan: Plan) -> list[dict[str, Any]]:
-    """The same for programs; amounts in dollars, or tokens."""
+    """Every cap for programs; amounts in dollars or in tokens."""
     document = [cap_as_json(plan.caps.document, None)] if plan.caps.document else []
     return [*(cap_as_json(cap_usage.cap, cap_usage.remaining) for cap_usage in plan.cap_usages), *document]
 
 
-def cap_as_json(cap: Cap, left: int | None) -> dict[str, Any]:
-    """One cap."""
+def cap_as_json(cap: Cap, remaining: int | None) -> dict[str, Any]:
+    """One cap for programs, with `remaining` of what the cap counts; None if the remainder is not known."""
     unit = 1 if cap.of is Of.TOKENS else 1e9
     return {
         "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "limit": cap.limit / unit,
-        "left": None if left is None else left / unit, "key": cap.key, "of": str(cap.origin),
+        "left": None if remaining is None else remaining / unit, "key": cap.key, "of": str(cap.origin),
     }  # fmt: skip
 
 
 def left_lines(summary: Summary) -> Iterator[str]:
-    """What a run that reached a cap leaves undone, what that would cost, and how to go on."""
+    """What a run that reached a cap leaves undone, the cost of the remaining documents, and how to go on."""
     if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
         return
-    cost, cap = summary.remaining.cost_nusd, summary.halted.cap
+    cap = summary.halted.cap
     needed = None
     if cap.per is Per.RUN and summary.totals:
         needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.remaining.upper_nusd
-        needed += summary.plan.worst_nusd  # the last one is set aside at its worst, when all others are paid
+        needed += summary.plan.worst_nusd  # reserved for the last request, when all others are paid
     yield (
-        f"  left     {count(summary.remaining.documents, 'document')}, about {dollars(cost.mean)}"
-        f" (90%: {dollars(cost.low)} to {dollars(cost.high)}); to finish: {to_finish(cap, needed=needed)}"
+        f"  left     {count(summary.remaining.documents, 'document')},"
+        f" about {with_bounds(summary.remaining.cost_nusd, dollars)}; to finish: {to_finish(cap, needed=needed)}"
     )
 
 
 def left_fields(summary: Summary) -> dict[str, Any]:
-    """The same for programs; nothing when no cap was reached."""
+    """What a reached cap leaves undone, for programs; no field if no cap was reached."""
     if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
         return {}
-    cost = summary.remaining.cost_usd
     return {
         "left": summary.remaining.documents,
-        "left_usd": {"mean": round(cost.mean, 6), "low": round(cost.low, 6), "high": round(cost.high, 6)},
+        "left_usd": interval_fields(summary.remaining.cost_usd),
         "cap": cap_as_json(summary.halted.cap, None),
     }

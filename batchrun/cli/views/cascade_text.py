@@ -1,19 +1,18 @@
-"""A cascade as a person reads it and as a program does: what is expected of it in a plan, what came of it in a run."""
+"""A cascade for people and for programs: what a plan expects of the cascade, and what the cascade did in a run."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.format import count
+from batchrun.cli.views.format import count, interval_fields
 from batchrun.escaping import escape_control
-from batchrun.estimation.interval import Interval
 from batchrun.store.ledger.cascades import Escalations
 from batchrun.strategy.cascade_cost import CascadeCost, Step
 from batchrun.workflow.open_job import OpenJob
 
 
 def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[str]:
-    """Who is asked and when; if anything is, how often that is expected, and what it would cost without."""
+    """The models in their order, how often each next model is expected to be asked, and the cost without a cascade."""
     names = [escape_control(chain_model.price.name) for chain_model in opened.chain.models]
     reasons = ", ".join(reasons_of(opened))
     lines = [f"cascade  {', then '.join(names)} on {reasons}"]
@@ -26,48 +25,41 @@ def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[s
 
 
 def reasons_of(opened: OpenJob) -> list[str]:
-    """Why the next model is asked, as the job file has it."""
+    """The reasons for which the next model is asked, as the job file states them."""
     chain = opened.chain
     return [*opened.job.spec.model.fallback_on, *(chain.acceptance_rules.words if chain.acceptance_rules else ())]
 
 
 def step_words(step: Step) -> str:
-    """How many of one model's answers the next one is expected to be asked about."""
-    share, source = step.share.expected, "a guess"
-    if step.share.answers:
-        source = f"measured on {count(step.share.answers, 'answer')} of this job"
+    """How many of one model's answers are expected to go on to the next model."""
+    share = step.share.expected
+    source = f"measured on {count(step.share.answers, 'answer')} of this job" if step.share.answers else "a guess"
     return (
         f"about {share.mean:.0%} pass on to {escape_control(step.model)}"
-        f" (90%: {share.low:.0%} to {share.high:.0%}; {source}):"
-        f" {dollars(step.cost_nusd.mean)}"
+        f" (90%: {share.low:.0%} to {share.high:.0%}; {source}): {dollars(step.cost_nusd.mean)}"
     )
 
 
 def cascade_as_json(cost: CascadeCost, opened: OpenJob) -> dict[str, Any]:
-    """The same for a program."""
+    """The expected cascade for programs."""
     return {
         "escalate_on": reasons_of(opened),
         "steps": [
             {
                 "model": step.model,
-                "share": rounded(step.share.expected),
+                "share": interval_fields(step.share.expected),
                 "measured_answers": step.share.answers,
-                "estimate_usd": rounded(step.cost_nusd.times(1e-9)),
+                "estimate_usd": interval_fields(step.cost_nusd.times(1e-9)),
             }
             for step in cost.steps
         ],
-        "alone_usd": rounded(cost.alone_nusd.times(1e-9)),
+        "alone_usd": interval_fields(cost.alone_nusd.times(1e-9)),
         "pays": cost.pays,
     }
 
 
-def rounded(interval: Interval) -> dict[str, float]:
-    """An interval for JSON."""
-    return {"mean": round(interval.mean, 6), "low": round(interval.low, 6), "high": round(interval.high, 6)}
-
-
 def escalated_lines(escalations: Sequence[Escalations]) -> list[str]:
-    """How many of each model's answers the next one was asked about, and why; for the end of a run."""
+    """How many of each model's answers went on to the next model, and why; for the end of a run."""
     lines = []
     for number, one in enumerate(escalations):
         whose = f" of {escape_control(one.model)}" if len(escalations) > 1 else ""
@@ -81,7 +73,7 @@ def escalated_lines(escalations: Sequence[Escalations]) -> list[str]:
 
 
 def escalations_as_json(escalations: Sequence[Escalations]) -> list[dict[str, Any]]:
-    """The same for a program."""
+    """What the cascade did, for programs."""
     return [
         {"model": one.model, "answers": one.answers, "escalated": one.escalated, "reasons": dict(one.reasons)}
         for one in escalations

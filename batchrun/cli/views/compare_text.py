@@ -1,4 +1,4 @@
-"""A plan beside an earlier one: what `plan --json` has printed before, and what is different now."""
+"""A plan beside an earlier plan that `plan --json` has printed, and the differences."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -13,31 +13,31 @@ from batchrun.escaping import escape_control
 
 HINT = "write one with: batchrun plan JOB --json > plan.json"
 MOST = 1e18
-"""More than any number of a plan."""
+"""A number that is larger than every number of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that both plans tell."""
+    """One value of both plans."""
 
     field: str
-    """Its name for programs."""
+    """The name of the value for programs."""
     label: str
-    """Its name for people."""
+    """The name of the value for people."""
     before: str | float
     now: str | float
     shown: Callable[[Any], str] = str
 
     @property
     def change(self) -> float | None:
-        """As a share of what it was; None for words, and for what was nothing."""
+        """The change as a share of the earlier value; None for texts, and if the earlier value was 0."""
         if isinstance(self.before, str) or isinstance(self.now, str) or not self.before:
             return None
         return self.now / self.before - 1
 
     @property
     def words(self) -> str:
-        """As a line of text."""
+        """The two values as a line of text."""
         before, now = escape_control(self.shown(self.before)), escape_control(self.shown(self.now))
         if before == now:
             return f"{self.label:<18}  {now}, as before"
@@ -46,7 +46,7 @@ class Difference:
 
 
 def earlier_plan(path: Path) -> Mapping[str, Any]:
-    """Read a plan that `--json` has printed. Raises UsageProblem for anything else."""
+    """Read a plan that `--json` has printed. Raises UsageProblem for any other file."""
     try:
         plan = json.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -59,7 +59,7 @@ def earlier_plan(path: Path) -> Mapping[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path) -> list[Difference]:
-    """What is to be compared, in the order of a plan. Raises UsageProblem when the earlier one is of another job."""
+    """Compare in the order of a plan. Raises UsageProblem if the earlier plan is of another job or version."""
     if before.get("job") != now["job"]:
         raise UsageProblem(
             f'{path} is a plan of the job "{escape_control(before.get("job"))}", and this is "{now["job"]}".', hint=HINT
@@ -71,39 +71,31 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
-    def text(field: str, label: str, *place: str, shown: Callable[[str], str] = str) -> Difference:
-        return Difference(field, label, _text(before, place), _text(now, place), shown)
+    def compared(field: str, label: str, shown: Callable[[Any], str], *place: str) -> Difference:
+        present, earlier = _found(now, place), _found(before, place)
+        if _kind(earlier) != _kind(present):
+            raise LookupError(f"{_kind(present)} in {'.'.join(place)}")
+        return Difference(field, label, earlier, present, shown)
 
-    def number(field: str, label: str, shown: Callable[[float], str], *place: str) -> Difference:
-        return Difference(field, label, _number(before, place), _number(now, place), shown)
-
-    yield text("model", "model", "model")
-    yield text("fingerprint", "prompt and output", "fingerprint", shown=_beginning)
-    yield number("to_send", "documents to send", "{:,}".format, "documents", "to_send")
-    yield number("input_tokens", "input tokens", tokens, "tokens", "input", "mean")
-    yield number("output_tokens", "output tokens", tokens, "tokens", "output", "mean")
-    yield text("route", "route", "chosen")
-    yield number("cost_usd", "cost", _usd, "estimate_usd", "mean")
-    yield number("most_usd", "at most, at 90%", _usd, "estimate_usd", "high")
+    yield compared("model", "model", str, "model")
+    yield compared("fingerprint", "prompt and output", "{:.12}".format, "fingerprint")
+    yield compared("to_send", "documents to send", "{:,}".format, "documents", "to_send")
+    yield compared("input_tokens", "input tokens", tokens, "tokens", "input", "mean")
+    yield compared("output_tokens", "output tokens", tokens, "tokens", "output", "mean")
+    yield compared("route", "route", str, "chosen")
+    yield compared("cost_usd", "cost", _usd, "estimate_usd", "mean")
+    yield compared("most_usd", "at most, at 90%", _usd, "estimate_usd", "high")
     routes = _found(before, ("routes",))
     for name in now["routes"]:
         if isinstance(routes, dict) and name in routes:
-            yield number(f"{name}_usd", f"  {name}", _usd, "routes", name, "estimate_usd", "mean")
-    yield text("prices", "prices of", "prices", "date")
+            yield compared(f"{name}_usd", f"  {name}", _usd, "routes", name, "estimate_usd", "mean")
+    yield compared("prices", "prices of", str, "prices", "date")
 
 
-def _text(plan: Mapping[str, Any], place: tuple[str, ...]) -> str:
-    found = _found(plan, place)
-    if not isinstance(found, str):
-        raise LookupError(f"text in {'.'.join(place)}")  # noqa: TRY004 - to the caller it is missing
-    return found
-
-
-def _number(plan: Mapping[str, Any], place: tuple[str, ...]) -> float:
-    found = _found(plan, place)
-    if not isinstance(found, int | float) or not -MOST < found < MOST:
-        raise LookupError(f"number in {'.'.join(place)}")
-    return found
+def _kind(value: object) -> str | None:
+    if isinstance(value, str):
+        return "text"
+    return "number" if isinstance(value, int | float) and -MOST < value < MOST else None
 
 
 def _found(plan: Mapping[str, Any], place: tuple[str, ...]) -> Any:
@@ -115,24 +107,18 @@ def _found(plan: Mapping[str, Any], place: tuple[str, ...]) -> Any:
     return found
 
 
-def _beginning(fingerprint: str) -> str:
-    return fingerprint[:12]
-
-
 def _usd(amount: float) -> str:
     return dollars(round(amount * DOLLAR))
 
 
 def compare_lines(found: list[Difference], path: Path) -> list[str]:
-    """For people."""
+    """The comparison for people."""
     return [f"compared with {path}", *[f"  {one.words}" for one in found]]
 
 
 def compare_fields(found: list[Difference]) -> dict[str, dict[str, object]]:
-    """For programs."""
+    """The comparison for programs."""
     return {
-        one.field: {
-            "before": one.before, "now": one.now, "change": None if one.change is None else round(one.change, 6),
-        }
+        one.field: {"before": one.before, "now": one.now, "change": one.change and round(one.change, 6)}
         for one in found
-    }  # fmt: skip
+    }

@@ -1,32 +1,22 @@
-"""What was spent, as a person reads it and as a program does. Groups are written one by one: there may be many."""
+"""What was spent, for people and for programs. Groups are written one by one, because there may be many."""
 
 import heapq
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
 
 from batchrun.catalog.money import dollars
 from batchrun.catalog.price import PriceRow
-from batchrun.cli.views.format import count
+from batchrun.cli.views.format import count, cut
+from batchrun.cli.views.price_text import per_million
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.store.reports.costs import NAMES, By, ClassCosts, Costs, Spending, UsedPrice
 
 MOST_ON_A_TERMINAL = 50
 CLASSES = {one.name: one.name.replace("_", " ").upper() for one in fields(ClassCosts)}
-"""Of tokens, with the names of their columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostColumn:
-    """One number of a group."""
-
-    name: str
-    always: bool
-    """Otherwise only where some group has it."""
-    amount: Callable[[Spending], int]
-    cell: Callable[[Spending], str]
+"""The classes of tokens, with the names of their columns."""
 
 
 def show_as_text(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -> None:
@@ -41,72 +31,69 @@ def show_as_text(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -
     if simulated:
         terminal.result(terminal.styled("SIMULATED: none of this was paid", sys.stdout, fg="yellow"))
     for line in table_lines(groups, total, by=by, longest=costs.longest_names(by)):
-        terminal.result(line if width is None or len(line) <= width else line[: width - 1] + "…")
+        terminal.result(cut(line, width))
     if few:
         terminal.result(
             f"the dearest {MOST_ON_A_TERMINAL}, and {total.documents - MOST_ON_A_TERMINAL:,} more; all: --json"
         )
-    for line in [*note_lines(total), *price_lines(costs.prices())]:
+    for line in [*explanation_lines(total), *price_lines(costs.prices())]:
         terminal.result(line)
 
 
 def weight(one: Spending) -> int:
-    """All that a group may have cost."""
+    """The most that a group may have cost."""
     return one.cost_nusd + one.held_nusd + one.open_nusd
 
 
 def table_lines(groups: Iterable[Spending], total: Spending, *, by: By, longest: tuple[int, ...]) -> Iterator[str]:
-    """Lines as wide as the total needs, which is in every column the most; names at the left, numbers at the right."""
-    columns = [one for one in columns_of(by) if one.always or one.amount(total)]
+    """The table, names at the left and numbers at the right. No number of a group is wider than that of the total."""
+    totals = cells_of(total, total, by)
     names = [name.upper() for name in NAMES[by]]
     first = [max(len(name), size) for name, size in zip(names, longest, strict=True)]
     first[0] = max(first[0], len("total"))
-    rest = [max(len(one.name), len(one.cell(total))) for one in columns]
+    rest = [max(len(name), len(cell)) for name, cell in totals.items()]
 
     def line(left: Iterable[str], right: Iterable[str]) -> str:
         cells = [escape_control(cell).ljust(size) for cell, size in zip(left, first, strict=True)]
         return "  ".join([*cells, *(cell.rjust(size) for cell, size in zip(right, rest, strict=True))]).rstrip()
 
-    yield line(names, [one.name for one in columns])
+    yield line(names, totals)
     for group in groups:
-        yield line(group.names, [one.cell(group) for one in columns])
-    yield line(["total", *[""] * (len(names) - 1)], [one.cell(total) for one in columns])
+        yield line(group.names, cells_of(group, total, by).values())
+    yield line(["total", *[""] * (len(names) - 1)], totals.values())
 
 
-def columns_of(by: By) -> list[CostColumn]:
-    """The numbers of a group; amounts of single documents are small and get more places."""
-    places = 6 if by is By.DOCUMENT else 4
+def cells_of(one: Spending, total: Spending, by: By) -> dict[str, str]:
+    """The numbers of a group by column. Most columns exist only if the total has something to show in them."""
+    places = 6 if by is By.DOCUMENT else 4  # the amounts of single documents are small
 
     def usd(nusd: int) -> str:
         return f"${nusd / 1e9:,.{places}f}"
 
-    def of_class(name: str) -> CostColumn:
-        return CostColumn(
-            CLASSES[name],
-            name in {"input", "output"},
-            lambda one: tokens_of(one)[name],
-            lambda one: f"{tokens_of(one)[name]:,} {usd(getattr(one.classes, name))}",
-        )
-
-    return [
-        CostColumn("COST", True, lambda one: one.cost_nusd, lambda one: usd(one.cost_nusd)),
-        CostColumn("FAILED", False, lambda one: one.failed, lambda one: f"{one.failed:,} {usd(one.failed_nusd)}"),
-        CostColumn("HELD", False, lambda one: one.held_nusd, lambda one: usd(one.held_nusd)),
-        CostColumn("OPEN", False, lambda one: one.open_nusd, lambda one: usd(one.open_nusd)),
-        CostColumn("ATTEMPTS", True, lambda one: one.attempts, lambda one: f"{one.attempts:,}"),
-        *([] if by is By.DOCUMENT else
-          [CostColumn("DOCUMENTS", True, lambda one: one.documents, lambda one: f"{one.documents:,}")]),
-        *[of_class(name) for name in CLASSES],
-    ]  # fmt: skip
+    cells = {"COST": usd(one.cost_nusd)}
+    if total.failed:
+        cells["FAILED"] = f"{one.failed:,} {usd(one.failed_nusd)}"
+    if total.held_nusd:
+        cells["HELD"] = usd(one.held_nusd)
+    if total.open_nusd:
+        cells["OPEN"] = usd(one.open_nusd)
+    cells["ATTEMPTS"] = f"{one.attempts:,}"
+    if by is not By.DOCUMENT:
+        cells["DOCUMENTS"] = f"{one.documents:,}"
+    tokens, all_tokens = tokens_of(one), tokens_of(total)
+    for name, column in CLASSES.items():
+        if all_tokens[name] or name in {"input", "output"}:
+            cells[column] = f"{tokens[name]:,} {usd(getattr(one.classes, name))}"
+    return cells
 
 
 def tokens_of(one: Spending) -> dict[str, int]:
-    """Tokens by class, named as the classes' costs are."""
+    """Tokens by class, under the names of `ClassCosts`."""
     return {name: getattr(one.tokens, f"{name}_tokens") for name in CLASSES}
 
 
-def note_lines(total: Spending) -> list[str]:
-    """What the columns mean, where that is needed."""
+def explanation_lines(total: Spending) -> list[str]:
+    """Explanations of the columns that need one."""
     lines = []
     if total.failed:
         lines.append(
@@ -125,29 +112,23 @@ def note_lines(total: Spending) -> list[str]:
     return [f"\n{lines[0]}", *lines[1:]] if lines else []
 
 
-def price_lines(prices: list[UsedPrice]) -> list[str]:
-    """Which rows of which tables priced it."""
-    lines = [line for one in prices for line in lines_of_price(one)]
-    return ["\npriced by", *[f"  {line}" for line in lines]] if prices else []
+def price_lines(prices: list[UsedPrice]) -> Iterator[str]:
+    """The rows of price tables by which attempts were priced, each with its use, its prices and its source."""
+    if prices:
+        yield "\npriced by"
+    for used in prices:
+        row = used.row
+        above = f", prompts above {row.above_tokens:,} tokens" if row.above_tokens else ""
+        batches = ", in batches" if row.divisor != 1 else ""
+        since = f", valid from {row.valid_from}" if row.valid_from else ""
+        yield f"  {escape_control(row.model)}{above}{batches}: {price_words(row)} per million tokens"
+        yield (
+            f"      {escape_control(row.source)} of {row.table_date}{since}"
+            f" · {count(used.attempts, 'attempt')}, {dollars(used.cost_nusd)}"
+        )
 
 
-def lines_of_price(used: UsedPrice) -> list[str]:
-    """One row: for what and how much, and where that is from."""
-    row = used.row
-    which = [
-        escape_control(row.model),
-        *([f"prompts above {row.above_tokens:,} tokens"] if row.above_tokens else []),
-        *(["in batches"] if row.divisor != 1 else []),
-    ]
-    since = f", valid from {row.valid_from}" if row.valid_from else ""
-    return [
-        f"{', '.join(which)}: {per_million(row)} per million tokens",
-        f"    {escape_control(row.source)} of {row.table_date}{since}"
-        f" · {count(used.attempts, 'attempt')}, {dollars(used.cost_nusd)}",
-    ]
-
-
-def per_million(row: PriceRow) -> str:
+def price_words(row: PriceRow) -> str:
     """The five prices of a row."""
     usd = {name: nusd / row.divisor / 1e3 for name, nusd in asdict(row.rates).items()}
     return (
@@ -157,7 +138,7 @@ def per_million(row: PriceRow) -> str:
 
 
 def show_as_json(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -> None:
-    """One object, written piece by piece with a row on each line; fields may be added, none is renamed."""
+    """Write one object piece by piece, with a row on each line. Fields may be added, and none is renamed."""
     head = json.dumps({"v": 1, "by": by, "simulated": simulated})
     terminal.exact(f'{head[:-1]}, "rows": [')
     for number, group in enumerate(costs.groups(by)):
@@ -169,7 +150,7 @@ def show_as_json(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -
 
 
 def spending_fields(one: Spending) -> dict[str, object]:
-    """A group for programs: whole tokens, USD exact to the ledger's nano-USD."""
+    """A group for programs, in whole tokens and in USD that are exact to the nano-USD of the ledger."""
     return {
         "attempts": one.attempts,
         "documents": one.documents,
@@ -184,7 +165,7 @@ def spending_fields(one: Spending) -> dict[str, object]:
 
 
 def price_fields(used: UsedPrice) -> dict[str, object]:
-    """A price row for programs, in USD per million tokens before it is divided (by 2 in batches)."""
+    """A price row for programs, in USD per million tokens before the division (by 2 in batches)."""
     row = used.row
     return {
         "model": row.model,
@@ -193,7 +174,7 @@ def price_fields(used: UsedPrice) -> dict[str, object]:
         "valid_from": str(row.valid_from) if row.valid_from else None,
         "above_tokens": row.above_tokens,
         "divisor": row.divisor,
-        "usd_per_million": {name: nusd / 1e3 for name, nusd in asdict(row.rates).items()},
+        "usd_per_million": per_million(row.rates),
         "attempts": used.attempts,
         "cost_usd": used.cost_nusd / 1e9,
     }

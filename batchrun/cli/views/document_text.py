@@ -1,4 +1,4 @@
-"""One document's story, as a person reads it and as a program does."""
+"""One document with its attempts and its answer, for people and for programs."""
 
 import json
 
@@ -13,7 +13,7 @@ HEADER = ("RUN", "AT (UTC)", "STATE", "OUTCOME", "WHY", "COST", "REQUEST")
 
 
 def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal) -> None:
-    """Print the story. Raises UsageProblem for a document the job does not know."""
+    """Print the document. Raises UsageProblem for a document that the job does not know."""
     story = document_story(found.ledger, found.story.job, doc_id)
     if story is None:
         raise UsageProblem(

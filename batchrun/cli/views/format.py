@@ -1,15 +1,28 @@
-"""Numbers and untrusted text as people read them."""
+"""Numbers, intervals and untrusted text as people and programs read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchrun.escaping import escape_control
+from batchrun.estimation.interval import Interval
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 document`, `1,200 documents`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def with_bounds(interval: Interval, shown: Callable[[float], str], *, width: int | None = None) -> str:
+    """`$1.20 (90%: $0.90 to $2.10)`; a `width` makes the mean a column."""
+    mean = f"{shown(interval.mean)} " if width is None else f"{shown(interval.mean):>{width}}   "
+    return f"{mean}(90%: {shown(interval.low)} to {shown(interval.high)})"
+
+
+def interval_fields(interval: Interval) -> dict[str, float]:
+    """An interval for programs."""
+    return {name: round(value, 6) for name, value in asdict(interval).items()}
 
 
 def duration(seconds: float) -> str:
@@ -21,7 +34,7 @@ def duration(seconds: float) -> str:
 
 
 def hours(seconds: float) -> str:
-    """Whole hours, as promises about batches are made: `1 h`, `24 h`."""
+    """`1 h`, `24 h`: whole hours, in which promises about batches are made."""
     return f"{seconds / 3600:.0f} h"
 
 
@@ -33,18 +46,23 @@ def tokens(number: float) -> str:
 
 
 def utc(seconds: float | None) -> str:
-    """A time of the ledger, to the minute."""
+    """`2026-11-01 08:30`, or nothing for a time that the ledger does not have."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
 def below_here(path: Path) -> str:
-    """A path as one would type it from the current directory."""
+    """The path as a person would type the path in the current directory."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
-    """Columns of text under their names; cut at the right where a terminal has a width."""
+    """Columns of text under their names, in lines that end at the terminal's width."""
     cells = [list(header), *[[escape_control(cell) for cell in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join(line if width is None or len(line) <= width else line[: width - 1] + "…" for line in lines)
+    return "\n".join(cut(line, width) for line in lines)
+
+
+def cut(text: str, width: int | None) -> str:
+    """The text, cut at the right if the text is wider than `width`; None is no limit."""
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"

@@ -1,10 +1,9 @@
-"""The log of a run's attempts: one JSON object on a line for each, without any text of documents or replies."""
+"""The log of a run's attempts: one JSON line for each attempt, without any text of documents or replies."""
 
 import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from batchrun.cli.views.terminal import Terminal
@@ -14,24 +13,24 @@ from batchrun.events import AttemptEnded, Event, RunStarted
 from batchrun.reply import Failure
 
 SHOWN_CHARACTERS = 200
-"""Of the API's words: they may quote the document."""
+"""The most characters of an error message that are logged: the message may quote the document."""
 
 
 class Log:
-    """The listener that writes them: to a file if one is named, and to stdout with `--json -vv`.
+    """The listener that writes the log: to a file if the command names one, and to stdout with `--json -vv`.
 
-    A file that cannot be opened is a mistake of the command; one that cannot be written later is told once, and the
-    run goes on.
+    A file that cannot be opened is a mistake of the command. A file that cannot be written later is reported once, and
+    the run goes on.
     """
 
     def __init__(self, path: Path | None, terminal: Terminal) -> None:
         self._path = path
         self._terminal = terminal
         self._run_id: str | None = None
-        self._told = self._torn = False
+        self._has_warned = self._torn = False
         try:
-            # Unbuffered: a line is one write, whole in the file when the process is killed, and apart from the lines
-            # of other processes that append to it.
+            # Without a buffer a line is one write: the line is whole in the file even if the process is killed, and is
+            # not mixed with the lines of other processes that append to the file.
             self._file = path.open("ab", buffering=0) if path else None
         except OSError as error:
             raise UsageProblem(
@@ -41,20 +40,17 @@ class Log:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file:
-            with contextlib.suppress(OSError):  # a network's disk may find out only now that it is full
+            with contextlib.suppress(OSError):  # a disk on the network may report only now that the disk is full
                 self._file.close()
 
     def __call__(self, event: Event) -> None:
-        """Take note of one event."""
-        match event:
-            case RunStarted():
-                self._run_id = event.run_id
-            case AttemptEnded():
-                self._attempt(event)
-            case _:
-                pass
+        """Log the event if an attempt has ended."""
+        if isinstance(event, RunStarted):
+            self._run_id = event.run_id
+        elif isinstance(event, AttemptEnded):
+            self._attempt(event)
 
     def _attempt(self, event: AttemptEnded) -> None:
         shown = self._terminal.json and self._terminal.verbose > 1
@@ -78,13 +74,13 @@ class Log:
                 self._trouble("a line was cut off")
 
     def _trouble(self, why: str) -> None:
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             self._terminal.say(f"the log {self._path} cannot be written: {why}; the run goes on without it")
 
 
 def attempt_fields(event: AttemptEnded, *, run_id: str | None, at: datetime) -> dict[str, object]:
-    """An attempt for programs: fields may be added, none is renamed."""
+    """The fields of an attempt for programs. Fields may be added, and none is renamed."""
     usage = event.usage
     return {
         "ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z",
@@ -109,7 +105,7 @@ def attempt_fields(event: AttemptEnded, *, run_id: str | None, at: datetime) -> 
 
 
 def error_fields(failure: Failure) -> dict[str, object]:
-    """Why there is no reply."""
+    """The reason why there is no reply, for programs."""
     return {
         "cause": failure.name,
         "type": failure.error_type,

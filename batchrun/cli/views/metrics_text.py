@@ -1,6 +1,7 @@
-"""How fast a run was and what held it up, as a person reads it and as a program does."""
+"""The speed of a run and the causes of its waits, for people and for programs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from batchrun.cli.views.format import duration, table, tokens
@@ -13,13 +14,13 @@ from batchrun.strategy.duration import Bound
 
 SHOWN_MINUTES = 10
 LEAST_SHARE = 0.01
-"""Of a limit that is worth a word."""
+"""The least share of a limit that is shown."""
 LEAST_SHOWN_S = 0.05
-"""What would read 0.0 s is nothing."""
+"""The least wait that is shown: a shorter wait would read 0.0 s."""
 
 
 def pace_lines(performance: Performance) -> list[str]:
-    """Speed, latency, waits, and the models if there are several: what there is to say of them."""
+    """Speed, latency, waits, and the models if there are several; what the run did not measure has no line."""
     lines = []
     if speed := speed_words(performance):
         lines.append(f"  speed    {speed}")
@@ -34,13 +35,13 @@ def pace_lines(performance: Performance) -> list[str]:
 
 
 def retried_lines(retried: Mapping[str, int]) -> list[str]:
-    """Attempts that were not the last word, by cause."""
+    """Attempts that failed and were repeated, by cause."""
     words = [f"{number} after {cause.removeprefix('http_')}" for cause, number in retried.items()]
     return [f"  retried  {', '.join(words)}"] if words else []
 
 
 def speed_words(performance: Performance) -> str:
-    """Documents a minute, and the limit they ran against; empty for a run that was over at once."""
+    """Documents a minute and the limit that bound them; empty for a run that was over at once."""
     speed, shares = performance.settled_per_minute, performance.shares
     if speed is None:
         return ""
@@ -51,14 +52,14 @@ def speed_words(performance: Performance) -> str:
 
 
 def latency_words(latencies: Latencies) -> str:
-    """The middle, and how bad it gets."""
+    """Percentiles of the latency, and the median of the time to the first byte."""
     whole, first = latencies.latency_s, latencies.first_byte_s
     words = [f"p50 {brief(whole.p50)}", f"p95 {brief(whole.p95)}", f"p99 {brief(whole.p99)}"]
     return " · ".join([*words, f"first byte p50 {brief(first.p50)}"] if first else words)
 
 
 def waited_words(waits: Sequence[Waited]) -> str:
-    """What held requests back, the worst first, without what does not count beside it."""
+    """The causes that delayed requests, the longest first, without causes that are small beside the longest."""
     most_s = max((one.seconds for one in waits), default=0.0)
     shown = [
         f"{escape_control(one.cause)} {duration(one.seconds)}"
@@ -74,7 +75,7 @@ def brief(seconds: float) -> str:
 
 
 def minutes_table(minutes: Sequence[MinuteUse], *, width: int | None) -> str:
-    """The last minutes: what was sent and produced, and the share of each limit."""
+    """The last minutes, with what was sent and produced and with the share of each limit."""
     first = minutes[-1].minute - SHOWN_MINUTES + 1 if minutes else 0
     shown = [use for use in minutes if use.minute >= first]
     header = ("MINUTE (UTC)", "MODEL", "REQUESTS", "INPUT", "OUTPUT")
@@ -85,7 +86,7 @@ def minute_row(use: MinuteUse) -> tuple[str, ...]:
     """One line of the table."""
     shares = minute_shares(use)
     return (
-        at_minute(use.minute),
+        f"{datetime.fromtimestamp(use.minute * 60, UTC):%H:%M}",
         use.model,
         with_share(f"{use.requests:,}", shares.get(Bound.REQUESTS)),
         with_share(tokens(use.input_tokens), shares.get(Bound.INPUT_TOKENS)),
@@ -98,16 +99,11 @@ def with_share(amount: str, share: float | None) -> str:
     return amount if share is None else f"{amount} {share:.0%}"
 
 
-def at_minute(minute: int) -> str:
-    """The time of a minute since 1970."""
-    return f"{datetime.fromtimestamp(minute * 60, UTC):%H:%M}"
-
-
 # --- for programs
 
 
 def pace_fields(performance: Performance | None, retried: Mapping[str, int]) -> dict[str, object]:
-    """The same as fields of an event."""
+    """Speed, latency and waits as fields of an event."""
     latencies = performance.latencies if performance else None
     return {
         "latency_s": percentile_fields(latencies.latency_s if latencies else None),
@@ -123,11 +119,11 @@ def percentile_fields(percentiles: Percentiles | None) -> dict[str, float] | Non
     """Seconds, to the millisecond."""
     if percentiles is None:
         return None
-    return {"p50": round(percentiles.p50, 3), "p95": round(percentiles.p95, 3), "p99": round(percentiles.p99, 3)}
+    return {name: round(seconds, 3) for name, seconds in asdict(percentiles).items()}
 
 
 def share_fields(shares: Shares) -> dict[str, float | None]:
-    """1.0 is all of a limit; null: no limit is known."""
+    """The used share of each limit: 1.0 is the whole limit, and null means that no limit is known."""
     rounded = {bound: round(share, 4) for bound, share in shares.items()}
     return {
         "requests": rounded.get(Bound.REQUESTS),
@@ -137,7 +133,7 @@ def share_fields(shares: Shares) -> dict[str, float | None]:
 
 
 def minute_fields(use: MinuteUse) -> dict[str, object]:
-    """One minute of one model."""
+    """One minute of one model, for programs."""
     return {
         "minute": f"{datetime.fromtimestamp(use.minute * 60, UTC):%Y-%m-%dT%H:%MZ}", "model": use.model,
         "requests": use.requests, "input_tokens": use.input_tokens, "output_tokens": use.output_tokens,

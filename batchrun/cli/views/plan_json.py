@@ -1,12 +1,12 @@
-"""A plan as a program reads it: one JSON object, to which fields may be added and none is renamed."""
+"""A plan for programs: one JSON object, to which fields may be added and of which none is renamed."""
 
 from typing import Any
 
 from batchrun.cli.views.caps_text import caps_as_json
 from batchrun.cli.views.cascade_text import cascade_as_json
+from batchrun.cli.views.format import interval_fields
 from batchrun.cli.views.plan_text import WORDS, warnings
 from batchrun.errors import Refused
-from batchrun.estimation.interval import Interval
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.refusal import budget_left
@@ -15,8 +15,8 @@ from batchrun.workflow.open_job import OpenJob
 
 
 def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[str, Any]:
-    """The plan as one JSON object; fields may be added, none is renamed."""
-    cost, estimate = plan.estimate.cost_usd, plan.estimate
+    """The plan as one JSON object. Fields may be added, and none is renamed."""
+    estimate = plan.estimate
     left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     return {
             "v": 1,
@@ -37,9 +37,9 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[s
                 **{kind.value: plan.counts[kind] for kind in WORDS},
                 "changed_by_job_file": plan.same_text,
             },
-            "tokens": {"input": shaped(estimate.input), "output": shaped(estimate.output),
+            "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},
-            "estimate_usd": {**shaped(cost), "confidence": estimate.confidence},
+            "estimate_usd": {**interval_fields(estimate.cost_usd), "confidence": estimate.confidence},
             "before": {
                 "run": plan.before.run_id,
                 "estimate_usd": plan.before.estimate_nusd / 1e9,
@@ -79,9 +79,9 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[s
 
 
 def route_as_json(forecast: Forecast) -> dict[str, object]:
-    """One route."""
+    """The forecast of one route."""
     return {
-        "estimate_usd": shaped(forecast.estimate.cost_usd),
+        "estimate_usd": interval_fields(forecast.estimate.cost_usd),
         "seconds": round(forecast.seconds, 1),
         "at_most_s": forecast.at_most_s,
         "binding": str(forecast.duration.binding) if forecast.duration else None,
@@ -90,17 +90,12 @@ def route_as_json(forecast: Forecast) -> dict[str, object]:
 
 
 def cache_as_json(caching: Caching) -> dict[str, object]:
-    """What was decided on caching."""
+    """The decision on prompt caching for one route."""
     return {
         "ttl": caching.ttl,
         "reason": caching.reason,
-        "hit_rate": shaped(caching.hit_rate),
-        "tokens": shaped(caching.tokens),
+        "hit_rate": interval_fields(caching.hit_rate),
+        "tokens": interval_fields(caching.tokens),
         "break_even_hit_rate": caching.break_even,
         "break_even_requests": caching.break_even_requests,
     }
-
-
-def shaped(interval: Interval) -> dict[str, float]:
-    """An interval for JSON."""
-    return {"mean": round(interval.mean, 6), "low": round(interval.low, 6), "high": round(interval.high, 6)}

@@ -1,7 +1,6 @@
-"""A plan as a person reads it."""
+"""A plan for people."""
 
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -10,11 +9,10 @@ from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.catalog.notices import in_and_out, upcoming_price
 from batchrun.cli.views.caps_text import cap_lines
 from batchrun.cli.views.cascade_text import cascade_lines
-from batchrun.cli.views.format import count, tokens
+from batchrun.cli.views.format import count, tokens, with_bounds
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
-from batchrun.estimation.interval import Interval
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Evidence, Kind, Plan
 from batchrun.strategy.refusal import budget_left
@@ -40,13 +38,13 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
     """The whole plan."""
     spec = opened.job.spec.model
     effort = f", effort {spec.effort}" if spec.effort else ""
-    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if opened.simulated else ""
+    stamp = terminal.simulated_stamp(opened.simulated)
     lines = [
         f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
-        *[f"         {escape_control(note)}: {count(times, 'document')}" for note, times in sorted(plan.notes.items())],
-        *ladder_lines(plan, opened),
+        *[f"         {escape_control(what)}: {count(times, 'document')}" for what, times in sorted(plan.notes.items())],
+        *model_chain_lines(plan, opened),
         *money_lines(plan, opened),
         *pilot_lines(opened),
         "",
@@ -56,7 +54,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
 
 
 def pilot_lines(opened: OpenJob) -> list[str]:
-    """With how many documents a submit begins; nothing when it sends all at once."""
+    """The number of documents in the pilot; no line if a submit sends all documents at once."""
     terms = pilot_terms(opened.job.spec.pilot, PilotOptions())
     if terms is None:
         return []
@@ -64,26 +62,33 @@ def pilot_lines(opened: OpenJob) -> list[str]:
     return [f"pilot    {count(terms.documents, 'document')} first, unless as many were answered before; {after}"]
 
 
-def submit_options() -> str:
-    """The options of this plan, as a submit takes them: without them it would do something else."""
+def submit_options(*, limit: int | None = None) -> str:
+    """The options of this command, as a submit takes them: without them a submit would do something else.
+
+    `limit` stands in the place of the command's own limit, if the command has one.
+    """
     taken = {"--exact", "--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
     ctx = click.get_current_context(silent=True)
+    if ctx is None:
+        return ""
     words = []
-    for param in ctx.command.params if ctx else []:
-        given = ctx.params.get(param.name or "") if ctx else None
-        if param.opts[-1] in taken and given:
-            if param.opts[-1] == "--max-cost":
-                given = f"{given / 1e9:g}"
-            if param.opts[-1] == "--deadline":
-                given = f"{given:g}s"
-            values = given if isinstance(given, tuple) else (given,)
-            name = param.opts[-1]
-            words += [f" {name}" if value is True else f" {name}={shlex.quote(str(value))}" for value in values]
+    for param in ctx.command.params:
+        name, given = param.opts[-1], ctx.params.get(param.name or "")
+        if name not in taken or not given:
+            continue
+        if name == "--limit" and limit is not None:
+            given = limit
+        if name == "--max-cost":
+            given = f"{given / 1e9:g}"
+        if name == "--deadline":
+            given = f"{given:g}s"
+        values = given if isinstance(given, tuple) else (given,)
+        words += [f" {name}" if value is True else f" {name}={shlex.quote(str(value))}" for value in values]
     return "".join(words)
 
 
 def documents_line(plan: Plan) -> str:
-    """How many of each kind; why documents that look unchanged are sent again."""
+    """The count of each kind, and why documents whose text is unchanged are sent again."""
     line = " · ".join(
         f"{plan.counts[kind]:,} {word}" for kind, word in WORDS.items() if plan.counts[kind] or kind in ALWAYS
     )
@@ -94,15 +99,15 @@ def documents_line(plan: Plan) -> str:
 
 
 def problem_lines(plan: Plan) -> list[str]:
-    """The first documents that will not be sent as they are."""
+    """The first of the documents that will not be sent as they are."""
     shown = plan.problems[:5]
     lines = [f"         {WORDS[one.kind]}  {escape_control(one.doc_id)}: {escape_control(one.reason)}" for one in shown]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
 
 
-def ladder_lines(plan: Plan, opened: OpenJob) -> list[str]:
-    """Who answers when the job's own model does not, and what that may cost; nothing without fallbacks."""
+def model_chain_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """The models that answer if the job's own model does not, and their cost; no line without fallbacks."""
     names = [escape_control(chain_model.price.name) for chain_model in opened.chain.models]
     if len(names) == 1:
         return []
@@ -119,28 +124,29 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     """Tokens, cost, time, budget and prices."""
     if not plan.to_send:
         return ["cost     nothing: there is nothing to send"]
-    estimate, cost = plan.estimate, plan.estimate.cost_nusd
+    estimate = plan.estimate
     left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     before = spent_and_held(plan.spent_nusd, plan.held_nusd)
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
-    says = f"OK ({dollars(left_nusd)} to spare at the upper bound)"
+    verdict = f"OK ({dollars(left_nusd)} to spare at the upper bound)"
     if left_nusd < 0:
-        says = f"too little by {dollars(-left_nusd)} at the upper bound"
+        verdict = f"too little by {dollars(-left_nusd)} at the upper bound"
     return [
-        f"tokens   input   {between(estimate.input)}   instructions and schema: {tokens(estimate.fixed_tokens)} each",
-        f"         output  {between(estimate.output)}   {replies_words(plan.evidence)}",
+        f"tokens   input   {with_bounds(estimate.input, tokens, width=7)}"
+        f"   instructions and schema: {tokens(estimate.fixed_tokens)} each",
+        f"         output  {with_bounds(estimate.output, tokens, width=7)}   {replies_words(plan.evidence)}",
         *evidence_lines(plan),
-        f"cost     {dollars(cost.mean)}   (90%: {dollars(cost.low)} to {dollars(cost.high)})",
+        f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
         *route_lines(plan, opened.limits),
-        f"budget   {dollars(plan.cap_nusd)}{spent}: {says}",
+        f"budget   {dollars(plan.cap_nusd)}{spent}: {verdict}",
         *cap_lines(plan),
         *price_lines(plan, opened),
     ]
 
 
 def price_lines(plan: Plan, opened: OpenJob) -> list[str]:
-    """What the model costs now and later, and what else should be heard of prices and models."""
+    """The price of the model now and later, and all warnings."""
     price = opened.price
     return [
         f"prices   of {price.table_date} · {escape_control(price.name)} {in_and_out(price.rates)} per million tokens",
@@ -150,37 +156,37 @@ def price_lines(plan: Plan, opened: OpenJob) -> list[str]:
 
 
 def warnings(plan: Plan, opened: OpenJob) -> list[str]:
-    """What should be heard of prices and models, as the table and the API tell it; the same is said once."""
+    """The warnings of the price table and of the API about prices and models, each once."""
     return list(dict.fromkeys([*opened.price_notices, *plan.notices]))
 
 
 def replies_words(evidence: Evidence) -> str:
-    """Where the length of the replies is from."""
+    """The source of the estimated length of the replies."""
     if evidence.replies:
         return f"learnt from {count(evidence.replies, 'answer')} of this job"
     return "a guess from the schema"
 
 
 def evidence_lines(plan: Plan) -> list[str]:
-    """How the input was counted, and what corrects it."""
+    """How the input was counted, and how the count is corrected."""
     evidence = plan.evidence
-    guessed = (
-        f"; {count(evidence.guessed, 'document')} by size, from a sample of the others" if evidence.guessed else ""
-    )
     if evidence.past:
         corrected = f"corrected by {count(evidence.past, 'answer')} of this job"
     elif evidence.online:
         corrected = f"corrected by {count(evidence.online, 'count')} of the API"
     else:
         corrected = "times the measured factor of this model's tokenizer and kind of text; --online 30 narrows it"
-    lines = [f"counted  tiktoken cl100k{guessed or f', {corrected}'}", *([f"         {corrected}"] if guessed else [])]
+    lines = [f"counted  tiktoken cl100k, {corrected}"]
+    if evidence.guessed:
+        guessed = f"{count(evidence.guessed, 'document')} by size, from a sample of the others"
+        lines = [f"counted  tiktoken cl100k; {guessed}", f"         {corrected}"]
     if evidence.online_problem:
         lines.append(f"         the API did not count: {escape_control(evidence.online_problem)}")
     return lines
 
 
 def before_lines(plan: Plan) -> list[str]:
-    """How good the last estimate was."""
+    """How close the last estimate was to the cost."""
     if not (last := plan.before):
         return []
     error = 100 * (last.cost_nusd / last.estimate_nusd - 1)
@@ -189,8 +195,3 @@ def before_lines(plan: Plan) -> list[str]:
         f"         run {last.run_id} before cost {dollars(last.cost_nusd)}, estimated at {dollars(last.estimate_nusd)}"
         f" ({error:+.1f}%, {where} its interval)"
     ]
-
-
-def between(interval: Interval) -> str:
-    """A mean with its bounds."""
-    return f"{tokens(interval.mean):>7}   (90%: {tokens(interval.low)} to {tokens(interval.high)})"

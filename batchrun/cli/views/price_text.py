@@ -1,8 +1,8 @@
-"""The table of prices, as a person reads it and as a program does."""
+"""The table of prices, for people and for programs."""
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import date
 
 from batchrun.catalog.notices import old_table, retires_soon
@@ -18,19 +18,18 @@ HEADER = (
 
 
 def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
-    """The rows in force, those to come, and what is to be heard of them."""
+    """Print the rows in force, the rows to come, and the warnings about both."""
     later = sorted((row for rows in prices.upcoming.values() for row in rows), key=lambda row: row.name)
     now = [row for row in prices.prices.values() if has_begun(row, today)]
     later = [*(row for row in prices.prices.values() if not has_begun(row, today)), *later]
     warnings = table_warnings([*now, *later], today=today)
+    age = (today - prices.date).days
     if terminal.json:
         rows = [price_fields(row, in_force=row in now) for row in [*now, *later]]
-        age = (today - prices.date).days
         about = {"v": 1, "source": prices.source, "date": str(prices.date), "age_days": age, "warnings": warnings}
         terminal.result(json.dumps({**about, "models": rows}, indent=2))
         return
-    old = count((today - prices.date).days, "day")
-    terminal.result(f"{escape_control(prices.source)}, of {prices.date}: {old} old")
+    terminal.result(f"{escape_control(prices.source)}, of {prices.date}: {count(age, 'day')} old")
     terminal.result("USD per million tokens; in batches half of every price\n")
     width = terminal.width()
     terminal.result(table(HEADER, [line for row in now for line in lines_of(row)], width=width))
@@ -41,23 +40,23 @@ def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
 
 
 def has_begun(row: ModelPrice, today: date) -> bool:
-    """Whether the row is valid already."""
+    """Whether the row is in force."""
     return row.valid_from is None or row.valid_from <= today
 
 
 def table_warnings(rows: list[ModelPrice], *, today: date) -> list[str]:
-    """Tables that are old, each once, and models that retire soon."""
+    """Warnings of old tables, each once, and of models that retire soon."""
     tables = sorted({(row.table_date, row.source) for row in rows})
     ends = sorted({(row.name, row.retires) for row in rows if row.retires})
-    said = [
+    notices = [
         *(old_table(made, source, today=today) for made, source in tables),
         *(retires_soon(name, retires, today=today) for name, retires in ends),
     ]
-    return [one for one in said if one is not None]
+    return [one for one in notices if one is not None]
 
 
 def lines_of(row: ModelPrice) -> Iterator[tuple[str, ...]]:
-    """A row of the table, and a second one where long prompts cost something else."""
+    """The line of a model, and a second line if long prompts have other prices."""
     valid_from, retires = (str(day) if day else "" for day in (row.valid_from, row.retires))
     cached = f"{row.min_cacheable_tokens:,}" if row.min_cacheable_tokens else "not known"
     yield (row.name, valid_from, *amounts(row.rates), cached, retires, str(row.table_date))
@@ -66,13 +65,12 @@ def lines_of(row: ModelPrice) -> Iterator[tuple[str, ...]]:
 
 
 def amounts(rates: Rates) -> tuple[str, ...]:
-    """Five prices, in the order of the header."""
-    five = (rates.input, rates.output, rates.cache_write_5m, rates.cache_write_1h, rates.cache_read)
-    return tuple(f"${nusd / 1e3:g}" for nusd in five)
+    """The five prices, in the order of the header."""
+    return tuple(f"${nusd / 1e3:g}" for nusd in astuple(rates))
 
 
 def price_fields(row: ModelPrice, *, in_force: bool) -> dict[str, object]:
-    """A row for programs."""
+    """The row of a model for programs."""
     return {
         "model": row.name,
         "in_force": in_force,
@@ -91,5 +89,5 @@ def price_fields(row: ModelPrice, *, in_force: bool) -> dict[str, object]:
 
 
 def per_million(rates: Rates) -> dict[str, float]:
-    """Prices by class of token."""
+    """Prices in USD per million tokens, by class of token."""
     return {name: nusd / 1e3 for name, nusd in asdict(rates).items()}

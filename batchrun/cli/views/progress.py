@@ -1,9 +1,8 @@
-"""A run while it goes on: one bar on a terminal, a line a minute elsewhere, JSON lines for programs."""
+"""A run in progress: one bar on a terminal, a line a minute elsewhere, JSON lines for programs."""
 
 import sys
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from tqdm import tqdm
@@ -11,7 +10,7 @@ from tqdm import tqdm
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words, is_routine, waiting_words
 from batchrun.cli.views.format import count, duration
-from batchrun.cli.views.terminal import Terminal
+from batchrun.cli.views.terminal import Terminal, now
 from batchrun.escaping import escape_control
 from batchrun.events import (
     AttemptEnded,
@@ -41,32 +40,32 @@ LONG_PAUSE_S = 10.0
 SHOWN_OF_A_KIND = 20
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 BATCH_BAR = BAR.replace("<{remaining}", "")
-"""A batch tells nothing until it has ended, so nobody knows how long it will still take."""
+"""The bar of a batch has no remaining time: nothing is known of a batch until the batch has ended."""
 
 
 class Progress:
-    """Counts what happens; the listener of a run. `mode` is bar, lines or none."""
+    """The listener that counts and shows the events of a run. `mode` is auto, bar, lines or none."""
 
     def __init__(self, terminal: Terminal, mode: str) -> None:
-        self.outcomes: Counter[Outcome] = Counter()
-        self.cost_nusd = 0
-        self.started: RunStarted | None = None
+        self._outcomes: Counter[Outcome] = Counter()
+        self._cost_nusd = 0
+        self._started: RunStarted | None = None
         self._terminal = terminal
         self._mode = chosen_mode(terminal, mode)
         self._bar: tqdm[Any] | None = None
         self._shown: Counter[str] = Counter()
         self._last_line = time.monotonic()
         self._last_json = 0.0
-        self._told_to_wait = False
+        self._has_shown_waiting = False
 
     def __call__(self, event: Event) -> None:
-        """Take note of one event, and show it where it is wanted."""
+        """Count one event, and show the event if a person wants to see it."""
         try:
-            self._note(event)
+            self._show(event)
         except OSError:  # the terminal of the bar has gone; the run goes on without being watched
             self._bar, self._mode = None, "none"
 
-    def _note(self, event: Event) -> None:
+    def _show(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._begin(event)
@@ -88,18 +87,18 @@ class Progress:
                 assert_never(event)
 
     def close(self) -> None:
-        """Leave the bar as it is, on a line of its own."""
+        """Leave the bar as the bar is, on a line of its own."""
         if self._bar is not None:
             self._bar.close()
 
     def write(self, text: str) -> None:
-        """A line beside the bar."""
+        """Write a line beside the bar."""
         if self._terminal.quiet > 1 or self._terminal.json:
             return
         if self._bar is not None:
             tqdm.write(text, file=sys.stderr)
         elif self._mode == "lines":
-            self._terminal.say(f"{now()} info  {text.strip()}")
+            self._info(text.strip())
         else:
             self._terminal.say(text)
 
@@ -108,33 +107,30 @@ class Progress:
     def _batch(self, event: BatchEvent) -> None:
         if self._terminal.quiet and not isinstance(event, BatchTrouble):
             return
-        if self._terminal.json:
-            name, fields = batch_as_json(event)
-            self._terminal.event(name, run=self._run_id, **fields)
-        elif isinstance(event, BatchesOpen):
+        name, fields = batch_as_json(event)
+        self._event(name, **fields)
+        if isinstance(event, BatchesOpen):
             self._waiting(event)
         elif not is_routine(event) or self._terminal.verbose:
             self.write(f"  {batch_words(event)}")
 
     def _waiting(self, event: BatchesOpen) -> None:
-        """Once in full; then in the bar, or in nothing at all."""
-        if not self._told_to_wait or (self._terminal.verbose and self._bar is None):
+        """Show the wait in full once, later only in the bar."""
+        if not self._has_shown_waiting or (self._terminal.verbose and self._bar is None):
             self.write(f"  {batch_words(event)}")
-            self._told_to_wait = True
+            self._has_shown_waiting = True
         if self._bar is not None:
             self._bar.set_postfix_str(f"{self._postfix()} · {waiting_words(event)}")
 
     def _begin(self, event: RunStarted) -> None:
         self.close()  # the bar of the pilot
-        self.outcomes.clear()
-        self.started, self.cost_nusd = event, event.spent_nusd
-        if self._terminal.json:
-            self._terminal.event("run_start", run=event.run_id, job=event.job, model=event.model,
-                                 documents=event.to_send, resumed=event.resumed,
-                                 budget_usd=event.cap_nusd / 1e9)  # fmt: skip
-        elif self._mode == "lines":
-            self._terminal.say(
-                f"{now()} info  run={event.run_id} start job={event.job} docs={event.to_send}"
+        self._outcomes.clear()
+        self._started, self._cost_nusd = event, event.spent_nusd
+        self._event("run_start", job=event.job, model=event.model, documents=event.to_send, resumed=event.resumed,
+                    budget_usd=event.cap_nusd / 1e9)  # fmt: skip
+        if self._mode == "lines":
+            self._info(
+                f"run={event.run_id} start job={event.job} docs={event.to_send}"
                 f" budget={event.cap_nusd / 1e9:.2f}{' resumed' if event.resumed else ''}"
             )
         if self._mode == "bar":
@@ -152,15 +148,15 @@ class Progress:
             self.write(f"  retry     {escape_control(event.doc_id)}   {event.cause}{again}")
 
     def _settled(self, event: DocumentSettled) -> None:
-        self.outcomes[event.outcome] += 1
-        self.cost_nusd += event.cost_nusd
+        self._outcomes[event.outcome] += 1
+        self._cost_nusd += event.cost_nusd
         if event.outcome.failed:
             self._show_problem(event)
         elif self._terminal.verbose:
             self.write(f"  {event.outcome:<9} {escape_control(event.doc_id)}   {dollars(event.cost_nusd)}")
-        if self._terminal.json and (event.outcome.failed or self._terminal.verbose):
-            self._terminal.event("document", run=self._run_id, id=event.doc_id, status=event.outcome,
-                                 reason=event.reason, cost_usd=event.cost_nusd / 1e9)  # fmt: skip
+        if event.outcome.failed or self._terminal.verbose:
+            self._event("document", id=event.doc_id, status=event.outcome, reason=event.reason,
+                        cost_usd=event.cost_nusd / 1e9)  # fmt: skip
         if self._bar is not None:
             self._bar.update()
             self._bar.set_postfix_str(self._postfix(), refresh=False)
@@ -199,49 +195,37 @@ class Progress:
         if self._terminal.json:
             self._terminal.event(name, run=self._run_id, **fields)
 
+    def _info(self, text: str) -> None:
+        self._terminal.say(f"{now()} info  {text}")
+
     def _show_line(self) -> None:
-        clock = time.monotonic()
+        clock, total = time.monotonic(), self._started.to_send if self._started else 0
+        counts = {str(outcome): number for outcome, number in self._outcomes.items()}
         if self._terminal.json and clock - self._last_json >= JSON_EVERY_S:
             self._last_json = clock
-            self._terminal.event("progress", run=self._run_id, done=self.done, total=self._total,
-                                 cost_usd=self.cost_nusd / 1e9,
-                                 **{str(outcome): number for outcome, number in self.outcomes.items()})  # fmt: skip
+            self._event("progress", done=self._outcomes.total(), total=total, cost_usd=self._cost_nusd / 1e9, **counts)
         if self._mode == "lines" and clock - self._last_line >= LINE_EVERY_S:
             self._last_line = clock
-            counts = " ".join(f"{outcome}={number}" for outcome, number in self.outcomes.items())
-            self._terminal.say(
-                f"{now()} info  run={self._run_id} progress done={self.done}/{self._total} {counts}"
-                f" usd={self.cost_nusd / 1e9:.4f}"
+            words = " ".join(f"{outcome}={number}" for outcome, number in counts.items())
+            self._info(
+                f"run={self._run_id} progress done={self._outcomes.total()}/{total} {words}"
+                f" usd={self._cost_nusd / 1e9:.4f}"
             )
 
     @property
-    def done(self) -> int:
-        """Documents that reached their outcome in this part of the run."""
-        return self.outcomes.total()
-
-    @property
     def _run_id(self) -> str:
-        return self.started.run_id if self.started else ""
-
-    @property
-    def _total(self) -> int:
-        return self.started.to_send if self.started else 0
+        return self._started.run_id if self._started else ""
 
     def _postfix(self) -> str:
-        cap = f"/{dollars(self.started.cap_nusd)}" if self.started else ""
-        failed = " ".join(f"{number} {outcome}" for outcome, number in self.outcomes.items() if outcome.failed)
-        return f"{dollars(self.cost_nusd)}{cap}" + (f" · {failed}" if failed else "")
+        cap = f"/{dollars(self._started.cap_nusd)}" if self._started else ""
+        failed = " ".join(f"{number} {outcome}" for outcome, number in self._outcomes.items() if outcome.failed)
+        return f"{dollars(self._cost_nusd)}{cap}" + (f" · {failed}" if failed else "")
 
 
 def chosen_mode(terminal: Terminal, mode: str) -> str:
-    """What `auto` means: a bar if stderr is a terminal, lines if not, nothing when nothing is wanted."""
+    """The mode in force. `auto` means a bar if stderr is a terminal, else lines; --json and -q mean none."""
     if terminal.json or terminal.quiet or mode == "none":
         return "none"
     if mode != "auto":
         return mode
     return "bar" if sys.stderr.isatty() else "lines"
-
-
-def now() -> str:
-    """The time on a log line, in UTC."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

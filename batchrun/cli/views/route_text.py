@@ -1,8 +1,8 @@
-"""The routes of a plan side by side, the one that is chosen with its reason, and what the prompt cache does for it."""
+"""The routes of a plan side by side, the reason for the chosen route, and the use of the prompt cache on that route."""
 
 from batchrun.catalog.money import dollars
 from batchrun.catalog.rate_limits import RateLimits
-from batchrun.cli.views.format import duration, hours, tokens
+from batchrun.cli.views.format import duration, hours, tokens, with_bounds
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.routes import Forecast
@@ -10,38 +10,26 @@ from batchrun.strategy.routes import Forecast
 
 def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
     """Each route with its cost and time; the chosen one is marked."""
-    costs = [dollars(one.estimate.cost_nusd.mean) for one in plan.forecasts]
-    width = max(map(len, costs))
-    return [
-        *[f"{'> ' if one is plan.chosen else '  '}{one.name:<12}  {cost:>{width}}   {spread(one)}   {time_cell(one)}"
-          for one, cost in zip(plan.forecasts, costs, strict=True)],
-        f"route    {plan.chosen.name}: {plan.choice.reason}",
-        *cache_lines(plan),
-        *limit_lines(plan.chosen, limits),
-    ]  # fmt: skip
-
-
-def spread(forecast: Forecast) -> str:
-    """The interval of a route's cost."""
-    cost = forecast.estimate.cost_nusd
-    return f"(90%: {dollars(cost.low)} to {dollars(cost.high)})"
-
-
-def time_cell(forecast: Forecast) -> str:
-    """What a route takes, and which limit decides it."""
-    bound = f"; the limit is {forecast.duration.binding}" if forecast.duration else ""
-    return f"{time_words(forecast)}{bound}"
+    width = max(len(dollars(one.estimate.cost_nusd.mean)) for one in plan.forecasts)
+    lines = []
+    for one in plan.forecasts:
+        mark = "> " if one is plan.chosen else "  "
+        cost = with_bounds(one.estimate.cost_nusd, dollars, width=width)
+        bound = f"; the limit is {one.duration.binding}" if one.duration else ""
+        lines.append(f"{mark}{one.name:<12}  {cost}   {time_words(one)}{bound}")
+    lines.append(f"route    {plan.chosen.name}: {plan.choice.reason}")
+    return [*lines, *cache_lines(plan), *limit_lines(plan.chosen, limits)]
 
 
 def time_words(forecast: Forecast) -> str:
-    """What a route takes."""
+    """How long a route takes."""
     if forecast.at_most_s is None:
         return f"about {duration(forecast.seconds)}"
     return f"as a rule less than {hours(forecast.seconds)}, at most {hours(forecast.at_most_s)}"
 
 
 def limit_lines(chosen: Forecast, limits: RateLimits) -> list[str]:
-    """The limits that a stream keeps, and who says so."""
+    """The rate limits that a stream keeps, and the origin of the limits."""
     if chosen.duration is None:
         return []
     return [
@@ -51,16 +39,16 @@ def limit_lines(chosen: Forecast, limits: RateLimits) -> list[str]:
 
 
 def cache_lines(plan: Plan) -> list[str]:
-    """Whether the prompt is cached on the chosen route, and why; where that pays."""
+    """Whether the prompt is cached on the chosen route, why, and where caching pays."""
     caching = plan.caching[plan.choice.route]
     if caching.ttl is None:
         return [f"cache    off: {caching.reason}"]
-    says = f"cache    for {caching.ttl}: {caching.reason}"
-    return [says, *break_even_lines(plan, caching)] if plan.chosen.caching else [says]
+    line = f"cache    for {caching.ttl}: {caching.reason}"
+    return [line, *break_even_lines(plan, caching)] if plan.chosen.caching else [line]
 
 
 def break_even_lines(plan: Plan, caching: Caching) -> list[str]:
-    """What it saves, and from where on."""
+    """How much caching saves, and from which number of requests on."""
     plain = next(one for one in plan.forecasts if one.route is plan.choice.route and one.caching is None)
     saved = plain.estimate.cost_nusd.mean - plan.chosen.estimate.cost_nusd.mean
     words = f"saves about {dollars(saved)}" if saved >= 0 else f"costs about {dollars(-saved)} more"

@@ -1,4 +1,4 @@
-"""Runs as a person reads them, and as a program does."""
+"""Runs, for people and for programs."""
 
 import contextlib
 import sys
@@ -32,15 +32,15 @@ HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "HELD", "BUDGET", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
-    """What is shown of a run besides its line, when it alone was asked for."""
+    """What is shown of a run besides the line of the run, if a person asked for this run alone."""
 
     performance: Performance
     retried: Mapping[str, int]
     job_path: Path
-    summary: "Summary | None" = None
+    summary: "Summary | None"
     """The summary that the run printed at its end. None while the run goes on, and if the summary is not remembered."""
-    problem: BrokenRecord | None = None
-    """Why there is no summary of a run that has one."""
+    problem: BrokenRecord | None
+    """Why a summary that is remembered cannot be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Shown:
     stories: Sequence[RunStory]
     """The latest first."""
     detail: Detail | None
-    """Of the one run, if one was asked for."""
+    """The detail of the one run, if a person asked for one."""
 
 
 def chosen(run: str | None, ledger: Path | None) -> Shown:
-    """The runs to show, each with the state it is really in."""
+    """The runs to show, each in the state that the run is really in."""
     found: dict[str, Path] = {}
     stories = []
     for path in ledger_paths(ledger):
@@ -67,39 +67,38 @@ def chosen(run: str | None, ledger: Path | None) -> Shown:
         return Shown(stories, None)
     one = find_run([story for story in stories if story.simulated is run.startswith("sim-")], run)
     path = found[one.run_id]
-    return Shown([one], detail(path, one, root=root_of(path, ledger)))
+    return Shown([one], detail_of(one, path, root=root_of(path, ledger)))
 
 
-def detail(ledger: Path, story: RunStory, *, root: Path) -> Detail:
-    """Look at one run more closely."""
-    with contextlib.closing(Ledger.read(ledger)) as opened:
-        plain = Detail(
-            performance=performance(opened, story.run_no),
-            retried=totals(opened, story.run_no).retried,
+def detail_of(story: RunStory, path: Path, *, root: Path) -> Detail:
+    """Look at one run more closely, in the ledger at `path` of the project at `root`."""
+    summary, problem = None, None
+    with contextlib.closing(Ledger.read(path)) as ledger:
+        if story.state != "running":
+            from batchrun.workflow.summary import summary_of  # takes longer to import than all runs take to be shown
+
+            try:
+                summary = summary_of(ledger, story.run_no, root=root)
+            except BrokenRecord as broken:
+                problem = broken
+        return Detail(
+            performance=performance(ledger, story.run_no),
+            retried=totals(ledger, story.run_no).retried,
             job_path=root / story.job_path,
+            summary=summary,
+            problem=problem,
         )
-        return plain if story.state == "running" else with_summary(plain, opened, story.run_no, root=root)
-
-
-def with_summary(detail: Detail, ledger: Ledger, run_no: int, *, root: Path) -> Detail:
-    """The same with the summary, if one is remembered."""
-    from batchrun.workflow.summary import summary_of  # takes longer to import than all runs take to be shown
-
-    try:
-        return replace(detail, summary=summary_of(ledger, run_no, root=root))
-    except BrokenRecord as problem:
-        return replace(detail, problem=problem)
 
 
 def truly(story: RunStory, ledger: Path) -> RunStory:
-    """A run whose process died says `running` in the ledger; nobody holds its job any more."""
+    """The run in its true state: a run whose process died says `running`, and nobody has the lock of its job."""
     if story.state == "running" and not is_locked(ledger, story.job):
         return replace(story, state="interrupted")
     return story
 
 
 def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
-    """Print a table, or a JSON object a run."""
+    """Print a table, or a JSON object for each run."""
     if shown.detail and shown.detail.problem:
         terminal.say(f"warning: the summary of the run cannot be shown: {escape_control(shown.detail.problem)}")
     if terminal.json:
@@ -123,53 +122,42 @@ def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
 
 
 def show_json(shown: Shown, terminal: Terminal) -> None:
-    """One object for each run, and for each of its open batches."""
+    """Print one object for each run, and for each open batch of the run."""
     for story in shown.stories:
-        own, more = as_json(story), detail_as_json(shown.detail) if shown.detail else {}
-        terminal.event("run", **{**own, **more, **own})  # of a key that both have, the line's value counts
+        line = as_json(story)
+        detail = detail_as_json(shown.detail) if shown.detail else {}
+        terminal.event("run", **{**line, **detail, **line})  # of a key that both have, the value of the line counts
         for batch in story.open_batches:
             terminal.event("batch", run=story.run_id, **batch_fields(batch))
 
 
 def show_detail(one: Detail, terminal: Terminal) -> None:
-    """The summary, or how fast the run is and what holds it up; and the run's last minutes."""
+    """Print the summary, or the speed and the waits of the run; then the run's last minutes."""
     if one.summary:
-        show_summary(one.summary, one.job_path, terminal)
+        from batchrun.cli.views.summary_text import summary_as_text
+
+        terminal.result("\n" + summary_as_text(one.summary, Path(below_here(one.job_path)), terminal))
+        if one.summary.halted:
+            terminal.result(terminal.problem_text(one.summary.halted, sys.stdout))
     elif lines := [*retried_lines(one.retried), *pace_lines(one.performance)]:
         terminal.result("\n" + "\n".join(lines))
     if one.performance.minutes:
         terminal.result("\n" + minutes_table(one.performance.minutes, width=terminal.width()))
 
 
-def show_summary(summary: "Summary", job_path: Path, terminal: Terminal) -> None:
-    """The summary as the run printed it, and why the run stopped, if it did."""
-    from batchrun.cli.views.summary_text import summary_as_text
-
-    terminal.result("\n" + summary_as_text(summary, Path(below_here(job_path)), terminal))
-    if summary.halted:
-        terminal.result(terminal.problem_text(summary.halted, sys.stdout))
-
-
 def detail_as_json(one: Detail) -> dict[str, object]:
-    """The same for programs, with every minute."""
-    return {
-        **summary_as_json(one.summary),
-        **pace_fields(one.performance, one.retried),
-        "minutes": [minute_fields(use) for use in one.performance.minutes],
-    }
+    """The fields of `run_end` if there is a summary, the speed and the waits, and every minute."""
+    fields: dict[str, object] = {}
+    if one.summary:
+        from batchrun.cli.views.summary_text import summary_fields
 
-
-def summary_as_json(summary: "Summary | None") -> dict[str, object]:
-    """What `run_end` has; nothing if there is no summary."""
-    if summary is None:
-        return {}
-    from batchrun.cli.views.summary_text import summary_fields
-
-    return summary_fields(summary)
+        fields = summary_fields(one.summary)
+    minutes = [minute_fields(use) for use in one.performance.minutes]
+    return {**fields, **pace_fields(one.performance, one.retried), "minutes": minutes}
 
 
 def row(story: RunStory) -> tuple[str, ...]:
-    """One line of the table."""
+    """The line of a run in the table."""
     share = f" {100 * story.settled // story.admitted}%" if story.admitted else ""
     ended = f"exit {story.exit_code}" if story.exit_code is not None else ""
     ending = {"finished": ended, "running": "", "waiting": "submit again to collect"}.get(
@@ -202,7 +190,7 @@ def as_json(story: RunStory) -> dict[str, object]:
 
 
 def exit_code(story: RunStory) -> int:
-    """For scripts: the code the run ended with, or that it has not ended."""
+    """The exit code for scripts: the code of the run, or 10 for a run that has not ended."""
     if story.state == "running" or story.exit_code is None:
         return ExitCode.UNFINISHED
     return story.exit_code

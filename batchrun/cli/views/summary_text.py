@@ -1,7 +1,6 @@
-"""The end of a run, as a person reads it and as a program does."""
+"""The summary at the end of a run, for people and for programs."""
 
 import math
-import sys
 from pathlib import Path
 
 from batchrun.catalog.money import dollars
@@ -20,7 +19,7 @@ from batchrun.workflow.summary import Summary
 
 
 def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
-    """The end summary."""
+    """The whole summary."""
     lines = [*verdict_lines(summary, terminal), ""]
     lines += [*outcome_lines(summary), ""]
     if summary.totals:
@@ -32,15 +31,15 @@ def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
 
 
 def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
-    """One sentence; why a run stopped is said on stderr, as every error is."""
-    stamp = terminal.styled("SIMULATED  ", sys.stdout, fg="yellow") if summary.simulated else ""
+    """One sentence on how the run went. The error on stderr says why a run stopped."""
+    stamp = terminal.simulated_stamp(summary.simulated)
     run = f" run {summary.totals.run_id}" if summary.totals else ""
     if summary.open_batches and not summary.halted:
         return [f"{stamp}{summary.job}{run} is not finished: batches are in progress"]
     if summary.halted:
         return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}"]
     if summary.totals is None:
-        failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
+        failed = failed_count(summary)
         without = f"; {count(failed, 'document')} without a row" if failed else ""
         return [f"{stamp}{summary.job}: nothing to send{without}"]
     if pending := summary.outcomes.get(None):
@@ -49,8 +48,13 @@ def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
     return [f"{stamp}{summary.job}{run} finished{problems} in {duration(summary.seconds)}"]
 
 
+def failed_count(summary: Summary) -> int:
+    """The number of documents that failed."""
+    return sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
+
+
 def outcome_lines(summary: Summary) -> list[str]:
-    """How many documents ended how; all of them, sent now or before."""
+    """The count of every outcome, over documents sent now and before."""
     total = sum(summary.outcomes.values()) or 1
     names: list[Outcome | None] = [*Outcome, None]
     return [
@@ -61,7 +65,7 @@ def outcome_lines(summary: Summary) -> list[str]:
 
 
 def totals_lines(summary: Summary, totals: Totals) -> list[str]:
-    """Money, tokens, speed; what was lost."""
+    """The money, the tokens, the lost answers and the speed of the run."""
     pretend = " (pretend)" if summary.simulated else ""
     through = not summary.halted and not summary.open_batches
     estimate = beside(totals) if through else ""
@@ -85,7 +89,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
 
 
 def beside(totals: Totals) -> str:
-    """The estimate beside what it came to."""
+    """The estimate, and how far the cost is off the estimate."""
     if not totals.estimate_nusd:
         return ""
     error = 100 * (totals.cost_nusd / totals.estimate_nusd - 1)
@@ -95,13 +99,13 @@ def beside(totals: Totals) -> str:
 
 
 def off(actual: int, estimate: int | None, through: bool) -> str:
-    """How far tokens are off their estimate."""
+    """How far tokens are off their estimate; nothing for a run that is not through."""
     return f" ({100 * (actual / estimate - 1):+.1f}%)" if through and estimate else ""
 
 
 def cache_words(use: CacheUse) -> str:
-    """What was read from the prompt cache and written to it, and what that came to."""
-    hits = math.floor(100 * use.hit_rate)  # all of it was never read: something wrote it
+    """The tokens read from the prompt cache and written to the cache, and the money that the cache saved."""
+    hits = math.floor(100 * use.hit_rate)  # rounded down, and so never 100%: whatever was read had been written before
     words = f"read {tokens(use.read_tokens)} ({hits}%) · written {tokens(use.written_tokens)}"
     if use.saved_nusd < 0:
         return f'{words} · cost {dollars(-use.saved_nusd)} more than without: set prompt.cache = "off"'
@@ -109,7 +113,7 @@ def cache_words(use: CacheUse) -> str:
 
 
 def cache_fields(use: CacheUse | None) -> dict[str, object]:
-    """The same as fields of an event."""
+    """The use of the prompt cache as fields of an event."""
     return {
         "cache_read_tokens": use.read_tokens if use else 0,
         "cache_write_tokens": use.written_tokens if use else 0,
@@ -119,20 +123,19 @@ def cache_fields(use: CacheUse | None) -> dict[str, object]:
 
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
-    """Where the rows are, and what to type next."""
+    """The place of the rows, and what to type next."""
     simulate = " --simulate" if summary.simulated else ""
     lines = [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:
         lines = [f"  rows     safe in the ledger, not in the output yet: {escape_control(summary.unpublished)}",
                  f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
     lines += left_lines(summary)
-    failed = sum(number for outcome, number in summary.outcomes.items() if outcome and outcome.failed)
     if pending := summary.outcomes.get(None):
         how = "collects" if summary.open_batches else "continues with"
         lines.append(f"  next     batchrun submit {path}{simulate}   {how} {count(pending, 'document')}")
     if summary.awaited_of:
         lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
-    if failed:
+    if failed := failed_count(summary):
         lines.append(f"  next     batchrun results {path}{simulate} --status failed")
         lines.append(f"           batchrun retry {path}{simulate}   {count(failed, 'document')}")
     elif not summary.unpublished and not summary.halted and not summary.open_batches:
@@ -140,13 +143,8 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     return lines
 
 
-def summary_as_event(summary: Summary, terminal: Terminal) -> None:
-    """The last JSON line of a run."""
-    terminal.event("run_end", **summary_fields(summary))
-
-
 def summary_fields(summary: Summary) -> dict[str, object]:
-    """The summary for programs."""
+    """The summary for programs: the fields of `run_end`, the last JSON line of a run."""
     totals = summary.totals
     return dict(
         run=totals.run_id if totals else None,

@@ -1,4 +1,4 @@
-"""Where words go: stdout for what was asked, stderr for the rest; colour only on a terminal that wants it."""
+"""The streams of a command: stdout for the result, stderr for the rest; colour only on a terminal that wants colour."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from batchrun.escaping import escape_control
 
 QUIET = re.compile("-q+")
 VERSION = 1
-"""Of the JSON objects: fields and events may be added, none is renamed."""
+"""The version of the JSON objects. Fields and events may be added, and none is renamed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """How this call of the program speaks."""
+    """How this call of the program writes to stdout and stderr."""
 
     json: bool = False
     quiet: int = 0
@@ -33,7 +33,7 @@ class Terminal:
 
     @classmethod
     def of(cls, args: Sequence[str]) -> "Terminal":
-        """Enough for an error message, whatever else is wrong with the arguments."""
+        """Read enough for an error message from arguments that may be wrong."""
         color = os.environ.get("BATCHRUN_COLOR", "auto")
         for word, following in pairwise([*args, ""]):
             if word.partition("=")[0] == "--color":
@@ -45,33 +45,32 @@ class Terminal:
         )
 
     def say(self, text: str) -> None:
-        """Words beside the result."""
+        """Write words beside the result."""
         self._write(text + "\n", sys.stderr)
 
     def result(self, text: str) -> None:
-        """What was asked for."""
+        """Write the result."""
         self._write(text + "\n", sys.stdout)
 
     def exact(self, text: str) -> None:
-        """Data that was asked for: every character as it is, except on a terminal, which it must not command."""
+        """Write data as the result, unchanged except on a terminal, which the data must not command."""
         if sys.stdout.isatty():
             text = "\n".join(escape_control(line) for line in text.split("\n"))
         self._write(text, sys.stdout)
 
     def _write(self, text: str, stream: TextIO) -> None:
-        """Write; a reader that has gone, or a log on a full disk, must not end the work that is going on."""
+        """Write. A reader that has gone, or a log on a full disk, must not end the work in progress."""
         try:
             click.echo(text, file=stream, nl=False, color=True)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def event(self, event: str, **fields: Any) -> None:
-        """One JSON object on a line of stdout."""
-        line = {"v": VERSION, "ts": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "event": event, **fields}
-        self.result(json.dumps(line))
+        """Write one JSON object on a line of stdout."""
+        self.result(json.dumps({"v": VERSION, "ts": now(), "event": event, **fields}))
 
     def problem(self, error: BatchrunError) -> None:
-        """An error for a person: what, where, why, and what to type next. Cron need not hear that a job still runs."""
+        """Show an error, and what to type next. With -q a command says nothing of a job that still runs."""
         if self.quiet and isinstance(error, Busy):
             return
         if error.exit_code is ExitCode.BUG and error.__cause__:
@@ -80,23 +79,27 @@ class Terminal:
         self.event_error(type(error).__name__, error.exit_code, str(error))
 
     def problem_text(self, error: BatchrunError, stream: TextIO) -> str:
-        """An error as a person reads it on a stream."""
+        """The text of an error for people, styled for the stream."""
         word = self.styled(f"{error.word}:", stream, fg="red", bold=True)
         lines = [escape_control(line) for line in str(error).split("\n")]
         hint = [f"{self.styled('next:', stream, bold=True)} {escape_control(error.hint)}"] if error.hint else []
         return "\n".join([f"{word} {lines[0]}", *lines[1:], *hint])
 
     def event_error(self, code: str, exit_code: ExitCode, message: str) -> None:
-        """The last line of a machine's output when something went wrong."""
+        """Write the last JSON line of a command that failed."""
         if self.json:
             self.event("error", code=code, exit_code=int(exit_code), message=message)
 
     def styled(self, text: str, stream: TextIO, **style: Any) -> str:
-        """The text in colour where the stream shows it."""
-        return click.style(text, **style) if self.colors(stream) else text
+        """The text, in colour if the stream gets colour."""
+        return click.style(text, **style) if self._colors(stream) else text
 
-    def colors(self, stream: TextIO) -> bool:
-        """Whether this stream gets colour: as asked, else as NO_COLOR, FORCE_COLOR and the terminal say."""
+    def simulated_stamp(self, simulated: bool) -> str:
+        """The word before the first line of a simulated result; nothing before a real result."""
+        return self.styled("SIMULATED  ", sys.stdout, fg="yellow") if simulated else ""
+
+    def _colors(self, stream: TextIO) -> bool:
+        """Whether the stream gets colour: by the option, else by NO_COLOR, FORCE_COLOR and the terminal."""
         if self.color != "auto":
             return self.color == "always"
         if os.environ.get("NO_COLOR"):
@@ -104,5 +107,10 @@ class Terminal:
         return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
     def width(self) -> int | None:
-        """Columns of stdout's terminal; None when it is none."""
+        """The columns of the terminal; None if stdout is no terminal."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def now() -> str:
+    """The time on a line, in UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

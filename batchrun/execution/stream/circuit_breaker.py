@@ -73,7 +73,8 @@ class CircuitBreaker:
     async def changed(self, within_s: float) -> None:
         """Return when something changed, or when the time is over."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), within_s)
+            async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 may lose a cancellation
+                await self._changed.wait()
 
     @contextlib.contextmanager
     def passing(self) -> Iterator[bool]:

@@ -218,6 +218,25 @@ def test_who_waits_for_the_probes_time_is_told_by_it() -> None:
     assert run(scenario()) == pytest.approx(SOONEST_S, abs=0.01)
 
 
+def test_a_cancellation_at_the_moment_of_a_change_is_not_lost() -> None:
+    async def scenario() -> bool:
+        circuit_breaker = opened(at=0.0)
+
+        async def waiting() -> None:
+            await circuit_breaker.changed(60.0)
+            await asyncio.sleep(60)
+
+        waits = asyncio.create_task(waiting())
+        await asyncio.sleep(1)
+        circuit_breaker.answered(sent_at=1.0)
+        await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.wait([waits])
+        return waits.cancelled()
+
+    assert run(scenario())
+
+
 @pytest.mark.parametrize(
     ("outage_s", "least", "most"),
     [(30.0, 15, 49 - FAILURES), (60.0, 20, 50), (600.0, 60, 110), (3_600.0, 120, 220)],

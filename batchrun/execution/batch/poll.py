@@ -17,7 +17,7 @@ from batchrun.store.ledger.batches import Batches
 
 GROWTH = 0.1
 JITTER = 0.1
-"""The delay of the next poll is a tenth of the batch's age, give or take a tenth (`algorithms-study.md` 4.5)."""
+"""The delay of the next poll is a tenth of the batch's age, give or take a tenth: an end is seen at most 10% late."""
 DOWNLOADS_AT_ONCE = 4
 """How often a broken download begins at once. After so many downloads the next poll begins another."""
 

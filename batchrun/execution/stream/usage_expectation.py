@@ -5,7 +5,7 @@ from batchrun.reply import Usage
 
 MEMORY = 0.99
 PRIOR_WEIGHT = 3_000.0
-"""Input tokens of belief in the estimate before anything was seen (`algorithms-study.md` 2.3)."""
+"""How many input tokens of replies weigh as much as the estimate from before any reply."""
 READS_MEMORY = 0.9
 """The memory for reads from the prompt cache: the prefix is found or missed for many requests in a row."""
 PRIOR_REPLIES = 2

@@ -1,1 +1,1 @@
-"""How requests travel: streamed one by one, under the rate limits, with every attempt recorded."""
+"""How requests travel: streamed or in batches, within rate limits and caps, with every attempt in the ledger."""

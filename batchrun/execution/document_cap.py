@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from batchrun.budget.caps import Amount, Caps, CapUsage
 from batchrun.events import DocumentSettled
 from batchrun.execution.failure_messages import document_budget_reached
+from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext
-from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.cascades import take_back
 from batchrun.store.ledger.ledger import Ledger

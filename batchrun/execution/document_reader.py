@@ -9,8 +9,8 @@ from typing import TypeVar
 from batchrun.document import Document, Unreadable
 from batchrun.documents import Source
 from batchrun.events import DocumentSettled
+from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext, RunKey
-from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.store.ledger.ledger import Ledger
@@ -30,7 +30,7 @@ class Gone:
     reason: str
 
 
-class Reader:
+class DocumentReader:
     """Reads pending documents in a thread of its own, with a connection to the ledger of its own."""
 
     def __init__(self, ledger: Ledger, source: Source, builder: RequestBuilder, chain: ModelChain) -> None:

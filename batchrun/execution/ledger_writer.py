@@ -44,7 +44,7 @@ class LedgerWriter:
         self._loop = asyncio.get_running_loop()
         self._full: StoreFull | None = None
         self._ballast = Ballast(ledger.path.parent / "ballast") if ledger.path else None
-        self._thread = threading.Thread(target=self._write_until_closed, name="batchrun-recorder", daemon=True)
+        self._thread = threading.Thread(target=self._write_until_closed, name="batchrun-ledger", daemon=True)
 
     async def __aenter__(self) -> Self:
         if self._ballast:

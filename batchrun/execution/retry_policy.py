@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from batchrun.execution.stream.circuit_breaker import Health
 from batchrun.providers.anthropic.errors import (
     is_account_refusal,
     is_not_found,
@@ -22,6 +21,18 @@ SAME_REJECTIONS = 5
 """After so many first answers of a run that are one and the same rejection, the job file is taken to be wrong."""
 UNHURRIED_ATTEMPTS = 20
 """How many 429s one request may meet for each of its attempts: a 429 says "later", not "never"."""
+
+
+class Health(StrEnum):
+    """What is known of the API of a model."""
+
+    UNPROVEN = "unproven"
+    """Nothing was ever answered in this run."""
+    ANSWERING = "answering"
+    DOWN = "down"
+    """Nobody is answered just now, and everyone waits."""
+    LOST = "lost"
+    """Nobody has been answered for as long as the job is willing to wait."""
 
 
 class FailureKind(StrEnum):

@@ -9,7 +9,7 @@ from batchrun.budget.caps import Caps
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimator
 from batchrun.estimation.reply_length import ReplyLength
-from batchrun.execution.document_reader import Reader
+from batchrun.execution.document_reader import DocumentReader
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.routes import Route
@@ -20,7 +20,7 @@ class SendSetup:
     """What is needed to send documents. A run that only brings open batches to their ends has no setup."""
 
     route: Route
-    reader: Reader
+    reader: DocumentReader
     estimator: Estimator
     """The estimator of the first model, at the prices of streaming."""
     chain: ModelChain

@@ -1,1 +1,1 @@
-"""What will be sent and what it costs, before a cent is spent. Pure: from values to values, no clock, no network."""
+"""The act of planning: documents are read, named, sized and counted, and the ledger says what is known of them."""

@@ -14,7 +14,7 @@ from batchrun.planning.forecast import guessed_reply
 from batchrun.planning.token_sampling import Observed, TokenSampler
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import PastUse, past_use
-from batchrun.strategy.plan import Evidence
+from batchrun.strategy.plan import EstimateBasis
 from batchrun.strategy.prompt_caching import Prefix
 
 ENOUGH = 30
@@ -57,7 +57,7 @@ class CalibrationData:
     def _past(self) -> PastUse:
         return past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=self.guess.price.name)
 
-    def learned(self, *, guessed: int) -> tuple[Evidence, Estimator]:
+    def learned(self, *, guessed: int) -> tuple[EstimateBasis, Estimator]:
         """Correct the guess by the job's own answers, or else by the API's counts. Returns the evidence too."""
         past, observed = self._past, self.observed
         counts = len(observed.observations) > len(past.observations)
@@ -69,7 +69,7 @@ class CalibrationData:
             step=observed.step if counts else 0.0,
         )
         reply = reply_length(self.guess.output, past.replies, most=self.job.spec.model.max_tokens)
-        evidence = Evidence(
+        evidence = EstimateBasis(
             guessed=guessed,
             past=0 if counts else len(past.observations),
             online=len(observed.observations) if counts else 0,

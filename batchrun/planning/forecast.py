@@ -25,9 +25,9 @@ from batchrun.store.ledger.records import Run
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
-from batchrun.strategy.duration import Duration, forecast
+from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
-from batchrun.strategy.plan import CostliestFallback, Evidence, Kind, Plan
+from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
@@ -84,7 +84,7 @@ class Forecaster:
     deadline_s: float | None
     """Seconds from the start of the run."""
 
-    def plan(self, notes: Mapping[str, int], evidence: Evidence, notices: tuple[str, ...]) -> Plan:
+    def plan(self, notes: Mapping[str, int], evidence: EstimateBasis, notices: tuple[str, ...]) -> Plan:
         """Add everything up to a plan."""
         spec = self.job.spec
         run = Runs(self.ledger).open_run(spec.job.name, self.fingerprint)
@@ -243,7 +243,7 @@ class Forecaster:
         return self._streaming(self._estimate(self.estimator, which=Which.AWAITED)).seconds
 
     def _streaming(self, estimate: Estimate) -> Duration:
-        return forecast(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
+        return expected_duration(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _already_approved(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         if run is None or self.caps.run.limit < run.cap_nusd:

@@ -36,7 +36,9 @@ def reply_latency_s(output_tokens: float) -> float:
     return _FIRST_TOKEN_S + output_tokens / _TOKENS_PER_SECOND
 
 
-def forecast(estimate: Estimate, limits: RateLimits, *, concurrency: int, latency_s: float | None = None) -> Duration:
+def expected_duration(
+    estimate: Estimate, limits: RateLimits, *, concurrency: int, latency_s: float | None = None
+) -> Duration:
     """Forecast how long the estimated requests take. One reply's `latency_s` is guessed from its length if missing."""
     documents = estimate.documents
     if latency_s is None:

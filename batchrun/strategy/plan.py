@@ -95,7 +95,7 @@ class CostliestFallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class EstimateBasis:
     """What the estimate rests on, as counts."""
 
     guessed: int
@@ -134,7 +134,7 @@ class Plan:
     """The number of changed documents whose text is the same as before: only the job file changed."""
     estimate: Estimate
     """The estimate of the chosen route."""
-    evidence: Evidence
+    evidence: EstimateBasis
     before: PastEstimate | None
     """The estimate of the job's latest run that went through."""
     duration: Duration

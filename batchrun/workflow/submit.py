@@ -14,7 +14,7 @@ from batchrun.budget.caps import Caps, remaining_nusd
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import RunStarted
-from batchrun.execution.document_reader import Reader
+from batchrun.execution.document_reader import DocumentReader
 from batchrun.execution.run import Caller, execute
 from batchrun.execution.run_context import RunKey
 from batchrun.execution.send_setup import SendSetup
@@ -217,7 +217,7 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
     """Collect what is needed to send the documents of a plan."""
     return SendSetup(
         route=plan.choice.route,
-        reader=Reader(Ledger.read(opened.paths.ledger), opened.source, planner.builder, opened.chain),
+        reader=DocumentReader(Ledger.read(opened.paths.ledger), opened.source, planner.builder, opened.chain),
         estimator=planner.estimator,
         chain=opened.chain,
         concurrency=opened.job.spec.run.most_concurrent,

@@ -21,9 +21,8 @@ from batchrun.execution.batch.packing import PackLimits, Spool
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
-from batchrun.execution.retry_policy import Action, FailureHistory, Tries, decide
+from batchrun.execution.retry_policy import Action, FailureHistory, Health, Tries, decide
 from batchrun.execution.run_context import RunContext, RunKey
-from batchrun.execution.stream.circuit_breaker import Health
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.wire import member_name

@@ -12,13 +12,13 @@ from batchrun.execution.retry_policy import (
     UNHURRIED_ATTEMPTS,
     Action,
     FailureHistory,
+    Health,
     Tries,
     decide,
     delay_s,
     is_no_answer,
     same_failure,
 )
-from batchrun.execution.stream.circuit_breaker import Health
 from batchrun.reply import Cause, Failure
 
 FIRST = Tries(attempts=1)

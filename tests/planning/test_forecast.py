@@ -28,12 +28,12 @@ from batchrun.planning.forecast import Forecaster
 from batchrun.planning.plan_table import Planned
 from batchrun.reply import Reply, Usage
 from batchrun.request import Request, Ttl
-from batchrun.strategy.plan import Evidence, Kind, Plan
+from batchrun.strategy.plan import EstimateBasis, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, Prefix, break_even
 from batchrun.workflow.open_job import OpenJob, OpenStore, SubmitOptions
 
 PRICES = load_prices(today=date(2026, 11, 20))
-NO_EVIDENCE = Evidence(guessed=0, past=0, online=0, online_problem=None, replies=0)
+NO_EVIDENCE = EstimateBasis(guessed=0, past=0, online=0, online_problem=None, replies=0)
 ROUTES = ("stream", "stream+cache", "batch", "batch+cache")
 
 

@@ -5,7 +5,7 @@ from batchrun.catalog.rate_limits import LimitOrigin, RateLimits, effective_limi
 from batchrun.estimation.estimate import Estimate
 from batchrun.estimation.interval import Interval
 from batchrun.job.spec import LimitsSection
-from batchrun.strategy.duration import Bound, forecast, reply_latency_s
+from batchrun.strategy.duration import Bound, expected_duration, reply_latency_s
 
 START = PublishedLimits(1_000, 2_000_000, 400_000)
 
@@ -52,7 +52,7 @@ def limited(*, requests=1_000, prompt=2_000_000, output=400_000, headroom=1.0):
     ],
 )
 def test_the_slowest_limit_binds(estimate, limits, seconds, binding):
-    duration = forecast(estimate, limits, concurrency=32, latency_s=2)
+    duration = expected_duration(estimate, limits, concurrency=32, latency_s=2)
     assert duration.seconds == pytest.approx(seconds, abs=0.1)
     assert duration.binding is binding
     assert max(duration.use, key=duration.use.get) is binding
@@ -60,17 +60,19 @@ def test_the_slowest_limit_binds(estimate, limits, seconds, binding):
 
 
 def test_use_is_a_share_of_what_is_allowed():
-    duration = forecast(job(6_000, prompt=1_000), limited(requests=600, prompt=1_200_000), concurrency=500, latency_s=0)
+    duration = expected_duration(
+        job(6_000, prompt=1_000), limited(requests=600, prompt=1_200_000), concurrency=500, latency_s=0
+    )
     assert duration.use[Bound.REQUESTS] == pytest.approx(1.0)
     assert duration.use[Bound.INPUT_TOKENS] == pytest.approx(0.5)
 
 
 def test_nothing_to_send_takes_no_time():
-    duration = forecast(job(0), limited(), concurrency=32)
+    duration = expected_duration(job(0), limited(), concurrency=32)
     assert duration.seconds == 0
     assert set(duration.use.values()) == {0.0}
 
 
 def test_latency_is_guessed_from_the_length_of_a_reply():
-    slow = forecast(job(100, output=2_000), limited(), concurrency=1)
+    slow = expected_duration(job(100, output=2_000), limited(), concurrency=1)
     assert slow.seconds == pytest.approx(100 * reply_latency_s(2_000))

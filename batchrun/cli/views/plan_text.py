@@ -14,7 +14,7 @@ from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
-from batchrun.strategy.plan import Evidence, Kind, Plan
+from batchrun.strategy.plan import EstimateBasis, Kind, Plan
 from batchrun.strategy.refusal import budget_left
 from batchrun.workflow.open_job import OpenJob
 
@@ -160,7 +160,7 @@ def warnings(plan: Plan, opened: OpenJob) -> list[str]:
     return list(dict.fromkeys([*opened.price_notices, *plan.notices]))
 
 
-def replies_words(evidence: Evidence) -> str:
+def replies_words(evidence: EstimateBasis) -> str:
     """The source of the estimated length of the replies."""
     if evidence.replies:
         return f"learnt from {count(evidence.replies, 'answer')} of this job"

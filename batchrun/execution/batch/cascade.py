@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from batchrun.execution.document_reader import PAGE, Reader, slices
+from batchrun.execution.document_reader import PAGE, DocumentReader, slices
+from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext
-from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.cascades import Answered, answered
 from batchrun.store.ledger.records import Move
@@ -17,7 +17,7 @@ class BatchCascade:
 
     context: RunContext
     chain: ModelChain
-    reader: Reader
+    reader: DocumentReader
 
     async def escalate(self) -> None:
         """Let documents whose answers are not taken pass to the next model, until the run halts."""

@@ -17,10 +17,10 @@ from batchrun.catalog.price import ModelPrice
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem, rejected_alike
-from batchrun.execution.retry_policy import Action, FailureHistory, Tries, decide, stops_everyone
+from batchrun.execution.retry_policy import Action, FailureHistory, Health, Tries, decide, stops_everyone
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.settlements import answered_settlement, failed_settlement
-from batchrun.execution.stream.circuit_breaker import FEWEST, Health
+from batchrun.execution.stream.circuit_breaker import FEWEST
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
 from batchrun.reply import Cause, Failure

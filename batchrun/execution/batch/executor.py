@@ -14,7 +14,7 @@ from batchrun.events import BatchesOpen, Draining
 from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext, BatchProblem
 from batchrun.execution.batch.create import Creator
-from batchrun.execution.batch.find_lost import Finder
+from batchrun.execution.batch.find_lost import LostBatchFinder
 from batchrun.execution.batch.packing import Packer
 from batchrun.execution.batch.poll import Poller
 from batchrun.execution.halt import Halted
@@ -50,7 +50,7 @@ class BatchExecutor:
         self._context = context
         self._switch_at = math.inf if switch_at is None else switch_at
         self._creator = Creator(context, packer) if packer else None
-        self._finder = Finder(context)
+        self._finder = LostBatchFinder(context)
         self._poller = Poller(context, collector)
         self._collector = collector
 

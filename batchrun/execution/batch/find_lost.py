@@ -20,7 +20,7 @@ JUMP_S = 5.0
 """By how much two clocks may drift apart without either having been set."""
 
 
-class Finder:
+class LostBatchFinder:
     """Settles batches in doubt: by the API's list and, among several candidates, by the nonces of their results."""
 
     def __init__(self, context: BatchContext) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from batchrun.budget.caps import MOST_MISFITS, Amount
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.document_reader import Gone, set_aside, slices
+from batchrun.execution.pending_request import PendingRequest, worst_case
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
-from batchrun.execution.work_item import PendingRequest, worst_case
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import (
     BATCH_HEAD,

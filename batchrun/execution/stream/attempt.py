@@ -15,13 +15,13 @@ from batchrun.budget.caps import MOST_MISFITS, Amount, CapUsage, Per
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.failure_messages import BudgetReached, budget_reached
 from batchrun.execution.halt import Halted
+from batchrun.execution.pending_request import Attempt, PendingRequest, RetryLater, worst_case
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.settlements import failed_settlement
 from batchrun.execution.stream.attempt_result import AttemptResults
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
-from batchrun.execution.work_item import Attempt, PendingRequest, RetryLater, worst_case
 from batchrun.providers import AttemptError, Provider
 from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.reply import Cause, Failure

@@ -14,14 +14,22 @@ from batchrun.answers.validation import Judge
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, rejected_alike
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import Action, FailureHistory, Tries, asks_to_wait, decide, delay_s, is_no_answer
+from batchrun.execution.pending_request import Attempt, RetryLater
+from batchrun.execution.retry_policy import (
+    Action,
+    FailureHistory,
+    Health,
+    Tries,
+    asks_to_wait,
+    decide,
+    delay_s,
+    is_no_answer,
+)
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.settlements import answered_settlement, failed_settlement
-from batchrun.execution.stream.circuit_breaker import Health
 from batchrun.execution.stream.concurrency import OVERLOADED, TURNED_AWAY
 from batchrun.execution.stream.model_channel import ModelChannel
-from batchrun.execution.work_item import Attempt, RetryLater
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.errors import is_ramp_limit
 from batchrun.reply import Cause, Failure, Reply

@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Iterator
-from enum import StrEnum
+
+from batchrun.execution.retry_policy import Health
 
 MOST_CREDIT = 8.0
 EARNED = 0.25
@@ -21,18 +22,6 @@ EARNED = 0.25
 PROBE_SHARE, SOONEST_S, LATEST_S = 1 / 30, 1.5, 30.0
 FEWEST = 3
 """So many requests have to fail together, where as many may be in flight: a few may be odd themselves."""
-
-
-class Health(StrEnum):
-    """What is known of the API of a model."""
-
-    UNPROVEN = "unproven"
-    """Nothing was ever answered in this run."""
-    ANSWERING = "answering"
-    DOWN = "down"
-    """Nobody is answered just now, and everyone waits."""
-    LOST = "lost"
-    """Nobody has been answered for as long as the job is willing to wait."""
 
 
 class CircuitBreaker:

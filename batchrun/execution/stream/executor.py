@@ -5,11 +5,11 @@ import asyncio
 from batchrun.events import Draining
 from batchrun.execution.document_reader import set_aside, slices
 from batchrun.execution.halt import Halted
+from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.attempt import Attempts
 from batchrun.execution.usage_flush import UsageFlush
-from batchrun.execution.work_item import PendingRequest
 from batchrun.outcome import Outcome
 
 MOST_QUEUED = 32

@@ -28,9 +28,9 @@ from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledB
 from batchrun.execution.document_reader import Gone
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
+from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.execution.send_setup import SendSetup
-from batchrun.execution.work_item import PendingRequest
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import batch_member, batch_size
@@ -62,7 +62,7 @@ def request(text: str) -> Request:
 
 
 class Documents:
-    """Pending documents of a run, in a ledger in memory; what a `Reader` reads."""
+    """Pending documents of a run, in a ledger in memory; what a `DocumentReader` reads."""
 
     texts_at_once = 3
 

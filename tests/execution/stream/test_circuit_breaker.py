@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from virtual_time import run
 
-from batchrun.execution.stream.circuit_breaker import MOST_CREDIT, PROBE_SHARE, SOONEST_S, CircuitBreaker, Health
+from batchrun.execution.retry_policy import Health
+from batchrun.execution.stream.circuit_breaker import MOST_CREDIT, PROBE_SHARE, SOONEST_S, CircuitBreaker
 
 FAILURES = int(MOST_CREDIT)
 """So many first failures in a row open it."""

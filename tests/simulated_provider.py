@@ -17,6 +17,7 @@ from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
+from batchrun.simulator.faults.kinds import Wire
 from batchrun.simulator.http.responses import retry_after
 from batchrun.simulator.replies.message_json import new_id, to_json
 from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Cut, Delivery, Paged, Rejected, Simulator
@@ -135,13 +136,13 @@ class SimulatedProvider:
         self.simulator.produced(answered, now=now)
         arrival.input_tokens, arrival.output_tokens = answered.used.input_tokens, answered.output_tokens
         arrival.done_s = now
-        if answered.cut_at_the_end:
+        if answered.wire is Wire.RESET_AFTER:
             if not sent.done():
                 sent.set_exception(_dropped())
             return
         arrival.status = 200
         if not sent.done():
-            limits = self.simulator.answer_headers(answered, now=now, wall=BEGAN_WALL + now)
+            limits = self.simulator.limit_headers(answered.card, now=now, wall=BEGAN_WALL + now, levels=answered.levels)
             sent.set_result({"request-id": self._request_id(), **dict(limits)})
 
     def _request_id(self) -> str:

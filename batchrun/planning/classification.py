@@ -19,7 +19,7 @@ from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_rules import UNMET
 from batchrun.strategy.model_chain import ChainModel, ModelChain
-from batchrun.strategy.plan import Kind, Known, classify
+from batchrun.strategy.plan import Kind
 
 Found = Document | Unreadable
 
@@ -75,16 +75,19 @@ def current_request(
 
 
 def kind_of(document: KnownDocument | None, current: CurrentRequest, selection: Selection) -> Kind:
-    """Classify a document that can be sent."""
-    return classify(
-        Known(
-            document_seen=document is not None and document.request_id is not None,
-            same_request=current.made_before,
-            outcome=current.outcome,
-            in_batch=current.in_batch,
-            tried_again=document is not None and document.outcome in selection.again,
-        )
-    )
+    """Return the kind of a document that can be sent, by what the ledger knows of the document and its request."""
+    seen = document is not None and document.request_id is not None
+    if current.outcome is Outcome.SUCCEEDED:
+        return Kind.REUSABLE
+    if document is not None and document.outcome in selection.again:
+        return Kind.RETRY
+    if current.outcome is not None:
+        return Kind.FAILED
+    if current.in_batch:
+        return Kind.IN_BATCH
+    if seen and not current.made_before:
+        return Kind.CHANGED
+    return Kind.UNFINISHED if seen else Kind.NEW
 
 
 def allowed_max_tokens(known: KnownDocument | None, selection: Selection, *, own: int, most: int) -> int | None:

@@ -67,8 +67,7 @@ class Delivery(NamedTuple):
     stream: bool
     first_token_s: float
     producing_s: float
-    cut_at_the_end: bool
-    overloaded_midway: bool
+    wire: Wire | None  # what happens to the connection while the message is sent
     used: PromptUsage
     output_tokens: int
     fault: str | None
@@ -168,13 +167,11 @@ class Simulator:
         """Count output against its limit, once it is produced."""
         self._buckets_of(delivery.card).produce(delivery.output_tokens, now)
 
-    def limit_headers(self, card: ModelCard, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
-        """Write the rate limit headers of a model as of `now`. `wall`: seconds since 1970."""
-        return limit_headers(self._buckets_of(card).levels(now), now=now, wall=wall)
-
-    def answer_headers(self, delivery: Delivery, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
-        """Write the rate limit headers of a message that is sent at `now`. `wall`: seconds since 1970."""
-        return limit_headers(delivery.levels or self._buckets_of(delivery.card).levels(now), now=now, wall=wall)
+    def limit_headers(
+        self, card: ModelCard, *, now: float, wall: float, levels: Levels | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """Write the rate limit headers of a model, by default as of `now`. `wall`: seconds since 1970."""
+        return limit_headers(levels or self._buckets_of(card).levels(now), now=now, wall=wall)
 
     def _buckets_of(self, card: ModelCard) -> ModelBuckets:
         if card.pool not in self._buckets:
@@ -193,9 +190,10 @@ class Simulator:
 
     def _unanswered(self, name: str, card: ModelCard) -> Decision:
         match FAULTS[name]:
+            case Rejection(error, None):
+                return Rejected(error=error, fault=name, card=card)
             case Rejection(error, retry_after):
-                wait_s = None if retry_after is None else _INJECTED_WAIT_S / self._speed
-                as_date = retry_after == "date"
+                wait_s, as_date = _INJECTED_WAIT_S / self._speed, retry_after == "date"
                 return Rejected(error=error, fault=name, card=card, retry_after_s=wait_s, retry_after_date=as_date)
             case HtmlPage() as page:
                 return Paged(page=page, fault=name, card=card)
@@ -223,8 +221,7 @@ class Simulator:
             stream=params.get("stream", False),
             first_token_s=self._latency.wait_for_first_token(chances.first_token) / self._speed,
             producing_s=self._latency.time_to_produce(production.output_tokens, chances.pace) / self._speed,
-            cut_at_the_end=fault is Wire.RESET_AFTER,
-            overloaded_midway=fault is Wire.OVERLOADED_MIDWAY,
+            wire=fault if isinstance(fault, Wire) else None,
             used=used,
             output_tokens=production.output_tokens,
             fault=name,

@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from batchrun.budget.caps import Caps, CapUsage
 from batchrun.estimation.estimate import Estimate
-from batchrun.outcome import Outcome
 from batchrun.strategy.cascade_cost import CascadeCost
 from batchrun.strategy.duration import Duration
 from batchrun.strategy.prompt_caching import Caching
@@ -43,37 +42,6 @@ class Kind(StrEnum):
     def sent(self) -> bool:
         """Whether a request is sent for a document of this kind."""
         return self in {Kind.NEW, Kind.CHANGED, Kind.UNFINISHED, Kind.RETRY}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is known of a document and of the request it would make now."""
-
-    document_seen: bool
-    """Whether this job has made a request of the document before."""
-    same_request: bool
-    """Whether that request was the same as the present one."""
-    outcome: Outcome | None
-    """The outcome of the request, whichever document and job the request was made for."""
-    in_batch: bool
-    """Whether the request is in an open batch."""
-    tried_again: bool
-    """Whether the document ended badly in a way that `retry` was asked to try once more."""
-
-
-def classify(known: Known) -> Kind:
-    """Find the kind of a document that can be sent."""
-    if known.outcome is Outcome.SUCCEEDED:
-        return Kind.REUSABLE
-    if known.tried_again:
-        return Kind.RETRY
-    if known.outcome is not None:
-        return Kind.FAILED
-    if known.in_batch:
-        return Kind.IN_BATCH
-    if known.document_seen and not known.same_request:
-        return Kind.CHANGED
-    return Kind.UNFINISHED if known.document_seen else Kind.NEW
 
 
 @dataclass(frozen=True, slots=True)

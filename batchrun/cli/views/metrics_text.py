@@ -124,19 +124,12 @@ def percentile_fields(percentiles: Percentiles | None) -> dict[str, float] | Non
 
 def share_fields(shares: Shares) -> dict[str, float | None]:
     """The used share of each limit: 1.0 is the whole limit, and null means that no limit is known."""
-    rounded = {bound: round(share, 4) for bound, share in shares.items()}
-    return {
-        "requests": rounded.get(Bound.REQUESTS),
-        "input_tokens": rounded.get(Bound.INPUT_TOKENS),
-        "output_tokens": rounded.get(Bound.OUTPUT_TOKENS),
-    }
+    limits = (bound for bound in Bound if bound is not Bound.LATENCY)
+    return {bound.name.lower(): round(shares[bound], 4) if bound in shares else None for bound in limits}
 
 
 def minute_fields(use: MinuteUse) -> dict[str, object]:
     """One minute of one model, for programs."""
-    return {
-        "minute": f"{datetime.fromtimestamp(use.minute * 60, UTC):%Y-%m-%dT%H:%MZ}", "model": use.model,
-        "requests": use.requests, "input_tokens": use.input_tokens, "output_tokens": use.output_tokens,
-        "requests_limit": use.requests_limit, "input_tokens_limit": use.input_tokens_limit,
-        "output_tokens_limit": use.output_tokens_limit, "utilisation": share_fields(minute_shares(use)),
-    }  # fmt: skip
+    fields = asdict(use)
+    minute = datetime.fromtimestamp(fields.pop("minute") * 60, UTC)
+    return {"minute": f"{minute:%Y-%m-%dT%H:%MZ}", **fields, "utilisation": share_fields(minute_shares(use))}

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from batchrun.errors import UsageProblem
 from batchrun.simulator.api_error import ApiRefusal, invalid_request, not_found
+from batchrun.simulator.faults.kinds import Wire
 from batchrun.simulator.http.batch_endpoints import BatchEndpoints
 from batchrun.simulator.http.responses import Headers, Responses, check_access, read_body, reset, retry_after
 from batchrun.simulator.replies.message_json import error_event, message_events
@@ -87,11 +88,11 @@ class Endpoints:
     async def _deliver(self, request: web.Request, delivery: Delivery, entry: Entry) -> web.StreamResponse:
         """Produce, bill, then send: the order in which money is lost when a connection breaks."""
         await asyncio.sleep(delivery.first_token_s)
-        if delivery.stream and not delivery.cut_at_the_end:
+        if delivery.stream and delivery.wire is not Wire.RESET_AFTER:
             return await self._stream(request, delivery, entry)
         await asyncio.sleep(delivery.producing_s)
         self._bill(delivery, entry)
-        if delivery.cut_at_the_end:
+        if delivery.wire is Wire.RESET_AFTER:
             return reset(request)
         entry.status = 200
         return self._responses.json(delivery.body, self._limit_headers(delivery))
@@ -102,7 +103,7 @@ class Endpoints:
         response = web.StreamResponse(headers=headers)
         entry.status = 200
         events = list(message_events(delivery.body))
-        if delivery.overloaded_midway:
+        if delivery.wire is Wire.OVERLOADED_MIDWAY:
             error = error_event("overloaded_error", "Overloaded", request_id=headers["request-id"])
             events[len(events) // 2 :] = [error]
         try:
@@ -113,7 +114,7 @@ class Endpoints:
         except ConnectionResetError:  # the client went away: what was begun is billed all the same
             return response
         finally:
-            if not delivery.overloaded_midway:
+            if delivery.wire is not Wire.OVERLOADED_MIDWAY:
                 self._bill(delivery, entry)
         return response
 
@@ -122,7 +123,8 @@ class Endpoints:
         entry.bill(delivery.used, output_tokens=delivery.output_tokens)
 
     def _limit_headers(self, delivery: Delivery) -> Headers:
-        return dict(self.simulator.answer_headers(delivery, now=time.monotonic(), wall=time.time()))
+        now, wall = time.monotonic(), time.time()
+        return dict(self.simulator.limit_headers(delivery.card, now=now, wall=wall, levels=delivery.levels))
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
         raw = await read_body(request, most=_MAX_BODY)

@@ -51,7 +51,7 @@ def later_models(
     for number, name in enumerate(names[:-1]):
         answers = recent_answers(ledger, job, fingerprint=fingerprint, model=name)
         shares.append(share(sum(was_passed_on(one, chain, number) for one in answers), len(answers)))
-    planned = planned_models(ledger)
+    planned = dict(ledger.connection.execute("select model, count(*) from to_send group by 1").fetchall())
     total = sum(planned.values())
     return LaterModels(
         [estimator(chain_model.price) for chain_model in chain.models[1:]],
@@ -66,8 +66,3 @@ def was_passed_on(answer: Answer, chain: ModelChain, model_no: int) -> bool:
     if chain.escalated(model_no, answer.outcome, answer.output, None):
         return True
     return answer.escalated in [no_evidence(name) for name in chain.acceptance_rules.evidence]
-
-
-def planned_models(ledger: Ledger) -> dict[str, int]:
-    """Count how many of the plan's requests to send go to each model."""
-    return dict(ledger.connection.execute("select model, count(*) from to_send group by 1").fetchall())

@@ -22,6 +22,9 @@ def serve(*, port: int, profile: str, speed: float, seed: int) -> None:
     batchrun simulate serve --port 8321 &
     ANTHROPIC_BASE_URL=http://127.0.0.1:8321 ANTHROPIC_API_KEY=any batchrun submit jobs/contracts.toml
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.simulator.http.server import serve as serve_simulator
+    from batchrun.simulator.faults.profiles import PROFILES as BY_NAME
+    from batchrun.simulator.http.server import SimulatorServer
+    from batchrun.simulator.simulator import Simulator
 
-    serve_simulator(profile, port=port, speed=speed, seed=seed, announce=lambda url: click.echo(f"simulator on {url}"))
+    server = SimulatorServer(Simulator(BY_NAME[profile], speed=speed, seed=seed), port=port)
+    server.serve_forever(when_ready=lambda url: click.echo(f"simulator on {url}"))

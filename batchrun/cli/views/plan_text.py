@@ -14,7 +14,7 @@ from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
-from batchrun.strategy.plan import EstimateBasis, Kind, Plan
+from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.refusal import budget_left
 from batchrun.workflow.open_job import OpenJob
 
@@ -125,6 +125,9 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     if not plan.to_send:
         return ["cost     nothing: there is nothing to send"]
     estimate = plan.estimate
+    replies = "a guess from the schema"
+    if plan.evidence.replies:
+        replies = f"learnt from {count(plan.evidence.replies, 'answer')} of this job"
     left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     before = spent_and_held(plan.spent_nusd, plan.held_nusd)
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
@@ -134,7 +137,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     return [
         f"tokens   input   {with_bounds(estimate.input, tokens, width=7)}"
         f"   instructions and schema: {tokens(estimate.fixed_tokens)} each",
-        f"         output  {with_bounds(estimate.output, tokens, width=7)}   {replies_words(plan.evidence)}",
+        f"         output  {with_bounds(estimate.output, tokens, width=7)}   {replies}",
         *evidence_lines(plan),
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
@@ -158,13 +161,6 @@ def price_lines(plan: Plan, opened: OpenJob) -> list[str]:
 def warnings(plan: Plan, opened: OpenJob) -> list[str]:
     """The warnings of the price table and of the API about prices and models, each once."""
     return list(dict.fromkeys([*opened.price_notices, *plan.notices]))
-
-
-def replies_words(evidence: EstimateBasis) -> str:
-    """The source of the estimated length of the replies."""
-    if evidence.replies:
-        return f"learnt from {count(evidence.replies, 'answer')} of this job"
-    return "a guess from the schema"
 
 
 def evidence_lines(plan: Plan) -> list[str]:

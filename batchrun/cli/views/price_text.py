@@ -19,9 +19,9 @@ HEADER = (
 
 def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
     """Print the rows in force, the rows to come, and the warnings about both."""
-    later = sorted((row for rows in prices.upcoming.values() for row in rows), key=lambda row: row.name)
-    now = [row for row in prices.prices.values() if has_begun(row, today)]
-    later = [*(row for row in prices.prices.values() if not has_begun(row, today)), *later]
+    now = [row for row in prices.prices.values() if row.valid_from is None or row.valid_from <= today]
+    upcoming = sorted((row for rows in prices.upcoming.values() for row in rows), key=lambda row: row.name)
+    later = [*(row for row in prices.prices.values() if row not in now), *upcoming]
     warnings = table_warnings([*now, *later], today=today)
     age = (today - prices.date).days
     if terminal.json:
@@ -37,11 +37,6 @@ def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
         terminal.result("\nto come\n" + table(HEADER, [line for row in later for line in lines_of(row)], width=width))
     if warnings:
         terminal.result("\n" + "\n".join(f"warning: {escape_control(warning)}" for warning in warnings))
-
-
-def has_begun(row: ModelPrice, today: date) -> bool:
-    """Whether the row is in force."""
-    return row.valid_from is None or row.valid_from <= today
 
 
 def table_warnings(rows: list[ModelPrice], *, today: date) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Annotated
 
@@ -109,17 +109,13 @@ class BatchEndpoints:
         response.headers["content-disposition"] = f"attachment; filename*=utf-8''{batch_id}_results.jsonl"
         try:
             await response.prepare(request)
-            while piece := await asyncio.to_thread(_several, lines):
+            while piece := await asyncio.to_thread(lambda: b"".join(islice(lines, _LINES_AT_ONCE))):
                 await response.write(piece)
         except ConnectionResetError:  # the client went away
             return response
         if cut and request.transport is not None:
             request.transport.close()  # when what was written has left, and without the mark of the end
         return response
-
-
-def _several(lines: Iterator[bytes]) -> bytes:
-    return b"".join(islice(lines, _LINES_AT_ONCE))
 
 
 def _limit(text: str) -> int:

@@ -98,9 +98,3 @@ def running_simulator(profile: str, *, speed: float) -> Iterator[str]:
         yield server.start_in_thread()
     finally:
         server.stop()
-
-
-def serve(profile: str, *, port: int, speed: float, seed: int, announce: Callable[[str], None]) -> None:
-    """Serve until a signal comes."""
-    server = SimulatorServer(Simulator(PROFILES[profile], speed=speed, seed=seed), port=port)
-    server.serve_forever(when_ready=announce)

@@ -38,7 +38,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
         self.connection = connection
         self.path = path
-        self.ledger_id = str(self._meta("ledger_id"))
+        self.ledger_id: str = connection.execute("select value from meta where key = 'ledger_id'").fetchone()[0]
         self._prices = PriceNumbers(connection)
 
     @classmethod
@@ -294,9 +294,6 @@ class Ledger:
             "update meta set value = value + ? where key = 'sequence' returning value", (count,)
         ).fetchone()
         return int(row[0]) - count + 1
-
-    def _meta(self, key: str) -> object:
-        return self.connection.execute("select value from meta where key = ?", (key,)).fetchone()[0]
 
 
 def pending_of(row: Sequence[Any]) -> Pending:

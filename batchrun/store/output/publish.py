@@ -64,14 +64,6 @@ class Output:
         """Return the ledger's sequence number: the file is up to date once it has reached this number."""
         return self._ledger.head(self._job)
 
-    def behind(self) -> bool:
-        """Whether the ledger has changes that the file lacks. Raises LockedByAnother."""
-        head = self.head()
-        if not self._table.database.exists():
-            return head > 0
-        with self._opened(read_only=True, wait_s=0) as connection:
-            return self._existing(connection) is None or self._position(connection) < head
-
     def publish(self, *, wait_s: float) -> int:
         """Bring the file up to where the ledger is now. Returns how many rows were written.
 

@@ -133,6 +133,14 @@ def desk(tmp_path: Path, ledger: Ledger) -> Desk:
     return Desk(tmp_path, ledger)
 
 
+def behind(output: Output) -> bool:
+    """Whether the ledger has changes that the file lacks."""
+    if not output._table.database.exists():
+        return output.head() > 0
+    with output._opened(read_only=True, wait_s=0) as connection:
+        return output._existing(connection) is None or output._position(connection) < output.head()
+
+
 # --- exactly once, in order
 
 
@@ -143,11 +151,11 @@ def test_rows_come_once_and_the_latest_answer_counts(desk: Desk) -> None:
     assert desk.publish() == 0
     desk.settle("a", {"title": "second"})
 
-    assert desk.output().behind()
+    assert behind(desk.output())
     assert desk.publish() == 1
 
     assert desk.ask() == [("a", "second"), ("b", "of b")]
-    assert not desk.output().behind()
+    assert not behind(desk.output())
     assert desk.ask("select count(*) from batchrun.attempts") == [(3,)]
     assert desk.ask("select count(*) from batchrun.documents") == [(2,)]
 
@@ -216,7 +224,7 @@ def test_a_deleted_file_is_rebuilt_the_same(desk: Desk) -> None:
     fill(desk)
     before = everything(desk)
     desk.database.unlink()
-    assert desk.output().behind()
+    assert behind(desk.output())
 
     desk.publish()
 
@@ -354,7 +362,7 @@ def test_a_file_of_an_earlier_version_is_accepted_and_gets_what_is_new(older: De
     older.output().check()
     older.settle("c", {"title": "y"}, model="claude-c", latency_s=1.5, first_byte_s=0.25)
 
-    assert older.output().behind()
+    assert behind(older.output())
     assert older.publish() == 1
     assert older.publish() == 0
 
@@ -552,7 +560,7 @@ def test_a_reader_delays_writing_too_and_may_look_between(desk: Desk) -> None:
     fill(desk)
     with held(desk.database, "reading"):
         desk.output().check()
-        assert not desk.output().behind()
+        assert not behind(desk.output())
         with pytest.raises(LockedByAnother):
             desk.publish()
     desk.publish()

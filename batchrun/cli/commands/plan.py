@@ -63,7 +63,7 @@ def plan(
     batchrun plan jobs/contracts.toml --compare plan.json
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.interrupts import run_async
-    from batchrun.cli.views.compare_text import compare_fields, compare_lines, differences, earlier_plan
+    from batchrun.cli.views.compare_text import compare_fields, differences, earlier_plan
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import plan_as_text
     from batchrun.planning.planner import ONLINE
@@ -81,7 +81,7 @@ def plan(
             click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
             terminal.result(plan_as_text(made, opened, terminal, job))
-            for line in compare_lines(found, compare) if compare else ():
+            for line in [f"compared with {compare}", *[f"  {one.words}" for one in found]] if compare else ():
                 terminal.result(line)
         if refused and not terminal.json:
             terminal.problem(refused)

@@ -43,16 +43,6 @@ def batch_words(event: BatchEvent) -> str:
             )
 
 
-def is_routine(event: BatchEvent) -> bool:
-    """Whether the event adds nothing to the event of the batch's end."""
-    return isinstance(event, BatchCollected) and not (event.again or event.odd)
-
-
-def waiting_words(event: BatchesOpen) -> str:
-    """The wait for batches in a few words, for the bar."""
-    return f"{event.batches} open, poll in {duration(event.next_s)}" if event.batches else "waiting for room"
-
-
 def batch_as_json(event: BatchEvent) -> tuple[str, dict[str, object]]:
     """The name and the fields of an event for programs."""
     match event:

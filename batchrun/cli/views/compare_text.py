@@ -111,11 +111,6 @@ def _usd(amount: float) -> str:
     return dollars(round(amount * DOLLAR))
 
 
-def compare_lines(found: list[Difference], path: Path) -> list[str]:
-    """The comparison for people."""
-    return [f"compared with {path}", *[f"  {one.words}" for one in found]]
-
-
 def compare_fields(found: list[Difference]) -> dict[str, dict[str, object]]:
     """The comparison for programs."""
     return {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from tqdm import tqdm
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words, is_routine, waiting_words
+from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words
 from batchrun.cli.views.format import count, duration
 from batchrun.cli.views.terminal import Terminal, now
 from batchrun.escaping import escape_control
@@ -111,7 +111,7 @@ class Progress:
         self._event(name, **fields)
         if isinstance(event, BatchesOpen):
             self._waiting(event)
-        elif not is_routine(event) or self._terminal.verbose:
+        elif not isinstance(event, BatchCollected) or event.again or event.odd or self._terminal.verbose:
             self.write(f"  {batch_words(event)}")
 
     def _waiting(self, event: BatchesOpen) -> None:
@@ -120,7 +120,8 @@ class Progress:
             self.write(f"  {batch_words(event)}")
             self._has_shown_waiting = True
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{self._postfix()} · {waiting_words(event)}")
+            wait = f"{event.batches} open, poll in {duration(event.next_s)}" if event.batches else "waiting for room"
+            self._bar.set_postfix_str(f"{self._postfix()} · {wait}")
 
     def _begin(self, event: RunStarted) -> None:
         self.close()  # the bar of the pilot

@@ -1,6 +1,6 @@
 """A chain of models: which model answers first, and which one answers when the models before did not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -55,10 +55,10 @@ class ModelChain:
     acceptance_rules: AcceptanceRules | None = None
     """What an answer must have, unless it is the last model's. None if the chain is no cascade."""
 
-    def with_learned_limits(self, learned: Mapping[str, LearnedLimits]) -> "ModelChain":
-        """Return the chain with what earlier runs learnt of the limits of its models."""
+    def with_learned_limits(self, learned: Callable[[str], LearnedLimits | None]) -> "ModelChain":
+        """Return the chain with what earlier runs learnt of the limits of its models, by the model's name."""
         models = (
-            replace(chain_model, limits=chain_model.limits.with_learned(learned.get(chain_model.price.name)))
+            replace(chain_model, limits=chain_model.limits.with_learned(learned(chain_model.price.name)))
             for chain_model in self.models
         )
         return replace(self, models=tuple(models))

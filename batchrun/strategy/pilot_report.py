@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import fmean
+from statistics import fmean, stdev
 
 from batchrun.catalog.money import dollars
 from batchrun.errors import Refused, Stopped, UsageProblem
@@ -127,8 +127,7 @@ def average(values: Sequence[float]) -> Interval:
     mean, number = fmean(values), len(values)
     if number == 1:  # one value says nothing of how far others lie from it
         return Interval(mean, 0.0, 2 * mean)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (number - 1)
-    half = Z * (1 + (Z**2 + 1) / (4 * number)) * math.sqrt(variance / number)
+    half = Z * (1 + (Z**2 + 1) / (4 * number)) * stdev(values) / math.sqrt(number)
     return Interval(mean, max(mean - half, 0.0), mean + half)
 
 

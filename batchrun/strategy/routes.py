@@ -116,7 +116,8 @@ def _choose(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
 
 
 def _by_deadline(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
-    price = _share_of_price(stream, batch)
+    share = f"{batch.estimate.cost_nusd.mean / stream.estimate.cost_nusd.mean:.0%}"
+    price = "half the price" if share == "50%" else f"{share} of the price"  # not half if either route is cached
     if options.deadline_s is None:
         return Choice(Route.BATCH, f"{price}, and there is no deadline")
     left_s = options.deadline_s - options.elapsed_s
@@ -126,12 +127,6 @@ def _by_deadline(options: RouteOptions, stream: Forecast, batch: Forecast) -> Ch
     if options.fallback and needed_s <= left_s:
         return Choice(Route.BATCH, f"{price}; what is unfinished near the deadline is streamed")
     return Choice(Route.STREAM, "the deadline is too near for a batch")
-
-
-def _share_of_price(stream: Forecast, batch: Forecast) -> str:
-    """Say what a batch costs beside a stream: not half as much if either is cached."""
-    share = batch.estimate.cost_nusd.mean / stream.estimate.cost_nusd.mean
-    return "half the price" if f"{share:.0%}" == "50%" else f"{share:.0%} of the price"
 
 
 def switch_before_s(seconds: float, *, deadline_s: float) -> float:

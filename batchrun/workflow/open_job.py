@@ -13,7 +13,7 @@ from batchrun.budget.policy import operator_caps, operator_rule, project_caps, p
 from batchrun.catalog.notices import price_notices
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable, load_prices
-from batchrun.catalog.rate_limits import LearnedLimits, RateLimits
+from batchrun.catalog.rate_limits import RateLimits
 from batchrun.documents import Source
 from batchrun.documents.open_source import open_source
 from batchrun.errors import Refused, UsageProblem
@@ -190,15 +190,8 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     else:  # a ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan
         opening = contextlib.closing(Ledger.read(where.ledger, renews=True))
     with opening as ledger:
-        with_learned_limits = chain.with_learned_limits(learned_limits_of(chain, ledger))
-        yield OpenJob(job, where, ledger, prices, with_learned_limits, source, simulated, notices)
-
-
-def learned_limits_of(chain: ModelChain, ledger: Ledger) -> dict[str, LearnedLimits]:
-    """Find what earlier runs learnt of the limits of a chain's models."""
-    metrics = RunMetrics(ledger)
-    found = {chain_model.price.name: metrics.learned(chain_model.price.name) for chain_model in chain.models}
-    return {model: learned for model, learned in found.items() if learned}
+        chain = chain.with_learned_limits(RunMetrics(ledger).learned)
+        yield OpenJob(job, where, ledger, prices, chain, source, simulated, notices)
 
 
 @contextlib.contextmanager

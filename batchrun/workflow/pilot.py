@@ -154,12 +154,9 @@ class PilotSubmit:
         if not pilot.plan.to_send:
             begun = None if pilot.past else self._pilots.begun(self._planner.fingerprint)
             return Sent(begun.run_no if begun else None, None)
-        begins_run = pilot.plan.continues is None
-
-        def begin(run_no: int) -> None:
-            self._pilots.begin(run_no, pilot.members, begins_run=begins_run)
-
         at_once = replace(self.options, waits=False)  # open batches of earlier submits are not waited for
+        begins_run = pilot.plan.continues is None
+        begin = partial(self._pilots.begin, documents=pilot.members, begins_run=begins_run)
         also = begin if pilot.is_drawn else None
         return await send(self.opened, self._planner, pilot.plan, self.caller, at_once, also=also)
 

@@ -114,7 +114,7 @@ async def send(
         caller.provider.check()
     halted, run = None, None
     if planner.planned.anything_to_admit():
-        run = admit(opened, planner, plan, everything=planner.everything, also=also)
+        run = admit(opened, planner, plan, also=also)
     if run and travels:
         caller.listener(run_started(opened, plan, run))
         halted = await execute_plan(opened, planner, plan, run, caller, options)
@@ -130,17 +130,10 @@ def check_output(opened: OpenJob) -> None:
         opened.output().check()
 
 
-def admit(
-    opened: OpenJob,
-    planner: Planner,
-    plan: Plan,
-    *,
-    everything: bool = False,
-    also: Callable[[int], None] | None = None,
-) -> RunKey:
+def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int], None] | None = None) -> RunKey:
     """Commit the intent: the run, its requests and its documents, in one transaction.
 
-    After a plan of `everything`, documents are set aside that an earlier part of the run left pending and that are gone
+    After a plan of everything, documents are set aside that an earlier part of the run left pending and that are gone
     from the source. `also` is called with the run's number, inside the transaction.
     """
     ledger, runs, estimate = opened.ledger, Runs(opened.ledger), plan.estimate.cost_nusd
@@ -169,7 +162,7 @@ def admit(
         else:
             run_no = runs.begin_run(run_plan, run_id=new_run_id(runs, simulated=opened.simulated))
         since = planner.planned.admit(run_no=run_no)
-        if everything:
+        if planner.everything:
             planner.planned.set_aside_gone(run_no=run_no)
         if also:
             also(run_no)
@@ -239,8 +232,7 @@ def caps_in_force(plan: Plan) -> Caps:
 def cache_breakpoints(planner: Planner, plan: Plan) -> dict[Route, CacheBreakpoint]:
     """Return the mark for the prompt cache on each route that has one."""
     prefix = planner.renderer.prefix
-    found = {route: prefix.mark(caching.ttl) for route, caching in plan.caching.items()}
-    return {route: cache_breakpoint for route, cache_breakpoint in found.items() if cache_breakpoint}
+    return {route: mark for route, caching in plan.caching.items() if (mark := prefix.mark(caching.ttl))}
 
 
 def tolerance_of(opened: OpenJob, options: SubmitOptions) -> Tolerance:

@@ -96,8 +96,8 @@ def conclude(
         with opened.ledger.transaction():
             runs.recover(opened.name)
             state = final_state(runs, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
-            note = str(halted) if halted else None
-            runs.end_run(run_no, state=state, exit_code=exit_code, note=note)
+            why = str(halted) if halted else None
+            runs.end_run(run_no, state=state, exit_code=exit_code, note=why)
     unpublished = publish_finally(opened)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +22,10 @@ from batchrun.planning.request_template import RequestTemplate
 from batchrun.workflow.open_job import OpenJob, OpenStore
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
+
+# Tests send themselves SIGINT, which a shell lets its background jobs ignore.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine with much else to do is slow, and no property is about how long it takes.
 hypothesis.settings.register_profile(

@@ -17,7 +17,7 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.changes import Changes, Row, changes, runs
-from batchrun.store.output.tables import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
+from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

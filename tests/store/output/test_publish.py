@@ -548,7 +548,7 @@ def test_who_holds_the_file_delays_the_rows_and_is_named(desk: Desk) -> None:
     fill(desk)
     with held(desk.database, "writing") as pid:
         desk.settle("late", {"title": "x"})
-        for attempt in (desk.publish, desk.output().check, desk.output().behind):
+        for attempt in (desk.publish, desk.output().check, lambda: behind(desk.output())):
             with pytest.raises(LockedByAnother, match=f"PID {pid}"):
                 attempt()
 

@@ -1,14 +1,8 @@
 """The streaming executor: what becomes of every document when a scripted API answers, fails, or goes away."""
 
 import asyncio
-import os
-import signal
-import threading
-from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
-import duckdb
 import pytest
 from scripted_provider import (
     BAD_KEY,
@@ -20,46 +14,17 @@ from scripted_provider import (
     lost,
     status,
 )
-from trial_project import TrialProject, caller_of
+from stream_run import MALFORMED, TIMEOUT, UNREACHABLE, attempts, signalled
+from trial_project import TrialProject
 
-from batchrun.cli.interrupts import run_async
-from batchrun.document import Document, DocumentRef, Unreadable
-from batchrun.documents.files import FileSource
-from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, Stopped
-from batchrun.events import DocumentSettled, Draining, Event, Paused
-from batchrun.execution.halt import Bug, Halt, Interrupted
+from batchrun.errors import EnvironmentProblem, ExitCode, Stopped
+from batchrun.events import Paused
 from batchrun.execution.stream.rate_limiter import Charge, RateLimiter
-from batchrun.planning.selection import Selection
-from batchrun.providers import AttemptError
-from batchrun.reply import Cause, Reply, Usage
-from batchrun.request import Request
-from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import CapExceeded, Taken
+from batchrun.reply import Cause
 from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.workflow.open_job import OpenJob
-from batchrun.workflow.submit import submit
 
 WIDE = "max_concurrency = 32"
-TIMEOUT, MALFORMED, UNREACHABLE = lost(Cause.TIMEOUT), lost(Cause.MALFORMED), lost(Cause.UNREACHABLE)
-
-
-def signalled(number: signal.Signals = signal.SIGINT, *, then_s: float = 1.0) -> Callable[[Request], asyncio.Future]:
-    """A step during which the process receives a signal, and which is answered a while later."""
-
-    async def step(_: Request) -> Reply:
-        os.kill(os.getpid(), number)
-        await asyncio.sleep(then_s)
-        return answer()
-
-    return step
-
-
-def attempts(project: TrialProject) -> list[tuple[str, int | None]]:
-    return project.ask("select state, cost_nusd from attempts order by attempt_no")
-
-
-def committed(project: TrialProject) -> int:
-    return project.ask("select committed_nusd from runs")[0][0]
 
 
 # --- all goes well
@@ -103,6 +68,7 @@ def test_identical_documents_are_sent_once_and_all_answered(project: TrialProjec
 
 
 # --- what can come back
+
 
 OUTCOMES: dict[str, tuple[list[Step], str, int]] = {
     "an answer": ([answer()], "succeeded", 1),
@@ -168,6 +134,7 @@ def test_a_failure_says_what_the_api_said(project: TrialProject) -> None:
 
 
 # --- what stops the job
+
 
 FATAL: dict[str, tuple[Step, ExitCode, str]] = {
     "the key is wrong": (BAD_KEY, ExitCode.ENVIRONMENT, "ANTHROPIC_API_KEY"),
@@ -335,390 +302,6 @@ def test_a_429_pauses_everyone_before_it_is_recorded(project: TrialProject, monk
     assert project.execute(ScriptedProvider({"text 1": [TURNED_AWAY, answer()]})) is None
 
     assert at_the_pause == [("open",)], "a commit may take long, and others are about to be sent"
-
-
-# --- bugs
-
-
-async def odd(_: Request) -> Reply:
-    """A step that nobody expected."""
-    await asyncio.sleep(0.5)
-    raise ZeroDivisionError
-
-
-UNEXPECTED: dict[str, Step] = {
-    "a bug of the provider": odd,
-    "a reply that cannot be judged": answer(stop_reason=["end_turn"]),
-    "a reply that the ledger cannot hold": answer(model="\ud800"),
-    "usage that the ledger cannot hold": answer(usage=Usage(input_tokens=2**70, output_tokens=1)),
-    "words that the ledger cannot hold": status(400, "bad \ud800"),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("virtual_time")
-@pytest.mark.parametrize("case", UNEXPECTED)
-def test_a_bug_lets_what_is_in_flight_land(project: TrialProject, case: str) -> None:
-    project.documents(20)
-    provider = ScriptedProvider({"text 5": [UNEXPECTED[case]]}, latency_s=1.0)
-
-    halted = project.execute(provider)
-
-    assert isinstance(halted, Bug)
-    assert halted.exit_code == ExitCode.BUG
-    assert halted.__cause__ is not None
-    assert 4 < len(provider.sent) < 20
-    assert sorted(state for state, _ in attempts(project)) == ["answered"] * (len(provider.sent) - 1) + ["unknown"]
-    assert project.statuses()["0005.txt"] == "pending"
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("virtual_time")
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BrokenPipeError(), KeyError("x")])
-def test_a_listener_that_fails_costs_no_answer(project: TrialProject, error: Exception) -> None:
-    project.documents(20)
-    provider = ScriptedProvider(latency_s=1.0)
-
-    def listener(event: Event) -> None:
-        if isinstance(event, DocumentSettled) and event.doc_id == "docs/0005.txt":
-            raise error
-
-    with project.opened() as opened:
-        caller = caller_of(provider, listener)
-        summary = run_async(submit(opened, Selection(), caller, show=project.plans.append))
-
-    assert isinstance(summary.halted, Bug)
-    assert summary.halted.__cause__ is error
-    assert {state for state, _ in attempts(project)} == {"answered"}
-    assert len(attempts(project)) == len(provider.sent) < 20
-    assert project.ask("select state, exit_code from runs") == [("stopped", ExitCode.BUG)]
-    assert len(project.rows()) == len(provider.sent), "the rows are brought all the same"
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("virtual_time")
-def test_a_bug_of_the_source_lets_what_is_in_flight_land(
-    project: TrialProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.documents(30)
-    read = FileSource.read
-
-    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
-        if refs[0].doc_id > "docs/0008.txt":
-            raise ZeroDivisionError
-        return read(self, refs)
-
-    monkeypatch.setattr(FileSource, "read", failing_later)
-    provider = ScriptedProvider(latency_s=1.0)
-
-    assert isinstance(project.execute(provider), Bug)
-
-    assert {state for state, _ in attempts(project)} == {"answered"}
-    assert provider.sent
-
-
-# --- money
-
-NARROW = {"budget": "max_cost_usd = 0.004", "model": 'name = "claude-haiku-4-5"\nmax_tokens = 400'}
-"""Room for one request at its worst (about $0.0028), not for two."""
-
-
-@pytest.mark.slow
-def test_requests_wait_for_room_in_the_budget(project: TrialProject) -> None:
-    project.job(**NARROW)
-    project.documents(8)
-    provider = ScriptedProvider(latency_s=0.001)  # an answer costs $0.00015, so that eight fit
-
-    assert project.execute(provider) is None
-
-    assert provider.most_in_flight == 1
-    assert set(project.statuses().values()) == {"succeeded"}
-
-
-@pytest.mark.slow
-def test_the_budget_stops_the_run_and_what_is_open_is_finished(project: TrialProject) -> None:
-    project.job(budget="max_cost_usd = 0.008")
-    project.documents(20)
-    dear = answer(usage=Usage(input_tokens=700, output_tokens=100))  # $0.0012, and at its worst a little more
-    provider = ScriptedProvider(default=dear, latency_s=0.001)
-
-    halted = project.execute(provider)
-
-    assert isinstance(halted, Stopped)
-    assert "the budget is reached" in str(halted)
-    assert len(provider.sent) == 6, "a seventh at its worst would pass the cap"
-    assert {state for state, _ in attempts(project)} == {"answered"}
-    assert committed(project) <= 8_000_000
-    assert committed(project) == len(provider.sent) * 1_200_000
-
-
-@pytest.mark.slow
-def test_a_lost_answer_keeps_its_worst_case_on_the_account(project: TrialProject) -> None:
-    project.document("a.txt", "a")
-
-    project.execute(ScriptedProvider(default=lost()))
-
-    assert attempts(project) == [("unknown", None)] * 3
-    (worst,) = {reserved for (reserved,) in project.ask("select reserved_nusd from attempts")}
-    assert committed(project) == 3 * worst
-
-
-@pytest.mark.slow
-def test_an_error_status_and_an_unmade_connection_cost_nothing(project: TrialProject) -> None:
-    project.document("a.txt", "a")
-
-    project.execute(ScriptedProvider({"a": [status(500), UNREACHABLE, OVERLOADED]}))
-
-    assert attempts(project) == [("failed", 0)] * 3
-    assert committed(project) == 0
-
-
-@pytest.mark.slow
-def test_a_reply_without_usage_is_booked_at_its_worst_case(project: TrialProject) -> None:
-    project.document("a.txt", "a")
-
-    project.execute(ScriptedProvider(default=answer(usage=None)))
-
-    assert attempts(project) == [("answered", None)]
-    assert committed(project) == project.ask("select reserved_nusd from attempts")[0][0]
-    assert project.statuses() == {"a.txt": "succeeded"}
-
-
-def test_the_reservation_covers_the_whole_answer(project: TrialProject) -> None:
-    project.document("a.txt", "a")
-
-    project.execute(ScriptedProvider())
-
-    assert project.ask("select reserved_nusd > 100 * 5000, cost_nusd from attempts") == [(1, 100 * 1000 + 10 * 5000)]
-
-
-# --- signals
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("virtual_time")
-@pytest.mark.parametrize(
-    ("number", "exit_code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
-)
-def test_a_signal_finishes_what_is_in_flight_and_sends_no_more(
-    project: TrialProject, number: signal.Signals, exit_code: ExitCode
-) -> None:
-    project.documents(20)
-    provider = ScriptedProvider({"text 5": [signalled(number)]}, latency_s=1.0)
-
-    halted = project.execute(provider)
-
-    assert isinstance(halted, Interrupted)
-    assert halted.exit_code == exit_code
-    assert {state for state, _ in attempts(project)} == {"answered"}
-    assert len(attempts(project)) == len(provider.sent) < 20
-    assert sorted(project.statuses().values()).count("succeeded") == len(provider.sent)
-    (draining,) = [event for event in project.events if isinstance(event, Draining)]
-    assert draining.in_flight >= 1
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("virtual_time")
-def test_what_is_not_answered_within_the_grace_is_booked_as_lost(project: TrialProject) -> None:
-    project.documents(20)
-    provider = ScriptedProvider({"text 5": [signalled(then_s=1_000)]}, latency_s=0.1)
-
-    assert isinstance(project.execute(provider), Interrupted)
-
-    assert [state for state, _ in attempts(project)].count("unknown") == 1
-    assert project.statuses()["0005.txt"] == "pending"
-
-
-@pytest.mark.usefixtures("virtual_time")
-def test_a_second_signal_waits_no_longer(project: TrialProject) -> None:
-    project.documents(3)
-    ended_at = []
-
-    async def twice(_: Request) -> Reply:
-        loop = asyncio.get_running_loop()
-        os.kill(os.getpid(), signal.SIGINT)
-        await asyncio.sleep(1)
-        os.kill(os.getpid(), signal.SIGINT)
-        try:
-            await asyncio.sleep(1_000)
-        finally:
-            ended_at.append(loop.time())
-        return answer()
-
-    assert isinstance(project.execute(ScriptedProvider({"text 0": [twice]})), Interrupted)
-
-    assert ended_at[0] < 5
-    assert attempts(project) == [("unknown", None)]
-    assert committed(project) == project.ask("select reserved_nusd from attempts")[0][0]
-
-
-def test_a_second_signal_during_a_reservation_leaves_nothing_open(
-    project: TrialProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.documents(3)
-    heard, reserve, reserved = threading.Semaphore(0), Ledger.reserve, []
-    interrupt = Halt.interrupt
-    monkeypatch.setattr(
-        Halt, "interrupt", lambda self, *args, **more: (interrupt(self, *args, **more), heard.release())
-    )
-
-    def slow(self: Ledger, *args: Any, **more: Any) -> int | Taken | CapExceeded:
-        reserved.append(args)
-        if len(reserved) == 2:
-            for _ in range(2):
-                os.kill(os.getpid(), signal.SIGINT)
-                assert heard.acquire(timeout=60)
-        return reserve(self, *args, **more)
-
-    monkeypatch.setattr(Ledger, "reserve", slow)
-    provider = ScriptedProvider()
-
-    assert isinstance(project.execute(provider), Interrupted)
-
-    assert provider.sent == ["text 0"]
-    assert [cost for state, cost in attempts(project) if state != "answered"] == [0] * (len(attempts(project)) - 1)
-    assert committed(project) == 150_000, "what was not sent costs nothing"
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("virtual_time")
-def test_ctrl_c_while_a_stopped_run_drains_waits_no_longer(project: TrialProject) -> None:
-    project.documents(4)
-    ended_at = []
-
-    async def hanging(_: Request) -> Reply:
-        await asyncio.sleep(5)  # the run stops at the wrong key meanwhile, and waits
-        os.kill(os.getpid(), signal.SIGINT)
-        try:
-            await asyncio.sleep(1_000)
-        finally:
-            ended_at.append(asyncio.get_running_loop().time())
-        return answer()
-
-    async def revoked(_: Request) -> Reply:
-        await asyncio.sleep(1)
-        raise AttemptError(BAD_KEY)
-
-    provider = ScriptedProvider({"text 1": [revoked], "text 2": [hanging]})
-    halted = project.execute(provider)
-
-    assert isinstance(halted, EnvironmentProblem)
-    assert "refused the key" in str(halted), "the first reason counts"
-    assert ("unknown", None) in attempts(project)
-    assert ended_at[0] < 10, "long before the grace is over"
-
-
-@pytest.mark.usefixtures("virtual_time")
-def test_a_signal_ends_the_wait_for_a_retry(project: TrialProject) -> None:
-    project.job(retry='max_attempts = 3\ninitial_delay = "1000s"\nmax_delay = "2000s"')
-    project.documents(2)
-    provider = ScriptedProvider({"text 0": [OVERLOADED], "text 1": [signalled(then_s=0.1)]})
-
-    assert isinstance(project.execute(provider), Interrupted)
-
-    assert provider.sent == ["text 0", "text 1"]
-    assert max(provider.sent_at) < 5
-
-
-@pytest.mark.usefixtures("virtual_time")
-def test_a_signal_lets_go_of_whoever_waits_for_room_in_the_budget(project: TrialProject) -> None:
-    project.job(**NARROW)
-    project.documents(6)
-    provider = ScriptedProvider({"text 1": [signalled()]}, latency_s=1.0)
-
-    assert isinstance(project.execute(provider), Interrupted)
-
-    last = provider.sent_at[provider.sent.index("text 1")]
-    assert max(provider.sent_at) == last, "nothing is sent after the signal, although there is room now"
-
-
-# --- documents that are not what was planned
-
-
-@pytest.mark.slow
-def test_a_document_that_changes_or_vanishes_after_the_plan_fails_alone(project: TrialProject) -> None:
-    project.documents(4)
-
-    def meddle(_: OpenJob) -> None:
-        project.document("0001.txt", "something else")
-        (project.root / "docs/0002.txt").unlink()
-
-    provider = ScriptedProvider()
-
-    assert project.execute(provider, before_sending=meddle) is None
-
-    assert sorted(provider.sent) == ["text 0", "text 3"]
-    assert project.statuses() == {
-        "0000.txt": "succeeded",
-        "0001.txt": "unreadable",
-        "0002.txt": "unreadable",
-        "0003.txt": "succeeded",
-    }
-    reasons = project.ask("select reason from document_status where status = 'unreadable' order by doc_id")
-    assert reasons == [("it changed after it was planned; submit again",), ("it is no longer there",)]
-
-
-@pytest.mark.slow
-def test_a_changed_document_gets_no_row_from_its_unchanged_twin(project: TrialProject) -> None:
-    project.document("a.txt", "the same text")
-    project.document("b.txt", "the same text")
-
-    project.execute(ScriptedProvider(), before_sending=lambda _: project.document("b.txt", "another text"))
-
-    assert project.settled == ["a.txt succeeded", "b.txt unreadable"]
-    assert project.ask("select row_request_no from documents where doc_id = 'docs/b.txt'") == [(None,)]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("virtual_time")
-def test_a_source_that_fails_stops_the_run_and_what_is_in_flight_is_finished(
-    project: TrialProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.documents(30)
-    read = FileSource.read
-
-    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
-        if "0020" in refs[-1].doc_id or "0023" in refs[-1].doc_id:
-            raise EnvironmentProblem("the source has gone")
-        return read(self, refs)
-
-    monkeypatch.setattr(FileSource, "read", failing_later)
-    provider = ScriptedProvider(latency_s=1.0)
-
-    halted = project.execute(provider)
-
-    assert str(halted) == "the source has gone"
-    assert {state for state, _ in attempts(project)} == {"answered"}
-    assert provider.sent
-
-
-@pytest.mark.usefixtures("virtual_time")
-def test_when_nothing_can_be_sent_nobody_is_waited_for(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.documents(2)
-    waited: list[object] = []
-    monkeypatch.setattr("batchrun.workflow.open_job.recover_others", lambda *where: waited.append(where))
-
-    def vanish(_: OpenJob) -> None:
-        for path in (project.root / "docs").iterdir():
-            path.unlink()
-
-    assert project.execute(ScriptedProvider(), before_sending=vanish) is None
-
-    assert set(project.statuses().values()) == {"unreadable"}
-    assert waited == []
-
-
-@pytest.mark.slow
-def test_a_source_that_vanishes_stops_the_run(project: TrialProject) -> None:
-    with duckdb.connect(str(project.root / "in.duckdb")) as connection:
-        connection.execute("create table t as select i as id, 'text ' || i as text from range(5) r(i)")
-    project.job(source='type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"')
-
-    halted = project.execute(ScriptedProvider(), before_sending=lambda _: (project.root / "in.duckdb").unlink())
-
-    assert isinstance(halted, BatchrunError)
-    assert not isinstance(halted, Bug)
-    assert set(project.statuses().values()) == {"pending"}
 
 
 # --- beside another run

@@ -17,10 +17,11 @@ from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
-from batchrun.simulator.faults.kinds import Wire
+from batchrun.simulator.api_error import ApiError
+from batchrun.simulator.faults.kinds import HtmlPage, Wire
 from batchrun.simulator.http.responses import retry_after
 from batchrun.simulator.replies.message_json import new_id, to_json
-from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Cut, Delivery, Paged, Rejected, Simulator
+from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Delivery, Simulator, Unanswered
 
 BEGAN_WALL = 1_795_000_000.0
 """Seconds since 1970 at the loop's time 0, as the headers tell them."""
@@ -88,24 +89,23 @@ class SimulatedProvider:
         body_sha = hashlib.sha256(request.wire).digest()
         decision = self.simulator.decide(request.wire, body_sha, now=arrival.at_s)
         match decision:
-            case Rejected():
-                raise AttemptError(self._rejected(decision, arrival))
-            case Paged(page=page):
+            case Unanswered(answer=ApiError() as error):
+                raise AttemptError(self._rejected(decision, error, arrival))
+            case Unanswered(answer=HtmlPage() as page):
                 arrival.status, arrival.done_s = page.status, arrival.at_s
                 words = f"HTTP {page.status} without the API's error body"
                 raise AttemptError(Failure(cause=Cause.STATUS, status=page.status, message=words))
-            case Cut(hangs=True):
+            case Unanswered(answer=Wire.HANG):
                 await asyncio.Event().wait()
                 raise AssertionError
-            case Cut():
+            case Unanswered():
                 raise _dropped()
             case Delivery():
                 return await self._produced(decision, arrival)
             case _:
                 assert_never(decision)
 
-    def _rejected(self, rejected: Rejected, arrival: Arrival) -> Failure:
-        error = rejected.error
+    def _rejected(self, rejected: Unanswered, error: ApiError, arrival: Arrival) -> Failure:
         arrival.status, arrival.done_s = error.status, arrival.at_s
         headers = {"request-id": self._request_id()}
         if rejected.card and error.status in WITH_LIMIT_HEADERS:

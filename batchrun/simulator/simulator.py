@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.batches.life import ServiceTerms
-from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, OK, check_script
-from batchrun.simulator.faults.kinds import HtmlPage, Rejection, Spoiling, Wire
+from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAILURES, FAULTS, OK, WITH_RETRY_AFTER, check_script
+from batchrun.simulator.faults.kinds import Failure, Spoiling, Wire
 from batchrun.simulator.faults.outages import OtherClient, Outage
 from batchrun.simulator.faults.profiles import Draw, Profile, draw
 from batchrun.simulator.replies.latency import Latency
@@ -33,30 +33,13 @@ _INJECTED_WAIT_S = 4.0  # what an injected 429 tells the client to wait, at spee
 _COUNTS_PER_MINUTE = 2_000
 
 
-class Rejected(NamedTuple):
-    """Answer with an error; nothing is billed."""
+class Unanswered(NamedTuple):
+    """Answer with an error or a page, or cut the connection; nothing is produced or billed."""
 
-    error: ApiError
-    fault: str | None = None
+    answer: Failure  # of the faults of the connection: cut at once, or when the client gives up
+    fault: str | None = None  # None if the request itself is the reason
     card: ModelCard | None = None
     retry_after_s: float | None = None
-    retry_after_date: bool = False  # whether the header names a date instead of seconds
-
-
-class Paged(NamedTuple):
-    """Answer with a page of HTML; nothing is billed."""
-
-    page: HtmlPage
-    fault: str
-    card: ModelCard
-
-
-class Cut(NamedTuple):
-    """Cut the connection without an answer, at once or when the client gives up; nothing is billed."""
-
-    hangs: bool
-    fault: str
-    card: ModelCard
 
 
 class Delivery(NamedTuple):
@@ -74,7 +57,7 @@ class Delivery(NamedTuple):
     levels: Levels | None  # when the request was admitted; None if the headers state the levels at the time of sending
 
 
-Decision = Rejected | Paged | Cut | Delivery
+Decision = Unanswered | Delivery
 
 
 class Simulator:
@@ -133,7 +116,7 @@ class Simulator:
             prompt = size_prompt(params, card)
             check_length(prompt.tokens, card)
         except ApiRefusal as refusal:
-            return Rejected(error=refusal.error)
+            return Unanswered(refusal.error)
         elapsed_s = (now - self._began) * self._speed
         for outage in self._outages:
             if outage.strikes(elapsed_s, params["model"]):
@@ -142,12 +125,12 @@ class Simulator:
         used, buckets = prompt.used(read), self._buckets_of(card)
         if shortage := buckets.shortage(used.counted, now):
             error = _rate_limit_error(shortage.per_minute, shortage.dimension, card.id)
-            return Rejected(error=error, card=card, retry_after_s=shortage.wait_s)
+            return Unanswered(error, card=card, retry_after_s=shortage.wait_s)
         chances = draw(body_sha, seed=self._seed, seen=self._seen[body_sha])
         self._seen[body_sha] += 1
         name = self._next_fault(chances, stream=params.get("stream", False))
-        fault = FAULTS.get(name or "")
-        if name and (isinstance(fault, Rejection | HtmlPage) or fault in {Wire.RESET_BEFORE, Wire.HANG}):
+        failure = FAILURES.get(name or "")
+        if name and failure and failure not in {Wire.RESET_AFTER, Wire.OVERLOADED_MIDWAY}:
             return self._unanswered(name, card)
         buckets.admit(used.counted, now)
         delivery = self._delivery(params, card, body_sha, used=used, chances=chances, name=name, now=now)
@@ -188,17 +171,9 @@ class Simulator:
             return None
         return "overloaded" if name == "overloaded_in_stream" and not stream else name
 
-    def _unanswered(self, name: str, card: ModelCard) -> Decision:
-        match FAULTS[name]:
-            case Rejection(error, None):
-                return Rejected(error=error, fault=name, card=card)
-            case Rejection(error, retry_after):
-                wait_s, as_date = _INJECTED_WAIT_S / self._speed, retry_after == "date"
-                return Rejected(error=error, fault=name, card=card, retry_after_s=wait_s, retry_after_date=as_date)
-            case HtmlPage() as page:
-                return Paged(page=page, fault=name, card=card)
-            case fault:
-                return Cut(hangs=fault is Wire.HANG, fault=name, card=card)
+    def _unanswered(self, name: str, card: ModelCard) -> Unanswered:
+        wait_s = _INJECTED_WAIT_S / self._speed if name in WITH_RETRY_AFTER else None
+        return Unanswered(FAILURES[name], fault=name, card=card, retry_after_s=wait_s)
 
     def _delivery(
         self,

@@ -11,6 +11,7 @@ from batchrun.simulator.api_error import ApiError
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import EXPIRES_AFTER_S, Life, RequestEnding
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS
+from batchrun.simulator.faults.kinds import Fate, Spoiling
 from batchrun.simulator.replies.message_json import message_body, new_id, to_json
 from batchrun.simulator.replies.production import produce
 from batchrun.simulator.requests.model_cards import CARDS
@@ -124,29 +125,30 @@ class SimulatedBatch:
         return {ending: counted[ending] for ending in RequestEnding}
 
     def _ending(self, member: BatchMember) -> RequestEnding:
-        fault = BATCH_FAULTS[member.fault]
+        effect = BATCH_FAULTS[member.fault].effect
         if unprocessed := self.life.unprocessed(member.moment):
             return unprocessed
-        if member.sent.error or fault.error:
+        if member.sent.error or isinstance(effect, ApiError):
             return RequestEnding.ERRORED
-        return RequestEnding.EXPIRED if fault.expires else RequestEnding.SUCCEEDED
+        return RequestEnding.EXPIRED if effect is Fate.EXPIRED else RequestEnding.SUCCEEDED
 
     def _result(self, index: int) -> dict[str, Any]:
         member = self.members[index]
-        ending, refused, failed = self._ending(member), member.sent.error, BATCH_FAULTS[member.fault].error
+        ending, effect = self._ending(member), BATCH_FAULTS[member.fault].effect
         if ending is RequestEnding.SUCCEEDED:
             return {"type": ending, "message": self._message(index)}
-        if ending is RequestEnding.ERRORED and refused:  # before the request was processed
-            return _errored(refused, request_id=None)
-        if ending is RequestEnding.ERRORED and failed:
-            return _errored(failed, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
+        if ending is RequestEnding.ERRORED and member.sent.error:  # before the request was processed
+            return _errored(member.sent.error, request_id=None)
+        if ending is RequestEnding.ERRORED and isinstance(effect, ApiError):
+            return _errored(effect, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
         return {"type": ending}
 
     def _message(self, index: int) -> dict[str, Any]:
         """Produce a reply; the same whenever it is asked for."""
         member = self.members[index]
         raw, card = self.file.read(member.sent.place), CARDS[str(member.sent.model)]
-        spoiling = BATCH_FAULTS[member.fault].spoiling
+        effect = BATCH_FAULTS[member.fault].effect
+        spoiling = effect if isinstance(effect, Spoiling) else None
         production = produce(parse(raw), card, seed=self.seed, chance=member.thinking, spoiling=spoiling)
         self._output_tokens[index] = production.output_tokens
         message_id = new_id("msg_01", self.seed, raw, "batch", member.seen)

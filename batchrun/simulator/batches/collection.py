@@ -14,7 +14,7 @@ from batchrun.simulator.batches.batch import BatchMember, Bill, SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import Life, ServiceTerms
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, spoiled
-from batchrun.simulator.faults.kinds import BatchFault, Call, Spoiling
+from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Spoiling, Wire
 from batchrun.simulator.faults.profiles import Profile, draw
 from batchrun.simulator.replies.message_json import new_id
 
@@ -73,7 +73,11 @@ class SimulatedBatches:
                 members=[self._member(request) for request in requests],
                 file=file,
                 contents=contents + seen.to_bytes(8, "big"),
-                life=Life(lasts_s=lasts_s, never_ends=fault.never_ends, archived_at_once=fault.archived),
+                life=Life(
+                    lasts_s=lasts_s,
+                    never_ends=fault.effect is Fate.NEVER_ENDS,
+                    archived_at_once=fault.effect is Fate.ARCHIVED,
+                ),
                 fault=name,
                 seed=self._seed,
                 speed=self._speed,
@@ -120,7 +124,7 @@ class SimulatedBatches:
         batch = self._find(batch_id)
         if not batch.has_results(now):
             raise not_found(f"Message Batch {batch_id} has no available results.")
-        cut = self._meet(Call.RESULTS, batch.contents).cut is not None
+        cut = isinstance(self._meet(Call.RESULTS, batch.contents).effect, Wire)
         return _half(batch.results(), len(batch.members)) if cut else batch.results(), cut
 
     def bills(self, now: float) -> Iterator[Bill]:
@@ -157,8 +161,8 @@ class SimulatedBatches:
         facts = call.value.encode() + contents
         chance = draw(facts, seed=self._seed, seen=self._count(facts) + 1)[0]
         fault = BATCH_FAULTS[self._next_name(call, chance)]
-        if fault.error:
-            raise ApiRefusal(fault.error)
+        if isinstance(fault.effect, ApiError):
+            raise ApiRefusal(fault.effect)
         return fault
 
     def _next_name(self, call: Call, chance: float) -> str:

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from batchrun.simulator.requests.model_cards import ModelCard
-from batchrun.simulator.requests.schema_rules import schema_problems
+from batchrun.simulator.requests.schema_rules import schema_problem
 
 _MOST_MARKS = 4
 _UNMARKABLE = {"thinking", "redacted_thinking"}
@@ -50,8 +49,8 @@ def model_problems(params: Params, card: ModelCard) -> Iterator[str]:
     elif effort and effort not in card.efforts:
         levels = ", ".join(sorted(card.efforts))
         yield f"This model does not support effort level '{effort}'. Supported levels: {levels}."
-    if config.get("format"):
-        yield from filter(None, [_schema_problem(json.dumps(config["format"]["schema"]))])
+    if config.get("format") and (problem := schema_problem(json.dumps(config["format"]["schema"]))):
+        yield problem
     yield from _thinking_problems(params.get("thinking"), effort or "high", params.get("max_tokens"), card)
     if max_tokens > card.max_output:
         limit = f"which is the maximum allowed number of output tokens for {card.id}"
@@ -62,25 +61,20 @@ def model_problems(params: Params, card: ModelCard) -> Iterator[str]:
         yield "tool_choice forces tool use is not compatible with this model."
 
 
-@lru_cache(maxsize=64)
-def _schema_problem(schema: str) -> str | None:
-    """Check a schema, written as JSON, once: a job sends the same schema with every document."""
-    return next(schema_problems(json.loads(schema)), None)
-
-
 def _thinking_problems(thinking: Params | None, effort: str, max_tokens: int | None, card: ModelCard) -> Iterator[str]:
-    kind = thinking["type"] if thinking else None
-    budget = thinking.get("budget_tokens") if thinking else None
+    if not thinking:
+        return
+    kind, budget = thinking["type"], thinking.get("budget_tokens")
     if kind == "adaptive" and kind not in card.thinking:
         yield "adaptive thinking is not supported on this model"
-    elif kind and kind not in card.thinking:
+    elif kind not in card.thinking:
         instead = ' Use "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
         yield f'"thinking.type.{kind}" is not supported for this model.{instead if kind == "enabled" else ""}'
     elif kind in {"between_tools", "disabled"} and effort not in card.unthinking_efforts:
         yield f"thinking.type: {kind} is not supported with effort level '{effort}'."
     elif kind == "enabled" and not isinstance(budget, int):
         yield "thinking.enabled.budget_tokens: Field required"
-    elif kind == "enabled" and isinstance(budget, int) and budget < 1024:
+    elif kind == "enabled" and budget < 1024:
         yield "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
-    elif kind == "enabled" and isinstance(budget, int) and max_tokens is not None and max_tokens <= budget:
+    elif kind == "enabled" and max_tokens is not None and max_tokens <= budget:
         yield "`max_tokens` must be greater than `thinking.budget_tokens`."

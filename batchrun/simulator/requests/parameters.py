@@ -162,24 +162,9 @@ def parse(raw: bytes) -> Params:
     return params
 
 
-def check_message(params: Params) -> ModelCard:
-    """Check the parameters of `POST /v1/messages`; return the model."""
-    return _checked(params, _MessageParams)
-
-
-def check_count(params: Params) -> ModelCard:
-    """Check the parameters of `POST /v1/messages/count_tokens`; return the model."""
-    return _checked(params, _CountParams)
-
-
-def check_length(input_tokens: int, card: ModelCard) -> None:
-    """Check that the prompt fits the context window."""
-    if input_tokens > card.context:
-        raise invalid_request(f"prompt is too long: {input_tokens} tokens > {card.context} maximum")
-
-
-def _checked(params: Params, form: type[StrictForm]) -> ModelCard:
-    check_form(params, form)
+def check_message(params: Params, *, counting: bool = False) -> ModelCard:
+    """Check the parameters of `POST /v1/messages`, or of `/v1/messages/count_tokens`; return the model."""
+    check_form(params, _CountParams if counting else _MessageParams)
     for wrong in cache_problems(params):
         raise invalid_request(wrong)
     card = find_model(params["model"])
@@ -188,6 +173,12 @@ def _checked(params: Params, form: type[StrictForm]) -> ModelCard:
     for wrong in model_problems(params, card):
         raise invalid_request(wrong)
     return card
+
+
+def check_length(input_tokens: int, card: ModelCard) -> None:
+    """Check that the prompt fits the context window."""
+    if input_tokens > card.context:
+        raise invalid_request(f"prompt is too long: {input_tokens} tokens > {card.context} maximum")
 
 
 def check_form(

@@ -1,6 +1,8 @@
 """Which JSON Schemas `output_config.format` takes: a subset, refused in the API's words."""
 
+import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -24,10 +26,13 @@ _FORM = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 Schema = Mapping[str, Any]
 
 
-def schema_problems(schema: Schema) -> Iterator[str]:
-    """Say what the API would refuse in a schema; messages begin where the API begins them."""
-    yield from (f"output_config.format.schema: {problem}" for problem in _form_problems(schema))
-    yield from _size_problems(schema)
+@lru_cache(maxsize=64)  # a job sends the same schema with every document
+def schema_problem(written: str) -> str | None:
+    """Return what the API would refuse in a schema, which is written as JSON, or None."""
+    schema = json.loads(written)
+    for problem in _form_problems(schema):
+        return f"output_config.format.schema: {problem}"
+    return next(_size_problems(schema), None)
 
 
 def _form_problems(schema: Schema) -> Iterator[str]:
@@ -56,6 +61,8 @@ def _references(schema: Schema) -> list[str]:
 def _node_problems(node: Schema, definitions: Schema) -> Iterator[str]:
     if any(not isinstance(child, dict) for child in _children(node)):
         yield "Invalid schema: a schema has to be an object."
+    if node.get("enum", True) == []:
+        yield "Invalid schema: 'enum' must not be empty."
     if "$ref" in node:
         if node["$ref"].removeprefix(_DEFINITIONS) not in definitions:
             yield f"Invalid schema: Reference '{node['$ref']}' not found in schema definitions."

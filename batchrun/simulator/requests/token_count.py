@@ -13,8 +13,6 @@ from batchrun.simulator.requests.model_cards import Tokenizer
 
 _MESSAGE_OVERHEAD = 7
 _FURTHER_MESSAGE_OVERHEAD = 4
-_IMAGE_TOKENS = 1_568
-_PDF_BYTES_PER_TOKEN = 30
 _SCHEMA_PROMPT: Mapping[Tokenizer, int] = {"old": 84, "new": 115}
 _SCHEMA_WEIGHT = 1.57  # the schema is sent to the model together with the rules to follow it
 
@@ -92,14 +90,7 @@ def _part(block: Mapping[str, Any], count: _Counter, tokenizer: Tokenizer) -> Pr
 
 
 def _count_block(block: Mapping[str, Any], tokenizer: Tokenizer) -> int:
-    source = block.get("source")
-    if block["type"] == "text":
-        return count_text(block["text"], tokenizer)
-    if block["type"] == "image":
-        return _IMAGE_TOKENS
-    if isinstance(source, dict) and source.get("type") == "base64":
-        return len(str(source.get("data"))) // _PDF_BYTES_PER_TOKEN
-    return _count_json(block, tokenizer)
+    return count_text(block["text"], tokenizer) if block["type"] == "text" else _count_json(block, tokenizer)
 
 
 def _count_json(tree: Mapping[str, Any], tokenizer: Tokenizer) -> int:

@@ -1,13 +1,14 @@
 """What the simulated API refuses, and in which words."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.requests.model_cards import find_model
-from batchrun.simulator.requests.parameters import check_count, check_headers, check_length, check_message, parse
+from batchrun.simulator.requests.parameters import check_headers, check_length, check_message, parse
 
 GOOD: dict[str, Any] = {
     "model": "claude-sonnet-5-5",
@@ -235,8 +236,10 @@ def test_an_unknown_model_is_not_found() -> None:
 
 
 def test_token_counts_take_no_max_tokens() -> None:
-    check_count({"model": GOOD["model"], "messages": GOOD["messages"]})
-    assert refusal(check_count, GOOD).message == "max_tokens: Extra inputs are not permitted"
+    counting = partial(check_message, counting=True)
+
+    counting({"model": GOOD["model"], "messages": GOOD["messages"]})
+    assert refusal(counting, GOOD).message == "max_tokens: Extra inputs are not permitted"
 
 
 @pytest.mark.parametrize(

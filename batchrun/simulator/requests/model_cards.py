@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 Tokenizer = Literal["old", "new"]  # models from 4.7 on use the newer one: more tokens for the same Latin text
 
 ALL_EFFORTS = ("low", "medium", "high", "xhigh", "max")
-ALL_THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 _UP_TO_HIGH = ("low", "medium", "high")
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"  # the API's own way to say that a time is not known
 

@@ -64,7 +64,7 @@ def model_problems(params: Params, card: ModelCard) -> Iterator[str]:
 def _thinking_problems(thinking: Params | None, effort: str, max_tokens: int | None, card: ModelCard) -> Iterator[str]:
     if not thinking:
         return
-    kind, budget = thinking["type"], thinking.get("budget_tokens")
+    kind = thinking["type"]
     if kind == "adaptive" and kind not in card.thinking:
         yield "adaptive thinking is not supported on this model"
     elif kind not in card.thinking:
@@ -72,9 +72,5 @@ def _thinking_problems(thinking: Params | None, effort: str, max_tokens: int | N
         yield f'"thinking.type.{kind}" is not supported for this model.{instead if kind == "enabled" else ""}'
     elif kind in {"between_tools", "disabled"} and effort not in card.unthinking_efforts:
         yield f"thinking.type: {kind} is not supported with effort level '{effort}'."
-    elif kind == "enabled" and not isinstance(budget, int):
-        yield "thinking.enabled.budget_tokens: Field required"
-    elif kind == "enabled" and budget < 1024:
-        yield "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
-    elif kind == "enabled" and max_tokens is not None and max_tokens <= budget:
+    elif kind == "enabled" and max_tokens is not None and max_tokens <= thinking["budget_tokens"]:
         yield "`max_tokens` must be greater than `thinking.budget_tokens`."

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchrun.simulator.api_error import invalid_request, not_found, unauthenticated
-from batchrun.simulator.requests.model_cards import ALL_THINKING, ModelCard, find_model
+from batchrun.simulator.requests.model_cards import ModelCard, find_model
 from batchrun.simulator.requests.model_rules import cache_problems, model_problems
 
 NO_OBJECT = "Input should be a valid dictionary or object to extract fields from"
@@ -111,6 +111,15 @@ class _OutputConfig(StrictForm):
     format: _Format | None = None
 
 
+class _Thinking(BaseModel):
+    type: Literal["adaptive", "between_tools", "disabled"]
+
+
+class _ThinkingBudget(BaseModel):
+    type: Literal["enabled"]
+    budget_tokens: Annotated[int, Field(ge=1024)]
+
+
 class _Produced(StrictForm):
     max_tokens: Annotated[int, Field(ge=0)]
     stream: bool = False
@@ -129,7 +138,7 @@ class _CountParams(StrictForm):
     cache_control: _CacheControl | None = None
     output_config: _OutputConfig = _OutputConfig()
     speed: Any = None
-    thinking: Annotated[dict[str, Any], _tagged(*ALL_THINKING)] | None = None
+    thinking: Annotated[_Thinking | _ThinkingBudget, Field(discriminator="type")] | None = None
     tool_choice: Any = None
     tools: list[_Tool] | None = None
 

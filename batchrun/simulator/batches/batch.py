@@ -39,8 +39,6 @@ class Bill(PromptUsage):
     sha256: str  # that of the same body sent to `/v1/messages`
     model: str | None
     output_tokens: int
-    billed: bool = True
-    batch: bool = True
 
 
 @dataclass(kw_only=True, eq=False)

@@ -14,9 +14,10 @@ from batchrun.simulator.faults.kinds import HtmlPage, Wire
 from batchrun.simulator.http.batch_endpoints import BatchEndpoints
 from batchrun.simulator.http.responses import Headers, Responses, check_access, read_body, reset, retry_after
 from batchrun.simulator.replies.message_json import error_event, message_events
-from batchrun.simulator.requests.model_cards import find_model, model_info
+from batchrun.simulator.requests.model_cards import ModelCard, find_model, model_info
 from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Delivery, Simulator, Unanswered
 from batchrun.simulator.usage.books import Books, Entry
+from batchrun.simulator.usage.rate_limits import Levels
 
 _MAX_BODY = 32 * 1024**2
 
@@ -74,7 +75,7 @@ class Endpoints:
             return web.Response(status=answer.status, text=text, content_type="text/html")
         headers: Headers = {}
         if decision.card and answer.status in WITH_LIMIT_HEADERS:
-            headers |= dict(self.simulator.limit_headers(decision.card, now=time.monotonic(), wall=time.time()))
+            headers |= self._limit_headers(decision.card)
         if decision.retry_after_s is not None:
             as_date = decision.fault == RETRY_AFTER_DATE
             headers["retry-after"] = retry_after(decision.retry_after_s, as_date=as_date)
@@ -90,10 +91,10 @@ class Endpoints:
         if delivery.wire is Wire.RESET_AFTER:
             return reset(request)
         entry.status = 200
-        return self._responses.json(delivery.body, self._limit_headers(delivery))
+        return self._responses.json(delivery.body, self._limit_headers(delivery.card, delivery.levels))
 
     async def _stream(self, request: web.Request, delivery: Delivery, entry: Entry) -> web.StreamResponse:
-        headers = self._responses.headers() | self._limit_headers(delivery)
+        headers = self._responses.headers() | self._limit_headers(delivery.card, delivery.levels)
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         response = web.StreamResponse(headers=headers)
         entry.status = 200
@@ -117,9 +118,9 @@ class Endpoints:
         self.simulator.produced(delivery, now=time.monotonic())
         entry.bill(delivery.used, output_tokens=delivery.output_tokens)
 
-    def _limit_headers(self, delivery: Delivery) -> Headers:
+    def _limit_headers(self, card: ModelCard, levels: Levels | None = None) -> Headers:
         now, wall = time.monotonic(), time.time()
-        return dict(self.simulator.limit_headers(delivery.card, now=now, wall=wall, levels=delivery.levels))
+        return dict(self.simulator.limit_headers(card, now=now, wall=wall, levels=levels))
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
         raw = await read_body(request, most=_MAX_BODY)

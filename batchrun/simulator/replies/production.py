@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from batchrun.simulator.faults.kinds import Spoiling
@@ -36,7 +36,8 @@ class Production(NamedTuple):
 
 def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoiling: Spoiling | None) -> Production:
     """Answer a valid request. `chance` in [0, 1) decides whether the model thinks first."""
-    prompt = "".join(_texts(params["messages"][-1]["content"]))
+    content = params["messages"][-1]["content"]
+    prompt = content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
     text = _answer(params, document_in(prompt)[:_READ_CHARACTERS], seed=seed, spoiling=spoiling)
     thinking = params.get("thinking") or {}
     thinks = thinking.get("type") in {"adaptive", "enabled"} or (card.thinks_unasked and not thinking)
@@ -47,15 +48,6 @@ def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoili
         tokens = _SHORTEST_THOUGHT + int(span * chance / _THINKS_ALOUD) % span
         whole = whole._replace(thinking_tokens=tokens, thought=shown)
     return _stopped(_spoiled(whole, spoiling, params["max_tokens"]), params["max_tokens"])
-
-
-def _texts(content: str | list[dict[str, Any]]) -> Iterator[str]:
-    for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-        source = block.get("source")
-        if block["type"] == "text":
-            yield block["text"]
-        elif isinstance(source, dict) and source.get("type") == "text":
-            yield f"\n\n<document>\n{source.get('data', '')}\n</document>\n\n"
 
 
 def _answer(params: Params, document: str, *, seed: int, spoiling: Spoiling | None) -> str:

@@ -8,7 +8,6 @@ from batchrun.simulator.requests.model_cards import ModelCard
 from batchrun.simulator.requests.schema_rules import schema_problem
 
 _MOST_MARKS = 4
-_UNMARKABLE = {"thinking", "redacted_thinking"}
 
 Params = Mapping[str, Any]
 
@@ -16,11 +15,10 @@ Params = Mapping[str, Any]
 def cache_problems(params: Params) -> Iterator[str]:
     """Say what is wrong with the cache breakpoints taken together."""
     marks = list(_marks(params))
-    yield from (f"{where}: Extra inputs are not permitted" for where, block, _ in marks if block in _UNMARKABLE)
     if len(marks) > _MOST_MARKS:
         yield f"A maximum of {_MOST_MARKS} blocks with cache_control may be provided. Found {len(marks)}."
-    ttls = [ttl for _, _, ttl in marks]
-    for index, (where, _, ttl) in enumerate(marks):
+    ttls = [ttl for _, ttl in marks]
+    for index, (where, ttl) in enumerate(marks):
         if ttl == "1h" and "5m" in ttls[:index]:
             yield (
                 f"{where}.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note "
@@ -28,16 +26,16 @@ def cache_problems(params: Params) -> Iterator[str]:
             )
 
 
-def _marks(params: Params) -> Iterator[tuple[str, str | None, str]]:
-    """Find every breakpoint, in the order of the prompt: its place, the type of its block, and its ttl."""
+def _marks(params: Params) -> Iterator[tuple[str, str]]:
+    """Find every breakpoint, in the order of the prompt: its place and its ttl."""
     places = [("tools", params.get("tools")), ("system", params.get("system"))]
     places += [(f"messages.{index}.content", message["content"]) for index, message in enumerate(params["messages"])]
     for where, content in places:
         for index, block in enumerate(content if isinstance(content, list) else ()):
             if mark := block.get("cache_control"):
-                yield f"{where}.{index}.cache_control", block.get("type"), mark.get("ttl", "5m")
+                yield f"{where}.{index}.cache_control", mark.get("ttl", "5m")
     if mark := params.get("cache_control"):
-        yield "cache_control", None, mark.get("ttl", "5m")
+        yield "cache_control", mark.get("ttl", "5m")
 
 
 def model_problems(params: Params, card: ModelCard) -> Iterator[str]:

@@ -6,7 +6,7 @@ tokenizers (English prose 3.3 and CSV of numbers 1.8 on the newer one) and the o
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from batchrun.simulator.requests.model_cards import Tokenizer
@@ -44,9 +44,6 @@ def count_text(text: str, tokenizer: Tokenizer) -> int:
     return max(1, round(tokens + _MARKS[tokenizer] * len(rest)))
 
 
-_Counter = Callable[[Mapping[str, Any], Tokenizer], int]
-
-
 class PromptPart(NamedTuple):
     """One part of a prompt: a tool, the schema, or a block of the system prompt or of a message."""
 
@@ -68,7 +65,7 @@ def around(params: Mapping[str, Any]) -> int:
 def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[PromptPart]:
     """Take valid parameters apart, in the order of the prompt: the schema is part of the system prompt."""
     for tool in params.get("tools") or ():
-        yield _part(tool, _count_json, tokenizer)
+        yield _part(tool, tokenizer)
     output_format = (params.get("output_config") or {}).get("format")
     if output_format:
         schema = round(_SCHEMA_WEIGHT * _count_json(output_format["schema"], tokenizer))
@@ -81,16 +78,14 @@ def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[Pr
 
 def _blocks(content: str | list[dict[str, Any]], tokenizer: Tokenizer) -> Iterator[PromptPart]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    yield from (_part(block, _count_block, tokenizer) for block in blocks)
+    yield from (_part(block, tokenizer) for block in blocks)
 
 
-def _part(block: Mapping[str, Any], count: _Counter, tokenizer: Tokenizer) -> PromptPart:
+def _part(block: Mapping[str, Any], tokenizer: Tokenizer) -> PromptPart:
     content = {name: value for name, value in block.items() if name != "cache_control"}
-    return PromptPart(content, count(content, tokenizer), block.get("cache_control"))
-
-
-def _count_block(block: Mapping[str, Any], tokenizer: Tokenizer) -> int:
-    return count_text(block["text"], tokenizer) if block["type"] == "text" else _count_json(block, tokenizer)
+    is_text = block.get("type") == "text"
+    tokens = count_text(block["text"], tokenizer) if is_text else _count_json(content, tokenizer)
+    return PromptPart(content, tokens, block.get("cache_control"))
 
 
 def _count_json(tree: Mapping[str, Any], tokenizer: Tokenizer) -> int:

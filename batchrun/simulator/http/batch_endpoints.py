@@ -47,9 +47,9 @@ class BatchEndpoints:
             return await self._created(request, entry)
         except ApiRefusal as refusal:
             entry.status = refusal.error.status
-            if entry.status != 429:
-                raise
-            raise ApiRefusal(refusal.error, retry_after_s=self._batches.queue_wait_s) from refusal
+            if entry.status == 429:
+                refusal.retry_after_s = self._batches.queue_wait_s
+            raise
 
     async def _created(self, request: web.Request, entry: CreateEntry) -> web.Response:
         terms, file = self._batches.terms, ParamsFile()

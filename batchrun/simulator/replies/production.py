@@ -37,7 +37,8 @@ class Production(NamedTuple):
 def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoiling: Spoiling | None) -> Production:
     """Answer a valid request. `chance` in [0, 1) decides whether the model thinks first."""
     content = params["messages"][-1]["content"]
-    prompt = content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    prompt = "".join(block["text"] for block in blocks if block["type"] == "text")
     text = _answer(params, document_in(prompt)[:_READ_CHARACTERS], seed=seed, spoiling=spoiling)
     thinking = params.get("thinking") or {}
     thinks = thinking.get("type") in {"adaptive", "enabled"} or (card.thinks_unasked and not thinking)

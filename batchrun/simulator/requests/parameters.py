@@ -7,9 +7,9 @@ but have no effect on the reply.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchrun.simulator.api_error import invalid_request, not_found, unauthenticated
@@ -19,7 +19,6 @@ from batchrun.simulator.requests.model_rules import cache_problems, model_proble
 NO_OBJECT = "Input should be a valid dictionary or object to extract fields from"
 _SAMPLING = ("temperature", "top_p", "top_k")
 _BLOCKS = ("document", "image", "redacted_thinking", "search_result", "text", "thinking", "tool_result", "tool_use")
-_NO_CONTENT = "all messages must have non-empty content except for the optional final assistant message"
 _OWN_WORDS: Mapping[tuple[str | int, ...], str] = {  # what the API says instead of pydantic
     ("max_tokens", "greater_than_equal"): "must be greater than or equal to 0",
     ("messages", "too_short"): "at least one message is required",
@@ -66,14 +65,14 @@ class _Block(BaseModel):
     text: Any = None
     cache_control: _CacheControl | None = None
 
-
-def _checked_block(block: _Block) -> _Block:
-    if block.type == "text" and not isinstance(block.text, str):
-        raise problem("Field required", "text")
-    if block.type == "text" and not block.text.strip():
-        words = "contain non-whitespace text" if block.text else "be non-empty"
-        raise problem(f"text content blocks must {words}", "blank")
-    return block
+    @model_validator(mode="after")
+    def _has_text(self) -> Self:
+        if self.type == "text" and not isinstance(self.text, str):
+            raise problem("Field required", "text")
+        if self.type == "text" and not self.text.strip():
+            words = "contain non-whitespace text" if self.text else "be non-empty"
+            raise problem(f"text content blocks must {words}", "blank")
+        return self
 
 
 def _text_or_blocks(value: Any, blocks: Callable[[Any], Any]) -> Any:
@@ -82,19 +81,18 @@ def _text_or_blocks(value: Any, blocks: Callable[[Any], Any]) -> Any:
     return value if isinstance(value, str) else blocks(value)
 
 
-_AnyBlock = Annotated[_Block, _tagged(*_BLOCKS), AfterValidator(_checked_block)]
-_Content = Annotated[list[_AnyBlock], WrapValidator(_text_or_blocks)]
+_Content = Annotated[list[Annotated[_Block, _tagged(*_BLOCKS)]], WrapValidator(_text_or_blocks)]
 
 
 class _Message(StrictForm):
     role: Literal["user", "assistant", "system"]
     content: _Content
 
-
-def _checked_message(message: _Message) -> _Message:
-    if not message.content:
-        raise problem(_NO_CONTENT)
-    return message
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if not self.content:
+            raise problem("all messages must have non-empty content except for the optional final assistant message")
+        return self
 
 
 class _Tool(BaseModel):
@@ -134,7 +132,7 @@ class _Produced(StrictForm):
 class _CountParams(StrictForm):
     model: str
     system: _Content = []
-    messages: Annotated[list[Annotated[_Message, AfterValidator(_checked_message)]], Field(min_length=1)]
+    messages: Annotated[list[_Message], Field(min_length=1)]
     cache_control: _CacheControl | None = None
     output_config: _OutputConfig = _OutputConfig()
     speed: Any = None

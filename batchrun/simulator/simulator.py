@@ -4,7 +4,7 @@
 takes 60/speed real seconds. The limits in headers stay as configured, and the waits in headers are in real seconds.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any, Literal, NamedTuple
@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple
 from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.batches.life import ServiceTerms
-from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAILURES, FAULTS, OK, WITH_RETRY_AFTER, check_script
+from batchrun.simulator.faults.catalogue import FAILURES, FAULTS, OK, WITH_RETRY_AFTER
 from batchrun.simulator.faults.kinds import Failure, Spoiling, Wire
 from batchrun.simulator.faults.outages import NOBODY, OtherClient, Outage
-from batchrun.simulator.faults.profiles import Draw, Profile, draw
+from batchrun.simulator.faults.profiles import Draw, FaultChoice, Profile, draw
 from batchrun.simulator.replies.latency import Latency
 from batchrun.simulator.replies.message_json import message_body, new_id
 from batchrun.simulator.replies.production import produce
@@ -80,9 +80,9 @@ class Simulator:
     headers_at: Literal["completion", "admission"] = "completion"  # when the limits are read that a reply states
 
     def __post_init__(self, script: Iterable[str], terms: ServiceTerms) -> None:
-        self.batches = SimulatedBatches(self.profile, seed=self.seed, speed=self.speed, terms=terms)
+        self._choice = FaultChoice(self.profile)
+        self.batches = SimulatedBatches(self._choice, seed=self.seed, speed=self.speed, terms=terms)
         self._began: float | None = None
-        self._script: deque[str] = deque()
         self._seen: Counter[bytes] = Counter()
         self._buckets: dict[str, ModelBuckets] = {}
         self._cache = PromptCache(speed=self.speed)
@@ -90,13 +90,8 @@ class Simulator:
         self.extend_script(script)
 
     def extend_script(self, names: Iterable[object]) -> int:
-        """Apply faults to the next valid requests, one each, or to the next calls; return how many wait."""
-        for name in check_script(names):
-            if name in BATCH_FAULTS:
-                self.batches.extend_script(name)
-            else:
-                self._script.append(name)
-        return len(self._script) + self.batches.waiting_faults
+        """Apply faults to the next valid messages, or to the next calls about batches; return how many wait."""
+        return self._choice.extend_script(names)
 
     def decide(self, raw: bytes, body_sha: bytes, *, now: float) -> Decision:
         """Decide on a body sent to `/v1/messages`. Only what is let in counts against the limits."""
@@ -156,7 +151,7 @@ class Simulator:
         return self._buckets[card.pool]
 
     def _next_fault(self, chances: Draw, *, stream: bool) -> str | None:
-        name = self._script.popleft() if self._script else self.profile.fault_at(chances.fault)
+        name = self._choice.next_name(chances.fault)
         if name == OK:
             return None
         return "overloaded" if name == "overloaded_in_stream" and not stream else name

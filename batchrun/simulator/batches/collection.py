@@ -5,8 +5,8 @@ A call of a kind meets the next fault of that kind's script, or else what the pr
 
 import hashlib
 import threading
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request, not_found
@@ -15,7 +15,7 @@ from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import Life, ServiceTerms
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, spoiled
 from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Spoiling, Wire
-from batchrun.simulator.faults.profiles import Profile, draw
+from batchrun.simulator.faults.profiles import FaultChoice, draw
 from batchrun.simulator.replies.message_json import new_id
 
 _POLL_AGAIN_S = 10.0
@@ -25,16 +25,15 @@ _OF_REQUESTS = b"request of a batch"  # a request draws something else than the 
 
 
 class SimulatedBatches:
-    """All batches, in the order of creation, and the scripts of their faults. Methods raise what the API refuses."""
+    """All batches, in the order of creation. Methods raise what the API refuses."""
 
-    def __init__(self, profile: Profile, *, seed: int, speed: float, terms: ServiceTerms) -> None:
+    def __init__(self, choice: FaultChoice, *, seed: int, speed: float, terms: ServiceTerms) -> None:
         self.terms = terms
         self.faults: Counter[str] = Counter()  # faults that were met, except within batches
         self.poll_again_s = _POLL_AGAIN_S / speed  # after which the API wants to be asked again
         self.queue_wait_s = _QUEUE_WAIT_S / speed  # how long a client waits when too much is in processing
-        self._profile, self._seed, self._speed = profile, seed, speed
+        self._choice, self._seed, self._speed = choice, seed, speed
         self._batches: dict[str, SimulatedBatch] = {}
-        self._scripts: Mapping[Call, deque[str]] = {call: deque() for call in Call}
         self._seen: Counter[bytes] = Counter()
         self._creating = threading.Lock()
 
@@ -42,15 +41,6 @@ class SimulatedBatches:
     def all(self) -> Sequence[SimulatedBatch]:
         """Every batch that was ever created, the oldest first."""
         return list(self._batches.values())
-
-    @property
-    def waiting_faults(self) -> int:
-        """How many faults of the scripts wait."""
-        return sum(map(len, self._scripts.values()))
-
-    def extend_script(self, name: str) -> None:
-        """Let the next call of its kind, or the next request, meet a fault."""
-        self._scripts[BATCH_FAULTS[name].call].append(name)
 
     def create(
         self, requests: Sequence[SentRequest], file: ParamsFile, *, now: float, wall: float
@@ -145,7 +135,7 @@ class SimulatedBatches:
         seen = self._count(request.sha256)
         chance, other, moment, thinking = draw(request.sha256 + _OF_REQUESTS, seed=self._seed, seen=seen)
         fault = self._next_name(Call.REQUEST, chance)
-        spoiling = FAULTS.get(self._profile.fault_at(other) or "")
+        spoiling = FAULTS.get(self._choice.profile.fault_at(other) or "")
         if fault == no_fault(Call.REQUEST) and isinstance(spoiling, Spoiling):
             fault = spoiled(spoiling)
         luck = draw(request.sha256 + _OF_CACHE, seed=self._seed, seen=seen)[0]
@@ -166,8 +156,7 @@ class SimulatedBatches:
         return fault
 
     def _next_name(self, call: Call, chance: float) -> str:
-        script = self._scripts[call]
-        name = script.popleft() if script else self._profile.fault_at(chance, call) or no_fault(call)
+        name = self._choice.next_name(chance, call) or no_fault(call)
         if name != no_fault(call) and call is not Call.REQUEST:
             self.faults[name] += 1
         return name

@@ -102,6 +102,11 @@ BATCH_FAULTS: Mapping[str, BatchFault] = {
 """The faults of batches. Every call has a name for nothing at all too: `batch_create_ok`."""
 
 
+def call_of(name: str) -> Call | None:
+    """Return the kind of call that a fault happens to, or None if the fault is one of messages."""
+    return BATCH_FAULTS[name].call if name in BATCH_FAULTS else None
+
+
 def check_script(names: Iterable[object]) -> tuple[str, ...]:
     """Return the faults of a script, or refuse and list the names there are."""
     script = tuple(str(name) for name in names)

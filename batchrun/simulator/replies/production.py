@@ -9,7 +9,7 @@ from batchrun.simulator.faults.kinds import Spoiling
 from batchrun.simulator.replies.document import beginning_of, document_in, title_of
 from batchrun.simulator.replies.schema_answer import SchemaAnswer
 from batchrun.simulator.requests.model_cards import ModelCard
-from batchrun.simulator.requests.token_count import count_text
+from batchrun.simulator.requests.token_count import count_text, text_blocks
 
 _READ_CHARACTERS = 60_000  # far into any contract; keeps the time for a large document bounded
 _THINKS_ALOUD = 0.3  # share of the replies of a thinking model that begin with a thinking block
@@ -36,8 +36,7 @@ class Production(NamedTuple):
 
 def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoiling: Spoiling | None) -> Production:
     """Answer a valid request. `chance` in [0, 1) decides whether the model thinks first."""
-    content = params["messages"][-1]["content"]
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    blocks = text_blocks(params["messages"][-1]["content"])
     prompt = "".join(block["text"] for block in blocks if block["type"] == "text")
     text = _answer(params, document_in(prompt)[:_READ_CHARACTERS], seed=seed, spoiling=spoiling)
     thinking = params.get("thinking") or {}

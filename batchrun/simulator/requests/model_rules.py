@@ -28,7 +28,7 @@ def cache_problems(params: Params) -> Iterator[str]:
 
 def _marks(params: Params) -> Iterator[tuple[str, str]]:
     """Find every breakpoint, in the order of the prompt: its place and its ttl."""
-    places = [("tools", params.get("tools")), ("system", params.get("system"))]
+    places = [("system", params.get("system"))]
     places += [(f"messages.{index}.content", message["content"]) for index, message in enumerate(params["messages"])]
     for where, content in places:
         for index, block in enumerate(content if isinstance(content, list) else ()):

@@ -95,10 +95,6 @@ class _Message(StrictForm):
         return self
 
 
-class _Tool(BaseModel):
-    cache_control: _CacheControl | None = None
-
-
 class _Format(BaseModel):
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
@@ -138,7 +134,7 @@ class _CountParams(StrictForm):
     speed: Any = None
     thinking: Annotated[_Thinking | _ThinkingBudget, Field(discriminator="type")] | None = None
     tool_choice: Any = None
-    tools: list[_Tool] | None = None
+    tools: Any = None
 
 
 class _MessageParams(_CountParams, _Produced):

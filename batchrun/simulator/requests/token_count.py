@@ -45,7 +45,7 @@ def count_text(text: str, tokenizer: Tokenizer) -> int:
 
 
 class PromptPart(NamedTuple):
-    """One part of a prompt: a tool, the schema, or a block of the system prompt or of a message."""
+    """One part of a prompt: the schema, or a block of the system prompt or of a message."""
 
     content: Any  # without its cache breakpoint
     tokens: int
@@ -64,8 +64,6 @@ def around(params: Mapping[str, Any]) -> int:
 
 def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[PromptPart]:
     """Take valid parameters apart, in the order of the prompt: the schema is part of the system prompt."""
-    for tool in params.get("tools") or ():
-        yield _part(tool, tokenizer)
     output_format = (params.get("output_config") or {}).get("format")
     if output_format:
         schema = round(_SCHEMA_WEIGHT * _count_json(output_format["schema"], tokenizer))
@@ -77,15 +75,16 @@ def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[Pr
 
 
 def _blocks(content: str | list[dict[str, Any]], tokenizer: Tokenizer) -> Iterator[PromptPart]:
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    yield from (_part(block, tokenizer) for block in blocks)
+    for block in text_blocks(content):
+        bare = {name: value for name, value in block.items() if name != "cache_control"}
+        is_text = block["type"] == "text"
+        tokens = count_text(block["text"], tokenizer) if is_text else _count_json(bare, tokenizer)
+        yield PromptPart(bare, tokens, block.get("cache_control"))
 
 
-def _part(block: Mapping[str, Any], tokenizer: Tokenizer) -> PromptPart:
-    content = {name: value for name, value in block.items() if name != "cache_control"}
-    is_text = block.get("type") == "text"
-    tokens = count_text(block["text"], tokenizer) if is_text else _count_json(content, tokenizer)
-    return PromptPart(content, tokens, block.get("cache_control"))
+def text_blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blocks of a message or a system prompt, which may be a text alone."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _count_json(tree: Mapping[str, Any], tokenizer: Tokenizer) -> int:

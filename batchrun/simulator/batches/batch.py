@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from batchrun.simulator.api_error import ApiError
@@ -60,7 +61,7 @@ class SimulatedBatch:
     speed: float
     cache_hits: float  # the share of the requests that read from the prompt cache, besides the first
     deleted: bool = False
-    _output_tokens: dict[int, int] = field(default_factory=dict)
+    _output_tokens: dict[str, int] = field(default_factory=dict)  # by custom_id, of the replies that were produced
 
     def status(self, now: float) -> str:
         """Return the processing status in the API's words."""
@@ -98,23 +99,23 @@ class SimulatedBatch:
 
     def results(self) -> Iterator[bytes]:
         """Write the lines of the results, in the order of the requests' moments."""
-        for index in self._processed:
-            line = {"custom_id": self.members[index].sent.custom_id, "result": self._result(index)}
-            yield to_json(line) + b"\n"
+        for member in self._by_moment:
+            yield to_json({"custom_id": member.sent.custom_id, "result": self._result(member)}) + b"\n"
 
     def bills(self) -> Iterator[Bill]:
         """Bill what succeeded."""
-        for index, member in enumerate(self.members):
+        for member in self.members:
+            sent = member.sent
             if self._ending(member) is RequestEnding.SUCCEEDED:
-                if index not in self._output_tokens:
-                    self._message(index)
+                if sent.custom_id not in self._output_tokens:
+                    self._message(member)
                 yield Bill(
                     batch_id=self.id,
-                    custom_id=member.sent.custom_id,
-                    sha256=member.sent.sha256.hex(),
-                    model=member.sent.model,
-                    output_tokens=self._output_tokens[index],
-                    **asdict(self._used(index)),
+                    custom_id=sent.custom_id,
+                    sha256=sent.sha256.hex(),
+                    model=sent.model,
+                    output_tokens=self._output_tokens[sent.custom_id],
+                    **asdict(self._used(member)),
                 )
 
     @cached_property
@@ -130,49 +131,45 @@ class SimulatedBatch:
             return RequestEnding.ERRORED
         return RequestEnding.EXPIRED if effect is Fate.EXPIRED else RequestEnding.SUCCEEDED
 
-    def _result(self, index: int) -> dict[str, Any]:
-        member = self.members[index]
+    def _result(self, member: BatchMember) -> dict[str, Any]:
         ending, effect = self._ending(member), BATCH_FAULTS[member.fault].effect
         if ending is RequestEnding.SUCCEEDED:
-            return {"type": ending, "message": self._message(index)}
+            return {"type": ending, "message": self._message(member)}
         if ending is RequestEnding.ERRORED and member.sent.error:  # before the request was processed
             return _errored(member.sent.error, request_id=None)
         if ending is RequestEnding.ERRORED and isinstance(effect, ApiError):
             return _errored(effect, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
         return {"type": ending}
 
-    def _message(self, index: int) -> dict[str, Any]:
+    def _message(self, member: BatchMember) -> dict[str, Any]:
         """Produce a reply; the same whenever it is asked for."""
-        member = self.members[index]
         raw, card = self.file.read(member.sent.place), CARDS[str(member.sent.model)]
         effect = BATCH_FAULTS[member.fault].effect
         spoiling = effect if isinstance(effect, Spoiling) else None
         production = produce(parse(raw), card, seed=self.seed, chance=member.thinking, spoiling=spoiling)
-        self._output_tokens[index] = production.output_tokens
+        self._output_tokens[member.sent.custom_id] = production.output_tokens
         message_id = new_id("msg_01", self.seed, raw, "batch", member.seen)
-        return message_body(production, card, message_id=message_id, used=self._used(index), tier="batch")
+        return message_body(production, card, message_id=message_id, used=self._used(member), tier="batch")
 
-    def _used(self, index: int) -> PromptUsage:
+    def _used(self, member: BatchMember) -> PromptUsage:
         """Bill a prompt: caching is best effort in batches."""
-        member = self.members[index]
         points = member.sent.prompt.breakpoints
-        hits = points and index not in self._first_writers and member.cache_luck < self.cache_hits
+        hits = points and member.sent.custom_id not in self._first_writers and member.cache_luck < self.cache_hits
         return member.sent.prompt.used(points[-1] if hits else None)
 
     @cached_property
-    def _first_writers(self) -> frozenset[int]:
+    def _first_writers(self) -> frozenset[str]:
         """Find the requests that were the first with what they have to cache."""
-        firsts: dict[bytes, int] = {}
-        for index in self._processed:
-            points = self.members[index].sent.prompt.breakpoints
-            if points and self._ending(self.members[index]) is RequestEnding.SUCCEEDED:
-                firsts.setdefault(points[-1].key, index)
+        firsts: dict[bytes, str] = {}
+        for member in self._by_moment:
+            points = member.sent.prompt.breakpoints
+            if points and self._ending(member) is RequestEnding.SUCCEEDED:
+                firsts.setdefault(points[-1].key, member.sent.custom_id)
         return frozenset(firsts.values())
 
     @property
-    def _processed(self) -> Sequence[int]:
-        """The order in which the requests have their moments."""
-        return sorted(range(len(self.members)), key=lambda index: self.members[index].moment)
+    def _by_moment(self) -> Sequence[BatchMember]:
+        return sorted(self.members, key=attrgetter("moment"))
 
     def _age(self, now: float) -> float:
         return (now - self.created_at) * self.speed

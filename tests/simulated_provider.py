@@ -55,6 +55,9 @@ class SimulatedProvider:
     closed: bool = False
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
+    def __post_init__(self) -> None:
+        self.simulator.epoch_s = BEGAN_WALL
+
     async def send(self, request: Request) -> Reply:
         began = asyncio.get_running_loop().time()
         try:
@@ -110,7 +113,7 @@ class SimulatedProvider:
         headers = {"request-id": self._request_id()}
         if rejected.card and error.status in WITH_LIMIT_HEADERS:
             now = arrival.at_s
-            headers |= dict(self.simulator.limit_headers(rejected.card, now=now, wall=BEGAN_WALL + now))
+            headers |= dict(self.simulator.limit_headers(rejected.card, now=now))
         if rejected.retry_after_s is not None:
             headers["retry-after"] = retry_after(rejected.retry_after_s)
         return Failure(
@@ -142,7 +145,7 @@ class SimulatedProvider:
             return
         arrival.status = 200
         if not sent.done():
-            limits = self.simulator.limit_headers(answered.card, now=now, wall=BEGAN_WALL + now, levels=answered.levels)
+            limits = self.simulator.limit_headers(answered.card, now=now, levels=answered.levels)
             sent.set_result({"request-id": self._request_id(), **dict(limits)})
 
     def _request_id(self) -> str:

@@ -4,9 +4,10 @@
 takes 60/speed real seconds. The limits in headers stay as configured, and the waits in headers are in real seconds.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, InitVar, dataclass
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal
@@ -79,9 +80,13 @@ class Simulator:
     outages: Sequence[Outage] = ()
     headers_at: Literal["completion", "admission"] = "completion"  # when the limits are read that a reply states
 
+    epoch_s: float = field(default_factory=lambda: time.time() - time.monotonic())  # when `now` was 0, in seconds since 1970
+
     def __post_init__(self, script: Iterable[str], terms: ServiceTerms) -> None:
         self._choice = FaultChoice(self.profile)
-        self.batches = SimulatedBatches(self._choice, seed=self.seed, speed=self.speed, terms=terms)
+        self.batches = SimulatedBatches(
+            self._choice, seed=self.seed, speed=self.speed, terms=terms, epoch_s=self.epoch_s
+        )
         self._began: float | None = None
         self._seen: Counter[bytes] = Counter()
         self._buckets: dict[str, ModelBuckets] = {}
@@ -137,11 +142,9 @@ class Simulator:
         """Count output against its limit, once it is produced."""
         self._buckets_of(delivery.card).produce(delivery.output_tokens, now)
 
-    def limit_headers(
-        self, card: ModelCard, *, now: float, wall: float, levels: Levels | None = None
-    ) -> Iterator[tuple[str, str]]:
-        """Write the rate limit headers of a model, by default as of `now`. `wall`: seconds since 1970."""
-        return limit_headers(levels or self._buckets_of(card).levels(now), now=now, wall=wall)
+    def limit_headers(self, card: ModelCard, *, now: float, levels: Levels | None = None) -> Iterator[tuple[str, str]]:
+        """Write the rate limit headers of a model, by default as of `now`."""
+        return limit_headers(levels or self._buckets_of(card).levels(now), epoch_s=self.epoch_s)
 
     def _buckets_of(self, card: ModelCard) -> ModelBuckets:
         if card.pool not in self._buckets:

@@ -51,7 +51,7 @@ class SimulatedBatch:
 
     id: str
     created_at: float
-    created_wall: float  # seconds since 1970, as the client sees it
+    epoch_s: float  # when the clock was 0, in seconds since 1970
     members: Sequence[BatchMember]
     file: ParamsFile
     life: Life
@@ -89,11 +89,11 @@ class SimulatedBatch:
             "type": "message_batch",
             "processing_status": self.status(now),
             "request_counts": {"processing": 0 if ended else len(self.members), **endings},
-            "ended_at": self._time(life.ends_at) if ended else None,
-            "created_at": written(self.created_wall),
-            "expires_at": written(self.created_wall + EXPIRES_AFTER_S),
-            "archived_at": self._time(life.archived_at) if ended and not has_results else None,
-            "cancel_initiated_at": None if life.canceled_at is None else self._time(life.canceled_at),
+            "ended_at": self.written_at(life.ends_at) if ended else None,
+            "created_at": self.written_at(0.0),
+            "expires_at": self.written_at(EXPIRES_AFTER_S * self.speed),
+            "archived_at": self.written_at(life.archived_at) if ended and not has_results else None,
+            "cancel_initiated_at": None if life.canceled_at is None else self.written_at(life.canceled_at),
             "results_url": f"{origin}/v1/messages/batches/{self.id}/results" if has_results else None,
         }
 
@@ -117,6 +117,11 @@ class SimulatedBatch:
                     output_tokens=self._output_tokens[sent.custom_id],
                     **asdict(self._used(member)),
                 )
+
+    def written_at(self, age: float) -> str:
+        """Write the time at which the batch has an age, as the API does."""
+        epoch_s = self.epoch_s + self.created_at + age / self.speed
+        return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="microseconds")
 
     @cached_property
     def _endings(self) -> Mapping[str, int]:
@@ -174,15 +179,7 @@ class SimulatedBatch:
     def _age(self, now: float) -> float:
         return (now - self.created_at) * self.speed
 
-    def _time(self, age: float) -> str:
-        return written(self.created_wall + age / self.speed)
-
 
 def _errored(error: ApiError, *, request_id: str | None) -> dict[str, Any]:
     inner = {"details": {"error_visibility": "user_facing"}, "type": error.type, "message": error.message}
     return {"type": "errored", "error": {"type": "error", "error": inner, "request_id": request_id}}
-
-
-def written(epoch_s: float) -> str:
-    """Write a time as the API does."""
-    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="microseconds")

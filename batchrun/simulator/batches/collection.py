@@ -27,12 +27,12 @@ _OF_REQUESTS = b"request of a batch"  # a request draws something else than the 
 class SimulatedBatches:
     """All batches, in the order of creation. Methods raise what the API refuses."""
 
-    def __init__(self, choice: FaultChoice, *, seed: int, speed: float, terms: ServiceTerms) -> None:
+    def __init__(self, choice: FaultChoice, *, seed: int, speed: float, terms: ServiceTerms, epoch_s: float) -> None:
         self.terms = terms
         self.faults: Counter[str] = Counter()  # faults that were met, except within batches
         self.poll_again_s = _POLL_AGAIN_S / speed  # after which the API wants to be asked again
         self.queue_wait_s = _QUEUE_WAIT_S / speed  # how long a client waits when too much is in processing
-        self._choice, self._seed, self._speed = choice, seed, speed
+        self._choice, self._seed, self._speed, self._epoch_s = choice, seed, speed, epoch_s
         self._batches: dict[str, SimulatedBatch] = {}
         self._seen: Counter[bytes] = Counter()
         self._creating = threading.Lock()
@@ -43,7 +43,7 @@ class SimulatedBatches:
         return list(self._batches.values())
 
     def create(
-        self, requests: Sequence[SentRequest], file: ParamsFile, *, now: float, wall: float
+        self, requests: Sequence[SentRequest], file: ParamsFile, *, now: float
     ) -> tuple[str, SimulatedBatch | None]:
         """Create a batch, or not; return the name of the fault too. May be called in any thread."""
         with self._creating:
@@ -57,9 +57,9 @@ class SimulatedBatches:
                 return name, None
             terms, lasts_s = self.terms, self.terms.duration(len(requests), luck)
             batch = SimulatedBatch(
-                id=new_id("msgbatch_01", self._seed, contents, wall, len(self._batches)),
+                id=new_id("msgbatch_01", self._seed, contents, self._epoch_s + now, len(self._batches)),
                 created_at=now,
-                created_wall=wall,
+                epoch_s=self._epoch_s,
                 members=[self._member(request) for request in requests],
                 file=file,
                 contents=contents + seen.to_bytes(8, "big"),

@@ -56,8 +56,7 @@ class BatchEndpoints:
         body = await read_body(request, most=terms.most_bytes)
         requests = await asyncio.to_thread(read_requests, body, file, most=terms.most_requests)
         entry.requests = len(requests)
-        now, wall = time.monotonic(), time.time()
-        name, batch = await asyncio.to_thread(self._batches.create, requests, file, now=now, wall=wall)
+        name, batch = await asyncio.to_thread(self._batches.create, requests, file, now=time.monotonic())
         effect = BATCH_FAULTS[name].effect
         entry.fault = None if name == no_fault(Call.CREATE) else name
         entry.batch_id = batch.id if batch else None

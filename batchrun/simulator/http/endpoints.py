@@ -119,8 +119,7 @@ class Endpoints:
         entry.bill(delivery.used, output_tokens=delivery.output_tokens)
 
     def _limit_headers(self, card: ModelCard, levels: Levels | None = None) -> Headers:
-        now, wall = time.monotonic(), time.time()
-        return dict(self.simulator.limit_headers(card, now=now, wall=wall, levels=levels))
+        return dict(self.simulator.limit_headers(card, now=time.monotonic(), levels=levels))
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
         raw = await read_body(request, most=_MAX_BODY)

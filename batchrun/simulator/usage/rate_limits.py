@@ -124,8 +124,8 @@ class ModelBuckets:
         return {name: bucket.stated(now) for name, bucket in self._buckets.items()}
 
 
-def limit_headers(levels: Levels, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
-    """Write the headers of a response: tokens in thousands. `wall`: seconds since 1970, read at `now`."""
+def limit_headers(levels: Levels, *, epoch_s: float) -> Iterator[tuple[str, str]]:
+    """Write the headers of a response: tokens in thousands. `epoch_s` is when the clock was 0, since 1970."""
     inputs, outputs = levels["input tokens"], levels["output tokens"]
     both = Level(
         inputs.per_minute + outputs.per_minute, inputs.left + outputs.left, max(inputs.full_at, outputs.full_at)
@@ -135,7 +135,7 @@ def limit_headers(levels: Levels, *, now: float, wall: float) -> Iterator[tuple[
         header = f"anthropic-ratelimit-{name.replace(' ', '-')}"
         yield f"{header}-limit", str(level.per_minute)
         yield f"{header}-remaining", str(remaining)
-        yield f"{header}-reset", _written(math.ceil(level.full_at + (wall - now)))
+        yield f"{header}-reset", _written(math.ceil(level.full_at + epoch_s))
 
 
 @lru_cache(maxsize=256)  # most responses of a second name the same moments

@@ -476,18 +476,19 @@ def test_the_same_request_streamed_and_batched_is_a_double_bill() -> None:
 
 
 def batches_of(
-    profile: Profile = PROFILES["calm"], *script: str, speed: float = 1.0, seed: int = 1, **terms: Any
+    profile: Profile = PROFILES["calm"], *script: str, speed: float = 1.0, seed: int = 1, **chosen: Any
 ) -> SimulatedBatches:
     choice = FaultChoice(profile)
     choice.extend_script(script)
-    return SimulatedBatches(choice, seed=seed, speed=speed, terms=ServiceTerms(**({"spread": 0.0} | terms)))
+    terms = ServiceTerms(**({"spread": 0.0} | chosen))
+    return SimulatedBatches(choice, seed=seed, speed=speed, terms=terms, epoch_s=1.8e9)
 
 
 def created(batches: SimulatedBatches, requests: int, *, now: float = 0.0, nonce: str = "") -> SimulatedBatch:
     items = [{"custom_id": nonce + item["custom_id"], "params": item["params"]} for item in asked(requests)]
     file = ParamsFile()
     found = read_requests(compact({"requests": items}), file, most=requests)
-    batch = batches.create(found, file, now=now, wall=1.8e9 + now)[1]
+    batch = batches.create(found, file, now=now)[1]
     assert batch is not None
     return batch
 

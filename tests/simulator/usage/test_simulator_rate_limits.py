@@ -91,7 +91,7 @@ def test_headers_round_tokens_to_thousands_and_tell_when_all_is_back() -> None:
     buckets.admit(4_173, 0.0)
     buckets.produce(708, 0.0)
 
-    assert dict(limit_headers(buckets.levels(0.0), now=0.0, wall=NOON)) == {
+    assert dict(limit_headers(buckets.levels(0.0), epoch_s=NOON)) == {
         "anthropic-ratelimit-requests-limit": "1000",
         "anthropic-ratelimit-requests-remaining": "999",
         "anthropic-ratelimit-requests-reset": "2026-11-20T12:00:01Z",
@@ -113,7 +113,7 @@ def test_levels_are_told_as_they_were_when_they_were_read() -> None:
     before = buckets.levels(0.0)
     buckets.admit(500_000, 1.0)
 
-    told = dict(limit_headers(before, now=5.0, wall=NOON + 5))
+    told = dict(limit_headers(before, epoch_s=NOON))
     assert told["anthropic-ratelimit-requests-remaining"] == "9"
     assert told["anthropic-ratelimit-input-tokens-remaining"] == "500000"
     assert told["anthropic-ratelimit-input-tokens-reset"] == "2026-11-20T12:00:30Z"
@@ -123,10 +123,7 @@ def test_remaining_is_never_below_zero() -> None:
     buckets = ModelBuckets(Limits(10, 1_000, 1_000), burst_s=60, speed=1)
     buckets.produce(5_000, 0.0)
 
-    assert (
-        dict(limit_headers(buckets.levels(0.0), now=0.0, wall=NOON))["anthropic-ratelimit-output-tokens-remaining"]
-        == "0"
-    )
+    assert dict(limit_headers(buckets.levels(0.0), epoch_s=NOON))["anthropic-ratelimit-output-tokens-remaining"] == "0"
 
 
 @pytest.mark.parametrize(("pool", "input_tokens"), [("fable", 500_000), ("mythos", 500_000), ("opus-5", 2_000_000)])

@@ -21,7 +21,7 @@ from batchrun.simulator.replies.latency import Latency
 from batchrun.simulator.replies.message_json import message_body, new_id
 from batchrun.simulator.replies.production import produce
 from batchrun.simulator.requests.model_cards import ModelCard
-from batchrun.simulator.requests.parameters import Params, check_length, check_message, parse
+from batchrun.simulator.requests.parameters import Params, check_message, parse
 from batchrun.simulator.requests.token_count import count_prompt
 from batchrun.simulator.usage.prompt_cache import PromptCache, PromptUsage, size_prompt
 from batchrun.simulator.usage.rate_limits import Bucket, Levels, Limits, ModelBuckets, limit_headers, start_limits
@@ -79,8 +79,8 @@ class Simulator:
     others: OtherClient = NOBODY
     outages: Sequence[Outage] = ()
     headers_at: Literal["completion", "admission"] = "completion"  # when the limits are read that a reply states
-
-    epoch_s: float = field(default_factory=lambda: time.time() - time.monotonic())  # when `now` was 0, in seconds since 1970
+    epoch_s: float = field(default_factory=lambda: time.time() - time.monotonic())
+    """The seconds from 1970 to the moment at which the clock of all arguments `now` was 0."""
 
     def __post_init__(self, script: Iterable[str], terms: ServiceTerms) -> None:
         self._choice = FaultChoice(self.profile)
@@ -106,7 +106,6 @@ class Simulator:
             params = parse(raw)
             card = check_message(params)
             prompt = size_prompt(params, card)
-            check_length(prompt.tokens, card)
         except ApiRefusal as refusal:
             return Unanswered(refusal.error)
         elapsed_s = (now - self._began) * self.speed

@@ -178,12 +178,6 @@ def check_message(params: Params, *, counting: bool = False) -> ModelCard:
     return card
 
 
-def check_length(input_tokens: int, card: ModelCard) -> None:
-    """Check that the prompt fits the context window."""
-    if input_tokens > card.context:
-        raise invalid_request(f"prompt is too long: {input_tokens} tokens > {card.context} maximum")
-
-
 def check_form(
     value: object, form: type[StrictForm], no_object: str = "Input does not match the expected shape."
 ) -> None:

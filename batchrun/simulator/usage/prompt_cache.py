@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from batchrun.simulator.api_error import invalid_request
 from batchrun.simulator.requests.model_cards import ModelCard
 from batchrun.simulator.requests.token_count import PromptPart, around, prompt_parts
 
@@ -75,9 +76,11 @@ NO_PROMPT = SizedPrompt()
 
 
 def size_prompt(params: Mapping[str, Any], card: ModelCard) -> SizedPrompt:
-    """Count valid Messages parameters and find their breakpoints."""
+    """Count valid Messages parameters and find their breakpoints; refuse what does not fit the context window."""
     parts = list(prompt_parts(params, card.tokenizer))
     total = around(params) + sum(part.tokens for part in parts)
+    if total > card.context:
+        raise invalid_request(f"prompt is too long: {total} tokens > {card.context} maximum")
     mark = params.get("cache_control")
     if mark and parts[-1].mark is None:  # a breakpoint at the top stands for one on the last block
         parts[-1] = parts[-1]._replace(mark=mark)

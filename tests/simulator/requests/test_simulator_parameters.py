@@ -8,7 +8,8 @@ import pytest
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.requests.model_cards import find_model
-from batchrun.simulator.requests.parameters import check_headers, check_length, check_message, parse
+from batchrun.simulator.requests.parameters import check_headers, check_message, parse
+from batchrun.simulator.usage.prompt_cache import size_prompt
 
 GOOD: dict[str, Any] = {
     "model": "claude-sonnet-5-5",
@@ -266,10 +267,11 @@ def test_the_prompt_has_to_fit_the_window(tokens: int, fits: bool) -> None:
     card = find_model("claude-haiku-4-5")
     assert card is not None
 
+    params = {**GOOD, "messages": [{"role": "user", "content": "合" * (tokens - 7)}]}  # 7 are around a message
     if fits:
-        check_length(tokens, card)
+        assert size_prompt(params, card).tokens == tokens
     else:
-        error = refusal(check_length, tokens, card)
+        error = refusal(size_prompt, params, card)
         assert error.message == "prompt is too long: 200001 tokens > 200000 maximum"
 
 

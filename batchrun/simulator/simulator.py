@@ -31,7 +31,7 @@ ORGANIZATION_ID = "5ca1ab1e-0000-4000-8000-000000000000"
 WITH_LIMIT_HEADERS = (200, 429, 500, 529)
 """The statuses whose responses carry rate limit headers."""
 
-_INJECTED_WAIT_S = 4.0  # what an injected 429 tells the client to wait, at speed 1
+_INJECTED_WAIT_S = 4.0  # how long an injected 429 makes the client wait, at speed 1
 _COUNTS_PER_MINUTE = 2_000
 _USUAL_LATENCY, _USUAL_TERMS = Latency(), ServiceTerms()
 
@@ -39,7 +39,7 @@ _USUAL_LATENCY, _USUAL_TERMS = Latency(), ServiceTerms()
 class Unanswered(NamedTuple):
     """Answer with an error or a page, or cut the connection; nothing is produced or billed."""
 
-    answer: Failure  # of the faults of the connection: cut at once, or when the client gives up
+    answer: Failure  # `Wire.RESET_BEFORE` cuts the connection at once, `Wire.HANG` when the client gives up
     fault: str | None = None  # None if the request itself is the reason
     card: ModelCard | None = None
     retry_after_s: float | None = None
@@ -57,7 +57,7 @@ class Delivery(NamedTuple):
     used: PromptUsage
     output_tokens: int
     fault: str | None
-    levels: Levels | None  # when the request was admitted; None if the headers state the levels at the time of sending
+    levels: Levels | None  # as of the admission; None if the headers state the levels at the time of sending
 
 
 Decision = Unanswered | Delivery

@@ -62,7 +62,7 @@ FAULTS: Mapping[str, Fault] = {**FAILURES, **{spoiling.name.lower(): spoiling fo
 
 WITH_RETRY_AFTER = ("rate_limited", "rate_limited_http_date", "ramp_limit")
 """The faults whose answer says how long to wait."""
-RETRY_AFTER_DATE = "rate_limited_http_date"  # whose answer names a date instead of seconds
+RETRY_AFTER_DATE = "rate_limited_http_date"  # this fault's answer names a date instead of seconds
 
 
 def no_fault(call: Call) -> str:

@@ -15,7 +15,11 @@ from batchrun.simulator.faults.kinds import Call
 
 
 class Profile(NamedTuple):
-    """How often each fault happens, as a share of all messages; those of batches, of all calls of their kind."""
+    """How often each fault happens.
+
+    The rate of a fault of messages is a share of all messages; the rate of a fault of batches is a share of all calls
+    of the fault's kind.
+    """
 
     rates: Mapping[str, float]
 

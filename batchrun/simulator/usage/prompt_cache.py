@@ -126,7 +126,7 @@ class PromptCache:
         return None
 
     def use(self, prompt: SizedPrompt, read: Breakpoint | None, *, now: float, answer_at: float) -> None:
-        """Keep what a request wrote, to be read when its reply begins, and what it read for as long again."""
+        """Keep what a request wrote, readable once its reply begins; keep what the request read for as long again."""
         if len(self._entries) >= _CLEARED_AT:
             self._entries = {key: entry for key, entry in self._entries.items() if entry.until > now}
         if read:

@@ -46,7 +46,8 @@ Levels = Mapping[Dimension, Level]
 class Bucket:
     """One limit. A bucket starts full, and may go below zero: what was produced has to be counted.
 
-    Others never take a bucket below zero: while it is there, they are turned away too. Waits do not know of others.
+    Other clients never take a bucket below zero: they are turned away too while the bucket is in debt. Waits leave
+    other clients out of account.
     """
 
     def __init__(self, per_minute: int, *, burst_s: float, speed: float, others: OtherClient = NOBODY) -> None:

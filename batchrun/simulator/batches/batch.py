@@ -28,7 +28,7 @@ class BatchMember(NamedTuple):
     fault: str
     moment: float  # when the request is processed, as a share of the time the batch takes
     thinking: float
-    cache_luck: float  # below the batch's share of hits the request reads from the prompt cache
+    finds_cache: bool  # whether the request reads from the prompt cache what an earlier one wrote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,6 @@ class SimulatedBatch:
     fault: str
     seed: int
     speed: float
-    cache_hits: float  # the share of the requests that read from the prompt cache, besides the first
     deleted: bool = False
     _output_tokens: dict[str, int] = field(default_factory=dict)  # by custom_id, of the replies that were produced
 
@@ -159,8 +158,8 @@ class SimulatedBatch:
     def _used(self, member: BatchMember) -> PromptUsage:
         """Bill a prompt: caching is best effort in batches."""
         points = member.sent.prompt.breakpoints
-        hits = points and member.sent.custom_id not in self._first_writers and member.cache_luck < self.cache_hits
-        return member.sent.prompt.used(points[-1] if hits else None)
+        reads = points and member.finds_cache and member.sent.custom_id not in self._first_writers
+        return member.sent.prompt.used(points[-1] if reads else None)
 
     @cached_property
     def _first_writers(self) -> frozenset[str]:

@@ -55,23 +55,23 @@ class SimulatedBatches:
             fault = BATCH_FAULTS[name]
             if not fault.created:
                 return name, None
-            terms, lasts_s = self.terms, self.terms.duration(len(requests), luck)
+            terms = self.terms
+            hit_share = terms.least_hits + (terms.most_hits - terms.least_hits) * hits
             batch = SimulatedBatch(
                 id=new_id("msgbatch_01", self._seed, contents, self._epoch_s + now, len(self._batches)),
                 created_at=now,
                 epoch_s=self._epoch_s,
-                members=[self._member(request) for request in requests],
+                members=[self._member(request, hit_share) for request in requests],
                 file=file,
                 contents=contents + seen.to_bytes(8, "big"),
                 life=Life(
-                    lasts_s=lasts_s,
+                    lasts_s=terms.duration(len(requests), luck),
                     never_ends=fault.effect is Fate.NEVER_ENDS,
                     archived_at_once=fault.effect is Fate.ARCHIVED,
                 ),
                 fault=name,
                 seed=self._seed,
                 speed=self._speed,
-                cache_hits=terms.least_hits + (terms.most_hits - terms.least_hits) * hits,
             )
             self._batches[batch.id] = batch
         return name, batch
@@ -131,7 +131,7 @@ class SimulatedBatches:
             )
             raise ApiRefusal(ApiError(429, "rate_limit_error", message))
 
-    def _member(self, request: SentRequest) -> BatchMember:
+    def _member(self, request: SentRequest, hit_share: float) -> BatchMember:
         seen = self._count(request.sha256)
         chance, other, moment, thinking = draw(request.sha256 + _OF_REQUESTS, seed=self._seed, seen=seen)
         fault = self._next_name(Call.REQUEST, chance)
@@ -139,7 +139,8 @@ class SimulatedBatches:
         if fault == no_fault(Call.REQUEST) and isinstance(spoiling, Spoiling):
             fault = spoiled(spoiling)
         luck = draw(request.sha256 + _OF_CACHE, seed=self._seed, seen=seen)[0]
-        return BatchMember(sent=request, seen=seen, fault=fault, moment=moment, thinking=thinking, cache_luck=luck)
+        hit = luck < hit_share
+        return BatchMember(sent=request, seen=seen, fault=fault, moment=moment, thinking=thinking, finds_cache=hit)
 
     def _count(self, facts: bytes) -> int:
         """Return how often the facts were seen before."""

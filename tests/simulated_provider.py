@@ -17,10 +17,11 @@ from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
-from batchrun.simulator.faults.kinds import Wire
+from batchrun.simulator.api_error import ApiError
+from batchrun.simulator.faults.kinds import HtmlPage, Wire
 from batchrun.simulator.http.responses import retry_after
 from batchrun.simulator.replies.message_json import new_id, to_json
-from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Cut, Delivery, Paged, Rejected, Simulator
+from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Delivery, Simulator, Unanswered
 
 BEGAN_WALL = 1_795_000_000.0
 """Seconds since 1970 at the loop's time 0, as the headers tell them."""
@@ -53,6 +54,9 @@ class SimulatedProvider:
     in_flight: int = 0
     closed: bool = False
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.simulator.epoch_s = BEGAN_WALL
 
     async def send(self, request: Request) -> Reply:
         began = asyncio.get_running_loop().time()
@@ -88,29 +92,28 @@ class SimulatedProvider:
         body_sha = hashlib.sha256(request.wire).digest()
         decision = self.simulator.decide(request.wire, body_sha, now=arrival.at_s)
         match decision:
-            case Rejected():
-                raise AttemptError(self._rejected(decision, arrival))
-            case Paged(page=page):
+            case Unanswered(answer=ApiError() as error):
+                raise AttemptError(self._rejected(decision, error, arrival))
+            case Unanswered(answer=HtmlPage() as page):
                 arrival.status, arrival.done_s = page.status, arrival.at_s
                 words = f"HTTP {page.status} without the API's error body"
                 raise AttemptError(Failure(cause=Cause.STATUS, status=page.status, message=words))
-            case Cut(hangs=True):
+            case Unanswered(answer=Wire.HANG):
                 await asyncio.Event().wait()
                 raise AssertionError
-            case Cut():
+            case Unanswered():
                 raise _dropped()
             case Delivery():
                 return await self._produced(decision, arrival)
             case _:
                 assert_never(decision)
 
-    def _rejected(self, rejected: Rejected, arrival: Arrival) -> Failure:
-        error = rejected.error
+    def _rejected(self, rejected: Unanswered, error: ApiError, arrival: Arrival) -> Failure:
         arrival.status, arrival.done_s = error.status, arrival.at_s
         headers = {"request-id": self._request_id()}
         if rejected.card and error.status in WITH_LIMIT_HEADERS:
             now = arrival.at_s
-            headers |= dict(self.simulator.limit_headers(rejected.card, now=now, wall=BEGAN_WALL + now))
+            headers |= dict(self.simulator.limit_headers(rejected.card, now=now))
         if rejected.retry_after_s is not None:
             headers["retry-after"] = retry_after(rejected.retry_after_s)
         return Failure(
@@ -142,7 +145,7 @@ class SimulatedProvider:
             return
         arrival.status = 200
         if not sent.done():
-            limits = self.simulator.limit_headers(answered.card, now=now, wall=BEGAN_WALL + now, levels=answered.levels)
+            limits = self.simulator.limit_headers(answered.card, now=now, levels=answered.levels)
             sent.set_result({"request-id": self._request_id(), **dict(limits)})
 
     def _request_id(self) -> str:

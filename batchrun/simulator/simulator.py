@@ -4,59 +4,45 @@
 takes 60/speed real seconds. The limits in headers stay as configured, and the waits in headers are in real seconds.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.batches.life import ServiceTerms
-from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, OK, check_script
-from batchrun.simulator.faults.kinds import HtmlPage, Rejection, Spoiling, Wire
-from batchrun.simulator.faults.outages import OtherClient, Outage
-from batchrun.simulator.faults.profiles import Draw, Profile, draw
+from batchrun.simulator.faults.catalogue import FAILURES, FAULTS, OK, WITH_RETRY_AFTER
+from batchrun.simulator.faults.kinds import Failure, Spoiling, Wire
+from batchrun.simulator.faults.outages import NOBODY, OtherClient, Outage
+from batchrun.simulator.faults.profiles import Draw, FaultChoice, Profile, draw
 from batchrun.simulator.replies.latency import Latency
 from batchrun.simulator.replies.message_json import message_body, new_id
 from batchrun.simulator.replies.production import produce
 from batchrun.simulator.requests.model_cards import ModelCard
-from batchrun.simulator.requests.parameters import Params, check_count, check_length, check_message, parse
+from batchrun.simulator.requests.parameters import Params, check_message, parse
 from batchrun.simulator.requests.token_count import count_prompt
 from batchrun.simulator.usage.prompt_cache import PromptCache, PromptUsage, size_prompt
-from batchrun.simulator.usage.rate_limits import Bucket, Drain, Levels, Limits, ModelBuckets, limit_headers, tier_limits
+from batchrun.simulator.usage.rate_limits import Bucket, Levels, Limits, ModelBuckets, limit_headers, start_limits
 
 ORGANIZATION_ID = "5ca1ab1e-0000-4000-8000-000000000000"
 
 WITH_LIMIT_HEADERS = (200, 429, 500, 529)
 """The statuses whose responses carry rate limit headers."""
 
-_INJECTED_WAIT_S = 4.0  # what an injected 429 tells the client to wait, at speed 1
+_INJECTED_WAIT_S = 4.0  # how long an injected 429 makes the client wait, at speed 1
 _COUNTS_PER_MINUTE = 2_000
+_USUAL_LATENCY, _USUAL_TERMS = Latency(), ServiceTerms()
 
 
-class Rejected(NamedTuple):
-    """Answer with an error; nothing is billed."""
+class Unanswered(NamedTuple):
+    """Answer with an error or a page, or cut the connection; nothing is produced or billed."""
 
-    error: ApiError
-    fault: str | None = None
+    answer: Failure  # `Wire.RESET_BEFORE` cuts the connection at once, `Wire.HANG` when the client gives up
+    fault: str | None = None  # None if the request itself is the reason
     card: ModelCard | None = None
     retry_after_s: float | None = None
-    retry_after_date: bool = False  # whether the header names a date instead of seconds
-
-
-class Paged(NamedTuple):
-    """Answer with a page of HTML; nothing is billed."""
-
-    page: HtmlPage
-    fault: str
-    card: ModelCard
-
-
-class Cut(NamedTuple):
-    """Cut the connection without an answer, at once or when the client gives up; nothing is billed."""
-
-    hangs: bool
-    fault: str
-    card: ModelCard
 
 
 class Delivery(NamedTuple):
@@ -71,57 +57,46 @@ class Delivery(NamedTuple):
     used: PromptUsage
     output_tokens: int
     fault: str | None
-    levels: Levels | None  # when the request was admitted; None if the headers state the levels at the time of sending
+    levels: Levels | None  # as of the admission; None if the headers state the levels at the time of sending
 
 
-Decision = Rejected | Paged | Cut | Delivery
+Decision = Unanswered | Delivery
 
 
+@dataclass(eq=False)
 class Simulator:
-    """The state of the simulated API: its buckets, what it has seen, and the script it plays."""
+    """The settings and the state of the simulated API: its buckets, what it has seen, and the script it plays."""
 
-    def __init__(  # noqa: PLR0913 - settings, each with its default
-        self,
-        profile: Profile,
-        *,
-        seed: int = 0,
-        speed: float = 1.0,
-        limits: Limits | None = None,
-        burst_s: float = 60.0,
-        latency: Latency | None = None,
-        script: Iterable[str] = (),
-        terms: ServiceTerms | None = None,
-        others: OtherClient | None = None,
-        outages: Iterable[Outage] = (),
-        headers_at: Literal["completion", "admission"] = "completion",
-    ) -> None:
-        """`limits` are for each pool of models; without them the published ones of the tier Start hold.
+    profile: Profile
+    _: KW_ONLY
+    seed: int = 0
+    speed: float = 1.0
+    limits: Limits | None = None  # of each pool of models; None for the published ones of the tier Start
+    burst_s: float = 60.0
+    latency: Latency = _USUAL_LATENCY
+    script: InitVar[Iterable[str]] = ()  # faults of the next valid messages, or of the next calls about batches
+    terms: InitVar[ServiceTerms] = _USUAL_TERMS  # of batches
+    others: OtherClient = NOBODY
+    outages: Sequence[Outage] = ()
+    headers_at: Literal["completion", "admission"] = "completion"  # when the limits are read that a reply states
+    epoch_s: float = field(default_factory=lambda: time.time() - time.monotonic())
+    """The seconds from 1970 to the moment at which the clock of all arguments `now` was 0."""
 
-        `terms` are those of batches. The faults of the script are for the next valid requests to `/v1/messages`, one
-        each; the faults of batches are for the next calls of their kind. `headers_at` says when the limits are
-        read that a response with status 200 states.
-        """
-        self.profile = profile
-        self.batches = SimulatedBatches(profile, seed=seed, speed=speed, terms=terms or ServiceTerms())
-        self._seed, self._speed, self._burst_s = seed, speed, burst_s
-        self._limits, self._latency, self._headers_at = limits, latency or Latency(), headers_at
-        self._others, self._outages = others, tuple(outages)
+    def __post_init__(self, script: Iterable[str], terms: ServiceTerms) -> None:
+        self._choice = FaultChoice(self.profile)
+        self.batches = SimulatedBatches(
+            self._choice, seed=self.seed, speed=self.speed, terms=terms, epoch_s=self.epoch_s
+        )
         self._began: float | None = None
-        self._script: deque[str] = deque()
         self._seen: Counter[bytes] = Counter()
         self._buckets: dict[str, ModelBuckets] = {}
-        self._cache = PromptCache(speed=speed)
-        self._counting = Bucket(_COUNTS_PER_MINUTE, burst_s=burst_s, speed=speed)
+        self._cache = PromptCache(speed=self.speed)
+        self._counting = Bucket(_COUNTS_PER_MINUTE, burst_s=self.burst_s, speed=self.speed)
         self.extend_script(script)
 
     def extend_script(self, names: Iterable[object]) -> int:
-        """Apply faults to the next valid requests, one each, or to the next calls; return how many wait."""
-        for name in check_script(names):
-            if name in BATCH_FAULTS:
-                self.batches.extend_script(name)
-            else:
-                self._script.append(name)
-        return len(self._script) + self.batches.waiting_faults
+        """Apply faults to the next valid messages, or to the next calls about batches; return how many wait."""
+        return self._choice.extend_script(names)
 
     def decide(self, raw: bytes, body_sha: bytes, *, now: float) -> Decision:
         """Decide on a body sent to `/v1/messages`. Only what is let in counts against the limits."""
@@ -131,23 +106,22 @@ class Simulator:
             params = parse(raw)
             card = check_message(params)
             prompt = size_prompt(params, card)
-            check_length(prompt.tokens, card)
         except ApiRefusal as refusal:
-            return Rejected(error=refusal.error)
-        elapsed_s = (now - self._began) * self._speed
-        for outage in self._outages:
+            return Unanswered(refusal.error)
+        elapsed_s = (now - self._began) * self.speed
+        for outage in self.outages:
             if outage.strikes(elapsed_s, params["model"]):
                 return self._unanswered(outage.fault, card)
         read = self._cache.look(prompt, now)
         used, buckets = prompt.used(read), self._buckets_of(card)
         if shortage := buckets.shortage(used.counted, now):
             error = _rate_limit_error(shortage.per_minute, shortage.dimension, card.id)
-            return Rejected(error=error, card=card, retry_after_s=shortage.wait_s)
-        chances = draw(body_sha, seed=self._seed, seen=self._seen[body_sha])
+            return Unanswered(error, card=card, retry_after_s=shortage.wait_s)
+        chances = draw(body_sha, seed=self.seed, seen=self._seen[body_sha])
         self._seen[body_sha] += 1
         name = self._next_fault(chances, stream=params.get("stream", False))
-        fault = FAULTS.get(name or "")
-        if name and (isinstance(fault, Rejection | HtmlPage) or fault in {Wire.RESET_BEFORE, Wire.HANG}):
+        failure = FAILURES.get(name or "")
+        if name and failure and failure not in {Wire.RESET_AFTER, Wire.OVERLOADED_MIDWAY}:
             return self._unanswered(name, card)
         buckets.admit(used.counted, now)
         delivery = self._delivery(params, card, body_sha, used=used, chances=chances, name=name, now=now)
@@ -157,7 +131,7 @@ class Simulator:
     def count(self, raw: bytes, *, now: float) -> int:
         """Count the input tokens of a body sent to `/v1/messages/count_tokens`; raise what the API refuses."""
         params = parse(raw)
-        card = check_count(params)
+        card = check_message(params, counting=True)
         if self._counting.wait(1, now) > 0:
             raise ApiRefusal(_rate_limit_error(_COUNTS_PER_MINUTE, "token counts", params["model"]))
         self._counting.take(1, now)
@@ -167,38 +141,26 @@ class Simulator:
         """Count output against its limit, once it is produced."""
         self._buckets_of(delivery.card).produce(delivery.output_tokens, now)
 
-    def limit_headers(
-        self, card: ModelCard, *, now: float, wall: float, levels: Levels | None = None
-    ) -> Iterator[tuple[str, str]]:
-        """Write the rate limit headers of a model, by default as of `now`. `wall`: seconds since 1970."""
-        return limit_headers(levels or self._buckets_of(card).levels(now), now=now, wall=wall)
+    def limit_headers(self, card: ModelCard, *, now: float, levels: Levels | None = None) -> Iterator[tuple[str, str]]:
+        """Write the rate limit headers of a model, by default as of `now`."""
+        return limit_headers(levels or self._buckets_of(card).levels(now), epoch_s=self.epoch_s)
 
     def _buckets_of(self, card: ModelCard) -> ModelBuckets:
         if card.pool not in self._buckets:
-            drain = Drain()
-            if self._others and self._began is not None:
-                drain = Drain(share=self._others.share, since=self._began + self._others.from_s / self._speed)
-            limits = self._limits or tier_limits("start", card.pool)
-            self._buckets[card.pool] = ModelBuckets(limits, burst_s=self._burst_s, speed=self._speed, drain=drain)
+            others = self.others._replace(from_s=(self._began or 0.0) + self.others.from_s / self.speed)
+            limits = self.limits or start_limits(card.pool)
+            self._buckets[card.pool] = ModelBuckets(limits, burst_s=self.burst_s, speed=self.speed, others=others)
         return self._buckets[card.pool]
 
     def _next_fault(self, chances: Draw, *, stream: bool) -> str | None:
-        name = self._script.popleft() if self._script else self.profile.fault_at(chances.fault)
+        name = self._choice.next_name(chances.fault)
         if name == OK:
             return None
         return "overloaded" if name == "overloaded_in_stream" and not stream else name
 
-    def _unanswered(self, name: str, card: ModelCard) -> Decision:
-        match FAULTS[name]:
-            case Rejection(error, None):
-                return Rejected(error=error, fault=name, card=card)
-            case Rejection(error, retry_after):
-                wait_s, as_date = _INJECTED_WAIT_S / self._speed, retry_after == "date"
-                return Rejected(error=error, fault=name, card=card, retry_after_s=wait_s, retry_after_date=as_date)
-            case HtmlPage() as page:
-                return Paged(page=page, fault=name, card=card)
-            case fault:
-                return Cut(hangs=fault is Wire.HANG, fault=name, card=card)
+    def _unanswered(self, name: str, card: ModelCard) -> Unanswered:
+        wait_s = _INJECTED_WAIT_S / self.speed if name in WITH_RETRY_AFTER else None
+        return Unanswered(FAILURES[name], fault=name, card=card, retry_after_s=wait_s)
 
     def _delivery(
         self,
@@ -213,19 +175,19 @@ class Simulator:
     ) -> Delivery:
         fault = FAULTS.get(name or "")
         spoiling = fault if isinstance(fault, Spoiling) else None
-        production = produce(params, card, seed=self._seed, chance=chances.thinking, spoiling=spoiling)
-        message_id = new_id("msg_01", self._seed, sha, self._seen[sha])
+        production = produce(params, card, seed=self.seed, chance=chances.thinking, spoiling=spoiling)
+        message_id = new_id("msg_01", self.seed, sha, self._seen[sha])
         return Delivery(
             body=message_body(production, card, message_id=message_id, used=used),
             card=card,
             stream=params.get("stream", False),
-            first_token_s=self._latency.wait_for_first_token(chances.first_token) / self._speed,
-            producing_s=self._latency.time_to_produce(production.output_tokens, chances.pace) / self._speed,
+            first_token_s=self.latency.wait_for_first_token(chances.first_token) / self.speed,
+            producing_s=self.latency.time_to_produce(production.output_tokens, chances.pace) / self.speed,
             wire=fault if isinstance(fault, Wire) else None,
             used=used,
             output_tokens=production.output_tokens,
             fault=name,
-            levels=self._buckets_of(card).levels(now) if self._headers_at == "admission" else None,
+            levels=self._buckets_of(card).levels(now) if self.headers_at == "admission" else None,
         )
 
 

@@ -37,7 +37,7 @@ from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.request import Request
-from batchrun.simulator.faults.outages import OtherClient, Outage
+from batchrun.simulator.faults.outages import NOBODY, OtherClient, Outage
 from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.simulator.http.server import SimulatorServer
 from batchrun.simulator.replies.latency import Latency
@@ -103,7 +103,7 @@ class Case:
             limits=self.limits,
             burst_s=self.burst_s,
             latency=Latency(first_token_s=self.first_token_s),
-            others=OtherClient(share=self.others, from_s=seconds / 2) if self.others else None,
+            others=OtherClient(share=self.others, from_s=seconds / 2) if self.others else NOBODY,
             outages=outages,
             headers_at=self.headers_at,
         )

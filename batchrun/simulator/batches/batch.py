@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from batchrun.simulator.api_error import ApiError
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import EXPIRES_AFTER_S, Life, RequestEnding
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS
+from batchrun.simulator.faults.kinds import Fate, Spoiling
 from batchrun.simulator.replies.message_json import message_body, new_id, to_json
 from batchrun.simulator.replies.production import produce
 from batchrun.simulator.requests.model_cards import CARDS
@@ -26,7 +28,7 @@ class BatchMember(NamedTuple):
     fault: str
     moment: float  # when the request is processed, as a share of the time the batch takes
     thinking: float
-    cache_luck: float  # below the batch's share of hits the request reads from the prompt cache
+    finds_cache: bool  # whether the request reads from the prompt cache what an earlier one wrote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,6 @@ class Bill(PromptUsage):
     sha256: str  # that of the same body sent to `/v1/messages`
     model: str | None
     output_tokens: int
-    billed: bool = True
-    batch: bool = True
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,7 +51,7 @@ class SimulatedBatch:
 
     id: str
     created_at: float
-    created_wall: float  # seconds since 1970, as the client sees it
+    epoch_s: float  # when the clock was 0, in seconds since 1970
     members: Sequence[BatchMember]
     file: ParamsFile
     life: Life
@@ -59,9 +59,8 @@ class SimulatedBatch:
     fault: str
     seed: int
     speed: float
-    cache_hits: float  # the share of the requests that read from the prompt cache, besides the first
     deleted: bool = False
-    _output_tokens: dict[int, int] = field(default_factory=dict)
+    _output_tokens: dict[str, int] = field(default_factory=dict)  # by custom_id, of the replies that were produced
 
     def status(self, now: float) -> str:
         """Return the processing status in the API's words."""
@@ -89,34 +88,39 @@ class SimulatedBatch:
             "type": "message_batch",
             "processing_status": self.status(now),
             "request_counts": {"processing": 0 if ended else len(self.members), **endings},
-            "ended_at": self._time(life.ends_at) if ended else None,
-            "created_at": written(self.created_wall),
-            "expires_at": written(self.created_wall + EXPIRES_AFTER_S),
-            "archived_at": self._time(life.archived_at) if ended and not has_results else None,
-            "cancel_initiated_at": None if life.canceled_at is None else self._time(life.canceled_at),
+            "ended_at": self.written_at(life.ends_at) if ended else None,
+            "created_at": self.written_at(0.0),
+            "expires_at": self.written_at(EXPIRES_AFTER_S * self.speed),
+            "archived_at": self.written_at(life.archived_at) if ended and not has_results else None,
+            "cancel_initiated_at": None if life.canceled_at is None else self.written_at(life.canceled_at),
             "results_url": f"{origin}/v1/messages/batches/{self.id}/results" if has_results else None,
         }
 
     def results(self) -> Iterator[bytes]:
         """Write the lines of the results, in the order of the requests' moments."""
-        for index in self._processed:
-            line = {"custom_id": self.members[index].sent.custom_id, "result": self._result(index)}
-            yield to_json(line) + b"\n"
+        for member in self._by_moment:
+            yield to_json({"custom_id": member.sent.custom_id, "result": self._result(member)}) + b"\n"
 
     def bills(self) -> Iterator[Bill]:
         """Bill what succeeded."""
-        for index, member in enumerate(self.members):
+        for member in self.members:
+            sent = member.sent
             if self._ending(member) is RequestEnding.SUCCEEDED:
-                if index not in self._output_tokens:
-                    self._message(index)
+                if sent.custom_id not in self._output_tokens:
+                    self._message(member)
                 yield Bill(
                     batch_id=self.id,
-                    custom_id=member.sent.custom_id,
-                    sha256=member.sent.sha256.hex(),
-                    model=member.sent.model,
-                    output_tokens=self._output_tokens[index],
-                    **asdict(self._used(index)),
+                    custom_id=sent.custom_id,
+                    sha256=sent.sha256.hex(),
+                    model=sent.model,
+                    output_tokens=self._output_tokens[sent.custom_id],
+                    **asdict(self._used(member)),
                 )
+
+    def written_at(self, age: float) -> str:
+        """Write the time at which the batch has an age, as the API does."""
+        epoch_s = self.epoch_s + self.created_at + age / self.speed
+        return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="microseconds")
 
     @cached_property
     def _endings(self) -> Mapping[str, int]:
@@ -124,68 +128,57 @@ class SimulatedBatch:
         return {ending: counted[ending] for ending in RequestEnding}
 
     def _ending(self, member: BatchMember) -> RequestEnding:
-        fault = BATCH_FAULTS[member.fault]
+        effect = BATCH_FAULTS[member.fault].effect
         if unprocessed := self.life.unprocessed(member.moment):
             return unprocessed
-        if member.sent.error or fault.error:
+        if member.sent.error or isinstance(effect, ApiError):
             return RequestEnding.ERRORED
-        return RequestEnding.EXPIRED if fault.expires else RequestEnding.SUCCEEDED
+        return RequestEnding.EXPIRED if effect is Fate.EXPIRED else RequestEnding.SUCCEEDED
 
-    def _result(self, index: int) -> dict[str, Any]:
-        member = self.members[index]
-        ending, refused, failed = self._ending(member), member.sent.error, BATCH_FAULTS[member.fault].error
+    def _result(self, member: BatchMember) -> dict[str, Any]:
+        ending, effect = self._ending(member), BATCH_FAULTS[member.fault].effect
         if ending is RequestEnding.SUCCEEDED:
-            return {"type": ending, "message": self._message(index)}
-        if ending is RequestEnding.ERRORED and refused:  # before the request was processed
-            return _errored(refused, request_id=None)
-        if ending is RequestEnding.ERRORED and failed:
-            return _errored(failed, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
+            return {"type": ending, "message": self._message(member)}
+        if ending is RequestEnding.ERRORED and member.sent.error:  # before the request was processed
+            return _errored(member.sent.error, request_id=None)
+        if ending is RequestEnding.ERRORED and isinstance(effect, ApiError):
+            return _errored(effect, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
         return {"type": ending}
 
-    def _message(self, index: int) -> dict[str, Any]:
+    def _message(self, member: BatchMember) -> dict[str, Any]:
         """Produce a reply; the same whenever it is asked for."""
-        member = self.members[index]
         raw, card = self.file.read(member.sent.place), CARDS[str(member.sent.model)]
-        spoiling = BATCH_FAULTS[member.fault].spoiling
+        effect = BATCH_FAULTS[member.fault].effect
+        spoiling = effect if isinstance(effect, Spoiling) else None
         production = produce(parse(raw), card, seed=self.seed, chance=member.thinking, spoiling=spoiling)
-        self._output_tokens[index] = production.output_tokens
+        self._output_tokens[member.sent.custom_id] = production.output_tokens
         message_id = new_id("msg_01", self.seed, raw, "batch", member.seen)
-        return message_body(production, card, message_id=message_id, used=self._used(index), tier="batch")
+        return message_body(production, card, message_id=message_id, used=self._used(member), tier="batch")
 
-    def _used(self, index: int) -> PromptUsage:
+    def _used(self, member: BatchMember) -> PromptUsage:
         """Bill a prompt: caching is best effort in batches."""
-        member = self.members[index]
         points = member.sent.prompt.breakpoints
-        hits = points and index not in self._first_writers and member.cache_luck < self.cache_hits
-        return member.sent.prompt.used(points[-1] if hits else None)
+        reads = points and member.finds_cache and member.sent.custom_id not in self._first_writers
+        return member.sent.prompt.used(points[-1] if reads else None)
 
     @cached_property
-    def _first_writers(self) -> frozenset[int]:
+    def _first_writers(self) -> frozenset[str]:
         """Find the requests that were the first with what they have to cache."""
-        firsts: dict[bytes, int] = {}
-        for index in self._processed:
-            points = self.members[index].sent.prompt.breakpoints
-            if points and self._ending(self.members[index]) is RequestEnding.SUCCEEDED:
-                firsts.setdefault(points[-1].key, index)
+        firsts: dict[bytes, str] = {}
+        for member in self._by_moment:
+            points = member.sent.prompt.breakpoints
+            if points and self._ending(member) is RequestEnding.SUCCEEDED:
+                firsts.setdefault(points[-1].key, member.sent.custom_id)
         return frozenset(firsts.values())
 
     @property
-    def _processed(self) -> Sequence[int]:
-        """The order in which the requests have their moments."""
-        return sorted(range(len(self.members)), key=lambda index: self.members[index].moment)
+    def _by_moment(self) -> Sequence[BatchMember]:
+        return sorted(self.members, key=attrgetter("moment"))
 
     def _age(self, now: float) -> float:
         return (now - self.created_at) * self.speed
-
-    def _time(self, age: float) -> str:
-        return written(self.created_wall + age / self.speed)
 
 
 def _errored(error: ApiError, *, request_id: str | None) -> dict[str, Any]:
     inner = {"details": {"error_visibility": "user_facing"}, "type": error.type, "message": error.message}
     return {"type": "errored", "error": {"type": "error", "error": inner, "request_id": request_id}}
-
-
-def written(epoch_s: float) -> str:
-    """Write a time as the API does."""
-    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="microseconds")

@@ -66,7 +66,6 @@ def _sent(custom_id: str, params: Params, place: range, sha256: bytes) -> SentRe
         if params["max_tokens"] < 1:  # allowed by /v1/messages
             raise invalid_request("max_tokens: must be greater than or equal to 1")
         prompt = size_prompt(params, card)
-        parameters.check_length(prompt.tokens, card)
     except ApiRefusal as refusal:
         return sent._replace(error=refusal.error)
     return sent._replace(model=card.id, prompt=prompt)

@@ -5,8 +5,8 @@ A call of a kind meets the next fault of that kind's script, or else what the pr
 
 import hashlib
 import threading
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request, not_found
@@ -14,8 +14,8 @@ from batchrun.simulator.batches.batch import BatchMember, Bill, SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import Life, ServiceTerms
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, spoiled
-from batchrun.simulator.faults.kinds import BatchFault, Call, Spoiling
-from batchrun.simulator.faults.profiles import Profile, draw
+from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Spoiling, Wire
+from batchrun.simulator.faults.profiles import FaultChoice, draw
 from batchrun.simulator.replies.message_json import new_id
 
 _POLL_AGAIN_S = 10.0
@@ -25,16 +25,15 @@ _OF_REQUESTS = b"request of a batch"  # a request draws something else than the 
 
 
 class SimulatedBatches:
-    """All batches, in the order of creation, and the scripts of their faults. Methods raise what the API refuses."""
+    """All batches, in the order of creation. Methods raise what the API refuses."""
 
-    def __init__(self, profile: Profile, *, seed: int, speed: float, terms: ServiceTerms) -> None:
+    def __init__(self, choice: FaultChoice, *, seed: int, speed: float, terms: ServiceTerms, epoch_s: float) -> None:
         self.terms = terms
         self.faults: Counter[str] = Counter()  # faults that were met, except within batches
         self.poll_again_s = _POLL_AGAIN_S / speed  # after which the API wants to be asked again
         self.queue_wait_s = _QUEUE_WAIT_S / speed  # how long a client waits when too much is in processing
-        self._profile, self._seed, self._speed = profile, seed, speed
+        self._choice, self._seed, self._speed, self._epoch_s = choice, seed, speed, epoch_s
         self._batches: dict[str, SimulatedBatch] = {}
-        self._scripts: Mapping[Call, deque[str]] = {call: deque() for call in Call}
         self._seen: Counter[bytes] = Counter()
         self._creating = threading.Lock()
 
@@ -43,17 +42,8 @@ class SimulatedBatches:
         """Every batch that was ever created, the oldest first."""
         return list(self._batches.values())
 
-    @property
-    def waiting_faults(self) -> int:
-        """How many faults of the scripts wait."""
-        return sum(map(len, self._scripts.values()))
-
-    def extend_script(self, name: str) -> None:
-        """Let the next call of its kind, or the next request, meet a fault."""
-        self._scripts[BATCH_FAULTS[name].call].append(name)
-
     def create(
-        self, requests: Sequence[SentRequest], file: ParamsFile, *, now: float, wall: float
+        self, requests: Sequence[SentRequest], file: ParamsFile, *, now: float
     ) -> tuple[str, SimulatedBatch | None]:
         """Create a batch, or not; return the name of the fault too. May be called in any thread."""
         with self._creating:
@@ -65,19 +55,23 @@ class SimulatedBatches:
             fault = BATCH_FAULTS[name]
             if not fault.created:
                 return name, None
-            terms, lasts_s = self.terms, self.terms.duration(len(requests), luck)
+            terms = self.terms
+            hit_share = terms.least_hits + (terms.most_hits - terms.least_hits) * hits
             batch = SimulatedBatch(
-                id=new_id("msgbatch_01", self._seed, contents, wall, len(self._batches)),
+                id=new_id("msgbatch_01", self._seed, contents, self._epoch_s + now, len(self._batches)),
                 created_at=now,
-                created_wall=wall,
-                members=[self._member(request) for request in requests],
+                epoch_s=self._epoch_s,
+                members=[self._member(request, hit_share) for request in requests],
                 file=file,
                 contents=contents + seen.to_bytes(8, "big"),
-                life=Life(lasts_s=lasts_s, never_ends=fault.never_ends, archived_at_once=fault.archived),
+                life=Life(
+                    lasts_s=terms.duration(len(requests), luck),
+                    never_ends=fault.effect is Fate.NEVER_ENDS,
+                    archived_at_once=fault.effect is Fate.ARCHIVED,
+                ),
                 fault=name,
                 seed=self._seed,
                 speed=self._speed,
-                cache_hits=terms.least_hits + (terms.most_hits - terms.least_hits) * hits,
             )
             self._batches[batch.id] = batch
         return name, batch
@@ -120,7 +114,7 @@ class SimulatedBatches:
         batch = self._find(batch_id)
         if not batch.has_results(now):
             raise not_found(f"Message Batch {batch_id} has no available results.")
-        cut = self._meet(Call.RESULTS, batch.contents).cut is not None
+        cut = isinstance(self._meet(Call.RESULTS, batch.contents).effect, Wire)
         return _half(batch.results(), len(batch.members)) if cut else batch.results(), cut
 
     def bills(self, now: float) -> Iterator[Bill]:
@@ -137,15 +131,16 @@ class SimulatedBatches:
             )
             raise ApiRefusal(ApiError(429, "rate_limit_error", message))
 
-    def _member(self, request: SentRequest) -> BatchMember:
+    def _member(self, request: SentRequest, hit_share: float) -> BatchMember:
         seen = self._count(request.sha256)
         chance, other, moment, thinking = draw(request.sha256 + _OF_REQUESTS, seed=self._seed, seen=seen)
         fault = self._next_name(Call.REQUEST, chance)
-        spoiling = FAULTS.get(self._profile.fault_at(other) or "")
+        spoiling = FAULTS.get(self._choice.profile.fault_at(other) or "")
         if fault == no_fault(Call.REQUEST) and isinstance(spoiling, Spoiling):
             fault = spoiled(spoiling)
         luck = draw(request.sha256 + _OF_CACHE, seed=self._seed, seen=seen)[0]
-        return BatchMember(sent=request, seen=seen, fault=fault, moment=moment, thinking=thinking, cache_luck=luck)
+        hit = luck < hit_share
+        return BatchMember(sent=request, seen=seen, fault=fault, moment=moment, thinking=thinking, finds_cache=hit)
 
     def _count(self, facts: bytes) -> int:
         """Return how often the facts were seen before."""
@@ -157,13 +152,12 @@ class SimulatedBatches:
         facts = call.value.encode() + contents
         chance = draw(facts, seed=self._seed, seen=self._count(facts) + 1)[0]
         fault = BATCH_FAULTS[self._next_name(call, chance)]
-        if fault.error:
-            raise ApiRefusal(fault.error)
+        if isinstance(fault.effect, ApiError):
+            raise ApiRefusal(fault.effect)
         return fault
 
     def _next_name(self, call: Call, chance: float) -> str:
-        script = self._scripts[call]
-        name = script.popleft() if script else self._profile.fault_at(chance, call) or no_fault(call)
+        name = self._choice.next_name(chance, call) or no_fault(call)
         if name != no_fault(call) and call is not Call.REQUEST:
             self.faults[name] += 1
         return name

@@ -1,16 +1,9 @@
 """The kinds of faults there are: what the API, the connection or the model does instead of answering well."""
 
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from batchrun.simulator.api_error import ApiError
-
-
-class Rejection(NamedTuple):
-    """The API answers with an error; nothing is produced or billed."""
-
-    error: ApiError
-    retry_after: Literal["seconds", "date"] | None = None
 
 
 class HtmlPage(NamedTuple):
@@ -41,7 +34,16 @@ class Spoiling(Enum):
     THINKING_FIRST = "a good reply behind a thinking block, whatever the model"
 
 
-Fault = Rejection | HtmlPage | Wire | Spoiling
+Failure = ApiError | HtmlPage | Wire
+Fault = Failure | Spoiling
+
+
+class Fate(Enum):
+    """A batch, or one request within a batch, is not processed as it should be."""
+
+    NEVER_ENDS = "half of the requests are never processed: the batch waits for its expiry or a cancel"
+    ARCHIVED = "the results are gone as soon as the batch has ended"
+    EXPIRED = "the request is never processed, though its batch ends"
 
 
 class Call(Enum):
@@ -56,13 +58,8 @@ class Call(Enum):
 
 
 class BatchFault(NamedTuple):
-    """What one call, or one request of a batch, meets; a fault of which only the call is given does nothing."""
+    """What one call, or one request of a batch, meets."""
 
     call: Call
-    error: ApiError | None = None  # the answer to the call; for a request, how the request errored
-    cut: Literal["hang", "reset"] | None = None  # no answer until the client gives up, or a broken connection
+    effect: ApiError | Wire | Spoiling | Fate | None = None  # None does nothing; an error of a request is its result
     created: bool = True  # whether the batch exists all the same
-    never_ends: bool = False  # half of the requests are never processed: the batch waits for its expiry or a cancel
-    archived: bool = False  # the results are gone as soon as the batch has ended
-    expires: bool = False  # the request is never processed, though its batch ends
-    spoiling: Spoiling | None = None

@@ -31,3 +31,6 @@ class OtherClient(NamedTuple):
 
     share: float  # of what comes back in a minute: 0 to below 1
     from_s: float = 0.0
+
+
+NOBODY = OtherClient(share=0.0)

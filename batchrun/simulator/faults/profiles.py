@@ -6,33 +6,57 @@ of arrival, and a retry gets a new draw.
 
 import hashlib
 import struct
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from batchrun.simulator.faults.catalogue import BATCH_FAULTS
+from batchrun.simulator.faults.catalogue import call_of, check_script
 from batchrun.simulator.faults.kinds import Call
 
 
 class Profile(NamedTuple):
-    """How often each fault happens, as a share of all requests; those of batches, of all calls of their kind."""
+    """How often each fault happens.
 
-    name: str
+    The rate of a fault of messages is a share of all messages; the rate of a fault of batches is a share of all calls
+    of the fault's kind.
+    """
+
     rates: Mapping[str, float]
-    batch_rates: Mapping[str, float] = MappingProxyType({})
 
     def fault_at(self, chance: float, call: Call | None = None) -> str | None:
         """Return the fault that a number in [0, 1) falls on: of messages, or of a call about batches."""
-        batch_rates = {name: rate for name, rate in self.batch_rates.items() if BATCH_FAULTS[name].call is call}
-        for name, rate in (batch_rates if call else self.rates).items():
-            chance -= rate
-            if chance < 0:
-                return name
+        for name, rate in self.rates.items():
+            if call_of(name) is call:
+                chance -= rate
+                if chance < 0:
+                    return name
         return None
 
 
-_BUSY = {"rate_limited": 0.02, "overloaded": 0.01, "invalid_json": 0.01, "refused": 0.002}
-_BUSY_BATCHES = {
+class FaultChoice:
+    """Chooses faults: those of the scripts come first, and each kind of call has a script of its own."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._scripts: Mapping[Call | None, deque[str]] = {call: deque() for call in (None, *Call)}
+
+    def extend_script(self, names: Iterable[object]) -> int:
+        """Apply faults to the next valid messages, or to the next calls, one each; return how many wait."""
+        for name in check_script(names):
+            self._scripts[call_of(name)].append(name)
+        return sum(map(len, self._scripts.values()))
+
+    def next_name(self, chance: float, call: Call | None = None) -> str | None:
+        """Return the fault of the next message or call; without a script, `chance` in [0, 1) decides."""
+        script = self._scripts[call]
+        return script.popleft() if script else self.profile.fault_at(chance, call)
+
+
+_BUSY = {
+    "rate_limited": 0.02,
+    "overloaded": 0.01,
+    "invalid_json": 0.01,
+    "refused": 0.002,
     **dict.fromkeys(("batch_overloaded", "batch_poll_error"), 0.02),
     "batch_request_overloaded": 0.003,
     "batch_request_expired": 0.005,
@@ -45,9 +69,6 @@ _HOSTILE = {
     "hang": 0.005,
     **dict.fromkeys(("truncated", "empty", "schema_violation"), 0.01),
     "thinking_first": 0.05,
-}
-_HOSTILE_BATCHES = {
-    **_BUSY_BATCHES,
     "batch_rate_limited": 0.03,
     "batch_hang": 0.01,
     "batch_reset_before": 0.03,
@@ -60,9 +81,9 @@ _HOSTILE_BATCHES = {
 }
 
 PROFILES: Mapping[str, Profile] = {
-    "calm": Profile("calm", {}),
-    "busy": Profile("busy", _BUSY, _BUSY_BATCHES),
-    "hostile": Profile("hostile", _HOSTILE, _HOSTILE_BATCHES),
+    "calm": Profile({}),
+    "busy": Profile(_BUSY),
+    "hostile": Profile(_HOSTILE),
 }
 
 

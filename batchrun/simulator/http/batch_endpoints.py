@@ -9,11 +9,11 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
 
-from batchrun.simulator.api_error import ApiRefusal, invalid_request
+from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request
 from batchrun.simulator.batches.body import ParamsFile, read_requests
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, no_fault
-from batchrun.simulator.faults.kinds import Call
+from batchrun.simulator.faults.kinds import Call, Wire
 from batchrun.simulator.http.responses import Responses, check_access, read_body, retry_after
 from batchrun.simulator.usage.books import Books, CreateEntry
 
@@ -47,24 +47,23 @@ class BatchEndpoints:
             return await self._created(request, entry)
         except ApiRefusal as refusal:
             entry.status = refusal.error.status
-            if entry.status != 429:
-                raise
-            raise ApiRefusal(refusal.error, retry_after_s=self._batches.queue_wait_s) from refusal
+            if entry.status == 429:
+                refusal.retry_after_s = self._batches.queue_wait_s
+            raise
 
     async def _created(self, request: web.Request, entry: CreateEntry) -> web.Response:
         terms, file = self._batches.terms, ParamsFile()
         body = await read_body(request, most=terms.most_bytes)
         requests = await asyncio.to_thread(read_requests, body, file, most=terms.most_requests)
         entry.requests = len(requests)
-        now, wall = time.monotonic(), time.time()
-        name, batch = await asyncio.to_thread(self._batches.create, requests, file, now=now, wall=wall)
-        fault = BATCH_FAULTS[name]
+        name, batch = await asyncio.to_thread(self._batches.create, requests, file, now=time.monotonic())
+        effect = BATCH_FAULTS[name].effect
         entry.fault = None if name == no_fault(Call.CREATE) else name
         entry.batch_id = batch.id if batch else None
-        if fault.error:
-            raise ApiRefusal(fault.error)
-        if fault.cut or batch is None:
-            return await self._responses.cut(request, hangs=fault.cut == "hang")
+        if isinstance(effect, ApiError):
+            raise ApiRefusal(effect)
+        if isinstance(effect, Wire) or batch is None:
+            return await self._responses.cut(request, hangs=effect is Wire.HANG)
         entry.status = 200
         return self._responses.json(batch.as_json(time.monotonic(), _origin(request)))
 

@@ -9,13 +9,15 @@ from aiohttp import web
 
 from batchrun.errors import UsageProblem
 from batchrun.simulator.api_error import ApiRefusal, invalid_request, not_found
-from batchrun.simulator.faults.kinds import Wire
+from batchrun.simulator.faults.catalogue import RETRY_AFTER_DATE
+from batchrun.simulator.faults.kinds import HtmlPage, Wire
 from batchrun.simulator.http.batch_endpoints import BatchEndpoints
 from batchrun.simulator.http.responses import Headers, Responses, check_access, read_body, reset, retry_after
 from batchrun.simulator.replies.message_json import error_event, message_events
-from batchrun.simulator.requests.model_cards import find_model, model_info
-from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Cut, Delivery, Paged, Rejected, Simulator
+from batchrun.simulator.requests.model_cards import ModelCard, find_model, model_info
+from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Delivery, Simulator, Unanswered
 from batchrun.simulator.usage.books import Books, Entry
+from batchrun.simulator.usage.rate_limits import Levels
 
 _MAX_BODY = 32 * 1024**2
 
@@ -48,42 +50,36 @@ class Endpoints:
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         arrived_s = time.monotonic() - self._started_at
-        refusal, raw = None, b""
+        raw, refused = b"", None
         try:
             raw = await read_body(request, most=_MAX_BODY)
-        except ApiRefusal as caught:
-            refusal = caught
+        except ApiRefusal as refusal:
+            refused = Unanswered(refusal.error)
         body_sha = hashlib.sha256(raw).digest()
         with self.books.visit(body_sha.hex(), arrived_s=arrived_s) as entry:
-            if refusal:
-                return self._reject(Rejected(error=refusal.error), entry)
-            decision = self.simulator.decide(raw, body_sha, now=time.monotonic())
+            decision = refused or self.simulator.decide(raw, body_sha, now=time.monotonic())
             entry.fault = decision.fault
             entry.model = decision.card.id if decision.card else None
-            match decision:
-                case Rejected():
-                    return self._reject(decision, entry)
-                case Paged():
-                    return self._show_page(decision, entry)
-                case Cut():
-                    return await self._responses.cut(request, hangs=decision.hangs)
-                case Delivery():
-                    return await self._deliver(request, decision, entry)
+            if isinstance(decision, Delivery):
+                return await self._deliver(request, decision, entry)
+            return await self._fail(request, decision, entry)
 
-    def _reject(self, rejected: Rejected, entry: Entry) -> web.Response:
-        status = entry.status = rejected.error.status
+    async def _fail(self, request: web.Request, decision: Unanswered, entry: Entry) -> web.Response:
+        answer = decision.answer
+        if isinstance(answer, Wire):
+            return await self._responses.cut(request, hangs=answer is Wire.HANG)
+        entry.status = answer.status
+        if isinstance(answer, HtmlPage):
+            title = f"{answer.status} {answer.title}"
+            text = f"<html>\n<head><title>{title}</title></head>\n<body><h1>{title}</h1></body>\n</html>\n"
+            return web.Response(status=answer.status, text=text, content_type="text/html")
         headers: Headers = {}
-        if rejected.card and status in WITH_LIMIT_HEADERS:
-            headers |= dict(self.simulator.limit_headers(rejected.card, now=time.monotonic(), wall=time.time()))
-        if rejected.retry_after_s is not None:
-            headers["retry-after"] = retry_after(rejected.retry_after_s, as_date=rejected.retry_after_date)
-        return self._responses.error(rejected.error, headers)
-
-    def _show_page(self, paged: Paged, entry: Entry) -> web.Response:
-        status = entry.status = paged.page.status
-        title = f"{status} {paged.page.title}"
-        text = f"<html>\n<head><title>{title}</title></head>\n<body><h1>{title}</h1></body>\n</html>\n"
-        return web.Response(status=status, text=text, content_type="text/html")
+        if decision.card and answer.status in WITH_LIMIT_HEADERS:
+            headers |= self._limit_headers(decision.card)
+        if decision.retry_after_s is not None:
+            as_date = decision.fault == RETRY_AFTER_DATE
+            headers["retry-after"] = retry_after(decision.retry_after_s, as_date=as_date)
+        return self._responses.error(answer, headers)
 
     async def _deliver(self, request: web.Request, delivery: Delivery, entry: Entry) -> web.StreamResponse:
         """Produce, bill, then send: the order in which money is lost when a connection breaks."""
@@ -95,10 +91,10 @@ class Endpoints:
         if delivery.wire is Wire.RESET_AFTER:
             return reset(request)
         entry.status = 200
-        return self._responses.json(delivery.body, self._limit_headers(delivery))
+        return self._responses.json(delivery.body, self._limit_headers(delivery.card, delivery.levels))
 
     async def _stream(self, request: web.Request, delivery: Delivery, entry: Entry) -> web.StreamResponse:
-        headers = self._responses.headers() | self._limit_headers(delivery)
+        headers = self._responses.headers() | self._limit_headers(delivery.card, delivery.levels)
         headers |= {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         response = web.StreamResponse(headers=headers)
         entry.status = 200
@@ -122,9 +118,8 @@ class Endpoints:
         self.simulator.produced(delivery, now=time.monotonic())
         entry.bill(delivery.used, output_tokens=delivery.output_tokens)
 
-    def _limit_headers(self, delivery: Delivery) -> Headers:
-        now, wall = time.monotonic(), time.time()
-        return dict(self.simulator.limit_headers(delivery.card, now=now, wall=wall, levels=delivery.levels))
+    def _limit_headers(self, card: ModelCard, levels: Levels | None = None) -> Headers:
+        return dict(self.simulator.limit_headers(card, now=time.monotonic(), levels=levels))
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
         raw = await read_body(request, most=_MAX_BODY)

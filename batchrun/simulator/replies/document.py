@@ -96,7 +96,7 @@ def beginning_of(text: str) -> str:
 
 
 def find_dates(text: str) -> Iterator[date]:
-    """Find dates in the usual spellings; the day stands before the month where only the order tells."""
+    """Find dates in the usual spellings; the day stands before the month where nothing but the order decides."""
     for match in _DATE.finditer(text):
         parts = [part.lower() for part in match.groups() if part is not None]
         one, two, three = (_MONTHS.get(part) or int(part) for part in parts)

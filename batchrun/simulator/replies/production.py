@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from batchrun.simulator.faults.kinds import Spoiling
 from batchrun.simulator.replies.document import beginning_of, document_in, title_of
 from batchrun.simulator.replies.schema_answer import SchemaAnswer
 from batchrun.simulator.requests.model_cards import ModelCard
-from batchrun.simulator.requests.token_count import count_text
+from batchrun.simulator.requests.token_count import count_text, text_blocks
 
 _READ_CHARACTERS = 60_000  # far into any contract; keeps the time for a large document bounded
 _THINKS_ALOUD = 0.3  # share of the replies of a thinking model that begin with a thinking block
@@ -36,7 +36,8 @@ class Production(NamedTuple):
 
 def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoiling: Spoiling | None) -> Production:
     """Answer a valid request. `chance` in [0, 1) decides whether the model thinks first."""
-    prompt = "".join(_texts(params["messages"][-1]["content"]))
+    blocks = text_blocks(params["messages"][-1]["content"])
+    prompt = "".join(block["text"] for block in blocks if block["type"] == "text")
     text = _answer(params, document_in(prompt)[:_READ_CHARACTERS], seed=seed, spoiling=spoiling)
     thinking = params.get("thinking") or {}
     thinks = thinking.get("type") in {"adaptive", "enabled"} or (card.thinks_unasked and not thinking)
@@ -47,15 +48,6 @@ def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoili
         tokens = _SHORTEST_THOUGHT + int(span * chance / _THINKS_ALOUD) % span
         whole = whole._replace(thinking_tokens=tokens, thought=shown)
     return _stopped(_spoiled(whole, spoiling, params["max_tokens"]), params["max_tokens"])
-
-
-def _texts(content: str | list[dict[str, Any]]) -> Iterator[str]:
-    for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-        source = block.get("source")
-        if block["type"] == "text":
-            yield block["text"]
-        elif isinstance(source, dict) and source.get("type") == "text":
-            yield f"\n\n<document>\n{source.get('data', '')}\n</document>\n\n"
 
 
 def _answer(params: Params, document: str, *, seed: int, spoiling: Spoiling | None) -> str:

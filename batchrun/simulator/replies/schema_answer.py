@@ -48,14 +48,7 @@ _DAYS, _WEEKS, _MONTHS = {"day": 1, "week": 7}, {"week": 1}, {"month": 1, "year"
 _CURRENCIES = dict.fromkeys(("USD", "EUR", "GBP", "CHF", "JPY", "CAD", "AUD"), 1)
 _SECOND_PARTY = ("b", "buyer", "client", "counterparty", "customer", "employee", "licensee", "recipient", "tenant")
 _PARTY_WORDS = ("party", "parties", "company", "vendor", "supplier", "seller", "landlord", "name", *_SECOND_PARTY[1:])
-_FALLBACKS: Mapping[str, str] = dict(
-    re.findall(
-        r"(\S+)=(\S+)",
-        "date=2024-01-01 date-time=2024-01-01T00:00:00Z time=00:00:00Z duration=P1D email=unknown@example.com "
-        "hostname=example.com uri=https://example.com/ ipv4=192.0.2.1 ipv6=2001:db8::1 "
-        "uuid=00000000-0000-4000-8000-000000000000",
-    )
-)
+_FALLBACKS = {"date": "2024-01-01", "date-time": "2024-01-01T00:00:00Z"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +116,7 @@ class SchemaAnswer:
         """Return what the document has for the first form that it has anything for, or None."""
         for variant in self._variants(schema):
             found = self._found(variant, AnswerField.of(field.name, variant.get("description", field.description)))
-            if found is not None:
+            if found is not None and found != []:
                 return found
         return None
 
@@ -137,24 +130,24 @@ class SchemaAnswer:
         if "allOf" in schema:
             merged = {key: value for part in schema["allOf"] for key, value in self._variants(part)[0].items()}
             return self._variants(merged | {key: value for key, value in schema.items() if key != "allOf"})
-        if isinstance(schema.get("type"), list) and "enum" not in schema and "const" not in schema:
+        if "const" in schema:
+            return [{**schema, "enum": [schema["const"]]}]
+        if isinstance(schema.get("type"), list) and "enum" not in schema:
             return [{**schema, "type": name} for name in schema["type"]]
         return [schema]
 
     def _found(self, schema: Schema, field: AnswerField) -> Any:
         finders: Mapping[str, Callable[[Schema, AnswerField], Any]] = {
-            "const": lambda schema, _: schema["const"],
-            "enum": lambda schema, _: next(iter(self._mentioned(schema["enum"])), None),
+            "enum": self._option,
             "object": self._object,
-            "array": lambda schema, field: self._array(schema, field) or None,
+            "array": self._array,
             "string": self._string,
             "integer": self._number,
             "number": self._number,
             "boolean": self._boolean,
-            "null": lambda *_: None,
         }
-        kind = next((keyword for keyword in ("const", "enum") if keyword in schema), schema.get("type", "null"))
-        return finders[kind](schema, field)
+        find = finders.get("enum" if "enum" in schema else schema.get("type", "null"))
+        return find(schema, field) if find else None
 
     def _fallback(self, schema: Schema, field: AnswerField) -> Any:
         if "enum" in schema:
@@ -247,6 +240,9 @@ class SchemaAnswer:
         if not texts and (not field.stems or field.score(self.document)):
             texts = [self.document]
         return next((value for text in texts for value in find(text)), None)
+
+    def _option(self, schema: Schema, _: AnswerField) -> Any:
+        return next(iter(self._mentioned(schema["enum"])), None)
 
     def _mentioned(self, options: Sequence[Any]) -> list[Any]:
         """Return the options that the document mentions, the one mentioned most first; the title counts more."""

@@ -1,13 +1,12 @@
 """The models the simulator knows, and what each accepts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 Tokenizer = Literal["old", "new"]  # models from 4.7 on use the newer one: more tokens for the same Latin text
 
 ALL_EFFORTS = ("low", "medium", "high", "xhigh", "max")
-ALL_THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 _UP_TO_HIGH = ("low", "medium", "high")
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"  # the API's own way to say that a time is not known
 
@@ -72,10 +71,8 @@ def find_model(name: str) -> ModelCard | None:
 
 
 def model_info(card: ModelCard) -> dict[str, Any]:
-    """Make the body of `GET /v1/models/{id}`."""
+    """Make the body of `GET /v1/models/{id}`, as far as clients look at the body."""
     line, _, version = card.id.removeprefix("claude-").partition("-")
-    yes = {"supported": True}
-    features = ("batch", "citations", "code_execution", "context_management", "image_input", "pdf_input")
     return {
         "type": "model",
         "id": card.id,
@@ -87,14 +84,9 @@ def model_info(card: ModelCard) -> dict[str, Any]:
         "line": line,
         "max_input_tokens": card.context,
         "max_tokens": card.max_output,
-        "capabilities": dict.fromkeys((*features, "structured_outputs"), yes)
-        | {
-            "effort": {"supported": bool(card.efforts)} | _support(ALL_EFFORTS, card.efforts),
-            "server_tools": {"supported": True, "code_execution": yes, "web_search": yes},
-            "thinking": {"supported": True, "types": _support(ALL_THINKING, card.thinking)},
+        "capabilities": {
+            "effort": {"supported": bool(card.efforts)},
+            "structured_outputs": {"supported": True},
+            "thinking": {"supported": True},
         },
     }
-
-
-def _support(names: Iterable[str], supported: Iterable[str]) -> dict[str, Any]:
-    return {name: {"supported": name in supported} for name in names}

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from batchrun.simulator.requests.model_cards import ModelCard
-from batchrun.simulator.requests.schema_rules import schema_problems
+from batchrun.simulator.requests.schema_rules import schema_problem
 
 _MOST_MARKS = 4
-_UNMARKABLE = {"thinking", "redacted_thinking"}
 
 Params = Mapping[str, Any]
 
@@ -17,11 +15,10 @@ Params = Mapping[str, Any]
 def cache_problems(params: Params) -> Iterator[str]:
     """Say what is wrong with the cache breakpoints taken together."""
     marks = list(_marks(params))
-    yield from (f"{where}: Extra inputs are not permitted" for where, block, _ in marks if block in _UNMARKABLE)
     if len(marks) > _MOST_MARKS:
         yield f"A maximum of {_MOST_MARKS} blocks with cache_control may be provided. Found {len(marks)}."
-    ttls = [ttl for _, _, ttl in marks]
-    for index, (where, _, ttl) in enumerate(marks):
+    ttls = [ttl for _, ttl in marks]
+    for index, (where, ttl) in enumerate(marks):
         if ttl == "1h" and "5m" in ttls[:index]:
             yield (
                 f"{where}.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note "
@@ -29,16 +26,16 @@ def cache_problems(params: Params) -> Iterator[str]:
             )
 
 
-def _marks(params: Params) -> Iterator[tuple[str, str | None, str]]:
-    """Find every breakpoint, in the order of the prompt: its place, the type of its block, and its ttl."""
-    places = [("tools", params.get("tools")), ("system", params.get("system"))]
+def _marks(params: Params) -> Iterator[tuple[str, str]]:
+    """Find every breakpoint, in the order of the prompt: its place and its ttl."""
+    places = [("system", params.get("system"))]
     places += [(f"messages.{index}.content", message["content"]) for index, message in enumerate(params["messages"])]
     for where, content in places:
         for index, block in enumerate(content if isinstance(content, list) else ()):
             if mark := block.get("cache_control"):
-                yield f"{where}.{index}.cache_control", block.get("type"), mark.get("ttl", "5m")
+                yield f"{where}.{index}.cache_control", mark.get("ttl", "5m")
     if mark := params.get("cache_control"):
-        yield "cache_control", None, mark.get("ttl", "5m")
+        yield "cache_control", mark.get("ttl", "5m")
 
 
 def model_problems(params: Params, card: ModelCard) -> Iterator[str]:
@@ -50,8 +47,8 @@ def model_problems(params: Params, card: ModelCard) -> Iterator[str]:
     elif effort and effort not in card.efforts:
         levels = ", ".join(sorted(card.efforts))
         yield f"This model does not support effort level '{effort}'. Supported levels: {levels}."
-    if config.get("format"):
-        yield from filter(None, [_schema_problem(json.dumps(config["format"]["schema"]))])
+    if config.get("format") and (problem := schema_problem(json.dumps(config["format"]["schema"]))):
+        yield problem
     yield from _thinking_problems(params.get("thinking"), effort or "high", params.get("max_tokens"), card)
     if max_tokens > card.max_output:
         limit = f"which is the maximum allowed number of output tokens for {card.id}"
@@ -62,25 +59,16 @@ def model_problems(params: Params, card: ModelCard) -> Iterator[str]:
         yield "tool_choice forces tool use is not compatible with this model."
 
 
-@lru_cache(maxsize=64)
-def _schema_problem(schema: str) -> str | None:
-    """Check a schema, written as JSON, once: a job sends the same schema with every document."""
-    return next(schema_problems(json.loads(schema)), None)
-
-
 def _thinking_problems(thinking: Params | None, effort: str, max_tokens: int | None, card: ModelCard) -> Iterator[str]:
-    kind = thinking["type"] if thinking else None
-    budget = thinking.get("budget_tokens") if thinking else None
+    if not thinking:
+        return
+    kind = thinking["type"]
     if kind == "adaptive" and kind not in card.thinking:
         yield "adaptive thinking is not supported on this model"
-    elif kind and kind not in card.thinking:
+    elif kind not in card.thinking:
         instead = ' Use "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
         yield f'"thinking.type.{kind}" is not supported for this model.{instead if kind == "enabled" else ""}'
     elif kind in {"between_tools", "disabled"} and effort not in card.unthinking_efforts:
         yield f"thinking.type: {kind} is not supported with effort level '{effort}'."
-    elif kind == "enabled" and not isinstance(budget, int):
-        yield "thinking.enabled.budget_tokens: Field required"
-    elif kind == "enabled" and isinstance(budget, int) and budget < 1024:
-        yield "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
-    elif kind == "enabled" and isinstance(budget, int) and max_tokens is not None and max_tokens <= budget:
+    elif kind == "enabled" and max_tokens is not None and max_tokens <= thinking["budget_tokens"]:
         yield "`max_tokens` must be greater than `thinking.budget_tokens`."

@@ -7,19 +7,18 @@ but have no effect on the reply.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchrun.simulator.api_error import invalid_request, not_found, unauthenticated
-from batchrun.simulator.requests.model_cards import ALL_THINKING, ModelCard, find_model
+from batchrun.simulator.requests.model_cards import ModelCard, find_model
 from batchrun.simulator.requests.model_rules import cache_problems, model_problems
 
 NO_OBJECT = "Input should be a valid dictionary or object to extract fields from"
 _SAMPLING = ("temperature", "top_p", "top_k")
 _BLOCKS = ("document", "image", "redacted_thinking", "search_result", "text", "thinking", "tool_result", "tool_use")
-_NO_CONTENT = "all messages must have non-empty content except for the optional final assistant message"
 _OWN_WORDS: Mapping[tuple[str | int, ...], str] = {  # what the API says instead of pydantic
     ("max_tokens", "greater_than_equal"): "must be greater than or equal to 0",
     ("messages", "too_short"): "at least one message is required",
@@ -66,14 +65,14 @@ class _Block(BaseModel):
     text: Any = None
     cache_control: _CacheControl | None = None
 
-
-def _checked_block(block: _Block) -> _Block:
-    if block.type == "text" and not isinstance(block.text, str):
-        raise problem("Field required", "text")
-    if block.type == "text" and not block.text.strip():
-        words = "contain non-whitespace text" if block.text else "be non-empty"
-        raise problem(f"text content blocks must {words}", "blank")
-    return block
+    @model_validator(mode="after")
+    def _has_text(self) -> Self:
+        if self.type == "text" and not isinstance(self.text, str):
+            raise problem("Field required", "text")
+        if self.type == "text" and not self.text.strip():
+            words = "contain non-whitespace text" if self.text else "be non-empty"
+            raise problem(f"text content blocks must {words}", "blank")
+        return self
 
 
 def _text_or_blocks(value: Any, blocks: Callable[[Any], Any]) -> Any:
@@ -82,23 +81,18 @@ def _text_or_blocks(value: Any, blocks: Callable[[Any], Any]) -> Any:
     return value if isinstance(value, str) else blocks(value)
 
 
-_AnyBlock = Annotated[_Block, _tagged(*_BLOCKS), AfterValidator(_checked_block)]
-_Content = Annotated[list[_AnyBlock], WrapValidator(_text_or_blocks)]
+_Content = Annotated[list[Annotated[_Block, _tagged(*_BLOCKS)]], WrapValidator(_text_or_blocks)]
 
 
 class _Message(StrictForm):
     role: Literal["user", "assistant", "system"]
     content: _Content
 
-
-def _checked_message(message: _Message) -> _Message:
-    if not message.content:
-        raise problem(_NO_CONTENT)
-    return message
-
-
-class _Tool(BaseModel):
-    cache_control: _CacheControl | None = None
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if not self.content:
+            raise problem("all messages must have non-empty content except for the optional final assistant message")
+        return self
 
 
 class _Format(BaseModel):
@@ -109,6 +103,15 @@ class _Format(BaseModel):
 class _OutputConfig(StrictForm):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: _Format | None = None
+
+
+class _Thinking(BaseModel):
+    type: Literal["adaptive", "between_tools", "disabled"]
+
+
+class _ThinkingBudget(BaseModel):
+    type: Literal["enabled"]
+    budget_tokens: Annotated[int, Field(ge=1024)]
 
 
 class _Produced(StrictForm):
@@ -125,13 +128,13 @@ class _Produced(StrictForm):
 class _CountParams(StrictForm):
     model: str
     system: _Content = []
-    messages: Annotated[list[Annotated[_Message, AfterValidator(_checked_message)]], Field(min_length=1)]
+    messages: Annotated[list[_Message], Field(min_length=1)]
     cache_control: _CacheControl | None = None
     output_config: _OutputConfig = _OutputConfig()
     speed: Any = None
-    thinking: Annotated[dict[str, Any], _tagged(*ALL_THINKING)] | None = None
+    thinking: Annotated[_Thinking | _ThinkingBudget, Field(discriminator="type")] | None = None
     tool_choice: Any = None
-    tools: list[_Tool] | None = None
+    tools: Any = None
 
 
 class _MessageParams(_CountParams, _Produced):
@@ -162,24 +165,9 @@ def parse(raw: bytes) -> Params:
     return params
 
 
-def check_message(params: Params) -> ModelCard:
-    """Check the parameters of `POST /v1/messages`; return the model."""
-    return _checked(params, _MessageParams)
-
-
-def check_count(params: Params) -> ModelCard:
-    """Check the parameters of `POST /v1/messages/count_tokens`; return the model."""
-    return _checked(params, _CountParams)
-
-
-def check_length(input_tokens: int, card: ModelCard) -> None:
-    """Check that the prompt fits the context window."""
-    if input_tokens > card.context:
-        raise invalid_request(f"prompt is too long: {input_tokens} tokens > {card.context} maximum")
-
-
-def _checked(params: Params, form: type[StrictForm]) -> ModelCard:
-    check_form(params, form)
+def check_message(params: Params, *, counting: bool = False) -> ModelCard:
+    """Check the parameters of `POST /v1/messages`, or of `/v1/messages/count_tokens`; return the model."""
+    check_form(params, _CountParams if counting else _MessageParams)
     for wrong in cache_problems(params):
         raise invalid_request(wrong)
     card = find_model(params["model"])

@@ -1,6 +1,9 @@
 """Which JSON Schemas `output_config.format` takes: a subset, refused in the API's words."""
 
+import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -8,6 +11,7 @@ from jsonschema.exceptions import best_match
 
 _UNION_LIMIT = 16
 _OPTIONAL_LIMIT = 24
+_DEFINITIONS = "#/$defs/"
 
 _ANYWHERE = {"type", "title", "description", "default", "enum", "const", "anyOf", "allOf", "$ref", "$defs"}
 _BY_TYPE: Mapping[str, set[str]] = {
@@ -22,10 +26,13 @@ _FORM = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 Schema = Mapping[str, Any]
 
 
-def schema_problems(schema: Schema) -> Iterator[str]:
-    """Say what the API would refuse in a schema; messages begin where the API begins them."""
-    yield from (f"output_config.format.schema: {problem}" for problem in _form_problems(schema))
-    yield from _size_problems(schema)
+@lru_cache(maxsize=64)  # a job sends the same schema with every document
+def schema_problem(written: str) -> str | None:
+    """Return what the API would refuse in a schema, which is written as JSON, or None."""
+    schema = json.loads(written)
+    for problem in _form_problems(schema):
+        return f"output_config.format.schema: {problem}"
+    return next(_size_problems(schema), None)
 
 
 def _form_problems(schema: Schema) -> Iterator[str]:
@@ -37,12 +44,18 @@ def _form_problems(schema: Schema) -> Iterator[str]:
             yield f"Invalid schema: '{keyword}' does not match the expected shape."
         return
     definitions = {name: node for name, node in schema.get("$defs", {}).items() if isinstance(node, dict)}
-    for name in definitions:
-        if cycle := _cycle(name, definitions, ()):
-            unsupported = "Self-referencing or mutually-referencing definitions are not supported."
-            yield f"Invalid schema: Circular reference detected in schema definitions: {cycle}. {unsupported}"
+    try:
+        TopologicalSorter({name: _references(node) for name, node in definitions.items()}).prepare()
+    except CycleError as error:
+        cycle = " -> ".join(reversed(error.args[1]))
+        unsupported = "Self-referencing or mutually-referencing definitions are not supported."
+        yield f"Invalid schema: Circular reference detected in schema definitions: {cycle}. {unsupported}"
     for node in _nodes(schema):
         yield from _node_problems(node, definitions)
+
+
+def _references(schema: Schema) -> list[str]:
+    return [node["$ref"].removeprefix(_DEFINITIONS) for node in _nodes(schema) if "$ref" in node]
 
 
 def _node_problems(node: Schema, definitions: Schema) -> Iterator[str]:
@@ -51,7 +64,7 @@ def _node_problems(node: Schema, definitions: Schema) -> Iterator[str]:
     if node.get("enum", True) == []:
         yield "Invalid schema: 'enum' must not be empty."
     if "$ref" in node:
-        if node["$ref"].removeprefix("#/$defs/") not in definitions:
+        if node["$ref"].removeprefix(_DEFINITIONS) not in definitions:
             yield f"Invalid schema: Reference '{node['$ref']}' not found in schema definitions."
         return
     if "oneOf" in node:
@@ -111,14 +124,3 @@ def _children(schema: Schema) -> Iterator[object]:
         yield from schema.get(keyword, ())
     if "items" in schema:
         yield schema["items"]
-
-
-def _cycle(name: str, definitions: Schema, path: tuple[str, ...]) -> str:
-    """Follow the names from a definition back to itself; return an empty text if none leads back."""
-    if name in path:
-        return " -> ".join((*path[path.index(name) :], name))
-    for node in _nodes(definitions.get(name, {})):
-        target = node.get("$ref", "").removeprefix("#/$defs/")
-        if target and (found := _cycle(target, definitions, (*path, name))):
-            return found
-    return ""

@@ -6,15 +6,13 @@ tokenizers (English prose 3.3 and CSV of numbers 1.8 on the newer one) and the o
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from batchrun.simulator.requests.model_cards import Tokenizer
 
 _MESSAGE_OVERHEAD = 7
 _FURTHER_MESSAGE_OVERHEAD = 4
-_IMAGE_TOKENS = 1_568
-_PDF_BYTES_PER_TOKEN = 30
 _SCHEMA_PROMPT: Mapping[Tokenizer, int] = {"old": 84, "new": 115}
 _SCHEMA_WEIGHT = 1.57  # the schema is sent to the model together with the rules to follow it
 
@@ -46,11 +44,8 @@ def count_text(text: str, tokenizer: Tokenizer) -> int:
     return max(1, round(tokens + _MARKS[tokenizer] * len(rest)))
 
 
-_Counter = Callable[[Mapping[str, Any], Tokenizer], int]
-
-
 class PromptPart(NamedTuple):
-    """One part of a prompt: a tool, the schema, or a block of the system prompt or of a message."""
+    """One part of a prompt: the schema, or a block of the system prompt or of a message."""
 
     content: Any  # without its cache breakpoint
     tokens: int
@@ -69,8 +64,6 @@ def around(params: Mapping[str, Any]) -> int:
 
 def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[PromptPart]:
     """Take valid parameters apart, in the order of the prompt: the schema is part of the system prompt."""
-    for tool in params.get("tools") or ():
-        yield _part(tool, _count_json, tokenizer)
     output_format = (params.get("output_config") or {}).get("format")
     if output_format:
         schema = round(_SCHEMA_WEIGHT * _count_json(output_format["schema"], tokenizer))
@@ -82,24 +75,16 @@ def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[Pr
 
 
 def _blocks(content: str | list[dict[str, Any]], tokenizer: Tokenizer) -> Iterator[PromptPart]:
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    yield from (_part(block, _count_block, tokenizer) for block in blocks)
+    for block in text_blocks(content):
+        bare = {name: value for name, value in block.items() if name != "cache_control"}
+        is_text = block["type"] == "text"
+        tokens = count_text(block["text"], tokenizer) if is_text else _count_json(bare, tokenizer)
+        yield PromptPart(bare, tokens, block.get("cache_control"))
 
 
-def _part(block: Mapping[str, Any], count: _Counter, tokenizer: Tokenizer) -> PromptPart:
-    content = {name: value for name, value in block.items() if name != "cache_control"}
-    return PromptPart(content, count(content, tokenizer), block.get("cache_control"))
-
-
-def _count_block(block: Mapping[str, Any], tokenizer: Tokenizer) -> int:
-    source = block.get("source")
-    if block["type"] == "text":
-        return count_text(block["text"], tokenizer)
-    if block["type"] == "image":
-        return _IMAGE_TOKENS
-    if isinstance(source, dict) and source.get("type") == "base64":
-        return len(str(source.get("data"))) // _PDF_BYTES_PER_TOKEN
-    return _count_json(block, tokenizer)
+def text_blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blocks of a message or a system prompt, which may be a text alone."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _count_json(tree: Mapping[str, Any], tokenizer: Tokenizer) -> int:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from batchrun.simulator.batches.batch import Bill, written
+from batchrun.simulator.batches.batch import Bill
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.usage.prompt_cache import PromptUsage
 
@@ -92,7 +92,7 @@ class Books:
                     "id": batch.id,
                     "status": batch.status(now),
                     "requests": len(batch.members),
-                    "created_at": written(batch.created_wall),
+                    "created_at": batch.written_at(0.0),
                     "fault": batch.fault,
                 }
                 for batch in self._batches.all

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from batchrun.simulator.api_error import invalid_request
 from batchrun.simulator.requests.model_cards import ModelCard
 from batchrun.simulator.requests.token_count import PromptPart, around, prompt_parts
 
@@ -75,9 +76,11 @@ NO_PROMPT = SizedPrompt()
 
 
 def size_prompt(params: Mapping[str, Any], card: ModelCard) -> SizedPrompt:
-    """Count valid Messages parameters and find their breakpoints."""
+    """Count valid Messages parameters and find their breakpoints; refuse what does not fit the context window."""
     parts = list(prompt_parts(params, card.tokenizer))
     total = around(params) + sum(part.tokens for part in parts)
+    if total > card.context:
+        raise invalid_request(f"prompt is too long: {total} tokens > {card.context} maximum")
     mark = params.get("cache_control")
     if mark and parts[-1].mark is None:  # a breakpoint at the top stands for one on the last block
         parts[-1] = parts[-1]._replace(mark=mark)
@@ -123,7 +126,7 @@ class PromptCache:
         return None
 
     def use(self, prompt: SizedPrompt, read: Breakpoint | None, *, now: float, answer_at: float) -> None:
-        """Keep what a request wrote, to be read when its reply begins, and what it read for as long again."""
+        """Keep what a request wrote, readable once its reply begins; keep what the request read for as long again."""
         if len(self._entries) >= _CLEARED_AT:
             self._entries = {key: entry for key, entry in self._entries.items() if entry.until > now}
         if read:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from batchrun.simulator.faults.outages import NOBODY, OtherClient
+
 _DUST = 1e-6  # what adding fractions leaves behind is no shortage
 
 Dimension = Literal["requests", "input tokens", "output tokens"]
@@ -23,27 +25,11 @@ class Limits(NamedTuple):
     output_tokens_per_minute: int
 
 
-TIERS: Mapping[str, Mapping[str, Limits]] = {
-    "start": {"fable": Limits(1_000, 500_000, 100_000), "others": Limits(1_000, 2_000_000, 400_000)},
-    "build": {"fable": Limits(2_000, 1_500_000, 300_000), "others": Limits(5_000, 5_000_000, 1_000_000)},
-    "scale": {"fable": Limits(4_000, 4_000_000, 800_000), "others": Limits(10_000, 10_000_000, 2_000_000)},
-}
-"""Published limits by tier; Fable and Mythos have their own."""
-
-
-def tier_limits(tier: str, pool: str) -> Limits:
-    """Look up the limits of a pool of models in a tier."""
-    return TIERS[tier]["fable" if pool.startswith(("fable", "mythos")) else "others"]
-
-
-class Drain(NamedTuple):
-    """What others take of a limit: a share of all that comes back, from a moment on."""
-
-    share: float = 0.0
-    since: float = math.inf
-
-
-NOBODY = Drain()
+def start_limits(pool: str) -> Limits:
+    """Return the published limits of a pool of models in the tier Start; Fable and Mythos have their own."""
+    if pool.startswith(("fable", "mythos")):
+        return Limits(1_000, 500_000, 100_000)
+    return Limits(1_000, 2_000_000, 400_000)
 
 
 class Level(NamedTuple):
@@ -60,24 +46,25 @@ Levels = Mapping[Dimension, Level]
 class Bucket:
     """One limit. A bucket starts full, and may go below zero: what was produced has to be counted.
 
-    Others never take a bucket below zero: while it is there, they are turned away too. Waits do not know of others.
+    Other clients never take a bucket below zero: they are turned away too while the bucket is in debt. Waits leave
+    other clients out of account.
     """
 
-    def __init__(self, per_minute: int, *, burst_s: float, speed: float, drain: Drain = NOBODY) -> None:
+    def __init__(self, per_minute: int, *, burst_s: float, speed: float, others: OtherClient = NOBODY) -> None:
         self.per_minute = per_minute
         self.capacity = max(1.0, per_minute * burst_s / 60)
         self._per_second = per_minute * speed / 60
-        self._drain = drain
+        self._others = others
         self._level = self.capacity
         self._at = -math.inf
 
     def level(self, now: float) -> float:
         """Return what is in the bucket."""
-        alone_s = max(0.0, min(now, self._drain.since) - self._at)
+        alone_s = max(0.0, min(now, self._others.from_s) - self._at)
         level = min(self.capacity, self._level + alone_s * self._per_second)
-        shared_s = max(0.0, now - max(self._at, self._drain.since))
+        shared_s = max(0.0, now - max(self._at, self._others.from_s))
         in_debt_s = min(shared_s, max(0.0, -level) / self._per_second)
-        refill_s = in_debt_s + (shared_s - in_debt_s) * (1 - self._drain.share)
+        refill_s = in_debt_s + (shared_s - in_debt_s) * (1 - self._others.share)
         return min(self.capacity, level + refill_s * self._per_second)
 
     def wait(self, amount: float, now: float) -> float:
@@ -107,10 +94,10 @@ class Shortage(NamedTuple):
 class ModelBuckets:
     """The three limits of one pool of models."""
 
-    def __init__(self, limits: Limits, *, burst_s: float, speed: float, drain: Drain = NOBODY) -> None:
+    def __init__(self, limits: Limits, *, burst_s: float, speed: float, others: OtherClient = NOBODY) -> None:
         names: tuple[Dimension, ...] = ("requests", "input tokens", "output tokens")
         self._buckets = {
-            name: Bucket(limit, burst_s=burst_s, speed=speed, drain=drain)
+            name: Bucket(limit, burst_s=burst_s, speed=speed, others=others)
             for name, limit in zip(names, limits, strict=True)
         }
 
@@ -138,8 +125,8 @@ class ModelBuckets:
         return {name: bucket.stated(now) for name, bucket in self._buckets.items()}
 
 
-def limit_headers(levels: Levels, *, now: float, wall: float) -> Iterator[tuple[str, str]]:
-    """Write the headers of a response: tokens in thousands. `wall`: seconds since 1970, read at `now`."""
+def limit_headers(levels: Levels, *, epoch_s: float) -> Iterator[tuple[str, str]]:
+    """Write the headers of a response: tokens in thousands. `epoch_s` is when the clock was 0, since 1970."""
     inputs, outputs = levels["input tokens"], levels["output tokens"]
     both = Level(
         inputs.per_minute + outputs.per_minute, inputs.left + outputs.left, max(inputs.full_at, outputs.full_at)
@@ -149,7 +136,7 @@ def limit_headers(levels: Levels, *, now: float, wall: float) -> Iterator[tuple[
         header = f"anthropic-ratelimit-{name.replace(' ', '-')}"
         yield f"{header}-limit", str(level.per_minute)
         yield f"{header}-remaining", str(remaining)
-        yield f"{header}-reset", _written(math.ceil(level.full_at + (wall - now)))
+        yield f"{header}-reset", _written(math.ceil(level.full_at + epoch_s))
 
 
 @lru_cache(maxsize=256)  # most responses of a second name the same moments

@@ -21,7 +21,7 @@ from batchrun.simulator.batches.body import ParamsFile, read_requests
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.batches.life import EXPIRES_AFTER_S, Life, RequestEnding, ServiceTerms
 from batchrun.simulator.faults.kinds import Call
-from batchrun.simulator.faults.profiles import PROFILES, Profile
+from batchrun.simulator.faults.profiles import PROFILES, FaultChoice, Profile
 from batchrun.simulator.http.server import SimulatorServer
 from batchrun.simulator.replies.latency import INSTANT
 from batchrun.simulator.simulator import Simulator
@@ -476,16 +476,19 @@ def test_the_same_request_streamed_and_batched_is_a_double_bill() -> None:
 
 
 def batches_of(
-    profile: Profile = PROFILES["calm"], *, speed: float = 1.0, seed: int = 1, **terms: Any
+    profile: Profile = PROFILES["calm"], *script: str, speed: float = 1.0, seed: int = 1, **chosen: Any
 ) -> SimulatedBatches:
-    return SimulatedBatches(profile, seed=seed, speed=speed, terms=ServiceTerms(**({"spread": 0.0} | terms)))
+    choice = FaultChoice(profile)
+    choice.extend_script(script)
+    terms = ServiceTerms(**({"spread": 0.0} | chosen))
+    return SimulatedBatches(choice, seed=seed, speed=speed, terms=terms, epoch_s=1.8e9)
 
 
 def created(batches: SimulatedBatches, requests: int, *, now: float = 0.0, nonce: str = "") -> SimulatedBatch:
     items = [{"custom_id": nonce + item["custom_id"], "params": item["params"]} for item in asked(requests)]
     file = ParamsFile()
     found = read_requests(compact({"requests": items}), file, most=requests)
-    batch = batches.create(found, file, now=now, wall=1.8e9 + now)[1]
+    batch = batches.create(found, file, now=now)[1]
     assert batch is not None
     return batch
 
@@ -526,8 +529,7 @@ def ending_types(batch: SimulatedBatch) -> Counter[str]:
 
 
 def test_a_batch_that_never_ends_expires() -> None:
-    batches = batches_of(median_s=100, per_request_s=0)
-    batches.extend_script("batch_never_ends")
+    batches = batches_of(PROFILES["calm"], "batch_never_ends", median_s=100, per_request_s=0)
     batch = created(batches, 100)
 
     assert batch.status(EXPIRES_AFTER_S - 1) == "in_progress"
@@ -538,8 +540,7 @@ def test_a_batch_that_never_ends_expires() -> None:
 
 
 def test_a_batch_that_never_ends_can_be_canceled() -> None:
-    batches = batches_of()
-    batches.extend_script("batch_never_ends")
+    batches = batches_of(PROFILES["calm"], "batch_never_ends")
     batch = created(batches, 100)
     batch.cancel(1000)
 
@@ -593,8 +594,7 @@ def test_most_batches_end_within_an_hour() -> None:
 
 def test_a_hostile_rehearsal_is_repeatable_whatever_the_ids() -> None:
     def rehearsed(nonce: str) -> tuple[object, ...]:
-        batches = batches_of(PROFILES["hostile"], seed=5)
-        batches.extend_script("batch_create_ok")
+        batches = batches_of(PROFILES["hostile"], "batch_create_ok", seed=5)
         batch = created(batches, 300, nonce=nonce)
         polls = [poll_fails(batches, batch) for _ in range(100)]
         return batch.life, [without_ids(line) for line in batch.results()], polls
@@ -616,8 +616,7 @@ def without_ids(line: bytes) -> object:
 
 
 def test_a_hostile_batch_has_failures_of_every_kind() -> None:
-    batches = batches_of(PROFILES["hostile"], seed=5)
-    batches.extend_script("batch_create_ok")
+    batches = batches_of(PROFILES["hostile"], "batch_create_ok", seed=5)
 
     endings = ending_types(created(batches, 1000))
     assert set(endings) == {"succeeded", "errored", "expired"}
@@ -626,7 +625,7 @@ def test_a_hostile_batch_has_failures_of_every_kind() -> None:
 
 
 def test_a_retry_draws_anew() -> None:
-    batches = batches_of(Profile("p", {}, {"batch_request_expired": 0.5}))
+    batches = batches_of(Profile({"batch_request_expired": 0.5}))
     first, second = created(batches, 50), created(batches, 50)
 
     assert [member.fault for member in first.members] != [member.fault for member in second.members]
@@ -639,5 +638,5 @@ def test_profiles_have_rates_for_every_call(name: str) -> None:
 
     for call in Call:
         fault = profile.fault_at(0.0, call)
-        assert fault is None or fault in profile.batch_rates
+        assert fault is None or fault in profile.rates
         assert profile.fault_at(0.9, call) is None

@@ -1,13 +1,15 @@
 """What the simulated API refuses, and in which words."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.requests.model_cards import find_model
-from batchrun.simulator.requests.parameters import check_count, check_headers, check_length, check_message, parse
+from batchrun.simulator.requests.parameters import check_headers, check_message, parse
+from batchrun.simulator.usage.prompt_cache import size_prompt
 
 GOOD: dict[str, Any] = {
     "model": "claude-sonnet-5-5",
@@ -235,8 +237,10 @@ def test_an_unknown_model_is_not_found() -> None:
 
 
 def test_token_counts_take_no_max_tokens() -> None:
-    check_count({"model": GOOD["model"], "messages": GOOD["messages"]})
-    assert refusal(check_count, GOOD).message == "max_tokens: Extra inputs are not permitted"
+    counting = partial(check_message, counting=True)
+
+    counting({"model": GOOD["model"], "messages": GOOD["messages"]})
+    assert refusal(counting, GOOD).message == "max_tokens: Extra inputs are not permitted"
 
 
 @pytest.mark.parametrize(
@@ -263,10 +267,11 @@ def test_the_prompt_has_to_fit_the_window(tokens: int, fits: bool) -> None:
     card = find_model("claude-haiku-4-5")
     assert card is not None
 
+    params = {**GOOD, "messages": [{"role": "user", "content": "合" * (tokens - 7)}]}  # 7 are around a message
     if fits:
-        check_length(tokens, card)
+        assert size_prompt(params, card).tokens == tokens
     else:
-        error = refusal(check_length, tokens, card)
+        error = refusal(size_prompt, params, card)
         assert error.message == "prompt is too long: 200001 tokens > 200000 maximum"
 
 

@@ -16,7 +16,7 @@ from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.simulator.http.server import SimulatorServer
 from batchrun.simulator.replies.latency import INSTANT, Latency
 from batchrun.simulator.requests.parameters import check_message
-from batchrun.simulator.simulator import Delivery, Rejected, Simulator
+from batchrun.simulator.simulator import Delivery, Simulator, Unanswered
 from batchrun.simulator.usage.prompt_cache import Breakpoint, PromptUsage, SizedPrompt
 from batchrun.simulator.usage.rate_limits import Limits
 
@@ -143,12 +143,12 @@ def test_two_marks_are_two_entries_and_the_longer_is_read():
 def test_what_is_read_does_not_count_against_the_limit_of_input():
     clock = Clock(limits=Limits(100, 1_600, 10_000))
     assert [clock.kind(asked("1"), 0), clock.kind(asked("2"), 0), clock.kind(asked("3"), 0)] == ["5m", "read", "read"]
-    assert isinstance(clock.decide(asked("4", mark=None), 0), Rejected)
+    assert isinstance(clock.decide(asked("4", mark=None), 0), Unanswered)
 
 
 def test_a_request_that_is_turned_away_writes_nothing():
     clock = Clock(script=["overloaded"])
-    assert isinstance(clock.decide(asked("1"), 0), Rejected)
+    assert isinstance(clock.decide(asked("1"), 0), Unanswered)
     assert clock.kind(asked("1"), 1) == "5m"
 
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batchrun.simulator.usage.rate_limits import Bucket, Drain, Limits, ModelBuckets, limit_headers, tier_limits
+from batchrun.simulator.faults.outages import OtherClient
+from batchrun.simulator.usage.rate_limits import Bucket, Limits, ModelBuckets, limit_headers, start_limits
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -48,14 +49,14 @@ def test_an_oversize_amount_leaves_a_debt() -> None:
 
 
 def test_others_take_their_share_of_what_comes_back_from_their_moment_on() -> None:
-    bucket = Bucket(60, burst_s=60, speed=1, drain=Drain(share=0.25, since=110.0))
+    bucket = Bucket(60, burst_s=60, speed=1, others=OtherClient(share=0.25, from_s=110.0))
     bucket.take(60, 100.0)
 
     assert [bucket.level(at) for at in (105.0, 110.0, 114.0, 1_000.0)] == pytest.approx([5, 10, 13, 60])
 
 
 def test_others_take_nothing_of_a_bucket_in_debt() -> None:
-    bucket = Bucket(60, burst_s=1, speed=2, drain=Drain(share=0.5, since=0.0))
+    bucket = Bucket(60, burst_s=1, speed=2, others=OtherClient(share=0.5, from_s=0.0))
     bucket.take(11, 0.0)
 
     assert [bucket.level(at) for at in (0.0, 4.0, 5.0, 5.5, 6.0)] == pytest.approx([-10, -2, 0, 0.5, 1])
@@ -90,7 +91,7 @@ def test_headers_round_tokens_to_thousands_and_tell_when_all_is_back() -> None:
     buckets.admit(4_173, 0.0)
     buckets.produce(708, 0.0)
 
-    assert dict(limit_headers(buckets.levels(0.0), now=0.0, wall=NOON)) == {
+    assert dict(limit_headers(buckets.levels(0.0), epoch_s=NOON)) == {
         "anthropic-ratelimit-requests-limit": "1000",
         "anthropic-ratelimit-requests-remaining": "999",
         "anthropic-ratelimit-requests-reset": "2026-11-20T12:00:01Z",
@@ -112,7 +113,7 @@ def test_levels_are_told_as_they_were_when_they_were_read() -> None:
     before = buckets.levels(0.0)
     buckets.admit(500_000, 1.0)
 
-    told = dict(limit_headers(before, now=5.0, wall=NOON + 5))
+    told = dict(limit_headers(before, epoch_s=NOON))
     assert told["anthropic-ratelimit-requests-remaining"] == "9"
     assert told["anthropic-ratelimit-input-tokens-remaining"] == "500000"
     assert told["anthropic-ratelimit-input-tokens-reset"] == "2026-11-20T12:00:30Z"
@@ -122,15 +123,9 @@ def test_remaining_is_never_below_zero() -> None:
     buckets = ModelBuckets(Limits(10, 1_000, 1_000), burst_s=60, speed=1)
     buckets.produce(5_000, 0.0)
 
-    assert (
-        dict(limit_headers(buckets.levels(0.0), now=0.0, wall=NOON))["anthropic-ratelimit-output-tokens-remaining"]
-        == "0"
-    )
+    assert dict(limit_headers(buckets.levels(0.0), epoch_s=NOON))["anthropic-ratelimit-output-tokens-remaining"] == "0"
 
 
-@pytest.mark.parametrize(
-    ("tier", "pool", "requests"),
-    [("start", "fable", 1_000), ("build", "opus-5", 5_000), ("scale", "mythos", 4_000), ("scale", "haiku-5-5", 10_000)],
-)
-def test_published_tiers(tier: str, pool: str, requests: int) -> None:
-    assert tier_limits(tier, pool).requests_per_minute == requests
+@pytest.mark.parametrize(("pool", "input_tokens"), [("fable", 500_000), ("mythos", 500_000), ("opus-5", 2_000_000)])
+def test_published_limits(pool: str, input_tokens: int) -> None:
+    assert start_limits(pool).input_tokens_per_minute == input_tokens

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 import weakref
 from tempfile import TemporaryFile
 from typing import Annotated, Any, NamedTuple
@@ -16,18 +17,20 @@ from batchrun.simulator.usage.prompt_cache import NO_PROMPT, SizedPrompt, size_p
 
 
 class ParamsFile:
-    """The parameters of a batch's requests, in a file without a name; several threads may read them."""
+    """The parameters of all requests in batches, in one file without a name. Several threads may use the file."""
 
     def __init__(self) -> None:
         self._size = 0
+        self._appending = threading.Lock()
         self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed with this object
         weakref.finalize(self, self._file.close)
 
     def append(self, raw: bytes) -> range:
         """Add to the end; return the place."""
-        self._file.write(raw)
-        self._size += len(raw)
-        return range(self._size - len(raw), self._size)
+        with self._appending:
+            self._file.write(raw)
+            self._size += len(raw)
+            return range(self._size - len(raw), self._size)
 
     def read(self, place: range) -> bytes:
         """Return what was written there."""

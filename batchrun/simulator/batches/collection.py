@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request, not_found
@@ -37,14 +38,17 @@ class SimulatedBatches:
         self._seen: Counter[bytes] = Counter()
         self._creating = threading.Lock()
 
+    @cached_property
+    def file(self) -> ParamsFile:
+        """The file for the parameters of all batches: a file for each batch would use up the process's descriptors."""
+        return ParamsFile()
+
     @property
     def all(self) -> Sequence[SimulatedBatch]:
         """Every batch that was ever created, the oldest first."""
         return list(self._batches.values())
 
-    def create(
-        self, requests: Sequence[SentRequest], file: ParamsFile, *, now: float
-    ) -> tuple[str, SimulatedBatch | None]:
+    def create(self, requests: Sequence[SentRequest], *, now: float) -> tuple[str, SimulatedBatch | None]:
         """Create a batch, or not; return the name of the fault too. May be called in any thread."""
         with self._creating:
             self._check_queue(len(requests), now)
@@ -62,7 +66,7 @@ class SimulatedBatches:
                 created_at=now,
                 epoch_s=self._epoch_s,
                 members=[self._member(request, hit_share) for request in requests],
-                file=file,
+                file=self.file,
                 contents=contents + seen.to_bytes(8, "big"),
                 life=Life(
                     lasts_s=terms.duration(len(requests), luck),

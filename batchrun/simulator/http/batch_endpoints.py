@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request
-from batchrun.simulator.batches.body import ParamsFile, read_requests
+from batchrun.simulator.batches.body import read_requests
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, no_fault
 from batchrun.simulator.faults.kinds import Call, Wire
@@ -52,11 +52,11 @@ class BatchEndpoints:
             raise
 
     async def _created(self, request: web.Request, entry: CreateEntry) -> web.Response:
-        terms, file = self._batches.terms, ParamsFile()
+        terms, file = self._batches.terms, self._batches.file
         body = await read_body(request, most=terms.most_bytes)
         requests = await asyncio.to_thread(read_requests, body, file, most=terms.most_requests)
         entry.requests = len(requests)
-        name, batch = await asyncio.to_thread(self._batches.create, requests, file, now=time.monotonic())
+        name, batch = await asyncio.to_thread(self._batches.create, requests, now=time.monotonic())
         effect = BATCH_FAULTS[name].effect
         entry.fault = None if name == no_fault(Call.CREATE) else name
         entry.batch_id = batch.id if batch else None

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -486,15 +487,25 @@ def batches_of(
 
 def created(batches: SimulatedBatches, requests: int, *, now: float = 0.0, nonce: str = "") -> SimulatedBatch:
     items = [{"custom_id": nonce + item["custom_id"], "params": item["params"]} for item in asked(requests)]
-    file = ParamsFile()
-    found = read_requests(compact({"requests": items}), file, most=requests)
-    batch = batches.create(found, file, now=now)[1]
+    found = read_requests(compact({"requests": items}), batches.file, most=requests)
+    batch = batches.create(found, now=now)[1]
     assert batch is not None
     return batch
 
 
 def counted(batch: SimulatedBatch, now: float) -> list[int]:
     return list(batch.as_json(now, "")["request_counts"].values())
+
+
+def test_many_batches_have_one_file() -> None:
+    """A process may open some 1,000 files, and a rehearsal may create more batches."""
+    batches = batches_of()
+    created(batches, 1)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    several = [created(batches, 2, nonce=f"{number}-") for number in range(20)]
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len({line for batch in several for line in batch.results()}) == 40
 
 
 def test_nothing_is_counted_before_the_end() -> None:

@@ -1,4 +1,4 @@
-"""What the README says is so: its commands, files, tables, words and examples."""
+"""What the README and the pages of batchrun/docs say is so: commands, files, tables, words and examples."""
 
 import re
 import tomllib
@@ -17,6 +17,9 @@ from batchrun.job.load import load_job
 from batchrun.outcome import Outcome
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
+DOCS = REPOSITORY / "batchrun" / "docs"
+PAGES = {path: path.read_text("utf-8") for path in [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))]}
+ALL_PAGES = "\n".join(PAGES.values())
 SETTING_UP = "pip install uv && "
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 
@@ -91,7 +94,7 @@ def options_of(command: click.Command, context: click.Context) -> set[str]:
 def test_every_command_and_option_it_names_exists() -> None:
     program = cli.batchrun
     known = options_of(program, click.Context(program)) | {"--help"}
-    shown = "\n".join([*blocks(README, "sh"), *re.findall(r"`([^`\n]*batchrun [^`\n]*|--[^`\n]*)`", README)])
+    shown = "\n".join([*blocks(ALL_PAGES, "sh"), *re.findall(r"`([^`\n]*batchrun [^`\n]*|--[^`\n]*)`", ALL_PAGES)])
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown)) <= known
     assert set(re.findall(r"\bbatchrun (?:-q )?([a-z]+)\b", shown)) <= set(cli.COMMANDS)
 
@@ -117,13 +120,18 @@ def test_outcomes() -> None:
 # --- files
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_links(link: str) -> None:
-    assert link.startswith("https://") or (REPOSITORY / link).exists()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links(path: Path) -> None:
+    links = set(re.findall(r"\]\(([^)#]+)\)", PAGES[path]))
+    assert [link for link in links if not link.startswith("https://") and not (path.parent / link).exists()] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    assert [path.name for path in PAGES if path.parent == DOCS and f"](batchrun/docs/{path.name})" not in README] == []
 
 
 def test_files_it_speaks_of() -> None:
-    spoken = re.findall(r"`((?:jobs|tests|executors|store|planning|sample_data|\.ci)/[\w./-]+)`", README)
+    spoken = re.findall(r"`((?:jobs|tests|execution|store|planning|sample_data|\.ci)/[\w./-]+)`", ALL_PAGES)
     assert spoken
     missing = [
         name for name in spoken if not ((REPOSITORY / name).exists() or (REPOSITORY / "batchrun" / name).exists())
@@ -142,20 +150,21 @@ def test_the_tree_is_the_tree() -> None:
 
 
 def test_a_folder_imports_only_what_stands_above_it() -> None:
-    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
     layers = next(one["layers"] for one in contracts if one["type"] == "layers")
     floors = {
-        name.strip().removeprefix("batchrun."): -number for number, row in enumerate(layers) for name in row.split("|")
+        name.strip().removeprefix("batchrun."): floor
+        for floor, row in enumerate(reversed(layers))
+        for name in row.split("|")
     }
     listed = re.findall(r"^ {6}(\w+)/ ", section("The code"), re.MULTILINE)
-    assert [floors[name] for name in listed if name != "simulator"] == sorted(
-        floors[name] for name in listed if name != "simulator"
-    )
+    order = [floors[name] for name in listed if name != "simulator"]
+    assert order == sorted(order)
 
 
 def test_where_things_are_decided_and_added() -> None:
     package = REPOSITORY / "batchrun"
-    rows = [words for _, where in cells(section("The code")) if (words := re.findall(r"`([^`]+)`", where))]
+    rows = [words for _, where in cells(PAGES[DOCS / "code.md"]) if (words := re.findall(r"`([^`]+)`", where))]
     assert len(rows) == 22
     for words in rows:
         path = package

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
+from loopback import MESSAGE, Answer, listening
 
 from batchrun.batch import BatchPage, BatchResult, RemoteBatch
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.provider import AnthropicFactory
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Scenario = Callable[[BatchProvider], Awaitable[Any]]
 
@@ -33,16 +32,6 @@ TOLD: dict[str, Any] = {
     "archived_at": None,
     "cancel_initiated_at": None,
     "results_url": None,
-}
-
-MESSAGE: dict[str, Any] = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "model": "claude-haiku-4-5-20251001",
-    "content": [{"type": "text", "text": "4"}],
-    "stop_reason": "end_turn",
-    "usage": {"input_tokens": 20, "output_tokens": 4},
 }
 
 REMOTE = RemoteBatch(
@@ -97,16 +86,8 @@ class Server:
 @asynccontextmanager
 async def serving(answer: Answer) -> AsyncIterator[Server]:
     server = Server(answer)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.take)
-    runner = web.AppRunner(app, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.port = runner.addresses[0][1]
-    try:
+    async with listening("*", "/{path:.*}", server.take) as server.port:
         yield server
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -129,18 +110,6 @@ def outcome_of(scenario: Scenario, answer: Answer, *, timeout_s: float = 60.0) -
                 return error.failure
 
     return asyncio.run(run())
-
-
-def responding(body: object, *, status: int = 200, **headers: str) -> Answer:
-    """A server that answers with this JSON, or with this text."""
-
-    async def answer(_: web.Request) -> web.Response:
-        sent = {"request-id": "req_1", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        if isinstance(body, str):
-            return web.Response(text=body, status=status, headers=sent, content_type="text/html")
-        return web.json_response(body, status=status, headers=sent)
-
-    return answer
 
 
 async def create(batches: BatchProvider) -> RemoteBatch:

@@ -1,11 +1,11 @@
 """A server on loopback that answers a message as a test wants."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import web
+from loopback import Answer, listening, responding
 
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import (
@@ -14,8 +14,6 @@ from batchrun.providers.anthropic.provider import (
 )
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MESSAGE: dict[str, Any] = {
     "id": "msg_1",
@@ -37,21 +35,13 @@ def request(*, max_tokens: int = 100, **more: Any) -> Request:
 
 @asynccontextmanager
 async def provider_against(answer: Answer, *, timeout_s: float = 60.0) -> AsyncIterator[AnthropicProvider]:
-    app = web.Application()
-    app.router.add_post("/v1/messages", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.05)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    provider = AnthropicProvider(
-        timeout_s=timeout_s, concurrency=2, base_url=f"http://127.0.0.1:{port}", api_key="test"
-    )
-    try:
-        yield provider
-    finally:
-        await provider.close()
-        await runner.cleanup()
+    async with listening("POST", "/v1/messages", answer) as port:
+        base_url = f"http://127.0.0.1:{port}"
+        provider = AnthropicProvider(timeout_s=timeout_s, concurrency=2, base_url=base_url, api_key="test")
+        try:
+            yield provider
+        finally:
+            await provider.close()
 
 
 def outcome_of(answer: Answer, sent: Request | None = None, *, timeout_s: float = 60.0) -> Reply | Failure:
@@ -65,18 +55,6 @@ def outcome_of(answer: Answer, sent: Request | None = None, *, timeout_s: float 
                 return error.failure
 
     return asyncio.run(scenario())
-
-
-def responding(body: object, *, status: int = 200, **headers: str) -> Answer:
-    """A server that answers with this JSON, or with this text."""
-
-    async def answer(_: web.Request) -> web.Response:
-        sent = {"request-id": "req_1", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        if isinstance(body, str):
-            return web.Response(text=body, status=status, headers=sent, content_type="text/html")
-        return web.json_response(body, status=status, headers=sent)
-
-    return answer
 
 
 def failure_of(answer: Answer, **options: Any) -> Failure:

@@ -7,22 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loopback import MESSAGE
 
 from batchrun.batch import BatchResult, ResultType
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import Lines, result_from
 from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.reply import Cause, Failure, Reply, Usage
-
-MESSAGE: dict[str, Any] = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "model": "claude-haiku-4-5-20251001",
-    "content": [{"type": "text", "text": "4"}],
-    "stop_reason": "end_turn",
-    "usage": {"input_tokens": 20, "output_tokens": 4},
-}
 
 
 def api_error(kind: str, message: str, **more: object) -> dict[str, object]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from message_server import LONG, MESSAGE, STATUSES, api_error, failure_of, outcome_of, request, responding
+from loopback import responding
+from message_server import LONG, MESSAGE, STATUSES, api_error, failure_of, outcome_of, request
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError

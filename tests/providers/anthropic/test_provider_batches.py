@@ -14,7 +14,6 @@ from batch_server import (
     KEY,
     REMOTE,
     TOLD,
-    Answer,
     Body,
     Scenario,
     api_error,
@@ -24,12 +23,12 @@ from batch_server import (
     outcome_of,
     page,
     reset_at_once,
-    responding,
     results,
     retrieve,
     serving,
     silent,
 )
+from loopback import Answer, responding
 
 from batchrun.batch import RemoteBatch
 from batchrun.providers import AttemptError

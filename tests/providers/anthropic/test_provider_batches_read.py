@@ -4,19 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from batch_server import (
-    CREATED,
-    REMOTE,
-    TOLD,
-    Scenario,
-    api_error,
-    cancel,
-    create,
-    outcome_of,
-    page,
-    responding,
-    retrieve,
-)
+from batch_server import CREATED, REMOTE, TOLD, Scenario, api_error, cancel, create, outcome_of, page, retrieve
+from loopback import responding
 
 from batchrun.reply import Cause
 

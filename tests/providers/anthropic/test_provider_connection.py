@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from message_server import Answer, failure_of, provider_against, request
+from loopback import Answer
+from message_server import failure_of, provider_against, request
 
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import (

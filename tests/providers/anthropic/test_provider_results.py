@@ -9,22 +9,10 @@ from typing import Any
 import httpx2
 import pytest
 from aiohttp import web
-from batch_server import (
-    ENDED,
-    KEY,
-    Answer,
-    batches_at,
-    ended,
-    outcome_of,
-    reset_at_once,
-    responding,
-    results,
-    serving,
-    silent,
-    succeeded,
-)
+from batch_server import ENDED, KEY, batches_at, ended, outcome_of, reset_at_once, results, serving, silent, succeeded
 from hypothesis import given
 from hypothesis import strategies as st
+from loopback import Answer, responding
 
 from batchrun.batch import ResultType
 from batchrun.providers import AttemptError, BatchProvider

@@ -5,7 +5,8 @@ import json
 
 import pytest
 from aiohttp import web
-from message_server import LONG, MESSAGE, STATUSES, Answer, api_error, outcome_of, request, responding
+from loopback import Answer, responding
+from message_server import LONG, MESSAGE, STATUSES, api_error, outcome_of, request
 
 from batchrun.providers.anthropic.provider import (
     LONGEST_PLAIN_MAX_TOKENS,

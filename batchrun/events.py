@@ -51,7 +51,7 @@ class AttemptEnded:
     first_byte_s: float | None
     usage: Usage | None
     cost_nusd: int | None
-    """None when the answer was lost, and the worst case is held."""
+    """The cost of the attempt. It is None when the answer was lost, and the worst case is held."""
     stop_reason: str | None
     failure: Failure | None
     api_request_id: str | None

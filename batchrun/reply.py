@@ -53,7 +53,7 @@ class Reply:
     """The text blocks, joined; thinking blocks are not text."""
     stop_reason: str | None
     usage: Usage | None
-    """None when the reply had no usage; then the worst case is booked."""
+    """The tokens of the reply. They are None when the reply had no usage; the worst case is booked then."""
     model: str
     api_request_id: str | None
     raw: str

@@ -60,11 +60,11 @@ class Remote:
 
     batch_id: str
     params: dict[str, Any]
-    """By custom_id, in the order of the body."""
+    """The requests by custom_id, in the order of the body."""
     created_at: float
     ends_at: float
     fates: dict[str, Fate] = field(default_factory=dict)
-    """By custom_id, once it has ended."""
+    """The results by custom_id, once the batch has ended."""
     canceling: bool = False
     archived: bool = False
 

@@ -32,11 +32,11 @@ class Arrival:
     """One request as the server saw it."""
 
     at_s: float
-    """By the loop's clock."""
+    """The time of arrival by the loop's clock."""
     in_flight: int
     """Requests being answered, this one included."""
     status: int | None = None
-    """None: not answered, or not yet."""
+    """The time of the end; None if there is no answer, or not yet."""
     input_tokens: int = 0
     output_tokens: int = 0
     """Billed; 0 until produced."""

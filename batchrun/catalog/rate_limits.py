@@ -22,7 +22,7 @@ class LearnedLimits:
     concurrency: int | None
     """How many requests in progress at once went well."""
     learnt_at: float
-    """In seconds since 1970."""
+    """The time when the limits were learned, in seconds since 1970."""
 
 
 class LimitOrigin(StrEnum):

@@ -30,7 +30,7 @@ FIXED_SHARE = 0.25
 LEAST_FACTOR = 0.1
 """The least factor that is believed, whatever an endpoint says: no estimate falls below 0."""
 ROUNDING = 2.0
-"""By how many tokens even a known prompt differs from the line."""
+"""The number of tokens by which even a known prompt differs from the line."""
 _CLASSES = tuple(TextClass)
 
 

@@ -60,7 +60,7 @@ class Estimator:
     calibration: Calibration | None = None
     """What counted requests say of this model's tokens; None while only the priors are known."""
     ttl: Ttl | None = None
-    """For how long the fixed beginning may be marked for the cache; the mark raises the worst case."""
+    """The longest time for which the prefix may be marked for the cache. The mark raises the worst case."""
 
     def input(self, tokens: RequestTokens) -> Interval:
         """Estimate all of a request's input. The fixed part errs with the document, so that their bounds add up."""

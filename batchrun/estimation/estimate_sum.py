@@ -30,7 +30,7 @@ class Group:
 
 @dataclass(slots=True)
 class _Sides:
-    """Half widths that add up, because their error is the same."""
+    """The half widths below and above a sum. They add up, because their error is the same."""
 
     below: float = 0.0
     above: float = 0.0

@@ -12,7 +12,7 @@ SPREAD, SPREAD_WEIGHT = 0.7, 3.0
 """How far single replies differ before any was seen, as a share of their mean; the weight is a number of replies."""
 
 GUESS_ABOVE = 1.3
-"""By how much the upper half of a guess from the schema is widened: of 151 bills of an independent stand-in that were
+"""The factor that widens the upper half of a guess from the schema: of 151 bills of an independent stand-in that were
 estimated without a past, 11 were above the upper bound, and none was below the lower."""
 
 

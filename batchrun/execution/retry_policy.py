@@ -55,7 +55,7 @@ class FailureKind(StrEnum):
     UNREACHABLE = "unreachable"
     """No connection was made; nothing was sent."""
     SILENT = "silent"
-    """As far as one can know, the API did not get to the request, or the answer was lost."""
+    """The API did not get to the request, as far as one can know, or the answer was lost."""
     UNPROCESSED = "unprocessed"
     """The batch ended before the request was processed."""
     TOO_LARGE = "too_large"

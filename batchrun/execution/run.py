@@ -52,7 +52,7 @@ class Caller:
     provider: ProviderFactory
     listener: Listener
     interrupts: Interrupts = nullcontext
-    """By default nobody interrupts the run."""
+    """Nobody interrupts the run by default."""
 
 
 async def execute(

@@ -20,7 +20,7 @@ from batchrun.strategy.prompt_caching import Prefix
 ENOUGH = 30
 """How many answers of the job are worth as much as the API's counts."""
 COUNT_BIAS, PAST_BIAS = 0.01, 0.005
-"""By which share the API's counts may differ from what is billed ("a small amount", says the API's documentation), and
+"""The share by which the API's counts may differ from what is billed ("a small amount", says its documentation), and
 by which share the past may differ from the present."""
 
 

@@ -35,7 +35,7 @@ class LaterModels:
 
     estimators: Sequence[Estimator]
     shares: Sequence[Share]
-    """For each later model the share of the previous model's answers that pass on to it."""
+    """The share, for each later model, of the previous model's answers that pass on to it."""
     standing: Sequence[float]
     """The share of the plan's requests that goes to each model, the first included."""
 

@@ -80,7 +80,7 @@ class Planned:
     max_tokens: int | None = None
     size: DocumentSize | None = None
     tokens: RequestTokens | None = None
-    """None also while the document is not counted."""
+    """The tokens of the document. They are None also while the document is not counted."""
     worst_nusd: int | None = None
     same_text: bool = False
 

@@ -19,9 +19,9 @@ class Selection:
     where: str | None = None
     """A condition in SQL over the plan's documents."""
     again: frozenset[Outcome] = frozenset()
-    """For `retry`: the outcomes whose documents are sent again; other documents are left out."""
+    """The outcomes whose documents `retry` sends again; other documents are left out."""
     max_tokens: int | None = None
-    """For `retry`: the `max_tokens` of truncated documents; None doubles what they had."""
+    """The `max_tokens` that `retry` gives truncated documents; None doubles what they had."""
 
     @property
     def everything(self) -> bool:

@@ -99,7 +99,7 @@ class Findings:
     outcomes: Mapping[Outcome, Rate]
     failures: Rate
     nulls: Mapping[str, Rate]
-    """For every field, in how many of the rows the field is null."""
+    """The number of rows in which a field is null, for every field."""
     cost_nusd: Interval
     """The average cost of a document, at the price of streaming, with its 90% interval."""
     input_tokens: Interval
@@ -186,7 +186,7 @@ class Decision(StrEnum):
     EXCEEDED = "threshold_exceeded"
     """A threshold does not hold."""
     REFUSED = "rest_refused"
-    """By the new estimate there is not enough money for the rest."""
+    """There is not enough money for the rest, by the new estimate."""
     COMPLETE = "complete"
     """There is no rest."""
 

@@ -66,7 +66,7 @@ class Tokenizer:
 
     word: float
     letter: float
-    """For each letter of a word beyond the first."""
+    """The tokens of each letter of a word beyond the first."""
     digit: float
     mark: float
     other: float
@@ -101,7 +101,7 @@ class Text:
     tokens: RequestTokens
     size: DocumentSize
     truth: tuple[float, ...]
-    """By each of the tokenizers."""
+    """The counts by each of the tokenizers."""
 
 
 # --- corpora
@@ -194,7 +194,7 @@ class Truth:
     reply_mean: float
     reply_sigma: float
     count_error: float
-    """Of the counting endpoint, as a share of what is billed."""
+    """The error of the counting endpoint, as a share of what is billed."""
 
     def prompt(self, text: Text) -> int:
         return round(self.fixed + self.scale * text.truth[self.tokenizer])

@@ -363,7 +363,7 @@ def report(case: Case, name: str, measured: Measured, seconds: float) -> str:
 
 
 def share(case: Case, arrivals: list[Arrival], begin: float, end: float, seconds: float) -> float:
-    """Of what the server would have granted between two moments."""
+    """The share of what the server would have granted between two moments."""
     used = 0.0
     for arrival in arrivals:
         if arrival.status != 200:

@@ -54,7 +54,7 @@ class Variant:
     kills: int = 1
     """How many processes are killed in a row."""
     every: int = 3
-    """Of the moments, which are tried by default."""
+    """The moments that are tried by default."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Outcomes besides succeeded, when all is settled."""
     strangers: bool = False
@@ -196,7 +196,7 @@ class Case:
 
 
 def full_price(bill: Bill | Entry) -> int:
-    """Of one answer, streamed."""
+    """The cost of one answer, streamed."""
     return INPUT_NUSD * bill.input_tokens + OUTPUT_NUSD * bill.output_tokens
 
 

@@ -162,7 +162,7 @@ def assert_accounts_agree(project: TrialProject, entries: list[Entry], *, in_fli
 
 
 def price(entry: Entry) -> int:
-    """Of one answer, in nano-dollars."""
+    """The cost of one answer, in nano-dollars."""
     assert entry.model is not None
     input_nusd, output_nusd = NUSD[entry.model]
     return input_nusd * entry.input_tokens + output_nusd * entry.output_tokens

@@ -97,7 +97,7 @@ def test_it_comes_to_the_truth() -> None:
 
 
 def test_the_interval_narrows_with_every_observation() -> None:
-    """Of exact ones: those that differ also teach how far they do."""
+    """The observations are exact: those that differ also teach how far they do."""
     exact = [prose(1_000, round(FIXED * PROSE.mean + 1_000 * PROSE.mean))] * 50
 
     widths = [width(calibrated(exact[:number])) for number in range(1, 50)]

@@ -105,7 +105,7 @@ WILSON = {
     "half": (25, 50, 0.3868, 0.6132),
     "all": (50, 50, 0.9487, 1.0),
 }
-"""By the textbook formula at z = 1.645, worked out by hand."""
+"""The textbook formula at z = 1.645, worked out by hand."""
 
 
 @pytest.mark.parametrize(("count", "of", "low", "high"), WILSON.values(), ids=WILSON)

@@ -19,7 +19,7 @@ from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.summary import Summary
 
 COST_NUSD = 150_000
-"""Of one answer: 100 tokens in and 10 out."""
+"""The cost of one answer: 100 tokens in and 10 out."""
 
 REFUSED = answer("", stop_reason="refusal")
 

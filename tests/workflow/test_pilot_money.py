@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_output")]
 
 
 DEAR_NUSD = 5_500_000
-"""Of one with 5,000 tokens in and 100 out."""
+"""The cost of an answer with 5,000 tokens in and 100 out."""
 
 SMALL_ONLY = 'type = "files"\ninclude = ["docs/*.txt"]\nmax_document_tokens = 500'
 

@@ -69,7 +69,7 @@ class BatchJudge:
     batch: Batch
     judge: Judge
     price: ModelPrice | None
-    """None when the price table no longer has the model: then the worst case is booked."""
+    """The price of the model. It is None when the price table no longer has the model; the worst case is booked."""
     max_attempts: int
     health: Health
 

@@ -46,7 +46,7 @@ class BatchExecutor:
         *,
         switch_at: float | None = None,
     ) -> None:
-        """From `switch_at` on the rest is streamed, to be done by the deadline. None means never."""
+        """The rest is streamed from `switch_at` on, to be done by the deadline. None means never."""
         self._context = context
         self._switch_at = math.inf if switch_at is None else switch_at
         self._creator = Creator(context, packer) if packer else None

@@ -17,7 +17,7 @@ from batchrun.store.ledger.batches import Batches
 PAGE = 1000
 ENDLESS = Failure(cause=Cause.MALFORMED, message="the list of batches has no end, so nothing is decided on it")
 JUMP_S = 5.0
-"""By how much two clocks may drift apart without either having been set."""
+"""The seconds that two clocks may drift apart without either having been set."""
 
 
 class LostBatchFinder:

@@ -19,7 +19,7 @@ from batchrun.execution.usage_counters import LimitsInForce, UsageCounters
 from batchrun.reply import ReportedLimit, ReportedLimits, Usage
 
 CUT, LARGEST_CUT, SOON_S = 0.02, 0.08, 10.0
-"""By how much a 429 cuts the rate. The cut doubles, up to the largest, when the 429 before was so recent."""
+"""The share by which a 429 cuts the rate. The cut doubles, up to the largest, when the 429 before was so recent."""
 LEAST_CAUTIOUS, REGAINED_A_SECOND = 0.5, 0.001
 SLOWEST, EASING_S = 0.05, 180.0
 """The least share of the rate after `ramp_limit_exceeded`, and how long the full rate takes to come back."""

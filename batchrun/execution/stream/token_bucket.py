@@ -25,7 +25,7 @@ RESERVE_S = 2.0
 RESERVE_SHARE, HIGHEST_SHARE = 0.4, 0.8
 """The reserve as a share of a bucket that holds only a few seconds' worth: at first, and after many refusals."""
 SHARE_RISES, SHARE_FALLS_S = 0.1, 300.0
-"""By how much each refusal raises the share, and in how many seconds the share would fall by 1."""
+"""Each refusal raises the share by the first number. The share would fall by 1 in the second number of seconds."""
 LEAST_REPORTED = 4
 """A bucket proves nothing if its fullest level is less than so many times the rounding of the headers."""
 SMOOTHED_S = 0.1

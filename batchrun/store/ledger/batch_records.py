@@ -62,7 +62,7 @@ class RemainingBudget:
     """What the caps leave for requests, all of them together."""
 
     nusd: int
-    """For their worst cases, in nano-USD."""
+    """The money that is left for worst cases, in nano-USD."""
     tokens: int = UNLIMITED
     expected_nusd: int = UNLIMITED
 

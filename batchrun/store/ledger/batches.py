@@ -35,7 +35,7 @@ TRANSITIONS: Mapping[BatchState, frozenset[BatchState]] = {
     BatchState.COLLECTED: frozenset(),
     BatchState.ABANDONED: frozenset(),
 }
-"""From each state to the states that it may become."""
+"""The states that each state may become."""
 MOST_ALIKE = 97
 """How many requests a batch may leave out, so that its size differs from the sizes of other batches in doubt."""
 

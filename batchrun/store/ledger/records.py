@@ -29,7 +29,7 @@ class RunPlan:
     estimate_output_tokens: int | None = None
     route: str = "stream"
     deadline_s: float | None = None
-    """In seconds from the start of the run."""
+    """The deadline, in seconds from the start of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Run:
     fingerprint: str
     route: str
     started_at: float
-    """In seconds since 1970."""
+    """The start of the run, in seconds since 1970."""
     to_send: int
     """How many documents had no answer when the run began."""
     cap_nusd: int
@@ -149,7 +149,7 @@ class Settlement:
     prompt: KnownPrompt | None = None
     """The request's prompt: earlier attempts at the request whose answer was lost are held at less by it."""
     latency_s: float | None = None
-    """From the send to the end of the answer, or to the failure."""
+    """The time from the send to the end of the answer, or to the failure."""
     escalated: str | None = None
     """Why the answer is not taken and the next model is asked."""
 
@@ -163,7 +163,7 @@ class MinuteUse:
     """Minutes since 1970."""
     requests: int
     input_tokens: int
-    """Only tokens that count to the limit: tokens read from the cache do not."""
+    """The tokens that count to the limit; tokens read from the cache do not."""
     output_tokens: int
     requests_limit: int | None
     """The requests that are allowed a minute; None, like the next two, if no limit is known."""

@@ -45,7 +45,7 @@ class RequestCaps:
     run_no: int
     model: str
     now: float
-    """In seconds since 1970."""
+    """The time of the check, in seconds since 1970."""
 
     def all(self) -> list[CapUsage]:
         """Read the usage of every cap, the run's own first."""

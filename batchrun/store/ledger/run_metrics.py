@@ -46,9 +46,9 @@ class Latencies:
     """How long the answers to streamed attempts took."""
 
     latency_s: Percentiles
-    """From the send to the end of the answer."""
+    """The time from the send to the end of the answer."""
     first_byte_s: Percentiles | None
-    """From the send to the first byte; None if no attempt measured this time."""
+    """The time from the send to the first byte; None if no attempt measured this time."""
 
 
 @dataclass(frozen=True, slots=True)

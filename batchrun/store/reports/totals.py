@@ -25,7 +25,7 @@ class Totals:
     estimate_low_nusd: int
     estimate_high_nusd: int
     estimate_input_tokens: int | None
-    """None, like the next one, if an earlier version began the run."""
+    """The estimated tokens; both numbers are None if an earlier version began the run."""
     estimate_output_tokens: int | None
     input_tokens: int
     output_tokens: int

@@ -47,7 +47,7 @@ class Remote(NamedTuple):
     hidden: int = 0
     """Ticks until the list shows it."""
     expired: frozenset[int] | None = None
-    """Of an ended batch: what was not processed, and is not billed."""
+    """The requests of an ended batch that were not processed, and are not billed."""
     claimed: bool = False
     """The ledger knows for certain whose it is."""
 
@@ -65,7 +65,7 @@ class Intent(NamedTuple):
     remote: int | None = None
     adopted: bool = False
     unclear: int | None = None
-    """For how many ticks it has been in doubt."""
+    """The number of ticks that the batch has been in doubt."""
     scans: int = 0
     scanned: int | None = None
     ruled_out: frozenset[int] = frozenset()
@@ -143,7 +143,7 @@ class Protocol:
 
     decide: Callable[..., Answer] = reconcile
     lag: int = 1
-    """For how many ticks at most a create call or the list is late: less than WAIT."""
+    """The most ticks that a create call or the list is late: less than WAIT."""
     size: int = 2
     cap: int = 4
     durable_intent: bool = True

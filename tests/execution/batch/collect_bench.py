@@ -46,7 +46,7 @@ SCHEMA = {
 WORST = 1_000_000
 
 COST = 75_000
-"""Of an answer with 100 tokens in and 10 out, at half of $1 and $5 a million."""
+"""The cost of an answer with 100 tokens in and 10 out, at half of $1 and $5 a million."""
 
 CREATED_AT = 1_000_000.0
 

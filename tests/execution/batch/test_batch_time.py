@@ -36,7 +36,7 @@ class SlowApi(BatchApi):
 
     asked_at: dict[str, list[float]] = field(default_factory=dict)
     until: dict[str, float] = field(default_factory=dict)
-    """By batch, when no more of it is processed."""
+    """The times, by batch, when no more of the batch is processed."""
     after_page: Callable[[], None] = lambda: None
     retry_after_s: float | None = None
 

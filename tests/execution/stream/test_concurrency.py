@@ -256,7 +256,7 @@ class Crowd:
         self.slots = slots
         self.tasks: list[asyncio.Task[None]] = []
         self.leaving: list[asyncio.Event] = []
-        """Of those inside, in order of their coming."""
+        """The requests inside, in order of their coming."""
         self.waiting: deque[object] = deque()
         self.moments = count(1)
 

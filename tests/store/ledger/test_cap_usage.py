@@ -156,7 +156,7 @@ class Spenders(RuleBasedStateMachine):
         return add_document(self.ledger, self.run_of[job], f"d{self.number}", model=model, job=job)
 
     def has_room(self, job: str, model: str, amount: Amount, request_no: int | None = None) -> bool:
-        """By the rules, and sums of our own."""
+        """The expectation by the rules, and by sums of our own."""
         attempts, run_no = made(self.ledger), self.run_of[job]
         of_run = [one for one in attempts if one.run_no == run_no]
         of_document = sum(one.nusd for one in of_run if one.request_no == request_no)

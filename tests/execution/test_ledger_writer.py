@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from failure_bench import BatchBench
 
+from batchrun.budget.caps import CapUsage
 from batchrun.errors import EnvironmentProblem
 from batchrun.execution import ledger_writer
 from batchrun.execution.ledger_writer import Ballast, LedgerWriter
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.request_refusal import RequestCaps
 from batchrun.store.ledger.sqlite_errors import StoreFull
 
 BALLAST_BYTES = 400_000
@@ -256,3 +259,17 @@ def test_a_ledger_that_is_held_for_too_long_is_told(ledger: Ledger) -> None:
                     await writing.write(lambda one: note("late", one))
 
     asyncio.run(scenario())
+
+
+def test_what_the_caps_leave_for_a_batch_is_read_by_the_thread_of_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, read = set(), RequestCaps.all
+
+    def watched(caps: RequestCaps) -> list[CapUsage]:
+        threads.add(threading.current_thread().name)
+        return read(caps)
+
+    monkeypatch.setattr(RequestCaps, "all", watched)
+    BatchBench(tmp_path, ["a"]).run()
+    assert threads == {"batchrun-ledger"}

@@ -66,14 +66,17 @@ class Creator:
 
     async def _limits(self) -> PackLimits:
         run, model, now = self._context.run, self._packer.model, self._context.run.clock()
-        queued = await self._context.apply(lambda batches: batches.queued())
-        request_caps = await self._context.apply(
-            lambda batches: batches.request_caps(run.key.run_no, model=model, caps=self._packer.caps, now=now)
+        caps = self._packer.caps
+        remaining_budget, queued = await self._context.apply(
+            lambda batches: (
+                batches.request_caps(run.key.run_no, model=model, caps=caps, now=now).remaining_budget(),
+                batches.queued(),
+            )
         )
         return PackLimits(
             requests=min(self._most_requests, run.batch.max_queued - queued),
             bytes=run.batch.max_bytes,
-            remaining_budget=request_caps.remaining_budget(),
+            remaining_budget=remaining_budget,
         )
 
     async def _create(self, spool: Spool, *, others: int) -> bool:

@@ -74,6 +74,8 @@ class Cause(StrEnum):
     """The connection broke after the request may have been sent."""
     UNREACHABLE = "unreachable"
     """No connection was made; nothing was sent."""
+    MISCONFIGURED = "misconfigured"
+    """The address, the proxy or a certificate is wrong, so that no connection can be made; nothing was sent."""
     MALFORMED = "malformed"
     """The status is 200, and the body is no message."""
     EXPIRED = "expired"

@@ -52,6 +52,15 @@ def fatal_problem(failure: Failure) -> BatchrunError:
         case FailureKind.NOT_FOUND:
             what = f"the API does not know the model or the endpoint: {words}"
             hint = "check [model] name and ANTHROPIC_BASE_URL"
+        case FailureKind.MISCONFIGURED:
+            what = f"nothing can be sent: {words}"
+            hint = "mend the address, the proxy or the certificates, then run the same command: nothing is lost"
+        case FailureKind.REDIRECTED:
+            what = f"the address of the API is another one: {words}"
+            hint = "set ANTHROPIC_BASE_URL to the address of the API itself, then run the same command"
+        case FailureKind.UNREACHABLE:
+            what = f"the API cannot be reached: {words}"
+            hint = "check the network, ANTHROPIC_BASE_URL and the proxy, then run the same command: nothing is lost"
         case _:
             what = f"the API does not answer: {words}"
             hint = "when it does again, run the same command: nothing is lost"

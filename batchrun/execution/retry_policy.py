@@ -52,6 +52,10 @@ class FailureKind(StrEnum):
     """The API asks to be asked later; the request is not at fault."""
     CONFLICT = "conflict"
     """An answer that is neither a yes nor a no."""
+    MISCONFIGURED = "misconfigured"
+    """The address, the proxy or a certificate is wrong, or the proxy asks for credentials; no API was asked."""
+    REDIRECTED = "redirected"
+    """The address is not the API's: the answer names another one."""
     UNREACHABLE = "unreachable"
     """No connection was made; nothing was sent."""
     SILENT = "silent"
@@ -64,7 +68,7 @@ class FailureKind(StrEnum):
     REJECTED = "rejected"
     """The API will not take this request."""
     ODD = "odd"
-    """A status that is no error, such as a redirect's."""
+    """A status that is no error, such as 100."""
 
 
 class Action(StrEnum):
@@ -89,6 +93,8 @@ STOPS = {
     FailureKind.BAD_KEY: Action.STOP,
     FailureKind.FORBIDDEN: Action.STOP,
     FailureKind.ACCOUNT: Action.STOP,
+    FailureKind.MISCONFIGURED: Action.STOP,
+    FailureKind.REDIRECTED: Action.STOP,
     FailureKind.NOT_FOUND: Action.STOP,
     FailureKind.MONEY: Action.STOP_MONEY,
 }
@@ -98,6 +104,7 @@ REFUSALS = frozenset({FailureKind.REJECTED, FailureKind.TOO_LARGE, FailureKind.G
 OF_STATUS = {
     401: FailureKind.BAD_KEY,
     403: FailureKind.FORBIDDEN,
+    407: FailureKind.MISCONFIGURED,
     408: FailureKind.CONFLICT,
     409: FailureKind.CONFLICT,
     410: FailureKind.GONE,
@@ -122,6 +129,8 @@ def kind_of(failure: Failure) -> FailureKind:
             return FailureKind.NO_KEY
         case Cause.UNREACHABLE:
             return FailureKind.UNREACHABLE
+        case Cause.MISCONFIGURED:
+            return FailureKind.MISCONFIGURED
         case Cause.EXPIRED | Cause.CANCELED:
             return FailureKind.UNPROCESSED
         case Cause.TIMEOUT | Cause.DROPPED | Cause.MALFORMED:
@@ -137,7 +146,9 @@ def _kind_of_status(failure: Failure) -> FailureKind:
         return OF_STATUS[status]
     if status is None or status >= 500 or is_overloaded(failure):
         return FailureKind.SILENT
-    return FailureKind.REJECTED if status >= 400 else FailureKind.ODD
+    if status >= 400:
+        return FailureKind.REJECTED
+    return FailureKind.REDIRECTED if status >= 300 else FailureKind.ODD
 
 
 def is_no_answer(failure: Failure) -> bool:
@@ -148,6 +159,11 @@ def is_no_answer(failure: Failure) -> bool:
 def asks_to_wait(failure: Failure) -> bool:
     """Return whether the API asks to be asked later."""
     return kind_of(failure) is FailureKind.LATER
+
+
+def is_unreachable(failure: Failure) -> bool:
+    """Return whether no connection was made: nobody is to blame but the network, or the address."""
+    return kind_of(failure) is FailureKind.UNREACHABLE
 
 
 def stops_everyone(failure: Failure) -> bool:
@@ -162,13 +178,13 @@ class Tries:
     attempts: int = 0
     """The attempts that count, the latest one included."""
     waits: int = 0
-    """The answers that said "later", the latest one included."""
+    """The answers that said "later" and the connections that were not made, the latest one included."""
 
     def after(self, failure: Failure, *, outage: bool = False) -> "Tries":
         """Return the tries with one more failure. What stops the job, and silence in an outage, count as no attempt."""
         if stops_everyone(failure) or (outage and is_no_answer(failure)):
             return self
-        later = asks_to_wait(failure)
+        later = asks_to_wait(failure) or is_unreachable(failure)
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
 
 
@@ -202,16 +218,19 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     | failure                                                          | action                                  |
     |------------------------------------------------------------------|-----------------------------------------|
     | no usable key, 401, 403, 404                                     | STOP                                    |
+    | address, proxy or certificate is wrong, 407, a redirect          | STOP                                    |
     | 400, 403 of the account (`workspace_`, `organization_`, `cmek_`) | STOP                                    |
     | spend stops (402, codes, the customer's own limit by 400)        | STOP_MONEY                              |
     | 429                                                              | WAIT, everyone; after very many, FAIL   |
     | 408, 409, expired, canceled by others                            | RETRY, then FAIL                        |
-    | 5xx, timeout, dropped, unreachable, no JSON, an unknown type     | RETRY, then FAIL                        |
+    | 5xx and above, timeout, dropped, no JSON, an unknown type        | RETRY, then FAIL                        |
     | the same in an outage                                            | WAIT, everyone, and at last STOP_OUTAGE |
     | the same when nobody was ever answered                           | RETRY, then STOP_OUTAGE                 |
+    | unreachable                                                      | RETRY without end; WAIT in an outage    |
+    | unreachable when nobody was ever answered                        | STOP_OUTAGE                             |
     | a result of a batch that cannot be read: it was billed           | FAIL                                    |
     | 400, 413, 422 and every other 4xx                                | FAIL                                    |
-    | a status below 400, such as a redirect's                         | FAIL                                    |
+    | a status below 300                                               | FAIL                                    |
 
     What is tried again or fails spends an attempt. WAIT spends none, and neither does what stops the job.
     """
@@ -221,6 +240,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     if kind in STOPS:
         return STOPS[kind]
     again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
+    if kind is FailureKind.UNREACHABLE:  # no document is to blame, and no next attempt could be its last
+        again = Action.FAIL if health is Health.UNPROVEN else Action.RETRY
     match kind:
         case FailureKind.LATER:
             return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL

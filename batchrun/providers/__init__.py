@@ -1,5 +1,6 @@
 """Who answers: the ports that executors see, and the clients behind the ports."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
@@ -15,6 +16,10 @@ class AttemptError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+class NeverSent(asyncio.CancelledError):
+    """A call was canceled before the first byte of its request left."""
 
 
 class Connected(Protocol):

@@ -34,6 +34,8 @@ from batchrun.store.ledger.records import RunPlan
 from batchrun.store.ledger.runs import Runs
 
 MAX_ATTEMPTS = 2
+ENDLESS = 100
+"""A document that has failed so often without an end is tried until its model counts as out."""
 HOUR_S = 3600.0
 BEGINNING = 1_000_000.0
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
@@ -72,6 +74,8 @@ def streamed(failure: Failure) -> str:
                 return f"{failed_outcome(failure)} {sent}"
             case Action.STOP | Action.STOP_MONEY | Action.STOP_OUTAGE:
                 return f"stop {int(fatal_problem(failure).exit_code)}"
+        if sent > ENDLESS:
+            return "outage"
     raise AssertionError
 
 

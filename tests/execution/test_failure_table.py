@@ -4,6 +4,7 @@ The cells, with two attempts allowed (`retry.max_attempts`) and while others are
 
 - `rejected 1`, `errored 2`, `errored 40`: the document's outcome, and how often it was sent until then. Two times: each
   failure costs an attempt. Forty times: none does.
+- `outage`: the document stays pending, spends no attempt, and is tried until its model counts as out.
 - `stop 5`: the document stays pending, and the job stops with this exit code; `spent`: the document has lost an
   attempt by that. `batch 5`: the job stops for one batch, once the others are taken care of.
 - At the creation of a batch: `later`: it is created later; `halved`: smaller ones are tried; `in doubt`: it may exist,
@@ -43,7 +44,10 @@ from batchrun.request import Request
 TABLE = """
 failure                             | a stream   | a batch       | create   | list   | retrieve | cancel  | results
 credentials                         | stop 5     | -             | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
-unreachable                         | errored 2  | -             | later    | later  | later    | later   | again
+# Nothing was sent: a setting has to be mended, whatever was answered before.
+misconfigured                       | stop 5     | -             | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
+# Nothing was sent: no attempt is spent. Where nothing was answered in this run before, the job stops at once.
+unreachable                         | outage     | -             | later    | stop 5 | stop 5   | later   | again
 timeout                             | errored 2  | -             | in doubt | later  | later    | later   | again
 dropped                             | errored 2  | -             | in doubt | later  | later    | later   | again
 # In a batch it was billed for certain: it is never sent again unasked, so that nothing is paid twice.
@@ -57,7 +61,10 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 100                                 | errored 1  | errored 1     | in doubt | later  | later    | later   | later
 200 api_error                       | errored 1  | errored 1     | in doubt | later  | later    | later   | later
 200 overloaded_error                | errored 2  | errored 2     | in doubt | later  | later    | later   | again
-307                                 | errored 1  | errored 1     | in doubt | later  | later    | later   | later
+# The address is not the API's. No redirect is followed, and every other request would meet the same.
+300                                 | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
+307                                 | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
+399                                 | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
 400 invalid_request_error           | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
 400 no credit                       | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 400 usage limit                     | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
@@ -79,7 +86,8 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 404 workspace_not_found             | stop 5     | stop 5        | stop 5   | stop 5 | batch 5  | batch 5 | later
 # Every 4xx that has no row of its own says no to this request, on either route: the same no would come again.
 405                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
-407                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
+# A proxy on the way asks for credentials, and would ask every other request.
+407                                 | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
 408                                 | errored 2  | errored 2     | in doubt | later  | later    | later   | later
 409                                 | errored 2  | errored 2     | in doubt | later  | later    | later   | later
 # The code decides, whatever the status: the batch may exist.
@@ -106,6 +114,8 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 503 cmek_key_unreachable            | errored 2  | errored 2     | in doubt | later  | later    | later   | again
 504                                 | errored 2  | errored 2     | in doubt | later  | later    | later   | again
 529                                 | errored 2  | errored 2     | in doubt | later  | later    | later   | again
+# No status of HTTP is above 599: whoever answers so says no more than a gateway that fails (RFC 9110, 15).
+600                                 | errored 2  | errored 2     | in doubt | later  | later    | later   | again
 999                                 | errored 2  | errored 2     | in doubt | later  | later    | later   | again
 """
 

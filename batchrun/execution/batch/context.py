@@ -8,11 +8,11 @@ from batchrun.errors import BatchrunError
 from batchrun.events import BatchTrouble
 from batchrun.execution.failure_messages import batch_unknown, fatal_problem
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import FailureKind, kind_of, stops_everyone
+from batchrun.execution.retry_policy import FailureKind, is_unreachable, kind_of, stops_everyone
 from batchrun.execution.run_context import RunContext
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.anthropic.retry_after import LONGEST_S
-from batchrun.reply import Failure
+from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 
@@ -27,12 +27,14 @@ class BatchProblem(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchContext:
     """The context of a run with the API's batches, and what every part of the batch route asks of both."""
 
     run: RunContext
     provider: BatchProvider
+    was_answered: bool = False
+    """Whether the API has answered anything in this run, be it a refusal."""
 
     async def apply(self, change: Callable[[Batches], T], *, spends: bool = False) -> T:
         """Ask or change the ledger's batches in one transaction."""
@@ -45,18 +47,21 @@ class BatchContext:
     async def ask(self, batch: Batch | None, call: Awaitable[T]) -> T | Failure:
         """Ask the API something that costs nothing. A failure is announced and returned; a fatal one halts the run."""
         try:
-            return await call
+            answer = await call
         except AttemptError as error:
             self.halt_if_fatal(error.failure, batch)
             self.trouble(batch.name if batch else "the list", error.failure.message)
             return error.failure
+        self.was_answered = True
+        return answer
 
     def halt_if_fatal(self, failure: Failure, batch: Batch | None = None) -> None:
         """Stop the job for what every other call would meet too. Raises Halted."""
         if kind_of(failure) is FailureKind.NOT_FOUND and batch and batch.batch_id:
             raise BatchProblem(batch_unknown(batch, failure))
-        if stops_everyone(failure):
+        if stops_everyone(failure) or (is_unreachable(failure) and not self.was_answered):
             self.stop(fatal_problem(failure))
+        self.was_answered |= failure.cause is Cause.STATUS
 
     def is_due(self, due_at: float | None) -> bool:
         """Return whether a time of the ledger has come. A time further away than any we set is of a wrong clock."""

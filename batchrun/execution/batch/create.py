@@ -18,14 +18,12 @@ from batchrun.execution.retry_policy import stops_everyone
 from batchrun.execution.settlements import failed_settlement
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
-from batchrun.reply import Cause, Failure
+from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 
 NONCE_BYTES = 6
-OUTAGE = 4
-"""After so many connections that failed, and none that was made, the address is wrong, or nobody is there."""
 
 
 class Creator:
@@ -36,7 +34,6 @@ class Creator:
         self._packer = packer
         self._most_requests = context.run.batch.max_requests
         self._refusals = 0
-        self._answered = False
         self.not_before = 0.0
         """The time until which no batch is created."""
         self.idle = asyncio.Event()
@@ -57,7 +54,7 @@ class Creator:
             try:
                 if not spool.candidates:
                     return False
-                if not await self._create(spool, others=len(open_batches)):
+                if not await self._create(spool):
                     return True
             finally:
                 self.idle.set()
@@ -79,16 +76,12 @@ class Creator:
             remaining_budget=remaining_budget,
         )
 
-    async def _create(self, spool: Spool, *, others: int) -> bool:
+    async def _create(self, spool: Spool) -> bool:
         """Create one batch. Returns whether another may follow now."""
         newest = await self._context.ask(None, self._context.provider.page(limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
-            never_reached = newest.cause is Cause.UNREACHABLE and not others and not self._answered
-            if never_reached and (self._refusals >= OUTAGE or not self._context.run.waits):
-                self._context.stop(fatal_problem(newest))
             return False
-        self._answered = True
         run = self._context.run
         new = NewBatch(
             nonce=spool.nonce,

@@ -22,13 +22,17 @@ from batchrun.execution.settlements import failed_settlement
 from batchrun.execution.stream.attempt_result import AttemptResults
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
-from batchrun.providers import AttemptError, Provider
+from batchrun.providers import AttemptError, NeverSent, Provider
 from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, Move, Taken
 from batchrun.strategy.model_chain import OUTAGE
+
+UNSENT = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
+LOST = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
+"""A send that was canceled: the answer may be on its way, and billed, so that its worst case stays on the account."""
 
 
 class Attempts:
@@ -193,8 +197,7 @@ class Attempts:
         except asyncio.CancelledError:
             reserved = await reserving
             if isinstance(reserved, int):
-                unsent = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
-                await self._results.settle(failed_settlement(reserved, unsent))
+                await self._results.settle(failed_settlement(reserved, UNSENT))
             raise
 
     def _amount(self, pending: PendingRequest, channel: ModelChannel, request: Request) -> Amount:
@@ -206,9 +209,8 @@ class Attempts:
             reply = await self._provider.send(with_cache_breakpoint(attempt.request, attempt.channel.cache_breakpoint))
         except AttemptError as error:
             await self._results.failed(attempt, error.failure, latency_s=clock() - attempt.sent_at)
-        except asyncio.CancelledError:
-            # The answer may be on its way, and billed: its worst case stays on the account.
-            lost = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
+        except asyncio.CancelledError as canceled:
+            lost = UNSENT if isinstance(canceled, NeverSent) else LOST
             end = failed_settlement(attempt.attempt_no, lost, latency_s=clock() - attempt.sent_at)
             await asyncio.shield(self._results.settle(end, attempt))
             raise

@@ -24,6 +24,7 @@ from batchrun.execution.retry_policy import (
     decide,
     delay_s,
     is_no_answer,
+    is_unreachable,
 )
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
@@ -88,7 +89,7 @@ class AttemptResults:
         self._failure_history.failed(failure)
         retry = self._context.retry
         action = decide(failure, pending.tries, health, max_attempts=retry.max_attempts)
-        if action is Action.STOP_OUTAGE and self._outlasts(attempt, health):
+        if action is Action.STOP_OUTAGE and self._outlasts(attempt, failure, health):
             with self._announcing_outages(channel, failure.name):
                 channel.circuit_breaker.trip(channel.clock())
             pending.tries, action = Tries(), Action.WAIT  # the attempts so far say nothing of the next model
@@ -137,7 +138,8 @@ class AttemptResults:
         channel, tries, circuit_breaker = attempt.channel, attempt.pending.tries, attempt.channel.circuit_breaker
         if not circuit_breaker.is_open:
             channel.slots.cut(OVERLOADED, sent_at=attempt.sent_at, now=now)
-        exhausted = tries.attempts + 1 >= self._context.retry.max_attempts
+        unreachable = is_unreachable(failure)
+        exhausted = tries.attempts + (tries.waits if unreachable else 0) + 1 >= self._context.retry.max_attempts
         circuit_breaker.failed(
             now,
             sent_at=attempt.sent_at,
@@ -145,7 +147,7 @@ class AttemptResults:
             first_time=tries == Tries(),
             last_time=exhausted,
         )
-        if failure.cause is Cause.UNREACHABLE and exhausted and circuit_breaker.health(now) is Health.ANSWERING:
+        if unreachable and exhausted and circuit_breaker.health(now) is Health.ANSWERING:
             circuit_breaker.trip(now)  # the document is not to blame for a connection that is never made
 
     @contextmanager
@@ -159,9 +161,11 @@ class AttemptResults:
             channel.slots.recover()
             self._tell(OutageEnded(channel.model, channel.clock() - before))
 
-    def _outlasts(self, attempt: Attempt, health: Health) -> bool:
+    def _outlasts(self, attempt: Attempt, failure: Failure, health: Health) -> bool:
         """Return whether the run goes on although this model answers nobody."""
         channel, now = attempt.channel, attempt.channel.clock()
+        if is_unreachable(failure) and not self._failure_history.ever_answered:
+            return False  # the next model is at the same address
         if self._chain.falls_back(channel.model_no, OUTAGE):
             return True  # the next model answers meanwhile
         if not self._failure_history.ever_answered:

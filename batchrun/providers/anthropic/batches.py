@@ -1,6 +1,5 @@
 """The Message Batches API through the Anthropic client, one call at a time."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, Lines, batch_from, page_from, result_from
 from batchrun.providers.anthropic.client import ApiClient, answered_within, failures_mapped, not_found, timeout_for
+from batchrun.providers.anthropic.sending import awake_within
 
 SLOWEST_UPLOAD = 1_000_000
 """The slowest upload, in bytes a second, that a body has time for beyond the time of a plain call."""
@@ -20,7 +20,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 class AnthropicBatches(ApiClient):
-    """One call is one request: nothing is sent twice, and no redirect is followed."""
+    """One call is one request: nothing is sent twice."""
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Create a batch, once. Raises AttemptError, or whatever reading the body raises."""
@@ -33,7 +33,7 @@ class AnthropicBatches(ApiClient):
                     PATH,
                     content=source.parts(),
                     cast_to=httpx2.Response,
-                    options={"headers": headers, "timeout": timeout_for(within_s), "follow_redirects": False},
+                    options={"headers": headers, "timeout": timeout_for(within_s)},
                 )
         except AttemptError:
             if source.broken is None:
@@ -60,7 +60,7 @@ class AnthropicBatches(ApiClient):
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
         path = _path_of(batch_id) + "/cancel"
         async with answered_within(self._timeout_s):
-            answer = await self._client.post(path, cast_to=httpx2.Response, options={"follow_redirects": False})
+            answer = await self._client.post(path, cast_to=httpx2.Response)
         return batch_from(answer.content, answer.headers)
 
     async def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
@@ -80,13 +80,9 @@ class AnthropicBatches(ApiClient):
     @asynccontextmanager
     async def _download(self, url: str) -> AsyncIterator[httpx2.Response]:
         with failures_mapped(self._timeout_s):
-            async with asyncio.timeout(self._timeout_s):
+            async with awake_within(self._timeout_s):
                 stream = await self._client.get(
-                    url,
-                    cast_to=object,
-                    options={"follow_redirects": False},
-                    stream=True,
-                    stream_cls=anthropic.AsyncStream[object],
+                    url, cast_to=object, stream=True, stream_cls=anthropic.AsyncStream[object]
                 )
             try:
                 yield stream.response

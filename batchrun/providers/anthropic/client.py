@@ -1,24 +1,32 @@
 """The SDK's client: how the client is made here, and how its errors become failures."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import aiohttp
 import anthropic
 import httpx2
 
 from batchrun.escaping import escape_control
-from batchrun.providers import AttemptError
+from batchrun.providers import AttemptError, NeverSent
+from batchrun.providers.anthropic.endpoint import Endpoint, environment_base_url
+from batchrun.providers.anthropic.errors import is_proxy_down, is_proxy_refusal
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
+from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
 from batchrun.reply import Cause, Failure
 
 LONGEST_MESSAGE = 1_000
+CONNECT_S = 10.0
 ARRIVED_AT = "batchrun_arrived_at"
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
+UNUSABLE = (httpx2.InvalidURL, ValueError)
+"""What a call raises whose address or headers no request can be made of."""
 
 
 class ApiClient:
@@ -35,19 +43,23 @@ class ApiClient:
         # With fewer kept alive, the pool would close and reopen connections all the time.
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._timeout_s = timeout_s
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url,
-            max_retries=0,
+        http_client = anthropic.DefaultAioHttpClient(
+            limits=limits,
             timeout=timeout,
             # A given URL is a simulator's on this machine: no proxy of the environment stands between.
-            http_client=anthropic.DefaultAioHttpClient(
-                limits=limits,
-                timeout=timeout,
-                trust_env=base_url is None,
-                event_hooks={"response": [record_arrival]},
-            ),
+            trust_env=base_url is None,
+            # A redirect would carry the document, and every header, to whatever host the answer names.
+            follow_redirects=False,
+            event_hooks={"response": [record_arrival]},
         )
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url or environment_base_url(),
+            max_retries=0,
+            timeout=timeout,
+            http_client=http_client,
+        )
+        watch_sends(http_client, self._client.base_url)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -55,9 +67,7 @@ class ApiClient:
 
     async def _get(self, path: str, params: dict[str, object] | None = None) -> httpx2.Response:
         async with answered_within(self._timeout_s):
-            return await self._client.get(
-                path, cast_to=httpx2.Response, options={"params": params or {}, "follow_redirects": False}
-            )
+            return await self._client.get(path, cast_to=httpx2.Response, options={"params": params or {}})
 
 
 async def record_arrival(response: httpx2.Response) -> None:
@@ -72,67 +82,112 @@ def arrived_at(response: httpx2.Response) -> float:
 
 def timeout_for(timeout_s: float) -> httpx2.Timeout:
     """Make the timeouts: so long for every byte, less for a new connection, and no end to the wait for a free one."""
-    return httpx2.Timeout(timeout_s, connect=min(timeout_s, 10.0), pool=None)
+    return httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S), pool=None)
 
 
 @asynccontextmanager
 async def answered_within(timeout_s: float) -> AsyncIterator[None]:
-    """Give the call inside this time as a whole. Raises AttemptError."""
-    with failures_mapped(timeout_s):
-        async with asyncio.timeout(timeout_s):
-            yield
+    """Give the call inside this time as a whole. Raises AttemptError, and NeverSent for a canceled call."""
+    with failures_mapped(timeout_s) as sending:
+        try:
+            async with awake_within(timeout_s):
+                yield
+        except asyncio.CancelledError as canceled:
+            raise canceled if sending.has_begun else NeverSent from canceled
 
 
 @contextmanager
-def failures_mapped(timeout_s: float) -> Iterator[None]:
+def failures_mapped(timeout_s: float) -> Iterator[Sending]:
     """Raise AttemptError for whatever the call inside raises instead of an answer."""
+    sending = Sending()
+    CURRENT.set(sending)
     try:
-        yield
+        yield sending
     except anthropic.APIStatusError as error:
-        raise AttemptError(status_failure(error)) from error
-    except UNANSWERED as error:
-        raise AttemptError(no_answer(error, timeout_s=timeout_s)) from error
+        raise AttemptError(status_failure(error, sending)) from error
+    except (*UNANSWERED, *UNUSABLE) as error:
+        if sending.has_begun:
+            raise AttemptError(no_answer(error, timeout_s=timeout_s)) from error
+        raise AttemptError(never_sent(error, sending.endpoint)) from error
 
 
-def status_failure(error: anthropic.APIStatusError) -> Failure:
+def status_failure(error: anthropic.APIStatusError, sending: Sending) -> Failure:
     """Make the failure of an error status, or of an error inside a stream that had begun with status 200."""
-    without_body = f"HTTP {error.status_code} without the API's error body"
-    return Failure(
+    response = error.response
+    words = error.api_message or f"HTTP {error.status_code} without the API's error body"
+    if response.has_redirect_location:
+        words = f"a redirect to {redirect_target(response)}, which is not followed"
+    failure = Failure(
         cause=Cause.STATUS,
         status=error.status_code,
         error_type=error.type and escape_control(error.type),
         error_code=error.error_code and escape_control(error.error_code),
-        message=escape_control(error.api_message or without_body)[:LONGEST_MESSAGE],
-        retry_after_s=retry_after_s(error.response.headers),
+        message=escape_control(words)[:LONGEST_MESSAGE],
+        retry_after_s=retry_after_s(response.headers),
         api_request_id=error.request_id and escape_control(error.request_id),
-        limits=reported_limits(error.response.headers),
+        limits=reported_limits(response.headers),
     )
+    if is_proxy_refusal(failure) and sending.endpoint:
+        return replace(failure, message=f"{sending.endpoint.proxy_words} asks for a user and a password")
+    return failure
+
+
+def redirect_target(response: httpx2.Response) -> str:
+    """Return the host that a redirect names; the rest of the address may carry secrets."""
+    try:
+        return response.url.join(response.headers["location"]).host[:200]
+    except (httpx2.InvalidURL, ValueError):
+        return "an address that is none"
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:
-    """Make the failure of one of `UNANSWERED`. Raises an error that has nothing to do with the call: a bug."""
+    """Make the failure of a call that may have been sent. Raises an error of another origin: a bug."""
     match error:
         case TimeoutError() | anthropic.APITimeoutError() | httpx2.TimeoutException():
             return Failure(cause=Cause.TIMEOUT, message=f"no answer within {timeout_s:g} s")
         case anthropic.APIConnectionError() | httpx2.HTTPError() | aiohttp.ClientError() | OSError():
-            return connection_failure(error)
-        case anthropic.CredentialsError():
-            return Failure(cause=Cause.CREDENTIALS, message=str(error))
+            return Failure(cause=Cause.DROPPED, message=f"the connection broke: {last_words(error)}")
         case anthropic.AnthropicError():
             return Failure(cause=Cause.MALFORMED, message=escape_control(error)[:LONGEST_MESSAGE])
-        case TypeError() if "authentication method" in str(error):
-            return Failure(cause=Cause.CREDENTIALS, message="there is no API key")
         case _:
             raise error
 
 
-def connection_failure(error: BaseException) -> Failure:
-    """Tell a connection that was never made from one that broke: a connection never made cannot have cost anything."""
-    chain = list(causes(error))
-    words = escape_control(str(chain[-1]) or type(chain[-1]).__name__)[:LONGEST_MESSAGE]
-    if any(isinstance(link, aiohttp.ClientConnectorError | ConnectionRefusedError) for link in chain):
-        return Failure(cause=Cause.UNREACHABLE, message=words)
-    return Failure(cause=Cause.DROPPED, message=f"the connection broke: {words}")
+def never_sent(error: Exception, endpoint: Endpoint | None) -> Failure:
+    """Make the failure of a call of which nothing has left. Raises an error of another origin: a bug."""
+    match error:
+        case TypeError() if "authentication method" in str(error):
+            return Failure(cause=Cause.CREDENTIALS, message="there is no API key")
+        case TypeError():
+            raise error
+        case anthropic.AnthropicError() if not isinstance(error, anthropic.APIConnectionError):
+            return Failure(cause=Cause.CREDENTIALS, message=escape_control(error)[:LONGEST_MESSAGE])
+    cause, why = why_never_sent(list(causes(error)))
+    words = f"no connection to {endpoint.words if endpoint else 'the API'}: {escape_control(why)}"
+    return Failure(cause=cause, message=words[:LONGEST_MESSAGE])
+
+
+def why_never_sent(chain: list[BaseException]) -> tuple[Cause, str]:
+    """Tell a setting that has to be mended from an outage, which may end by itself."""
+    last = str(chain[-1]) or type(chain[-1]).__name__
+    for link in chain:
+        match link:
+            case ssl.SSLCertVerificationError():
+                return Cause.MISCONFIGURED, f"the certificate there is not trusted: {last}"
+            case aiohttp.ClientHttpProxyError():
+                cause = Cause.UNREACHABLE if is_proxy_down(link.status) else Cause.MISCONFIGURED
+                return cause, f"the proxy refuses: {link.status} {link.message}"
+            case TimeoutError():
+                return Cause.UNREACHABLE, "nobody answered in time"
+            case httpx2.InvalidURL() | httpx2.UnsupportedProtocol() | UnicodeError():
+                return Cause.MISCONFIGURED, f"no request can be made of this address: {last}"
+    return Cause.UNREACHABLE, last
+
+
+def last_words(error: Exception) -> str:
+    """Return the words of the error that led to all others."""
+    *_, last = causes(error)
+    return escape_control(str(last) or type(last).__name__)[:LONGEST_MESSAGE]
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -60,6 +60,16 @@ def is_overloaded(failure: Failure) -> bool:
     return failure.error_type == "overloaded_error"
 
 
+def is_proxy_refusal(failure: Failure) -> bool:
+    """Whether a proxy on the way asks for a user and a password."""
+    return failure.status == 407
+
+
+def is_proxy_down(status: int) -> bool:
+    """Whether a proxy that refuses to connect may connect later. Any other refusal is of its settings, or of ours."""
+    return status in {408, 429} or status >= 500
+
+
 def is_not_found(failure: Failure) -> bool:
     """Whether the API does not know the model, the batch or the endpoint that was named."""
     return failure.status == 404

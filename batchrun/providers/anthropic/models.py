@@ -23,7 +23,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 
 
 class AnthropicModels(ApiClient):
-    """One call is one request, free of charge: nothing is sent twice, and no redirect is followed."""
+    """One call is one request, free of charge: nothing is sent twice."""
 
     async def life(self, name: str) -> ModelLife:
         """Ask for one model, by its id or an alias. Raises AttemptError, with status 404 when there is none."""

@@ -11,12 +11,21 @@ import httpx2
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at, malformed
+from batchrun.providers.anthropic.endpoint import (
+    Endpoint,
+    environment_base_url,
+    origin,
+    refuse_unusable,
+    usable_endpoint,
+)
 from batchrun.providers.anthropic.message_parsing import reply_from
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Reply
 from batchrun.request import Request
 
+CUSTOM_HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
+NO_KEY_HINT = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
 LONGEST_PLAIN_MAX_TOKENS = 21_333
 """Above this the API may need more than ten minutes, so the reply is streamed to keep the connection alive."""
 
@@ -66,21 +75,45 @@ class AnthropicFactory:
     api_key: str | None = None
 
     def check(self) -> None:
+        """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem when there is no usable key."""
+        self.endpoint()
+        self.check_key()
+
+    def endpoint(self) -> Endpoint:
+        """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""
+        if given := self.base_url or environment_base_url():
+            refuse_unusable(given, origin())
+        with self._unconnected() as client:
+            return usable_endpoint(client.base_url, trust_env=self.base_url is None)
+
+    def check_key(self) -> None:
         """Raise EnvironmentProblem when there is no key, token or profile that a request could carry."""
-        hint = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
-        try:
-            client = anthropic.Anthropic(api_key=self.api_key, base_url=self.base_url)
-        except anthropic.AnthropicError as error:
-            raise EnvironmentProblem(f"no usable API key: {error}", hint=hint) from error
-        with client:
+        with self._unconnected() as client:
             key = client.api_key or client.auth_token or ""
             if not (key.isascii() and key.isprintable()):
                 raise EnvironmentProblem(
                     "the API key has characters in it that no key has, such as a line break at its end.",
                     hint="check how ANTHROPIC_API_KEY is set",
                 )
-            if not (client.api_key or client.auth_token or client.credentials or "ANTHROPIC_CUSTOM_HEADERS" in environ):
-                raise EnvironmentProblem("no API key: ANTHROPIC_API_KEY is not set.", hint=hint)
+            if not (client.api_key or client.auth_token or client.credentials or CUSTOM_HEADERS in environ):
+                raise EnvironmentProblem("no API key: ANTHROPIC_API_KEY is not set.", hint=NO_KEY_HINT)
+        if not all(
+            line.strip().replace("\t", "").isprintable() for line in environ.get(CUSTOM_HEADERS, "").split("\n")
+        ):
+            raise EnvironmentProblem(
+                f"{CUSTOM_HEADERS} has characters in it that no header has.", hint=f"check how {CUSTOM_HEADERS} is set"
+            )
+
+    def _unconnected(self) -> anthropic.Anthropic:
+        """Make the SDK's client as the environment has it, without connections: neither proxies nor certificates."""
+        try:
+            return anthropic.Anthropic(
+                api_key=self.api_key,
+                base_url=self.base_url or environment_base_url(),
+                http_client=httpx2.Client(transport=httpx2.BaseTransport(), trust_env=False),
+            )
+        except anthropic.AnthropicError as error:
+            raise EnvironmentProblem(f"no usable API key: {error}", hint=NO_KEY_HINT) from error
 
     def make(self, *, concurrency: int, timeout_s: float) -> AnthropicProvider:
         """Make a provider inside the running loop."""

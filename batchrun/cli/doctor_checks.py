@@ -20,8 +20,9 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control
 from batchrun.estimation.tokenizer import count_tokens
+from batchrun.planning.api_lookups import NO_MODELS
 from batchrun.providers import AttemptError, ModelDirectory
-from batchrun.providers.anthropic.errors import is_not_found
+from batchrun.providers.anthropic.errors import is_missing, is_unknown_model
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.store.ledger.connection import OlderLedger
 from batchrun.store.ledger.ledger import Ledger
@@ -71,11 +72,11 @@ class DoctorCheck:
 def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorCheck]:
     """Check everything. Nothing is changed, and nothing is sent if `offline`."""
     path = ledger_paths(ledger)[0]
-    key, models = unless_broken("key", key_check), models_of(path)
+    address, key, models = unless_broken("address", address_check), unless_broken("key", key_check), models_of(path)
     if offline:
         asked = [DoctorCheck("models", Verdict.OK, "not asked: --offline")]
-    elif key.verdict is Verdict.BROKEN:
-        asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no key to ask with")]
+    elif Verdict.BROKEN in {address.verdict, key.verdict}:
+        asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no address, or no key, to ask with")]
     elif not models:
         asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no run yet whose models are in use")]
     else:
@@ -87,6 +88,7 @@ def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorChe
         packages_check(),
         unless_broken("vocabulary", vocabulary_check),
         unless_broken("prices", lambda: prices_check(today)),
+        address,
         key,
         unless_broken("ledger", lambda: ledger_check(path)),
         *asked,
@@ -130,9 +132,14 @@ def prices_check(today: date) -> DoctorCheck:
     return DoctorCheck("prices", Verdict.OK, f"{table.source}, of {table.date}; see them: batchrun doctor --prices")
 
 
+def address_check() -> DoctorCheck:
+    """Where requests go: the base URL, and the proxy if there is one."""
+    return DoctorCheck("address", Verdict.OK, AnthropicFactory().endpoint().words)
+
+
 def key_check() -> DoctorCheck:
     """Whether there is a key for requests. The key itself is never shown."""
-    AnthropicFactory().check()
+    AnthropicFactory().check_key()
     return DoctorCheck("key", Verdict.OK, "the environment has one")
 
 
@@ -165,6 +172,9 @@ async def ask_about(names: list[str], *, today: date) -> list[DoctorCheck]:
             try:
                 found.append(await ask_about_one(models, name, today=today))
             except AttemptError as error:
+                if is_missing(error.failure):
+                    words = f"{NO_MODELS} ({error.failure.name})"
+                    return [*found, DoctorCheck("models", Verdict.WARNING, words, "nothing: it is no obstacle")]
                 words = f"the API was asked, and: {error.failure.name}: {error.failure.message}"
                 return [*found, DoctorCheck("models", Verdict.BROKEN, words)]
     finally:
@@ -177,7 +187,7 @@ async def ask_about_one(models: ModelDirectory, name: str, *, today: date) -> Do
     try:
         life = await models.life(name)
     except AttemptError as error:
-        if not is_not_found(error.failure):
+        if not is_unknown_model(error.failure, name):
             raise
         return DoctorCheck(name, Verdict.BROKEN, "the API has no such model for this key", "choose another model")
     if notice := life_notice(life, today=today):

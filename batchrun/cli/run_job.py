@@ -16,7 +16,7 @@ from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
 from batchrun.cli.views.summary_text import summary_as_text, summary_fields
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import ExitCode, UsageProblem
+from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.events import Event
 from batchrun.execution.run import Caller, ProviderFactory
@@ -58,7 +58,7 @@ def run_job(
     with (
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
-        provider_of(profile, flags["speed"]) as provider,
+        provider_of(profile, flags["speed"], terminal) as provider,
     ):
 
         def listener(event: Event) -> None:
@@ -136,6 +136,8 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
             f"the job file changed: {count(plan.same_text, 'document')} answered or planned before"
             " will be sent again and paid for again"
         )
+    if plan.evidence.online_problem:
+        terminal.say(f"the API did not count: {escape_control(plan.evidence.online_problem)}")
     if plan.continues:
         terminal.say(f"continuing run {plan.continues}: {spent_and_held(plan.spent_nusd, plan.held_nusd)}")
     for notice in warnings(plan, opened):
@@ -151,15 +153,20 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
 
 
 @contextlib.contextmanager
-def provider_of(profile: str | None, speed: float) -> Iterator[ProviderFactory]:
-    """The real API, or a simulator that lives as long as the run."""
+def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterator[ProviderFactory]:
+    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address."""
     gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
     from batchrun.providers.anthropic.provider import AnthropicFactory
 
     gc.freeze()
     gc.enable()
     if profile is None:
-        yield AnthropicFactory()
+        factory = AnthropicFactory()
+        with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
+            endpoint = factory.endpoint()
+            if not (endpoint.is_default or terminal.quiet or terminal.json):
+                terminal.say(f"requests go to {endpoint.words}")
+        yield factory
         return
     from batchrun.simulator.http.server import running_simulator
 

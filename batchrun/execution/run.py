@@ -26,7 +26,7 @@ class ProviderFactory(Protocol):
     """Makes providers inside the run's event loop. Each provider belongs to the running loop."""
 
     def check(self) -> None:
-        """Raise EnvironmentProblem when nothing could be sent, for want of a key."""
+        """Raise UsageProblem for an unusable address, EnvironmentProblem when there is no key to send with."""
 
     def make(self, *, concurrency: int, timeout_s: float) -> Provider:
         """Make the provider of streaming."""

@@ -14,20 +14,21 @@ from aiolimiter import AsyncLimiter
 from batchrun.catalog.notices import life_notice
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError, ModelDirectory, TokenCounter
-from batchrun.providers.anthropic.errors import is_not_found
+from batchrun.providers.anthropic.errors import is_missing, is_unknown_model
 from batchrun.request import Request
 
 AT_ONCE = 8
 PER_SECOND = 30
 """The Start tier grants 2,000 a minute (API documentation, token counting)."""
 TIMEOUT_S = 20.0
+NO_MODELS = "the API at this address tells nothing of models: whether they are about to retire is not known"
 
 
 class CounterFactory(Protocol):
     """Makes the clients of the API's free services, inside a running loop."""
 
     def check(self) -> None:
-        """Raise EnvironmentProblem if the API cannot be asked, for want of a key."""
+        """Raise UsageProblem for an unusable address, EnvironmentProblem if there is no key to ask with."""
         ...
 
     def make_counter(self, *, timeout_s: float) -> TokenCounter:
@@ -91,7 +92,7 @@ async def notices_online(factory: CounterFactory, models: Sequence[str], *, toda
         factory.check()
     except EnvironmentProblem:
         return ()
-    return tuple(notice for notice in await _notices(factory, models, today) if notice)
+    return tuple(dict.fromkeys(notice for notice in await _notices(factory, models, today) if notice))
 
 
 async def _notices(factory: CounterFactory, models: Sequence[str], today: date) -> list[str | None]:
@@ -101,7 +102,9 @@ async def _notices(factory: CounterFactory, models: Sequence[str], today: date) 
         try:
             return life_notice(replace(await directory.life(name), name=name), today=today)
         except AttemptError as error:
-            return f"the API has no model {name} for this key" if is_not_found(error.failure) else None
+            if is_unknown_model(error.failure, name):
+                return f"the API has no model {name} for this key"
+            return NO_MODELS if is_missing(error.failure) else None
 
     try:
         return list(await asyncio.gather(*map(notice, models)))

@@ -60,7 +60,7 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
     "overloaded in a stream of status 200": (status(200, error_type="overloaded_error"), RETRY, FAIL),
     "timeout": (wire(Cause.TIMEOUT), RETRY, FAIL),
     "dropped": (wire(Cause.DROPPED), RETRY, FAIL),
-    "unreachable": (wire(Cause.UNREACHABLE), RETRY, FAIL),
+    "misconfigured": (wire(Cause.MISCONFIGURED), STOP, STOP),
     "malformed": (wire(Cause.MALFORMED), RETRY, FAIL),
     "429": (status(429), WAIT, WAIT),
     "429 with retry-after": (status(429, retry_after_s=3), WAIT, WAIT),
@@ -126,6 +126,22 @@ def test_in_an_outage_who_gets_no_answer_waits_and_spends_no_attempt(case: str) 
         assert decide(failure, tries, Health.LOST, max_attempts=6) is (STOP_OUTAGE if no_answer(case) else action)
     spends = not is_no_answer(failure) and first in {RETRY, FAIL}
     assert FIRST.after(failure, outage=True).attempts == 1 + spends
+
+
+def test_no_connection_is_never_the_documents_fault_and_spends_no_attempt() -> None:
+    failure, tries = wire(Cause.UNREACHABLE), Tries()
+    for _ in range(1_000):
+        tries = tries.after(failure)
+        assert decide(failure, tries, Health.ANSWERING, max_attempts=1) is RETRY
+    assert tries.attempts == 0
+    assert decide(failure, tries, Health.DOWN, max_attempts=1) is WAIT
+    assert decide(failure, tries, Health.LOST, max_attempts=1) is STOP_OUTAGE
+
+
+def test_no_connection_where_nobody_was_answered_stops_at_once() -> None:
+    failure = wire(Cause.UNREACHABLE)
+
+    assert decide(failure, Tries().after(failure), Health.UNPROVEN, max_attempts=6) is STOP_OUTAGE
 
 
 def test_one_allowed_attempt_is_one() -> None:

@@ -71,7 +71,10 @@ def plan(
 
     earlier = earlier_plan(compare) if compare else None
     options = SubmitOptions(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
-    with open_job(job, simulated=simulate is not None, to_run=False) as opened, counter_of(online, simulate) as counter:
+    with (
+        open_job(job, simulated=simulate is not None, to_run=False) as opened,
+        counter_of(online, simulate, terminal) as counter,
+    ):
         planning = opened.planner(options).plan(selection, counter=counter, online=online or ONLINE)
         made = run_async(planning)
         refused = opened.refusal(made)
@@ -88,10 +91,12 @@ def plan(
         return ExitCode.REFUSED if refused and check else ExitCode.OK
 
 
-def counter_of(online: int | None, simulate: str | None) -> "AbstractContextManager[CounterFactory | None]":
+def counter_of(
+    online: int | None, simulate: str | None, terminal: Terminal
+) -> "AbstractContextManager[CounterFactory | None]":
     """The API that counts tokens for `--online`; None without the option, and then nothing is imported."""
     if online is None:
         return contextlib.nullcontext()
     from batchrun.cli.run_job import provider_of
 
-    return provider_of(simulate, speed=1.0)
+    return provider_of(simulate, speed=1.0, terminal=terminal)

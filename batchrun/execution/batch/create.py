@@ -142,6 +142,7 @@ class Creator:
         if known is Creation.UNCLEAR:
             now = self._context.run.clock()
             await self._context.apply(lambda batches: batches.doubt(batch, now=now))
+            self._context.halt_if_fatal(failure)
             self._context.trouble(batch.name, f"no answer to its creation, so it is looked for: {failure.message}")
             return False
         if known is Creation.TOO_LARGE:

@@ -39,6 +39,8 @@ class Creation(StrEnum):
 def after_create(failure: Failure) -> Creation:
     """Decide what a failed create call leaves behind. Whatever is not a clear no may be a yes that was lost."""
     match kind_of(failure):
+        case FailureKind.REDIRECTED:
+            return Creation.UNCLEAR  # whoever redirects may have passed the call on
         case FailureKind.LATER | FailureKind.UNREACHABLE:
             return Creation.LATER
         case FailureKind.TOO_LARGE:

@@ -3,7 +3,8 @@
 Statuses are decided in `execution/retry_policy.py`; a code or a type says more than the status it comes with.
 """
 
-from batchrun.reply import Failure
+from batchrun.escaping import escape_control
+from batchrun.reply import Cause, Failure
 
 STATUS_OF_TYPE = {
     "invalid_request_error": 400,
@@ -73,3 +74,17 @@ def is_proxy_down(status: int) -> bool:
 def is_not_found(failure: Failure) -> bool:
     """Whether the API does not know the model, the batch or the endpoint that was named."""
     return failure.status == 404
+
+
+def is_unknown_model(failure: Failure, name: str) -> bool:
+    """Whether the API does not know the model. A gateway that lacks the Models API names the path, if anything."""
+    return (
+        is_not_found(failure)
+        and failure.error_type == "not_found_error"
+        and escape_control(name)[:100] in failure.message
+    )
+
+
+def is_missing(failure: Failure) -> bool:
+    """Whether the address lacks what was asked for, as a gateway may lack the free services of the API."""
+    return failure.status in {404, 405, 501} or failure.cause is Cause.MALFORMED

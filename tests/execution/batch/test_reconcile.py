@@ -319,6 +319,6 @@ def test_whatever_is_not_a_clear_no_may_be_a_yes(code: int) -> None:
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.STATUS])
 def test_whatever_may_have_reached_the_api_is_in_doubt(cause: Cause) -> None:
-    never_sent = cause in {Cause.UNREACHABLE, Cause.CREDENTIALS}
+    never_sent = cause in {Cause.UNREACHABLE, Cause.MISCONFIGURED, Cause.CREDENTIALS}
 
     assert (after_create(lost(cause)) is not UNCLEAR) == never_sent

@@ -13,12 +13,13 @@ waited at the gate, over the time in which the limit lets pass what was in front
 
 import argparse
 import asyncio
+import collections
 import contextlib
 import math
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest import mock
 
@@ -36,6 +37,7 @@ from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
+from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
 from batchrun.simulator.faults.outages import NOBODY, OtherClient, Outage
 from batchrun.simulator.faults.profiles import PROFILES
@@ -48,6 +50,9 @@ from batchrun.workflow.open_job import OpenJob, open_job
 from batchrun.workflow.submit import submit
 
 SECONDS = 120.0
+HIDDEN_S = 600.0
+"""How long a case takes whose limits have to be found out."""
+ROUND_TRIP_S = 0.03
 NOISE = 0.3
 MODEL = "claude-sonnet-5-5"
 JOB = """
@@ -89,6 +94,8 @@ class Case:
     """Whether the job file states the limits, or they have to be learnt."""
     headers_at: str = "completion"
     first_token_s: float = 0.8
+    server: "Callable[[], Gate] | None" = None
+    """A server that says nothing of its limits; `limits` and `binding` are what it keeps to."""
 
     @property
     def per_minute(self) -> int:
@@ -139,6 +146,81 @@ def varied(case: Case, what: str, **changes: object) -> Case:
     return Case(**{**case.__dict__, "name": f"{case.name}, {what}", **changes})  # type: ignore[arg-type]
 
 
+class Gate:
+    """A server that answers 429 to what is too much, without `retry-after` and without any header about limits."""
+
+    def __init__(self, *, window_s: float = 0.0, most: int = 0, parallel: int = 0, rolls: bool = False) -> None:
+        self._window_s, self._most, self._parallel, self._rolls = window_s, most, parallel, rolls
+        self._began, self._times = 0.0, collections.deque[float]()
+
+    def lets_in(self, now: float, in_flight: int) -> bool:
+        """Return whether one more request is let in."""
+        if self._parallel:
+            return in_flight < self._parallel
+        if self._rolls:
+            while self._times and self._times[0] <= now - self._window_s:
+                self._times.popleft()
+        elif now - self._began >= self._window_s:
+            self._began += (now - self._began) // self._window_s * self._window_s
+            self._times.clear()
+        if len(self._times) >= self._most:
+            return False
+        self._times.append(now)
+        return True
+
+
+@dataclass
+class SilentProvider(SimulatedProvider):
+    """The simulated API behind a gate, or with its limits kept to itself."""
+
+    gate: Gate | None = None
+    _let_in: int = 0
+
+    async def _answer(self, request: Request, arrival: Arrival) -> Reply:
+        try:
+            if self.gate and not self.gate.lets_in(arrival.at_s, self._let_in):
+                raise AttemptError(Failure(cause=Cause.STATUS, message="too many", status=429))
+            self._let_in += 1
+            try:
+                return replace(await super()._answer(request, arrival), limits=None)
+            finally:
+                self._let_in -= 1
+        except AttemptError as error:
+            arrival.status, arrival.done_s = error.failure.status, arrival.at_s
+            await asyncio.sleep(ROUND_TRIP_S)
+            raise AttemptError(replace(error.failure, limits=None, retry_after_s=None)) from error
+
+
+def hidden_cases() -> list[Case]:
+    """Limits that no header tells: windows, buckets, tokens, and requests in parallel."""
+    found = []
+    for per_minute in (10, 30, 60, 300, 2_000):
+        limits = Limits(per_minute, PLENTY, PLENTY)
+        gates = {
+            "fixed minute": lambda most=per_minute: Gate(window_s=60, most=most),
+            "sliding minute": lambda most=per_minute: Gate(window_s=60, most=most, rolls=True),
+        }
+        found += [
+            Case(name=f"hidden, {per_minute} a {words}", limits=limits, binding="requests", burst_s=60.0, stated=False,
+                 server=gate)
+            for words, gate in gates.items()
+        ]
+        found += [
+            Case(name=f"hidden, {per_minute} a minute, burst {burst_s:g} s", limits=limits, binding="requests",
+                 burst_s=burst_s, stated=False, server=lambda: None)
+            for burst_s in (60.0, 1.0)
+        ]
+    for burst_s in (60.0, 5.0):
+        limits = Limits(PLENTY, 300_000, PLENTY)
+        found.append(Case(name=f"hidden, 300k input tokens, burst {burst_s:g} s", limits=limits, binding="input_tokens",
+                          burst_s=burst_s, characters=5_000, stated=False, server=lambda: None))
+    for parallel in (1, 4, 20):
+        limits = Limits(round(60 / 1.43 * parallel), PLENTY, PLENTY)
+        found.append(Case(name=f"hidden, {parallel} in parallel", limits=limits, binding="requests", burst_s=0.0,
+                          stated=False, server=lambda parallel=parallel: Gate(parallel=parallel)))
+    return found
+
+
 @dataclass
 class Measured:
     """What one client made of one case."""
@@ -171,6 +253,8 @@ def counted(text: str, bias: float) -> int:
 
 def enough(case: Case, seconds: float) -> int:
     """How many documents no client can finish in the time."""
+    if case.server:
+        return int(1.2 * case.per_minute * (seconds / 60 + 2) / (1_200 if case.binding == "input_tokens" else 1)) + 50
     per_minute = {"requests": 1_000, "input_tokens": 1_500, "output_tokens": 2_200}[case.binding]
     return int(per_minute * (seconds + case.burst_s) / 60 * 1.3)
 
@@ -180,10 +264,19 @@ def enough(case: Case, seconds: float) -> int:
 
 def ours(case: Case, seconds: float) -> Measured:
     """A whole submit in virtual time: plan, ledger and all."""
-    provider = SimulatedProvider(case.simulator(seconds))
+    provider = provider_of(case, seconds)
     with in_virtual_time(), watched_rate_limiter(case) as waits:
         submit_once(case, seconds, provider)
     return Measured(provider.arrivals, fair=max(waits, default=1.0))
+
+
+def provider_of(case: Case, seconds: float) -> SimulatedProvider:
+    """The API of a case, in memory."""
+    if case.server is None:
+        return SimulatedProvider(case.simulator(seconds))
+    gate = case.server()
+    wide = varied(case, "", limits=Limits(PLENTY, PLENTY, PLENTY)) if gate else case
+    return SilentProvider(wide.simulator(seconds), gate=gate)
 
 
 def ours_in_real_time(case: Case, seconds: float) -> Measured:
@@ -276,7 +369,7 @@ def by_hand(case: Case, seconds: float, *, workers: int, send: Callable[..., obj
         with open_job(root / "pacing.toml", simulated=False, to_run=False) as opened:
             builder = opened.planner().builder
             requests = [builder.build(document).request for document in opened.source.scan()]  # type: ignore[arg-type]
-    provider = SimulatedProvider(case.simulator(seconds))
+    provider = provider_of(case, seconds)
 
     async def scenario() -> None:
         rng, waiting = random.Random(3), iter(requests)
@@ -387,16 +480,18 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--alone", action="store_true", help="batchrun only")
     parser.add_argument("--real", action="store_true", help="in real time over HTTP, batchrun only")
+    parser.add_argument("--hidden", action="store_true", help="servers that say nothing of their limits")
     given = parser.parse_args()
     clients = {"batchrun": ours, "semaphore": semaphore, "aiolimiter": aiolimiter}
     if given.real:
         clients = {"real time": ours_in_real_time}
     elif given.alone:
         clients = {"batchrun": ours}
-    for case in cases():
+    seconds = HIDDEN_S if given.hidden else SECONDS
+    for case in hidden_cases() if given.hidden else cases():
         if given.only in case.name:
             for name, client in clients.items():
-                print(report(case, name, client(case, SECONDS), SECONDS), flush=True)
+                print(report(case, name, client(case, seconds), seconds), flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from batchrun.execution.retry_policy import (
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.settlements import answered_settlement, failed_settlement
-from batchrun.execution.stream.concurrency import OVERLOADED, TURNED_AWAY
+from batchrun.execution.stream.concurrency import OVERLOADED
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.errors import is_ramp_limit
@@ -60,7 +60,7 @@ class AttemptResults:
         pending, channel = attempt.pending, attempt.channel
         channel.rate_limiter.settle(attempt.charge, reply.usage)
         channel.rate_limiter.hear(attempt.charge, reply.limits)
-        channel.slots.answered(channel.in_flight)
+        channel.answered(latency_s)
         with self._announcing_outages(channel, "answered"):
             channel.circuit_breaker.answered(sent_at=attempt.sent_at)
         channel.prove()
@@ -113,7 +113,10 @@ class AttemptResults:
         rate_limiter = attempt.channel.rate_limiter
         if asks_to_wait(failure) and action is Action.WAIT:
             ramp = is_ramp_limit(failure)
-            if rate_limiter.turned_away(attempt.charge, wait_s=wait_s, reported=failure.limits, ramp=ramp):
+            is_asked = failure.retry_after_s is not None
+            if rate_limiter.turned_away(
+                attempt.charge, wait_s=wait_s, reported=failure.limits, ramp=ramp, is_asked=is_asked
+            ):
                 self._tell(Paused(wait_s, failure.name))
         elif failure.maybe_billed:
             rate_limiter.settle(attempt.charge, None)
@@ -131,7 +134,7 @@ class AttemptResults:
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
         if asks_to_wait(failure):
-            channel.slots.cut(TURNED_AWAY, sent_at=sent_at, now=now)
+            channel.slots.turned_away(channel.in_flight - 1, sent_at=sent_at, now=now)
         return channel.circuit_breaker.health(now)
 
     def _no_answer(self, attempt: Attempt, failure: Failure, now: float) -> None:

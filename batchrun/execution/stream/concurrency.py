@@ -4,6 +4,10 @@ The rate limiter paces. The slots only bound what an API in trouble has to handl
 The limit grows by one an answer until the first trouble. Afterwards the limit grows as fast up to what has gone well
 before, and by one a round beyond. The limit grows only while all allowed requests are really in flight, so not in a
 run that waits for its rate limits. Requests that were in flight together cut the limit once.
+
+What is in flight when a process is killed may be paid for again. So beyond `CHEAP` requests there are no more places
+than the binding rate limit needs for the measured latency, and a margin (Little's law). Where no rate limit is known,
+the limit grows beyond `CHEAP` only while more requests in flight also bring more answers a second.
 """
 
 import asyncio
@@ -19,15 +23,89 @@ OVERLOADED, TURNED_AWAY = 0.5, 0.8
 """The share of the limit that remains after a 529, a 5xx or a timeout, and after a 429."""
 KNOWN_GOOD = 0.75
 """Up to this share of what has gone well before, the limit grows as fast after a cut as at the beginning."""
+CHEAP = 64
+"""So many requests in flight are always allowed: they keep even a stored minute of a small rate limit in use."""
+MARGIN = 1.25
+"""How many times the places that the rate limit needs there are."""
+AFTER_KILL = 0.5
+"""The share of the places in a run whose process was killed before."""
+GAIN = 1.1
+"""How many times the answers a second a round must bring, for the next round to have more places."""
+PATIENCE, MOST_PATIENT = 100, 800
+"""After how many answers at a limit of parallel requests one more is tried: at first, and after many refusals."""
+
+
+class Round:
+    """Answers that came while all places were taken, as many as there are places."""
+
+    def __init__(self) -> None:
+        self._began_at: float | None = None
+        self._answers = 0
+        self._best = 0.0
+        """The most answers a second of any round."""
+        self._pays = True
+
+    def pays(self, places: int, *, now: float) -> bool:
+        """Count an answer. Returns whether the last full round brought more answers a second than all before."""
+        if self._began_at is None:
+            self._began_at = now
+        self._answers += 1
+        if self._answers > places and now > self._began_at:
+            rate = self._answers / (now - self._began_at)
+            self._pays, self._best = rate > GAIN * self._best, max(rate, self._best)
+            self._began_at, self._answers = now, 0
+        return self._pays
+
+
+class ParallelLimit:
+    """A limit of parallel requests that answers of 429 have taught.
+
+    When a rate is exceeded, the last requests in flight at each 429 differ in number from time to time. Two episodes in
+    a row that leave the same number in flight are taken for a limit of parallel requests. The limit is tried again
+    after many answers, with one request more, and with twice as many more each time that goes well.
+    """
+
+    def __init__(self) -> None:
+        self._most: int | None = None
+        self._left, self._left_before = 0, 0
+        """How many other requests were in flight at the last 429 of this episode, and of the episode before."""
+        self._answers, self._step, self._patience = 0, 1, PATIENCE
+
+    @property
+    def most(self) -> float:
+        """How many requests may be in flight at once; infinite if no limit is known."""
+        return math.inf if self._most is None else self._most
+
+    def turned_away(self, others: int, *, is_new: bool) -> None:
+        """Take a 429 that came while so many other requests were in flight, in a new episode or in the last one."""
+        if is_new:
+            if self._most is not None:
+                self._patience = min(MOST_PATIENT, 2 * self._patience)
+            self._left_before, self._left = self._left, others
+        self._left = min(self._left, others)
+        self._most = self._left if self._left == self._left_before > 0 else None
+        self._answers, self._step = 0, 1
+
+    def answered(self) -> None:
+        """Take an answer that came while all places were taken."""
+        self._answers += 1
+        if self._most is not None and self._answers >= self._patience:
+            self._most += self._step
+            self._answers, self._step = 0, 2 * self._step
 
 
 class Slots:
     """Places for requests in flight. Whoever waits for a place is served in order of arrival."""
 
-    def __init__(self, most: int, *, first: int = FIRST) -> None:
-        """There are `first` places to begin with, and `most` at most."""
-        self._most = most
-        self._limit = float(min(most, max(first, LEAST)))
+    def __init__(self, most: int, *, first: int = FIRST, share: float = 1.0) -> None:
+        """There are `first` places to begin with, and `most` at most, or this share of what there would be."""
+        self._most = max(min(most, LEAST), int(most * share))
+        self._share = share
+        self._needed = math.inf
+        """How many places the binding rate limit needs, with the margin; infinite while no limit is known."""
+        self._limit = float(min(self._most, max(first, LEAST)))
+        self._round = Round()
+        self._parallel = ParallelLimit()
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._cut_at = -math.inf
@@ -37,7 +115,12 @@ class Slots:
     @property
     def limit(self) -> int:
         """How many requests may be in flight."""
-        return int(self._limit)
+        most = max(CHEAP * self._share, self._needed * self._share)
+        return max(1, int(min(self._limit, most, self._parallel.most)))
+
+    def need(self, per_second: float | None, latency_s: float) -> None:
+        """Bound the places by what the binding rate limit needs; None means that no rate limit is known."""
+        self._needed = math.inf if per_second is None else MARGIN * per_second * latency_s
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -70,19 +153,28 @@ class Slots:
                 self._taken += 1
                 turn.set_result(None)
 
-    def answered(self, in_flight: int) -> None:
+    def answered(self, in_flight: int, *, now: float = 0.0) -> None:
         """Take an answer into account that came while so many requests were in flight, the answered one included."""
         self.busiest = max(self.busiest, in_flight)
-        if in_flight >= SATURATED * self.limit:
+        if in_flight < SATURATED * self.limit:
+            return
+        self._parallel.answered()
+        pays = self._round.pays(self.limit, now=now)
+        if pays or self._needed < math.inf or self._limit < CHEAP * self._share:
             steep = self._cut_at == -math.inf or self._limit < KNOWN_GOOD * self.busiest
             step = 1.0 if steep else 1.0 / self._limit
             self._limit = min(float(self._most), self._limit + step)
-            self._wake()
+        self._wake()
 
     def recover(self) -> None:
         """Allow half of what has gone well at once: the API answers again."""
         self._limit = min(float(self._most), max(self._limit, self.busiest / 2))
         self._wake()
+
+    def turned_away(self, others: int, *, sent_at: float, now: float) -> None:
+        """Take a 429 into account that came while so many other requests were in flight."""
+        self._parallel.turned_away(others, is_new=sent_at >= self._cut_at)
+        self.cut(TURNED_AWAY, sent_at=sent_at, now=now)
 
     def cut(self, left: float, *, sent_at: float, now: float) -> None:
         """Keep this share of the limit: the API was overloaded. Requests sent before the last cut prove nothing new."""

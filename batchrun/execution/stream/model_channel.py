@@ -18,6 +18,8 @@ from batchrun.strategy.model_chain import ChainModel
 
 LOOK_ABOUT_S = 1.0
 """How often a request that waits for a model looks whether another model answers."""
+SMOOTHED = 32
+"""Over how many answers the latency is averaged."""
 KEPT_S: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0}
 """How long the API's cache keeps a prefix that nobody reads."""
 
@@ -39,6 +41,9 @@ class ModelChannel:
     usage_expectation: UsageExpectation = field(init=False)
     in_flight: int = 0
     """Requests that were sent and have no answer yet."""
+    _answers: int = 0
+    _latency_s: float = 0.0
+    """The mean latency of the latest answers."""
     _placed_at: float = 0.0
     """When the last request got its place. Of all requests that wait, only the time since then is counted."""
     _proven: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,13 +114,20 @@ class ModelChannel:
         finally:
             self.in_flight -= 1
 
+    def answered(self, latency_s: float) -> None:
+        """Let the slots know of an answer, which took so long."""
+        self._answers += 1
+        self._latency_s += (latency_s - self._latency_s) / min(self._answers, SMOOTHED)
+        self.slots.need(self.rate_limiter.requests_per_second, self._latency_s)
+        self.slots.answered(self.in_flight, now=self.clock())
+
     def learned(self, now: float) -> LearnedLimits | None:
         """Return what the next run should know, or None when nothing was answered. `now` is in seconds since 1970."""
         if not self.slots.busiest:
             return None
         reported = self.rate_limiter.reported
         return LearnedLimits(
-            requests_per_minute=reported.requests,
+            requests_per_minute=reported.requests or self.rate_limiter.learned_requests_per_minute,
             input_tokens_per_minute=reported.input_tokens,
             output_tokens_per_minute=reported.output_tokens,
             concurrency=self.slots.busiest,

@@ -11,9 +11,10 @@ too fast (`ramp_limit_exceeded`), half of the rate is left, and grows back over 
 import asyncio
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchrun.catalog.rate_limits import RateLimits
+from batchrun.execution.stream.learned_rate import LearnedRate
 from batchrun.execution.stream.token_bucket import TokenBucket
 from batchrun.execution.usage_counters import LimitsInForce, UsageCounters
 from batchrun.reply import ReportedLimit, ReportedLimits, Usage
@@ -62,6 +63,7 @@ class RateLimiter:
         """The limits as the API reported them last."""
         self._caution, self._cut, self._cut_at = 1.0, CUT, NEVER
         self._ease, self._eased_at = 1.0, NEVER
+        self._learned_rate = LearnedRate(clock)
 
     # --- before the send
 
@@ -72,7 +74,9 @@ class RateLimiter:
             await self._charge("requests", self._requests, 1.0)
             await self._charge("input tokens", self._input, input_tokens)
             await self._charge("output tokens", self._output, output_tokens)
+            await self._charge_learned_rate()
             await self._pause_over()  # one may have begun while this request waited at a bucket
+            self._learned_rate.passes()
         return Charge(
             input_tokens, output_tokens, self._clock(), self._requests.charged, self._input.charged, self._produced
         )
@@ -81,6 +85,11 @@ class RateLimiter:
         began = self._clock()
         await bucket.charge(amount, share=self.share)
         self._counters.waited(cause, self._clock() - began)
+
+    async def _charge_learned_rate(self) -> None:
+        while (wait_s := self._learned_rate.wait_s()) > 0:
+            await asyncio.sleep(wait_s)
+            self._counters.waited("requests", wait_s)
 
     async def _pause_over(self) -> None:
         while (wait_s := self._paused_until - self._clock()) > 0:  # the pause may be prolonged meanwhile
@@ -123,7 +132,9 @@ class RateLimiter:
         """
         if charge.at < self._heard_of:  # answers that come out of order speak of the past
             return
-        reported = reported or ReportedLimits()
+        reported = believable(reported, charge)
+        if self._heard_of == NEVER and self._tells_nothing(reported) and "requests_per_minute" in self._limits.learned:
+            self._learned_rate.resume(self._limits.requests_per_minute)
         self._learn(reported)
         self._heard_of = charge.at
         now, in_flight = self._clock(), self._output.charged - self._produced
@@ -139,14 +150,26 @@ class RateLimiter:
                 )
 
     def turned_away(
-        self, charge: Charge, *, wait_s: float, reported: ReportedLimits | None, ramp: bool = False
+        self,
+        charge: Charge,
+        *,
+        wait_s: float,
+        reported: ReportedLimits | None,
+        ramp: bool = False,
+        is_asked: bool = True,
     ) -> bool:
-        """Take a 429: everyone waits. Returns whether this began a pause; inside a pause it can only prolong it."""
+        """Take a 429: everyone waits. Returns whether this began a pause; inside a pause it can only prolong it.
+
+        `is_asked` says whether the API asked for the wait. Otherwise the learnt rate knows better how long to wait.
+        """
         if any(bucket.in_credit for bucket in self._buckets) and not ramp:
             # What granted the credit speaks of another bucket than the one that is enforced.
             self._trusts_credit = False
             for bucket in self._buckets:
                 bucket.forfeit()
+        told = believable(reported, charge)
+        if self._tells_nothing(told) and not ramp:
+            wait_s = self._learned_rate.turned_away(sent_at=charge.at, asked_s=wait_s if is_asked else None)
         began = self.pause(wait_s)
         if began and ramp:
             self._ease, self._eased_at = max(SLOWEST, self._eased / 2), self._clock()
@@ -154,13 +177,14 @@ class RateLimiter:
             self._be_cautious()
         self.refund(charge)
         if reported:
-            self._learn(reported)
-            self._correct_levels(charge, reported)
+            self._learn(told)
+            self._correct_levels(charge, told)
         return began
 
     def cancel(self, charge: Charge) -> None:
         """Give the whole charge back: nothing was sent."""
         self._requests.settle(-1)
+        self._learned_rate.cancel()
         self.refund(charge)
 
     def refund(self, charge: Charge) -> None:
@@ -183,9 +207,33 @@ class RateLimiter:
     @property
     def limits(self) -> LimitsInForce:
         """The limits that are kept, headroom included."""
-        return LimitsInForce(*(
+        kept = LimitsInForce(*(
             None if bucket.per_second is None else round(bucket.per_second * 60) for bucket in self._buckets
         ))  # fmt: skip
+        learned = self._learned_rate.per_minute
+        return replace(kept, requests=min(learned, kept.requests or learned)) if learned else kept
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """How many requests the binding limit lets pass just now, by their mean charges; None without any limit."""
+        mean = max(1.0, self._requests.charged)
+        rates = [
+            bucket.per_second * mean / max(bucket.charged, 1.0)
+            for bucket in self._buckets
+            if bucket.per_second is not None
+        ]
+        if learned := self._learned_rate.per_minute:
+            rates.append(learned / 60)
+        return min(rates, default=None)
+
+    @property
+    def learned_requests_per_minute(self) -> int | None:
+        """The rate that answers of 429 have taught in this run, or None if the API tells its limits or gave no 429."""
+        return self._learned_rate.confirmed_per_minute
+
+    def _tells_nothing(self, reported: ReportedLimits) -> bool:
+        told = (reported.requests, reported.input_tokens, reported.output_tokens)
+        return self.reported == LimitsInForce() and not any(one.limit for one in told)
 
     def _learn(self, reported: ReportedLimits) -> None:
         """Keep what the API reports in the place of what was assumed, and of what the job file states if it is less."""
@@ -224,3 +272,17 @@ class RateLimiter:
         now, before = self._clock(), self._cautious
         self._cut = min(LARGEST_CUT, 2 * self._cut) if now - self._cut_at < SOON_S else CUT
         self._caution, self._cut_at = max(LEAST_CAUTIOUS, before - self._cut), now
+
+
+def believable(reported: ReportedLimits | None, charge: Charge) -> ReportedLimits:
+    """Return what is told of the limits, without limits that not even this one request would keep to."""
+    told = reported or ReportedLimits()
+    return ReportedLimits(
+        requests=_at_least(told.requests, 1.0),
+        input_tokens=_at_least(told.input_tokens, charge.input_tokens),
+        output_tokens=_at_least(told.output_tokens, charge.output_tokens),
+    )
+
+
+def _at_least(told: ReportedLimit, amount: float) -> ReportedLimit:
+    return ReportedLimit() if told.limit is not None and told.limit < amount else told

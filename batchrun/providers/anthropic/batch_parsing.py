@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from batchrun.batch import BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.bounds import ENTRIES
 from batchrun.providers.anthropic.client import LONGEST_MESSAGE, malformed
 from batchrun.providers.anthropic.errors import STATUS_OF_TYPE
 from batchrun.providers.anthropic.json_values import (
@@ -43,6 +44,8 @@ def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
     listed = fields.get("data")
     if not isinstance(listed, list):
         raise malformed("the answer is no list of batches", request_id_in(headers))
+    if len(listed) > ENTRIES:
+        raise malformed(f"the page of the list has more than {ENTRIES:,} batches", request_id_in(headers))
     return BatchPage(
         batches=tuple(_batch_of(batch, headers) for batch in listed),
         has_more=bool(fields.get("has_more") and listed),
@@ -58,26 +61,6 @@ def result_from(line: bytes) -> BatchResult:
         fields = {}
     nonce, request_id = member_name(word_in(fields.get("custom_id")) or "")
     return replace(_result_of(fields_in(fields.get("result"))), nonce=nonce, request_id=request_id)
-
-
-class Lines:
-    """Makes lines of bytes that come in pieces; only the line that has begun is kept."""
-
-    def __init__(self) -> None:
-        self._begun = bytearray()
-
-    def whole(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the lines that end in this piece; only a line feed ends a line, since JSON may contain U+2028."""
-        end, *begins = piece.split(b"\n")
-        self._begun += end
-        for begin in begins:
-            yield from self.rest()
-            self._begun = bytearray(begin)
-
-    def rest(self) -> Iterator[bytes]:
-        """Yield the line that has begun, unless the line is blank."""
-        if self._begun.strip():
-            yield bytes(self._begun)
 
 
 def _batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:

@@ -11,6 +11,7 @@ import httpx2
 
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.bounds import bound_body
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure
@@ -40,12 +41,13 @@ class ApiClient:
             base_url=base_url,
             max_retries=0,
             timeout=timeout,
+            default_headers={"accept-encoding": "gzip"},
             # A given URL is a simulator's on this machine: no proxy of the environment stands between.
             http_client=anthropic.DefaultAioHttpClient(
                 limits=limits,
                 timeout=timeout,
                 trust_env=base_url is None,
-                event_hooks={"response": [record_arrival]},
+                event_hooks={"response": [record_arrival, bound_body]},
             ),
         )
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import aiohttp
 import anthropic
@@ -12,11 +13,13 @@ import httpx2
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.bounds import bound_body
+from batchrun.providers.anthropic.errors import is_answer_lost
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure
 
 LONGEST_MESSAGE = 1_000
+LONGEST_WORD = 200
 ARRIVED_AT = "batchrun_arrived_at"
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
@@ -97,18 +100,19 @@ def failures_mapped(timeout_s: float) -> Iterator[None]:
 
 
 def status_failure(error: anthropic.APIStatusError) -> Failure:
-    """Make the failure of an error status, or of an error inside a stream that had begun with status 200."""
+    """Make the failure of an error status."""
     without_body = f"HTTP {error.status_code} without the API's error body"
-    return Failure(
+    failure = Failure(
         cause=Cause.STATUS,
         status=error.status_code,
-        error_type=error.type and escape_control(error.type),
-        error_code=error.error_code and escape_control(error.error_code),
+        error_type=error.type and escape_control(error.type)[:LONGEST_WORD],
+        error_code=error.error_code and escape_control(error.error_code)[:LONGEST_WORD],
         message=escape_control(error.api_message or without_body)[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(error.response.headers),
-        api_request_id=error.request_id and escape_control(error.request_id),
+        api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
         limits=reported_limits(error.response.headers),
     )
+    return replace(failure, in_doubt=is_answer_lost(failure))
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:

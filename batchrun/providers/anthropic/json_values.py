@@ -35,11 +35,16 @@ def json_from(body: bytes, headers: Mapping[str, str]) -> Any:
     except (ValueError, RecursionError) as error:
         raise malformed("the answer is not JSON", request_id_in(headers)) from error
     if is_error(value):
-        failure = failure_in(value, headers)
-        if failure.status is None:
-            raise AttemptError(replace(failure, cause=Cause.MALFORMED))
-        raise AttemptError(replace(failure, in_doubt=is_answer_lost(failure)))
+        raise AttemptError(unasked_failure(value, headers))
     return value
+
+
+def unasked_failure(value: Any, headers: Mapping[str, str], *, has_begun: bool = False) -> Failure:
+    """Read an error that came with status 200, and in a stream perhaps after the message had begun."""
+    failure = failure_in(value, headers)
+    if failure.status is None:
+        return replace(failure, cause=Cause.MALFORMED)
+    return replace(failure, in_doubt=has_begun or is_answer_lost(failure))
 
 
 def decoded(text: bytes) -> Any:

@@ -61,6 +61,8 @@ class Reply:
     limits: ReportedLimits | None = None
     first_byte_s: float | None = None
     """The seconds from the send to the first byte of the answer."""
+    refusal: str | None = None
+    """What the API says of a refusal: its category and its explanation."""
 
 
 class Cause(StrEnum):
@@ -99,11 +101,13 @@ class Failure:
     retry_after_s: float | None = None
     api_request_id: str | None = None
     limits: ReportedLimits | None = None
+    in_doubt: bool = False
+    """Whether the request may have been answered in spite of the error status that came back."""
 
     @property
     def maybe_billed(self) -> bool:
-        """Whether an answer may have been lost on its way; an error status and an unmade connection cost nothing."""
-        return self.cause in {Cause.TIMEOUT, Cause.DROPPED, Cause.MALFORMED}
+        """Whether an answer may have been lost on its way; other error statuses and unmade connections cost nothing."""
+        return self.in_doubt or self.cause in {Cause.TIMEOUT, Cause.DROPPED, Cause.MALFORMED}
 
     @classmethod
     def kept(

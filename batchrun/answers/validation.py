@@ -68,7 +68,8 @@ def _stopped(reply: Reply) -> Judgement:
     """Judge a reply that did not come to its own end; the text of such a reply says nothing."""
     match reply.stop_reason:
         case "refusal":
-            return Judgement(Outcome.REFUSED, reason="the model refused")
+            said = f": {reply.refusal}" if reply.refusal else ""
+            return Judgement(Outcome.REFUSED, reason=f"the model refused{said}")
         case "max_tokens":
             tokens = f"{reply.usage.output_tokens} output tokens" if reply.usage else "the output tokens"
             return Judgement(Outcome.TRUNCATED, reason=f"max_tokens: {tokens} were too few")

@@ -15,6 +15,8 @@ from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 
 PAGE = 1000
+MOST_PAGES = 200
+"""The most pages of a list: 200,000 batches that are newer than the last one before the call are not a list of ours."""
 ENDLESS = Failure(cause=Cause.MALFORMED, message="the list of batches has no end, so nothing is decided on it")
 JUMP_S = 5.0
 """The seconds that two clocks may drift apart without either having been set."""
@@ -89,7 +91,7 @@ class LostBatchFinder:
         listed: list[RemoteBatch] = []
         after_id: str | None = None
         server_time: float | None = None
-        while True:
+        for _ in range(MOST_PAGES):
             page = await self._context.ask(batch, self._context.provider.page(after_id=after_id, limit=PAGE))
             if isinstance(page, Failure):
                 return page
@@ -98,9 +100,10 @@ class LostBatchFinder:
             if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
                 return BatchPage(tuple(listed), has_more=False, server_time=server_time)
             if page.batches[-1].batch_id == after_id:
-                self._context.trouble(batch.name, ENDLESS.message)
-                return ENDLESS
+                break
             after_id = page.batches[-1].batch_id
+        self._context.trouble(batch.name, ENDLESS.message)
+        return ENDLESS
 
     def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:
         """Decide and record the decision in one transaction, so that no other job claims the same batch in between."""

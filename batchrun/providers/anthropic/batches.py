@@ -9,7 +9,8 @@ import httpx2
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, Lines, batch_from, page_from, result_from
+from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, batch_from, page_from, result_from
+from batchrun.providers.anthropic.bounds import Lines, pieces_of
 from batchrun.providers.anthropic.client import ApiClient, answered_within, failures_mapped, not_found, timeout_for
 from batchrun.providers.anthropic.sending import awake_within
 
@@ -71,7 +72,7 @@ class AnthropicBatches(ApiClient):
         """
         lines = Lines()
         async with self._download(results_url(batch, self._client.base_url)) as download:
-            async for piece in download.aiter_bytes():
+            async for piece in pieces_of(download):
                 for line in lines.whole(piece):
                     yield result_from(line)
         for line in lines.rest():

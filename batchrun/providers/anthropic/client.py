@@ -13,8 +13,9 @@ import httpx2
 
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError, NeverSent
+from batchrun.providers.anthropic.bounds import bound_body
 from batchrun.providers.anthropic.endpoint import Endpoint, environment_base_url
-from batchrun.providers.anthropic.errors import is_proxy_down, is_proxy_refusal
+from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
@@ -22,6 +23,7 @@ from batchrun.reply import Cause, Failure
 
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
+LONGEST_WORD = 200
 ARRIVED_AT = "batchrun_arrived_at"
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
@@ -50,13 +52,14 @@ class ApiClient:
             trust_env=base_url is None,
             # A redirect would carry the document, and every header, to whatever host the answer names.
             follow_redirects=False,
-            event_hooks={"response": [record_arrival]},
+            event_hooks={"response": [record_arrival, bound_body]},
         )
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url or environment_base_url(),
             max_retries=0,
             timeout=timeout,
+            default_headers={"accept-encoding": "gzip"},
             http_client=http_client,
         )
         watch_sends(http_client, self._client.base_url)
@@ -112,7 +115,7 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
 
 
 def status_failure(error: anthropic.APIStatusError, sending: Sending) -> Failure:
-    """Make the failure of an error status, or of an error inside a stream that had begun with status 200."""
+    """Make the failure of an error status."""
     response = error.response
     words = error.api_message or f"HTTP {error.status_code} without the API's error body"
     if response.has_redirect_location:
@@ -120,16 +123,16 @@ def status_failure(error: anthropic.APIStatusError, sending: Sending) -> Failure
     failure = Failure(
         cause=Cause.STATUS,
         status=error.status_code,
-        error_type=error.type and escape_control(error.type),
-        error_code=error.error_code and escape_control(error.error_code),
+        error_type=error.type and escape_control(error.type)[:LONGEST_WORD],
+        error_code=error.error_code and escape_control(error.error_code)[:LONGEST_WORD],
         message=escape_control(words)[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(response.headers),
-        api_request_id=error.request_id and escape_control(error.request_id),
+        api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
         limits=reported_limits(response.headers),
     )
     if is_proxy_refusal(failure) and sending.endpoint:
         return replace(failure, message=f"{sending.endpoint.proxy_words} asks for a user and a password")
-    return failure
+    return replace(failure, in_doubt=is_answer_lost(failure))
 
 
 def redirect_target(response: httpx2.Response) -> str:

@@ -26,6 +26,11 @@ RAMP_LIMIT = "ramp_limit_exceeded"
 ACCOUNT_CODES = ("workspace_", "organization_", "cmek_")
 """How the codes begin by which the settings of a workspace, an organisation or its encryption key refuse a request."""
 OUTCOME_UNKNOWN = "change_outcome_unknown"
+LOST_ANSWERS = frozenset({408, 502, 504, 520, 524})
+"""The statuses by which a gateway, or the API itself, says that it took a request and brings no answer to it.
+
+The last two are a content delivery network's. A 503 and a 529 say that the request was not taken.
+"""
 
 
 def is_spend_stop(failure: Failure) -> bool:
@@ -49,6 +54,11 @@ def is_account_refusal(failure: Failure) -> bool:
 def is_outcome_unknown(failure: Failure) -> bool:
     """Whether the API itself says that it does not know what became of the call."""
     return failure.error_code == OUTCOME_UNKNOWN
+
+
+def is_answer_lost(failure: Failure) -> bool:
+    """Whether the request was taken, and may have been answered and billed all the same."""
+    return is_outcome_unknown(failure) or (failure.status in LOST_ANSWERS and not is_overloaded(failure))
 
 
 def is_ramp_limit(failure: Failure) -> bool:

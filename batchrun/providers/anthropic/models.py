@@ -35,7 +35,7 @@ class AnthropicModels(ApiClient):
 
 def life_from(body: bytes, headers: Mapping[str, str]) -> ModelLife:
     """Read an answer with status 200, without trust. Raises AttemptError when the answer is no model."""
-    fields = fields_in(json_from(body, request_id_in(headers)))
+    fields = fields_in(json_from(body, headers))
     name = word_in(fields.get("id"))
     if name is None:
         raise malformed("the answer is no model", request_id_in(headers))

@@ -10,7 +10,8 @@ import httpx2
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers.anthropic.batches import AnthropicBatches
-from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at, malformed
+from batchrun.providers.anthropic.bounds import STREAM, pieces_of
+from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at
 from batchrun.providers.anthropic.endpoint import (
     Endpoint,
     environment_base_url,
@@ -18,7 +19,8 @@ from batchrun.providers.anthropic.endpoint import (
     refuse_unusable,
     usable_endpoint,
 )
-from batchrun.providers.anthropic.message_parsing import reply_from
+from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
+from batchrun.providers.anthropic.message_stream import message_of
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Reply
@@ -48,23 +50,20 @@ class AnthropicProvider(ApiClient):
     async def _send_plain(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
         response = await self._client.post(self._url, content=request.wire, cast_to=httpx2.Response)
-        return _reply(response.content, response, sent_at=sent_at)
+        return reply_from(response.content, _lower(response), first_byte_s=arrived_at(response) - sent_at)
 
     async def _send_streamed(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
-        try:
-            async with self._client.messages.stream(**json.loads(request.wire)) as stream:
-                message = await stream.get_final_message()
-                return _reply(message.to_json(indent=None).encode(), stream.response, sent_at=sent_at)
-        # The SDK's parser gives up on an event that is no JSON, a stream without a message, a block that never began.
-        except (ValueError, AssertionError, LookupError, RuntimeError) as error:
-            raise malformed("the stream of the answer is broken", None) from error
+        async with self._client.messages.stream(**json.loads(request.wire)) as stream:
+            headers = _lower(stream.response)
+            # The SDK would read the events with neither bounds nor mistrust.
+            message = await message_of(pieces_of(stream.response, bound=STREAM), headers)
+            return reply_of(message, headers, first_byte_s=arrived_at(stream.response) - sent_at)
 
 
-def _reply(body: bytes, response: httpx2.Response, *, sent_at: float) -> Reply:
+def _lower(response: httpx2.Response) -> dict[str, str]:
     # A look-up in the client's own headers goes through all headers, and so does each step of `items`: hence a dict.
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-    return reply_from(body, headers, first_byte_s=arrived_at(response) - sent_at)
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
 @dataclass(frozen=True, slots=True)

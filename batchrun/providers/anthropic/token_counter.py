@@ -16,8 +16,7 @@ class AnthropicCounter(ApiClient):
         body = count_body(request)
         async with answered_within(self._timeout_s):
             response = await self._client.post("/v1/messages/count_tokens", content=body, cast_to=httpx2.Response)
-        api_request_id = request_id_in(response.headers)
-        tokens = count_in(fields_in(json_from(response.content, api_request_id)).get("input_tokens"))
+        tokens = count_in(fields_in(json_from(response.content, response.headers)).get("input_tokens"))
         if not tokens:
-            raise malformed("the answer is no count of tokens", api_request_id)
+            raise malformed("the answer is no count of tokens", request_id_in(response.headers))
         return tokens

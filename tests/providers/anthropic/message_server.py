@@ -90,7 +90,7 @@ STATUSES: dict[str, tuple[Answer, Failure]] = {
     ),
     "502 with a page": (
         responding("<html><h1>Bad gateway</h1></html>", status=502),
-        Failure(cause=Cause.STATUS, status=502, message="HTTP 502 without the API's error body"),
+        Failure(cause=Cause.STATUS, status=502, message="HTTP 502 without the API's error body", in_doubt=True),
     ),
 }
 

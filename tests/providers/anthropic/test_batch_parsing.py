@@ -11,7 +11,8 @@ from loopback import MESSAGE
 
 from batchrun.batch import BatchResult, ResultType
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import Lines, result_from
+from batchrun.providers.anthropic.batch_parsing import result_from
+from batchrun.providers.anthropic.bounds import Lines
 from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.reply import Cause, Failure, Reply, Usage
 

@@ -83,21 +83,88 @@ USAGES: dict[str, tuple[object, Usage | None]] = {
     "true": ({"input_tokens": True, "output_tokens": 2}, None),
     "no object": ([1, 2], None),
     "more than can be": ({"input_tokens": 2**70, "output_tokens": 2}, None),
-    "cache_creation that is no object": ({"input_tokens": 1, "output_tokens": 2, "cache_creation": [1]}, None),
+    "cache_creation that is no object": (
+        {"input_tokens": 1, "output_tokens": 2, "cache_creation_input_tokens": 7, "cache_creation": [1]},
+        Usage(1, 0, 7, 0, 2),
+    ),
+    "an hour that is no count": (
+        {
+            "input_tokens": 1,
+            "output_tokens": 2,
+            "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": "20"},
+        },
+        Usage(1, 10, 20, 0, 2),
+    ),
+    "a sum that is less than its parts": (
+        {
+            "input_tokens": 1,
+            "output_tokens": 2,
+            "cache_creation_input_tokens": 5,
+            "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+        },
+        Usage(1, 10, 20, 0, 2),
+    ),
+    "an odd counter of the cache": (
+        {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": -5, "cache_creation_input_tokens": "x"},
+        Usage(1, output_tokens=2),
+    ),
+    "odd counters that nobody needs": (
+        {"input_tokens": 1, "output_tokens": 2, "server_tool_use": -1, "output_tokens_details": [1e400], "x": {}},
+        Usage(1, output_tokens=2),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", USAGES)
-def test_usage_is_taken_whole_or_not_at_all(case: str) -> None:
+def test_every_counter_is_read_by_itself(case: str) -> None:
     told, usage = USAGES[case]
 
     assert reply_to(MESSAGE | {"usage": told}).usage == usage
 
 
-def test_a_refusal_is_a_reply() -> None:
-    reply = reply_to(MESSAGE | {"content": [], "stop_reason": "refusal"})
+@pytest.mark.parametrize("counter", ["output_tokens", "cache_read_input_tokens", "x"])
+def test_a_counter_of_ten_thousand_digits_costs_no_answer(counter: str) -> None:
+    body = json.dumps(MESSAGE | {"usage": {"input_tokens": 1, "output_tokens": 2, counter: 0}})
+    huge = body.replace(f'"{counter}": 0', f'"{counter}": {"9" * 10_000}')
 
-    assert (reply.text, reply.stop_reason) == ("", "refusal")
+    reply = reply_from(huge.encode(), {})
+
+    assert reply.text == '{"a": 1}'
+    assert reply.usage == (None if counter == "output_tokens" else Usage(1, output_tokens=2))
+
+
+@pytest.mark.parametrize("content", [[], None], ids=repr)
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ({"category": "cyber", "explanation": "This asks\nfor malware."}, "cyber: This asks\\nfor malware."),
+        ({"category": "bio", "explanation": None}, "bio"),
+        ({"category": None, "explanation": "No."}, "No."),
+        ({"category": 7, "explanation": ["x"]}, None),
+        ({}, None),
+        ("cyber", None),
+        (None, None),
+    ],
+    ids=repr,
+)
+def test_a_refusal_is_a_reply_and_keeps_its_category_and_explanation(
+    content: object, details: object, said: str | None
+) -> None:
+    reply = reply_to(MESSAGE | {"content": content, "stop_reason": "refusal", "stop_details": details})
+
+    assert (reply.text, reply.stop_reason, reply.refusal) == ("", "refusal", said)
+    assert reply.usage == Usage(12, output_tokens=5)
+
+
+def test_an_answer_that_names_no_model_is_an_answer() -> None:
+    assert reply_to({name: value for name, value in MESSAGE.items() if name != "model"}).text == '{"a": 1}'
+
+
+def test_names_are_cut() -> None:
+    reply = reply_from(json.dumps(MESSAGE | {"model": "m" * 10**6, "stop_reason": "s" * 10**6}).encode(), {})
+
+    assert (len(reply.model), len(reply.stop_reason or "")) == (200, 200)
 
 
 def test_a_reply_with_half_a_character_can_be_kept() -> None:
@@ -193,7 +260,44 @@ def test_an_error_status_keeps_the_apis_words(case: str) -> None:
         expected.retry_after_s,
     )
     assert failure.api_request_id == "req_1"
-    assert not failure.maybe_billed
+    assert failure.maybe_billed == expected.in_doubt
+
+
+TAKEN = {408, 502, 504, 520, 524}
+
+
+@pytest.mark.parametrize("max_tokens", [100, LONG])
+@pytest.mark.parametrize("status", [400, 408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529])
+@pytest.mark.parametrize("body", ["<html>", api_error("any_error", "words")], ids=["page", "error"])
+def test_an_answer_that_was_lost_behind_a_gateway_may_have_been_billed(
+    status: int, body: object, max_tokens: int
+) -> None:
+    failure = failure_of(responding(body, status=status), sent=request(max_tokens=max_tokens))
+
+    assert (failure.cause, failure.status) == (Cause.STATUS, status)
+    assert failure.maybe_billed == (status in TAKEN)
+
+
+def test_a_gateway_that_passes_on_an_overload_has_lost_nothing() -> None:
+    assert not failure_of(responding(api_error("overloaded_error", "Overloaded"), status=502)).maybe_billed
+    assert failure_of(
+        responding(api_error("api_error", "x", details={"error_code": "change_outcome_unknown"}), status=409)
+    ).maybe_billed
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("overloaded_error", 529), ("api_error", 500), ("authentication_error", 401), ("timeout_error", 504)],
+)
+@pytest.mark.parametrize("form", [{"type": "error"}, {}], ids=repr)
+def test_an_error_of_status_200_is_the_error_of_its_type(kind: str, status: int, form: dict[str, str]) -> None:
+    body = {"error": {"type": kind, "message": "words\n"}, "request_id": "req_2"} | form
+
+    failure = failure_of(responding(body, retry_after="7"))
+
+    assert (failure.cause, failure.status, failure.error_type) == (Cause.STATUS, status, kind)
+    assert (failure.message, failure.api_request_id, failure.retry_after_s) == ("words\\n", "req_2", 7.0)
+    assert failure.maybe_billed == (status == 504)
 
 
 TOLD = {
@@ -242,7 +346,7 @@ MALFORMED: dict[str, object] = {
     "a list": [],
     "null": None,
     "a number": 3,
-    "an error of status 200": api_error("api_error", "oops"),
+    "an error of status 200 of a type that says nothing": api_error("odd_error", "oops"),
     "no content": {key: value for key, value in MESSAGE.items() if key != "content"},
     "content that is null": MESSAGE | {"content": None},
     "a block without a type": MESSAGE | {"content": [{}]},

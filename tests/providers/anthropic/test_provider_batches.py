@@ -309,7 +309,7 @@ MALFORMED: dict[str, object] = {
     "cut off": '{"id": "msgbatch_1", "type',
     "a list": [],
     "null": None,
-    "an error of status 200": api_error("api_error", "oops"),
+    "an error of status 200 of a type that says nothing": api_error("odd_error", "oops"),
     "no id": {key: value for key, value in TOLD.items() if key != "id"},
     "an id that is no token": TOLD | {"id": "../../admin"},
     "an id that is empty": TOLD | {"id": ""},

@@ -189,3 +189,13 @@ def test_the_simulator_counts_what_it_would_bill() -> None:
     assert isinstance(unknown, Failure)
     assert (unknown.status, unknown.message) == (404, "model: claude-does-not-exist")
     assert not server.books.entries, "nothing is billed"
+
+
+def test_an_error_of_status_200_is_the_error_of_its_type() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"type": "error", "error": {"type": "permission_error", "message": "not you"}})
+
+    failure = counted(answer)
+
+    assert isinstance(failure, Failure)
+    assert (failure.status, failure.error_type, failure.message) == (403, "permission_error", "not you")

@@ -6,11 +6,12 @@ from typing import NoReturn, TypeVar
 
 from batchrun.errors import BatchrunError
 from batchrun.events import BatchTrouble
-from batchrun.execution.failure_messages import batch_unknown, fatal_problem
+from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import FailureKind, kind_of, stops_everyone
+from batchrun.execution.retry_policy import stops_everyone
 from batchrun.execution.run_context import RunContext
 from batchrun.providers import AttemptError, BatchProvider
+from batchrun.providers.anthropic.errors import is_absence
 from batchrun.providers.anthropic.retry_after import LONGEST_S
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
@@ -47,15 +48,16 @@ class BatchContext:
         try:
             return await call
         except AttemptError as error:
-            self.halt_if_fatal(error.failure, batch)
+            self.halt_if_fatal(error.failure)
             self.trouble(batch.name if batch else "the list", error.failure.message)
             return error.failure
 
-    def halt_if_fatal(self, failure: Failure, batch: Batch | None = None) -> None:
-        """Stop the job for what every other call would meet too. Raises Halted."""
-        if kind_of(failure) is FailureKind.NOT_FOUND and batch and batch.batch_id:
-            raise BatchProblem(batch_unknown(batch, failure))
-        if stops_everyone(failure):
+    def halt_if_fatal(self, failure: Failure) -> None:
+        """Stop the job for what every other call would meet too. Raises Halted.
+
+        That there is no such thing is doubt, which whoever asked waits out.
+        """
+        if stops_everyone(failure) and not is_absence(failure):
             self.stop(fatal_problem(failure))
 
     def is_due(self, due_at: float | None) -> bool:

@@ -63,3 +63,8 @@ def is_overloaded(failure: Failure) -> bool:
 def is_not_found(failure: Failure) -> bool:
     """Whether the API does not know the model, the batch or the endpoint that was named."""
     return failure.status == 404
+
+
+def is_absence(failure: Failure) -> bool:
+    """Whether the answer says that there is no such thing, or no such call. Shortly after a good answer this is doubt."""
+    return failure.status in {404, 405, 410, 501}

@@ -71,7 +71,7 @@ def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"the API does not know the batch {batch.name}, or no results of it: {failure.message}",
         hint="check that the key belongs to the workspace that created it; if it was deleted, give it up, and its"
-        f" documents are sent and paid again: batchrun batches {batch.job} --resend --pay-again --batch {batch.batch_no}",
+        f" documents are paid again: batchrun batches {batch.job} --resend --pay-again --batch {batch.batch_no}",
     )
 
 
@@ -81,8 +81,8 @@ def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         f" lost, and it may be any of these:\n{listed}",
-        hint="look at them in the Console (custom_ids of ours begin with"
-        f" {batch.nonce}), then: batchrun batches {batch.job} --adopt ID, or if it is none of them: --resend --pay-again",
+        hint=f"look at them in the Console (custom_ids of ours begin with {batch.nonce}), then: batchrun batches"
+        f" {batch.job} --adopt ID, or if it is none of them: --resend --pay-again",
     )
 
 

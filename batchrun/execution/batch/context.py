@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
+from batchrun.batch import BatchPage
 from batchrun.errors import BatchrunError
 from batchrun.events import BatchTrouble
 from batchrun.execution.failure_messages import fatal_problem
@@ -51,6 +52,11 @@ class BatchContext:
             self.halt_if_fatal(error.failure)
             self.trouble(batch.name if batch else "the list", error.failure.message)
             return error.failure
+
+    async def ask_for_list(self, batch: Batch | None, call: Awaitable[BatchPage]) -> BatchPage | Failure:
+        """Ask the API for its list of batches. An API without a list shows no batch, which proves nothing."""
+        listed = await self.ask(batch, call)
+        return BatchPage((), has_more=False) if isinstance(listed, Failure) and is_absence(listed) else listed
 
     def halt_if_fatal(self, failure: Failure) -> None:
         """Stop the job for what every other call would meet too. Raises Halted.

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from batchrun.batch import BatchBody, BatchState, RemoteBatch
 from batchrun.events import BatchSubmitted, DocumentSettled
 from batchrun.execution.batch.context import BatchContext
-from batchrun.execution.batch.find_lost import NO_LIST
 from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledBody, unreadable_spool
 from batchrun.execution.batch.reconcile import Creation, after_create
 from batchrun.execution.failure_messages import batch_rejected, budget_reached, fatal_problem
@@ -89,9 +88,7 @@ class Creator:
 
     async def _create(self, spool: Spool, *, others: int) -> bool:
         """Create one batch. Returns whether another may follow now."""
-        newest = await self._context.ask(None, self._context.provider.page(limit=1))
-        if isinstance(newest, Failure) and is_absence(newest):
-            newest = NO_LIST
+        newest = await self._context.ask_for_list(None, self._context.provider.page(limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
             never_reached = newest.cause is Cause.UNREACHABLE and not others and not self._answered
@@ -161,7 +158,7 @@ class Creator:
         await self._context.apply(lambda batches: batches.doubt(batch, now=now))
 
     def _is_denied_in_passing(self, failure: Failure) -> bool:
-        """Return whether the API, which has created batches, says for less than `reconcile_wait` that it has no call."""
+        """Return whether an API that has created batches denies the call for less than `reconcile_wait`."""
         if not self._creates or not is_absence(failure):
             return False
         now = self._context.run.clock()

@@ -20,15 +20,12 @@ from batchrun.execution.batch.reconcile import (
 )
 from batchrun.execution.failure_messages import another_list, nowhere_found, nowhere_proven, several_found
 from batchrun.providers import AttemptError, BatchProvider
-from batchrun.providers.anthropic.errors import is_absence
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 
 PAGE = 1000
 ENDLESS = Failure(cause=Cause.MALFORMED, message="the list of batches has no end, so nothing is decided on it")
-NO_LIST = BatchPage((), has_more=False)
-"""What a gateway without a list shows."""
 JUMP_S = 5.0
 """The seconds that two clocks may drift apart without either having been set."""
 
@@ -49,9 +46,7 @@ class LostBatchFinder:
         now = self._context.run.clock()  # before the list is asked for: a batch that is not listed did not exist by now
         if not self._context.is_due(batch.next_poll_at):
             return
-        listed = await self._context.ask(batch, read_list(self._context.provider, batch.newest_before))
-        if isinstance(listed, Failure) and is_absence(listed):
-            listed = NO_LIST
+        listed = await self._context.ask_for_list(batch, read_list(self._context.provider, batch.newest_before))
         if isinstance(listed, Failure):
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
             return

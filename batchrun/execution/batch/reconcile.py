@@ -117,21 +117,21 @@ def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims,
         return Missed(counts=False)  # another batch in doubt has adopted this one, and will find out whose it is
     if not anchored:
         return Elsewhere()
-    missed = _absent(prepared, now=now, wait_s=wait_s)
-    if missed:
-        return missed
+    return _absent(prepared, listed, claims, now=now, wait_s=wait_s)
+
+
+def _absent(
+    prepared: Batch, listed: Sequence[RemoteBatch], claims: Claims, *, now: float, wait_s: float
+) -> Missed | Resend | Unproven:
+    counts = prepared.scanned_at is None or now - prepared.scanned_at >= SCANS_APART * wait_s
+    looked = prepared.empty_scans + counts
+    waited = prepared.unclear_at is not None and now - prepared.unclear_at >= wait_s
+    if not (waited and counts and looked >= SCANS):
+        return Missed(counts)
     if proves_absence(listed, prepared, claims, now=now):
         return Resend()
     # The end of a batch of ours that still goes on may show that the list knows what happens.
     return Missed(counts=False) if claims.going_on else Unproven()
-
-
-def _absent(prepared: Batch, *, now: float, wait_s: float) -> Missed | None:
-    """Return None when the batch has been looked for often and long enough."""
-    counts = prepared.scanned_at is None or now - prepared.scanned_at >= SCANS_APART * wait_s
-    looked = prepared.empty_scans + counts
-    waited = prepared.unclear_at is not None and now - prepared.unclear_at >= wait_s
-    return None if waited and counts and looked >= SCANS else Missed(counts)
 
 
 def proves_absence(listed: Sequence[RemoteBatch], prepared: Batch, claims: Claims, *, now: float) -> bool:

@@ -66,5 +66,5 @@ def is_not_found(failure: Failure) -> bool:
 
 
 def is_absence(failure: Failure) -> bool:
-    """Whether the answer says that there is no such thing, or no such call. Shortly after a good answer this is doubt."""
+    """Whether the API denies that there is such a thing, or such a call. After a good answer this is doubt."""
     return failure.status in {404, 405, 410, 501}

@@ -106,7 +106,7 @@ class Batches:
         return Claims(taken, frozenset(adopted - taken), frozenset(ours), frozenset(going_on))
 
     def unsent(self, job: str) -> list[Batch]:
-        """List the job's batches whose create call never left as a whole, once the process that prepared them is dead."""
+        """List the job's batches whose create call has not left as a whole: never, once their process is dead."""
         return self._chosen("job = ? and state = 'prepared' and unclear_at is null", (job,))
 
     def owner(self, batch_id: str) -> Batch | None:

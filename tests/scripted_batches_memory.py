@@ -160,7 +160,7 @@ class BatchApi:
         ids = [remote.batch_id for remote in newest_first]
         start = ids.index(after_id) + 1 if after_id else 0
         rest = newest_first[start : start + limit]
-        return BatchPage(tuple(rest), has_more=start + limit < len(newest_first))
+        return BatchPage(tuple(rest), has_more=start + limit < len(newest_first), server_time=self.clock())
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         self._answer("cancel")

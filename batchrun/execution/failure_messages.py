@@ -76,11 +76,11 @@ def batch_rejected(failure: Failure) -> Stopped:
 
 
 def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
-    """Say that the API does not know a batch that the API has created."""
+    """Say that the API goes on denying a batch that the API has created, or the results of the batch."""
     return EnvironmentProblem(
-        f"the API does not know the batch {batch.name}: {failure.message}",
+        f"the API does not know the batch {batch.name}, or no results of it: {failure.message}",
         hint="check that the key belongs to the workspace that created it; if it was deleted, give it up, and its"
-        f" documents are sent again: batchrun batches {batch.job} --resend --batch {batch.batch_no}",
+        f" documents are paid again: batchrun batches {batch.job} --resend --pay-again --batch {batch.batch_no}",
     )
 
 
@@ -90,8 +90,8 @@ def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         f" lost, and it may be any of these:\n{listed}",
-        hint="look at them in the Console (custom_ids of ours begin with"
-        f" {batch.nonce}), then: batchrun batches {batch.job} --adopt ID, or if it is none of them: --resend",
+        hint=f"look at them in the Console (custom_ids of ours begin with {batch.nonce}), then: batchrun batches"
+        f" {batch.job} --adopt ID, or if it is none of them: --resend --pay-again",
     )
 
 
@@ -104,13 +104,24 @@ def nowhere_found(batch: Batch) -> Ambiguous:
     )
 
 
+def nowhere_proven(batch: Batch) -> Ambiguous:
+    """Say that a batch in doubt is not in the list, and that the list proves nothing."""
+    return Ambiguous(
+        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
+        " lost, and it is not in the list of batches, which shows no batch of ours or nothing that happened since. It"
+        " may exist: its worst case stays held, and it is not sent again.",
+        hint=f"look in the Console (custom_ids of ours begin with {batch.nonce}); if it is there: batchrun batches"
+        f" {batch.job} --adopt ID; if it is not: batchrun batches {batch.job} --resend --pay-again",
+    )
+
+
 def another_list(batch: Batch) -> Ambiguous:
     """Say that the API's list lacks a batch that was in the list before the creation of a batch in doubt."""
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         f" lost, and the list of batches cannot tell: it lacks {batch.newest_before}, which was there before.",
         hint="is the key of another workspace? If that batch was deleted, look in the Console, then: batchrun batches"
-        f" {batch.job} --adopt ID, or --resend",
+        f" {batch.job} --adopt ID, or --resend --pay-again",
     )
 
 
@@ -119,7 +130,7 @@ def never_proven(batch: Batch) -> Ambiguous:
     return Ambiguous(
         f"the batch {batch.name} was found in the list and taken for ours, and no custom_id of its results proves it.",
         hint="look at it in the Console; if it is not ours, or empty, its documents are sent again after: batchrun"
-        f" batches {batch.job} --resend --batch {batch.batch_no}",
+        f" batches {batch.job} --resend --pay-again --batch {batch.batch_no}",
     )
 
 

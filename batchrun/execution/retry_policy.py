@@ -219,6 +219,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     |------------------------------------------------------------------|-----------------------------------------|
     | no usable key, 401, 403, 404                                     | STOP                                    |
     | address, proxy or certificate is wrong, 407, a redirect          | STOP                                    |
+    | 404 of a model that has answered in this run                     | like silence; it spends no attempt      |
     | 400, 403 of the account (`workspace_`, `organization_`, `cmek_`) | STOP                                    |
     | spend stops (402, codes, the customer's own limit by 400)        | STOP_MONEY                              |
     | 429                                                              | WAIT, everyone; after very many, FAIL   |
@@ -237,7 +238,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     kind = kind_of(failure)
     if in_batch and failure.maybe_billed:
         return Action.FAIL
-    if kind in STOPS:
+    doubted = kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch
+    if kind in STOPS and not doubted:
         return STOPS[kind]
     again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
     if kind is FailureKind.UNREACHABLE:  # no document is to blame, and no next attempt could be its last
@@ -247,7 +249,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
             return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
             return again
-        case FailureKind.UNREACHABLE | FailureKind.SILENT:
+        case FailureKind.UNREACHABLE | FailureKind.SILENT | FailureKind.NOT_FOUND:
             return _unanswered(again, health)
         case _:
             return Action.FAIL

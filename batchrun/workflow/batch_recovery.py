@@ -1,15 +1,18 @@
 """Batches without their documents: they are brought to their ends, or a person says what became of them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from batchrun.batch import BatchState, RemoteBatch
 from batchrun.errors import BatchrunError, ExitCode, UsageProblem
+from batchrun.execution.batch.find_lost import read_list
+from batchrun.execution.batch.reconcile import Adopt, Answer, Missed, Resend, Unproven, reconcile
 from batchrun.execution.run import Caller, ProviderFactory, execute
 from batchrun.execution.run_context import RunKey
-from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.errors import is_not_found
+from batchrun.providers import AttemptError, BatchProvider
+from batchrun.providers.anthropic.errors import is_absence
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
@@ -17,6 +20,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
 from batchrun.workflow.open_job import OpenStore
 
+T = TypeVar("T")
 FINAL_WAIT_S = 10.0
 """How long rows wait for somebody who holds the output file."""
 
@@ -82,7 +86,7 @@ async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, 
     """Attach the batch that a person names. Its results still have to prove that it is ours. Raises UsageProblem."""
     batches = Batches(opened.ledger)
     batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
-    remote = await ask(opened, provider, batch_id)
+    remote = await ask(opened, provider, lambda api: api.retrieve(batch_id))
     if isinstance(remote, Failure):
         raise UsageProblem(f"{batch_id} cannot be had: {remote.message}", hint="check the id and the key's workspace")
     if remote.requests not in {0, batch.requests}:
@@ -97,30 +101,85 @@ async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, 
     return batches.one(batch.batch_no)
 
 
-async def resend(opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None) -> Batch:
+async def resend(
+    opened: OpenStore, *, provider: ProviderFactory, batch_no: int | None = None, pay_again: bool = False
+) -> Batch:
     """Make the requests of a batch pending again, because a person says that it was never created, or is gone.
 
-    A batch with an id is only given up when the API does not have it either. What such a batch may have cost stays on
-    the run's account.
+    The list and the batch are asked for, and are believed no sooner than by `submit`. What is not proven never to have
+    been created may have been billed: a person has to say `pay_again`, and its worst case stays on the run's account.
+    Raises UsageProblem.
     """
-    batches = Batches(opened.ledger)
+    batches, now = Batches(opened.ledger), time.time()
     open_batches = batches.open(opened.name)
     batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)
+    listed = await ask(opened, provider, lambda api: read_list(api, batch.newest_before))
+    if isinstance(listed, Failure) and not is_absence(listed):
+        raise UsageProblem(f"the list of batches cannot be had: {listed.message}", hint="try again later")
+    remotes = () if isinstance(listed, Failure) else listed.batches
     if batch.batch_id:
-        remote = await ask(opened, provider, batch.batch_id)
-        if isinstance(remote, Failure) and not is_not_found(remote):
-            raise UsageProblem(f"{batch.batch_id} cannot be asked for: {remote.message}", hint="try again later")
-        if isinstance(remote, RemoteBatch) and not remote.archived:
-            raise UsageProblem(
-                f"{batch.batch_id} exists, and would be paid twice.",
-                hint="collect it: batchrun submit; or: batchrun cancel",
-            )
+        await refuse_what_exists(opened, batch, remotes, provider=provider, now=now)
+    wait_s = opened.job.spec.batch.reconcile_wait_s
+    claims = batches.claims(batch, (remote.batch_id for remote in remotes))
+    answer = Unproven() if batch.batch_id else reconcile(batch, remotes, claims=claims, now=now, wait_s=wait_s)
+    refuse_what_may_exist(batch, answer, waited=is_over(batch.unclear_at, wait_s, now=now), pay_again=pay_again)
     with opened.ledger.transaction():
-        if batch.batch_id:
-            batches.write_off(batch, "given up by hand", now=time.time())
+        if isinstance(answer, Resend):
+            batches.abandon(batch, "given up by hand: it was never created")
         else:
-            batches.abandon(batch, "given up by hand")
+            batches.write_off(batch, "given up by hand", now=now)
     return batches.one(batch.batch_no)
+
+
+async def refuse_what_exists(
+    opened: OpenStore, batch: Batch, listed: Sequence[RemoteBatch], *, provider: ProviderFactory, now: float
+) -> None:
+    """Raise UsageProblem unless the API has denied a batch that has an id for `reconcile_wait`.
+
+    A batch that has ended may be given up although it exists, if its results are denied or do not prove to be ours.
+    """
+    batch_id = batch.batch_id or ""
+    remote = await ask(opened, provider, lambda api: api.retrieve(batch_id))
+    if isinstance(remote, Failure) and not is_absence(remote):
+        raise UsageProblem(f"{batch_id} cannot be asked for: {remote.message}", hint="try again later")
+    denied = is_over(batch.absent_at, opened.job.spec.batch.reconcile_wait_s, now=now)
+    found = [one for one in (remote, *listed) if isinstance(one, RemoteBatch) and one.batch_id == batch_id]
+    is_vain = batch.state is BatchState.ENDED and (denied or batch.adopted)
+    if any(not one.archived for one in found) and not is_vain:
+        raise UsageProblem(
+            f"{batch_id} exists, and would be paid twice.", hint="collect it: batchrun submit; or: batchrun cancel"
+        )
+    if not found and not denied:
+        raise UsageProblem(
+            f"{batch_id} may still exist: one answer that denies it proves nothing.",
+            hint=f"submit {opened.name} again, which asks for it until [batch] reconcile_wait is over",
+        )
+
+
+def refuse_what_may_exist(batch: Batch, answer: Answer, *, waited: bool, pay_again: bool) -> None:
+    """Raise UsageProblem for a batch that may exist, unless a person wants to pay again for a batch long in doubt."""
+    if isinstance(answer, Adopt):
+        raise UsageProblem(
+            f"{answer.remote.batch_id} seems to be the batch {batch.name}, and would be paid twice.",
+            hint="submit again, which finds out whose it is",
+        )
+    if isinstance(answer, Missed) or not (batch.batch_id or waited):
+        raise UsageProblem(
+            f"the batch {batch.name} may still appear in the list of batches.",
+            hint="submit again, which looks for it until [batch] reconcile_wait is over",
+        )
+    if not isinstance(answer, Resend) and not pay_again:
+        raise UsageProblem(
+            f"nothing proves that the batch {batch.name} does not exist; if it does, its {batch.requests:,} requests"
+            " are paid twice.",
+            hint=f"look in the Console (custom_ids of ours begin with {batch.nonce}); to send them all the same, with"
+            " the worst case of the first time held for good, add --pay-again",
+        )
+
+
+def is_over(since: float | None, wait_s: float, *, now: float) -> bool:
+    """Return whether a wait that began then is over. A wait that never began is not."""
+    return since is not None and now - since >= wait_s
 
 
 def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
@@ -132,12 +191,14 @@ def chosen(batches: Sequence[Batch], batch_no: int | None) -> Batch:
     raise UsageProblem(f"{which}.", hint="see them: batchrun batches; name one with --batch NUMBER")
 
 
-async def ask(opened: OpenStore, provider: ProviderFactory, batch_id: str) -> RemoteBatch | Failure:
-    """Ask the API for one batch. Returns the failure if the API does not give it."""
+async def ask(
+    opened: OpenStore, provider: ProviderFactory, call: Callable[[BatchProvider], Awaitable[T]]
+) -> T | Failure:
+    """Ask the API for something that costs nothing. Returns the failure if the API does not give it."""
     provider.check()
     client = provider.make_batches(timeout_s=opened.job.spec.retry.timeout_s)
     try:
-        return await client.retrieve(batch_id)
+        return await call(client)
     except AttemptError as error:
         return error.failure
     finally:

@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 @click.argument("run", default="last")
 @click.option("--adopt", metavar="ID", help="The batch in doubt is this one of the API's.")
 @click.option("--resend", is_flag=True, help="It was never created: its requests are pending again.")
+@click.option("--pay-again", is_flag=True, help="With --resend: although it may exist. Its worst case stays held.")
 @click.option("--batch", "number", type=int, metavar="NUMBER", help="Which one, if several are in doubt.")
 @LEDGER
 @speaking
 def batches(
-    run: str, *, adopt: str | None, resend: bool, number: int | None, ledger: Path | None, terminal: Terminal
+    run: str,
+    *,
+    adopt: str | None,
+    resend: bool,
+    pay_again: bool,
+    number: int | None,
+    ledger: Path | None,
+    terminal: Terminal,
 ) -> None:
     """Show the batches of a run. A batch whose create call got no answer is in doubt until it is found, or given up.
 
@@ -41,6 +49,8 @@ def batches(
 
     if adopt and resend:
         raise click.UsageError("--adopt and --resend exclude each other")
+    if pay_again and not resend:
+        raise click.UsageError("--pay-again belongs to --resend")
     with found_run(run, ledger) as found:
         story, job_path = found.story, found.job_path
         shown = with_open_ones(Batches(found.ledger), story)
@@ -49,7 +59,8 @@ def batches(
             if adopt:
                 run_async(batch_recovery.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number))
             else:
-                run_async(batch_recovery.resend(opened, provider=AnthropicFactory(), batch_no=number))
+                factory = AnthropicFactory()
+                run_async(batch_recovery.resend(opened, provider=factory, batch_no=number, pay_again=pay_again))
             shown = with_open_ones(Batches(opened.ledger), story)
     if terminal.json:
         for batch in shown:

@@ -4,13 +4,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
+from batchrun.batch import BatchPage
 from batchrun.errors import BatchrunError
 from batchrun.events import BatchTrouble
-from batchrun.execution.failure_messages import batch_unknown, fatal_problem
+from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import FailureKind, is_unreachable, kind_of, stops_everyone
+from batchrun.execution.retry_policy import is_unreachable, stops_everyone
 from batchrun.execution.run_context import RunContext
 from batchrun.providers import AttemptError, BatchProvider
+from batchrun.providers.anthropic.errors import is_absence
 from batchrun.providers.anthropic.retry_after import LONGEST_S
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch
@@ -49,17 +51,24 @@ class BatchContext:
         try:
             answer = await call
         except AttemptError as error:
-            self.halt_if_fatal(error.failure, batch)
+            self.halt_if_fatal(error.failure)
             self.trouble(batch.name if batch else "the list", error.failure.message)
             return error.failure
         self.was_answered = True
         return answer
 
-    def halt_if_fatal(self, failure: Failure, batch: Batch | None = None) -> None:
-        """Stop the job for what every other call would meet too. Raises Halted."""
-        if kind_of(failure) is FailureKind.NOT_FOUND and batch and batch.batch_id:
-            raise BatchProblem(batch_unknown(batch, failure))
-        if stops_everyone(failure) or (is_unreachable(failure) and not self.was_answered):
+    async def ask_for_list(self, batch: Batch | None, call: Awaitable[BatchPage]) -> BatchPage | Failure:
+        """Ask the API for its list of batches. An API without a list shows no batch, which proves nothing."""
+        listed = await self.ask(batch, call)
+        return BatchPage((), has_more=False) if isinstance(listed, Failure) and is_absence(listed) else listed
+
+    def halt_if_fatal(self, failure: Failure) -> None:
+        """Stop the job for what every other call would meet too. Raises Halted.
+
+        That there is no such thing is doubt, which whoever asked waits out.
+        """
+        is_fatal = stops_everyone(failure) and not is_absence(failure)
+        if is_fatal or (is_unreachable(failure) and not self.was_answered):
             self.stop(fatal_problem(failure))
         self.was_answered |= failure.cause is Cause.STATUS
 

@@ -1,13 +1,15 @@
 """From pending requests to a batch at the API: pack, commit the intent, create once, attach the id.
 
-The intent, with all members and their worst cases, is durable before the create call. The call is made once: after
-any doubt the batch stays PREPARED, and `find_lost` looks for the batch.
+The intent, with all members and their worst cases, is durable before the create call. The call is made once. The batch
+is in doubt from just before the last bytes of the call's body leave: until then the API cannot have created the batch.
+After any doubt the batch stays PREPARED, and `find_lost` looks for the batch.
 """
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from batchrun.batch import BatchState, RemoteBatch
+from batchrun.batch import BatchBody, BatchState, RemoteBatch
 from batchrun.events import BatchSubmitted, DocumentSettled
 from batchrun.execution.batch.context import BatchContext
 from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledBody, unreadable_spool
@@ -18,6 +20,7 @@ from batchrun.execution.retry_policy import stops_everyone
 from batchrun.execution.settlements import failed_settlement
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.errors import is_absence
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
@@ -34,6 +37,10 @@ class Creator:
         self._packer = packer
         self._most_requests = context.run.batch.max_requests
         self._refusals = 0
+        self._creates = False
+        """Whether a batch was created in this run."""
+        self._denied_at: float | None = None
+        """Since when the API says that it has no such call, although it has created batches."""
         self.not_before = 0.0
         """The time until which no batch is created."""
         self.idle = asyncio.Event()
@@ -78,7 +85,7 @@ class Creator:
 
     async def _create(self, spool: Spool) -> bool:
         """Create one batch. Returns whether another may follow now."""
-        newest = await self._context.ask(None, self._context.provider.page(limit=1))
+        newest = await self._context.ask_for_list(None, self._context.provider.page(limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
             return False
@@ -111,10 +118,11 @@ class Creator:
         if self._context.run.halt.reason:
             await self._context.apply(lambda batches: batches.abandon(batch, "not sent: the run was stopped"))
             raise Halted
+        body = AnnouncedBody(SpooledBody(spool, prepared.positions), lambda: self._doubt(batch))
         try:
-            remote = await self._context.provider.create(SpooledBody(spool, prepared.positions))
+            remote = await self._context.provider.create(body)
         except AttemptError as error:
-            return await self._not_created(batch, error.failure)
+            return await self._not_created(batch, error.failure, whole=body.whole)
         except OSError as error:  # the spool failed, not the network: the body was cut short
             why = f"not sent: {error.strerror}"
             await self._context.apply(lambda batches: batches.abandon(batch, why))
@@ -122,7 +130,8 @@ class Creator:
         if not await self._context.apply(lambda batches: self._attach(batches, batch, remote)):
             self._context.trouble(batch.name, f"the API gave it the id of another batch, {remote.batch_id}")
             return False
-        self._refusals = 0
+        self._refusals, self._denied_at = 0, None
+        self._creates = True
         self._context.run.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=False))
         return True
 
@@ -137,11 +146,22 @@ class Creator:
         batches.attach(batch, remote, adopted=False, next_poll_at=due)
         return True
 
-    async def _not_created(self, batch: Batch, failure: Failure) -> bool:
-        known = after_create(failure)
+    async def _doubt(self, batch: Batch) -> None:
+        now = self._context.run.clock()
+        await self._context.apply(lambda batches: batches.doubt(batch, now=now))
+
+    def _is_denied_in_passing(self, failure: Failure) -> bool:
+        """Return whether an API that has created batches denies the call for less than `reconcile_wait`."""
+        if not self._creates or not is_absence(failure):
+            return False
+        now = self._context.run.clock()
+        self._denied_at = self._denied_at or now
+        return now - self._denied_at < self._context.run.batch.reconcile_wait_s
+
+    async def _not_created(self, batch: Batch, failure: Failure, *, whole: bool) -> bool:
+        known = Creation.LATER if self._is_denied_in_passing(failure) else after_create(failure, whole=whole)
         if known is Creation.UNCLEAR:
-            now = self._context.run.clock()
-            await self._context.apply(lambda batches: batches.doubt(batch, now=now))
+            await self._doubt(batch)
             self._context.halt_if_fatal(failure)
             self._context.trouble(batch.name, f"no answer to its creation, so it is looked for: {failure.message}")
             return False
@@ -178,3 +198,25 @@ class Creator:
         delay_s = min(batch.max_poll_interval_s, batch.poll_interval_s * 2 ** min(self._refusals, 20))
         self._refusals += 1
         self.not_before = self._context.run.clock() + max(delay_s, failure.retry_after_s or 0.0)
+
+
+class AnnouncedBody:
+    """A body whose last part leaves only after it is announced. Without the last part the API creates nothing."""
+
+    def __init__(self, body: BatchBody, announce: Callable[[], Awaitable[None]]) -> None:
+        self._body = body
+        self._announce = announce
+        self.size = body.size
+        self.whole = False
+        """Whether the last part may have left."""
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """Yield the bytes, in order."""
+        held = b""
+        async for part in self._body.parts():
+            if held:
+                yield held
+            held = part
+        await self._announce()
+        self.whole = True
+        yield held

@@ -7,9 +7,19 @@ from contextlib import aclosing
 from batchrun.batch import BatchPage, BatchResult, RemoteBatch
 from batchrun.events import BatchSubmitted
 from batchrun.execution.batch.context import BatchContext, BatchProblem
-from batchrun.execution.batch.reconcile import SCANS_APART, Adopt, Answer, Elsewhere, Missed, Resend, Several, reconcile
-from batchrun.execution.failure_messages import another_list, nowhere_found, several_found
-from batchrun.providers import AttemptError
+from batchrun.execution.batch.reconcile import (
+    SCANS_APART,
+    Adopt,
+    Answer,
+    Elsewhere,
+    Missed,
+    Resend,
+    Several,
+    Unproven,
+    reconcile,
+)
+from batchrun.execution.failure_messages import another_list, nowhere_found, nowhere_proven, several_found
+from batchrun.providers import AttemptError, BatchProvider
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
@@ -38,7 +48,7 @@ class LostBatchFinder:
         now = self._context.run.clock()  # before the list is asked for: a batch that is not listed did not exist by now
         if not self._context.is_due(batch.next_poll_at):
             return
-        listed = await self._listed(batch)
+        listed = await self._context.ask_for_list(batch, read_list(self._context.provider, batch.newest_before))
         if isinstance(listed, Failure):
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
             return
@@ -49,6 +59,8 @@ class LostBatchFinder:
                 self._context.run.tell(BatchSubmitted(remote.batch_id, batch.requests, batch.bytes, adopted=True))
             case Resend() if self._holds:
                 raise BatchProblem(nowhere_found(batch))
+            case Unproven():
+                raise BatchProblem(nowhere_proven(batch))
             case Resend():
                 self._context.trouble(batch.name, "it was never created; its requests are pending again")
             case Several(candidates):
@@ -85,25 +97,6 @@ class LostBatchFinder:
         self._context.trouble(batch.name, f"the list of batches lacks {batch.newest_before}, which was there before")
         if batch.unclear_at is not None and now - batch.unclear_at >= self._context.run.batch.reconcile_wait_s:
             raise BatchProblem(another_list(batch))
-
-    async def _listed(self, batch: Batch) -> BatchPage | Failure:
-        """Return the list down to the newest batch before the call, or to the end, with the time of the first page."""
-        listed: list[RemoteBatch] = []
-        after_id: str | None = None
-        server_time: float | None = None
-        for _ in range(MOST_PAGES):
-            page = await self._context.ask(batch, self._context.provider.page(after_id=after_id, limit=PAGE))
-            if isinstance(page, Failure):
-                return page
-            listed += page.batches
-            server_time = server_time or page.server_time
-            if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
-                return BatchPage(tuple(listed), has_more=False, server_time=server_time)
-            if page.batches[-1].batch_id == after_id:
-                break
-            after_id = page.batches[-1].batch_id
-        self._context.trouble(batch.name, ENDLESS.message)
-        return ENDLESS
 
     def _decide(self, batches: Batches, batch: Batch, listed: Sequence[RemoteBatch], now: float) -> Answer:
         """Decide and record the decision in one transaction, so that no other job claims the same batch in between."""
@@ -166,3 +159,23 @@ class LostBatchFinder:
         soon = self._context.run.clock() + min(terms.poll_interval_s, SCANS_APART * terms.reconcile_wait_s)
         over = (batch.unclear_at or self._context.run.clock()) + terms.reconcile_wait_s
         return over if self._context.run.clock() < over < soon else soon
+
+
+async def read_list(provider: BatchProvider, newest_before: str | None) -> BatchPage:
+    """Read the list down to the newest batch before the call, or to the end, with the time of the first page.
+
+    Raises AttemptError.
+    """
+    listed: list[RemoteBatch] = []
+    after_id: str | None = None
+    server_time: float | None = None
+    for _ in range(MOST_PAGES):
+        page = await provider.page(after_id=after_id, limit=PAGE)
+        listed += page.batches
+        server_time = server_time or page.server_time
+        if not page.has_more or not page.batches or newest_before in {one.batch_id for one in page.batches}:
+            return BatchPage(tuple(listed), has_more=False, server_time=server_time)
+        if page.batches[-1].batch_id == after_id:
+            break
+        after_id = page.batches[-1].batch_id
+    raise AttemptError(ENDLESS)

@@ -8,9 +8,10 @@ from batchrun.batch import RESULTS_KEPT_S, BatchState, RemoteBatch
 from batchrun.events import BatchCollected, BatchEnded
 from batchrun.execution.batch.collect import MOST_DOWNLOADS, RESULTS_GONE, Collected, Collector
 from batchrun.execution.batch.context import BatchContext, BatchProblem
-from batchrun.execution.failure_messages import never_proven
-from batchrun.execution.retry_policy import FailureKind, is_no_answer, kind_of
+from batchrun.execution.failure_messages import batch_unknown, never_proven
+from batchrun.execution.retry_policy import is_no_answer
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.errors import is_absence
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
@@ -42,8 +43,7 @@ class Poller:
             return
         remote = await self._context.ask(batch, self._context.provider.retrieve(batch.batch_id or ""))
         if isinstance(remote, Failure):
-            due = self._due(batch, remote.retry_after_s, hurried=wanted)
-            await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=due))
+            await self._postpone(batch, remote, hurried=wanted)
             return
         if batch.state is BatchState.SUBMITTED:
             unheard = batch.cancel_at is not None and remote.status == "in_progress"
@@ -93,13 +93,24 @@ class Poller:
                 await self._context.apply(lambda batches: batches.detach(batches.one(batch.batch_no), now=now))
             case Collected() if batch.adopted and batch.downloads + 1 >= MOST_DOWNLOADS:
                 raise BatchProblem(never_proven(batch))
-            case Failure() if is_old and kind_of(collected) in {FailureKind.NOT_FOUND, FailureKind.GONE}:
+            case Failure() if is_old and is_absence(collected):
                 await self._gone(batch)
             case _:
-                due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
-                await self._context.apply(
-                    lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due)
-                )
+                await self._postpone(batch, collected if isinstance(collected, Failure) else None)
+
+    async def _postpone(self, batch: Batch, failure: Failure | None, *, hurried: bool = False) -> None:
+        """Ask again later. Raises BatchProblem once the API has denied the batch, or its results, for `reconcile_wait`.
+
+        A batch that the API has created is not gone because one answer says so: a cache or a replica may be behind.
+        """
+        now = self._context.run.clock()
+        absent_at = min(now, batch.absent_at or now) if failure and is_absence(failure) else None
+        due = self._due(batch, failure.retry_after_s if failure else None, hurried=hurried)
+        await self._context.apply(
+            lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due, absent_at=absent_at)
+        )
+        if failure and absent_at is not None and now - absent_at >= self._context.run.batch.reconcile_wait_s:
+            raise BatchProblem(batch_unknown(batch, failure))
 
     async def _gone(self, batch: Batch) -> None:
         """Give up results that the API has deleted. A batch that may be somebody else's proves nothing."""
@@ -120,8 +131,7 @@ class Poller:
         try:
             return await retrying(self._collector.collect, batch, remote)
         except AttemptError as error:
-            if kind_of(error.failure) is not FailureKind.NOT_FOUND:
-                self._context.halt_if_fatal(error.failure, batch)
+            self._context.halt_if_fatal(error.failure)
             self._context.trouble(batch.name, f"its results: {error.failure.message}")
             return error.failure
 

@@ -2,6 +2,9 @@
 
 The create call has no idempotency key and a batch has no name, so a lost answer leaves only the list. A candidate is
 newer than the newest batch before the call, of the right size, and claimed by no other intent of this ledger.
+
+A list without a candidate proves nothing by itself: a gateway may have no list, and a cache shows how things were. Only
+a list that shows a batch of ours, and something that happened after the call, proves that the batch does not exist.
 """
 
 from collections.abc import Sequence
@@ -36,8 +39,11 @@ class Creation(StrEnum):
     """The batch was certainly not created, and no other would be: the key, the account or the job file is wrong."""
 
 
-def after_create(failure: Failure) -> Creation:
-    """Decide what a failed create call leaves behind. Whatever is not a clear no may be a yes that was lost."""
+def after_create(failure: Failure, *, whole: bool = True) -> Creation:
+    """Decide what a failed create call leaves behind, whose body was sent as a `whole` or in part.
+
+    Whatever is not a clear no may be a yes that was lost, unless the API cannot have had the whole body.
+    """
     match kind_of(failure):
         case FailureKind.REDIRECTED:
             return Creation.UNCLEAR  # whoever redirects may have passed the call on
@@ -48,7 +54,7 @@ def after_create(failure: Failure) -> Creation:
         case kind if kind in STOPS or kind in REFUSALS:
             return Creation.STOP
         case _:
-            return Creation.UNCLEAR
+            return Creation.UNCLEAR if whole else Creation.LATER
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,12 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """The batch was never created."""
+    """The batch was never created, as the list proves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """The batch is not in the list, and nothing shows that the list is ours and knows what happened after the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +94,15 @@ class Several:
     candidates: Sequence[RemoteBatch]
 
 
-Answer = Adopt | Missed | Resend | Several | Elsewhere
+Answer = Adopt | Missed | Resend | Several | Elsewhere | Unproven
 
 
 def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims, now: float, wait_s: float) -> Answer:
     """Decide what became of a batch whose create call got no answer.
 
     `listed` is the API's list, the newest first, down to `prepared.newest_before` or further. A batch is sent again
-    only when two scans did not find the batch and `wait_s` has passed since the call was over.
+    only when two scans did not find the batch, `wait_s` has passed since the call was over, and the list proves that it
+    would show the batch.
     """
     newer = takewhile(lambda remote: remote.batch_id != prepared.newest_before, listed)
     candidates = [remote for remote in newer if is_candidate(remote, prepared, claims.taken)]
@@ -105,14 +117,36 @@ def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims,
         return Several(free)
     if likely:
         return Missed(counts=False)  # another batch in doubt has adopted this one, and will find out whose it is
-    return _absent(prepared, now=now, wait_s=wait_s) if anchored else Elsewhere()
+    if not anchored:
+        return Elsewhere()
+    return _absent(prepared, listed, claims, now=now, wait_s=wait_s)
 
 
-def _absent(prepared: Batch, *, now: float, wait_s: float) -> Missed | Resend:
+def _absent(
+    prepared: Batch, listed: Sequence[RemoteBatch], claims: Claims, *, now: float, wait_s: float
+) -> Missed | Resend | Unproven:
     counts = prepared.scanned_at is None or now - prepared.scanned_at >= SCANS_APART * wait_s
     looked = prepared.empty_scans + counts
     waited = prepared.unclear_at is not None and now - prepared.unclear_at >= wait_s
-    return Resend() if waited and counts and looked >= SCANS else Missed(counts)
+    if not (waited and counts and looked >= SCANS):
+        return Missed(counts)
+    if proves_absence(listed, prepared, claims, now=now):
+        return Resend()
+    # The end of a batch of ours that still goes on may show that the list knows what happens.
+    return Missed(counts=False) if claims.going_on else Unproven()
+
+
+def proves_absence(listed: Sequence[RemoteBatch], prepared: Batch, claims: Claims, *, now: float) -> bool:
+    """Return whether the list would show the batch.
+
+    The list does if it shows a batch of ours, and anything that was created or has ended after the call was over.
+    """
+    if prepared.unclear_at is None or not any(remote.batch_id in claims.ours for remote in listed):
+        return False
+    # An API's clock that seems to be behind may be the time of a cached answer.
+    ahead_s = CLOCKS_APART_S if prepared.clock_ahead is None else max(0.0, prepared.clock_ahead)
+    over, latest = prepared.unclear_at + ahead_s, now + ahead_s + CLOCKS_APART_S
+    return any(over < max(remote.created_at, remote.ended_at or 0.0) <= latest for remote in listed)
 
 
 def is_candidate(remote: RemoteBatch, prepared: Batch, taken: AbstractSet[str]) -> bool:

@@ -18,6 +18,7 @@ from batchrun.execution.pending_request import Attempt, RetryLater
 from batchrun.execution.retry_policy import (
     Action,
     FailureHistory,
+    FailureKind,
     Health,
     Tries,
     asks_to_wait,
@@ -25,6 +26,7 @@ from batchrun.execution.retry_policy import (
     delay_s,
     is_no_answer,
     is_unreachable,
+    kind_of,
 )
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
@@ -129,7 +131,9 @@ class AttemptResults:
         """Let the slots and the circuit breaker know of the failure, and return the health of the model's API."""
         channel, now, sent_at = attempt.channel, attempt.channel.clock(), attempt.sent_at
         with self._announcing_outages(channel, failure.name):
-            if is_no_answer(failure):
+            # A model that has answered exists: that there is no such model is doubt, and waited out like silence.
+            proven = channel.circuit_breaker.health(now) is not Health.UNPROVEN
+            if is_no_answer(failure) or (proven and kind_of(failure) is FailureKind.NOT_FOUND):
                 self._no_answer(attempt, failure, now)
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)

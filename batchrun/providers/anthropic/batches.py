@@ -1,7 +1,7 @@
 """The Message Batches API through the Anthropic client, one call at a time."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import anthropic
 import httpx2
@@ -68,10 +68,27 @@ class AnthropicBatches(ApiClient):
         """Yield the results of a batch that has ended, in any order, from the API's own origin only.
 
         A download may take as long as it likes while it does not stop. The results that a download brought before it
-        broke are good. Raises AttemptError.
+        broke are good. An address that begins with no result is given up for the next. Raises AttemptError.
         """
+        *others, last = results_urls(batch, self._client.base_url)
+        for url in others:
+            async with aclosing(self._results_at(url)) as results:
+                try:
+                    first = await anext(results, None)
+                except AttemptError:
+                    continue
+                if first and first.is_named:
+                    yield first
+                    async for result in results:
+                        yield result
+                    return
+        async with aclosing(self._results_at(last)) as results:
+            async for result in results:
+                yield result
+
+    async def _results_at(self, url: str) -> AsyncGenerator[BatchResult, None]:
         lines = Lines()
-        async with self._download(results_url(batch, self._client.base_url)) as download:
+        async with self._download(url) as download:
             async for piece in pieces_of(download):
                 for line in lines.whole(piece):
                     yield result_from(line)
@@ -91,20 +108,21 @@ class AnthropicBatches(ApiClient):
                 await stream.close()
 
 
-def results_url(batch: RemoteBatch, base_url: httpx2.URL) -> str:
-    """Return where to ask for the results.
+def results_urls(batch: RemoteBatch, base_url: httpx2.URL) -> list[str]:
+    """Return where to ask for the results, in order: at the address that the API tells and at the batch's own.
 
-    The key goes with the call, so the call goes nowhere but to the API's own origin.
+    The key goes with the call, so the call goes nowhere but to the API's own origin. A gateway may tell an address
+    without its path; the batch's own address is more likely then.
     """
-    own = _path_of(batch.batch_id) + "/results"
+    own = base_url.join(_path_of(batch.batch_id).removeprefix("/") + "/results")
     try:
-        reported = httpx2.URL(batch.results_url or own)
+        told = own.join(batch.results_url or "")
     except (httpx2.InvalidURL, ValueError):
-        return own
-    if _origin(reported) == _origin(base_url):
-        return str(base_url.copy_with(raw_path=reported.raw_path))
-    is_relative = not reported.scheme and not reported.netloc and reported.path.startswith("/")
-    return reported.raw_path.decode("ascii") if is_relative else own
+        return [str(own)]
+    if _origin(told) != _origin(own) or ".." in told.path.split("/") or told.raw_path == own.raw_path:
+        return [str(own)]
+    others = [str(base_url.copy_with(raw_path=told.raw_path)), str(own)]
+    return others if told.path.startswith(base_url.path) else others[::-1]
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -95,6 +95,11 @@ def is_unknown_model(failure: Failure, name: str) -> bool:
     )
 
 
+def is_absence(failure: Failure) -> bool:
+    """Whether the API denies that there is such a thing, or such a call. After a good answer this is doubt."""
+    return failure.status in {404, 405, 410, 501}
+
+
 def is_missing(failure: Failure) -> bool:
     """Whether the address lacks what was asked for, as a gateway may lack the free services of the API."""
-    return failure.status in {404, 405, 501} or failure.cause is Cause.MALFORMED
+    return is_absence(failure) or failure.cause is Cause.MALFORMED

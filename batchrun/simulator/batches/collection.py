@@ -15,7 +15,7 @@ from batchrun.simulator.batches.batch import BatchMember, Bill, SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import Life, ServiceTerms
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, spoiled
-from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Spoiling, Wire
+from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Listing, Spoiling, Wire
 from batchrun.simulator.faults.profiles import FaultChoice, draw
 from batchrun.simulator.replies.message_json import new_id
 
@@ -86,9 +86,13 @@ class SimulatedBatches:
         self._meet(Call.POLL, batch.contents)
         return batch
 
+    def listing(self) -> Listing | None:
+        """Return how a call of the list does not show what there is, or None."""
+        effect = self._meet(Call.LIST, b"").effect
+        return effect if isinstance(effect, Listing) else None
+
     def page(self, *, limit: int, after_id: str | None, before_id: str | None) -> tuple[Sequence[SimulatedBatch], bool]:
         """List the batches after one, or right before one, or the newest; return whether there are more."""
-        self._meet(Call.LIST, b"")
         listed = [batch for batch in reversed(self.all) if not batch.deleted]
         if before_id and not after_id:
             end = listed.index(self._find(before_id))

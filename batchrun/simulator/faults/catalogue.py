@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from batchrun.errors import UsageProblem
 from batchrun.simulator.api_error import TOO_LARGE, ApiError, invalid_request, not_found, unauthenticated
-from batchrun.simulator.faults.kinds import BatchFault, Call, Failure, Fate, Fault, HtmlPage, Spoiling, Wire
+from batchrun.simulator.faults.kinds import BatchFault, Call, Failure, Fate, Fault, HtmlPage, Listing, Spoiling, Wire
 
 OK = "ok"  # in a script: no fault
 
@@ -23,6 +23,8 @@ _THRESHOLD = "your organization has crossed its monthly API usage threshold, set
 _CONTRACT = "Your organization has reached its contract spend limit."
 _BALANCE = "Your credit balance is too low to access the Anthropic API."
 _PLANS = "Please go to Plans & Billing to upgrade or purchase credits."
+_NO_CALL = ApiError(405, "invalid_request_error", "Method Not Allowed")
+_DENIED = not_found("Not Found").error
 _PERMISSION = "Your API key does not have permission to use the specified resource."
 
 FAILURES: Mapping[str, Failure] = {
@@ -91,6 +93,15 @@ BATCH_FAULTS: Mapping[str, BatchFault] = {
     "batch_archived": BatchFault(Call.CREATE, Fate.ARCHIVED),
     # Later calls.
     **{f"batch_{call.value}_error": BatchFault(call, _INTERNAL) for call in (Call.POLL, Call.LIST, Call.CANCEL)},
+    # The API denies what there is, and the list does not show what there is.
+    **{
+        f"batch_{call.value}_denied": BatchFault(call, _DENIED)
+        for call in Call
+        if call not in {Call.CREATE, Call.REQUEST}
+    },
+    "batch_list_missing": BatchFault(Call.LIST, _NO_CALL),
+    "batch_list_empty": BatchFault(Call.LIST, Listing.EMPTY),
+    "batch_list_stale": BatchFault(Call.LIST, Listing.STALE),
     "batch_results_cut": BatchFault(Call.RESULTS, Wire.RESET_AFTER),
     "batch_results_error": BatchFault(Call.RESULTS, _INTERNAL),
     # Requests within a batch.

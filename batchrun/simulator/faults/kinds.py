@@ -46,6 +46,13 @@ class Fate(Enum):
     EXPIRED = "the request is never processed, though its batch ends"
 
 
+class Listing(Enum):
+    """The list does not show what there is."""
+
+    EMPTY = "a page without batches, as of a gateway without a list"
+    STALE = "the page that was answered well last, as of a cache"
+
+
 class Call(Enum):
     """What a fault of the Message Batches API happens to; each has a script of its own."""
 
@@ -61,5 +68,7 @@ class BatchFault(NamedTuple):
     """What one call, or one request of a batch, meets."""
 
     call: Call
-    effect: ApiError | Wire | Spoiling | Fate | None = None  # None does nothing; an error of a request is its result
+    effect: ApiError | Wire | Spoiling | Fate | Listing | None = (
+        None  # None does nothing; an error of a request is its result
+    )
     created: bool = True  # whether the batch exists all the same

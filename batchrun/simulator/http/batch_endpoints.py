@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Annotated
 
@@ -13,13 +13,14 @@ from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request
 from batchrun.simulator.batches.body import read_requests
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, no_fault
-from batchrun.simulator.faults.kinds import Call, Wire
+from batchrun.simulator.faults.kinds import Call, Listing, Wire
 from batchrun.simulator.http.responses import Responses, check_access, read_body, retry_after
 from batchrun.simulator.usage.books import Books, CreateEntry
 
 _PATH = "/v1/messages/batches"
 _LINES_AT_ONCE = 32
 _LONGEST_PAGE = 1000
+NO_BATCHES = {"data": [], "has_more": False, "first_id": None, "last_id": None}
 
 
 class BatchEndpoints:
@@ -28,6 +29,7 @@ class BatchEndpoints:
     def __init__(self, batches: SimulatedBatches, responses: Responses, books: Books) -> None:
         self._batches, self._responses, self._books = batches, responses, books
         self._started_at = time.monotonic()
+        self._last_list: Mapping[str, object] = NO_BATCHES
 
     def routes(self) -> Iterable[web.RouteDef]:
         """List the paths."""
@@ -70,6 +72,11 @@ class BatchEndpoints:
     async def _list(self, request: web.Request) -> web.Response:
         check_access(request)
         query = request.query
+        match self._batches.listing():
+            case Listing.EMPTY:
+                return self._responses.json(NO_BATCHES)
+            case Listing.STALE:
+                return self._responses.json(self._last_list)
         batches, has_more = self._batches.page(
             limit=_limit(query.get("limit", "20")), after_id=query.get("after_id"), before_id=query.get("before_id")
         )
@@ -80,6 +87,7 @@ class BatchEndpoints:
             "first_id": ids[0] if ids else None,
             "last_id": ids[-1] if ids else None,
         }
+        self._last_list = body
         return self._responses.json(body)
 
     async def _poll(self, request: web.Request) -> web.Response:

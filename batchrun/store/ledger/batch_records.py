@@ -39,6 +39,8 @@ class Batch:
     ended_at: float | None = None
     cancel_at: float | None = None
     next_poll_at: float | None = None
+    absent_at: float | None = None
+    """Since when the API says that there is no such batch, or that the batch has no results."""
     downloads: int = 0
     note: str | None = None
 
@@ -127,3 +129,7 @@ class Claims:
     """The ids that certainly belong to other batches, or were found not to be this batch."""
     contested: frozenset[str]
     """The ids that other batches in doubt have adopted without proof so far."""
+    ours: frozenset[str] = frozenset()
+    """The ids that certainly belong to batches of this ledger."""
+    going_on: frozenset[str] = frozenset()
+    """Those of `ours` that belong to the same job, and have not ended as far as the ledger knows."""

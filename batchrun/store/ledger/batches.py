@@ -92,17 +92,22 @@ class Batches:
         return dict(json.loads(row[0]))
 
     def claims(self, batch: Batch, batch_ids: Iterable[str]) -> Claims:
-        """Find which of the API's ids cannot be this batch, and which seem to be another batch."""
-        rows = self._connection.execute(
-            "select value, exists (select 1 from batches b where b.batch_id = value and not b.adopted) or exists"
-            "  (select 1 from foreign_batches f where f.batch_id = value and f.batch_no = ?),"
-            " exists (select 1 from batches b where b.batch_id = value and b.adopted and b.batch_no != ?)"
-            " from json_each(?)",
-            (batch.batch_no, batch.batch_no, json.dumps(list(batch_ids))),
-        ).fetchall()
-        taken = frozenset(batch_id for batch_id, is_taken, _ in rows if is_taken)
-        contested = frozenset(batch_id for batch_id, _, is_contested in rows if is_contested)
-        return Claims(taken, contested - taken)
+        """Find which of the API's ids are other batches of ours, seem to be, or were found not to be this batch."""
+        ids = json.dumps(list(batch_ids))
+        owners = self._chosen("batch_id in (select value from json_each(?))", (ids,))
+        foreign = self._connection.execute(
+            "select batch_id from foreign_batches where batch_no = ? and batch_id in (select value from json_each(?))",
+            (batch.batch_no, ids),
+        )
+        ours = {one.batch_id: one for one in owners if one.batch_id and not one.adopted}
+        taken = frozenset(ours).union(batch_id for (batch_id,) in foreign)
+        adopted = {one.batch_id for one in owners if one.batch_id and one.adopted and one.batch_no != batch.batch_no}
+        going_on = {name for name, one in ours.items() if one.job == batch.job and one.state is BatchState.SUBMITTED}
+        return Claims(taken, frozenset(adopted - taken), frozenset(ours), frozenset(going_on))
+
+    def unsent(self, job: str) -> list[Batch]:
+        """List the job's batches whose create call has not left as a whole: never, once their process is dead."""
+        return self._chosen("job = ? and state = 'prepared' and unclear_at is null", (job,))
 
     def owner(self, batch_id: str) -> Batch | None:
         """Find the batch that has this id of the API's. Returns None if no batch has."""
@@ -225,7 +230,7 @@ class Batches:
         return Prepared(batch_no, positions)
 
     def doubt(self, batch: Batch, *, now: float) -> None:
-        """Put the batch in doubt: nobody knows whether the API created it, and it is looked for from now on."""
+        """Put the batch in doubt: from now on nobody knows whether the API has created the batch."""
         self._change(batch, BatchState.PREPARED, unclear_at=now)
 
     def correct(self, batch: Batch, *, unclear_at: float | None, clock_ahead: float | None) -> None:
@@ -249,14 +254,15 @@ class Batches:
     def polled(self, batch: Batch, remote: RemoteBatch, *, next_poll_at: float) -> None:
         """Record what the API said of the batch, and the end of its processing if the API said so."""
         facts = {"expires_at": remote.expires_at, "ended_at": remote.ended_at, "next_poll_at": next_poll_at}
+        facts["absent_at"] = None
         if remote.ended:
             self._move(batch, BatchState.ENDED, **facts)
         else:
             self._change(batch, BatchState.SUBMITTED, **facts)
 
-    def postpone(self, batch: Batch, *, next_poll_at: float) -> None:
-        """Postpone the next poll, because the API did not answer."""
-        self._change(batch, batch.state, next_poll_at=next_poll_at)
+    def postpone(self, batch: Batch, *, next_poll_at: float, absent_at: float | None = None) -> None:
+        """Postpone the next poll, because the API did not answer, or denies the batch since `absent_at`."""
+        self._change(batch, batch.state, next_poll_at=next_poll_at, absent_at=absent_at)
 
     def ask_to_cancel(self, batch: Batch, *, now: float) -> None:
         """Record that the batch is about to be canceled: what it leaves unprocessed becomes pending again."""
@@ -273,7 +279,7 @@ class Batches:
         self._move(
             batch, BatchState.PREPARED, batch_id=None, adopted=False, unclear_at=batch.unclear_at or now,
             empty_scans=0, scanned_at=None, cancel_at=None, downloads=0,
-            created_at=None, expires_at=None, ended_at=None, next_poll_at=None,
+            created_at=None, expires_at=None, ended_at=None, next_poll_at=None, absent_at=None,
         )  # fmt: skip
 
     def rule_out(self, batch: Batch, batch_id: str) -> None:
@@ -295,7 +301,7 @@ class Batches:
         self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
 
     def write_off(self, batch: Batch, why: str, *, now: float) -> None:
-        """End a batch whose results never arrive: its requests are pending again, their worst cases stay reserved."""
+        """End a batch that may have been billed: its requests are pending again, their worst cases stay reserved."""
         self._connection.execute(
             "update attempts set state = 'unknown', ended_at = ?, cause = 'batch gone', seq = ?"
             " where batch_no = ? and state = 'open'",

@@ -4,6 +4,7 @@ import socket
 import time
 from os import getpid
 
+from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Run, RunPlan
 
@@ -27,13 +28,12 @@ class Runs:
     def recover(self, job: str) -> int:
         """Record what a dead process of the job left: its open attempts may have been billed. Returns how many.
 
-        Members of batches stay open: the API still has their results. A batch that was just being created is in doubt
-        from now on.
+        Members of batches stay open: the API still has their results. A batch that was prepared and never sent as a
+        whole does not exist.
         """
-        self._connection.execute(
-            "update batches set unclear_at = ? where state = 'prepared' and unclear_at is null and job = ?",
-            (time.time(), job),
-        )
+        batches = Batches(self._ledger)
+        for batch in batches.unsent(job):
+            batches.abandon(batch, "not sent: the process ended first")
         lost = self._connection.execute(
             "update attempts set state = 'unknown', ended_at = ?, cause = 'process died', seq = ?"
             " where state = 'open' and batch_no is null and run_no in (select run_no from runs where job = ?)",

@@ -1,13 +1,13 @@
 """What a process that died has left of its batches."""
 
-from batch_account import ABANDONED, EACH, SUBMITTED, Account, run_plan
+from batch_account import EACH, SUBMITTED, Account, run_plan
 
 from batchrun.store.ledger.runs import Runs
 
 
 def test_recovering_leaves_members_open_and_books_streamed_attempts(account: Account) -> None:
     account.stream(account.pending[0])
-    account.batch(account.pending[1:3])
+    account.batches.doubt(account.batch(account.pending[1:3]), now=1_005.0)
     account.batch(account.pending[3:], state=SUBMITTED)
 
     assert Runs(account.ledger).recover("trial") == 1
@@ -18,16 +18,20 @@ def test_recovering_leaves_members_open_and_books_streamed_attempts(account: Acc
     assert account.ask("select state from runs") == [("interrupted",)]
 
 
-def test_recovering_puts_in_doubt_what_was_just_being_created_and_nothing_else(account: Account) -> None:
+def test_recovering_gives_up_what_was_never_sent_and_nothing_else(account: Account) -> None:
+    """From just before the last bytes of its create call leave, a batch may exist."""
     account.batch(account.pending[:1])
     account.batch(account.pending[1:2], state=SUBMITTED)
-    account.batch(account.pending[2:3], state=ABANDONED)
+    account.batches.doubt(account.batch(account.pending[2:3]), now=1_005.0)
     other = Runs(account.ledger).begin_run(run_plan("other"), run_id="s")
     account.prepare([account.document("o", job="other", run_no=other)], run_no=other, job="other")
 
     Runs(account.ledger).recover("trial")
 
-    assert account.ask("select unclear_at is not null from batches order by batch_no") == [(1,), (0,), (0,), (0,)]
+    states = ["abandoned", "submitted", "prepared", "prepared"]
+    assert account.ask("select state from batches order by batch_no") == [(state,) for state in states]
+    assert account.members == ["d1", "d2", "o"]
+    assert account.ask("select committed_nusd from runs order by run_no") == [(2 * EACH,), (EACH,)]
 
 
 def test_recovering_twice_does_not_begin_the_wait_again(account: Account) -> None:

@@ -8,11 +8,13 @@ from batchrun.budget.cap_text import called, quantity, raising, renewed, said, w
 from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
-from batchrun.execution.retry_policy import REFUSALS, SAME_REJECTIONS, FailureKind, Tries, kind_of
+from batchrun.execution.retry_policy import REFUSALS, FailureKind, Tries, kind_of
 from batchrun.outcome import Outcome
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.records import CapExceeded
+
+MAY_ALL_FAIL = "If the documents are at fault, let all of them fail: [run] max_failure_rate = 1"
 
 
 def failed_outcome(failure: Failure) -> Outcome:
@@ -25,6 +27,11 @@ def failed_reason(failure: Failure, tries: Tries) -> str:
     status = f"{failure.status} {failure.error_type or ''}".strip() if failure.status else failure.cause.value
     attempts = tries.attempts + tries.waits
     return f"{status}: {failure.message}" + (f" ({attempts} attempts)" if attempts > 1 else "")
+
+
+def waited_for(failure: Failure) -> str:
+    """Say what a wait is for, in the API's own words."""
+    return f"{failure.status or failure.cause}: {failure.message}"
 
 
 def fatal_problem(failure: Failure) -> BatchrunError:
@@ -52,6 +59,9 @@ def fatal_problem(failure: Failure) -> BatchrunError:
         case FailureKind.NOT_FOUND:
             what = f"the API does not know the model or the endpoint: {words}"
             hint = "check [model] name and ANTHROPIC_BASE_URL"
+        case FailureKind.LATER:
+            what = f"the API has asked everybody to wait for too long: {words}"
+            hint = "when the API takes requests again, run the same command: nothing is lost"
         case _:
             what = f"the API does not answer: {words}"
             hint = "when it does again, run the same command: nothing is lost"
@@ -154,9 +164,25 @@ def document_budget_reached(cap_usage: CapUsage, amount: Amount) -> str:
     )
 
 
-def rejected_alike(failure: Failure) -> Stopped:
-    """Say that the run met nothing but one and the same rejection."""
+def rejected_alike(failure: Failure, count: int, *, ever_answered: bool) -> Stopped:
+    """Say that so many documents in a row met one and the same rejection, which may be anybody's fault but theirs."""
+    words = f"{failure.message} ({failure.name})"
+    if not ever_answered:
+        return Stopped(
+            f"the first {count} documents were all rejected in the same way: {words}",
+            hint=f"the job file is probably wrong, not the documents; mend it and submit again. {MAY_ALL_FAIL}",
+        )
     return Stopped(
-        f"the first {SAME_REJECTIONS} documents were all rejected in the same way: {failure.message}",
-        hint="the job file is probably wrong, not the documents; mend it and submit again",
+        f"{count} documents in a row were rejected in the same way, and none was answered in between: {words}",
+        hint="the account or the endpoint probably refuses everybody now; see to it, then run the same command: these"
+        f" documents are still pending. {MAY_ALL_FAIL}",
+    )
+
+
+def rowless_alike(model: str, count: int, reason: str) -> Stopped:
+    """Say that the first answers of a model have brought no row, all for the same reason, and that all were paid."""
+    return Stopped(
+        f"the first {count} answers of {model} have all brought no row, for the same reason: {reason}",
+        hint="look at one: batchrun results JOB --status failed. An endpoint that is not the API's own may ignore"
+        f" structured output. What was answered is recorded. {MAY_ALL_FAIL}",
     )

@@ -18,10 +18,11 @@ from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext
 from batchrun.execution.batch.executor import BatchExecutor
 from batchrun.execution.batch.packing import PackLimits, Spool
+from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
-from batchrun.execution.retry_policy import Action, FailureHistory, Health, Tries, decide
+from batchrun.execution.retry_policy import Action, Health, Tries, decide
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError

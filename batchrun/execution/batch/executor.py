@@ -107,6 +107,7 @@ class BatchExecutor:
         for reason in (self._collector.hopeless(), *problems):
             if reason:
                 self._context.stop(reason)
+        await self._collector.conclude()
 
     async def _wait(self, open_batches: list[Batch]) -> None:
         """Sleep until something is due."""

@@ -101,12 +101,21 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
         cause=Cause.STATUS,
         status=error.status_code,
         error_type=error.type and escape_control(error.type),
-        error_code=error.error_code and escape_control(error.error_code),
+        error_code=error_code_of(error),
         message=escape_control(error.api_message or without_body)[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(error.response.headers),
         api_request_id=error.request_id and escape_control(error.request_id),
         limits=reported_limits(error.response.headers),
     )
+
+
+def error_code_of(error: anthropic.APIStatusError) -> str | None:
+    """Return the code of an error. Gateways that imitate another API have their code, if no status, beside the type."""
+    match error.error_code or error.body:
+        case str(code) | {"error": {"code": str(code)}} if not code.isdigit():
+            return escape_control(code)
+        case _:
+            return None
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:

@@ -173,6 +173,8 @@ class Bench:
             collector = Collector(context, self, self.failure_history)
             try:
                 await Poller(BatchContext(context, self), collector).visit(self.batch, cancels=cancels)
+                if collector.hopeless() is None:
+                    await collector.conclude()
             except Halted:
                 self.halted = halt.reason
             except BatchProblem as problem:

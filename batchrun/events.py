@@ -66,6 +66,14 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The run has waited for half a minute, or knows that it will; this is told once of each wait."""
+
+    why: str
+    """What is waited for, in the API's own words where there are any."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutageBegan:
     """Nobody is answered any more: nothing is sent to the model but a probe now and then."""
 
@@ -172,6 +180,7 @@ Event = (
     | AttemptFailed
     | AttemptEnded
     | Paused
+    | Waiting
     | OutageBegan
     | OutageEnded
     | DocumentSettled

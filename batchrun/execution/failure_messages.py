@@ -8,11 +8,50 @@ from batchrun.budget.cap_text import called, quantity, raising, renewed, said, w
 from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
-from batchrun.execution.retry_policy import REFUSALS, SAME_REJECTIONS, FailureKind, Tries, kind_of
+from batchrun.execution.retry_policy import REFUSALS, FailureKind, Tries, kind_of
 from batchrun.outcome import Outcome
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.records import CapExceeded
+
+MAY_ALL_FAIL = "If the documents are at fault, let all of them fail: [run] max_failure_rate = 1"
+
+SAME_AGAIN = "then run the same command: nothing is lost"
+FATAL = {
+    FailureKind.MONEY: (
+        "the account may not spend",
+        f"raise the limit or settle the bill in the Console, {SAME_AGAIN}",
+    ),
+    FailureKind.NO_KEY: ("no usable API key", "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"),
+    FailureKind.BAD_KEY: ("the API refused the key", "check ANTHROPIC_API_KEY"),
+    FailureKind.ACCOUNT: (
+        "the account does not allow this",
+        f"see the settings of the organization and its workspace in the Console, {SAME_AGAIN}",
+    ),
+    FailureKind.FORBIDDEN: ("the key may not do this", "check the key's workspace and rights"),
+    FailureKind.NOT_FOUND: (
+        "the API does not know the model or the endpoint",
+        "check [model] name and ANTHROPIC_BASE_URL",
+    ),
+    FailureKind.MISCONFIGURED: (
+        "nothing can be sent",
+        f"mend the address, the proxy or the certificates, {SAME_AGAIN}",
+    ),
+    FailureKind.REDIRECTED: (
+        "the address of the API is another one",
+        f"set ANTHROPIC_BASE_URL to the address of the API itself, {SAME_AGAIN}",
+    ),
+    FailureKind.UNREACHABLE: (
+        "the API cannot be reached",
+        f"check the network, ANTHROPIC_BASE_URL and the proxy, {SAME_AGAIN}",
+    ),
+    FailureKind.LATER: (
+        "the API has asked everybody to wait for too long",
+        "when the API takes requests again, run the same command: nothing is lost",
+    ),
+}
+"""What is said of a failure that stops the whole job, before the API's words, and what to do."""
+NO_ANSWER = ("the API does not answer", "when it does again, run the same command: nothing is lost")
 
 
 def failed_outcome(failure: Failure) -> Outcome:
@@ -27,44 +66,18 @@ def failed_reason(failure: Failure, tries: Tries) -> str:
     return f"{status}: {failure.message}" + (f" ({attempts} attempts)" if attempts > 1 else "")
 
 
+def waited_for(failure: Failure) -> str:
+    """Say what a wait is for, in the API's own words."""
+    return f"{failure.status or failure.cause}: {failure.message}"
+
+
 def fatal_problem(failure: Failure) -> BatchrunError:
     """Say why the whole job stops, with the API's own words and what to do."""
     words = f"{failure.message} ({failure.name})" if failure.status else failure.message
-    match kind_of(failure):
-        case FailureKind.MONEY:
-            return Stopped(
-                f"the account may not spend: {words}",
-                hint="raise the limit or settle the bill in the Console, then run the same command: nothing is lost",
-            )
-        case FailureKind.NO_KEY:
-            what = f"no usable API key: {failure.message}"
-            hint = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
-        case FailureKind.BAD_KEY:
-            what, hint = f"the API refused the key: {words}", "check ANTHROPIC_API_KEY"
-        case FailureKind.ACCOUNT:
-            what = f"the account does not allow this: {words}"
-            hint = (
-                "see the settings of the organization and its workspace in the Console, then run the same command:"
-                " nothing is lost"
-            )
-        case FailureKind.FORBIDDEN:
-            what, hint = f"the key may not do this: {words}", "check the key's workspace and rights"
-        case FailureKind.NOT_FOUND:
-            what = f"the API does not know the model or the endpoint: {words}"
-            hint = "check [model] name and ANTHROPIC_BASE_URL"
-        case FailureKind.MISCONFIGURED:
-            what = f"nothing can be sent: {words}"
-            hint = "mend the address, the proxy or the certificates, then run the same command: nothing is lost"
-        case FailureKind.REDIRECTED:
-            what = f"the address of the API is another one: {words}"
-            hint = "set ANTHROPIC_BASE_URL to the address of the API itself, then run the same command"
-        case FailureKind.UNREACHABLE:
-            what = f"the API cannot be reached: {words}"
-            hint = "check the network, ANTHROPIC_BASE_URL and the proxy, then run the same command: nothing is lost"
-        case _:
-            what = f"the API does not answer: {words}"
-            hint = "when it does again, run the same command: nothing is lost"
-    return EnvironmentProblem(what, hint=hint)
+    kind = kind_of(failure)
+    what, hint = FATAL.get(kind, NO_ANSWER)
+    problem = Stopped if kind is FailureKind.MONEY else EnvironmentProblem
+    return problem(f"{what}: {words}", hint=hint)
 
 
 def batch_rejected(failure: Failure) -> Stopped:
@@ -174,9 +187,25 @@ def document_budget_reached(cap_usage: CapUsage, amount: Amount) -> str:
     )
 
 
-def rejected_alike(failure: Failure) -> Stopped:
-    """Say that the run met nothing but one and the same rejection."""
+def rejected_alike(failure: Failure, count: int, *, ever_answered: bool) -> Stopped:
+    """Say that so many documents in a row met one and the same rejection, which may be anybody's fault but theirs."""
+    words = f"{failure.message} ({failure.name})"
+    if not ever_answered:
+        return Stopped(
+            f"the first {count} documents were all rejected in the same way: {words}",
+            hint=f"the job file is probably wrong, not the documents; mend it and submit again. {MAY_ALL_FAIL}",
+        )
     return Stopped(
-        f"the first {SAME_REJECTIONS} documents were all rejected in the same way: {failure.message}",
-        hint="the job file is probably wrong, not the documents; mend it and submit again",
+        f"{count} documents in a row were rejected in the same way, and none was answered in between: {words}",
+        hint="the account or the endpoint probably refuses everybody now; see to it, then run the same command: these"
+        f" documents are still pending. {MAY_ALL_FAIL}",
+    )
+
+
+def rowless_alike(model: str, count: int, reason: str) -> Stopped:
+    """Say that the first answers of a model have brought no row, all for the same reason, and that all were paid."""
+    return Stopped(
+        f"the first {count} answers of {model} have all brought no row, for the same reason: {reason}",
+        hint="look at one: batchrun results JOB --status failed. An endpoint that is not the API's own may ignore"
+        f" structured output. What was answered is recorded. {MAY_ALL_FAIL}",
     )

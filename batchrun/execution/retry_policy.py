@@ -4,23 +4,23 @@ No other module of the execution compares a status. Each asks `kind_of`, or `dec
 """
 
 import random
-from collections import Counter
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from batchrun.providers.anthropic.errors import (
     is_account_refusal,
     is_not_found,
+    is_of_content,
     is_outcome_unknown,
     is_overloaded,
     is_spend_stop,
+    is_too_long,
 )
 from batchrun.reply import Cause, Failure
 
-SAME_REJECTIONS = 5
-"""After so many first answers of a run that are one and the same rejection, the job file is taken to be wrong."""
 UNHURRIED_ATTEMPTS = 20
-"""How many 429s one request may meet for each of its attempts: a 429 says "later", not "never"."""
+"""How many 429s one request may meet in batches for each of its attempts: a 429 says "later", not "never"."""
 
 
 class Health(StrEnum):
@@ -101,6 +101,8 @@ STOPS = {
 """How the job stops on a failure that every other request would meet too."""
 REFUSALS = frozenset({FailureKind.REJECTED, FailureKind.TOO_LARGE, FailureKind.GONE})
 """The failures that the same request would meet again."""
+OF_EVERYBODY = frozenset({FailureKind.REJECTED, FailureKind.GONE, FailureKind.CONFLICT, FailureKind.ODD})
+"""The failures that an account or an endpoint may have for everybody, although nothing in them says so."""
 OF_STATUS = {
     401: FailureKind.BAD_KEY,
     403: FailureKind.FORBIDDEN,
@@ -116,6 +118,7 @@ OF_CODE = (
     (is_account_refusal, FailureKind.ACCOUNT),
     (is_outcome_unknown, FailureKind.SILENT),
     (is_not_found, FailureKind.NOT_FOUND),
+    (is_too_long, FailureKind.TOO_LARGE),
 )
 """The conditions that say more than the status does."""
 
@@ -171,6 +174,11 @@ def stops_everyone(failure: Failure) -> bool:
     return kind_of(failure) in STOPS
 
 
+def may_be_everybodys(failure: Failure) -> bool:
+    """Return whether a failure that ends a document may have another cause than the document."""
+    return kind_of(failure) in OF_EVERYBODY and not is_of_content(failure)
+
+
 @dataclass(frozen=True, slots=True)
 class Tries:
     """The failed attempts of a request."""
@@ -188,30 +196,6 @@ class Tries:
         return Tries(attempts=self.attempts + (not later), waits=self.waits + later)
 
 
-class FailureHistory:
-    """The answers and rejections of a run, which set a wrong job file apart from documents that fail."""
-
-    def __init__(self) -> None:
-        self.ever_answered = False
-        self._rejections: Counter[tuple[int | None, str | None, str]] = Counter()
-        self.last_rejection: Failure | None = None
-
-    def answered(self) -> None:
-        """Remember that some request got a reply."""
-        self.ever_answered = True
-
-    def failed(self, failure: Failure) -> None:
-        """Remember a failed attempt, if the failure is a rejection."""
-        if kind_of(failure) in REFUSALS:
-            self._rejections[same_failure(failure)] += 1
-            self.last_rejection = failure
-
-    @property
-    def rejects_alike(self) -> bool:
-        """Whether there was nothing but the same rejection: then the job file is wrong, not the documents."""
-        return not self.ever_answered and max(self._rejections.values(), default=0) >= SAME_REJECTIONS
-
-
 def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int, in_batch: bool = False) -> Action:
     """Decide what follows from a failed attempt, streamed or in a batch; `tries` include the attempt.
 
@@ -221,8 +205,9 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     | address, proxy or certificate is wrong, 407, a redirect          | STOP                                    |
     | 404 of a model that has answered in this run                     | like silence; it spends no attempt      |
     | 400, 403 of the account (`workspace_`, `organization_`, `cmek_`) | STOP                                    |
-    | spend stops (402, codes, the customer's own limit by 400)        | STOP_MONEY                              |
-    | 429                                                              | WAIT, everyone; after very many, FAIL   |
+    | spend stops (402, 412, types, codes, the customer's own limit)   | STOP_MONEY                              |
+    | 429                                                              | WAIT, everyone                          |
+    | 429 in an outage that lasts too long; in batches after very many | STOP_OUTAGE                             |
     | 408, 409, expired, canceled by others                            | RETRY, then FAIL                        |
     | 5xx and above, timeout, dropped, no JSON, an unknown type        | RETRY, then FAIL                        |
     | the same in an outage                                            | WAIT, everyone, and at last STOP_OUTAGE |
@@ -230,10 +215,11 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     | unreachable                                                      | RETRY without end; WAIT in an outage    |
     | unreachable when nobody was ever answered                        | STOP_OUTAGE                             |
     | a result of a batch that cannot be read: it was billed           | FAIL                                    |
-    | 400, 413, 422 and every other 4xx                                | FAIL                                    |
+    | 400, 413, 422 and every other 4xx                                | FAIL, unless many fail alike in a row   |
     | a status below 300                                               | FAIL                                    |
 
-    What is tried again or fails spends an attempt. WAIT spends none, and neither does what stops the job.
+    What is tried again or fails spends an attempt. WAIT spends none, and neither does what stops the job. What many
+    documents in a row are refused for alike stops the job too: `execution/failure_history.py` counts them.
     """
     kind = kind_of(failure)
     if in_batch and failure.maybe_billed:
@@ -246,7 +232,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
         again = Action.FAIL if health is Health.UNPROVEN else Action.RETRY
     match kind:
         case FailureKind.LATER:
-            return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
+            endless = tries.waits >= UNHURRIED_ATTEMPTS * max_attempts if in_batch else health is Health.LOST
+            return Action.STOP_OUTAGE if endless else Action.WAIT
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
             return again
         case FailureKind.UNREACHABLE | FailureKind.SILENT | FailureKind.NOT_FOUND:
@@ -280,5 +267,5 @@ def delay_s(failure: Failure, tries: Tries, *, initial_s: float, max_s: float, r
 
 
 def same_failure(failure: Failure) -> tuple[int | None, str | None, str]:
-    """Return what makes two rejections the same. Digits are left out: they are positions and counts."""
-    return failure.status, failure.error_type, "".join(c for c in failure.message if not c.isdigit())[:200]
+    """Return what makes two rejections the same. Words with digits are left out: positions, counts and ids."""
+    return failure.status, failure.error_type, re.sub(r"\S*\d\S*", "", failure.message)[:200]

@@ -65,7 +65,8 @@ async def execute(
     """
     halt = context.halt
     stop_conditions = StopConditions(tolerance, halt)
-    context = replace(context, tell=guarded(stop_conditions.watching(context.tell), halt))
+    tell = guarded(stop_conditions.watching(context.tell), halt)
+    context = replace(context, tell=tell, brakes=tolerance.brakes)
     try:
         async with context.writer:
             with caller.interrupts(halt), stop_conditions.timed():

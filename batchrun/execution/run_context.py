@@ -37,6 +37,8 @@ class RunContext:
     """Returns a model's price when streamed, or None if the price table no longer has the model."""
     recover: Callable[[Ledger], None]
     """Books what dead processes of other jobs left. The caller has begun the transaction."""
+    brakes: bool = True
+    """Whether documents that all end alike stop the run."""
     waits: bool = True
     """Whether the run waits for batches that are not due yet."""
     cancels: bool = False

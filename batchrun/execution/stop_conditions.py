@@ -27,6 +27,11 @@ class Tolerance:
     elapsed_s: float = 0.0
     """Part of `max_run_time_s`: what the command has taken before the run."""
 
+    @property
+    def brakes(self) -> bool:
+        """Whether documents that all end alike stop the run. A person may say that all may fail, or that none may."""
+        return not self.fail_fast and self.max_failure_rate != 1
+
 
 EVERYTHING = Tolerance()
 """The tolerance of a run that goes on whatever fails."""

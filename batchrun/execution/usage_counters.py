@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
+from batchrun.execution.long_waits import LongWaits
 from batchrun.reply import Usage
 from batchrun.store.ledger.records import MinuteUse, Waited
 
@@ -34,6 +35,7 @@ class UsageCounters:
         self._minutes: dict[tuple[str, int], MinuteUse] = {}
         self._waits_s: defaultdict[str, list[float]] = defaultdict(list)
         """The waits by their cause."""
+        self.long_waits = LongWaits()
 
     def used(self, model: str, limits: LimitsInForce, *, requests: int = 0, usage: Usage = NOTHING) -> None:
         """Count requests to a model, and what an answer used. Cache reads do not count to the limits.

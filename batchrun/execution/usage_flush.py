@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from batchrun.events import Waiting
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.usage_counters import UsageCounters
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
+from batchrun.store.ledger.runs import Runs
 
 FLUSH_EVERY_S = 5.0
 
@@ -22,6 +24,8 @@ class UsageFlush:
     context: RunContext
     counters: UsageCounters
     channels: Sequence[ModelChannel]
+    noted: list[str | None] = field(default_factory=lambda: [None])
+    """The long waits that the ledger has of the run, as one text."""
 
     @contextlib.asynccontextmanager
     async def flushing(self) -> AsyncIterator[None]:
@@ -46,11 +50,21 @@ class UsageFlush:
         for channel in self.channels:
             if channel.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
                 self.counters.used(channel.model, channel.rate_limiter.limits)
+        await self._tell_waits()
         counted, run_no = self.counters.take(), self.context.key.run_no
         if counted.minutes or counted.waits:
             await self.context.writer.write(
                 lambda ledger: RunMetrics(ledger).add(run_no, counted.minutes, counted.waits)
             )
+
+    async def _tell_waits(self) -> None:
+        """Tell of the waits that have become long, and note for `status` what is waited for just now."""
+        long_waits, run_no = self.counters.long_waits, self.context.key.run_no
+        for why in long_waits.news(asyncio.get_running_loop().time()):
+            self.context.tell(Waiting(why))
+        if self.noted != [told := long_waits.told]:
+            self.noted[:] = [told]
+            await self.context.writer.write(lambda ledger: Runs(ledger).note(run_no, told))
 
     def _learn(self, ledger: Ledger) -> None:
         for channel in self.channels:

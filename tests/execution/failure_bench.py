@@ -18,10 +18,11 @@ from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext
 from batchrun.execution.batch.executor import BatchExecutor
 from batchrun.execution.batch.packing import PackLimits, Spool
+from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
-from batchrun.execution.retry_policy import Action, FailureHistory, Health, Tries, decide
+from batchrun.execution.retry_policy import UNHURRIED_ATTEMPTS, Action, Health, Tries, decide
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
@@ -43,6 +44,22 @@ LOST = Failure(cause=Cause.DROPPED, message="the connection broke")
 BROKE = Failure(cause=Cause.STATUS, status=500, error_type="api_error", message="Internal server error")
 NO_CREDIT = "Your credit balance is too low to access the Anthropic API."
 USAGE_LIMIT = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
+LITELLM = "Budget has been exceeded! Current cost: 12.3, Max budget: 12.0"
+GATEWAYS: dict[str, Any] = {
+    "of LiteLLM": {"error_type": "budget_exceeded", "message": LITELLM},
+    "of an older LiteLLM": {"error_type": "auth_error", "message": LITELLM},
+    "of LiteLLM before LiteLLM": {"message": f"litellm.BadRequestError: OpenAIException - {LITELLM}"},
+    "of LiteLLM before the API": {
+        "message": 'litellm.BadRequestError: AnthropicException - {"type":"error","error":'
+        '{"type":"invalid_request_error","message":"' + NO_CREDIT
+    },
+    "of LiteLLM's users": {"message": "Authentication Error, ExceededBudget: User=u over budget. Spend=2, Budget=1"},
+    "of OpenRouter": {"message": "Key limit exceeded (total limit). Manage it in the settings"},
+    "of OpenAI": {"error_type": "insufficient_quota", "message": "You exceeded your current quota"},
+    "of a quotation": {"message": f"messages.0: content {LITELLM!r} is not allowed"},
+    "of a length": {"error_type": "invalid_request_error", "message": "prompt is too long: 210000 tokens > 200000"},
+}
+"""Errors of gateways as they are documented, and what only looks like these."""
 ENDINGS = {Cause.EXPIRED: ResultType.EXPIRED, Cause.CANCELED: ResultType.CANCELED}
 """What a line of results says in the place of a failure."""
 
@@ -50,6 +67,9 @@ ENDINGS = {Cause.EXPIRED: ResultType.EXPIRED, Cause.CANCELED: ResultType.CANCELE
 def named(name: str) -> Failure:
     """The failure of a row of the table: a cause, or a status with its error type, its code or its subject."""
     first, *more = name.split()
+    documented = GATEWAYS.get(" ".join(more))
+    if documented:
+        return Failure(cause=Cause.STATUS, status=int(first), **documented)
     if first in set(Cause):
         return Failure(cause=Cause(first), message="words")
     types = [word for word in more if word.endswith("_error")]
@@ -69,6 +89,8 @@ def streamed(failure: Failure) -> str:
     tries = Tries()
     for sent in count(1):
         tries = tries.after(failure)
+        if sent > 10 * UNHURRIED_ATTEMPTS * MAX_ATTEMPTS:
+            return "waits"
         match decide(failure, tries, Health.ANSWERING, max_attempts=MAX_ATTEMPTS):
             case Action.FAIL:
                 return f"{failed_outcome(failure)} {sent}"
@@ -86,15 +108,15 @@ def in_a_batch(failure: Failure, folder: Path) -> str:
     """
     bench = BatchBench(folder, ["a"])
     bench.fate = failure
-    stopped = ""
+    stopped, until = "", 0
     while bench.statuses["a"] == "pending":
         assert bench.now < BEGINNING + 100 * HOUR_S, f"no end in sight: {bench.halted}"
         bench.run()
         if bench.halted and not stopped:
-            stopped, bench.fate = f"stop {int(bench.halted.exit_code)}", BROKE
+            stopped, bench.fate, until = f"stop {int(bench.halted.exit_code)}", BROKE, len(bench.remote)
     if not stopped:
         return f"{bench.statuses['a']} {len(bench.remote)}"
-    return stopped if len(bench.remote) == 1 + MAX_ATTEMPTS else f"{stopped}, spent"
+    return stopped if len(bench.remote) - until == MAX_ATTEMPTS else f"{stopped}, spent"
 
 
 def created(failure: Failure, folder: Path) -> str:

@@ -12,6 +12,7 @@ from batchrun.execution.failure_messages import (
     failed_reason,
     fatal_problem,
     rejected_alike,
+    rowless_alike,
 )
 from batchrun.execution.retry_policy import Tries
 from batchrun.outcome import Outcome
@@ -68,7 +69,10 @@ def test_the_apis_words_are_in_what_stops_a_run() -> None:
         fatal_problem(status(401, "revoked")),
         fatal_problem(status(402, "revoked")),
         fatal_problem(Failure(cause=Cause.UNREACHABLE, message="revoked")),
-        rejected_alike(status(400, "revoked")),
+        rejected_alike(status(400, "revoked"), 5, ever_answered=False),
+        rejected_alike(status(400, "revoked"), 10, ever_answered=True),
+        fatal_problem(status(429, "revoked")),
+        rowless_alike("claude", 20, "revoked"),
     ]
 
     assert [str(stop) for stop in stops if "revoked" not in str(stop)] == []

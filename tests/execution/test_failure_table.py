@@ -2,8 +2,8 @@
 
 The cells, with two attempts allowed (`retry.max_attempts`) and while others are answered:
 
-- `rejected 1`, `errored 2`, `errored 40`: the document's outcome, and how often it was sent until then. Two times: each
-  failure costs an attempt. Forty times: none does.
+- `rejected 1`, `errored 2`: the document's outcome, and how often it was sent until then. Two times: each failure costs
+  an attempt. `waits`: it is sent again and again, and no attempt is spent.
 - `outage`: the document stays pending, spends no attempt, and is tried until its model counts as out.
 - `stop 5`: the document stays pending, and the job stops with this exit code; `spent`: the document has lost an
   attempt by that. `batch 5`: the job stops for one batch, once the others are taken care of.
@@ -69,6 +69,18 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 400 no credit                       | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 400 usage limit                     | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 400 some_other_code                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
+# A gateway's own spend stop, with any status; what a message quotes is not what it says.
+400 of LiteLLM                      | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+429 of LiteLLM                      | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+401 of an older LiteLLM             | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+400 of LiteLLM before LiteLLM       | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+400 of LiteLLM before the API       | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+400 of LiteLLM's users              | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+403 of OpenRouter                   | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+429 of OpenAI                       | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+412                                 | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
+400 of a quotation                  | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
+400 of a length                     | rejected 1 | rejected 1    | halved   | later  | later    | later   | later
 400 organization_on_hold            | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 # The account's settings would refuse every other request, so no document is to blame on either route.
 400 organization_type_not_supported | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
@@ -96,14 +108,14 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 413                                 | rejected 1 | rejected 1    | halved   | later  | later    | later   | later
 418                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
 422                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
-# No document is to blame for a limit: in a batch as in a stream an attempt stays unspent.
-429                                 | errored 40 | errored 40    | later    | later  | later    | later   | later
-429 retry-after                     | errored 40 | errored 40    | later    | later  | later    | later   | later
-429 ramp_limit_exceeded             | errored 40 | errored 40    | later    | later  | later    | later   | later
+# No document is to blame for a limit, and none fails by it: in a batch as in a stream an attempt stays unspent.
+429                                 | waits      | stop 5        | later    | later  | later    | later   | later
+429 retry-after                     | waits      | stop 5        | later    | later  | later    | later   | later
+429 ramp_limit_exceeded             | waits      | stop 5        | later    | later  | later    | later   | later
 # A stop costs no attempt, whatever the status is that it comes with.
 429 enforced_spend_limit_reached    | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 429 contract_spend_limit_reached    | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
-429 workspace_limit_reached         | errored 40 | errored 40    | later    | later  | later    | later   | later
+429 workspace_limit_reached         | waits      | stop 5        | later    | later  | later    | later   | later
 451                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
 500                                 | errored 2  | errored 2     | in doubt | later  | later    | later   | again
 500 usage limit                     | errored 2  | errored 2     | in doubt | later  | later    | later   | again

@@ -1,6 +1,7 @@
 """The table of `algorithms.md` 3: what went wrong, and what is done about it."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.execution.retry_policy import (
-    SAME_REJECTIONS,
     UNHURRIED_ATTEMPTS,
     Action,
-    FailureHistory,
     Health,
     Tries,
     decide,
@@ -34,16 +33,6 @@ def status(code: int, message: str = "words", **more: Any) -> Failure:
 
 def wire(cause: Cause) -> Failure:
     return Failure(cause=cause, message="words")
-
-
-def failure_history(*failures: Failure, answers: int = 1) -> FailureHistory:
-    """A run in which so many were answered, and then these attempts failed."""
-    gone = FailureHistory()
-    for _ in range(answers):
-        gone.answered()
-    for failure in failures:
-        gone.failed(failure)
-    return gone
 
 
 RETRY, WAIT, FAIL, STOP, STOP_OUTAGE, STOP_MONEY = Action
@@ -84,6 +73,10 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
     "400 no credit": (status(400, BALANCE), STOP_MONEY, STOP_MONEY),
     "403 no credit": (status(403, BALANCE), STOP_MONEY, STOP_MONEY),
     "organisation on hold": (status(400, error_code="organization_on_hold"), STOP_MONEY, STOP_MONEY),
+    "budget of a gateway": (status(400, error_type="budget_exceeded"), STOP_MONEY, STOP_MONEY),
+    "budget of a gateway by 429": (status(429, error_type="budget_exceeded"), STOP_MONEY, STOP_MONEY),
+    "budget of a gateway by its code": (status(403, error_code="spend_limit_exceeded"), STOP_MONEY, STOP_MONEY),
+    "412 of a gateway": (status(412), STOP_MONEY, STOP_MONEY),
     "500 that quotes a spend limit": (status(500, REACHED), RETRY, FAIL),
 }
 
@@ -123,7 +116,8 @@ def test_in_an_outage_who_gets_no_answer_waits_and_spends_no_attempt(case: str) 
 
     for tries, action in ((FIRST, first), (LAST, last)):
         assert decide(failure, tries, Health.DOWN, max_attempts=6) is (WAIT if no_answer(case) else action)
-        assert decide(failure, tries, Health.LOST, max_attempts=6) is (STOP_OUTAGE if no_answer(case) else action)
+        lost = STOP_OUTAGE if no_answer(case) or action is WAIT else action
+        assert decide(failure, tries, Health.LOST, max_attempts=6) is lost
     spends = not is_no_answer(failure) and first in {RETRY, FAIL}
     assert FIRST.after(failure, outage=True).attempts == 1 + spends
 
@@ -148,12 +142,21 @@ def test_one_allowed_attempt_is_one() -> None:
     assert decide(status(500), FIRST, Health.ANSWERING, max_attempts=1) is FAIL
 
 
-def test_answers_429_are_not_counted_and_not_endless() -> None:
+def test_answers_429_are_not_counted_and_never_fail_a_document() -> None:
+    endless = Tries(waits=10 * UNHURRIED_ATTEMPTS * 6)
+
+    assert decide(status(429), endless, Health.ANSWERING, max_attempts=6) is WAIT
+    assert decide(status(429), endless, Health.UNPROVEN, max_attempts=6) is WAIT
+    assert decide(status(429), endless, Health.DOWN, max_attempts=6) is WAIT
+    assert decide(status(429), FIRST, Health.LOST, max_attempts=6) is STOP_OUTAGE
+    assert decide(status(500), replace(endless, attempts=5), Health.ANSWERING, max_attempts=6) is RETRY
+
+
+def test_a_429_in_batches_waits_for_the_next_batch_and_at_last_stops_the_job() -> None:
     most = UNHURRIED_ATTEMPTS * 6
 
-    assert decide(status(429), Tries(attempts=5, waits=most - 1), Health.ANSWERING, max_attempts=6) is WAIT
-    assert decide(status(429), Tries(attempts=0, waits=most), Health.ANSWERING, max_attempts=6) is FAIL
-    assert decide(status(500), Tries(attempts=5, waits=most), Health.ANSWERING, max_attempts=6) is RETRY
+    assert decide(status(429), Tries(waits=most - 1), Health.ANSWERING, max_attempts=6, in_batch=True) is WAIT
+    assert decide(status(429), Tries(waits=most), Health.ANSWERING, max_attempts=6, in_batch=True) is STOP_OUTAGE
 
 
 def test_tries_are_counted_apart() -> None:
@@ -162,36 +165,6 @@ def test_tries_are_counted_apart() -> None:
         tries = tries.after(failure)
 
     assert tries == Tries(attempts=2, waits=3)
-
-
-# --- how the run goes
-
-ALIKE = [status(400, f"messages.{number}: bad") for number in range(SAME_REJECTIONS)]
-
-
-@pytest.mark.parametrize(
-    ("gone", "alike"),
-    [
-        (failure_history(*ALIKE, answers=0), True),
-        (failure_history(*ALIKE[1:], answers=0), False),
-        (failure_history(*ALIKE[1:], status(400, "another"), answers=0), False),
-        (failure_history(*ALIKE[1:], status(413, ALIKE[0].message), answers=0), False),
-        (failure_history(*ALIKE), False),
-        (failure_history(*[status(418, "the same")] * SAME_REJECTIONS, answers=0), True),
-        (failure_history(*[status(500, "the same")] * SAME_REJECTIONS, answers=0), False),
-    ],
-    ids=[
-        "enough",
-        "too few",
-        "another",
-        "another status",
-        "somebody was answered",
-        "of a status nobody foresaw",
-        "no rejections",
-    ],
-)
-def test_nothing_but_one_rejection_is_the_job_files_fault(gone: FailureHistory, alike: bool) -> None:
-    assert gone.rejects_alike is alike
 
 
 # --- how long

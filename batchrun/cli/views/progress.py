@@ -29,6 +29,7 @@ from batchrun.events import (
     PublishDelayed,
     RunStarted,
     Tick,
+    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Progress:
                 self._failed(event)
             case AttemptEnded():
                 pass  # for the log
-            case Paused() | OutageBegan() | OutageEnded() | Draining():
+            case Paused() | Waiting() | OutageBegan() | OutageEnded() | Draining():
                 self._interruption(event)
             case BatchSubmitted() | BatchEnded() | BatchCollected() | BatchTrouble() | BatchesOpen():
                 self._batch(event)
@@ -176,10 +177,13 @@ class Progress:
         elif self._terminal.verbose or event.seconds >= LONG_PAUSE_S:
             self.write(f"waiting {duration(event.seconds)} ({event.cause})")
 
-    def _interruption(self, event: Paused | OutageBegan | OutageEnded | Draining) -> None:
+    def _interruption(self, event: Paused | Waiting | OutageBegan | OutageEnded | Draining) -> None:
         match event:
             case Paused():
                 self._pause(event)
+            case Waiting():
+                self._event("waiting", why=event.why)
+                self.write(f"{escape_control(event.why)}; waiting")
             case OutageBegan():
                 self._event("outage_began", model=event.model, cause=event.cause)
                 self.write(f"  outage    {event.model} answers nobody ({event.cause}); asking now and then")

@@ -160,7 +160,8 @@ def row(story: RunStory) -> tuple[str, ...]:
     """The line of a run in the table."""
     share = f" {100 * story.settled // story.admitted}%" if story.admitted else ""
     ended = f"exit {story.exit_code}" if story.exit_code is not None else ""
-    ending = {"finished": ended, "running": "", "waiting": "submit again to collect"}.get(
+    waits = f"{story.note}; waiting" if story.note else ""
+    ending = {"finished": ended, "running": waits, "waiting": "submit again to collect"}.get(
         story.state, f"{ended} submit again to continue".strip()
     )
     return (

@@ -16,8 +16,9 @@ from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
-from batchrun.execution.failure_messages import failed_outcome, fatal_problem, rejected_alike
-from batchrun.execution.retry_policy import Action, FailureHistory, Health, Tries, decide, stops_everyone
+from batchrun.execution.failure_history import FailureHistory
+from batchrun.execution.failure_messages import failed_outcome, fatal_problem
+from batchrun.execution.retry_policy import REFUSALS, Action, Health, Tries, decide, kind_of, stops_everyone
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.circuit_breaker import FEWEST
@@ -90,11 +91,15 @@ class BatchJudge:
         )
 
     def action(self, member: Member, result: BatchResult) -> Action:
-        """Decide about a member without an answer. What we canceled ourselves spends no attempt."""
+        """Decide about a member without an answer. What we canceled ourselves spends no attempt.
+
+        A refusal of a request that is sent again has stopped the job, and has spent none either.
+        """
         if result.type is ResultType.CANCELED and self.batch.cancel_at is not None:
             return Action.RETRY
         failure = failure_in(result)
-        tries = reduce(Tries.after, [*member.failures, failure], Tries())
+        earlier = [one for one in member.failures if kind_of(one) not in REFUSALS]
+        tries = reduce(Tries.after, [*earlier, failure], Tries())
         return decide(failure, tries, self.health, max_attempts=self.max_attempts, in_batch=True)
 
 
@@ -125,7 +130,7 @@ class Collector:
         self,
         context: RunContext,
         provider: BatchProvider,
-        failure_history: FailureHistory,
+        failure_history: FailureHistory[Settlement],
         *,
         chain: ModelChain | None = None,
     ) -> None:
@@ -143,10 +148,11 @@ class Collector:
         """Return why every other request would only meet the same end, or None if another may be answered."""
         if self.fatal:
             return fatal_problem(self.fatal)
-        rejection = self._failure_history.last_rejection
-        if rejection and self._failure_history.rejects_alike:
-            return rejected_alike(rejection)
-        return None
+        return self._failure_history.problem()
+
+    async def conclude(self) -> None:
+        """Give the documents of all batches that were collected the outcomes that were held back."""
+        await self._record("", self._failure_history.final(at_end=True), was_held=True)
 
     async def collect(self, batch: Batch, remote: RemoteBatch) -> Collected:
         """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
@@ -183,7 +189,7 @@ class Collector:
         while missing := await self._writer.write(
             lambda ledger: Batches(ledger).without_result(batch.batch_no, limit=GROUP)
         ):
-            await self._record(batch, [lost(member, failure) for member in missing])
+            await self._record(batch.model, [lost(member, failure) for member in missing])
         await self._writer.write(lambda ledger: Batches(ledger).collected(batch))
 
     async def _finish(self, batch: Batch, *, news: bool, patience: int) -> bool:
@@ -209,17 +215,22 @@ class Collector:
         members = await self._writer.write(lambda ledger: Batches(ledger).members(batch.batch_no, results))
         found = [(member, results[request_id]) for request_id, member in members.items()]
         settlements = await asyncio.to_thread(lambda: [batch_judge.settlement(*one) for one in found])
-        for member, result in found:
-            self._remember(result, batch_judge, member)
-        await self._record(batch, settlements)
+        ends = [
+            replace(end, outcome=None, reason=None) if self._remember(result, batch_judge, member, end) else end
+            for (member, result), end in zip(found, settlements, strict=True)
+        ]
+        await self._record(batch.model, ends)
+        await self._record(batch.model, self._failure_history.final(), was_held=True)
         return settlements
 
-    async def _record(self, batch: Batch, settlements: list[Settlement]) -> None:
+    async def _record(self, model: str, settlements: list[Settlement], *, was_held: bool = False) -> None:
         if not settlements:
             return
-        settled = await self._writer.write(lambda ledger: [ledger.settle(end) for end in settlements])
+        settled = await self._writer.write(
+            lambda ledger: [ledger.conclude(end) if was_held else ledger.settle(end) for end in settlements]
+        )
         for end, doc_ids in zip(settlements, settled, strict=True):
-            if end.outcome is None or self._passes_on(batch.model, end):
+            if end.outcome is None or self._passes_on(model, end):
                 continue  # the document is announced when its next answer comes
             for doc_id in doc_ids:
                 self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
@@ -231,13 +242,16 @@ class Collector:
         output = json.loads(end.output) if end.output else None
         return self._chain.escalated(self._models.index(model), end.outcome, output, None) is not None
 
-    def _remember(self, result: BatchResult, batch_judge: BatchJudge, member: Member) -> None:
-        if result.reply:
-            self._failure_history.answered()
+    def _remember(self, result: BatchResult, batch_judge: BatchJudge, member: Member, end: Settlement) -> bool:
+        """Learn from a result what becomes of the others. Returns whether the outcome of its request is held back."""
+        model, history = batch_judge.batch.model, self._failure_history
+        if result.reply and end.outcome:
+            history.answered(model, end.outcome, end.reason)
         elif result.failure and result.failure.cause is Cause.STATUS:
-            self._failure_history.failed(result.failure)
             if stops_everyone(result.failure) or batch_judge.action(member, result) is Action.STOP_OUTAGE:
                 self.fatal = result.failure
+            return end.outcome is not None and history.rejected(model, result.failure, end.attempt_no, held=end)
+        return False
 
 
 async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:

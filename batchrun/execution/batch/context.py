@@ -1,7 +1,7 @@
 """What the parts of the batch route share: the context of the run, and the API's batches."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
 from batchrun.batch import BatchPage
@@ -37,6 +37,8 @@ class BatchContext:
     provider: BatchProvider
     was_answered: bool = False
     """Whether the API has answered anything in this run, be it a refusal."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """What did not work since the last wait, by the batch."""
 
     async def apply(self, change: Callable[[Batches], T], *, spends: bool = False) -> T:
         """Ask or change the ledger's batches in one transaction."""
@@ -85,4 +87,5 @@ class BatchContext:
 
     def trouble(self, batch: str, what: str, *, retry_in_s: float | None = None) -> None:
         """Announce what did not work, cost nothing, and is tried again."""
+        self.troubles[batch] = what
         self.run.tell(BatchTrouble(batch, what, retry_in_s))

@@ -19,6 +19,7 @@ from batchrun.execution.batch.packing import Packer
 from batchrun.execution.batch.poll import Poller
 from batchrun.execution.halt import Halted
 from batchrun.store.ledger.batch_records import Batch
+from batchrun.store.ledger.runs import Runs
 
 LONGEST_SLEEP_S = 15.0
 """The wall clock is read this often, so that a machine that slept finds out soon."""
@@ -107,9 +108,11 @@ class BatchExecutor:
         for reason in (self._collector.hopeless(), *problems):
             if reason:
                 self._context.stop(reason)
+        await self._collector.conclude()
 
     async def _wait(self, open_batches: list[Batch]) -> None:
         """Sleep until something is due."""
+        await self._note_troubles()
         now, due = self._context.run.clock(), self._due(open_batches)
         if due <= now:
             return
@@ -120,6 +123,12 @@ class BatchExecutor:
         latest = loop.time() + due - now  # a clock that is set back prolongs nothing
         while (left_s := min(due - self._context.run.clock(), latest - loop.time())) > 0:  # noqa: ASYNC110 - time sets no event
             await asyncio.sleep(min(left_s, LONGEST_SLEEP_S))
+
+    async def _note_troubles(self) -> None:
+        """Note for `status` what did not work since the last wait, and is waited for."""
+        run, note = self._context.run, "; ".join(self._context.troubles.values()) or None
+        self._context.troubles.clear()
+        await run.writer.write(lambda ledger: Runs(ledger).note(run.key.run_no, note))
 
     def _due(self, open_batches: list[Batch]) -> float:
         now = self._context.run.clock()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
 
+from batchrun.budget.cap_text import called
 from batchrun.budget.caps import MOST_MISFITS, Amount, CapUsage, Per
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.failure_messages import BudgetReached, budget_reached
@@ -33,6 +34,7 @@ from batchrun.strategy.model_chain import OUTAGE
 UNSENT = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
 LOST = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
 """A send that was canceled: the answer may be on its way, and billed, so that its worst case stays on the account."""
+OTHERS = "other runs"
 
 
 class Attempts:
@@ -73,6 +75,10 @@ class Attempts:
     def begin_pass(self) -> None:
         """Let every pending document be tried once more: the room in the caps may have changed."""
         self.refusal, self.waits_for_others = None, False
+
+    async def conclude(self) -> None:
+        """Give the documents of a pass the outcomes that were held back, because nothing more is to come."""
+        await self._results.conclude(at_end=True)
 
     async def idle(self) -> None:
         """Return when nothing is in flight."""
@@ -133,6 +139,7 @@ class Attempts:
             if isinstance(reserved, int):
                 self.sent += 1
                 self._misfits = 0
+                channel.counters.long_waits.end(OTHERS)
                 with channel.sending() as sent_at:
                     await self._send(Attempt(pending, channel, request, charge, reserved, sent_at))
                 return True
@@ -142,6 +149,8 @@ class Attempts:
             channel.counters.waited("budget", channel.clock() - began)
             return False
         channel.rate_limiter.cancel(charge)
+        if isinstance(reserved, Taken) and not reserved.settled:
+            channel.counters.long_waits.begin(OTHERS, "another run sends the same requests", now=channel.clock())
         if isinstance(reserved, CapExceeded):
             await self._leave_pending(pending, channel, reserved, self._amount(pending, channel, request))
         return True
@@ -157,6 +166,8 @@ class Attempts:
             self.waits_for_batches = True  # open batches give back what they do not need
         elif refused.others:
             self.waits_for_others = True
+            why = f"the rest of {called(refused.cap)} is held for requests of other runs"
+            channel.counters.long_waits.begin(OTHERS, why, now=channel.clock())
         else:
             self.refusal = budget_reached(refused, amount)
             self._misfits += 1

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from batchrun.answers.validation import Judge
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
-from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, rejected_alike
+from batchrun.execution.failure_history import FailureHistory
+from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, waited_for
 from batchrun.execution.halt import Halted
 from batchrun.execution.pending_request import Attempt, RetryLater
 from batchrun.execution.retry_policy import (
     Action,
-    FailureHistory,
     FailureKind,
     Health,
     Tries,
@@ -53,7 +53,7 @@ class AttemptResults:
         self._judge = Judge(setup.schema)
         self._channels = channels
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
-        self._failure_history = FailureHistory()
+        self._failure_history: FailureHistory[tuple[Settlement, Attempt]] = FailureHistory(brakes=context.brakes)
         self.settled = asyncio.Event()
         """Set, and replaced, whenever a reservation has become a cost: then there may be room in the budget."""
 
@@ -65,18 +65,20 @@ class AttemptResults:
         channel.answered(latency_s)
         with self._announcing_outages(channel, "answered"):
             channel.circuit_breaker.answered(sent_at=attempt.sent_at)
+        channel.counters.long_waits.end(channel.model)
         channel.prove()
-        self._failure_history.answered()
         if reply.usage:
             channel.usage_expectation.learn(pending.tokens, reply.usage)
             channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
         judgement, price, usage = self._judge.judge(reply), channel.chain_model.price, reply.usage
+        self._failure_history.answered(channel.model, judgement.outcome, judgement.reason)
         escalated = self._chain.escalated(channel.model_no, judgement.outcome, judgement.output, pending.text)
         end = answered_settlement(attempt.attempt_no, reply, judgement, price)
         if usage:
             prompt = KnownPrompt(usage.prompt_tokens, attempt.request.max_tokens, price.rates.input)
             end = replace(end, prompt=prompt)
         await self.settle(replace(end, latency_s=latency_s, escalated=escalated), attempt)
+        await self.conclude()
         if escalated:
             pending.model_no, pending.tries = channel.model_no + 1, Tries()
             raise RetryLater(0.0)
@@ -88,7 +90,6 @@ class AttemptResults:
             pending.asked, pending.tries = channel.model_no, Tries()
         health = self._health_after(attempt, failure)
         pending.tries = pending.tries.after(failure, outage=health in {Health.DOWN, Health.LOST})
-        self._failure_history.failed(failure)
         retry = self._context.retry
         action = decide(failure, pending.tries, health, max_attempts=retry.max_attempts)
         if action is Action.STOP_OUTAGE and self._outlasts(attempt, failure, health):
@@ -107,13 +108,18 @@ class AttemptResults:
             reason=failed_reason(failure, pending.tries) if final else None,
             latency_s=latency_s,
         )
+        if final and self._failure_history.rejected(
+            channel.model, failure, pending.record.request_no, held=(end, attempt)
+        ):
+            end = replace(end, outcome=None, reason=None)
         await self.settle(end, attempt)
+        await self.conclude()
         self._act(attempt, action, failure, wait_s)
 
     def _settle_charge(self, attempt: Attempt, failure: Failure, action: Action, wait_s: float) -> None:
         """Correct the charge before the ledger has the failure, because other requests are about to be sent."""
         rate_limiter = attempt.channel.rate_limiter
-        if asks_to_wait(failure) and action is Action.WAIT:
+        if asks_to_wait(failure) and action is Action.WAIT and not attempt.channel.circuit_breaker.is_open:
             ramp = is_ramp_limit(failure)
             is_asked = failure.retry_after_s is not None
             if rate_limiter.turned_away(
@@ -135,10 +141,12 @@ class AttemptResults:
             proven = channel.circuit_breaker.health(now) is not Health.UNPROVEN
             if is_no_answer(failure) or (proven and kind_of(failure) is FailureKind.NOT_FOUND):
                 self._no_answer(attempt, failure, now)
+            elif asks_to_wait(failure):
+                channel.circuit_breaker.turned_away(now, sent_at=sent_at, retry_after_s=failure.retry_after_s or 0.0)
+                channel.slots.turned_away(channel.in_flight - 1, sent_at=sent_at, now=now)
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
-        if asks_to_wait(failure):
-            channel.slots.turned_away(channel.in_flight - 1, sent_at=sent_at, now=now)
+                channel.counters.long_waits.end(channel.model)
         return channel.circuit_breaker.health(now)
 
     def _no_answer(self, attempt: Attempt, failure: Failure, now: float) -> None:
@@ -189,19 +197,38 @@ class AttemptResults:
             raise Halted
         if action is Action.FAIL:
             attempt.channel.prove()
-            if self._failure_history.rejects_alike:
-                self._halt.stop(rejected_alike(failure))
             return
         self._tell(AttemptFailed(doc_id, failure.name, attempts, wait_s))
+        self._wait_for(attempt.channel, failure)
         if action is Action.WAIT:
             raise RetryLater(0.0)  # the rate limiter or the circuit breaker makes everyone wait
         attempt.channel.counters.waited("retry", wait_s)
         raise RetryLater(wait_s)
 
-    async def settle(self, end: Settlement, attempt: Attempt | None = None) -> None:
+    def _wait_for(self, channel: ModelChannel, failure: Failure) -> None:
+        """Note what is waited for until the model answers somebody; the next model answers meanwhile if it may."""
+        if channel.circuit_breaker.is_open and self._chain.falls_back(channel.model_no, OUTAGE):
+            channel.counters.long_waits.end(channel.model)
+            return
+        pause_s = (failure.retry_after_s or 0.0) if asks_to_wait(failure) else 0.0
+        channel.counters.long_waits.begin(channel.model, waited_for(failure), now=channel.clock(), least_s=pause_s)
+
+    async def conclude(self, *, at_end: bool = False) -> None:
+        """Stop the run if its documents all end alike; else give them the outcomes that are no longer held back.
+
+        In a run that has stopped, for whatever reason, what is held back stays pending.
+        """
+        if problem := self._failure_history.problem():
+            self._halt.stop(problem)
+        if self._halt.reason is None:
+            for end, attempt in self._failure_history.final(at_end=at_end):
+                await self.settle(end, attempt, was_held=True)
+
+    async def settle(self, end: Settlement, attempt: Attempt | None = None, *, was_held: bool = False) -> None:
         """Commit how an attempt ended, then announce the end. An escalated answer passes documents to the next model.
 
         A valid row of an earlier model is better than none: documents keep that row when the costlier model fails.
+        An attempt whose outcome `was_held` back is settled already.
         """
 
         def settle(ledger: Ledger) -> list[DocumentSettled]:
@@ -216,14 +243,14 @@ class AttemptResults:
             cost_nusd = end.cost_nusd or 0
             return [DocumentSettled(doc_id, Outcome.SUCCEEDED, None, cost_nusd) for doc_id in kept] + [
                 DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd)
-                for doc_id in ledger.settle(end)
+                for doc_id in (ledger.conclude(end) if was_held else ledger.settle(end))
                 if end.outcome
             ]
 
         settled = await self._context.writer.write(settle)
         self.settled.set()
         self.settled = asyncio.Event()
-        if attempt:
+        if attempt and not was_held:
             self._tell(attempt_ended(end, attempt))
         for event in settled:
             self._tell(event)

@@ -6,6 +6,9 @@ minute of outage costs about thirty requests, and ten minutes cost a hundred. Th
 request that fails again and again spends credit only once, because the request may be the cause. When another request
 began to fail too and nobody was answered since then, each failure spends credit.
 
+An answer of 429 is no answer. Limits are so much a minute, so when nothing else came for more than a minute, or nothing
+else will, the circuit opens too; the outage counts from the first 429, and no probe is sent before the API allows.
+
 Everything is a plain computation but for the event that wakes who waits. Times are seconds of any one clock.
 """
 
@@ -20,6 +23,8 @@ MOST_CREDIT = 8.0
 EARNED = 0.25
 """The credit for an answer. A failure spends 1, so the credit sinks when more than a fifth of the requests fail."""
 PROBE_SHARE, SOONEST_S, LATEST_S = 1 / 30, 1.5, 30.0
+LONGEST_PAUSE_S = 60.0
+"""So long answers of 429 alone are a matter of pace; what lasts longer is an outage."""
 FEWEST = 3
 """So many requests have to fail together, where as many may be in flight: a few may be odd themselves."""
 
@@ -38,6 +43,8 @@ class CircuitBreaker:
         self._unanswered: set[int] = set()
         """Requests that began to fail. An answer to a request sent after the first such failure empties the set."""
         self._silent_since = math.inf
+        self._turned_away_since = math.inf
+        """When the first 429 came after which nobody was answered."""
         self._probe_at = -math.inf
         self._probing = False
         self._changed = asyncio.Event()
@@ -86,6 +93,7 @@ class CircuitBreaker:
         if sent_at >= self._silent_since:
             self._unanswered.clear()
             self._silent_since = math.inf
+        self._turned_away_since = math.inf
         if self.down_since is None:
             self._credit = min(MOST_CREDIT, self._credit + EARNED)
         elif sent_at >= self.down_since:
@@ -110,14 +118,25 @@ class CircuitBreaker:
             if self._credit <= 0 or (silence and last_time):
                 self.trip(now)
 
+    def turned_away(self, now: float, *, sent_at: float, retry_after_s: float) -> None:
+        """Take a 429 into account: the API answers nobody for at least `retry_after_s` seconds more."""
+        self._turned_away_since = since = min(self._turned_away_since, now)
+        if self.down_since is None:
+            if now + retry_after_s - since > min(LONGEST_PAUSE_S, self._max_outage_s):
+                self.down_since = since
+        elif sent_at < self.down_since:
+            return
+        if self.down_since is not None:
+            self._postpone(now, now - self.down_since, asked_s=retry_after_s)
+
     def trip(self, now: float) -> None:
         """Open the circuit."""
         if not self.is_open:
             self.down_since = now
             self._postpone(now, lasted_s=0.0)
 
-    def _postpone(self, now: float, lasted_s: float) -> None:
-        wait_s = min(LATEST_S, max(SOONEST_S, PROBE_SHARE * lasted_s))
+    def _postpone(self, now: float, lasted_s: float, asked_s: float = 0.0) -> None:
+        wait_s = max(asked_s, min(LATEST_S, max(SOONEST_S, PROBE_SHARE * lasted_s)))
         # The last probe comes when the patience ends.
         left_s = self._max_outage_s - lasted_s
         self._probe_at = now + (min(wait_s, left_s) if left_s > 0 else wait_s)

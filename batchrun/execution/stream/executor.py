@@ -52,6 +52,7 @@ class StreamExecutor:
         attempts.begin_pass()
         sent, queued = attempts.sent, await self._queue_all()
         await self._queue.join()
+        await attempts.conclude()
         if queued and (attempts.waits_for_others or attempts.sent == sent) and not attempts.waits_for_batches:
             if attempts.refusal and not attempts.waits_for_others:
                 self._halt.stop(attempts.refusal)

@@ -124,7 +124,7 @@ def status_failure(error: anthropic.APIStatusError, sending: Sending) -> Failure
         cause=Cause.STATUS,
         status=error.status_code,
         error_type=error.type and escape_control(error.type)[:LONGEST_WORD],
-        error_code=error.error_code and escape_control(error.error_code)[:LONGEST_WORD],
+        error_code=error_code_of(error),
         message=escape_control(words)[:LONGEST_MESSAGE],
         retry_after_s=retry_after_s(response.headers),
         api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
@@ -141,6 +141,15 @@ def redirect_target(response: httpx2.Response) -> str:
         return response.url.join(response.headers["location"]).host[:200]
     except (httpx2.InvalidURL, ValueError):
         return "an address that is none"
+
+
+def error_code_of(error: anthropic.APIStatusError) -> str | None:
+    """Return the code of an error. Gateways that imitate another API have their code, if no status, beside the type."""
+    match error.error_code or error.body:
+        case str(code) | {"error": {"code": str(code)}} if not code.isdigit():
+            return escape_control(code)[:LONGEST_WORD]
+        case _:
+            return None
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:

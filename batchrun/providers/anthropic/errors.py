@@ -3,6 +3,8 @@
 Statuses are decided in `execution/retry_policy.py`; a code or a type says more than the status it comes with.
 """
 
+import re
+
 from batchrun.escaping import escape_control
 from batchrun.reply import Cause, Failure
 
@@ -19,9 +21,32 @@ STATUS_OF_TYPE = {
     "overloaded_error": 529,
 }
 """The status that the same error has as the answer of a call; a line of results has only the type."""
-SPEND_STOP_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached", "organization_on_hold"})
-# A limit the customer set has no code; the start of the message is the only sign (Anthropic docs, rate limits).
-SPEND_STOP_MESSAGES = ("you have reached your specified", "your credit balance is too low")
+SPEND_STOPS = frozenset({
+    "enforced_spend_limit_reached", "contract_spend_limit_reached", "organization_on_hold",
+    # The rest is documented by gateways and by the APIs that they imitate: LiteLLM, LangWatch, Glean, OpenAI.
+    "budget_exceeded", "key_budget_exceeded", "spend_limit_exceeded", "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded", "credit_balance_exhausted", "insufficient_quota", "billing_hard_limit_reached",
+})  # fmt: skip
+"""The types and codes by which the API or a gateway refuses to spend, whatever the status is."""
+SPEND_STOP_STATUSES = frozenset({402, 412})
+"""402 is the API's own; Portkey answers 412 when a budget is used up."""
+# These have neither type nor code, in some versions at least, and the start of the message is the only sign.
+SPEND_STOP_MESSAGES = (
+    "you have reached your specified", "your credit balance is too low",  # a limit that the customer has set
+    "budget has been exceeded!", "exceededbudget:", "exceeded budget for", "max budget limit reached",
+    "no deployments available - crossed budget",  # LiteLLM, these five
+    "key limit exceeded (",  # OpenRouter
+)  # fmt: skip
+GATEWAY_PREFIX = re.compile(
+    r"(?:(?:litellm\.)?\w{1,60}(?:error|exception)(?:: | - )|authentication error, )*"
+    r'(?:b?\'?\{"type": ?"error", ?"error": ?\{"type": ?"\w{1,60}", ?"message": ?")?'
+)
+"""What LiteLLM puts before a message, its own or the API's."""
+DOCUMENT_MESSAGES = ("prompt is too long", "input length and `max_tokens` exceed")
+"""How messages of status 400 begin that speak of the length of this one request."""
+CONTENT_MESSAGES = ("output blocked by content filtering", "content policy violation")
+CONTENT_TYPES = frozenset({"content_filter", "content_policy_violation", "contentpolicyviolationerror"})
+"""How the API and gateways say that they do not like the words of this one request."""
 RAMP_LIMIT = "ramp_limit_exceeded"
 ACCOUNT_CODES = ("workspace_", "organization_", "cmek_")
 """How the codes begin by which the settings of a workspace, an organisation or its encryption key refuse a request."""
@@ -34,12 +59,38 @@ The last two are a content delivery network's. A 503 and a 529 say that the requ
 
 
 def is_spend_stop(failure: Failure) -> bool:
-    """Whether the account may not spend: by code where there is one, else by status, else by how the message begins."""
-    if failure.error_code is not None:
-        return failure.error_code in SPEND_STOP_CODES or failure.status == 402
-    return failure.status == 402 or (
-        failure.status in {400, 403} and failure.message.lower().startswith(SPEND_STOP_MESSAGES)
-    )
+    """Whether the account may not spend: by type, code or status; without a code also by how the message begins.
+
+    Only the beginning counts, because a message may quote the document.
+    """
+    if _names(failure) & SPEND_STOPS or failure.status in SPEND_STOP_STATUSES:
+        return True
+    return failure.error_code is None and _is_refusal(failure) and _said(failure).startswith(SPEND_STOP_MESSAGES)
+
+
+def is_too_long(failure: Failure) -> bool:
+    """Whether the API refuses the length of the one request, by a status that says less."""
+    return _is_refusal(failure) and _said(failure).startswith(DOCUMENT_MESSAGES)
+
+
+def is_of_content(failure: Failure) -> bool:
+    """Whether the words of the one request are refused, and not the request's form or its sender."""
+    return bool(_names(failure) & CONTENT_TYPES) or _said(failure).startswith(CONTENT_MESSAGES)
+
+
+def _names(failure: Failure) -> set[str]:
+    return {name.lower() for name in (failure.error_type, failure.error_code) if name}
+
+
+def _is_refusal(failure: Failure) -> bool:
+    return failure.status is not None and 400 <= failure.status < 500
+
+
+def _said(failure: Failure) -> str:
+    """Return the message in small letters, without what a gateway puts in front."""
+    message = failure.message.lower()
+    prefix = GATEWAY_PREFIX.match(message)
+    return message[prefix.end() :] if prefix else message
 
 
 def is_account_refusal(failure: Failure) -> bool:

@@ -233,6 +233,20 @@ class Ledger:
             self._hold_less(end.attempt_no, end.prompt)
         return self._settle_request(end, seq) if end.outcome else []
 
+    def conclude(self, end: Settlement) -> list[str]:
+        """Give an attempt that is settled, and its request, the outcome that was held back.
+
+        A request that was tried again or settled meanwhile keeps what it has. Returns what `settle` returns.
+        """
+        seq = self.next_seq()
+        concluded = self.connection.execute(
+            "update attempts set outcome = ?, seq = ? where attempt_no = ?"
+            " and attempt_no = (select max(attempt_no) from attempts a where a.request_no = attempts.request_no)"
+            " and request_no in (select request_no from requests where outcome is null)",
+            (end.outcome, seq, end.attempt_no),
+        ).rowcount
+        return self._settle_request(end, seq) if concluded else []
+
     def _hold_less(self, attempt_no: int, prompt: KnownPrompt) -> None:
         """Hold lost answers to the same request at less: money was reserved for tokens that the prompt does not have.
 

@@ -85,6 +85,10 @@ class Runs:
             ),
         )  # fmt: skip
 
+    def note(self, run_no: int, note: str | None) -> None:
+        """Note what a run waits for while it goes on."""
+        self._connection.execute("update runs set note = ? where run_no = ?", (note, run_no))
+
     def end_run(self, run_no: int, *, state: str, exit_code: int, note: str | None) -> None:
         """Record how a run ended; the run may be continued later."""
         self._connection.execute(

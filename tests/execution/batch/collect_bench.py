@@ -17,9 +17,9 @@ from batchrun.events import BatchCollected, BatchTrouble, DocumentSettled, Event
 from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext, BatchProblem
 from batchrun.execution.batch.poll import Poller
+from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.halt import Halt, Halted
 from batchrun.execution.ledger_writer import LedgerWriter
-from batchrun.execution.retry_policy import FailureHistory
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
@@ -173,6 +173,8 @@ class Bench:
             collector = Collector(context, self, self.failure_history)
             try:
                 await Poller(BatchContext(context, self), collector).visit(self.batch, cancels=cancels)
+                if collector.hopeless() is None:
+                    await collector.conclude()
             except Halted:
                 self.halted = halt.reason
             except BatchProblem as problem:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripted_provider import BAD_KEY, OVERLOADED, TURNED_AWAY, answer, lost, status
 
 from batchrun.batch import BatchResult, BatchState
-from batchrun.events import BatchCollected
+from batchrun.events import BatchCollected, DocumentSettled
 from batchrun.execution.batch import collect
 from batchrun.reply import Cause, Failure, Usage
 
@@ -353,11 +353,39 @@ def test_an_error_of_one_is_not(failure: Failure) -> None:
     assert bench.fatal is None
 
 
-def test_nothing_but_one_and_the_same_rejection_is_noted() -> None:
+def test_documents_that_were_all_rejected_alike_stop_the_job_and_stay_pending() -> None:
     bench = Bench("abcde", [ours(name, status(400, f"messages.{n}: wrong")) for n, name in enumerate("abcde")])
     bench.visit()
-    assert bench.failure_history.rejects_alike
+    assert "the first 5 documents were all rejected" in str(bench.failure_history.problem())
+    assert set(bench.statuses.values()) == {PENDING}
+    assert bench.batch.state is BatchState.COLLECTED
 
-    bench = Bench("abcdef", [*(ours(name, WRONG) for name in "abcde"), ours("f")])
+
+def test_rejections_that_an_answer_follows_are_the_documents_own() -> None:
+    bench = Bench("abcdefghijkl", [*(ours(name, WRONG) for name in "abcdefghijk"), ours("l")])
     bench.visit()
-    assert not bench.failure_history.rejects_alike
+    assert bench.failure_history.problem() is None
+    assert bench.statuses == dict.fromkeys("abcdefghijk", "rejected") | {"l": "succeeded"}
+    settled = [event for event in bench.events if isinstance(event, DocumentSettled)]
+    assert sorted(event.doc_id for event in settled) == list("abcdefghijkl"), "and each is told of once"
+
+
+def test_the_row_goes_on_in_the_next_batch_but_only_its_last_documents_stay_pending() -> None:
+    bench = Bench("abcd", [ours(name, WRONG) for name in "abcd"], [ours(name, WRONG, nonce="2" * 12) for name in "ef"])
+    bench.visit()
+    assert set(bench.statuses.values()) == {"rejected"}
+    for name in "ef":
+        bench.document(name)
+    bench.nonce = "2" * 12
+    bench.batch_no = bench.another(nonce=bench.nonce, batch_id="msgbatch_2")
+    bench.visit()
+    assert "the first 6 documents" in str(bench.failure_history.problem())
+    assert (bench.statuses["a"], bench.statuses["e"]) == ("rejected", PENDING)
+
+
+def test_answers_of_a_batch_that_all_bring_no_row_stop_the_job() -> None:
+    names = [f"{number:02}" for number in range(21)]
+    bench = Bench(names, [ours(name, answer(f"Sure! Document {name} says ...")) for name in names])
+    bench.visit()
+    assert "the first 20 answers" in str(bench.failure_history.problem())
+    assert set(bench.statuses.values()) == {"invalid"}

@@ -163,3 +163,67 @@ def test_an_error_that_would_meet_every_other_stops_the_job_and_keeps_the_docume
     assert api.calls["create"] == 2
     assert mended.exit_code == ExitCode.OK
     assert_books_agree(project, api)
+
+
+REFUSAL = status(400, "the gateway's policy allows no requests of this key", error_type="invalid_request_error")
+
+
+@pytest.mark.slow
+def test_rejections_alike_that_begin_later_stop_the_job_and_their_documents_stay_pending(
+    project: TrialProject, api: BatchApi
+) -> None:
+    project.documents(45)
+    api.script = {f"text {number}": [REFUSAL] for number in range(10, 45)}
+
+    summary = submit(project, api)
+
+    assert summary.exit_code == ExitCode.STOPPED
+    assert REFUSAL.message in str(summary.halted)
+    assert summary.outcomes == {Outcome.SUCCEEDED: 10, None: 35}
+    api.script = {}
+    while summary.exit_code != ExitCode.OK:  # batches that were under way tell of the past first
+        assert api.calls["create"] < 20
+        summary = submit(project, api)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 45}
+    assert_books_agree(project, api)
+
+
+@pytest.mark.slow
+def test_a_rejection_that_stopped_the_job_has_spent_no_attempt(project: TrialProject, api: BatchApi) -> None:
+    project.job(run='route = "batch"', retry="max_attempts = 2", batch="max_requests = 10\npoll_interval = '10s'")
+    project.documents(5)
+    api.default = REFUSAL
+    submit(project, api)
+    api.default, api.script = answer(), {"text 1": [BROKE, answer()]}
+
+    assert submit(project, api).outcomes == {Outcome.SUCCEEDED: 5}
+
+
+@pytest.mark.slow
+def test_batches_whose_answers_all_bring_no_row_are_not_paid_to_the_end(project: TrialProject, api: BatchApi) -> None:
+    project.job(run='route = "batch"', batch="max_requests = 10\nmax_queued = 20\npoll_interval = '10s'")
+    project.documents(100)
+    api.default = answer("Certainly! Here is what I found.")
+
+    summary = submit(project, api)
+
+    assert summary.exit_code == ExitCode.STOPPED
+    assert "brought no row" in str(summary.halted)
+    assert summary.outcomes == {Outcome.INVALID: 20, None: 80}
+    assert api.calls["create"] <= 3, "one may be under way already"
+
+
+@pytest.mark.slow
+def test_what_a_batch_waits_for_is_noted_for_status(project: TrialProject, api: BatchApi) -> None:
+    project.documents(3)
+    notes: list[str | None] = []
+    api.creating = [status(429, "the queue is full", retry_after_s=300.0), lambda: notes.extend(noted(project))]
+
+    assert submit(project, api).exit_code == ExitCode.OK
+    assert notes == ["the queue is full"]
+    assert noted(project) == [None]
+
+
+def noted(project: TrialProject) -> list[str | None]:
+    return [note for (note,) in project.ask("select note from runs")]

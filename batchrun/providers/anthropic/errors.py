@@ -87,4 +87,5 @@ def is_unknown_model(failure: Failure, name: str) -> bool:
 
 def is_missing(failure: Failure) -> bool:
     """Whether the address lacks what was asked for, as a gateway may lack the free services of the API."""
-    return failure.status in {404, 405, 501} or failure.cause is Cause.MALFORMED
+    lacks = failure.status in {404, 405, 501} and failure.error_code is None
+    return lacks or failure.cause is Cause.MALFORMED

@@ -82,19 +82,3 @@ def test_the_reservation_covers_the_whole_answer(project: TrialProject) -> None:
     project.execute(ScriptedProvider())
 
     assert project.ask("select reserved_nusd > 100 * 5000, cost_nusd from attempts") == [(1, 100 * 1000 + 10 * 5000)]
-
-
-@pytest.mark.slow
-def test_a_send_that_was_given_up_before_its_first_byte_holds_nothing(project: TrialProject) -> None:
-    project.document("a.txt", "a")
-
-    class Connecting(ScriptedProvider):
-        async def send(self, request: Request) -> Reply:
-            raise NeverSent
-
-    halted = project.execute(Connecting())
-
-    assert attempts(project) == [("failed", 0)]
-    assert committed(project) == 0
-    assert project.statuses() == {"a.txt": "pending"}
-    assert halted is None

@@ -88,7 +88,11 @@ def submitted(root: Path, *script: str) -> int:
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without anything that the commands or the SDK listen to."""
     spoken = ("ANTHROPIC_", "BATCHRUN_", "_BATCHRUN", "NO_COLOR", "FORCE_COLOR", "TQDM_", "PYTHONIOENCODING")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(spoken)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(spoken) and not name.lower().endswith("_proxy")
+    }
     return kept | {"HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
 
 

@@ -76,7 +76,7 @@ def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorChe
     if offline:
         asked = [DoctorCheck("models", Verdict.OK, "not asked: --offline")]
     elif Verdict.BROKEN in {address.verdict, key.verdict}:
-        asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no address, or no key, to ask with")]
+        asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no key or no address to ask with")]
     elif not models:
         asked = [DoctorCheck("models", Verdict.OK, "not asked: there is no run yet whose models are in use")]
     else:
@@ -173,8 +173,8 @@ async def ask_about(names: list[str], *, today: date) -> list[DoctorCheck]:
                 found.append(await ask_about_one(models, name, today=today))
             except AttemptError as error:
                 if is_missing(error.failure):
-                    words = f"{NO_MODELS} ({error.failure.name})"
-                    return [*found, DoctorCheck("models", Verdict.WARNING, words, "nothing: it is no obstacle")]
+                    words = f"{NO_MODELS} ({error.failure.name}); this is no obstacle"
+                    return [*found, DoctorCheck("models", Verdict.WARNING, words)]
                 words = f"the API was asked, and: {error.failure.name}: {error.failure.message}"
                 return [*found, DoctorCheck("models", Verdict.BROKEN, words)]
     finally:

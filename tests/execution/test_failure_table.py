@@ -15,7 +15,7 @@ The cells, with two attempts allowed (`retry.max_attempts`) and while others are
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from failure_bench import (
 )
 
 from batchrun.cli.doctor_checks import Verdict, ask_about_one
-from batchrun.planning.api_lookups import count_online, notices_online
+from batchrun.planning.api_lookups import NO_MODELS, count_online, notices_online
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import result_from
 from batchrun.reply import Failure
@@ -228,18 +228,27 @@ class Refusing:
 LOOKUPS = [name for name, row in ROWS.items() if row[2] != "-"]
 
 
+MISSING = {"404", "405", "malformed"}
+"""What an address answers that has no such service, as a gateway may not."""
+
+
 @pytest.mark.parametrize("name", LOOKUPS)
-def test_a_look_up_that_fails_stops_nothing_and_only_a_404_speaks_of_the_model(name: str) -> None:
+def test_a_look_up_that_fails_stops_nothing(name: str) -> None:
     api, today = Refusing(named(name)), date(2026, 11, 21)
     request = Request(b"{}", "claude-x", max_tokens=1)
 
     assert asyncio.run(count_online(api, [request])).problem == api.failure.message
+    notices = asyncio.run(notices_online(api, ["claude-x", "claude-y"], today=today))
+    assert notices == ((NO_MODELS,) if name in MISSING else ())
+    with pytest.raises(AttemptError):
+        asyncio.run(ask_about_one(api, "claude-x", today=today))
+
+
+def test_only_a_404_that_names_the_model_speaks_of_the_model() -> None:
+    failure = replace(named("404 not_found_error"), message="model: claude-x")
+    api, today = Refusing(failure), date(2026, 11, 21)
+
     notices = asyncio.run(notices_online(api, ["claude-x"], today=today))
-    assert notices == (("the API has no model claude-x for this key",) if name.startswith("404") else ())
-    try:
-        found = asyncio.run(ask_about_one(api, "claude-x", today=today))
-    except AttemptError:
-        assert not name.startswith("404")
-    else:
-        assert name.startswith("404")
-        assert found.verdict is Verdict.BROKEN
+
+    assert notices == ("the API has no model claude-x for this key",)
+    assert asyncio.run(ask_about_one(api, "claude-x", today=today)).verdict is Verdict.BROKEN

@@ -107,14 +107,14 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
     try:
         yield sending
     except anthropic.APIStatusError as error:
-        raise AttemptError(status_failure(error, sending)) from error
+        raise AttemptError(status_failure(error, sending.endpoint)) from error
     except (*UNANSWERED, *UNUSABLE) as error:
         if sending.has_begun:
             raise AttemptError(no_answer(error, timeout_s=timeout_s)) from error
         raise AttemptError(never_sent(error, sending.endpoint)) from error
 
 
-def status_failure(error: anthropic.APIStatusError, sending: Sending) -> Failure:
+def status_failure(error: anthropic.APIStatusError, endpoint: Endpoint | None = None) -> Failure:
     """Make the failure of an error status."""
     response = error.response
     words = error.api_message or f"HTTP {error.status_code} without the API's error body"
@@ -130,8 +130,8 @@ def status_failure(error: anthropic.APIStatusError, sending: Sending) -> Failure
         api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
         limits=reported_limits(response.headers),
     )
-    if is_proxy_refusal(failure) and sending.endpoint:
-        return replace(failure, message=f"{sending.endpoint.proxy_words} asks for a user and a password")
+    if is_proxy_refusal(failure) and endpoint:
+        return replace(failure, message=f"{endpoint.proxy_words} asks for a user and a password")
     return replace(failure, in_doubt=is_answer_lost(failure))
 
 

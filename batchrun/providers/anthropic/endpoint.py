@@ -74,16 +74,22 @@ def fault_of(address: str) -> str | None:
         return "has no scheme"
     try:
         parts = urlsplit(address)
-        httpx2.URL(address)
-    except (ValueError, httpx2.InvalidURL):
-        return "is no address" if _has_port(address) else "has a port that is no number from 1 to 65535"
+    except ValueError:
+        return "is no address"
+    if not _has_port(parts):
+        return "has a port that is no number from 1 to 65535"
     if parts.scheme not in SCHEMES:
-        return f'has the scheme "{escape_control(parts.scheme)}"; only http and https can be used'
+        return f'has the scheme "{parts.scheme}"; only http and https can be used'
     if not _has_host(parts):
         return "names no host"
-    if not _has_port(address):
-        return "has a port that is no number from 1 to 65535"
-    return "has a query or a fragment" if parts.query or parts.fragment else None
+    return "has a query or a fragment" if parts.query or parts.fragment else _refused_by_client(address)
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _has_host(parts: SplitResult) -> bool:
@@ -94,11 +100,12 @@ def _has_host(parts: SplitResult) -> bool:
         return False
 
 
-def _has_port(address: str) -> bool:
+def _refused_by_client(address: str) -> str | None:
     try:
-        return urlsplit(address).port != 0
-    except ValueError:
-        return False
+        httpx2.URL(address)
+    except httpx2.InvalidURL:
+        return "is no address"
+    return None
 
 
 def masked(address: str) -> str:

@@ -153,4 +153,4 @@ def is_absence(failure: Failure) -> bool:
 
 def is_missing(failure: Failure) -> bool:
     """Whether the address lacks what was asked for, as a gateway may lack the free services of the API."""
-    return is_absence(failure) or failure.cause is Cause.MALFORMED
+    return (is_absence(failure) and failure.error_code is None) or failure.cause is Cause.MALFORMED

@@ -59,7 +59,7 @@ def test_a_lost_answer_keeps_its_worst_case_on_the_account(project: TrialProject
 def test_an_error_status_and_an_unmade_connection_cost_nothing(project: TrialProject) -> None:
     project.document("a.txt", "a")
 
-    project.execute(ScriptedProvider({"a": [status(500), UNREACHABLE, OVERLOADED]}))
+    project.execute(ScriptedProvider({"a": [status(500), OVERLOADED, UNREACHABLE]}))
 
     assert attempts(project) == [("failed", 0)] * 3
     assert committed(project) == 0

@@ -19,7 +19,7 @@ from trial_project import TrialProject
 from batchrun.errors import EnvironmentProblem, ExitCode
 from batchrun.events import Draining
 from batchrun.execution.halt import Halt, Interrupted
-from batchrun.providers import AttemptError
+from batchrun.providers import AttemptError, NeverSent
 from batchrun.reply import Reply
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
@@ -57,6 +57,24 @@ def test_what_is_not_answered_within_the_grace_is_booked_as_lost(project: TrialP
     assert isinstance(project.execute(provider), Interrupted)
 
     assert [state for state, _ in attempts(project)].count("unknown") == 1
+    assert project.statuses()["0005.txt"] == "pending"
+
+
+@pytest.mark.usefixtures("virtual_time")
+def test_what_was_never_sent_within_the_grace_holds_nothing(project: TrialProject) -> None:
+    project.documents(20)
+    lasting = signalled(then_s=1_000)
+
+    async def connecting(request: Request) -> Reply:
+        try:
+            return await lasting(request)
+        except asyncio.CancelledError as canceled:
+            raise NeverSent from canceled
+
+    assert isinstance(project.execute(ScriptedProvider({"text 5": [connecting]}, latency_s=0.1)), Interrupted)
+
+    assert [state for state, _ in attempts(project)].count("unknown") == 0
+    assert attempts(project).count(("failed", 0)) == 1
     assert project.statuses()["0005.txt"] == "pending"
 
 

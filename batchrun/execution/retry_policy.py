@@ -202,7 +202,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     | failure                                                          | action                                  |
     |------------------------------------------------------------------|-----------------------------------------|
     | no usable key, 401, 403, 404                                     | STOP                                    |
-    | 404 of a model that has answered in this run                     | like silence; it spends no attempt      |
+    | 404 of a model that has answered in this run                     | WAIT, everyone, and at last STOP_OUTAGE |
     | 400, 403 of the account (`workspace_`, `organization_`, `cmek_`) | STOP                                    |
     | spend stops (402, codes, the customer's own limit by 400)        | STOP_MONEY                              |
     | 429                                                              | WAIT, everyone; after very many, FAIL   |
@@ -219,8 +219,9 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     kind = kind_of(failure)
     if in_batch and failure.maybe_billed:
         return Action.FAIL
-    doubted = kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch
-    if kind in STOPS and not doubted:
+    if kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch:
+        return _unanswered(Action.WAIT, health)
+    if kind in STOPS:
         return STOPS[kind]
     again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
     match kind:
@@ -228,7 +229,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
             return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
             return again
-        case FailureKind.UNREACHABLE | FailureKind.SILENT | FailureKind.NOT_FOUND:
+        case FailureKind.UNREACHABLE | FailureKind.SILENT:
             return _unanswered(again, health)
         case _:
             return Action.FAIL

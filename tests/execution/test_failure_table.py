@@ -74,9 +74,9 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 403                                 | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
 403 no credit                       | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 403 workspace_policy_violation      | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
-# Results may not be there yet, and the batch was there a moment ago.
-404                                 | stop 5     | stop 5        | stop 5   | stop 5 | batch 5  | batch 5 | later
-404 workspace_not_found             | stop 5     | stop 5        | stop 5   | stop 5 | batch 5  | batch 5 | later
+# The model has answered, and the batch was there a moment ago: that there is no such thing is doubt.
+404                                 | an outage  | stop 5        | stop 5   | later  | later    | later   | later
+404 workspace_not_found             | an outage  | stop 5        | stop 5   | later  | later    | later   | later
 # Every 4xx that has no row of its own says no to this request, on either route: the same no would come again.
 405                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
 407                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later

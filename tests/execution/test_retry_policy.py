@@ -72,7 +72,7 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
     "418": (status(418), FAIL, FAIL),
     "401": (status(401), STOP, STOP),
     "403": (status(403), STOP, STOP),
-    "404 model": (status(404, "model: claude-nope"), STOP, STOP),
+    "404 of a model that has answered": (status(404, "model: claude-nope"), WAIT, WAIT),
     "no key": (wire(Cause.CREDENTIALS), STOP, STOP),
     "429 spend limit": (status(429, error_code="enforced_spend_limit_reached"), STOP_MONEY, STOP_MONEY),
     "429 contract": (status(429, error_code="contract_spend_limit_reached"), STOP_MONEY, STOP_MONEY),

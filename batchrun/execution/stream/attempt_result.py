@@ -127,10 +127,12 @@ class AttemptResults:
         """Let the slots and the circuit breaker know of the failure, and return the health of the model's API."""
         channel, now, sent_at = attempt.channel, attempt.channel.clock(), attempt.sent_at
         with self._announcing_outages(channel, failure.name):
-            # A model that has answered exists: that there is no such model is doubt, and waited out like silence.
             proven = channel.circuit_breaker.health(now) is not Health.UNPROVEN
-            if is_no_answer(failure) or (proven and kind_of(failure) is FailureKind.NOT_FOUND):
+            doubted = proven and kind_of(failure) is FailureKind.NOT_FOUND  # a model that has answered exists
+            if is_no_answer(failure) or doubted:
                 self._no_answer(attempt, failure, now)
+                if doubted:
+                    channel.circuit_breaker.trip(now)
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
         if asks_to_wait(failure):

@@ -89,9 +89,9 @@ def batch_rejected(failure: Failure) -> Stopped:
 
 
 def batch_unknown(batch: Batch, failure: Failure) -> EnvironmentProblem:
-    """Say that the API goes on denying a batch that the API has created, or the results of the batch."""
+    """Say that the API goes on denying a batch that the API has created."""
     return EnvironmentProblem(
-        f"the API does not know the batch {batch.name}, or no results of it: {failure.message}",
+        f"the API does not know the batch {batch.name}: {failure.message}",
         hint="check that the key belongs to the workspace that created it; if it was deleted, give it up, and its"
         f" documents are paid again: batchrun batches {batch.job} --resend --pay-again --batch {batch.batch_no}",
     )

@@ -203,7 +203,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     |------------------------------------------------------------------|-----------------------------------------|
     | no usable key, 401, 403, 404                                     | STOP                                    |
     | address, proxy or certificate is wrong, 407, a redirect          | STOP                                    |
-    | 404 of a model that has answered in this run                     | like silence; it spends no attempt      |
+    | 404 of a model that has answered in this run                     | WAIT, everyone, and at last STOP_OUTAGE |
     | 400, 403 of the account (`workspace_`, `organization_`, `cmek_`) | STOP                                    |
     | spend stops (402, 412, types, codes, the customer's own limit)   | STOP_MONEY                              |
     | 429                                                              | WAIT, everyone                          |
@@ -224,8 +224,9 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     kind = kind_of(failure)
     if in_batch and failure.maybe_billed:
         return Action.FAIL
-    doubted = kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch
-    if kind in STOPS and not doubted:
+    if kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch:
+        return _unanswered(Action.WAIT, health)
+    if kind in STOPS:
         return STOPS[kind]
     again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
     if kind is FailureKind.UNREACHABLE:  # no document is to blame, and no next attempt could be its last
@@ -236,7 +237,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
             return Action.STOP_OUTAGE if endless else Action.WAIT
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
             return again
-        case FailureKind.UNREACHABLE | FailureKind.SILENT | FailureKind.NOT_FOUND:
+        case FailureKind.UNREACHABLE | FailureKind.SILENT:
             return _unanswered(again, health)
         case _:
             return Action.FAIL

@@ -134,22 +134,17 @@ async def resend(
 async def refuse_what_exists(
     opened: OpenStore, batch: Batch, listed: Sequence[RemoteBatch], *, provider: ProviderFactory, now: float
 ) -> None:
-    """Raise UsageProblem unless the API has denied a batch that has an id for `reconcile_wait`.
-
-    A batch that has ended may be given up although it exists, if its results are denied or do not prove to be ours.
-    """
+    """Raise UsageProblem for a batch that the API has, unless it is adopted and its results do not prove it ours."""
     batch_id = batch.batch_id or ""
     remote = await ask(opened, provider, lambda api: api.retrieve(batch_id))
     if isinstance(remote, Failure) and not is_absence(remote):
         raise UsageProblem(f"{batch_id} cannot be asked for: {remote.message}", hint="try again later")
-    denied = is_over(batch.absent_at, opened.job.spec.batch.reconcile_wait_s, now=now)
     found = [one for one in (remote, *listed) if isinstance(one, RemoteBatch) and one.batch_id == batch_id]
-    is_vain = batch.state is BatchState.ENDED and (denied or batch.adopted)
-    if any(not one.archived for one in found) and not is_vain:
+    if any(not one.archived for one in found) and not (batch.adopted and batch.state is BatchState.ENDED):
         raise UsageProblem(
             f"{batch_id} exists, and would be paid twice.", hint="collect it: batchrun submit; or: batchrun cancel"
         )
-    if not found and not denied:
+    if not found and not is_over(batch.absent_at, opened.job.spec.batch.reconcile_wait_s, now=now):
         raise UsageProblem(
             f"{batch_id} may still exist: one answer that denies it proves nothing.",
             hint=f"submit {opened.name} again, which asks for it until [batch] reconcile_wait is over",

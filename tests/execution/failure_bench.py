@@ -22,7 +22,7 @@ from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
-from batchrun.execution.retry_policy import UNHURRIED_ATTEMPTS, Action, Health, Tries, decide
+from batchrun.execution.retry_policy import UNHURRIED_ATTEMPTS, Action, Health, Tries, asks_to_wait, decide
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
@@ -94,10 +94,10 @@ def streamed(failure: Failure) -> str:
         match decide(failure, tries, Health.ANSWERING, max_attempts=MAX_ATTEMPTS):
             case Action.FAIL:
                 return f"{failed_outcome(failure)} {sent}"
+            case Action.WAIT if not asks_to_wait(failure):
+                return "outage"
             case Action.STOP | Action.STOP_MONEY | Action.STOP_OUTAGE:
                 return f"stop {int(fatal_problem(failure).exit_code)}"
-        if sent > ENDLESS:
-            return "outage"
     raise AssertionError
 
 

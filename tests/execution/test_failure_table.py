@@ -4,7 +4,7 @@ The cells, with two attempts allowed (`retry.max_attempts`) and while others are
 
 - `rejected 1`, `errored 2`: the document's outcome, and how often it was sent until then. Two times: each failure costs
   an attempt. `waits`: it is sent again and again, and no attempt is spent.
-- `outage`: the document stays pending, spends no attempt, and is tried until its model counts as out.
+- `outage`: everybody waits at once, and no attempt is spent.
 - `stop 5`: the document stays pending, and the job stops with this exit code; `spent`: the document has lost an
   attempt by that. `batch 5`: the job stops for one batch, once the others are taken care of.
 - At the creation of a batch: `later`: it is created later; `halved`: smaller ones are tried; `in doubt`: it may exist,
@@ -47,7 +47,7 @@ credentials                         | stop 5     | -             | stop 5   | st
 # Nothing was sent: a setting has to be mended, whatever was answered before.
 misconfigured                       | stop 5     | -             | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
 # Nothing was sent: no attempt is spent. Where nothing was answered in this run before, the job stops at once.
-unreachable                         | outage     | -             | later    | stop 5 | stop 5   | later   | again
+unreachable                         | waits      | -             | later    | stop 5 | stop 5   | later   | again
 timeout                             | errored 2  | -             | in doubt | later  | later    | later   | again
 dropped                             | errored 2  | -             | in doubt | later  | later    | later   | again
 # In a batch it was billed for certain: it is never sent again unasked, so that nothing is paid twice.
@@ -93,9 +93,9 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 403                                 | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
 403 no credit                       | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 403 workspace_policy_violation      | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5
-# Results may not be there yet, and the batch was there a moment ago.
-404                                 | stop 5     | stop 5        | stop 5   | stop 5 | batch 5  | batch 5 | later
-404 workspace_not_found             | stop 5     | stop 5        | stop 5   | stop 5 | batch 5  | batch 5 | later
+# The model has answered, and the batch was there a moment ago: that there is no such thing is doubt.
+404                                 | outage     | stop 5        | stop 5   | later  | later    | later   | later
+404 workspace_not_found             | outage     | stop 5        | stop 5   | later  | later    | later   | later
 # Every 4xx that has no row of its own says no to this request, on either route: the same no would come again.
 405                                 | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
 # A proxy on the way asks for credentials, and would ask every other request.

@@ -61,7 +61,6 @@ TABLE: dict[str, tuple[Failure, Action, Action]] = {
     "418": (status(418), FAIL, FAIL),
     "401": (status(401), STOP, STOP),
     "403": (status(403), STOP, STOP),
-    "404 model": (status(404, "model: claude-nope"), STOP, STOP),
     "no key": (wire(Cause.CREDENTIALS), STOP, STOP),
     "429 spend limit": (status(429, error_code="enforced_spend_limit_reached"), STOP_MONEY, STOP_MONEY),
     "429 contract": (status(429, error_code="contract_spend_limit_reached"), STOP_MONEY, STOP_MONEY),
@@ -93,6 +92,21 @@ def test_a_failure_decides(case: str) -> None:
 
     assert decide(failure, FIRST, Health.ANSWERING, max_attempts=6) is first
     assert decide(failure, LAST, Health.ANSWERING, max_attempts=6) is last
+
+
+@pytest.mark.parametrize(
+    ("health", "action"),
+    [
+        (Health.UNPROVEN, STOP),
+        (Health.ANSWERING, WAIT),
+        (Health.DOWN, WAIT),
+        (Health.LOST, STOP_OUTAGE),
+    ],
+)
+@pytest.mark.parametrize("tries", [FIRST, LAST])
+def test_a_model_that_has_answered_exists(health: Health, action: Action, tries: Tries) -> None:
+    assert decide(status(404, "model: claude-nope"), tries, health, max_attempts=6) is action
+    assert decide(status(404, "model: claude-nope"), tries, health, max_attempts=6, in_batch=True) is STOP
 
 
 @pytest.mark.parametrize("attempts", range(1, 7))

@@ -43,7 +43,7 @@ class Poller:
             return
         remote = await self._context.ask(batch, self._context.provider.retrieve(batch.batch_id or ""))
         if isinstance(remote, Failure):
-            await self._postpone(batch, remote, hurried=wanted)
+            await self._not_told(batch, remote, hurried=wanted)
             return
         if batch.state is BatchState.SUBMITTED:
             unheard = batch.cancel_at is not None and remote.status == "in_progress"
@@ -96,20 +96,20 @@ class Poller:
             case Failure() if is_old and is_absence(collected):
                 await self._gone(batch)
             case _:
-                await self._postpone(batch, collected if isinstance(collected, Failure) else None)
+                due = self._due(batch, collected.retry_after_s if isinstance(collected, Failure) else None)
+                await self._context.apply(
+                    lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due)
+                )
 
-    async def _postpone(self, batch: Batch, failure: Failure | None, *, hurried: bool = False) -> None:
-        """Ask again later. Raises BatchProblem once the API has denied the batch, or its results, for `reconcile_wait`.
+    async def _not_told(self, batch: Batch, failure: Failure, *, hurried: bool) -> None:
+        """Ask again later. Raises BatchProblem once the API has denied the batch for `reconcile_wait`.
 
         A batch that the API has created is not gone because one answer says so: a cache or a replica may be behind.
         """
-        now = self._context.run.clock()
-        absent_at = min(now, batch.absent_at or now) if failure and is_absence(failure) else None
-        due = self._due(batch, failure.retry_after_s if failure else None, hurried=hurried)
-        await self._context.apply(
-            lambda batches: batches.postpone(batches.one(batch.batch_no), next_poll_at=due, absent_at=absent_at)
-        )
-        if failure and absent_at is not None and now - absent_at >= self._context.run.batch.reconcile_wait_s:
+        now, due = self._context.run.clock(), self._due(batch, failure.retry_after_s, hurried=hurried)
+        absent_at = min(now, batch.absent_at or now) if is_absence(failure) else None
+        await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=due, absent_at=absent_at))
+        if absent_at is not None and now - absent_at >= self._context.run.batch.reconcile_wait_s:
             raise BatchProblem(batch_unknown(batch, failure))
 
     async def _gone(self, batch: Batch) -> None:

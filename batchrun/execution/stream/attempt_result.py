@@ -137,10 +137,12 @@ class AttemptResults:
         """Let the slots and the circuit breaker know of the failure, and return the health of the model's API."""
         channel, now, sent_at = attempt.channel, attempt.channel.clock(), attempt.sent_at
         with self._announcing_outages(channel, failure.name):
-            # A model that has answered exists: that there is no such model is doubt, and waited out like silence.
             proven = channel.circuit_breaker.health(now) is not Health.UNPROVEN
-            if is_no_answer(failure) or (proven and kind_of(failure) is FailureKind.NOT_FOUND):
+            doubted = proven and kind_of(failure) is FailureKind.NOT_FOUND  # a model that has answered exists
+            if is_no_answer(failure) or doubted:
                 self._no_answer(attempt, failure, now)
+                if doubted:
+                    channel.circuit_breaker.trip(now)
             elif asks_to_wait(failure):
                 channel.circuit_breaker.turned_away(now, sent_at=sent_at, retry_after_s=failure.retry_after_s or 0.0)
                 channel.slots.turned_away(channel.in_flight - 1, sent_at=sent_at, now=now)

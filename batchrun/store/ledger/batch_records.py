@@ -40,7 +40,7 @@ class Batch:
     cancel_at: float | None = None
     next_poll_at: float | None = None
     absent_at: float | None = None
-    """Since when the API says that there is no such batch, or that the batch has no results."""
+    """Since when the API denies that there is such a batch."""
     downloads: int = 0
     note: str | None = None
 

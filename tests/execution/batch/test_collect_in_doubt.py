@@ -86,6 +86,8 @@ def test_what_was_proven_before_a_download_broke_stays_proven(at: int) -> None:
 NOT_FOUND = status(404, "not available", error_type="not_found_error")
 
 LATE_S = RESULTS_KEPT_S + 1
+WAIT_S = 600.0
+"""The default of `reconcile_wait`."""
 
 
 @pytest.mark.parametrize("gone", ["archived", 404, 410])
@@ -157,9 +159,13 @@ def test_an_adopted_batch_that_nothing_proves_is_for_a_person_to_decide() -> Non
 def test_a_batch_that_the_api_does_not_know_is_for_a_person_to_decide() -> None:
     bench = Bench(ABC, [])
     bench.refusal = NOT_FOUND
+    batch, began = bench.visit(), bench.now
+    assert batch.absent_at == began
+    while bench.problem is None:
+        assert bench.now < began + 2 * WAIT_S, "it never ends"
+        batch = bench.later()
 
-    batch = bench.visit()
-
+    assert bench.now >= began + WAIT_S
     assert isinstance(bench.problem, EnvironmentProblem)
     assert "msgbatch_1" in str(bench.problem)
     assert bench.halted is None, "the others are taken care of first"

@@ -16,6 +16,7 @@ from batchrun.execution.batch.reconcile import (
     Missed,
     Resend,
     Several,
+    Unproven,
     after_create,
     reconcile,
 )
@@ -37,6 +38,8 @@ def remote(batch_id: str = "new", *, requests: int = 300, created_at: float = SE
 
 
 OLD = remote("old", created_at=SENT - 3600)
+ALIVE = replace(OLD, status="ended", ended_at=OVER + 301)
+"""A batch of ours that has ended since: a list that shows so much is no cache of an earlier list."""
 OLDER = remote("older", created_at=SENT - 7200)
 NEW, OTHER = remote(), remote("other", created_at=SENT + 2)
 ENDED = remote(status="ended", counts={"processing": 0, "succeeded": 280, "errored": 10, "expired": 10})
@@ -44,17 +47,21 @@ UNREPORTED = remote(counts={})
 LARGER, SMALLER = remote(requests=301), remote(requests=299)
 LATE = remote("late", created_at=OVER + 2 * WAIT_S)
 EARLY = remote("early", created_at=SENT - 1000)
+LARGER_LATE = remote("larger", requests=301, created_at=OVER + 301)
+OTHERS_SIZE = remote("b", requests=1)
 
 
 def decided(
     *listed: RemoteBatch,
     taken: AbstractSet[str] = frozenset(),
     contested: AbstractSet[str] = frozenset(),
+    ours: AbstractSet[str] = frozenset({"old"}),
+    going_on: AbstractSet[str] = frozenset(),
     now: float = OVER + 1,
     wait_s: float = WAIT_S,
     **changes: Any,
 ) -> Any:
-    claims = Claims(frozenset(taken), frozenset(contested))
+    claims = Claims(frozenset(taken), frozenset(contested), frozenset(ours), frozenset(going_on))
     return reconcile(replace(BATCH, **changes), listed, claims=claims, now=now, wait_s=wait_s)
 
 
@@ -129,6 +136,7 @@ def test_what_the_list_shows(listed: list[RemoteBatch], how: dict[str, Any], can
 
 
 NOT_YET, LOOKED, RESEND, ELSEWHERE = Missed(counts=False), Missed(counts=True), Resend(), Elsewhere()
+UNPROVEN = Unproven()
 AFTER = OVER + WAIT_S
 LOOKED_LONG = {"empty_scans": 9, "scanned_at": AFTER, "now": AFTER + 1e6}
 """Whatever is not in the list by now was never created."""
@@ -151,7 +159,7 @@ def test_what_another_in_doubt_has_adopted_is_waited_for_however_long(
 
 
 def test_what_another_has_for_certain_is_not_waited_for() -> None:
-    assert decided(NEW, OLD, taken={"new"}, **LOOKED_LONG) == RESEND
+    assert decided(NEW, ALIVE, taken={"new"}, **LOOKED_LONG) == RESEND
 
 
 ANOTHER: dict[str, tuple[list[RemoteBatch], dict[str, Any]]] = {
@@ -173,9 +181,9 @@ def test_nothing_follows_from_a_list_without_what_was_there_before(
     assert decided(*listed, **how, **looked) == ELSEWHERE
 
 
-def test_a_workspace_that_was_empty_before_has_nothing_to_lack() -> None:
+def test_a_workspace_that_was_empty_before_has_nothing_to_lack_and_proves_nothing() -> None:
     assert decided(newest_before=None) == LOOKED
-    assert decided(newest_before=None, **LOOKED_LONG) == RESEND
+    assert decided(newest_before=None, **LOOKED_LONG) == UNPROVEN
 
 
 # --- nothing in it
@@ -196,13 +204,58 @@ EMPTY: dict[str, tuple[dict[str, Any], Any]] = {
     "nobody knows since when": ({"empty_scans": 5, "scanned_at": OVER, "now": AFTER + 1e6, "unclear_at": None}, LOOKED),
     "a clock that was set back": ({"empty_scans": 5, "scanned_at": OVER + 1, "now": OVER - 1e6}, NOT_YET),
     "the newest before the call is all there is": ({"newest_before": "old", **LOOKED_LONG}, RESEND),
+    "nobody looked and the wait is over": ({"now": AFTER}, LOOKED),
     "a short wait": ({"empty_scans": 1, "scanned_at": OVER + 1, "now": OVER + 10, "wait_s": 10.0}, RESEND),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("how", "answer"), EMPTY.values(), ids=EMPTY)
 def test_when_it_is_not_in_the_list(how: dict[str, Any], answer: Any) -> None:
-    assert decided(OLD, **how) == answer
+    assert decided(ALIVE, **how) == answer
+
+
+AT_LAST = {"empty_scans": 2, "scanned_at": OVER + 99, "now": AFTER}
+STRANGE = replace(OLDER, batch_id="strange", status="ended", ended_at=OVER + 301)
+PROOFS: dict[str, tuple[list[RemoteBatch], dict[str, Any], Any]] = {
+    # an empty list, or one that never showed a batch of ours
+    "an empty list": ([], {"newest_before": None}, UNPROVEN),
+    "an empty list, and ours are elsewhere": ([], {"newest_before": None, "ours": {"a", "b"}}, UNPROVEN),
+    "the list of others": ([OLD], {"ours": set()}, UNPROVEN),
+    "the list of others, where things happen": ([ALIVE], {"ours": set()}, UNPROVEN),
+    "the list of others, with one created since": ([LARGER_LATE, OLD], {"ours": set()}, UNPROVEN),
+    # a list as it was before the call
+    "ours, as it was": ([OLD, OLDER], {}, UNPROVEN),
+    "ours, ended before the call": ([replace(ALIVE, ended_at=SENT - 1)], {}, UNPROVEN),
+    "ours, ended during the call": ([replace(ALIVE, ended_at=OVER - 1)], {"clock_ahead": 0.0}, UNPROVEN),
+    "one created during the call": ([remote("b", requests=1, created_at=OVER - 1), OLD], {"clock_ahead": 0.0}, UNPROVEN),
+    "ours still goes on: its end will show": ([OLD], {"going_on": {"old"}}, NOT_YET),
+    "ours has ended since, and another goes on": ([OTHERS_SIZE, ALIVE], {"going_on": {"b"}}, RESEND),
+    # something happened since
+    "ours, ended since": ([ALIVE], {}, RESEND),
+    "ours, and another's has ended since": ([OLD, STRANGE], {}, RESEND),
+    "ours, and one created since": ([LARGER_LATE, OLD], {}, RESEND),
+    "nothing was there before, and one of ours since": (
+        [LARGER_LATE], {"newest_before": None, "ours": {"larger"}, "taken": {"larger"}}, RESEND,
+    ),
+    # clocks
+    "the API's clock is not known": ([replace(ALIVE, ended_at=OVER + 299)], {}, UNPROVEN),
+    "the API's clock is ours": ([replace(ALIVE, ended_at=OVER + 1)], {"clock_ahead": 0.0}, RESEND),
+    "the API's clock is ahead": ([replace(ALIVE, ended_at=OVER + 99)], {"clock_ahead": 100.0}, UNPROVEN),
+    "the API's clock is ahead, and it ended since": ([replace(ALIVE, ended_at=OVER + 101)], {"clock_ahead": 100.0}, RESEND),
+    "the answer has the time of a cache": ([replace(ALIVE, ended_at=SENT - 1)], {"clock_ahead": -600.0}, UNPROVEN),
+    "a time in the far future": ([replace(ALIVE, ended_at=OVER + 1e6)], {}, UNPROVEN),
+    "created in the far future": ([remote("b", requests=1, created_at=OVER + 1e6), OLD], {}, UNPROVEN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("listed", "how", "answer"), PROOFS.values(), ids=PROOFS)
+def test_what_proves_that_it_does_not_exist(listed: list[RemoteBatch], how: dict[str, Any], answer: Any) -> None:
+    assert decided(*listed, **AT_LAST, **how) == answer
+
+
+@pytest.mark.parametrize(("listed", "how", "_"), PROOFS.values(), ids=PROOFS)
+def test_before_the_wait_is_over_nothing_is_concluded(listed: list[RemoteBatch], how: dict[str, Any], _: Any) -> None:
+    assert decided(*listed, **AT_LAST | {"now": AFTER - 1}, **how) == LOOKED
 
 
 IDS = ["a", "b", "c", "d"]
@@ -212,6 +265,7 @@ batches = st.builds(
     requests=st.sampled_from([0, 299, 300]),
     created_at=st.floats(SENT, OVER) | st.floats(SENT - 1e4, SENT + 1e4),
     archived=st.booleans(),
+    ended_at=st.none() | st.floats(SENT, OVER + 1e5),
 )
 
 
@@ -220,6 +274,7 @@ batches = st.builds(
     listed=st.lists(batches, max_size=6, unique_by=lambda one: one.batch_id),
     taken=st.sets(st.sampled_from(IDS)),
     contested=st.sets(st.sampled_from(IDS)),
+    ours=st.sets(st.sampled_from(["old", *IDS])),
     now=st.floats(OVER, OVER + 1e5),
     empty_scans=st.integers(0, 5),
     scanned_at=st.one_of(st.none(), st.floats(OVER, OVER + 1e5)),
@@ -228,12 +283,14 @@ def test_it_is_never_sent_again_while_it_could_be_in_the_list(
     listed: list[RemoteBatch],
     taken: set[str],
     contested: set[str],
+    ours: set[str],
     now: float,
     empty_scans: int,
     scanned_at: float | None,
 ) -> None:
     contested -= taken
-    answer = decided(*listed, taken=taken, contested=contested, now=now, empty_scans=empty_scans, scanned_at=scanned_at)
+    facts = {"now": now, "empty_scans": empty_scans, "scanned_at": scanned_at, "clock_ahead": 0.0}
+    answer = decided(*listed, taken=taken, contested=contested, ours=ours, **facts)
 
     ids = [one.batch_id for one in listed]
     anchored = "old" in ids
@@ -248,6 +305,12 @@ def test_it_is_never_sent_again_while_it_could_be_in_the_list(
             assert now - OVER >= WAIT_S
             assert empty_scans >= 1
             assert scanned_at is None or now > scanned_at
+            assert ours & set(ids)
+            assert any(max(one.created_at, one.ended_at or 0) > OVER for one in listed)
+        case Unproven():
+            assert anchored
+            assert not possible
+            assert now - OVER >= WAIT_S
         case Missed(counts):
             assert not possible or (possible & contested and not counts)
             assert anchored or timely
@@ -308,6 +371,11 @@ CALLS: dict[str, tuple[Failure, Creation]] = {
 @pytest.mark.parametrize(("failure", "known"), CALLS.values(), ids=CALLS)
 def test_what_a_failed_create_call_leaves_behind(failure: Failure, known: Creation) -> None:
     assert after_create(failure) is known
+
+
+@pytest.mark.parametrize(("failure", "known"), CALLS.values(), ids=CALLS)
+def test_a_body_that_was_not_sent_as_a_whole_creates_nothing(failure: Failure, known: Creation) -> None:
+    assert after_create(failure, whole=False) is (LATER if known is UNCLEAR else known)
 
 
 @pytest.mark.parametrize("code", range(100, 600))

@@ -16,45 +16,59 @@ from loopback import Answer, responding
 
 from batchrun.batch import ResultType
 from batchrun.providers import AttemptError, BatchProvider
-from batchrun.providers.anthropic.batches import AnthropicBatches, results_url
+from batchrun.providers.anthropic.batches import AnthropicBatches, results_urls
 from batchrun.reply import Cause, Failure
 
 OWN = "/v1/messages/batches/msgbatch_1/results"
 
-ADDRESSES: dict[str, tuple[str | None, str]] = {
-    "none": (None, OWN),
-    "empty": ("", OWN),
-    "its own": ("http://api.test:8000/v1/x/results?a=1", "http://api.test:8000/v1/x/results?a=1"),
-    "its own in capitals": ("HTTP://API.test:8000/v1/x", "http://api.test:8000/v1/x"),
-    "its own with a name and a password": ("http://me:pw@api.test:8000/v1/x", "http://api.test:8000/v1/x"),
-    "its own with a fragment": ("http://api.test:8000/v1/x#y", "http://api.test:8000/v1/x"),
-    "relative": ("/v1/x?a=1", "/v1/x?a=1"),
-    "relative to nothing": ("results", OWN),
-    "another host": ("http://evil.test:8000/v1/x", OWN),
-    "another port": ("http://api.test/v1/x", OWN),
-    "another scheme": ("https://api.test:8000/v1/x", OWN),
-    "another host without a scheme": ("//evil.test/v1/x", OWN),
-    "a host as a name": ("http://api.test:8000@evil.test/v1/x", OWN),
-    "a backslash in a name": ("http://evil.test\\@api.test:8000/v1/x", "http://api.test:8000/v1/x"),
-    "a backslash after the host": ("http://api.test:8000\\@evil.test/v1/x", OWN),
-    "a longer host": ("http://api.test.evil.test:8000/v1/x", OWN),
-    "a file": ("file:///etc/passwd", OWN),
-    "no address": ("http://[::1/x", OWN),
-    "no port": ("http://api.test:99999999/x", OWN),
-    "words": ("soon\n", OWN),
+ADDRESSES: dict[str, tuple[str | None, list[str]]] = {
+    "none": (None, []),
+    "empty": ("", []),
+    "its own": (f"http://api.test:8000/gw{OWN}", []),
+    "another below the base": ("http://api.test:8000/gw/v1/x/results?a=1", ["/gw/v1/x/results?a=1"]),
+    "in capitals": ("HTTP://API.test:8000/gw/x", ["/gw/x"]),
+    "with a name and a password": ("http://me:pw@api.test:8000/gw/x", ["/gw/x"]),
+    "with a fragment": ("http://api.test:8000/gw/x#y", ["/gw/x"]),
+    "relative to the batch's own": ("results", []),
+    "relative to the batch's own, and another": ("lines", ["/gw/v1/messages/batches/msgbatch_1/lines"]),
+    "relative to the base": ("/gw/x?a=1", ["/gw/x?a=1"]),
+    "up, and below the base still": ("../x", ["/gw/v1/messages/batches/x"]),
+    "another host": ("http://evil.test:8000/gw/x", []),
+    "another port": ("http://api.test/gw/x", []),
+    "another scheme": ("https://api.test:8000/gw/x", []),
+    "another host without a scheme": ("//evil.test/gw/x", []),
+    "a host as a name": ("http://api.test:8000@evil.test/gw/x", []),
+    "a backslash in a name": ("http://evil.test\\@api.test:8000/gw/x", ["/gw/x"]),
+    "a backslash after the host": ("http://api.test:8000\\@evil.test/gw/x", []),
+    "a longer host": ("http://api.test.evil.test:8000/gw/x", []),
+    "a file": ("file:///etc/passwd", []),
+    "no address": ("http://[::1/x", []),
+    "no port": ("http://api.test:99999999/x", []),
+    "hidden dots": ("http://api.test:8000/gw/%2e%2e/x", []),
+    "more hidden dots": ("http://api.test:8000/gw/a%2f..%2f%2E./x", []),
+    "words": ("soon\n", []),
 }
 
 
-@pytest.mark.parametrize(("told", "asked"), ADDRESSES.values(), ids=ADDRESSES)
-def test_the_address_of_results(told: str | None, asked: str) -> None:
-    assert results_url(ended(told), httpx2.URL("http://api.test:8000/")) == asked
+@pytest.mark.parametrize(("told", "before"), ADDRESSES.values(), ids=ADDRESSES)
+def test_the_own_address_is_asked_after_what_is_told(told: str | None, before: list[str]) -> None:
+    asked = results_urls(ended(told), httpx2.URL("http://api.test:8000/gw/"))
+
+    assert asked == [f"http://api.test:8000{path}" for path in [*before, f"/gw{OWN}"]]
+
+
+@pytest.mark.parametrize("told", ["http://api.test:8000/v1/x", "/v1/x", "../../../../../v1/x"])
+def test_an_address_without_the_gateways_path_is_asked_last(told: str) -> None:
+    asked = results_urls(ended(told), httpx2.URL("http://api.test:8000/gw/"))
+
+    assert asked == [f"http://api.test:8000/gw{OWN}", "http://api.test:8000/v1/x"]
 
 
 @pytest.mark.parametrize(
     ("base", "told"), [("https://api.test", "https://api.test:443/x"), ("https://api.test:443", "https://api.test/x")]
 )
 def test_a_port_that_goes_without_saying(base: str, told: str) -> None:
-    assert results_url(ended(told), httpx2.URL(base)) == "https://api.test/x"
+    assert results_urls(ended(told), httpx2.URL(base)) == ["https://api.test/x", f"https://api.test{OWN}"]
 
 
 @pytest.mark.slow
@@ -68,9 +82,10 @@ def test_a_port_that_goes_without_saying(base: str, told: str) -> None:
 def test_no_address_leads_elsewhere(told: str) -> None:
     base = httpx2.URL("http://api.test:8000/gateway/")
 
-    asked = base.join(results_url(ended(told), base))
+    addresses = results_urls(ended(told), base)
 
-    assert (asked.scheme, asked.netloc) == ("http", b"api.test:8000")
+    assert f"{base}{OWN[1:]}" in addresses
+    assert {(url.scheme, url.netloc) for url in map(httpx2.URL, addresses)} == {("http", b"api.test:8000")}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -122,6 +137,57 @@ def test_a_gateway_keeps_working(told: str | None, path: str) -> None:
             return own.asked
 
     assert asyncio.run(scenario()) == [f"GET {path}"]
+
+
+NO_RESULTS: dict[str, Answer] = {
+    "nothing is there": responding({}, status=404),
+    "it may not be asked": responding({}, status=403),
+    "it fails": responding({}, status=500),
+    "it leads elsewhere": responding("", status=302, location="http://127.0.0.1:1/x"),
+    "a page": responding("<!doctype html>\n<title>Gateway</title>\n"),
+    "nothing at all": responding(""),
+    "no connection": reset_at_once,
+}
+
+
+@pytest.mark.parametrize("told", ["{own}/v1/messages/batches/msgbatch_1/results", "{own}/gw/files/1"])
+@pytest.mark.parametrize("instead", NO_RESULTS.values(), ids=NO_RESULTS)
+def test_results_are_had_at_the_own_address_whatever_is_told(told: str, instead: Answer) -> None:
+    async def answer(got: web.Request) -> web.StreamResponse:
+        return await (lines_of(succeeded("a")) if got.path == f"/gw{OWN}" else instead)(got)
+
+    async def scenario() -> list[str]:
+        async with serving(answer) as own, batches_at(f"{own.url}/gw") as batches:
+            url = told.replace("{own}", own.url)
+            return [result.request_id async for result in batches.results(ended(url))]
+
+    assert asyncio.run(scenario()) == ["a"]
+
+
+def test_results_are_had_where_they_are_told_if_the_own_address_has_none() -> None:
+    async def answer(got: web.Request) -> web.StreamResponse:
+        return await (lines_of(succeeded("a")) if got.path == "/files/1" else responding({}, status=404))(got)
+
+    async def scenario() -> list[str]:
+        async with serving(answer) as own, batches_at(f"{own.url}/gw") as batches:
+            return [result.request_id async for result in batches.results(ended(f"{own.url}/files/1"))]
+
+    assert asyncio.run(scenario()) == ["a"]
+
+
+def test_a_download_that_breaks_is_not_begun_again_elsewhere() -> None:
+    """What came before is good, and whoever collects begins again."""
+
+    async def scenario() -> tuple[list[str], list[str]]:
+        cut = in_pieces(succeeded("a") + b"\n", then=reset_at_once)
+        came: list[str] = []
+        async with serving(cut) as own, batches_at(f"{own.url}/gw") as batches:
+            with pytest.raises(AttemptError):
+                async for result in batches.results(ended(f"{own.url}/gw/files/1")):
+                    came.append(result.request_id)  # noqa: PERF401 - what came before the end is what counts
+            return came, own.asked
+
+    assert asyncio.run(scenario()) == (["a"], ["GET /gw/files/1"])
 
 
 # --- results: what comes

@@ -72,6 +72,24 @@ def open_attempts(project: TrialProject) -> int:
     return int(project.ask("select count(*) from attempts where state = 'open'")[0][0])
 
 
+def given_history(project: TrialProject, api: BatchApi) -> None:
+    """One document in a batch that has been collected: the list shows a batch of ours."""
+    project.document("first.txt", "the first one")
+    assert until(project, api) == [0]
+
+
+def something_happens(api: BatchApi) -> None:
+    """Somebody else creates a batch: a list that shows it is no cache of an earlier list."""
+    api.clock.skip(1)
+    api.somebody_elses(1)
+    api.clock.skip(1)
+
+
+def held_nusd(project: TrialProject) -> int:
+    """What may have been billed, and counts against the caps."""
+    return int(project.ask("select coalesce(sum(reserved_nusd), 0) from attempts where cost_nusd is null")[0][0])
+
+
 def assert_books_agree(project: TrialProject, api: BatchApi) -> None:
     """Nothing is paid twice, and the ledger has what the API billed."""
     assert {prompt: times for prompt, times in api.paid.items() if times > 1} == {}

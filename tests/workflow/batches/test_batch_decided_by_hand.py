@@ -13,12 +13,17 @@ from batch_submits import (
     assert_books_agree_in_the_end,
     batched,
     by_hand,
+    committed,
+    given_history,
+    held_nusd,
     once,
     open_attempts,
+    something_happens,
     states,
     until,
 )
 from scripted_batches_memory import BatchApi
+from scripted_provider import OVERLOADED, status
 from trial_project import TrialProject
 
 from batchrun.batch import BatchState
@@ -54,13 +59,61 @@ def test_resend_by_hand_puts_it_back(project: TrialProject, api: BatchApi) -> No
     api.creating = [NOTHING_CAME]
     again_and_again(project, api)
 
-    batch = by_hand(project, lambda opened: resend(opened, provider=api))
+    with pytest.raises(UsageProblem, match="nothing proves") as refused:
+        by_hand(project, lambda opened: resend(opened, provider=api))
+    assert "--pay-again" in str(refused.value.hint)
+    batch = by_hand(project, lambda opened: resend(opened, provider=api, pay_again=True))
     assert batch.state is BatchState.ABANDONED
     assert open_attempts(project) == 0
-    assert project.ask("select committed_nusd from runs") == [(0,)]
+    held = held_nusd(project)
+    assert committed(project) == held > 0, "it may have been billed"
 
     assert again_and_again(project, api)[-1] == 0
     assert api.sizes == [3]
+    assert committed(project) == held + 3 * COST_NUSD
+
+
+@pytest.mark.slow
+def test_resend_by_hand_of_what_the_list_proves_never_to_have_been_created_holds_nothing(
+    project: TrialProject, api: BatchApi
+) -> None:
+    batched(project, batch=HOLD)
+    given_history(project, api)
+    project.documents(3)
+    api.creating = [NOTHING_CAME]
+    once(project, api)
+    something_happens(api)
+    assert again_and_again(project, api)[-1] == ExitCode.AMBIGUOUS
+
+    by_hand(project, lambda opened: resend(opened, provider=api))
+    assert held_nusd(project) == 0
+
+    assert again_and_again(project, api)[-1] == 0
+    assert_books_agree(project, api)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pay_again", [False, True])
+def test_resend_by_hand_is_no_sooner_than_by_itself(project: TrialProject, api: BatchApi, pay_again: bool) -> None:
+    project.documents(3)
+    api.creating, api.hidden = [LOST], True
+    once(project, api)
+
+    with pytest.raises(UsageProblem, match="may still appear"):
+        by_hand(project, lambda opened: resend(opened, provider=api, pay_again=pay_again))
+    api.clock.skip(600)
+    with pytest.raises(UsageProblem, match="may still appear"):
+        by_hand(project, lambda opened: resend(opened, provider=api, pay_again=pay_again))
+    api.refused["page"] = OVERLOADED
+    with pytest.raises(UsageProblem, match="cannot be had"):
+        by_hand(project, lambda opened: resend(opened, provider=api, pay_again=pay_again))
+    api.refused.clear()
+    api.hidden = False
+    with pytest.raises(UsageProblem, match="msgbatch_1 seems to be"):
+        by_hand(project, lambda opened: resend(opened, provider=api, pay_again=pay_again))
+
+    assert until(project, api) == [0]
+    assert api.calls["create"] == 1
     assert_books_agree(project, api)
 
 
@@ -138,10 +191,16 @@ def test_a_batch_that_was_deleted_is_given_up_by_hand(project: TrialProject, api
     api.batches.clear()
 
     summary = once(project, api, after_s=60)
+    assert (summary.exit_code, summary.halted) == (ExitCode.UNFINISHED, None)
+    with pytest.raises(UsageProblem, match="may still exist"):
+        by_hand(project, lambda opened: resend(opened, provider=api, batch_no=1, pay_again=True))
+    summary = once(project, api, after_s=60)
     assert summary.exit_code == ExitCode.ENVIRONMENT
     assert summary.halted is not None
-    assert "--resend --batch 1" in str(summary.halted.hint)
-    by_hand(project, lambda opened: resend(opened, provider=api, batch_no=1))
+    assert "--resend --pay-again --batch 1" in str(summary.halted.hint)
+    with pytest.raises(UsageProblem, match="nothing proves"):
+        by_hand(project, lambda opened: resend(opened, provider=api, batch_no=1))
+    by_hand(project, lambda opened: resend(opened, provider=api, batch_no=1, pay_again=True))
 
     assert again_and_again(project, api)[-1] == 0
     (spent,) = project.ask("select sum(cost_nusd) from attempts")[0]
@@ -155,8 +214,12 @@ def test_a_batch_that_exists_is_not_given_up(project: TrialProject, api: BatchAp
     project.documents(3)
     once(project, api)
 
-    with pytest.raises(UsageProblem, match="paid twice"):
-        by_hand(project, lambda opened: resend(opened, provider=api, batch_no=1))
+    with pytest.raises(UsageProblem, match="msgbatch_1 exists"):
+        by_hand(project, lambda opened: resend(opened, provider=api, batch_no=1, pay_again=True))
+    api.refused["retrieve"] = status(404, "no such batch")
+    with pytest.raises(UsageProblem, match="msgbatch_1 exists"):
+        by_hand(project, lambda opened: resend(opened, provider=api, batch_no=1, pay_again=True))
+    api.refused.clear()
 
     assert until(project, api) == [0]
     assert api.calls["create"] == 1

@@ -16,6 +16,7 @@ from batch_submits import (
     assert_books_agree,
     assert_books_agree_in_the_end,
     batched,
+    canceling,
     once,
     submit,
     until,
@@ -116,8 +117,41 @@ def test_a_clock_that_was_a_year_ahead_for_a_moment_stops_nothing(
     for remote in api.batches:
         remote.created_at, remote.ends_at = remote.created_at - 365 * DAY_S, remote.ends_at - 365 * DAY_S
 
-    assert until(project, api, every_s=MINUTE_S, most=20) == [0]
+    assert until(project, api, every_s=MINUTE_S, most=20) == [ExitCode.AMBIGUOUS if in_doubt else 0]
+    assert api.calls["create"] == 1
+
+
+@pytest.mark.parametrize("code", [404, 405, 410, 501])
+@pytest.mark.parametrize("call", ["retrieve", "cancel", "results"])
+def test_what_was_there_and_is_denied_is_waited_for(project: TrialProject, api: BatchApi, call: str, code: int) -> None:
+    project.documents(3)
+    once(project, api)
+    api.refused[call] = status(code, "no such thing")
+    if call == "cancel":
+        assert canceling(project, api, waits=False).exit_code == ExitCode.UNFINISHED
+    else:
+        for _ in range(3):
+            summary = once(project, api, after_s=20)
+            assert (summary.exit_code, summary.halted) == (ExitCode.UNFINISHED, None)
+        assert "no such thing" in troubles(project)[-1]
+    del api.refused[call]
+
+    assert until(project, api) == [0]
+    assert api.sizes == [3]
     assert_books_agree_in_the_end(project, api)
+
+
+def test_a_batch_that_is_denied_now_and_then_is_never_given_up(project: TrialProject, api: BatchApi) -> None:
+    project.documents(3)
+    api.takes_s = HOUR_S
+    once(project, api)
+    for _ in range(10):
+        api.refused["retrieve"] = status(404, "no such batch")
+        assert once(project, api, after_s=50).exit_code == ExitCode.UNFINISHED
+        del api.refused["retrieve"]
+        assert once(project, api, after_s=50).exit_code == ExitCode.UNFINISHED
+
+    assert until(project, api, every_s=5 * MINUTE_S) == [0]
 
 
 def test_a_date_beyond_the_calendar_does_not_break_what_is_shown(

@@ -15,6 +15,7 @@ from batch_submits import (
     assert_books_agree,
     assert_books_agree_in_the_end,
     batched,
+    given_history,
     once,
     until,
     waiting,
@@ -41,20 +42,22 @@ READ = 'user = "Read: {{ doc.text }}"'
 
 
 def test_a_wrong_adoption_is_undone_without_loss(project: TrialProject, api: BatchApi) -> None:
+    given_history(project, api)
     project.documents(5)
     api.creating = [NOTHING_CAME]
     once(project, api)
+    api.clock.skip(1)
     api.somebody_elses(5)  # the same size, at the same time
 
     codes = again_and_again(project, api)
 
     assert codes[-1] == 0
-    assert api.sizes == [5, 5]
-    assert Counter(project.statuses().values()) == {"succeeded": 5}
+    assert api.sizes == [1, 5, 5]
+    assert Counter(project.statuses().values()) == {"succeeded": 6}
     theirs = {prompt for prompt in api.billed if prompt.startswith("theirs")}
     assert len(theirs) == 5
-    assert project.ask("select sum(committed_nusd) from runs") == [(5 * COST_NUSD,)]
-    assert "msgbatch_1" in [batch_id for (batch_id,) in project.ask("select batch_id from foreign_batches")]
+    assert project.ask("select sum(committed_nusd) from runs") == [(6 * COST_NUSD,)]
+    assert "msgbatch_2" in [batch_id for (batch_id,) in project.ask("select batch_id from foreign_batches")]
 
 
 def test_a_wrong_adoption_is_undone_and_the_right_one_is_found(project: TrialProject, api: BatchApi) -> None:
@@ -100,6 +103,7 @@ def test_another_jobs_batch_is_not_taken_from_it_for_good(project: TrialProject,
     batched(project, "second", prompt='user = "Read: {{ doc.text }}"')
     api.creating = [NOTHING_CAME, LOST]
     once(project, api)
+    api.clock.skip(1)
     once(project, api, job="second")
     once(project, api, after_s=10)  # takes the second job's batch for its own
 

@@ -66,6 +66,15 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageDoubted:
+    """An answer reports more tokens than its request allows. Told once in a run; such usage counts as not told."""
+
+    model: str
+    """The model as the answer names the model."""
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class OutageBegan:
     """Nobody is answered any more: nothing is sent to the model but a probe now and then."""
 
@@ -172,6 +181,7 @@ Event = (
     | AttemptFailed
     | AttemptEnded
     | Paused
+    | UsageDoubted
     | OutageBegan
     | OutageEnded
     | DocumentSettled

@@ -29,6 +29,7 @@ from batchrun.events import (
     PublishDelayed,
     RunStarted,
     Tick,
+    UsageDoubted,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Progress:
                 self._batch(event)
             case Tick():
                 self._show_line()
+            case UsageDoubted():
+                self.write(usage_doubted(event))
             case PublishDelayed():
                 self.write(f"rows are safe in the ledger and follow later: {escape_control(event.why)}")
             case _:
@@ -230,3 +233,12 @@ def chosen_mode(terminal: Terminal, mode: str) -> str:
     if mode != "auto":
         return mode
     return "bar" if sys.stderr.isatty() else "lines"
+
+
+def usage_doubted(event: UsageDoubted) -> str:
+    """Say that usage is not believed, and what that means for the money."""
+    return (
+        f"an answer of {event.model} reports {count(event.usage.prompt_tokens, 'input token')} and"
+        f" {event.usage.output_tokens:,} of output, more than its request allows: such usage counts as not"
+        " told, and the worst case stays held (said once)"
+    )

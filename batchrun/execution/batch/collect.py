@@ -21,6 +21,7 @@ from batchrun.execution.retry_policy import Action, FailureHistory, Health, Trie
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.circuit_breaker import FEWEST
+from batchrun.execution.usage_doubts import UsageDoubts, fits_reservation
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
 from batchrun.reply import Cause, Failure
@@ -134,6 +135,7 @@ class Collector:
         self._writer = context.writer
         self._provider = provider
         self._failure_history = failure_history
+        self._doubts = UsageDoubts(context.tell)
         self._chain = chain
         self._models = [chain_model.price.name for chain_model in chain.models] if chain else []
         self.fatal: Failure | None = None
@@ -207,12 +209,18 @@ class Collector:
         """Settle those of the results that are still waited for."""
         batch = batch_judge.batch
         members = await self._writer.write(lambda ledger: Batches(ledger).members(batch.batch_no, results))
-        found = [(member, results[request_id]) for request_id, member in members.items()]
+        found = [(member, self._believed(member, results[request_id])) for request_id, member in members.items()]
         settlements = await asyncio.to_thread(lambda: [batch_judge.settlement(*one) for one in found])
         for member, result in found:
             self._remember(result, batch_judge, member)
         await self._record(batch, settlements)
         return settlements
+
+    def _believed(self, member: Member, result: BatchResult) -> BatchResult:
+        reply = result.reply
+        if reply and reply.usage and not fits_reservation(reply.usage, member.reserved_tokens):
+            return replace(result, reply=self._doubts.without_usage(reply))
+        return result
 
     async def _record(self, batch: Batch, settlements: list[Settlement]) -> None:
         if not settlements:

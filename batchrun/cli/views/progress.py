@@ -83,6 +83,8 @@ class Progress:
             case Tick():
                 self._show_line()
             case UsageDoubted():
+                tokens = event.usage
+                self._event("usage_doubted", input_tokens=tokens.prompt_tokens, output_tokens=tokens.output_tokens)
                 self.write(usage_doubted(event))
             case PublishDelayed():
                 self.write(f"rows are safe in the ledger and follow later: {escape_control(event.why)}")

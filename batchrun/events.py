@@ -74,6 +74,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageDoubted:
+    """An answer reports more tokens than its request allows. Told once in a run; such usage counts as not told."""
+
+    model: str
+    """The model as the answer names the model."""
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class OutageBegan:
     """Nobody is answered any more: nothing is sent to the model but a probe now and then."""
 
@@ -181,6 +190,7 @@ Event = (
     | AttemptEnded
     | Paused
     | Waiting
+    | UsageDoubted
     | OutageBegan
     | OutageEnded
     | DocumentSettled

@@ -55,6 +55,7 @@ class Reply:
     usage: Usage | None
     """The tokens of the reply. They are None when the reply had no usage; the worst case is booked then."""
     model: str
+    """The model as the reply names the model; empty if it names none."""
     api_request_id: str | None
     raw: str
     """The body as the API sent the body, as ASCII JSON."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
 
@@ -17,8 +18,9 @@ from batchrun.reply import Reply
 _SHOWN_CHARACTERS = 80
 _SHOWN_PROBLEMS = 3
 _NULL = {"type": "null"}
-_INT64_DIGITS = 19
 _INT64 = range(-(2**63), 2**63)
+_EXACT_DOUBLES = 2**53
+"""Up to here every whole number is a double."""
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\r?\n(.*)\r?\n[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_TIME = re.compile(
@@ -105,7 +107,7 @@ def _parsed(text: str) -> Any:
 
 def _refuse_lone_surrogates(value: Any) -> None:
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:
         raise _UnusableError("the reply holds half a surrogate pair, which is no character") from error
 
@@ -119,17 +121,51 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _int64(digits: str) -> int:
-    if len(digits.lstrip("-")) > _INT64_DIGITS or int(digits) not in _INT64:
-        raise _UnusableError(f"{_cut(digits)} does not fit into 64 bits")
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not isfinite(number):
+def _exact(digits: str) -> int | Decimal:
+    """Read a number as it is written. What the number becomes depends on the field, which is not known yet."""
+    if not isfinite(float(digits)):
         raise _UnusableError(f"{_cut(digits)} is too large a number")
+    try:
+        return int(digits) if digits.lstrip("-").isdecimal() else Decimal(digits)
+    except InvalidOperation:
+        raise _UnusableError(f"{_cut(digits)} has too large an exponent") from None
+
+
+def _integer(number: int | Decimal) -> int | float:
+    """Return a whole number exactly, however it is written. Whatever is no whole number stays a fraction."""
+    if isinstance(number, Decimal):
+        whole = number.to_integral_value()
+        if number != whole:
+            return _fraction(number)
+        number = int(whole) if whole else 0
+    if number not in _INT64:
+        raise _UnusableError(f"{_cut(str(number))} does not fit into 64 bits")
     return number
+
+
+def _fraction(number: Decimal) -> float:
+    double = float(number)
+    if double.is_integer():
+        raise _UnusableError(f"{_cut(str(number))} is not a whole number")
+    return double
+
+
+def _double(number: int | Decimal) -> int | float:
+    """Return the double that is nearest to a number. A whole number that is a double stays a whole number."""
+    return number if isinstance(number, int) and abs(number) <= _EXACT_DOUBLES else float(number)
+
+
+def _plain(value: Any) -> Any:
+    """Make doubles of the numbers in a value for which there is no field; the value will be complained about."""
+    match value:
+        case Decimal():
+            return float(value)
+        case dict():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list():
+            return [_plain(element) for element in value]
+        case _:
+            return value
 
 
 def _no_constant(name: str) -> float:
@@ -137,12 +173,12 @@ def _no_constant(name: str) -> float:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_distinct, parse_int=_int64, parse_float=_finite, parse_constant=_no_constant
+    object_pairs_hook=_distinct, parse_int=_exact, parse_float=_exact, parse_constant=_no_constant
 )
 
 
 def _normalised(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Rewrite enums, whole numbers and times of a value, at any depth, before the value is validated.
+    """Rewrite enums, numbers and times of a value, at any depth, before the value is validated.
 
     The API promises the schema's shape and not its spelling, so whatever means the same is made the same.
     """
@@ -155,12 +191,16 @@ def _normalised(value: Any, schema: Mapping[str, Any]) -> Any:
             return {name: _normalised(inner, properties.get(name, {})) for name, inner in value.items()}
         case {"items": items} if isinstance(value, list):
             return [_normalised(element, items) for element in value]
-        case {"type": "integer"} if isinstance(value, float) and value.is_integer():
-            return _int64(str(int(value)))
+        case {"type": "integer" | "number" as kind} if _is_number(value):
+            return _integer(value) if kind == "integer" else _double(value)
         case {"format": "date-time"} if isinstance(value, str):
             return _utc(value) or value
         case _:
-            return value
+            return _plain(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _utc(text: str) -> str | None:

@@ -134,6 +134,10 @@ def test_what_means_the_same_is_made_the_same(text, changed):
     assert all(type(judgement.output[name]) is type(value) for name, value in changed.items())
 
 
+def months(written):
+    return with_(term_months="X").replace('"X"', written)
+
+
 BAD = [
     ("empty", "", "the reply has no text"),
     ("blank", " \n", "the reply has no text"),
@@ -151,9 +155,29 @@ BAD = [
     ("infinity", with_(fee=float("-inf")), "not JSON: -Infinity is no number"),
     ("too large", with_().replace("99.5", "1e999"), "1e999 is too large a number"),
     ("beyond int64", with_(term_months=2**63), "9223372036854775808 does not fit into 64 bits"),
-    ("below int64", with_(fee=-(2**63) - 1), "-9223372036854775809 does not fit into 64 bits"),
+    ("below int64", with_(term_months=-(2**63) - 1), "-9223372036854775809 does not fit into 64 bits"),
+    (
+        "beyond int64 by an exponent",
+        with_(term_months=0).replace(": 0", ": 9.3e18"),
+        "9300000000000000000 does not fit",
+    ),
+    (
+        "a fraction near a whole number",
+        with_(term_months=0).replace(": 0", ": 9007199254740993.5"),
+        "9007199254740993.5 is not a whole number",
+    ),
+    (
+        "a fraction of many digits",
+        with_(term_months=0).replace(": 0", ": 1.00000000000000000001"),
+        "1.00000000000000000001 is not a whole number",
+    ),
+    (
+        "an exponent of many digits",
+        with_().replace("99.5", "1e-" + "9" * 30),
+        "1e-999999999999999999999999999999 has too large an exponent",
+    ),
     ("float beyond int64", with_(term_months=1e19), "10000000000000000000 does not fit into 64 bits"),
-    ("a number of 5,000 digits", '{"fee": ' + "7" * 5_000 + "}", "7" * 79 + "… does not fit into 64 bits"),
+    ("a number of 5,000 digits", '{"fee": ' + "7" * 5_000 + "}", "7" * 79 + "… is too large a number"),
     ("lone surrogate", '{"title": "\\ud83d"}', "half a surrogate pair"),
     ("raw lone surrogate", '{"title": "\ud83d"}', "half a surrogate pair"),
     ("lone surrogate in a name", '{"\\udc00": 1}', "half a surrogate pair"),
@@ -228,6 +252,90 @@ def test_accepted_rows_mean_in_duckdb_what_they_meant_in_the_reply():
     assert row["kind"] == "Lease"
 
 
+NUMBERS = OutputFields(
+    TypeAdapter(ColumnFields).validate_python(
+        {
+            "whole": "integer",
+            "number": "number?",
+            "wholes": {"type": "array", "items": {"type": "integer", "maximum": 1e30}},
+            "deep": {
+                "type": "object",
+                "fields": {"whole": "integer?", "numbers": {"type": "array", "items": "number"}},
+            },
+        }
+    )
+)
+
+
+def kept(whole, number):
+    """The values of these spellings in the columns, after the ledger's JSON and DuckDB's own; None if invalid."""
+    text = '{"whole": W, "number": N, "wholes": [W], "deep": {"whole": W, "numbers": [N, 0]}}'
+    judgement = Judge(NUMBERS.full_schema).judge(reply(text.replace("W", whole).replace("N", number)))
+    if judgement.outcome is not Outcome.SUCCEEDED:
+        return None
+    structure = json.dumps({column.name: column.json_structure for column in NUMBERS.columns})
+    query = "select unnest(json_transform_strict($1::json, $2))"
+    found = duckdb.sql(query, params=[json.dumps(judgement.output), structure]).fetchall()[0]
+    row = dict(zip(("whole", "number", "wholes", "deep"), found, strict=True))
+    assert row["whole"] == row["deep"]["whole"] == row["wholes"][0]
+    assert repr(row["number"]) == repr(row["deep"]["numbers"][0])
+    return row["whole"], row["number"]
+
+
+WHOLE = {
+    "0": 0, "-0": 0, "-0.0": 0, "0e999999999999": 0, "1e3": 1000, "1.0": 1, "-1E+2": -100, "1230e-1": 123,
+    "9007199254740993": 2**53 + 1, "9007199254740993.0": 2**53 + 1, "9.007199254740993e15": 2**53 + 1,
+    "9223372036854775807": 2**63 - 1, "-9223372036854775808.00": -(2**63), "92233720368547758070e-1": 2**63 - 1,
+    "9223372036854775808": None, "12345678901234567890": None, "1e19": None, "1e308": None, "1e400": None,
+    "1" * 400: None, "0.5": None, "9007199254740993.5": None, "1e-3": None, "NaN": None, "Infinity": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", WHOLE, ids=lambda written: written[:30])
+def test_a_whole_number_is_stored_exactly_or_is_invalid_however_it_is_written(written):
+    assert kept(written, "1") == (None if WHOLE[written] is None else (WHOLE[written], 1.0))
+
+
+DOUBLES = ["12345678901234567890", "9007199254740993", "-" + "7" * 300, "1" + "0" * 308, "18446744073709551616",
+           "1e308", "-0.0", "5e-324", "1e-400", "0.1", "1" * 20 + ".5"]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", DOUBLES, ids=lambda written: written[:30])
+def test_a_number_is_the_nearest_double_however_it_is_written(written):
+    assert repr(kept("1", written)[1]) == repr(float(written))
+
+
+@pytest.mark.parametrize("written", ["1" * 310, "1e309", "NaN", "-Infinity", "1" * 5_000])
+def test_what_no_double_can_hold_is_invalid(written):
+    assert kept("1", written) is None
+
+
+@st.composite
+def spellings(draw):
+    """A whole number of 64 bits, and one of the ways to write it in JSON."""
+    whole = draw(st.integers(-(2**63), 2**63 - 1))
+    digits, sign = str(abs(whole)), "-" * (whole < 0)
+    point = draw(st.integers(1, len(digits)))
+    fraction, exponent = digits[point:] + "0" * draw(st.integers(0, 3)), len(digits) - point
+    if not exponent:
+        return whole, sign + digits + (f".{fraction}" if fraction else "")
+    return (
+        whole,
+        f"{sign}{digits[:point]}.{fraction}{draw(st.sampled_from('eE'))}{draw(st.sampled_from(['', '+']))}{exponent}",
+    )
+
+
+@pytest.mark.slow
+@given(
+    spellings(), st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.integers(-(10**300), 10**300).map(str)
+)
+@settings(deadline=None)
+def test_numbers_stay_what_they_were(spelling, number):
+    whole, written = spelling
+
+    assert repr(kept(written, number)) == repr((whole, float(number)))
+
+
 text = st.text(max_size=20) | st.sampled_from(["2024-01-01", "NDA", "nda", "12", "2024-01-01T00:00:00Z"])
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | text,
@@ -295,3 +403,9 @@ def test_it_never_raises(text, stop_reason):
     judgement = judged(text, stop_reason=stop_reason)
     assert (judgement.output is None) == (judgement.outcome is not Outcome.SUCCEEDED)
     assert (judgement.reason is None) == (judgement.outcome is Outcome.SUCCEEDED)
+
+
+def test_a_refusal_keeps_the_apis_words():
+    refused = Reply("", "refusal", None, "m", None, "{}", refusal="cyber: It asks for malware.")
+
+    assert JUDGE.judge(refused).reason == "the model refused: cyber: It asks for malware."

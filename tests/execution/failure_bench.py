@@ -35,9 +35,6 @@ from batchrun.store.ledger.records import RunPlan
 from batchrun.store.ledger.runs import Runs
 
 MAX_ATTEMPTS = 2
-ENDLESS = 100
-"""A document that has failed so often without an end is tried until its model counts as out."""
-HOUR_S = 3600.0
 BEGINNING = 1_000_000.0
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 LOST = Failure(cause=Cause.DROPPED, message="the connection broke")

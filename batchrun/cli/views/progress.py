@@ -29,6 +29,7 @@ from batchrun.events import (
     PublishDelayed,
     RunStarted,
     Tick,
+    UsageDoubted,
     Waiting,
 )
 
@@ -82,6 +83,10 @@ class Progress:
                 self._batch(event)
             case Tick():
                 self._show_line()
+            case UsageDoubted():
+                tokens = event.usage
+                self._event("usage_doubted", input_tokens=tokens.prompt_tokens, output_tokens=tokens.output_tokens)
+                self.write(usage_doubted(event))
             case PublishDelayed():
                 self.write(f"rows are safe in the ledger and follow later: {escape_control(event.why)}")
             case _:
@@ -234,3 +239,12 @@ def chosen_mode(terminal: Terminal, mode: str) -> str:
     if mode != "auto":
         return mode
     return "bar" if sys.stderr.isatty() else "lines"
+
+
+def usage_doubted(event: UsageDoubted) -> str:
+    """Say that usage is not believed, and what that means for the money."""
+    return (
+        f"an answer of {event.model} reports {count(event.usage.prompt_tokens, 'input token')} and"
+        f" {event.usage.output_tokens:,} of output, more than its request allows: such usage counts as not"
+        " told, and the worst case stays held (said once)"
+    )

@@ -22,6 +22,7 @@ from batchrun.execution.retry_policy import REFUSALS, Action, Health, Tries, dec
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.circuit_breaker import FEWEST
+from batchrun.execution.usage_doubts import UsageDoubts, fits_reservation
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
 from batchrun.reply import Cause, Failure
@@ -139,6 +140,7 @@ class Collector:
         self._writer = context.writer
         self._provider = provider
         self._failure_history = failure_history
+        self._doubts = UsageDoubts(context.tell)
         self._chain = chain
         self._models = [chain_model.price.name for chain_model in chain.models] if chain else []
         self.fatal: Failure | None = None
@@ -213,7 +215,7 @@ class Collector:
         """Settle those of the results that are still waited for."""
         batch = batch_judge.batch
         members = await self._writer.write(lambda ledger: Batches(ledger).members(batch.batch_no, results))
-        found = [(member, results[request_id]) for request_id, member in members.items()]
+        found = [(member, self._believed(member, results[request_id])) for request_id, member in members.items()]
         settlements = await asyncio.to_thread(lambda: [batch_judge.settlement(*one) for one in found])
         ends = [
             replace(end, outcome=None, reason=None) if self._remember(result, batch_judge, member, end) else end
@@ -222,6 +224,12 @@ class Collector:
         await self._record(batch.model, ends)
         await self._record(batch.model, self._failure_history.final(), was_held=True)
         return settlements
+
+    def _believed(self, member: Member, result: BatchResult) -> BatchResult:
+        reply = result.reply
+        if reply and reply.usage and not fits_reservation(reply.usage, member.reserved_tokens):
+            return replace(result, reply=self._doubts.without_usage(reply))
+        return result
 
     async def _record(self, model: str, settlements: list[Settlement], *, was_held: bool = False) -> None:
         if not settlements:

@@ -33,6 +33,7 @@ from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.concurrency import OVERLOADED
 from batchrun.execution.stream.model_channel import ModelChannel
+from batchrun.execution.usage_doubts import UsageDoubts, fits_request
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.errors import is_ramp_limit
 from batchrun.reply import Cause, Failure, Reply
@@ -54,12 +55,15 @@ class AttemptResults:
         self._channels = channels
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._failure_history: FailureHistory[tuple[Settlement, Attempt]] = FailureHistory(brakes=context.brakes)
+        self._doubts = UsageDoubts(context.tell)
         self.settled = asyncio.Event()
         """Set, and replaced, whenever a reservation has become a cost: then there may be room in the budget."""
 
     async def answered(self, attempt: Attempt, reply: Reply, *, latency_s: float) -> None:
         """Judge and settle a reply. Raises RetryLater when the next model is to be asked."""
         pending, channel = attempt.pending, attempt.channel
+        if reply.usage and not fits_request(reply.usage, attempt.request, channel.chain_model.price):
+            reply = self._doubts.without_usage(reply)
         channel.rate_limiter.settle(attempt.charge, reply.usage)
         channel.rate_limiter.hear(attempt.charge, reply.limits)
         channel.answered(latency_s)

@@ -10,8 +10,6 @@ from batchrun.providers.anthropic.json_values import count_in, fields_in, json_f
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.reply import Reply, Usage
 
-UNNAMED = "unnamed"
-"""What stands for the model of an answer that names none."""
 OWN_ENDS = frozenset({"end_turn", "stop_sequence"})
 """The stop reasons of an answer that is complete."""
 NO_HEADERS: Mapping[str, str] = {}
@@ -48,7 +46,7 @@ def reply_of(
         text=text,
         stop_reason=stop_reason,
         usage=usage_from(message.get("usage")),
-        model=word_in(message.get("model")) or UNNAMED,
+        model=word_in(message.get("model")) or "",
         api_request_id=api_request_id,
         raw=raw,
         limits=reported_limits(headers),

@@ -109,15 +109,17 @@ class Member:
     doc_id: str
     failures: Sequence[Failure] = ()
     """Why the request's attempts in batches failed since it last had an outcome; canceled ones are left out."""
+    reserved_tokens: int | None = None
+    """The most tokens that the request may use; None in attempts of old ledgers."""
 
 
 def members_from(rows: Iterable[Sequence[Any]]) -> dict[str, Member]:
     """Read members from rows: a row for each earlier failure of a member, or one row without a failure."""
     members: dict[str, Member] = {}
-    for attempt_no, request_id, doc_id, cause, *kept in rows:
+    for attempt_no, request_id, doc_id, reserved_tokens, cause, *kept in rows:
         earlier = members[request_id].failures if request_id in members else ()
         failures = (*earlier, Failure.kept(cause, *kept)) if cause else earlier
-        members[request_id] = Member(attempt_no, request_id, doc_id, failures)
+        members[request_id] = Member(attempt_no, request_id, doc_id, failures, reserved_tokens)
     return members
 
 

@@ -127,7 +127,8 @@ class Batches:
     def members(self, batch_no: int, request_ids: Iterable[str]) -> dict[str, Member]:
         """Find which of the requests are members whose results are not in the ledger yet, by request id."""
         rows = self._connection.execute(
-            "select a.attempt_no, r.request_id, a.doc_id, t.cause, t.status, t.error_type, t.error_code, t.message"
+            "select a.attempt_no, r.request_id, a.doc_id, a.reserved_tokens,"
+            " t.cause, t.status, t.error_type, t.error_code, t.message"
             " from requests r join attempts a on a.batch_no = ? and a.request_no = r.request_no"
             " left join attempts t on t.request_no = a.request_no and t.batch_no is not null"
             "  and t.cause is not null and t.cause != 'batch gone'"

@@ -221,7 +221,7 @@ class Ledger:
                 failure and failure.error_type, failure and failure.error_code, failure and failure.message,
                 reply and reply.stop_reason,
                 reply.api_request_id if reply else failure and failure.api_request_id,
-                reply and reply.model, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
+                (reply and reply.model) or None, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
                 usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
                 usage and tokens.output_tokens, end.price and self._prices.number(end.price), end.latency_s,
                 reply and reply.first_byte_s, end.escalated, seq, end.attempt_no,

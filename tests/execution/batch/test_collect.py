@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripted_provider import BAD_KEY, OVERLOADED, TURNED_AWAY, answer, lost, status
 
 from batchrun.batch import BatchResult, BatchState
-from batchrun.events import BatchCollected, DocumentSettled
+from batchrun.events import BatchCollected, DocumentSettled, UsageDoubted
 from batchrun.execution.batch import collect
 from batchrun.reply import Cause, Failure, Usage
 
@@ -41,6 +41,28 @@ def test_every_answer_is_judged_priced_at_half_and_kept(monkeypatch: pytest.Monk
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (100, 10)
     (output,) = bench.ledger.connection.execute("select output from requests where request_id = 'request-a'").fetchone()
     assert json.loads(output) == {"title": "a title"}
+
+
+@pytest.mark.parametrize("usage", [Usage(input_tokens=1_001), Usage(output_tokens=1_001), Usage(500, 500, 0, 0, 1)])
+def test_usage_beyond_what_was_reserved_is_not_told_costs_no_answer_and_is_said_once(usage: Usage) -> None:
+    bench = Bench("ab", [ours("a", answer(usage=usage)), ours("b", answer(usage=usage))])
+    bench.ledger.connection.execute("update attempts set reserved_tokens = 1000")
+
+    bench.visit()
+
+    assert bench.statuses == dict.fromkeys("ab", "succeeded")
+    assert bench.committed == 2 * WORST
+    assert bench.attempt("a")["output_tokens"] is None
+    assert [event.usage for event in bench.events if isinstance(event, UsageDoubted)] == [usage]
+
+
+def test_usage_up_to_what_was_reserved_is_believed() -> None:
+    bench = Bench("a", [ours("a", answer(usage=Usage(input_tokens=990, output_tokens=10)))])
+    bench.ledger.connection.execute("update attempts set reserved_tokens = 1000")
+
+    bench.visit()
+
+    assert bench.attempt("a")["output_tokens"] == 10
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""429s that never end, in virtual time: an outage like any other, after which another model is asked or the run ends."""
+"""429s that never end, in virtual time: an outage like any other, after which another model is asked or all ends."""
 
 import asyncio
 import json

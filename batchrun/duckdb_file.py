@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchrun.errors import BatchrunError, Busy, EnvironmentProblem
+from batchrun.file_system import other_kind
 
 if TYPE_CHECKING:
     import duckdb  # at run time inside functions: the import costs 0.2 s, which `--help` must not pay
@@ -100,6 +101,9 @@ def _connect(path: Path, *, read_only: bool, config: Mapping[str, str]) -> "duck
     try:
         if not read_only and not path.exists():
             _create(path)
+        kind = other_kind(path.stat().st_mode) if path.exists() and not path.is_dir() else None
+        if kind:  # opening a pipe would hang
+            raise EnvironmentProblem(f"cannot open {path}: it is {kind}, not a file")
         return duckdb.connect(str(path), read_only=read_only, config=dict(config))
     except (duckdb.Error, OSError) as error:
         raise _in_words(error, path) from error

@@ -10,6 +10,8 @@ from batchrun import __version__
 from batchrun.cli.options import SPEAKING
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError, ExitCode
+from batchrun.execution.open_files import raise_open_files
+from batchrun.file_system import machine_fault
 
 COMMANDS = (
     "plan", "submit", "status", "cost", "retry", "cancel", "batches", "results", "sync", "doctor", "init", "simulate",
@@ -51,6 +53,7 @@ for option in SPEAKING:
 
 def main() -> None:
     """Run a command and exit with the exit code of the command."""
+    raise_open_files()
     sys.exit(run())
 
 
@@ -72,7 +75,15 @@ def run(args: list[str] | None = None) -> int:
     except BatchrunError as error:
         terminal.problem(error)
         return error.exit_code
-    except Exception:  # noqa: BLE001 - a bug shows its traceback and has an exit code of its own
-        traceback.print_exc()
-        terminal.say("this is a bug in batchrun; what was answered is safe in the ledger")
-        return ExitCode.BUG
+    except Exception as error:  # noqa: BLE001 - a bug shows its traceback and has an exit code of its own
+        return unexpected(error, terminal)
+
+
+def unexpected(error: Exception, terminal: Terminal) -> ExitCode:
+    """Show an error that no command expected: a machine that failed, or a bug, with its traceback."""
+    if fault := machine_fault(error):
+        terminal.problem(fault)
+        return fault.exit_code
+    terminal.say("".join(traceback.format_exception(error)).rstrip())
+    terminal.say("this is a bug in batchrun; what was answered is safe in the ledger")
+    return ExitCode.BUG

@@ -1,7 +1,6 @@
 """The checks of `doctor`: whether each thing is in order, and what to do if a thing is not in order."""
 
 import asyncio
-import contextlib
 import json
 import platform
 import sys
@@ -24,8 +23,9 @@ from batchrun.planning.api_lookups import NO_MODELS
 from batchrun.providers import AttemptError, ModelDirectory
 from batchrun.providers.anthropic.errors import is_missing, is_unknown_model
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.store.ledger.connection import OlderLedger
+from batchrun.store.ledger.connection import OlderLedger, damage
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.sqlite_errors import LedgerDamaged
 from batchrun.store.reports.runs import recent_models
 from batchrun.workflow.open_job import common_prices
 
@@ -45,6 +45,8 @@ PACKAGES = (
 RECENT_RUNS, MOST_MODELS = 20, 5
 """How many of the last runs count, and how many of their models the API is asked about at most."""
 TIMEOUT_S = 10.0
+CHECK_S = 60.0
+"""How long the ledger is looked through at most."""
 
 
 class Verdict(StrEnum):
@@ -144,10 +146,12 @@ def key_check() -> DoctorCheck:
 
 
 def ledger_check(path: Path) -> DoctorCheck:
-    """Whether the project's ledger can be read."""
+    """Whether the project's ledger can be read, and is whole."""
     try:
-        with contextlib.closing(Ledger.read(path)) as ledger:
+        with Ledger.read(path) as ledger:
             runs = int(ledger.connection.execute("select count(*) from runs").fetchone()[0])
+        if why := path.exists() and damage(path, within_s=CHECK_S):
+            raise LedgerDamaged(path, why)
     except OlderLedger as error:
         return DoctorCheck("ledger", Verdict.WARNING, str(error), error.hint)
     there = count(runs, "run") if path.exists() else "none yet"
@@ -157,7 +161,7 @@ def ledger_check(path: Path) -> DoctorCheck:
 def models_of(path: Path) -> list[str]:
     """The models of the last runs; none if the ledger cannot be read, which `ledger_check` reports."""
     try:
-        with contextlib.closing(Ledger.read(path)) as ledger:
+        with Ledger.read(path) as ledger:
             return recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
     except BatchrunError:
         return []

@@ -47,12 +47,12 @@ def found_run(wanted: str, given: Path | None, *, simulated: bool = False) -> It
     """Find a run by id, job name, job file or `last`; a simulated run only if the id or the flag says so."""
     if wanted.endswith(".toml"):
         job = load_job(Path(wanted))
-        with contextlib.closing(Ledger.read(store_paths(job, simulated=simulated).ledger)) as ledger:
+        with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
             yield FoundRun(find_run(run_stories(ledger), job.spec.job.name), ledger, job.path)
         return
     simulated = simulated or wanted.startswith("sim-")
     path = ledger_paths(given)[simulated]
-    with contextlib.closing(Ledger.read(path)) as ledger:
+    with Ledger.read(path) as ledger:
         story = find_run(stories_of(ledger, path, simulated=simulated), wanted)
         yield FoundRun(story, ledger, root_of(path, given) / story.job_path)
 
@@ -72,7 +72,7 @@ def found_runs(wanted: Sequence[str], given: Path | None, *, simulated: bool) ->
     """Find the runs that ids, job names, job files and `last` name; a job means all runs of the job."""
     simulated = simulated or any(word.startswith("sim-") for word in wanted)
     path = ledger_of(wanted, given, simulated=simulated)
-    with contextlib.closing(Ledger.read(path)) as ledger:
+    with Ledger.read(path) as ledger:
         stories = stories_of(ledger, path, simulated=simulated)
         words = [load_job(Path(word)).spec.job.name if word.endswith(".toml") else word for word in wanted]
         run_nos = [

@@ -1,6 +1,5 @@
 """Documents that are files, which patterns find below the project's root."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -13,22 +12,7 @@ from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.path_escaping import actual, shown
 from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Refused
-
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-_REASONS = {
-    errno.ENOENT: "it is no longer there",
-    errno.ENOTDIR: "it is no longer there",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.ELOOP: "a symbolic link that leads back to itself",
-}
-
+from batchrun.file_system import FILE_FAULTS, other_kind, tried
 
 MAX_BYTES = 32_000_000
 """The API takes no larger request, so a larger text is not even read."""
@@ -84,7 +68,7 @@ class FileSource:
 
     def _load(self, path: str) -> Document | Unreadable:
         try:
-            decoded = decode(self._bytes(path), self._encoding)
+            decoded = tried(lambda: decode(self._bytes(path), self._encoding), path)
         except (Undecodable, _Unfit) as finding:
             return self._unreadable(path, str(finding))
         except OSError as error:
@@ -133,8 +117,7 @@ class FileSource:
 
 
 def _require_readable(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "something else")
+    if kind := other_kind(status.st_mode):
         raise _Unfit(f"{kind}, not a file")
     _require_size(status.st_size)
 
@@ -156,9 +139,9 @@ def _require_size(size: int) -> None:
 
 
 def _reason(error: OSError, path: str) -> str:
-    if error.errno == errno.ENOENT and Path(path).is_symlink():
+    if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
         return "a symbolic link to nothing"
-    return _REASONS.get(error.errno or 0, f"cannot be read: {error.strerror}")
+    return FILE_FAULTS.get(error.errno or 0, f"cannot be read: {error.strerror or error}")
 
 
 def _some_names(folder: Path) -> str:

@@ -1,11 +1,13 @@
 """Walks a folder for the files that patterns name, in the order of paths, with one folder's names in memory."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.documents.glob_patterns import Glob, Trail
+from batchrun.file_system import tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Tree:
 
     def _inside(self, folder: _Folder) -> Iterator[Found | _Folder]:
         try:
-            listing = _list(folder)
+            listing = tried(lambda: _list(folder), folder.path)
         except (FileNotFoundError, NotADirectoryError):  # the folder has gone since its name was read
             return
         except OSError as error:
@@ -112,7 +114,7 @@ def _list(folder: _Folder) -> list[tuple[str, bool]]:
 
 def _is_folder(path: str) -> bool:
     try:
-        return Path(path).is_dir()
+        return tried(lambda: stat.S_ISDIR(Path(path).stat().st_mode), path)
     except OSError:  # reading the path will meet, and report, the same error
         return False
 

@@ -21,6 +21,11 @@ _SPLIT = (
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
 )
 """The pattern by which cl100k_base cuts a text before merging bytes, as tiktoken defines the encoding."""
+LONG_TEXT = 1_000_000
+"""Of a text with more characters than this, no more is encoded than decides where the text is cut."""
+SETTLED = 4_096
+"""So many tokens before its end, the encoding of a beginning is the encoding of the whole text: what follows decides
+how the last word is split, and which of its bytes are merged, and both decisions reach back a few tokens."""
 
 
 def count_tokens(text: str) -> int:
@@ -33,16 +38,26 @@ def truncate(text: str, tokens: int) -> str:
 
     No character is torn. Lone surrogates, which are no text, become U+FFFD if the text is cut.
     """
-    encoding = _encoding()
-    encoded = encoding.encode_ordinary(text)
+    encoded = _first_tokens(text, tokens)
     if len(encoded) <= tokens:
         return text
     for kept in range(tokens, 0, -1):
         try:
-            return encoding.decode_bytes(encoded[:kept]).decode()
+            return _encoding().decode_bytes(encoded[:kept]).decode()
         except UnicodeDecodeError:  # the cut is inside a character
             continue
     return ""
+
+
+def _first_tokens(text: str, tokens: int) -> list[int]:
+    """Encode a text, or more than the first `tokens` tokens of a long text: a word of megabytes takes many seconds."""
+    size = max(LONG_TEXT, 2 * tokens)
+    while size < len(text):
+        encoded = _encoding().encode_ordinary(text[:size])
+        if len(encoded) > tokens + SETTLED:
+            return encoded
+        size *= 2
+    return _encoding().encode_ordinary(text)
 
 
 @cache

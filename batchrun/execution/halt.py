@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from batchrun.errors import BatchrunError, ExitCode
+from batchrun.file_system import machine_fault
 
 DEFAULT_GRACE_S = 60.0
 
@@ -88,5 +89,5 @@ class Halt:
             raise
         except BatchrunError as problem:
             self.stop(problem)
-        except Exception as bug:  # noqa: BLE001 - shown at the end of the run, with its traceback
-            self.stop(Bug(bug))
+        except Exception as error:  # noqa: BLE001 - a bug is shown at the end of the run, with its traceback
+            self.stop(machine_fault(error) or Bug(error))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from batchrun.errors import EnvironmentProblem
+from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.sqlite_errors import StoreFull
+from batchrun.store.ledger.sqlite_errors import LedgerDamaged, StoreFull
 
 T = TypeVar("T")
 GROUP = 500
@@ -66,6 +66,10 @@ class LedgerWriter:
         self._waiting.put(_Write(change, spends, done))
         return done
 
+    def cause_of(self, halted: BatchrunError | None) -> BatchrunError | None:
+        """Return why a run halted: the bug that halted it may be the damage of the ledger."""
+        return (halted and halted.exit_code is ExitCode.BUG and self._ledger.fault_behind(halted.__cause__)) or halted
+
     def _write_until_closed(self) -> None:
         while (first := self._waiting.get()) is not None:
             group = [first]
@@ -90,6 +94,8 @@ class LedgerWriter:
             try:
                 with self._ledger.transaction():
                     return [refusal if write.spends and refusal else write.change(self._ledger) for write in group]
+            except LedgerDamaged as damaged:  # no patience helps
+                return [damaged] * len(group)
             except EnvironmentProblem as error:
                 problem = error
                 self._make_room(error)

@@ -78,7 +78,7 @@ async def execute(
         if setup:
             setup.reader.close()
         output.close()
-    return halt.reason
+    return context.writer.cause_of(halt.reason)
 
 
 async def run_routes(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> None:

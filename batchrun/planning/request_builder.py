@@ -1,6 +1,7 @@
 """The way from a document to its request: the text is cut if the job says so, and the bytes are always the same."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,6 +10,7 @@ from batchrun.document import Document
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass, text_class
+from batchrun.estimation.tokenizer import LONG_TEXT
 from batchrun.planning.request_template import RequestTemplate
 from batchrun.request import Request
 
@@ -16,6 +18,12 @@ LARGEST_CHARACTER = 4
 """The most bytes of a character in UTF-8; a byte-level tokenizer makes at most one token of a byte."""
 CUTS = 4
 """How often a text is cut: the rest may be of another kind of text, with more tokens to a character."""
+WORDS_MEET = re.compile("(?<=[A-Za-z])[ \n](?=[A-Za-z])")
+"""A place where a token begins whatever stands before and behind."""
+END = 4_096
+"""In so many characters of its end, a text without such a place is dense, and is counted as a whole."""
+ROUNDING = 1e-6
+"""Where what fits is so near to a whole number of tokens, the rounding of an exact count decides where the cut is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +112,32 @@ class RequestBuilder:
             return document, None
         for _ in range(CUTS):
             text = self._template.renderer.document_text(document)
+            if shorter := self._shorter(document, text):
+                document = shorter
+                continue
             counted = self._count(text)
             size = self._estimator.document_tokens(RequestTokens(counted, text_class(text)))
             if size <= self.limit.tokens:
                 return document, counted
             # Columns in the prompt count too, and only the text can be cut.
-            kept = self._count(document.text) - math.ceil((size - self.limit.tokens) * counted / size)
+            own = counted if text == document.text else self._count(document.text)
+            kept = own - math.ceil((size - self.limit.tokens) * counted / size)
             document = replace(document, text=self._truncate(document.text, max(0, kept)))
         return document, None
+
+    def _shorter(self, document: Document, text: str) -> Document | None:
+        """Cut a long document where `_fitted` would, without a count of the whole: all that is too much is left out.
+
+        Returns None if the document is not long, fits, or has to be counted after all.
+        """
+        fitting = self.limit.tokens / self._estimator.factor(text_class(text))
+        if len(document.text) <= LONG_TEXT or abs(fitting - round(fitting)) < ROUNDING:
+            return None
+        columns = 0
+        if text != document.text:
+            places = [found.start() for found in WORDS_MEET.finditer(document.text, len(document.text) - END)]
+            if not places:
+                return None
+            columns = self._count(text[places[-1] :]) - self._count(document.text[places[-1] :])
+        cut = self._truncate(document.text, max(0, math.floor(fitting) - columns))
+        return replace(document, text=cut) if len(cut) < len(document.text) else None

@@ -169,7 +169,7 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
     """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
     job = load_job(path)
     where = store_paths(job, simulated=simulated)
-    with contextlib.closing(Ledger.read(where.ledger)) as ledger:
+    with Ledger.read(where.ledger) as ledger:
         yield OpenOutput(job, where, ledger)
 
 
@@ -184,12 +184,9 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
     source, where = open_source(job), store_paths(job, simulated=simulated)
     check_columns(job, source)
-    opening: contextlib.AbstractContextManager[Ledger]
-    if to_run:
-        opening = locked_ledger(job, where, simulated=simulated)
-    else:  # a ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan
-        opening = contextlib.closing(Ledger.read(where.ledger, renews=True))
-    with opening as ledger:
+    # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
+    reading = Ledger.read(where.ledger, renews=True) if not to_run else None
+    with reading or locked_ledger(job, where, simulated=simulated) as ledger:
         chain = chain.with_learned_limits(RunMetrics(ledger).learned)
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, notices)
 

@@ -17,7 +17,7 @@ from batchrun.store.paths import StorePaths
 def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterator[Ledger]:
     """Lock the job for this process and open its ledger for writing, with what dead processes left open recorded."""
     name = job.spec.job.name
-    with job_lock(where.ledger, name), contextlib.closing(Ledger.open(where.ledger)) as ledger:
+    with job_lock(where.ledger, name), Ledger.open(where.ledger) as ledger:
         with ledger.transaction():
             Runs(ledger).recover(name)
             recover_others(ledger, where, name)

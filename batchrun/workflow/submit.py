@@ -15,6 +15,7 @@ from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import RunStarted
 from batchrun.execution.document_reader import DocumentReader
+from batchrun.execution.open_files import most_connections
 from batchrun.execution.run import Caller, execute
 from batchrun.execution.run_context import RunKey
 from batchrun.execution.send_setup import SendSetup
@@ -213,13 +214,22 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
         reader=DocumentReader(Ledger.read(opened.paths.ledger), opened.source, planner.builder, opened.chain),
         estimator=planner.estimator,
         chain=opened.chain,
-        concurrency=opened.job.spec.run.most_concurrent,
+        concurrency=most_concurrent(opened),
         caps=caps_in_force(plan),
         schema=opened.job.fields.full_schema,
         folder=opened.paths.ledger.parent,
         switch_at=switching(opened, plan, run),
         cache_breakpoints=cache_breakpoints(planner, plan),
     )
+
+
+def most_concurrent(opened: OpenJob) -> int:
+    """Return how many requests may be in progress at once: no more than the limit of open files has room for.
+
+    Each model of the chain has connections of its own, and a simulator in this process has the other ends.
+    """
+    files_each = len(opened.chain.models) * (2 if opened.simulated else 1)
+    return min(opened.job.spec.run.most_concurrent, most_connections(files_each=files_each))
 
 
 def caps_in_force(plan: Plan) -> Caps:

@@ -1,6 +1,5 @@
 """Runs, for people and for programs."""
 
-import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +57,7 @@ def chosen(run: str | None, ledger: Path | None) -> Shown:
     found: dict[str, Path] = {}
     stories = []
     for path in ledger_paths(ledger):
-        with contextlib.closing(Ledger.read(path)) as opened:
+        with Ledger.read(path) as opened:
             for story in run_stories(opened):
                 stories.append(truly(story, path))
                 found[story.run_id] = path
@@ -73,7 +72,7 @@ def chosen(run: str | None, ledger: Path | None) -> Shown:
 def detail_of(story: RunStory, path: Path, *, root: Path) -> Detail:
     """Look at one run more closely, in the ledger at `path` of the project at `root`."""
     summary, problem = None, None
-    with contextlib.closing(Ledger.read(path)) as ledger:
+    with Ledger.read(path) as ledger:
         if story.state != "running":
             from batchrun.workflow.summary import summary_of  # takes longer to import than all runs take to be shown
 

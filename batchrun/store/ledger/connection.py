@@ -1,13 +1,18 @@
 """The ledger's file: opened for writing or reading, laid out if new, refused if another version made the file."""
 
+import contextlib
 import sqlite3
 import time
 import uuid
 from importlib import resources
 from pathlib import Path
 
+from batchrun.batch import BatchState
 from batchrun.errors import EnvironmentProblem
-from batchrun.store.ledger.sqlite_errors import explained, run_script
+from batchrun.estimation.text_class import TextClass
+from batchrun.file_system import other_kind
+from batchrun.outcome import Outcome
+from batchrun.store.ledger.sqlite_errors import LedgerDamaged, explained, run_script
 
 SCRIPTS = (
     "01_ledger.sql", "02_batches.sql", "03_pacing.sql", "04_estimates.sql", "05_prices.sql", "06_caps.sql",
@@ -15,7 +20,26 @@ SCRIPTS = (
 )  # fmt: skip
 """The scripts that lay out a ledger, in order; a ledger's version is how many of the scripts it has had."""
 SCHEMA_VERSION = len(SCRIPTS)
+APPLICATION_ID = 0x42524C31
+"""What tells a ledger from the databases of other programs: "BRL1"."""
+TABLES = frozenset({"meta", "runs", "documents", "requests", "attempts", "replies"})
+"""Tables that every ledger has; the ledgers of earlier versions have no application id."""
 BUSY_TRIES, BUSY_PAUSE_S = 100, 0.05
+OUTCOMES, CLASSES, STATES = (
+    ", ".join(f"'{word}'" for word in words) for words in (Outcome, TextClass, BatchState)
+)  # fmt: skip
+VALUES = {
+    "requests": f"coalesce(outcome, 'invalid') in ({OUTCOMES}) and text_class in ({CLASSES})"
+    " and json_valid(coalesce(output, 'null'))",
+    "documents": f"coalesce(outcome, 'invalid') in ({OUTCOMES})",
+    "attempts": f"coalesce(outcome, 'invalid') in ({OUTCOMES}) and state in ('open', 'answered', 'failed', 'unknown')",
+    "batches": f"state in ({STATES}) and json_valid(schema)",
+    "run_plans": "json_valid(plan) and json_valid(coalesce(ending, 'null'))",
+}
+"""What the values of each table are, as far as a wrong one would be no answer but a failure of batchrun."""
+ANOTHER_FILE = "name another file in [store] ledger"
+CHECK_S = 1.0
+"""How long a ledger is checked before money is spent; the check of a ledger of 300 MB takes so long."""
 
 
 class OlderLedger(EnvironmentProblem):
@@ -26,6 +50,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """Open the file, and create what is missing."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if holds_a_ledger(path) and (why := damage(path, within_s=CHECK_S)):
+            raise LedgerDamaged(path, why)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         to_wal(connection)
         connection.execute("pragma synchronous = full")
@@ -33,20 +59,65 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("pragma temp_store = memory")  # or else statements keep what they may undo in /var/tmp
         connection.execute("pragma journal_size_limit = 67108864")
         create_missing(connection)
+        if pragma(connection, "application_id") != APPLICATION_ID:
+            connection.execute(f"pragma application_id = {APPLICATION_ID}")
         return checked(connection, path)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection | None:
     """Open the file beside a writer. Returns None if the file is missing or still empty."""
-    if not path.exists():
-        return None
     with explained(path):
-        uri = path.absolute().as_uri() + "?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
-        if is_blank(connection):  # a process died, or is working, between making the file and making its tables
-            connection.close()
+        if not holds_a_ledger(path):  # or a process died, or works, between making the file and making its tables
             return None
-        return checked(connection, path)
+        return checked(reading(path), path)
+
+
+def reading(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """Open the file for reading only. An `immutable` one is not locked, and no files appear beside it."""
+    uri = f"{path.absolute().as_uri()}?{'immutable=1' if immutable else 'mode=ro'}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+
+
+def holds_a_ledger(path: Path) -> bool:
+    """Whether the file is there and has tables. Raises EnvironmentProblem, with nothing changed, if it is not ours."""
+    try:
+        kind = other_kind(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if kind:
+        raise EnvironmentProblem(f"the ledger {path} is {kind}, not a file.", hint=ANOTHER_FILE)
+    with contextlib.closing(reading(path, immutable=not path.with_name(f"{path.name}-wal").exists())) as connection:
+        application_id = pragma(connection, "application_id")
+        tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+        written = bool(pragma(connection, "user_version"))
+    if application_id not in {0, APPLICATION_ID} or (not application_id and tables and not tables >= TABLES):
+        raise EnvironmentProblem(f"{path} is a database of another program, not a ledger.", hint=ANOTHER_FILE)
+    if (tables or written) and not tables >= TABLES:
+        raise LedgerDamaged(path, "tables are missing")
+    return bool(tables)
+
+
+def damage(path: Path, *, within_s: float) -> str | None:
+    """Look for what is wrong in a ledger. Returns None if nothing is found within the time."""
+    until = time.monotonic() + within_s
+    with contextlib.closing(reading(path)) as connection:
+        connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+        try:
+            found = str(connection.execute("pragma integrity_check(1)").fetchone()[0])
+            if found != "ok":
+                return found.replace("\n", " ")
+            return strange_values(connection) if version_of(connection) == SCHEMA_VERSION else None
+        except sqlite3.DatabaseError as error:
+            interrupted = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}
+            return None if interrupted else str(error)
+
+
+def strange_values(connection: sqlite3.Connection) -> str | None:
+    """Name a table with a word that is none of ours, or with JSON that is none: SQLite itself has no checksums."""
+    for table, expected in VALUES.items():
+        if connection.execute(f"select 1 from {table} where not ({expected}) limit 1").fetchone():
+            return f"the table {table} has a value that batchrun does not write"
+    return None
 
 
 def to_wal(connection: sqlite3.Connection) -> None:
@@ -73,11 +144,6 @@ def empty() -> sqlite3.Connection:
     return connection
 
 
-def is_blank(connection: sqlite3.Connection) -> bool:
-    """Whether the file has no tables."""
-    return bool(connection.execute("select count(*) = 0 from sqlite_master").fetchone()[0])
-
-
 def create_missing(connection: sqlite3.Connection) -> None:
     """Lay out an empty file, or bring an older one up to date. Two processes may do so at once."""
     if version_of(connection) >= SCHEMA_VERSION:
@@ -94,7 +160,12 @@ def create_missing(connection: sqlite3.Connection) -> None:
 
 def version_of(connection: sqlite3.Connection) -> int:
     """How many of the scripts the file has had; 0 if the file is empty."""
-    return int(connection.execute("pragma user_version").fetchone()[0])
+    return pragma(connection, "user_version")
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """Read a number that the file has in its header."""
+    return int(connection.execute(f"pragma {name}").fetchone()[0])
 
 
 def checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
@@ -108,6 +179,6 @@ def checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     if version > SCHEMA_VERSION:
         raise EnvironmentProblem(
             f"{path} is a ledger of version {version}; this batchrun knows version {SCHEMA_VERSION}.",
-            hint="use the batchrun that wrote it, or name another file in [store] ledger",
+            hint=f"use the batchrun that wrote it, or {ANOTHER_FILE}",
         )
     return connection

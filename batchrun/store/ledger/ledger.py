@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from batchrun.budget.caps import Amount, Caps
 from batchrun.document import DocumentRef
+from batchrun.errors import BatchrunError
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
-from batchrun.store.ledger.connection import OlderLedger, empty, open_for_reading, open_for_writing
+from batchrun.store.ledger.connection import CHECK_S, OlderLedger, damage, empty, open_for_reading, open_for_writing
 from batchrun.store.ledger.prices import PriceNumbers
 from batchrun.store.ledger.records import (
     CapExceeded,
@@ -24,7 +25,7 @@ from batchrun.store.ledger.records import (
     Taken,
 )
 from batchrun.store.ledger.request_refusal import RequestCaps, document_usage
-from batchrun.store.ledger.sqlite_errors import explained
+from batchrun.store.ledger.sqlite_errors import LedgerDamaged, explained, translated
 
 PENDING = """
 d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class, d.max_tokens, r.guessed
@@ -38,7 +39,11 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
         self.connection = connection
         self.path = path
-        self.ledger_id: str = connection.execute("select value from meta where key = 'ledger_id'").fetchone()[0]
+        with explained(path):
+            row = connection.execute("select value from meta where key = 'ledger_id'").fetchone()
+        if row is None:
+            raise LedgerDamaged(path, "it has no id")
+        self.ledger_id: str = row[0]
         self._prices = PriceNumbers(connection)
 
     @classmethod
@@ -64,6 +69,27 @@ class Ledger:
     def close(self) -> None:
         """Close the file; committed changes stay."""
         self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close the file. An error that nobody expected is that of a damaged file, if the file is damaged."""
+        unexpected = isinstance(error, Exception) and not isinstance(error, BatchrunError)
+        fault = self.fault_behind(error) if unexpected else None
+        self.close()
+        if fault:
+            raise fault from error
+
+    def fault_behind(self, error: BaseException | None) -> BatchrunError | None:
+        """Return the fault of the file that led to an error. Returns None if there is none, so that it is a bug."""
+        if self.path is None:
+            return None
+        told = translated(error, self.path) if isinstance(error, sqlite3.DatabaseError) else None
+        if isinstance(told, BatchrunError):
+            return told
+        why = damage(self.path, within_s=CHECK_S)
+        return LedgerDamaged(self.path, why) if why else None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

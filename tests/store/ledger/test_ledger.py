@@ -493,7 +493,7 @@ def test_a_damaged_file_is_told_and_not_touched(tmp_path: Path, open_: object, d
 
 
 def test_a_folder_in_the_place_of_the_ledger_is_told(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentProblem, match="cannot be opened"):
+    with pytest.raises(EnvironmentProblem, match="is a folder, not a file"):
         Ledger.open(tmp_path)
 
 

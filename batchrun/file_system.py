@@ -1,0 +1,77 @@
+"""What the operating system says of a file: its kind, and whether the file or the machine is at fault."""
+
+import errno
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from batchrun.errors import EnvironmentProblem
+
+T = TypeVar("T")
+FILE_FAULTS = {
+    errno.ENOENT: "it is no longer there",
+    errno.ENOTDIR: "it is no longer there",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ELOOP: "a symbolic link that leads back to itself",
+    errno.EISDIR: "a folder, not a file",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.EILSEQ: "its name cannot be read here",
+    errno.EINVAL: "it cannot be read as a file",
+    errno.ENXIO: "a named pipe, a socket or a device, not a file",
+    errno.ENODEV: "a device, not a file",
+    errno.EOVERFLOW: "it is too large",
+}
+"""The errors that are a file's own, with the reason. Every other error is the machine's, whose files are as good as
+before: too many open files (EMFILE, ENFILE), no memory (ENOMEM), a disk or a network drive that fails (EIO, ESTALE)."""
+PAUSES_S = (0.1, 0.4, 1.5)
+"""How long to wait before each new try after a fault of the machine."""
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class MachineFault(EnvironmentProblem):
+    """The machine failed while a file was used; nothing is known of the file."""
+
+
+def machine_fault(error: Exception) -> MachineFault | None:
+    """Return the problem of a machine that failed. Returns None for any other error."""
+    if not isinstance(error, OSError) or error.errno is None or error.errno in FILE_FAULTS or error.errno < 0:
+        return None
+    hint = "see to the disk, the drive or the memory, and run the same command again: documents stay pending"
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        hint = "allow more open files (ulimit -n 4096), or lower [run] max_concurrency, and run the same command again"
+    return MachineFault(f"{error.filename or 'a file'} cannot be used now: {error.strerror}.", hint=hint)
+
+
+def tried(call: Callable[[], T], path: Path | str) -> T:
+    """Ask the operating system for something, and again while the machine fails.
+
+    Raises OSError for a fault of the file, and MachineFault when the machine still fails after the last pause.
+    """
+    for pause_s in (*PAUSES_S, None):
+        try:
+            return call()
+        except OSError as error:
+            error.filename = error.filename or path
+            fault = machine_fault(error)
+            if fault is None:
+                raise
+            if pause_s is None:
+                raise fault from error
+        time.sleep(pause_s)
+    raise AssertionError("the last try returns or raises")
+
+
+def other_kind(mode: int) -> str | None:
+    """Say what a path leads to, by the mode of its status. Returns None for an ordinary file."""
+    if stat.S_ISREG(mode):
+        return None
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")

@@ -12,8 +12,8 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError, ExitCode
 
 COMMANDS = (
-    "plan", "submit", "status", "cost", "retry", "cancel", "batches", "results", "sync", "doctor", "init", "simulate",
-    "completion",
+    "plan", "submit", "status", "cost", "retry", "cancel", "batches", "results", "sync", "adopt", "doctor", "init",
+    "simulate", "completion",
 )  # fmt: skip
 """The commands in the order of a day's work. A command's module is imported when the command is called: `--help` has to
 be instant."""

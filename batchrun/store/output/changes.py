@@ -15,14 +15,25 @@ GROUP_CHARACTERS = 4_000_000
 """How much text a slice has at most, unless a single row has more."""
 
 RESULTS = """
-select d.doc_id, r.output, r.request_id, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), a.model
+select d.doc_id, r.output, r.request_id, coalesce(runs.run_id, adopted.run_id),
+    coalesce(strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), adopted.finished_at),
+    coalesce(a.model, adopted.model)
 from documents d
 join requests r on r.request_no = d.row_request_no
-join attempts a on a.attempt_no = r.attempt_no
-join runs on runs.run_no = a.run_no
+left join attempts a on a.attempt_no = r.attempt_no
+left join runs on runs.run_no = a.run_no
+left join adopted on adopted.request_no = r.request_no
 where d.job = ? and d.row_seq > ? and d.row_seq <= ?
 """
-GONE = "select doc_id from documents where job = ? and row_seq > ? and row_seq <= ? and row_request_no is null"
+GONE = """
+select d.doc_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
+from documents d
+left join requests r using (request_no)
+left join attempts a on a.attempt_no = r.attempt_no
+where d.job = ? and d.row_seq > ? and d.row_seq <= ? and d.row_request_no is null
+    and coalesce(d.outcome, r.outcome) is not null
+"""
+"""A document keeps the row that it has while its answer is pending."""
 DOCUMENTS = """
 select doc_id, source, status, reason, request_id, run_id
 from document_status where job = ? and seq > ? and seq <= ?

@@ -8,7 +8,7 @@ who keeps the file open delays the rows, not the run. A deleted file is rebuilt 
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.changes import GROUP_CHARACTERS, Row, Slice, changes, runs, until
+from batchrun.store.output.stored_rows import StoredRows
 from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
 
 if TYPE_CHECKING:
@@ -55,6 +56,18 @@ class Output:
         if self._table.database.exists():
             with self._opened(read_only=True, wait_s=0) as connection:
                 self._missing(connection)
+
+    @contextlib.contextmanager
+    def stored_rows(self, *, wait_s: float) -> Iterator[StoredRows | None]:
+        """Open the rows for reading. Yields None if there is no table of rows. Raises LockedByAnother."""
+        if not self._table.database.exists():
+            yield None
+            return
+        with self._opened(read_only=True, wait_s=wait_s) as connection:
+            existing = self._existing(connection) or {}
+            fields = [column.name for column in self._table.columns]
+            ours = FIRST_COLUMNS.keys() <= existing.keys()
+            yield StoredRows(connection, quoted(self._table.name), fields, existing) if ours else None
 
     def close(self) -> None:
         """Close the connection to the ledger."""
@@ -212,10 +225,26 @@ class Output:
         if some.kind in {"documents", "attempts"}:
             self._mirror(connection, some.kind, some.rows)
             return
-        stale = [row[0] for row in some.rows]
+        place = 4 if some.kind == "results" else 1
+        newer = self._newer(connection, {row[0]: row[place] for row in some.rows})
+        rows = [row for row in some.rows if row[0] not in newer]
+        stale = [row[0] for row in rows]
         connection.execute(f"delete from {quoted(self._table.name)} where doc_id in (select unnest($1))", [stale])
-        if some.kind == "results":
-            self._insert(connection, some.rows)
+        if some.kind == "results" and rows:
+            self._insert(connection, rows)
+
+    def _newer(self, connection: "DuckDBPyConnection", ended: Mapping[str, str | None]) -> set[str]:
+        """Find documents whose row is newer than the change that ended at these times, and unknown to the ledger.
+
+        Such a row is from a ledger that was lost, and maybe the only copy of an answer that was paid for.
+        """
+        found = connection.execute(
+            f"select doc_id, _request_id, _finished_at::varchar from {quoted(self._table.name)}"
+            " where doc_id in (select unnest($1))",
+            [list(ended)],
+        ).fetchall()
+        newer = {doc_id: request_id for doc_id, request_id, at in found if (ended[doc_id] or "") < (at or "")}
+        return {doc_id for doc_id, request_id in newer.items() if not self._ledger.has_answer(request_id)}
 
     def _insert(self, connection: "DuckDBPyConnection", results: Sequence[Row]) -> None:
         # The transform is not strict: one answer from before the fields were changed must not keep the others out. Such

@@ -57,6 +57,10 @@ class Unpublished(Output):
     def publish(self, *, wait_s: float) -> int:
         return 0
 
+    @contextlib.contextmanager
+    def stored_rows(self, *, wait_s: float) -> Iterator[None]:
+        yield None
+
     def close(self) -> None:
         pass
 

@@ -120,6 +120,7 @@ class RunFlags(TypedDict):
 
     max_cost: int | None
     partial: bool
+    pay_again: bool
     route: str | None
     deadline: float | None
     fail_fast: bool
@@ -149,7 +150,11 @@ ROUTE = click.option(
 DEADLINE = click.option(
     "--deadline", type=DurationOption(), metavar="TIME", help="When it should be done, such as 45m or 24h."
 )
+PAY_AGAIN = click.option(
+    "--pay-again", is_flag=True, help="Send also what has a row in the output, of which the ledger does not know."
+)
 RUNNING = in_order(
+    PAY_AGAIN,
     ROUTE,
     DEADLINE,
     click.option("--fail-fast", is_flag=True, help="Stop when the first document fails."),

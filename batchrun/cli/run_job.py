@@ -90,6 +90,7 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
         max_cost_nusd=flags["max_cost"],
         exact=exact,
         partial=flags["partial"],
+        pay_again=flags["pay_again"],
         route=flags["route"],
         deadline_s=flags["deadline"],
         fail_fast=flags["fail_fast"],

@@ -191,6 +191,10 @@ class PageClassifier:
             tokens=tokens,
             worst_nusd=costliest_nusd(self.estimator, models, requests, tokens) if tokens else None,
             same_text=known is not None and known.content_sha == document.content_sha,
+            asked={
+                request.request_id: model.price.name
+                for model, request in zip(self.chain.models, asked.to_each_model, strict=True)
+            },
         )
 
     def _counted(self, built: Built) -> RequestTokens | None:

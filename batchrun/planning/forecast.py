@@ -134,6 +134,7 @@ class Forecaster:
             notices=notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
+            paid_before=self.planned.paid_before(),
         )
 
     def remaining_estimate(self, route: Route) -> Estimate:

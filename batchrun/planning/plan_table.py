@@ -40,9 +40,12 @@ create temp table planned (
     text_class     text,
     worst_nusd     integer,
     same_text      integer not null,
+    asked          text,            -- JSON: the document's request to each model of the chain, and the model
+    paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
 );
 create index planned_request on planned (request_id);
+create index planned_paid on planned (paid) where paid is not null;
 create temp view planned_status as
 select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_outcome, 'pending') as status, reason,
     counted_tokens as tokens
@@ -83,6 +86,8 @@ class Planned:
     """The tokens of the document. They are None also while the document is not counted."""
     worst_nusd: int | None = None
     same_text: bool = False
+    asked: Mapping[str, str] | None = None
+    """The document's requests, by id, with the model that each goes to."""
 
     @property
     def text_class(self) -> TextClass | None:
@@ -156,7 +161,7 @@ class PlannedDocuments:
                 row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
                 row.request_id, row.model, row.max_tokens, row.size and row.size.bytes,
                 row.tokens and row.tokens.counted, bool(row.tokens and row.tokens.guessed),
-                row.text_class, row.worst_nusd, row.same_text,
+                row.text_class, row.worst_nusd, row.same_text, row.asked and json.dumps(row.asked),
             )
             for row in page
         ]  # fmt: skip
@@ -165,8 +170,8 @@ class PlannedDocuments:
             self._connection.execute("begin")
             self._connection.executemany(
                 "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
-                " model, max_tokens, bytes, counted_tokens, guessed, text_class, worst_nusd, same_text)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " model, max_tokens, bytes, counted_tokens, guessed, text_class, worst_nusd, same_text, asked)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (doc_id) do nothing",
                 rows,
             )
@@ -222,6 +227,10 @@ class PlannedDocuments:
         """Count the chosen changed documents whose text is the same as before."""
         query = "select count(*) from planned where chosen and same_text and kind = ?"
         return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
+
+    def paid_before(self) -> int:
+        """Count the documents to send that have a row in the output, unknown to the ledger."""
+        return int(self._connection.execute("select count(*) from to_send where paid is not null").fetchone()[0])
 
     def awaited_of(self) -> list[str]:
         """List the other jobs whose open batches have requests of chosen documents: these jobs collect the answers."""

@@ -10,6 +10,7 @@ from batchrun.budget.caps import Caps
 from batchrun.catalog.price import ModelPrice
 from batchrun.document import Document, Unreadable
 from batchrun.documents import Source
+from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import Refused, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
@@ -21,6 +22,7 @@ from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
 from batchrun.planning.classification import PageClassifier, costliest_nusd
 from batchrun.planning.forecast import Forecaster
+from batchrun.planning.paid_before import PaidBefore
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder, SizeLimit
 from batchrun.planning.request_template import RequestTemplate
@@ -29,6 +31,7 @@ from batchrun.planning.token_sampling import TokenSampler
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
+from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import costliest_ttl
@@ -36,6 +39,8 @@ from batchrun.strategy.routes import Route
 
 PAGE = 500
 PAGE_CHARACTERS = 4_000_000
+LOOKING_S = 2.0
+"""How long planning waits for somebody who holds the output file."""
 ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
@@ -55,6 +60,8 @@ class Planner:
     """Seconds from the start of the run."""
     exact: bool = False
     """Whether every document is counted, however many documents there are."""
+    output: Output | None = None
+    """Where to look for rows of the documents to send; None if they are sent whether they have rows or not."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -135,6 +142,7 @@ class Planner:
         if selection.limit is not None:
             self.planned.limit(selection.limit)
         self._notes = notes
+        self._mark_paid()
         self.unsampled = self._sampler.count_sample(self._costliest_nusd)
         if counter and any(kind.sent for kind in self.planned.counts()):
             await self.calibration.ask(self._sampler, counter, online)
@@ -150,6 +158,19 @@ class Planner:
         evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
         forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
         return forecaster.plan(self._notes, evidence, self._notices)
+
+    def _mark_paid(self) -> None:
+        """Look in the output for rows of what would be sent. A file that is in use is only waited for without a past."""
+        if self.output is None or not any(kind.sent for kind in self.planned.counts()):
+            return
+        name = self.job.spec.job.name
+        try:
+            with self.output.stored_rows(wait_s=LOOKING_S) as rows:
+                if rows:
+                    PaidBefore(self.ledger, name).mark(rows)
+        except LockedByAnother:
+            if Runs(self.ledger).last_run(name) is None:  # maybe the ledger was lost
+                raise
 
     def count(self, numbers: Iterable[int]) -> None:
         """Count the tokens of documents that were only guessed."""

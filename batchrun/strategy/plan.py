@@ -146,6 +146,8 @@ class Plan:
     caching: Mapping[Route, Caching]
     """The caching of every route, whichever is chosen: near a deadline the rest of batches is streamed."""
     cascade: CascadeCost | None = None
+    paid_before: int = 0
+    """How many of the documents to send have a row in the output, of which the ledger does not know."""
 
     @property
     def documents(self) -> int:

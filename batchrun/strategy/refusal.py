@@ -1,6 +1,7 @@
 """Why a plan is not carried out. The reason is found and shown before anything is sent."""
 
 import math
+import shlex
 
 from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said
 from batchrun.budget.caps import Cap, CapUsage, Of, Per
@@ -13,13 +14,15 @@ from batchrun.strategy.plan import Kind, Plan
 SHOWN = 5
 
 
-def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) -> Refused | None:
+def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool, job_path: str) -> Refused | None:
     """Return the reason to refuse a plan, or None.
 
     A plan without anything to send is never refused for its price, nor is a run that was approved before: after a kill
     a run goes on as it would have without the kill, until its cap, which no request passes. So does a run that may be
     partial, from the start.
     """
+    if plan.paid_before:
+        return _paid_before(plan, job_path)
     if refuses_oversize and plan.counts[Kind.TOO_LARGE]:
         return _too_large(plan, plan.counts[Kind.TOO_LARGE])
     if max_documents is not None and plan.to_send > max_documents:
@@ -31,6 +34,15 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool) ->
     if not plan.to_send or plan.already_approved or plan.caps.partial:
         return None
     return _over_budget(plan) or _no_room_for_one(plan)
+
+
+def _paid_before(plan: Plan, job_path: str) -> Refused:
+    return Refused(
+        f"the output has the rows of {plan.paid_before:,} of the {plan.to_send:,} documents that would be sent, and the"
+        " ledger does not know them: it was lost, or is older than the output. Nothing was sent.",
+        hint=f"take the rows over, free of charge: batchrun adopt {shlex.quote(job_path)};"
+        " or send and pay for everything once more: --pay-again",
+    )
 
 
 def _too_large(plan: Plan, count: int) -> Refused:

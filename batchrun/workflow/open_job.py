@@ -108,12 +108,18 @@ class OpenJob(OpenStore):
             options.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
             options.deadline_s or spec.run.deadline_s,
             exact=options.exact,
+            output=None if options.pay_again or self.simulated else self.output(),
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
         """Return why a plan of this job is not carried out, or None if the plan is."""
         budget, source = self.job.spec.budget, self.job.spec.source
-        return refusal(plan, max_documents=budget.max_documents, refuses_oversize=source.on_oversize == "refuse")
+        return refusal(
+            plan,
+            max_documents=budget.max_documents,
+            refuses_oversize=source.on_oversize == "refuse",
+            job_path=os.path.relpath(self.job.path),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,8 @@ class SubmitOptions:
 
     max_cost_nusd: int | None = None
     """A lower budget than the job file's."""
+    pay_again: bool = False
+    """Whether requests are sent that have rows in the output of which the ledger does not know."""
     partial: bool = False
     """Whether the run begins although the budget is not enough for all documents, whatever the job file says."""
     route: str | None = None

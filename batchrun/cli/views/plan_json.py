@@ -36,6 +36,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[s
                 "to_send": plan.to_send,
                 **{kind.value: plan.counts[kind] for kind in WORDS},
                 "changed_by_job_file": plan.same_text,
+                "paid_before": plan.paid_before,
             },
             "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},

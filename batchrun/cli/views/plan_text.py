@@ -95,6 +95,9 @@ def documents_line(plan: Plan) -> str:
     if plan.same_text:
         line += f"\n         {count(plan.same_text, 'document')} changed only because the job file did"
         line += " (prompt, model or output): their answers are paid for again"
+    if plan.paid_before:
+        line += f"\n         {count(plan.paid_before, 'document')} to send with a row in the output already,"
+        line += " which the ledger does not know"
     return line
 
 

@@ -313,6 +313,11 @@ class Ledger:
             (outcome, reason, self.next_seq(), document_no),
         )
 
+    def has_answer(self, request_id: str) -> bool:
+        """Whether the request has succeeded."""
+        query = "select 1 from requests where request_id = ? and outcome = 'succeeded'"
+        return self.connection.execute(query, (request_id,)).fetchone() is not None
+
     # --- order
 
     def head(self, job: str) -> int:

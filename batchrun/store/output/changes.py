@@ -1,6 +1,7 @@
-"""The changes of the ledger since a sequence number, as lists that DuckDB can unnest."""
+"""The changes of the ledger since a sequence number, in slices of rows that fit into memory whatever their sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,15 +9,31 @@ from batchrun.store.ledger.ledger import Ledger
 
 Row = Sequence[Any]
 
+GROUP = 500
+"""How many rows a slice has at most."""
+GROUP_CHARACTERS = 4_000_000
+"""How much text a slice has at most, unless a single row has more."""
+
 RESULTS = """
-select d.doc_id, r.output, r.request_id, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), a.model
+select d.doc_id, r.output, r.request_id, coalesce(runs.run_id, adopted.run_id),
+    coalesce(strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), adopted.finished_at),
+    coalesce(a.model, adopted.model)
 from documents d
 join requests r on r.request_no = d.row_request_no
-join attempts a on a.attempt_no = r.attempt_no
-join runs on runs.run_no = a.run_no
+left join attempts a on a.attempt_no = r.attempt_no
+left join runs on runs.run_no = a.run_no
+left join adopted on adopted.request_no = r.request_no
 where d.job = ? and d.row_seq > ? and d.row_seq <= ?
 """
-GONE = "select doc_id from documents where job = ? and row_seq > ? and row_seq <= ? and row_request_no is null"
+GONE = """
+select d.doc_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
+from documents d
+left join requests r using (request_no)
+left join attempts a on a.attempt_no = r.attempt_no
+where d.job = ? and d.row_seq > ? and d.row_seq <= ? and d.row_request_no is null
+    and coalesce(d.outcome, r.outcome) is not null
+"""
+"""A document keeps the row that it has while its answer is pending."""
 DOCUMENTS = """
 select doc_id, source, status, reason, request_id, run_id
 from document_status where job = ? and seq > ? and seq <= ?
@@ -38,28 +55,32 @@ select run_id, model, state, exit_code, simulated, documents, to_send, estimate_
 from runs where job = ?
 """
 """Times are text that DuckDB casts to a TIMESTAMP in UTC."""
+QUERIES = {"gone": GONE, "results": RESULTS, "documents": DOCUMENTS, "attempts": ATTEMPTS}
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """Changes of one job after a position, up to and including `until`."""
+class Slice:
+    """Some changes of one kind, a key of `QUERIES`."""
 
-    until: int
-    results: list[Row]
-    gone: list[Row]
-    documents: list[Row]
-    attempts: list[Row]
+    kind: str
+    rows: list[Row]
+    characters: int
+    """The length of all texts in the rows."""
 
 
-def changes(ledger: Ledger, job: str, *, after: int, limit: int) -> Changes:
-    """Read the next changes: at most about `limit` documents and as many attempts, in whole transactions."""
-    until = _until(ledger, job, after, limit)
-    window = (job, after, until)
-
-    def rows(query: str) -> list[Row]:
-        return ledger.connection.execute(query, window).fetchall()
-
-    return Changes(until, rows(RESULTS), rows(GONE), rows(DOCUMENTS), rows(ATTEMPTS))
+def changes(ledger: Ledger, job: str, *, after: int, until: int) -> Iterator[Slice]:
+    """Read the job's changes after a sequence number, up to and including another one."""
+    for kind, query in QUERIES.items():
+        with closing(ledger.connection.execute(query, (job, after, until))) as rows:
+            some, characters = list[Row](), 0
+            for row in rows:
+                some.append(row)
+                characters += sum(len(value) for value in row if isinstance(value, str))
+                if len(some) == GROUP or characters >= GROUP_CHARACTERS:
+                    yield Slice(kind, some, characters)
+                    some, characters = [], 0
+        if some:
+            yield Slice(kind, some, characters)
 
 
 def runs(ledger: Ledger, job: str) -> list[Row]:
@@ -67,13 +88,16 @@ def runs(ledger: Ledger, job: str) -> list[Row]:
     return ledger.connection.execute(RUNS, (job,)).fetchall()
 
 
-def _until(ledger: Ledger, job: str, after: int, limit: int) -> int:
-    """Find the sequence number at which `limit` documents or attempts are reached, or else the head."""
+def until(ledger: Ledger, job: str, *, after: int) -> int:
+    """Find the sequence number at which a slice of documents or attempts is reached, or else the head.
+
+    A sequence number may stand for any number of documents: all that are identical get their answer at once.
+    """
     candidates = [ledger.head(job)]
     for table in ("documents", "attempts"):
         row = ledger.connection.execute(
             f"select seq from {table} where job = ? and seq > ? order by seq limit 1 offset ?",
-            (job, after, limit),
+            (job, after, GROUP - 1),
         ).fetchone()
         if row:
             candidates.append(row[0])

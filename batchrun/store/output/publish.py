@@ -7,7 +7,8 @@ who keeps the file open delays the rows, not the run. A deleted file is rebuilt 
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,16 +17,15 @@ from batchrun.duckdb_file import opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.output.changes import Changes, Row, changes, runs
+from batchrun.store.output.changes import GROUP_CHARACTERS, Row, Slice, changes, runs, until
+from batchrun.store.output.stored_rows import StoredRows
 from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-GROUP = 500
-"""How many changes are published in one transaction."""
-MODEST = {"threads": "1", "memory_limit": "128MB"}
-"""A few hundred rows at a time need no more, and DuckDB would otherwise take all that the machine has."""
+LEAST_MEMORY_MB = 256
+"""The memory that DuckDB begins with. Ordinary rows need no more, and DuckDB would take all that the machine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Output:
         self._ledger = ledger
         self._job = job
         self._table = table
+        self._memory_mb = LEAST_MEMORY_MB
 
     def check(self) -> None:
         """Check before anything is paid whether the rows will fit. Raises UsageProblem and LockedByAnother."""
@@ -55,6 +56,18 @@ class Output:
         if self._table.database.exists():
             with self._opened(read_only=True, wait_s=0) as connection:
                 self._missing(connection)
+
+    @contextlib.contextmanager
+    def stored_rows(self, *, wait_s: float) -> Iterator[StoredRows | None]:
+        """Open the rows for reading. Yields None if there is no table of rows. Raises LockedByAnother."""
+        if not self._table.database.exists():
+            yield None
+            return
+        with self._opened(read_only=True, wait_s=wait_s) as connection:
+            existing = self._existing(connection) or {}
+            fields = [column.name for column in self._table.columns]
+            ours = FIRST_COLUMNS.keys() <= existing.keys()
+            yield StoredRows(connection, quoted(self._table.name), fields, existing) if ours else None
 
     def close(self) -> None:
         """Close the connection to the ledger."""
@@ -72,19 +85,41 @@ class Output:
         LockedByAnother and UsageProblem.
         """
         self._make_folder()
+        while True:
+            try:
+                return self._publish(wait_s=wait_s)
+            except MoreMemory:
+                self._memory_mb *= 2
+
+    def _publish(self, *, wait_s: float) -> int:
         written, head = 0, self.head()
         with self._opened(read_only=False, wait_s=wait_s) as connection:
             self._prepare(connection)
             position = self._position(connection)
             while position < head:
-                some = changes(self._ledger, self._job, after=position, limit=GROUP)
-                connection.execute("begin")
-                self._apply(connection, some)
-                self._move(connection, some.until)
+                reached = until(self._ledger, self._job, after=position)
+                written += self._follow(connection, changes(self._ledger, self._job, after=position, until=reached))
+                self._move(connection, reached)
                 connection.execute("commit")
-                written += len(some.results)
-                position = some.until
+                position = reached
             self._mirror(connection, "runs", runs(self._ledger, self._job))
+        return written
+
+    def _follow(self, connection: "DuckDBPyConnection", slices: Iterable[Slice]) -> int:
+        """Write changes in transactions of a bounded size, and leave the last one open. Returns how many rows came.
+
+        Changes that have come without the new position are written again next time, which changes nothing.
+        """
+        written, characters = 0, 0
+        connection.execute("begin")
+        for some in slices:
+            if characters >= GROUP_CHARACTERS:
+                connection.execute("commit")
+                connection.execute("begin")
+                characters = 0
+            self._apply(connection, some)
+            characters += some.characters
+            written += len(some.rows) if some.kind == "results" else 0
         return written
 
     def _make_folder(self) -> None:
@@ -102,10 +137,13 @@ class Output:
         """Open the file, and translate DuckDB's errors into people's words."""
         import duckdb
 
+        config = {"threads": "1", "memory_limit": f"{self._memory_mb}MB"}
         try:
-            with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=MODEST) as connection:
+            with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=config) as connection:
                 yield connection
         except duckdb.Error as error:
+            if "memory_limit" in str(error) and self._memory_mb < memory_of_machine_mb():
+                raise MoreMemory from error
             raise EnvironmentProblem(
                 f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
                 hint="the rows are safe in the ledger; mend it, then: batchrun sync",
@@ -183,14 +221,30 @@ class Output:
         ).fetchall()
         return dict(rows) or None
 
-    def _apply(self, connection: "DuckDBPyConnection", some: Changes) -> None:
-        table = quoted(self._table.name)
-        stale = [row[0] for row in some.gone] + [row[0] for row in some.results]
-        connection.execute(f"delete from {table} where doc_id in (select unnest($1))", [stale])
-        if some.results:
-            self._insert(connection, some.results)
-        self._mirror(connection, "documents", some.documents)
-        self._mirror(connection, "attempts", some.attempts)
+    def _apply(self, connection: "DuckDBPyConnection", some: Slice) -> None:
+        if some.kind in {"documents", "attempts"}:
+            self._mirror(connection, some.kind, some.rows)
+            return
+        place = 4 if some.kind == "results" else 1
+        newer = self._newer(connection, {row[0]: row[place] for row in some.rows})
+        rows = [row for row in some.rows if row[0] not in newer]
+        stale = [row[0] for row in rows]
+        connection.execute(f"delete from {quoted(self._table.name)} where doc_id in (select unnest($1))", [stale])
+        if some.kind == "results" and rows:
+            self._insert(connection, rows)
+
+    def _newer(self, connection: "DuckDBPyConnection", ended: Mapping[str, str | None]) -> set[str]:
+        """Find documents whose row is newer than the change that ended at these times, and unknown to the ledger.
+
+        Such a row is from a ledger that was lost, and maybe the only copy of an answer that was paid for.
+        """
+        found = connection.execute(
+            f"select doc_id, _request_id, _finished_at::varchar from {quoted(self._table.name)}"
+            " where doc_id in (select unnest($1))",
+            [list(ended)],
+        ).fetchall()
+        newer = {doc_id: request_id for doc_id, request_id, at in found if (ended[doc_id] or "") < (at or "")}
+        return {doc_id for doc_id, request_id in newer.items() if not self._ledger.has_answer(request_id)}
 
     def _insert(self, connection: "DuckDBPyConnection", results: Sequence[Row]) -> None:
         # The transform is not strict: one answer from before the fields were changed must not keep the others out. Such
@@ -203,14 +257,14 @@ class Output:
         structure = json.dumps({column.name: column.json_structure for column in self._table.columns})
         listed = ", ".join(quoted(column.name) for column in self._table.columns)
         fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
-        own = "request_id, run_id, finished_at, model"
+        own = "request_id, run_id, finished_at::timestamp, model"
+        values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(results))
         connection.execute(
             f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at, _model)"
-            f" select doc_id, {fields}, {own} from ("
-            f" select doc_id, answer, json_transform(answer, $7) as output, {own} from ("
-            " select unnest($1) as doc_id, unnest($2)::json as answer, unnest($3) as request_id, unnest($4) as run_id,"
-            f" unnest($5)::timestamp as finished_at, unnest($6) as model)) where {fit}",
-            [*turned(results), structure],
+            f" select doc_id, {fields}, {own} from (select *, json_transform(answer, {literal(structure)}) as output"
+            f" from (select * replace (answer::json as answer) from (values {values})"
+            f" rows (doc_id, answer, request_id, run_id, finished_at, model))) where {fit}",
+            [value for row in results for value in row],
         )
 
     def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
@@ -241,6 +295,15 @@ class Output:
         connection.execute("insert into batchrun.positions values (?, ?, ?, ?)", [*key, position])
 
 
+class MoreMemory(Exception):
+    """DuckDB needs more memory than it was given, and the machine may have more."""
+
+
+def memory_of_machine_mb() -> int:
+    """Return how much memory the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
 def turned(rows: Sequence[Row]) -> list[list[object]]:
     """Turn rows into columns, for `unnest`."""
     return [list(column) for column in zip(*rows, strict=True)]
@@ -249,6 +312,11 @@ def turned(rows: Sequence[Row]) -> list[list[object]]:
 def quoted(name: str) -> str:
     """Quote an identifier for SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def canonical(connection: "DuckDBPyConnection", sql_type: str) -> str:

@@ -14,7 +14,7 @@ from output_desk import Desk, behind, fill
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError
 from batchrun.outcome import Outcome
-from batchrun.store.output import publish as output_module
+from batchrun.store.output import changes as output_module
 from batchrun.store.output.publish import Output
 
 pytestmark = pytest.mark.slow

@@ -1,3 +1,5 @@
+-- Version 11 of the ledger: rows that were taken over from the output.
+
 -- Requests whose answers were adopted from the rows of the output, because the ledger that had them was lost: there is
 -- no attempt that settled such a request, and nobody knows what the answer cost.
 

@@ -227,7 +227,9 @@ PROOFS: dict[str, tuple[list[RemoteBatch], dict[str, Any], Any]] = {
     "ours, as it was": ([OLD, OLDER], {}, UNPROVEN),
     "ours, ended before the call": ([replace(ALIVE, ended_at=SENT - 1)], {}, UNPROVEN),
     "ours, ended during the call": ([replace(ALIVE, ended_at=OVER - 1)], {"clock_ahead": 0.0}, UNPROVEN),
-    "one created during the call": ([remote("b", requests=1, created_at=OVER - 1), OLD], {"clock_ahead": 0.0}, UNPROVEN),
+    "one created during the call": (
+        [remote("b", requests=1, created_at=OVER - 1), OLD], {"clock_ahead": 0.0}, UNPROVEN,
+    ),
     "ours still goes on: its end will show": ([OLD], {"going_on": {"old"}}, NOT_YET),
     "ours has ended since, and another goes on": ([OTHERS_SIZE, ALIVE], {"going_on": {"b"}}, RESEND),
     # something happened since
@@ -241,7 +243,9 @@ PROOFS: dict[str, tuple[list[RemoteBatch], dict[str, Any], Any]] = {
     "the API's clock is not known": ([replace(ALIVE, ended_at=OVER + 299)], {}, UNPROVEN),
     "the API's clock is ours": ([replace(ALIVE, ended_at=OVER + 1)], {"clock_ahead": 0.0}, RESEND),
     "the API's clock is ahead": ([replace(ALIVE, ended_at=OVER + 99)], {"clock_ahead": 100.0}, UNPROVEN),
-    "the API's clock is ahead, and it ended since": ([replace(ALIVE, ended_at=OVER + 101)], {"clock_ahead": 100.0}, RESEND),
+    "the API's clock is ahead, and it ended since": (
+        [replace(ALIVE, ended_at=OVER + 101)], {"clock_ahead": 100.0}, RESEND,
+    ),
     "the answer has the time of a cache": ([replace(ALIVE, ended_at=SENT - 1)], {"clock_ahead": -600.0}, UNPROVEN),
     "a time in the far future": ([replace(ALIVE, ended_at=OVER + 1e6)], {}, UNPROVEN),
     "created in the far future": ([remote("b", requests=1, created_at=OVER + 1e6), OLD], {}, UNPROVEN),

@@ -219,9 +219,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     kind = kind_of(failure)
     if in_batch and failure.maybe_billed:
         return Action.FAIL
-    if kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch:
-        return _unanswered(Action.WAIT, health)
-    if kind in STOPS:
+    doubted = kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch
+    if kind in STOPS and not doubted:
         return STOPS[kind]
     again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
     match kind:
@@ -229,8 +228,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
             return Action.WAIT if tries.waits < UNHURRIED_ATTEMPTS * max_attempts else Action.FAIL
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
             return again
-        case FailureKind.UNREACHABLE | FailureKind.SILENT:
-            return _unanswered(again, health)
+        case FailureKind.UNREACHABLE | FailureKind.SILENT | FailureKind.NOT_FOUND:
+            return _unanswered(Action.WAIT if doubted else again, health)
         case _:
             return Action.FAIL
 

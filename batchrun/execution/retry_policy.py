@@ -224,9 +224,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     kind = kind_of(failure)
     if in_batch and failure.maybe_billed:
         return Action.FAIL
-    if kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch:
-        return _unanswered(Action.WAIT, health)
-    if kind in STOPS:
+    doubted = kind is FailureKind.NOT_FOUND and health is not Health.UNPROVEN and not in_batch
+    if kind in STOPS and not doubted:
         return STOPS[kind]
     again = Action.RETRY if tries.attempts < max_attempts else Action.FAIL
     if kind is FailureKind.UNREACHABLE:  # no document is to blame, and no next attempt could be its last
@@ -237,8 +236,8 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
             return Action.STOP_OUTAGE if endless else Action.WAIT
         case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
             return again
-        case FailureKind.UNREACHABLE | FailureKind.SILENT:
-            return _unanswered(again, health)
+        case FailureKind.UNREACHABLE | FailureKind.SILENT | FailureKind.NOT_FOUND:
+            return _unanswered(Action.WAIT if doubted else again, health)
         case _:
             return Action.FAIL
 

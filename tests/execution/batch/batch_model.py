@@ -19,6 +19,7 @@ from batchrun.execution.batch.reconcile import (
     Missed,
     Resend,
     Several,
+    Unproven,
     after_create,
     reconcile,
 )
@@ -30,6 +31,8 @@ DOCUMENTS = frozenset({1, 2})
 WORST, COST = 2, 1
 WAIT = 2
 """Ticks of `reconcile_wait`."""
+WITNESS = RemoteBatch(batch_id="witness", status="ended", counts={"succeeded": 99}, created_at=-1e6, ended_at=0.0)
+"""A batch of ours that has ended just now."""
 STRANGER = 0
 """The nonce of somebody else's batch."""
 LOST = Failure(cause=Cause.DROPPED, message="lost")
@@ -150,6 +153,10 @@ class Protocol:
     rows_first: bool = True
     clock_first: bool = True
     """Whether the clock is read before the list is."""
+    alive: bool = True
+    """Whether the list shows a batch of ours and something that has just happened."""
+    stale: bool = False
+    """Whether the list may be as it was at any time before."""
 
 
 Steps = Iterator[tuple[str, World]]
@@ -200,12 +207,9 @@ def the_api(world: World, protocol: Protocol) -> Steps:
 
 
 def start(world: World, protocol: Protocol) -> Steps:
-    """What a dead process was creating is in doubt."""
-    doubtful = [
-        one._replace(unclear=0) if one.state is BatchState.PREPARED and one.unclear is None else one
-        for one in world.intents
-    ]
-    yield "submit", world._replace(intents=tuple(doubtful), mind=IDLE)
+    """What a dead process had not begun to send does not exist."""
+    sent = [one for one in world.intents if one.state is not BatchState.PREPARED or one.unclear is not None]
+    yield "submit", world._replace(intents=tuple(sent), mind=IDLE)
 
 
 def choose(world: World, protocol: Protocol) -> Steps:
@@ -214,7 +218,9 @@ def choose(world: World, protocol: Protocol) -> Steps:
         remote = next((one for one in world.remotes if one.nonce == intent.remote), None)
         if intent.state is BatchState.PREPARED:
             listed = tuple(one.nonce for one in reversed(world.remotes) if not one.arrives and not one.hidden)
-            yield f"list for {intent.nonce}", world._replace(mind=Mind("decide", intent, listed))
+            for shown in range(0 if protocol.stale else len(listed), len(listed) + 1):
+                known = listed[len(listed) - shown :]
+                yield f"list of {shown} for {intent.nonce}", world._replace(mind=Mind("decide", intent, known))
         elif intent.state is BatchState.SUBMITTED and remote and remote.expired is not None:
             yield f"poll {intent.nonce}", world.put(intent._replace(state=BatchState.ENDED))
         elif intent.state is BatchState.ENDED and remote:
@@ -255,8 +261,15 @@ def settle_all(world: World, protocol: Protocol) -> Steps:
 def prepare(world: World, protocol: Protocol) -> Steps:
     members = pack(world, protocol)
     intent = Intent(world.nonces, members, len(members), world.mind.knows)
-    changes = {"intents": (*world.intents, intent), "nonces": world.nonces + 1, "mind": Mind("create", intent)}
+    changes = {"intents": (*world.intents, intent), "nonces": world.nonces + 1, "mind": Mind("announce", intent)}
     yield f"prepare {intent.nonce}", world._replace(**changes)
+
+
+def announce(world: World, protocol: Protocol) -> Steps:
+    """From just before the last bytes leave, the batch is in doubt."""
+    assert world.mind.intent is not None
+    intent = world.mind.intent._replace(unclear=0)
+    yield f"announce {intent.nonce}", world.put(world.mind.intent._replace(unclear=0), mind=Mind("create", intent))
 
 
 def create(world: World, protocol: Protocol) -> Steps:
@@ -301,7 +314,7 @@ def decide(world: World, protocol: Protocol) -> Steps:
     if not protocol.clock_first:
         [intent], elapsed = [one for one in world.intents if one.nonce == intent.nonce], 0
     known = {one.nonce: one for one in world.remotes}
-    listed = [told(known[nonce]) for nonce in world.mind.knows]
+    listed = [told(known[nonce]) for nonce in world.mind.knows] + [WITNESS] * protocol.alive
     answer = protocol.decide(row(intent), listed, claims=claims(world, intent), now=0.0, wait_s=float(WAIT))
     [now] = [one for one in world.intents if one.nonce == intent.nonce]
     match answer:
@@ -316,8 +329,20 @@ def decide(world: World, protocol: Protocol) -> Steps:
         case Several(candidates):
             yield "look again", world.put(now)
             yield from tell_apart(world, now, [known[int(one.batch_id)] for one in candidates])
+        case Unproven():
+            yield from decide_by_hand(world, now)
         case Elsewhere():
-            raise AssertionError("the list was complete")
+            assert protocol.stale, "the list was complete"
+            yield "look again", world.put(now)
+
+
+def decide_by_hand(world: World, intent: Intent) -> Steps:
+    """A person looks in the Console, which is no cache."""
+    there = [one for one in world.remotes if one.nonce == intent.nonce and not one.arrives and not one.hidden]
+    if there:
+        yield f"adopt {intent.nonce} by hand", world.attach(intent, intent.nonce)
+    else:
+        yield f"given up {intent.nonce}", world.put(intent._replace(state=BatchState.ABANDONED))
 
 
 def tell_apart(world: World, intent: Intent, candidates: Sequence[Remote]) -> Steps:
@@ -333,11 +358,15 @@ def claims(world: World, intent: Intent) -> Claims:
     """What the ledger says of the batches in the list."""
     adopted = {one.remote for one in world.intents if one.adopted and one.nonce != intent.nonce}
     taken = {one.nonce for one in world.remotes if one.claimed} | intent.ruled_out
-    return Claims(frozenset(map(str, taken)), frozenset(map(str, adopted - taken)))
+    certain = {one.remote for one in world.intents if one.state is BatchState.SUBMITTED and not one.adopted}
+    ours = frozenset(map(str, taken)) | {WITNESS.batch_id}
+    going_on = frozenset(map(str, certain - {None}))
+    return Claims(ours, frozenset(map(str, adopted - taken)), ours - frozenset(map(str, intent.ruled_out)), going_on)
 
 
 ACTIONS: dict[str, Callable[[World, Protocol], Steps]] = {
-    one.__name__.replace("_", " "): one for one in (start, choose, settle_all, prepare, create, attach, note, decide)
+    one.__name__.replace("_", " "): one
+    for one in (start, choose, settle_all, prepare, announce, create, attach, note, decide)
 }
 
 
@@ -348,7 +377,7 @@ def row(intent: Intent) -> Batch:
         batch_id=None, adopted=False, requests=intent.size, bytes=0, prepared_at=0.0,
         newest_before=None if intent.before is None else str(intent.before),
         unclear_at=None if intent.unclear is None else -float(intent.unclear),
-        empty_scans=intent.scans, scanned_at=None if intent.scanned is None else -float(intent.scanned),
+        clock_ahead=0.0, empty_scans=intent.scans, scanned_at=None if intent.scanned is None else -float(intent.scanned),
     )  # fmt: skip
 
 
@@ -356,4 +385,4 @@ def told(remote: Remote) -> RemoteBatch:
     """The batch as the list tells it."""
     status = "in_progress" if remote.expired is None else "ended"
     counts = {"processing": len(remote.requests)}
-    return RemoteBatch(batch_id=str(remote.nonce), status=status, counts=counts, created_at=0.0)
+    return RemoteBatch(batch_id=str(remote.nonce), status=status, counts=counts, created_at=-float(WAIT))

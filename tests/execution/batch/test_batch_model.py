@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from batch_model import COST, DOCUMENTS, WAIT, Protocol, World, steps
 
-from batchrun.execution.batch.reconcile import Answer, Missed, Resend, reconcile
+from batchrun.execution.batch.reconcile import Answer, Missed, Resend, Unproven, reconcile
 from batchrun.store.ledger.batch_records import Batch
 
 
@@ -81,6 +81,11 @@ def never_again(*facts: Any, **more: Any) -> Answer:
     return Missed(counts=True) if isinstance(answer, Resend) else answer
 
 
+def unproven_again(*facts: Any, **more: Any) -> Answer:
+    answer = reconcile(*facts, **more)
+    return Resend() if isinstance(answer, Unproven) else answer
+
+
 SOUND = {
     "one batch": (Protocol(), World(crashes=2, faults=2, expiries=1), 70_000),
     "two batches": (Protocol(size=1), World(crashes=2, faults=1, expiries=0), 30_000),
@@ -88,6 +93,8 @@ SOUND = {
     "beside a stranger": (Protocol(), World(crashes=1, faults=0, expiries=1, strangers=1), 15_000),
     "beside a stranger, and no answer": (Protocol(), World(crashes=1, faults=1, expiries=0, strangers=1), 6_000),
     "two beside a stranger": (Protocol(size=1), World(crashes=0, faults=2, expiries=0, strangers=1), 100_000),
+    "a list that proves nothing": (Protocol(alive=False), World(crashes=1, faults=1, expiries=0), 3_000),
+    "a list as it was at any time": (Protocol(alive=False, stale=True), World(crashes=1, faults=1, expiries=0), 3_000),
 }
 """With how many states there are at least: a model in which nothing happens is sound too."""
 UNSOUND = {
@@ -96,6 +103,7 @@ UNSOUND = {
     "sent again after two looks without a wait": Protocol(decide=without_a_wait),
     "the list lags for longer than the wait": Protocol(lag=WAIT + 1),
     "the clock is read after the list": Protocol(clock_first=False),
+    "sent again though nothing proves it": Protocol(decide=unproven_again, alive=False, stale=True),
     "closed before the rows are in": Protocol(rows_first=False),
 }
 

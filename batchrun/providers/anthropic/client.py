@@ -111,11 +111,11 @@ def status_failure(error: anthropic.APIStatusError) -> Failure:
 
 def error_code_of(error: anthropic.APIStatusError) -> str | None:
     """Return the code of an error. Gateways that imitate another API have their code, if no status, beside the type."""
-    match error.error_code or error.body:
-        case str(code) | {"error": {"code": str(code)}} if not code.isdigit():
-            return escape_control(code)
+    match error.body:
+        case {"error": {"code": str(code)}} if not code.isdigit():
+            return escape_control(error.error_code or code)[:LONGEST_MESSAGE]
         case _:
-            return None
+            return error.error_code and escape_control(error.error_code)
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:

@@ -145,11 +145,11 @@ def redirect_target(response: httpx2.Response) -> str:
 
 def error_code_of(error: anthropic.APIStatusError) -> str | None:
     """Return the code of an error. Gateways that imitate another API have their code, if no status, beside the type."""
-    match error.error_code or error.body:
-        case str(code) | {"error": {"code": str(code)}} if not code.isdigit():
-            return escape_control(code)[:LONGEST_WORD]
+    match error.body:
+        case {"error": {"code": str(code)}} if not code.isdigit():
+            return escape_control(error.error_code or code)[:LONGEST_WORD]
         case _:
-            return None
+            return error.error_code and escape_control(error.error_code)[:LONGEST_WORD]
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:

@@ -49,3 +49,7 @@ def test_a_gateways_spend_stop_is_a_spend_stop(gateway: str) -> None:
 def test_what_only_looks_like_one_is_none(case: str) -> None:
     status, body, kind = OTHERS[case]
     assert kind_of(failure_of(responding(body, status=status))) is kind
+
+
+def test_a_page_is_no_code() -> None:
+    assert failure_of(responding("<html>", status=502)).error_code is None

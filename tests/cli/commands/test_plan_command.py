@@ -229,17 +229,19 @@ def test_refusals(
     as_submit_does = f"{PLAN} --online 30"
     told = batchrun(as_submit_does)
     assert told.code == ExitCode.OK, "the plan itself is what was asked for"
-    assert told.err.startswith("refused: ")
-    assert [word for word in words if word not in told.err] == []
+    address, _, why = told.err.partition("\n")
+    assert address == f"requests go to {api.base_url} (ANTHROPIC_BASE_URL)"
+    assert why.startswith("refused: ")
+    assert [word for word in words if word not in why] == []
     plan = batchrun(f"{as_submit_does} --json")
     assert plan.json["ok"] is False
-    assert plan.json["refused"] in told.err.replace("refused: ", "")
+    assert plan.json["refused"] in why.replace("refused: ", "")
     assert batchrun(f"{as_submit_does} --check").code == ExitCode.REFUSED
     checked = batchrun(f"{as_submit_does} --check --json")
     assert (checked.code, checked.json) == (ExitCode.REFUSED, plan.json)
     submitted = batchrun("submit jobs/trial.toml")
     assert submitted.code == ExitCode.REFUSED
-    assert submitted.err.endswith(told.err)
+    assert submitted.err.endswith(why)
     assert not api.books.entries
 
 

@@ -377,7 +377,8 @@ def row(intent: Intent) -> Batch:
         batch_id=None, adopted=False, requests=intent.size, bytes=0, prepared_at=0.0,
         newest_before=None if intent.before is None else str(intent.before),
         unclear_at=None if intent.unclear is None else -float(intent.unclear),
-        clock_ahead=0.0, empty_scans=intent.scans, scanned_at=None if intent.scanned is None else -float(intent.scanned),
+        scanned_at=None if intent.scanned is None else -float(intent.scanned),
+        clock_ahead=0.0, empty_scans=intent.scans,
     )  # fmt: skip
 
 

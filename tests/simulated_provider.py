@@ -12,6 +12,7 @@ from itertools import count
 from typing import assert_never
 
 from batchrun.providers import AttemptError, Provider
+from batchrun.providers.anthropic.errors import is_answer_lost
 from batchrun.providers.anthropic.message_parsing import reply_from
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
@@ -97,7 +98,8 @@ class SimulatedProvider:
             case Unanswered(answer=HtmlPage() as page):
                 arrival.status, arrival.done_s = page.status, arrival.at_s
                 words = f"HTTP {page.status} without the API's error body"
-                raise AttemptError(Failure(cause=Cause.STATUS, status=page.status, message=words))
+                failure = Failure(cause=Cause.STATUS, status=page.status, message=words)
+                raise AttemptError(replace(failure, in_doubt=is_answer_lost(failure)))
             case Unanswered(answer=Wire.HANG):
                 await asyncio.Event().wait()
                 raise AssertionError
@@ -116,7 +118,7 @@ class SimulatedProvider:
             headers |= dict(self.simulator.limit_headers(rejected.card, now=now))
         if rejected.retry_after_s is not None:
             headers["retry-after"] = retry_after(rejected.retry_after_s)
-        return Failure(
+        failure = Failure(
             cause=Cause.STATUS,
             message=error.message,
             status=error.status,
@@ -126,6 +128,7 @@ class SimulatedProvider:
             api_request_id=headers["request-id"],
             limits=reported_limits(headers),
         )
+        return replace(failure, in_doubt=is_answer_lost(failure))
 
     async def _produced(self, answered: Delivery, arrival: Arrival) -> Reply:
         loop = asyncio.get_running_loop()

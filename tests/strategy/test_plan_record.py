@@ -71,7 +71,8 @@ def test_a_plan_of_version_1_is_read() -> None:
     assert [forecast.name for forecast in plan.forecasts] == ["stream", "stream+cache", "batch", "batch+cache"]
     assert plan.cap_nusd == 3_500_000_000
     assert plan.deadline_s == 1_200.0
-    assert json.loads(to_json(plan)) == json.loads(OF_VERSION_1.read_text()), "nothing of it is forgotten"
+    written, old = json.loads(to_json(plan)), json.loads(OF_VERSION_1.read_text())
+    assert {key: written[key] for key in old} == old, "nothing of it is forgotten"
 
 
 def test_what_a_later_version_writes_besides_is_passed_over(plan: Plan) -> None:

@@ -22,6 +22,8 @@ CLASSES = {one.name: one.name.replace("_", " ").upper() for one in fields(ClassC
 def show_as_text(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -> None:
     """A table of the groups, their total, and the prices that were used."""
     total = costs.total()
+    if adopted := costs.adopted():
+        terminal.say(f"the cost of {count(adopted, 'answer')} is unknown: adopted from the output, not sent by this ledger")
     if not total.attempts:
         terminal.say("nothing was sent, so nothing was spent")
         return
@@ -145,7 +147,7 @@ def show_as_json(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -
         named = dict(zip(NAMES[by], group.names, strict=True))
         terminal.exact(("," if number else "") + "\n" + json.dumps({**named, **spending_fields(group)}))
     prices = [price_fields(one) for one in costs.prices()]
-    tail = json.dumps({"total": spending_fields(costs.total()), "prices": prices})
+    tail = json.dumps({"total": spending_fields(costs.total()), "prices": prices, "cost_unknown": costs.adopted()})
     terminal.exact(f"\n], {tail[1:]}\n")
 
 

@@ -155,6 +155,15 @@ class Costs:
         counted = f"select count(*) from (select distinct a.job, a.doc_id {CHOSEN})"
         return _spending((), sums, self._connection.execute(counted, self._values).fetchone()[0])
 
+    def adopted(self) -> int:
+        """Count the answers that were adopted from the output, whose cost nobody knows."""
+        query = (
+            "select count(*) from adopted join runs using (run_no) where (?1 is null or run_no in"
+            " (select value from json_each(?1))) and (?2 is null or runs.started_at >= ?2)"
+            " and (?3 is null or runs.started_at < ?3)"
+        )
+        return int(self._connection.execute(query, self._values).fetchone()[0])
+
     def longest_names(self, by: By) -> tuple[int, ...]:
         """Find how many characters the longest of each name has."""
         lengths = ", ".join(f"coalesce(max(length({name})), 0)" for name in NAMES[by].values())

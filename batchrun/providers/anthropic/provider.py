@@ -14,6 +14,7 @@ from batchrun.providers.anthropic.client import ApiClient, answered_within, arri
 from batchrun.providers.anthropic.message_parsing import reply_from
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
+from batchrun.providers.masking import without_secrets
 from batchrun.reply import Reply
 from batchrun.request import Request
 
@@ -55,7 +56,7 @@ class AnthropicProvider(ApiClient):
 def _reply(body: bytes, response: httpx2.Response, *, sent_at: float) -> Reply:
     # A look-up in the client's own headers goes through all headers, and so does each step of `items`: hence a dict.
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-    return reply_from(body, headers, first_byte_s=arrived_at(response) - sent_at)
+    return without_secrets(reply_from(body, headers, first_byte_s=arrived_at(response) - sent_at))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,32 @@
 """Text that somebody else wrote (documents, replies, file names, the API's words), made inert wherever it is shown."""
 
+import re
 from unicodedata import category
 
-_ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_ACTIVE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 """Control characters (line breaks and tabs too), invisible characters and the marks that turn the direction of writing,
-lone halves of characters, which no file can hold, and the separators that Unicode treats as line breaks."""
+lone halves of characters, which no file can hold, characters that mean nothing here or only in private, tags among
+them, and the separators that Unicode treats as line breaks."""
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
+"""Letters and marks that Unicode shows as nothing: fillers and variation selectors, in which a text can hide a text."""
+_EMOJI = re.compile("(?<=[0-9#*\u00a9\u00ae\u2000-\u33ff\U0001f000-\U0001faff])\ufe0f")
+"""The one selector that ordinary texts have: behind a symbol it asks for the coloured picture, and hides nothing."""
 
 
 def escape_control(text: object) -> str:
     """Return the text on one line, unable to command a terminal: each active character is written as an escape."""
     shown = str(text)
-    if shown.isprintable():  # nearly always, and found out much sooner
+    if shown.isprintable() and not _UNSEEN.search(shown):  # nearly always, and found out much sooner
         return shown
-    return "".join(_escaped(character) if category(character) in _ACTIVE else character for character in shown)
+    return "\ufe0f".join(map(_escape_all, _EMOJI.split(shown)))
+
+
+def _escape_all(text: str) -> str:
+    return "".join(map(_escaped_if_active, text))
+
+
+def _escaped_if_active(character: str) -> str:
+    return _escaped(character) if category(character) in _ACTIVE or _UNSEEN.match(character) else character
 
 
 def _escaped(character: str) -> str:

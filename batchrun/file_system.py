@@ -1,5 +1,6 @@
 """What the operating system says of a file: its kind, and whether the file or the machine is at fault."""
 
+import contextlib
 import errno
 import stat
 import time
@@ -75,3 +76,14 @@ def other_kind(mode: int) -> str | None:
     if stat.S_ISREG(mode):
         return None
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for its owner alone, which Git ignores. A folder that is there stays as it is."""
+    if path.is_dir():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # another process was faster
+        path.mkdir(mode=0o700)
+        (path / ".gitignore").write_text("*\n", encoding="utf-8")
+    path.mkdir(exist_ok=True)

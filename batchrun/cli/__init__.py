@@ -1,13 +1,13 @@
 """The command line: commands, progress and messages. Printing lives here and nowhere else."""
 
 import sys
-import traceback
 from importlib import import_module
 
 import click
 
 from batchrun import __version__
 from batchrun.cli.options import SPEAKING
+from batchrun.cli.permissions import owner_alone
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.execution.open_files import raise_open_files
@@ -61,7 +61,8 @@ def run(args: list[str] | None = None) -> int:
     """Run a command and return one of `ExitCode`."""
     terminal = Terminal.of(args if args is not None else sys.argv[1:])
     try:
-        result = batchrun.main(args, "batchrun", standalone_mode=False, auto_envvar_prefix="BATCHRUN")
+        with owner_alone():
+            result = batchrun.main(args, "batchrun", standalone_mode=False, auto_envvar_prefix="BATCHRUN")
         return result if isinstance(result, int) else ExitCode.OK
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
@@ -84,6 +85,6 @@ def unexpected(error: Exception, terminal: Terminal) -> ExitCode:
     if fault := machine_fault(error):
         terminal.problem(fault)
         return fault.exit_code
-    terminal.say("".join(traceback.format_exception(error)).rstrip())
+    terminal.traceback(error)
     terminal.say("this is a bug in batchrun; what was answered is safe in the ledger")
     return ExitCode.BUG

@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from batchrun.cli.find_run import FoundRun
+from batchrun.cli.permissions import ordinary_permissions
 from batchrun.cli.views.format import count, cut, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.duckdb_file import LockedByAnother, opened
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 SHOWN_WIDTH = 40
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet runs instead of showing it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Export:
     columns: tuple[str, ...]
     format: str
     output: Path | None
+    raw_cells: bool = False
+    """Whether cells of csv that a spreadsheet would run as formulas stay as they are."""
 
 
 def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
@@ -118,7 +124,8 @@ def write(found_rows: "DuckDBPyRelation", wanted: Export, terminal: Terminal, *,
         raise UsageProblem("parquet is not text.", hint="name a file: -o rows.parquet")
     try:
         if wanted.format == "parquet":
-            found_rows.write_parquet(str(wanted.output))
+            with ordinary_permissions():
+                found_rows.write_parquet(str(wanted.output))
             return
         names, rows = found_rows.columns, found_rows.fetchall()
     except duckdb.IOException as error:
@@ -130,12 +137,13 @@ def write(found_rows: "DuckDBPyRelation", wanted: Export, terminal: Terminal, *,
         text = ("SIMULATED\n" if stamped else "") + table(names, cells, width=terminal.width())
         text += f"\n{count(len(rows), 'row')}\n"
     else:
-        text = serialized(wanted.format, names, rows)
+        text = serialized(wanted.format, names, rows, raw_cells=wanted.raw_cells)
     if wanted.output is None:
         terminal.exact(text)
         return
     try:
-        wanted.output.write_text(text, encoding="utf-8")
+        with ordinary_permissions():
+            wanted.output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {error.strerror}.") from error
     terminal.say(f"{count(len(rows), 'row')} written to {wanted.output}")
@@ -149,16 +157,18 @@ def not_understood(error: Exception) -> UsageProblem:
     )
 
 
-def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]], *, raw_cells: bool = False) -> str:
     """Rows as csv, jsonl or json."""
     if format_ == "csv":
         import csv
         import io
 
         buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([as_cell(cell) for cell in row] for row in rows)
+        # Told that lines end with CR LF, the writer puts a lone CR in quotes, which many readers take for a line's end.
+        lines = SimpleNamespace(write=lambda line: buffer.write(line.removesuffix("\r\n") + "\n"))
+        writer = csv.writer(lines)
+        cells = ([as_cell(cell) for cell in row] for row in (names, *rows))
+        writer.writerows(row if raw_cells else map(inert, row) for row in cells)
         return buffer.getvalue()
     objects = [dict(zip(names, row, strict=True)) for row in rows]
     if format_ == "json":
@@ -169,6 +179,11 @@ def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[objec
 def as_cell(value: object) -> object:
     """Lists and objects as JSON inside a csv cell."""
     return json.dumps(value, default=str) if isinstance(value, list | dict) else value
+
+
+def inert(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: text of this kind gets an apostrophe; numbers stay numbers."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
 def shown(value: object) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.catalog.lifecycle import ModelLife
+from batchrun.providers.masking import without_secrets
 from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 
@@ -14,8 +15,8 @@ class AttemptError(Exception):
     """An attempt brought no reply; `failure` says what is known."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
+        self.failure = without_secrets(failure)
+        super().__init__(self.failure.message)
 
 
 class NeverSent(asyncio.CancelledError):

@@ -18,14 +18,16 @@ def init(file: Path, *, source: str, force: bool) -> None:
     batchrun init jobs/invoices.toml
     batchrun init jobs/tickets.toml --source duckdb
     """  # noqa: D301 - \b makes click keep the lines
+    from batchrun.cli.permissions import ordinary_permissions
     from batchrun.job.scaffold import scaffold
 
     if file.exists() and not force:
         raise UsageProblem(f"{file} exists.", hint="choose another name, or add --force to replace it")
     name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in file.stem.lower())[:40]
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(scaffold(name.strip("-") or "job", source), encoding="utf-8")  # type: ignore[arg-type]  # checked by click
+        with ordinary_permissions():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(scaffold(name.strip("-") or "job", source), encoding="utf-8")  # type: ignore[arg-type]  # checked by click
     except OSError as error:
         raise EnvironmentProblem(f"{file} cannot be written: {error.strerror}.") from error
     if not click.get_current_context().find_root().params.get("quiet"):

@@ -21,6 +21,7 @@ ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parqu
 @click.option("--columns", metavar="A,B", help="Only these columns.")
 @click.option("--doc", metavar="ID", help="One document in full: its outcome, its attempts, its answer.")
 @click.option("--raw", is_flag=True, help="With --doc: the reply as it came.")
+@click.option("--raw-cells", is_flag=True, help="In csv, no apostrophe before text that a spreadsheet would run.")
 @click.option("--simulate", is_flag=True, help="Of the simulated runs.")
 @LEDGER
 @selecting
@@ -34,6 +35,7 @@ def results(
     columns: str | None,
     doc: str | None,
     raw: bool,
+    raw_cells: bool,
     simulate: bool,
     ledger: Path | None,
     selection: Selection,
@@ -64,5 +66,6 @@ def results(
             columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
             format=format or default,
             output=output,
+            raw_cells=raw_cells,
         )
         export(found, wanted, terminal)

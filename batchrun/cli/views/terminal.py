@@ -16,6 +16,7 @@ import click
 
 from batchrun.errors import BatchrunError, Busy, ExitCode
 from batchrun.escaping import escape_control
+from batchrun.providers.masking import masked
 
 QUIET = re.compile("-q+")
 VERSION = 1
@@ -46,11 +47,11 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Write words beside the result."""
-        self._write(text + "\n", sys.stderr)
+        self._write(masked(text) + "\n", sys.stderr)
 
     def result(self, text: str) -> None:
         """Write the result."""
-        self._write(text + "\n", sys.stdout)
+        self._write(masked(text) + "\n", sys.stdout)
 
     def exact(self, text: str) -> None:
         """Write data as the result, unchanged except on a terminal, which the data must not command."""
@@ -74,9 +75,13 @@ class Terminal:
         if self.quiet and isinstance(error, Busy):
             return
         if error.exit_code is ExitCode.BUG and error.__cause__:
-            self.say("".join(traceback.format_exception(error.__cause__)).rstrip())
+            self.traceback(error.__cause__)
         self.say(self.problem_text(error, sys.stderr))
         self.event_error(type(error).__name__, error.exit_code, str(error))
+
+    def traceback(self, error: BaseException) -> None:
+        """Show where a bug is, without the secrets that an error may repeat."""
+        self.say(masked("".join(traceback.format_exception(error)).rstrip(), headers=True))
 
     def problem_text(self, error: BatchrunError, stream: TextIO) -> str:
         """The text of an error for people, styled for the stream."""

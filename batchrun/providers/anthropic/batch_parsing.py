@@ -23,6 +23,7 @@ from batchrun.providers.anthropic.json_values import (
 from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.providers.anthropic.retry_after import retry_after_s, server_time
 from batchrun.providers.anthropic.wire import member_name
+from batchrun.providers.masking import without_secrets
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """What an id must look like to be put into a URL."""
@@ -102,10 +103,10 @@ def _result_of(result: dict[str, Any]) -> BatchResult:
     match kind:
         case ResultType.SUCCEEDED:
             try:
-                return BatchResult(type=kind, reply=reply_of(result.get("message")))
+                return BatchResult(type=kind, reply=without_secrets(reply_of(result.get("message"))))
             except AttemptError as error:
                 return BatchResult(type=kind, failure=error.failure)
         case ResultType.ERRORED:
-            return BatchResult(type=kind, failure=failure_in(result.get("error"), {}))
+            return BatchResult(type=kind, failure=without_secrets(failure_in(result.get("error"), {})))
         case _:
             return BatchResult(type=kind)

@@ -23,6 +23,7 @@ from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
 from batchrun.providers.anthropic.message_stream import message_of
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
+from batchrun.providers.masking import without_secrets
 from batchrun.reply import Reply
 from batchrun.request import Request
 
@@ -42,10 +43,9 @@ class AnthropicProvider(ApiClient):
 
     async def send(self, request: Request) -> Reply:
         """Send the request once, within the timeout as a whole. Raises AttemptError."""
+        is_long = request.max_tokens > LONGEST_PLAIN_MAX_TOKENS
         async with answered_within(self._timeout_s):
-            if request.max_tokens > LONGEST_PLAIN_MAX_TOKENS:
-                return await self._send_streamed(request)
-            return await self._send_plain(request)
+            return without_secrets(await (self._send_streamed(request) if is_long else self._send_plain(request)))
 
     async def _send_plain(self, request: Request) -> Reply:
         sent_at = time.perf_counter()

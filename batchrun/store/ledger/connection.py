@@ -10,7 +10,7 @@ from pathlib import Path
 from batchrun.batch import BatchState
 from batchrun.errors import EnvironmentProblem
 from batchrun.estimation.text_class import TextClass
-from batchrun.file_system import other_kind
+from batchrun.file_system import make_folder, other_kind
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.sqlite_errors import LedgerDamaged, explained, run_script
 
@@ -49,7 +49,7 @@ class OlderLedger(EnvironmentProblem):
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """Open the file, and create what is missing."""
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if holds_a_ledger(path) and (why := damage(path, within_s=CHECK_S)):
             raise LedgerDamaged(path, why)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from batchrun.errors import Busy, EnvironmentProblem
+from batchrun.file_system import make_folder
 
 
 @contextlib.contextmanager
@@ -19,7 +20,7 @@ def job_lock(ledger: Path, job: str) -> Iterator[None]:
     """Lock the job of a ledger. Raises Busy, which says who has the lock."""
     path = lock_file(ledger, job)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         file = path.open("ab+", buffering=0)
     except OSError as error:
         raise EnvironmentProblem(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from batchrun.duckdb_file import opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.file_system import make_folder
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.changes import Row, Slice, changes, runs, until
@@ -127,7 +128,7 @@ class Output:
     def _make_folder(self) -> None:
         folder = self._table.database.parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         except OSError as error:
             raise EnvironmentProblem(
                 f"the folder {folder} for the output cannot be made: {error.strerror}.",

@@ -1,0 +1,78 @@
+"""The secrets of the environment, which the other side may repeat, and which no text of ours may have in it."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from os import environ
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from batchrun.reply import Failure, Reply
+
+Told = TypeVar("Told", Failure, Reply)
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
+URLS = ("ANTHROPIC_BASE_URL", *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL")))
+SHORTEST = 8
+"""Shorter values, such as a region or a number, are no secrets, and would be found in the middle of ordinary words."""
+MASK = "***"
+_ANY_KEY = re.compile(r"sk-ant-[\w-]{8,}")
+_SCHEME = re.compile(r"(?:basic|bearer|token|key)\s+", re.IGNORECASE)
+_TOLD = ("message", "error_type", "error_code", "stop_reason", "model", "api_request_id")
+"""The fields of a failure and of a reply that are the other side's words. The answer is data, and stays;
+the body around it is masked too if the other side has repeated a secret in one of these."""
+
+
+def without_secrets(told: Told) -> Told:
+    """Mask what the other side repeats of our secrets: the headers of a request too, which are its to know."""
+    texts = {name: text for name in _TOLD if isinstance(text := getattr(told, name, None), str)}
+    masks: dict[str, Any] = {name: mask for name, text in texts.items() if (mask := masked(text, headers=True)) != text}
+    if masks and isinstance(told, Reply):
+        masks["raw"] = masked(told.raw, headers=True)
+    return replace(told, **masks) if masks else told
+
+
+def masked(text: str, *, headers: bool = False) -> str:
+    """Mask keys, tokens and passwords of the environment, and whatever looks like a key of the API.
+
+    The values of custom headers may be ordinary words of ours, such as a team or a job: they are masked in what others
+    say, with `headers`. A text that was cut in the middle of a secret ends with a part of the secret, masked too.
+    """
+    names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
+    for secret in _secrets(tuple((name, environ[name]) for name in names if name in environ)):
+        text = text.replace(secret, MASK)
+        for length in range(len(secret) - 1, SHORTEST - 1, -1):
+            if text.endswith(secret[:length]):
+                text = text[:-length] + MASK
+                break
+    return _ANY_KEY.sub(MASK, text)
+
+
+@cache
+def _secrets(variables: tuple[tuple[str, str], ...]) -> list[str]:
+    """List the secrets in these variables as they may be written, long ones first: one may be in another."""
+    found: set[str] = set()
+    for name, value in variables:
+        if name.upper() in URLS:
+            found |= _of_url(value)
+        elif name == HEADERS:
+            values = [line.partition(":")[2].strip() for line in value.splitlines()]
+            found |= {*values, *(_SCHEME.sub("", value, count=1) for value in values)}
+        else:
+            found.add(value.strip())
+    found |= {json.dumps(secret)[1:-1] for secret in found}
+    return sorted((secret for secret in found if len(secret) >= SHORTEST), key=len, reverse=True)
+
+
+def _of_url(url: str) -> set[str]:
+    """List the password of a URL, or its user where there is no password, and both as a header has them."""
+    try:
+        parts = urlsplit(url if "//" in url else f"//{url}")
+        user, password = parts.username or "", parts.password or ""
+    except ValueError:
+        return set()
+    pair = f"{unquote(user)}:{unquote(password)}".encode()
+    secret = password or user
+    return {secret, unquote(secret), base64.b64encode(pair).decode()} if secret else set()

@@ -160,7 +160,7 @@ class Planner:
         return forecaster.plan(self._notes, evidence, self._notices)
 
     def _mark_paid(self) -> None:
-        """Look in the output for rows of what would be sent. A file that is in use is only waited for without a past."""
+        """Look in the output for rows of what would be sent. Only without a past is a file in use waited for."""
         if self.output is None or not any(kind.sent for kind in self.planned.counts()):
             return
         name = self.job.spec.job.name

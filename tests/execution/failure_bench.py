@@ -36,6 +36,7 @@ from batchrun.store.ledger.runs import Runs
 
 MAX_ATTEMPTS = 2
 BEGINNING = 1_000_000.0
+HOUR_S = 3600.0
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 LOST = Failure(cause=Cause.DROPPED, message="the connection broke")
 BROKE = Failure(cause=Cause.STATUS, status=500, error_type="api_error", message="Internal server error")

@@ -62,7 +62,6 @@ ALIKE = {
     "a status nobody foresaw": [status(418)] * (FEW + 1),
     "deleted": [status(410)] * (FEW + 1),
     "no yes and no no": [status(409)] * (FEW + 1),
-    "a redirect": [status(307)] * (FEW + 1),
 }
 
 

@@ -228,7 +228,7 @@ class Refusing:
 LOOKUPS = [name for name, row in ROWS.items() if row[2] != "-"]
 
 
-MISSING = {"404", "405", "malformed"}
+MISSING = {"404", "405", "410", "malformed"}
 """What an address answers that has no such service, as a gateway may not."""
 
 

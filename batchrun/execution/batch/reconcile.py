@@ -45,7 +45,7 @@ def after_create(failure: Failure, *, whole: bool = True) -> Creation:
     Whatever is not a clear no may be a yes that was lost, unless the API cannot have had the whole body.
     """
     match kind_of(failure):
-        case FailureKind.REDIRECTED:
+        case FailureKind.REDIRECTED if whole:
             return Creation.UNCLEAR  # whoever redirects may have passed the call on
         case FailureKind.LATER | FailureKind.UNREACHABLE:
             return Creation.LATER

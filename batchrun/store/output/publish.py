@@ -144,8 +144,13 @@ class Output:
             with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=config) as connection:
                 yield connection
         except duckdb.Error as error:
-            if "memory_limit" in str(error) and self._memory_mb < memory_of_machine_mb():
-                raise MoreMemory from error
+            if "memory_limit" in str(error):
+                if self._memory_mb < memory_of_machine_mb():
+                    raise MoreMemory from error
+                raise EnvironmentProblem(
+                    f"the output {self._table.database} cannot be written: DuckDB needs more memory than there is.",
+                    hint="the rows are safe in the ledger; on a machine with more memory: batchrun sync",
+                ) from error
             raise EnvironmentProblem(
                 f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
                 hint="the rows are safe in the ledger; mend it, then: batchrun sync",

@@ -18,14 +18,14 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.changes import Row, Slice, changes, runs, until
-from batchrun.store.output.stored_rows import StoredRows
 from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
+from batchrun.store.output.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TRANSACTION_CHARACTERS = 64_000_000
-"""How much text is written in one transaction: with every commit, DuckDB reads the last 2,048 rows of the table again."""
+"""How much text is written in one transaction. With every commit, DuckDB reads the last rows of the table again."""
 LEAST_MEMORY_MB = 256
 """The memory that DuckDB begins with. Ordinary rows need no more, and DuckDB would take all that the machine has."""
 

@@ -11,6 +11,7 @@ from batchrun.store.output.publish import Output, OutputTable
 
 pytestmark = pytest.mark.slow
 
+
 def rebuilt(desk: Desk, output: Output) -> int:
     """Delete the file and publish again; returns how many rows came."""
     desk.database.unlink()
@@ -41,8 +42,8 @@ def test_documents_that_share_a_large_answer_are_not_written_at_once(
     with desk.ledger.transaction():
         desk.ledger.connection.execute(
             "with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < 90)"
-            " insert into documents (job, doc_id, source, content_sha, request_no, row_request_no, run_no, seq, row_seq)"
-            " select job, 'copy ' || n, source, content_sha, request_no, row_request_no, run_no, seq, row_seq"
+            " insert into documents (job, doc_id, source, content_sha, request_no, row_request_no, run_no, seq,"
+            " row_seq) select job, 'copy ' || n, source, content_sha, request_no, row_request_no, run_no, seq, row_seq"
             " from documents, numbers"
         )
     sizes: list[int] = []
@@ -114,4 +115,3 @@ def test_a_machine_without_the_memory_is_told_in_words(desk: Desk, monkeypatch: 
         desk.publish()
 
     assert "batchrun sync" in str(problem.value.hint)
-

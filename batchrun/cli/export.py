@@ -1,9 +1,11 @@
 """Rows of the output table: as a table for people, or as csv, jsonl, json and parquet for programs."""
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,15 @@ from batchrun.store.output.publish import quoted
 from batchrun.workflow.open_job import open_output
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from duckdb import DuckDBPyConnection
 
 SHOWN_WIDTH = 40
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet runs instead of showing it."""
+AT_ONCE = 100
+"""How many rows are in memory at once: an answer may be large."""
+PARQUET_ROWS = 8_192
+"""How many rows a group of a Parquet file has. DuckDB keeps a whole group in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +58,8 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
             raise UsageProblem(f"there are no rows yet in {job.paths.database}.")
         with opened(job.paths.database, read_only=True, wait_s=5) as connection:
             table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
-            found_rows = rows_of(connection, table_name, own_names(fields), found.story.job, wanted)
-            write(found_rows, wanted, terminal, stamped=found.story.simulated)
+            query, values = query_of(connection, table_name, own_names(fields), found.story.job, wanted)
+            write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
         count_failed(job.ledger, found.story.job, wanted, terminal)
 
 
@@ -63,10 +69,13 @@ def own_names(fields: Sequence[str]) -> dict[str, str]:
     return {name: f"_{name}" if name in taken else name for name in ("id", "status", "problem", "source", "run_id")}
 
 
-def rows_of(
+def query_of(
     connection: "DuckDBPyConnection", table_name: str, own: dict[str, str], job: str, wanted: Export
-) -> "DuckDBPyRelation":
-    """The wanted documents with their rows. Raises UsageProblem for bad SQL and unknown columns."""
+) -> tuple[str, dict[str, Any]]:
+    """The query for the wanted documents with their rows, and its values.
+
+    Raises UsageProblem for bad SQL and unknown columns.
+    """
     import duckdb
 
     values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
@@ -95,7 +104,7 @@ def rows_of(
         connection.execute(f"select * from ({query}) limit 0", values)
     except duckdb.Error as error:
         raise not_understood(error) from error
-    return connection.sql(query, params=values)
+    return query, values
 
 
 def shown_columns(wanted: Export, own: dict[str, str]) -> str:
@@ -116,7 +125,15 @@ def statuses(words: Sequence[str]) -> list[str]:
     return [status for word in words for status in groups.get(word, [word])]
 
 
-def write(found_rows: "DuckDBPyRelation", wanted: Export, terminal: Terminal, *, stamped: bool) -> None:
+def write(
+    connection: "DuckDBPyConnection",
+    query: str,
+    values: dict[str, Any],
+    wanted: Export,
+    terminal: Terminal,
+    *,
+    stamped: bool,
+) -> None:
     """Write the rows in the wanted format, to a file or to stdout."""
     import duckdb
 
@@ -125,28 +142,49 @@ def write(found_rows: "DuckDBPyRelation", wanted: Export, terminal: Terminal, *,
     try:
         if wanted.format == "parquet":
             with ordinary_permissions():
-                found_rows.write_parquet(str(wanted.output))
+                connection.sql(query, params=values).write_parquet(str(wanted.output), row_group_size=PARQUET_ROWS)
             return
-        names, rows = found_rows.columns, found_rows.fetchall()
+        found = connection.execute(query, values)
+        names = [column[0] for column in found.description]
+        numbers = itertools.count()
+        rows = (row for row, _ in zip(rows_of(found), numbers))  # noqa: B905 - numbers do not end
+        if wanted.format == "table":
+            text = as_table(names, rows, terminal)
+            write_text((("SIMULATED\n" if stamped else "") + text,), wanted.output, terminal)
+        else:
+            parts = serialized(wanted.format, names, rows, raw_cells=wanted.raw_cells)
+            write_text(parts, wanted.output, terminal)
+        if wanted.output:
+            terminal.say(f"{count(next(numbers), 'row')} written to {wanted.output}")
     except duckdb.IOException as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
     except duckdb.Error as error:
         raise not_understood(error) from error
-    if wanted.format == "table":
-        cells = [[shown(cell) for cell in row] for row in rows]
-        text = ("SIMULATED\n" if stamped else "") + table(names, cells, width=terminal.width())
-        text += f"\n{count(len(rows), 'row')}\n"
-    else:
-        text = serialized(wanted.format, names, rows, raw_cells=wanted.raw_cells)
-    if wanted.output is None:
-        terminal.exact(text)
+
+
+def rows_of(found: "DuckDBPyConnection") -> Iterator[Sequence[object]]:
+    """The rows of a query one by one."""
+    while rows := found.fetchmany(AT_ONCE):
+        yield from rows
+
+
+def as_table(names: Sequence[str], rows: Iterable[Sequence[object]], terminal: Terminal) -> str:
+    """Rows as a table for people, with short cells."""
+    cells = [[shown(cell) for cell in row] for row in rows]
+    return f"{table(names, cells, width=terminal.width())}\n{count(len(cells), 'row')}\n"
+
+
+def write_text(parts: Iterable[str], output: Path | None, terminal: Terminal) -> None:
+    """Write text part by part, to a file or to stdout."""
+    if output is None:
+        for part in parts:
+            terminal.exact(part)
         return
     try:
-        with ordinary_permissions():
-            wanted.output.write_text(text, encoding="utf-8")
+        with ordinary_permissions(), output.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
     except OSError as error:
-        raise EnvironmentProblem(f"{wanted.output} cannot be written: {error.strerror}.") from error
-    terminal.say(f"{count(len(rows), 'row')} written to {wanted.output}")
+        raise EnvironmentProblem(f"{output} cannot be written: {error.strerror}.") from error
 
 
 def not_understood(error: Exception) -> UsageProblem:
@@ -157,23 +195,35 @@ def not_understood(error: Exception) -> UsageProblem:
     )
 
 
-def serialized(format_: str, names: Sequence[str], rows: Sequence[Sequence[object]], *, raw_cells: bool = False) -> str:
-    """Rows as csv, jsonl or json."""
+def serialized(
+    format_: str, names: Sequence[str], rows: Iterable[Sequence[object]], *, raw_cells: bool = False
+) -> Iterator[str]:
+    """Rows as csv, jsonl or json, part by part."""
     if format_ == "csv":
-        import csv
-        import io
+        lines = ([as_cell(cell) for cell in row] for row in itertools.chain([names], rows))
+        yield from (csv_line(line, raw_cells=raw_cells) for line in lines)
+        return
+    objects = (dict(zip(names, row, strict=True)) for row in rows)
+    if format_ == "jsonl":
+        yield from (json.dumps(one, default=str) + "\n" for one in objects)
+        return
+    before = "["
+    for one in objects:
+        yield before + "\n" + indent(json.dumps(one, default=str, indent=2), "  ")
+        before = ","
+    yield "[]\n" if before == "[" else "\n]\n"
 
-        buffer = io.StringIO()
-        # Told that lines end with CR LF, the writer puts a lone CR in quotes, which many readers take for a line's end.
-        lines = SimpleNamespace(write=lambda line: buffer.write(line.removesuffix("\r\n") + "\n"))
-        writer = csv.writer(lines)
-        cells = ([as_cell(cell) for cell in row] for row in (names, *rows))
-        writer.writerows(row if raw_cells else map(inert, row) for row in cells)
-        return buffer.getvalue()
-    objects = [dict(zip(names, row, strict=True)) for row in rows]
-    if format_ == "json":
-        return json.dumps(objects, default=str, indent=2) + "\n"
-    return "".join(json.dumps(one, default=str) + "\n" for one in objects)
+
+def csv_line(cells: Sequence[object], *, raw_cells: bool) -> str:
+    """One line of csv."""
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    # Told that lines end with CR LF, the writer puts a lone CR in quotes, which many readers take for a line's end.
+    lines = SimpleNamespace(write=lambda line: buffer.write(line.removesuffix("\r\n") + "\n"))
+    csv.writer(lines).writerow(cells if raw_cells else map(inert, cells))
+    return buffer.getvalue()
 
 
 def as_cell(value: object) -> object:

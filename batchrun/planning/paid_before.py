@@ -1,4 +1,4 @@
-"""Documents to send whose answer is a row of the output already: the ledger that knew of it was lost, or is old.
+"""Documents to send whose answer is a row of the output already, because the ledger was lost or is an older copy.
 
 A document counts whichever model of the chain gave its row.
 """

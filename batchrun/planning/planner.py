@@ -160,7 +160,10 @@ class Planner:
         return forecaster.plan(self._notes, evidence, self._notices)
 
     def _mark_paid(self) -> None:
-        """Look in the output for rows of what would be sent. Only without a past is a file in use waited for."""
+        """Look in the output for rows of what would be sent.
+
+        A file that stays in use is passed over by a job with a past: only a ledger without one may have been lost.
+        """
         if self.output is None or not any(kind.sent for kind in self.planned.counts()):
             return
         name = self.job.spec.job.name
@@ -169,7 +172,7 @@ class Planner:
                 if rows:
                     PaidBefore(self.ledger, name).mark(rows)
         except LockedByAnother:
-            if Runs(self.ledger).last_run(name) is None:  # maybe the ledger was lost
+            if Runs(self.ledger).last_run(name) is None:
                 raise
 
     def count(self, numbers: Iterable[int]) -> None:

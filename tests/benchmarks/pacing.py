@@ -201,23 +201,52 @@ def hidden_cases() -> list[Case]:
             "sliding minute": lambda most=per_minute: Gate(window_s=60, most=most, rolls=True),
         }
         found += [
-            Case(name=f"hidden, {per_minute} a {words}", limits=limits, binding="requests", burst_s=60.0, stated=False,
-                 server=gate)
+            Case(
+                name=f"hidden, {per_minute} a {words}",
+                limits=limits,
+                binding="requests",
+                burst_s=60.0,
+                stated=False,
+                server=gate,
+            )
             for words, gate in gates.items()
         ]
         found += [
-            Case(name=f"hidden, {per_minute} a minute, burst {burst_s:g} s", limits=limits, binding="requests",
-                 burst_s=burst_s, stated=False, server=lambda: None)
+            Case(
+                name=f"hidden, {per_minute} a minute, burst {burst_s:g} s",
+                limits=limits,
+                binding="requests",
+                burst_s=burst_s,
+                stated=False,
+                server=lambda: None,
+            )
             for burst_s in (60.0, 1.0)
         ]
     for burst_s in (60.0, 5.0):
         limits = Limits(PLENTY, 300_000, PLENTY)
-        found.append(Case(name=f"hidden, 300k input tokens, burst {burst_s:g} s", limits=limits, binding="input_tokens",
-                          burst_s=burst_s, characters=5_000, stated=False, server=lambda: None))
+        found.append(
+            Case(
+                name=f"hidden, 300k input tokens, burst {burst_s:g} s",
+                limits=limits,
+                binding="input_tokens",
+                burst_s=burst_s,
+                characters=5_000,
+                stated=False,
+                server=lambda: None,
+            )
+        )
     for parallel in (1, 4, 20):
         limits = Limits(round(60 / 1.43 * parallel), PLENTY, PLENTY)
-        found.append(Case(name=f"hidden, {parallel} in parallel", limits=limits, binding="requests", burst_s=0.0,
-                          stated=False, server=lambda parallel=parallel: Gate(parallel=parallel)))
+        found.append(
+            Case(
+                name=f"hidden, {parallel} in parallel",
+                limits=limits,
+                binding="requests",
+                burst_s=0.0,
+                stated=False,
+                server=lambda parallel=parallel: Gate(parallel=parallel),
+            )
+        )
     return found
 
 

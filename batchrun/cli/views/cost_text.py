@@ -23,8 +23,9 @@ def show_as_text(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -
     """A table of the groups, their total, and the prices that were used."""
     total = costs.total()
     if adopted := costs.adopted():
-        answers = count(adopted, "answer")
-        terminal.say(f"the cost of {answers} is unknown: adopted from the output, not sent by this ledger")
+        terminal.say(
+            f"the cost of {count(adopted, 'answer')} is unknown: adopted from the output, not sent by this ledger"
+        )
     if not total.attempts:
         terminal.say("nothing was sent, so nothing was spent")
         return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TRANSACTION_CHARACTERS = 64_000_000
-"""How much text one transaction writes: with every commit, DuckDB reads the last 2,048 rows of the table again."""
+"""How much text is written in one transaction. With every commit, DuckDB reads the last rows of the table again."""
 LEAST_MEMORY_MB = 256
 """The memory that DuckDB begins with. Ordinary rows need no more, and DuckDB would take all that the machine has."""
 
@@ -145,8 +145,13 @@ class Output:
             with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=config) as connection:
                 yield connection
         except duckdb.Error as error:
-            if "memory_limit" in str(error) and self._memory_mb < memory_of_machine_mb():
-                raise MoreMemory from error
+            if "memory_limit" in str(error):
+                if self._memory_mb < memory_of_machine_mb():
+                    raise MoreMemory from error
+                raise EnvironmentProblem(
+                    f"the output {self._table.database} cannot be written: DuckDB needs more memory than there is.",
+                    hint="the rows are safe in the ledger; on a machine with more memory: batchrun sync",
+                ) from error
             raise EnvironmentProblem(
                 f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
                 hint="the rows are safe in the ledger; mend it, then: batchrun sync",

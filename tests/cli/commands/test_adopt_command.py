@@ -195,9 +195,7 @@ def test_an_older_ledger_pays_for_nothing_that_has_a_row(
 def test_a_row_of_a_fallback_model_is_adopted(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
-    project.job(
-        model='name = "claude-haiku-4-5"\nmax_tokens = 100\nfallbacks = ["claude-sonnet-4-6"]\nfallback_on = ["refused"]'
-    )
+    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 100\nfallbacks = ["claude-sonnet-4-6"]')
     project.documents(1)
     api.simulator.extend_script(["refused"])
     assert batchrun(f"submit {JOB}").code == ExitCode.OK

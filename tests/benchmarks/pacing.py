@@ -275,7 +275,7 @@ def provider_of(case: Case, seconds: float) -> SimulatedProvider:
     if case.server is None:
         return SimulatedProvider(case.simulator(seconds))
     gate = case.server()
-    wide = varied(case, "", limits=Limits(PLENTY, PLENTY, PLENTY)) if gate else case
+    wide = varied(case, "", limits=Limits(PLENTY, PLENTY, PLENTY), burst_s=60.0) if gate else case
     return SilentProvider(wide.simulator(seconds), gate=gate)
 
 

@@ -133,7 +133,7 @@ class AttemptResults:
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
         if asks_to_wait(failure):
-            channel.slots.turned_away(channel.in_flight - 1, sent_at=sent_at, now=now)
+            channel.turned_away(sent_at)
         return channel.circuit_breaker.health(now)
 
     def _no_answer(self, attempt: Attempt, failure: Failure, now: float) -> None:

@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from os import environ
 from pathlib import Path
 
@@ -190,7 +192,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     else:  # a ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan
         opening = contextlib.closing(Ledger.read(where.ledger, renews=True))
     with opening as ledger:
-        chain = chain.with_learned_limits(RunMetrics(ledger).learned)
+        chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, notices)
 
 

@@ -38,24 +38,23 @@ AT_ONCE = 1.5
 
 
 class Round:
-    """Answers that came while all places were taken, as many as there are places."""
+    """As many answers as there are places, all of them while the places were taken."""
 
     def __init__(self) -> None:
-        self._began_at: float | None = None
-        self._answers = 0
+        self._began_at, self._left = -math.inf, 0
+        self._places = 0
         self._best = 0.0
         """The most answers a second of any round."""
         self._pays = True
 
     def pays(self, places: int, *, now: float) -> bool:
         """Count an answer. Returns whether the last full round brought more answers a second than all before."""
-        if self._began_at is None:
-            self._began_at = now
-        self._answers += 1
-        if self._answers > places and now > self._began_at:
-            rate = self._answers / (now - self._began_at)
-            self._pays, self._best = rate > GAIN * self._best, max(rate, self._best)
-            self._began_at, self._answers = now, 0
+        self._left -= 1
+        if self._left <= 0 and now > self._began_at:
+            rate = self._places / (now - self._began_at)
+            self._pays = not self._places or rate > GAIN * self._best
+            self._best = max(rate, self._best)
+            self._began_at, self._left, self._places = now, places, places
         return self._pays
 
 
@@ -88,7 +87,7 @@ class ParallelLimit:
                 self._patience = min(MOST_PATIENT, 2 * self._patience)
             self._left_before, self._left = self._left, others
         self._left = min(self._left, others)
-        is_limit = self._left == self._left_before and busiest <= AT_ONCE * self._left
+        is_limit = 0 < self._left == self._left_before and busiest <= AT_ONCE * self._left
         self._most = self._left if is_limit else None
         self._answers, self._step = 0, 1
 

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from batchrun.job.spec import LimitsSection
 
 _KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
+FORGOTTEN_AFTER_S = 86_400.0
+"""After this time without confirmation, what was learnt of limits is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedLimits:
-    """The limits of a model that earlier runs learnt from the API; None where the API never stated a limit."""
+    """The limits of a model that earlier runs learnt from headers or answers of 429; None where no limit was learnt."""
 
     requests_per_minute: int | None
     input_tokens_per_minute: int | None
@@ -22,14 +24,25 @@ class LearnedLimits:
     concurrency: int | None
     """How many requests in progress at once went well."""
     learnt_at: float
-    """The time when the limits were learned, in seconds since 1970."""
+    """The time when the limits were learned or confirmed, in seconds since 1970."""
+
+    @property
+    def rates(self) -> tuple[int | None, ...]:
+        """The limits a minute."""
+        return self.requests_per_minute, self.input_tokens_per_minute, self.output_tokens_per_minute
+
+    def over(self, before: "LearnedLimits | None") -> "LearnedLimits":
+        """Return what is known after this: older rates stay, with their age, if no rate was learnt since."""
+        if before is None or any(self.rates) or not any(before.rates):
+            return self
+        return replace(before, concurrency=self.concurrency or before.concurrency)
 
 
 class LimitOrigin(StrEnum):
     """Where a limit is from, as shown to people."""
 
     JOB_FILE = "job file"
-    LEARNED = "as the API told before"
+    LEARNED = "as learnt in an earlier run"
     START_TIER = "published Start tier"
 
 

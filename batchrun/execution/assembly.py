@@ -11,7 +11,7 @@ from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stream.attempt import Attempts
 from batchrun.execution.stream.circuit_breaker import CircuitBreaker
-from batchrun.execution.stream.concurrency import FIRST, Slots
+from batchrun.execution.stream.concurrency import AFTER_KILL, FIRST, Slots
 from batchrun.execution.stream.executor import StreamExecutor
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import RateLimiter
@@ -44,7 +44,11 @@ def model_channel(
         chain_model=chain_model,
         estimator=setup.estimator_on(Route.STREAM, chain_model.price),
         rate_limiter=RateLimiter(chain_model.limits, clock=clock, counters=counters),
-        slots=Slots(setup.concurrency, first=max(FIRST, (chain_model.limits.concurrency or 0) // 2)),
+        slots=Slots(
+            setup.concurrency,
+            first=max(FIRST, (chain_model.limits.concurrency or 0) // 2),
+            share=AFTER_KILL if setup.killed_before else 1.0,
+        ),
         circuit_breaker=CircuitBreaker(
             max_outage_s=context.retry.max_outage_s,
             concurrency=setup.concurrency,

@@ -30,6 +30,10 @@ class SendSetup:
     schema: dict[str, Any]
     folder: Path
     """The folder of the spool of a batch."""
+    max_at_risk_nusd: int | None = None
+    """The most that streamed requests in flight may cost together; None means any amount."""
+    killed_before: bool = False
+    """Whether a process of this run was killed while requests were in flight."""
     switch_at: float | None = None
     """When the rest of the batched documents is streamed, to be done by the deadline. None means never."""
     cache_breakpoints: Mapping[Route, CacheBreakpoint] = field(default_factory=dict)

@@ -155,6 +155,8 @@ class RunSection(Table):
     route: Literal["stream", "batch", "auto"] = "stream"
     deadline_s: Annotated[LongSeconds | None, Field(alias="deadline")] = None
     max_concurrency: Annotated[int | Literal["auto"], PlainValidator(_concurrency)] = "auto"
+    max_at_risk_nusd: Annotated[NanoDollars | None, Field(alias="max_at_risk_usd")] = None
+    """The most that streamed requests in flight may cost together: a killed process may pay for them again."""
     fail_fast: bool = False
     max_failure_rate: Annotated[float | None, Field(gt=0, le=1)] = None
     """A share of the latest documents; None allows any share."""

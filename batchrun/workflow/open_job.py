@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from os import environ
 from pathlib import Path
 
@@ -195,7 +197,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None
     with reading or locked_ledger(job, where, simulated=simulated) as ledger:
-        chain = chain.with_learned_limits(RunMetrics(ledger).learned)
+        chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, notices)
 
 

@@ -218,6 +218,8 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
         caps=caps_in_force(plan),
         schema=opened.job.fields.full_schema,
         folder=opened.paths.ledger.parent,
+        max_at_risk_nusd=opened.job.spec.run.max_at_risk_nusd,
+        killed_before=Runs(opened.ledger).was_killed(run.run_no),
         switch_at=switching(opened, plan, run),
         cache_breakpoints=cache_breakpoints(planner, plan),
     )

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/pacing.py                 every case, two minutes each, in virtual time
     python tests/benchmarks/pacing.py --only WORDS    cases whose name has the words
+    python tests/benchmarks/pacing.py --hidden        servers that say nothing of their limits, ten minutes each
     python tests/benchmarks/pacing.py --real          in real time over HTTP, batchrun only
 
 The simulator keeps token buckets on its side, which hold a full minute's or one second's worth. Latencies are
@@ -13,18 +14,18 @@ waited at the gate, over the time in which the limit lets pass what was in front
 
 import argparse
 import asyncio
-import collections
 import contextlib
 import math
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
 import _paths  # noqa: F401 - finds the tests' own modules
 from aiolimiter import AsyncLimiter
+from silent_provider import Gate, SilentProvider
 from simulated_provider import Arrival, SimulatedProvider
 from trial_project import Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread, run
@@ -37,7 +38,6 @@ from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
 from batchrun.simulator.faults.outages import NOBODY, OtherClient, Outage
 from batchrun.simulator.faults.profiles import PROFILES
@@ -52,7 +52,6 @@ from batchrun.workflow.submit import submit
 SECONDS = 120.0
 HIDDEN_S = 600.0
 """How long a case takes whose limits have to be found out."""
-ROUND_TRIP_S = 0.03
 NOISE = 0.3
 MODEL = "claude-sonnet-5-5"
 JOB = """
@@ -144,51 +143,6 @@ def cases() -> list[Case]:
 def varied(case: Case, what: str, **changes: object) -> Case:
     """The same with something else about it."""
     return Case(**{**case.__dict__, "name": f"{case.name}, {what}", **changes})  # type: ignore[arg-type]
-
-
-class Gate:
-    """A server that answers 429 to what is too much, without `retry-after` and without any header about limits."""
-
-    def __init__(self, *, window_s: float = 0.0, most: int = 0, parallel: int = 0, rolls: bool = False) -> None:
-        self._window_s, self._most, self._parallel, self._rolls = window_s, most, parallel, rolls
-        self._began, self._times = 0.0, collections.deque[float]()
-
-    def lets_in(self, now: float, in_flight: int) -> bool:
-        """Return whether one more request is let in."""
-        if self._parallel:
-            return in_flight < self._parallel
-        if self._rolls:
-            while self._times and self._times[0] <= now - self._window_s:
-                self._times.popleft()
-        elif now - self._began >= self._window_s:
-            self._began += (now - self._began) // self._window_s * self._window_s
-            self._times.clear()
-        if len(self._times) >= self._most:
-            return False
-        self._times.append(now)
-        return True
-
-
-@dataclass
-class SilentProvider(SimulatedProvider):
-    """The simulated API behind a gate, or with its limits kept to itself."""
-
-    gate: Gate | None = None
-    _let_in: int = 0
-
-    async def _answer(self, request: Request, arrival: Arrival) -> Reply:
-        try:
-            if self.gate and not self.gate.lets_in(arrival.at_s, self._let_in):
-                raise AttemptError(Failure(cause=Cause.STATUS, message="too many", status=429))
-            self._let_in += 1
-            try:
-                return replace(await super()._answer(request, arrival), limits=None)
-            finally:
-                self._let_in -= 1
-        except AttemptError as error:
-            arrival.status, arrival.done_s = error.failure.status, arrival.at_s
-            await asyncio.sleep(ROUND_TRIP_S)
-            raise AttemptError(replace(error.failure, limits=None, retry_after_s=None)) from error
 
 
 def hidden_cases() -> list[Case]:
@@ -304,7 +258,7 @@ def provider_of(case: Case, seconds: float) -> SimulatedProvider:
     if case.server is None:
         return SimulatedProvider(case.simulator(seconds))
     gate = case.server()
-    wide = varied(case, "", limits=Limits(PLENTY, PLENTY, PLENTY)) if gate else case
+    wide = varied(case, "", limits=Limits(PLENTY, PLENTY, PLENTY), burst_s=60.0) if gate else case
     return SilentProvider(wide.simulator(seconds), gate=gate)
 
 

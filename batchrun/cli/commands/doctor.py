@@ -11,27 +11,33 @@ from batchrun.errors import ExitCode
 
 @click.command()
 @click.option("--prices", is_flag=True, help="The table of prices instead: where it is from, how old, what changes.")
+@click.option("--forget-limits", is_flag=True, help="Forget what earlier runs learnt of the rate limits, and say what.")
 @click.option("--offline", is_flag=True, help="Ask nothing of the network.")
 @LEDGER
 @speaking
-def doctor(*, prices: bool, offline: bool, ledger: Path | None, terminal: Terminal) -> int:
+def doctor(*, prices: bool, forget_limits: bool, offline: bool, ledger: Path | None, terminal: Terminal) -> int:
     """Check Python and packages, vocabulary, prices, key, the project's ledger, and the models of its last runs.
 
-    Nothing is changed, and nothing that costs money is sent. Exit 5 when something is broken. BATCHRUN_PRICES
-    names a file whose rows replace those of the built-in table of prices, for all jobs that name none.
+    Nothing is changed but by --forget-limits, and nothing that costs money is sent. Exit 5 when something is broken.
+    BATCHRUN_PRICES names a file whose rows replace those of the built-in table of prices, for all jobs that name none.
 
     \b
     batchrun doctor
     batchrun doctor --offline
     batchrun doctor --prices
+    batchrun doctor --forget-limits
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.doctor_checks import Verdict, checks, show_checks
+    from batchrun.cli.learned_limits import forget_learned, show_forgotten
     from batchrun.cli.views.price_text import show_prices
     from batchrun.workflow.open_job import common_prices, utc_today
 
     today = utc_today()
     if prices:
         show_prices(common_prices(today=today), today=today, terminal=terminal)
+        return ExitCode.OK
+    if forget_limits:
+        show_forgotten(forget_learned(ledger), terminal)
         return ExitCode.OK
     found = checks(ledger, offline=offline, today=today)
     show_checks(found, terminal)

@@ -22,6 +22,7 @@ from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.settlements import failed_settlement
 from batchrun.execution.stream.attempt_result import AttemptResults
 from batchrun.execution.stream.model_channel import ModelChannel
+from batchrun.execution.stream.money_at_risk import MoneyAtRisk
 from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.providers import AttemptError, NeverSent, Provider
 from batchrun.providers.anthropic.wire import with_cache_breakpoint
@@ -55,6 +56,7 @@ class Attempts:
         self._provider = provider
         self._results = AttemptResults(context, setup, channels)
         self._document_cap = DocumentCap(context, setup.caps)
+        self._at_risk = MoneyAtRisk(setup.max_at_risk_nusd)
         self.in_flight: dict[asyncio.Task[None], int] = {}
         """The number of the request that each worker has in flight. Such workers are not interrupted lightly."""
         self.sent = 0
@@ -104,7 +106,8 @@ class Attempts:
 
     async def _attempt(self, pending: PendingRequest) -> None:
         channel = self._channel_for(pending)
-        async with channel.place() as alone:
+        nusd = self._amount(pending, channel, channel.chain_model.request(pending.request)).nusd
+        async with channel.place() as alone, self._at_risk.holding(nusd):
             self._halt.check()
             while channel.is_out and channel is self._channel_for(pending):
                 await channel.news()

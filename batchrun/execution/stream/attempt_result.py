@@ -149,7 +149,7 @@ class AttemptResults:
                     channel.circuit_breaker.trip(now)
             elif asks_to_wait(failure):
                 channel.circuit_breaker.turned_away(now, sent_at=sent_at, retry_after_s=failure.retry_after_s or 0.0)
-                channel.slots.turned_away(channel.in_flight - 1, sent_at=sent_at, now=now)
+                channel.turned_away(sent_at)
             elif failure.cause is Cause.STATUS:
                 channel.circuit_breaker.heard(sent_at=sent_at)
                 channel.counters.long_waits.end(channel.model)

@@ -31,38 +31,39 @@ AFTER_KILL = 0.5
 """The share of the places in a run whose process was killed before."""
 GAIN = 1.1
 """How many times the answers a second a round must bring, for the next round to have more places."""
-PATIENCE, MOST_PATIENT = 100, 800
-"""After how many answers at a limit of parallel requests one more is tried: at first, and after many refusals."""
+PATIENCE, MOST_PATIENT = 25, 200
+"""After how many answers to each of the parallel requests one more is tried: at first, and after many refusals."""
+AT_ONCE = 1.5
+"""How many times a limit of parallel requests may have been answered at once by the look of it, and still be one."""
 
 
 class Round:
-    """Answers that came while all places were taken, as many as there are places."""
+    """As many answers as there are places, all of them while the places were taken."""
 
     def __init__(self) -> None:
-        self._began_at: float | None = None
-        self._answers = 0
+        self._began_at, self._left = -math.inf, 0
+        self._places = 0
         self._best = 0.0
         """The most answers a second of any round."""
         self._pays = True
 
     def pays(self, places: int, *, now: float) -> bool:
         """Count an answer. Returns whether the last full round brought more answers a second than all before."""
-        if self._began_at is None:
-            self._began_at = now
-        self._answers += 1
-        if self._answers > places and now > self._began_at:
-            rate = self._answers / (now - self._began_at)
-            self._pays, self._best = rate > GAIN * self._best, max(rate, self._best)
-            self._began_at, self._answers = now, 0
+        self._left -= 1
+        if self._left <= 0 and now > self._began_at:
+            rate = self._places / (now - self._began_at)
+            self._pays = not self._places or rate > GAIN * self._best
+            self._best = max(rate, self._best)
+            self._began_at, self._left, self._places = now, places, places
         return self._pays
 
 
 class ParallelLimit:
     """A limit of parallel requests that answers of 429 have taught.
 
-    When a rate is exceeded, the last requests in flight at each 429 differ in number from time to time. Two episodes in
-    a row that leave the same number in flight are taken for a limit of parallel requests. The limit is tried again
-    after many answers, with one request more, and with twice as many more each time that goes well.
+    Two episodes in a row that leave the same number in flight are taken for a limit of parallel requests, unless more
+    were answered at once before: where a rate is exceeded, the numbers differ. The limit is tried again after many
+    answers, with one request more, and with twice as many more each time that goes well.
     """
 
     def __init__(self) -> None:
@@ -76,20 +77,24 @@ class ParallelLimit:
         """How many requests may be in flight at once; infinite if no limit is known."""
         return math.inf if self._most is None else self._most
 
-    def turned_away(self, others: int, *, is_new: bool) -> None:
-        """Take a 429 that came while so many other requests were in flight, in a new episode or in the last one."""
+    def turned_away(self, others: int, *, is_new: bool, busiest: int) -> None:
+        """Take a 429 that came while so many other requests were in flight, in a new episode or in the last one.
+
+        `busiest` is the most requests that ever were in flight at once and answered.
+        """
         if is_new:
             if self._most is not None:
                 self._patience = min(MOST_PATIENT, 2 * self._patience)
             self._left_before, self._left = self._left, others
         self._left = min(self._left, others)
-        self._most = self._left if self._left == self._left_before > 0 else None
+        is_limit = 0 < self._left == self._left_before and busiest <= AT_ONCE * self._left
+        self._most = self._left if is_limit else None
         self._answers, self._step = 0, 1
 
     def answered(self) -> None:
         """Take an answer that came while all places were taken."""
         self._answers += 1
-        if self._most is not None and self._answers >= self._patience:
+        if self._most is not None and self._answers >= self._patience * self._most:
             self._most += self._step
             self._answers, self._step = 0, 2 * self._step
 
@@ -153,6 +158,10 @@ class Slots:
                 self._taken += 1
                 turn.set_result(None)
 
+    def begin_with_few(self) -> None:
+        """Begin again with the fewest places: nothing is told of what the server takes."""
+        self._limit = min(self._limit, float(LEAST))
+
     def answered(self, in_flight: int, *, now: float = 0.0) -> None:
         """Take an answer into account that came while so many requests were in flight, the answered one included."""
         self.busiest = max(self.busiest, in_flight)
@@ -173,7 +182,7 @@ class Slots:
 
     def turned_away(self, others: int, *, sent_at: float, now: float) -> None:
         """Take a 429 into account that came while so many other requests were in flight."""
-        self._parallel.turned_away(others, is_new=sent_at >= self._cut_at)
+        self._parallel.turned_away(others, is_new=sent_at >= self._cut_at, busiest=self.busiest)
         self.cut(TURNED_AWAY, sent_at=sent_at, now=now)
 
     def cut(self, left: float, *, sent_at: float, now: float) -> None:

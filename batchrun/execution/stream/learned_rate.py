@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 MARGIN = 0.1
 """How far below the learnt rate requests begin after an episode, as a share of the rate."""
-FEWEST, MOST = 20, 200
+FEWEST, MOST = 10, 2_000
 """After how many requests the learnt rate is reached: after as many as have taught the rate, within these bounds."""
 FASTEST = 8.0
 """How many times the learnt rate is tried at most before another 429 teaches more."""
@@ -24,10 +24,8 @@ PAUSE_GROWS = 5.0
 """The growth of the pause with each pause whose first request is turned away again."""
 PAUSED_REQUESTS = 4.0
 """The first pause is no longer than so many requests need at the rate that is known."""
-WINDOW_S = 61.0
-"""The most usual window of limits, and a little more: a full window has room so long after its first request."""
-MINUTE_S = 60.0
-"""For how long a request teaches the rate: only what passed lately tells what the server takes now."""
+MINUTE_S, SPARE_S = 60.0, 1.0
+"""The most usual window of limits, and what is waited beyond its end. No older request teaches the rate."""
 NEVER = -math.inf
 
 
@@ -45,8 +43,12 @@ class LearnedRate:
         """When they began: the server had no room then, or nothing was sent yet; but a minute ago at most."""
         self._passed = 0
         """How many requests have passed since the last pause."""
+        self._first_at, self._opened_at = NEVER, NEVER
+        """When the first request passed after the last pause, and after the last pause that was long enough."""
         self._episodes, self._fails = 0, 0
         """How many times the rate was exceeded, and how many first requests after a pause then failed in a row."""
+        self._is_window = False
+        """Whether the rate is that of a window that was full."""
         self._resumes_at, self._next_at, self._heard_s = NEVER, NEVER, 0.0
         """When the last pause ends, when the next request may pass, and how long the last 429 took to come."""
 
@@ -72,10 +74,12 @@ class LearnedRate:
         """Count a request that passes now."""
         now = self._clock()
         self._taken.append(now)
-        if self._since == NEVER:
-            self._since = now
-        while self._taken[0] < now - MINUTE_S:
-            self._since = self._taken.popleft()
+        self._since = now if self._since == NEVER else self._since
+        if not self._passed:
+            self._first_at = now
+        self._since = max(self._since, now - MINUTE_S)
+        while self._taken[0] < self._since:
+            self._taken.popleft()
         if self._per_second:
             # The first request after a pause tells whether the others may follow: a 429 comes sooner than an answer.
             alone_s = 2 * self._heard_s if self._passed == 0 and self._episodes else 0.0
@@ -83,9 +87,10 @@ class LearnedRate:
         self._passed += 1
 
     def cancel(self) -> None:
-        """Take back a request that was not sent."""
-        self._taken.pop()
-        self._passed -= 1
+        """Take back a request that was not sent, or not taken."""
+        self._passed = max(0, self._passed - 1)
+        if self._taken:
+            self._taken.pop()
 
     def turned_away(self, *, sent_at: float, asked_s: float | None) -> float:
         """Take a 429. Returns how long everyone has to pause. `asked_s` is the pause that the API asked for, if any."""
@@ -96,21 +101,26 @@ class LearnedRate:
             self._resumes_at = self._next_at = max(self._resumes_at, now + (asked_s or 0.0))
             self._learn()
             return max(0.0, self._resumes_at - now)
-        self._taken.pop()
-        self._passed -= 1
-        if self._episodes and self._passed <= 0:
+        self.cancel()
+        if self._is_window and 0 < self._passed < self._taught_by / 2:
+            self._fails = 0  # the window rolls, and has room again as slowly as it was filled
+        elif self._episodes and not self._passed:
             self._fails += 1
+            self._is_window = self._episodes == 1
         else:
-            self._episodes, self._fails = self._episodes + 1, 0
-            self._taught_by, self._taught_since = len(self._taken), self._since
-            self._since = now
-            self._taken.clear()
+            self._begin_episode(now)
         pause_s = self._pause_s(now) if asked_s is None else asked_s
         # What the server took at first was stored there, or the window's, and has to last for the pause too.
-        self._taught_until = now + pause_s if self._episodes == 1 else now
+        self._taught_until = min(now + pause_s, self._taught_since + MINUTE_S) if self._episodes == 1 else now
         self._resumes_at, self._next_at, self._passed = now + pause_s, now + pause_s, 0
         self._learn()
         return pause_s
+
+    def _begin_episode(self, now: float) -> None:
+        self._episodes, self._fails, self._is_window = self._episodes + 1, 0, False
+        self._taught_by, self._taught_since, self._opened_at = len(self._taken), self._since, self._first_at
+        self._since = now
+        self._taken.clear()
 
     def _learn(self) -> None:
         self._per_second = max(1, self._taught_by) / max(0.01, self._taught_until - self._taught_since)
@@ -124,5 +134,5 @@ class LearnedRate:
         known = self._per_second if self._episodes > 1 else None
         first_s = min(PAUSE_S, PAUSED_REQUESTS / known) if known else PAUSE_S
         pause_s = min(LONGEST_S, first_s * PAUSE_GROWS**self._fails)
-        window_s = self._taught_since + WINDOW_S - now if self._episodes == 1 else 0.0
-        return window_s if self._fails and 0 < window_s < pause_s else pause_s
+        window_s = MINUTE_S - (now - self._opened_at) % MINUTE_S + SPARE_S
+        return min(pause_s, window_s) if self._fails else pause_s

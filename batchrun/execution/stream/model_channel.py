@@ -1,6 +1,7 @@
 """The channel of one model: each model has its own limits, prices, concurrency and circuit breaker."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class ModelChannel:
     in_flight: int = 0
     """Requests that were sent and have no answer yet."""
     _answers: int = 0
+    _answered_at: deque[float] = field(default_factory=lambda: deque(maxlen=SMOOTHED))
     _latency_s: float = 0.0
     """The mean latency of the latest answers."""
     _placed_at: float = 0.0
@@ -117,9 +119,17 @@ class ModelChannel:
     def answered(self, latency_s: float) -> None:
         """Let the slots know of an answer, which took so long."""
         self._answers += 1
+        self._answered_at.append(self.clock())
         self._latency_s += (latency_s - self._latency_s) / min(self._answers, SMOOTHED)
+        if self._answers == 1 and not self.chain_model.limits.concurrency and self.rate_limiter.is_silent:
+            self.slots.begin_with_few()
         self.slots.need(self.rate_limiter.requests_per_second, self._latency_s)
         self.slots.answered(self.in_flight, now=self.clock())
+
+    def turned_away(self, sent_at: float) -> None:
+        """Let the slots know of a 429, and how many others were in flight when the request was sent."""
+        others = self.in_flight - 1 + sum(at > sent_at for at in self._answered_at)
+        self.slots.turned_away(others, sent_at=sent_at, now=self.clock())
 
     def learned(self, now: float) -> LearnedLimits | None:
         """Return what the next run should know, or None when nothing was answered. `now` is in seconds since 1970."""

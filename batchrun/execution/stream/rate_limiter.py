@@ -231,6 +231,11 @@ class RateLimiter:
         """The rate that answers of 429 have taught in this run, or None if the API tells its limits or gave no 429."""
         return self._learned_rate.confirmed_per_minute
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether no limit was ever reported by the API, and none is stated in the job file."""
+        return self.reported == LimitsInForce() and not self._limits.from_job_file
+
     def _tells_nothing(self, reported: ReportedLimits) -> bool:
         told = (reported.requests, reported.input_tokens, reported.output_tokens)
         return self.reported == LimitsInForce() and not any(one.limit for one in told)

@@ -8,6 +8,9 @@ from email.utils import parsedate_to_datetime
 LONGEST_S = 600.0
 """The longest wait, whatever the server asks for: the wait of a whole job must not hang on one header."""
 
+LONGEST_DATE = 64
+"""The longest text that is read as a date, in characters."""
+
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds to wait, 0 or more. Returns None when the headers do not say.
@@ -22,7 +25,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     if seconds is not None:
         return _bounded(seconds)
     until, now = _date(value), _date(headers.get("date")) or datetime.now(UTC)
-    return _bounded((until - now).total_seconds()) if until else None
+    return _bounded(until.timestamp() - now.timestamp()) if until else None
 
 
 def server_time(headers: Mapping[str, str]) -> float | None:
@@ -44,8 +47,11 @@ def _number(value: str | None) -> float | None:
 
 
 def _date(value: str | None) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value or "")
-    except ValueError:
+    if value is None or len(value) > LONGEST_DATE:
         return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    try:
+        date = parsedate_to_datetime(value)
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return date.astimezone(UTC)  # an offset may take a date out of the years that there are
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
-from batchrun.catalog.rate_limits import LearnedLimits
+from batchrun.catalog.rate_limits import FORGOTTEN_AFTER_S, LearnedLimits
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import MinuteUse, Waited
 
@@ -21,15 +21,7 @@ ADD_WAIT = """
 insert into waits values (?, ?, ?, ?)
 on conflict do update set seconds = seconds + excluded.seconds, times = times + excluded.times
 """
-LEARN = """
-insert into learnt_limits values (?, ?, ?, ?, ?, ?)
-on conflict do update set
-    requests_per_minute = coalesce(excluded.requests_per_minute, requests_per_minute),
-    input_tokens_per_minute = coalesce(excluded.input_tokens_per_minute, input_tokens_per_minute),
-    output_tokens_per_minute = coalesce(excluded.output_tokens_per_minute, output_tokens_per_minute),
-    concurrency = coalesce(excluded.concurrency, concurrency),
-    learnt_at = excluded.learnt_at
-"""
+LEARN = "insert or replace into learnt_limits values (?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +69,31 @@ class RunMetrics:
         self._connection.executemany(ADD_WAIT, ((run_no, *astuple(wait)) for wait in waits))
 
     def learn(self, model: str, learned: LearnedLimits) -> None:
-        """Remember limits for later runs; a limit that is None keeps its older value."""
-        self._connection.execute(LEARN, (model, *astuple(learned)))
+        """Remember limits for later runs. A run that learnt no rate confirms none: the older rates keep their age."""
+        before = self.learned(model, now=learned.learnt_at)
+        self._connection.execute(LEARN, (model, *astuple(learned.over(before))))
 
-    def learned(self, model: str) -> LearnedLimits | None:
-        """Look up the limits of a model that earlier runs learnt. Returns None if no run has."""
-        row = self._connection.execute(
-            "select requests_per_minute, input_tokens_per_minute, output_tokens_per_minute, concurrency, learnt_at"
-            " from learnt_limits where model = ?",
-            (model,),
-        ).fetchone()
-        return LearnedLimits(*row) if row else None
+    def learned(self, model: str, *, now: float) -> LearnedLimits | None:
+        """Look up what earlier runs learnt of a model. Returns None if no run has, or none has confirmed it for a day.
+
+        `now` is in seconds since 1970.
+        """
+        known = self.all_learned().get(model)
+        return known if known and now - known.learnt_at < FORGOTTEN_AFTER_S else None
+
+    def all_learned(self) -> dict[str, LearnedLimits]:
+        """Return what runs have learnt of each model, however long ago."""
+        rows = self._connection.execute(
+            "select model, requests_per_minute, input_tokens_per_minute, output_tokens_per_minute, concurrency,"
+            " learnt_at from learnt_limits order by model"
+        )
+        return {model: LearnedLimits(*values) for model, *values in rows}
+
+    def forget_learned(self) -> dict[str, LearnedLimits]:
+        """Forget what runs have learnt of the models' limits. Returns what was forgotten."""
+        forgotten = self.all_learned()
+        self._connection.execute("delete from learnt_limits")
+        return forgotten
 
     def minutes(self, run_no: int) -> list[MinuteUse]:
         """List the minutes of a run, the oldest first."""

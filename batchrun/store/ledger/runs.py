@@ -42,6 +42,14 @@ class Runs:
         self._connection.execute("update runs set state = 'interrupted' where state = 'running' and job = ?", (job,))
         return lost
 
+    def was_killed(self, run_no: int) -> bool:
+        """Return whether a process of the run died while streamed requests were in flight."""
+        query = (
+            "select exists (select 1 from attempts indexed by attempts_run"
+            " where run_no = ? and state = 'unknown' and cause = 'process died')"
+        )
+        return bool(self._connection.execute(query, (run_no,)).fetchone()[0])
+
     def one(self, run_no: int) -> Run:
         """A run by its number."""
         return Run(*self._connection.execute(f"{SELECT_RUN} where run_no = ?", (run_no,)).fetchone())

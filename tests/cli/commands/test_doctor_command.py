@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sqlite3
+import time
 import tomllib
 from datetime import timedelta
 from importlib import metadata, resources
@@ -13,12 +14,14 @@ from price_files import ROW, today, write_prices
 from trial_project import TrialProject
 
 from batchrun.catalog.price_table import load_prices
+from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.cli import doctor_checks
 from batchrun.errors import ExitCode
 from batchrun.estimation import tokenizer
 from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.connection import SCRIPTS
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.run_metrics import RunMetrics
 
 
 def verdicts(ran: Ran) -> dict[str, str]:
@@ -246,3 +249,20 @@ def test_rows_to_come_and_old_files_are_told(
     rows = batchrun("doctor --prices --json").json["models"]
     assert [row["in_force"] for row in rows if row["model"] == "claude-haiku-4-5"] == [True, False]
     assert [row["in_force"] for row in rows if row["model"] == "new-model"] == [False]
+
+
+# --- what was learnt of limits
+
+
+def test_forgotten_limits_are_said_and_gone(project: TrialProject, batchrun: CommandLine) -> None:
+    assert "nothing was learnt" in batchrun("doctor --forget-limits").out
+    learnt = LearnedLimits(30, None, 8_000, concurrency=12, learnt_at=time.time() - 7_200)
+    with contextlib.closing(Ledger.open(project.ledger_path)) as ledger, ledger.transaction():
+        RunMetrics(ledger).learn("claude-haiku-4-5", learnt)
+
+    ran = batchrun("doctor --forget-limits")
+
+    assert ran.code == ExitCode.OK
+    assert "claude-haiku-4-5  30 requests a minute, 8,000 output tokens a minute, 12 requests at once;" in ran.out
+    assert "learnt 2.0 hours ago" in ran.out
+    assert batchrun("doctor --forget-limits --json").json == {"v": 1, "forgotten": {}}

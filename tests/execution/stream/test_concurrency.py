@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_time import run
 
-from batchrun.execution.stream.concurrency import FIRST, KNOWN_GOOD, LEAST, OVERLOADED, SATURATED, TURNED_AWAY, Slots
+from batchrun.execution.stream.concurrency import (
+    AFTER_KILL,
+    CHEAP,
+    FIRST,
+    KNOWN_GOOD,
+    LEAST,
+    OVERLOADED,
+    PATIENCE,
+    SATURATED,
+    TURNED_AWAY,
+    Slots,
+)
 
 
 async def hold(slots: Slots, seconds: float, order: list[int] | None = None, number: int = 0) -> None:
@@ -232,6 +243,78 @@ def test_a_cut_takes_no_place_away_and_gives_none_either() -> None:
         return at_8, after
 
     assert run(scenario()) == (16, 17)
+
+
+# --- what may be repeated after a kill
+
+
+def test_there_are_no_more_places_than_the_rate_limit_needs_and_a_quarter() -> None:
+    slots = Slots(500)
+    answer(slots, 300)
+    slots.need(100 / 6, 6.0)
+    assert slots.limit == 125
+    slots.need(100 / 6, 2.0)
+    assert slots.limit == CHEAP, "a few are always allowed"
+    slots.need(None, 6.0)
+    assert slots.limit > 125
+
+
+def test_after_a_kill_there_are_half() -> None:
+    slots = Slots(500, share=AFTER_KILL)
+    answer(slots, 300)
+    slots.need(100 / 6, 6.0)
+    assert slots.limit == 62
+    slots.need(None, 6.0)
+    answer(slots, 500)
+    assert slots.limit <= 250
+
+
+def test_without_a_limit_there_are_more_only_while_more_answers_come() -> None:
+    """The server answers 50 a second, however many are in flight."""
+    slots, now = Slots(500), 0.0
+    for _ in range(3_000):
+        now += max(1 / 50, 1.0 / slots.limit)
+        slots.answered(slots.limit, now=now)
+    assert slots.limit < 150
+    slots, now = Slots(500), 0.0
+    for _ in range(3_000):  # each takes a second, however many are in flight
+        now += 1.0 / slots.limit
+        slots.answered(slots.limit, now=now)
+    assert slots.limit == 500
+
+
+# --- a limit of parallel requests
+
+
+def test_two_episodes_that_leave_the_same_number_in_flight_are_a_limit() -> None:
+    slots = Slots(100)
+    answer(slots, 1, under_way=4)
+    slots.turned_away(4, sent_at=1.0, now=1.0)
+    assert slots.limit > 4
+    slots.turned_away(4, sent_at=2.0, now=2.0)
+    assert slots.limit == 4
+    answer(slots, 4 * PATIENCE)
+    assert slots.limit == 5, "it is tried again"
+    slots.turned_away(4, sent_at=3.0, now=3.0)
+    assert slots.limit == 4
+    answer(slots, 4 * PATIENCE)
+    assert slots.limit == 4, "later than the first time"
+
+
+@pytest.mark.parametrize("left", [(4, 7), (4, 0), (0, 0)])
+def test_episodes_that_differ_are_no_limit_of_parallel_requests(left: tuple[int, int]) -> None:
+    slots = Slots(100)
+    for moment, others in enumerate(left, start=1):
+        slots.turned_away(others, sent_at=float(moment), now=float(moment))
+    assert slots._parallel.most == float("inf")
+
+
+def test_a_number_that_was_answered_at_once_is_no_limit() -> None:
+    slots = Slots(100)
+    answer(slots, 1, under_way=16)
+    for moment in (1.0, 2.0):
+        slots.turned_away(4, sent_at=moment, now=moment)
+    assert slots._parallel.most == float("inf")
 
 
 # --- whatever happens

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from virtual_time import run
 
-from batchrun.catalog.rate_limits import RateLimits
+from batchrun.catalog.rate_limits import LearnedLimits, RateLimits
 from batchrun.execution.stream.rate_limiter import (
     CUT,
     EASING_S,
@@ -184,3 +184,51 @@ def test_caution_slows_what_passes() -> None:
         return loop.time()
 
     assert 14 < run(scenario()) < 20, "100 at 10 a second, from half of it on"
+
+
+# --- what cannot be
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ReportedLimits(requests=ReportedLimit(0, 0)),
+        ReportedLimits(input_tokens=ReportedLimit(5, 5)),
+        ReportedLimits(output_tokens=ReportedLimit(1, 1)),
+    ],
+)
+def test_a_limit_that_not_even_the_answered_request_kept_to_is_none(told: ReportedLimits) -> None:
+    rate_limiter = rate_limiter_of()
+    rate_limiter.hear(charge(input_tokens=100.0, output_tokens=10.0), told)
+    assert rate_limiter.limits == LimitsInForce()
+    rate_limiter = rate_limiter_of(*KEYS)
+    rate_limiter.hear(charge(input_tokens=100.0, output_tokens=10.0), told)
+    assert rate_limiter.limits == LimitsInForce(600, 60_000, 6_000)
+
+
+# --- what earlier runs learnt
+
+
+def learnt_before(*, stated: int | None = None) -> RateLimiter:
+    """A rate limiter that begins after an earlier run has learnt 30 requests a minute."""
+    keys = frozenset({"requests_per_minute"} if stated else ())
+    limits = RateLimits(
+        requests_per_minute=stated or 600, input_tokens_per_minute=10**9, output_tokens_per_minute=10**9,
+        from_job_file=keys,
+    ).with_learned(LearnedLimits(30, None, None, concurrency=None, learnt_at=0.0))  # fmt: skip
+    return RateLimiter(limits, clock=Clock())
+
+
+def test_where_no_header_tells_a_limit_the_one_of_an_earlier_run_is_kept() -> None:
+    rate_limiter = learnt_before()
+    rate_limiter.hear(charge(), None)
+    assert rate_limiter.limits.requests == 27, "a little below it at first"
+    assert rate_limiter.learned_requests_per_minute is None, "nothing has confirmed it"
+
+
+def test_the_job_file_may_raise_what_was_only_learnt_but_not_what_is_told() -> None:
+    rate_limiter = learnt_before(stated=120)
+    rate_limiter.hear(charge(), None)
+    assert rate_limiter.limits.requests == 120
+    rate_limiter.hear(charge(1.0), told(60))
+    assert rate_limiter.limits.requests == 60

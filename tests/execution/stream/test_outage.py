@@ -1,6 +1,7 @@
 """Whole runs through an outage, in virtual time: it loses nothing, costs little, and ends the run when it lasts."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -165,7 +166,7 @@ def test_what_was_learnt_and_used_is_in_the_ledger_for_the_next_run(project: Tri
     project.submit(simulated(per_minute=PER_MINUTE))
 
     pace = paces(project)
-    learned = pace.learned(MODEL)
+    learned = pace.learned(MODEL, now=time.time())
     assert learned is not None
     assert (learned.requests_per_minute, learned.input_tokens_per_minute) == (PER_MINUTE, 10**9)
     assert learned.concurrency is not None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.providers.anthropic.retry_after import LONGEST_S, retry_after_s
+from batchrun.providers.anthropic.retry_after import LONGEST_S, retry_after_s, server_time
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 
@@ -32,6 +32,11 @@ CASES: dict[str, tuple[dict[str, str], float | None]] = {
     "not a number": ({"retry-after": "nan"}, None),
     "empty": ({"retry-after": ""}, None),
     "words": ({"retry-after": "later"}, None),
+    "a year that no date can hold": ({"retry-after": "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"}, None),
+    "an offset that no date can hold": ({"retry-after": "Wed, 21 Oct 2026 07:28:00 +99999999999"}, None),
+    "an offset beyond the last year": ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2300", "date": DATE}, None),
+    "a date that cannot be read beside": ({"retry-after": "5", "date": "Wed, 21 Oct 2026 07:28:00 +9999999"}, 5),
+    "a novel": ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT" + " " * 10_000 + "x"}, None),
     "an impossible date": ({"retry-after": "Wed, 31 Feb 2026 07:28:00 GMT", "date": DATE}, None),
 }
 
@@ -47,6 +52,28 @@ def test_without_the_servers_clock_ours_counts() -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
 
     assert 95 < (retry_after_s({"retry-after": until}) or 0) <= 100
+
+
+ODD_DATES = st.builds(
+    "{}, {:02} {} {} {}:{}:{} {}{}".format,
+    st.sampled_from(["Wed", "Xyz"]),
+    st.integers(0, 99),
+    st.sampled_from(["Oct", "Feb", "Dec", "x"]),
+    st.integers(0, 10**20),
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.sampled_from(["+", "-", "GMT", ""]),
+    st.integers(0, 10**12),
+)
+
+
+@given(ODD_DATES, ODD_DATES)
+def test_no_date_ever_raises(until: str, date: str) -> None:
+    seconds = retry_after_s({"retry-after": until, "date": date})
+
+    assert seconds is None or 0 <= seconds <= LONGEST_S
+    server_time({"date": date})
 
 
 @pytest.mark.slow

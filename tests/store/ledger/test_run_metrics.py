@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.catalog.rate_limits import LearnedLimits
+from batchrun.catalog.rate_limits import FORGOTTEN_AFTER_S, LearnedLimits
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Reply, Usage
 from batchrun.store.ledger.connection import create_missing
@@ -154,17 +154,33 @@ def test_what_is_learnt_is_kept_for_each_model(pace: RunMetrics) -> None:
     pace.learn("m", LEARNT)
     pace.learn("n", replace(LEARNT, concurrency=7))
 
-    assert pace.learned("m") == LEARNT
-    assert pace.learned("n") == replace(LEARNT, concurrency=7)
-    assert pace.learned("nobody") is None
+    assert pace.learned("m", now=2.0) == LEARNT
+    assert pace.learned("n", now=2.0) == replace(LEARNT, concurrency=7)
+    assert pace.learned("nobody", now=2.0) is None
 
 
-def test_what_is_not_told_again_stays_as_it_was(pace: RunMetrics) -> None:
+def test_what_a_run_learnt_stands_for_what_was_learnt_before(pace: RunMetrics) -> None:
     pace.learn("m", LEARNT)
     later = replace(LEARNT, requests_per_minute=40, output_tokens_per_minute=None, concurrency=12, learnt_at=2.0)
     pace.learn("m", later)
 
-    assert pace.learned("m") == replace(later, output_tokens_per_minute=8_000)
+    assert pace.learned("m", now=3.0) == later
+
+
+def test_a_run_that_learnt_no_rate_confirms_none(pace: RunMetrics) -> None:
+    pace.learn("m", LEARNT)
+    pace.learn("m", LearnedLimits(None, None, None, concurrency=12, learnt_at=50_000.0))
+
+    assert pace.learned("m", now=60_000.0) == replace(LEARNT, concurrency=12)
+    assert pace.learned("m", now=LEARNT.learnt_at + FORGOTTEN_AFTER_S) is None
+
+
+def test_what_was_forgotten_is_returned(pace: RunMetrics) -> None:
+    pace.learn("m", LEARNT)
+
+    assert pace.forget_learned() == {"m": LEARNT}
+    assert pace.learned("m", now=2.0) is None
+    assert pace.forget_learned() == {}
 
 
 # --- latencies

@@ -13,7 +13,7 @@ from batchrun.errors import BatchrunError, ExitCode
 
 COMMANDS = (
     "plan", "submit", "status", "cost", "retry", "cancel", "batches", "results", "sync", "doctor", "init", "simulate",
-    "completion",
+    "prove", "completion",
 )  # fmt: skip
 """The commands in the order of a day's work. A command's module is imported when the command is called: `--help` has to
 be instant."""

@@ -53,11 +53,12 @@ _LONGEST_S = 0.4
 
 def variant(number: int, rng: random.Random) -> Variant:
     """Draw a project: every second one is sent in batches, and every fourth has a budget that may not be enough."""
-    streams = number % 2 == 0
+    streams, documents = number % 2 == 0, rng.randint(8, 24)
+    cap_usd = documents * rng.choice([0.0001, 0.0003])  # an answer costs half of that or less, and at worst twice
     return Variant(
         route="stream" if streams else "batch",
-        documents=rng.randint(8, 24),
-        job={"budget": f"max_cost_usd = {rng.choice([0.01, 0.03])}\npartial = true"} if number % 4 > 1 else {},
+        documents=documents,
+        job={"budget": f"max_cost_usd = {cap_usd:.4f}\npartial = true"} if number % 4 > 1 else {},
         environment={} if streams or rng.random() < 0.7 else {"BATCHRUN_SUBMIT_NO_WAIT": "1"},
         faults=_STREAM_FAULTS | _BATCH_FAULTS if rng.random() < 0.8 else {},
         seed=rng.randrange(2**32),
@@ -69,7 +70,7 @@ def variant(number: int, rng: random.Random) -> Variant:
 def kills(route: str, rng: random.Random) -> list[Kill]:
     """Draw how one process after the other dies: first those that leave work, then some that leave rows at most."""
     amid = _AMID if route == "stream" else (*_AMID, _IN_BATCHES)
-    drawn = [*rng.choices(amid, k=rng.randint(10, 40)), *rng.choices(_AT_THE_END, k=4)]
+    drawn = [*rng.choices(amid, k=rng.randint(4, 14)), *rng.choices(_AT_THE_END, k=4)]
     return [
         Kill(after_s=rng.uniform(0, _LONGEST_S)) if only == RANDOM else Kill(int(7 ** rng.random()), only)
         for only in drawn

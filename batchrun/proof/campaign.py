@@ -150,12 +150,13 @@ def prove(
     seed: int,
     least_deaths: int,
     only: int | None,
+    at_once: int | None,
     progress: Callable[[Record], None],
 ) -> Record:
     """Run trials until so many processes have died, or only the trial of one number."""
     record, began = Record(seed=seed), time.monotonic()
     numbers = iter([only]) if only else count(1)
-    size = 1 if only else min(16, 4 * record.cores)
+    size = 1 if only else at_once or 4 * record.cores  # a lane waits for disks and answers most of the time
     with tempfile.TemporaryDirectory(prefix="batchrun-prove-") as folder, lanes(size, preload) as pool:
 
         def begin(some: int) -> dict[Future[tuple[str, Verdict]], int]:

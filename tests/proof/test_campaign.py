@@ -40,6 +40,7 @@ def test_the_promises_hold() -> None:
         seed=1,
         least_deaths=60,
         only=None,
+        at_once=None,
         progress=lambda so_far: deaths.append(so_far.deaths),
     )
     assert not record.breaches, record.breaches

@@ -17,8 +17,9 @@ LANES_IMPORT = ("batchrun.cli.run_job", "batchrun.cli.commands.submit", "batchru
 @click.option("--kills", type=click.IntRange(min=1), default=200, show_default=True, help="At least so many deaths.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of projects, faults and kills; by default any.")
 @click.option("--trial", type=click.IntRange(min=1), metavar="N", help="Only this trial of the seed.")
+@click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Projects at a time; by default four a core.")
 @speaking
-def prove(*, kills: int, seed: int | None, trial: int | None, terminal: Terminal) -> int:
+def prove(*, kills: int, seed: int | None, trial: int | None, at_once: int | None, terminal: Terminal) -> int:
     """Kill submits again and again, and see that nothing is lost, paid twice or overspent.
 
     Real processes run small projects against the simulator, which answers with errors, broken connections and lost
@@ -47,6 +48,7 @@ def prove(*, kills: int, seed: int | None, trial: int | None, terminal: Terminal
             seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
             least_deaths=kills,
             only=trial,
+            at_once=at_once,
             progress=progress,
         )
     show_record(record, terminal)

@@ -4,6 +4,7 @@ Everything else is as if the command were typed: a process of its own, its own e
 """
 
 import gc
+import multiprocessing
 import os
 import signal
 import ssl
@@ -30,6 +31,7 @@ SPOKEN = ("ANTHROPIC_", "BATCHRUN_", "_BATCHRUN")
 
 LONGEST_LIFE_S = 120
 """A process that nobody ends is ended by the system."""
+_LOOKS_EVERY_S = 2.0
 
 
 def prepare() -> None:
@@ -38,6 +40,8 @@ def prepare() -> None:
     Nothing in the environment that the program listens to reaches the processes, such as a key or a proxy.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    signal.signal(signal.SIGALRM, _end_if_alone)
+    signal.setitimer(signal.ITIMER_REAL, _LOOKS_EVERY_S, _LOOKS_EVERY_S)
     for name in [name for name in os.environ if name.upper().startswith(SPOKEN) or name.upper().endswith("_PROXY")]:
         del os.environ[name]
     count_tokens("")  # its vocabulary takes longer to read than a submit takes
@@ -49,6 +53,13 @@ def prepare() -> None:
     # More counts of tokens prove nothing more.
     Planner.plan = partialmethod(Planner.plan, online=1)  # type: ignore[method-assign, assignment]
     gc.freeze()
+
+
+def _end_if_alone(*_: object) -> None:
+    """End with the command: a process of a pool would wait for work for ever."""
+    command = multiprocessing.parent_process()
+    if command and not command.is_alive():
+        os._exit(1)
 
 
 def fork(
@@ -68,6 +79,7 @@ def fork(
         return pid
     code = int(ExitCode.BUG)
     try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(LONGEST_LIFE_S)
         os.chdir(folder)
         os.environ.update(environment)

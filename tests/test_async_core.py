@@ -58,13 +58,13 @@ def in_a_thread(main: Coroutine[Any, Any, T]) -> T:
     return ends[0]
 
 
-def test_only_the_command_line_and_the_simulator_run_loops_and_listen_to_signals() -> None:
+def test_only_the_command_line_the_simulator_and_the_proof_run_loops_and_listen_to_signals() -> None:
     users = {
         path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
         if OWN_LOOP.search(path.read_text(encoding="utf-8"))
     }
-    assert users == {"cli", "simulator"}
+    assert users == {"cli", "simulator", "proof"}
 
 
 def test_a_running_loop_submits_and_goes_on_with_its_own_work(project: TrialProject) -> None:

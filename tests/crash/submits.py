@@ -22,22 +22,19 @@ PATIENCE_S = 120
 
 SERVER = """
 import json, os, sys
+from pathlib import Path
 import duckdb, batchrun.cli.run_job, batchrun.providers.anthropic.provider
-from batchrun.cli import main
+from batchrun.cli import run
+from batchrun.proof.process import fork
 
 for line in sys.stdin:
     asked = json.loads(line)
     if "wait" in asked:
         print(os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1]), flush=True)
-    elif pid := os.fork():
-        print(pid, flush=True)
     else:
-        os.chdir(asked["cwd"])
-        os.environ.update(asked["environment"])
-        for number, path in enumerate([os.devnull, asked["out"], asked["err"]]):
-            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv[1:] = ["submit", "jobs/trial.toml"]
-        main()
+        streams = {name: Path(asked[name]) for name in ("out", "err")}
+        args = ["submit", "jobs/trial.toml"]
+        print(fork(run, args, folder=Path(asked["cwd"]), environment=asked["environment"], **streams), flush=True)
 """
 
 

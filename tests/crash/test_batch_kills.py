@@ -12,44 +12,45 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from kill_cases import Squad, Variant, Verdict, squad
+from kill_cases import Case, Squad, create_somewhere_else, squad
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="to wait for a grandchild is up to Linux"),
-]
+from batchrun.proof.trial import Variant, Verdict
 
-AT_ONCE = 8
-CALLS = "(before|amid|after) (create|retrieve|page|cancel|results)"
+pytestmark = pytest.mark.slow
+
+AT_ONCE = 4
 ERRORS = ("batch_request_expired", "batch_request_errored", "batch_request_overloaded")
+LOST = ("batch_create_ok", "batch_reset_after")
+BUSY = ("batch_poll_error", "batch_list_error", "batch_poll_error")
+CUT = ("batch_results_cut", "batch_results_error", "batch_results_cut")
 
-VARIANTS = (
-    Variant(name="plain", every=1),
-    Variant(name="batches take their time", life_s=0.07, every=7),
-    Variant(name="the answer to a create call is lost", script=("batch_create_ok", "batch_reset_after")),
-    Variant(name="a create call says 500 and has created", script=("batch_error_after",), every=5),
-    Variant(name="a create call never arrives", script=("batch_reset_before",), every=6),
-    Variant(name="the API is overloaded", script=("batch_overloaded", "batch_rate_limited"), every=7),
-    Variant(name="requests expire and error", script=ERRORS),
-    Variant(
+CASES = (
+    Case(name="plain", every=1),
+    Case(name="batches take their time", variant=Variant(life_s=0.07), every=7),
+    Case(name="the answer to a create call is lost", variant=Variant(script=LOST)),
+    Case(name="a create call says 500 and has created", variant=Variant(script=("batch_error_after",)), every=5),
+    Case(name="a create call never arrives", variant=Variant(script=("batch_reset_before",)), every=6),
+    Case(name="the API is overloaded", variant=Variant(script=("batch_overloaded", "batch_rate_limited")), every=7),
+    Case(name="requests expire and error", variant=Variant(script=ERRORS)),
+    Case(
         name="requests fail for good",
-        script=ERRORS,
-        job={"batch": "max_requests = 3", "retry": "max_attempts = 1"},
+        variant=Variant(script=ERRORS, job={"retry": "max_attempts = 1"}),
         failures={"expired": 1, "errored": 2},
         every=6,
     ),
-    Variant(name="downloads are cut", script=("batch_results_cut", "batch_results_error", "batch_results_cut")),
-    Variant(name="the cap makes waves", job={"batch": "max_requests = 3", "budget": "max_cost_usd = 0.002"}),
-    Variant(name="polls and lists fail", script=("batch_poll_error", "batch_list_error", "batch_poll_error"), every=6),
-    Variant(name="somebody else uses the key", strangers=True, every=5),
-    Variant(name="killed twice", kills=2, every=5, script=("batch_create_ok", "batch_reset_after")),
-    Variant(name="killed three times, nobody waits", kills=3, environment={"BATCHRUN_SUBMIT_NO_WAIT": "1"}),
+    Case(name="downloads are cut", variant=Variant(script=CUT)),
+    Case(name="the cap makes waves", variant=Variant(job={"budget": "max_cost_usd = 0.002"})),
+    Case(name="polls and lists fail", variant=Variant(script=BUSY), every=6),
+    Case(name="somebody else uses the key", variant=Variant(then=create_somewhere_else), every=5),
+    Case(name="killed twice", variant=Variant(script=LOST), kills=2, every=5),
+    Case(
+        name="killed three times, nobody waits", variant=Variant(environment={"BATCHRUN_SUBMIT_NO_WAIT": "1"}), kills=3
+    ),
     # What is streamed when the deadline is near may be billed and lost when it is killed in flight: only batches count.
-    Variant(
+    Case(
         name="the deadline is near",
-        script=("batch_never_ends", "batch_never_ends"),
-        job={"batch": "max_requests = 3", "run": 'route = "batch"\ndeadline = "1s"'},
-        environment={"ONLY": CALLS},
+        variant=Variant(script=("batch_never_ends", "batch_never_ends"), job={"run": 'deadline = "1s"'}),
+        only="batches",
         every=5,
     ),
 )
@@ -57,10 +58,10 @@ VARIANTS = (
 
 @dataclass
 class Tally:
-    """Over all variants."""
+    """Over all cases."""
 
-    kills: int = 0
-    double_bills: int = 0
+    deaths: int = 0
+    breaches: int = 0
 
 
 @pytest.fixture(scope="module")
@@ -74,33 +75,32 @@ def counters(request: pytest.FixtureRequest) -> Iterator[Tally]:
     counters = Tally()
     yield counters
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{counters.kills} kills, {counters.double_bills} double bills")
+        print(f"\n{counters.deaths} deaths, {counters.breaches} broken promises")
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_nothing_is_lost_or_billed_twice(killers: Squad, counters: Tally, variant: Variant) -> None:
-    moments = killers.moments(variant)
-    assert len(moments) > 30, moments
-    cases = chosen(variant, len(moments))
-    verdicts = killers.kill(variant, cases)
-    counters.kills += sum(verdict.kills for verdict in verdicts)
-    counters.double_bills += sum(verdict.double_bills for verdict in verdicts)
-    broken = [told(case, moments, verdict) for case, verdict in zip(cases, verdicts, strict=True) if verdict.broken]
-    assert not broken, f"{len(broken)} of {len(cases)} cases:\n" + "\n".join(broken)
-    assert sum(verdict.kills for verdict in verdicts) >= 0.8 * len(cases), "moments that never came prove nothing"
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_nothing_is_lost_or_billed_twice(killers: Squad, counters: Tally, case: Case) -> None:
+    moments = killers.moments(case)
+    assert len(moments) > 20, moments
+    places = chosen(case, len(moments))
+    verdicts = killers.kill(case, places)
+    counters.deaths += sum(verdict.deaths.total() for verdict in verdicts)
+    broken = [told(*pair, moments) for pair in zip(places, verdicts, strict=True) if pair[1].audit.breaches]
+    counters.breaches += len(broken)
+    assert not broken, f"{len(broken)} of {len(places)} trials:\n" + "\n".join(broken)
+    assert sum(verdict.deaths.total() for verdict in verdicts) >= 0.8 * len(places), "moments that never came"
 
 
-def chosen(variant: Variant, moments: int) -> list[tuple[int, ...]]:
+def chosen(case: Case, moments: int) -> list[list[int]]:
     """Moments to kill at: the first process at each of them in turn, later ones at any."""
-    every = 1 if os.environ.get("BATCHRUN_KILLS") == "all" else variant.every
-    rng = random.Random(variant.name)
+    every = 1 if os.environ.get("BATCHRUN_KILLS") == "all" else case.every
+    rng = random.Random(case.name)
     return [
-        (moment, *(rng.randint(1, moments) for _ in range(variant.kills - 1)))
-        for moment in range(1, moments + 1, every)
+        [moment, *(rng.randint(1, moments) for _ in range(case.kills - 1))] for moment in range(1, moments + 1, every)
     ]
 
 
-def told(case: tuple[int, ...], moments: list[str], verdict: Verdict) -> str:
-    """A case in words."""
-    names = ", ".join(f"{number} ({moments[number - 1]})" for number in case)
-    return f"killed at {names}: " + "; ".join(verdict.broken)
+def told(place: list[int], verdict: Verdict, moments: list[str]) -> str:
+    """A trial in words."""
+    names = ", ".join(f"{number} ({moments[number - 1]})" for number in place)
+    return f"killed at {names}: " + "; ".join(f"{promise}: {words}" for promise, words in verdict.audit.breaches)

@@ -58,9 +58,9 @@ SUMS = """
 """
 CHOSEN = """
 from attempts a join runs using (run_no) left join prices p using (price_no)
-where (?1 is null or a.run_no in (select value from json_each(?1)))
-    and (?2 is null or a.started_at >= ?2)
-    and (?3 is null or a.started_at < ?3)
+where (:runs is null or a.run_no in (select value from json_each(:runs)))
+    and (:since is null or a.started_at >= :since)
+    and (:until is null or a.started_at < :until)
 """
 
 
@@ -126,7 +126,7 @@ class Costs:
     def __init__(self, ledger: Ledger, meant: CostFilter) -> None:
         self._connection = ledger.connection
         runs = None if meant.run_nos is None else json.dumps(list(meant.run_nos))
-        self._values = (runs, meant.since, meant.until)
+        self._values = {"runs": runs, "since": meant.since, "until": meant.until}
 
     @contextmanager
     def one_moment(self) -> Iterator[None]:

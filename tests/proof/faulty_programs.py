@@ -1,0 +1,51 @@
+"""Programs that break one promise each: the proof has to find out. Each runs in a process of its own."""
+
+from dataclasses import replace
+from typing import Any
+
+from batchrun.batch import BatchPage
+from batchrun.cli import run
+from batchrun.providers.anthropic.batches import AnthropicBatches
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.request_refusal import RequestCaps
+from batchrun.store.output.publish import Output
+
+
+def does_not_look_for_lost_batches(args: list[str]) -> int:
+    page = AnthropicBatches.page
+
+    async def empty(self: AnthropicBatches, **named: Any) -> BatchPage:
+        return replace(await page(self, **named), batches=())
+
+    AnthropicBatches.page = empty  # type: ignore[method-assign]
+    return run(args)
+
+
+def forgets_answers(args: list[str]) -> int:
+    settle = Ledger.settle
+
+    def forgetful(self: Ledger, end: Any) -> list[str]:
+        if end.attempt_no % 3:
+            return settle(self, end)
+        self.connection.execute(
+            "update attempts set state = 'failed', cost_nusd = 0 where attempt_no = ?", [end.attempt_no]
+        )
+        return []
+
+    Ledger.settle = forgetful  # type: ignore[method-assign]
+    return run(args)
+
+
+def leaves_out_a_row(args: list[str]) -> int:
+    insert = Output._insert
+    Output._insert = lambda self, connection, rows: insert(self, connection, rows[1:])  # type: ignore[method-assign]
+    return run(args)
+
+
+def asks_no_cap(args: list[str]) -> int:
+    RequestCaps.refusal = lambda self, amount: None  # type: ignore[method-assign]
+    return run(args)
+
+
+def has_a_bug(args: list[str]) -> int:
+    return run(args) if args[0] == "plan" else 70

@@ -1,0 +1,52 @@
+"""A seed stands for the same projects, faults and kills; and the program keeps its promises."""
+
+import random
+
+import pytest
+
+from batchrun.cli import run
+from batchrun.cli.commands.prove import LANES_IMPORT
+from batchrun.proof.campaign import kills, prove, variant
+from batchrun.proof.moments import RANDOM
+
+
+def drawn(seed: str, number: int) -> tuple[object, object]:
+    rng = random.Random(seed)
+    one = variant(number, rng)
+    return one, kills(one.route, rng)
+
+
+def test_a_seed_draws_the_same_again() -> None:
+    assert drawn("1/7", 7) == drawn("1/7", 7)
+    assert drawn("1/7", 7) != drawn("2/7", 7)
+
+
+def test_both_routes_and_every_kind_of_moment_are_drawn() -> None:
+    routes, patterns = set(), set()
+    for number in range(1, 40):
+        one, several = drawn(f"1/{number}", number)
+        routes.add(one.route)  # type: ignore[attr-defined]
+        patterns |= {kill.only or RANDOM for kill in several}  # type: ignore[attr-defined]
+    assert routes == {"stream", "batch"}
+    assert len(patterns) == 11
+
+
+@pytest.mark.slow
+def test_the_promises_hold() -> None:
+    deaths: list[int] = []
+    record = prove(
+        run,
+        preload=LANES_IMPORT,
+        seed=1,
+        least_deaths=60,
+        only=None,
+        at_once=None,
+        progress=lambda so_far: deaths.append(so_far.deaths),
+    )
+    assert not record.breaches, record.breaches
+    assert deaths == sorted(deaths)
+    assert record.deaths >= 60
+    assert record.trials == len(deaths)
+    assert all(sum(record.deaths_at[route].values()) > 5 for route in ("stream", "batch"))
+    assert record.repeats <= record.in_flight
+    assert record.faults

@@ -9,7 +9,7 @@ from scripted_provider import ScriptedProvider, Step
 from batchrun.reply import Reply
 from batchrun.request import Request
 
-FIRST, SECOND, THIRD = "claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"
+FIRST, SECOND, THIRD = "claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-5"
 
 
 @dataclass

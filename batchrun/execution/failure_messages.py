@@ -123,7 +123,7 @@ def nowhere_proven(batch: Batch) -> Ambiguous:
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         " lost, and it is not in the list of batches, which shows no batch of ours or nothing that happened since. It"
         " may exist: its worst case stays held, and it is not sent again.",
-        hint=f"look in the Console (custom_ids of ours begin with {batch.nonce}); if it is there: batchrun batches"
+        hint=f"look in the Console (names of our requests begin with {batch.nonce}); if it is there: batchrun batches"
         f" {batch.job} --adopt ID; if it is not: batchrun batches {batch.job} --resend --pay-again",
     )
 

@@ -105,7 +105,7 @@ CASES = {
     ]),
     "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
         ("14:1", "unknown key `priority` in [run]",
-         "known here: route, deadline, max_concurrency, fail_fast, max_failure_rate"),
+         "known here: route, deadline, max_concurrency, max_at_risk_usd, fail_fast, max_failure_rate"),
     ]),
     "later prompt key": ("[prompt]", '[prompt]\nvision = "auto"', [
         ("10:1", "unknown key `vision` in [prompt]", "known here: system, system_file, user, user_file, cache"),

@@ -509,7 +509,7 @@ def test_few_answers_are_better_than_fewer_counts(project: TrialProject, api: Ap
 
 OTHERS: dict[str, dict[str, str]] = {
     "another prompt": {"prompt": 'user = "Another: {{ doc.text }}"'},
-    "another model": {"model": 'name = "claude-sonnet-4-5"\nmax_tokens = 100'},
+    "another model": {"model": 'name = "claude-sonnet-4-6"\nmax_tokens = 100'},
     "another schema": {"output_fields": 'name = "string"'},
 }
 

@@ -20,6 +20,7 @@ from batchrun.execution.batch.reconcile import (
     after_create,
     reconcile,
 )
+from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch, Claims
 

@@ -138,9 +138,48 @@ def test_hold_leaves_it_to_a_person(project: TrialProject, batchrun: CommandLine
     assert "--resend" in ran.err
     assert "in doubt" in batchrun("batches trial").out
     assert api.books.summary()["batches"] == []
-    assert batchrun("batches trial --resend").code == ExitCode.OK
+    assert batchrun("batches trial --pay-again").code == ExitCode.USAGE, "it belongs to --resend"
+    refused = batchrun("batches trial --resend")
+    assert refused.code == ExitCode.USAGE
+    assert "nothing proves that the batch #1 does not exist" in refused.err
+    assert batchrun("batches trial --resend --pay-again").code == ExitCode.OK
     assert batchrun(SUBMIT).code == ExitCode.OK
     assert api.books.summary()["billed_twice"] == 0
+
+
+UNLISTED = {
+    "a gateway without a list": "batch_list_missing",
+    "a gateway whose list is empty": "batch_list_empty",
+    "a cache": "batch_list_stale",
+}
+
+
+@pytest.mark.parametrize("unlisted", UNLISTED.values(), ids=UNLISTED)
+@pytest.mark.parametrize("history", [False, True], ids=["the first", "one of many"])
+def test_a_batch_that_no_list_shows_is_paid_once_and_stays_held(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, unlisted: str, history: bool
+) -> None:
+    """From the create call whose answer is lost to the adoption by hand, each submit in a process of its own."""
+    use(project, wait="0.2s")
+    if history:
+        assert batchrun(SUBMIT).code == ExitCode.OK
+        project.documents(7)
+    before = len(api.books.summary()["batches"])
+    api.simulator.extend_script(["batch_reset_after", *[unlisted] * 999])
+
+    codes = [batchrun(SUBMIT).code for _ in range(3)]
+
+    assert codes == [ExitCode.AMBIGUOUS] * 3
+    created = api.books.summary()["batches"][before:]
+    assert [batch["requests"] for batch in created] == [2]
+    held = "select count(*), sum(reserved_nusd) > 0 from attempts where state = 'open'"
+    assert project.ask(held) == [(2, 1)]
+    shown = batchrun("batches trial").out
+    assert "in doubt" in shown
+    assert batchrun(f"batches trial --adopt {created[0]['id']}").code == ExitCode.OK
+    assert batchrun(SUBMIT).code == ExitCode.OK
+    books = api.books.summary()
+    assert (books["batch_billed"], books["billed_twice"]) == (7 if history else 5, 0)
 
 
 def test_adopt(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:

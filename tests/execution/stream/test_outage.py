@@ -67,6 +67,41 @@ def test_it_loses_nothing_and_costs_little(project: TrialProject, kind: Kind, co
     assert answered(provider.arrivals) == 100, "and nothing is paid twice"
 
 
+def test_a_model_that_has_answered_and_is_denied_for_a_while_is_waited_for(project: TrialProject) -> None:
+    project.job(run="max_concurrency = 4", limits=LIMITS, retry=TWICE)
+    project.documents(100)
+    provider = simulated(Outage(BEGINS_S, BEGINS_S + LASTS_S, "unknown_model"))
+
+    assert project.submit(provider).outcomes == {Outcome.SUCCEEDED: 100}
+
+    assert len(provider.arrivals) - 100 < 50
+    assert [event.model for event in project.events if isinstance(event, OutageBegan)] == [MODEL]
+
+
+def test_a_model_that_has_answered_and_is_denied_for_good_stops_the_run_after_the_patience(
+    project: TrialProject,
+) -> None:
+    project.job(run="max_concurrency = 4", limits=LIMITS, retry=f'{TWICE}\nmax_outage = "5m"')
+    project.documents(100)
+    provider = simulated(Outage(BEGINS_S, 10**6, "unknown_model"))
+
+    summary = project.submit(provider)
+
+    assert summary.exit_code == ExitCode.ENVIRONMENT
+    assert "does not know the model" in str(summary.halted)
+    assert set(summary.outcomes) == {Outcome.SUCCEEDED, None}, "no document is to blame"
+    assert provider.arrivals[-1].at_s >= BEGINS_S + 300
+    assert len(provider.arrivals) < 200
+
+
+def test_a_model_that_never_answered_is_denied_at_once(project: TrialProject) -> None:
+    project.documents(10)
+    provider = simulated(Outage(0.0, 10**6, "unknown_model"))
+
+    assert project.submit(provider).exit_code == ExitCode.ENVIRONMENT
+    assert len(provider.arrivals) == 1
+
+
 def test_a_fast_run_of_whom_many_wait_at_the_gate_sends_few_into_it(project: TrialProject) -> None:
     project.job(run='max_concurrency = "auto"', limits="requests_per_minute = 3_000", retry=TWICE)
     project.documents(300)

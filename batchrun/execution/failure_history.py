@@ -19,6 +19,8 @@ FIRST_REJECTIONS, LATER_REJECTIONS = 5, 10
 """So many identical rejections in a row stop a run in which nobody was answered yet, and any other run."""
 FIRST_ROWLESS = 20
 """When so many first answers of a model bring no row, all for the same reason, the run stops."""
+ROWLESS = frozenset({Outcome.INVALID, Outcome.TRUNCATED})
+"""The ends of answers that the endpoint or the job file may be to blame for; a refusal is about the document."""
 MOST_HELD = 1_000
 """The most outcomes of one row of rejections that are held back to be final after all. A longer row stays pending."""
 VALUES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<=not JSON: ).*|[^a-zA-Z ;.]""")
@@ -55,7 +57,7 @@ class FailureHistory(Generic[Held]):
         """Remember that a request got a reply, and what the reply means."""
         self.ever_answered = True
         self._end_row(model)
-        way = (outcome, VALUES.sub("", reason or "")) if outcome.failed else None
+        way = (outcome, VALUES.sub("", reason or "")) if outcome in ROWLESS else None
         first, count = self._rowless.get(model, (way, 0))
         self._rowless[model] = (way, count + 1) if way and way == first else (None, 0)
         if self._brakes and self._rowless[model][1] >= FIRST_ROWLESS:

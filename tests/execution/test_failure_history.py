@@ -167,13 +167,14 @@ def test_the_first_answers_that_are_all_invalid_alike_stop_the_run(case: str) ->
 
 
 @pytest.mark.parametrize(
-    ("outcome", "reason"), [(Outcome.TRUNCATED, "max_tokens: 9 were too few"), (Outcome.REFUSED, "the model refused")]
+    ("outcome", "reason", "stops"),
+    [(Outcome.TRUNCATED, "max_tokens: 9 were too few", True), (Outcome.REFUSED, "the model refused", False)],
 )
-def test_so_do_others_that_bring_no_row(outcome: Outcome, reason: str) -> None:
+def test_so_do_answers_that_are_all_cut_off_but_not_refusals(outcome: Outcome, reason: str, stops: bool) -> None:
     history: FailureHistory[int] = FailureHistory()
     for _ in range(FIRST_ROWLESS):
         history.answered(A, outcome, reason)
-    assert history.problem()
+    assert (history.problem() is not None) is stops
 
 
 @pytest.mark.parametrize("another", [(Outcome.SUCCEEDED, None), (Outcome.INVALID, "the reply has no text")])

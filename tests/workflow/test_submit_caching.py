@@ -273,11 +273,12 @@ def arrivals_after(project: TrialProject, cache: str, *, pause_s: float) -> list
 @pytest.mark.usefixtures("virtual_time")
 @pytest.mark.parametrize(
     ("cache", "pause_s", "alone"),
-    [("5m", 400, True), ("5m", 200, False), ("1h", 400, False), ("off", 400, False)],
+    [("5m", 400, True), ("5m", 50, False), ("1h", 50, False), ("off", 50, False), ("off", 400, True)],
 )
-def test_after_a_pause_longer_than_the_cache_remembers_one_request_goes_alone(
+def test_after_a_pause_longer_than_the_cache_remembers_or_than_a_minute_one_request_goes_alone(
     project: TrialProject, cache: str, pause_s: float, alone: bool
 ) -> None:
+    """A pause of more than a minute is an outage, and the first request after an outage is a probe."""
     first, second, *rest = arrivals_after(project, cache, pause_s=pause_s)
     assert first == 1
     assert (second == 1) == alone

@@ -158,9 +158,9 @@ class Costs:
     def adopted(self) -> int:
         """Count the answers that were adopted from the output, whose cost nobody knows."""
         query = (
-            "select count(*) from adopted join runs using (run_no) where (?1 is null or run_no in"
-            " (select value from json_each(?1))) and (?2 is null or runs.started_at >= ?2)"
-            " and (?3 is null or runs.started_at < ?3)"
+            "select count(*) from adopted join runs using (run_no) where (:runs is null or run_no in"
+            " (select value from json_each(:runs))) and (:since is null or runs.started_at >= :since)"
+            " and (:until is null or runs.started_at < :until)"
         )
         return int(self._connection.execute(query, self._values).fetchone()[0])
 

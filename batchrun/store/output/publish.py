@@ -58,7 +58,10 @@ class Output:
         self._make_folder()
         if self._table.database.exists():
             with self._opened(read_only=True, wait_s=0) as connection:
-                self._missing(connection)
+                is_ours = self._missing(connection) is not None
+                is_ahead = is_ours and self._recorded_position(connection) > self.head()
+            if is_ahead:  # before new changes of a restored ledger get the numbers that the file knows
+                self.publish(wait_s=0)
 
     @contextlib.contextmanager
     def stored_rows(self, *, wait_s: float) -> Iterator[StoredRows | None]:
@@ -66,7 +69,7 @@ class Output:
         if not self._table.database.exists():
             yield None
             return
-        with self._opened(read_only=True, wait_s=wait_s) as connection:
+        with self._opened(read_only=True, wait_s=wait_s, memory_mb=memory_of_machine_mb()) as connection:
             existing = self._existing(connection) or {}
             fields = [column.name for column in self._table.columns]
             ours = FIRST_COLUMNS.keys() <= existing.keys()
@@ -92,6 +95,8 @@ class Output:
             try:
                 return self._publish(wait_s=wait_s)
             except MoreMemory:
+                if self._memory_mb >= memory_of_machine_mb():
+                    raise
                 self._memory_mb *= 2
 
     def _publish(self, *, wait_s: float) -> int:
@@ -136,20 +141,20 @@ class Output:
             ) from error
 
     @contextlib.contextmanager
-    def _opened(self, *, read_only: bool, wait_s: float) -> "Iterator[DuckDBPyConnection]":
+    def _opened(
+        self, *, read_only: bool, wait_s: float, memory_mb: int | None = None
+    ) -> "Iterator[DuckDBPyConnection]":
         """Open the file, and translate DuckDB's errors into people's words."""
         import duckdb
 
-        config = {"threads": "1", "memory_limit": f"{self._memory_mb}MB"}
+        config = {"threads": "1", "memory_limit": f"{memory_mb or self._memory_mb}MB"}
         try:
             with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=config) as connection:
                 yield connection
         except duckdb.Error as error:
             if "memory_limit" in str(error):
-                if self._memory_mb < memory_of_machine_mb():
-                    raise MoreMemory from error
-                raise EnvironmentProblem(
-                    f"the output {self._table.database} cannot be written: DuckDB needs more memory than there is.",
+                raise MoreMemory(
+                    f"the output {self._table.database} needs more memory than there is.",
                     hint="the rows are safe in the ledger; on a machine with more memory: batchrun sync",
                 ) from error
             raise EnvironmentProblem(
@@ -211,14 +216,12 @@ class Output:
         return {name: sql_type for name, sql_type in wanted.items() if name.lower() not in existing}
 
     def _other_job(self, connection: "DuckDBPyConnection") -> str | None:
-        tables = connection.execute("select 1 from duckdb_tables() where table_name = 'positions'").fetchall()
-        row = (
-            tables
-            and connection.execute(
-                "select job from batchrun.positions where lower(table_name) = lower(?) and job != ?",
-                [self._table.name, self._job],
-            ).fetchone()
-        )
+        if not has_positions(connection):
+            return None
+        row = connection.execute(
+            "select job from batchrun.positions where lower(table_name) = lower(?) and job != ?",
+            [self._table.name, self._job],
+        ).fetchone()
         return str(row[0]) if row else None
 
     def _existing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
@@ -289,13 +292,18 @@ class Output:
         connection.execute(f"insert into batchrun.{table} select $1, {values}", [self._job, *columns])
 
     def _position(self, connection: "DuckDBPyConnection") -> int:
+        position = self._recorded_position(connection)
+        # A ledger that was restored from a backup is behind the file: its next changes reuse numbers of the file.
+        return position if position <= self.head() else 0
+
+    def _recorded_position(self, connection: "DuckDBPyConnection") -> int:
+        if not has_positions(connection):
+            return 0
         row = connection.execute(
             "select max(position) from batchrun.positions where ledger_id = ? and job = ? and table_name = ?",
             [self._ledger.ledger_id, self._job, self._table.name],
         ).fetchone()
-        position = row[0] if row and row[0] is not None else 0
-        # A ledger that was restored from a backup is behind the file: its next changes reuse numbers of the file.
-        return position if position <= self.head() else 0
+        return row[0] if row and row[0] is not None else 0
 
     def _move(self, connection: "DuckDBPyConnection", position: int) -> None:
         key = [self._ledger.ledger_id, self._job, self._table.name]
@@ -303,8 +311,13 @@ class Output:
         connection.execute("insert into batchrun.positions values (?, ?, ?, ?)", [*key, position])
 
 
-class MoreMemory(Exception):
-    """DuckDB needs more memory than it was given, and the machine may have more."""
+class MoreMemory(EnvironmentProblem):
+    """DuckDB needs more memory than it was given. The machine may have more."""
+
+
+def has_positions(connection: "DuckDBPyConnection") -> bool:
+    """Return whether batchrun has published into the file."""
+    return bool(connection.execute("select 1 from duckdb_tables() where table_name = 'positions'").fetchall())
 
 
 def memory_of_machine_mb() -> int:

@@ -1,6 +1,7 @@
 """Publishing: rows come exactly once and in order, beside other processes and trouble."""
 
 import contextlib
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,24 @@ def test_a_deleted_file_is_rebuilt_the_same(desk: Desk) -> None:
     desk.publish()
 
     assert everything(desk) == before
+
+
+def test_a_restored_ledger_brings_what_it_learns_although_the_file_was_ahead(desk: Desk) -> None:
+    desk.settle("a", {"title": "old"})
+    desk.publish()
+    backup = sqlite3.connect(":memory:")
+    desk.ledger.connection.backup(backup)
+    for title in ("1", "2", "3"):
+        desk.settle("b", {"title": title})
+    desk.publish()
+    backup.backup(desk.ledger.connection)
+
+    desk.output().check()
+    for doc_id in ("c", "d", "e", "f"):
+        desk.settle(doc_id, {"title": "since"})
+    desk.publish()
+
+    assert desk.ask() == [("a", "old"), ("b", "3"), *((doc_id, "since") for doc_id in "cdef")]
 
 
 @pytest.mark.parametrize("lost", ["drop table trial", "drop schema batchrun cascade", "drop table batchrun.positions"])

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.catalog.lifecycle import ModelLife
-from batchrun.providers.masking import without_secrets
+from batchrun.masking import without_secrets
 from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 

@@ -3,7 +3,6 @@
 import random
 
 import click
-from tqdm import tqdm
 
 from batchrun.cli.options import speaking
 from batchrun.cli.views.terminal import Terminal
@@ -32,6 +31,8 @@ def prove(*, kills: int, seed: int | None, trial: int | None, at_once: int | Non
     batchrun prove
     batchrun prove --kills 12000 --seed 1
     """  # noqa: D301 - \b makes click keep the lines
+    from tqdm import tqdm
+
     from batchrun.cli import run
     from batchrun.cli.views.proof_text import show_record
     from batchrun.proof.campaign import Record

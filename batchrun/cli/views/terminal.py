@@ -16,7 +16,7 @@ import click
 
 from batchrun.errors import BatchrunError, Busy, ExitCode
 from batchrun.escaping import escape_control
-from batchrun.providers.masking import masked
+from batchrun.masking import masked
 
 QUIET = re.compile("-q+")
 VERSION = 1

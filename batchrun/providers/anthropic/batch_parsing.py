@@ -7,6 +7,7 @@ from typing import Any
 
 from batchrun.batch import BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.escaping import escape_control
+from batchrun.masking import without_secrets
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.bounds import ENTRIES
 from batchrun.providers.anthropic.client import malformed
@@ -23,7 +24,6 @@ from batchrun.providers.anthropic.json_values import (
 from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.providers.anthropic.retry_after import retry_after_s, server_time
 from batchrun.providers.anthropic.wire import member_name
-from batchrun.providers.masking import without_secrets
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """What an id must look like to be put into a URL."""

@@ -89,11 +89,16 @@ class AnthropicBatches(ApiClient):
     async def _results_at(self, url: str) -> AsyncGenerator[BatchResult, None]:
         lines = Lines()
         async with self._download(url) as download:
-            async for piece in pieces_of(download):
+            pieces = pieces_of(download)
+            while (piece := await self._next_of(pieces)) is not None:
                 for line in lines.whole(piece):
                     yield result_from(line)
         for line in lines.rest():
             yield result_from(line)
+
+    async def _next_of(self, pieces: AsyncGenerator[bytes, None]) -> bytes | None:
+        async with awake_within(self._timeout_s):
+            return await anext(pieces, None)
 
     @asynccontextmanager
     async def _download(self, url: str) -> AsyncIterator[httpx2.Response]:

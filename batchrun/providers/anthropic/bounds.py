@@ -5,7 +5,7 @@ bound is passed. The headers have the bounds of aiohttp: 8,190 bytes for a line,
 """
 
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from math import inf
 
 import anthropic
@@ -99,7 +99,7 @@ async def bound_body(response: httpx2.Response) -> None:
     response.encoding = "utf-8"  # a `charset` may name a codec of Python's that decompresses
 
 
-async def pieces_of(response: httpx2.Response, *, bound: float = inf) -> AsyncIterator[bytes]:
+async def pieces_of(response: httpx2.Response, *, bound: float = inf) -> AsyncGenerator[bytes, None]:
     """Yield the bytes of a body that is read piece by piece, and so has another bound as a whole."""
     if isinstance(response.stream, BoundedBody):
         response.stream.bound = bound

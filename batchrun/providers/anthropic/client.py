@@ -84,8 +84,11 @@ def arrived_at(response: httpx2.Response) -> float:
 
 
 def timeout_for(timeout_s: float) -> httpx2.Timeout:
-    """Make the timeouts: so long for every byte, less for a new connection, and no end to the wait for a free one."""
-    return httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S), pool=None)
+    """Make the timeouts of the client: one for a new connection, and no other.
+
+    `awake_within` ends a call. A timer of the transport would end the call of a process that was stopped, too.
+    """
+    return httpx2.Timeout(None, connect=min(timeout_s, CONNECT_S))
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import anthropic
 import httpx2
 
 from batchrun.errors import EnvironmentProblem
+from batchrun.masking import without_secrets
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.bounds import STREAM, pieces_of
 from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at
@@ -23,7 +24,6 @@ from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
 from batchrun.providers.anthropic.message_stream import message_of
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
-from batchrun.providers.masking import without_secrets
 from batchrun.reply import Reply
 from batchrun.request import Request
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchrun.providers.masking import masked, without_secrets
+from batchrun.masking import masked, without_secrets
 from batchrun.reply import Cause, Failure, Reply
 
 SECRET = "do-not-tell-3141592653"

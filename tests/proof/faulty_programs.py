@@ -5,6 +5,7 @@ from typing import Any
 
 from batchrun.batch import BatchPage
 from batchrun.cli import run
+from batchrun.execution.batch import reconcile
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.request_refusal import RequestCaps
@@ -13,6 +14,7 @@ from batchrun.store.output.publish import Output
 
 def does_not_look_for_lost_batches(args: list[str]) -> int:
     page = AnthropicBatches.page
+    reconcile.proves_absence = lambda *_, **__: True
 
     async def empty(self: AnthropicBatches, **named: Any) -> BatchPage:
         return replace(await page(self, **named), batches=())

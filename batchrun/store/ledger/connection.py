@@ -34,7 +34,6 @@ VALUES = {
     "documents": f"coalesce(outcome, 'invalid') in ({OUTCOMES})",
     "attempts": f"coalesce(outcome, 'invalid') in ({OUTCOMES}) and state in ('open', 'answered', 'failed', 'unknown')",
     "batches": f"state in ({STATES}) and json_valid(schema)",
-    "run_plans": "json_valid(plan) and json_valid(coalesce(ending, 'null'))",
 }
 """What the values of each table are, as far as a wrong one would be no answer but a failure of batchrun."""
 ANOTHER_FILE = "name another file in [store] ledger"

@@ -106,7 +106,8 @@ class Output:
             position = self._position(connection)
             while position < head:
                 reached = until(self._ledger, self._job, after=position)
-                written += self._follow(connection, changes(self._ledger, self._job, after=position, until=reached))
+                with contextlib.closing(changes(self._ledger, self._job, after=position, until=reached)) as slices:
+                    written += self._follow(connection, slices)
                 self._move(connection, reached)
                 connection.execute("commit")
                 position = reached

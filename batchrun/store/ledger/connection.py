@@ -37,6 +37,11 @@ VALUES = {
 }
 """What the values of each table are, as far as a wrong one would be no answer but a failure of batchrun."""
 ANOTHER_FILE = "name another file in [store] ledger"
+NO_DAMAGE = frozenset({
+    sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+})  # fmt: skip
+"""What keeps a ledger from being looked at, such as a full disk: nothing is found then."""
 CHECK_S = 1.0
 """How long a ledger is checked before money is spent; the check of a ledger of 300 MB takes so long."""
 
@@ -107,8 +112,7 @@ def damage(path: Path, *, within_s: float) -> str | None:
                 return found.replace("\n", " ")
             return strange_values(connection) if version_of(connection) == SCHEMA_VERSION else None
         except sqlite3.DatabaseError as error:
-            interrupted = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}
-            return None if interrupted else str(error)
+            return None if error.sqlite_errorcode & 0xFF in NO_DAMAGE else str(error)
 
 
 def strange_values(connection: sqlite3.Connection) -> str | None:

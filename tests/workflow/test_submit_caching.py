@@ -237,6 +237,7 @@ def test_the_size_of_a_batch_is_that_of_the_marked_bytes(project: TrialProject) 
     for cache in ("off", "1h"):
         caching(project, cache, route="batch")
         project.ledger_path.unlink(missing_ok=True)
+        project.database.unlink(missing_ok=True)
         with simulated() as (_, factory):
             submitted(project, factory)
         ((sizes[cache],),) = project.ask("select bytes from batches")

@@ -21,8 +21,8 @@ from batchrun.workflow.open_job import SubmitOptions
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_output")]
 
 
-DEAR_NUSD = 5_500_000
-"""The cost of an answer with 5,000 tokens in and 100 out."""
+DEAR_NUSD = 900_000
+"""The cost of an answer with 400 tokens in and 100 out."""
 
 SMALL_ONLY = 'type = "files"\ninclude = ["docs/*.txt"]\nmax_document_tokens = 500'
 
@@ -59,7 +59,7 @@ def test_a_pilot_may_show_that_the_budget_is_enough(piloted: Piloted) -> None:
 
 
 def test_a_pilot_may_show_that_it_is_not(piloted: Piloted) -> None:
-    dear = ScriptedProvider(default=answer(usage=Usage(input_tokens=5_000, output_tokens=100)))
+    dear = ScriptedProvider(default=answer(usage=Usage(input_tokens=400, output_tokens=100)))
     options = SubmitOptions(max_cost_nusd=2 * 8 * DEAR_NUSD)
 
     summary = piloted.submit(dear, 8, go_on=True, options=options)
@@ -99,13 +99,13 @@ def test_what_would_be_refused_of_the_rest_is_refused_at_once(piloted: Piloted, 
 
 def test_the_cap_holds_over_both(piloted: Piloted) -> None:
     """Answers get dearer after the pilot: the cap that is left stops the rest."""
-    answers = [answer()] * 8 + [answer(usage=Usage(input_tokens=5_000, output_tokens=100))] * 32
+    answers = [answer()] * 8 + [answer(usage=Usage(input_tokens=400, output_tokens=100))] * 32
     steps: list[Step] = list(answers)
-    options = SubmitOptions(max_cost_nusd=8 * COST_NUSD + 5 * DEAR_NUSD)
+    options = SubmitOptions(max_cost_nusd=8 * COST_NUSD + 20 * DEAR_NUSD)
     summary = piloted.submit(ScriptedProvider(default=lambda _: next_of(steps)), 8, go_on=True, options=options)
     assert summary.exit_code == ExitCode.STOPPED
     assert summary.totals is not None
-    assert 8 * COST_NUSD < summary.totals.cost_nusd <= 8 * COST_NUSD + 5 * DEAR_NUSD
+    assert 8 * COST_NUSD < summary.totals.cost_nusd <= 8 * COST_NUSD + 20 * DEAR_NUSD
 
 
 def test_the_time_of_a_command_is_that_of_both(project: TrialProject, piloted: Piloted, clock: WallClock) -> None:

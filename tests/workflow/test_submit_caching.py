@@ -15,7 +15,7 @@ from batchrun.cli.views.summary_text import cache_fields, cache_words
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.reply import Reply
+from batchrun.reply import Reply, ReportedLimit, ReportedLimits
 from batchrun.request import Request
 from batchrun.simulator.batches.life import ServiceTerms
 from batchrun.simulator.faults.profiles import PROFILES
@@ -237,6 +237,7 @@ def test_the_size_of_a_batch_is_that_of_the_marked_bytes(project: TrialProject) 
     for cache in ("off", "1h"):
         caching(project, cache, route="batch")
         project.ledger_path.unlink(missing_ok=True)
+        project.database.unlink(missing_ok=True)
         with simulated() as (_, factory):
             submitted(project, factory)
         ((sizes[cache],),) = project.ask("select bytes from batches")
@@ -245,6 +246,10 @@ def test_the_size_of_a_batch_is_that_of_the_marked_bytes(project: TrialProject) 
 
 
 # --- who goes alone
+
+
+AMPLE = ReportedLimits(requests=ReportedLimit(4_000, 3_900))
+"""Limits that are told, so that the answers of 429 teach no rate: a learnt rate lets requests go one by one."""
 
 
 def arrivals_after(project: TrialProject, cache: str, *, pause_s: float) -> list[int]:
@@ -256,7 +261,7 @@ def arrivals_after(project: TrialProject, cache: str, *, pause_s: float) -> list
     async def step(_: Request) -> Reply:
         now = asyncio.get_running_loop().time() - 1.0  # when it was sent
         if 3.0 < now < 10.0:
-            raise AttemptError(status(429, "later", error_type="rate_limit_error", retry_after_s=pause_s))
+            raise AttemptError(status(429, "later", error_type="rate_limit_error", retry_after_s=pause_s, limits=AMPLE))
         return answer(model=MODEL)
 
     class Watched(ScriptedProvider):

@@ -179,8 +179,9 @@ def test_options_that_make_no_sense(batchrun: CommandLine, api: SimulatorServer,
 
 
 def test_retry_makes_no_pilot(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
-    api.simulator.extend_script(["schema_violation"] * 30)
+    api.simulator.extend_script(["ok", *["schema_violation"] * 29])
     batchrun(SUBMIT)
+    assert len(project.rows()) == 1
     project.job(run=ONE_BY_ONE, pilot="documents = 10\nmax_failure_rate = 0.1")
     assert batchrun("retry trial").code == ExitCode.OK
     assert len(project.rows()) == 30

@@ -1,6 +1,7 @@
 """A bug in a stream: what is in flight is recorded, and the bug is shown."""
 
 import asyncio
+import errno
 from collections.abc import Sequence
 
 import pytest
@@ -16,11 +17,12 @@ from trial_project import TrialProject, caller_of
 from batchrun.cli.interrupts import run_async
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.files import FileSource
-from batchrun.errors import ExitCode
+from batchrun.errors import BatchrunError, ExitCode
 from batchrun.events import DocumentSettled, Event
 from batchrun.execution.halt import Bug
+from batchrun.file_system import MachineFault
 from batchrun.planning.selection import Selection
-from batchrun.reply import Reply, Usage
+from batchrun.reply import Reply
 from batchrun.request import Request
 from batchrun.workflow.submit import submit
 
@@ -35,7 +37,6 @@ UNEXPECTED: dict[str, Step] = {
     "a bug of the provider": odd,
     "a reply that cannot be judged": answer(stop_reason=["end_turn"]),
     "a reply that the ledger cannot hold": answer(model="\ud800"),
-    "usage that the ledger cannot hold": answer(usage=Usage(input_tokens=2**70, output_tokens=1)),
     "words that the ledger cannot hold": status(400, "bad \ud800"),
 }
 
@@ -59,8 +60,18 @@ def test_a_bug_lets_what_is_in_flight_land(project: TrialProject, case: str) -> 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("virtual_time")
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BrokenPipeError(), KeyError("x")])
-def test_a_listener_that_fails_costs_no_answer(project: TrialProject, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "halt"),
+    [
+        (OSError(errno.EIO, "Input/output error"), MachineFault),
+        (OSError(errno.EPERM, "Operation not permitted"), Bug),
+        (BrokenPipeError(), Bug),
+        (KeyError("x"), Bug),
+    ],
+)
+def test_a_listener_that_fails_costs_no_answer(
+    project: TrialProject, error: Exception, halt: type[BatchrunError]
+) -> None:
     project.documents(20)
     provider = ScriptedProvider(latency_s=1.0)
 
@@ -72,11 +83,11 @@ def test_a_listener_that_fails_costs_no_answer(project: TrialProject, error: Exc
         caller = caller_of(provider, listener)
         summary = run_async(submit(opened, Selection(), caller, show=project.plans.append))
 
-    assert isinstance(summary.halted, Bug)
-    assert summary.halted.__cause__ is error
+    assert isinstance(summary.halted, halt)
+    assert summary.halted.__cause__ is (error if halt is Bug else None)
     assert {state for state, _ in attempts(project)} == {"answered"}
     assert len(attempts(project)) == len(provider.sent) < 20
-    assert project.ask("select state, exit_code from runs") == [("stopped", ExitCode.BUG)]
+    assert project.ask("select state, exit_code from runs") == [("stopped", halt.exit_code)]
     assert len(project.rows()) == len(provider.sent), "the rows are brought all the same"
 
 

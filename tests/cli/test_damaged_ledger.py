@@ -53,7 +53,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project.job()
     project.documents(40)
     submitted(project.root)
-    project.job(run='route = "batch"')
+    project.job(run='route = "batch"', batch='poll_interval = "0.05s"\nmax_poll_interval = "0.1s"')
     project.document("0001.txt", "changed")
     submitted(project.root)
     return project.root

@@ -39,7 +39,7 @@ def test_online(project: TrialProject, batchrun: CommandLine, api: SimulatorServ
     assert found["evidence"]["online_counts"] == 11
     after = found["tokens"]["input"]
     assert after["high"] - after["low"] < before["high"] - before["low"]
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (0, f"requests go to {api.base_url} (ANTHROPIC_BASE_URL)\n")
     assert not api.books.entries
 
 

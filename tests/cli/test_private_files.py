@@ -30,6 +30,7 @@ def mode(path: Path) -> int:
 def test_files_of_ours(
     project: TrialProject, batchrun: CommandLine, umask: int, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    project.job(batch='poll_interval = "0.05s"\nmax_poll_interval = "0.1s"')
     project.documents(3)
     seen: set[tuple[str, int]] = set()
 

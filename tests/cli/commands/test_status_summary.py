@@ -249,10 +249,11 @@ def test_a_run_whose_process_died_is_shown_as_it_stands(
 def test_rows_that_were_not_brought_to_the_output(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
+    project.documents(1)
+    batchrun(SUBMIT)  # a ledger that knows its output does not have to read the output before it sends
     project.documents(2)
-    project.database.parent.mkdir()
-    with contextlib.closing(duckdb.connect(str(project.database))) as holder:
-        holder.execute("create table mine (i integer)")  # DuckDB shares a file within one process, so another submits
+    with contextlib.closing(duckdb.connect(str(project.database))):
+        # DuckDB shares a file within one process, so another one submits.
         out, _ = process(SUBMIT, cwd=project.root, environment=talking_to(api)).communicate(timeout=120)
     printed = out[out.index("trial run ") :]
     assert "  rows     safe in the ledger, not in the output yet: " in printed

@@ -91,6 +91,7 @@ def test_a_bar_that_is_asked_for(project: TrialProject, batchrun: CommandLine, a
 def test_after_twenty_failures_of_a_kind_they_are_counted(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
+    project.job(run="max_failure_rate = 1")
     project.documents(30)
     api.simulator.extend_script(["schema_violation"] * 25)
     ran = batchrun(SUBMIT)

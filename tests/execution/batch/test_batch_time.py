@@ -395,17 +395,30 @@ def test_an_hour_of_429(project: TrialProject, api: SlowApi, asked_s: float | No
 
 @pytest.mark.slow
 def test_what_was_never_created_is_sent_again_after_ten_minutes(project: TrialProject, api: SlowApi) -> None:
-    project.documents(3)
-    api.creating = [NOTHING_CAME]
+    """The list shows the end of the run's first batch after the call, so the list would show the lost batch."""
+    project.documents(13)
+    api.creating, api.takes_s = [None, NOTHING_CAME], RECONCILE_S - MINUTE_S
 
     assert submit(project, api).exit_code == ExitCode.OK
 
-    first, second = api.asked_at["create"]
-    assert RECONCILE_S <= second - first <= RECONCILE_S + 2 * LEAST_S
-    looks = [moment for moment in api.asked_at["page"] if first < moment < second]
+    _, first, again = api.asked_at["create"]
+    assert RECONCILE_S <= again - first <= RECONCILE_S + 2 * LEAST_S
+    looks = [moment for moment in api.asked_at["page"] if first < moment < again]
     assert looks[-1] >= first + RECONCILE_S, "the last look is after the wait"
     assert len(looks) <= RECONCILE_S / LEAST_S + 3
-    assert_paid_once(api, 3)
+    assert_paid_once(api, 13)
+
+
+@pytest.mark.slow
+def test_what_no_list_proves_is_left_in_doubt_after_ten_minutes(project: TrialProject, api: SlowApi) -> None:
+    project.documents(3)
+    api.creating = [NOTHING_CAME]
+    begun = api.clock()
+
+    assert submit(project, api).exit_code == ExitCode.AMBIGUOUS
+
+    assert api.calls["create"] == 1
+    assert RECONCILE_S <= api.clock() - begun <= RECONCILE_S + 3 * LEAST_S
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from batchrun.simulator.replies.latency import Latency
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS, FILES = 250, 64
+DOCUMENTS, FILES = 250, 88
 SLOW = Latency(first_token_s=0.5, tokens_per_s=math.inf)
 
 

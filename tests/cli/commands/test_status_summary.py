@@ -125,7 +125,10 @@ def test_open_batches_are_shown_once_and_as_they_are_now(
     assert shown.count("msgbatch_") == 3
 
 
-def test_what_a_cancel_collected_is_counted(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+def test_what_a_cancel_collected_is_counted(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrun.simulator.batches.life._CANCELING_S", 0.0)
     project.job(batch=BATCH.replace("max_requests = 2", "max_requests = 5"))
     project.documents(5)
     api.simulator.extend_script(["batch_never_ends"])

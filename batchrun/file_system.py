@@ -44,7 +44,9 @@ class MachineFault(EnvironmentProblem):
 
 def machine_fault(error: Exception) -> MachineFault | None:
     """Return the problem of a machine that failed. Returns None for any other error."""
-    if not isinstance(error, OSError) or error.errno is None or error.errno in FILE_FAULTS or error.errno < 0:
+    if not isinstance(error, OSError) or isinstance(error, ConnectionError):
+        return None
+    if error.errno is None or error.errno in FILE_FAULTS or error.errno < 0:
         return None
     hint = "see to the disk, the drive or the memory, and run the same command again: documents stay pending"
     if error.errno in {errno.EMFILE, errno.ENFILE}:

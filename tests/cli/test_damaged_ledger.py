@@ -90,7 +90,6 @@ def test_whatever_is_damaged(there: Path, batchrun: CommandLine, api: SimulatorS
     [
         ("update requests set outcome = 'succ%eded' where request_no = 3", "the table requests has a value"),
         ("update requests set outcome = cast(x'73ff' as text) where request_no = 3", "damaged"),
-        ("update run_plans set plan = '{'", "the table run_plans has a value"),
         ("delete from meta where key = 'ledger_id'", "it has no id"),
         ("drop table replies", "tables are missing"),
     ],

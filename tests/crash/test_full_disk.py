@@ -39,10 +39,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def fill(path: Path) -> None:
     """Take all the space that is left in one step: what a process gives up when its disk is full is not taken too."""
     with path.open("wb") as file:
-        for _ in range(100):
-            space = os.statvfs(path)
+        space = os.statvfs(path)
+        free = space.f_bavail * space.f_frsize
+        for taken_by_others in range(0, free, 16_384):
             with contextlib.suppress(OSError):  # somebody took some of the space meanwhile
-                os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize)
+                os.posix_fallocate(file.fileno(), 0, free - taken_by_others)
                 return
         pytest.fail("the disk cannot be filled")
 

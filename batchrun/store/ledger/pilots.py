@@ -15,7 +15,8 @@ OUTCOME = "coalesce(d.outcome, r.outcome)"
 TRIED = """
 with own as materialized ({documents}),
 spent as (
-    select a.doc_id, sum(coalesce(cost_nusd, 0) * iif(batch_no is null, 1, 2)) as cost_nusd,
+    select a.doc_id,
+        sum(coalesce(cost_nusd, iif(state = 'answered', reserved_nusd, 0)) * iif(batch_no is null, 1, 2)) as cost_nusd,
         sum(coalesce(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens, 0)) as input,
         sum(coalesce(output_tokens, 0)) as output
     from attempts a join own on own.run_no = a.run_no and own.doc_id = a.doc_id group by a.doc_id)

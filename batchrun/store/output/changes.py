@@ -1,6 +1,6 @@
 """The changes of the ledger since a sequence number, in slices of rows that fit into memory whatever their sizes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +68,7 @@ class Slice:
     """The length of all texts in the rows."""
 
 
-def changes(ledger: Ledger, job: str, *, after: int, until: int) -> Iterator[Slice]:
+def changes(ledger: Ledger, job: str, *, after: int, until: int) -> Generator[Slice, None, None]:
     """Read the job's changes after a sequence number, up to and including another one."""
     for kind, query in QUERIES.items():
         with closing(ledger.connection.execute(query, (job, after, until))) as rows:

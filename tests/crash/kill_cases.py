@@ -65,11 +65,12 @@ def carried_out(case: Case, moments: Sequence[int], root: Path) -> Verdict:
         verdict = trial.carry_out([Kill(moment, case.only) for moment in moments])
     audit, wanted = verdict.audit, case.variant.documents - sum(case.failures.values())
     if not audit.breaches:
-        audit.expect(Promise.LOST, audit.statuses == {"succeeded": wanted, **case.failures}, f"{audit.statuses}")
-        # What a person gave up without proof stays held at its worst case.
-        audit.expect(
-            Promise.BOOKS, verdict.decisions or not audit.unknown, f"{audit.unknown} attempts are open or unknown"
-        )
+        # What a person gave up without proof stays held at its worst case, which may leave too little for the rest.
+        is_held = verdict.decisions > 0
+        is_scarce = is_held and "budget" in case.variant.job
+        is_settled = audit.statuses == {"succeeded": wanted, **case.failures}
+        audit.expect(Promise.LOST, is_settled or is_scarce, f"{audit.statuses}")
+        audit.expect(Promise.BOOKS, is_held or not audit.unknown, f"{audit.unknown} attempts are open or unknown")
     return verdict
 
 
@@ -77,7 +78,7 @@ def create_somewhere_else(base_url: str) -> None:
     """Another program with the same key creates a batch of the size that ours have."""
     params = {"model": "claude-haiku-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}]}
     body = {"requests": [{"custom_id": f"theirs-{number}", "params": params} for number in range(3)]}
-    headers = {"x-api-key": "simulated", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    headers = {"authorization": "Bearer simulated", "anthropic-version": "2023-06-01", "content-type": "application/json"}
     address = f"{base_url}/v1/messages/batches"
     urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers)).close()
 

@@ -78,7 +78,8 @@ def create_somewhere_else(base_url: str) -> None:
     """Another program with the same key creates a batch of the size that ours have."""
     params = {"model": "claude-haiku-4-5", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}]}
     body = {"requests": [{"custom_id": f"theirs-{number}", "params": params} for number in range(3)]}
-    headers = {"authorization": "Bearer simulated", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    bearer = {"authorization": "Bearer simulated", "anthropic-version": "2023-06-01"}
+    headers = {**bearer, "content-type": "application/json"}
     address = f"{base_url}/v1/messages/batches"
     urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers)).close()
 

@@ -34,6 +34,7 @@ def test_a_text_hidden_in_tags_or_selectors_is_written_out() -> None:
     assert escape_control("❤\ufe0f\ufe0f\ufe0e") == "❤\ufe0f\\ufe0f\\ufe0e"
 
 
+@pytest.mark.slow
 def test_every_character_that_is_escaped_has_a_reason() -> None:
     escaped = {chr(n) for n in range(sys.maxunicode + 1) if escape_control(f"a{chr(n)}") != f"a{chr(n)}"}
     letters = {one for one in escaped if category(one) not in {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"}}

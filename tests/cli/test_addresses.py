@@ -11,6 +11,8 @@ from trial_project import SECTIONS, TrialProject
 from batchrun.errors import ExitCode
 from batchrun.simulator.http.server import SimulatorServer
 
+pytestmark = pytest.mark.slow
+
 ROUTES = ["stream", "batch"]
 TINY_BUDGET = "max_cost_usd = 0.002"
 """Enough for the documents once, and not for much that is held beside them."""

@@ -15,6 +15,8 @@ from batchrun.providers.anthropic.provider import AnthropicProvider
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Cause, Failure
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 5.0
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

@@ -19,6 +19,8 @@ from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.anthropic.batches import AnthropicBatches, results_urls
 from batchrun.reply import Cause, Failure
 
+pytestmark = pytest.mark.slow
+
 OWN = "/v1/messages/batches/msgbatch_1/results"
 
 ADDRESSES: dict[str, tuple[str | None, list[str]]] = {

@@ -169,7 +169,7 @@ def test_where_things_are_decided_and_added() -> None:
     for words in rows:
         path = package
         for word in words:
-            if "/" in word:
+            if "/" in word or word.endswith(".py"):
                 path = package / word
                 assert path.exists(), word
             else:

@@ -102,6 +102,7 @@ class Audit:
 def audit_death(root: Path, books: Books) -> Audit:
     """Look at what a process left behind: the store is whole, and no more was billed than the ledger holds."""
     found, ledger = Audit(), _Ledger(root)
+    books = _without_strangers(ledger, books)
     if not ledger.is_there:
         found.expect(Promise.BOOKS, not books.bills, "something was billed before there was a ledger")
         return found
@@ -115,10 +116,17 @@ def audit_death(root: Path, books: Books) -> Audit:
 def audit_end(root: Path, books: Books, *, in_flight: set[int], complete: bool) -> Audit:
     """Look at a project whose run has ended. `complete` says whether every document should have an outcome."""
     found, ledger = Audit(in_flight=in_flight, faults=books.faults), _Ledger(root)
+    books = _without_strangers(ledger, books)
     _check_money(found, ledger, books)
     _check_bills(found, ledger, books)
     _check_documents(found, ledger, root / "results" / "out.duckdb", complete=complete)
     return found
+
+
+def _without_strangers(ledger: "_Ledger", books: Books) -> Books:
+    """Leave out the batches of others who use the same key: their requests are none of the ledger's."""
+    ours = {request_id for (request_id,) in ledger.ask("select request_id from requests")} if ledger.is_there else set()
+    return books._replace(bills=[bill for bill in books.bills if not bill.batch_id or bill.request_id in ours])
 
 
 def unknown_batches(root: Path, books: Books) -> list[str]:

@@ -22,7 +22,7 @@ _SPLIT = (
 )
 """The pattern by which cl100k_base cuts a text before merging bytes, as tiktoken defines the encoding."""
 LONG_TEXT = 1_000_000
-"""Of a text with more characters than this, no more is encoded than decides where the text is cut."""
+"""A text with more characters than this is encoded only as far as the cut needs."""
 SETTLED = 4_096
 """So many tokens before its end, the encoding of a beginning is the encoding of the whole text: what follows decides
 how the last word is split, and which of its bytes are merged, and both decisions reach back a few tokens."""

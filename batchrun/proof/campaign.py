@@ -98,7 +98,7 @@ class Record:
     submits: int = 0
     deaths: int = 0
     deaths_at: dict[str, Counter[str]] = field(default_factory=lambda: {"stream": Counter(), "batch": Counter()})
-    """By route and kind of moment."""
+    """The deaths, by route and kind of moment."""
     documents: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     """What went wrong at the API by intention."""
@@ -112,7 +112,7 @@ class Record:
     exact: int = 0
     """Trials whose bill is the ledger's to the last nano-dollar, for nothing was lost on the way."""
     breaches: dict[int, list[Breach]] = field(default_factory=dict)
-    """By the number of the trial."""
+    """The broken promises, by the number of the trial."""
     seconds: float = 0.0
 
     def add(self, number: int, route: str, verdict: Verdict) -> None:

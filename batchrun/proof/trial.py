@@ -62,7 +62,7 @@ class Variant:
     faults: Mapping[str, float] = field(default_factory=dict)
     """What goes wrong at the API: in order, and then how often."""
     seed: int = 0
-    """Of the faults."""
+    """The seed of the faults."""
     life_s: float = 0.001
     """How long a batch takes."""
     latency: Latency = INSTANT
@@ -85,7 +85,7 @@ class Verdict:
     """What came of one trial."""
 
     deaths: Counter[str] = field(default_factory=Counter)
-    """By the kind of moment."""
+    """The deaths, by the kind of moment."""
     submits: int = 0
     decisions: int = 0
     """How often a person had to say what became of a batch."""

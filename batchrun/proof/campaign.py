@@ -154,9 +154,12 @@ def prove(
     least_deaths: int,
     only: int | None,
     at_once: int | None,
-    progress: Callable[[Record], None],
+    progress: Callable[[Record, int], None],
 ) -> Record:
-    """Run trials until so many processes have died, or only the trial of one number."""
+    """Run trials until so many processes have died, or only the trial of one number.
+
+    `progress` is told the record and the number of each trial that has ended.
+    """
     record, began = Record(seed=seed), time.monotonic()
     numbers = iter([only]) if only else count(1)
     size = 1 if only else at_once or 4 * record.cores  # a lane waits for disks and answers most of the time
@@ -168,9 +171,9 @@ def prove(
         running = begin(size)
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                record.add(running.pop(future), *future.result())
+                record.add(number := running.pop(future), *future.result())
                 record.seconds = time.monotonic() - began
-                progress(record)
+                progress(record, number)
                 if record.deaths < least_deaths:
                     running |= begin(1)
     return record

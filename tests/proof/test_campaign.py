@@ -41,7 +41,7 @@ def test_the_promises_hold() -> None:
         least_deaths=60,
         only=None,
         at_once=None,
-        progress=lambda so_far: deaths.append(so_far.deaths),
+        progress=lambda so_far, _: deaths.append(so_far.deaths),
     )
     assert not record.breaches, record.breaches
     assert deaths == sorted(deaths)

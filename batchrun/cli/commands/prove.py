@@ -34,14 +34,17 @@ def prove(*, kills: int, seed: int | None, trial: int | None, at_once: int | Non
     from tqdm import tqdm
 
     from batchrun.cli import run
-    from batchrun.cli.views.proof_text import show_record
+    from batchrun.cli.views.proof_text import breach_text, show_record
     from batchrun.proof.campaign import Record
     from batchrun.proof.campaign import prove as prove_it
 
     with tqdm(total=kills, unit=" deaths", disable=None if not terminal.quiet else True, leave=False) as bar:
 
-        def progress(record: Record) -> None:
+        def progress(record: Record, number: int) -> None:
             bar.update(record.deaths - bar.n)
+            if number in record.breaches:  # at once: a proof may run for an hour, and be stopped before its record
+                bar.clear()
+                terminal.say(breach_text(record, number))
 
         record = prove_it(
             run,

@@ -36,6 +36,11 @@ def record_lines(record: Record) -> Iterator[str]:
     yield ""
     for promise, times in record.broken.items():
         yield f"{times:8,} {promise}"
-    for number, breaches in list(record.breaches.items())[:MOST_BREACHES]:
-        yield f"\nbroken   batchrun prove --seed {record.seed} --trial {number}"
-        yield from (f"         {breach.promise}: {breach.words}" for breach in breaches)
+    for number in list(record.breaches)[:MOST_BREACHES]:
+        yield "\n" + breach_text(record, number)
+
+
+def breach_text(record: Record, number: int) -> str:
+    """Say which promises the trial of a number broke, and how to try the trial again."""
+    words = (f"         {breach.promise}: {breach.words}" for breach in record.breaches[number])
+    return "\n".join([f"broken   batchrun prove --seed {record.seed} --trial {number}", *words])

@@ -1,6 +1,7 @@
 """`batchrun prove` says what was tried and what held, and how to try again what did not."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from command_line import CommandLine
@@ -26,7 +27,12 @@ def record(*breaches: Breach) -> Record:
 def proved(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
     """What the next proofs find."""
     found: list[Record] = []
-    monkeypatch.setattr(campaign, "prove", lambda *_, **__: found.pop())
+
+    def prove(*_: object, progress: Callable[[Record, int], None], **__: object) -> Record:
+        progress(found[-1], 2)
+        return found.pop()
+
+    monkeypatch.setattr(campaign, "prove", prove)
     return found
 
 
@@ -48,6 +54,7 @@ def test_a_promise_that_was_broken(batchrun: CommandLine, proved: list[Record]) 
     assert "1 documents lost" in ran.out
     assert "broken   batchrun prove --seed 7 --trial 2" in ran.out
     assert "documents {'pending': 1}" in ran.out
+    assert "broken   batchrun prove --seed 7 --trial 2" in ran.err  # said while the proof went on
 
 
 def test_quiet_says_nothing_of_promises_that_held(batchrun: CommandLine, proved: list[Record]) -> None:

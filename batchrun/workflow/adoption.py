@@ -66,12 +66,6 @@ def _begin_run(opened: OpenJob, planner: Planner) -> int:
         fingerprint=planner.fingerprint,
         model=opened.price.name,
         simulated=opened.simulated,
-        documents=0,
-        to_send=0,
-        cap_nusd=0,
-        estimate_nusd=0,
-        estimate_low_nusd=0,
-        estimate_high_nusd=0,
     )
     run_no = runs.begin_run(nothing, run_id=new_run_id(runs, simulated=opened.simulated))
     runs.end_run(run_no, state="finished", exit_code=ExitCode.OK, note="adopted rows of the output")

@@ -12,19 +12,19 @@ from batchrun.reply import Failure, Reply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """A run before its first request; money in nano-USD."""
+    """A run before its first request, by default one that sends nothing; money in nano-USD."""
 
     job: str
     job_path: str
     fingerprint: str
     model: str
     simulated: bool
-    documents: int
-    to_send: int
-    cap_nusd: int
-    estimate_nusd: int
-    estimate_low_nusd: int
-    estimate_high_nusd: int
+    documents: int = 0
+    to_send: int = 0
+    cap_nusd: int = 0
+    estimate_nusd: int = 0
+    estimate_low_nusd: int = 0
+    estimate_high_nusd: int = 0
     estimate_input_tokens: int | None = None
     estimate_output_tokens: int | None = None
     route: str = "stream"

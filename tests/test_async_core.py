@@ -28,6 +28,8 @@ from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.submit import submit
 from batchrun.workflow.summary import Summary
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 PACKAGE = Path(batchrun.__file__).parent
 OWN_LOOP = re.compile(

@@ -137,6 +137,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_every_failure_does_what_its_row_says(name: str, tmp_path: Path) -> None:
     failure, row = named(name), ROWS[name]

@@ -10,9 +10,10 @@ from sent_bytes import GOLDEN, VARIANTS, sent
 PINNED = json.loads(GOLDEN.read_text("utf-8"))
 UNMARKED = [name for name in VARIANTS if "cache" not in name and "long" not in name]
 """Variants whose requests are sent as they are named: without a mark for the prompt cache, and not as a stream."""
+SLOW = [pytest.param(name, marks=() if name in UNMARKED else pytest.mark.slow) for name in VARIANTS]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", SLOW)
 def test_what_is_sent_and_how_it_is_named(name: str, tmp_path: Path) -> None:
     recorded = sent(name, tmp_path)
 

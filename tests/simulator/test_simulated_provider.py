@@ -249,6 +249,7 @@ async def _at(delay_s: float, provider: SimulatedProvider, number: int) -> bool:
     return isinstance(await outcome(provider, request(number)), Reply)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 240), (0.3, 168), (0.9, 24)])
 def test_another_client_takes_its_share_from_its_moment_on(share: float, expected: int) -> None:
     provider = provider_of(

@@ -17,6 +17,8 @@ from batchrun.reply import Failure
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.summary import Summary
 
+pytestmark = pytest.mark.slow
+
 RECONCILE_WAIT_S = 60.0
 BATCH = 'max_requests = 10\npoll_interval = "10s"\nmax_poll_interval = "20s"\nreconcile_wait = "60s"'
 WORDS, ESCAPED = "This Workspace may not\x1b[2J", r"This Workspace may not\x1b[2J"

@@ -74,6 +74,6 @@ def test_json(batchrun: CommandLine, proved: list[Record]) -> None:
 
 @pytest.mark.slow
 def test_one_trial(batchrun: CommandLine) -> None:
-    ran = batchrun("prove --seed 1 --trial 1")
+    ran = batchrun("prove --seed 1 --trial 4")
     assert ran.code == ExitCode.OK
     assert "seed 1 · 1 projects" in ran.out

@@ -85,6 +85,11 @@ class FailureHistory(Generic[Held]):
                 return rejected_alike(row.failure, row.count, ever_answered=self.ever_answered)
         return self._problem
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether outcomes are held back that may become final."""
+        return any(row.held for row in self._rejections.values())
+
     def final(self, *, at_end: bool = False) -> list[Held]:
         """Hand over what is no longer held back. When all documents have been sent nothing is; the rows still count."""
         if at_end:

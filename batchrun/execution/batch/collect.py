@@ -152,6 +152,11 @@ class Collector:
             return fatal_problem(self.fatal)
         return self._failure_history.problem()
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether outcomes are held back. Their requests are pending in the ledger, and must not be sent meanwhile."""
+        return self._failure_history.holds_back
+
     async def conclude(self) -> None:
         """Give the documents of all batches that were collected the outcomes that were held back."""
         await self._record("", self._failure_history.final(at_end=True), was_held=True)

@@ -82,8 +82,11 @@ class BatchExecutor:
         while True:
             switches = self._context.run.clock() >= self._switch_at
             await self._visit_all(cancels=switches or self._context.run.cancels)
+            # The results of a batch that is open may show that documents which were rejected alike are not at fault.
+            if not self._context.run.waits or not await self._context.open_batches():
+                await self._collector.conclude()
             blocked = False
-            if self._creator and not switches:
+            if self._creator and not switches and not self._collector.holds_back:
                 blocked = await self._creator.create_all()
             open_batches = await self._context.open_batches()
             if not open_batches and not blocked:
@@ -108,7 +111,6 @@ class BatchExecutor:
         for reason in (self._collector.hopeless(), *problems):
             if reason:
                 self._context.stop(reason)
-        await self._collector.conclude()
 
     async def _wait(self, open_batches: list[Batch]) -> None:
         """Sleep until something is due."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from batch_submits import COST_NUSD, assert_books_agree, open_attempts, submit
+from batch_submits import COST_NUSD, assert_books_agree, open_attempts, submit, until
 from scripted_batches_memory import BROKE, CANCELED, EXPIRED, WRONG, BatchApi
 from scripted_provider import OVERLOADED, TURNED_AWAY, answer, lost, status
 from trial_project import TrialProject
@@ -187,6 +187,39 @@ def test_rejections_alike_that_begin_later_stop_the_job_and_their_documents_stay
         summary = submit(project, api)
 
     assert summary.outcomes == {Outcome.SUCCEEDED: 45}
+    assert_books_agree(project, api)
+
+
+@pytest.mark.slow
+def test_a_few_rejections_alike_are_not_final_before_the_open_batches_have_ended(
+    project: TrialProject, api: BatchApi
+) -> None:
+    """The first batch ends soon, with answers, and the last one, which is small; then the others end."""
+    project.documents(45)
+    api.script = {f"text {number}": [REFUSAL] for number in range(10, 45)}
+    takes_s = iter([1.0, 300.0, 300.0, 300.0, 1.0])
+    api.creating = [lambda: setattr(api, "takes_s", next(takes_s))] * 5
+
+    summary = submit(project, api)
+
+    assert summary.exit_code == ExitCode.STOPPED
+    assert set(summary.outcomes) <= {Outcome.SUCCEEDED, None}, "no document is to blame"
+    api.script = {}
+    assert until(project, api)[-1] == ExitCode.OK
+    assert_books_agree(project, api)
+
+
+@pytest.mark.slow
+def test_what_is_held_back_is_final_in_the_end_and_is_not_sent_meanwhile(project: TrialProject, api: BatchApi) -> None:
+    project.documents(15)
+    api.script = {"text 10": [REFUSAL], "text 11": [REFUSAL]}
+    takes_s = iter([300.0, 1.0])
+    api.creating = [lambda: setattr(api, "takes_s", next(takes_s))] * 2
+
+    summary = submit(project, api)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 13, Outcome.REJECTED: 2}
+    assert api.sizes == [10, 5]
     assert_books_agree(project, api)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -180,9 +181,15 @@ class _File:
 
 def _read(path: Traversable, *, shown: str) -> _File:
     try:
-        table = _Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal))
+        return _parsed(path.read_text(encoding="utf-8"), shown)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageProblem(f"the file of prices {shown} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=4)  # a process that opens several jobs reads the same text each time
+def _parsed(text: str, shown: str) -> _File:
+    try:
+        table = _Table.model_validate(tomllib.loads(text, parse_float=Decimal))
     except ValidationError as error:
         problems = "".join(f"\n  {_said(problem)}" for problem in error.errors())
         raise UsageProblem(f"the file of prices {shown} is wrong:{problems}") from error

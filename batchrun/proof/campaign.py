@@ -15,6 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from batchrun import __version__
+from batchrun.errors import EnvironmentProblem
 from batchrun.proof.audit import Breach, Promise
 from batchrun.proof.moments import RANDOM
 from batchrun.proof.process import Command, prepare
@@ -49,6 +50,8 @@ _IN_BATCHES = "after a spool is written"
 _AT_THE_END = ("before a commit of the output", "after a commit of the output", "before a (file|removal)")
 _LONGEST_S = 0.4
 """A submit of so few documents takes about as long."""
+_LONGEST_FOLDER = 70
+"""The most bytes of the path of the temporary folder: with what `multiprocessing` adds, a socket's path has 104."""
 
 
 def variant(number: int, rng: random.Random) -> Variant:
@@ -135,7 +138,15 @@ class Record:
 
 @contextmanager
 def lanes(count: int, preload: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
-    """Processes that run trials, forked from one that has imported the modules and has no threads."""
+    """Processes that run trials, forked from one that has imported the modules and has no threads.
+
+    Raises EnvironmentProblem if the temporary folder cannot have the socket by which the processes are asked for.
+    """
+    if (length := len(os.fsencode(tempfile.gettempdir()))) > _LONGEST_FOLDER:
+        raise EnvironmentProblem(
+            f"the path of the temporary folder has {length} bytes, and no socket fits in.",
+            hint=f"set TMPDIR to a folder whose path has at most {_LONGEST_FOLDER} bytes, such as /tmp",
+        )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *preload])
     with ProcessPoolExecutor(count, mp_context=context, initializer=prepare) as pool:

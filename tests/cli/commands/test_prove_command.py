@@ -1,7 +1,9 @@
 """`batchrun prove` says what was tried and what held, and how to try again what did not."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from command_line import CommandLine
@@ -70,6 +72,17 @@ def test_json(batchrun: CommandLine, proved: list[Record]) -> None:
     assert found["deaths_at"]["batch"] == {"before a commit of the ledger": 6}
     assert found["broken"]["caps passed"] == 1
     assert found["breaches"] == {"2": [["caps passed", "words"]]}
+
+
+def test_a_temporary_folder_in_which_no_socket_fits(
+    batchrun: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("a" * 90)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    ran = batchrun("prove --kills 1")
+    assert ran.code == ExitCode.ENVIRONMENT
+    assert "set TMPDIR to a folder whose path has at most 70 bytes" in ran.err
 
 
 @pytest.mark.slow

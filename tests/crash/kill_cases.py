@@ -26,7 +26,7 @@ class Case:
     """A pattern of the moments to die at."""
     kills: int = 1
     """How many processes are killed in a row."""
-    every: int = 17
+    every: int = 9
     """The moments that are tried by default."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Outcomes besides succeeded, when all is settled."""

@@ -25,24 +25,24 @@ BUSY = ("batch_poll_error", "batch_list_error", "batch_poll_error")
 CUT = ("batch_results_cut", "batch_results_error", "batch_results_cut")
 
 CASES = (
-    Case(name="plain", every=9),
-    Case(name="batches take their time", variant=Variant(life_s=0.07), every=29),
+    Case(name="plain", every=4),
+    Case(name="batches take their time", variant=Variant(life_s=0.07), every=17),
     Case(name="the answer to a create call is lost", variant=Variant(script=LOST)),
-    Case(name="a create call says 500 and has created", variant=Variant(script=("batch_error_after",)), every=19),
-    Case(name="a create call never arrives", variant=Variant(script=("batch_reset_before",)), every=23),
-    Case(name="the API is overloaded", variant=Variant(script=("batch_overloaded", "batch_rate_limited")), every=29),
+    Case(name="a create call says 500 and has created", variant=Variant(script=("batch_error_after",)), every=11),
+    Case(name="a create call never arrives", variant=Variant(script=("batch_reset_before",)), every=13),
+    Case(name="the API is overloaded", variant=Variant(script=("batch_overloaded", "batch_rate_limited")), every=17),
     Case(name="requests expire and error", variant=Variant(script=ERRORS)),
     Case(
         name="requests fail for good",
         variant=Variant(script=ERRORS, job={"retry": "max_attempts = 1"}),
         failures={"expired": 1, "errored": 2},
-        every=23,
+        every=13,
     ),
     Case(name="downloads are cut", variant=Variant(script=CUT)),
     Case(name="the cap makes waves", variant=Variant(job={"budget": "max_cost_usd = 0.002"})),
-    Case(name="polls and lists fail", variant=Variant(script=BUSY), every=23),
-    Case(name="somebody else uses the key", variant=Variant(then=create_somewhere_else), every=19),
-    Case(name="killed twice", variant=Variant(script=LOST), kills=2, every=19),
+    Case(name="polls and lists fail", variant=Variant(script=BUSY), every=13),
+    Case(name="somebody else uses the key", variant=Variant(then=create_somewhere_else), every=11),
+    Case(name="killed twice", variant=Variant(script=LOST), kills=2, every=11),
     Case(
         name="killed three times, nobody waits", variant=Variant(environment={"BATCHRUN_SUBMIT_NO_WAIT": "1"}), kills=3
     ),
@@ -51,7 +51,7 @@ CASES = (
         name="the deadline is near",
         variant=Variant(script=("batch_never_ends", "batch_never_ends"), job={"run": 'deadline = "1s"'}),
         only="batches",
-        every=19,
+        every=11,
     ),
 )
 

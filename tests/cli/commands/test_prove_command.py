@@ -87,6 +87,6 @@ def test_a_temporary_folder_in_which_no_socket_fits(
 
 @pytest.mark.slow
 def test_one_trial(batchrun: CommandLine) -> None:
-    ran = batchrun("prove --seed 1 --trial 4")
+    ran = batchrun("prove --seed 1 --trial 1")
     assert ran.code == ExitCode.OK
     assert "seed 1 · 1 projects" in ran.out

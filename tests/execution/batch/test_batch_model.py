@@ -92,7 +92,7 @@ SOUND = {
     "in waves": (Protocol(cap=3), World(crashes=1, faults=1, expiries=1), 20_000),
     "beside a stranger": (Protocol(), World(crashes=1, faults=0, expiries=1, strangers=1), 15_000),
     "beside a stranger, and no answer": (Protocol(), World(crashes=1, faults=1, expiries=0, strangers=1), 6_000),
-    "two beside a stranger": (Protocol(size=1), World(crashes=0, faults=1, expiries=0, strangers=1), 10_000),
+    "two beside a stranger": (Protocol(size=1), World(crashes=0, faults=2, expiries=0, strangers=1), 100_000),
     "a list that proves nothing": (Protocol(alive=False), World(crashes=1, faults=1, expiries=0), 1_000),
     "a list as it was at any time": (Protocol(alive=False, stale=True), World(crashes=1, faults=1, expiries=0), 1_700),
 }

@@ -25,8 +25,9 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 
 
 def section(title: str) -> str:
-    """The text under a heading."""
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    """The text under a heading, which stands on one page."""
+    (page,) = (text for text in PAGES.values() if f"\n## {title}\n" in text)
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def blocks(text: str, language: str) -> list[str]:

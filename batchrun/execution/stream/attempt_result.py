@@ -76,6 +76,7 @@ class AttemptResults:
             channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
         judgement, price, usage = self._judge.judge(reply), channel.chain_model.price, reply.usage
         self._failure_history.answered(channel.model, judgement.outcome, judgement.reason)
+        self._stop_if_all_alike()
         escalated = self._chain.escalated(channel.model_no, judgement.outcome, judgement.output, pending.text)
         end = answered_settlement(attempt.attempt_no, reply, judgement, price)
         if usage:
@@ -116,6 +117,7 @@ class AttemptResults:
             channel.model, failure, pending.record.request_no, held=(end, attempt)
         ):
             end = replace(end, outcome=None, reason=None)
+            self._stop_if_all_alike()
         await self.settle(end, attempt)
         await self.conclude()
         self._act(attempt, action, failure, wait_s)
@@ -220,15 +222,18 @@ class AttemptResults:
         channel.counters.long_waits.begin(channel.model, waited_for(failure), now=channel.clock(), least_s=pause_s)
 
     async def conclude(self, *, at_end: bool = False) -> None:
-        """Stop the run if its documents all end alike; else give them the outcomes that are no longer held back.
+        """Give documents the outcomes that are no longer held back.
 
         In a run that has stopped, for whatever reason, what is held back stays pending.
         """
-        if problem := self._failure_history.problem():
-            self._halt.stop(problem)
         if self._halt.reason is None:
             for end, attempt in self._failure_history.final(at_end=at_end):
                 await self.settle(end, attempt, was_held=True)
+
+    def _stop_if_all_alike(self) -> None:
+        """Stop the run before the ledger has the attempt's end: nothing more is sent while the end is written."""
+        if problem := self._failure_history.problem():
+            self._halt.stop(problem)
 
     async def settle(self, end: Settlement, attempt: Attempt | None = None, *, was_held: bool = False) -> None:
         """Commit how an attempt ended, then announce the end. An escalated answer passes documents to the next model.

@@ -180,7 +180,7 @@ def test_jobs_that_run_at_once_share_the_cap_of_the_day(project: TrialProject) -
     project.documents(80)
     with serving() as api:
         (sample,) = [project.plan(job="first").estimate.cost_nusd]
-        cap_nusd = int(sample.mean)  # a third of what the three of them would take
+        cap_nusd = int(sample.mean * 0.6)  # less than one of them takes, however late the others begin
         ceilings(project, f"max_cost_per_day_usd = {cap_nusd / 1e9:.9f}")
         running = [
             process(f"submit jobs/{name}.toml", cwd=project.root, environment=talking_to(api))

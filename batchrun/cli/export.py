@@ -158,6 +158,11 @@ def write(
             terminal.say(f"{count(next(numbers), 'row')} written to {wanted.output}")
     except duckdb.IOException as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
+    except duckdb.OutOfMemoryException as error:
+        raise EnvironmentProblem(
+            "the rows need more memory than there is.",
+            hint="ask for fewer at a time: --limit, --where, --source or --columns",
+        ) from error
     except duckdb.Error as error:
         raise not_understood(error) from error
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,8 @@ import pytest
 from command_line import CommandLine, submitted
 from trial_project import TrialProject
 
+from batchrun.cli import export
+from batchrun.duckdb_file import opened
 from batchrun.errors import ExitCode
 from batchrun.simulator.http.server import SimulatorServer
 
@@ -94,6 +97,21 @@ def test_a_file_that_cannot_be_written(batchrun: CommandLine, ending: str) -> No
     ran = batchrun(f"results trial -o nowhere/rows.{ending}")
     assert (ran.code, ran.out) == (ExitCode.ENVIRONMENT, "")
     assert f"nowhere/rows.{ending} cannot be written" in ran.err
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_more_rows_than_memory(
+    batchrun: CommandLine, project: TrialProject, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    with duckdb.connect(str(project.database)) as output:
+        output.execute("update trial set title = repeat('long', 10_000_000)")
+    monkeypatch.setattr(export, "opened", partial(opened, config={"memory_limit": "64MB"}))
+
+    ran = batchrun(f"results trial --format {format_} -o rows.out")
+
+    assert ran.code == ExitCode.ENVIRONMENT
+    assert "the rows need more memory than there is" in ran.err
+    assert "--columns" in ran.err
 
 
 def test_a_table_to_look_at(batchrun: CommandLine) -> None:

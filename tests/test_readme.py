@@ -25,9 +25,10 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 
 
 def section(title: str) -> str:
-    """The text under a heading, which stands on one page."""
-    (page,) = (text for text in PAGES.values() if f"\n## {title}\n" in text)
-    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    """The text under a heading, which stands on one page: a section, or a page with its title."""
+    marked = re.compile(rf"^##? {re.escape(title)}\n", re.MULTILINE)
+    ((_, text),) = (parts for page in PAGES.values() if len(parts := marked.split(page)) > 1)
+    return text.split("\n## ")[0]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -63,6 +64,10 @@ def test_what_a_change_must_pass_uses_the_same_commands() -> None:
     assert re.search(r"^pip install .*\buv$", checks, re.MULTILINE)
     assert re.findall(r"^uv run (?:--quiet )?pytest\b *(.*)$", checks, re.MULTILINE) == ['-m "not slow"', "-m slow"]
     assert '`uv run pytest -m "not slow"`' in section("The code")
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_how_many_tests_there_are(collected: Counter[Path]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from command_line import REPOSITORY, CommandLine
 
 from batchrun.errors import ExitCode
+from batchrun.workflow import open_job
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +34,15 @@ def rows(query: str) -> list[tuple[object, ...]]:
 def types(table: str) -> dict[str, str]:
     """The table's columns."""
     return {str(row[0]): str(row[1]) for row in rows(f"describe {table}")}
+
+
+def test_the_plan_is_as_the_docs_show(batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_job, "utc_today", lambda: dt.date(2026, 11, 30))  # the prices get old later
+    page = (REPOSITORY / "batchrun" / "docs" / "estimate.md").read_text("utf-8")
+    command, _, shown = page.partition("```\n$ batchrun plan jobs/contracts.toml")[2].partition("\n")
+    assert command == ""
+    told = batchrun("plan jobs/contracts.toml").out
+    assert told == shown.partition("```")[0]
 
 
 def test_contracts(batchrun: CommandLine) -> None:

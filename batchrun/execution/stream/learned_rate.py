@@ -16,8 +16,6 @@ MARGIN = 0.1
 """How far below the learnt rate requests begin after an episode, as a share of the rate."""
 FEWEST, MOST = 10, 2_000
 """After how many requests the learnt rate is reached: after as many as have taught the rate, within these bounds."""
-FASTEST = 8.0
-"""How many times the learnt rate is tried at most before another 429 teaches more."""
 PAUSE_S, LONGEST_S = 2.0, 60.0
 """The first and the longest pause after a 429 that asks for no time."""
 PAUSE_GROWS = 5.0
@@ -123,12 +121,15 @@ class LearnedRate:
         self._taken.clear()
 
     def _learn(self) -> None:
-        self._per_second = max(1, self._taught_by) / max(0.01, self._taught_until - self._taught_since)
+        if self._taught_by > 0:
+            self._per_second = self._taught_by / max(0.01, self._taught_until - self._taught_since)
+        elif self._per_second is None:  # the server took nothing yet, and may have been busy with others
+            self._per_second = 1 / PAUSE_S
 
     def _rate(self) -> float:
         assert self._per_second is not None
         plateau = min(MOST, max(FEWEST, self._taught_by))
-        return self._per_second * min(FASTEST, 1 + MARGIN * (self._passed / plateau - 1) ** 3)
+        return self._per_second * (1 + MARGIN * (self._passed / plateau - 1) ** 3)
 
     def _pause_s(self, now: float) -> float:
         known = self._per_second if self._episodes > 1 else None

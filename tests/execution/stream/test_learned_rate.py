@@ -1,6 +1,7 @@
 """The rate that answers of 429 teach: whole runs in virtual time against servers that say nothing of their limits."""
 
 import pytest
+from scripted_provider import TURNED_AWAY, ScriptedProvider, answer
 from silent_provider import Gate, SilentProvider
 from simulated_provider import Arrival
 from trial_project import TrialProject
@@ -69,6 +70,16 @@ class TestWholeRuns:
         first = next(one.at_s for one in server.arrivals if one.status == 429)
         assert sum(first + 1 < moment < first + 21.5 for moment in times) <= 2
 
+    def test_a_server_that_is_busy_at_first_and_took_nothing_is_not_slow_for_ever(self, project: TrialProject) -> None:
+        project.job(run="max_concurrency = 8", limits="headroom = 1.0")
+        project.documents(300)
+        busy = {f"text {number}": [TURNED_AWAY, answer()] for number in range(3)}
+        provider = ScriptedProvider(busy, latency_s=1.0)
+
+        assert project.submit(provider).outcomes == {Outcome.SUCCEEDED: 300}
+
+        assert provider.sent_at[-1] - provider.sent_at[0] < 240, "66 minutes once"
+
     def test_what_was_learnt_is_there_for_the_next_run(self, project: TrialProject) -> None:
         submitted(project, silent(Gate(window_s=60, most=30)), 60)
         with project.opened() as opened:
@@ -120,6 +131,14 @@ def test_it_grows_back_and_beyond_with_the_requests() -> None:
         sent(rate, clock, FEWEST, every_s=0.1)
         told.append(rate.per_minute)
     assert told == [540, 600, 660, 1080]
+
+
+def test_a_rate_that_was_learnt_too_low_is_soon_found_out() -> None:
+    clock = Clock()
+    rate = LearnedRate(clock)
+    rate.resume(60)
+    sent(rate, clock, 10 * FEWEST, every_s=1.0)
+    assert (rate.per_minute or 0) > 60 * 60
 
 
 def test_a_first_request_that_is_turned_away_again_makes_the_pause_longer() -> None:

@@ -122,7 +122,7 @@ class Plan:
     What is reserved for open batches is not included: most of that money comes back when the batches are collected.
     """
     held_nusd: int
-    """Part of `committed_nusd`: the worst cases of answers that were lost."""
+    """Part of `committed_nusd`: the worst cases of answers that were lost or stated no usage."""
     continues: str | None
     """The run that a submit would continue."""
     already_approved: bool

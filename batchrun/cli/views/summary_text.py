@@ -67,7 +67,7 @@ def outcome_lines(summary: Summary) -> list[str]:
 def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     """The money, the tokens, the lost answers and the speed of the run."""
     pretend = " (pretend)" if summary.simulated else ""
-    through = not summary.halted and not summary.open_batches
+    through = not summary.halted and not summary.open_batches and not totals.untold
     estimate = beside(totals) if through else ""
     lines = [
         f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{estimate}",
@@ -78,14 +78,20 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
         lines.append(f"  cache    {cache_words(summary.cache_use)}")
     if totals.open_nusd:
         lines.append(f"  reserved {dollars(totals.open_nusd)} at most, for batches in progress")
-    if totals.lost:
-        lines.append(
-            f"  lost     {count(totals.lost, 'answer')} never arrived and may have been billed:"
-            f" {dollars(totals.held_nusd)} at most, counted against the budget"
-        )
+    if totals.lost or totals.untold:
+        lines.append(f"  {held_words(totals)}: {dollars(totals.held_nusd)} at most, counted against the budget")
     lines += escalated_lines(summary.escalations)
     lines += retried_lines(totals.retried)
     return lines + (pace_lines(summary.performance) if summary.performance else [])
+
+
+def held_words(totals: Totals) -> str:
+    """The answers whose cost nobody knows."""
+    lost = f"{count(totals.lost, 'answer')} never arrived and may have been billed"
+    untold = f"{count(totals.untold, 'answer')} came without usage that can be believed"
+    if not totals.untold:
+        return f"lost     {lost}"
+    return f"unknown  {untold}, and {lost}" if totals.lost else f"unknown  {untold}"
 
 
 def beside(totals: Totals) -> str:

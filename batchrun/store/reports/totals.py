@@ -15,11 +15,13 @@ class Totals:
     cost_nusd: int
     """The cost of all answers."""
     held_nusd: int
-    """The worst cases of answers that were lost: they may have been billed."""
+    """The worst cases of answers that were lost or stated no usage: they may have been billed."""
     open_nusd: int
     """What is reserved for open batches."""
     lost: int
     """How many attempts lost their answer."""
+    untold: int
+    """How many answers stated no usage that can be believed."""
     cap_nusd: int
     estimate_nusd: int
     estimate_low_nusd: int
@@ -42,8 +44,9 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         " from runs where run_no = ?",
         (run_no,),
     ).fetchone()
-    lost, attempts, input_tokens, output_tokens = ledger.connection.execute(
-        "select count(case when state = 'unknown' then 1 end), count(*),"
+    lost, untold, attempts, input_tokens, output_tokens = ledger.connection.execute(
+        "select count(case when state = 'unknown' then 1 end),"
+        " count(case when state = 'answered' and cost_nusd is null then 1 end), count(*),"
         " coalesce(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens), 0),"
         " coalesce(sum(output_tokens), 0) from attempts where run_no = ?",
         (run_no,),
@@ -59,6 +62,7 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         held_nusd=run.held_nusd,
         open_nusd=run.open_nusd,
         lost=lost,
+        untold=untold,
         cap_nusd=run.cap_nusd,
         estimate_nusd=estimate[0],
         estimate_low_nusd=estimate[1],

@@ -105,7 +105,8 @@ def explanation_lines(total: Spending) -> list[str]:
         )
     if total.held_nusd:
         lines.append(
-            "HELD: the worst case of answers that were lost or told no usage; it may have been billed, and counts against budgets."
+            "HELD: the worst case of answers that were lost or told no usage; it may have been billed, and counts"
+            " against budgets."
         )
     if total.open_nusd:
         lines.append("OPEN: set aside for what is under way.")

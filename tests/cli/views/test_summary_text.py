@@ -16,7 +16,7 @@ UNTOLD = answer(usage=None)
         ([answer()], None),
         ([lost(), answer()], "lost     1 answer never arrived and may have been billed: $0.00"),
         ([UNTOLD], "unknown  2 answers came without usage that can be believed: $0.00"),
-        ([lost(), UNTOLD], "unknown  2 answers came without usage that can be believed, and 1 answer never arrived and"),
+        ([lost(), UNTOLD], "unknown  2 answers came without usage that can be believed, and 1 answer never arrived"),
     ],
 )
 def test_what_is_held_for_answers(project: TrialProject, steps: list[Step], words: str | None) -> None:

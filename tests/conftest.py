@@ -66,6 +66,14 @@ def collected(request: pytest.FixtureRequest) -> Counter[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def in_no_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests stand in an empty folder: a clone in which somebody has run a job is a project, which would take them in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("nowhere"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Clients and processes trust a single certificate: reading all of them takes each client a tenth of a second."""
     end = "-----END CERTIFICATE-----"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from batchrun import __version__
 from batchrun.catalog.notices import life_notice, old_table
-from batchrun.cli.find_run import ledger_paths
+from batchrun.cli.find_run import place_of
 from batchrun.cli.views.format import below_here, count
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError
@@ -73,7 +73,7 @@ class DoctorCheck:
 
 def checks(ledger: Path | None, *, offline: bool, today: date) -> list[DoctorCheck]:
     """Check everything. Nothing is changed, and nothing is sent if `offline`."""
-    path = ledger_paths(ledger)[0]
+    path = place_of(None, ledger).ledgers[0]
     address, key, models = unless_broken("address", address_check), unless_broken("key", key_check), models_of(path)
     if offline:
         asked = [DoctorCheck("models", Verdict.OK, "not asked: --offline")]

@@ -1,15 +1,23 @@
-"""From the word that a person types for a run to the run and its ledger."""
+"""From the word that a person types for a run to the run and its ledger.
+
+The word is a job file, a job's name, the beginning of a run's id, or `last`. A real run counts before a simulated one,
+which is found all the same where no real run is meant.
+"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.cli.views.format import below_here
 from batchrun.errors import UsageProblem
-from batchrun.job.load import load_job, project_root
+from batchrun.job.load import JobFile
+from batchrun.job.problems import did_you_mean
+from batchrun.job.project_root import LEDGER, STATE_FOLDER, mark_of, root_here, roots_of_job, where_looked
+from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.paths import LEDGER, simulated_twin, store_paths
-from batchrun.store.reports.runs import RunStory, find_run, run_stories
+from batchrun.store.paths import simulated_twin, store_paths
+from batchrun.store.reports.runs import RunStory, match_run, run_stories
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +29,6 @@ class FoundRun:
     job_path: Path
 
 
-def ledger_paths(given: Path | None) -> tuple[Path, Path]:
-    """The project's ledgers of real and of simulated runs. The project is searched from the current directory up."""
-    path = given or project_root(Path.cwd() / "any.toml") / LEDGER
-    return path, simulated_twin(path)
-
-
-def root_of(path: Path, given: Path | None) -> Path:
-    """The project's folder, by the path of one of the project's ledgers."""
-    return path.parent.parent if given is None else project_root(path)
-
-
 @dataclass(frozen=True, slots=True)
 class FoundRuns:
     """The runs that several words name together, and the ledger that has the runs."""
@@ -40,52 +37,105 @@ class FoundRuns:
     run_nos: frozenset[int] | None
     """None means all runs of the ledger."""
     simulated: bool
+    place: "RunPlace"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where the runs of a project are looked for."""
+
+    root: Path
+    ledgers: tuple[Path, Path]
+    """The ledger of real runs, and the ledger of simulated runs."""
+    job: JobFile | None = None
+    """The job file that the person named."""
+
+    def name(self, word: str) -> str:
+        """Return what names the run in a ledger: the name of the job, if the word is a job file."""
+        return self.job.spec.job.name if self.job else word
+
+    def job_path(self, story: RunStory) -> Path:
+        """Return the path of a run's job file."""
+        return self.job.path if self.job else self.root / story.job_path
+
+    def nothing(self) -> str:
+        """Say that there are no runs, and where runs were looked for."""
+        if mark_of(self.root) or self.ledgers[0].exists():
+            return f"there are no runs yet in the project {self.root}."
+        return f"there is no project here: looked for {where_looked(Path.cwd())}."
+
+    def begin(self) -> str:
+        """Say what to type where there are no runs."""
+        if below := [folder for folder in sorted(self.root.glob(f"*/{STATE_FOLDER}")) if folder.is_dir()]:
+            return f"there are runs in {below_here(below[0].parent)}: change to that folder, or name a job file there"
+        jobs = [self.job.path] if self.job else sorted(self.root.glob("jobs/*.toml"))
+        return f"batchrun plan {below_here(jobs[0])}" if jobs else "batchrun init jobs/first.toml"
+
+
+def place_of(word: str | None, given: Path | None) -> RunPlace:
+    """Find the ledgers for a word: those of the job file that the word names, else those of the project around here."""
+    job = read_job(Path(word)) if word and word.endswith(".toml") else None
+    if given:
+        root, real = roots_of_job(given.absolute(), here=given.absolute().parent)[0], given
+    elif job:
+        root, real = job.root, store_paths(job, simulated=False).ledger
+    else:
+        root = root_here(Path.cwd())
+        real = root / LEDGER
+    return RunPlace(root, (real, simulated_twin(real)), job)
 
 
 @contextlib.contextmanager
 def found_run(wanted: str, given: Path | None, *, simulated: bool = False) -> Iterator[FoundRun]:
-    """Find a run by id, job name, job file or `last`; a simulated run only if the id or the flag says so."""
-    if wanted.endswith(".toml"):
-        job = load_job(Path(wanted))
-        with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
-            yield FoundRun(find_run(run_stories(ledger), job.spec.job.name), ledger, job.path)
-        return
-    simulated = simulated or wanted.startswith("sim-")
-    path = ledger_paths(given)[simulated]
-    with Ledger.read(path) as ledger:
-        story = find_run(stories_of(ledger, path, simulated=simulated), wanted)
-        yield FoundRun(story, ledger, root_of(path, given) / story.job_path)
-
-
-def stories_of(ledger: Ledger, path: Path, *, simulated: bool) -> list[RunStory]:
-    """All runs of a ledger. Raises UsageProblem if only simulated runs exist: these never stand for real runs."""
-    stories = run_stories(ledger)
-    if not stories and not simulated and simulated_twin(path).exists():
-        raise UsageProblem(
-            "there is no real run yet, only simulated ones.", hint="add --simulate, or name one: batchrun status"
-        )
-    return stories
+    """Find a run, among the simulated ones only if the id or the flag says so. Raises UsageProblem."""
+    place, known = place_of(wanted, given), list[RunStory]()
+    name = place.name(wanted)
+    for path in place.ledgers[simulated or wanted.startswith("sim-") :]:
+        with Ledger.read(path) as ledger:
+            stories = run_stories(ledger)
+            if story := match_run(stories, name):
+                yield FoundRun(story, ledger, place.job_path(story))
+                return
+            known += stories
+    raise no_run(name, known, place)
 
 
 @contextlib.contextmanager
 def found_runs(wanted: Sequence[str], given: Path | None, *, simulated: bool) -> Iterator[FoundRuns]:
-    """Find the runs that ids, job names, job files and `last` name; a job means all runs of the job."""
-    simulated = simulated or any(word.startswith("sim-") for word in wanted)
-    path = ledger_of(wanted, given, simulated=simulated)
-    with Ledger.read(path) as ledger:
-        stories = stories_of(ledger, path, simulated=simulated)
-        words = [load_job(Path(word)).spec.job.name if word.endswith(".toml") else word for word in wanted]
-        run_nos = [
-            story.run_no
-            for word in words
-            for story in ([one for one in stories if one.job == word] or [find_run(stories, word)])
-        ]
-        yield FoundRuns(ledger, frozenset(run_nos) if words else None, simulated)
-
-
-def ledger_of(wanted: Sequence[str], given: Path | None, *, simulated: bool) -> Path:
-    """The ledger that the option or the job files name, else the ledger of the project."""
-    named = {store_paths(load_job(Path(word)), simulated=simulated).ledger for word in wanted if word.endswith(".toml")}
-    if len(named) > 1:
+    """Find the runs that the words name; a job means all runs of the job. Raises UsageProblem."""
+    places = [place_of(word, given) for word in wanted] or [place_of(None, given)]
+    if len({place.ledgers for place in places}) > 1:
         raise UsageProblem("these job files name different ledgers.", hint="ask for one of them at a time")
-    return named.pop() if named and given is None else ledger_paths(given)[simulated]
+    names, known = [place.name(word) for place, word in zip(places, wanted, strict=False)], list[RunStory]()
+    only_simulated = simulated or any(word.startswith("sim-") for word in wanted)
+    for is_simulated, path in list(enumerate(places[0].ledgers))[only_simulated:]:
+        with Ledger.read(path) as ledger:
+            stories = run_stories(ledger)
+            run_nos = [runs_named(stories, name) for name in names]
+            known += stories
+            if all(run_nos) and (stories or is_simulated):
+                together = frozenset().union(*run_nos) if names else None
+                yield FoundRuns(ledger, together, bool(is_simulated), places[0])
+                return
+    raise no_run(next(name for name in names if not runs_named(known, name)), known, places[0])
+
+
+def runs_named(stories: list[RunStory], name: str) -> frozenset[int]:
+    """All runs of the job of this name, or else the one run that is meant; empty if there is none."""
+    if of_job := [story.run_no for story in stories if story.job == name]:
+        return frozenset(of_job)
+    one = match_run(stories, name)
+    return frozenset([one.run_no] if one else [])
+
+
+def no_run(name: str, known: Sequence[RunStory], place: RunPlace) -> UsageProblem:
+    """The problem of a word that names no run, with what was probably meant."""
+    if not known:
+        return UsageProblem(place.nothing(), hint=place.begin())
+    if place.job:
+        return UsageProblem(f"the job {name} has no run yet.", hint=place.begin())
+    close = did_you_mean(name, [word for story in known for word in (story.job, story.run_id)])
+    meant = f"did you mean {close}? " if close else ""
+    return UsageProblem(
+        f"there is no run {name}, and no job of this name.", hint=f"{meant}See the runs: batchrun status"
+    )

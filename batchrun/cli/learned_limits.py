@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from batchrun.catalog.rate_limits import LearnedLimits
-from batchrun.cli.find_run import ledger_paths
+from batchrun.cli.find_run import place_of
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.store.ledger.ledger import Ledger
@@ -16,7 +16,7 @@ from batchrun.store.ledger.run_metrics import RunMetrics
 
 def forget_learned(given: Path | None) -> dict[str, LearnedLimits]:
     """Forget what the runs of the project's ledger learnt of rate limits. Returns what was forgotten of each model."""
-    path, _ = ledger_paths(given)
+    path, _ = place_of(None, given).ledgers
     if not path.exists():
         return {}
     with contextlib.closing(Ledger.open(path)) as ledger, ledger.transaction():

@@ -1,8 +1,10 @@
 """Reads a job file, or reports every problem of the job file at once."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,6 +12,7 @@ from batchrun.errors import UsageProblem
 from batchrun.job.fields import OutputFields
 from batchrun.job.problems import JobFileError, did_you_mean
 from batchrun.job.project import NOTHING, ModelChoice, ProjectSpec, chosen_models, read_project
+from batchrun.job.project_root import LEDGER, roots_of_job
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
@@ -41,11 +44,19 @@ class JobFile:
         return self.root / relative
 
 
-def load_job(path: Path) -> JobFile:
+ChooseRoot = Callable[[Path, Sequence[Path], str], Path]
+"""Chooses the project of a job file among several folders; the text is the ledger's path below the project."""
+
+
+def _nearest(_: Path, roots: Sequence[Path], __: str) -> Path:
+    return roots[0]
+
+
+def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
     """Read a job file. Raises UsageProblem when the file cannot be read, JobFileError when something in it is wrong."""
     content, path = _content(path), path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
-    root = project_root(path)
+    root = choose_root(path, roots_of_job(path, here=Path.cwd()), _named_ledger(text))
     prompt, project = read_prompt(text, root=root), read_project(root)
     choice = chosen_models(text, project)
     problems = [*credential_problems(text), *prompt.problems, *choice.problems]
@@ -78,12 +89,10 @@ def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:
     return spec.model_copy(update={"model": model})
 
 
-def project_root(job_path: Path) -> Path:
-    """Return the nearest directory upward with a pyproject.toml or .git, else the job file's own."""
-    for directory in job_path.parents:
-        if (directory / "pyproject.toml").exists() or (directory / ".git").exists():
-            return directory
-    return job_path.parent
+def _named_ledger(text: TomlText) -> str:
+    """Return the ledger's path as the job file names it; the job file may still have problems."""
+    named: Any = text.get(("store", "ledger"))
+    return named if isinstance(named, str) and "\0" not in named else LEDGER
 
 
 def _content(path: Path) -> bytes:

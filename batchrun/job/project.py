@@ -10,12 +10,12 @@ from pydantic import Field, ValidationError
 from batchrun.job.field_types import Table
 from batchrun.job.key_types import ModelNames, Positive, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
+from batchrun.job.project_root import PROJECT_FILE
 from batchrun.job.toml_file import TomlText
 from batchrun.job.toml_positions import KeyPath, Span
 from batchrun.job.units import NanoDollars
 from batchrun.job.validation_errors import credential_problems, explain
 
-PROJECT_FILE = "batchrun.toml"
 SAMPLE = ("claude-sonnet-5-5", "claude-haiku-4-5")
 _TIER: KeyPath = ("model", "tier")
 _Models = Annotated[ModelNames, Field(min_length=1)]

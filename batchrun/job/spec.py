@@ -21,6 +21,7 @@ from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
 from batchrun.job.key_types import CacheMode, Positive, Share, Text, Texts
 from batchrun.job.model_sections import CascadeSection, ModelSection
+from batchrun.job.project_root import LEDGER
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
 
@@ -252,7 +253,7 @@ class StoreSection(Table):
     database: Text = "results/batchrun.duckdb"
     table: Annotated[str, AfterValidator(matching(_TABLE_NAME.fullmatch, "a plain SQL name without a schema"))] = ""
     """The output table; named after the job when the file does not say."""
-    ledger: Text = ".batchrun/ledger.sqlite3"
+    ledger: Text = LEDGER
 
     @model_validator(mode="after")
     def _two_files(self) -> Self:

@@ -5,9 +5,6 @@ from pathlib import Path
 
 from batchrun.job.load import JobFile
 
-LEDGER = Path(".batchrun/ledger.sqlite3")
-"""The ledger's path below the project, unless the job file names another."""
-
 
 @dataclass(frozen=True, slots=True)
 class StorePaths:

@@ -23,9 +23,10 @@ from batchrun.events import Listener
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.run_context import RunContext, RunKey
-from batchrun.job.load import JobFile, load_job
+from batchrun.job.load import JobFile
 from batchrun.job.spec import BatchSection
 from batchrun.planning.planner import Planner
+from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.output.publish import Output, OutputTable
@@ -177,7 +178,7 @@ def refuse_models(job: JobFile) -> None:
 @contextlib.contextmanager
 def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
     """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
-    job = load_job(path)
+    job = read_job(path)
     where = store_paths(job, simulated=simulated)
     with Ledger.read(where.ledger) as ledger:
         yield OpenOutput(job, where, ledger)
@@ -186,7 +187,7 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 @contextlib.contextmanager
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what the job file names. `to_run` takes the job for this process and may write."""
-    job = load_job(path)
+    job = read_job(path)
     refuse_models(job)
     spec, today = job.spec, utc_today()
     prices = prices_of(job, today=today)
@@ -204,7 +205,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
 @contextlib.contextmanager
 def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
     """Lock the job for this process, without its documents and model."""
-    job = load_job(path)
+    job = read_job(path)
     where = store_paths(job, simulated=simulated)
     with locked_ledger(job, where, simulated=simulated) as ledger:
         yield OpenStore(job, where, ledger, prices_of(job, today=utc_today()))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
+from batchrun.store.job_files import name_of
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.job_lock import is_locked, job_lock
 from batchrun.store.ledger.ledger import Ledger
@@ -58,5 +59,4 @@ def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
 
 def path_below_root(job: JobFile, path: Path | None = None) -> str:
     """Return the path of the job file, or another one, as the ledger names it: a moved project still finds it."""
-    path = path or job.path
-    return str(path.relative_to(job.root)) if path.is_relative_to(job.root) else str(path)
+    return name_of(path or job.path, job.root)

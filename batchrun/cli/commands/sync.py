@@ -4,27 +4,33 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import JOB, speaking
+from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
 
 
 @click.command()
-@JOB
-@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
+@click.argument("run", default="last")
+@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
 @click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds for a held file.")
+@LEDGER
 @speaking
-def sync(job: Path, *, simulate: bool, wait: float, terminal: Terminal) -> None:
-    """Bring the output up to the ledger. Nothing is sent, nothing is paid.
+def sync(run: str, *, simulate: bool, wait: float, ledger: Path | None, terminal: Terminal) -> None:
+    """Bring the output of a run's job up to the ledger. Nothing is sent, nothing is paid.
 
     \b
     batchrun sync jobs/contracts.toml
+    batchrun sync contracts
     """  # noqa: D301 - \b makes click keep the lines
+    from batchrun.cli.find_run import found_run
     from batchrun.workflow.open_job import open_output
 
-    with open_output(job, simulated=simulate) as opened:
+    with found_run(run, ledger, simulated=simulate) as found:
+        job_path, simulated = found.job_path, found.story.simulated
+    with open_output(job_path, simulated=simulated) as opened:
         written = opened.output().publish(wait_s=wait)
     if terminal.json:
         terminal.event("synced", job=opened.name, rows=written, database=str(opened.paths.database))
     elif not terminal.quiet:
-        terminal.result(f"{count(written, 'row')} written to {opened.paths.database}")
+        stamp = terminal.simulated_stamp(simulated)
+        terminal.result(f"{stamp}{count(written, 'row')} written to {opened.paths.database}")

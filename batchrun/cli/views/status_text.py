@@ -1,5 +1,6 @@
 """Runs, for people and for programs."""
 
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.find_run import ledger_paths, root_of
+from batchrun.cli.find_run import RunPlace, no_run, place_of
 from batchrun.cli.views.batch_text import batch_fields, batch_table
 from batchrun.cli.views.format import below_here, table, utc
 from batchrun.cli.views.metrics_text import minute_fields, minutes_table, pace_fields, pace_lines, retried_lines
@@ -19,7 +20,7 @@ from batchrun.escaping import escape_control
 from batchrun.store.ledger.job_lock import is_locked
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.performance import Performance, performance
-from batchrun.store.reports.runs import RunStory, find_run, run_stories
+from batchrun.store.reports.runs import RunStory, match_run, run_stories
 from batchrun.store.reports.totals import totals
 from batchrun.strategy.plan_record import BrokenRecord
 
@@ -50,26 +51,27 @@ class Shown:
     """The latest first."""
     detail: Detail | None
     """The detail of the one run, if a person asked for one."""
+    place: RunPlace
 
 
-def chosen(run: str | None, ledger: Path | None) -> Shown:
-    """The runs to show, each in the state that the run is really in."""
-    found: dict[str, Path] = {}
-    stories = []
-    for path in ledger_paths(ledger):
+def chosen(run: str | None, given: Path | None) -> Shown:
+    """The runs to show, each in the state that the run is really in. Raises UsageProblem for a run that is none."""
+    place = place_of(run, given)
+    by_ledger: dict[Path, list[RunStory]] = {}
+    for path in place.ledgers:
         with Ledger.read(path) as opened:
-            for story in run_stories(opened):
-                stories.append(truly(story, path))
-                found[story.run_id] = path
-    stories.sort(key=lambda story: story.started_at, reverse=True)
+            by_ledger[path] = [truly(story, path) for story in run_stories(opened)]
+    stories = sorted(itertools.chain(*by_ledger.values()), key=lambda story: story.started_at, reverse=True)
     if run is None:
-        return Shown(stories, None)
-    one = find_run([story for story in stories if story.simulated is run.startswith("sim-")], run)
-    path = found[one.run_id]
-    return Shown([one], detail_of(one, path, root=root_of(path, ledger)))
+        return Shown(stories, None, place)
+    for path, some in by_ledger.items():
+        if one := match_run(some, place.name(run)):
+            detail = detail_of(one, path, root=place.root, job_path=place.job_path(one))
+            return Shown([one], detail, place)
+    raise no_run(place.name(run), stories, place)
 
 
-def detail_of(story: RunStory, path: Path, *, root: Path) -> Detail:
+def detail_of(story: RunStory, path: Path, *, root: Path, job_path: Path) -> Detail:
     """Look at one run more closely, in the ledger at `path` of the project at `root`."""
     summary, problem = None, None
     with Ledger.read(path) as ledger:
@@ -83,7 +85,7 @@ def detail_of(story: RunStory, path: Path, *, root: Path) -> Detail:
         return Detail(
             performance=performance(ledger, story.run_no),
             retried=totals(ledger, story.run_no).retried,
-            job_path=root / story.job_path,
+            job_path=job_path,
             summary=summary,
             problem=problem,
         )
@@ -104,7 +106,7 @@ def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
         show_json(shown, terminal)
         return
     if not shown.stories:
-        terminal.say("no runs yet; begin with: batchrun plan JOB")
+        terminal.say(f"{shown.place.nothing()}\nnext: {shown.place.begin()}")
         return
     width = terminal.width()
     if again and width:

@@ -74,24 +74,23 @@ def recent_models(ledger: Ledger, *, runs: int, most: int) -> list[str]:
     return [model for (model,) in rows]
 
 
-def find_run(stories: list[RunStory], wanted: str) -> RunStory:
-    """Find the run that is meant by `last`, a job's name, or the beginning of an id. Raises UsageProblem."""
+def match_run(stories: list[RunStory], wanted: str) -> RunStory | None:
+    """Find the run that is meant by `last`, a job's name, or the beginning of an id.
+
+    Returns None if there is no such run. Raises UsageProblem for the beginning of several ids.
+    """
     if wanted == "last" and stories:
         return stories[0]
-    named = [story for story in stories if story.job == wanted]
-    if named:
+    if named := [story for story in stories if story.job == wanted]:
         return named[0]
     matching = [story for story in stories if story.run_id.startswith(wanted)]
     exact = [story for story in matching if story.run_id == wanted]
-    if len(exact or matching) == 1:
-        return (exact or matching)[0]
-    if matching:
+    if len(exact or matching) > 1:
         raise UsageProblem(
             f"{wanted} begins the ids of {len(matching)} runs: {', '.join(story.run_id for story in matching[:10])}.",
             hint="give more of the id",
         )
-    missing = "there is no run yet." if wanted == "last" else f"there is no run {wanted}."
-    raise UsageProblem(missing, hint="see the runs: batchrun status")
+    return next(iter(exact or matching), None)
 
 
 def document_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] | None:

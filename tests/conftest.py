@@ -67,7 +67,7 @@ def collected(request: pytest.FixtureRequest) -> Counter[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def in_no_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests stand in an empty folder: a clone in which somebody has run a job is a project, which would take them in."""
+    """Tests stand in an empty folder: a clone in which a job was run is a project, which would take their jobs in."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("nowhere"))
         yield

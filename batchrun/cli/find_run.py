@@ -37,7 +37,8 @@ class FoundRuns:
     run_nos: frozenset[int] | None
     """None means all runs of the ledger."""
     simulated: bool
-    place: "RunPlace"
+    nothing: str | None
+    """Where runs were looked for, if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def found_runs(wanted: Sequence[str], given: Path | None, *, simulated: bool) ->
             known += stories
             if all(run_nos) and (stories or is_simulated):
                 together = frozenset().union(*run_nos) if names else None
-                yield FoundRuns(ledger, together, bool(is_simulated), places[0])
+                yield FoundRuns(ledger, together, bool(is_simulated), None if known else places[0].nothing())
                 return
     raise no_run(next(name for name in names if not runs_named(known, name)), known, places[0])
 

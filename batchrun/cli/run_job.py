@@ -130,6 +130,8 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
         f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,}{collected}"
         f" · {plan.model}{route}"
     )
+    if opened.job.root_note:
+        terminal.say(f"project {escape_control(opened.job.root_note)}")
     for line in problem_lines(plan):
         terminal.say(line)
     if plan.same_text:

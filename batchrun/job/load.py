@@ -12,7 +12,7 @@ from batchrun.errors import UsageProblem
 from batchrun.job.fields import OutputFields
 from batchrun.job.problems import JobFileError, did_you_mean
 from batchrun.job.project import NOTHING, ModelChoice, ProjectSpec, chosen_models, read_project
-from batchrun.job.project_root import LEDGER, roots_of_job
+from batchrun.job.project_root import LEDGER, root_note, roots_of_job
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
@@ -33,6 +33,8 @@ class JobFile:
     user: Template
     project: ProjectSpec = NOTHING
     """The content of batchrun.toml."""
+    root_note: str | None = None
+    """Why the project's folder is not the marked folder that the job file is in; None if it is."""
 
     @cached_property
     def fields(self) -> OutputFields:
@@ -74,6 +76,7 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
         system=prompt.system,
         user=prompt.user,
         project=project.spec,
+        root_note=root_note(path, root),
     )
 
 

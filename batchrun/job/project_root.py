@@ -44,6 +44,21 @@ def where_looked(*starts: Path) -> str:
     return f"{PROJECT_FILE}, {STATE_FOLDER}/, {' or '.join(OTHER_MARKS)} in {listed}"
 
 
+def root_note(job_path: Path, root: Path) -> str | None:
+    """Say why a job file's project is not a marked folder above the job file. Returns None if the project is one."""
+    if not job_path.is_relative_to(root):
+        return f"{root}, the project of the current directory: the job file is in none"
+    if mark_of(root) is None:
+        return f"{root}, the job file's own folder: there is no {where_looked(job_path.parent)}"
+    return None
+
+
+def new_root(job_path: Path, *, here: Path) -> Path:
+    """Find the project of a new job file: one that exists, else the current directory, else the file's own folder."""
+    root = roots_of_job(job_path, here=here)[0]
+    return root if mark_of(root) else here if job_path.is_relative_to(here) else job_path.parent
+
+
 def _marked(folders: Iterable[Path], marks: Iterable[str]) -> Iterator[Path]:
     return (folder for folder in folders if any(_has(folder, mark) for mark in marks))
 

@@ -25,7 +25,7 @@ on_empty = "skip"                 # a row without text is no document
 
 _TEXT = """\
 # A batchrun job. Try it for nothing:   batchrun plan {path}
-# Relative paths start at the project root: the nearest directory with a pyproject.toml or .git, else this file's.
+# Relative paths start at the project: the nearest folder upward with a batchrun.toml or .batchrun/.
 version = 1
 
 [job]

@@ -49,6 +49,8 @@ def cost(
             since=seconds(since) if since else None,
             until=seconds(until + timedelta(days=1)) if until else None,
         )
+        if found.nothing:
+            terminal.say(found.nothing)
         costs = Costs(found.ledger, meant)
         with costs.one_moment():
             show = show_as_json if terminal.json else show_as_text

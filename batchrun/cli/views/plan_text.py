@@ -41,6 +41,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
     stamp = terminal.simulated_stamp(opened.simulated)
     lines = [
         f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
+        *([f"project  {escape_control(opened.job.root_note)}"] if opened.job.root_note else []),
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
         *[f"         {escape_control(what)}: {count(times, 'document')}" for what, times in sorted(plan.notes.items())],

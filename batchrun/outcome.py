@@ -31,3 +31,7 @@ class Outcome(StrEnum):
     def failed(self) -> bool:
         """Whether a person has to look at the document."""
         return self not in {Outcome.SUCCEEDED, Outcome.SKIPPED}
+
+
+RETRIED = (Outcome.ERRORED, Outcome.EXPIRED, Outcome.INVALID, Outcome.TRUNCATED)
+"""The outcomes that `batchrun retry` tries again unasked: another attempt may well end better."""

@@ -72,8 +72,8 @@ def test_contracts(batchrun: CommandLine) -> None:
 
 
 def test_contracts_are_done_once(batchrun: CommandLine) -> None:
-    batchrun("submit jobs/contracts.toml --simulate --speed 1000 --limit 3")
-    batchrun("submit jobs/contracts.toml --simulate --speed 1000 --limit 3")
+    for first in ("--limit 3", "--limit 3", "--next 3"):
+        batchrun(f"submit jobs/contracts.toml --simulate --speed 1000 {first}")
     again = batchrun("plan jobs/contracts.toml --simulate --json").json["documents"]
     assert (again["reusable"], again["new"]) == (6, 17)
 

@@ -39,6 +39,10 @@ class DollarsOption(click.ParamType[int]):
             self.fail(f"{value!r} is not an amount of dollars above 0", param, ctx)
         return int(nusd)
 
+    def typed(self, nusd: int) -> str:
+        """Return the amount as a person types the amount."""
+        return f"{Decimal(nusd) / 10**9:f}"
+
 
 class DurationOption(click.ParamType[float]):
     """A duration, in seconds."""
@@ -55,6 +59,10 @@ class DurationOption(click.ParamType[float]):
             return duration_s(value, most_s=MONTH_S)
         except PydanticCustomError:
             self.fail(f"{value!r} is not a duration such as 45m or 24h", param, ctx)
+
+    def typed(self, seconds: float) -> str:
+        """Return the duration as a person types the duration."""
+        return f"{Decimal(str(seconds)):f}s".replace(".0s", "s")
 
 
 SPEAKING = (
@@ -97,19 +105,30 @@ def with_options(command: F, gathered: Callable[..., Any], options: Sequence[Cal
     return gathered  # type: ignore[return-value]
 
 
+NEXT = click.option(
+    "--next", type=click.IntRange(min=1), metavar="N", help="Only the next N documents that have to be sent."
+)
 SELECTING = (
     click.option("--where", metavar="SQL", help="Only documents for which the condition holds."),
     click.option("--source", multiple=True, metavar="GLOB", help="Only documents from these sources."),
     click.option("--id", multiple=True, metavar="ID", help="Only these documents."),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N documents."),
+    click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N of the selected documents."
+    ),
 )
 
 
 def selecting(command: F) -> F:
-    """Gather --limit, --id, --source and --where into `selection`."""
+    """Gather --limit, --next, --id, --source and --where into `selection`."""
 
     def gathered(*args: Any, limit: int | None, source: Sequence[str], where: str | None, **kwargs: Any) -> Any:
-        selection = Selection(limit=limit, ids=frozenset(kwargs.pop("id")), sources=tuple(source), where=where)
+        selection = Selection(
+            limit=limit,
+            next=kwargs.pop("next", None),
+            ids=frozenset(kwargs.pop("id")),
+            sources=tuple(source),
+            where=where,
+        )
         return command(*args, selection=selection, **kwargs)
 
     return with_options(command, gathered, SELECTING)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
+from batchrun.cli.next_command import typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
@@ -96,6 +97,7 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
         fail_fast=flags["fail_fast"],
         max_run_time_s=flags["max_run_time"],
         waits=not flags["no_wait"],
+        typed=typed_command(),
         speed=flags["speed"] if simulated else 1.0,
     )
 
@@ -109,13 +111,18 @@ def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: P
 
 
 def show_summary(summary: Summary, path: Path, terminal: Terminal, *, after_pilot: bool) -> None:
-    """Show how a run went. After the report of a pilot for which nothing was sent there is no more to show."""
+    """Show why a run stopped, and then how it went: what to type next comes last.
+
+    After the report of a pilot for which nothing was sent there is no more to show.
+    """
     if terminal.json:
         terminal.event("run_end", **summary_fields(summary))
-    elif (summary.totals or not after_pilot) and not (terminal.quiet and summary.exit_code in QUIET_CODES):
-        terminal.result(summary_as_text(summary, path, terminal))
     if summary.halted:
         terminal.problem(summary.halted)
+    if terminal.json or (terminal.quiet and summary.exit_code in QUIET_CODES):
+        return
+    if summary.totals or not after_pilot:
+        terminal.result(summary_as_text(summary, path, terminal))
 
 
 def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None) -> None:
@@ -124,10 +131,10 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
         return
     stamp = "SIMULATED  " if opened.simulated else ""
     route = "" if plan.chosen.name == "stream" else f" · {plan.chosen.name}"
-    in_batches = plan.counts[Kind.IN_BATCH]
-    collected = f", {count(in_batches, 'document')} in batches under way" if in_batches else ""
+    in_batches, documents = plan.counts[Kind.IN_BATCH], max(plan.in_source, plan.documents)
+    collected = f", {count(in_batches, 'document')} in batches in progress" if in_batches else ""
     terminal.say(
-        f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {plan.documents:,}{collected}"
+        f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {documents:,}{collected}"
         f" · {plan.model}{route}"
     )
     if opened.job.root_note:

@@ -206,6 +206,6 @@ def rowless_alike(model: str, count: int, reason: str) -> Stopped:
     """Say that the first answers of a model have brought no row, all for the same reason, and that all were paid."""
     return Stopped(
         f"the first {count} answers of {model} have all brought no row, for the same reason: {reason}",
-        hint="look at one: batchrun results JOB --status failed. An endpoint that is not the API's own may ignore"
-        f" structured output. What was answered is recorded. {MAY_ALL_FAIL}",
+        hint="look at one of them. An endpoint that is not the API's own may ignore structured output. What was"
+        f" answered is recorded. {MAY_ALL_FAIL}",
     )

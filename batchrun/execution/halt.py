@@ -28,7 +28,7 @@ class Interrupted(BatchrunError):
     word = "interrupted"
 
     def __init__(self, what: str, *, exit_code: ExitCode = ExitCode.INTERRUPTED) -> None:
-        super().__init__(what, hint="run the same command again to continue")
+        super().__init__(what)  # the summary says what to type
         self.exit_code = exit_code
 
 

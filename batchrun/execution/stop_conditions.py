@@ -83,5 +83,5 @@ class StopConditions:
         most, failed = self._tolerance.max_failure_rate, sum(self._failed)
         if most is not None and len(self._failed) == LATEST and failed > most * LATEST:
             message = f"{failed} of the last {LATEST} documents failed, and run.max_failure_rate is {most:g}."
-            hint = f"look at them: batchrun results JOB --status failed; {AGAIN}"
+            hint = f"look at the failed documents; {AGAIN}"
             self._halt.stop(Stopped(message, hint=hint))

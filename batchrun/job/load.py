@@ -116,7 +116,7 @@ def _content(path: Path) -> bytes:
 def _missing_hint(path: Path) -> str:
     candidates = {file.stem: file for folder in (path.parent, path.parent / "jobs") for file in folder.glob("*.toml")}
     close = did_you_mean(path.stem, candidates)
-    return f"did you mean {candidates[close]}?" if close else "`batchrun init` writes a new one"
+    return f"did you mean {candidates[close]}?" if close else f"write a new one: batchrun init {path}"
 
 
 def _decoded(content: bytes, *, path: Path) -> str:

@@ -210,12 +210,17 @@ class PlannedDocuments:
             (Kind.IDENTICAL,),
         )
 
-    def limit(self, count: int) -> None:
+    def first(self, count: int) -> None:
+        """Keep the first `count` documents."""
+        self._keep_before("planned where chosen", count)
+
+    def next(self, count: int) -> None:
         """Keep the documents up to and including the `count`-th that would be sent."""
-        row = self._connection.execute(
-            "select planned_no from to_send order by planned_no limit 1 offset ?", (count,)
-        ).fetchone()
-        if row:
+        self._keep_before("to_send", count)
+
+    def _keep_before(self, those: str, count: int) -> None:
+        query = f"select planned_no from {those} order by planned_no limit 1 offset ?"
+        if row := self._connection.execute(query, (count,)).fetchone():
             self._connection.execute("update planned set chosen = 0 where planned_no >= ?", row)
 
     def counts(self) -> dict[Kind, int]:

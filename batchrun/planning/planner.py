@@ -62,6 +62,8 @@ class Planner:
     """Whether every document is counted, however many documents there are."""
     output: Output | None = None
     """Where to look for rows of the documents to send; None if they are sent whether they have rows or not."""
+    typed: tuple[str, ...] = ()
+    """The command that plans, as in `Plan.typed`."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -76,6 +78,7 @@ class Planner:
     """Whether no document is left out of the plan."""
     _notes: Counter[str] = field(default_factory=Counter)
     _notices: tuple[str, ...] = ()
+    _in_source: int = 0
 
     def __post_init__(self) -> None:
         self.template = RequestTemplate(self.job)
@@ -123,6 +126,7 @@ class Planner:
         self.everything = selection.everything
         notes: Counter[str] = Counter()
         for page in pages(self.source.scan()):
+            self._in_source += len(page)
             chosen = [found for found in page if selection.takes(found)]
             notes.update(found.note for found in chosen if isinstance(found, Document) and found.note)
             if twice := self.planned.add(classifier.rows(chosen, selection)):
@@ -138,9 +142,11 @@ class Planner:
             )
         if selection.where:
             self.planned.choose(selection.where)
-        self.planned.mark_identical()
         if selection.limit is not None:
-            self.planned.limit(selection.limit)
+            self.planned.first(selection.limit)
+        self.planned.mark_identical()
+        if selection.next is not None:
+            self.planned.next(selection.next)
         self._notes = notes
         self._mark_paid()
         self.unsampled = self._sampler.count_sample(self._costliest_nusd)
@@ -157,7 +163,8 @@ class Planner:
         """
         evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
         forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
-        return forecaster.plan(self._notes, evidence, self._notices)
+        plan = forecaster.plan(self._notes, evidence, self._notices)
+        return replace(plan, in_source=self._in_source, typed=self.typed)
 
     def _mark_paid(self) -> None:
         """Look in the output for rows of what would be sent.

@@ -12,7 +12,9 @@ class Selection:
     """The documents that a command is about; all documents by default."""
 
     limit: int | None = None
-    """How many documents are sent at most."""
+    """How many documents count, from the first one of all those that the other conditions select."""
+    next: int | None = None
+    """How many documents are sent at most, from the first one on that has to be sent."""
     ids: frozenset[str] = frozenset()
     sources: tuple[str, ...] = ()
     """Glob patterns over the documents' sources."""

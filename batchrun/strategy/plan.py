@@ -148,6 +148,10 @@ class Plan:
     cascade: CascadeCost | None = None
     paid_before: int = 0
     """How many of the documents to send have a row in the output, of which the ledger does not know."""
+    in_source: int = 0
+    """The number of documents in the source, selected or not. 0 if an earlier version made the plan."""
+    typed: tuple[str, ...] = ()
+    """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
 
     @property
     def documents(self) -> int:

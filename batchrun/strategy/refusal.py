@@ -29,7 +29,7 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool, jo
         return Refused(
             f"{plan.to_send:,} documents would be sent, and budget.max_documents is {max_documents:,}."
             " Nothing was sent.",
-            hint=f"send some of them: --limit {max_documents}; or raise budget.max_documents",
+            hint=f"send some of them: {_first(plan, max_documents)}; or raise budget.max_documents",
         )
     if not plan.to_send or plan.already_approved or plan.caps.partial:
         return None
@@ -83,7 +83,7 @@ def _over_budget(plan: Plan) -> Refused | None:
     cap, cost, needed = cap_usage.cap, plan.estimate.cost_nusd, upper(plan, cap_usage) + cap_usage.used
     interval = f"(90%: {dollars(cost.low)} to {dollars(cost.high)})"
     tokens = f"\n  tokens     up to {upper(plan, cap_usage):,}" if cap.of is Of.TOKENS else ""
-    fits = f"--limit {plan.affordable_count}" if plan.affordable_count else "not even one document"
+    fits = _first(plan, plan.affordable_count) if plan.affordable_count else "not even one document"
     return Refused(
         f"the estimate is above {called(cap)}. Nothing was sent.\n"
         f"\n  estimate   {dollars(cost.mean)}   {interval}, {plan.to_send:,} documents{tokens}"
@@ -94,6 +94,11 @@ def _over_budget(plan: Plan) -> Refused | None:
         hint=f"{_later(cap, upper(plan, cap_usage))}{raising(cap, to=needed)}, or send fewer documents"
         + ("; or begin it anyway and stop at the cap: --partial" if plan.affordable_count else ""),
     )
+
+
+def _first(plan: Plan, count: int) -> str:
+    """Return the option that sends the first of the documents that have to be sent."""
+    return f"--limit {count}" if plan.to_send == plan.documents else f"--next {count}"
 
 
 def _used(cap_usage: CapUsage) -> str:

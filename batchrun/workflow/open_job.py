@@ -112,6 +112,7 @@ class OpenJob(OpenStore):
             options.deadline_s or spec.run.deadline_s,
             exact=options.exact,
             output=None if options.pay_again or self.simulated else self.output(),
+            typed=options.typed,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -147,6 +148,8 @@ class SubmitOptions:
     """The time that this command has taken already."""
     exact: bool = False
     """Whether every document is counted, however many there are."""
+    typed: tuple[str, ...] = ()
+    """The command, as in `Plan.typed`."""
     speed: float = 1.0
     """The speed of the simulator's clock, by which batches at the simulator are polled."""
 

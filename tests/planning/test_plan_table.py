@@ -161,20 +161,20 @@ def test_where_that_is_no_condition_is_told_and_harms_nothing(ledger: Ledger, co
     assert Runs(ledger).knows_run("r")
 
 
-def test_a_limit_counts_only_what_is_sent(ledger: Ledger) -> None:
+def test_the_next_ones_are_only_those_that_are_sent(ledger: Ledger) -> None:
     documents = planned(
         ledger, row("a", kind=Kind.REUSABLE), row("b"), unsent("c", Kind.EMPTY, Outcome.SKIPPED), row("d"), row("e")
     )
 
-    documents.limit(2)
+    documents.next(2)
 
     assert documents.counts() == {Kind.REUSABLE: 1, Kind.NEW: 2, Kind.EMPTY: 1}
 
 
-def test_a_limit_above_all_takes_all(ledger: Ledger) -> None:
+def test_the_next_ones_of_fewer_are_all(ledger: Ledger) -> None:
     documents = planned(ledger, row("a"), row("b"))
 
-    documents.limit(2)
+    documents.next(2)
 
     assert documents.counts() == {Kind.NEW: 2}
 
@@ -380,7 +380,7 @@ def test_only_chosen_documents_that_are_sent_once_are_uncounted(ledger: Ledger) 
     )
     documents.choose("id <> 'd'")
     documents.mark_identical()
-    documents.limit(1)
+    documents.next(1)
 
     assert [number for number, _ in documents.tokens.uncounted()] == [1]
     assert documents.tokens.guess(RATIOS) == {TextClass.PROSE: 100}

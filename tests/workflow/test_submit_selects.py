@@ -24,14 +24,27 @@ def test_a_limit_sends_the_first_ones_and_no_more_even_when_a_run_is_open(projec
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_output")
-def test_limits_add_up_to_the_whole(project: TrialProject) -> None:
+def test_the_next_ones_add_up_to_the_whole(project: TrialProject) -> None:
     texts = project.documents(7)
     provider = ScriptedProvider()
 
     for _ in range(4):
-        project.submit(provider, Selection(limit=2))
+        project.submit(provider, Selection(next=2))
 
     assert sorted(provider.sent) == texts
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_output")
+def test_a_limit_means_the_same_documents_every_time(project: TrialProject) -> None:
+    project.documents(7)
+    provider = ScriptedProvider()
+
+    for _ in range(3):
+        project.submit(provider, Selection(limit=2))
+
+    assert sorted(provider.sent) == ["text 0", "text 1"]
+    assert (project.plans[-1].documents, project.plans[-1].in_source) == (2, 7)
 
 
 @pytest.mark.usefixtures("no_output")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from batchrun.cli.next_command import command
 from batchrun.cli.options import JOB, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
@@ -37,7 +38,7 @@ def adopt(job: Path, *, terminal: Terminal) -> int:
             f"{name}: {count(done.documents, 'document')} adopted from {database}, cost unknown;"
             f" {done.to_send:,} to send"
         )
-        terminal.result(f"next     batchrun submit {job}")
+        terminal.result(f"next     {command('submit', job)}")
     if done.unpublished:
         terminal.problem(done.unpublished)
     return int(exit_code)

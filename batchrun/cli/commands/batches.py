@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchrun.cli.next_command import command
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.terminal import Terminal
 
@@ -71,7 +72,7 @@ def batches(
         return
     terminal.result(batch_table(shown, width=terminal.width()))
     if adopt or resend:
-        terminal.say(f"now: batchrun submit {job_path}")
+        terminal.say(f"next     {command('submit', job_path, ['--simulate'] if story.simulated else [])}")
 
 
 def with_open_ones(batches: "Batches", story: "RunStory") -> "list[Batch]":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from batchrun.cli.next_command import command
 from batchrun.cli.options import LEDGER, PROGRESS, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
@@ -44,18 +45,18 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
         terminal.event("canceled", job=name, batches=done.canceled, open=done.still_open, pending=done.pending,
                        exit_code=int(done.exit_code))  # fmt: skip
     elif not (terminal.quiet and not done.exit_code):
-        terminal.result(words(name, done.canceled, done.still_open, done.pending))
+        terminal.result(words(name, job_path, done.canceled, done.still_open, done.pending))
     if problem := done.halted or done.unpublished:
         terminal.problem(problem)
     return int(done.exit_code)
 
 
-def words(job: str, canceled: int, still_open: int, pending: int) -> str:
-    """The result of the cancel in one line."""
+def words(job: str, path: Path, canceled: int, still_open: int, pending: int) -> str:
+    """The result of the cancel with what to type next."""
     if not canceled:
         return f"{job}: no batch is open"
     if still_open:
         open_batches = count(still_open, "batch", "batches")
         return f"{job}: {open_batches} canceling; run the same command later to collect what had finished"
-    rest = f"; {count(pending, 'document')} pending: batchrun submit sends them again" if pending else ""
+    rest = f"; {count(pending, 'document')} pending\nnext     {command('submit', path)}" if pending else ""
     return f"{job}: {count(canceled, 'batch', 'batches')} canceled; what had finished is collected and was billed{rest}"

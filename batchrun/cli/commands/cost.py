@@ -17,7 +17,7 @@ DAY = click.DateTime(["%Y-%m-%d"])
               help="What to put together. Days are UTC, by the start of each attempt.")  # fmt: skip
 @click.option("--since", type=DAY, metavar="DATE", help="From this day on, such as 2026-11-01.")
 @click.option("--until", type=DAY, metavar="DATE", help="Up to this day, which is included.")
-@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
+@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
 @LEDGER
 @speaking
 def cost(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from batchrun.cli.next_command import command
 from batchrun.errors import EnvironmentProblem, UsageProblem
 
 
@@ -35,4 +36,4 @@ def init(file: Path, *, source: str, force: bool) -> None:
     except OSError as error:
         raise EnvironmentProblem(f"{file} cannot be written: {error.strerror}.") from error
     if not click.get_current_context().find_root().params.get("quiet"):
-        click.echo(f"wrote {file}\nproject: {root}\nnext: name your documents in it, then  batchrun plan {file}")
+        click.echo(f"wrote {file}\nproject: {root}\nnext: name your documents in it, then  {command('plan', file)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, ROUTE, SIMULATE, JobCommand, selecting, speaking
+from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, NEXT, ROUTE, SIMULATE, JobCommand, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.planning.selection import Selection
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @ROUTE
 @DEADLINE
 @SIMULATE
+@NEXT
 @selecting
 @speaking
 def plan(
@@ -63,6 +64,7 @@ def plan(
     batchrun plan jobs/contracts.toml --compare plan.json
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.interrupts import run_async
+    from batchrun.cli.next_command import typed_command
     from batchrun.cli.views.compare_text import compare_fields, differences, earlier_plan
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import plan_as_text
@@ -70,7 +72,9 @@ def plan(
     from batchrun.workflow.open_job import SubmitOptions, open_job
 
     earlier = earlier_plan(compare) if compare else None
-    options = SubmitOptions(max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact)
+    options = SubmitOptions(
+        max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact, typed=typed_command()
+    )
     with (
         open_job(job, simulated=simulate is not None, to_run=False) as opened,
         counter_of(online, simulate, terminal) as counter,
@@ -83,7 +87,7 @@ def plan(
         if terminal.json:
             click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
-            terminal.result(plan_as_text(made, opened, terminal, job))
+            terminal.result(plan_as_text(made, opened, terminal, job, runs=made.to_send > 0 and refused is None))
             for line in [f"compared with {compare}", *[f"  {one.words}" for one in found]] if compare else ():
                 terminal.result(line)
         if refused and not terminal.json:

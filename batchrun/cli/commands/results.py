@@ -22,7 +22,7 @@ ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parqu
 @click.option("--doc", metavar="ID", help="One document in full: its outcome, its attempts, its answer.")
 @click.option("--raw", is_flag=True, help="With --doc: the reply as it came.")
 @click.option("--raw-cells", is_flag=True, help="In csv, no apostrophe before text that a spreadsheet would run.")
-@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
+@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
 @LEDGER
 @selecting
 @speaking

@@ -8,18 +8,18 @@ import click
 
 from batchrun.cli.options import LEDGER, MAX_COST, PARTIAL, PROFILES, RUNNING, WATCHING, RunFlags, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
-from batchrun.outcome import Outcome
+from batchrun.outcome import RETRIED, Outcome
 from batchrun.planning.selection import Selection
 
-DEFAULT = "errored,expired,invalid,truncated"
+DEFAULT = ",".join(RETRIED)
 
 
 @click.command()
 @click.argument("run", default="last")
 @click.option("--status", default=DEFAULT, show_default=True, metavar="A,B", help="Which outcomes to try again.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="For the truncated; default: twice theirs.")
-@click.option("--simulate", is_flag=True, help="Of the simulated runs.")
-@click.option("--profile", type=click.Choice(PROFILES), default="calm", help="Of the simulator.")
+@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
+@click.option("--profile", type=click.Choice(PROFILES), default="calm", help="How the simulator behaves.")
 @MAX_COST
 @PARTIAL
 @RUNNING
@@ -39,7 +39,7 @@ def retry(
     terminal: Terminal,
     **flags: Unpack[RunFlags],
 ) -> int:
-    """Try documents of a run's job again that ended badly. Their old attempts stay in the ledger.
+    """Try failed documents of a job again. Their old attempts stay in the ledger.
 
     \b
     batchrun retry last

@@ -9,6 +9,7 @@ from batchrun.cli.options import (
     EXACT,
     JOB,
     MAX_COST,
+    NEXT,
     PARTIAL,
     RUNNING,
     SIMULATE,
@@ -38,6 +39,7 @@ from batchrun.planning.selection import Selection
 @RUNNING
 @SIMULATE
 @WATCHING
+@NEXT
 @selecting
 @speaking
 def submit(
@@ -56,7 +58,7 @@ def submit(
 
     \b
     batchrun submit jobs/contracts.toml
-    batchrun submit jobs/contracts.toml --limit 20
+    batchrun submit jobs/contracts.toml --limit 20          the first 20 documents; typed twice it sends nothing more
     batchrun submit jobs/contracts.toml --pilot 50          a sample first, with what it tells of the rest
     batchrun submit jobs/contracts.toml --route batch       half the price, within 24 hours
     batchrun submit jobs/contracts.toml --simulate          no key, no cost

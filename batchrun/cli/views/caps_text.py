@@ -48,15 +48,20 @@ def left_lines(summary: Summary) -> Iterator[str]:
     """What a run that reached a cap leaves undone, the cost of the remaining documents, and how to go on."""
     if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
         return
-    cap = summary.halted.cap
-    needed = None
-    if cap.per is Per.RUN and summary.totals:
-        needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.remaining.upper_nusd
-        needed += summary.plan.worst_nusd  # reserved for the last request, when all others are paid
-    yield (
-        f"  left     {count(summary.remaining.documents, 'document')},"
-        f" about {with_bounds(summary.remaining.cost_nusd, dollars)}; to finish: {to_finish(cap, needed=needed)}"
-    )
+    to_do = to_finish(summary.halted.cap, needed=needed_nusd(summary))
+    cost = with_bounds(summary.remaining.cost_nusd, dollars)
+    yield f"  left     {count(summary.remaining.documents, 'document')}, about {cost}; to finish: {to_do}"
+
+
+def needed_nusd(summary: Summary) -> int | None:
+    """The cap of the run that is enough for all that a reached cap has left; None if another cap was reached."""
+    if summary.remaining is None or summary.totals is None or not isinstance(summary.halted, BudgetReached):
+        return None
+    if summary.halted.cap.per is not Per.RUN:
+        return None
+    spent = summary.totals.cost_nusd + summary.totals.held_nusd
+    # The worst case of one request is reserved for the last request, when all others are paid.
+    return spent + summary.remaining.upper_nusd + summary.plan.worst_nusd
 
 
 def left_fields(summary: Summary) -> dict[str, Any]:

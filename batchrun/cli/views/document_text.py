@@ -2,6 +2,7 @@
 
 import json
 
+from batchrun.catalog.money import DOLLAR, dollars
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.format import table, utc
 from batchrun.cli.views.terminal import Terminal
@@ -16,8 +17,9 @@ def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal
     """Print the document. Raises UsageProblem for a document that the job does not know."""
     story = document_story(found.ledger, found.story.job, doc_id)
     if story is None:
+        job = found.story.job
         raise UsageProblem(
-            f"the job {found.story.job} knows no document {doc_id}.", hint="see them: batchrun results --status all"
+            f"the job {job} knows no document {doc_id}.", hint=f"see them: batchrun results {job} --status all"
         )
     if raw:
         terminal.result(story["raw"] or "")
@@ -26,7 +28,7 @@ def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal
         terminal.result(json.dumps(story, indent=2))
         return
     stamp = "SIMULATED  " if found.story.simulated else ""
-    terminal.result(f"{stamp}{escape_control(doc_id)}  {story['status']}  ${story['cost_usd']:.4f}")
+    terminal.result(f"{stamp}{escape_control(doc_id)}  {story['status']}  {dollars(round(story['cost_usd'] * DOLLAR))}")
     terminal.result(f"source   {escape_control(story['source'])}")
     if story["reason"]:
         terminal.result(f"problem  {escape_control(story['reason'])}")
@@ -39,7 +41,7 @@ def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal
             attempt["state"],
             attempt["outcome"] or "",
             attempt["message"] or attempt["cause"] or attempt["stop_reason"] or "",
-            f"${attempt['cost_usd']:.4f}",
+            dollars(round(attempt["cost_usd"] * DOLLAR)),
             attempt["api_request_id"] or "",
         )
         for attempt in story["attempts"]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.catalog.money import dollars
+from batchrun.cli.next_command import changed, command
 from batchrun.cli.views.format import count, interval_fields, tokens, with_bounds
-from batchrun.cli.views.plan_text import submit_options
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.outcome import Outcome
@@ -87,11 +87,13 @@ def check_lines(checked: Sequence[ThresholdCheck]) -> list[str]:
 
 def next_lines(report: PilotReport, path: Path) -> list[str]:
     """What follows, or the command that makes the rest follow. The error on stderr says why a run stops."""
+    typed = report.rest.typed[1:]
     match report.decision:
         case Decision.GOES_ON:
             return ["", "  the rest follows"]
         case Decision.STOPS:
-            return [f"  next     batchrun submit {path}{submit_options(limit=report.rest.to_send)}   the rest"]
+            rest = {"next": report.rest.to_send} if any(word.startswith("--next=") for word in typed) else {}
+            return [f"  next     {command('submit', path, changed(typed, pilot=None, **rest))}   the rest"]
         case _:
             return []
 

@@ -1,12 +1,10 @@
 """A plan for people."""
 
-import shlex
 from pathlib import Path
-
-import click
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.catalog.notices import in_and_out, upcoming_price
+from batchrun.cli.next_command import command
 from batchrun.cli.views.caps_text import cap_lines
 from batchrun.cli.views.cascade_text import cascade_lines
 from batchrun.cli.views.format import count, tokens, with_bounds
@@ -34,13 +32,13 @@ WORDS = {
 ALWAYS = {Kind.NEW, Kind.CHANGED, Kind.REUSABLE}
 
 
-def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) -> str:
-    """The whole plan."""
+def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *, runs: bool) -> str:
+    """The whole plan; `runs` says whether a submit would carry the plan out."""
     spec = opened.job.spec.model
     effort = f", effort {spec.effort}" if spec.effort else ""
     stamp = terminal.simulated_stamp(opened.simulated)
     lines = [
-        f"{stamp}{plan.job}: {count(plan.documents, 'document')}, {plan.model}{effort}",
+        f"{stamp}{plan.job}: {selected(plan)}, {plan.model}{effort}",
         *([f"project  {escape_control(opened.job.root_note)}"] if opened.job.root_note else []),
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
@@ -49,9 +47,15 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path) ->
         *money_lines(plan, opened),
         *pilot_lines(opened),
         "",
-        "Nothing was sent." + (f" To run this:  batchrun submit {path}{submit_options()}" if plan.to_send else ""),
+        f"Nothing was sent. To run this:  {command('submit', path, plan.typed[1:])}" if runs else "Nothing was sent.",
     ]
     return "\n".join(lines)
+
+
+def selected(plan: Plan) -> str:
+    """`300 documents`, or `20 of 300 documents` if the others are not selected."""
+    of = f"{plan.documents:,} of " if plan.documents < plan.in_source else ""
+    return of + count(max(plan.in_source, plan.documents), "document")
 
 
 def pilot_lines(opened: OpenJob) -> list[str]:
@@ -61,31 +65,6 @@ def pilot_lines(opened: OpenJob) -> list[str]:
         return []
     after = "the rest follows when [pilot] holds" if terms.goes_on else "the rest waits for another submit"
     return [f"pilot    {count(terms.documents, 'document')} first, unless as many were answered before; {after}"]
-
-
-def submit_options(*, limit: int | None = None) -> str:
-    """The options of this command, as a submit takes them: without them a submit would do something else.
-
-    `limit` stands in the place of the command's own limit, if the command has one.
-    """
-    taken = {"--exact", "--simulate", "--route", "--deadline", "--limit", "--id", "--source", "--where", "--max-cost"}
-    ctx = click.get_current_context(silent=True)
-    if ctx is None:
-        return ""
-    words = []
-    for param in ctx.command.params:
-        name, given = param.opts[-1], ctx.params.get(param.name or "")
-        if name not in taken or not given:
-            continue
-        if name == "--limit" and limit is not None:
-            given = limit
-        if name == "--max-cost":
-            given = f"{given / 1e9:g}"
-        if name == "--deadline":
-            given = f"{given:g}s"
-        values = given if isinstance(given, tuple) else (given,)
-        words += [f" {name}" if value is True else f" {name}={shlex.quote(str(value))}" for value in values]
-    return "".join(words)
 
 
 def documents_line(plan: Plan) -> str:

@@ -3,19 +3,25 @@
 import math
 from pathlib import Path
 
-from batchrun.catalog.money import dollars
+from batchrun.budget.caps import Origin
+from batchrun.catalog.money import dollars, enough
+from batchrun.cli.next_command import changed, command
 from batchrun.cli.views.batch_text import batch_table
-from batchrun.cli.views.caps_text import left_fields, left_lines
+from batchrun.cli.views.caps_text import left_fields, left_lines, needed_nusd
 from batchrun.cli.views.cascade_text import escalated_lines, escalations_as_json
 from batchrun.cli.views.format import below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
-from batchrun.outcome import Outcome
+from batchrun.execution.failure_messages import BudgetReached
+from batchrun.outcome import RETRIED, Outcome
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.store.reports.totals import Totals
 from batchrun.workflow.summary import Summary
+
+NOT_OF_A_RETRY = ("limit", "next", "exact", "pilot", "go_on", "no_pilot", "simulate")
+"""Options of a submit that a retry does not take, or that mean something else there."""
 
 
 def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
@@ -130,23 +136,61 @@ def cache_fields(use: CacheUse | None) -> dict[str, object]:
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
     """The place of the rows, and what to type next."""
-    simulate = " --simulate" if summary.simulated else ""
+    simulate = ["--simulate"] if summary.simulated else []
     lines = [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:
         lines = [f"  rows     safe in the ledger, not in the output yet: {escape_control(summary.unpublished)}",
-                 f"  next     batchrun sync {path}{simulate}"]  # fmt: skip
+                 f"  next     {command('sync', path, simulate)}"]  # fmt: skip
     lines += left_lines(summary)
-    if pending := summary.outcomes.get(None):
-        how = "collects" if summary.open_batches else "continues with"
-        lines.append(f"  next     batchrun submit {path}{simulate}   {how} {count(pending, 'document')}")
+    lines += [f"  next     {line}" for line in submit_again(summary, path)]
     if summary.awaited_of:
         lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
-    if failed := failed_count(summary):
-        lines.append(f"  next     batchrun results {path}{simulate} --status failed")
-        lines.append(f"           batchrun retry {path}{simulate}   {count(failed, 'document')}")
+    if failed_count(summary):
+        lines.append(f"  next     {command('results', path, [*simulate, '--status', 'failed'])}")
+        lines += [f"           {line}" for line in retry_again(summary, path)]
     elif not summary.unpublished and not summary.halted and not summary.open_batches:
-        lines.append(f"  next     batchrun results {path}{simulate}")
+        lines.append(f"  next     {command('results', path, simulate)}")
     return lines
+
+
+def submit_again(summary: Summary, path: Path) -> list[str]:
+    """The submit that goes on with the pending documents; none if a cap has to be raised in a file before."""
+    pending = summary.outcomes.get(None)
+    if not pending:
+        return []
+    name, options = summary.plan.typed[:1], typed_by(summary)
+    if isinstance(summary.halted, BudgetReached):
+        if summary.halted.cap.origin is not Origin.COMMAND:
+            return []
+        options = changed(options, max_cost=enough(needed_nusd(summary) or 0))
+    if any(option.startswith("--next=") for option in options):
+        options = changed(options, next=pending)
+    how = "collects" if summary.open_batches else "continues with"
+    # Whether other documents have to be sent besides is known only after a submit.
+    what = count(pending, "document") if name == ("submit",) else "the pending documents"
+    return [f"{command('submit', path, options)}   {how} {what}"]
+
+
+def retry_again(summary: Summary, path: Path) -> list[str]:
+    """The retry of the documents that a retry takes unasked; none if it would take none."""
+    taken = sum(number for outcome, number in summary.outcomes.items() if outcome in RETRIED)
+    if not taken:
+        return []
+    typed = typed_by(summary)
+    options = changed(typed, **dict.fromkeys(NOT_OF_A_RETRY))
+    counted = summary.plan.typed and not any(word.startswith(("--limit=", "--next=")) for word in typed)
+    simulate = ["--simulate"] if summary.simulated else []
+    words = f"   {count(taken, 'document')}" if counted else ""
+    return [f"{command('retry', path, [*options, *simulate])}{words}"]
+
+
+def typed_by(summary: Summary) -> tuple[str, ...]:
+    """The options of the command that made the run, as a submit takes them."""
+    typed = summary.plan.typed[1:]
+    if summary.plan.typed[:1] == ("retry",):  # which counts other documents
+        typed = changed(typed, limit=None)
+    is_stamped = any(word.partition("=")[0] == "--simulate" for word in typed)
+    return (*typed, "--simulate") if summary.simulated and not is_stamped else typed
 
 
 def summary_fields(summary: Summary) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import click
 
+from batchrun.cli.next_command import as_called
 from batchrun.errors import BatchrunError, Busy, ExitCode
 from batchrun.escaping import escape_control
 from batchrun.masking import masked
@@ -87,7 +88,8 @@ class Terminal:
         """The text of an error for people, styled for the stream."""
         word = self.styled(f"{error.word}:", stream, fg="red", bold=True)
         lines = [escape_control(line) for line in str(error).split("\n")]
-        hint = [f"{self.styled('next:', stream, bold=True)} {escape_control(error.hint)}"] if error.hint else []
+        typed = escape_control(as_called(error.hint or ""))
+        hint = [f"{self.styled('next:', stream, bold=True)} {typed}"] if typed else []
         return "\n".join([f"{word} {lines[0]}", *lines[1:], *hint])
 
     def event_error(self, code: str, exit_code: ExitCode, message: str) -> None:

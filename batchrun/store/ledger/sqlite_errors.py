@@ -21,7 +21,7 @@ class LedgerDamaged(EnvironmentProblem):
     def __init__(self, path: Path | None, why: object) -> None:
         super().__init__(
             f"the ledger {path} is damaged or is no ledger: {escape_control(str(why))[:LONGEST_REASON]}.",
-            hint="restore it from a backup; or move it away and go on from the output: batchrun adopt JOB;"
+            hint="restore it from a backup; or move it away and go on from the output: batchrun adopt --help;"
             " or name another file in [store] ledger",
         )
 

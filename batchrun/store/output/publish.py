@@ -156,11 +156,11 @@ class Output:
             if "memory_limit" in str(error):
                 raise MoreMemory(
                     f"the output {self._table.database} needs more memory than there is.",
-                    hint="the rows are safe in the ledger; on a machine with more memory: batchrun sync",
+                    hint=f"the rows are safe in the ledger; on a machine with more memory: batchrun sync {self._job}",
                 ) from error
             raise EnvironmentProblem(
                 f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
-                hint="the rows are safe in the ledger; mend it, then: batchrun sync",
+                hint=f"the rows are safe in the ledger; mend it, then: batchrun sync {self._job}",
             ) from error
 
     def _prepare(self, connection: "DuckDBPyConnection") -> None:

@@ -1,7 +1,7 @@
 """A plan: what a submit would do with every document, and what the submit would cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batchrun.budget.caps import Caps, CapUsage
@@ -148,6 +148,10 @@ class Plan:
     cascade: CascadeCost | None = None
     paid_before: int = 0
     """How many of the documents to send have a row in the output, of which the ledger does not know."""
+    worst_tokens: int = 0
+    """The most tokens that one of the requests to send may use, like `worst_nusd`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The tags of the run that a submit would begin or continue."""
 
     @property
     def documents(self) -> int:

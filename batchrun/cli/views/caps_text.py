@@ -39,7 +39,7 @@ def cap_as_json(cap: Cap, remaining: int | None) -> dict[str, Any]:
     """One cap for programs, with `remaining` of what the cap counts; None if the remainder is not known."""
     unit = 1 if cap.of is Of.TOKENS else 1e9
     return {
-        "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "limit": cap.limit / unit,
+        "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "tag": cap.tag, "limit": cap.limit / unit,
         "left": None if remaining is None else remaining / unit, "key": cap.key, "of": str(cap.origin),
     }  # fmt: skip
 
@@ -50,9 +50,12 @@ def left_lines(summary: Summary) -> Iterator[str]:
         return
     cap = summary.halted.cap
     needed = None
-    if cap.per is Per.RUN and summary.totals:
-        needed = summary.totals.cost_nusd + summary.totals.held_nusd + summary.remaining.upper_nusd
-        needed += summary.plan.worst_nusd  # reserved for the last request, when all others are paid
+    if cap.per is Per.RUN and (totals := summary.totals):
+        # The worst case is reserved for the last request, when all others are paid.
+        if cap.of is Of.TOKENS:
+            needed = totals.tokens + summary.remaining.upper_tokens + summary.plan.worst_tokens
+        else:
+            needed = totals.cost_nusd + totals.held_nusd + summary.remaining.upper_nusd + summary.plan.worst_nusd
     yield (
         f"  left     {count(summary.remaining.documents, 'document')},"
         f" about {with_bounds(summary.remaining.cost_nusd, dollars)}; to finish: {to_finish(cap, needed=needed)}"

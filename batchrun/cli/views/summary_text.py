@@ -72,7 +72,8 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     lines = [
         f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{estimate}",
         f"  tokens   in {tokens(totals.input_tokens)}{off(totals.input_tokens, totals.estimate_input_tokens, through)}"
-        f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}",
+        f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}"
+        + (f" · {totals.tokens:,} of {totals.cap_tokens:,}" if totals.cap_tokens else ""),
     ]
     if summary.cache_use:
         lines.append(f"  cache    {cache_words(summary.cache_use)}")

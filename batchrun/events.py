@@ -1,7 +1,7 @@
 """The events of a run for whoever watches the run: facts with stable names. `cli` makes words for people of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchrun.outcome import Outcome
 from batchrun.reply import Failure, Usage
@@ -21,6 +21,8 @@ class RunStarted:
     spent_nusd: int
     """The money that earlier parts of this run have spent."""
     cap_nusd: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The tags of the run."""
 
 
 @dataclass(frozen=True, slots=True)

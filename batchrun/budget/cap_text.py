@@ -14,8 +14,8 @@ _NAMES = {
 
 def called(cap: Cap) -> str:
     """Name a cap in a sentence: `the day's budget of tokens for claude-opus-5-5`."""
-    tokens = " of tokens" if cap.of is Of.TOKENS else ""
-    return f"{_NAMES[cap.per]}{tokens}" + (f" for {escape_control(cap.model)}" if cap.model else "")
+    tokens, whose = " of tokens" if cap.of is Of.TOKENS else "", cap.tag or cap.model
+    return f"{_NAMES[cap.per]}{tokens}" + (f" for {escape_control(whose)}" if whose else "")
 
 
 def quantity(cap: Cap, value: int) -> str:

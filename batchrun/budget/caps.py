@@ -1,7 +1,8 @@
 """Caps on spending: what a cap is over, who sets it, and which cap counts if several do."""
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -69,6 +70,8 @@ class Cap:
     model: str | None = None
     """The model whose requests count; None if those to every model do."""
     of: Of = Of.COST
+    tag: str | None = None
+    """The tag, as `team=legal`, of the runs whose requests count; None if those of every run do."""
 
     @property
     def name(self) -> str:
@@ -132,6 +135,8 @@ class Caps:
     """The run's own cap; a soft one counts what is expected."""
     ceiling: Cap | None = None
     """A hard cap of a run beside a soft one, whatever the job file says."""
+    tokens: Cap | None = None
+    """The cap of the run's tokens."""
     document: Cap | None = None
     shared: tuple[Cap, ...] = ()
     """The caps of days and months."""
@@ -145,22 +150,33 @@ class Caps:
         """Whether requests in progress count at their expected cost."""
         return self.run.of is Of.EXPECTED
 
+    def borne_by(self, tags: Mapping[str, str]) -> "Caps":
+        """Leave out the caps of tags that a run with these tags does not have."""
+        own = {None, *(f"{name}={value}" for name, value in tags.items())}
+        return replace(self, shared=tuple(cap for cap in self.shared if cap.tag in own))
+
+
+_RUN = (Per.RUN, None, None, Of.COST)
+"""The kind of the caps of a run's cost: span, model, tag and measure."""
+
 
 def merged(caps: Iterable[Cap], *, soft: bool, partial: bool) -> Caps:
     """Take the lowest cap of each kind, the first among equals. At least one cap is the run's."""
-    least: dict[tuple[Per, str | None, Of], Cap] = {}
+    least: dict[tuple[Per, str | None, str | None, Of], Cap] = {}
     ceiling = None
     for cap in caps:
-        kind = (cap.per, cap.model, cap.of)
+        kind = (cap.per, cap.model, cap.tag, cap.of)
         if kind not in least or cap.limit < least[kind].limit:
             least[kind] = cap
-        if cap.per is Per.RUN and cap.origin.is_ceiling and (ceiling is None or cap.limit < ceiling.limit):
+        if kind == _RUN and cap.origin.is_ceiling and (ceiling is None or cap.limit < ceiling.limit):
             ceiling = cap
-    run = least.pop((Per.RUN, None, Of.COST))
-    document = least.pop((Per.DOCUMENT, None, Of.COST), None)
+    run = least.pop(_RUN)
+    tokens = least.pop((Per.RUN, None, None, Of.TOKENS), None)
+    document = least.pop((Per.DOCUMENT, None, None, Of.COST), None)
     return Caps(
         run=replace(run, of=Of.EXPECTED) if soft else run,
         ceiling=ceiling if soft else None,
+        tokens=tokens,
         document=document,
         shared=tuple(least.values()),
         partial=partial,
@@ -179,6 +195,12 @@ def most_in_flight_nusd(*, cap_nusd: int, held_nusd: int) -> int:
 def remaining_nusd(cap_usages: Iterable[CapUsage], model: str) -> int:
     """Find the least money that the caps leave for requests to a model."""
     return min(one.remaining for one in cap_usages if one.cap.of is not Of.TOKENS and one.cap.concerns(model))
+
+
+def remaining_tokens(cap_usages: Iterable[CapUsage], model: str) -> float:
+    """Find the fewest tokens that the caps leave for requests to a model, without an end if no cap counts tokens."""
+    ours = (one.remaining for one in cap_usages if one.cap.of is Of.TOKENS and one.cap.concerns(model))
+    return min(ours, default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The caps of the project, and the caps that the operator sets by environment variables."""
 
+import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
@@ -14,6 +15,7 @@ _MOST = 10**18
 
 _VARIABLES = {
     "BATCHRUN_MAX_COST": (Per.RUN, Of.COST),
+    "BATCHRUN_MAX_TOKENS": (Per.RUN, Of.TOKENS),
     "BATCHRUN_MAX_COST_PER_DOCUMENT": (Per.DOCUMENT, Of.COST),
     "BATCHRUN_MAX_COST_PER_DAY": (Per.DAY, Of.COST),
     "BATCHRUN_MAX_COST_PER_MONTH": (Per.MONTH, Of.COST),
@@ -39,12 +41,16 @@ def project_caps(budget: ProjectBudget) -> Iterator[Cap]:
     """Yield the caps in [budget] of batchrun.toml."""
     if budget.max_cost_nusd is not None:
         yield Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.PROJECT)
+    if budget.max_tokens is not None:
+        yield Cap(Per.RUN, budget.max_tokens, "budget.max_tokens", Origin.PROJECT, of=Of.TOKENS)
     if budget.max_cost_per_document_nusd is not None:
         limit = budget.max_cost_per_document_nusd
         yield Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.PROJECT)
-    yield from _shared(budget, "budget.", None)
+    yield from _shared(budget, "budget.")
     for model, own in budget.models.items():
-        yield from _shared(own, f'budget.models."{model}".', model)
+        yield from _shared(own, f'budget.models."{model}".', model=model)
+    for tag, own in budget.tags.items():
+        yield from _shared(own, f"budget.tags.{json.dumps(tag, ensure_ascii=False)}.", tag=tag)
 
 
 def project_rule(budget: ProjectBudget) -> ModelRule:
@@ -53,7 +59,7 @@ def project_rule(budget: ProjectBudget) -> ModelRule:
     return ModelRule(Origin.PROJECT, budget.allowed_models, keys[0], budget.denied_models, keys[1])
 
 
-def _shared(budget: ModelBudget, prefix: str, model: str | None) -> Iterator[Cap]:
+def _shared(budget: ModelBudget, prefix: str, *, model: str | None = None, tag: str | None = None) -> Iterator[Cap]:
     said = (
         (budget.max_cost_per_day_nusd, Per.DAY, "max_cost_per_day_usd", Of.COST),
         (budget.max_cost_per_month_nusd, Per.MONTH, "max_cost_per_month_usd", Of.COST),
@@ -61,7 +67,7 @@ def _shared(budget: ModelBudget, prefix: str, model: str | None) -> Iterator[Cap
     )
     for limit, per, key, of in said:
         if limit is not None:
-            yield Cap(per, limit, prefix + key, Origin.PROJECT, model, of)
+            yield Cap(per, limit, prefix + key, Origin.PROJECT, model, of, tag)
 
 
 def _read(name: str, value: str, of: Of) -> int:

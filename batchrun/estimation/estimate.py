@@ -178,6 +178,11 @@ class Estimate:
         """The upper bound of the cost, which counts against a budget."""
         return math.ceil(self.cost_nusd.high)
 
+    @property
+    def upper_tokens(self) -> int:
+        """The upper bound of the tokens, input and output together, which counts against a budget of tokens."""
+        return math.ceil(self.input.high + self.output.high)
+
     def plus(self, other: "Estimate") -> "Estimate":
         """Add other requests of the same job. Both estimates err in the same direction, so that their bounds add up."""
         return replace(

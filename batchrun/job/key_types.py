@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from batchrun.job.value_errors import matching, refusal
+from batchrun.escaping import escape_control
+from batchrun.job.value_errors import matching, refusal, wrong_value
+
+_TAG_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 def distinct(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -14,6 +17,20 @@ def distinct(words: tuple[str, ...]) -> tuple[str, ...]:
     if repeated is not None:
         raise refusal(f'"{repeated}" is there already', hint="name each once")
     return words
+
+
+def _is_tag_value(text: str) -> bool:
+    """Whether a text can be the value of a tag: what is shown of the text is the text itself."""
+    return 0 < len(text) <= 100 and "=" not in text and escape_control(text) == text
+
+
+def _tag_pair(text: str) -> str:
+    name, _, value = text.partition("=")
+    if not (_TAG_NAME.fullmatch(name) and _is_tag_value(value)):
+        raise wrong_value(
+            "name=value", hint='such as [budget.tags."team=legal"], for jobs with tags = { team = "legal" }'
+        )
+    return text
 
 
 Positive = Annotated[int, Field(ge=1, le=10**12)]
@@ -27,4 +44,12 @@ FallbackReason = Literal["outage", "refused", "truncated"]
 CacheMode = Literal["auto", "off", "5m", "1h"]
 """Whether the fixed beginning of the prompt is marked for the prompt cache: when that pays, never, or for how long."""
 FieldNames = Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(distinct)]
+TagName = Annotated[
+    str, AfterValidator(matching(_TAG_NAME.fullmatch, "1 to 40 of a-z, 0-9, _ and -, beginning with a letter"))
+]
+TagValue = Annotated[
+    str, AfterValidator(matching(_is_tag_value, "1 to 100 characters without = and without invisible characters"))
+]
+TagPair = Annotated[str, AfterValidator(_tag_pair)]
+"""A tag with its value, as `team=legal`."""
 Share = Annotated[float, Field(ge=0, le=1)]

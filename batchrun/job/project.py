@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 from pydantic import Field, ValidationError
 
 from batchrun.job.field_types import Table
-from batchrun.job.key_types import ModelNames, Positive, TierName
+from batchrun.job.key_types import ModelNames, Positive, TagPair, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.project_root import PROJECT_FILE
 from batchrun.job.toml_file import TomlText
@@ -47,12 +47,16 @@ class ProjectBudget(ModelBudget):
 
     max_cost_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_usd")] = None
     """The cap of every run."""
+    max_tokens: Positive | None = None
+    """The cap of every run in tokens."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
     allowed_models: _Models | None = None
     """None allows all but the denied models."""
     denied_models: ModelNames = ()
     models: dict[str, ModelBudget] = Field(default_factory=dict)
     """The caps of models, by name."""
+    tags: dict[TagPair, ModelBudget] = Field(default_factory=dict)
+    """The caps of tags, by `name=value`."""
 
 
 class ProjectSpec(Table):

@@ -19,7 +19,7 @@ from pydantic_core import PydanticKnownError
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
-from batchrun.job.key_types import CacheMode, Positive, Share, Text, Texts
+from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text, Texts
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.project_root import LEDGER
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
@@ -31,6 +31,7 @@ AUTO = "auto"
 AUTO_CONCURRENCY = 500
 """The most requests in progress at once when the job file does not say; pacing and outages keep the number lower."""
 MOST_CONCURRENCY = 1000
+MOST_TAGS = 20
 
 
 def _is_text_codec(name: str) -> bool:
@@ -39,6 +40,12 @@ def _is_text_codec(name: str) -> bool:
     except (LookupError, ValueError):
         return name == "auto"
     return True
+
+
+def _few_tags(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > MOST_TAGS:
+        raise refusal(f"{len(tags)} tags, and a job may have {MOST_TAGS}")
+    return tags
 
 
 class JobSection(Table):
@@ -50,6 +57,8 @@ class JobSection(Table):
         Field(examples=['name = "contracts"']),
     ]
     description: str | None = None
+    tags: Annotated[dict[TagName, TagValue], AfterValidator(_few_tags)] = Field(default_factory=dict)
+    """What `cost` and the caps of the project put runs together by. No request depends on a tag."""
 
 
 class _SourceSection(Table):
@@ -220,6 +229,8 @@ class BudgetSection(Table):
     """[budget]: what a run may take."""
 
     max_cost_nusd: Annotated[NanoDollars, Field(alias="max_cost_usd", examples=["max_cost_usd = 5.00"])]
+    max_tokens: Positive | None = None
+    """The most tokens of a run, input of all classes and output together."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
     """The cap of all attempts that a run makes for one document."""
     cutoff: Literal["hard", "soft"] = "hard"

@@ -133,9 +133,20 @@ class _Fault:
         return did_you_mean(self.key, self.known)
 
     @cached_property
+    def homes(self) -> dict[str, KeyPath]:
+        """The tables that know an unknown key: if a table lacks the key and needs it, only such tables."""
+        known = homes_of(self.key, self.root)
+        lacking = {
+            words: path
+            for words, path in known.items()
+            if self.text.get(path) is None and example_of(table_at(path[:-1], self.root), self.key)
+        }
+        return lacking or known
+
+    @cached_property
     def meant(self) -> list[KeyPath]:
         """The places that an unknown key was probably meant for."""
-        homes = list(homes_of(self.key, self.root).values())
+        homes = list(self.homes.values())
         if homes:
             return homes if len(homes) == 1 else []
         return [(*self.place[:-1], self.sibling)] if self.sibling else []
@@ -156,8 +167,8 @@ class _Fault:
         is_definition = self.place[:2] == ("output", "fields")
         if is_definition and (kinds := field_kinds_with(self.key)):
             return f"`{self.key}` is for {' and '.join(kinds)} fields"
-        if not is_definition and (homes := homes_of(self.key, self.root)):
-            return f"it belongs in {' or '.join(homes)}"
+        if not is_definition and self.homes:
+            return f"it belongs in {' or '.join(self.homes)}"
         if self.sibling:
             is_table = len(self.place) == 1 and (self.sibling,) in self.tables
             return f"did you mean [{self.sibling}]?" if is_table else f"did you mean `{self.sibling}`?"

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from batchrun.budget.cap_text import too_dear
-from batchrun.budget.caps import Caps
+from batchrun.budget.caps import Amount, Caps
 from batchrun.document import Document, Unreadable
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.estimation.sampling import COUNTED_AT_ONCE
@@ -103,16 +103,16 @@ def allowed_max_tokens(known: KnownDocument | None, selection: Selection, *, own
     return allowed if allowed > own else None
 
 
-def costliest_nusd(
+def worst_amount(
     estimator: Estimator, models: Sequence[ChainModel], requests: Sequence[Request], tokens: RequestTokens
-) -> int:
-    """Find the most that the request to any of these models may cost; `requests` has a request to each model."""
-    return max(
-        replace(estimator, price=model.price).worst_case_nusd(
-            tokens, body_bytes=len(request.body), max_tokens=request.max_tokens
-        )
-        for model, request in zip(models, requests, strict=True)
-    )
+) -> Amount:
+    """Find the most that the request to any of these models may take; `requests` has a request to each model."""
+    nusd, used = 0, 0
+    for model, request in zip(models, requests, strict=True):
+        own, size = replace(estimator, price=model.price), len(request.body)
+        nusd = max(nusd, own.worst_case_nusd(tokens, body_bytes=size, max_tokens=request.max_tokens))
+        used = max(used, own.most_prompt_tokens(tokens, body_bytes=size) + request.max_tokens)
+    return Amount(nusd, used)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,6 +178,7 @@ class PageClassifier:
             return too_large
         models, requests = self.chain.models[current.model_no :], asked.to_each_model[current.model_no :]
         max_tokens = asked.built.request.max_tokens
+        worst = worst_amount(self.estimator, models, requests, tokens) if tokens else None
         return Planned(
             doc_id=document.doc_id,
             source=document.source,
@@ -189,7 +190,8 @@ class PageClassifier:
             max_tokens=max_tokens if max_tokens != self.spec.model.max_tokens else None,
             size=asked.built.size,
             tokens=tokens,
-            worst_nusd=costliest_nusd(self.estimator, models, requests, tokens) if tokens else None,
+            worst_nusd=worst.nusd if worst else None,
+            worst_tokens=worst.tokens if worst else None,
             same_text=known is not None and known.content_sha == document.content_sha,
             asked={
                 request.request_id: model.price.name
@@ -223,7 +225,7 @@ class PageClassifier:
         model = self.chain.models[current.model_no]
         if self.in_batches:
             model = replace(model, price=model.price.in_batches)
-        return too_dear(self.caps.document, costliest_nusd(self.estimator, [model], [current.request], tokens))
+        return too_dear(self.caps.document, worst_amount(self.estimator, [model], [current.request], tokens).nusd)
 
 
 def left_out(document: Document, kind: Kind, outcome: Outcome | None, reason: str) -> Planned:

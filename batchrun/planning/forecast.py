@@ -1,11 +1,11 @@
 """The way from planned documents to the plan: their cost and time by every route, and whether the money is enough."""
 
 import time
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from batchrun.budget.caps import Caps, remaining_nusd
+from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.catalog.capabilities import suited, thinks
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator
@@ -43,6 +43,12 @@ def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
         thinks=thinks(model, price),
         effort=model.effort or price.default_effort,
     )
+
+
+def kept_tags(run: Run, tags: Mapping[str, str]) -> str:
+    """Say that a run that is continued keeps its tags, because the job file has others now."""
+    words = ", ".join(f"{name}={value}" for name, value in tags.items()) or "none"
+    return f"run {run.run_id} keeps the tags that it began with ({words}); those of the job file are the next run's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +103,19 @@ class Forecaster:
         chosen = options.best(choice.route)
         estimator = self._by(choice.route)
         divisor = estimator.price.divisor
-        worst_nusd = -(-self.planned.worst_nusd() // divisor)
+        worst = self.planned.worst()
+        worst_nusd = -(-worst.nusd // divisor)
         models = [chain_model.price.name for chain_model in self.chain.models]
-        cap_usages = plan_cap_usages(self.ledger.connection, self.caps, run, models=models, now=time.time())
-        left_nusd = remaining_nusd(cap_usages, models[0])
+        tags = Runs(self.ledger).tags(run.run_no) if run else spec.job.tags
+        caps = self.caps.borne_by(tags)
+        cap_usages = plan_cap_usages(self.ledger.connection, caps, run, models=models, now=time.time())
+        left_nusd, left_tokens = remaining_nusd(cap_usages, models[0]), remaining_tokens(cap_usages, models[0])
+        one_fits = committed_nusd + worst_nusd <= caps.run.limit and worst.tokens <= left_tokens
         affordable = chosen.estimate.documents
-        if chosen.estimate.upper_nusd > left_nusd:
-            affordable = self._affordable_count(estimator, chosen.saving, left_nusd, later, most=affordable)
+        if chosen.estimate.upper_nusd > left_nusd or chosen.estimate.upper_tokens > left_tokens:
+            affordable = self._affordable_count(
+                estimator, chosen.saving, later, left_nusd=left_nusd, left_tokens=left_tokens, most=affordable
+            )
         return Plan(
             job=spec.job.name,
             fingerprint=self.fingerprint,
@@ -125,13 +137,15 @@ class Forecaster:
             continues=run.run_id if run else None,
             already_approved=self._already_approved(run, counts),
             cap_nusd=self.caps.run.limit,
-            caps=self.caps,
+            caps=caps,
             cap_usages=cap_usages,
-            affordable_count=affordable if committed_nusd + worst_nusd <= self.caps.run.limit else 0,
+            affordable_count=affordable if one_fits else 0,
             worst_nusd=worst_nusd,
+            worst_tokens=worst.tokens,
+            tags=tags,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             costliest_fallback=self._costliest_fallback(chosen.estimate),
-            notices=notices,
+            notices=(*notices, kept_tags(run, tags)) if run and tags != spec.job.tags else notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
             paid_before=self.planned.paid_before(),
@@ -249,6 +263,8 @@ class Forecaster:
     def _already_approved(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         if run is None or self.caps.run.limit < run.cap_nusd:
             return False
+        if (tokens := self.caps.tokens) and (run.cap_tokens is None or tokens.limit < run.cap_tokens):
+            return False
         unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
         return unsettled <= Runs(self.ledger).unsettled(run.run_no)
 
@@ -263,12 +279,20 @@ class Forecaster:
         )
 
     def _affordable_count(
-        self, estimator: Estimator, saving: Interval, left_nusd: int, later: LaterModels | None, *, most: int
+        self,
+        estimator: Estimator,
+        saving: Interval,
+        later: LaterModels | None,
+        *,
+        left_nusd: int,
+        left_tokens: float,
+        most: int,
     ) -> int:
-        """Count the requests, from the first on, for which the money is enough: the bound never falls with more."""
+        """Count the requests, from the first on, for which the caps are enough: no bound ever falls with more."""
 
-        def upper(first: int) -> int:
+        def too_much(first: int) -> bool:
             own = self._estimate(estimator, first=first, saving=saving)
-            return self._with_later(own, later, first=first).upper_nusd
+            estimate = self._with_later(own, later, first=first)
+            return estimate.upper_nusd > left_nusd or estimate.upper_tokens > left_tokens
 
-        return bisect_right(range(1, most + 1), left_nusd, key=upper)
+        return bisect_left(range(1, most + 1), x=True, key=too_much)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from batchrun.budget.caps import Amount
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import DocumentSize
@@ -39,6 +40,7 @@ create temp table planned (
     guessed        integer not null default 0,
     text_class     text,
     worst_nusd     integer,
+    worst_tokens   integer,
     same_text      integer not null,
     asked          text,            -- JSON: the document's request to each model of the chain, and the model
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
@@ -85,6 +87,7 @@ class Planned:
     tokens: RequestTokens | None = None
     """The tokens of the document. They are None also while the document is not counted."""
     worst_nusd: int | None = None
+    worst_tokens: int | None = None
     same_text: bool = False
     asked: Mapping[str, str] | None = None
     """The document's requests, by id, with the model that each goes to."""
@@ -161,7 +164,7 @@ class PlannedDocuments:
                 row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
                 row.request_id, row.model, row.max_tokens, row.size and row.size.bytes,
                 row.tokens and row.tokens.counted, bool(row.tokens and row.tokens.guessed),
-                row.text_class, row.worst_nusd, row.same_text, row.asked and json.dumps(row.asked),
+                row.text_class, row.worst_nusd, row.worst_tokens, row.same_text, row.asked and json.dumps(row.asked),
             )
             for row in page
         ]  # fmt: skip
@@ -170,8 +173,8 @@ class PlannedDocuments:
             self._connection.execute("begin")
             self._connection.executemany(
                 "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
-                " model, max_tokens, bytes, counted_tokens, guessed, text_class, worst_nusd, same_text, asked)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " model, max_tokens, bytes, counted_tokens, guessed, text_class, worst_nusd, worst_tokens, same_text,"
+                " asked) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (doc_id) do nothing",
                 rows,
             )
@@ -246,9 +249,10 @@ class PlannedDocuments:
         )
         return [job for (job,) in rows]
 
-    def worst_nusd(self) -> int:
-        """Find the most that one of the requests to send may cost."""
-        return self._connection.execute("select max(worst_nusd) from to_send").fetchone()[0] or 0
+    def worst(self) -> Amount:
+        """Find the most that one of the requests to send may cost, and the most tokens that one may use."""
+        query = "select coalesce(max(worst_nusd), 0), coalesce(max(worst_tokens), 0) from to_send"
+        return Amount(*self._connection.execute(query).fetchone())
 
     def missing(self, doc_ids: Iterable[str]) -> list[str]:
         """List those of the ids that no document has."""

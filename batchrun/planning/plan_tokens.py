@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.estimate_sum import Group
@@ -71,11 +72,11 @@ class PlannedTokens:
         )
         return [PlannedDocument(row[0], DocumentRef(row[1], row[2]), row[3], row[4]) for row in rows]
 
-    def set_counted(self, planned_no: int, tokens: RequestTokens, worst_nusd: int) -> None:
+    def set_counted(self, planned_no: int, tokens: RequestTokens, worst: Amount) -> None:
         """Record how many tokens a document has, and the worst case that follows."""
         self._connection.execute(
-            "update planned set counted_tokens = ?, guessed = 0, worst_nusd = ? where planned_no = ?",
-            (tokens.counted, worst_nusd, planned_no),
+            "update planned set counted_tokens = ?, guessed = 0, worst_nusd = ?, worst_tokens = ? where planned_no = ?",
+            (tokens.counted, worst.nusd, worst.tokens, planned_no),
         )
 
     def guess(self, found: Mapping[TextClass, Ratio]) -> dict[TextClass, int]:

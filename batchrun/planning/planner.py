@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from batchrun.budget.caps import Caps
+from batchrun.budget.caps import Amount, Caps
 from batchrun.catalog.price import ModelPrice
 from batchrun.document import Document, Unreadable
 from batchrun.documents import Source
@@ -20,7 +20,7 @@ from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
 from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
-from batchrun.planning.classification import PageClassifier, costliest_nusd
+from batchrun.planning.classification import PageClassifier, worst_amount
 from batchrun.planning.forecast import Forecaster
 from batchrun.planning.paid_before import PaidBefore
 from batchrun.planning.plan_table import PlannedDocuments
@@ -149,7 +149,7 @@ class Planner:
             self.planned.next(selection.next)
         self._notes = notes
         self._mark_paid()
-        self.unsampled = self._sampler.count_sample(self._costliest_nusd)
+        self.unsampled = self._sampler.count_sample(self._worst)
         if counter and any(kind.sent for kind in self.planned.counts()):
             await self.calibration.ask(self._sampler, counter, online)
             names = [model.price.name for model in self.chain.models]
@@ -184,7 +184,7 @@ class Planner:
 
     def count(self, numbers: Iterable[int]) -> None:
         """Count the tokens of documents that were only guessed."""
-        self._sampler.count(numbers, self._costliest_nusd)
+        self._sampler.count(numbers, self._worst)
 
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate the documents of the plan that are still pending, by a route, as far as the run has taught."""
@@ -236,8 +236,8 @@ class Planner:
             return SizeLimit(own, "source.max_document_tokens", truncates)
         return SizeLimit(window, f"the room in {price.name}'s context window", truncates)
 
-    def _costliest_nusd(self, request: Request, tokens: RequestTokens) -> int:
-        return costliest_nusd(self.estimator, self.chain.models, self.chain.requests(request), tokens)
+    def _worst(self, request: Request, tokens: RequestTokens) -> Amount:
+        return worst_amount(self.estimator, self.chain.models, self.chain.requests(request), tokens)
 
 
 def pages(found: Iterable[Document | Unreadable]) -> Iterator[list[Document | Unreadable]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from batchrun.budget.caps import Amount
 from batchrun.document import Document
 from batchrun.documents import Source
 from batchrun.estimation.calibration import Observation
@@ -36,7 +37,7 @@ class TokenSampler:
     builder: RequestBuilder
     template: RequestTemplate
 
-    def count_sample(self, worst_nusd: Callable[[Request, RequestTokens], int]) -> dict[TextClass, float]:
+    def count_sample(self, worst: Callable[[Request, RequestTokens], Amount]) -> dict[TextClass, float]:
         """Count a sample of the documents that were not counted, and guess the other documents from the sample.
 
         Returns the standard deviation of the guess, in cl100k tokens of each class.
@@ -44,18 +45,18 @@ class TokenSampler:
         step = step_bytes(size for _, size in self.planned.uncounted())
         drawn = set(evenly(((number, size.bytes) for number, size in self.planned.uncounted()), step))
         sizes = {number: size for number, size in self.planned.uncounted() if number in drawn}
-        sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst_nusd)]
+        sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst)]
         found = ratios(sample, step)
         return unsampled(self.planned.guess(found), found)
 
     def count(
-        self, numbers: Iterable[int], worst_nusd: Callable[[Request, RequestTokens], int]
+        self, numbers: Iterable[int], worst: Callable[[Request, RequestTokens], Amount]
     ) -> list[tuple[int, RequestTokens]]:
         """Count some documents. Returns their numbers with their tokens."""
         counted = []
         for planned, document in self._read(numbers):
             built = self.builder.build(document, max_tokens=planned.max_tokens)
-            self.planned.set_counted(planned.planned_no, built.tokens, worst_nusd(built.request, built.tokens))
+            self.planned.set_counted(planned.planned_no, built.tokens, worst(built.request, built.tokens))
             counted.append((planned.planned_no, built.tokens))
         return counted
 

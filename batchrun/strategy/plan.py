@@ -1,7 +1,7 @@
 """A plan: what a submit would do with every document, and what the submit would cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batchrun.budget.caps import Caps, CapUsage
@@ -152,6 +152,10 @@ class Plan:
     """The number of documents in the source, selected or not. 0 if an earlier version made the plan."""
     typed: tuple[str, ...] = ()
     """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
+    worst_tokens: int = 0
+    """The most tokens that one of the requests to send may use, like `worst_nusd`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The tags of the run that a submit would begin or continue."""
 
     @property
     def documents(self) -> int:

@@ -1,10 +1,9 @@
 """Why a plan is not carried out. The reason is found and shown before anything is sent."""
 
-import math
 import shlex
 
-from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said
-from batchrun.budget.caps import Cap, CapUsage, Of, Per
+from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said, worst
+from batchrun.budget.caps import Amount, Cap, CapUsage, Of, Per
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.errors import Refused
 from batchrun.escaping import escape_control
@@ -71,9 +70,7 @@ def too_small(plan: Plan) -> CapUsage | None:
 
 def upper(plan: Plan, cap_usage: CapUsage) -> int:
     """Return the estimate's upper bound in the unit of a cap."""
-    if cap_usage.cap.of is Of.TOKENS:
-        return math.ceil(plan.estimate.input.high + plan.estimate.output.high)
-    return plan.estimate.upper_nusd
+    return plan.estimate.upper_tokens if cap_usage.cap.of is Of.TOKENS else plan.estimate.upper_nusd
 
 
 def _over_budget(plan: Plan) -> Refused | None:
@@ -90,7 +87,7 @@ def _over_budget(plan: Plan) -> Refused | None:
         f"{_before(plan)}"
         f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(cap_usage)}"
         f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
-        + ("" if cap.of is Of.TOKENS else f"\n  would fit  {fits}"),
+        f"\n  would fit  {fits}",
         hint=f"{_later(cap, upper(plan, cap_usage))}{raising(cap, to=needed)}, or send fewer documents"
         + ("; or begin it anyway and stop at the cap: --partial" if plan.affordable_count else ""),
     )
@@ -114,17 +111,18 @@ def _later(cap: Cap, needed: int) -> str:
 
 def _no_room_for_one(plan: Plan) -> Refused | None:
     """Refuse a plan with a request whose worst case is above a cap: the run would stop at that request."""
+    one = Amount(plan.worst_nusd, plan.worst_tokens)
     for cap_usage in plan.cap_usages:
-        used = plan.committed_nusd if cap_usage.cap.per is Per.RUN else cap_usage.used
-        needed = used + plan.worst_nusd
-        if cap_usage.cap.of is not Of.COST or not cap_usage.cap.concerns(plan.model) or needed <= cap_usage.cap.limit:
+        cap = cap_usage.cap
+        used = plan.committed_nusd if cap.per is Per.RUN and cap.of is Of.COST else cap_usage.used
+        needed = used + one.of(cap.of)
+        if cap.of is Of.EXPECTED or not cap.concerns(plan.model) or needed <= cap.limit:
             continue
         return Refused(
-            f"one of the requests may cost up to {dollars(plan.worst_nusd)}, which is set aside before it is sent."
+            f"one of the requests {worst(cap, one)}, which is set aside before it is sent."
             f" Nothing was sent.\n{_before(plan)}"
-            f"\n  budget     {dollars(cap_usage.cap.limit)}{said(cap_usage.cap)}{_used(cap_usage)}",
-            hint=f"{_later(cap_usage.cap, plan.worst_nusd)}{raising(cap_usage.cap, to=needed)},"
-            " or lower [model] max_tokens",
+            f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(cap_usage)}",
+            hint=f"{_later(cap, one.of(cap.of))}{raising(cap, to=needed)}, or lower [model] max_tokens",
         )
     return None
 

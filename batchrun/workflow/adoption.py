@@ -66,6 +66,7 @@ def _begin_run(opened: OpenJob, planner: Planner) -> int:
         fingerprint=planner.fingerprint,
         model=opened.price.name,
         simulated=opened.simulated,
+        tags=opened.job.spec.job.tags,
     )
     run_no = runs.begin_run(nothing, run_id=new_run_id(runs, simulated=opened.simulated))
     runs.end_run(run_no, state="finished", exit_code=ExitCode.OK, note="adopted rows of the output")

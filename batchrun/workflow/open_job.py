@@ -10,7 +10,7 @@ from functools import partial
 from os import environ
 from pathlib import Path
 
-from batchrun.budget.caps import Cap, Caps, Origin, Per, forbidden, merged
+from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, forbidden, merged
 from batchrun.budget.policy import operator_caps, operator_rule, project_caps, project_rule
 from batchrun.catalog.notices import price_notices
 from batchrun.catalog.price import ModelPrice
@@ -167,6 +167,8 @@ def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
         caps.append(Cap(Per.RUN, options.max_cost_nusd, "--max-cost", Origin.COMMAND))
     if (limit := budget.max_cost_per_document_nusd) is not None:
         caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
+    if budget.max_tokens is not None:
+        caps.append(Cap(Per.RUN, budget.max_tokens, "budget.max_tokens", Origin.JOB, of=Of.TOKENS))
     caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
     return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or options.partial)
 

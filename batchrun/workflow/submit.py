@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from batchrun.budget.caps import Caps, remaining_nusd
+from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import RunStarted
@@ -147,6 +147,7 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
         documents=plan.documents,
         to_send=plan.to_send,
         cap_nusd=plan.cap_nusd,
+        cap_tokens=plan.caps.tokens.limit if plan.caps.tokens else None,
         estimate_nusd=round(estimate.mean),
         estimate_low_nusd=round(estimate.low),
         estimate_high_nusd=round(estimate.high),
@@ -154,6 +155,7 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
         estimate_output_tokens=round(plan.estimate.output.mean),
         route=plan.choice.route,
         deadline_s=plan.deadline_s,
+        tags=plan.tags,
     )
     with ledger.transaction():
         run = runs.open_run(opened.name, planner.fingerprint)
@@ -182,6 +184,7 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
         resumed=plan.continues is not None,
         spent_nusd=plan.spent_nusd,
         cap_nusd=plan.cap_nusd,
+        tags=plan.tags,
     )
 
 
@@ -238,7 +241,10 @@ def caps_in_force(plan: Plan) -> Caps:
     """Return the plan's caps. Where a cap is expected to be reached, they say how much the run may cost."""
     if not plan.caps.partial or too_small(plan) is None:
         return plan.caps
-    return replace(plan.caps, scarce_nusd=plan.spent_nusd + remaining_nusd(plan.cap_usages, plan.model))
+    left_nusd, left_tokens = (left(plan.cap_usages, plan.model) for left in (remaining_nusd, remaining_tokens))
+    if left_tokens < plan.estimate.upper_tokens:  # the tokens pay for no more than their share of the whole run
+        left_nusd = min(left_nusd, plan.estimate.upper_nusd * left_tokens / plan.estimate.upper_tokens)
+    return replace(plan.caps, scarce_nusd=plan.spent_nusd + int(left_nusd))
 
 
 def cache_breakpoints(planner: Planner, plan: Plan) -> dict[Route, CacheBreakpoint]:

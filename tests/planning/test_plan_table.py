@@ -391,14 +391,14 @@ def test_what_is_not_counted_is_guessed_from_its_size(ledger: Ledger) -> None:
     documents = planned(
         ledger, weighed("a", 101), weighed("b", 102), weighed("c", 100, TextClass.CODE), weighed("d", 0), row("counted")
     )
-    documents.tokens.set_counted(2, RequestTokens(33, TextClass.PROSE), 7)
+    documents.tokens.set_counted(2, RequestTokens(33, TextClass.PROSE), Amount(7, 9))
 
     left = documents.tokens.guess(RATIOS)
 
     assert left == {TextClass.PROSE: 101, TextClass.CODE: 100}
     assert tokens_of(ledger) == {"a": (25, 1), "b": (33, 0), "c": (50, 1), "counted": (10, 0), "d": (0, 1)}
     assert documents.tokens.guessed() == 3
-    assert documents.worst_nusd() == 7, "of a guess there is none"
+    assert documents.worst() == Amount(7, 9), "of a guess there is none"
 
 
 def test_where_all_is_counted_nothing_is_guessed(ledger: Ledger) -> None:

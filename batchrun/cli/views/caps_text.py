@@ -39,7 +39,7 @@ def cap_as_json(cap: Cap, remaining: int | None) -> dict[str, Any]:
     """One cap for programs, with `remaining` of what the cap counts; None if the remainder is not known."""
     unit = 1 if cap.of is Of.TOKENS else 1e9
     return {
-        "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "limit": cap.limit / unit,
+        "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "tag": cap.tag, "limit": cap.limit / unit,
         "left": None if remaining is None else remaining / unit, "key": cap.key, "of": str(cap.origin),
     }  # fmt: skip
 
@@ -48,20 +48,23 @@ def left_lines(summary: Summary) -> Iterator[str]:
     """What a run that reached a cap leaves undone, the cost of the remaining documents, and how to go on."""
     if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
         return
-    to_do = to_finish(summary.halted.cap, needed=needed_nusd(summary))
+    to_do = to_finish(summary.halted.cap, needed=needed(summary))
     cost = with_bounds(summary.remaining.cost_nusd, dollars)
     yield f"  left     {count(summary.remaining.documents, 'document')}, about {cost}; to finish: {to_do}"
 
 
-def needed_nusd(summary: Summary) -> int | None:
-    """The cap of the run that is enough for all that a reached cap has left; None if another cap was reached."""
-    if summary.remaining is None or summary.totals is None or not isinstance(summary.halted, BudgetReached):
+def needed(summary: Summary) -> int | None:
+    """The cap of the run that is enough for all that a reached cap leaves, in what the cap counts.
+
+    Returns None if the cap is not one of the run.
+    """
+    halted, totals, left = summary.halted, summary.totals, summary.remaining
+    if left is None or totals is None or not isinstance(halted, BudgetReached) or halted.cap.per is not Per.RUN:
         return None
-    if summary.halted.cap.per is not Per.RUN:
-        return None
-    spent = summary.totals.cost_nusd + summary.totals.held_nusd
     # The worst case of one request is reserved for the last request, when all others are paid.
-    return spent + summary.remaining.upper_nusd + summary.plan.worst_nusd
+    if halted.cap.of is Of.TOKENS:
+        return totals.tokens + left.upper_tokens + summary.plan.worst_tokens
+    return totals.cost_nusd + totals.held_nusd + left.upper_nusd + summary.plan.worst_nusd
 
 
 def left_fields(summary: Summary) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from batchrun.escaping import escape_control
 from batchrun.store.reports.costs import NAMES, By, ClassCosts, Costs, Spending, UsedPrice
 
 MOST_ON_A_TERMINAL = 50
+UNTAGGED = "(none)"
+"""What stands for the value of a tag that a run does not have."""
 CLASSES = {one.name: one.name.replace("_", " ").upper() for one in fields(ClassCosts)}
 """The classes of tokens, with the names of their columns."""
 
@@ -54,7 +56,7 @@ def table_lines(groups: Iterable[Spending], total: Spending, *, by: By, longest:
     totals = cells_of(total, total, by)
     names = [name.upper() for name in NAMES[by]]
     first = [max(len(name), size) for name, size in zip(names, longest, strict=True)]
-    first[0] = max(first[0], len("total"))
+    first[0] = max(first[0], len("total"), len(UNTAGGED) if by is By.TAG else 0)
     rest = [max(len(name), len(cell)) for name, cell in totals.items()]
 
     def line(left: Iterable[str], right: Iterable[str]) -> str:
@@ -63,7 +65,8 @@ def table_lines(groups: Iterable[Spending], total: Spending, *, by: By, longest:
 
     yield line(names, totals)
     for group in groups:
-        yield line(group.names, cells_of(group, total, by).values())
+        named = [name or UNTAGGED for name in group.names] if by is By.TAG else group.names
+        yield line(named, cells_of(group, total, by).values())
     yield line(["total", *[""] * (len(names) - 1)], totals.values())
 
 
@@ -144,7 +147,7 @@ def price_words(row: PriceRow) -> str:
 
 def show_as_json(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -> None:
     """Write one object piece by piece, with a row on each line. Fields may be added, and none is renamed."""
-    head = json.dumps({"v": 1, "by": by, "simulated": simulated})
+    head = json.dumps({"v": 1, "by": f"{by}:{costs.tag}" if by is By.TAG else by, "simulated": simulated})
     terminal.exact(f'{head[:-1]}, "rows": [')
     for number, group in enumerate(costs.groups(by)):
         named = dict(zip(NAMES[by], group.names, strict=True))

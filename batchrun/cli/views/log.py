@@ -27,6 +27,7 @@ class Log:
         self._path = path
         self._terminal = terminal
         self._run_id: str | None = None
+        self._tags: dict[str, str] = {}
         self._has_warned = self._torn = False
         try:
             # Without a buffer a line is one write: the line is whole in the file even if the process is killed, and is
@@ -48,7 +49,7 @@ class Log:
     def __call__(self, event: Event) -> None:
         """Log the event if an attempt has ended."""
         if isinstance(event, RunStarted):
-            self._run_id = event.run_id
+            self._run_id, self._tags = event.run_id, dict(event.tags)
         elif isinstance(event, AttemptEnded):
             self._attempt(event)
 
@@ -57,6 +58,8 @@ class Log:
         if not (self._file or shown):
             return
         fields = attempt_fields(event, run_id=self._run_id, at=datetime.now(UTC))
+        if self._tags:
+            fields["tags"] = self._tags
         if self._file:
             self._write(fields, self._file)
         if shown:

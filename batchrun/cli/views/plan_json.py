@@ -21,6 +21,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[s
     return {
             "v": 1,
             "job": plan.job,
+            "tags": dict(plan.tags),
             "fingerprint": plan.fingerprint,
             "model": plan.model,
             "ladder": [chain_model.price.name for chain_model in opened.chain.models],

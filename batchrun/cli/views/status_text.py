@@ -183,7 +183,7 @@ def as_json(story: RunStory) -> dict[str, object]:
     """A run for programs."""
     return {
         "run": story.run_id, "job": story.job, "state": story.state, "exit_code": story.exit_code,
-        "simulated": story.simulated, "route": story.route, "settled": story.settled,
+        "tags": dict(story.tags), "simulated": story.simulated, "route": story.route, "settled": story.settled,
         "admitted": story.admitted, "failed": story.failed,
         "cost_usd": (story.committed_nusd - story.held_nusd) / 1e9, "held_usd": story.held_nusd / 1e9,
         "budget_usd": story.cap_nusd / 1e9, "note": story.note,

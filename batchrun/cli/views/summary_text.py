@@ -7,7 +7,7 @@ from batchrun.budget.caps import Origin
 from batchrun.catalog.money import dollars, enough
 from batchrun.cli.next_command import changed, command
 from batchrun.cli.views.batch_text import batch_table
-from batchrun.cli.views.caps_text import left_fields, left_lines, needed_nusd
+from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import escalated_lines, escalations_as_json
 from batchrun.cli.views.format import below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
@@ -78,7 +78,8 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     lines = [
         f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{estimate}",
         f"  tokens   in {tokens(totals.input_tokens)}{off(totals.input_tokens, totals.estimate_input_tokens, through)}"
-        f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}",
+        f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}"
+        + (f" · {totals.tokens:,} of {totals.cap_tokens:,}" if totals.cap_tokens else ""),
     ]
     if summary.cache_use:
         lines.append(f"  cache    {cache_words(summary.cache_use)}")
@@ -162,7 +163,7 @@ def submit_again(summary: Summary, path: Path) -> list[str]:
     if isinstance(summary.halted, BudgetReached):
         if summary.halted.cap.origin is not Origin.COMMAND:
             return []
-        options = changed(options, max_cost=enough(needed_nusd(summary) or 0))
+        options = changed(options, max_cost=enough(needed(summary) or 0))
     if any(option.startswith("--next=") for option in options):
         options = changed(options, next=pending)
     how = "collects" if summary.open_batches else "continues with"

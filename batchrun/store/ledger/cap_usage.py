@@ -17,6 +17,13 @@ select
     coalesce(sum(tokens) filter (where day = :day and OURS), 0)
 from spending where day between :first and :last
 """.replace("OURS", "(model = :model or model glob :model || '-20[0-9][0-9][0-9][0-9][0-9][0-9]')")
+BY_TAG = """
+select
+    coalesce(sum(committed_nusd) filter (where day = :day), 0),
+    coalesce(sum(committed_nusd), 0),
+    coalesce(sum(tokens) filter (where day = :day), 0)
+from tag_spending where tag = :tag and value = :value and day between :first and :last
+"""
 _COLUMNS = {
     (Per.DAY, Of.COST, False): 0,
     (Per.MONTH, Of.COST, False): 1,
@@ -25,7 +32,7 @@ _COLUMNS = {
     (Per.MONTH, Of.COST, True): 4,
     (Per.DAY, Of.TOKENS, True): 5,
 }
-"""The column of `SHARED` for a cap; the last part of the key says whether the cap is of one model."""
+"""The column of `SHARED` or `BY_TAG` for a cap; the last part of the key says whether the cap is of one model."""
 
 
 def shared_cap_usages(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: str, now: float) -> list[CapUsage]:
@@ -35,10 +42,14 @@ def shared_cap_usages(connection: sqlite3.Connection, caps: Sequence[Cap], *, mo
         return []
     day = day_of(now)
     days = month_of(day) if any(cap.per is Per.MONTH for cap in ours) else range(day, day + 1)
-    sums = connection.execute(
-        SHARED, {"day": day, "first": days.start, "last": days.stop - 1, "model": undated(model)}
-    ).fetchone()
-    return [CapUsage(cap, sums[_COLUMNS[cap.per, cap.of, cap.model is not None]]) for cap in ours]
+    span = {"day": day, "first": days.start, "last": days.stop - 1}
+    sums: dict[str | None, Sequence[int]] = {
+        None: connection.execute(SHARED, {**span, "model": undated(model)}).fetchone()
+    }
+    for tag in {cap.tag for cap in ours if cap.tag}:
+        name, _, value = tag.partition("=")
+        sums[tag] = connection.execute(BY_TAG, {**span, "tag": name, "value": value}).fetchone()
+    return [CapUsage(cap, sums[cap.tag][_COLUMNS[cap.per, cap.of, cap.model is not None]]) for cap in ours]
 
 
 def plan_cap_usages(
@@ -50,6 +61,8 @@ def plan_cap_usages(
     """
     spent_nusd = run.spent_nusd if run else 0
     cap_usages = [CapUsage(cap, spent_nusd) for cap in (caps.run, caps.ceiling) if cap]
+    if caps.tokens:
+        cap_usages.append(CapUsage(caps.tokens, run.spent_tokens if run else 0))
     for model in models:
         cap_usages += [
             cap_usage

@@ -1,6 +1,7 @@
 """The records that the ledger takes and gives."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from batchrun.budget.caps import Cap
 from batchrun.catalog.price import PriceRow
@@ -22,6 +23,7 @@ class RunPlan:
     documents: int = 0
     to_send: int = 0
     cap_nusd: int = 0
+    cap_tokens: int | None = None
     estimate_nusd: int = 0
     estimate_low_nusd: int = 0
     estimate_high_nusd: int = 0
@@ -30,6 +32,8 @@ class RunPlan:
     route: str = "stream"
     deadline_s: float | None = None
     """The deadline, in seconds from the start of the run."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The tags that the run begins with, and keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,24 @@ class Run:
     """Part of `committed_nusd`: the worst case of attempts whose answer was lost."""
     open_nusd: int
     """Part of `committed_nusd`: what is reserved for requests in progress, in open batches if no process runs."""
+    cap_tokens: int | None
+    """The most tokens that the run may use; None for any number."""
+    tokens: int
+    """The tokens that are used and reserved, and those of lost answers at their worst case."""
+    held_tokens: int
+    """Part of `tokens`, like `held_nusd`."""
+    open_tokens: int
+    """Part of `tokens`, like `open_nusd`."""
 
     @property
     def spent_nusd(self) -> int:
         """The cost of all answers."""
         return self.committed_nusd - self.held_nusd - self.open_nusd
+
+    @property
+    def spent_tokens(self) -> int:
+        """The tokens of all answers."""
+        return self.tokens - self.held_tokens - self.open_tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from batchrun.store.ledger.records import CapExceeded
 IN_PROGRESS = """
 select (select count(*) from attempts where run_no = :run_no and state = 'open' and batch_no is null),
     exists (select 1 from attempts where run_no = :run_no and state = 'open' and batch_no is not null),
-    exists (select 1 from attempts where run_no != :run_no and state = 'open' and batch_no is null)
+    exists (select 1 from attempts a where run_no != :run_no and state = 'open' and batch_no is null and (:tag is null
+        or exists (select 1 from run_tags t where t.run_no = a.run_no and t.tag || '=' || t.value = :tag)))
 """
 
 
@@ -49,12 +50,14 @@ class RequestCaps:
 
     def all(self) -> list[CapUsage]:
         """Read the usage of every cap, the run's own first."""
-        committed_nusd, expected_nusd = self.connection.execute(
-            "select committed_nusd, expected_nusd from runs where run_no = ?", (self.run_no,)
+        committed_nusd, expected_nusd, tokens = self.connection.execute(
+            "select committed_nusd, expected_nusd, tokens from runs where run_no = ?", (self.run_no,)
         ).fetchone()
         cap_usages = [CapUsage(self.caps.run, expected_nusd if self.caps.soft else committed_nusd)]
         if self.caps.ceiling:
             cap_usages.append(CapUsage(self.caps.ceiling, committed_nusd))
+        if self.caps.tokens:
+            cap_usages.append(CapUsage(self.caps.tokens, tokens))
         return cap_usages + shared_cap_usages(self.connection, self.caps.shared, model=self.model, now=self.now)
 
     def remaining_budget(self) -> RemainingBudget:
@@ -85,7 +88,9 @@ class RequestCaps:
         return bool(count and in_flight + amount.nusd > most_nusd)
 
     def _exceeded(self, cap_usage: CapUsage) -> CapExceeded:
-        open_attempts, in_batches, others = self.connection.execute(IN_PROGRESS, {"run_no": self.run_no}).fetchone()
+        open_attempts, in_batches, others = self.connection.execute(
+            IN_PROGRESS, {"run_no": self.run_no, "tag": cap_usage.cap.tag}
+        ).fetchone()
         return CapExceeded(
             cap_usage.used,
             cap_usage.cap,

@@ -12,7 +12,11 @@ SELECT_RUN = """
 select run_no, run_id, job_path, state, fingerprint, route, started_at, to_send, cap_nusd, committed_nusd,
     (select coalesce(sum(reserved_nusd), 0) from attempts
         where attempts.run_no = runs.run_no and cost_nusd is null and state != 'open'),
-    (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no and state = 'open')
+    (select coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no and state = 'open'),
+    cap_tokens, tokens,
+    (select coalesce(sum(counted_tokens), 0) from attempts
+        where attempts.run_no = runs.run_no and cost_nusd is null and state != 'open'),
+    (select coalesce(sum(counted_tokens), 0) from attempts where attempts.run_no = runs.run_no and state = 'open')
 from runs
 """
 """The columns of a `Run`."""
@@ -54,6 +58,10 @@ class Runs:
         """A run by its number."""
         return Run(*self._connection.execute(f"{SELECT_RUN} where run_no = ?", (run_no,)).fetchone())
 
+    def tags(self, run_no: int) -> dict[str, str]:
+        """Read the tags of a run."""
+        return dict(self._connection.execute("select tag, value from run_tags where run_no = ?", (run_no,)).fetchall())
+
     def last_run(self, job: str) -> Run | None:
         """The latest run of a job, whatever its state."""
         row = self._connection.execute(f"{SELECT_RUN} where job = ? order by run_no desc limit 1", (job,)).fetchone()
@@ -70,26 +78,29 @@ class Runs:
         cursor = self._connection.execute(
             "insert into runs (run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
             " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens,"
-            " estimate_output_tokens, route, pid, host, started_at, deadline_at)"
-            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " estimate_output_tokens, route, pid, host, started_at, deadline_at, cap_tokens)"
+            " values (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run_id, plan.job, plan.job_path, plan.fingerprint, plan.model, plan.simulated, plan.documents,
                 plan.to_send, plan.cap_nusd, plan.estimate_nusd, plan.estimate_low_nusd, plan.estimate_high_nusd,
                 plan.estimate_input_tokens, plan.estimate_output_tokens, plan.route, getpid(),
-                socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s,
+                socket.gethostname(), now, plan.deadline_s and now + plan.deadline_s, plan.cap_tokens,
             ),
         )  # fmt: skip
-        return int(cursor.lastrowid or 0)
+        run_no = int(cursor.lastrowid or 0)
+        tags = [(run_no, tag, value) for tag, value in plan.tags.items()]
+        self._connection.executemany("insert into run_tags values (?, ?, ?)", tags)
+        return run_no
 
     def continue_run(self, run_no: int, plan: RunPlan) -> None:
-        """Continue a run that was cut short: what the run has spent stays on the run's account."""
+        """Continue a run that was cut short: what the run has spent stays on the run's account, and its tags stay."""
         self._connection.execute(
             "update runs set state = 'running', exit_code = null, note = null, ended_at = null, pid = ?, host = ?,"
-            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ?, route = ?,"
-            " deadline_at = started_at + ? where run_no = ?",
+            " documents = max(documents, ?), to_send = max(to_send, ?), cap_nusd = ?, cap_tokens = ?,"
+            " route = ?, deadline_at = started_at + ? where run_no = ?",
             (
-                getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, plan.route,
-                plan.deadline_s, run_no,
+                getpid(), socket.gethostname(), plan.documents, plan.to_send, plan.cap_nusd, plan.cap_tokens,
+                plan.route, plan.deadline_s, run_no,
             ),
         )  # fmt: skip
 

@@ -21,6 +21,8 @@ class By(StrEnum):
     JOB = "job"
     RUN = "run"
     DOCUMENT = "document"
+    TAG = "tag"
+    """The value of the tag that the filter names."""
 
 
 NAMES: Mapping[By, Mapping[str, str]] = {
@@ -30,6 +32,7 @@ NAMES: Mapping[By, Mapping[str, str]] = {
     By.JOB: {"job": "a.job"},
     By.RUN: {"run": "runs.run_id", "job": "a.job"},
     By.DOCUMENT: {"job": "a.job", "document": "a.doc_id"},
+    By.TAG: {"tag": "coalesce((select value from run_tags t where t.run_no = a.run_no and t.tag = :tag), '')"},
 }
 """The names of a group, each with the SQL that finds it."""
 ORDER = {By.RUN: "a.run_no"}
@@ -73,6 +76,8 @@ class CostFilter:
     since: float | None = None
     until: float | None = None
     """The first moment whose attempts no longer count."""
+    tag: str | None = None
+    """The tag that `By.TAG` groups by; it leaves no attempt out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +129,13 @@ class Costs:
     """The costs of attempts. Inside `one_moment` all answers are about the same state of the ledger."""
 
     def __init__(self, ledger: Ledger, meant: CostFilter) -> None:
-        self._connection = ledger.connection
+        self._connection, self.tag = ledger.connection, meant.tag
         runs = None if meant.run_nos is None else json.dumps(list(meant.run_nos))
-        self._values = {"runs": runs, "since": meant.since, "until": meant.until}
+        self._values = {"runs": runs, "since": meant.since, "until": meant.until, "tag": meant.tag}
+
+    def tags(self) -> list[str]:
+        """List the tags that runs of the ledger have, whichever runs count."""
+        return [tag for (tag,) in self._connection.execute("select distinct tag from run_tags order by 1")]
 
     @contextmanager
     def one_moment(self) -> Iterator[None]:

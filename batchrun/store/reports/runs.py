@@ -1,5 +1,6 @@
 """What people see of the ledger: all runs, and the story of one document."""
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ select runs.run_no, runs.run_id, runs.job, runs.job_path, runs.state, runs.exit_
     (select coalesce(sum(reserved_nusd), 0) from attempts a where a.run_no = runs.run_no and cost_nusd is null)
         as held_nusd,
     runs.cap_nusd, runs.route, runs.started_at, runs.ended_at,
+    (select json_group_object(tag, value) from run_tags t where t.run_no = runs.run_no) as tags,
     count(coalesce(d.outcome, r.outcome)) as settled,
     count(case when coalesce(d.outcome, r.outcome) not in ('succeeded', 'skipped') then 1 end) as failed,
     count(d.document_no) as admitted
@@ -44,6 +46,7 @@ class RunStory:
     route: str
     started_at: float
     ended_at: float | None
+    tags: Mapping[str, str]
     settled: int
     """How many documents have an outcome."""
     failed: int
@@ -57,7 +60,7 @@ def run_stories(ledger: Ledger) -> list[RunStory]:
     batches = Batches(ledger)
     return [
         RunStory(
-            **{**story, "simulated": bool(story["simulated"])},
+            **{**story, "simulated": bool(story["simulated"]), "tags": json.loads(story["tags"])},
             open_batches=[batch for batch in batches.of_run(story["run_no"]) if batch.state.open],
         )
         for story in by_name(ledger.connection.execute(RUNS))

@@ -23,6 +23,10 @@ class Totals:
     untold: int
     """How many answers stated no usage that can be believed."""
     cap_nusd: int
+    tokens: int
+    """The tokens of all answers, and those of lost answers at their worst case."""
+    cap_tokens: int | None
+    """The most tokens that the run may use; None for any number."""
     estimate_nusd: int
     estimate_low_nusd: int
     estimate_high_nusd: int
@@ -64,6 +68,8 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         lost=lost,
         untold=untold,
         cap_nusd=run.cap_nusd,
+        tokens=run.spent_tokens + run.held_tokens,
+        cap_tokens=run.cap_tokens,
         estimate_nusd=estimate[0],
         estimate_low_nusd=estimate[1],
         estimate_high_nusd=estimate[2],

@@ -107,6 +107,73 @@ def test_every_grouping_comes_to_the_same(
     assert len(batchrun(f"cost --by {by}").out.partition("\n\n")[0].splitlines()) == len(told["rows"]) + 2
 
 
+def test_what_was_spent_by_a_tag(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+    project.documents(4)
+    for name, tags in (
+        ("a", 'team = "legal", matter = "4711"'),
+        ("b", 'team = "sales"'),
+        ("c", ""),
+        ("d", 'team = "legal"'),
+    ):
+        path = project.job(name, prompt=f'user = "{name}: {{{{ doc.text }}}}"')
+        path.write_text(path.read_text().replace(f'name = "{name}"\n', f'name = "{name}"\ntags = {{ {tags} }}\n', 1))
+        assert batchrun(f"submit jobs/{name}.toml").code == ExitCode.OK
+
+    told = batchrun("cost --by tag:team --json").json
+    shown = batchrun("cost --by tag:team")
+    of_matter = batchrun("cost --by tag:matter").out.splitlines()
+
+    assert (told["by"], told["total"]["attempts"]) == ("tag:team", 16)
+    assert [(row["tag"], row["attempts"], row["documents"]) for row in told["rows"]] == [
+        ("", 4, 4), ("legal", 8, 8), ("sales", 4, 4),
+    ]  # fmt: skip
+    assert sum(nusd(row["cost_usd"]) for row in told["rows"]) == committed(project) == nusd(told["total"]["cost_usd"])
+    header, *lines, total = shown.out.partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in (header, *lines, total)] == ["TAG", "(none)", "legal", "sales", "total"]
+    assert lines[1].split()[1] == f"${told['rows'][1]['cost_usd']:.4f}"
+    assert len({len(line) for line in (header, *lines, total)}) == 1
+    assert [line.split()[0] for line in of_matter[1:4]] == ["(none)", "4711", "total"]
+    assert [row["tag"] for row in batchrun("cost b c --by tag:team --json").json["rows"]] == ["", "sales"]
+
+
+def test_a_tag_that_no_run_has(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
+    project.documents(1)
+    none = batchrun("cost --by tag:team")
+    assert (none.code, "no run has a tag" in none.err, "[job] tags" in none.err) == (ExitCode.USAGE, True, True)
+    path = project.job()
+    path.write_text(path.read_text().replace("[job]\n", '[job]\ntags = { team = "legal", matter = "1" }\n', 1))
+    batchrun(SUBMIT)
+
+    near, far, empty = (batchrun(f"cost --by tag:{name}") for name in ("taem", "'\x1bq'", "''"))
+
+    assert (near.code, far.code, empty.code, near.out) == (ExitCode.USAGE, ExitCode.USAGE, ExitCode.USAGE, "")
+    assert "no run has the tag `taem`; there are: matter, team." in near.err
+    assert "did you mean --by tag:team?" in near.err
+    assert r"no run has the tag `\x1bq`" in far.err
+    assert "such as --by tag:matter" in far.err
+    assert "there are: matter, team" in empty.err
+    unknown = batchrun("cost --by tga")
+    assert (unknown.code, "tag:NAME" in unknown.err) == (ExitCode.USAGE, True)
+
+
+def test_status_and_plan_tell_programs_the_tags(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.documents(1)
+    assert batchrun("plan jobs/trial.toml --json").json["tags"] == {}
+    batchrun(SUBMIT)
+    path = project.job()
+    path.write_text(path.read_text().replace("[job]\n", '[job]\ntags = { team = "legal", matter = "1" }\n', 1))
+    project.document("more.txt", "more")
+
+    assert batchrun("plan jobs/trial.toml --json").json["tags"] == {"team": "legal", "matter": "1"}
+    batchrun(SUBMIT)
+
+    assert [run["tags"] for run in batchrun("status --json").events] == [{"team": "legal", "matter": "1"}, {}]
+    (last,) = batchrun("status last --json").events
+    assert last["tags"] == {"team": "legal", "matter": "1"}
+
+
 def test_only_some_jobs_and_runs(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(2)
     project.job("other", store='database = "results/other.duckdb"')

@@ -104,6 +104,34 @@ def test_a_run_that_reached_its_cap_says_what_is_left_and_how_to_finish(
 
 
 @pytest.mark.slow
+def test_a_run_that_reached_its_cap_of_tokens_says_what_would_be_enough(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.job(budget="max_cost_usd = 1\nmax_tokens = 6_000")
+    project.documents(60)
+
+    plan, refused = batchrun(f"{PLAN} --check"), batchrun(SUBMIT)
+    said = batchrun(f"{SUBMIT} --partial")
+
+    assert (plan.code, refused.code, said.code) == (ExitCode.REFUSED, ExitCode.REFUSED, ExitCode.STOPPED)
+    (line,) = [line for line in plan.out.splitlines() if "the budget of tokens" in line]
+    assert line.startswith(
+        "         6,000 tokens left of 6,000 tokens, the budget of tokens (budget.max_tokens of the job"
+    )
+    assert ": too little by " in line
+    assert "the budget of tokens is reached" in said.err
+    (used,) = [line for line in said.out.splitlines() if line.startswith("  tokens ")]
+    assert used.endswith(" of 6,000")
+    (left,) = [line for line in said.out.splitlines() if line.startswith("  left ")]
+    assert left.endswith(" or more in the job file and submit again")
+    needed = left.partition("raise budget.max_tokens to ")[2].split()[0]
+    cap = batchrun(f"{PLAN} --json").json["caps"][1]
+    assert (cap["per"], cap["counts"], cap["tag"], cap["limit"]) == ("run", "tokens", None, 6_000)
+    project.job(budget=f"max_cost_usd = 1\nmax_tokens = {needed}")
+    assert batchrun(SUBMIT).code == ExitCode.OK, "what it said is enough"
+
+
+@pytest.mark.slow
 def test_a_run_that_reached_a_cap_tells_programs_what_is_left(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from trial_project import TrialProject
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
-from batchrun.events import AttemptEnded, Tick
+from batchrun.events import AttemptEnded, RunStarted, Tick
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Usage
 from batchrun.simulator.http.server import SimulatorServer
@@ -74,6 +74,23 @@ def test_a_line_of_an_answer(tmp_path: Path) -> None:
         "cache_read_tokens": 5, "cache_write_tokens": 7, "output_tokens": 2, "cost_usd": 0.0015,
         "stop_reason": "end_turn", "error": None, "request_id": "req_1",
     }  # fmt: skip
+
+
+def test_a_line_has_the_tags_of_the_run(tmp_path: Path) -> None:
+    started = RunStarted(
+        run_id="r", job="j", model="m", to_send=1, route="stream", resumed=False, spent_nusd=0, cap_nusd=1
+    )
+    with Log(tmp_path / "log", Terminal()) as log:
+        log(replace(started, tags={"team": "legal", "matter": "4711"}))
+        log(ENDED)
+        log(REJECTED)
+        log(started)
+        log(ENDED)
+
+    *tagged, untagged = lines(tmp_path / "log")
+    assert [told["tags"] for told in tagged] == [{"team": "legal", "matter": "4711"}] * 2
+    assert list(tagged[0]) == [*FIELDS, "tags"]
+    assert list(untagged) == FIELDS
 
 
 def test_a_line_of_a_failure_quotes_the_api_briefly_and_inertly(tmp_path: Path) -> None:

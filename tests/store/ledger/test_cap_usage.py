@@ -36,11 +36,20 @@ START = datetime(2026, 11, 29, 20, tzinfo=UTC).timestamp()
 HOUR = 3600.0
 
 
-def cap(per: Per, limit: int, *, of: Of = Of.COST, model: str | None = None, origin: Origin = Origin.PROJECT) -> Cap:
-    return Cap(per, limit, f"{per} {of} {model}", origin, model, of)
+def cap(
+    per: Per,
+    limit: int,
+    *,
+    of: Of = Of.COST,
+    model: str | None = None,
+    tag: str | None = None,
+    origin: Origin = Origin.PROJECT,
+) -> Cap:
+    return Cap(per, limit, f"{per} {of} {model} {tag}", origin, model, of, tag)
 
 
 RUN = cap(Per.RUN, 1_000, origin=Origin.JOB)
+TOKENS = cap(Per.RUN, 7_000, of=Of.TOKENS, origin=Origin.JOB)
 DOCUMENT = cap(Per.DOCUMENT, 400)
 SHARED = (
     cap(Per.DAY, 1_300),
@@ -49,14 +58,21 @@ SHARED = (
     cap(Per.DAY, 500, model="dear"),
     cap(Per.MONTH, 800, model="dear"),
     cap(Per.DAY, 3_000, of=Of.TOKENS, model="dear"),
+    cap(Per.DAY, 1_100, tag="team=legal"),
+    cap(Per.MONTH, 1_800, tag="team=legal"),
+    cap(Per.DAY, 8_000, of=Of.TOKENS, tag="team=legal"),
+    cap(Per.DAY, 600, tag="matter=4711"),
+    cap(Per.DAY, 4_000, of=Of.TOKENS, tag="matter=4711"),
 )
-CAPS = Caps(run=RUN, document=DOCUMENT, shared=SHARED)
+CAPS = Caps(run=RUN, tokens=TOKENS, document=DOCUMENT, shared=SHARED)
+TAGS = {"a": {"team": "legal", "matter": "4711"}, "b": {"team": "legal"}}
+PAIRS = {job: {None, *(f"{name}={value}" for name, value in tags.items())} for job, tags in TAGS.items()}
 
 
 def plan(job: str) -> RunPlan:
     return RunPlan(
         job=job, job_path="j", fingerprint="f", model="m", simulated=False, documents=1, to_send=1, cap_nusd=RUN.limit,
-        estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1,
+        estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1, tags=TAGS[job],
     )  # fmt: skip
 
 
@@ -102,6 +118,7 @@ class Made:
     """An attempt, with what counts for each kind of cap."""
 
     run_no: int
+    job: str
     request_no: int
     model: str
     on: datetime
@@ -112,16 +129,16 @@ class Made:
 def made(ledger: Ledger) -> list[Made]:
     """Every attempt: what it cost and used, or may have cost and used, added up from scratch."""
     rows = ledger.connection.execute(
-        "select a.run_no, a.request_no, r.model, a.started_at, a.cost_nusd, a.reserved_nusd, a.reserved_tokens,"
+        "select a.run_no, a.job, a.request_no, r.model, a.started_at, a.cost_nusd, a.reserved_nusd, a.reserved_tokens,"
         " a.input_tokens + a.cache_read_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.output_tokens"
         " from attempts a join requests r using (request_no)"
     )
     found = []
-    for run_no, request_no, model, at, cost, reserved, reserved_tokens, used in rows:
+    for run_no, job, request_no, model, at, cost, reserved, reserved_tokens, used in rows:
         known = cost is not None
         tokens = used if used is not None else 0 if known else reserved_tokens
         found.append(
-            Made(run_no, request_no, model, datetime.fromtimestamp(at, UTC), cost if known else reserved, tokens)
+            Made(run_no, job, request_no, model, datetime.fromtimestamp(at, UTC), cost if known else reserved, tokens)
         )
     return found
 
@@ -132,7 +149,9 @@ def used(attempts: list[Made], one: Cap, at: datetime) -> int:
     ours = [
         attempt
         for attempt in attempts
-        if attempt.on.strftime(form) == at.strftime(form) and one.model in {None, attempt.model}
+        if attempt.on.strftime(form) == at.strftime(form)
+        and one.model in {None, attempt.model}
+        and one.tag in PAIRS[attempt.job]
     ]
     return sum(attempt.tokens if one.of is Of.TOKENS else attempt.nusd for attempt in ours)
 
@@ -163,9 +182,12 @@ class Spenders(RuleBasedStateMachine):
         at = datetime.fromtimestamp(self.now, UTC)
         return (
             sum(one.nusd for one in of_run) + amount.nusd <= RUN.limit
+            and sum(one.tokens for one in of_run) + amount.tokens <= TOKENS.limit
             and of_document + amount.nusd <= DOCUMENT.limit
             and all(
-                used(attempts, one, at) + amount.of(one.of) <= one.limit for one in SHARED if one.model in {None, model}
+                used(attempts, one, at) + amount.of(one.of) <= one.limit
+                for one in SHARED
+                if one.model in {None, model} and one.tag in PAIRS[job]
             )
         )
 
@@ -185,7 +207,9 @@ class Spenders(RuleBasedStateMachine):
         amount = Amount(nusd, tokens)
         expected = self.has_room(job, model, amount, work.request_no)
 
-        result = self.ledger.reserve(work, amount, run_no=self.run_of[job], job=job, model=model, caps=CAPS)
+        result = self.ledger.reserve(
+            work, amount, run_no=self.run_of[job], job=job, model=model, caps=CAPS.borne_by(TAGS[job])
+        )
 
         assert isinstance(result, int) == expected, result
         if isinstance(result, int):
@@ -245,7 +269,7 @@ class Spenders(RuleBasedStateMachine):
         self.number += 1
         new = NewBatch(
             nonce=str(self.number), run_no=self.run_of[job], job=job, model=model, schema={}, newest_before=None,
-            prepared_at=self.now, others_follow=False, caps=CAPS,
+            prepared_at=self.now, others_follow=False, caps=CAPS.borne_by(TAGS[job]),
         )  # fmt: skip
         fits = self.has_room(job, model, Amount(*amounts[0]))
 
@@ -283,6 +307,8 @@ class Spenders(RuleBasedStateMachine):
             of_run[one.run_no] += one.nusd
             of_document[one.run_no, one.request_no] += one.nusd
         assert max(of_run.values(), default=0) <= RUN.limit
+        for run_no in of_run:
+            assert sum(one.tokens for one in attempts if one.run_no == run_no) <= TOKENS.limit
         assert max(of_document.values(), default=0) <= DOCUMENT.limit
         for at in {one.on for one in attempts}:
             for one in SHARED:
@@ -303,6 +329,21 @@ class Spenders(RuleBasedStateMachine):
         ).fetchall()
         assert {(day, model): kept for day, model, kept, _ in rows if kept} == +nusd
         assert {(day, model): kept for day, model, _, kept in rows if kept} == +tokens
+        by_tag: Counter[tuple[str, str]] = Counter()
+        tokens_by_tag: Counter[tuple[str, str]] = Counter()
+        for one in attempts:
+            for pair in PAIRS[one.job] - {None}:
+                by_tag[f"{one.on:%F}", str(pair)] += one.nusd
+                tokens_by_tag[f"{one.on:%F}", str(pair)] += one.tokens
+        rows = self.ledger.connection.execute(
+            "select date(day * 86400, 'unixepoch'), tag || '=' || value, committed_nusd, tokens from tag_spending"
+        ).fetchall()
+        assert {(day, pair): kept for day, pair, kept, _ in rows if kept} == +by_tag
+        assert {(day, pair): kept for day, pair, _, kept in rows if kept} == +tokens_by_tag
+        of_runs = self.ledger.connection.execute("select run_no, tokens from runs").fetchall()
+        assert dict(of_runs) == {
+            run_no: sum(one.tokens for one in attempts if one.run_no == run_no) for run_no, _ in of_runs
+        }
         kept = self.ledger.connection.execute("select run_no, committed_nusd, expected_nusd from runs").fetchall()
         assert {run_no: committed for run_no, committed, _ in kept if committed} == +of_run
         assert all(committed == expected for _, committed, expected in kept)

@@ -79,6 +79,7 @@ def plan(job: str) -> RunPlan:
     return RunPlan(
         job=job, job_path=f"jobs/{job}.toml", fingerprint="f", model="m", simulated=False, documents=3, to_send=3,
         cap_nusd=10**18, estimate_nusd=1, estimate_low_nusd=1, estimate_high_nusd=1,
+        tags={"team": "legal", "matter": job} if job == "a" else {"matter": job},
     )  # fmt: skip
 
 
@@ -144,6 +145,7 @@ KEYS = {
     By.JOB: lambda made: (made.job,),
     By.RUN: lambda made: (f"{made.job}-{made.run}", made.job),
     By.DOCUMENT: lambda made: (made.job, made.document),
+    By.TAG: lambda made: ("legal" if made.job == "a" else "",),
 }
 
 
@@ -199,7 +201,7 @@ def test_the_sums_are_those_of_plain_arithmetic(made: list[Made], by: By) -> Non
     for one in made:
         account.attempt(one)
         groups[key_of(by, one)].append(one)
-    costs = Costs(account.ledger, CostFilter())
+    costs = Costs(account.ledger, CostFilter(tag="team"))
     found, total = list(costs.groups(by)), costs.total()
 
     assert {group.names: group for group in found} == {names: expected(names, ones) for names, ones in groups.items()}

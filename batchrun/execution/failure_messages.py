@@ -122,7 +122,7 @@ def nowhere_proven(batch: Batch) -> Ambiguous:
     return Ambiguous(
         f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
         " lost, and it is not in the list of batches, which shows no batch of ours or nothing that happened since. It"
-        " may exist: its worst case stays held, and it is not sent again.",
+        " may exist: its worst case stays reserved, and it is not sent again.",
         hint=f"look in the Console (names of our requests begin with {batch.nonce}); if it is there: batchrun batches"
         f" {batch.job} --adopt ID; if it is not: batchrun batches {batch.job} --resend --pay-again",
     )
@@ -165,7 +165,7 @@ def budget_reached(refusal: CapExceeded, amount: Amount) -> BudgetReached:
     cap = refusal.cap
     used, limit = quantity(cap, refusal.used), quantity(cap, cap.limit)
     message = (
-        f"{called(cap)} is reached: {used} of {limit}{said(cap)} is spent or held for"
+        f"{called(cap)} is reached: {used} of {limit}{said(cap)} is spent or reserved for"
         f" lost answers, and the next request {worst(cap, amount)}."
     )
     return BudgetReached(cap, message, hint=f"{to_finish(cap)}: what is done is not paid twice")
@@ -183,7 +183,7 @@ def document_budget_reached(cap_usage: CapUsage, amount: Amount) -> str:
     """Say why a document may not be tried again, for the line beside the document."""
     return (
         f"another attempt may cost up to {dollars(amount.nusd)}, and {dollars(cap_usage.used)} of"
-        f" {dollars(cap_usage.cap.limit)} ({cap_usage.cap.name}) is spent or held for it"
+        f" {dollars(cap_usage.cap.limit)} ({cap_usage.cap.name}) is spent or reserved for it"
     )
 
 

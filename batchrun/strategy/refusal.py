@@ -101,7 +101,7 @@ def _first(plan: Plan, count: int) -> str:
 def _used(cap_usage: CapUsage) -> str:
     """Say how much of a cap that all jobs share is used. What the run itself has spent is said elsewhere."""
     cap = cap_usage.cap
-    return f", of which {quantity(cap, cap_usage.used)} is spent or held" if cap.per in {Per.DAY, Per.MONTH} else ""
+    return f", of which {quantity(cap, cap_usage.used)} is spent or reserved" if cap.per in {Per.DAY, Per.MONTH} else ""
 
 
 def _later(cap: Cap, needed: int) -> str:
@@ -119,7 +119,7 @@ def _no_room_for_one(plan: Plan) -> Refused | None:
         if cap.of is Of.EXPECTED or not cap.concerns(plan.model) or needed <= cap.limit:
             continue
         return Refused(
-            f"one of the requests {worst(cap, one)}, which is set aside before it is sent."
+            f"one of the requests {worst(cap, one)}, which is reserved before it is sent."
             f" Nothing was sent.\n{_before(plan)}"
             f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(cap_usage)}",
             hint=f"{_later(cap, one.of(cap.of))}{raising(cap, to=needed)}, or lower [model] max_tokens",

@@ -168,7 +168,7 @@ def refuse_what_may_exist(batch: Batch, answer: Answer, *, waited: bool, pay_aga
             f"nothing proves that the batch {batch.name} does not exist; if it does, its {batch.requests:,} requests"
             " are paid twice.",
             hint=f"look in the Console (names of our requests begin with {batch.nonce}); to send them all the same,"
-            " with the worst case of the first time held for good, add --pay-again",
+            " with the worst case of the first time reserved for good, add --pay-again",
         )
 
 

@@ -59,7 +59,7 @@ def test_a_reason_is_the_apis_own(failure: Failure, tries: Tries, reason: str) -
 def test_a_small_budget_is_not_told_as_nothing() -> None:
     stopped = budget_reached(CapExceeded(used=1_300_000, cap=run_cap(3_000_000), open_attempts=0), Amount(4_300_000))
 
-    assert "$0.0013 of $0.0030 is spent or held" in str(stopped)
+    assert "$0.0013 of $0.0030 is spent or reserved" in str(stopped)
     assert "up to $0.0043" in str(stopped)
     assert "budget.max_cost_usd" in str(stopped.hint)
 

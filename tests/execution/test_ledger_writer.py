@@ -255,7 +255,7 @@ def test_a_ledger_that_is_held_for_too_long_is_told(ledger: Ledger) -> None:
         async with LedgerWriter(ledger) as writing:
             with contextlib.closing(sqlite3.connect(ledger.path or "", isolation_level=None)) as other:
                 other.execute("begin immediate")
-                with pytest.raises(EnvironmentProblem, match="is held by another program"):
+                with pytest.raises(EnvironmentProblem, match="is kept locked by another program"):
                     await writing.write(lambda one: note("late", one))
 
     asyncio.run(scenario())

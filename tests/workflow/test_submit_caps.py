@@ -111,7 +111,8 @@ def test_a_job_that_the_day_has_no_room_for_is_refused_and_told_why(
     said = str(refused.value)
     assert "the estimate is above the day's budget" in said
     assert (
-        "budget     $0.0200 (budget.max_cost_per_day_usd of batchrun.toml), of which $0.0060 is spent or held" in said
+        "budget     $0.0200 (budget.max_cost_per_day_usd of batchrun.toml), of which $0.0060 is spent or reserved"
+        in said
     )
     assert "would fit  --limit" in said
     assert "submit it after 00:00 UTC, or raise budget.max_cost_per_day_usd in batchrun.toml to" in str(
@@ -381,7 +382,7 @@ def test_a_document_is_tried_again_only_within_its_cap(project: TrialProject) ->
     assert provider.sent.count("text 0") == 1
     ((reason,),) = project.ask("select reason from document_status where status = 'errored'")
     assert reason.startswith("another attempt may cost up to $0.00")
-    assert "of $0.0020 (budget.max_cost_per_document_usd of the job file) is spent or held for it" in reason
+    assert "of $0.0020 (budget.max_cost_per_document_usd of the job file) is spent or reserved for it" in reason
     assert "0000.txt errored" in project.settled
     assert project.submit(again := ScriptedProvider()).outcomes[Outcome.ERRORED] == 1
     assert again.sent == [], "it is left alone until retry"

@@ -85,7 +85,7 @@ def test_what_is_held_is_told_in_a_refusal(project: TrialProject) -> None:
     ((held,),) = project.ask("select sum(reserved_nusd) from attempts where state = 'unknown'")
     project.job(budget=f"max_cost_usd = {(held + 1_000_000) / 1e9}")
 
-    with pytest.raises(Refused, match=r"spent and \$[\d.]+ held for answers that were lost") as refused:
+    with pytest.raises(Refused, match=r"spent and \$[\d.]+ reserved for answers that were lost") as refused:
         project.submit(ScriptedProvider())
 
     assert "by run " in str(refused.value)

@@ -70,7 +70,7 @@ def test_a_budget_of_tokens_below_one_worst_case_is_refused(project: TrialProjec
     with pytest.raises(Refused, match="one of the requests may use up to") as refused:
         project.submit(provider := ScriptedProvider())
 
-    assert f"may use up to {plan.worst_tokens:,} tokens, which is set aside before it is sent" in str(refused.value)
+    assert f"may use up to {plan.worst_tokens:,} tokens, which is reserved before it is sent" in str(refused.value)
     assert "raise budget.max_tokens to" in str(refused.value.hint)
     assert plan.affordable_count == 0
     assert provider.sent == []
@@ -89,7 +89,7 @@ def test_a_partial_run_stops_at_it_and_goes_on_with_more(project: TrialProject, 
     summary = project.submit(ScriptedProvider(latency_s=0.001), options=PARTIAL)
 
     halted = stopped(summary)
-    assert re.search(r"the budget of tokens is reached: 3,\d+ tokens of 4,000 tokens is spent or held", str(halted))
+    assert re.search(r"the budget of tokens is reached: 3,\d+ tokens of 4,000 tokens is spent or reserved", str(halted))
     assert "the next request may use up to" in str(halted)
     assert 3_000 < kept(project) <= 4_000
     assert summary.totals is not None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("run", default="last")
 @click.option("--adopt", metavar="ID", help="The batch in doubt is this one of the API's.")
 @click.option("--resend", is_flag=True, help="It was never created: its requests are pending again.")
-@click.option("--pay-again", is_flag=True, help="With --resend: although it may exist. Its worst case stays held.")
+@click.option("--pay-again", is_flag=True, help="With --resend: although it may exist. Its worst case stays reserved.")
 @click.option("--batch", "number", type=int, metavar="NUMBER", help="Which one, if several are in doubt.")
 @LEDGER
 @speaking

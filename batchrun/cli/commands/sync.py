@@ -12,7 +12,13 @@ from batchrun.cli.views.terminal import Terminal
 @click.command()
 @click.argument("run", default="last")
 @click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
-@click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds for a held file.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds for a file in use.",
+)
 @LEDGER
 @speaking
 def sync(run: str, *, simulate: bool, wait: float, ledger: Path | None, terminal: Terminal) -> None:

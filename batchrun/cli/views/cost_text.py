@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 
-from batchrun.catalog.money import dollars
+from batchrun.catalog.money import dollars, in_column
 from batchrun.catalog.price import PriceRow
 from batchrun.cli.views.format import count, cut
 from batchrun.cli.views.price_text import per_million
@@ -40,7 +40,7 @@ def show_as_text(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -
         terminal.result(cut(line, width))
     if few:
         terminal.result(
-            f"the dearest {MOST_ON_A_TERMINAL}, and {total.documents - MOST_ON_A_TERMINAL:,} more; all: --json"
+            f"the costliest {MOST_ON_A_TERMINAL}, and {total.documents - MOST_ON_A_TERMINAL:,} more; all: --json"
         )
     for line in [*explanation_lines(total), *price_lines(costs.prices())]:
         terminal.result(line)
@@ -57,7 +57,7 @@ def table_lines(groups: Iterable[Spending], total: Spending, *, by: By, longest:
     names = [name.upper() for name in NAMES[by]]
     first = [max(len(name), size) for name, size in zip(names, longest, strict=True)]
     first[0] = max(first[0], len("total"), len(UNTAGGED) if by is By.TAG else 0)
-    rest = [max(len(name), len(cell)) for name, cell in totals.items()]
+    rest = [max(len(name), len(cell) + ("$" in cell)) for name, cell in totals.items()]
 
     def line(left: Iterable[str], right: Iterable[str]) -> str:
         cells = [escape_control(cell).ljust(size) for cell, size in zip(left, first, strict=True)]
@@ -75,13 +75,13 @@ def cells_of(one: Spending, total: Spending, by: By) -> dict[str, str]:
     places = 6 if by is By.DOCUMENT else 4  # the amounts of single documents are small
 
     def usd(nusd: int) -> str:
-        return f"${nusd / 1e9:,.{places}f}"
+        return in_column(nusd, places=places)
 
     cells = {"COST": usd(one.cost_nusd)}
     if total.failed:
         cells["FAILED"] = f"{one.failed:,} {usd(one.failed_nusd)}"
     if total.held_nusd:
-        cells["HELD"] = usd(one.held_nusd)
+        cells["RESERVED"] = usd(one.held_nusd)
     if total.open_nusd:
         cells["OPEN"] = usd(one.open_nusd)
     cells["ATTEMPTS"] = f"{one.attempts:,}"
@@ -103,16 +103,14 @@ def explanation_lines(total: Spending) -> list[str]:
     """Explanations of the columns that need one."""
     lines = []
     if total.failed:
-        lines.append(
-            "FAILED: attempts that brought no row, without an answer or with a failed one, and what of COST was theirs."
-        )
+        lines.append("FAILED: attempts that brought no row, and their part of COST.")
     if total.held_nusd:
         lines.append(
-            "HELD: the worst case of answers that were lost or told no usage; it may have been billed, and counts"
+            "RESERVED: the worst case of answers that were lost or told no usage. They may have been billed, and count"
             " against budgets."
         )
     if total.open_nusd:
-        lines.append("OPEN: set aside for what is under way.")
+        lines.append("OPEN: reserved for requests in progress.")
     if total.unclassed_nusd:
         lines.append(
             f"{dollars(total.unclassed_nusd)} of COST is in no class of token: it is from before prices were recorded."

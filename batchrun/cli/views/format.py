@@ -50,6 +50,11 @@ def utc(seconds: float | None) -> str:
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
+def iso(seconds: float | None) -> str | None:
+    """`2026-11-01T08:30:07Z`, for programs."""
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def below_here(path: Path) -> str:
     """The path as a person would type the path in the current directory."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -69,7 +69,7 @@ def rest_lines(report: PilotReport) -> list[str]:
     if not rest.unsettled:
         return ["  rest     there is none"]
     if not rest.to_send:
-        return [f"  rest     {count(rest.unsettled, 'document')} in batches under way"]
+        return [f"  rest     {count(rest.unsettled, 'document')} in batches in progress"]
     return [
         f"  rest     {count(rest.to_send, 'document')} by {rest.choice.route}:"
         f" {with_bounds(rest.estimate.cost_nusd, dollars)}",

@@ -114,7 +114,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     before = spent_and_held(plan.spent_nusd, plan.held_nusd)
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
-    verdict = f"OK ({dollars(left_nusd)} to spare at the upper bound)"
+    verdict = f"OK ({dollars(left_nusd)} remaining at the upper bound)"
     if left_nusd < 0:
         verdict = f"too little by {dollars(-left_nusd)} at the upper bound"
     return [

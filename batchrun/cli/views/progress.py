@@ -246,5 +246,5 @@ def usage_doubted(event: UsageDoubted) -> str:
     return (
         f"an answer of {event.model} reports {count(event.usage.prompt_tokens, 'input token')} and"
         f" {event.usage.output_tokens:,} of output, more than its request allows: such usage counts as not"
-        " told, and the worst case stays held (said once)"
+        " told, and the worst case stays reserved (said once)"
     )

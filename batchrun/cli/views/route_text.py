@@ -53,8 +53,8 @@ def break_even_lines(plan: Plan, caching: Caching) -> list[str]:
     saved = plain.estimate.cost_nusd.mean - plan.chosen.estimate.cost_nusd.mean
     words = f"saves about {dollars(saved)}" if saved >= 0 else f"costs about {dollars(-saved)} more"
     if caching.break_even is None:
-        return [f"         {words}; it never pays with this model"]
+        return [f"         {words}; the cache never saves money with this model"]
     return [
-        f"         {words}; it pays from {caching.break_even_requests} requests on,"
-        f" when more than {caching.break_even:.0%} of them read it"
+        f"         {words}; the cache saves money from {caching.break_even_requests} requests on,"
+        f" if more than {caching.break_even:.0%} of them read from it"
     ]

@@ -12,7 +12,7 @@ import click
 from batchrun.catalog.money import dollars
 from batchrun.cli.find_run import RunPlace, no_run, place_of
 from batchrun.cli.views.batch_text import batch_fields, batch_table
-from batchrun.cli.views.format import below_here, table, utc
+from batchrun.cli.views.format import below_here, iso, table, utc
 from batchrun.cli.views.metrics_text import minute_fields, minutes_table, pace_fields, pace_lines, retried_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
@@ -27,7 +27,7 @@ from batchrun.strategy.plan_record import BrokenRecord
 if TYPE_CHECKING:
     from batchrun.workflow.summary import Summary
 
-HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "HELD", "BUDGET", "STARTED (UTC)", "")
+HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "RESERVED", "BUDGET", "STARTED (UTC)", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +187,7 @@ def as_json(story: RunStory) -> dict[str, object]:
         "admitted": story.admitted, "failed": story.failed,
         "cost_usd": (story.committed_nusd - story.held_nusd) / 1e9, "held_usd": story.held_nusd / 1e9,
         "budget_usd": story.cap_nusd / 1e9, "note": story.note,
-        "started": utc(story.started_at), "ended": utc(story.ended_at),
+        "started": iso(story.started_at), "ended": iso(story.ended_at),
     }  # fmt: skip
 
 

@@ -27,9 +27,10 @@ NOT_OF_A_RETRY = ("limit", "next", "exact", "pilot", "go_on", "no_pilot", "simul
 def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
     """The whole summary."""
     lines = [*verdict_lines(summary, terminal), ""]
-    lines += [*outcome_lines(summary), ""]
-    if summary.totals:
-        lines += [*totals_lines(summary, summary.totals), ""]
+    if not stopped_at_once(summary):
+        lines += [*outcome_lines(summary), ""]
+        if summary.totals:
+            lines += [*totals_lines(summary, summary.totals), ""]
     if summary.open_batches:
         lines += [batch_table(summary.open_batches, width=terminal.width()), ""]
     lines += next_lines(summary, path)
@@ -43,7 +44,8 @@ def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
     if summary.open_batches and not summary.halted:
         return [f"{stamp}{summary.job}{run} is not finished: batches are in progress"]
     if summary.halted:
-        return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}"]
+        left = f": {count(summary.outcomes[None], 'document')} pending" if stopped_at_once(summary) else ""
+        return [f"{stamp}{summary.job}{run} stopped after {duration(summary.seconds)}{left}"]
     if summary.totals is None:
         failed = failed_count(summary)
         without = f"; {count(failed, 'document')} without a row" if failed else ""
@@ -52,6 +54,13 @@ def verdict_lines(summary: Summary, terminal: Terminal) -> list[str]:
         return [f"{stamp}{summary.job}{run} is not finished: {count(pending, 'document')} pending"]
     problems = " with problems" if summary.exit_code == ExitCode.SOME_FAILED else ""
     return [f"{stamp}{summary.job}{run} finished{problems} in {duration(summary.seconds)}"]
+
+
+def stopped_at_once(summary: Summary) -> bool:
+    """Whether the run stopped before anything came of it: there is nothing to count then but pending documents."""
+    one = summary.totals
+    nothing = one is None or not (one.cost_nusd or one.held_nusd or one.open_nusd)
+    return summary.halted is not None and nothing and list(summary.outcomes) == [None]
 
 
 def failed_count(summary: Summary) -> int:
@@ -81,10 +90,13 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
         f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}"
         + (f" · {totals.tokens:,} of {totals.cap_tokens:,}" if totals.cap_tokens else ""),
     ]
+    if summary.plan.continues and summary.plan.spent_nusd:
+        lines.insert(1, f"  earlier  {dollars(summary.plan.spent_nusd)} of it was spent before this submit")
     if summary.cache_use:
         lines.append(f"  cache    {cache_words(summary.cache_use)}")
     if totals.open_nusd:
-        lines.append(f"  reserved {dollars(totals.open_nusd)} at most, for batches in progress")
+        what = "batches in progress" if summary.open_batches else "requests whose end is not recorded yet"
+        lines.append(f"  reserved {dollars(totals.open_nusd)} at most, for {what}")
     if totals.lost or totals.untold:
         lines.append(f"  {held_words(totals)}: {dollars(totals.held_nusd)} at most, counted against the budget")
     lines += escalated_lines(summary.escalations)

@@ -33,7 +33,7 @@ from batchrun.store.ledger.records import CapExceeded, Move, Taken
 from batchrun.strategy.model_chain import OUTAGE
 
 UNSENT = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
-LOST = Failure(cause=Cause.DROPPED, message="given up while the answer was under way")
+LOST = Failure(cause=Cause.DROPPED, message="given up while the answer was in progress")
 """A send that was canceled: the answer may be on its way, and billed, so that its worst case stays on the account."""
 OTHERS = "other runs"
 
@@ -169,7 +169,7 @@ class Attempts:
             self.waits_for_batches = True  # open batches give back what they do not need
         elif refused.others:
             self.waits_for_others = True
-            why = f"the rest of {called(refused.cap)} is held for requests of other runs"
+            why = f"the rest of {called(refused.cap)} is reserved for requests of other runs"
             channel.counters.long_waits.begin(OTHERS, why, now=channel.clock())
         else:
             self.refusal = budget_reached(refused, amount)

@@ -53,7 +53,7 @@ def translated(error: sqlite3.DatabaseError, path: Path | None) -> BatchrunError
             return LedgerDamaged(path, error)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return EnvironmentProblem(
-                f"the ledger {path} is held by another program for too long.", hint="close it and try again"
+                f"the ledger {path} is kept locked by another program for too long.", hint="close it and try again"
             )
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return EnvironmentProblem(

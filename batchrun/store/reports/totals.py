@@ -37,7 +37,7 @@ class Totals:
     output_tokens: int
     attempts: int
     retried: Mapping[str, int]
-    """How many attempts failed without settling their request, by cause."""
+    """How many attempts failed and were followed by another one, by cause."""
 
 
 def totals(ledger: Ledger, run_no: int) -> Totals:
@@ -56,8 +56,9 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         (run_no,),
     ).fetchone()
     causes = ledger.connection.execute(
-        "select cause, count(*) from attempts where run_no = ? and cause is not null and outcome is null"
-        " group by cause order by 2 desc",
+        "select cause, count(*) from attempts where run_no = ? and cause is not null and outcome is null and exists"
+        " (select 1 from attempts later where later.request_no = attempts.request_no and later.run_no = attempts.run_no"
+        "  and later.attempt_no > attempts.attempt_no) group by cause order by 2 desc",
         (run_no,),
     )
     return Totals(

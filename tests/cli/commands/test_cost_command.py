@@ -249,9 +249,9 @@ def test_what_is_under_way_and_what_was_lost_is_shown_apart(
     change(project, "update attempts set state = 'open', cost_nusd = null, reserved_nusd = 9 where attempt_no = 2")
     ran, total = batchrun("cost").out, batchrun("cost --json").json["total"]
     assert (nusd(total["held_usd"]), nusd(total["open_usd"])) == (7, 9)
-    assert ran.splitlines()[0].split()[:5] == ["JOB", "COST", "HELD", "OPEN", "ATTEMPTS"]
-    assert "HELD: the worst case" in ran
-    assert "OPEN: set aside" in ran
+    assert ran.splitlines()[0].split()[:5] == ["JOB", "COST", "RESERVED", "OPEN", "ATTEMPTS"]
+    assert "RESERVED: the worst case" in ran
+    assert "OPEN: reserved for" in ran
 
 
 def test_what_was_spent_before_prices_were_recorded(
@@ -278,7 +278,7 @@ def test_a_terminal_gets_the_dearest_documents_and_a_pipe_gets_all(
     monkeypatch.setattr(Terminal, "width", lambda _: 70)
     ran = batchrun("cost --by document")
     assert names.findall(ran.out) == ["1", "3"]
-    assert "the dearest 2, and 3 more" in ran.out
+    assert "the costliest 2, and 3 more" in ran.out
     assert max(map(len, ran.out.partition("\n\n")[0].splitlines())) == 70
     assert len(batchrun("cost --by document --json").json["rows"]) == 5
 

@@ -34,7 +34,9 @@ def test_in_words(project: TrialProject, batchrun: CommandLine, api: SimulatorSe
     ran = batchrun(f"{SUBMIT} --pilot 10")
     assert ran.code == ExitCode.SOME_FAILED
     assert re.search(
-        r"^pilot: 10 of 30 documents first, about \$0\.\d{4} \(90%: \$0\.\d{4} to \$0\.\d{4}\)$", ran.err, re.MULTILINE
+        r"^pilot: 10 of 30 documents first, about \$0\.\d{4,9} \(90%: \$0\.\d{4,9} to \$0\.\d{4,9}\)$",
+        ran.err,
+        re.MULTILINE,
     )
     for line in (
         r"trial pilot: 10 documents of run [0-9a-f]{4}",
@@ -42,9 +44,9 @@ def test_in_words(project: TrialProject, batchrun: CommandLine, api: SimulatorSe
         r"  truncated         0    0\.0%   \(90%: 0\.0% to 21\.3%\)",
         r"  refused           1   10\.0%   \(90%: 2\.3% to 34\.8%\)",
         r"  null     due                  100\.0%   \(90%: 76\.9% to 100\.0%\)",
-        r"  cost     \$0\.\d{4} \(90%: \$0\.\d{4} to \$0\.\d{4}\) a document, streamed",
-        r"  rest     20 documents by stream: \$0\.\d{4} \(90%: \$0\.\d{4} to \$0\.\d{4}\)",
-        r"           before it \$0\.\d{4} \(90%: \$0\.\d{4} to \$0\.\d{4}\)",
+        r"  cost     \$0\.\d{4,9} \(90%: \$0\.\d{4,9} to \$0\.\d{4,9}\) a document, streamed",
+        r"  rest     20 documents by stream: \$0\.\d{4,9} \(90%: \$0\.\d{4,9} to \$0\.\d{4,9}\)",
+        r"           before it \$0\.\d{4,9} \(90%: \$0\.\d{4,9} to \$0\.\d{4,9}\)",
         r"  next     batchrun submit jobs/trial\.toml   the rest",
     ):
         assert re.search(f"^{line}$", ran.out, re.MULTILINE), line

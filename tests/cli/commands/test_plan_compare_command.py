@@ -10,6 +10,7 @@ import pytest
 from command_line import CommandLine, Ran
 from trial_project import TrialProject
 
+from batchrun.catalog.money import DOLLAR, dollars
 from batchrun.cli.views.compare_text import Difference
 from batchrun.errors import ExitCode
 
@@ -71,7 +72,7 @@ def test_the_routes_side_by_side(
     for name, line in zip(names, table, strict=True):
         route = told["routes"][name]
         assert re.search(r" \$[0-9.]+   \(90%: \$[0-9.]+ to \$[0-9.]+\)   ", line)
-        assert f" ${route['estimate_usd']['mean']:.4f}   " in line
+        assert f" {dollars(route['estimate_usd']['mean'] * DOLLAR)}   " in line
         assert (route["cache"] is not None) == name.endswith("+cache")
         ends = f"; the limit is {route['binding']}" if name.startswith("stream") else ", at most 24 h"
         assert line.endswith(ends)
@@ -115,7 +116,7 @@ def test_what_the_cache_saves(project: TrialProject, batchrun: CommandLine) -> N
     costs = {name: route["estimate_usd"]["mean"] for name, route in told["routes"].items()}
     saved = costs["stream"] - costs["stream+cache"]
     assert lines[lines.index(line) + 1] == (
-        f"         saves about ${saved:.4f}; it pays from 2 requests on, when more than 21% of them read it"
+        f"         saves about ${saved:.4f}; the cache saves money from 2 requests on, if more than 21% of them read from it"
     )
 
 

@@ -10,5 +10,5 @@ def test_usage_that_cannot_be_is_said_with_its_numbers_and_what_follows() -> Non
 
     assert said == (
         "an answer of claude-x reports 150 input tokens and 1,000,000 of output, more than its request allows:"
-        " such usage counts as not told, and the worst case stays held (said once)"
+        " such usage counts as not told, and the worst case stays reserved (said once)"
     )

@@ -112,7 +112,7 @@ def test_a_document_is_batched_again_only_within_its_cap(project: TrialProject, 
 
     assert project.statuses()["0001.txt"] == "errored"
     ((reason,),) = project.ask("select reason from document_status where status = 'errored'")
-    assert "budget.max_cost_per_document_usd of the job file) is spent or held for it" in reason
+    assert "budget.max_cost_per_document_usd of the job file) is spent or reserved for it" in reason
     assert api.paid["trial: text 1"] == 1
 
 

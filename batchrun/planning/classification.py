@@ -103,6 +103,15 @@ def allowed_max_tokens(known: KnownDocument | None, selection: Selection, *, own
     return allowed if allowed > own else None
 
 
+def stays_answered(known: KnownDocument, *, own: int) -> bool:
+    """Whether a document's request stands although the job allows longer answers now: its answer cannot differ.
+
+    The answer ended by itself, below a lower `max_tokens`, or is still to come from a batch. `own` is the job's.
+    """
+    ended_by_itself = known.outcome in {Outcome.SUCCEEDED, Outcome.INVALID, Outcome.REFUSED}
+    return known.asked_for is not None and known.asked_for < own and (ended_by_itself or known.in_batch)
+
+
 def worst_amount(
     estimator: Estimator, models: Sequence[ChainModel], requests: Sequence[Request], tokens: RequestTokens
 ) -> Amount:
@@ -156,8 +165,16 @@ class PageClassifier:
         ]
 
     def _requests(self, document: Document, known: KnownDocument | None, selection: Selection) -> ChainRequests:
-        most = self.chain.models[0].price.max_output_tokens
-        max_tokens = allowed_max_tokens(known, selection, own=self.spec.model.max_tokens, most=most)
+        most, own = self.chain.models[0].price.max_output_tokens, self.spec.model.max_tokens
+        max_tokens = allowed_max_tokens(known, selection, own=own, most=most)
+        same_text = known is not None and known.content_sha == document.content_sha
+        if known and same_text and max_tokens is None and stays_answered(known, own=own):
+            kept = self._asked(document, known.asked_for)
+            if known.request_id in {request.request_id for request in kept.to_each_model}:
+                return kept
+        return self._asked(document, max_tokens)
+
+    def _asked(self, document: Document, max_tokens: int | None) -> ChainRequests:
         built = self.builder.build(document, max_tokens=max_tokens)
         return ChainRequests(built, self.chain.requests(built.request))
 
@@ -188,6 +205,7 @@ class PageClassifier:
             request_id=current.request.request_id,
             model=models[0].price.name,
             max_tokens=max_tokens if max_tokens != self.spec.model.max_tokens else None,
+            asks_for=current.request.max_tokens,
             size=asked.built.size,
             tokens=tokens,
             worst_nusd=worst.nusd if worst else None,

@@ -34,7 +34,8 @@ create temp table planned (
     known_outcome  text,            -- the outcome that it had before
     request_id     text,
     model          text,
-    max_tokens     integer,
+    max_tokens     integer,         -- of the request, if it is not the job's
+    asks_for       integer,         -- the max_tokens of the request
     bytes          integer,         -- of its text, if it can be sent
     counted_tokens integer,         -- null until it is counted or guessed
     guessed        integer not null default 0,
@@ -54,6 +55,9 @@ select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_o
 from planned;
 create temp view to_send as select * from planned where chosen and kind in ({SENT});
 """
+IN_BATCH = """exists (
+    select 1 from attempts a where a.request_no = {} and a.state = 'open' and a.batch_no is not null)"""
+"""Whether a request is in a batch that has not ended."""
 ADMISSIBLE = """
 from planned p left join requests r using (request_id)
 where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind = 'again' or not exists (
@@ -83,6 +87,9 @@ class Planned:
     request_id: str | None = None
     model: str | None = None
     max_tokens: int | None = None
+    """The `max_tokens` of the request; None if it is the job's."""
+    asks_for: int | None = None
+    """The `max_tokens` of the request to `model`."""
     size: DocumentSize | None = None
     tokens: RequestTokens | None = None
     """The tokens of the document. They are None also while the document is not counted."""
@@ -107,6 +114,10 @@ class KnownDocument:
     request_id: str | None
     max_tokens: int | None
     outcome: Outcome | None
+    asked_for: int | None = None
+    """The `max_tokens` of the request; None if an earlier version made the request."""
+    in_batch: bool = False
+    """Whether the request is in a batch that has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +146,22 @@ class PlannedDocuments:
     def known_documents(self, doc_ids: Iterable[str]) -> Mapping[str, KnownDocument]:
         """Look up those of the documents that this job has seen, by id."""
         rows = self._connection.execute(
-            "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome)"
-            " from documents d left join requests r using (request_no)"
+            "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome), r.max_tokens,"
+            f" {IN_BATCH.format('d.request_no')} from documents d left join requests r using (request_no)"
             " where d.job = ? and d.doc_id in (select value from json_each(?))",
             (self._job, json.dumps(list(doc_ids))),
         )
-        return {row[0]: KnownDocument(row[1], row[2], row[3], row[4] and Outcome(row[4])) for row in rows}
+        return {
+            row[0]: KnownDocument(row[1], row[2], row[3], row[4] and Outcome(row[4]), row[5], bool(row[6]))
+            for row in rows
+        }
 
     def known_requests(self, request_ids: Iterable[str]) -> Mapping[str, KnownRequest]:
         """Look up those of the requests that any job has made or planned, by id."""
         rows = self._connection.execute(
-            "select request_id, outcome, counted_tokens, text_class, guessed, exists (select 1 from attempts a"
-            "  where a.request_no = requests.request_no and a.state = 'open' and a.batch_no is not null)"
-            " from requests where request_id in (select value from json_each(?))",
+            "select request_id, outcome, counted_tokens, text_class, guessed,"
+            f" {IN_BATCH.format('requests.request_no')} from requests"
+            " where request_id in (select value from json_each(?))",
             (json.dumps(list(request_ids)),),
         )
         return {
@@ -162,7 +176,7 @@ class PlannedDocuments:
         rows = [
             (
                 row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
-                row.request_id, row.model, row.max_tokens, row.size and row.size.bytes,
+                row.request_id, row.model, row.max_tokens, row.asks_for, row.size and row.size.bytes,
                 row.tokens and row.tokens.counted, bool(row.tokens and row.tokens.guessed),
                 row.text_class, row.worst_nusd, row.worst_tokens, row.same_text, row.asked and json.dumps(row.asked),
             )
@@ -173,8 +187,8 @@ class PlannedDocuments:
             self._connection.execute("begin")
             self._connection.executemany(
                 "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
-                " model, max_tokens, bytes, counted_tokens, guessed, text_class, worst_nusd, worst_tokens, same_text,"
-                " asked) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " model, max_tokens, asks_for, bytes, counted_tokens, guessed, text_class, worst_nusd, worst_tokens,"
+                " same_text, asked) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (doc_id) do nothing",
                 rows,
             )
@@ -286,8 +300,8 @@ class PlannedDocuments:
         (last,) = self._connection.execute("select coalesce(max(planned_no), 0) from planned").fetchone()
         since = self._ledger.next_seq(last + 1)  # a number for each document, so that the output can take them in parts
         self._connection.execute(
-            "insert into requests (request_id, model, counted_tokens, text_class, guessed)"
-            " select request_id, model, counted_tokens, text_class, guessed from planned"
+            "insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens)"
+            " select request_id, model, counted_tokens, text_class, guessed, asks_for from planned"
             " where chosen and request_id is not null and true on conflict (request_id) do nothing"
         )
         self._connection.execute(

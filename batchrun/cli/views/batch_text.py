@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from batchrun.batch import RESULTS_KEPT_S, BatchState
-from batchrun.cli.views.format import count, duration, table, utc
+from batchrun.cli.views.format import count, duration, iso, table, utc
 from batchrun.escaping import escape_control
 from batchrun.events import BatchCollected, BatchEnded, BatchesOpen, BatchSubmitted, BatchTrouble
 from batchrun.store.ledger.batch_records import Batch
@@ -61,7 +61,7 @@ def batch_as_json(event: BatchEvent) -> tuple[str, dict[str, object]]:
             return "batch_trouble", {"batch": event.batch, "what": event.what, "retry_in_s": event.retry_in_s}
         case BatchesOpen():
             return "batches_open", {"batches": event.batches, "requests": event.requests,
-                                    "next_s": round(event.next_s, 3), "expires": utc(event.expires_at)}  # fmt: skip
+                                    "next_s": round(event.next_s, 3), "expires": iso(event.expires_at)}  # fmt: skip
 
 
 def size(number: int) -> str:
@@ -126,6 +126,6 @@ def batch_fields(batch: Batch) -> dict[str, object]:
         "batch_no": batch.batch_no, "batch": batch.batch_id, "job": batch.job, "state": str(batch.state),
         "in_doubt": is_in_doubt(batch),
         "canceling": batch.cancel_at is not None, "requests": batch.requests, "bytes": batch.bytes,
-        "prepared": utc(batch.prepared_at), "expires": utc(batch.expires_at), "ended": utc(batch.ended_at),
-        "next_poll": utc(batch.next_poll_at), "note": batch.note,
+        "prepared": iso(batch.prepared_at), "expires": iso(batch.expires_at), "ended": iso(batch.ended_at),
+        "next_poll": iso(batch.next_poll_at), "note": batch.note,
     }  # fmt: skip

@@ -50,9 +50,9 @@ def utc(seconds: float | None) -> str:
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
-def iso(seconds: float | None) -> str | None:
-    """`2026-11-01T08:30:07Z`, for programs."""
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+def iso(seconds: float | None) -> str:
+    """`2026-11-01T08:30:07Z` for programs, or nothing for a time that the ledger does not have."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def below_here(path: Path) -> str:

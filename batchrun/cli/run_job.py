@@ -9,10 +9,12 @@ from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import typed_command
 from batchrun.cli.options import RunFlags
+from batchrun.cli.plan_file import read_plan, stale
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
-from batchrun.cli.views.plan_text import problem_lines, warnings
+from batchrun.cli.views.plan_json import plan_as_json
+from batchrun.cli.views.plan_text import problem_lines, reused_words, warnings
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
 from batchrun.cli.views.summary_text import summary_as_text, summary_fields
@@ -40,15 +42,23 @@ def run_job(
     *,
     exact: bool = False,
     pilot: PilotOptions | None = None,
+    plan_file: Path | None = None,
     profile: str | None,
     terminal: Terminal,
 ) -> int:
-    """Plan and run a job, show both, and return the exit code. Without `pilot` no documents come first."""
+    """Plan and run a job, show both, and return the exit code. Without `pilot` no documents come first.
+
+    With a `plan_file` the run does exactly what the file says. Raises Refused if something has changed.
+    """
+    approved = read_plan(plan_file, job=path) if plan_file else None
     options = submit_options(flags, exact=exact, simulated=profile is not None)
     shown = Progress(terminal, flags["progress"])
+    counts = approved is None  # what the API counts would make another plan of it
     reports: list[PilotReport] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:
+        if approved and plan_file and (changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file)):
+            raise changed
         show_plan(plan, opened, terminal, pilot=first)
 
     def report(found: PilotReport) -> None:
@@ -69,10 +79,10 @@ def run_job(
         caller = Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
         try:
             if pilot is None:
-                summary = run_async(submit(opened, selection, caller, show=show, options=options, counts=True))
+                summary = run_async(submit(opened, selection, caller, show=show, options=options, counts=counts))
             else:
                 terms = pilot_terms(opened.job.spec.pilot, pilot)
-                piloted = PilotSubmit(opened, caller, show, report, options, counts=True)
+                piloted = PilotSubmit(opened, caller, show, report, options, counts=counts)
                 summary = run_async(piloted.submit(selection, terms))
         finally:
             shown.close()
@@ -127,7 +137,11 @@ def show_summary(summary: Summary, path: Path, terminal: Terminal, *, after_pilo
 
 def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None) -> None:
     """Show, before the first request, what will be sent, the cost, and what a changed job file makes obsolete."""
-    if terminal.quiet or terminal.json or not plan.unsettled:
+    if terminal.quiet or terminal.json:
+        return
+    if not plan.unsettled:
+        for words in reused_words(plan):
+            terminal.say(words)
         return
     stamp = "SIMULATED  " if opened.simulated else ""
     route = "" if plan.chosen.name == "stream" else f" · {plan.chosen.name}"
@@ -137,21 +151,8 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
         f"{stamp}{plan.job}: {count(plan.to_send, 'document')} to send of {documents:,}{collected}"
         f" · {plan.model}{route}"
     )
-    if opened.job.root_note:
-        terminal.say(f"project {escape_control(opened.job.root_note)}")
-    for line in problem_lines(plan):
-        terminal.say(line)
-    if plan.same_text:
-        terminal.say(
-            f"the job file changed: {count(plan.same_text, 'document')} answered or planned before"
-            " will be sent again and paid for again"
-        )
-    if plan.evidence.online_problem:
-        terminal.say(f"the API did not count: {escape_control(plan.evidence.online_problem)}")
-    if plan.continues:
-        terminal.say(f"continuing run {plan.continues}: {spent_and_held(plan.spent_nusd, plan.held_nusd)}")
-    for notice in warnings(plan, opened):
-        terminal.say(f"warning: {escape_control(notice)}")
+    for note in notes_of(plan, opened):
+        terminal.say(note)
     if not plan.to_send:
         return
     terminal.say(
@@ -160,6 +161,25 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
     )
     if pilot:
         terminal.say(pilot_line(pilot, plan))
+
+
+def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
+    """What a person should know of a plan before anything is sent."""
+    if opened.job.root_note:
+        yield f"project {escape_control(opened.job.root_note)}"
+    yield from problem_lines(plan)
+    yield from reused_words(plan)
+    if plan.same_text:
+        yield (
+            f"the job file changed: {count(plan.same_text, 'document')} answered or planned before"
+            " will be sent again and paid for again"
+        )
+    if plan.evidence.online_problem:
+        yield f"the API did not count: {escape_control(plan.evidence.online_problem)}"
+    if plan.continues:
+        yield f"continuing run {plan.continues}: {spent_and_held(plan.spent_nusd, plan.held_nusd)}"
+    for notice in warnings(plan, opened):
+        yield f"warning: {escape_control(notice)}"
 
 
 @contextlib.contextmanager

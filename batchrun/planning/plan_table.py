@@ -4,6 +4,7 @@ Planning fills the table and queries it; `admit` turns its rows into work of a r
 connection.
 """
 
+import hashlib
 import json
 import sqlite3
 from collections import Counter
@@ -249,6 +250,24 @@ class PlannedDocuments:
         """Count the chosen changed documents whose text is the same as before."""
         query = "select count(*) from planned where chosen and same_text and kind = ?"
         return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
+
+    def digest(self) -> str:
+        """Hash the ids of the documents to send, and the ids of their requests."""
+        found = hashlib.sha256()
+        for row in self._connection.execute("select doc_id, request_id from to_send order by doc_id"):
+            found.update(json.dumps(row).encode("utf-8"))
+        return found.hexdigest()
+
+    def reused(self) -> dict[str, int]:
+        """Count the answered documents that this job has not asked about, by the job whose answer they have."""
+        rows = self._connection.execute(
+            "select coalesce(a.job, ?), count(*) from planned p join requests r using (request_id)"
+            " left join attempts a on a.attempt_no = r.attempt_no where p.chosen and p.kind = ? and not exists"
+            " (select 1 from documents d where d.job = ? and d.doc_id = p.doc_id and d.request_no = r.request_no)"
+            " group by 1 order by 1",
+            (self._job, Kind.REUSABLE, self._job),
+        )
+        return dict(rows.fetchall())
 
     def paid_before(self) -> int:
         """Count the documents to send that have a row in the output, unknown to the ledger."""

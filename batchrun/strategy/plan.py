@@ -150,6 +150,10 @@ class Plan:
     """How many of the documents to send have a row in the output, of which the ledger does not know."""
     in_source: int = 0
     """The number of documents in the source, selected or not. 0 if an earlier version made the plan."""
+    digest: str = ""
+    """The hash of the documents to send and of their requests."""
+    reused: Mapping[str, int] = field(default_factory=dict)
+    """How many documents have their answer from another job or document, by the job that paid for the answer."""
     typed: tuple[str, ...] = ()
     """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
     worst_tokens: int = 0

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 @click.command(cls=JobCommand)
 @JOB
-@click.option("--check", is_flag=True, help="Exit 3 if a submit would be refused.")
+@click.option("--check", is_flag=True, help="Exit as a submit would that is refused.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the plan to a file, for: submit --plan FILE.",
+)
 @click.option(
     "--online",
     type=click.IntRange(min=1, max=2000),
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     "--compare",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="What is different since an earlier plan, as --json printed it.",
+    help="What is different since an earlier plan, as -o wrote it.",
 )
 @EXACT
 @MAX_COST
@@ -45,6 +52,7 @@ def plan(
     job: Path,
     *,
     check: bool,
+    output: Path | None,
     online: int | None,
     compare: Path | None,
     exact: bool,
@@ -61,17 +69,19 @@ def plan(
     batchrun plan jobs/contracts.toml
     batchrun plan jobs/contracts.toml --json
     batchrun plan jobs/contracts.toml --check --max-cost 10
+    batchrun plan jobs/contracts.toml -o plan.json          then: batchrun submit --plan plan.json
     batchrun plan jobs/contracts.toml --compare plan.json
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.next_command import typed_command
-    from batchrun.cli.views.compare_text import compare_fields, differences, earlier_plan
+    from batchrun.cli.plan_file import read_plan, write_plan
+    from batchrun.cli.views.compare_text import compare_fields, differences
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import plan_as_text
     from batchrun.planning.planner import ONLINE
     from batchrun.workflow.open_job import SubmitOptions, open_job
 
-    earlier = earlier_plan(compare) if compare else None
+    earlier = read_plan(compare, job=job) if compare else None
     options = SubmitOptions(
         max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact, typed=typed_command()
     )
@@ -83,11 +93,14 @@ def plan(
         made = run_async(planning)
         refused = opened.refusal(made)
         fields = plan_as_json(made, opened, refused)
-        found = differences(earlier, fields, path=compare) if compare and earlier else []
+        if output:
+            write_plan(fields, output)
+        found = differences(earlier, fields, path=compare, job=job) if compare and earlier else []
         if terminal.json:
             click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
-            terminal.result(plan_as_text(made, opened, terminal, job, runs=made.to_send > 0 and refused is None))
+            runs = made.to_send > 0 and refused is None
+            terminal.result(plan_as_text(made, opened, terminal, job, runs=runs, file=output))
             for line in [f"compared with {compare}", *[f"  {one.words}" for one in found]] if compare else ():
                 terminal.result(line)
         if refused and not terminal.json:

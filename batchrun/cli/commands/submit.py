@@ -1,5 +1,6 @@
 """`batchrun submit`: run a job. The same command continues the run after any failure."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Unpack
 
@@ -7,7 +8,6 @@ import click
 
 from batchrun.cli.options import (
     EXACT,
-    JOB,
     MAX_COST,
     NEXT,
     PARTIAL,
@@ -23,8 +23,28 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.planning.selection import Selection
 
 
-@click.command(cls=JobCommand)
-@JOB
+class SubmitCommand(JobCommand):
+    """A command that takes its options from the file of a plan, before those that are typed."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the options of the plan before the others."""
+        from batchrun.cli.plan_file import options_of, read_plan
+
+        for word, following in pairwise([*args, ""]):
+            if word.partition("=")[0] == "--plan" and (name := word.partition("=")[2] or following):
+                return super().parse_args(ctx, [*options_of(read_plan(Path(name), job=None), Path(name)), *args])
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=SubmitCommand)
+@click.argument("job", required=False, type=click.Path(path_type=Path, dir_okay=True))
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Do exactly what a file of `plan -o` says, or nothing: exit 3 if something has changed.",
+)
 @MAX_COST
 @EXACT
 @PARTIAL
@@ -43,8 +63,9 @@ from batchrun.planning.selection import Selection
 @selecting
 @speaking
 def submit(
-    job: Path,
+    job: Path | None,
     *,
+    plan_file: Path | None,
     exact: bool,
     pilot: int | None,
     go_on: bool,
@@ -62,9 +83,17 @@ def submit(
     batchrun submit jobs/contracts.toml --pilot 50          a sample first, with what it tells of the rest
     batchrun submit jobs/contracts.toml --route batch       half the price, within 24 hours
     batchrun submit jobs/contracts.toml --simulate          no key, no cost
+    batchrun submit --plan plan.json                        exactly the plan of `batchrun plan … -o plan.json`
     """  # noqa: D301 - \b makes click keep the lines
+    from batchrun.cli.plan_file import job_of, read_plan
     from batchrun.cli.run_job import run_job
     from batchrun.strategy.pilot_report import PilotOptions
 
+    if job is None and plan_file:
+        job = job_of(read_plan(plan_file, job=None), plan_file)
+    if job is None:
+        raise click.UsageError("Missing argument 'JOB'.")
     wanted = PilotOptions(documents=pilot, none=no_pilot, go_on=go_on)
-    return run_job(job, selection, flags, exact=exact, pilot=wanted, profile=simulate, terminal=terminal)
+    return run_job(
+        job, selection, flags, exact=exact, pilot=wanted, plan_file=plan_file, profile=simulate, terminal=terminal
+    )

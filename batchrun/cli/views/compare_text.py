@@ -1,17 +1,16 @@
 """A plan beside an earlier plan that `plan --json` has printed, and the differences."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from batchrun.catalog.money import DOLLAR, dollars
+from batchrun.cli.plan_file import write_one
 from batchrun.cli.views.format import tokens
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
 
-HINT = "write one with: batchrun plan JOB --json > plan.json"
 MOST = 1e18
 """A number that is larger than every number of a plan."""
 
@@ -45,29 +44,17 @@ class Difference:
         return f"{self.label:<18}  {before} -> {now}{change}"
 
 
-def earlier_plan(path: Path) -> Mapping[str, Any]:
-    """Read a plan that `--json` has printed. Raises UsageProblem for any other file."""
-    try:
-        plan = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"the earlier plan {path} cannot be read: {error}", hint=HINT) from error
-    except (ValueError, RecursionError) as error:
-        raise UsageProblem(f"the earlier plan {path} is no JSON: {error}", hint=HINT) from error
-    if not isinstance(plan, dict) or plan.get("v") != 1:
-        raise UsageProblem(f"{path} is no plan of `batchrun plan --json`.", hint=HINT)
-    return plan
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path) -> list[Difference]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path, job: Path) -> list[Difference]:
     """Compare in the order of a plan. Raises UsageProblem if the earlier plan is of another job or version."""
+    hint = write_one(path, job)
     if before.get("job") != now["job"]:
         raise UsageProblem(
-            f'{path} is a plan of the job "{escape_control(before.get("job"))}", and this is "{now["job"]}".', hint=HINT
+            f'{path} is a plan of the job "{escape_control(before.get("job"))}", and this is "{now["job"]}".', hint=hint
         )
     try:
         return list(_differences(before, now))
     except LookupError as error:
-        raise UsageProblem(f"{path} is a plan of another version of batchrun: it has no {error}.", hint=HINT) from error
+        raise UsageProblem(f"{path} is a plan of another version of batchrun: it has no {error}.", hint=hint) from error
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:

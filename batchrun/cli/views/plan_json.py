@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from batchrun.cli.next_command import typed_path
 from batchrun.cli.views.caps_text import caps_as_json
 from batchrun.cli.views.cascade_text import cascade_as_json
 from batchrun.cli.views.format import interval_fields
@@ -21,6 +22,9 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[s
     return {
             "v": 1,
             "job": plan.job,
+            "job_file": typed_path(opened.job.path),
+            "options": list(plan.typed[1:]),
+            "digest": plan.digest,
             "tags": dict(plan.tags),
             "fingerprint": plan.fingerprint,
             "model": plan.model,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.catalog.notices import in_and_out, upcoming_price
-from batchrun.cli.next_command import command
+from batchrun.cli.next_command import command, typed_path
 from batchrun.cli.views.caps_text import cap_lines
 from batchrun.cli.views.cascade_text import cascade_lines
 from batchrun.cli.views.format import count, tokens, with_bounds
@@ -32,8 +32,8 @@ WORDS = {
 ALWAYS = {Kind.NEW, Kind.CHANGED, Kind.REUSABLE}
 
 
-def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *, runs: bool) -> str:
-    """The whole plan; `runs` says whether a submit would carry the plan out."""
+def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *, runs: bool, file: Path | None) -> str:
+    """The whole plan; `runs` says whether a submit would carry the plan out, and `file` has the plan."""
     spec = opened.job.spec.model
     effort = f", effort {spec.effort}" if spec.effort else ""
     stamp = terminal.simulated_stamp(opened.simulated)
@@ -47,9 +47,14 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *,
         *money_lines(plan, opened),
         *pilot_lines(opened),
         "",
-        f"Nothing was sent. To run this:  {command('submit', path, plan.typed[1:])}" if runs else "Nothing was sent.",
+        f"Nothing was sent. To run this:  {to_run(plan, path, file)}" if runs else "Nothing was sent.",
     ]
     return "\n".join(lines)
+
+
+def to_run(plan: Plan, path: Path, file: Path | None) -> str:
+    """The command that carries a plan out."""
+    return command("submit", path, plan.typed[1:]) if file is None else command("submit", "--plan", [typed_path(file)])
 
 
 def selected(plan: Plan) -> str:
@@ -75,10 +80,20 @@ def documents_line(plan: Plan) -> str:
     if plan.same_text:
         line += f"\n         {count(plan.same_text, 'document')} changed only because the job file did"
         line += " (prompt, model or output): their answers are paid for again"
+    line += "".join(f"\n         {words}" for words in reused_words(plan))
     if plan.paid_before:
         line += f"\n         {count(plan.paid_before, 'document')} to send with a row in the output already,"
         line += " which the ledger does not know"
     return line
+
+
+def reused_words(plan: Plan) -> list[str]:
+    """The answers of other jobs, or of other documents of this job, that are answers to the same requests."""
+    return [
+        f"{count(number, 'answer')} of job {escape_control(job)} {'is' if number == 1 else 'are'} to the same"
+        f" {'request' if number == 1 else 'requests'}: nothing to pay"
+        for job, number in plan.reused.items()
+    ]
 
 
 def problem_lines(plan: Plan) -> list[str]:

@@ -77,8 +77,8 @@ def test_other_tables_of_a_shared_database_are_left_alone(desk: Desk) -> None:
 
 WITHOUT = [
     "alter table trial drop column _model",
-    "alter table batchrun.attempts drop column latency_s",
-    "alter table batchrun.attempts drop column first_byte_s",
+    "alter table _batchrun.attempts drop column latency_s",
+    "alter table _batchrun.attempts drop column first_byte_s",
 ]
 """What makes a file as an earlier version left it."""
 
@@ -105,7 +105,7 @@ def test_a_file_of_an_earlier_version_is_accepted_and_gets_what_is_new(older: De
 
     rows = older.ask("select doc_id, title, _model from trial order by 1")
     assert rows == [("a", "x", "claude-a"), ("c", "y", "claude-c")], "the attempts in the file told it of the old row"
-    told = older.ask("select doc_id, ended_at is not null, latency_s, first_byte_s from batchrun.attempts order by 1")
+    told = older.ask("select doc_id, ended_at is not null, latency_s, first_byte_s from _batchrun.attempts order by 1")
     assert told == [("a", True, None, None), ("b", True, None, None), ("c", True, 1.5, 0.25)]
 
 
@@ -132,7 +132,7 @@ def test_a_new_field_comes_to_a_file_of_an_earlier_version(older: Desk) -> None:
 
 
 def test_rows_of_an_earlier_version_without_its_history_do_not_know_their_model(older: Desk) -> None:
-    older.change("delete from batchrun.attempts")
+    older.change("delete from _batchrun.attempts")
 
     older.publish()
 
@@ -150,8 +150,8 @@ def test_the_history_is_found_under_one_name_whatever_the_file_is_called(desk: D
     desk.database = desk.folder / f"{name}.duckdb"
     fill(desk)
 
-    assert desk.ask("select count(*) from batchrun.documents") == [(5,)]
-    assert desk.ask("select count(*) from batchrun.runs") == [(1,)]
+    assert desk.ask("select count(*) from _batchrun.documents") == [(5,)]
+    assert desk.ask("select count(*) from _batchrun.runs") == [(1,)]
     assert len(desk.ask()) == 4
 
 

@@ -58,7 +58,8 @@ def published(job: str, *, simulated: bool = False) -> dict[str, list[str]]:
         return {
             "rows": _lines(
                 database,
-                "select doc_id, title, day, parties, quote, _request_id, _run_id, (_finished_at at time zone 'UTC')::varchar, _model"
+                "select doc_id, title, day, parties, quote, _request_id, _run_id,"
+                " (_finished_at at time zone 'UTC')::varchar, _model"
                 f" from {job} order by doc_id",
             ),
             "documents": _lines(
@@ -68,7 +69,8 @@ def published(job: str, *, simulated: bool = False) -> dict[str, list[str]]:
             ),
             "attempts": _lines(
                 database,
-                "select doc_id, run_id, model, outcome, cost_usd::double, input_tokens, output_tokens from _batchrun.attempts"
+                "select doc_id, run_id, model, outcome, cost_usd::double, input_tokens, output_tokens"
+                " from _batchrun.attempts"
                 f" where job = '{job}' order by attempt_no",
             ),
         }

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
 from batchrun.job.field_types import ColumnFields
-from batchrun.job.fields import Column, OutputFields
+from batchrun.job.fields import OutputFields
 
 SENT_KEYS = {
     "type",
@@ -59,7 +59,7 @@ KINDS = {
     "enum or null": (
         {"type": "enum?", "enum": ["a"]},
         {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "null"}]},
-        "VARCHAR",
+        "ENUM('a')",
         "VARCHAR",
     ),
     "text rules": (

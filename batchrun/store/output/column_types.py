@@ -34,7 +34,9 @@ def outdated_types(
     changed = dict[str, str]()
     paths = {column.name: column.enum_paths for column in columns}
     for name, sql_type in wanted.items():
-        there, fitting = existing[name.lower()], _canonical(connection, sql_type)
+        there, fitting = existing.get(name.lower()), _canonical(connection, sql_type)
+        if there is None:  # a column that is added
+            continue
         if fitting != there:
             json = f"to_json({quoted(name)})"
             found = [_texts(connection, json, path, quoted(table)) for path in paths.get(name, ())]

@@ -185,14 +185,15 @@ class Output:
             connection.execute(
                 f"delete from {place}.positions where job = ? and table_name = ?", [self._job, self._table.name]
             )
-        for name, sql_type in (missing or {}).items():
-            connection.execute(f"alter table {table} add column {quoted(name)} {sql_type}")
-        if missing and "_model" in missing:
-            connection.execute(MODEL_OF_OLD_ROWS.format(table=table, attempts=f"{place}.attempts"), [self._job])
+        # What is changed of the table comes before what is written to it: DuckDB 1.4 commits nothing else.
         name, existing = self._table.name, self._existing(connection) or {}
         changed = outdated_types(connection, name, existing, self._wanted(), self._table.columns)
         self._dropped_indexes = change_types(connection, name, changed)
+        for added, sql_type in (missing or {}).items():
+            connection.execute(f"alter table {table} add column {quoted(added)} {sql_type}")
         self._describe(connection)
+        if missing and "_model" in missing:
+            connection.execute(MODEL_OF_OLD_ROWS.format(table=table, attempts=f"{place}.attempts"), [self._job])
         self._commit(connection)
 
     def _commit(self, connection: "DuckDBPyConnection") -> None:
@@ -262,6 +263,8 @@ class Output:
         if some.kind in {"documents", "attempts"}:
             self._mirror(connection, some.kind, some.rows)
             return
+        if some.kind == "results":
+            self._make_room(connection, [row[1] for row in some.rows])
         place = 4 if some.kind == "results" else 1
         newer = self._newer(connection, {row[0]: row[place] for row in some.rows})
         rows = [row for row in some.rows if row[0] not in newer]
@@ -269,6 +272,17 @@ class Output:
         connection.execute(f"delete from {quoted(self._table.name)} where doc_id in (select unnest($1))", [stale])
         if some.kind == "results" and rows:
             self._insert(connection, rows)
+
+    def _make_room(self, connection: "DuckDBPyConnection", answers: Sequence[str]) -> None:
+        """Let ENUMs have the values of answers from before the job file was changed, in a transaction of its own."""
+        changed = outgrown_types(connection, self._existing(connection) or {}, answers, self._table.columns)
+        if changed:
+            self._commit(connection)
+            connection.execute("begin")
+            self._dropped_indexes = change_types(connection, self._table.name, changed)
+            make_view(connection, self._job, self._table.name)
+            self._commit(connection)
+            connection.execute("begin")
 
     def _newer(self, connection: "DuckDBPyConnection", ended: Mapping[str, str | None]) -> set[str]:
         """Find documents whose row is newer than the change that ended at these times, and unknown to the ledger.
@@ -284,10 +298,6 @@ class Output:
         return {doc_id for doc_id, request_id in newer.items() if not self._ledger.has_answer(request_id)}
 
     def _insert(self, connection: "DuckDBPyConnection", results: Sequence[Row]) -> None:
-        answers, name = [row[1] for row in results], self._table.name
-        if changed := outgrown_types(connection, self._existing(connection) or {}, answers, self._table.columns):
-            self._dropped_indexes += change_types(connection, name, changed)
-            make_view(connection, self._job, name)
         # The transform is not strict: one answer from before the fields were changed must not keep the others out. Such
         # an answer has null in a field that was added since. With a value that does not fit its column it is left out.
         fit = " and ".join(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from old_output import make_old
 from output_desk import Desk, behind, fill
 
 from batchrun.errors import UsageProblem
@@ -57,12 +58,6 @@ def test_a_table_of_somebody_else_is_refused_and_not_touched(desk: Desk, made: s
     assert desk.ask("select * from trial") == before
 
 
-@pytest.mark.parametrize("name", ["runs", "documents", "attempts", "positions", "Runs"])
-def test_the_names_of_our_own_tables_are_refused(desk: Desk, name: str) -> None:
-    with pytest.raises(UsageProblem, match="one of batchrun's own"):
-        desk.output(name).check()
-
-
 def test_other_tables_of_a_shared_database_are_left_alone(desk: Desk) -> None:
     desk.change("create table customers as select 1 as id")
     desk.change("create table positions as select 'of a ship' as what")
@@ -75,12 +70,12 @@ def test_other_tables_of_a_shared_database_are_left_alone(desk: Desk) -> None:
 # --- files of earlier versions
 
 
-WITHOUT = [
-    "alter table trial drop column _model",
-    "alter table _batchrun.attempts drop column latency_s",
-    "alter table _batchrun.attempts drop column first_byte_s",
-]
-"""What makes a file as an earlier version left it."""
+WITHOUT = """
+alter table trial drop column _model;
+alter table batchrun.attempts drop column latency_s;
+alter table batchrun.attempts drop column first_byte_s;
+"""
+"""What the first version did not have."""
 
 
 @pytest.fixture(params=["out", "batchrun"])
@@ -90,8 +85,7 @@ def older(request: pytest.FixtureRequest, desk: Desk) -> Desk:
     desk.settle("a", {"title": "x"}, model="claude-a", latency_s=1.0)
     desk.settle("b", None, outcome=Outcome.INVALID)
     desk.publish()
-    for statement in WITHOUT:
-        desk.change(statement)
+    make_old(desk.database, "trial", before=WITHOUT)
     return desk
 
 
@@ -132,7 +126,7 @@ def test_a_new_field_comes_to_a_file_of_an_earlier_version(older: Desk) -> None:
 
 
 def test_rows_of_an_earlier_version_without_its_history_do_not_know_their_model(older: Desk) -> None:
-    older.change("delete from _batchrun.attempts")
+    older.change("delete from batchrun.attempts")
 
     older.publish()
 

@@ -59,7 +59,7 @@ def test_contracts(batchrun: CommandLine) -> None:
     assert next(iter(told)) == "doc_id"
     expected = {
         "party_a": "VARCHAR", "effective_date": "DATE", "term_months": "BIGINT", "auto_renewal": "BOOLEAN",
-        "liability_cap_usd": "DOUBLE", "evidence_quote": "VARCHAR", "_finished_at": "TIMESTAMP",
+        "liability_cap_usd": "DOUBLE", "evidence_quote": "VARCHAR", "_finished_at": "TIMESTAMP WITH TIME ZONE",
     }  # fmt: skip
     assert told.items() >= expected.items()
     assert rows("select count(*), count(distinct doc_id), count(party_a) from contracts") == [(len(files) - 1,) * 3]

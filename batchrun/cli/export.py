@@ -108,7 +108,8 @@ def query_of(connection: "DuckDBPyConnection", table_name: str, job: str, wanted
     names = wanted.columns or [name for name, *_ in described if name not in hidden_columns(wanted, own)]
     if wanted.format == "parquet":
         return f"select {', '.join(map(quoted, names))} {query}", values
-    times = {name.lower() for name, type_, *_ in described if str(type_).startswith("TIMESTAMP WITH")}
+    # In a file of an earlier version, which others keep from being changed, this time has no zone.
+    times = {"_finished_at", *(name.lower() for name, type_, *_ in described if "WITH TIME ZONE" in str(type_))}
     shown = ", ".join(time_as_text(name) if name.lower() in times else quoted(name) for name in names)
     return f"select {shown} {query}", values
 

@@ -31,11 +31,14 @@ def make_old(database: Path, *tables: str, before: str = "") -> None:
         if connection.execute("select lower(current_catalog())").fetchone() != ("batchrun",):
             connection.execute("create schema if not exists batchrun")
         connection.execute(TABLES)
+        ((catalog,),) = connection.execute("select current_catalog()").fetchall()
         for table in SIDE_TABLES:
-            connection.execute(f"insert into batchrun.{table} by name select * from _batchrun.{table}")
-        connection.execute("drop schema _batchrun cascade")
+            connection.execute(f'insert into batchrun.{table} by name select * from "{catalog}"._batchrun.{table}')
+            connection.execute(f'drop table "{catalog}"._batchrun.{table}')
+        if catalog != "_batchrun":  # DuckDB 2.0 cannot name the schema there
+            connection.execute("drop schema _batchrun")
         for table in tables:
-            connection.execute(f"drop view {table}_all")
+            connection.execute(f"drop view if exists {table}_all")
             old_types(connection, table)
         connection.execute(before)
 

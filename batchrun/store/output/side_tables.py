@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from batchrun.store.output.catalog import columns, comment, qualified
-from batchrun.store.output.schema import LATER_COLUMNS, MOST_USD, OLD_SCHEMAS, SIDE_SCHEMA, SIDE_TABLES
+from batchrun.store.output.catalog import catalog, columns, comment, qualified
+from batchrun.store.output.schema import LATER_COLUMNS, MOST_USD, OLD_SCHEMAS, SIDE_SCHEMA, SIDE_TABLES, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -47,8 +47,9 @@ def _move(connection: "DuckDBPyConnection", schema: str) -> None:
         old, new = (f"{qualified(connection, place)}.{table}" for place in (schema, SIDE_SCHEMA))
         connection.execute(f"insert into {new} ({', '.join(both)}) select {values} from {old}")
         connection.execute(f"drop table {old}")
-    if schema != "main" and _is_empty(connection, schema):
-        connection.execute(f"drop schema {qualified(connection, schema)}")
+    # DuckDB 2.0 finds the name of a schema ambiguous, however it is written, where the catalog has the same name.
+    if schema not in {"main", catalog(connection).lower()} and _is_empty(connection, schema):
+        connection.execute(f"drop schema {quoted(schema)}")
 
 
 def _value(name: str, sql_type: str) -> str:

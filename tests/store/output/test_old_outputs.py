@@ -169,6 +169,27 @@ def test_a_job_may_have_the_name_of_a_table_that_was_ours(old: Desk, other: Desk
     assert [row for row in after if row[0] != name] == before
 
 
+@pytest.mark.parametrize(("name", "renamed"), [("out", "batchrun"), ("batchrun", "out"), ("out", "_batchrun")])
+def test_an_old_file_may_have_been_renamed(desk: Desk, name: str, renamed: str) -> None:
+    desk.database = desk.folder / f"{name}.duckdb"
+    desk.settle("a", {"title": "x"})
+    desk.publish()
+    make_old(desk.database, "trial", before=LOST)
+    desk.database = desk.database.rename(desk.folder / f"{renamed}.duckdb")
+    desk.settle("b", {"title": "y"})
+
+    desk.output().check()
+    assert desk.publish() == 1
+    assert desk.publish() == 0
+
+    assert desk.ask("select title from trial order by 1") == [("kept",), ("x",), ("y",)]
+    assert desk.ask(f"select job, doc_id from {renamed}._batchrun.documents order by all") == [
+        ("lost", "of a lost ledger"),
+        *(("trial", doc_id) for doc_id in "ab"),
+    ]
+    assert desk.ask("select table_name from duckdb_tables() where schema_name != '_batchrun'") == [("trial",)]
+
+
 MINE = "create table {0} as select 'mine' as what; create table main.documents as select 1 as job, 2 as doc_id"
 
 

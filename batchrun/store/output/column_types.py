@@ -71,8 +71,9 @@ def change_types(connection: "DuckDBPyConnection", table: str, changed: Mapping[
         connection.execute(f"drop index {qualified(connection, 'main')}.{quoted(index)}")
     for name, sql_type in changed.items():
         column, plain = quoted(name), _without_enums(sql_type)
-        # The time zone is spelled out, because DuckDB computes the values again when it recovers from a crash.
-        value = f"{column} at time zone 'UTC'" if name == "_finished_at" else f"{column}::{plain}::{sql_type}"
+        # DuckDB computes the values again when it recovers from a crash, where it knows casts and no functions, and
+        # takes a time without a zone for UTC, as this connection does.
+        value = f"{column}::{plain}::{sql_type}"
         connection.execute(f"alter table {quoted(table)} alter {column} type {sql_type} using {value}")
     return [statement for _, statement in indexes]
 

@@ -1,6 +1,10 @@
 """Output files of earlier versions: the next publish moves what they have, and loses nothing of it."""
 
 import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -167,6 +171,48 @@ def test_a_job_may_have_the_name_of_a_table_that_was_ours(old: Desk, other: Desk
     assert job.ask(f"select doc_id, title from {name}") == [("a", "mine")]
     after = side_rows(old, "_batchrun")["attempts"]
     assert [row for row in after if row[0] != name] == before
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from batchrun.job.fields import Column
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.publish import Output, OutputTable
+
+def dies(self, connection):
+    connection.execute("commit")
+    os._exit(9)
+
+Output._commit = dies
+enum = Column("kind", "ENUM('a')", "VARCHAR", ("$",))
+nested = Column("kinds", "STRUCT(kind ENUM('b'))[]", [{"kind": "VARCHAR"}], ('$[*]."kind"',))
+table = OutputTable(Path(sys.argv[2]), "trial", (enum, nested))
+Output(Ledger.open(Path(sys.argv[1])), "trial", table).publish(wait_s=0)
+"""
+LOOKING = """
+import sys, duckdb
+with duckdb.connect(sys.argv[1]) as connection:
+    query = "select doc_id, kind, kinds, epoch_ms(_finished_at), typeof(kind), status from trial_all"
+    print(connection.execute(query).fetchall())
+"""
+
+
+def test_who_is_killed_after_the_commit_leaves_a_whole_file_in_any_time_zone(desk: Desk) -> None:
+    desk.settle("a", {"title": "x"})
+    desk.publish()
+    columns = "alter table trial add column kind varchar; alter table trial add column kinds struct(kind varchar)[]"
+    row = "update trial set kind = 'old', kinds = [{kind: 'older'}], _finished_at = '2024-02-29 12:30:00.123'"
+    make_old(desk.database, "trial", before=f"{columns}; {row}; create index by_id on trial (doc_id)")
+    place = {**os.environ, "TZ": "America/New_York"}
+
+    dying = [sys.executable, "-c", DYING, str(desk.folder / "ledger.sqlite3"), str(desk.database)]
+    assert subprocess.run(dying, env=place, check=False).returncode == 9
+    assert Path(f"{desk.database}.wal").exists()
+
+    looking = [sys.executable, "-c", LOOKING, str(desk.database)]
+    told = subprocess.run(looking, env=place, check=True, capture_output=True, text=True).stdout
+    assert told == "[('a', 'old', [{'kind': 'older'}], 1709209800123, \"ENUM('a', 'old')\", 'succeeded')]\n"
 
 
 @pytest.mark.parametrize(("name", "renamed"), [("out", "batchrun"), ("batchrun", "out"), ("out", "_batchrun")])

@@ -115,7 +115,7 @@ def query_of(connection: "DuckDBPyConnection", table_name: str, job: str, wanted
 
 
 def time_as_text(name: str) -> str:
-    """The expression for a time with its zone, as text in UTC: DuckDB 1.4 hands such a time over with pytz only."""
+    """The expression for a time with its zone, as text in UTC: DuckDB 1 hands such a time over with pytz only."""
     return f"strftime({quoted(name)}, '{TIME_FORMAT}') as {quoted(name)}"
 
 

@@ -1,6 +1,6 @@
 """The output fields of a job: the schema that is sent, the schema that judges replies, and the DuckDB columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, assert_never
@@ -25,7 +25,7 @@ _RULES = {
 }
 _SQL_TYPES = {
     "string": "VARCHAR",
-    "enum": "VARCHAR",  # in JSON; the column is an ENUM
+    "enum": "VARCHAR",
     "integer": "BIGINT",
     "number": "DOUBLE",
     "boolean": "BOOLEAN",
@@ -51,8 +51,6 @@ class Column:
     sql_type: str
     json_structure: JsonStructure
     """What DuckDB's `json_transform` takes for this type."""
-    enum_paths: tuple[str, ...] = ()
-    """Where the column's values as JSON have the values of each ENUM of the type, in the order of the type."""
     description: str | None = None
 
 
@@ -78,9 +76,8 @@ class OutputFields:
         return tuple(
             Column(
                 name=name,
-                sql_type=_sql_type(field),
+                sql_type=_column_type(field),
                 json_structure=_json_structure(field),
-                enum_paths=tuple(_enum_paths(field)),
                 description=field.description,
             )
             for name, field in self.definitions.items()
@@ -130,6 +127,17 @@ def _bare_schema(field: FieldSpec, *, full: bool) -> Schema:
             assert_never(field)
 
 
+def _column_type(field: FieldSpec) -> str:
+    """Return the type of a column. Only a column itself is an ENUM: DuckDB 1.5 cannot change one inside a list.
+
+    A NUL keeps a value out of an ENUM, since DuckDB 1.4 takes a NUL for the end of a statement.
+    """
+    if not isinstance(field, EnumField) or any("\0" in value for value in field.enum):
+        return _sql_type(field)
+    values = (value.replace("'", "''") for value in field.enum)
+    return "ENUM('" + "', '".join(values) + "')"
+
+
 def _sql_type(field: FieldSpec) -> str:
     match field:
         case ArrayField():
@@ -137,27 +145,8 @@ def _sql_type(field: FieldSpec) -> str:
         case ObjectField():
             members = ", ".join(f'"{name}" {_sql_type(child)}' for name, child in field.fields.items())
             return f"STRUCT({members})"
-        case EnumField() if _fits_sql(field):
-            values = (value.replace("'", "''") for value in field.enum)
-            return "ENUM('" + "', '".join(values) + "')"
         case _:
             return _SQL_TYPES[_base(field)]
-
-
-def _enum_paths(field: FieldSpec, path: str = "$") -> Iterator[str]:
-    match field:
-        case ArrayField():
-            yield from _enum_paths(field.items, f"{path}[*]")
-        case ObjectField():
-            for name, child in field.fields.items():
-                yield from _enum_paths(child, f'{path}."{name}"')
-        case EnumField() if _fits_sql(field):
-            yield path
-
-
-def _fits_sql(field: EnumField) -> bool:
-    """Return whether the values may stand in a statement: DuckDB 1.4 takes a NUL for its end."""
-    return not any("\0" in value for value in field.enum)
 
 
 def _json_structure(field: FieldSpec) -> JsonStructure:

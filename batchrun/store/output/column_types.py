@@ -1,10 +1,10 @@
-"""Types of columns that change: times get a zone, and an ENUM keeps every value that rows have, at any depth."""
+"""Types of columns that change: times get a zone, and an ENUM keeps every value that rows have."""
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from batchrun.job.fields import Column
 from batchrun.store.output.catalog import qualified
 from batchrun.store.output.schema import literal, quoted
 
@@ -14,50 +14,43 @@ if TYPE_CHECKING:
 MOST_VALUES = 1_000
 """A column with more values than this is left a VARCHAR: the values are no words to choose from."""
 
-_ENUM = re.compile(r"ENUM\('(?:[^']|'')*'(?:, '(?:[^']|'')*')*\)")
+_ENUM = "ENUM("
 _VALUE = re.compile(r"'((?:[^']|'')*)'")
 
 
 def same_but_for_enums(connection: "DuckDBPyConnection", sql_type: str, there: str) -> bool:
     """Return whether a column can be changed to a type without a loss, whatever its rows have."""
-    return _without_enums(_canonical(connection, sql_type)) == _without_enums(there)
+    return _plain(_canonical(connection, sql_type)) == _plain(there)
 
 
 def outdated_types(
-    connection: "DuckDBPyConnection",
-    table: str,
-    existing: Mapping[str, str],
-    wanted: Mapping[str, str],
-    columns: Sequence[Column],
+    connection: "DuckDBPyConnection", table: str, existing: Mapping[str, str], wanted: Mapping[str, str]
 ) -> dict[str, str]:
-    """Find the columns whose type is not the wanted one, with the wanted types that have room for all rows."""
+    """Find the columns of a table whose type is not the wanted one, with types that have room for all rows."""
     changed = dict[str, str]()
-    paths = {column.name: column.enum_paths for column in columns}
     for name, sql_type in wanted.items():
         there, fitting = existing.get(name.lower()), _canonical(connection, sql_type)
-        if there is None:  # a column that is added
-            continue
-        if fitting != there:
-            json = f"to_json({quoted(name)})"
-            found = [_texts(connection, json, path, quoted(table)) for path in paths.get(name, ())]
-            fitting = _with_values(fitting, found)
-        if fitting != there:
+        if fitting != there and fitting.startswith(_ENUM) and there:
+            query = f"select distinct {quoted(name)}::varchar from {quoted(table)}"
+            fitting = _with_values(fitting, connection.execute(query).fetchall())
+        if there not in {fitting, None}:
             changed[name] = fitting
     return changed
 
 
 def outgrown_types(
-    connection: "DuckDBPyConnection", existing: Mapping[str, str], answers: Sequence[str], columns: Sequence[Column]
+    connection: "DuckDBPyConnection", existing: Mapping[str, str], answers: Sequence[str], fields: Iterable[str]
 ) -> dict[str, str]:
-    """Find the columns whose ENUMs lack values of answers from before the job file was changed, with larger types."""
+    """Find the columns whose ENUM lacks values of answers from before the job file was changed, with larger types."""
     changed = dict[str, str]()
-    for column in columns:
-        there, source = existing[column.name.lower()], "(select unnest($1)::json as answer)"
-        if _ENUM.search(there):
-            paths = [f'$."{column.name}"{path[1:]}' for path in column.enum_paths]
-            larger = _with_values(there, [_texts(connection, "answer", path, source, [answers]) for path in paths])
+    for name in fields:
+        there = existing[name.lower()]
+        if there.startswith(_ENUM):
+            value = f"json_transform(answer::json, {literal(json.dumps({name: 'VARCHAR'}))}).{quoted(name)}"
+            query = f"select distinct {value} from (select unnest($1) as answer)"
+            larger = _with_values(there, connection.execute(query, [answers]).fetchall())
             if larger != there:
-                changed[column.name] = larger
+                changed[name] = larger
     return changed
 
 
@@ -66,24 +59,21 @@ def change_types(connection: "DuckDBPyConnection", table: str, changed: Mapping[
 
     An index keeps DuckDB from changing a table, so the indexes are dropped.
     """
-    indexes = list(_indexes(connection, table)) if changed else []
-    for index, _ in indexes:
-        connection.execute(f"drop index {qualified(connection, 'main')}.{quoted(index)}")
-    for name, sql_type in changed.items():
-        column, plain = quoted(name), _without_enums(sql_type)
-        # DuckDB computes the values again when it recovers from a crash, where it knows casts and no functions, and
-        # takes a time without a zone for UTC, as this connection does.
-        value = f"{column}::{plain}::{sql_type}"
-        connection.execute(f"alter table {quoted(table)} alter {column} type {sql_type} using {value}")
-    return [statement for _, statement in indexes]
-
-
-def _indexes(connection: "DuckDBPyConnection", table: str) -> Iterator[tuple[str, str]]:
-    yield from connection.execute(
+    if not changed:
+        return []
+    indexes = connection.execute(
         "select index_name, sql from duckdb_indexes() where database_name = current_catalog()"
         " and schema_name = 'main' and lower(table_name) = lower(?)",
         [table],
     ).fetchall()
+    for index, _ in indexes:
+        connection.execute(f"drop index {qualified(connection, 'main')}.{quoted(index)}")
+    for name, sql_type in changed.items():
+        # DuckDB computes the values again when it recovers from a crash, where it knows casts and no functions, and
+        # takes a time without a zone for UTC, as this connection does.
+        value = f"{quoted(name)}::{_plain(sql_type)}::{sql_type}"
+        connection.execute(f"alter table {quoted(table)} alter {quoted(name)} type {sql_type} using {value}")
+    return [statement for _, statement in indexes]
 
 
 def _canonical(connection: "DuckDBPyConnection", sql_type: str) -> str:
@@ -93,29 +83,15 @@ def _canonical(connection: "DuckDBPyConnection", sql_type: str) -> str:
     return str(row[0])
 
 
-def _without_enums(sql_type: str) -> str:
-    """Return the type with VARCHAR in the place of every ENUM."""
-    return _ENUM.sub("VARCHAR", sql_type)
+def _plain(sql_type: str) -> str:
+    """Return the type that any ENUM can be changed to."""
+    return "VARCHAR" if sql_type.startswith(_ENUM) else sql_type
 
 
-def _with_values(sql_type: str, more: Sequence[Iterable[str]]) -> str:
-    """Add values to each ENUM of a type; values that the ENUM lacks come last."""
-    enums = list[str]()
-    for enum, added in zip(_ENUM.findall(sql_type), more, strict=True):
-        known = [value.replace("''", "'") for value in _VALUE.findall(enum)]
-        values = dict.fromkeys([*known, *sorted(added)])
-        if len(values) > MOST_VALUES or "\0" in "".join(values):
-            return _without_enums(sql_type)
-        enums.append(f"ENUM({', '.join(map(literal, values))})")
-    following = iter(enums)
-    return _ENUM.sub(lambda _: next(following), sql_type)
-
-
-def _texts(
-    connection: "DuckDBPyConnection", json: str, path: str, source: str, parameters: Sequence[object] = ()
-) -> set[str]:
-    """Find the distinct texts at a path of a JSON expression over the rows of a source."""
-    found = f"json_extract_string({json}, {literal(path)})"
-    listed = found if "[*]" in path else f"[{found}]"
-    rows = connection.execute(f"select distinct unnest({listed}) from {source}", list(parameters)).fetchall()
-    return {text for (text,) in rows if text is not None}
+def _with_values(enum: str, rows: Iterable[tuple[str | None]]) -> str:
+    """Add the values of rows to an ENUM; values that the ENUM lacks come last."""
+    known = [value.replace("''", "'") for value in _VALUE.findall(enum)]
+    values = dict.fromkeys([*known, *sorted(value for (value,) in rows if value is not None)])
+    if len(values) > MOST_VALUES or "\0" in "".join(values):
+        return "VARCHAR"
+    return f"{_ENUM}{', '.join(map(literal, values))})"

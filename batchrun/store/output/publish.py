@@ -187,7 +187,7 @@ class Output:
             )
         # What is changed of the table comes before what is written to it: DuckDB 1.4 commits nothing else.
         name, existing = self._table.name, self._existing(connection) or {}
-        changed = outdated_types(connection, name, existing, self._wanted(), self._table.columns)
+        changed = outdated_types(connection, name, existing, self._wanted())
         self._dropped_indexes = change_types(connection, name, changed)
         for added, sql_type in (missing or {}).items():
             connection.execute(f"alter table {table} add column {quoted(added)} {sql_type}")
@@ -275,7 +275,8 @@ class Output:
 
     def _make_room(self, connection: "DuckDBPyConnection", answers: Sequence[str]) -> None:
         """Let ENUMs have the values of answers from before the job file was changed, in a transaction of its own."""
-        changed = outgrown_types(connection, self._existing(connection) or {}, answers, self._table.columns)
+        fields = [column.name for column in self._table.columns]
+        changed = outgrown_types(connection, self._existing(connection) or {}, answers, fields)
         if changed:
             self._commit(connection)
             connection.execute("begin")

@@ -213,7 +213,8 @@ for line in sys.stdin:
     try:
         with duckdb.connect(sys.argv[1], read_only=True) as connection:
             query = "select (select count(*) from trial), count(*), (select max(position) from _batchrun.positions)"
-            print(*connection.execute(query + " from _batchrun.documents").fetchone(), flush=True)
+            found = connection.execute(query + " from _batchrun.documents").fetchone()
+        print(*found, flush=True)
     except duckdb.Error as error:
         print("error", str(error).splitlines()[0], flush=True)
 """

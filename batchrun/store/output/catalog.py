@@ -17,7 +17,6 @@ select comment from duckdb_{kind}s() where database_name = current_catalog() and
     and lower({kind}_name) = lower($2)
 """
 Kind = Literal["table", "view"]
-KINDS: tuple[Kind, ...] = ("table", "view")
 
 
 def catalog(connection: "DuckDBPyConnection") -> str:
@@ -40,11 +39,6 @@ def columns(connection: "DuckDBPyConnection", schema: str, name: str) -> dict[st
 def column_comments(connection: "DuckDBPyConnection", schema: str, name: str) -> dict[str, str | None]:
     """Read what is said of the columns of a table or view."""
     return {column: said for column, _, said in connection.execute(COLUMNS, [schema, name]).fetchall()}
-
-
-def is_there(connection: "DuckDBPyConnection", kind: Kind, name: str) -> bool:
-    """Return whether `main` has a table or view of this name."""
-    return connection.execute(COMMENT.format(kind=kind), ["main", name]).fetchone() is not None
 
 
 def comment_of(connection: "DuckDBPyConnection", kind: Kind, schema: str, name: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from batchrun.store.output.catalog import KINDS, catalog, column_comments, columns, comment, comment_of, is_there
+from batchrun.store.output.catalog import catalog, column_comments, columns, comment, comment_of
 from batchrun.store.output.schema import SIDE_SCHEMA, literal, quoted
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def is_our_view(connection: "DuckDBPyConnection", name: str) -> bool:
 def make_view(connection: "DuckDBPyConnection", job: str, table: str) -> None:
     """Make the view of a job's table, unless the view is there as it should be, or something else has the name."""
     view = f"{table}_all"
-    if any(is_there(connection, kind, view) for kind in KINDS) and not is_our_view(connection, view):
+    existing = columns(connection, "main", view)
+    if existing and not is_our_view(connection, view):
         return
     if catalog(connection).lower() == SIDE_SCHEMA:
         return  # the names in a view have no catalog, since the file may be attached as another one
@@ -47,7 +48,7 @@ def make_view(connection: "DuckDBPyConnection", job: str, table: str) -> None:
     row = columns(connection, "main", table)
     own = own_names(OWN_COLUMNS, row)
     wanted = {"doc_id": row.pop("doc_id")} | {own[name]: type_ for name, (type_, _) in OWN_COLUMNS.items()} | row
-    if columns(connection, "main", view) != wanted or comment_of(connection, "view", "main", view) != said:
+    if existing != wanted or comment_of(connection, "view", "main", view) != said:
         connection.execute(f"create or replace view {quoted(view)} as {_query(job, table, own, row)}")
     of_columns = column_comments(connection, "main", table)
     of_columns |= {own[name]: words for name, (_, words) in OWN_COLUMNS.items()}

@@ -59,14 +59,14 @@ def test_contracts(batchrun: CommandLine) -> None:
     assert next(iter(told)) == "doc_id"
     expected = {
         "party_a": "VARCHAR", "effective_date": "DATE", "term_months": "BIGINT", "auto_renewal": "BOOLEAN",
-        "liability_cap_usd": "DOUBLE", "evidence_quote": "VARCHAR", "_finished_at": "TIMESTAMP",
+        "liability_cap_usd": "DOUBLE", "evidence_quote": "VARCHAR", "_finished_at": "TIMESTAMP WITH TIME ZONE",
     }  # fmt: skip
     assert told.items() >= expected.items()
     assert rows("select count(*), count(distinct doc_id), count(party_a) from contracts") == [(len(files) - 1,) * 3]
     dates = [date for (date,) in rows("select effective_date from contracts where effective_date is not null")]
     assert dates
     assert all(isinstance(date, dt.date) for date in dates)
-    assert rows("select doc_id, status from batchrun.documents where status != 'succeeded'") == [
+    assert rows("select doc_id, status from _batchrun.documents where status != 'succeeded'") == [
         ("sample_data/contracts/unsigned-draft.txt", "skipped")
     ]
 
@@ -94,7 +94,7 @@ def test_tickets(batchrun: CommandLine) -> None:
 def test_both_in_one_project(batchrun: CommandLine) -> None:
     for job in ("contracts", "tickets"):
         assert batchrun(f"submit jobs/{job}.toml --simulate --speed 1000 --limit 2 -q").code == ExitCode.OK
-    counted = rows("select job, count(*) from batchrun.documents where status = 'succeeded' group by all order by all")
+    counted = rows("select job, count(*) from _batchrun.documents where status = 'succeeded' group by all order by all")
     assert counted == [("contracts", 2), ("tickets", 2)]
 
 

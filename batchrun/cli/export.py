@@ -18,7 +18,10 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.output.publish import quoted
+from batchrun.store.output.catalog import columns
+from batchrun.store.output.documents_view import own_names
+from batchrun.store.output.schema import quoted
+from batchrun.store.output.side_tables import side_schema
 from batchrun.workflow.open_job import open_output
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet runs instead of showing it."""
 AT_ONCE = 100
 """How many rows are in memory at once: an answer may be large."""
+OWN_COLUMNS = ("id", "status", "problem", "source", "run_id")
+"""What batchrun tells of a document, besides the columns of its row."""
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 PARQUET_ROWS = 8_192
 """How many rows a group of a Parquet file has. DuckDB keeps a whole group in memory."""
 
@@ -55,29 +61,25 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
         except LockedByAnother as locked:
             terminal.say(f"rows may be missing: {locked}")
         if not job.paths.database.exists():
-            raise UsageProblem(f"there are no rows yet in {job.paths.database}.")
+            raise no_rows_yet(job.paths.database)
         with opened(job.paths.database, read_only=True, wait_s=5) as connection:
-            table_name, fields = job.job.spec.store.table, [column.name for column in job.job.fields.columns]
-            query, values = query_of(connection, table_name, own_names(fields), found.story.job, wanted)
+            if side_schema(connection) is None:
+                raise no_rows_yet(job.paths.database)
+            connection.execute("set TimeZone = 'UTC'")
+            query, values = query_of(connection, job.job.spec.store.table, found.story.job, wanted)
             write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
         count_failed(job.ledger, found.story.job, wanted, terminal)
 
 
-def own_names(fields: Sequence[str]) -> dict[str, str]:
-    """The names of batchrun's own columns; a name that a field of the job has gets an underscore."""
-    taken = {name.lower() for name in fields}
-    return {name: f"_{name}" if name in taken else name for name in ("id", "status", "problem", "source", "run_id")}
-
-
-def query_of(
-    connection: "DuckDBPyConnection", table_name: str, own: dict[str, str], job: str, wanted: Export
-) -> tuple[str, dict[str, Any]]:
+def query_of(connection: "DuckDBPyConnection", table_name: str, job: str, wanted: Export) -> tuple[str, dict[str, Any]]:
     """The query for the wanted documents with their rows, and its values.
 
     Raises UsageProblem for bad SQL and unknown columns.
     """
     import duckdb
 
+    own = own_names(OWN_COLUMNS, columns(connection, "main", table_name))
+    documents = f"{side_schema(connection)}.documents"
     values: dict[str, Any] = {"job": job, "statuses": statuses(wanted.statuses)}
     conditions = [f"{own['status']} in (select unnest($statuses))"]
     if wanted.run_id:
@@ -95,23 +97,32 @@ def query_of(
     query = (
         f"from (select d.doc_id as {own['id']}, d.status as {own['status']}, d.reason as {own['problem']},"
         f" d.source as {own['source']}, d.run_id as {own['run_id']}, r.* exclude (doc_id)"
-        f" from batchrun.documents d left join {quoted(table_name)} r using (doc_id) where d.job = $job)"
+        f" from {documents} d left join {quoted(table_name)} r using (doc_id) where d.job = $job)"
         f" where {' and '.join(conditions)} order by {own['id']}"
     )
-    shown = ", ".join(quoted(name) for name in wanted.columns) or shown_columns(wanted, own)
-    query = f"select {shown} {query}" + (f" limit {wanted.selection.limit}" if wanted.selection.limit else "")
+    query += f" limit {wanted.selection.limit}" if wanted.selection.limit else ""
     try:
-        connection.execute(f"select * from ({query}) limit 0", values)
+        described = connection.execute(f"select * from (select * {query}) limit 0", values).description
     except duckdb.Error as error:
         raise not_understood(error) from error
-    return query, values
+    names = wanted.columns or [name for name, *_ in described if name not in hidden_columns(wanted, own)]
+    if wanted.format == "parquet":
+        return f"select {', '.join(map(quoted, names))} {query}", values
+    # In a file of an earlier version, which others keep from being changed, this time has no zone.
+    times = {"_finished_at", *(name.lower() for name, type_, *_ in described if "WITH TIME ZONE" in str(type_))}
+    shown = ", ".join(time_as_text(name) if name.lower() in times else quoted(name) for name in names)
+    return f"select {shown} {query}", values
 
 
-def shown_columns(wanted: Export, own: dict[str, str]) -> str:
-    """All columns except the columns that would have the same value on every line."""
-    if wanted.statuses == ("succeeded",):
-        return f"* exclude ({own['status']}, {own['problem']}, {own['source']}, {own['run_id']})"
-    return f"* exclude ({own['run_id']})"
+def time_as_text(name: str) -> str:
+    """The expression for a time with its zone, as text in UTC: DuckDB 1 hands such a time over with pytz only."""
+    return f"strftime({quoted(name)}, '{TIME_FORMAT}') as {quoted(name)}"
+
+
+def hidden_columns(wanted: Export, own: dict[str, str]) -> set[str]:
+    """The columns that would have the same value on every line."""
+    same = ("status", "problem", "source", "run_id") if wanted.statuses == ("succeeded",) else ("run_id",)
+    return {own[name] for name in same}
 
 
 def statuses(words: Sequence[str]) -> list[str]:
@@ -190,6 +201,11 @@ def write_text(parts: Iterable[str], output: Path | None, terminal: Terminal) ->
             file.writelines(parts)
     except OSError as error:
         raise EnvironmentProblem(f"{output} cannot be written: {error.strerror}.") from error
+
+
+def no_rows_yet(database: Path) -> UsageProblem:
+    """The problem of an output that has not been published into."""
+    return UsageProblem(f"there are no rows yet in {database}.")
 
 
 def not_understood(error: Exception) -> UsageProblem:

@@ -51,6 +51,7 @@ class Column:
     sql_type: str
     json_structure: JsonStructure
     """What DuckDB's `json_transform` takes for this type."""
+    description: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,12 @@ class OutputFields:
     def columns(self) -> tuple[Column, ...]:
         """One typed column for each field."""
         return tuple(
-            Column(name=name, sql_type=_sql_type(field), json_structure=_json_structure(field))
+            Column(
+                name=name,
+                sql_type=_column_type(field),
+                json_structure=_json_structure(field),
+                description=field.description,
+            )
             for name, field in self.definitions.items()
         )
 
@@ -119,6 +125,17 @@ def _bare_schema(field: FieldSpec, *, full: bool) -> Schema:
             return _object_schema(field.fields, full=full)
         case _:
             assert_never(field)
+
+
+def _column_type(field: FieldSpec) -> str:
+    """Return the type of a column. Only a column itself is an ENUM: DuckDB 1.5 cannot change one inside a list.
+
+    A NUL keeps a value out of an ENUM, since DuckDB 1.4 takes a NUL for the end of a statement.
+    """
+    if not isinstance(field, EnumField) or any("\0" in value for value in field.enum):
+        return _sql_type(field)
+    values = (value.replace("'", "''") for value in field.enum)
+    return "ENUM('" + "', '".join(values) + "')"
 
 
 def _sql_type(field: FieldSpec) -> str:

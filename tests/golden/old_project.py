@@ -58,17 +58,19 @@ def published(job: str, *, simulated: bool = False) -> dict[str, list[str]]:
         return {
             "rows": _lines(
                 database,
-                "select doc_id, title, day, parties, quote, _request_id, _run_id, _finished_at::varchar, _model"
+                "select doc_id, title, day, parties, quote, _request_id, _run_id,"
+                " (_finished_at at time zone 'UTC')::varchar, _model"
                 f" from {job} order by doc_id",
             ),
             "documents": _lines(
                 database,
-                "select doc_id, source, status, reason, run_id from batchrun.documents"
+                "select doc_id, source, status, reason, run_id from _batchrun.documents"
                 f" where job = '{job}' order by doc_id",
             ),
             "attempts": _lines(
                 database,
-                "select doc_id, run_id, model, outcome, cost_usd, input_tokens, output_tokens from batchrun.attempts"
+                "select doc_id, run_id, model, outcome, cost_usd::double, input_tokens, output_tokens"
+                " from _batchrun.attempts"
                 f" where job = '{job}' order by attempt_no",
             ),
         }

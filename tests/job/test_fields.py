@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
 from batchrun.job.field_types import ColumnFields
-from batchrun.job.fields import Column, OutputFields
+from batchrun.job.fields import OutputFields
 
 SENT_KEYS = {
     "type",
@@ -55,11 +55,11 @@ KINDS = {
     ),
     "date": ("date", {"type": "string", "format": "date"}, "DATE", "DATE"),
     "datetime": ("datetime", {"type": "string", "format": "date-time"}, "TIMESTAMP", "TIMESTAMP"),
-    "enum": ({"enum": ["a", "b"]}, {"type": "string", "enum": ["a", "b"]}, "VARCHAR", "VARCHAR"),
+    "enum": ({"enum": ["a", "b"]}, {"type": "string", "enum": ["a", "b"]}, "ENUM('a', 'b')", "VARCHAR"),
     "enum or null": (
         {"type": "enum?", "enum": ["a"]},
         {"anyOf": [{"type": "string", "enum": ["a"]}, {"type": "null"}]},
-        "VARCHAR",
+        "ENUM('a')",
         "VARCHAR",
     ),
     "text rules": (
@@ -104,7 +104,8 @@ def fields(**definitions):
 def test_kind(definition, sent, sql_type, structure):
     output = fields(x=definition)
     assert output.api_schema["properties"] == {"x": sent}
-    assert output.columns == (Column(name="x", sql_type=sql_type, json_structure=structure),)
+    (column,) = output.columns
+    assert (column.name, column.sql_type, column.json_structure) == ("x", sql_type, structure)
     Draft202012Validator.check_schema(output.full_schema)
 
 

@@ -70,7 +70,10 @@ def test_rows_that_are_delayed_during_the_run_are_told_once(
 def test_a_deleted_output_is_rebuilt_for_nothing(project: TrialProject) -> None:
     project.documents(3)
     project.submit(ScriptedProvider({"text 1": [status(400)]}))
-    everything = "select * from trial order by doc_id", "select * from batchrun.attempts order by attempt_no"
+    everything = (
+        "select columns(*)::varchar from trial order by doc_id",
+        "select columns(*)::varchar from _batchrun.attempts order by attempt_no",
+    )
     before = [project.rows(query) for query in everything]
     project.database.unlink()
     provider = ScriptedProvider()
@@ -187,10 +190,10 @@ def test_money_in_the_output_is_the_ledgers(project: TrialProject) -> None:
     project.submit(ScriptedProvider({"text 1": [lost(), answer()]}))
 
     (held,) = project.ask("select reserved_nusd from attempts where state = 'unknown'")[0]
-    assert project.rows("select state, exit_code, documents, to_send, round(cost_usd * 1e9) from batchrun.runs") == [
+    assert project.rows("select state, exit_code, documents, to_send, round(cost_usd * 1e9) from _batchrun.runs") == [
         ("finished", 0, 2, 2, 300_000 + held)
     ]
-    assert project.rows("select sum(input_tokens), sum(output_tokens), count(*) from batchrun.attempts") == [
+    assert project.rows("select sum(input_tokens), sum(output_tokens), count(*) from _batchrun.attempts") == [
         (200, 20, 3)
     ]
 

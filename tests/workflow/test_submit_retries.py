@@ -26,7 +26,7 @@ def test_a_failed_document_is_left_alone_until_retry(project: TrialProject) -> N
     assert provider.sent == []
     assert project.plans[-1].counts[Kind.FAILED] == 1
     assert project.rows("select count(*) from trial") == [(2,)]
-    assert project.rows("select status, count(*) from batchrun.documents group by 1 order by 1") == [
+    assert project.rows("select status, count(*) from _batchrun.documents group by 1 order by 1") == [
         ("invalid", 1),
         ("succeeded", 2),
     ]

@@ -74,7 +74,7 @@ def test_one_odd_reply_spoils_nothing(project: TrialProject, case: str) -> None:
     assert summary.unpublished is None
     assert project.statuses() == {f"{number:04}.txt": "succeeded" for number in range(1, 8)} | {"0000.txt": outcome}
     assert project.rows("select count(*) from trial") == [(7 + (outcome == "succeeded"),)]
-    assert project.rows("select count(*) from batchrun.attempts where state = 'open'") == [(0,)]
+    assert project.rows("select count(*) from _batchrun.attempts where state = 'open'") == [(0,)]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.schema import MOST_USD
 
 Row = Sequence[Any]
 
@@ -48,13 +49,13 @@ select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.
 from attempts a join runs using (run_no) join requests r using (request_no)
 where a.job = ? and a.seq > ? and a.seq <= ?
 """
-RUNS = """
-select run_id, model, state, exit_code, simulated, documents, to_send, estimate_nusd / 1e9, committed_nusd / 1e9,
-    cap_nusd / 1e9, strftime('%Y-%m-%d %H:%M:%f', started_at, 'unixepoch'),
+RUNS = f"""
+select run_id, model, state, exit_code, simulated, documents, to_send, min(estimate_nusd / 1e9, {MOST_USD}),
+    committed_nusd / 1e9, min(cap_nusd / 1e9, {MOST_USD}), strftime('%Y-%m-%d %H:%M:%f', started_at, 'unixepoch'),
     strftime('%Y-%m-%d %H:%M:%f', ended_at, 'unixepoch'), note
 from runs where job = ?
 """
-"""Times are text that DuckDB casts to a TIMESTAMP in UTC."""
+"""Times are text in UTC, as the time zone of the connection to DuckDB is."""
 QUERIES = {"gone": GONE, "results": RESULTS, "documents": DOCUMENTS, "attempts": ATTEMPTS}
 
 

@@ -18,8 +18,17 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.file_system import make_folder
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.catalog import columns, comment, qualified
 from batchrun.store.output.changes import Row, Slice, changes, runs, until
-from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, OWN_TABLES, SCHEMA
+from batchrun.store.output.column_types import (
+    change_types,
+    outdated_types,
+    outgrown_types,
+    same_but_for_enums,
+)
+from batchrun.store.output.documents_view import is_our_view, make_view
+from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, SIDE_TABLES, literal, quoted
+from batchrun.store.output.side_tables import make_side_tables, side_schema
 from batchrun.store.output.stored_rows import StoredRows
 
 if TYPE_CHECKING:
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
 
 TRANSACTION_CHARACTERS = 64_000_000
 """How much text is written in one transaction. With every commit, DuckDB reads the last rows of the table again."""
+OLD_TIME = ("_finished_at", "TIMESTAMP")
+"""A column and its type in files of earlier versions, which is changed; the times are in UTC."""
 LEAST_MEMORY_MB = 256
 """The memory that DuckDB begins with. Ordinary rows need no more, and DuckDB would take all that the machine has."""
 
@@ -48,13 +59,10 @@ class Output:
         self._job = job
         self._table = table
         self._memory_mb = LEAST_MEMORY_MB
+        self._dropped_indexes = list[str]()
 
     def check(self) -> None:
         """Check before anything is paid whether the rows will fit. Raises UsageProblem and LockedByAnother."""
-        if self._table.name.lower() in OWN_TABLES:
-            raise UsageProblem(
-                f"the table {self._table.name} is one of batchrun's own.", hint='choose another: [store] table = "…"'
-            )
         self._make_folder()
         if self._table.database.exists():
             with self._opened(read_only=True, wait_s=0) as connection:
@@ -72,7 +80,7 @@ class Output:
         with self._opened(read_only=True, wait_s=wait_s, memory_mb=memory_of_machine_mb()) as connection:
             existing = self._existing(connection) or {}
             fields = [column.name for column in self._table.columns]
-            ours = FIRST_COLUMNS.keys() <= existing.keys()
+            ours = existing.keys() >= FIRST_COLUMNS
             yield StoredRows(connection, quoted(self._table.name), fields, existing) if ours else None
 
     def close(self) -> None:
@@ -100,7 +108,7 @@ class Output:
                 self._memory_mb *= 2
 
     def _publish(self, *, wait_s: float) -> int:
-        written, head = 0, self.head()
+        written, head, self._dropped_indexes = 0, self.head(), []
         with self._opened(read_only=False, wait_s=wait_s) as connection:
             self._prepare(connection)
             position = self._position(connection)
@@ -109,7 +117,7 @@ class Output:
                 with contextlib.closing(changes(self._ledger, self._job, after=position, until=reached)) as slices:
                     written += self._follow(connection, slices)
                 self._move(connection, reached)
-                connection.execute("commit")
+                self._commit(connection)
                 position = reached
             self._mirror(connection, "runs", runs(self._ledger, self._job))
         return written
@@ -123,7 +131,7 @@ class Output:
         connection.execute("begin")
         for some in slices:
             if characters >= TRANSACTION_CHARACTERS:
-                connection.execute("commit")
+                self._commit(connection)
                 connection.execute("begin")
                 characters = 0
             self._apply(connection, some)
@@ -151,6 +159,7 @@ class Output:
         config = {"threads": "1", "memory_limit": f"{memory_mb or self._memory_mb}MB"}
         try:
             with opened(self._table.database, read_only=read_only, wait_s=wait_s, config=config) as connection:
+                connection.execute("set TimeZone = 'UTC'")
                 yield connection
         except duckdb.Error as error:
             if "memory_limit" in str(error):
@@ -165,29 +174,45 @@ class Output:
 
     def _prepare(self, connection: "DuckDBPyConnection") -> None:
         connection.execute("begin")
-        if connection.execute("select lower(current_catalog())").fetchone() != ("batchrun",):
-            # In a file called batchrun.duckdb the name `batchrun.runs` means the table `runs` of that file,
-            # and a schema of this name besides would be ambiguous to DuckDB.
-            connection.execute("create schema if not exists batchrun")
-        for statement in filter(str.strip, SCHEMA.split(";")):
-            connection.execute(statement)
-        table, missing = quoted(self._table.name), self._missing(connection)
+        make_side_tables(connection)
+        place, table, missing = qualified(connection), quoted(self._table.name), self._missing(connection)
         if missing is None:
-            columns = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in self._wanted().items())
-            connection.execute(f"create table {table} ({columns})")
+            if is_our_view(connection, self._table.name):
+                connection.execute(f"drop view {table}")
+            listed = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in self._wanted().items())
+            connection.execute(f"create table {table} ({listed})")
             # Somebody dropped the table, or there never was one: every row has to be published again.
             connection.execute(
-                "delete from batchrun.positions where job = ? and table_name = ?", [self._job, self._table.name]
+                f"delete from {place}.positions where job = ? and table_name = ?", [self._job, self._table.name]
             )
-        for name, sql_type in (missing or {}).items():
-            connection.execute(f"alter table {table} add column {quoted(name)} {sql_type}")
+        # What is changed of the table comes before what is written to it: DuckDB 1.4 commits nothing else.
+        name, existing = self._table.name, self._existing(connection) or {}
+        changed = outdated_types(connection, name, existing, self._wanted())
+        self._dropped_indexes = change_types(connection, name, changed)
+        for added, sql_type in (missing or {}).items():
+            connection.execute(f"alter table {table} add column {quoted(added)} {sql_type}")
+        self._describe(connection)
         if missing and "_model" in missing:
-            connection.execute(MODEL_OF_OLD_ROWS.format(table=table), [self._job])
-        connection.execute("commit")
+            connection.execute(MODEL_OF_OLD_ROWS.format(table=table, attempts=f"{place}.attempts"), [self._job])
+        self._commit(connection)
+
+    def _commit(self, connection: "DuckDBPyConnection") -> None:
+        """Commit, and make indexes again: DuckDB 1.4 may lose one that is dropped and made in one transaction."""
+        for statement in ("commit", *self._dropped_indexes):
+            connection.execute(statement)
+        self._dropped_indexes = []
+
+    def _describe(self, connection: "DuckDBPyConnection") -> None:
+        said = f"The valid rows of the job {self._job}, one for each document that has one."
+        of_columns = {column.name: column.description for column in self._table.columns}
+        of_columns |= {name: words for name, (_, words) in OWN_COLUMNS.items()}
+        comment(connection, "table", "main", self._table.name, said, of_columns)
+        make_view(connection, self._job, self._table.name)
 
     def _wanted(self) -> dict[str, str]:
         fields = {column.name: column.sql_type for column in self._table.columns}
-        return {"doc_id": "VARCHAR", **fields, **OWN_COLUMNS}
+        own = {name: sql_type for name, (sql_type, _) in OWN_COLUMNS.items()}
+        return {"doc_id": own["doc_id"], **fields, **own}
 
     def _missing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
         """Find the columns to add to the table. Returns None without a table, raises UsageProblem for another one."""
@@ -200,7 +225,7 @@ class Output:
                 f"the table {table} in {self._table.database} belongs to the job {other}.",
                 hint='choose another name: [store] table = "…"',
             )
-        if not FIRST_COLUMNS.keys() <= existing.keys():
+        if not existing.keys() >= FIRST_COLUMNS:
             raise UsageProblem(
                 f"the table {table} in {self._table.database} was not made by batchrun.",
                 hint='choose another name: [store] table = "…"',
@@ -208,7 +233,7 @@ class Output:
         wanted = self._wanted()
         for name, sql_type in wanted.items():
             there = existing.get(name.lower())
-            if there is not None and canonical(connection, sql_type) != there:
+            if there and (name, there) != OLD_TIME and not same_but_for_enums(connection, sql_type, there):
                 raise UsageProblem(
                     f"the field {name} is {sql_type} in the job file, but {there} in the table {table}.",
                     hint=f'keep the old rows under another name: ALTER TABLE "{table}" RENAME TO "{table}_old";'
@@ -217,26 +242,29 @@ class Output:
         return {name: sql_type for name, sql_type in wanted.items() if name.lower() not in existing}
 
     def _other_job(self, connection: "DuckDBPyConnection") -> str | None:
-        if not has_positions(connection):
+        place = side_schema(connection)
+        if place is None:
             return None
         row = connection.execute(
-            "select job from batchrun.positions where lower(table_name) = lower(?) and job != ?",
+            f"select job from {place}.positions where lower(table_name) = lower(?) and job != ?",
             [self._table.name, self._job],
         ).fetchone()
         return str(row[0]) if row else None
 
     def _existing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
-        rows = connection.execute(
-            "select lower(column_name), data_type from information_schema.columns"
-            " where table_schema = 'main' and table_catalog = current_catalog() and lower(table_name) = lower(?)",
-            [self._table.name],
-        ).fetchall()
-        return dict(rows) or None
+        name = self._table.name
+        if is_our_view(connection, name):  # made for another job's table, and dropped when this table is made
+            return None
+        if name.lower() in SIDE_TABLES and side_schema(connection) == qualified(connection, "main"):
+            return None  # a side table of an earlier version, which is moved away before this table is made
+        return {column.lower(): type_ for column, type_ in columns(connection, "main", name).items()} or None
 
     def _apply(self, connection: "DuckDBPyConnection", some: Slice) -> None:
         if some.kind in {"documents", "attempts"}:
             self._mirror(connection, some.kind, some.rows)
             return
+        if some.kind == "results":
+            self._make_room(connection, [row[1] for row in some.rows])
         place = 4 if some.kind == "results" else 1
         newer = self._newer(connection, {row[0]: row[place] for row in some.rows})
         rows = [row for row in some.rows if row[0] not in newer]
@@ -245,13 +273,25 @@ class Output:
         if some.kind == "results" and rows:
             self._insert(connection, rows)
 
+    def _make_room(self, connection: "DuckDBPyConnection", answers: Sequence[str]) -> None:
+        """Let ENUMs have the values of answers from before the job file was changed, in a transaction of its own."""
+        fields = [column.name for column in self._table.columns]
+        changed = outgrown_types(connection, self._existing(connection) or {}, answers, fields)
+        if changed:
+            self._commit(connection)
+            connection.execute("begin")
+            self._dropped_indexes = change_types(connection, self._table.name, changed)
+            make_view(connection, self._job, self._table.name)
+            self._commit(connection)
+            connection.execute("begin")
+
     def _newer(self, connection: "DuckDBPyConnection", ended: Mapping[str, str | None]) -> set[str]:
         """Find documents whose row is newer than the change that ended at these times, and unknown to the ledger.
 
         Such a row is from a ledger that was lost, and maybe the only copy of an answer that was paid for.
         """
         found = connection.execute(
-            f"select doc_id, _request_id, _finished_at::varchar from {quoted(self._table.name)}"
+            f"select doc_id, _request_id, _finished_at::timestamp::varchar from {quoted(self._table.name)}"
             " where doc_id in (select unnest($1))",
             [list(ended)],
         ).fetchall()
@@ -269,7 +309,7 @@ class Output:
         structure = json.dumps({column.name: column.json_structure for column in self._table.columns})
         listed = ", ".join(quoted(column.name) for column in self._table.columns)
         fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
-        own = "request_id, run_id, finished_at::timestamp, model"
+        own = "request_id, run_id, finished_at::timestamptz, model"
         values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(results))
         connection.execute(
             f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at, _model)"
@@ -280,17 +320,17 @@ class Output:
         )
 
     def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
-        """Replace rows of a `batchrun` table; the first column of a row is the row's key within the job."""
+        """Replace rows of a side table; the first column of a row is the row's key within the job."""
         if not rows:
             return
-        columns = turned(rows)
-        key = connection.execute(f"select * from batchrun.{table} limit 0").description[1][0]
+        values, place = turned(rows), f"{qualified(connection)}.{table}"
+        key = connection.execute(f"select * from {place} limit 0").description[1][0]
         connection.execute(
-            f"delete from batchrun.{table} where job = $1 and {key} in (select unnest($2))",
-            [self._job, columns[0]],
+            f"delete from {place} where job = $1 and {key} in (select unnest($2))",
+            [self._job, values[0]],
         )
-        values = ", ".join(f"unnest(${number})" for number in range(2, len(columns) + 2))
-        connection.execute(f"insert into batchrun.{table} select $1, {values}", [self._job, *columns])
+        unnested = ", ".join(f"unnest(${number})" for number in range(2, len(values) + 2))
+        connection.execute(f"insert into {place} select $1, {unnested}", [self._job, *values])
 
     def _position(self, connection: "DuckDBPyConnection") -> int:
         position = self._recorded_position(connection)
@@ -298,27 +338,23 @@ class Output:
         return position if position <= self.head() else 0
 
     def _recorded_position(self, connection: "DuckDBPyConnection") -> int:
-        if not has_positions(connection):
+        place = side_schema(connection)
+        if place is None:
             return 0
         row = connection.execute(
-            "select max(position) from batchrun.positions where ledger_id = ? and job = ? and table_name = ?",
+            f"select max(position) from {place}.positions where ledger_id = ? and job = ? and table_name = ?",
             [self._ledger.ledger_id, self._job, self._table.name],
         ).fetchone()
         return row[0] if row and row[0] is not None else 0
 
     def _move(self, connection: "DuckDBPyConnection", position: int) -> None:
-        key = [self._ledger.ledger_id, self._job, self._table.name]
-        connection.execute("delete from batchrun.positions where ledger_id = ? and job = ? and table_name = ?", key)
-        connection.execute("insert into batchrun.positions values (?, ?, ?, ?)", [*key, position])
+        key, positions = [self._ledger.ledger_id, self._job, self._table.name], f"{qualified(connection)}.positions"
+        connection.execute(f"delete from {positions} where ledger_id = ? and job = ? and table_name = ?", key)
+        connection.execute(f"insert into {positions} values (?, ?, ?, ?)", [*key, position])
 
 
 class MoreMemory(EnvironmentProblem):
     """DuckDB needs more memory than it was given. The machine may have more."""
-
-
-def has_positions(connection: "DuckDBPyConnection") -> bool:
-    """Return whether batchrun has published into the file."""
-    return bool(connection.execute("select 1 from duckdb_tables() where table_name = 'positions'").fetchall())
 
 
 def memory_of_machine_mb() -> int:
@@ -329,20 +365,3 @@ def memory_of_machine_mb() -> int:
 def turned(rows: Sequence[Row]) -> list[list[object]]:
     """Turn rows into columns, for `unnest`."""
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier for SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Quote a text for SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def canonical(connection: "DuckDBPyConnection", sql_type: str) -> str:
-    """Return a type as DuckDB itself writes it."""
-    row = connection.execute(f"select typeof(null::{sql_type})").fetchone()
-    assert row is not None
-    return str(row[0])

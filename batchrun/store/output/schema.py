@@ -1,35 +1,66 @@
-"""The tables in the output file: their columns, and the columns that a file of an earlier version lacks."""
+"""The tables in the output file: their columns, what is said of them, and what a file of an earlier version lacks."""
 
-FIRST_COLUMNS = {"doc_id": "VARCHAR", "_request_id": "VARCHAR", "_run_id": "VARCHAR", "_finished_at": "TIMESTAMP"}
+SIDE_SCHEMA = "_batchrun"
+"""The schema of the tables beside the rows."""
+OLD_SCHEMAS = ("batchrun", "main")
+"""Where earlier versions had these tables: in `main` if the file was called batchrun.duckdb."""
+
+FIRST_COLUMNS = frozenset({"doc_id", "_request_id", "_run_id", "_finished_at"})
 """The columns by which a table is known to be ours: every version has made them."""
-OWN_COLUMNS = FIRST_COLUMNS | {"_model": "VARCHAR"}
+OWN_COLUMNS = {
+    "doc_id": ("VARCHAR", "The document; each document has one row at most."),
+    "_request_id": ("VARCHAR", "The request that was answered with this row."),
+    "_run_id": ("VARCHAR", "The run in which the answer came."),
+    "_finished_at": ("TIMESTAMPTZ", "The time at which the answer came."),
+    "_model": ("VARCHAR", "The model that answered."),
+}
 """The columns that a table of rows has besides the job's fields."""
 
-OWN_TABLES = ("positions", "runs", "documents", "attempts")
-"""The tables in the schema `batchrun`; no job may give its table one of these names."""
+SIDE_TABLES = {
+    "positions": (
+        "ledger_id varchar, job varchar, table_name varchar, position bigint",
+        "How far each table of rows has followed its ledger.",
+    ),
+    "runs": (
+        "job varchar, run_id varchar, model varchar, state varchar, exit_code integer, simulated boolean,"
+        " documents bigint, to_send bigint, estimate_usd decimal(18, 9), cost_usd decimal(18, 9),"
+        " budget_usd decimal(18, 9), started_at timestamptz, ended_at timestamptz, note varchar",
+        "The runs of each job, with what they were expected to cost and what they did cost.",
+    ),
+    "documents": (
+        "job varchar, doc_id varchar, source varchar, status varchar, reason varchar, request_id varchar,"
+        " run_id varchar",
+        "What became of each document, and why a document has no row.",
+    ),
+    "attempts": (
+        "job varchar, attempt_no bigint, run_id varchar, doc_id varchar, request_id varchar, state varchar,"
+        " outcome varchar, cause varchar, status integer, error_type varchar, error_code varchar, message varchar,"
+        " stop_reason varchar, api_request_id varchar, model varchar, input_tokens bigint, cache_write_tokens bigint,"
+        " cache_read_tokens bigint, output_tokens bigint, cost_usd decimal(18, 9), started_at timestamptz,"
+        " ended_at timestamptz, latency_s double, first_byte_s double",
+        "Everything that was sent, with the tokens and the cost of each attempt.",
+    ),
+}
+"""Rows are inserted by position, and the second column of a table is the key of a job's rows."""
+LATER_COLUMNS = frozenset({"latency_s", "first_byte_s"})
+"""The columns that the tables of an earlier version may lack."""
+MOST_USD = 999_999_999
+"""The most that a column of dollars holds, in whole dollars; a budget may be a dollar more."""
 
-SCHEMA = """
-create table if not exists batchrun.positions (ledger_id varchar, job varchar, table_name varchar, position bigint);
-create table if not exists batchrun.runs (
-    job varchar, run_id varchar, model varchar, state varchar, exit_code integer, simulated boolean, documents bigint,
-    to_send bigint, estimate_usd double, cost_usd double, budget_usd double, started_at timestamp, ended_at timestamp,
-    note varchar);
-create table if not exists batchrun.documents (
-    job varchar, doc_id varchar, source varchar, status varchar, reason varchar, request_id varchar, run_id varchar);
-create table if not exists batchrun.attempts (
-    job varchar, attempt_no bigint, run_id varchar, doc_id varchar, request_id varchar, state varchar,
-    outcome varchar, cause varchar, status integer, error_type varchar, error_code varchar, message varchar,
-    stop_reason varchar, api_request_id varchar, model varchar, input_tokens bigint, cache_write_tokens bigint,
-    cache_read_tokens bigint, output_tokens bigint, cost_usd double, started_at timestamp, ended_at timestamp,
-    latency_s double, first_byte_s double);
-alter table batchrun.attempts add column if not exists latency_s double;
-alter table batchrun.attempts add column if not exists first_byte_s double;
-"""
-"""The second part is for files of earlier versions. Rows are inserted by position, so new columns come last."""
 MODEL_OF_OLD_ROWS = """
 update {table} set _model = answered.model from (
-    select request_id, max_by(model, attempt_no) as model from batchrun.attempts
+    select request_id, max_by(model, attempt_no) as model from {attempts}
     where job = $1 and outcome = 'succeeded' group by request_id) answered
 where _request_id = answered.request_id
 """
 """For a table of an earlier version, whose rows do not say which model answered."""
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL, without NULs: DuckDB 1.4 takes them for the end of the statement."""
+    return "'" + text.replace("\0", "").replace("'", "''") + "'"

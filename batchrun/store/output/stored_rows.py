@@ -25,6 +25,7 @@ class StoredRows:
     """The rows of one table, in a file that is open."""
 
     connection: "DuckDBPyConnection"
+    """A connection whose time zone is UTC."""
     table: str
     """The name of the table, quoted."""
     fields: Sequence[str]
@@ -42,7 +43,8 @@ class StoredRows:
         members = ", ".join(f"'{name}': \"{name}\"" for name in self.fields if name.lower() in self.existing)
         model = "_model" if "_model" in self.existing else "null"
         query = (
-            f"select _request_id, to_json({{{members}}}), _run_id, _finished_at::varchar, {model} from {self.table}"
+            f"select _request_id, to_json({{{members}}}), _run_id, _finished_at::timestamp::varchar, {model}"
+            f" from {self.table}"
             " where _request_id in (select unnest($1)) qualify row_number() over (partition by _request_id) = 1"
         )
         found = self.connection.execute(query, [list(request_ids)])

@@ -38,7 +38,7 @@ def ask(project: TrialProject, query: str) -> list[Any]:
 
 
 def rows(project: TrialProject) -> list[Any]:
-    return ask(project, "select * from trial order by doc_id")
+    return ask(project, "select columns(*)::varchar from trial order by doc_id")
 
 
 def lose_the_ledger(project: TrialProject) -> None:

@@ -220,10 +220,10 @@ def test_from_any_folder_of_the_project(
 def test_a_deleted_output_is_rebuilt_without_a_request(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, command: str
 ) -> None:
-    rows, sent = project.rows("from trial order by doc_id"), len(api.books.entries)
+    rows, sent = project.rows("select columns(*)::varchar from trial order by doc_id"), len(api.books.entries)
     project.database.unlink()
     batchrun(command)
-    assert project.rows("from trial order by doc_id") == rows
+    assert project.rows("select columns(*)::varchar from trial order by doc_id") == rows
     assert len(api.books.entries) == sent
 
 
@@ -234,14 +234,14 @@ def test_sync_says_what_it_did(project: TrialProject, batchrun: CommandLine) -> 
 
 
 def test_what_is_remembered_needs_no_source_and_no_price(project: TrialProject, batchrun: CommandLine) -> None:
-    rows = project.rows("from trial order by doc_id")
+    rows = project.rows("select columns(*)::varchar from trial order by doc_id")
     shutil.rmtree(project.root / "docs")
     retired = 'name = "claude-retired-1"\nmax_tokens = 100'
     project.job(output_fields=FIELDS, source=SOURCE, model=retired)
     project.database.unlink()
     assert batchrun("plan jobs/trial.toml").code == ExitCode.REFUSED
     assert batchrun("sync jobs/trial.toml").code == ExitCode.OK
-    assert project.rows("from trial order by doc_id") == rows
+    assert project.rows("select columns(*)::varchar from trial order by doc_id") == rows
     shown = batchrun("results trial --format jsonl")
     assert (shown.code, len(shown.events)) == (ExitCode.OK, 2)
 

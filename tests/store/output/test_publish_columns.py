@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from old_output import make_old
 from output_desk import Desk, behind, fill
 
 from batchrun.errors import UsageProblem
@@ -57,12 +58,6 @@ def test_a_table_of_somebody_else_is_refused_and_not_touched(desk: Desk, made: s
     assert desk.ask("select * from trial") == before
 
 
-@pytest.mark.parametrize("name", ["runs", "documents", "attempts", "positions", "Runs"])
-def test_the_names_of_our_own_tables_are_refused(desk: Desk, name: str) -> None:
-    with pytest.raises(UsageProblem, match="one of batchrun's own"):
-        desk.output(name).check()
-
-
 def test_other_tables_of_a_shared_database_are_left_alone(desk: Desk) -> None:
     desk.change("create table customers as select 1 as id")
     desk.change("create table positions as select 'of a ship' as what")
@@ -75,12 +70,12 @@ def test_other_tables_of_a_shared_database_are_left_alone(desk: Desk) -> None:
 # --- files of earlier versions
 
 
-WITHOUT = [
-    "alter table trial drop column _model",
-    "alter table batchrun.attempts drop column latency_s",
-    "alter table batchrun.attempts drop column first_byte_s",
-]
-"""What makes a file as an earlier version left it."""
+WITHOUT = """
+alter table trial drop column _model;
+alter table batchrun.attempts drop column latency_s;
+alter table batchrun.attempts drop column first_byte_s;
+"""
+"""What the first version did not have."""
 
 
 @pytest.fixture(params=["out", "batchrun"])
@@ -90,8 +85,7 @@ def older(request: pytest.FixtureRequest, desk: Desk) -> Desk:
     desk.settle("a", {"title": "x"}, model="claude-a", latency_s=1.0)
     desk.settle("b", None, outcome=Outcome.INVALID)
     desk.publish()
-    for statement in WITHOUT:
-        desk.change(statement)
+    make_old(desk.database, "trial", before=WITHOUT)
     return desk
 
 
@@ -105,7 +99,7 @@ def test_a_file_of_an_earlier_version_is_accepted_and_gets_what_is_new(older: De
 
     rows = older.ask("select doc_id, title, _model from trial order by 1")
     assert rows == [("a", "x", "claude-a"), ("c", "y", "claude-c")], "the attempts in the file told it of the old row"
-    told = older.ask("select doc_id, ended_at is not null, latency_s, first_byte_s from batchrun.attempts order by 1")
+    told = older.ask("select doc_id, ended_at is not null, latency_s, first_byte_s from _batchrun.attempts order by 1")
     assert told == [("a", True, None, None), ("b", True, None, None), ("c", True, 1.5, 0.25)]
 
 
@@ -150,8 +144,8 @@ def test_the_history_is_found_under_one_name_whatever_the_file_is_called(desk: D
     desk.database = desk.folder / f"{name}.duckdb"
     fill(desk)
 
-    assert desk.ask("select count(*) from batchrun.documents") == [(5,)]
-    assert desk.ask("select count(*) from batchrun.runs") == [(1,)]
+    assert desk.ask("select count(*) from _batchrun.documents") == [(5,)]
+    assert desk.ask("select count(*) from _batchrun.runs") == [(1,)]
     assert len(desk.ask()) == 4
 
 

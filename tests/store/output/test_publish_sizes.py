@@ -94,8 +94,8 @@ def test_long_messages_of_attempts_and_reasons_arrive(desk: Desk) -> None:
 
     desk.publish()
 
-    assert desk.ask("select count(*), max(length(message)) from batchrun.attempts") == [(300, 100_000)]
-    assert desk.ask("select count(*), max(length(reason)) from batchrun.documents") == [(300, 100_000)]
+    assert desk.ask("select count(*), max(length(message)) from _batchrun.attempts") == [(300, 100_000)]
+    assert desk.ask("select count(*), max(length(reason)) from _batchrun.documents") == [(300, 100_000)]
 
 
 def test_more_memory_is_given_when_duckdb_needs_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,11 @@ def make_old(database: Path, *tables: str, before: str = "") -> None:
         connection.execute(TABLES)
         ((catalog,),) = connection.execute("select current_catalog()").fetchall()
         for table in SIDE_TABLES:
-            connection.execute(f'insert into batchrun.{table} by name select * from "{catalog}"._batchrun.{table}')
-            connection.execute(f'drop table "{catalog}"._batchrun.{table}')
+            new = f'"{catalog}"._batchrun.{table}'
+            connection.execute(
+                f"insert into batchrun.{table} by name select columns(name -> name != 'tags') from {new}"
+            )
+            connection.execute(f"drop table {new}")
         if catalog != "_batchrun":  # DuckDB 2.0 cannot name the schema there
             connection.execute("drop schema _batchrun")
         for table in tables:

@@ -45,14 +45,16 @@ select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.
     a.cache_write_5m_tokens + a.cache_write_1h_tokens, a.cache_read_tokens, a.output_tokens,
     coalesce(a.cost_nusd, a.reserved_nusd) / 1e9,
     strftime('%Y-%m-%d %H:%M:%f', a.started_at, 'unixepoch'), strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'),
-    a.latency_s, a.first_byte_s
+    a.latency_s, a.first_byte_s,
+    (select json_group_object(tag, value) from run_tags t where t.run_no = a.run_no having count(*))
 from attempts a join runs using (run_no) join requests r using (request_no)
 where a.job = ? and a.seq > ? and a.seq <= ?
 """
 RUNS = f"""
 select run_id, model, state, exit_code, simulated, documents, to_send, min(estimate_nusd / 1e9, {MOST_USD}),
     committed_nusd / 1e9, min(cap_nusd / 1e9, {MOST_USD}), strftime('%Y-%m-%d %H:%M:%f', started_at, 'unixepoch'),
-    strftime('%Y-%m-%d %H:%M:%f', ended_at, 'unixepoch'), note
+    strftime('%Y-%m-%d %H:%M:%f', ended_at, 'unixepoch'), note,
+    (select json_group_object(tag, value) from run_tags t where t.run_no = runs.run_no having count(*))
 from runs where job = ?
 """
 """Times are text in UTC, as the time zone of the connection to DuckDB is."""

@@ -43,10 +43,10 @@ def as_called(text: str) -> str:
     return COMMAND.sub(lambda _: f"{program()} ", text)
 
 
-def command(name: str, argument: Path | str, options: Sequence[str] = ()) -> str:
+def command(name: str, argument: Path | None, options: Sequence[str] = ()) -> str:
     """Return a command as a person types it; a path is relative to the current directory, if that is shorter."""
-    word = typed_path(argument) if isinstance(argument, Path) else argument
-    return " ".join([program(), name, shlex.quote(word), *map(_quoted, options)])
+    words = [shlex.quote(typed_path(argument))] if argument else []
+    return " ".join([program(), name, *words, *map(_quoted, options)])
 
 
 def typed_path(path: Path) -> str:

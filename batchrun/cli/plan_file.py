@@ -1,7 +1,6 @@
 """Plans in files: written by `plan -o`, compared by `plan --compare`, and carried out by `submit --plan`."""
 
 import json
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,7 @@ OF_A_PLAN = ("--exact", "--simulate", "--route", "--deadline", "--limit", "--nex
 
 def write_one(path: Path, job: Path | None) -> str:
     """Say how to write a plan of a job to a file."""
-    return (
-        f"write one with: {command('plan', job, ['-o', shlex.quote(str(path))])}"
-        if job
-        else "see: batchrun plan --help"
-    )
+    return f"write one with: {command('plan', job, [f'--output={path}'])}" if job else "see: batchrun plan --help"
 
 
 def read_plan(path: Path, *, job: Path | None) -> Mapping[str, Any]:

@@ -60,12 +60,12 @@ def _too_large(plan: Plan, count: int) -> Refused:
 
 def too_small(plan: Plan) -> CapUsage | None:
     """Return the cap that is below the estimate's upper bound. Of several caps, the one that lacks most counts."""
-    cap_usages = [
-        cap_usage
-        for cap_usage in plan.cap_usages
-        if cap_usage.cap.concerns(plan.model) and upper(plan, cap_usage) > cap_usage.remaining
-    ]
-    return max(cap_usages, key=lambda cap_usage: upper(plan, cap_usage) - cap_usage.remaining, default=None)
+    return max(_all_too_small(plan), key=lambda one: upper(plan, one) - one.remaining, default=None)
+
+
+def _all_too_small(plan: Plan) -> list[CapUsage]:
+    ours = (cap_usage for cap_usage in plan.cap_usages if cap_usage.cap.concerns(plan.model))
+    return [cap_usage for cap_usage in ours if upper(plan, cap_usage) > cap_usage.remaining]
 
 
 def upper(plan: Plan, cap_usage: CapUsage) -> int:
@@ -88,9 +88,27 @@ def _over_budget(plan: Plan) -> Refused | None:
         f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(cap_usage)}"
         f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
         f"\n  would fit  {fits}",
-        hint=f"{_later(cap, upper(plan, cap_usage))}{raising(cap, to=needed)}, or send fewer documents"
+        hint=f"{_later(cap, upper(plan, cap_usage))}{_enough(plan)}, or send fewer documents"
         + ("; or begin it anyway and stop at the cap: --partial" if plan.affordable_count else ""),
     )
+
+
+def _enough(plan: Plan) -> str:
+    """Say which caps to raise, and to what: so much that every request fits, also the last and costliest one."""
+    return " and ".join(
+        raising(one.cap, to=_all_used(plan, one) + upper(plan, one) + _worst_of_one(plan, one.cap))
+        for one in _all_too_small(plan)
+    )
+
+
+def _all_used(plan: Plan, cap_usage: CapUsage) -> int:
+    """Return how much of a cap is used, with what a run has reserved for lost answers, which no request may touch."""
+    of_the_run = cap_usage.cap.per is Per.RUN and cap_usage.cap.of is Of.COST
+    return plan.committed_nusd if of_the_run else cap_usage.used
+
+
+def _worst_of_one(plan: Plan, cap: Cap) -> int:
+    return Amount(plan.worst_nusd, plan.worst_tokens).of(cap.of)
 
 
 def _first(plan: Plan, count: int) -> str:
@@ -114,15 +132,15 @@ def _no_room_for_one(plan: Plan) -> Refused | None:
     one = Amount(plan.worst_nusd, plan.worst_tokens)
     for cap_usage in plan.cap_usages:
         cap = cap_usage.cap
-        used = plan.committed_nusd if cap.per is Per.RUN and cap.of is Of.COST else cap_usage.used
-        needed = used + one.of(cap.of)
+        needed = _all_used(plan, cap_usage) + one.of(cap.of)
+        enough = needed + upper(plan, cap_usage)
         if cap.of is Of.EXPECTED or not cap.concerns(plan.model) or needed <= cap.limit:
             continue
         return Refused(
             f"one of the requests {worst(cap, one)}, which is reserved before it is sent."
             f" Nothing was sent.\n{_before(plan)}"
             f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(cap_usage)}",
-            hint=f"{_later(cap, one.of(cap.of))}{raising(cap, to=needed)}, or lower [model] max_tokens",
+            hint=f"{_later(cap, one.of(cap.of))}{raising(cap, to=enough)}, or lower [model] max_tokens",
         )
     return None
 
@@ -136,7 +154,7 @@ def _before(plan: Plan) -> str:
 def budget_left(*, estimate: Estimate, spent_nusd: int, cap_nusd: int) -> int:
     """Return what a budget has left at the estimate's upper bound, in nano-USD; less than 0 if the budget is too small.
 
-    What is held for lost answers does not count here: it was probably not billed, and would keep a run that was killed
-    a few times from ever going on. It counts before each send, so no cap is ever passed; see `Ledger.reserve`.
+    What is reserved for lost answers does not count here: it was probably not billed, and would keep a run that was
+    killed a few times from ever going on. It counts before each send, so no cap is ever passed; see `Ledger.reserve`.
     """
     return cap_nusd - spent_nusd - estimate.upper_nusd

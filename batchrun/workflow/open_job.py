@@ -18,7 +18,8 @@ from batchrun.catalog.price_table import PriceTable, load_prices
 from batchrun.catalog.rate_limits import RateLimits
 from batchrun.documents import Source
 from batchrun.documents.open_source import open_source
-from batchrun.errors import Refused, UsageProblem
+from batchrun.duckdb_file import LockedByAnother
+from batchrun.errors import BatchrunError, EnvironmentProblem, Refused, UsageProblem
 from batchrun.events import Listener
 from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
@@ -34,7 +35,7 @@ from batchrun.store.paths import StorePaths, store_paths
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
-from batchrun.workflow.recovery import locked_ledger, recover_others
+from batchrun.workflow.recovery import locked_ledger, recover_others, second_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,17 @@ class OpenJob(OpenStore):
             refuses_oversize=source.on_oversize == "refuse",
             job_path=os.path.relpath(self.job.path),
         )
+
+    def obstacle(self, plan: Plan) -> BatchrunError | None:
+        """Return what would keep a submit from carrying out a plan of this job, or None if nothing would."""
+        if problem := second_file(self.ledger, self.job) or self.refusal(plan):
+            return problem
+        with contextlib.suppress(LockedByAnother):  # which delays only rows
+            try:
+                self.output().is_ahead()
+            except (UsageProblem, EnvironmentProblem) as problem:
+                return problem
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,8 @@ def locked_ledger(job: JobFile, where: StorePaths, *, simulated: bool) -> Iterat
             recover_others(ledger, where, name)
         if simulated:
             abandon_simulated(ledger, name)
-        refuse_second_file(ledger, job)
+        if problem := second_file(ledger, job):
+            raise problem
         yield ledger
 
 
@@ -47,14 +48,15 @@ def abandon_simulated(ledger: Ledger, job: str) -> None:
             batches.abandon(batch, "the simulator that had it is gone")
 
 
-def refuse_second_file(ledger: Ledger, job: JobFile) -> None:
-    """Raise UsageProblem for a second job file of one name: each would take the other's documents for changed ones."""
+def second_file(ledger: Ledger, job: JobFile) -> UsageProblem | None:
+    """Refuse a second job file of one name: each would take the other's documents for changed ones."""
     last_run = Runs(ledger).last_run(job.spec.job.name)
     earlier = last_run.job_path if last_run else None
     if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
-        raise UsageProblem(
+        return UsageProblem(
             f'the name "{job.spec.job.name}" belongs to {earlier} already.', hint="give [job] name another value"
         )
+    return None
 
 
 def path_below_root(job: JobFile, path: Path | None = None) -> str:

@@ -91,7 +91,7 @@ def plan(
     ):
         planning = opened.planner(options).plan(selection, counter=counter, online=online or ONLINE)
         made = run_async(planning)
-        refused = opened.refusal(made)
+        refused = opened.obstacle(made)
         fields = plan_as_json(made, opened, refused)
         if output:
             write_plan(fields, output)
@@ -105,7 +105,7 @@ def plan(
                 terminal.result(line)
         if refused and not terminal.json:
             terminal.problem(refused)
-        return ExitCode.REFUSED if refused and check else ExitCode.OK
+        return refused.exit_code if refused and check else ExitCode.OK
 
 
 def counter_of(

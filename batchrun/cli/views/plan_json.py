@@ -7,7 +7,7 @@ from batchrun.cli.views.caps_text import caps_as_json
 from batchrun.cli.views.cascade_text import cascade_as_json
 from batchrun.cli.views.format import interval_fields
 from batchrun.cli.views.plan_text import WORDS, warnings
-from batchrun.errors import Refused
+from batchrun.errors import BatchrunError
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.refusal import budget_left
@@ -15,7 +15,7 @@ from batchrun.strategy.routes import Forecast
 from batchrun.workflow.open_job import OpenJob
 
 
-def plan_as_json(plan: Plan, opened: OpenJob, refused: Refused | None) -> dict[str, Any]:
+def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> dict[str, Any]:
     """The plan as one JSON object. Fields may be added, and none is renamed."""
     estimate = plan.estimate
     left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)

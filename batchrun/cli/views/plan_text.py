@@ -54,7 +54,11 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *,
 
 def to_run(plan: Plan, path: Path, file: Path | None) -> str:
     """The command that carries a plan out."""
-    return command("submit", path, plan.typed[1:]) if file is None else command("submit", "--plan", [typed_path(file)])
+    return (
+        command("submit", path, plan.typed[1:])
+        if file is None
+        else command("submit", None, [f"--plan={typed_path(file)}"])
+    )
 
 
 def selected(plan: Plan) -> str:
@@ -132,6 +136,8 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     verdict = f"OK ({dollars(left_nusd)} remaining at the upper bound)"
     if left_nusd < 0:
         verdict = f"too little by {dollars(-left_nusd)} at the upper bound"
+    elif left_nusd < plan.held_nusd:
+        verdict = "enough, but not beside what is reserved for lost answers: the run may stop at it"
     return [
         f"tokens   input   {with_bounds(estimate.input, tokens, width=7)}"
         f"   instructions and schema: {tokens(estimate.fixed_tokens)} each",

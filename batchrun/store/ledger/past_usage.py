@@ -22,10 +22,11 @@ class PastUse:
 
 
 def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
-    """Read the estimate and the cost of the job's latest run that finished and sent anything."""
+    """Read the estimate of the job's latest run that finished and sent anything, and the cost of all its answers."""
     row = ledger.connection.execute(
-        "select run_id, estimate_nusd, estimate_low_nusd, estimate_high_nusd, committed_nusd from runs"
-        " where job = ? and state = 'finished' and estimate_nusd > 0 order by run_no desc limit 1",
+        "select run_id, estimate_nusd, estimate_low_nusd, estimate_high_nusd, committed_nusd - (select"
+        "  coalesce(sum(reserved_nusd), 0) from attempts where attempts.run_no = runs.run_no and cost_nusd is null)"
+        " from runs where job = ? and state = 'finished' and estimate_nusd > 0 order by run_no desc limit 1",
         (job,),
     ).fetchone()
     return PastEstimate(*row) if row else None

@@ -64,12 +64,19 @@ class Output:
     def check(self) -> None:
         """Check before anything is paid whether the rows will fit. Raises UsageProblem and LockedByAnother."""
         self._make_folder()
-        if self._table.database.exists():
-            with self._opened(read_only=True, wait_s=0) as connection:
-                is_ours = self._missing(connection) is not None
-                is_ahead = is_ours and self._recorded_position(connection) > self.head()
-            if is_ahead:  # before new changes of a restored ledger get the numbers that the file knows
-                self.publish(wait_s=0)
+        if self.is_ahead():  # before new changes of a restored ledger get the numbers that the file knows
+            self.publish(wait_s=0)
+
+    def is_ahead(self) -> bool:
+        """Return whether the file knows more than the ledger. Changes nothing.
+
+        Raises UsageProblem for a table that rows of the job do not fit into, and LockedByAnother.
+        """
+        if not self._table.database.exists():
+            return False
+        with self._opened(read_only=True, wait_s=0) as connection:
+            is_ours = self._missing(connection) is not None
+            return is_ours and self._recorded_position(connection) > self.head()
 
     @contextlib.contextmanager
     def stored_rows(self, *, wait_s: float) -> Iterator[StoredRows | None]:

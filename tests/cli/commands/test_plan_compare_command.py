@@ -337,7 +337,7 @@ def test_what_is_no_plan_of_this_job(
 
     assert (ran.code, ran.out) == (ExitCode.USAGE, "")
     assert words in ran.err
-    assert "batchrun plan jobs/trial.toml -o plan.json" in ran.err
+    assert "batchrun plan jobs/trial.toml --output=plan.json" in ran.err
     assert (told.code, told.json["code"]) == (ExitCode.USAGE, "UsageProblem")
     assert words in told.json["message"]
 

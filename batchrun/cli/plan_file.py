@@ -91,7 +91,7 @@ def _plan_again(now: Mapping[str, Any], path: Path) -> str:
 
 
 def _usd(amount: float) -> str:
-    return dollars(amount * DOLLAR)
+    return dollars(float(amount) * DOLLAR)
 
 
 Words = tuple[str, Callable[[Any], str] | None]
@@ -118,7 +118,7 @@ def _change(before: Mapping[str, Any], now: Mapping[str, Any], place: Sequence[s
         return text
     try:
         return text.format(now=shown(present), before=escape_control(shown(earlier)))
-    except (TypeError, ValueError):  # the file has something else there
+    except (TypeError, ValueError, OverflowError):  # the file has something else there
         return text.format(now=shown(present), before="not stated")
 
 

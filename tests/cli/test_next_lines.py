@@ -1,20 +1,22 @@
 """Every line that a command prints to be typed next does what it says: it is typed here, in every state."""
 
 import contextlib
+import math
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
-from command_line import CommandLine, Ran, process, talking_to
+from command_line import CommandLine, Ran, process, serving, talking_to
 from trial_project import TrialProject
 
 from batchrun.cli import next_command
 from batchrun.errors import ExitCode
 from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.replies.latency import Latency
 
 pytestmark = pytest.mark.slow
 
@@ -148,17 +150,13 @@ def an_output_in_use(project: TrialProject, batchrun: CommandLine, api: Simulato
 
 def interrupted(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Ran:
     project.job(run=ONE_BY_ONE)
-    api.simulator.extend_script(["ok", "ok", "hang"])
-    running = process(f"{SUBMIT} --limit 5", cwd=project.root, environment=talking_to(api))
-    while len(api.books.entries) < 2:
-        assert running.poll() is None
-    running.send_signal(signal.SIGTERM)
-    running.send_signal(signal.SIGTERM)
-    out, err = running.communicate(timeout=60)
-    return Ran(
-        running.returncode,
-        *(said.replace(f"{next_command.sys.executable} -m batchrun", "batchrun") for said in (out, err)),
-    )
+    with serving(latency=Latency(first_token_s=0.2, tokens_per_s=math.inf)) as slow:
+        running = process(f"{SUBMIT} --limit 6", cwd=project.root, environment=talking_to(slow))
+        while len(slow.books.entries) < 2:
+            assert running.poll() is None
+        running.send_signal(signal.SIGTERM)
+        out, err = running.communicate(timeout=60)
+    return as_in_this_process(running.returncode, out, err)
 
 
 def no_runs(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Ran:
@@ -205,53 +203,46 @@ SAY_NOTHING = {stopped_at_the_jobs_budget}
 """States in which a file has to be changed before anything can be typed."""
 
 
-@pytest.fixture(params=STATES, ids=lambda state: state.__name__)
-def state(request: pytest.FixtureRequest) -> State:
-    return request.param  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def ran(state: State, project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Iterator[Ran]:
-    project.documents(8)
-    project.document("new.txt", "a new one")
-    return state(project, batchrun, api)  # type: ignore[return-value]
-
-
-def lines_of(ran: Ran) -> list[str]:
-    """The commands that were printed, each once."""
-    return list(dict.fromkeys(line.strip() for line in LINE.findall(ran.words)))
-
-
-def test_every_line_can_be_typed(ran: Ran, state: State, batchrun: CommandLine) -> None:
-    lines = lines_of(ran)
-    assert lines or state in SAY_NOTHING
-    for line in lines:
-        typed = batchrun(line)
-        assert typed.code in {0, 1, 3, 4, 10}, (line, typed.words)
-        assert "nothing to send" not in typed.out, line
-
-
 def succeeded(project: TrialProject) -> set[str]:
     """The documents that are answered."""
     known = project.statuses() if project.ledger_path.exists() else {}
     return {doc_id for doc_id, status in known.items() if status == "succeeded"}
 
 
-def test_a_line_sends_what_it_says(ran: Ran, batchrun: CommandLine, project: TrialProject) -> None:
-    for line, number in COUNTED.findall(ran.words)[:1]:  # the others speak of the state before
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_every_line_does_what_it_says(
+    project: TrialProject,
+    batchrun: CommandLine,
+    api: SimulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+    state: State,
+) -> None:
+    monkeypatch.setattr("batchrun.simulator.batches.life._CANCELING_S", 1.0)
+    project.documents(8)
+    project.document("new.txt", "a new one")
+    ran = state(project, batchrun, api)
+    lines = dict.fromkeys(line.strip() for line in LINE.findall(ran.words))
+    counted = dict(COUNTED.findall(ran.words)[:1])  # the others speak of the state before
+    assert lines or state in SAY_NOTHING
+    for line in lines:
         before = succeeded(project)
         typed = batchrun(line)
-        assert typed.code in {0, 1}, (line, typed.words)
-        assert len(succeeded(project) - before) == int(number), line
+        assert typed.code in {0, 1, 3, 4, 10}, (line, typed.words)
+        assert "nothing to send" not in typed.out, line
+        if number := counted.get(line):
+            assert typed.code in {0, 1}, (line, typed.words)
+            assert len(succeeded(project) - before) == int(number), line
 
 
-def test_a_plan_and_its_submit_are_the_same(ran: Ran, batchrun: CommandLine) -> None:
-    for line in TO_RUN.findall(ran.words):
-        planned = batchrun(line.replace("submit", "plan", 1) + " --json") if "--plan" not in line else None
-        typed = batchrun(f"{line} --json")
-        (end,) = [event for event in typed.events if event["event"] == "run_end"]
-        assert typed.code == 0
-        assert end["sent"] == (planned.json["documents"]["to_send"] if planned else 3)
+@pytest.mark.parametrize("options", ["", "--limit 3", "--next 2 --where \"id != 'it''s'\" --max-cost 0.5 --exact"])
+def test_a_plan_and_its_submit_are_the_same(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, options: str
+) -> None:
+    project.documents(8)
+    (line,) = TO_RUN.findall(batchrun(f"plan jobs/trial.toml {options}").out)
+    planned = batchrun(line.replace("submit", "plan", 1) + " --json").json
+    (end,) = [event for event in batchrun(f"{line} --json").events if event["event"] == "run_end"]
+    assert end["sent"] == planned["documents"]["to_send"] == len(api.books.entries)
 
 
 def test_an_interrupted_run_says_once_what_to_type(
@@ -261,7 +252,8 @@ def test_an_interrupted_run_says_once_what_to_type(
     ran = interrupted(project, batchrun, api)
     assert ran.code == ExitCode.TERMINATED
     assert ran.words.count("batchrun submit") == 1
-    assert "batchrun submit jobs/trial.toml --limit=5   continues with 3 documents" in ran.out
+    left = list(project.statuses().values()).count("pending")
+    assert f"batchrun submit jobs/trial.toml --limit=6   continues with {left} documents\n" in ran.out
 
 
 def test_paths_are_relative_to_where_the_person_is_and_quoted(

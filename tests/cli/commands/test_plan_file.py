@@ -129,7 +129,7 @@ def test_a_file_that_is_no_plan(project: TrialProject, batchrun: CommandLine, ap
 
 
 @pytest.mark.parametrize("place", [("estimate_usd",), ("documents",), ("prices",), ("budget_usd",)])
-@pytest.mark.parametrize("value", [None, [], "many\x1b[2J", {"to_send": "x", "high": "y"}])
+@pytest.mark.parametrize("value", [None, [], "many\x1b[2J", 10**400, {"to_send": "x", "high": "y"}])
 def test_a_plan_with_other_values_is_stale(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, place: tuple[str], value: object
 ) -> None:

@@ -53,12 +53,18 @@ class PriceTable:
         """Give a model's price. Without one nothing is sent: a run whose cost is unknown is refused."""
         if name in self.prices:
             return self.prices[name]
-        close = difflib.get_close_matches(name, self.prices, n=1)
-        meant = f' (did you mean "{close[0]}"?)' if close else ""
         raise Refused(
-            f'there is no price for the model "{name}"{meant}; the table is {self.source}, of {self.date}',
-            hint=f'add a [[model]] row with names = ["{name}"] to a file of prices and name that file in '
-            'the job: [budget] prices_file = "prices.toml"',
+            f'there is no price for the model "{name}"; the table is {self.source}, of {self.date}',
+            hint=self.hint_for(name),
+        )
+
+    def hint_for(self, name: str) -> str:
+        """Say what to do about a name that the table does not have: a wrong name is likelier than a missing row."""
+        close = difflib.get_close_matches(name, self.prices, n=1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        return (
+            f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{name}"]'
+            ' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml"'
         )
 
 

@@ -72,7 +72,7 @@ def _encoding() -> "tiktoken.Encoding":
 
 def _read_vocabulary() -> bytes:
     path = files("batchrun.vocabulary") / _VOCABULARY
-    reinstall = "install batchrun again: pip install --force-reinstall batchrun"
+    reinstall = "install batchrun again, from the folder or the wheel that it came from"
     try:
         table = path.read_bytes()
     except OSError as error:

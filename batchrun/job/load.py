@@ -33,6 +33,8 @@ class JobFile:
     user: Template
     project: ProjectSpec = NOTHING
     """The content of batchrun.toml."""
+    text: TomlText | None = None
+    """The text of the job file, for problems that are found later; None if the job was not read from a file."""
     root_note: str | None = None
     """Why the project's folder is not the marked folder that the job file is in; None if it is."""
 
@@ -76,6 +78,7 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
         system=prompt.system,
         user=prompt.user,
         project=project.spec,
+        text=text,
         root_note=root_note(path, root),
     )
 

@@ -11,8 +11,8 @@ from batchrun.job.value_errors import wrong_value
 
 _NUSD_PER_USD = 1_000_000_000
 _MAX_USD = 1_000_000_000
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _DAY_S = 86_400
 MONTH_S = 30 * _DAY_S
 _SIZE = re.compile(r"([0-9]{1,9})(B|KB|MB)")
@@ -25,7 +25,7 @@ def duration_s(value: object, *, most_s: float) -> float:
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
     if not 0 < seconds <= most_s:
         hours = round(most_s / 3600)
-        raise wrong_value(f'a duration such as "30s", "10m" or "2h", above zero and at most {hours} hours')
+        raise wrong_value(f'a duration such as "500ms", "30s", "10m" or "2h", above zero and at most {hours} hours')
     return seconds
 
 
@@ -47,7 +47,7 @@ def _nano_dollars(value: object) -> int:
 
 
 Seconds = Annotated[float, BeforeValidator(partial(duration_s, most_s=_DAY_S))]
-"""A time of up to a day, written as "1.5s", "10m" or "2h"."""
+"""A time of up to a day, written as "500ms", "1.5s", "10m" or "2h"."""
 
 LongSeconds = Annotated[float, BeforeValidator(partial(duration_s, most_s=MONTH_S))]
 """A time of up to a month, written in the same way."""

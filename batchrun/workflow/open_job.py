@@ -25,6 +25,7 @@ from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
+from batchrun.job.problems import JobFileError
 from batchrun.job.spec import BatchSection
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
@@ -192,6 +193,22 @@ def refuse_models(job: JobFile) -> None:
         raise refused
 
 
+def refuse_unknown_models(job: JobFile, prices: PriceTable) -> None:
+    """Raise JobFileError for names of models that are in no table of prices, each with its place in the job file."""
+    text = job.text
+    if text is None:
+        return
+    lists = [("model", "fallbacks"), ("cascade", "models")]
+    places = [("model", "name"), *((*place, at) for place in lists for at in range(len(text.get(place) or ())))]
+    problems = [
+        text.at_value(place, f'unknown model "{name}"', hint=prices.hint_for(name))
+        for place in places
+        if (name := text.get(place)) and name not in prices.prices
+    ]
+    if problems:
+        raise JobFileError(problems, file=text.file)
+
+
 @contextlib.contextmanager
 def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
     """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
@@ -208,6 +225,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     refuse_models(job)
     spec, today = job.spec, utc_today()
     prices = prices_of(job, today=today)
+    refuse_unknown_models(job, prices)
     chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
     source, where = open_source(job), store_paths(job, simulated=simulated)

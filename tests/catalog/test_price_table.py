@@ -1,12 +1,15 @@
+import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
+from anthropic.resources.messages.messages import DEPRECATED_MODELS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.catalog.capabilities import model_problems
+from batchrun.catalog.notices import price_notices
 from batchrun.catalog.price import Band, PublishedLimits, Rates
 from batchrun.catalog.price_table import load_prices
 from batchrun.errors import Refused, UsageProblem
@@ -163,8 +166,10 @@ def test_the_worst_case_is_never_below_the_actual_cost(name, prompt, output, unu
 
 
 def test_an_unknown_price_is_refused_with_what_to_do():
-    with pytest.raises(Refused, match=r'claude-sonet-5-5.*did you mean "claude-sonnet-5-5"') as caught:
+    with pytest.raises(Refused, match=r"no price for the model .claude-sonet-5-5") as caught:
         TABLE.model("claude-sonet-5-5")
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("did you mean claude-sonnet-5-5? For a model that ")
     assert "prices_file" in caught.value.hint
     with pytest.raises(Refused, match="claude-mythos-preview"):
         TABLE.model("claude-mythos-preview")
@@ -299,3 +304,26 @@ def test_the_row_prices_the_request_as_it_was_priced(name, tokens, batch):
     price = price.in_batches if batch else price
     row = price.row(usage)
     assert -(-row.rates.cost_nusd(usage) // row.divisor) == price.cost_nusd(usage)
+
+
+def test_days_of_retirement_are_those_that_the_sdk_knows() -> None:
+    """A newer SDK knows of more: then the table has to be mended."""
+    today = date(2026, 11, 30)
+    table = load_prices(today=today)
+    known = {name: table.prices[name].retires for name in DEPRECATED_MODELS if name in table.prices}
+    told = {name: day_of(DEPRECATED_MODELS[name]) for name in known}
+    assert known == told
+    assert "claude-sonnet-4-5" in known
+
+
+def day_of(words: str) -> date:
+    """`January 22nd, 2027` as a day."""
+    plain = re.sub(r"(?<=\d)(st|nd|rd|th)", "", words)
+    return datetime.strptime(plain, "%B %d, %Y").date()  # noqa: DTZ007 - a day has no zone
+
+
+def test_a_model_that_retires_within_two_months_is_warned_of() -> None:
+    price = load_prices(today=date(2026, 11, 30)).prices["claude-opus-4-5"]
+    assert price.retires == date(2027, 1, 22)
+    (notice,) = price_notices([price], today=date(2026, 11, 30))
+    assert notice == "claude-opus-4-5 retires on 2027-01-22, in 53 days: choose another model for what runs later"

@@ -125,8 +125,8 @@ CASES = {
         ("14:17", "`batch.poll_interval`: `poll_interval` is longer than `max_poll_interval`", None),
     ]),
     "deadline": ("[budget]", '[run]\ndeadline = "1000h"\n[budget]', [
-        ("14:12", '`run.deadline`: input should be a duration such as "30s", "10m" or "2h", above zero and at most'
-         ' 720 hours, got "1000h"', None),
+        ("14:12", '`run.deadline`: input should be a duration such as "500ms", "30s", "10m" or "2h", above zero and'
+         ' at most 720 hours, got "1000h"', None),
     ]),
     "not a table": ("[job]\n", "run = 3\n[job]\n", [("1:7", "`run`: input should be a table, got 3", None)]),
     "source type": ('"files"', '"file"', [
@@ -154,7 +154,7 @@ CASES = {
          "got 0", None),
     ]),
     "duration": ("[budget]", "[retry]\ntimeout = 120\n[budget]", [
-        ("14:11", '`retry.timeout`: input should be a duration such as "30s", "10m" or "2h", '
+        ("14:11", '`retry.timeout`: input should be a duration such as "500ms", "30s", "10m" or "2h", '
          "above zero and at most 24 hours, got 120", None),
     ]),
     "delays": ("[budget]", '[retry]\ninitial_delay = "2m"\n[budget]', [
@@ -173,8 +173,8 @@ CASES = {
         "max_cost_usd = 5.00",
         'max_cost_usd = 5.00\nmax_run_time = "soon"\n[run]\nfail_fast = 1\nmax_failure_rate = 1.5',
         [
-            ("15:16", '`budget.max_run_time`: input should be a duration such as "30s", "10m" or "2h", above zero and'
-             ' at most 720 hours, got "soon"', None),
+            ("15:16", '`budget.max_run_time`: input should be a duration such as "500ms", "30s", "10m" or "2h", above'
+             ' zero and at most 720 hours, got "soon"', None),
             ("17:13", "`run.fail_fast`: input should be true or false, got 1", None),
             ("18:20", "`run.max_failure_rate`: input should be at most 1, got 1.5", None),
         ],

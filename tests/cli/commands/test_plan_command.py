@@ -118,8 +118,8 @@ def test_a_fallback_that_nobody_knows_is_refused(project: TrialProject, batchrun
     project.job(model=MODEL + 'fallbacks = ["claude-nonesuch-9"]')
     project.documents(1)
     ran = batchrun(PLAN)
-    assert ran.code == ExitCode.REFUSED
-    assert "claude-nonesuch-9" in ran.err
+    assert ran.code == ExitCode.USAGE
+    assert 'error: unknown model "claude-nonesuch-9"\n  --> jobs/trial.toml:11:14\n' in ran.err
 
 
 def test_it_never_sends(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
@@ -315,11 +315,13 @@ def test_an_id_that_no_document_has(project: TrialProject, batchrun: CommandLine
 
 
 def test_an_unknown_price_is_refused(project: TrialProject, batchrun: CommandLine) -> None:
-    project.job(model='name = "claude-nonesuch-9"\nmax_tokens = 100')
+    project.job(model='name = "claude-haiku-4.5"\nmax_tokens = 100')
     project.documents(1)
     ran = batchrun(PLAN)
-    assert ran.code == ExitCode.REFUSED
-    assert "claude-nonesuch-9" in ran.err
+    assert ran.code == ExitCode.USAGE
+    assert 'error: unknown model "claude-haiku-4.5"\n --> jobs/trial.toml:9:8\n' in ran.err
+    assert "did you mean claude-haiku-4-5?" in ran.err
+    assert "add a [[model]] row" in ran.err
 
 
 def test_max_cost_only_lowers(project: TrialProject, batchrun: CommandLine) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.submit import submit
 from batchrun.workflow.summary import Summary
 
+NO_KEY = re.compile("^no (usable )?API key|authentication_error")
+"""Why the API did not count, if there is no key or a wrong one."""
 QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 """The exit codes of which -q says nothing: batches that are in progress are no problem."""
 
@@ -174,8 +177,9 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
             f"the job file changed: {count(plan.same_text, 'document')} answered or planned before"
             " will be sent again and paid for again"
         )
-    if plan.evidence.online_problem:
-        yield f"the API did not count: {escape_control(plan.evidence.online_problem)}"
+    problem = plan.evidence.online_problem
+    if problem and not NO_KEY.search(problem):  # which the run itself will say
+        yield f"the API did not count: {escape_control(problem)}"
     if plan.continues:
         yield f"continuing run {plan.continues}: {spent_and_held(plan.spent_nusd, plan.held_nusd)}"
     for notice in warnings(plan, opened):

@@ -8,7 +8,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from batchrun.budget.caps import Amount
@@ -250,6 +250,13 @@ class PlannedDocuments:
         """Count the chosen changed documents whose text is the same as before."""
         query = "select count(*) from planned where chosen and same_text and kind = ?"
         return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
+
+    def each(self) -> Iterator[tuple[str, Kind, str | None, int | None]]:
+        """Yield the chosen documents: the id, the kind, why the document is not sent, and its cl100k tokens."""
+        rows = self._connection.execute(
+            "select doc_id, kind, reason, counted_tokens from planned where chosen order by planned_no"
+        )
+        return ((doc_id, Kind(kind), reason, tokens) for doc_id, kind, reason, tokens in rows)
 
     def digest(self) -> str:
         """Hash the ids of the documents to send, and the ids of their requests."""

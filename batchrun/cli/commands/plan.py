@@ -77,7 +77,7 @@ def plan(
     from batchrun.cli.plan_file import read_plan, write_plan
     from batchrun.cli.views.compare_text import compare_fields, differences
     from batchrun.cli.views.plan_json import plan_as_json
-    from batchrun.cli.views.plan_text import plan_as_text
+    from batchrun.cli.views.plan_text import document_lines, plan_as_text
     from batchrun.planning.planner import ONLINE
     from batchrun.workflow.open_job import SubmitOptions, open_job
 
@@ -89,8 +89,8 @@ def plan(
         open_job(job, simulated=simulate is not None, to_run=False) as opened,
         counter_of(online, simulate, terminal) as counter,
     ):
-        planning = opened.planner(options).plan(selection, counter=counter, online=online or ONLINE)
-        made = run_async(planning)
+        planner = opened.planner(options)
+        made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
         refused = opened.obstacle(made)
         fields = plan_as_json(made, opened, refused)
         if output:
@@ -99,6 +99,8 @@ def plan(
         if terminal.json:
             click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
+            for line in document_lines(planner.planned.each()) if terminal.verbose else ():
+                terminal.result(line)
             runs = made.to_send > 0 and refused is None
             terminal.result(plan_as_text(made, opened, terminal, job, runs=runs, file=output))
             for line in [f"compared with {compare}", *[f"  {one.words}" for one in found]] if compare else ():

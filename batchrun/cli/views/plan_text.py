@@ -1,5 +1,6 @@
 """A plan for people."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from batchrun.catalog.money import dollars, spent_and_held
@@ -89,6 +90,14 @@ def documents_line(plan: Plan) -> str:
         line += f"\n         {count(plan.paid_before, 'document')} to send with a row in the output already,"
         line += " which the ledger does not know"
     return line
+
+
+def document_lines(documents: Iterable[tuple[str, Kind, str | None, int | None]]) -> Iterator[str]:
+    """A line for each document: what a submit does with it, and its size."""
+    for doc_id, kind, reason, counted in documents:
+        size = f"   {counted:,} tokens of cl100k" if counted is not None else ""
+        why = f"   {escape_control(reason)}" if reason else ""
+        yield f"{WORDS[kind]:<20} {escape_control(doc_id)}{size}{why}"
 
 
 def reused_words(plan: Plan) -> list[str]:

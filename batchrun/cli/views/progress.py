@@ -138,7 +138,7 @@ class Progress:
         if self._mode == "lines":
             self._info(
                 f"run={event.run_id} start job={event.job} docs={event.to_send}"
-                f" budget={event.cap_nusd / 1e9:.2f}{' resumed' if event.resumed else ''}"
+                f" budget={dollars(event.cap_nusd)[1:]}{' resumed' if event.resumed else ''}"
             )
         if self._mode == "bar":
             self._bar = tqdm(
@@ -219,7 +219,7 @@ class Progress:
             words = " ".join(f"{outcome}={number}" for outcome, number in counts.items())
             self._info(
                 f"run={self._run_id} progress done={self._outcomes.total()}/{total} {words}"
-                f" usd={self._cost_nusd / 1e9:.4f}"
+                f" usd={dollars(self._cost_nusd)[1:]}"
             )
 
     @property

@@ -111,7 +111,10 @@ def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
     width = terminal.width()
     if again and width:
         click.clear()
-    terminal.result(table(HEADER, [row(story) for story in shown.stories], width=width))
+    rows = [row(story) for story in shown.stories]
+    if not any(story.held_nusd for story in shown.stories):
+        rows = [without_reserved(one) for one in rows]
+    terminal.result(table(without_reserved(HEADER) if len(rows[0]) < len(HEADER) else HEADER, rows, width=width))
     if shown.detail:
         show_detail(shown.detail, terminal)
     summary = shown.detail.summary if shown.detail else None
@@ -177,6 +180,12 @@ def row(story: RunStory) -> tuple[str, ...]:
         utc(story.started_at),
         ending,
     )
+
+
+def without_reserved(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """The line without what is reserved."""
+    at = HEADER.index("RESERVED")
+    return (*cells[:at], *cells[at + 1 :])
 
 
 def as_json(story: RunStory) -> dict[str, object]:

@@ -150,7 +150,7 @@ def cache_fields(use: CacheUse | None) -> dict[str, object]:
 def next_lines(summary: Summary, path: Path) -> list[str]:
     """The place of the rows, and what to type next."""
     simulate = ["--simulate"] if summary.simulated else []
-    lines = [f"  rows     {below_here(summary.database)}"]
+    lines = [] if stopped_at_once(summary) else [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:
         lines = [f"  rows     safe in the ledger, not in the output yet: {escape_control(summary.unpublished)}",
                  f"  next     {command('sync', path, simulate)}"]  # fmt: skip

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from typing import Any, TextIO
 
 import click
 
-from batchrun.cli.next_command import as_called
+from batchrun.cli.next_command import COMMAND, as_called
 from batchrun.errors import BatchrunError, Busy, ExitCode
 from batchrun.escaping import escape_control
 from batchrun.masking import masked
 
 QUIET = re.compile("-q+")
+LABEL = re.compile(r" *[^ ]{1,11} {2,}|[>] [^ ]+ +")
+"""The word at the beginning of a line that says what the line is about, and the space behind."""
+EXCERPT = re.compile(r" *[0-9]* \|")
+"""The beginning of a line of a file that is shown with its number."""
 VERSION = 1
 """The version of the JSON objects. Fields and events may be added, and none is renamed."""
 
@@ -48,11 +53,18 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Write words beside the result."""
-        self._write(masked(text) + "\n", sys.stderr)
+        self._write(self._fitted(masked(text), sys.stderr) + "\n", sys.stderr)
 
     def result(self, text: str) -> None:
         """Write the result."""
-        self._write(masked(text) + "\n", sys.stdout)
+        self._write(self._fitted(masked(text), sys.stdout) + "\n", sys.stdout)
+
+    def _fitted(self, text: str, stream: TextIO) -> str:
+        """Break lines between words where a terminal would break them within words; JSON stays as it is."""
+        if self.json or not stream.isatty():
+            return text
+        width = shutil.get_terminal_size().columns
+        return "\n".join(wrapped(line, width) for line in text.split("\n"))
 
     def exact(self, text: str) -> None:
         """Write data as the result, unchanged except on a terminal, which the data must not command."""
@@ -116,6 +128,23 @@ class Terminal:
     def width(self) -> int | None:
         """The columns of the terminal; None if stdout is no terminal."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def wrapped(line: str, width: int) -> str:
+    """Break a line between words, with the rest below the words after its label.
+
+    A command to be typed stays whole, and so does an excerpt of a file, below which a caret points at a place.
+    """
+    if len(click.unstyle(line)) <= width or EXCERPT.match(line):
+        return line
+    label = LABEL.match(line)
+    if COMMAND.search(line):
+        typed, _, said = line.rpartition("   ")
+        return f"{typed.rstrip()}\n{' ' * len(label[0])}{said}" if label and typed.strip() else line
+    indent = " " * (len(label[0]) if label else len(line) - len(line.lstrip()) + 2)
+    return "\n".join(
+        textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def now() -> str:

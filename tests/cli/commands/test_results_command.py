@@ -239,7 +239,7 @@ def test_what_is_remembered_needs_no_source_and_no_price(project: TrialProject, 
     retired = 'name = "claude-retired-1"\nmax_tokens = 100'
     project.job(output_fields=FIELDS, source=SOURCE, model=retired)
     project.database.unlink()
-    assert batchrun("plan jobs/trial.toml").code == ExitCode.REFUSED
+    assert batchrun("plan jobs/trial.toml").code == ExitCode.USAGE
     assert batchrun("sync jobs/trial.toml").code == ExitCode.OK
     assert project.rows("select columns(*)::varchar from trial order by doc_id") == rows
     shown = batchrun("results trial --format jsonl")

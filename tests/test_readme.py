@@ -73,8 +73,18 @@ def test_the_readme_is_short() -> None:
 def test_how_many_tests_there_are(collected: Counter[Path]) -> None:
     if not set((REPOSITORY / "tests").rglob("test_*.py")) <= collected.keys():
         pytest.skip("only some files of tests were collected")
-    (told,) = re.findall(r"\b([\d,]+) tests\b", section("The code"))
-    assert collected.total() == pytest.approx(int(told.replace(",", "")), rel=0.1)
+    for text in (section("The code"), blocks(README, "sh")[0]):
+        (told,) = re.findall(r"\b([\d,]+) tests\b", text)
+        assert collected.total() == pytest.approx(int(told.replace(",", "")), rel=0.1)
+
+
+def test_no_line_installs_the_program_of_the_same_name_on_the_index() -> None:
+    assert PROJECT["project"]["name"] == "batchrun-documents"
+    said = [*PAGES.values(), *(path.read_text("utf-8") for path in (REPOSITORY / "batchrun").rglob("*.py"))]
+    installing = r"\b(?:pip|pipx|uvx|uv tool|uv pip|uv add)\b(?: run| install)?(?: -{1,2}[\w-]+)* +([^\s'\"`&]+)"
+    installed = {name for text in said for name in re.findall(installing, text)}
+    assert not {name for name in installed if re.split(r"[\[=<>]", name)[0] == "batchrun"}
+    assert installed >= {"uv", "."}, "the pattern finds what is there"
 
 
 def test_both_ways_of_setting_up_bring_what_the_tests_need() -> None:

@@ -106,14 +106,14 @@ def with_options(command: F, gathered: Callable[..., Any], options: Sequence[Cal
 
 
 NEXT = click.option(
-    "--next", type=click.IntRange(min=1), metavar="N", help="Only the next N documents that have to be sent."
+    "--next", type=click.IntRange(min=1), metavar="N", help="Send only the next N documents that have to be sent."
 )
 SELECTING = (
-    click.option("--where", metavar="SQL", help="Only documents for which the condition holds."),
-    click.option("--source", multiple=True, metavar="GLOB", help="Only documents from these sources."),
-    click.option("--id", multiple=True, metavar="ID", help="Only these documents."),
+    click.option("--where", metavar="SQL", help="Take only documents for which the condition holds."),
+    click.option("--source", multiple=True, metavar="GLOB", help="Take only documents from these sources."),
+    click.option("--id", multiple=True, metavar="ID", help="Take only these documents."),
     click.option(
-        "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N of the selected documents."
+        "--limit", type=click.IntRange(min=1), metavar="N", help="Take only the first N of the selected documents."
     ),
 )
 
@@ -164,13 +164,15 @@ def in_order(*options: Callable[[F], F]) -> Callable[[F], F]:
 ROUTE = click.option(
     "--route",
     type=click.Choice(["stream", "batch", "auto"]),
-    help="How requests travel; default: as the job file says.",
+    help="How requests travel. By default the job file decides.",
 )
 DEADLINE = click.option(
-    "--deadline", type=DurationOption(), metavar="TIME", help="When it should be done, such as 45m or 24h."
+    "--deadline", type=DurationOption(), metavar="TIME", help="When all should be done, such as 45m or 24h."
 )
 PAY_AGAIN = click.option(
-    "--pay-again", is_flag=True, help="Send also what has a row in the output, of which the ledger does not know."
+    "--pay-again",
+    is_flag=True,
+    help="Send also documents that have a row in the output which the ledger does not know.",
 )
 RUNNING = in_order(
     PAY_AGAIN,
@@ -181,10 +183,12 @@ RUNNING = in_order(
         "--max-run-time",
         type=DurationOption(),
         metavar="TIME",
-        help="Stop after this long, such as 45m; what is answered is kept.",
+        help="Stop after this time, such as 45m. All answers are kept.",
     ),
     click.option(
-        "--no-wait", is_flag=True, help="Do what is due with batches and return: exit 10 until all is settled."
+        "--no-wait",
+        is_flag=True,
+        help="Submit and collect what is ready, and return: exit 10 while batches are in progress.",
     ),
 )
 SIMULATE = click.option(
@@ -192,33 +196,45 @@ SIMULATE = click.option(
     default=None,
     type=click.Choice(PROFILES),
     metavar="[=PROFILE]",
-    help="Rehearse against the local simulator: no key, no cost, a store of its own.",
+    help="Rehearse against the local simulator: no key, no cost, separate files.",
 )
-MAX_COST = click.option("--max-cost", type=DollarsOption(), metavar="USD", help="A lower budget than the job file's.")
+MAX_COST = click.option(
+    "--max-cost", type=DollarsOption(), metavar="USD", help="A lower budget for the run than the job file's."
+)
 EXACT = click.option(
-    "--exact", is_flag=True, help="Count the tokens of every document; of many, only a sample is counted otherwise."
+    "--exact",
+    is_flag=True,
+    help="Count the tokens of every document. By default only a sample is counted if there are many.",
 )
 PARTIAL = click.option(
-    "--partial", is_flag=True, help="Begin although the budget is not enough for all, and stop at it: exit 4."
+    "--partial",
+    is_flag=True,
+    help="Begin although the budget is not enough for all documents, and stop at the budget: exit 4.",
 )
 PROGRESS = click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "lines", "none"]),
     default="auto",
-    help="auto: a bar on a terminal, a line a minute elsewhere.",
+    help="A bar, or a line a minute. auto: a bar on a terminal, else lines.",
 )
 WATCHING = in_order(
     click.option(
-        "--speed", type=click.FloatRange(min=0.01), default=20.0, show_default=True, help="Of the simulator's clock."
+        "--speed",
+        type=click.FloatRange(min=0.01),
+        default=20.0,
+        show_default=True,
+        help="The speed of the simulator's clock.",
     ),
     PROGRESS,
     click.option(
         "--log",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Append a line of JSON for every attempt: model, tokens, latency, cost, error; no text.",
+        help="Append a line of JSON for every attempt: model, tokens, latency, cost, error, but no text.",
     ),
 )
 LEDGER = click.option(
-    "--ledger", type=click.Path(path_type=Path, dir_okay=False), help="The ledger, if the job file names another."
+    "--ledger",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The ledger's file, if it is not the project's own.",
 )

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", default="last")
-@click.option("--adopt", metavar="ID", help="The batch in doubt is this one of the API's.")
-@click.option("--resend", is_flag=True, help="It was never created: its requests are pending again.")
-@click.option("--pay-again", is_flag=True, help="With --resend: although it may exist. Its worst case stays reserved.")
-@click.option("--batch", "number", type=int, metavar="NUMBER", help="Which one, if several are in doubt.")
+@click.option("--adopt", metavar="ID", help="Say that the batch in doubt is this batch of the API.")
+@click.option(
+    "--resend", is_flag=True, help="Say that the batch in doubt was never created: its requests are pending again."
+)
+@click.option(
+    "--pay-again",
+    is_flag=True,
+    help="With --resend: send again although the batch may exist. Its worst case stays reserved.",
+)
+@click.option("--batch", "number", type=int, metavar="NUMBER", help="The number of the batch, if several are in doubt.")
 @LEDGER
 @speaking
 def batches(
@@ -33,7 +39,7 @@ def batches(
     ledger: Path | None,
     terminal: Terminal,
 ) -> None:
-    """Show the batches of a run. A batch whose create call got no answer is in doubt until it is found, or given up.
+    """Show the batches of a run. A batch is in doubt if its create call got no answer.
 
     \b
     batchrun batches contracts

@@ -12,12 +12,16 @@ from batchrun.cli.views.terminal import Terminal
 
 @click.command()
 @click.argument("run")
-@click.option("--no-wait", is_flag=True, help="Ask for it and return; a later cancel or submit collects the rest.")
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Ask for the cancellation and return. A later cancel or submit collects the results.",
+)
 @PROGRESS
 @LEDGER
 @speaking
 def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, terminal: Terminal) -> int:
-    """Cancel the open batches of a run's job. What had finished is billed, and collected; the rest is pending again.
+    """Cancel the open batches of a job. Finished requests are billed and collected; the others are pending again.
 
     \b
     batchrun cancel last

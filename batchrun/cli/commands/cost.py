@@ -31,10 +31,10 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @click.command()
 @click.argument("jobs_or_runs", nargs=-1, metavar="[JOB_OR_RUN]...")
 @click.option("--by", type=GroupOption(), default="job", show_default=True,
-              help="What to put together. Days are UTC, by the start of each attempt.")  # fmt: skip
+              help="What to group by. Days are days in UTC, by the start of each attempt.")  # fmt: skip
 @click.option("--since", type=DAY, metavar="DATE", help="From this day on, such as 2026-11-01.")
 @click.option("--until", type=DAY, metavar="DATE", help="Up to this day, which is included.")
-@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
+@click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @LEDGER
 @speaking
 def cost(
@@ -47,9 +47,9 @@ def cost(
     ledger: Path | None,
     terminal: Terminal,
 ) -> None:
-    """Show what was spent: by class of token, failed attempts too, with the prices of the time.
+    """Show what was spent, by class of token, with the prices of the time. Failed attempts count.
 
-    A job (its name or its file) means all its runs. --json prints one object, with a row on each line.
+    A job's name or file stands for all runs of the job. --json prints one object, with a row on each line.
 
     \b
     batchrun cost

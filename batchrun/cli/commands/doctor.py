@@ -18,7 +18,7 @@ from batchrun.errors import ExitCode
 def doctor(*, prices: bool, forget_limits: bool, offline: bool, ledger: Path | None, terminal: Terminal) -> int:
     """Check Python and packages, vocabulary, prices, key, the project's ledger, and the models of its last runs.
 
-    Nothing is changed but by --forget-limits, and nothing that costs money is sent. Exit 5 when something is broken.
+    Only --forget-limits changes anything, and nothing that costs money is sent. Exit 5 if something is broken.
     BATCHRUN_PRICES names a file whose rows replace those of the built-in table of prices, for all jobs that name none.
 
     \b

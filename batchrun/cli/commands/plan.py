@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the plan to a file, for: submit --plan FILE.",
+    help="Write the plan to a file, for `submit --plan FILE`.",
 )
 @click.option(
     "--online",
     type=click.IntRange(min=1, max=2000),
     metavar="N",
-    help="Have the API count about N requests, free of charge; submit does it with 30.",
+    help="Let the API count the tokens of about N requests, free of charge. A submit does so with 30.",
 )
 @click.option(
     "--compare",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="What is different since an earlier plan, as -o wrote it.",
+    help="Compare with an earlier plan that -o has written.",
 )
 @EXACT
 @MAX_COST

@@ -14,7 +14,7 @@ LANES_IMPORT = ("batchrun.cli.run_job", "batchrun.cli.commands.submit", "batchru
 
 @click.command()
 @click.option("--kills", type=click.IntRange(min=1), default=200, show_default=True, help="At least so many deaths.")
-@click.option("--seed", type=click.IntRange(min=0), help="Of projects, faults and kills; by default any.")
+@click.option("--seed", type=click.IntRange(min=0), help="The seed of projects, faults and kills; by default any.")
 @click.option("--trial", type=click.IntRange(min=1), metavar="N", help="Only this trial of the seed.")
 @click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Projects at a time; by default four a core.")
 @speaking
@@ -23,7 +23,7 @@ def prove(*, kills: int, seed: int | None, trial: int | None, at_once: int | Non
 
     Real processes run small projects against the simulator, which answers with errors, broken connections and lost
     answers, and are killed (SIGKILL) around commits and calls and at random times, by either route, until each project
-    is settled. The simulator's books are then held against the ledger. There is no network, key or cost; everything is
+    is settled. The simulator's books are then compared with the ledger. There is no network, key or cost; everything is
     in a temporary folder (TMPDIR). Exit 1 if a promise was broken, with the command that tries the same again: a seed
     gives the same projects, faults and kills, but the system decides which of two moments comes first.
 

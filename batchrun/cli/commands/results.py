@@ -14,15 +14,17 @@ ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parqu
 @click.command()
 @click.argument("run", default="last")
 @click.option("--status", default="succeeded", show_default=True, metavar="A,B",
-              help="Outcomes to show; `failed` for all bad ones, `all` for everything.")  # fmt: skip
+              help="The outcomes to show: `failed` for all failures, `all` for everything.")  # fmt: skip
 @click.option("--format", type=click.Choice(["table", "csv", "jsonl", "json", "parquet"]),
-              help="Default: by the ending of --output, else table.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of stdout.")
-@click.option("--columns", metavar="A,B", help="Only these columns.")
-@click.option("--doc", metavar="ID", help="One document in full: its outcome, its attempts, its answer.")
-@click.option("--raw", is_flag=True, help="With --doc: the reply as it came.")
-@click.option("--raw-cells", is_flag=True, help="In csv, no apostrophe before text that a spreadsheet would run.")
-@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
+              help="The default follows the ending of --output; without --output it is a table.")  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of stdout."
+)
+@click.option("--columns", metavar="A,B", help="Show only these columns.")
+@click.option("--doc", metavar="ID", help="Show one document in full: its outcome, its attempts, its answer.")
+@click.option("--raw", is_flag=True, help="With --doc: show the reply as it came.")
+@click.option("--raw-cells", is_flag=True, help="In csv, put no apostrophe before text that a spreadsheet would run.")
+@click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @LEDGER
 @selecting
 @speaking
@@ -41,7 +43,7 @@ def results(
     selection: Selection,
     terminal: Terminal,
 ) -> None:
-    """Show the documents of a run's job, with their rows.
+    """Show the rows of a job's documents, or export them.
 
     \b
     batchrun results contracts

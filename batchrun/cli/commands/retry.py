@@ -16,10 +16,15 @@ DEFAULT = ",".join(RETRIED)
 
 @click.command()
 @click.argument("run", default="last")
-@click.option("--status", default=DEFAULT, show_default=True, metavar="A,B", help="Which outcomes to try again.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="For the truncated; default: twice theirs.")
-@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
-@click.option("--profile", type=click.Choice(PROFILES), default="calm", help="How the simulator behaves.")
+@click.option("--status", default=DEFAULT, show_default=True, metavar="A,B", help="The outcomes to try again.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For truncated documents. The default is twice what they had.",
+)
+@click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
+@click.option("--profile", type=click.Choice(PROFILES), default="calm", help="The behaviour of the simulator.")
 @MAX_COST
 @PARTIAL
 @RUNNING

@@ -13,8 +13,10 @@ def simulate() -> None:
 @simulate.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True, help="0: any free one.")
 @click.option("--profile", type=click.Choice(PROFILES), default=PROFILES[0], show_default=True)
-@click.option("--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="Of its clock.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of its faults and latencies.")
+@click.option(
+    "--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="The speed of the clock."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of faults and latencies.")
 def serve(*, port: int, profile: str, speed: float, seed: int) -> None:
     """Serve until Ctrl-C.
 

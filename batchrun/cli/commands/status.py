@@ -12,15 +12,19 @@ from batchrun.errors import ExitCode
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--watch", is_flag=True, help="Show it again and again until nothing runs.")
-@click.option("--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Of --watch, in s.")
-@click.option("--check", is_flag=True, help="Exit with the run's own code; 10 while it is unfinished.")
+@click.option("--watch", is_flag=True, help="Repeat until no run is in progress.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between two repeats."
+)
+@click.option(
+    "--check", is_flag=True, help="Exit with the exit code of the run, or with 10 while the run is unfinished."
+)
 @LEDGER
 @speaking
 def status(
     run: str | None, *, watch: bool, interval: float, check: bool, ledger: Path | None, terminal: Terminal
 ) -> int:
-    """Show all runs, or one: an id, the beginning of one, a job's name, or `last`.
+    """Show all runs, or one: a job file, a job's name, the beginning of a run's id, or `last`.
 
     \b
     batchrun status

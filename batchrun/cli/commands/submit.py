@@ -43,7 +43,7 @@ class SubmitCommand(JobCommand):
     "plan_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Do exactly what a file of `plan -o` says, or nothing: exit 3 if something has changed.",
+    help="Do exactly what a plan says that `plan -o` has written, or nothing if anything has changed: exit 3.",
 )
 @MAX_COST
 @EXACT
@@ -52,10 +52,10 @@ class SubmitCommand(JobCommand):
     "--pilot",
     type=click.IntRange(min=1),
     metavar="N",
-    help="About N documents of all kinds and sizes first; then a report, and the rest if [pilot] says so.",
+    help="Send about N documents of all kinds and sizes first, and report. The rest follows if [pilot] says so.",
 )
-@click.option("--go-on", is_flag=True, help="After the pilot the rest follows at once, unless a threshold is exceeded.")
-@click.option("--no-pilot", is_flag=True, help="No pilot, whatever [pilot] says; one that was begun is over.")
+@click.option("--go-on", is_flag=True, help="Let the rest follow the pilot at once, unless a threshold is exceeded.")
+@click.option("--no-pilot", is_flag=True, help="Send all documents without a pilot, whatever [pilot] says.")
 @RUNNING
 @SIMULATE
 @WATCHING

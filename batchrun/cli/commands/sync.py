@@ -11,18 +11,18 @@ from batchrun.cli.views.terminal import Terminal
 
 @click.command()
 @click.argument("run", default="last")
-@click.option("--simulate", is_flag=True, help="Only simulated runs are meant.")
+@click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Seconds for a file in use.",
+    help="Seconds to wait for the file.",
 )
 @LEDGER
 @speaking
 def sync(run: str, *, simulate: bool, wait: float, ledger: Path | None, terminal: Terminal) -> None:
-    """Bring the output of a run's job up to the ledger. Nothing is sent, nothing is paid.
+    """Write the rows that the output lacks. Nothing is sent, and nothing is paid.
 
     \b
     batchrun sync jobs/contracts.toml

@@ -59,7 +59,7 @@ class Ambiguous(BatchrunError):
 
 
 class EnvironmentProblem(BatchrunError):
-    """Key, permission, network, model, disk: something around the job must be mended."""
+    """Key, permission, network, model, disk: something around the job must be put right."""
 
     exit_code = ExitCode.ENVIRONMENT
 

@@ -35,7 +35,7 @@ FATAL = {
     ),
     FailureKind.MISCONFIGURED: (
         "nothing can be sent",
-        f"mend the address, the proxy or the certificates, {SAME_AGAIN}",
+        f"correct the address, the proxy or the certificates, {SAME_AGAIN}",
     ),
     FailureKind.REDIRECTED: (
         "the address of the API is another one",
@@ -84,7 +84,7 @@ def batch_rejected(failure: Failure) -> Stopped:
     """Say that the API will not take a batch as a whole."""
     return Stopped(
         f"the API rejected the batch: {failure.message} ({failure.name})",
-        hint="the job file is probably wrong, not the documents; mend it and submit again: nothing was billed",
+        hint="the job file is probably wrong, not the documents; correct it and submit again: nothing was billed",
     )
 
 
@@ -193,7 +193,7 @@ def rejected_alike(failure: Failure, count: int, *, ever_answered: bool) -> Stop
     if not ever_answered:
         return Stopped(
             f"the first {count} documents were all rejected in the same way: {words}",
-            hint=f"the job file is probably wrong, not the documents; mend it and submit again. {MAY_ALL_FAIL}",
+            hint=f"the job file is probably wrong, not the documents; correct it and submit again. {MAY_ALL_FAIL}",
         )
     return Stopped(
         f"{count} documents in a row were rejected in the same way, and none was answered in between: {words}",

@@ -121,7 +121,7 @@ def make_model_chain(
         where = (
             f'[model] of the job file, or its tier "{model.tier}" in batchrun.toml' if model.tier else "the job file"
         )
-        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"mend {where}")
+        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"correct {where}")
     own = _chain_model(model, first, effective_limits(limits, first.limits))
     rest = (_chain_model(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
     if cascade is None:

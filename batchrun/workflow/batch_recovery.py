@@ -1,5 +1,7 @@
 """Batches without their documents: they are brought to their ends, or a person says what became of them."""
 
+import os
+import shlex
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -88,15 +90,19 @@ async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, 
     batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
     remote = await ask(opened, provider, lambda api: api.retrieve(batch_id))
     if isinstance(remote, Failure):
-        raise UsageProblem(f"{batch_id} cannot be had: {remote.message}", hint="check the id and the key's workspace")
+        raise UsageProblem(
+            f"{batch_id} cannot be retrieved: {remote.message}", hint="check the id and the key's workspace"
+        )
     if remote.requests not in {0, batch.requests}:
         raise UsageProblem(
             f"{batch_id} has {remote.requests:,} requests, and {batch.name} has {batch.requests:,}.",
-            hint="look at the list again: batchrun batches",
+            hint=f"look at the list again: batchrun batches {opened.name}",
         )
     with opened.ledger.transaction():
         if batches.owner(batch_id):
-            raise UsageProblem(f"{batch_id} belongs to another batch of the ledger.", hint="see them: batchrun batches")
+            raise UsageProblem(
+                f"{batch_id} belongs to another batch of the ledger.", hint=f"see them: batchrun batches {opened.name}"
+            )
         batches.attach(batch, remote, adopted=True, next_poll_at=time.time())
     return batches.one(batch.batch_no)
 
@@ -115,7 +121,7 @@ async def resend(
     batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)
     listed = await ask(opened, provider, lambda api: read_list(api, batch.newest_before))
     if isinstance(listed, Failure) and not is_absence(listed):
-        raise UsageProblem(f"the list of batches cannot be had: {listed.message}", hint="try again later")
+        raise UsageProblem(f"the list of batches cannot be retrieved: {listed.message}", hint="try again later")
     remotes = () if isinstance(listed, Failure) else listed.batches
     if batch.batch_id:
         await refuse_what_exists(opened, batch, remotes, provider=provider, now=now)
@@ -142,13 +148,19 @@ async def refuse_what_exists(
     found = [one for one in (remote, *listed) if isinstance(one, RemoteBatch) and one.batch_id == batch_id]
     if any(not one.archived for one in found) and not (batch.adopted and batch.state is BatchState.ENDED):
         raise UsageProblem(
-            f"{batch_id} exists, and would be paid twice.", hint="collect it: batchrun submit; or: batchrun cancel"
+            f"{batch_id} exists, and would be paid twice.",
+            hint=_collect_or_cancel(opened),
         )
     if not found and not is_over(batch.absent_at, opened.job.spec.batch.reconcile_wait_s, now=now):
         raise UsageProblem(
             f"{batch_id} may still exist: one answer that denies it proves nothing.",
             hint=f"submit {opened.name} again, which asks for it until [batch] reconcile_wait is over",
         )
+
+
+def _collect_or_cancel(opened: OpenStore) -> str:
+    job = shlex.quote(os.path.relpath(opened.job.path))
+    return f"collect its results: batchrun submit {job}; or cancel the batch: batchrun cancel {opened.name}"
 
 
 def refuse_what_may_exist(batch: Batch, answer: Answer, *, waited: bool, pay_again: bool) -> None:

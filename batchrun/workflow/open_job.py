@@ -260,7 +260,7 @@ def common_prices(*, today: date) -> PriceTable:
     try:
         return load_prices(Path(file).expanduser().absolute(), today=today)
     except UsageProblem as problem:
-        raise UsageProblem(str(problem), hint="mend it, or set BATCHRUN_PRICES to another file") from problem
+        raise UsageProblem(str(problem), hint="fix the file, or set BATCHRUN_PRICES to another file") from problem
 
 
 def utc_today() -> date:

@@ -176,7 +176,7 @@ class Output:
                 ) from error
             raise EnvironmentProblem(
                 f"the output {self._table.database} cannot be written: {str(error).splitlines()[0]}",
-                hint=f"the rows are safe in the ledger; mend it, then: batchrun sync {self._job}",
+                hint=f"the rows are safe in the ledger; fix the file, then: batchrun sync {self._job}",
             ) from error
 
     def _prepare(self, connection: "DuckDBPyConnection") -> None:

@@ -105,7 +105,7 @@ def test_resend_by_hand_is_no_sooner_than_by_itself(project: TrialProject, api: 
     with pytest.raises(UsageProblem, match="may still appear"):
         by_hand(project, lambda opened: resend(opened, provider=api, pay_again=pay_again))
     api.refused["page"] = OVERLOADED
-    with pytest.raises(UsageProblem, match="cannot be had"):
+    with pytest.raises(UsageProblem, match="cannot be retrieved"):
         by_hand(project, lambda opened: resend(opened, provider=api, pay_again=pay_again))
     api.refused.clear()
     api.hidden = False
@@ -170,7 +170,7 @@ def test_adopting_is_refused_for_another_size_another_batch_and_one_that_is_not_
     api.counts_told = False
     with pytest.raises(UsageProblem, match="belongs to another"):
         by_hand(project, lambda opened: adopt(opened, "msgbatch_1", provider=api))
-    with pytest.raises(UsageProblem, match="cannot be had"):
+    with pytest.raises(UsageProblem, match="cannot be retrieved"):
         by_hand(project, lambda opened: adopt(opened, "msgbatch_9", provider=api))
     assert states(project) == ["submitted", "prepared"]
 

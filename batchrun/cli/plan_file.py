@@ -13,6 +13,8 @@ from batchrun.escaping import escape_control
 
 MOST_BYTES = 10_000_000
 """The largest file of a plan that is read: a plan has a few thousand bytes, whatever the number of its documents."""
+MOST_ONLINE = 2_000
+"""The most requests that `plan --online` lets the API count."""
 OF_A_PLAN = ("--exact", "--simulate", "--route", "--deadline", "--limit", "--next", "--id", "--source", "--where",
              "--max-cost")  # fmt: skip
 """The options that a plan may have and a submit takes."""
@@ -67,6 +69,12 @@ def options_of(plan: Mapping[str, Any], path: Path) -> list[str]:
     return options
 
 
+def online_of(plan: Mapping[str, Any]) -> int | None:
+    """Return how many requests the API was asked to count for a plan; None if the API was not asked."""
+    online = plan.get("online")
+    return online if isinstance(online, int) and 0 < online <= MOST_ONLINE else None
+
+
 def _is_option(word: object) -> bool:
     return isinstance(word, str) and word.partition("=")[0] in OF_A_PLAN
 
@@ -87,7 +95,8 @@ def stale(before: Mapping[str, Any], now: Mapping[str, Any], *, path: Path) -> R
 
 
 def _plan_again(now: Mapping[str, Any], path: Path) -> str:
-    return command("plan", Path(now["job_file"]), changed(now["options"], output=path))
+    of_a_plan = [word for word in now["options"] if _is_option(word)]
+    return command("plan", Path(now["job_file"]), changed(of_a_plan, output=path))
 
 
 def _usd(amount: float) -> str:

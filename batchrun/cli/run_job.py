@@ -4,13 +4,14 @@ import contextlib
 import gc
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import typed_command
 from batchrun.cli.options import RunFlags
-from batchrun.cli.plan_file import read_plan, stale
+from batchrun.cli.plan_file import online_of, read_plan, stale
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
@@ -56,7 +57,9 @@ def run_job(
     approved = read_plan(plan_file, job=path) if plan_file else None
     options = submit_options(flags, exact=exact, simulated=profile is not None)
     shown = Progress(terminal, flags["progress"])
-    counts = approved is None  # what the API counts would make another plan of it
+    online = online_of(approved) if approved else None
+    counts = approved is None or online is not None  # a plan is made again as it was made
+    options = replace(options, online=online)
     reports: list[PilotReport] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:

@@ -161,6 +161,8 @@ class SubmitOptions:
     """The time that this command has taken already."""
     exact: bool = False
     """Whether every document is counted, however many there are."""
+    online: int | None = None
+    """How many requests the API counts for the plan, if the plan asks the API; None for the usual number."""
     typed: tuple[str, ...] = ()
     """The command, as in `Plan.typed`."""
     speed: float = 1.0

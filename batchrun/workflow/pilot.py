@@ -13,7 +13,7 @@ from batchrun.estimation.estimate import Estimate
 from batchrun.execution.run import Caller
 from batchrun.execution.stop_conditions import OutOfTime
 from batchrun.planning.narrowing import Narrowing
-from batchrun.planning.planner import Planner
+from batchrun.planning.planner import ONLINE, Planner
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.pilots import BegunPilot, Pilots
 from batchrun.store.ledger.runs import Runs
@@ -65,7 +65,8 @@ class PilotSubmit:
 
         Raises Refused and other BatchrunErrors with nothing sent. What goes wrong later is in the summary.
         """
-        whole = await self._planner.plan(selection, counter=self.caller.provider if self.counts else None)
+        counter, online = self.caller.provider if self.counts else None, self.options.online or ONLINE
+        whole = await self._planner.plan(selection, counter=counter, online=online)
         begun = self._pilots.begun(self._planner.fingerprint)
         if terms is None or (begun and begun.continued):
             return await self._without(whole, begun)

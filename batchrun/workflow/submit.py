@@ -21,7 +21,7 @@ from batchrun.execution.run_context import RunKey
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import Tolerance
 from batchrun.job.cache_breakpoint import CacheBreakpoint
-from batchrun.planning.planner import Planner
+from batchrun.planning.planner import ONLINE, Planner
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
@@ -55,7 +55,7 @@ async def submit(
     """
     options = options or SubmitOptions()
     planner = opened.planner(options)
-    plan = await planner.plan(selection, counter=caller.provider if counts else None)
+    plan = await planner.plan(selection, counter=caller.provider if counts else None, online=options.online or ONLINE)
     show(plan)
     return await carry_out(opened, planner, plan, caller, options)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, NEXT, ROUTE, SIMULATE, JobCommand, selecting, speaking
+from batchrun.cli.plan_file import MOST_ONLINE
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.planning.selection import Selection
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--online",
-    type=click.IntRange(min=1, max=2000),
+    type=click.IntRange(min=1, max=MOST_ONLINE),
     metavar="N",
     help="Let the API count the tokens of about N requests, free of charge. A submit does so with 30.",
 )
@@ -92,7 +93,7 @@ def plan(
         planner = opened.planner(options)
         made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
         refused = opened.obstacle(made)
-        fields = plan_as_json(made, opened, refused)
+        fields = plan_as_json(made, opened, refused) | {"online": online}
         if output:
             write_plan(fields, output)
         found = differences(earlier, fields, path=compare, job=job) if compare and earlier else []

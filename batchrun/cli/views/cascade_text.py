@@ -20,7 +20,7 @@ def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[s
         return lines
     lines += [f"         {step_words(step)}" for step in cost.steps]
     alone = f"         {names[-1]} alone would cost {dollars(cost.alone_nusd.mean)}"
-    lines.append(alone if cost.pays else f"{alone}: the cascade is not expected to pay")
+    lines.append(alone if cost.pays else f"{alone}: the cascade is not expected to be cheaper")
     return lines
 
 

@@ -96,6 +96,28 @@ def test_an_option_that_is_typed_besides_is_another_plan(
     assert "3 documents to send, and there were 2" in ran.err
 
 
+def test_a_plan_that_the_api_has_counted_for(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.documents(60)
+    counted = batchrun(f"{PLAN} --online 20 --json").json
+    assert counted["evidence"]["online_counts"] == 20
+    ran = batchrun(f"{SUBMIT} --json --speed 5")
+    assert ran.code == ExitCode.OK, ran.err
+    (end,) = [event for event in ran.events if event["event"] == "run_end"]
+    assert end["estimate_high_usd"] == pytest.approx(counted["estimate_usd"]["high"], abs=1e-6)
+
+
+def test_a_stale_plan_is_made_again_with_the_options_of_a_plan(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.documents(3)
+    batchrun(f"{PLAN} --limit 2")
+    another_prompt(project)
+    ran = batchrun(f"{SUBMIT} --speed 1000 --progress none")
+    assert ran.err.endswith("plan again: batchrun plan jobs/trial.toml --limit=2 --output=plan.json\n")
+
+
 def test_a_refused_plan_is_refused(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.job(budget="max_cost_usd = 0.00001")
     project.documents(3)

@@ -37,7 +37,7 @@ _version_4_6 = partial(_with_budget, efforts=("low", "medium", "high", "max"))
 _small = partial(_with_budget, context=200_000, max_output=64_000, thinking=("disabled", "enabled"), prefill=True)
 _version_4_5 = partial(_small, efforts=())
 
-_MYTHOS_END, _SONNET_END = "2026-06-30T00:00:00Z", "2026-11-30T00:00:00Z"
+_MYTHOS_END, _SONNET_END, _OPUS_END = "2026-06-30T00:00:00Z", "2026-11-30T00:00:00Z", "2027-01-22T00:00:00Z"
 _SONNET_THINKING = ("adaptive", "between_tools")
 _TABLE = (
     _newest(id="claude-fable-5-2", pool="fable"),
@@ -52,7 +52,7 @@ _TABLE = (
     _silent(id="claude-opus-4-8", pool="opus-4", caches_from=1024),
     _silent(id="claude-opus-4-7", pool="opus-4", caches_from=2048),
     _version_4_6(id="claude-opus-4-6", pool="opus-4", caches_from=4096),
-    _small(id="claude-opus-4-5-20251101", pool="opus-4", efforts=_UP_TO_HIGH, caches_from=4096),
+    _small(id="claude-opus-4-5-20251101", pool="opus-4", efforts=_UP_TO_HIGH, caches_from=4096, retires_at=_OPUS_END),
     _newest(id="claude-sonnet-5-5", pool="sonnet-5-5", thinking=_SONNET_THINKING, unthinking_efforts=_UP_TO_HIGH),
     _choosing(id="claude-sonnet-5", pool="sonnet-5", caches_from=1024),
     _version_4_6(id="claude-sonnet-4-6", pool="sonnet-4", caches_from=1024),

@@ -176,7 +176,9 @@ def test_reuse_is_told(project: TrialProject, batchrun: CommandLine, api: Simula
 def test_totals_are_always_shown(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(30)
     assert batchrun(f"plan {JOB} --limit 20").out.startswith("trial: 20 of 30 documents, ")
-    assert "trial: 20 documents to send of 30 " in batchrun(f"submit {JOB} --limit 20").err
+    ran = batchrun(f"submit {JOB} --limit 20")
+    assert "trial: 20 documents to send of 30 " in ran.err
+    assert "\n  selected         20  of 30 documents\n" in ran.out
     assert batchrun(f"submit {JOB} --limit 20").out.startswith("trial: nothing to send")
     assert len(api.books.entries) == 20
     assert batchrun(f"plan {JOB} --next 5 --json").json["documents"]["to_send"] == 5

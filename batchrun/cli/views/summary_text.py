@@ -72,11 +72,14 @@ def outcome_lines(summary: Summary) -> list[str]:
     """The count of every outcome, over documents sent now and before."""
     total = sum(summary.outcomes.values()) or 1
     names: list[Outcome | None] = [*Outcome, None]
-    return [
+    lines = [
         f"  {outcome or 'pending':<11} {number:>7,}  {100 * number / total:5.1f}%"
         for outcome in names
         if (number := summary.outcomes.get(outcome, 0)) or outcome is Outcome.SUCCEEDED
     ]
+    if total < summary.plan.in_source:
+        lines.append(f"  {'selected':<11} {total:>7,}  of {count(summary.plan.in_source, 'document')}")
+    return lines
 
 
 def totals_lines(summary: Summary, totals: Totals) -> list[str]:
@@ -217,6 +220,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         halted=str(summary.halted) if summary.halted else None,
         counts={str(outcome or "pending"): number for outcome, number in summary.outcomes.items()},
         sent=summary.plan.to_send,
+        in_source=summary.plan.in_source,
         cost_usd=totals.cost_nusd / 1e9 if totals else 0.0,
         held_usd=totals.held_nusd / 1e9 if totals else 0.0,
         estimate_usd=totals.estimate_nusd / 1e9 if totals else 0.0,

@@ -1,7 +1,7 @@
 """Text that somebody else wrote (documents, replies, file names, the API's words), made inert wherever it is shown."""
 
 import re
-from unicodedata import category
+from unicodedata import category, combining, east_asian_width
 
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 """Control characters (line breaks and tabs too), invisible characters and the marks that turn the direction of writing,
@@ -31,3 +31,8 @@ def _escaped_if_active(character: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def columns_of(text: str) -> int:
+    """Count the columns that a terminal needs for the text."""
+    return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)

@@ -34,7 +34,8 @@ def make_old(database: Path, *tables: str, before: str = "") -> None:
         ((catalog,),) = connection.execute("select current_catalog()").fetchall()
         for table in SIDE_TABLES:
             new = f'"{catalog}"._batchrun.{table}'
-            connection.execute(f"alter table {new} drop column if exists tags")
+            for later in ("tags", "reserved_usd"):
+                connection.execute(f"alter table {new} drop column if exists {later}")
             connection.execute(f"insert into batchrun.{table} by name select * from {new}")
             connection.execute(f"drop table {new}")
         if catalog != "_batchrun":  # DuckDB 2.0 cannot name the schema there

@@ -21,7 +21,9 @@ def dollars(nusd: float) -> str:
 
 
 def in_column(nusd: int, *, places: int) -> str:
-    """Write an amount as wide as the other amounts of a column: less than the last place shows is said to be less."""
+    """Write an amount like the other amounts of a column: less than the last place shows is said to be less."""
+    if nusd == 0:
+        return dollars(0)
     least = DOLLAR // 10**places
     return f"<${least / DOLLAR:.{places}f}" if 0 < nusd < least else f"${nusd / DOLLAR:,.{places}f}"
 

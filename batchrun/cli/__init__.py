@@ -52,9 +52,10 @@ def batchrun(**_: object) -> None:  # the commands read these
     """Run a prompt over thousands of documents with Claude.
 
     \b
-    batchrun plan jobs/contracts.toml       what it will cost; never sends
-    batchrun submit jobs/contracts.toml     run it; the same command continues after any failure
-    batchrun results contracts              look at the rows
+    batchrun plan jobs/contracts.toml     what it will cost; never sends
+    batchrun submit jobs/contracts.toml   run it, or continue it after a failure
+    batchrun results contracts            look at the rows
+    batchrun docs                         the documentation
     """  # noqa: D301 - \b makes click keep the lines
 
 

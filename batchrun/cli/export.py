@@ -154,6 +154,8 @@ def write(
         if wanted.format == "parquet":
             with ordinary_permissions():
                 connection.sql(query, params=values).write_parquet(str(wanted.output), row_group_size=PARQUET_ROWS)
+            (written,) = connection.execute(f"select count(*) from ({query})", values).fetchone() or (0,)
+            terminal.say(f"{count(written, 'row')} written to {wanted.output}")
             return
         found = connection.execute(query, values)
         names = [column[0] for column in found.description]

@@ -134,7 +134,8 @@ def show_summary(summary: Summary, path: Path, terminal: Terminal, *, after_pilo
     if terminal.json:
         terminal.event("run_end", **summary_fields(summary))
     if summary.halted:
-        terminal.problem(summary.halted)
+        says_how = summary.remaining is not None and not terminal.json  # the summary does, with amounts
+        terminal.problem(summary.halted, hint=not says_how)
     if terminal.json or (terminal.quiet and summary.exit_code in QUIET_CODES):
         return
     if summary.totals or not after_pilot:

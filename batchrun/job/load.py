@@ -1,5 +1,6 @@
 """Reads a job file, or reports every problem of the job file at once."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,6 +118,9 @@ def _content(path: Path) -> bytes:
 
 
 def _missing_hint(path: Path) -> str:
+    for folder in () if path.is_absolute() else Path.cwd().parents:
+        if (folder / path).is_file():
+            return f"did you mean {os.path.relpath(folder / path)}?"
     candidates = {file.stem: file for folder in (path.parent, path.parent / "jobs") for file in folder.glob("*.toml")}
     close = did_you_mean(path.stem, candidates)
     return f"did you mean {candidates[close]}?" if close else f"write a new one: batchrun init {path}"

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from unicodedata import combining, east_asian_width
 
 from batchrun.errors import UsageProblem
-from batchrun.escaping import escape_control
+from batchrun.escaping import columns_of, escape_control
 from batchrun.job.toml_positions import Span
 
 _SHOWN_COLUMNS = 110
@@ -89,15 +88,10 @@ def _excerpt(line: str, *, start: int, end: int) -> tuple[str, str]:
     before, culprit, after = (
         escape_control(part.replace("\t", _TAB)) for part in (line[:start], line[start:end], line[end:])
     )
-    if _columns(before + culprit + after) > _SHOWN_COLUMNS:
+    if columns_of(before + culprit + after) > _SHOWN_COLUMNS:
         before = before if len(before) <= _BEFORE_CARET else "…" + before[-_BEFORE_CARET:]
         room = _SHOWN_COLUMNS - len(before)
         rest = culprit + after
         culprit = culprit[:room]
         after = rest[len(culprit) : room] + "…" * (len(rest) > room)
-    return before + culprit + after, " " * _columns(before) + "^" * max(1, _columns(culprit))
-
-
-def _columns(text: str) -> int:
-    """Count the columns that a terminal needs for the text."""
-    return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
+    return before + culprit + after, " " * columns_of(before) + "^" * max(1, columns_of(culprit))

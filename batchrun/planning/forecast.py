@@ -94,7 +94,8 @@ class Forecaster:
         """Add everything up to a plan."""
         spec = self.job.spec
         run = Runs(self.ledger).open_run(spec.job.name, self.fingerprint)
-        committed_nusd, held_nusd = (run.committed_nusd - run.open_nusd, run.held_nusd) if run else (0, 0)
+        held_nusd = run.held_nusd + run.streamed_nusd if run else 0
+        committed_nusd = run.spent_nusd + held_nusd if run else 0
         counts = self.planned.counts()
         later = self._later()
         options = self._options(later)
@@ -110,7 +111,7 @@ class Forecaster:
         caps = self.caps.borne_by(tags)
         cap_usages = plan_cap_usages(self.ledger.connection, caps, run, models=models, now=time.time())
         left_nusd, left_tokens = remaining_nusd(cap_usages, models[0]), remaining_tokens(cap_usages, models[0])
-        one_fits = committed_nusd + worst_nusd <= caps.run.limit and worst.tokens <= left_tokens
+        one_fits = worst_nusd <= min(left_nusd, caps.run.limit - committed_nusd) and worst.tokens <= left_tokens
         affordable = chosen.estimate.documents
         if chosen.estimate.upper_nusd > left_nusd or chosen.estimate.upper_tokens > left_tokens:
             affordable = self._affordable_count(

@@ -230,16 +230,15 @@ class PlannedDocuments:
 
     def first(self, count: int) -> None:
         """Keep the first `count` documents."""
-        self._keep_before("planned where chosen", count)
+        self._keep("planned where chosen", count)
 
     def next(self, count: int) -> None:
-        """Keep the documents up to and including the `count`-th that would be sent."""
-        self._keep_before("to_send", count)
+        """Keep the first `count` documents that would be sent, and no others."""
+        self._keep("to_send", count)
 
-    def _keep_before(self, those: str, count: int) -> None:
-        query = f"select planned_no from {those} order by planned_no limit 1 offset ?"
-        if row := self._connection.execute(query, (count,)).fetchone():
-            self._connection.execute("update planned set chosen = 0 where planned_no >= ?", row)
+    def _keep(self, those: str, count: int) -> None:
+        kept = f"select planned_no from {those} order by planned_no limit ?"
+        self._connection.execute(f"update planned set chosen = 0 where planned_no not in ({kept})", (count,))
 
     def counts(self) -> dict[Kind, int]:
         """Count the chosen documents of each kind."""

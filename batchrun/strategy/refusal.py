@@ -80,16 +80,19 @@ def _over_budget(plan: Plan) -> Refused | None:
     cap, cost, needed = cap_usage.cap, plan.estimate.cost_nusd, upper(plan, cap_usage) + cap_usage.used
     interval = f"(90%: {dollars(cost.low)} to {dollars(cost.high)})"
     tokens = f"\n  tokens     up to {upper(plan, cap_usage):,}" if cap.of is Of.TOKENS else ""
-    fits = _first(plan, plan.affordable_count) if plan.affordable_count else "not even one document"
+    with_spent = ", with what is spent" if cap_usage.used else ""
+    fits_some = plan.affordable_count > 0
+    fits = _first(plan, plan.affordable_count) if fits_some else "not even one document"
     return Refused(
         f"the estimate is above {called(cap)}. Nothing was sent.\n"
         f"\n  estimate   {dollars(cost.mean)}   {interval}, {plan.to_send:,} documents{tokens}"
         f"{_before(plan)}"
         f"\n  budget     {quantity(cap, cap.limit)}{said(cap)}{_used(cap_usage)}"
-        f"\n  the upper bound counts: {quantity(cap, needed)} is {quantity(cap, needed - cap.limit)} too much"
+        f"\n  the upper bound counts{with_spent}: {quantity(cap, needed)} is"
+        f" {quantity(cap, needed - cap.limit)} too much"
         f"\n  would fit  {fits}",
-        hint=f"{_later(cap, upper(plan, cap_usage))}{_enough(plan)}, or send fewer documents"
-        + ("; or begin it anyway and stop at the cap: --partial" if plan.affordable_count else ""),
+        hint=f"{_later(cap, upper(plan, cap_usage))}{_enough(plan)}"
+        + (", or send fewer documents; or begin it anyway and stop at the cap: --partial" if fits_some else ""),
     )
 
 

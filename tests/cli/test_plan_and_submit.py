@@ -184,3 +184,35 @@ def test_totals_are_always_shown(project: TrialProject, batchrun: CommandLine, a
     assert batchrun(f"plan {JOB} --next 5 --json").json["documents"]["to_send"] == 5
     batchrun(f"submit {JOB} --next 5")
     assert len(api.books.entries) == 25
+
+
+def test_what_would_fit_fits_also_under_the_cap_of_a_day(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.documents(40)
+    for cap in ("0.0006", "0.0009", "0.0015", "0.003"):
+        (project.root / "batchrun.toml").write_text(f"[budget]\nmax_cost_per_day_usd = {cap}\n")
+        refused = batchrun(f"plan {JOB} --check").err
+        fits = re.search(r"would fit  --limit (\d+)", refused)
+        assert bool(fits) == ("--partial" in refused), refused
+        if fits:
+            assert batchrun(f"plan {JOB} --check --limit {fits[1]}").code == ExitCode.OK, cap
+        else:
+            assert batchrun(f"plan {JOB} --check --limit 1").code == ExitCode.REFUSED, cap
+
+
+def test_what_a_dead_process_has_reserved_counts_before_the_next_submit(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.documents(4)
+    batchrun(f"submit {JOB} --limit 1")
+    project.ask("update runs set state = 'running', exit_code = null", commit=True)
+    project.ask("update attempts set state = 'open', cost_nusd = null, reserved_nusd = 400000", commit=True)
+    project.ask("update requests set outcome = null, attempt_no = null", commit=True)
+    project.job(budget="max_cost_usd = 0.001")
+    planned = batchrun(f"plan {JOB} --json").json
+    assert planned["held_usd"] == 0.0004
+    assert "$0.0004 reserved for answers that were lost" in batchrun(f"plan {JOB}").out
+    check, submitted = batchrun(f"plan {JOB} --check"), batchrun(f"submit {JOB}")
+    assert check.code == submitted.code
+    assert ("To run this" in check.out) == (submitted.code == ExitCode.OK)

@@ -168,7 +168,7 @@ def test_the_next_ones_are_only_those_that_are_sent(ledger: Ledger) -> None:
 
     documents.next(2)
 
-    assert documents.counts() == {Kind.REUSABLE: 1, Kind.NEW: 2, Kind.EMPTY: 1}
+    assert documents.counts() == {Kind.NEW: 2}
 
 
 def test_the_next_ones_of_fewer_are_all(ledger: Ledger) -> None:

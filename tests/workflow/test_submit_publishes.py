@@ -13,6 +13,7 @@ from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.events import PublishDelayed
 from batchrun.execution import output_sync as publishing_rows
+from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
@@ -214,3 +215,16 @@ def test_simulated_runs_have_a_store_of_their_own(project: TrialProject) -> None
     assert summary.totals.run_id.startswith("sim-")
     assert summary.database.name == "out.simulated.duckdb"
     assert (project.root / ".batchrun/ledger.simulated.sqlite3").exists()
+
+
+def test_what_is_reserved_for_lost_answers_shrinks_in_the_output_too(project: TrialProject) -> None:
+    """An answer tells how long the prompt is, and so how little the lost answers to the same request may have cost."""
+    project.job(retry="max_attempts = 1")
+    project.documents(1)
+    project.submit(ScriptedProvider(default=status(504)))
+    ((before,),) = project.rows("select sum(cost_usd) from _batchrun.attempts")
+    project.submit(ScriptedProvider(), Selection(again=frozenset({Outcome.ERRORED})))
+    ((after, reserved),) = project.rows("select sum(cost_usd), sum(reserved_usd) from _batchrun.attempts")
+    ((committed,),) = project.ask("select sum(committed_nusd) from runs")
+    assert 0 < reserved < before
+    assert round(after * 10**9) == committed

@@ -4,6 +4,8 @@ from importlib import resources
 
 import click
 
+from batchrun.cli.views.terminal import Terminal
+
 
 @click.command()
 @click.argument("topic", required=False)
@@ -27,4 +29,16 @@ def docs(topic: str | None) -> None:
         close = did_you_mean(topic, pages)
         hint = f"did you mean {close}? All pages: batchrun docs" if close else "see the pages: batchrun docs"
         raise UsageProblem(f"there is no page {topic}.", hint=hint)
-    click.echo_via_pager(pages[topic].read_text("utf-8"))
+    text = pages[topic].read_text("utf-8")
+    click.echo_via_pager(text if (width := Terminal().width()) is None else fitted(text, width))
+
+
+def fitted(text: str, width: int) -> str:
+    """Break the sentences of a page at a width. Tables and examples stay as they are."""
+    from batchrun.cli.views.terminal import wrapped
+
+    lines, in_example = list[str](), False
+    for line in text.splitlines():
+        in_example ^= line.startswith("```")
+        lines.append(line if in_example or line.startswith(("|", "    ")) else wrapped(line, width))
+    return "\n".join(lines) + "\n"

@@ -70,7 +70,7 @@ def plan(
     batchrun plan jobs/contracts.toml
     batchrun plan jobs/contracts.toml --json
     batchrun plan jobs/contracts.toml --check --max-cost 10
-    batchrun plan jobs/contracts.toml -o plan.json          then: batchrun submit --plan plan.json
+    batchrun plan jobs/contracts.toml -o plan.json
     batchrun plan jobs/contracts.toml --compare plan.json
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.interrupts import run_async

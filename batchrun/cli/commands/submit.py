@@ -79,11 +79,12 @@ def submit(
 
     \b
     batchrun submit jobs/contracts.toml
-    batchrun submit jobs/contracts.toml --limit 20          the first 20 documents; typed twice it sends nothing more
-    batchrun submit jobs/contracts.toml --pilot 50          a sample first, with what it tells of the rest
-    batchrun submit jobs/contracts.toml --route batch       half the price, within 24 hours
-    batchrun submit jobs/contracts.toml --simulate          no key, no cost
-    batchrun submit --plan plan.json                        exactly the plan of `batchrun plan … -o plan.json`
+    batchrun submit jobs/contracts.toml --simulate      no key, no cost
+    batchrun submit jobs/contracts.toml --limit 20      the first 20 documents
+    batchrun submit jobs/contracts.toml --next 20       20 documents more
+    batchrun submit jobs/contracts.toml --pilot 50      a sample first
+    batchrun submit jobs/contracts.toml --route batch   half the price
+    batchrun submit --plan plan.json                    what `plan -o` wrote
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.plan_file import job_of, read_plan
     from batchrun.cli.run_job import run_job

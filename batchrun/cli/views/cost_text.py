@@ -110,7 +110,7 @@ def explanation_lines(total: Spending) -> list[str]:
             " against budgets."
         )
     if total.open_nusd:
-        lines.append("OPEN: reserved for requests in progress.")
+        lines.append("OPEN: reserved for requests in progress, or whose end is not recorded yet.")
     if total.unclassed_nusd:
         lines.append(
             f"{dollars(total.unclassed_nusd)} of COST is in no class of token: it is from before prices were recorded."

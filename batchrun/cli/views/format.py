@@ -1,11 +1,13 @@
 """Numbers, intervals and untrusted text as people and programs read them."""
 
+import itertools
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batchrun.escaping import escape_control
+from batchrun.escaping import columns_of, escape_control
 from batchrun.estimation.interval import Interval
 
 
@@ -63,11 +65,18 @@ def below_here(path: Path) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> str:
     """Columns of text under their names, in lines that end at the terminal's width."""
     cells = [list(header), *[[escape_control(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells]
+    widths = [max(columns_of(row[column]) for row in cells) for column in range(len(header))]
+
+    def padded(cell: str, size: int) -> str:
+        return cell + " " * (size - columns_of(cell))
+
+    lines = ["  ".join(map(padded, row, widths)).rstrip() for row in cells]
     return "\n".join(cut(line, width) for line in lines)
 
 
 def cut(text: str, width: int | None) -> str:
-    """The text, cut at the right if the text is wider than `width`; None is no limit."""
-    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+    """The text, cut at the right if the text is wider than `width` columns; None is no limit."""
+    if width is None or columns_of(text) <= width:
+        return text
+    ends = itertools.accumulate(columns_of(character) for character in text)
+    return text[: bisect_right(list(ends), width - 1)] + "…"

@@ -47,8 +47,8 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *,
         *model_chain_lines(plan, opened),
         *money_lines(plan, opened),
         *pilot_lines(opened),
-        "",
-        f"Nothing was sent. To run this:  {to_run(plan, path, file)}" if runs else "Nothing was sent.",
+        *(["", f"Nothing was sent. To run this:  {to_run(plan, path, file)}"] if runs else []),
+        *([] if plan.to_send else ["", "Nothing was sent."]),
     ]
     return "\n".join(lines)
 
@@ -142,7 +142,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     left_nusd = budget_left(estimate=estimate, spent_nusd=plan.spent_nusd, cap_nusd=plan.cap_nusd)
     before = spent_and_held(plan.spent_nusd, plan.held_nusd)
     spent = f", {before} by run {plan.continues}" if plan.continues else ""
-    verdict = f"OK ({dollars(left_nusd)} remaining at the upper bound)"
+    verdict = f"OK ({dollars(left_nusd - plan.held_nusd)} remaining at the upper bound)"
     if left_nusd < 0:
         verdict = f"too little by {dollars(-left_nusd)} at the upper bound"
     elif left_nusd < plan.held_nusd:

@@ -27,7 +27,7 @@ from batchrun.strategy.plan_record import BrokenRecord
 if TYPE_CHECKING:
     from batchrun.workflow.summary import Summary
 
-HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "RESERVED", "BUDGET", "STARTED (UTC)", "")
+HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "RESERVED", "BUDGET", "STARTED (UTC)", "END")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,8 @@ def show_detail(one: Detail, terminal: Terminal) -> None:
 
         terminal.result("\n" + summary_as_text(one.summary, Path(below_here(one.job_path)), terminal))
         if one.summary.halted:
-            terminal.result(terminal.problem_text(one.summary.halted, sys.stdout))
+            hint = one.summary.remaining is None
+            terminal.result(terminal.problem_text(one.summary.halted, sys.stdout, hint=hint))
     elif lines := [*retried_lines(one.retried), *pace_lines(one.performance)]:
         terminal.result("\n" + "\n".join(lines))
     if one.performance.minutes:

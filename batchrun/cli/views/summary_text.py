@@ -85,7 +85,8 @@ def outcome_lines(summary: Summary) -> list[str]:
 def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     """The money, the tokens, the lost answers and the speed of the run."""
     pretend = " (pretend)" if summary.simulated else ""
-    through = not summary.halted and not summary.open_batches and not totals.untold
+    unfinished = summary.halted or summary.open_batches or summary.outcomes.get(None)
+    through = not unfinished and not totals.untold
     estimate = beside(totals) if through else ""
     lines = [
         f"  cost     {dollars(totals.cost_nusd)}{pretend} of {dollars(totals.cap_nusd)}{estimate}",

@@ -23,6 +23,8 @@ from batchrun.masking import masked
 QUIET = re.compile("-q+")
 LABEL = re.compile(r" *[^ ]{1,11} {2,}|[>] [^ ]+ +")
 """The word at the beginning of a line that says what the line is about, and the space behind."""
+UNIT = re.compile(r"(?<=[0-9]) (?=(?:ms|s|min|h|each|input|output|tokens?|documents?)\b)")
+"""The space between a number and its unit."""
 EXCERPT = re.compile(r" *[0-9]* \|")
 """The beginning of a line of a file that is shown with its number."""
 VERSION = 1
@@ -83,26 +85,26 @@ class Terminal:
         """Write one JSON object on a line of stdout."""
         self.result(json.dumps({"v": VERSION, "ts": now(), "event": event, **fields}))
 
-    def problem(self, error: BatchrunError) -> None:
+    def problem(self, error: BatchrunError, *, hint: bool = True) -> None:
         """Show an error, and what to type next. With -q a command says nothing of a job that still runs."""
         if self.quiet and isinstance(error, Busy):
             return
         if error.exit_code is ExitCode.BUG and error.__cause__:
             self.traceback(error.__cause__)
-        self.say(self.problem_text(error, sys.stderr))
+        self.say(self.problem_text(error, sys.stderr, hint=hint))
         self.event_error(type(error).__name__, error.exit_code, str(error))
 
     def traceback(self, error: BaseException) -> None:
         """Show where a bug is, without the secrets that an error may repeat."""
         self.say(masked("".join(traceback.format_exception(error)).rstrip(), headers=True))
 
-    def problem_text(self, error: BatchrunError, stream: TextIO) -> str:
+    def problem_text(self, error: BatchrunError, stream: TextIO, *, hint: bool = True) -> str:
         """The text of an error for people, styled for the stream."""
         word = self.styled(f"{error.word}:", stream, fg="red", bold=True)
         lines = [escape_control(line) for line in str(error).split("\n")]
-        typed = escape_control(as_called(error.hint or ""))
-        hint = [f"{self.styled('next:', stream, bold=True)} {typed}"] if typed else []
-        return "\n".join([f"{word} {lines[0]}", *lines[1:], *hint])
+        typed = escape_control(as_called(error.hint or "")) if hint else ""
+        after = [f"{self.styled('next:', stream, bold=True)} {typed}"] if typed else []
+        return "\n".join([f"{word} {lines[0]}", *lines[1:], *after])
 
     def event_error(self, code: str, exit_code: ExitCode, message: str) -> None:
         """Write the last JSON line of a command that failed."""
@@ -142,9 +144,9 @@ def wrapped(line: str, width: int) -> str:
         typed, _, said = line.rpartition("   ")
         return f"{typed.rstrip()}\n{' ' * len(label[0])}{said}" if label and typed.strip() else line
     indent = " " * (len(label[0]) if label else len(line) - len(line.lstrip()) + 2)
-    return "\n".join(
-        textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    )
+    kept = UNIT.sub("\N{NO-BREAK SPACE}", line)  # at which textwrap does not break a line
+    parts = textwrap.wrap(kept, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(parts).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def now() -> str:

@@ -256,7 +256,7 @@ class Ledger:
         if reply:
             self.connection.execute("insert into replies values (?, ?)", (end.attempt_no, reply.raw))
         if end.prompt:
-            self._hold_less(end.attempt_no, end.prompt)
+            self._hold_less(end.attempt_no, end.prompt, seq)
         return self._settle_request(end, seq) if end.outcome else []
 
     def conclude(self, end: Settlement) -> list[str]:
@@ -273,17 +273,17 @@ class Ledger:
         ).rowcount
         return self._settle_request(end, seq) if concluded else []
 
-    def _hold_less(self, attempt_no: int, prompt: KnownPrompt) -> None:
+    def _hold_less(self, attempt_no: int, prompt: KnownPrompt, seq: int) -> None:
         """Hold lost answers to the same request at less: money was reserved for tokens that the prompt does not have.
 
         Each of these tokens was reserved at the price of input or more, in batches at half of that price.
         """
         self.connection.execute(
             "update attempts set reserved_tokens = :most, reserved_nusd = reserved_nusd"
-            "  - (reserved_tokens - :most) * :input_nusd / iif(batch_no is null, 1, 2)"
+            "  - (reserved_tokens - :most) * :input_nusd / iif(batch_no is null, 1, 2), seq = :seq"
             " where request_no = (select request_no from attempts where attempt_no = :attempt_no)"
             " and state = 'unknown' and cost_nusd is null and reserved_tokens > :most",
-            {"attempt_no": attempt_no, "most": prompt.most_tokens, "input_nusd": prompt.input_nusd},
+            {"attempt_no": attempt_no, "most": prompt.most_tokens, "input_nusd": prompt.input_nusd, "seq": seq},
         )
 
     def _settle_request(self, end: Settlement, seq: int) -> list[str]:

@@ -65,6 +65,8 @@ class Run:
     """Part of `tokens`, like `held_nusd`."""
     open_tokens: int
     """Part of `tokens`, like `open_nusd`."""
+    streamed_nusd: int = 0
+    """Part of `open_nusd`: what is reserved for streamed requests, which are lost answers if no process runs."""
 
     @property
     def spent_nusd(self) -> int:

@@ -16,7 +16,9 @@ select run_no, run_id, job_path, state, fingerprint, route, started_at, to_send,
     cap_tokens, tokens,
     (select coalesce(sum(counted_tokens), 0) from attempts
         where attempts.run_no = runs.run_no and cost_nusd is null and state != 'open'),
-    (select coalesce(sum(counted_tokens), 0) from attempts where attempts.run_no = runs.run_no and state = 'open')
+    (select coalesce(sum(counted_tokens), 0) from attempts where attempts.run_no = runs.run_no and state = 'open'),
+    (select coalesce(sum(reserved_nusd), 0) from attempts
+        where attempts.run_no = runs.run_no and state = 'open' and batch_no is null)
 from runs
 """
 """The columns of a `Run`."""

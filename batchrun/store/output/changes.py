@@ -46,7 +46,8 @@ select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.
     coalesce(a.cost_nusd, a.reserved_nusd) / 1e9,
     strftime('%Y-%m-%d %H:%M:%f', a.started_at, 'unixepoch'), strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'),
     a.latency_s, a.first_byte_s,
-    (select json_group_object(tag, value) from run_tags t where t.run_no = a.run_no having count(*))
+    (select json_group_object(tag, value) from run_tags t where t.run_no = a.run_no having count(*)),
+    iif(a.cost_nusd is null, a.reserved_nusd, 0) / 1e9
 from attempts a join runs using (run_no) join requests r using (request_no)
 where a.job = ? and a.seq > ? and a.seq <= ?
 """
@@ -54,7 +55,8 @@ RUNS = f"""
 select run_id, model, state, exit_code, simulated, documents, to_send, min(estimate_nusd / 1e9, {MOST_USD}),
     committed_nusd / 1e9, min(cap_nusd / 1e9, {MOST_USD}), strftime('%Y-%m-%d %H:%M:%f', started_at, 'unixepoch'),
     strftime('%Y-%m-%d %H:%M:%f', ended_at, 'unixepoch'), note,
-    (select json_group_object(tag, value) from run_tags t where t.run_no = runs.run_no having count(*))
+    (select json_group_object(tag, value) from run_tags t where t.run_no = runs.run_no having count(*)),
+    (select coalesce(sum(reserved_nusd), 0) from attempts a where a.run_no = runs.run_no and cost_nusd is null) / 1e9
 from runs where job = ?
 """
 """Times are text in UTC, as the time zone of the connection to DuckDB is."""

@@ -17,6 +17,7 @@ OWN_COLUMNS = {
     "source": ("VARCHAR", "Where the document was read."),
     "run_id": ("VARCHAR", "The last run that the document belongs to."),
     "cost_usd": ("DECIMAL(38,9)", "The cost of all attempts for the document; null where nothing was sent for it."),
+    "reserved_usd": ("DECIMAL(38,9)", "The part of cost_usd that is reserved for answers that were lost."),
 }
 """The columns of the view besides those of the table of rows."""
 
@@ -57,11 +58,13 @@ def make_view(connection: "DuckDBPyConnection", job: str, table: str) -> None:
 
 def _query(job: str, table: str, own: dict[str, str], row: Iterable[str]) -> str:
     """Write the query of the view. DuckDB looks for its names in the view's own catalog, as whatever it is attached."""
-    documents = ", ".join(f"d.{name} as {own[name]}" for name in OWN_COLUMNS if name != "cost_usd")
+    documents = ", ".join(f"d.{name} as {own[name]}" for name in OWN_COLUMNS if not name.endswith("_usd"))
     fields = ", ".join(f"r.{quoted(name)}" for name in row)
     return (
-        f"select d.doc_id, {documents}, c.cost_usd as {own['cost_usd']}, {fields} from {SIDE_SCHEMA}.documents d"
-        f" left join (select doc_id, sum(cost_usd) as cost_usd from {SIDE_SCHEMA}.attempts where job = {literal(job)}"
+        f"select d.doc_id, {documents}, c.cost_usd as {own['cost_usd']},"
+        f" c.reserved_usd as {own['reserved_usd']}, {fields} from {SIDE_SCHEMA}.documents d"
+        f" left join (select doc_id, sum(cost_usd) as cost_usd,"
+        f" sum(reserved_usd) as reserved_usd from {SIDE_SCHEMA}.attempts where job = {literal(job)}"
         f" group by doc_id) c on c.doc_id = d.doc_id left join {quoted(table)} r on r.doc_id = d.doc_id"
         f" where d.job = {literal(job)}"
     )

@@ -24,7 +24,8 @@ SIDE_TABLES = {
     "runs": (
         "job varchar, run_id varchar, model varchar, state varchar, exit_code integer, simulated boolean,"
         " documents bigint, to_send bigint, estimate_usd decimal(18, 9), cost_usd decimal(18, 9),"
-        " budget_usd decimal(18, 9), started_at timestamptz, ended_at timestamptz, note varchar, tags json",
+        " budget_usd decimal(18, 9), started_at timestamptz, ended_at timestamptz, note varchar, tags json,"
+        " reserved_usd decimal(18, 9)",
         "The runs of each job, with what they were expected to cost and what they did cost.",
     ),
     "documents": (
@@ -37,12 +38,12 @@ SIDE_TABLES = {
         " outcome varchar, cause varchar, status integer, error_type varchar, error_code varchar, message varchar,"
         " stop_reason varchar, api_request_id varchar, model varchar, input_tokens bigint, cache_write_tokens bigint,"
         " cache_read_tokens bigint, output_tokens bigint, cost_usd decimal(18, 9), started_at timestamptz,"
-        " ended_at timestamptz, latency_s double, first_byte_s double, tags json",
+        " ended_at timestamptz, latency_s double, first_byte_s double, tags json, reserved_usd decimal(18, 9)",
         "Everything that was sent, with the tokens and the cost of each attempt.",
     ),
 }
 """Rows are inserted by position, and the second column of a table is the key of a job's rows."""
-LATER_COLUMNS = frozenset({"latency_s", "first_byte_s", "tags"})
+LATER_COLUMNS = frozenset({"latency_s", "first_byte_s", "tags", "reserved_usd"})
 """The columns that the tables of an earlier version may lack."""
 MOST_USD = 999_999_999
 """The most that a column of dollars holds, in whole dollars; a budget may be a dollar more."""

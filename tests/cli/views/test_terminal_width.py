@@ -19,7 +19,7 @@ LINES = {
     ),
     "a route": (
         "> stream        $0.0059   (90%: $0.0046 to $0.0096)   about 4.8 s",
-        "> stream        $0.0059   (90%: $0.0046\n                to $0.0096)   about 4.8\n                s",
+        "> stream        $0.0059   (90%: $0.0046\n                to $0.0096)   about\n                4.8 s",
     ),
     "a sentence": (
         "continuing run d064: $0.00 spent and $0.0006678 reserved",

@@ -17,7 +17,7 @@ from batchrun.store.output.publish import Output, OutputTable
 
 pytestmark = pytest.mark.slow
 
-FIRST = ["doc_id", "status", "reason", "source", "run_id", "cost_usd"]
+FIRST = ["doc_id", "status", "reason", "source", "run_id", "cost_usd", "reserved_usd"]
 OWN = ["_request_id", "_run_id", "_finished_at", "_model"]
 NANO = Decimal("0.000000001")
 
@@ -57,7 +57,17 @@ def test_own_names_give_way_to_fields(desk: Desk) -> None:
     desk.settle("a", dict.fromkeys(fields, "x"))
     desk.output(**dict.fromkeys(fields, "VARCHAR")).publish(wait_s=0)
 
-    assert columns(desk) == ["doc_id", "_status", "_reason", "source", "__run_id", "_cost_usd", *fields, *OWN]
+    assert columns(desk) == [
+        "doc_id",
+        "_status",
+        "_reason",
+        "source",
+        "__run_id",
+        "_cost_usd",
+        "reserved_usd",
+        *fields,
+        *OWN,
+    ]
     found = desk.ask("select _status, status, reason, _reason, run_id, _run_id, __run_id, _cost_usd from trial_all")
     assert found == [("succeeded", "x", "x", None, "x", "run of trial", "run of trial", NANO)]
 
@@ -272,3 +282,18 @@ def test_amounts_are_exact_and_times_have_a_zone(desk: Desk) -> None:
         " where schema_name = '_batchrun' and ending != '' order by 1"
     )
     assert types == [("_at", "TIMESTAMP WITH TIME ZONE"), ("_usd", "DECIMAL(18,9)")]
+
+
+def test_what_is_reserved_for_lost_answers_is_told_apart(desk: Desk) -> None:
+    desk.settle("a", {"title": "x"})
+    ledger = desk.ledger
+    with ledger.transaction():
+        ledger.connection.execute(
+            "update attempts set cost_nusd = null, reserved_nusd = 7000, seq = ? where attempt_no = 1",
+            (ledger.next_seq(),),
+        )
+    desk.publish()
+    query = "select cost_usd::varchar, reserved_usd::varchar from {}"
+    assert desk.ask(query.format("trial_all")) == [("0.000007000", "0.000007000")]
+    assert desk.ask(query.format("_batchrun.attempts")) == [("0.000007000", "0.000007000")]
+    assert desk.ask("select reserved_usd::varchar from _batchrun.runs") == [("0.000007000",)]

@@ -220,8 +220,8 @@ def test_simulated_runs_have_a_store_of_their_own(project: TrialProject) -> None
 def test_what_is_reserved_for_lost_answers_shrinks_in_the_output_too(project: TrialProject) -> None:
     """An answer tells how long the prompt is, and so how little the lost answers to the same request may have cost."""
     project.job(retry="max_attempts = 1")
-    project.documents(1)
-    project.submit(ScriptedProvider(default=status(504)))
+    project.document("long.txt", "a word " * 500)
+    project.submit(ScriptedProvider(default=lost()))
     ((before,),) = project.rows("select sum(cost_usd) from _batchrun.attempts")
     project.submit(ScriptedProvider(), Selection(again=frozenset({Outcome.ERRORED})))
     ((after, reserved),) = project.rows("select sum(cost_usd), sum(reserved_usd) from _batchrun.attempts")

@@ -13,7 +13,6 @@ from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.events import PublishDelayed
 from batchrun.execution import output_sync as publishing_rows
-from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
@@ -223,7 +222,7 @@ def test_what_is_reserved_for_lost_answers_shrinks_in_the_output_too(project: Tr
     project.document("long.txt", "a word " * 500)
     project.submit(ScriptedProvider(default=lost()))
     ((before,),) = project.rows("select sum(cost_usd) from _batchrun.attempts")
-    project.submit(ScriptedProvider(), Selection(again=frozenset({Outcome.ERRORED})))
+    project.submit(ScriptedProvider())
     ((after, reserved),) = project.rows("select sum(cost_usd), sum(reserved_usd) from _batchrun.attempts")
     ((committed,),) = project.ask("select sum(committed_nusd) from runs")
     assert 0 < reserved < before

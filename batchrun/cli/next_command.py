@@ -55,9 +55,12 @@ def typed_path(path: Path) -> str:
 
 
 def typed_command() -> tuple[str, ...]:
-    """Return the command that runs, and its options, as in `Plan.typed`."""
+    """Return the command that runs, and its options, as in `Plan.typed`. Returns nothing if a ledger would cut them."""
+    from batchrun.strategy.plan_record import MOST_CHARACTERS, MOST_ENTRIES
+
     ctx = click.get_current_context(silent=True)
-    return (ctx.command.name or "", *_typed_options(ctx)) if ctx else ()
+    words = (ctx.command.name or "", *_typed_options(ctx)) if ctx else ()
+    return words if len(words) <= MOST_ENTRIES and all(len(word) <= MOST_CHARACTERS for word in words) else ()
 
 
 def _typed_options(ctx: click.Context) -> tuple[str, ...]:

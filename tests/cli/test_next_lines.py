@@ -300,3 +300,13 @@ def test_lines_begin_as_the_program_was_called(tmp_path: Path, monkeypatch: pyte
         assert next_command.as_called("batchrun.toml, of batchrun") == "batchrun.toml, of batchrun"
     finally:
         next_command.program.cache_clear()
+
+
+def test_options_that_the_ledger_would_cut_are_not_repeated(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.job(run=ONE_BY_ONE)
+    project.documents(4)
+    api.simulator.extend_script(["ok", "billing"])
+    ran = batchrun(SUBMIT, "--where", f"id != '{'x' * 3_000}'")
+    assert "next     batchrun submit jobs/trial.toml   continues with the pending documents\n" in ran.out

@@ -70,6 +70,7 @@ def in_no_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests stand in an empty folder: a clone in which a job was run is a project, which would take their jobs in."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("nowhere"))
+        patch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)  # or commands would say to type `uv run batchrun`
         yield
 
 

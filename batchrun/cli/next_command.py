@@ -13,8 +13,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-COMMAND = re.compile(r"(?<![\w./-])batchrun (?=[a-z]{2})")
-"""The program's name before the name of a command, in a text for people."""
+COMMAND = re.compile(r"batchrun'? (?=[a-z]{2})")
+"""The program's name before the name of a command, in a text for people, however the program is called."""
+PLAIN_COMMAND = re.compile(r"(?<![\w./-])(?<!uv run )(?<!-m )batchrun (?=[a-z]{2})")
+"""The program's name before the name of a command, where nothing says yet how the program was called."""
 NOT_OF_A_RUN = frozenset({
     "json", "quiet", "verbose", "color", "check", "online", "compare", "output", "plan_file", "ledger", "status",
     "max_tokens", "profile",
@@ -28,7 +30,7 @@ def program() -> str:
     if os.environ.get("UV_RUN_RECURSION_DEPTH"):  # set by `uv run`, whose environment is on the path only inside
         return "uv run batchrun"
     called = Path(sys.argv[0])
-    if called.name == "__main__.py":
+    if called.parts[-2:] == ("batchrun", "__main__.py"):
         python = Path(sys.executable)
         on_path = shutil.which(python.name) == str(python)
         return f"{python.name if on_path else shlex.quote(typed_path(python))} -m batchrun"
@@ -40,7 +42,7 @@ def program() -> str:
 
 def as_called(text: str) -> str:
     """Replace the program's name before commands in a text by the way in which the program was called."""
-    return COMMAND.sub(lambda _: f"{program()} ", text)
+    return PLAIN_COMMAND.sub(lambda _: f"{program()} ", text)
 
 
 def command(name: str, argument: Path | None, options: Sequence[str] = ()) -> str:

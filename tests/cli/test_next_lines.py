@@ -296,7 +296,9 @@ def test_lines_begin_as_the_program_was_called(tmp_path: Path, monkeypatch: pyte
     try:
         program = expected.format(python="python9")
         assert next_command.program() == program
-        assert next_command.as_called("do: batchrun submit x") == f"do: {program} submit x"
+        once = next_command.as_called("do: batchrun submit x")
+        assert next_command.as_called(once) == once == f"do: {program} submit x"
+        assert next_command.COMMAND.search(once)
         assert next_command.as_called("batchrun.toml, of batchrun") == "batchrun.toml, of batchrun"
     finally:
         next_command.program.cache_clear()

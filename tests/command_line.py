@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -112,3 +113,8 @@ def process(
         text=True,
         **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
     )
+
+
+def as_said_here(said: str) -> str:
+    """What another process said, which names itself as it was called, as this process would have said it."""
+    return re.sub(r"\S+ -m batchrun", "batchrun", said)

@@ -4,13 +4,12 @@ import contextlib
 import math
 import re
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
-from command_line import CommandLine, Ran, process, serving, talking_to
+from command_line import CommandLine, Ran, as_said_here, process, serving, talking_to
 from trial_project import TrialProject
 
 from batchrun.cli import next_command
@@ -30,13 +29,10 @@ COUNTED = re.compile(
 )
 TO_RUN = re.compile(r"To run this:  batchrun (.*)$", re.MULTILINE)
 
-CALLED = f"{sys.executable} -m batchrun"
-"""How another process is called."""
-
 
 def as_in_this_process(code: int, out: str, err: str) -> Ran:
     """What another process said, as if it had been called like this one."""
-    return Ran(code, out.replace(CALLED, "batchrun"), err.replace(CALLED, "batchrun"))
+    return Ran(code, as_said_here(out), as_said_here(err))
 
 
 State = Callable[[TrialProject, CommandLine, SimulatorServer], Ran]

@@ -3,12 +3,11 @@
 import contextlib
 import json
 import re
-import sys
 from typing import Any
 
 import duckdb
 import pytest
-from command_line import CommandLine, Ran, process, talking_to
+from command_line import CommandLine, Ran, as_said_here, process, talking_to
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
@@ -18,8 +17,6 @@ from batchrun.store.ledger.job_lock import job_lock
 pytestmark = pytest.mark.slow
 
 SUBMIT = "submit jobs/trial.toml"
-CALLED = f"{sys.executable} -m batchrun"
-"""How another process was called; each says what to type as it was called itself."""
 ONE_BY_ONE = "max_concurrency = 1"
 FIELDS = 'title = "string"\ndue = "date?"'
 BATCH = 'max_requests = 2\npoll_interval = "0.05s"\nmax_poll_interval = "0.1s"\n'
@@ -59,7 +56,7 @@ def test_in_a_process_of_its_own(project: TrialProject, batchrun: CommandLine, a
     project.documents(2)
     printed = summary(batchrun(SUBMIT))
     out, err = process("status last", cwd=project.root).communicate(timeout=60)
-    assert printed in out.replace(CALLED, "batchrun")
+    assert printed in as_said_here(out)
     assert err == ""
 
 
@@ -261,7 +258,7 @@ def test_rows_that_were_not_brought_to_the_output(
     with contextlib.closing(duckdb.connect(str(project.database))):
         # DuckDB shares a file within one process, so another one submits.
         out, _ = process(SUBMIT, cwd=project.root, environment=talking_to(api)).communicate(timeout=120)
-    printed = out[out.index("trial run ") :].replace(CALLED, "batchrun")
+    printed = as_said_here(out[out.index("trial run ") :])
     assert "  rows     safe in the ledger, not in the output yet: " in printed
     assert printed in batchrun("status last").out
 

@@ -138,10 +138,7 @@ def an_output_in_use(project: TrialProject, batchrun: CommandLine, api: Simulato
     with contextlib.closing(duckdb.connect(str(project.database))):
         running = process(SUBMIT, cwd=project.root, environment=talking_to(api))
         out, err = running.communicate(timeout=120)
-    return Ran(
-        running.returncode,
-        *(said.replace(f"{next_command.sys.executable} -m batchrun", "batchrun") for said in (out, err)),
-    )
+    return as_in_this_process(running.returncode, out, err)
 
 
 def interrupted(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Ran:

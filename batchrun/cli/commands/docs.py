@@ -30,7 +30,10 @@ def docs(topic: str | None) -> None:
         hint = f"did you mean {close}? All pages: batchrun docs" if close else "see the pages: batchrun docs"
         raise UsageProblem(f"there is no page {topic}.", hint=hint)
     text = pages[topic].read_text("utf-8")
-    click.echo_via_pager(text if (width := Terminal().width()) is None else fitted(text, width))
+    if width := Terminal().width():
+        click.echo_via_pager(fitted(text, width))
+    else:
+        click.echo(text, nl=False)
 
 
 def fitted(text: str, width: int) -> str:

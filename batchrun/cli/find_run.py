@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.cli.next_command import command
 from batchrun.cli.views.format import below_here
 from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
@@ -70,7 +71,7 @@ class RunPlace:
         if below := [folder for folder in sorted(self.root.glob(f"*/{STATE_FOLDER}")) if folder.is_dir()]:
             return f"there are runs in {below_here(below[0].parent)}: change to that folder, or name a job file there"
         jobs = [self.job.path] if self.job else sorted(self.root.glob("jobs/*.toml"))
-        return f"batchrun plan {below_here(jobs[0])}" if jobs else "batchrun init jobs/first.toml"
+        return command("plan", jobs[0]) if jobs else "batchrun init jobs/first.toml"
 
 
 def place_of(word: str | None, given: Path | None) -> RunPlace:

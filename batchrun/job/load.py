@@ -1,6 +1,7 @@
 """Reads a job file, or reports every problem of the job file at once."""
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,7 +62,8 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
     """Read a job file. Raises UsageProblem when the file cannot be read, JobFileError when something in it is wrong."""
     content, path = _content(path), path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
-    root = choose_root(path, roots_of_job(path, here=Path.cwd()), _named_ledger(text))
+    roots = roots_of_job(path, here=Path.cwd())
+    root = choose_root(path, roots, _named_ledger(text))
     prompt, project = read_prompt(text, root=root), read_project(root)
     choice = chosen_models(text, project)
     problems = [*credential_problems(text), *prompt.problems, *choice.problems]
@@ -80,7 +82,7 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
         user=prompt.user,
         project=project.spec,
         text=text,
-        root_note=root_note(path, root),
+        root_note=root_note(path, root, nearest=roots[0]),
     )
 
 
@@ -123,7 +125,7 @@ def _missing_hint(path: Path) -> str:
             return f"did you mean {os.path.relpath(folder / path)}?"
     candidates = {file.stem: file for folder in (path.parent, path.parent / "jobs") for file in folder.glob("*.toml")}
     close = did_you_mean(path.stem, candidates)
-    return f"did you mean {candidates[close]}?" if close else f"write a new one: batchrun init {path}"
+    return f"did you mean {candidates[close]}?" if close else f"write a new one: batchrun init {shlex.quote(str(path))}"
 
 
 def _decoded(content: bytes, *, path: Path) -> str:

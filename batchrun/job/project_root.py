@@ -44,12 +44,20 @@ def where_looked(*starts: Path) -> str:
     return f"{PROJECT_FILE}, {STATE_FOLDER}/, {' or '.join(OTHER_MARKS)} in {listed}"
 
 
-def root_note(job_path: Path, root: Path) -> str | None:
-    """Say why a job file's project is not a marked folder above the job file. Returns None if the project is one."""
+def root_note(job_path: Path, root: Path, *, nearest: Path) -> str | None:
+    """Say what a person may not expect of a job file's project. Returns None if it is the one marked folder above.
+
+    `nearest` is the first of `roots_of_job`. A `batchrun.toml` that does not count has caps that do not hold.
+    """
     if not job_path.is_relative_to(root):
-        return f"{root}, the project of the current directory: the job file is in none"
+        return f"{root}, the project of the current directory: the job file is below no {' or '.join(OUR_MARKS)}"
     if mark_of(root) is None:
         return f"{root}, the job file's own folder: there is no {where_looked(job_path.parent)}"
+    if root != nearest:
+        return f"{root}, whose ledger has runs of the job file: {mark_of(nearest)} in {nearest} does not count"
+    above = next(_marked(root.parents, [PROJECT_FILE]), None)
+    if above and not _has(root, PROJECT_FILE) and _has(root, STATE_FOLDER):
+        return f"{root}, which {STATE_FOLDER} marks: {PROJECT_FILE} in {above} does not count"
     return None
 
 

@@ -80,6 +80,7 @@ class Planner:
     _notices: tuple[str, ...] = ()
     _in_source: int = 0
     _digest: str = ""
+    _reused: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.template = RequestTemplate(self.job)
@@ -155,7 +156,7 @@ class Planner:
             await self.calibration.ask(self._sampler, counter, online)
             names = [model.price.name for model in self.chain.models]
             self._notices = await notices_online(counter, names, today=datetime.now(UTC).date())
-        self._digest = self.planned.digest()
+        self._digest, self._reused = self.planned.digest(), self.planned.reused()
         return self.forecast()
 
     def forecast(self, *, route: str | None = None, exact: bool = False) -> Plan:
@@ -166,9 +167,7 @@ class Planner:
         evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
         forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
         plan = forecaster.plan(self._notes, evidence, self._notices)
-        return replace(
-            plan, in_source=self._in_source, digest=self._digest, reused=self.planned.reused(), typed=self.typed
-        )
+        return replace(plan, in_source=self._in_source, digest=self._digest, reused=self._reused, typed=self.typed)
 
     def _mark_paid(self) -> None:
         """Look in the output for rows of what would be sent.

@@ -74,6 +74,8 @@ def test_the_old_place_of_a_ledger_stays_the_project(
     (folder / "batchrun.toml").touch()
     assert batchrun("plan jobs/trial.toml --json").json["documents"]["to_send"] == 0
     assert " trial " in batchrun("status jobs/trial.toml").out
+    shown = batchrun("plan jobs/trial.toml").out
+    assert f"which .batchrun marks: batchrun.toml in {folder} does not count" in shown, "nor do its caps"
 
 
 def test_a_mark_between_a_job_file_and_its_ledger_does_not_hide_the_ledger(
@@ -84,6 +86,9 @@ def test_a_mark_between_a_job_file_and_its_ledger_does_not_hide_the_ledger(
     (project.root / "jobs" / "batchrun.toml").touch()
     assert batchrun("plan jobs/trial.toml --json").json["documents"]["to_send"] == 0
     assert not (project.root / "jobs" / ".batchrun").exists()
+    shown = batchrun("plan jobs/trial.toml").out
+    said = f"whose ledger has runs of the job file: batchrun.toml in {project.root}/jobs does not count"
+    assert f"project  {project.root}, {said}" in shown, "nor do its caps"
 
 
 def test_a_ledger_with_another_name_is_found_too(
@@ -94,6 +99,12 @@ def test_a_ledger_with_another_name_is_found_too(
     batchrun("submit jobs/trial.toml")
     (project.root / "jobs" / ".batchrun").mkdir()
     assert batchrun("plan jobs/trial.toml --json").json["documents"]["to_send"] == 0
+
+
+def test_what_to_type_first_is_quoted(folder: Path, project: TrialProject, batchrun: CommandLine) -> None:
+    job_in(folder, project).rename(folder / "jobs" / "my trial.toml")
+    assert "next: batchrun plan 'jobs/my trial.toml'\n" in batchrun("status").err
+    assert "batchrun init 'jobs/no such.toml'\n" in batchrun("plan", "jobs/no such.toml").err
 
 
 def test_a_job_file_outside_belongs_to_the_project_of_the_current_directory(

@@ -55,11 +55,9 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *,
 
 def to_run(plan: Plan, path: Path, file: Path | None) -> str:
     """The command that carries a plan out."""
-    return (
-        command("submit", path, plan.typed[1:])
-        if file is None
-        else command("submit", None, [f"--plan={typed_path(file)}"])
-    )
+    if file:
+        return command("submit", None, [f"--plan={typed_path(file)}"])
+    return command("submit", path, plan.typed[1:])
 
 
 def selected(plan: Plan) -> str:

@@ -111,10 +111,10 @@ def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
     width = terminal.width()
     if again and width:
         click.clear()
-    rows = [row(story) for story in shown.stories]
+    lines = [HEADER, *(row(story) for story in shown.stories)]
     if not any(story.held_nusd for story in shown.stories):
-        rows = [without_reserved(one) for one in rows]
-    terminal.result(table(without_reserved(HEADER) if len(rows[0]) < len(HEADER) else HEADER, rows, width=width))
+        lines = [without_reserved(line) for line in lines]
+    terminal.result(table(lines[0], lines[1:], width=width))
     if shown.detail:
         show_detail(shown.detail, terminal)
     summary = shown.detail.summary if shown.detail else None

@@ -237,11 +237,11 @@ def test_a_broken_connection_leaves_it_open(answer: Answer, scenario: Scenario) 
 
 @every_call
 def test_no_answer_in_time_leaves_it_open(scenario: Scenario) -> None:
-    failure = outcome_of(scenario, silent, timeout_s=0.3)
+    failure = outcome_of(scenario, silent, timeout_s=1.3)  # time to connect, also on a busy machine
 
     assert failure.cause is Cause.TIMEOUT
     assert failure.maybe_billed
-    assert "0.3" in failure.message
+    assert "1.3" in failure.message
 
 
 def test_a_large_body_has_more_time() -> None:

@@ -4,8 +4,22 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 Value = str | int | float | bool | None
+
+PlaceKind = Literal["page", "slide", "chapter", "sheet", "heading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stretch of a document's text stands in its file. The stretch ends at the next place of the same kind."""
+
+    kind: PlaceKind
+    name: str
+    """What a person calls the place: "3" for a page, "Prices" for a sheet, "2.1 Payment" for a heading."""
+    start: int
+    """The offset of the stretch's first character in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +29,8 @@ class DocumentRef:
     doc_id: str
     source: str
     """Where the document came from, as shown to people: a path below the project root, or the database's name."""
+    place: str = ""
+    """What else its source needs to find the document again, such as the name of a part; opaque to everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,16 @@ class Document:
     """The other columns of the document's row, for the prompt; empty for files."""
     note: str | None = None
     """What had to be done to read the document, such as guessing an encoding; shown, never sent."""
+    place: str = ""
+    """As in `DocumentRef`."""
+    places: tuple[Place, ...] = ()
+    """The pages, sheets and headings of the text; empty where the format has none."""
+    pages: int | None = None
+    """The number of pages; None for a format without pages."""
+    reader: str = ""
+    """The name and version of what turned the bytes into text; empty for documents that are no files."""
+    bytes_sha: str = ""
+    """SHA-256 of the bytes that the reader got; empty for documents that are no files."""
 
     @property
     def content_sha(self) -> str:
@@ -45,3 +71,5 @@ class Unreadable:
     doc_id: str
     source: str
     reason: str
+    place: str = ""
+    """As in `DocumentRef`."""

@@ -1,9 +1,22 @@
 """Where documents come from: files, and the rows of a DuckDB query. A source finds and reads, and judges nothing."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from batchrun.document import Document, DocumentRef, Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Some neighbouring documents of a source, which are read together, perhaps by another process."""
+
+    number: int
+    """The position of the shard in its source, from 0 on."""
+    place: object
+    """Where the documents are; picklable, and opaque to all but the source."""
+    size: int
+    """The bytes to be read, as far as the source knows before reading."""
 
 
 class Source(Protocol):

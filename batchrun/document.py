@@ -50,9 +50,9 @@ class Document:
     """The pages, sheets and headings of the text; empty where the format has none."""
     pages: int | None = None
     """The number of pages; None for a format without pages."""
-    reader: str = ""
+    reader: str = field(default="", compare=False)
     """The name and version of what turned the bytes into text; empty for documents that are no files."""
-    bytes_sha: str = ""
+    bytes_sha: str = field(default="", compare=False)
     """SHA-256 of the bytes that the reader got; empty for documents that are no files."""
 
     @property
@@ -73,3 +73,5 @@ class Unreadable:
     reason: str
     place: str = ""
     """As in `DocumentRef`."""
+    bytes_sha: str = field(default="", compare=False)
+    """SHA-256 of the bytes that a reader could not read; empty if there were no bytes to read."""

@@ -40,6 +40,11 @@ PACKAGES = (
     "pydantic",
     "jsonschema",
     "charset-normalizer",
+    "pypdfium2",
+    "lxml",
+    "selectolax",
+    "python-calamine",
+    "striprtf",
 )
 """The packages that batchrun is installed with."""
 RECENT_RUNS, MOST_MODELS = 20, 5

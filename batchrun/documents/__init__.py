@@ -1,10 +1,30 @@
 """Where documents come from: files, and the rows of a DuckDB query. A source finds and reads, and judges nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from batchrun.document import Document, DocumentRef, Unreadable
+
+T = TypeVar("T")
+MAX_SHARD_DOCUMENTS, MAX_SHARD_BYTES = 500, 4_000_000
+"""How many documents a shard has at most, and from how many bytes on a shard takes no further document."""
+
+
+class FoundFile(NamedTuple):
+    """A file as it was when the source listed the file."""
+
+    path: str
+    source: str
+    """The path as shown to people; see `DocumentRef.source`."""
+    size: int
+    mtime_ns: int
+    inode: int
+    position: int
+    """The number of the file in its shard, from 0 on."""
+    problem: str | None = None
+    """Why nobody can look at the path; None for a path that may be a readable file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +37,28 @@ class Shard:
     """Where the documents are; picklable, and opaque to all but the source."""
     size: int
     """The bytes to be read, as far as the source knows before reading."""
+    files: tuple[FoundFile, ...] = ()
+    """The files of the shard, of which some may be left out; empty for sources whose documents are no files."""
+
+
+Guard = Callable[[str], AbstractContextManager[object]]
+"""Surrounds the reading of one document, given by its source, that may end or occupy the process.
+
+A guard raises NeedsChild where such documents are not read, and GivenUp for a document that was tried in vain.
+"""
+
+
+class NeedsChild(Exception):
+    """The document may be read in a child process only."""
+
+
+class GivenUp(Exception):
+    """The document ended or occupied the processes that read it. The message is the reason."""
+
+
+def unguarded(_: str) -> AbstractContextManager[object]:
+    """Let every document be read."""
+    return nullcontext()
 
 
 class Source(Protocol):
@@ -27,11 +69,42 @@ class Source(Protocol):
         """How many references to `read` at once when sending."""
 
     @property
+    def parallel(self) -> bool:
+        """Whether other processes may read shards. The source can be pickled then."""
+
+    @property
     def columns(self) -> frozenset[str] | None:
         """The names for `{{ doc.name }}` in a prompt, beside id and text; None when documents have no columns."""
 
-    def scan(self) -> Iterator[Document | Unreadable]:
-        """Read every document in a stable order, one text in memory at a time."""
+    def shards(self) -> Iterator[Shard]:
+        """List all documents in a stable order, without reading more than that needs."""
 
-    def read(self, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+    def read_shard(self, shard: Shard, guard: Guard = unguarded) -> Iterator[Document | Unreadable]:
+        """Read the documents of a shard in order, one text in memory at a time."""
+
+    def read(self, refs: Sequence[DocumentRef], guard: Guard = unguarded) -> list[Document | Unreadable]:
         """Read these documents as they are now, in the order of `refs`."""
+
+
+def scan(source: Source) -> Iterator[Document | Unreadable]:
+    """Read every document of a source, in order."""
+    return (found for shard in source.shards() for found in source.read_shard(shard))
+
+
+def grouped(found: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield neighbours in lists that are large enough for a shard and not much larger."""
+    group: list[T] = []
+    size = 0
+    for one in found:
+        group.append(one)
+        size += size_of(one)
+        if len(group) == MAX_SHARD_DOCUMENTS or size >= MAX_SHARD_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def text_size(found: Document | Unreadable) -> int:
+    """Return how much text a document holds in memory, in characters."""
+    return len(found.text) if isinstance(found, Document) else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents import Guard, Shard, grouped, text_size, unguarded
 from batchrun.documents.encoding import without_nuls
 from batchrun.documents.files import MAX_BYTES, too_large
 from batchrun.duckdb_file import first_line, opened
@@ -129,6 +130,7 @@ class DuckdbSource:
     """The rows of `query`, which has an `id` and a `text` column; its other columns can be used in the prompt."""
 
     page = 256
+    parallel = False
 
     def __init__(self, *, root: Path, database: str, query: str, wait_s: float = 10.0) -> None:
         self._database = database
@@ -146,7 +148,17 @@ class DuckdbSource:
         """Stream every row. Raises Refused, before the first, when ids are NULL or not unique."""
         yield from self._stream(None)
 
-    def read(self, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+    def shards(self) -> Iterator[Shard]:
+        """Stream every row: what a query gives can only be read in one piece, so a shard has its documents with it."""
+        for number, rows in enumerate(grouped(self._stream(None), text_size)):
+            yield Shard(number, rows, sum(map(text_size, rows)))
+
+    def read_shard(self, shard: Shard, guard: Guard = unguarded) -> Iterator[Document | Unreadable]:  # noqa: ARG002
+        """Return the documents that came with the shard."""
+        rows: list[Document | Unreadable] = shard.place  # type: ignore[assignment]
+        return iter(rows)
+
+    def read(self, refs: Sequence[DocumentRef], guard: Guard = unguarded) -> list[Document | Unreadable]:  # noqa: ARG002
         """Run the query again for these ids."""
         found: dict[str, Document | Unreadable] = {}
         for document in self._stream([ref.doc_id for ref in refs]) if refs else ():

@@ -1,16 +1,19 @@
 """Documents that are files, which patterns find below the project's root."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents import FoundFile, Guard, Shard, grouped, scan, unguarded
 from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.path_escaping import actual, shown
-from batchrun.documents.tree import Tree, leads_out
+from batchrun.documents.tree import Found, Tree, leads_out
 from batchrun.errors import Refused
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 
@@ -29,6 +32,7 @@ class FileSource:
     """
 
     page = 8
+    parallel = True
     columns: frozenset[str] | None = None
 
     def __init__(
@@ -55,25 +59,46 @@ class FileSource:
 
     def scan(self) -> Iterator[Document | Unreadable]:
         """Read every file once. Raises Refused when there is none."""
+        return scan(self)
+
+    def shards(self) -> Iterator[Shard]:
+        """List the files, without opening any. Raises Refused when there is none."""
         nothing = True
-        for found in self._tree.walk():
+        for number, files in enumerate(grouped(map(self._found, self._tree.walk()), lambda file: file.size)):
             nothing = False
-            yield self._unreadable(found.path, found.problem) if found.problem else self._load(found.path)
+            placed = (file._replace(position=position) for position, file in enumerate(files))
+            yield Shard(number, None, sum(file.size for file in files), tuple(placed))
         if nothing:
             raise self._no_documents()
 
-    def read(self, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+    def read_shard(self, shard: Shard, guard: Guard = unguarded) -> Iterator[Document | Unreadable]:
+        """Read the files of a shard, each once."""
+        for file in shard.files:
+            yield self._unreadable(file.path, file.problem) if file.problem else self._load(file.path)
+
+    def read(self, refs: Sequence[DocumentRef], guard: Guard = unguarded) -> list[Document | Unreadable]:
         """Read these files as they are now."""
         return [self._load(str(self._root / actual(ref.source))) for ref in refs]
 
+    def _found(self, found: Found) -> FoundFile:
+        status, source = found.status, self._shown(found.path)
+        if status is None:
+            return FoundFile(found.path, source, 0, 0, 0, 0, found.problem)
+        return FoundFile(found.path, source, status.st_size, status.st_mtime_ns, status.st_ino, 0, found.problem)
+
     def _load(self, path: str) -> Document | Unreadable:
         try:
-            decoded = tried(lambda: decode(self._bytes(path), self._encoding), path)
-        except (Undecodable, _Unfit) as finding:
+            data = tried(lambda: self._bytes(path), path)
+        except _Unfit as finding:
             return self._unreadable(path, str(finding))
         except OSError as error:
             return self._unreadable(path, _reason(error, path))
-        return Document(self._id(path), self._shown(path), decoded.text, note=decoded.note)
+        bytes_sha = hashlib.sha256(data).hexdigest()
+        try:
+            decoded = decode(data, self._encoding)
+        except Undecodable as finding:
+            return replace(self._unreadable(path, str(finding)), bytes_sha=bytes_sha)
+        return Document(self._id(path), self._shown(path), decoded.text, note=decoded.note, bytes_sha=bytes_sha)
 
     def _bytes(self, path: str) -> bytes:
         status = os.lstat(path)

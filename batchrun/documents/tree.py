@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from batchrun.documents.glob_patterns import Glob, Trail
@@ -17,6 +18,8 @@ class Found:
     path: str
     problem: str | None = None
     """Why nobody can look at the path; None for a path that may be a readable file."""
+    status: os.stat_result | None = None
+    """The status of what the path leads to; None if nothing can be said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,12 @@ class Tree:
         except OSError as error:
             yield Found(folder.path, f"this folder cannot be listed: {error.strerror}")
             return
-        for name, linked in listing:
+        for name, linked, status in listing:
             path = f"{folder.path.rstrip('/')}/{name}".rstrip("/")
             if name.endswith("/"):
                 yield from self._enter(folder, path, linked=linked)
             else:
-                yield Found(path)
+                yield Found(path, status=status)
 
     def _enter(self, folder: _Folder, path: str, *, linked: bool) -> Iterator[Found | _Folder]:
         name = path.rpartition("/")[2]
@@ -95,9 +98,15 @@ def leads_out(path: str) -> str:
     return f"a symbolic link out of the project, to {os.path.realpath(path)}; not followed"
 
 
-def _list(folder: _Folder) -> list[tuple[str, bool]]:
-    """Return the wanted names and which are links, sorted as paths are: a folder's name ends with a slash."""
-    names: list[tuple[str, bool]] = []
+_Listed = tuple[str, bool, os.stat_result | None]
+
+
+def _list(folder: _Folder) -> list[_Listed]:
+    """Return the wanted names, which are links, and the status of files, sorted as paths are.
+
+    A folder's name ends with a slash.
+    """
+    names: list[_Listed] = []
     with os.scandir(folder.path) as entries:
         for entry in entries:
             ahead = folder.wanted.into(entry.name)
@@ -106,10 +115,17 @@ def _list(folder: _Folder) -> list[tuple[str, bool]]:
             linked = entry.is_symlink()
             is_folder = _is_folder(entry.path) if linked else entry.is_dir(follow_symlinks=False)
             if is_folder and ahead.goes_on:
-                names.append((entry.name + "/", linked))
+                names.append((entry.name + "/", linked, None))
             elif not is_folder and ahead.arrived:
-                names.append((entry.name, linked))
-    return sorted(names)
+                names.append((entry.name, linked, _status(entry)))
+    return sorted(names, key=itemgetter(0))
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat()
+    except OSError:  # reading the path will meet, and report, the same error
+        return None
 
 
 def _is_folder(path: str) -> bool:

@@ -1,23 +1,23 @@
 """From the ledger's pending documents to requests: each document is read just before its request is sent."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from batchrun.document import Document, Unreadable
-from batchrun.documents import Source
+from batchrun.document import Unreadable
 from batchrun.events import DocumentSettled
 from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.outcome import Outcome
-from batchrun.planning.request_builder import RequestBuilder
+from batchrun.planning.weighing import Prepared, Wanted
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending
 from batchrun.strategy.model_chain import ModelChain
 
 T = TypeVar("T")
+Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
 PAGE = 64
 """Pending documents looked up in the ledger at once."""
 
@@ -33,13 +33,12 @@ class Gone:
 class DocumentReader:
     """Reads pending documents in a thread of its own, with a connection to the ledger of its own."""
 
-    def __init__(self, ledger: Ledger, source: Source, builder: RequestBuilder, chain: ModelChain) -> None:
+    def __init__(self, ledger: Ledger, prepare: Prepare, chain: ModelChain, *, texts_at_once: int) -> None:
         self._ledger = ledger
-        self._source = source
-        self._builder = builder
+        self._prepare = prepare
         self._chain = chain
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
-        self.texts_at_once = source.page
+        self.texts_at_once = texts_at_once
         """How many texts one `read` should ask for."""
 
     async def page(self, run: RunKey, *, after: int, model: str | None = None) -> list[Pending]:
@@ -50,9 +49,9 @@ class DocumentReader:
 
     async def read(self, pending: list[Pending]) -> list[PendingRequest | Gone]:
         """Read the documents and build their requests again. Each request must still be the planned one."""
-        refs = [one.ref for one in pending]
+        wanted = [Wanted(one.ref, one.max_tokens, counts=one.guessed) for one in pending]
         return await self._in_thread(
-            lambda: [self._request(*found) for found in zip(pending, self._source.read(refs), strict=True)]
+            lambda: [self._request(*found) for found in zip(pending, self._prepare(wanted), strict=True)]
         )
 
     def close(self) -> None:
@@ -60,17 +59,16 @@ class DocumentReader:
         self._thread.shutdown(wait=True)
         self._ledger.close()
 
-    def _request(self, pending: Pending, document: Document | Unreadable) -> PendingRequest | Gone:
-        if isinstance(document, Unreadable):
-            return Gone(pending, document.reason)
-        built = self._builder.build(document, max_tokens=pending.max_tokens)
-        if pending.guessed:  # a guess is good enough for an estimate, but not for a reservation
-            pending = replace(pending, counted_tokens=built.tokens.counted, guessed=False)
+    def _request(self, pending: Pending, prepared: Prepared | Unreadable) -> PendingRequest | Gone:
+        if isinstance(prepared, Unreadable):
+            return Gone(pending, prepared.reason)
+        if prepared.tokens:  # a guess is good enough for an estimate, but not for a reservation
+            pending = replace(pending, counted_tokens=prepared.tokens.counted, guessed=False)
         acceptance_rules = self._chain.acceptance_rules
-        text = built.text if acceptance_rules and acceptance_rules.evidence else None
+        text = prepared.text if acceptance_rules and acceptance_rules.evidence else None
         for model_no, chain_model in enumerate(self._chain.models):
-            if chain_model.request(built.request).request_id == pending.request_id:
-                return PendingRequest(pending, built.request, text, model_no=model_no)
+            if chain_model.request(prepared.request).request_id == pending.request_id:
+                return PendingRequest(pending, prepared.request, text, model_no=model_no)
         return Gone(pending, "it changed after it was planned; submit again")
 
     async def _in_thread(self, call: Callable[[], T]) -> T:

@@ -1,11 +1,12 @@
 """A cascade before anything is sent: which known answers the cascade does not take, and how many will pass on."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimator
-from batchrun.planning.request_builder import ChainRequests
+from batchrun.planning.weighing import Asked
 from batchrun.store.ledger.cascades import Answer, outputs, recent_answers
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_cost import Share, share
@@ -13,20 +14,26 @@ from batchrun.strategy.cascade_rules import AcceptanceRules, no_evidence
 from batchrun.strategy.model_chain import ModelChain
 
 
+def known_answers(ledger: Ledger, asked: Iterable[Asked]) -> Mapping[str, Mapping[str, Any]]:
+    """Look up the answers to documents' requests, those to the last model left out, by request id."""
+    return outputs(ledger, {request_id for each in asked for request_id, _, _ in each[:-1]})
+
+
 def violating_requests(
-    ledger: Ledger, acceptance_rules: AcceptanceRules | None, page: Iterable[ChainRequests]
+    rules: AcceptanceRules,
+    answers: Mapping[str, Mapping[str, Any]],
+    documents: Iterable[tuple[Sequence[str], str | None]],
 ) -> frozenset[str]:
-    """Find the requests of a page that have an answer which the cascade does not take; returns their ids."""
-    if acceptance_rules is None or not acceptance_rules.words:
-        return frozenset()
-    page = list(page)
-    found = outputs(ledger, {one.request_id for document in page for one in document.to_each_model[:-1]})
-    violating = set[str]()
-    for document in page:
-        text = document.built.text if acceptance_rules.evidence else None
-        known = [one.request_id for one in document.to_each_model[:-1] if one.request_id in found]
-        violating.update(one for one in known if acceptance_rules.violation(found[one], text))
-    return frozenset(violating)
+    """Find the requests that have an answer which the cascade does not take; returns their ids.
+
+    `documents` has the ids of each document's requests, and the document's text where evidence is looked for.
+    """
+    return frozenset(
+        request_id
+        for request_ids, text in documents
+        for request_id in request_ids
+        if request_id in answers and rules.violation(answers[request_id], text)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,28 @@
-"""The way from documents to rows of the plan: each request is named, looked up in the ledger, and classified."""
+"""The way from weighed documents to rows of the plan: requests are looked up in the ledger, and classified."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from batchrun.budget.cap_text import too_dear
 from batchrun.budget.caps import Amount, Caps
-from batchrun.document import Document, Unreadable
+from batchrun.document import DocumentRef
 from batchrun.estimation.estimate import Estimator, RequestTokens
-from batchrun.estimation.sampling import COUNTED_AT_ONCE
 from batchrun.job.spec import JobSpec
 from batchrun.outcome import Outcome
-from batchrun.planning.cascade_history import violating_requests
+from batchrun.planning.cascade_history import known_answers, violating_requests
 from batchrun.planning.plan_table import KnownDocument, KnownRequest, Planned, PlannedDocuments
-from batchrun.planning.request_builder import Built, ChainRequests, RequestBuilder
+from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
-from batchrun.request import Request
+from batchrun.planning.weighing import EMPTY, Asked, Prepared, Wanted, Weighed
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_rules import UNMET
 from batchrun.strategy.model_chain import ChainModel, ModelChain
 from batchrun.strategy.plan import Kind
 
-Found = Document | Unreadable
+Prepare = Callable[[Sequence[Wanted]], Sequence[object]]
+"""Reads documents again; see `Weigher.prepare`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class CurrentRequest:
     """The request that a document stands for: its request to one model of the chain."""
 
     model_no: int
-    request: Request
+    request_id: str
     known: KnownRequest | None
     """What the ledger knows of this request."""
     made_before: bool
@@ -65,13 +66,13 @@ class CurrentRequest:
 
 
 def current_request(
-    chain: ModelChain, requests: Sequence[Request], document: KnownDocument | None, known: KnownPage
+    chain: ModelChain, asked: Asked, document: KnownDocument | None, known: KnownPage
 ) -> CurrentRequest:
     """Find the request that a document stands for, among its requests to each model."""
-    ids = [request.request_id for request in requests]
+    ids = [request_id for request_id, _, _ in asked]
     at = ids.index(document.request_id) if document and document.request_id in ids else None
     model_no = chain.current_model([known.end_of(one) for one in ids], at=at)
-    return CurrentRequest(model_no, requests[model_no], known.requests.get(ids[model_no]), made_before=at is not None)
+    return CurrentRequest(model_no, ids[model_no], known.requests.get(ids[model_no]), made_before=at is not None)
 
 
 def kind_of(document: KnownDocument | None, current: CurrentRequest, selection: Selection) -> Kind:
@@ -112,21 +113,19 @@ def stays_answered(known: KnownDocument, *, own: int) -> bool:
     return known.asked_for is not None and known.asked_for < own and (ended_by_itself or known.in_batch)
 
 
-def worst_amount(
-    estimator: Estimator, models: Sequence[ChainModel], requests: Sequence[Request], tokens: RequestTokens
-) -> Amount:
+def worst_amount(estimator: Estimator, models: Sequence[ChainModel], requests: Asked, tokens: RequestTokens) -> Amount:
     """Find the most that the request to any of these models may take; `requests` has a request to each model."""
     nusd, used = 0, 0
-    for model, request in zip(models, requests, strict=True):
-        own, size = replace(estimator, price=model.price), len(request.body)
-        nusd = max(nusd, own.worst_case_nusd(tokens, body_bytes=size, max_tokens=request.max_tokens))
-        used = max(used, own.most_prompt_tokens(tokens, body_bytes=size) + request.max_tokens)
+    for model, (_, max_tokens, size) in zip(models, requests, strict=True):
+        own = replace(estimator, price=model.price)
+        nusd = max(nusd, own.worst_case_nusd(tokens, body_bytes=size, max_tokens=max_tokens))
+        used = max(used, own.most_prompt_tokens(tokens, body_bytes=size) + max_tokens)
     return Amount(nusd, used)
 
 
 @dataclass(slots=True, kw_only=True)
 class PageClassifier:
-    """Makes the rows of one plan, a page of documents at a time."""
+    """Makes the rows of one plan, from the weighed documents of a shard at a time."""
 
     spec: JobSpec
     ledger: Ledger
@@ -137,122 +136,146 @@ class PageClassifier:
     caps: Caps
     in_batches: bool
     """Whether requests certainly go by batch."""
-    exact: bool
-    """Whether every document is counted."""
-    _counted_bytes: int = 0
+    prepare: Prepare
+    rereads: bool = False
+    """Whether documents are sent again that an older reader read."""
 
-    def rows(self, page: Sequence[Found], selection: Selection) -> list[Planned]:
-        """Make the rows of a page; `retry` leaves out documents that did not end in one of the outcomes it names."""
-        documents = self.planned.known_documents(found.doc_id for found in page)
+    def rows(self, page: Sequence[tuple[int, Weighed]], selection: Selection) -> list[Planned]:
+        """Make the rows of documents, which are given with their numbers in the plan.
+
+        `retry` leaves out documents that did not end in one of the outcomes that it names.
+        """
+        documents = self.planned.known_documents(one.doc_id for _, one in page)
         if selection.again:
-            page = [one for one in page if one.doc_id in documents and documents[one.doc_id].outcome in selection.again]
-        asked = {
-            found.doc_id: self._requests(found, documents.get(found.doc_id), selection)
-            for found in page
-            if isinstance(found, Document) and found.text.strip()
-        }
-        request_ids = {request.request_id for one in asked.values() for request in one.to_each_model}
+            page = [
+                one
+                for one in page
+                if one[1].doc_id in documents and documents[one[1].doc_id].outcome in selection.again
+            ]
+        asked = {number: self._asked(one, documents.get(one.doc_id), selection) for number, one in page if one.asked}
         known = KnownPage(
             documents,
-            self.planned.known_requests(request_ids),
-            violating_requests(self.ledger, self.chain.acceptance_rules, asked.values()),
+            self.planned.known_requests(request_id for each in asked.values() for request_id, _, _ in each),
+            self._violating([(one, asked[number]) for number, one in page if one.asked]),
         )
         return [
-            self._sendable(found, asked[found.doc_id], known, selection)
-            if isinstance(found, Document) and found.doc_id in asked
-            else self._unsendable(found)
-            for found in page
+            self._sendable(number, one, asked[number], known, selection) if one.asked else self._unsendable(number, one)
+            for number, one in page
         ]
 
-    def _requests(self, document: Document, known: KnownDocument | None, selection: Selection) -> ChainRequests:
+    def _asked(self, weighed: Weighed, known: KnownDocument | None, selection: Selection) -> Asked:
+        """Choose among a document's requests, which differ in their `max_tokens`."""
+        if known is None or len(weighed.asked) == 1:
+            return weighed.asked[0]
+        by_max_tokens = {each[0][1]: each for each in reversed(weighed.asked)}
         most, own = self.chain.models[0].price.max_output_tokens, self.spec.model.max_tokens
         max_tokens = allowed_max_tokens(known, selection, own=own, most=most)
-        same_text = known is not None and known.content_sha == document.content_sha
-        if known and same_text and max_tokens is None and stays_answered(known, own=own):
-            kept = self._asked(document, known.asked_for)
-            if known.request_id in {request.request_id for request in kept.to_each_model}:
+        if known.content_sha == weighed.content_sha and max_tokens is None and stays_answered(known, own=own):
+            kept = by_max_tokens.get(known.asked_for or 0, ())
+            if known.request_id in [request_id for request_id, _, _ in kept]:
                 return kept
-        return self._asked(document, max_tokens)
+        return by_max_tokens[own if max_tokens is None else max_tokens]
 
-    def _asked(self, document: Document, max_tokens: int | None) -> ChainRequests:
-        built = self.builder.build(document, max_tokens=max_tokens)
-        return ChainRequests(built, self.chain.requests(built.request))
+    def _violating(self, page: Sequence[tuple[Weighed, Asked]]) -> AbstractSet[str]:
+        rules = self.chain.acceptance_rules
+        if rules is None or not rules.words:
+            return frozenset()
+        answered = known_answers(self.ledger, [asked for _, asked in page])
+        doubtful = [(one, asked) for one, asked in page if any(request_id in answered for request_id, _, _ in asked)]
+        texts = self._texts([one for one, _ in doubtful]) if rules.evidence else [None] * len(doubtful)
+        asked_of = ([request_id for request_id, _, _ in asked[:-1]] for _, asked in doubtful)
+        return violating_requests(rules, answered, zip(asked_of, texts, strict=True))
 
-    def _unsendable(self, found: Found) -> Planned:
-        if isinstance(found, Unreadable):
-            return Planned(doc_id=found.doc_id, source=found.source, content_sha="", kind=Kind.UNREADABLE,
-                           outcome=Outcome.UNREADABLE, reason=found.reason)  # fmt: skip
+    def _texts(self, documents: Sequence[Weighed]) -> list[str | None]:
+        """Read again what requests have of documents: evidence for known answers is looked for there."""
+        wanted = [Wanted(DocumentRef(one.doc_id, one.source, one.place), counts=False) for one in documents]
+        return [found.text if isinstance(found, Prepared) else None for found in self.prepare(wanted)]
+
+    def _unsendable(self, number: int, weighed: Weighed) -> Planned:
+        if weighed.problem != EMPTY:
+            return left_out(number, weighed, Kind.UNREADABLE, Outcome.UNREADABLE, weighed.problem)
         outcome = Outcome.SKIPPED if self.spec.source.on_empty == "skip" else Outcome.UNREADABLE
-        return left_out(found, Kind.EMPTY, outcome, "the document is empty")
+        return left_out(number, weighed, Kind.EMPTY, outcome, EMPTY)
 
     def _sendable(
-        self, document: Document, asked: ChainRequests, known_page: KnownPage, selection: Selection
+        self, number: int, weighed: Weighed, asked: Asked, known_page: KnownPage, selection: Selection
     ) -> Planned:
-        known = known_page.documents.get(document.doc_id)
-        current = current_request(self.chain, asked.to_each_model, known, known_page)
-        tokens = current.known.tokens if current.known else self._counted(asked.built)
-        if too_large := self._too_large(document, current, tokens):
+        known = known_page.documents.get(weighed.doc_id)
+        current = current_request(self.chain, asked, known, known_page)
+        tokens = current.known.tokens if current.known else weighed.tokens
+        if too_large := self._too_large(number, weighed, asked, current, tokens):
             return too_large
-        models, requests = self.chain.models[current.model_no :], asked.to_each_model[current.model_no :]
-        max_tokens = asked.built.request.max_tokens
+        models, requests = self.chain.models[current.model_no :], asked[current.model_no :]
+        max_tokens = asked[0][1]
         worst = worst_amount(self.estimator, models, requests, tokens) if tokens else None
         return Planned(
-            doc_id=document.doc_id,
-            source=document.source,
-            content_sha=document.content_sha,
-            kind=kind_of(known, current, selection),
+            number,
+            weighed.doc_id,
+            weighed.source,
+            weighed.place,
+            weighed.content_sha,
+            kind_of(known, current, selection),
             known_outcome=(known.outcome if known else None) or current.outcome,
-            request_id=current.request.request_id,
+            request_id=current.request_id,
             model=models[0].price.name,
             max_tokens=max_tokens if max_tokens != self.spec.model.max_tokens else None,
-            asks_for=current.request.max_tokens,
-            size=asked.built.size,
-            tokens=tokens,
+            asks_for=requests[0][1],
+            bytes=weighed.size,
+            counted_tokens=tokens.counted if tokens else None,
+            guessed=tokens is not None and tokens.guessed,
+            text_class=tokens.text_class if tokens else weighed.text_class,
             worst_nusd=worst.nusd if worst else None,
             worst_tokens=worst.tokens if worst else None,
-            same_text=known is not None and known.content_sha == document.content_sha,
-            asked={
-                request.request_id: model.price.name
-                for model, request in zip(self.chain.models, asked.to_each_model, strict=True)
-            },
+            same_text=known is not None and known.content_sha == weighed.content_sha,
+            asked=self._asked_json(asked) if len(asked) > 1 else None,
+            note=weighed.note,
+            pages=weighed.pages,
+            reader=weighed.reader,
+            bytes_sha=weighed.bytes_sha,
         )
 
-    def _counted(self, built: Built) -> RequestTokens | None:
-        """Count the first documents, and documents that may be too large; the other documents are left to a sample."""
-        exact = self.exact or self.caps.document is not None
-        if not exact and self._counted_bytes >= COUNTED_AT_ONCE and not self.builder.may_exceed(built.size):
-            return None
-        self._counted_bytes += built.size.bytes
-        return built.tokens
+    def _asked_json(self, asked: Asked) -> str:
+        names = (model.price.name for model in self.chain.models)
+        return json.dumps({request_id: name for (request_id, _, _), name in zip(asked, names, strict=True)})
 
-    def _too_large(self, document: Document, current: CurrentRequest, tokens: RequestTokens | None) -> Planned | None:
+    def _too_large(
+        self, number: int, weighed: Weighed, asked: Asked, current: CurrentRequest, tokens: RequestTokens | None
+    ) -> Planned | None:
         """Leave out a document that is too large, or whose first attempt may cost more than a document's cap."""
         if tokens is None or current.outcome is not None:
             return None
         on_oversize = self.spec.source.on_oversize
         if excess := self.builder.excess(tokens):
             outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE}
-            return left_out(document, Kind.TOO_LARGE, outcomes.get(on_oversize), excess)
-        if not current.in_batch and (excess := self._too_dear(current, tokens)):
-            return left_out(document, Kind.TOO_LARGE, None if on_oversize == "refuse" else Outcome.SKIPPED, excess)
+            return left_out(number, weighed, Kind.TOO_LARGE, outcomes.get(on_oversize), excess)
+        if not current.in_batch and (excess := self._too_dear(asked, current, tokens)):
+            outcome = None if on_oversize == "refuse" else Outcome.SKIPPED
+            return left_out(number, weighed, Kind.TOO_LARGE, outcome, excess)
         return None
 
-    def _too_dear(self, current: CurrentRequest, tokens: RequestTokens) -> str | None:
+    def _too_dear(self, asked: Asked, current: CurrentRequest, tokens: RequestTokens) -> str | None:
         if self.caps.document is None:
             return None
         model = self.chain.models[current.model_no]
         if self.in_batches:
             model = replace(model, price=model.price.in_batches)
-        return too_dear(self.caps.document, worst_amount(self.estimator, [model], [current.request], tokens).nusd)
+        amount = worst_amount(self.estimator, [model], asked[current.model_no : current.model_no + 1], tokens)
+        return too_dear(self.caps.document, amount.nusd)
 
 
-def left_out(document: Document, kind: Kind, outcome: Outcome | None, reason: str) -> Planned:
+def left_out(number: int, weighed: Weighed, kind: Kind, outcome: Outcome | None, reason: str | None) -> Planned:
     """Make the row of a document that is not sent."""
     return Planned(
-        doc_id=document.doc_id,
-        source=document.source,
-        content_sha=document.content_sha,
-        kind=kind,
-        outcome=outcome,
-        reason=reason,
+        number,
+        weighed.doc_id,
+        weighed.source,
+        weighed.place,
+        weighed.content_sha,
+        kind,
+        reason,
+        outcome,
+        note=weighed.note,
+        pages=weighed.pages,
+        reader=weighed.reader,
+        bytes_sha=weighed.bytes_sha,
     )

@@ -15,7 +15,7 @@ AT_ONCE = 10_000
 """How many requests are looked up in one query."""
 ROWS_AT_ONCE = 100
 CANDIDATES = f"""
-select p.planned_no, asked.key from planned p, json_each(p.asked) asked
+select p.planned_no, asked.key from planned p, json_each(coalesce(p.asked, json_object(p.request_id, p.model))) asked
     left join requests r on r.request_id = asked.key
 where p.chosen and p.kind in ({SENT}, '{Kind.IDENTICAL}', '{Kind.FAILED}') and r.outcome is not 'succeeded'
 order by p.planned_no, asked.id
@@ -23,7 +23,8 @@ order by p.planned_no, asked.id
 """Requests to each model of the chain that the ledger has no answer to."""
 ADOPT_REQUEST = """
 insert into requests (request_id, model, counted_tokens, text_class, guessed, outcome, output)
-select paid, json_extract(asked, '$."' || paid || '"'), coalesce(counted_tokens, 1), text_class, guessed, 'succeeded', ?
+select paid, coalesce(json_extract(asked, '$."' || paid || '"'), model), coalesce(counted_tokens, 1), text_class,
+    guessed, 'succeeded', ?
 from planned where paid = ? limit 1
 on conflict (request_id) do update set outcome = 'succeeded', reason = null, output = excluded.output, attempt_no = null
 returning request_no

@@ -10,14 +10,15 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
-from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.planning.plan_tokens import PlannedTokens
+from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.plan import Kind, PlanProblem
@@ -28,6 +29,7 @@ create temp table planned (
     planned_no     integer primary key,
     doc_id         text not null unique,
     source         text not null,
+    place          text not null,
     content_sha    text not null,
     kind           text not null,
     reason         text,
@@ -44,7 +46,12 @@ create temp table planned (
     worst_nusd     integer,
     worst_tokens   integer,
     same_text      integer not null,
-    asked          text,            -- JSON: the document's request to each model of the chain, and the model
+    asked          text,            -- JSON: its request to each model of a chain, and the model; null for one model
+    note           text,
+    pages          integer,
+    reader         text not null,
+    bytes_sha      text not null,
+    older          integer not null,
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
 );
@@ -74,12 +81,14 @@ KEEPS_ITS_ROW = """
 """A document keeps its row while its answer is pending, or while it cannot be read; a failure removes the row."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """One row of the plan."""
+class Planned(NamedTuple):
+    """One row of the plan, with the columns of the table in their order."""
 
+    planned_no: int
+    """The place of the document in the plan: rows may be added in any order."""
     doc_id: str
     source: str
+    place: str
     content_sha: str
     kind: Kind
     reason: str | None = None
@@ -91,20 +100,23 @@ class Planned:
     """The `max_tokens` of the request; None if it is the job's."""
     asks_for: int | None = None
     """The `max_tokens` of the request to `model`."""
-    size: DocumentSize | None = None
-    tokens: RequestTokens | None = None
-    """The tokens of the document. They are None also while the document is not counted."""
+    bytes: int | None = None
+    counted_tokens: int | None = None
+    """The cl100k tokens of the document; None if they are not counted."""
+    guessed: bool = False
+    text_class: TextClass | None = None
+    """The class of the document's text; None if the document cannot be sent."""
     worst_nusd: int | None = None
     worst_tokens: int | None = None
     same_text: bool = False
-    asked: Mapping[str, str] | None = None
-    """The document's requests, by id, with the model that each goes to."""
-
-    @property
-    def text_class(self) -> TextClass | None:
-        """The class of the document's text; None if the document cannot be sent."""
-        measured = self.tokens or self.size
-        return measured.text_class if measured else None
+    asked: str | None = None
+    """JSON: the document's requests to the models of a chain, by id, with their models. None without a chain."""
+    note: str | None = None
+    pages: int | None = None
+    reader: str = ""
+    bytes_sha: str = ""
+    older: bool = False
+    """Whether the document keeps the request of an older reader's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,10 @@ class KnownDocument:
     """The `max_tokens` of the request; None if an earlier version made the request."""
     in_batch: bool = False
     """Whether the request is in a batch that has not ended."""
+    bytes_sha: str = ""
+    reader: str = ""
+    same_settings: bool = False
+    """Whether the document's request followed from the job as the job is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +149,11 @@ class KnownRequest:
 class PlannedDocuments:
     """The plan's rows on a ledger's connection."""
 
-    def __init__(self, ledger: Ledger, job: str) -> None:
+    def __init__(self, ledger: Ledger, job: str, *, settings: str = "") -> None:
         self._connection = ledger.connection
         self._ledger = ledger
         self._job = job
+        self._settings = settings
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
@@ -148,12 +165,15 @@ class PlannedDocuments:
         """Look up those of the documents that this job has seen, by id."""
         rows = self._connection.execute(
             "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome), r.max_tokens,"
-            f" {IN_BATCH.format('d.request_no')} from documents d left join requests r using (request_no)"
+            f" {IN_BATCH.format('d.request_no')}, d.bytes_sha, d.reader, d.settings is ?"
+            " from documents d left join requests r using (request_no)"
             " where d.job = ? and d.doc_id in (select value from json_each(?))",
-            (self._job, json.dumps(list(doc_ids))),
+            (self._settings, self._job, json.dumps(list(doc_ids))),
         )
         return {
-            row[0]: KnownDocument(row[1], row[2], row[3], row[4] and Outcome(row[4]), row[5], bool(row[6]))
+            row[0]: KnownDocument(
+                row[1], row[2], row[3], row[4] and Outcome(row[4]), row[5], bool(row[6]), row[7], row[8], bool(row[9])
+            )
             for row in rows
         }
 
@@ -174,37 +194,43 @@ class PlannedDocuments:
 
     def add(self, page: Sequence[Planned]) -> list[str]:
         """Add a page of documents. Returns the ids that occur twice in the source."""
-        rows = [
-            (
-                row.doc_id, row.source, row.content_sha, row.kind, row.reason, row.outcome, row.known_outcome,
-                row.request_id, row.model, row.max_tokens, row.asks_for, row.size and row.size.bytes,
-                row.tokens and row.tokens.counted, bool(row.tokens and row.tokens.guessed),
-                row.text_class, row.worst_nusd, row.worst_tokens, row.same_text, row.asked and json.dumps(row.asked),
-            )
-            for row in page
-        ]  # fmt: skip
         before = self._connection.total_changes
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
-                "insert into planned (doc_id, source, content_sha, kind, reason, outcome, known_outcome, request_id,"
-                " model, max_tokens, asks_for, bytes, counted_tokens, guessed, text_class, worst_nusd, worst_tokens,"
-                " same_text, asked) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " on conflict (doc_id) do nothing",
-                rows,
+                f"insert into planned ({', '.join(Planned._fields)})"
+                f" values ({', '.join('?' * len(Planned._fields))}) on conflict (doc_id) do nothing",
+                page,
             )
             self._connection.execute("commit")
         added = self._connection.total_changes - before
-        return [] if added == len(rows) else self._twice(page)
+        return [] if added == len(page) else self._twice(page)
 
     def _twice(self, page: Sequence[Planned]) -> list[str]:
-        sources = {row.doc_id: row.source for row in page}
+        numbers = {row.doc_id: row.planned_no for row in page}
         rows = self._connection.execute(
-            "select doc_id, source from planned where doc_id in (select value from json_each(?))",
-            (json.dumps(list(sources)),),
+            "select doc_id, planned_no from planned where doc_id in (select value from json_each(?))",
+            (json.dumps(list(numbers)),),
         )
         counts, first = Counter(row.doc_id for row in page), dict(rows)
-        return [doc_id for doc_id, count in counts.items() if count > 1 or first[doc_id] != sources[doc_id]]
+        return [doc_id for doc_id, count in counts.items() if count > 1 or first[doc_id] != numbers[doc_id]]
+
+    def allowed_max_tokens(self, own: int, selection: Selection) -> tuple[int, ...]:
+        """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed."""
+        rows = self._connection.execute(
+            "select distinct r.max_tokens, d.max_tokens from documents d left join requests r using (request_no)"
+            " where d.job = ?",
+            (self._job,),
+        )
+        found = {value for row in rows for value in row if value is not None}
+        if Outcome.TRUNCATED in selection.again:
+            found |= {selection.max_tokens or 2 * value for value in {own, *found}}
+        return tuple(sorted(found - {own}))
+
+    def notes(self) -> dict[str, int]:
+        """Count the documents by what had to be done to read them."""
+        rows = self._connection.execute("select note, count(*) from planned where note is not null group by note")
+        return dict(rows.fetchall())
 
     def choose(self, where: str) -> None:
         """Keep only the documents for which an SQL condition holds. Raises UsageProblem if the condition is no SQL."""
@@ -322,8 +348,8 @@ class PlannedDocuments:
         lower numbers. Documents that are answered and as the ledger has them are left untouched: a nightly run over a
         million finished documents writes nothing.
         """
-        (last,) = self._connection.execute("select coalesce(max(planned_no), 0) from planned").fetchone()
-        since = self._ledger.next_seq(last + 1)  # a number for each document, so that the output can take them in parts
+        (count,) = self._connection.execute("select count(*) from planned").fetchone()
+        since = self._ledger.next_seq(count + 1)  # a number for each document: the output takes documents in parts
         self._connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens)"
             " select request_id, model, counted_tokens, text_class, guessed, asks_for from planned"
@@ -335,19 +361,23 @@ class PlannedDocuments:
             (Kind.RETRY,),
         )
         self._connection.execute(
-            "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens,"
-            " row_request_no, run_no, seq, row_seq)"
-            " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens,"
-            " case when r.outcome = 'succeeded' then r.request_no end, ?, ? + p.planned_no, ? + p.planned_no"
-            f" {ADMISSIBLE}"
+            "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens, place,"
+            " note, pages, reader, bytes_sha, settings, left_out, row_request_no, run_no, seq, row_seq)"
+            " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens, p.place,"
+            " p.note, p.pages, p.reader, p.bytes_sha, ?, case when p.outcome is not null then p.kind end,"
+            " case when r.outcome = 'succeeded' then r.request_no end, ?,"
+            " ? + row_number() over (order by p.planned_no), ? + row_number() over (order by p.planned_no)"
+            f" {ADMISSIBLE} order by p.planned_no"
             " on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,"
             " request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,"
             " max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq,"
+            " place = excluded.place, note = excluded.note, pages = excluded.pages, reader = excluded.reader,"
+            " bytes_sha = excluded.bytes_sha, settings = excluded.settings, left_out = excluded.left_out,"
             " row_request_no = case when KEEPS then documents.row_request_no else excluded.row_request_no end,"
             " row_seq = case when KEEPS then documents.row_seq else excluded.row_seq end".replace(
                 "KEEPS", KEEPS_ITS_ROW
             ),
-            (self._job, run_no, since, since, self._job),
+            (self._job, self._settings, run_no, since, since, self._job),
         )
         return since
 

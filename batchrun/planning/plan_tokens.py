@@ -66,11 +66,11 @@ class PlannedTokens:
     def documents(self, numbers: Iterable[int]) -> list[PlannedDocument]:
         """Read some of the plan's documents, in the order of the plan."""
         rows = self._connection.execute(
-            "select planned_no, doc_id, source, content_sha, max_tokens from planned"
+            "select planned_no, doc_id, source, place, content_sha, max_tokens from planned"
             " where planned_no in (select value from json_each(?)) order by planned_no",
             (json.dumps(list(numbers)),),
         )
-        return [PlannedDocument(row[0], DocumentRef(row[1], row[2]), row[3], row[4]) for row in rows]
+        return [PlannedDocument(row[0], DocumentRef(*row[1:4]), row[4], row[5]) for row in rows]
 
     def set_counted(self, planned_no: int, tokens: RequestTokens, worst: Amount) -> None:
         """Record how many tokens a document has, and the worst case that follows."""

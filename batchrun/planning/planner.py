@@ -1,19 +1,22 @@
 """One pass over the source: every document becomes a row of the plan, and the documents to send are priced."""
 
+import hashlib
+import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from batchrun.budget.caps import Amount, Caps
 from batchrun.catalog.price import ModelPrice
-from batchrun.document import Document, Unreadable
-from batchrun.documents import Source
+from batchrun.document import Unreadable
+from batchrun.documents import Shard, Source
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import Refused, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
+from batchrun.estimation.sampling import COUNTED_AT_ONCE
 from batchrun.estimation.text_class import TextClass
 from batchrun.estimation.tokenizer import count_tokens, truncate
 from batchrun.job.load import JobFile
@@ -27,7 +30,9 @@ from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder, SizeLimit
 from batchrun.planning.request_template import RequestTemplate
 from batchrun.planning.selection import Selection
+from batchrun.planning.settled_files import SHARD_STEP, SettledFiles, first_no
 from batchrun.planning.token_sampling import TokenSampler
+from batchrun.planning.weighing import Page, Prepared, Wanted, Weighed, Weigher, weighed_request
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
@@ -36,16 +41,16 @@ from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import costliest_ttl
 from batchrun.strategy.routes import Route
+from batchrun.workers.children import Children
+from batchrun.workers.workers import Workers
 
-PAGE = 500
-PAGE_CHARACTERS = 4_000_000
 LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
 ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Planner:
     """Plans one job; `plan` may be called once."""
 
@@ -64,6 +69,12 @@ class Planner:
     """Where to look for rows of the documents to send; None if they are sent whether they have rows or not."""
     typed: tuple[str, ...] = ()
     """The command that plans, as in `Plan.typed`."""
+    children: Children = field(default_factory=Children)
+    """The processes that read what must not be read in this one."""
+    rescans: bool = False
+    """Whether files are opened that have not changed since their documents were settled."""
+    rereads: bool = False
+    """Whether documents are sent again that an older reader read."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -72,11 +83,13 @@ class Planner:
     """The standard deviation of the guessed tokens, in cl100k tokens of each class."""
     builder: RequestBuilder = field(init=False)
     planned: PlannedDocuments = field(init=False)
+    files: SettledFiles = field(init=False)
+    workers: Workers[Page, Wanted, Prepared | Unreadable] = field(init=False)
+    """Who reads the documents, when planning and when sending."""
     in_batches: bool = field(init=False)
     """Whether requests certainly go by batch, whatever the estimate says."""
     everything: bool = field(init=False, default=True)
     """Whether no document is left out of the plan."""
-    _notes: Counter[str] = field(default_factory=Counter)
     _notices: tuple[str, ...] = ()
     _in_source: int = 0
     _digest: str = ""
@@ -102,7 +115,9 @@ class Planner:
         self.builder = RequestBuilder(
             self.template, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
-        self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name)
+        self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name, settings=self.settings)
+        self.workers = self._workers(Selection())
+        self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings)
 
     @property
     def price(self) -> ModelPrice:
@@ -119,6 +134,16 @@ class Planner:
         """The hash of everything in the job's requests but the documents."""
         return self.template.fingerprint
 
+    @cached_property
+    def settings(self) -> str:
+        """The digest of everything in the job that decides what becomes of a document with the same bytes."""
+        source = self.job.spec.source.model_dump(mode="json", exclude={"include", "exclude"})
+        models = [[model.price.name, model.effort, model.thinking] for model in self.chain.models]
+        rules, cap = self.chain.acceptance_rules, self.caps.document
+        accepted = [*self.chain.fallback_on, *(rules.words if rules else ())]
+        decisive = [self.fingerprint, source, models, sorted(accepted), cap and cap.limit]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
     async def plan(self, selection: Selection, *, counter: CounterFactory | None = None, online: int = ONLINE) -> Plan:
         """Plan every selected document. Raises Refused for ids that occur twice, and the errors of the source.
 
@@ -126,12 +151,10 @@ class Planner:
         """
         classifier = self._classifier
         self.everything = selection.everything
-        notes: Counter[str] = Counter()
-        for page in pages(self.source.scan()):
-            self._in_source += len(page)
-            chosen = [found for found in page if selection.takes(found)]
-            notes.update(found.note for found in chosen if isinstance(found, Document) and found.note)
-            if twice := self.planned.add(classifier.rows(chosen, selection)):
+        self.workers = self._workers(selection)
+        for shard, page in self.workers.weigh(self._shards(selection)):
+            self._in_source += page.seen
+            if twice := self.planned.add(classifier.rows(list(numbered(shard, page)), selection)):
                 shown = ", ".join(map(escape_control, sorted(twice)[:10]))
                 raise Refused(
                     f"{len(twice)} ids stand for more than one document: {shown}",
@@ -149,7 +172,6 @@ class Planner:
         self.planned.mark_identical()
         if selection.next is not None:
             self.planned.next(selection.next)
-        self._notes = notes
         self._mark_paid()
         self.unsampled = self._sampler.count_sample(self._worst)
         if counter and any(kind.sent for kind in self.planned.counts()):
@@ -166,7 +188,7 @@ class Planner:
         """
         evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
         forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
-        plan = forecaster.plan(self._notes, evidence, self._notices)
+        plan = forecaster.plan(self.planned.notes(), evidence, self._notices)
         return replace(plan, in_source=self._in_source, digest=self._digest, reused=self._reused, typed=self.typed)
 
     def _mark_paid(self) -> None:
@@ -184,6 +206,29 @@ class Planner:
         except LockedByAnother:
             if Runs(self.ledger).last_run(name) is None:
                 raise
+
+    def _shards(self, selection: Selection) -> Iterator[tuple[Shard, bool]]:
+        """List what has to be read, and whether all its documents are counted, by the place of the shard alone."""
+        skips = not (self.rescans or self.rereads) and selection.covers_files and self.chain.acceptance_rules is None
+        exact = self.exact or self.caps.document is not None
+        seen_bytes = 0
+        for shard in self.source.shards():
+            settled, rest = self.files.plan(shard) if skips else (0, shard)
+            self._in_source += settled
+            if rest.files or not shard.files:
+                self.files.list(rest)
+                yield rest, exact or seen_bytes < COUNTED_AT_ONCE
+            seen_bytes += shard.size
+
+    def _workers(self, selection: Selection) -> Workers[Page, Wanted, Prepared | Unreadable]:
+        weigher = Weigher(
+            source=self.source,
+            builder=self.builder,
+            chain=self.chain,
+            selection=selection,
+            allowed=self.planned.allowed_max_tokens(self.job.spec.model.max_tokens, selection),
+        )
+        return Workers(weigher, self.children, self.source.parallel)
 
     def count(self, numbers: Iterable[int]) -> None:
         """Count the tokens of documents that were only guessed."""
@@ -205,7 +250,8 @@ class Planner:
             estimator=self.estimator,
             caps=self.caps,
             in_batches=self.in_batches,
-            exact=self.exact,
+            prepare=self.workers.prepare,
+            rereads=self.rereads,
         )
 
     @property
@@ -227,7 +273,7 @@ class Planner:
     @property
     def _sampler(self) -> TokenSampler:
         return TokenSampler(
-            planned=self.planned.tokens, source=self.source, builder=self.builder, template=self.template
+            planned=self.planned.tokens, prepare=self.workers.prepare, page=self.source.page, template=self.template
         )
 
     def _size_limit(self) -> SizeLimit:
@@ -240,18 +286,23 @@ class Planner:
         return SizeLimit(window, f"the room in {price.name}'s context window", truncates)
 
     def _worst(self, request: Request, tokens: RequestTokens) -> Amount:
-        return worst_amount(self.estimator, self.chain.models, self.chain.requests(request), tokens)
+        requests = tuple(map(weighed_request, self.chain.requests(request)))
+        return worst_amount(self.estimator, self.chain.models, requests, tokens)
 
 
-def pages(found: Iterable[Document | Unreadable]) -> Iterator[list[Document | Unreadable]]:
-    """Yield the documents in lists of at most PAGE documents and not much more text than PAGE_CHARACTERS."""
-    page: list[Document | Unreadable] = []
-    size = 0
-    for one in found:
-        page.append(one)
-        size += len(one.text) if isinstance(one, Document) else 0
-        if len(page) == PAGE or size >= PAGE_CHARACTERS:
-            yield page
-            page, size = [], 0
-    if page:
-        yield page
+def numbered(shard: Shard, page: Page) -> Iterator[tuple[int, Weighed]]:
+    """Number the documents of a page in the order of the plan, whatever files of the shard were left out."""
+    number = shard.number * SHARD_STEP
+    files = iter(shard.files)
+    source: str | None = None
+    for weighed in page.documents:
+        while shard.files and not (source is not None and is_of_file(weighed.source, source)):
+            file = next(files)
+            number, source = first_no(shard, file), file.source
+        yield number, weighed
+        number += 1
+
+
+def is_of_file(source: str, file: str) -> bool:
+    """Whether a document's source is a file or a part of the file."""
+    return source == file or source.startswith(f"{file}#")

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -60,14 +60,6 @@ class Built:
     @cached_property
     def _text_class(self) -> TextClass:
         return text_class(self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class ChainRequests:
-    """A document as it will be sent, with its requests to every model of the chain."""
-
-    built: Built
-    to_each_model: Sequence[Request]
 
 
 class RequestBuilder:

@@ -30,6 +30,11 @@ class Selection:
         """Whether no document is left out."""
         return self == Selection()
 
+    @property
+    def covers_files(self) -> bool:
+        """Whether no document is left out by its own properties: whole files count then."""
+        return not (self.ids or self.sources or self.again)
+
     def takes(self, found: Document | Unreadable) -> bool:
         """Whether the document is selected by id and source."""
         if self.ids and found.doc_id not in self.ids:

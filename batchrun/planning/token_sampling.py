@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from batchrun.budget.caps import Amount
-from batchrun.document import Document
-from batchrun.documents import Source
+from batchrun.document import Unreadable
 from batchrun.estimation.calibration import Observation
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import Counted, evenly, ratios, step_bytes, unsampled
 from batchrun.estimation.text_class import TextClass
 from batchrun.planning.api_lookups import CounterFactory, OnlineCounts, count_online
-from batchrun.planning.plan_tokens import PlannedDocument, PlannedTokens
-from batchrun.planning.request_builder import RequestBuilder
+from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.planning.request_template import RequestTemplate
+from batchrun.planning.weighing import Prepared, Wanted
 from batchrun.request import Request
 
 
@@ -33,8 +32,9 @@ class TokenSampler:
     """Reads documents of a plan again, and passes over documents that changed since."""
 
     planned: PlannedTokens
-    source: Source
-    builder: RequestBuilder
+    prepare: Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
+    page: int
+    """How many documents are read at once."""
     template: RequestTemplate
 
     def count_sample(self, worst: Callable[[Request, RequestTokens], Amount]) -> dict[TextClass, float]:
@@ -54,10 +54,9 @@ class TokenSampler:
     ) -> list[tuple[int, RequestTokens]]:
         """Count some documents. Returns their numbers with their tokens."""
         counted = []
-        for planned, document in self._read(numbers):
-            built = self.builder.build(document, max_tokens=planned.max_tokens)
-            self.planned.set_counted(planned.planned_no, built.tokens, worst(built.request, built.tokens))
-            counted.append((planned.planned_no, built.tokens))
+        for planned_no, request, tokens in self._read(numbers):
+            self.planned.set_counted(planned_no, tokens, worst(request, tokens))
+            counted.append((planned_no, tokens))
         return counted
 
     async def observe(self, counter: CounterFactory, number: int) -> Observed:
@@ -73,23 +72,23 @@ class TokenSampler:
         step = max(total / number, 1.0) if documents > number else 0.0
         drawn = evenly(self.planned.by_tokens(), step) if step else (one for one, _ in self.planned.by_tokens())
         known, requests = [], []
-        for planned, document in self._read(drawn):
-            built = self.builder.build(document, max_tokens=planned.max_tokens)
-            known.append(built.tokens)
-            requests.append(built.request)
+        for _, request, tokens in self._read(drawn):
+            known.append(tokens)
+            requests.append(request)
         if bare := self.template.bare_request():
             known.append(RequestTokens(0, TextClass.PROSE))
             requests.append(bare)
         counts = await count_online(counter, requests)
         return Observed(list(_observations(known, counts)), counts.problem, step)
 
-    def _read(self, numbers: Iterable[int]) -> Iterator[tuple[PlannedDocument, Document]]:
-        wanted, page = self.planned.documents(numbers), self.source.page
-        for start in range(0, len(wanted), page):
-            some = wanted[start : start + page]
-            for planned, document in zip(some, self.source.read([one.ref for one in some]), strict=True):
-                if isinstance(document, Document) and document.content_sha == planned.content_sha:
-                    yield planned, document
+    def _read(self, numbers: Iterable[int]) -> Iterator[tuple[int, Request, RequestTokens]]:
+        documents = self.planned.documents(numbers)
+        for start in range(0, len(documents), self.page):
+            some = documents[start : start + self.page]
+            found = self.prepare([Wanted(one.ref, one.max_tokens) for one in some])
+            for planned, prepared in zip(some, found, strict=True):
+                if isinstance(prepared, Prepared) and prepared.tokens and prepared.content_sha == planned.content_sha:
+                    yield planned.planned_no, prepared.request, prepared.tokens
 
 
 def _observations(known: Sequence[RequestTokens], counts: OnlineCounts) -> Iterator[Observation]:

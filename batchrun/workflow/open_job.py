@@ -36,6 +36,7 @@ from batchrun.store.paths import StorePaths, store_paths
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
+from batchrun.workers.children import Children
 from batchrun.workflow.recovery import locked_ledger, recover_others, second_file
 
 
@@ -88,6 +89,8 @@ class OpenJob(OpenStore):
     chain: ModelChain
     source: Source
     simulated: bool
+    children: Children
+    """The processes that read what must not be read in this one."""
     price_notices: tuple[str, ...]
     """What a person should know of the prices of the job's models, and of the days on which the models retire."""
 
@@ -115,6 +118,7 @@ class OpenJob(OpenStore):
             exact=options.exact,
             output=None if options.pay_again or self.simulated else self.output(),
             typed=options.typed,
+            children=self.children,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -234,9 +238,9 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     check_columns(job, source)
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None
-    with reading or locked_ledger(job, where, simulated=simulated) as ledger:
+    with reading or locked_ledger(job, where, simulated=simulated) as ledger, Children() as children:
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
-        yield OpenJob(job, where, ledger, prices, chain, source, simulated, notices)
+        yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
 
 
 @contextlib.contextmanager

@@ -167,6 +167,7 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
         since = planner.planned.admit(run_no=run_no)
         if planner.everything:
             planner.planned.set_aside_gone(run_no=run_no)
+        planner.files.remember()
         if also:
             also(run_no)
         remember_plan(ledger, run_no, to_json(plan), database=path_below_root(opened.job, opened.paths.database))
@@ -214,7 +215,12 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
     """Collect what is needed to send the documents of a plan."""
     return SendSetup(
         route=plan.choice.route,
-        reader=DocumentReader(Ledger.read(opened.paths.ledger), opened.source, planner.builder, opened.chain),
+        reader=DocumentReader(
+            Ledger.read(opened.paths.ledger),
+            planner.workers.prepare,
+            opened.chain,
+            texts_at_once=opened.source.page,
+        ),
         estimator=planner.estimator,
         chain=opened.chain,
         concurrency=most_concurrent(opened),

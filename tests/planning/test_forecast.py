@@ -259,8 +259,9 @@ def planned(project: TrialProject, case: Case) -> Iterator[Plan]:
         made.planned.add(
             [
                 Planned(
-                    doc_id=str(no), source=str(no), content_sha=str(no), kind=Kind.NEW, request_id=str(no),
-                    model=case.model, tokens=RequestTokens(tokens, TextClass.PROSE), worst_nusd=1,
+                    no, doc_id=str(no), source=str(no), place="", content_sha=str(no), kind=Kind.NEW,
+                    request_id=str(no), model=case.model, counted_tokens=tokens, text_class=TextClass.PROSE,
+                    worst_nusd=1,
                 )
                 for no, tokens in enumerate(sizes)
             ]

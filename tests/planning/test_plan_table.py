@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -41,15 +42,24 @@ def ledger() -> Iterator[Ledger]:
 def row(doc_id: str, **changes: Any) -> Planned:
     """A new document of ten tokens whose request is named after it."""
     parts: dict[str, Any] = {
+        "planned_no": 0,
         "doc_id": doc_id,
         "source": f"{doc_id}.txt",
+        "place": "",
         "content_sha": f"sha of {doc_id}",
         "kind": Kind.NEW,
         "request_id": f"request of {doc_id}",
         "model": "m",
         "tokens": RequestTokens(10, TextClass.PROSE),
+        "size": None,
     }
-    return Planned(**(parts | changes))
+    parts |= changes
+    tokens, size = parts.pop("tokens"), parts.pop("size")
+    if tokens:
+        parts |= {"counted_tokens": tokens.counted, "guessed": tokens.guessed, "text_class": tokens.text_class}
+    if size:
+        parts |= {"bytes": size.bytes, "text_class": size.text_class}
+    return Planned(**parts)
 
 
 def unsent(doc_id: str, kind: Kind, outcome: Outcome | None, reason: str = "why") -> Planned:
@@ -58,7 +68,7 @@ def unsent(doc_id: str, kind: Kind, outcome: Outcome | None, reason: str = "why"
 
 def planned(ledger: Ledger, *rows: Planned) -> PlannedDocuments:
     documents = PlannedDocuments(ledger, "trial")
-    assert documents.add(rows) == []
+    assert documents.add([one._replace(planned_no=number) for number, one in enumerate(rows, 1)]) == []
     return documents
 
 
@@ -92,9 +102,13 @@ def has_row(ledger: Ledger, doc_id: str) -> str | None:
 def test_an_id_that_stands_twice_is_found_within_a_page_and_across_pages(ledger: Ledger) -> None:
     documents = PlannedDocuments(ledger, "trial")
 
-    assert documents.add([row("a"), row("b"), row("a", source="other/a.txt")]) == ["a"]
-    assert documents.add([row("c"), row("b", source="other/b.txt")]) == ["b"]
-    assert documents.add([row("d")]) == []
+    def add(*rows: Planned) -> list[str]:
+        return documents.add([one._replace(planned_no=next(numbers)) for one in rows])
+
+    numbers = count(1)
+    assert add(row("a"), row("b"), row("a", source="other/a.txt")) == ["a"]
+    assert add(row("c"), row("b", source="other/b.txt")) == ["b"]
+    assert add(row("d")) == []
 
 
 def test_a_new_plan_forgets_the_one_before(ledger: Ledger) -> None:

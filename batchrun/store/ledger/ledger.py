@@ -28,7 +28,8 @@ from batchrun.store.ledger.request_refusal import RequestCaps, document_usage
 from batchrun.store.ledger.sqlite_errors import LedgerDamaged, explained, translated
 
 PENDING = """
-d.document_no, d.doc_id, d.source, d.request_no, r.request_id, r.counted_tokens, r.text_class, d.max_tokens, r.guessed
+d.document_no, d.doc_id, d.source, d.place, d.request_no, r.request_id, r.counted_tokens, r.text_class, d.max_tokens,
+r.guessed
 """
 """The columns of a `Pending`."""
 
@@ -343,4 +344,6 @@ class Ledger:
 
 def pending_of(row: Sequence[Any]) -> Pending:
     """Read a document from the columns of `PENDING`."""
-    return Pending(row[0], DocumentRef(row[1], row[2]), row[3], row[4], row[5], TextClass(row[6]), row[7], bool(row[8]))
+    number, doc_id, source, place, request_no, request_id, counted, text_class, max_tokens, guessed = row
+    ref = DocumentRef(doc_id, source, place)
+    return Pending(number, ref, request_no, request_id, counted, TextClass(text_class), max_tokens, bool(guessed))

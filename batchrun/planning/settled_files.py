@@ -1,0 +1,130 @@
+"""Files that have not changed since all their documents were settled: their documents are planned without opening them.
+
+The ledger remembers the size, time and inode of each file as the file was listed before its documents were read. A
+document's `settings` are the digest of the job that its request followed from.
+"""
+
+import json
+import time
+from dataclasses import replace
+
+from batchrun.documents import FoundFile, Shard
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.sqlite_errors import explained
+from batchrun.strategy.plan import Kind
+
+FILE_STEP = 1 << 20
+"""The numbers in a plan for the documents of one file."""
+SHARD_STEP = FILE_STEP << 10
+"""The numbers in a plan for the documents of one shard."""
+TICK_NS, COARSE_TICK_NS = 50_000_000, 2_000_000_000
+"""How old a file's time must be, so that a later change surely gives another time; the second for whole seconds."""
+FOUND = "select value->>0 as first_no, value->>1 as file, value->>2 as size, value->>3 as mtime_ns, value->>4 as inode"
+PLAN_SETTLED = f"""
+insert into planned (planned_no, doc_id, source, place, content_sha, kind, reason, outcome, known_outcome, request_id,
+    model, max_tokens, asks_for, counted_tokens, guessed, text_class, same_text, note, pages, reader, bytes_sha, older)
+select w.first_no + j.key, d.doc_id, d.source, d.place, d.content_sha,
+    case when d.left_out is not null then d.left_out when r.outcome = 'succeeded' then '{Kind.REUSABLE}'
+        else '{Kind.FAILED}' end,
+    iif(d.left_out is null, null, d.reason), d.outcome, coalesce(d.outcome, r.outcome), r.request_id,
+    r.model, d.max_tokens, r.max_tokens, r.counted_tokens, coalesce(r.guessed, 0), r.text_class, 1, d.note, d.pages,
+    d.reader, d.bytes_sha, 0
+from ({FOUND} from json_each(:files)) w
+join read_files f on f.job = :job and f.file = w.file
+    and f.size = w.size and f.mtime_ns = w.mtime_ns and f.inode = w.inode
+join json_each(f.doc_ids) j
+join documents d on d.job = :job and d.doc_id = j.value
+left join requests r on r.request_no = d.request_no
+where d.settings = :settings
+    and (d.left_out is not null or (d.outcome is null and r.outcome is not null))
+on conflict (doc_id) do nothing
+"""
+PARTLY = f"""
+select w.first_no from ({FOUND} from json_each(:files)) w
+left join read_files f on f.job = :job and f.file = w.file
+where json_array_length(coalesce(f.doc_ids, '[]')) = 0 or json_array_length(f.doc_ids) !=
+    (select count(*) from planned p where p.planned_no >= w.first_no and p.planned_no < w.first_no + {FILE_STEP})
+"""
+REMEMBER = f"""
+insert or replace into read_files
+select :job, w.file, w.size, w.mtime_ns, w.inode, json_group_array(w.doc_id)
+from (
+    select w.*, p.doc_id, p.bytes_sha from listed_files w
+    join planned p on p.planned_no >= w.first_no and p.planned_no < w.first_no + {FILE_STEP}
+    order by p.planned_no
+) w
+group by w.first_no having min(w.bytes_sha) != ''
+"""
+RENEW = """
+update documents set settings = :settings, place = p.place, note = p.note, pages = p.pages, reader = p.reader,
+    bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end
+from planned p
+where documents.job = :job and p.doc_id = documents.doc_id and p.chosen and documents.settings is not :settings
+    and documents.content_sha = p.content_sha and documents.outcome is p.outcome
+    and documents.request_no is (select r.request_no from requests r where r.request_id = p.request_id)
+"""
+
+
+class SettledFiles:
+    """The files of one plan on a ledger's connection."""
+
+    def __init__(self, ledger: Ledger, job: str, *, settings: str) -> None:
+        self._ledger = ledger
+        self._connection = ledger.connection
+        self._named = {"job": job, "settings": settings}
+        self._connection.execute("drop table if exists temp.listed_files")
+        self._connection.execute(
+            "create temp table listed_files"
+            " (first_no integer primary key, file text, size integer, mtime_ns integer, inode integer)"
+        )
+        self._nothing = not self._one("select 1 from read_files where job = :job limit 1")
+
+    def plan(self, shard: Shard) -> tuple[int, Shard]:
+        """Plan the settled files of a shard. Returns how many documents they have, and the shard without them."""
+        if self._nothing or not shard.files:
+            return 0, shard
+        files = self._named | {"files": json.dumps([(first_no(shard, file), *file[1:5]) for file in shard.files])}
+        with explained(self._ledger.path):
+            self._connection.execute("begin")
+            planned = self._connection.execute(PLAN_SETTLED, files).rowcount
+            unsettled = {number for (number,) in self._connection.execute(PARTLY, files)} if planned else None
+            if unsettled:
+                planned -= self._forget(unsettled)
+            self._connection.execute("commit")
+        if unsettled is None:
+            return 0, shard
+        rest = tuple(file for file in shard.files if first_no(shard, file) in unsettled)
+        return planned, replace(shard, files=rest, size=sum(file.size for file in rest))
+
+    def _forget(self, first_numbers: set[int]) -> int:
+        """Take back the documents of files that are settled only in part."""
+        return self._connection.execute(
+            "delete from planned where exists (select 1 from json_each(?)"
+            f" where planned_no >= value and planned_no < value + {FILE_STEP})",
+            (json.dumps(list(first_numbers)),),
+        ).rowcount
+
+    def list(self, shard: Shard) -> None:
+        """Note the files of a shard that are read now, as they were when they were listed."""
+        now = time.time_ns()
+        rows = [(first_no(shard, file), *file[1:5]) for file in shard.files if _is_still(file, now)]
+        self._connection.executemany("insert or ignore into listed_files values (?, ?, ?, ?, ?)", rows)
+
+    def remember(self) -> None:
+        """Record, in a transaction, the files of this plan; only for a plan of all the documents of the files."""
+        self._connection.execute(REMEMBER, self._named)
+        self._connection.execute(RENEW, self._named)
+
+    def _one(self, query: str) -> bool:
+        return self._connection.execute(query, self._named).fetchone() is not None
+
+
+def first_no(shard: Shard, file: FoundFile) -> int:
+    """Return the number in the plan of the first document of a file."""
+    return shard.number * SHARD_STEP + file.position * FILE_STEP
+
+
+def _is_still(file: FoundFile, now_ns: int) -> bool:
+    """Whether a later change of the file would surely change the file's time."""
+    tick_ns = COARSE_TICK_NS if file.mtime_ns % 1_000_000_000 == 0 else TICK_NS
+    return file.mtime_ns + tick_ns < now_ns

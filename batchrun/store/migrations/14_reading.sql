@@ -1,0 +1,19 @@
+-- Version 14: how documents were read, and the files as they were then: what has not changed is not read again.
+
+alter table documents add column place text not null default '';     -- finds the document in its file; '' for all of it
+alter table documents add column note text;                          -- what had to be done to read it
+alter table documents add column pages integer;
+alter table documents add column reader text not null default '';    -- name and version; '' for rows, and before version 14
+alter table documents add column bytes_sha text not null default ''; -- of the bytes that the reader got
+alter table documents add column settings text;                      -- digest of the job that its request followed from
+alter table documents add column left_out text;                      -- why nothing is sent: empty, too_large, unreadable
+
+create table read_files (
+    job      text not null,
+    file     text not null,                                          -- as in documents.source, without a part
+    size     integer not null,
+    mtime_ns integer not null,
+    inode    integer not null,
+    doc_ids  text not null,                                          -- JSON: the documents that the file had
+    primary key (job, file)
+) strict, without rowid;

@@ -1,0 +1,54 @@
+"""A child process: receives calls over a socket, and answers one after the other, until the other end is closed.
+
+Before the reading of a document that may end the process, the child tells which document that is.
+"""
+
+import contextlib
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from batchrun.documents import GivenUp
+from batchrun.workers.limits import limit_process, timed
+
+
+@dataclass(frozen=True, slots=True)
+class ChildGuard:
+    """Surrounds the reading of a document in a child process; see `documents.Guard`."""
+
+    tell: Callable[[str], None]
+    given_up: Mapping[str, str]
+    """The reasons why documents are not read, by their sources."""
+
+    @contextlib.contextmanager
+    def __call__(self, source: str) -> Iterator[None]:
+        """Tell of the document, and limit the time of its reading. Raises GivenUp."""
+        if reason := self.given_up.get(source):
+            raise GivenUp(reason)
+        self.tell(source)
+        with timed():
+            yield
+
+
+def main(descriptor: int) -> None:
+    """Answer calls until the other end is closed."""
+    limit_process()
+    with Connection(descriptor) as connection, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            call, args, given_up = connection.recv()
+            guard = ChildGuard(lambda source: connection.send(("reading", source)), given_up)
+            connection.send_bytes(_answer(call, args, guard))
+
+
+def _answer(call: Callable[..., Any], args: tuple[Any, ...], guard: ChildGuard) -> bytes:
+    try:
+        return pickle.dumps(("result", call(*args, guard)))
+    except Exception as error:  # noqa: BLE001 (the parent raises it)
+        return pickle.dumps(("error", error))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

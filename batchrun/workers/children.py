@@ -1,0 +1,129 @@
+"""Child processes as an executor: each runs one call at a time, and is replaced when it dies."""
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+from batchrun.workers.limits import CRASHED, ENDINGS, OUT_OF_TIME
+
+START = "import sys; sys.path[:] = {path!r}; from batchrun.workers.child import main; main({descriptor})"
+CLOSING_S = 5.0
+
+
+class ChildDied(Exception):
+    """A child process ended amid a call."""
+
+    def __init__(self, source: str | None, signal_no: int) -> None:
+        super().__init__(source, signal_no)
+        self.source = source
+        """The document that the child was reading; None if the child was reading none."""
+        self.out_of_time = signal_no in OUT_OF_TIME
+        self.reason = ENDINGS.get(signal_no, CRASHED)
+
+
+class Child:
+    """One child process, started when first needed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def call(self, message: bytes) -> Any:
+        """Send a call and wait for its result. Raises ChildDied, and what the call raises."""
+        reading: str | None = None
+        connection = self._connection or self._start()
+        try:
+            connection.send_bytes(message)
+            while True:
+                word, value = connection.recv()
+                if word != "reading":
+                    break
+                reading = value
+        except (EOFError, OSError):
+            raise ChildDied(reading, -self.stop()) from None
+        if word == "error":
+            raise value
+        return value
+
+    def stop(self) -> int:
+        """Close the connection and wait for the end of the process, or end it. Returns the exit status."""
+        if self._connection:
+            self._connection.close()
+        process, self._process, self._connection = self._process, None, None
+        if process is None:
+            return 0
+        try:
+            return process.wait(CLOSING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process:
+            self._process.kill()
+
+    def _start(self) -> Connection:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            start = START.format(path=sys.path, descriptor=theirs.fileno())
+            command = [sys.executable, "-c", start]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+            self._connection = Connection(ours.detach())
+        return self._connection
+
+
+class Children(Executor):
+    """Runs calls in child processes, as many at once as the machine has cores. Nothing is started before a call."""
+
+    def __init__(self, number: int | None = None) -> None:
+        self.number = number or len(os.sched_getaffinity(0))
+        self._calls = SimpleQueue[tuple[Future[Any], bytes] | None]()
+        self._children = list[Child]()
+        self._threads = list[threading.Thread]()
+        self._closed = False
+
+    @property
+    def started(self) -> bool:
+        """Whether a call was made."""
+        return bool(self._children)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        """Run `fn(*args, guard)` in a child. The only named argument is `given_up`, a mapping from source to reason."""
+        given_up: Mapping[str, str] = named.get("given_up", {})
+        future = Future[Any]()
+        self._calls.put((future, pickle.dumps((fn, args, given_up))))
+        if len(self._children) < self.number:
+            child = Child()
+            self._children.append(child)
+            self._threads.append(threading.Thread(target=self._serve, args=(child,), daemon=True))
+            self._threads[-1].start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """End the child processes, whatever they do."""
+        self._closed = True
+        for child in self._children:
+            child.kill()
+            self._calls.put(None)
+        for thread in self._threads if wait else ():
+            thread.join()
+
+    def _serve(self, child: Child) -> None:
+        while (call := self._calls.get()) is not None and not self._closed:
+            future, message = call
+            try:
+                result = child.call(message)
+            except BaseException as error:  # noqa: BLE001 (it belongs to whoever waits for the result)
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+        child.stop()

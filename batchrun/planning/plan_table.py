@@ -7,7 +7,6 @@ connection.
 import hashlib
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,7 +26,7 @@ SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
 TABLE = f"""
 create temp table planned (
     planned_no     integer primary key,
-    doc_id         text not null unique,
+    doc_id         text not null,
     source         text not null,
     place          text not null,
     content_sha    text not null,
@@ -55,7 +54,6 @@ create temp table planned (
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
 );
-create index planned_request on planned (request_id);
 create index planned_paid on planned (paid) where paid is not null;
 create temp view planned_status as
 select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_outcome, 'pending') as status, reason,
@@ -63,6 +61,11 @@ select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_o
 from planned;
 create temp view to_send as select * from planned where chosen and kind in ({SENT});
 """
+INDEXES = """
+create unique index planned_id on planned (doc_id);
+create index planned_request on planned (request_id);
+"""
+"""Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
 IN_BATCH = """exists (
     select 1 from attempts a where a.request_no = {} and a.state = 'open' and a.batch_no is not null)"""
 """Whether a request is in a batch that has not ended."""
@@ -192,28 +195,25 @@ class PlannedDocuments:
             for row in rows
         }
 
-    def add(self, page: Sequence[Planned]) -> list[str]:
-        """Add a page of documents. Returns the ids that occur twice in the source."""
-        before = self._connection.total_changes
+    def add(self, page: Sequence[Planned]) -> None:
+        """Add some documents, in any order."""
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
-                f"insert into planned ({', '.join(Planned._fields)})"
-                f" values ({', '.join('?' * len(Planned._fields))}) on conflict (doc_id) do nothing",
+                f"insert into planned ({', '.join(Planned._fields)}) values ({', '.join('?' * len(Planned._fields))})",
                 page,
             )
             self._connection.execute("commit")
-        added = self._connection.total_changes - before
-        return [] if added == len(page) else self._twice(page)
 
-    def _twice(self, page: Sequence[Planned]) -> list[str]:
-        numbers = {row.doc_id: row.planned_no for row in page}
-        rows = self._connection.execute(
-            "select doc_id, planned_no from planned where doc_id in (select value from json_each(?))",
-            (json.dumps(list(numbers)),),
-        )
-        counts, first = Counter(row.doc_id for row in page), dict(rows)
-        return [doc_id for doc_id, count in counts.items() if count > 1 or first[doc_id] != numbers[doc_id]]
+    def finish(self) -> list[str]:
+        """Make the plan ready for queries, when all documents are added. Returns the ids that occur twice."""
+        with explained(self._ledger.path):
+            try:
+                self._connection.executescript(INDEXES)
+            except sqlite3.IntegrityError:
+                query = "select doc_id from planned group by doc_id having count(*) > 1 order by min(planned_no)"
+                return [doc_id for (doc_id,) in self._connection.execute(query)]
+        return []
 
     def allowed_max_tokens(self, own: int, selection: Selection) -> tuple[int, ...]:
         """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed."""

@@ -154,12 +154,13 @@ class Planner:
         self.workers = self._workers(selection)
         for shard, page in self.workers.weigh(self._shards(selection)):
             self._in_source += page.seen
-            if twice := self.planned.add(classifier.rows(list(numbered(shard, page)), selection)):
-                shown = ", ".join(map(escape_control, sorted(twice)[:10]))
-                raise Refused(
-                    f"{len(twice)} ids stand for more than one document: {shown}",
-                    hint='every document needs an id of its own; for files use [source] id = "relpath"',
-                )
+            self.planned.add(classifier.rows(list(numbered(shard, page)), selection))
+        if twice := self.planned.finish():
+            shown = ", ".join(map(escape_control, sorted(twice)[:10]))
+            raise Refused(
+                f"{len(twice)} ids stand for more than one document: {shown}",
+                hint='every document needs an id of its own; for files use [source] id = "relpath"',
+            )
         if not selection.again and (missing := self.planned.missing(selection.ids)):
             raise UsageProblem(
                 f"no document has the id {', '.join(map(escape_control, missing[:10]))}.",

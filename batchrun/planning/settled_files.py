@@ -37,7 +37,6 @@ join documents d on d.job = :job and d.doc_id = j.value
 left join requests r on r.request_no = d.request_no
 where d.settings = :settings
     and (d.left_out is not null or (d.outcome is null and r.outcome is not null))
-on conflict (doc_id) do nothing
 """
 PARTLY = f"""
 select w.first_no from ({FOUND} from json_each(:files)) w

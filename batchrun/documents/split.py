@@ -6,13 +6,13 @@ People are told of a segment as "part 2 of 7". The same text, bounds and counter
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from batchrun.document import Document, Place
+from batchrun.document import Document, Place, PlaceKind
 
-_TOP_KINDS = ("page", "slide", "chapter", "sheet")
-_RANKS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+_TOP_KINDS: tuple[PlaceKind, ...] = ("page", "slide", "chapter", "sheet")
+_RANKS: tuple[tuple[tuple[PlaceKind, ...], re.Pattern[str]], ...] = (
     (_TOP_KINDS, re.compile(r"\f")),
     (("heading",), re.compile(r"(?m)^(?=#{1,6} )")),  # a heading of Markdown
     ((), re.compile(r"\n[ \t\r]*\n\s*")),  # a blank line
@@ -67,9 +67,9 @@ def split(document: Document, *, most_tokens: int, overlap_tokens: int, count: C
     if most_tokens < 1 or overlap_tokens < 0:
         raise ValueError(f"no segments of {most_tokens} tokens that share {overlap_tokens}")
     splitter = _Splitter(document, most_tokens, min(overlap_tokens, most_tokens * _MOST_OVERLAP), count)
-    spans = list(splitter.spans())
+    spans, places = list(splitter.spans()), _by_kind(document.places)
     return [
-        Segment(number=number, total=len(spans), start=start, end=end, places=_covered(document.places, start, end))
+        Segment(number=number, total=len(spans), start=start, end=end, places=_covered(places, start, end))
         for number, (start, end) in enumerate(spans, 1)
     ]
 
@@ -81,7 +81,7 @@ def segment_document(document: Document, segment: Segment) -> Document:
     """
     if segment.total == 1:
         return document
-    places = tuple(_within(document.places, segment))
+    places = _within(document.places, segment)
     said = f"part {segment.number} of {segment.total}" + (f": {segment.places}" if segment.places else "")
     return replace(
         document,
@@ -196,24 +196,35 @@ def _between(value: float, known: Sequence[int], wanted: Sequence[int]) -> float
     return wanted[at - 1] + share * (wanted[at] - wanted[at - 1])
 
 
-def _within(places: Sequence[Place], segment: Segment) -> Iterator[Place]:
-    """Yield the places that a segment touches, by offsets into the segment's text."""
-    for kind in dict.fromkeys(place.kind for place in places):
-        for place in _touched([place for place in places if place.kind == kind], segment.start, segment.end):
-            yield replace(place, start=max(0, place.start - segment.start))
+def _by_kind(places: Sequence[Place]) -> dict[PlaceKind, list[Place]]:
+    """Return the places of each kind, in the order of their starts."""
+    found: dict[PlaceKind, list[Place]] = {}
+    for place in sorted(places, key=_start):
+        found.setdefault(place.kind, []).append(place)
+    return found
+
+
+def _start(place: Place) -> int:
+    return place.start
 
 
 def _touched(places: Sequence[Place], start: int, end: int) -> Sequence[Place]:
     """Return the places of one kind that lie at least partly from `start` to `end`."""
-    starts = [place.start for place in places]
-    return places[max(0, bisect_right(starts, start) - 1) : bisect_left(starts, end)]
+    first = bisect_right(places, start, key=_start) - 1
+    return places[max(0, first) : bisect_left(places, end, key=_start)]
 
 
-def _covered(places: Sequence[Place], start: int, end: int) -> str:
+def _within(places: Sequence[Place], segment: Segment) -> tuple[Place, ...]:
+    """Return the places that a segment touches, by offsets into the segment's text."""
+    kinds = _by_kind(places).values()
+    touched = [place for of_kind in kinds for place in _touched(of_kind, segment.start, segment.end)]
+    return tuple(replace(place, start=max(0, place.start - segment.start)) for place in sorted(touched, key=_start))
+
+
+def _covered(places: Mapping[PlaceKind, Sequence[Place]], start: int, end: int) -> str:
     """Say which pages, slides, chapters or sheets, or else which headings, a stretch of the text touches."""
     for kind in (*_TOP_KINDS, "heading"):
-        touched = _touched([place for place in places if place.kind == kind], start, end)
-        if touched:
+        if touched := _touched(places.get(kind, ()), start, end):
             first, last = _short(touched[0].name), _short(touched[-1].name)
             dash = "-" if first.isdecimal() and last.isdecimal() else " to "
             return f"{kind} {first}" if len(touched) == 1 else f"{kind}s {first}{dash}{last}"

@@ -5,6 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from batchrun.answers.merge import RULES_OF, RuleName
+from batchrun.job.key_types import FieldNames
 from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
 
 _TAG_OF = {
@@ -95,6 +97,15 @@ class _Definition(Table):
     type: str
     nullable: bool = False
     description: str | None = None
+    merge: RuleName | None = None
+    """How the answers over the parts of a split document become one; None stands for the first rule that suits."""
+
+    @model_validator(mode="after")
+    def _rule_suits_the_type(self) -> Self:
+        if self.merge is not None and self.merge not in (suiting := RULES_OF[self.kind]):
+            hint = "one of " + ", ".join(f'"{rule}"' for rule in suiting)
+            raise refusal(f'"{self.merge}" is no rule for a field of type {self.kind}', key="merge", hint=hint)
+        return self
 
     @model_validator(mode="after")
     def _bounds_leave_room(self) -> Self:
@@ -106,9 +117,30 @@ class _Definition(Table):
         return self
 
     @property
+    def kind(self) -> str:
+        """The type without its question mark."""
+        return "enum" if isinstance(self, EnumField) else self.type.removesuffix("?")
+
+    @property
+    def rule(self) -> RuleName:
+        """The rule that merges the answers over the parts of a split document."""
+        return self.merge or RULES_OF[self.kind][0]
+
+    @property
     def may_be_null(self) -> bool:
         """Whether the model may answer null."""
         return self.nullable or self.type.endswith("?")
+
+
+def _without_rule(field: "FieldSpec") -> "FieldSpec":
+    for key in ("merge", "merge_key"):
+        if getattr(field, key, None):
+            raise refusal("only a whole column has a rule", key=key, hint="take it out, or give the column a rule")
+    return field
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
 _Count = Annotated[int, Field(ge=0)]
@@ -152,9 +184,25 @@ class ArrayField(_Definition):
 
     limits = ("min_items", "max_items")
     type: Literal["array", "array?"]
-    items: Annotated["FieldSpec", Field(examples=['items = "string"'])]
+    items: Annotated["FieldSpec", AfterValidator(_without_rule), Field(examples=['items = "string"'])]
     min_items: _Count | None = None
     max_items: _Count | None = None
+    merge_key: Annotated[FieldNames, BeforeValidator(_as_list)] = ()
+    """The fields of the items that name an entry: entries of several parts with one name are one entry."""
+
+    @model_validator(mode="after")
+    def _key_names_entries(self) -> Self:
+        if not self.merge_key:
+            return self
+        if not isinstance(self.items, ObjectField):
+            raise refusal("only the items of a list of objects have keys", key="merge_key", hint="take it out")
+        if self.rule != "all":
+            hint = 'write merge = "all", or take `merge_key` out'
+            raise refusal(f'merge = "{self.rule}" unites no entries', key="merge_key", hint=hint)
+        if missing := [name for name in self.merge_key if name not in self.items.fields]:
+            hint = f"fields: {', '.join(self.items.fields)}"
+            raise refusal(f'the items have no field "{missing[0]}"', key="merge_key", hint=hint)
+        return self
 
 
 class ObjectField(_Definition):
@@ -185,7 +233,8 @@ def _is_column(name: str) -> bool:
 
 _NestedName = Annotated[str, AfterValidator(matching(_NAME.fullmatch, _NAME_RULE))]
 _ColumnName = Annotated[str, AfterValidator(matching(_is_column, f"{_NAME_RULE} or _, and is not doc_id"))]
-NestedFields = Annotated[dict[_NestedName, FieldSpec], Field(min_length=1), AfterValidator(_distinct_names)]
+_NestedField = Annotated[FieldSpec, AfterValidator(_without_rule)]
+NestedFields = Annotated[dict[_NestedName, _NestedField], Field(min_length=1), AfterValidator(_distinct_names)]
 ColumnFields = Annotated[dict[_ColumnName, FieldSpec], Field(min_length=1), AfterValidator(_distinct_names)]
 
 ArrayField.model_rebuild()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, assert_never
 
+from batchrun.answers.merge import MergeRule
 from batchrun.job.field_types import ArrayField, EnumField, FieldSpec, NumberField, ObjectField, PlainField, TextField
 
 MAX_UNIONS = 16
@@ -82,6 +83,14 @@ class OutputFields:
             )
             for name, field in self.definitions.items()
         )
+
+    @cached_property
+    def merge_rules(self) -> dict[str, MergeRule]:
+        """How the answers over the parts of a split document become one answer; no request depends on a rule."""
+        return {
+            name: MergeRule(field.rule, field.merge_key if isinstance(field, ArrayField) else ())
+            for name, field in self.definitions.items()
+        }
 
     @property
     def unions(self) -> int:

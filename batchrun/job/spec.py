@@ -63,8 +63,22 @@ class JobSection(Table):
 
 class _SourceSection(Table):
     max_document_tokens: Positive | None = None
-    on_oversize: Literal["refuse", "skip", "truncate"] = "refuse"
+    on_oversize: Literal["refuse", "skip", "truncate", "split"] = "refuse"
+    split_tokens: Positive | None = None
+    """The most tokens of a part; None means that only documents that are too large are split."""
+    split_overlap_tokens: Annotated[int, Field(ge=0, le=10**12)] = 200
+    """What neighbouring parts share, so that nothing short is cut in two; a quarter of a part if that is less."""
     on_empty: Literal["fail", "skip"] = "fail"
+
+    @model_validator(mode="after")
+    def _splits_sensibly(self) -> Self:
+        given = [key for key in ("split_tokens", "split_overlap_tokens") if key in self.model_fields_set]
+        if given and self.on_oversize != "split":
+            raise refusal("nothing is split", key=given[0], hint='write on_oversize = "split", or take this key out')
+        if len(given) == 2 and self.split_tokens and self.split_overlap_tokens > self.split_tokens // 4:
+            hint = f"at most a quarter of split_tokens, {self.split_tokens // 4}; 0 for no overlap"
+            raise refusal("parts would share too much of their text", key="split_overlap_tokens", hint=hint)
+        return self
 
 
 class FilesSourceSection(_SourceSection):

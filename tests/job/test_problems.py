@@ -284,7 +284,7 @@ CASES = {
     ]),
     "later field key": (FIELD, 'title = { type = "string", quote_of = "doc.text" }', [
         ("12:28", "unknown key `quote_of` in `output.fields.title`",
-         "known here: type, nullable, description, min_length, max_length, pattern"),
+         "known here: type, nullable, description, merge, min_length, max_length, pattern"),
     ]),
     "array without items": (FIELD, 'title = { type = "array" }', [
         ("12:1", "missing key `items` in `output.fields.title`", 'such as `items = "string"`'),

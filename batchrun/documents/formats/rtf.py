@@ -26,7 +26,8 @@ def read(data: bytes, options: ReadOptions) -> Iterator[Found]:  # noqa: ARG001 
 
     source = _prepared(data)
     try:
-        text = rtf_to_text(source.decode("ascii"), encoding="cp1252", errors="replace")
+        # striprtf says that it has types; this function has none.
+        text: str = rtf_to_text(source.decode("ascii"), errors="replace")  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, LookupError) as error:  # striprtf checks none of the numbers in the file
         raise Unusable(f"a broken RTF file ({error}); open it in a word processor and save it again") from error
     yield Part(text=_tidied(text))
@@ -38,7 +39,7 @@ def _prepared(data: bytes) -> bytes:
     beyond = _PAIRS if _EAST_ASIAN.search(data) else _BEYOND_ASCII
     data = beyond.sub(lambda match: b"".join(b"\\'%02x" % byte for byte in match[0]), data)
     data = _CELL.sub(lambda match: match[1] or b"\\tab", data)
-    # striprtf looks for links within lines; with all of a hostile file on one line, the search would not come to an end.
+    # striprtf looks for links within lines; with a whole hostile file on one line, the search would never end.
     return _HIDDEN.sub(b"", data).replace(b"{\\field", b"\n{\\field")
 
 

@@ -212,8 +212,8 @@ class _Page:
         self._breaks, self._tabs, self._space = 0, 0, False
 
     def _due(self) -> str:
-        if not self._length:
-            return ""
+        if not self._pieces:
+            return "\t" * self._tabs
         last = self._pieces[-1]
         breaks = max(0, self._breaks - (len(last) - len(last.rstrip("\n"))))
         between = "\n" * breaks + "\t" * self._tabs

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from batchrun.documents.formats import Found, Part, ReadOptions, Unusable
 
-_BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
+_BINARY = re.compile(rb"\\[\\{}]|\\bin(?![a-zA-Z])(\d{1,9})?+ ?")
+"""An escaped sign, or the word before so many bytes that are no text."""
 _HEX_PICTURE = re.compile(rb"[0-9a-fA-F\r\n]{512,}")
 """What no text has: the digits of a picture or of an embedded file."""
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
@@ -28,8 +29,8 @@ def read(data: bytes, options: ReadOptions) -> Iterator[Found]:  # noqa: ARG001 
     try:
         # striprtf says that it has types; this function has none.
         text: str = rtf_to_text(source.decode("ascii"), errors="replace")  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, LookupError) as error:  # striprtf checks none of the numbers in the file
-        raise Unusable(f"a broken RTF file ({error}); open it in a word processor and save it again") from error
+    except (ValueError, TypeError, LookupError, OverflowError) as error:  # striprtf checks no number in the file
+        raise Unusable("a broken RTF file; open it in a word processor and save it again") from error
     yield Part(text=_tidied(text))
 
 
@@ -44,11 +45,12 @@ def _prepared(data: bytes) -> bytes:
 
 
 def _without_binary(data: bytes) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     start = 0
     while match := _BINARY.search(data, start):
-        pieces.append(data[start : match.start()])
-        start = match.end() + int(match[1])
+        is_escape = match[0][1:2] in b"\\{}"
+        pieces.append(data[start : match.end() if is_escape else match.start()])
+        start = match.end() + int(match[1] or 0)
     return b"".join((*pieces, data[start:]))
 
 

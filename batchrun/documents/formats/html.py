@@ -1,14 +1,14 @@
 """Web pages: the text that a browser would show, with a line for each block and a place for each heading."""
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from batchrun.document import Place
-from batchrun.documents.encoding import Decoded, Undecodable, decode
+from batchrun.documents.encoding import Undecodable
 from batchrun.documents.formats import Found, Part, ReadOptions, Unusable
+from batchrun.documents.formats.html_charset import decode_page
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -17,21 +17,9 @@ _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _APART = _HEADINGS | {"p", "ul", "ol", "dl", "table", "blockquote", "pre", "listing", "xmp", "figure", "hr"}
 _BLOCKS = _APART | {
     *("address", "article", "aside", "body", "caption", "center", "dd", "details", "dialog", "dir", "div", "dt"),
-    *(
-        "fieldset",
-        "figcaption",
-        "footer",
-        "form",
-        "header",
-        "hgroup",
-        "legend",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "optgroup",
-    ),
-    *("option", "search", "section", "select", "summary", "tbody", "textarea", "tfoot", "thead", "title", "tr"),
+    *("fieldset", "figcaption", "footer", "form", "header", "hgroup", "legend", "li", "main", "menu", "nav"),
+    *("optgroup", "option", "search", "section", "select", "summary", "tbody", "textarea", "tfoot", "thead"),
+    *("title", "tr"),
 }
 _VERBATIM = frozenset(("pre", "listing", "xmp", "plaintext", "textarea"))
 _UNSEEN = frozenset(
@@ -47,58 +35,20 @@ _NAME_PIECES = 100
 _TAG = re.compile(rb"<(/?)([a-zA-Z][^\s/>]*)")
 _UNNESTED = frozenset(
     (
-        *(b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"source", b"track"),
-        *(
-            b"wbr",
-            b"param",
-            b"p",
-            b"li",
-            b"dd",
-            b"dt",
-            b"tr",
-            b"td",
-            b"th",
-            b"tbody",
-            b"thead",
-            b"tfoot",
-            b"option",
-            b"a",
-        ),
+        *(b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"param", b"source"),
+        *(b"track", b"wbr", b"a", b"dd", b"dt", b"li", b"option", b"p", b"tbody", b"td", b"tfoot", b"th", b"thead"),
+        b"tr",
     )
 )
 """Elements that contain nothing, or that the next element of their kind closes."""
 _MAX_STEPS = 2_000_000_000
 """The parser looks at every open element for a tag. These are 4 seconds; a page has a ten-thousandth of the steps."""
 
-_DECLARED = re.compile(
-    rb"<meta[^>]{1,500}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})|<\?xml[^>]{1,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})",
-    re.IGNORECASE,
-)
-_DECLARED_WITHIN = 4096
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_SUPERSETS = {
-    **dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii", "iso8859-1", "ansi"), "cp1252"),
-    **dict.fromkeys(("iso-8859-9", "latin5"), "cp1254"),
-    **dict.fromkeys(("gb2312", "gbk", "gb_2312-80", "x-gbk", "gb18030"), "gb18030"),
-    **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j", "windows-932", "ms_kanji"), "cp932"),
-    **dict.fromkeys(("euc-kr", "ks_c_5601-1987", "ksc5601", "korean"), "cp949"),
-    **dict.fromkeys(("big5", "x-x-big5", "big5-hkscs"), "big5hkscs"),
-    **dict.fromkeys(("tis-620", "iso-8859-11"), "cp874"),
-    # Bytes in which a declaration in ASCII can be read are no UTF-16; so browsers say too.
-    **dict.fromkeys(("utf-16", "utf-16le", "utf-16be", "unicode", "utf8"), "utf-8"),
-    "x-mac-roman": "mac_roman",
-    "macintosh": "mac_roman",
-}
-"""What browsers read instead of a declared encoding, since pages use more than what they declare."""
-_CHARSETS = re.compile(
-    r"utf-8|iso-8859-\d{1,2}|(?:windows-|cp)(?:125\d|874|932|949|866)|koi8-[ru]|euc-jp|iso-2022-jp|mac_roman|big5hkscs|gb18030"
-)
-
 
 def read(data: bytes, options: ReadOptions) -> Iterator[Found]:
     """Read a web page as one part."""
     try:
-        decoded = _decoded(data, options.encoding)
+        decoded = decode_page(data, options.encoding)
     except Undecodable as reason:
         raise Unusable(str(reason)) from reason
     text, places = html_to_text_and_places(decoded.text)
@@ -292,23 +242,3 @@ def _require_shallow(data: bytes) -> None:
         steps += depth
         if steps > _MAX_STEPS:
             raise Unusable(f"HTML whose elements are nested too deeply ({depth:,} deep); convert it to text first")
-
-
-def _decoded(data: bytes, encoding: str) -> Decoded:
-    """Decode a page as the job says, else by its mark, else as the page declares, else by a guess."""
-    declared = _declared(data) if encoding == "auto" and not data.startswith(_MARKS) else None
-    if declared is not None:
-        try:
-            return Decoded(data.decode(declared))
-        except UnicodeDecodeError:  # the declaration is wrong, which is common
-            pass
-    return decode(data, encoding)
-
-
-def _declared(data: bytes) -> str | None:
-    match = _DECLARED.search(data, 0, _DECLARED_WITHIN)
-    if not match:
-        return None
-    label = (match[1] or match[2]).decode("ascii", "replace").lower()
-    codec = _SUPERSETS.get(label, label)
-    return codec if _CHARSETS.fullmatch(codec) else None

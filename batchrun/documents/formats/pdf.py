@@ -117,4 +117,4 @@ def _note(pages: Sequence[str]) -> str | None:
     if not empty:
         return None
     named = ", ".join(empty[:_NAMED_PAGES]) + ", …" * (len(empty) > _NAMED_PAGES)
-    return f"{len(empty)} of {len(pages)} pages {'has' if len(empty) == 1 else 'have'} no text ({named})"
+    return f"{len(empty):,} of {len(pages):,} pages {'has' if len(empty) == 1 else 'have'} no text ({named})"

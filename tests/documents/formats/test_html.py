@@ -82,6 +82,7 @@ def read_text(data: bytes, encoding: str = "auto") -> str:
         ("<meta charset=utf-16>é".encode(), "auto", "é"),
         ("<meta charset=iso-8859-1>да".encode("cp1251"), "cp1251", "да"),
         ("<meta charset=nonsense>é".encode(), "auto", "é"),
+        ("<meta charset=iso-8859-12>é".encode(), "auto", "é"),
         ("<meta charset=unicode_escape>\\x41é".encode(), "auto", "\\x41é"),
         ("<meta charset=utf-8>Où l'été, garçon, dès août.".encode("cp1252"), "auto", "Où l'été, garçon, dès août."),
     ],

@@ -12,6 +12,8 @@ _ZIP_FAULTS = (
     *(zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError, zlib.error, lzma.LZMAError, struct.error),
     RuntimeError,  # encrypted members, and ways of packing that zipfile does not know
 )
+_MEMBER = b"PK\1\2"
+_MOST_MEMBERS = 100_000
 _OFFICE_FOLDERS = {"word/": "docx", "ppt/": "pptx", "xl/": "sheets"}
 _ODF = "application/vnd.oasis.opendocument."
 _MIMETYPES = {
@@ -44,6 +46,8 @@ _REFUSED_ENTRIES = {
 
 def zip_format(data: bytes) -> str:
     """Return the format of the document in a zip archive. Raises Unusable if there is none."""
+    if data.count(_MEMBER) > _MOST_MEMBERS:  # zipfile makes an object of each member at once
+        raise Unusable(f"a zip archive of more than {_MOST_MEMBERS:,} files; unpack it, and take the files in it")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = {name.replace("\\", "/").lower() for name in archive.namelist()}

@@ -114,6 +114,7 @@ REFUSED = {
     ),
     "an archive": (archive({"word/a.txt": "x"}), "a.zip", "a zip archive; unpack it"),
     "an empty archive": (archive({}), "a.zip", "an empty zip archive"),
+    "an archive of too many files": (docx() + b"PK\1\2" * 100_001, "a.docx", "more than 100,000 files"),
     "a broken archive": (docx()[:300], "a.docx", "a broken zip archive"),
     "Pages": (archive({"Index/Document.iwa": ""}), "a.pages", "Pages, Numbers or Keynote"),
     "PNG": (b"\x89PNG\r\n\x1a\n", "a.png", "a PNG image; recognise its text"),

@@ -77,7 +77,7 @@ def _is_pdf(data: bytes, suffix: str) -> bool:
     if suffix == ".pdf":
         return at >= 0 or (b" obj" in data and (b"startxref" in data or b"%%EOF" in data))
     if at > 0 and data[:at].strip():  # a text may speak of PDFs
-        return suffix not in _TEXT_NAMES and b" obj" in data
+        return suffix not in _TEXT_NAMES and data[at - 1 : at] in b"\r\n" and b" obj" in data
     return at >= 0
 
 

@@ -38,6 +38,7 @@ RECOGNISED = {
     "a PDF whose header begins in the last byte": (b"j" * 1024 + PDF, "a.pdf", "pdf"),
     "a PDF without a header": (PDF[9:], "a.pdf", "pdf"),
     "a text about PDFs": (b"A PDF begins with %PDF-1.4 and has 1 0 obj\n", "a.md", "text"),
+    "a program about PDFs": (b"HEAD = '%PDF-1.4'\nBODY = '1 0 obj'\n", "make_pdf.py", "text"),
     "a note about PDFs": (b"look for %PDF- in the first bytes\n", "note", "text"),
     "Word": (docx(), "a.docx", "docx"),
     "Word under an old name": (docx(), "a.doc", "docx"),

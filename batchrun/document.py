@@ -8,6 +8,7 @@ from typing import Literal
 
 Value = str | int | float | bool | None
 
+NO_COLUMNS: Mapping[str, Value] = {}
 PlaceKind = Literal["page", "slide", "chapter", "sheet", "heading"]
 
 
@@ -54,14 +55,21 @@ class Document:
     """The name and version of what turned the bytes into text; empty for documents that are no files."""
     bytes_sha: str = field(default="", compare=False)
     """SHA-256 of the bytes that the reader got; empty for documents that are no files."""
+    plain_sha: str = field(default="", compare=False)
+    """The `content_sha` of earlier versions, which took the file as plain text; empty if that is no other."""
 
     @property
     def content_sha(self) -> str:
         """SHA-256 over text and columns, which changes exactly when the document changes."""
-        digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass"))
-        if self.columns:
-            digest.update(b"\0" + json.dumps(dict(self.columns), sort_keys=True).encode())
-        return digest.hexdigest()
+        return text_sha(self.text, self.columns)
+
+
+def text_sha(text: str, columns: Mapping[str, Value] = NO_COLUMNS) -> str:
+    """Return the SHA-256 over a text and columns, as hexadecimal characters."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    if columns:
+        digest.update(b"\0" + json.dumps(dict(columns), sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

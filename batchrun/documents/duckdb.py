@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, Shard, grouped, text_size, unguarded
+from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.encoding import without_nuls
-from batchrun.documents.files import MAX_BYTES, too_large
 from batchrun.duckdb_file import first_line, opened
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
 from batchrun.escaping import escape_control

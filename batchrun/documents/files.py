@@ -4,21 +4,28 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from batchrun.document import Document, DocumentRef, Unreadable
-from batchrun.documents import FoundFile, Guard, Shard, grouped, scan, unguarded
+from batchrun.document import Document, DocumentRef, Unreadable, text_sha
+from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, unguarded
+from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large
 from batchrun.documents.encoding import Undecodable, decode
+from batchrun.documents.formats import Format, Found, ReadOptions, Unusable, UnusablePart
+from batchrun.documents.formats.reading import ReadPart, read_file, read_one
 from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.path_escaping import actual, shown
-from batchrun.documents.tree import Found, Tree, leads_out
+from batchrun.documents.text_cache import TextCache
+from batchrun.documents.tree import Found as FoundPath
+from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Refused
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 
-MAX_BYTES = 32_000_000
-"""The API takes no larger request, so a larger text is not even read."""
+DEFAULTS = ReadOptions()
+READ_AS_TEXT_BEFORE = frozenset({"html", "eml", "mbox"})
+"""Formats whose files earlier versions took as they were."""
 
 
 class _Unfit(Exception):
@@ -41,13 +48,17 @@ class FileSource:
         root: Path,
         include: Sequence[str],
         exclude: Sequence[str] = (),
-        encoding: str = "auto",
+        options: ReadOptions = DEFAULTS,
+        format_name: str = "auto",
         id_from: Literal["relpath", "stem"] = "relpath",
+        cache: TextCache | None = None,
     ) -> None:
         self._root = root.resolve()
         self._include = tuple(include)
         self._exclude = tuple(exclude)
-        self._encoding = encoding
+        self._options = options
+        self._format_name = format_name
+        self._cache = cache
         self._id_from = id_from
         # Whatever lies below an excluded folder is excluded too.
         without = [pattern for text in exclude for pattern in (text, f"{text}/**")]
@@ -74,31 +85,71 @@ class FileSource:
     def read_shard(self, shard: Shard, guard: Guard = unguarded) -> Iterator[Document | Unreadable]:
         """Read the files of a shard, each once."""
         for file in shard.files:
-            yield self._unreadable(file.path, file.problem) if file.problem else self._load(file.path)
+            if file.problem:
+                yield self._unreadable(file.path, file.problem)
+            else:
+                yield from self._load(file.path, guard)
 
     def read(self, refs: Sequence[DocumentRef], guard: Guard = unguarded) -> list[Document | Unreadable]:
-        """Read these files as they are now."""
-        return [self._load(str(self._root / actual(ref.source))) for ref in refs]
+        """Read these documents as they are now. Neighbours that are parts of one file are read together."""
+        found: list[Document | Unreadable] = []
+        for file, of_file in groupby(refs, key=file_of):
+            parts = {one.place: one for one in self._load(str(self._root / actual(file)), guard)}
+            whole = parts.get("") if len(parts) == 1 else None
+            for ref in of_file:
+                one = parts.get(ref.place) or (whole if isinstance(whole, Unreadable) else None)
+                found.append(one or Unreadable(ref.doc_id, ref.source, "it is no longer in its file", ref.place))
+        return found
 
-    def _found(self, found: Found) -> FoundFile:
+    def _found(self, found: FoundPath) -> FoundFile:
         status, source = found.status, self._shown(found.path)
         if status is None:
             return FoundFile(found.path, source, 0, 0, 0, 0, found.problem)
         return FoundFile(found.path, source, status.st_size, status.st_mtime_ns, status.st_ino, 0, found.problem)
 
-    def _load(self, path: str) -> Document | Unreadable:
+    def _load(self, path: str, guard: Guard) -> Iterator[Document | Unreadable]:
         try:
             data = tried(lambda: self._bytes(path), path)
         except _Unfit as finding:
-            return self._unreadable(path, str(finding))
+            yield self._unreadable(path, str(finding))
+            return
         except OSError as error:
-            return self._unreadable(path, _reason(error, path))
-        bytes_sha = hashlib.sha256(data).hexdigest()
+            yield self._unreadable(path, _reason(error, path))
+            return
+        reading = _Reading(self._shown(path), hashlib.sha256(data).hexdigest(), guard, self._cache)
         try:
-            decoded = decode(data, self._encoding)
-        except Undecodable as finding:
-            return replace(self._unreadable(path, str(finding)), bytes_sha=bytes_sha)
-        return Document(self._id(path), self._shown(path), decoded.text, note=decoded.note, bytes_sha=bytes_sha)
+            for found in read_file(data, PurePosixPath(path).name, self._format_name, self._options, reading):
+                yield self._document(path, found, data)
+        except Unusable as finding:
+            yield replace(self._unreadable(path, str(finding)), bytes_sha=reading.sha)
+
+    def _document(self, path: str, found: ReadPart | UnusablePart, data: bytes) -> Document | Unreadable:
+        name = found.name if isinstance(found, UnusablePart) else found.part.name
+        suffix = f"#{shown(name)}" if name else ""
+        doc_id, source = self._id(path) + suffix, self._shown(path) + suffix
+        if isinstance(found, UnusablePart):
+            return Unreadable(doc_id, source, found.reason, name, hashlib.sha256(data).hexdigest())
+        part, one = found.part, found.format
+        return Document(
+            doc_id,
+            source,
+            part.text,
+            columns=part.columns,
+            note=part.note,
+            place=name,
+            places=part.places,
+            pages=part.pages,
+            reader=one.reader,
+            bytes_sha=found.bytes_sha,
+            plain_sha=self._plain_sha(data) if not name and one.name in READ_AS_TEXT_BEFORE else "",
+        )
+
+    def _plain_sha(self, data: bytes) -> str:
+        """Return the hash that earlier versions knew the document by. Returns an empty one if they refused it."""
+        try:
+            return text_sha(decode(data, self._options.encoding).text)
+        except Undecodable:
+            return ""
 
     def _bytes(self, path: str) -> bytes:
         status = os.lstat(path)
@@ -150,7 +201,7 @@ def _require_readable(status: os.stat_result) -> None:
 def _all_of(file: int, size: int) -> bytes:
     data = os.read(file, size + 1)
     while len(data) != size:  # the file is growing, has no known size, or comes in parts
-        more = os.read(file, MAX_BYTES)
+        more = os.read(file, MAX_FILE_BYTES)
         data += more
         _require_size(len(data))
         if not more:
@@ -159,8 +210,39 @@ def _all_of(file: int, size: int) -> bytes:
 
 
 def _require_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise _Unfit(too_large(size))
+    if size > MAX_FILE_BYTES:
+        raise _Unfit(file_too_large(size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How one file and what is attached to it are read: from the cache, or within the guard."""
+
+    source: str
+    sha: str
+    """SHA-256 of the outer file."""
+    guard: Guard
+    cache: TextCache | None
+
+    def __call__(self, one: Format, data: bytes, options: ReadOptions) -> list[Found]:
+        if not one.isolated:
+            return read_one(one, data, options)
+        sha = hashlib.sha256(data).hexdigest()
+        if self.cache and (known := self.cache.load(sha, one, options)) is not None:
+            return known
+        try:
+            with self.guard(self.source):
+                found = read_one(one, data, options)
+        except GivenUp as given_up:
+            raise Unusable(str(given_up)) from given_up
+        if self.cache:
+            self.cache.keep(sha, one, options, found)
+        return found
+
+
+def file_of(ref: DocumentRef) -> str:
+    """Return the file of a document, as shown to people."""
+    return ref.source.removesuffix(f"#{shown(ref.place)}") if ref.place else ref.source
 
 
 def _reason(error: OSError, path: str) -> str:
@@ -178,8 +260,3 @@ def _some_names(folder: Path) -> str:
     if not names:
         return "which is empty"
     return f"which holds {', '.join(map(shown, names[:5]))}{' …' if len(names) > 5 else ''}"
-
-
-def too_large(size: int) -> str:
-    """Return the reason why a text of so many bytes is not read."""
-    return f"{size / 1e6:,.1f} MB: more than the {MAX_BYTES / 1e6:.0f} MB that a request may have"

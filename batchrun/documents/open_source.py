@@ -3,6 +3,8 @@
 from batchrun.documents import Source
 from batchrun.documents.duckdb import DuckdbSource
 from batchrun.documents.files import FileSource
+from batchrun.documents.formats import ReadOptions
+from batchrun.documents.text_cache import FOLDER, TextCache
 from batchrun.job.load import JobFile
 from batchrun.job.spec import FilesSourceSection
 
@@ -12,6 +14,19 @@ def open_source(job: JobFile) -> Source:
     asked = job.spec.source
     if isinstance(asked, FilesSourceSection):
         return FileSource(
-            root=job.root, include=asked.include, exclude=asked.exclude, encoding=asked.encoding, id_from=asked.id
+            root=job.root,
+            include=asked.include,
+            exclude=asked.exclude,
+            options=ReadOptions(asked.encoding, attachments=asked.attachments, rows=asked.rows),
+            format_name=asked.format,
+            id_from=asked.id,
+            cache=text_cache(job),
         )
     return DuckdbSource(root=job.root, database=asked.database, query=asked.query)
+
+
+def text_cache(job: JobFile) -> TextCache | None:
+    """Return the cache of texts beside the job's ledger. Returns None if the job keeps no texts."""
+    if not job.spec.source.text_cache:
+        return None
+    return TextCache(job.resolve(job.spec.store.ledger).parent / FOLDER)

@@ -22,7 +22,7 @@ from batchrun.job.fields import MAX_UNIONS, OutputFields
 from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text, Texts
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.project_root import LEDGER
-from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
+from batchrun.job.units import Bytes, CacheBytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
 
 _JOB_NAME = re.compile(r"[a-z0-9_-]{1,40}")
@@ -40,6 +40,16 @@ def _is_text_codec(name: str) -> bool:
     except (LookupError, ValueError):
         return name == "auto"
     return True
+
+
+FORMATS = ("text", "pdf", "docx", "pptx", "odt", "epub", "rtf", "html", "eml", "mbox", "sheets")
+"""The formats that files are read by."""
+
+
+def _known_format(name: str) -> str:
+    if name != "auto" and name not in FORMATS:
+        raise one_of(("auto", *FORMATS))
+    return name
 
 
 def _few_tags(tags: dict[str, str]) -> dict[str, str]:
@@ -69,6 +79,9 @@ class _SourceSection(Table):
     split_overlap_tokens: Annotated[int, Field(ge=0, le=10**12)] = 200
     """What neighbouring parts share, so that nothing short is cut in two; a quarter of a part if that is less."""
     on_empty: Literal["fail", "skip"] = "fail"
+    on_unreadable: Literal["fail", "skip"] = "fail"
+    text_cache: CacheBytes = 2_000_000_000
+    """The most bytes of texts that are kept beside the ledger; 0 if no text is kept."""
 
     @model_validator(mode="after")
     def _splits_sensibly(self) -> Self:
@@ -90,6 +103,11 @@ class FilesSourceSection(_SourceSection):
     encoding: Annotated[
         str, AfterValidator(matching(_is_text_codec, '"auto" or a codec such as "utf-8" or "cp1252"'))
     ] = "auto"
+    format: Annotated[str, AfterValidator(_known_format)] = "auto"
+    attachments: bool = True
+    """Whether the attachments of mail are documents of their own."""
+    rows: bool = False
+    """Whether each row of a sheet is a document of its own."""
     id: Literal["relpath", "stem"] = "relpath"
 
 

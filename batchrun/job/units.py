@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated
 
 from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from batchrun.job.value_errors import wrong_value
 
@@ -17,6 +18,7 @@ _DAY_S = 86_400
 MONTH_S = 30 * _DAY_S
 _SIZE = re.compile(r"([0-9]{1,9})(B|KB|MB)")
 _BYTES = {"B": 1, "KB": 1_000, "MB": 1_000_000}
+_GIGABYTES = re.compile(r"([0-9]{1,4})GB")
 
 
 def duration_s(value: object, *, most_s: float) -> float:
@@ -38,6 +40,16 @@ def _bytes(value: object) -> int:
     return int(found[1]) * _BYTES[found[2]]
 
 
+def _cache_bytes(value: object) -> int:
+    if value == "off":
+        return 0
+    gigabytes = _GIGABYTES.fullmatch(value) if isinstance(value, str) else None
+    try:
+        return int(gigabytes[1]) * 1_000_000_000 if gigabytes else _bytes(value)
+    except PydanticCustomError:
+        raise wrong_value('a size such as "2GB" or "500MB", or "off"') from None
+
+
 def _nano_dollars(value: object) -> int:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     dollars = Decimal(str(value)) if is_number else Decimal("NaN")
@@ -54,6 +66,9 @@ LongSeconds = Annotated[float, BeforeValidator(partial(duration_s, most_s=MONTH_
 
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 """A size, written as "256MB" or "500KB"; a KB is a thousand bytes."""
+
+CacheBytes = Annotated[int, BeforeValidator(_cache_bytes)]
+"""The size of a cache, written as "2GB" or "off"."""
 
 NanoDollars = Annotated[int, BeforeValidator(_nano_dollars)]
 """An amount, written in dollars, whole or with a fraction, and kept exactly."""

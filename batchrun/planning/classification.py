@@ -153,15 +153,36 @@ class PageClassifier:
                 if one[1].doc_id in documents and documents[one[1].doc_id].outcome in selection.again
             ]
         asked = {number: self._asked(one, documents.get(one.doc_id), selection) for number, one in page if one.asked}
+        kept = {one.doc_id for _, one in page if self._keeps(one, documents.get(one.doc_id), selection)}
         known = KnownPage(
             documents,
             self.planned.known_requests(request_id for each in asked.values() for request_id, _, _ in each),
             self._violating([(one, asked[number]) for number, one in page if one.asked]),
         )
         return [
-            self._sendable(number, one, asked[number], known, selection) if one.asked else self._unsendable(number, one)
+            kept_row(number, one, documents[one.doc_id])
+            if one.doc_id in kept
+            else self._row(number, one, asked.get(number), known, selection)
             for number, one in page
         ]
+
+    def _row(
+        self, number: int, weighed: Weighed, asked: Asked | None, known: KnownPage, selection: Selection
+    ) -> Planned:
+        if asked is None:
+            return self._unsendable(number, weighed)
+        return self._sendable(number, weighed, asked, known, selection)
+
+    def _keeps(self, weighed: Weighed, known: KnownDocument | None, selection: Selection) -> bool:
+        """Whether a settled document keeps its request although a newer reader finds another text in the same bytes."""
+        if known is None or known.request_id is None or not known.same_settings:
+            return False
+        if known.content_sha == weighed.content_sha or self.rereads or selection.again:
+            return False
+        same_bytes = known.bytes_sha != "" and known.bytes_sha == weighed.bytes_sha
+        read_as_text_before = not known.reader and known.content_sha == weighed.plain_sha
+        settled = known.outcome not in {None, Outcome.SKIPPED, Outcome.UNREADABLE}
+        return settled and (same_bytes or read_as_text_before)
 
     def _asked(self, weighed: Weighed, known: KnownDocument | None, selection: Selection) -> Asked:
         """Choose among a document's requests, which differ in their `max_tokens`."""
@@ -193,7 +214,8 @@ class PageClassifier:
 
     def _unsendable(self, number: int, weighed: Weighed) -> Planned:
         if weighed.problem != EMPTY:
-            return left_out(number, weighed, Kind.UNREADABLE, Outcome.UNREADABLE, weighed.problem)
+            outcome = Outcome.SKIPPED if self.spec.source.on_unreadable == "skip" else Outcome.UNREADABLE
+            return left_out(number, weighed, Kind.UNREADABLE, outcome, weighed.problem)
         outcome = Outcome.SKIPPED if self.spec.source.on_empty == "skip" else Outcome.UNREADABLE
         return left_out(number, weighed, Kind.EMPTY, outcome, EMPTY)
 
@@ -261,6 +283,28 @@ class PageClassifier:
             model = replace(model, price=model.price.in_batches)
         amount = worst_amount(self.estimator, [model], asked[current.model_no : current.model_no + 1], tokens)
         return too_dear(self.caps.document, amount.nusd)
+
+
+def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
+    """Make the row of a document that stays as the ledger has it, with the text that an older reader found."""
+    return Planned(
+        number,
+        weighed.doc_id,
+        weighed.source,
+        weighed.place,
+        known.content_sha,
+        Kind.REUSABLE if known.outcome is Outcome.SUCCEEDED else Kind.FAILED,
+        known_outcome=known.outcome,
+        request_id=known.request_id,
+        max_tokens=known.max_tokens,
+        asks_for=known.asked_for,
+        same_text=True,
+        note=weighed.note,
+        pages=weighed.pages,
+        reader=known.reader,
+        bytes_sha=weighed.bytes_sha,
+        older=True,
+    )
 
 
 def left_out(number: int, weighed: Weighed, kind: Kind, outcome: Outcome | None, reason: str | None) -> Planned:

@@ -152,11 +152,12 @@ class KnownRequest:
 class PlannedDocuments:
     """The plan's rows on a ledger's connection."""
 
-    def __init__(self, ledger: Ledger, job: str, *, settings: str = "") -> None:
+    def __init__(self, ledger: Ledger, job: str, *, settings: str = "", fingerprint: str = "") -> None:
         self._connection = ledger.connection
         self._ledger = ledger
         self._job = job
         self._settings = settings
+        self._fingerprint = fingerprint
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
@@ -168,10 +169,11 @@ class PlannedDocuments:
         """Look up those of the documents that this job has seen, by id."""
         rows = self._connection.execute(
             "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome), r.max_tokens,"
-            f" {IN_BATCH.format('d.request_no')}, d.bytes_sha, d.reader, d.settings is ?"
+            f" {IN_BATCH.format('d.request_no')}, d.bytes_sha, d.reader,"
+            " iif(d.settings is null, (select fingerprint from runs where runs.run_no = d.run_no) = ?, d.settings = ?)"
             " from documents d left join requests r using (request_no)"
             " where d.job = ? and d.doc_id in (select value from json_each(?))",
-            (self._settings, self._job, json.dumps(list(doc_ids))),
+            (self._fingerprint, self._settings, self._job, json.dumps(list(doc_ids))),
         )
         return {
             row[0]: KnownDocument(
@@ -226,6 +228,10 @@ class PlannedDocuments:
         if Outcome.TRUNCATED in selection.again:
             found |= {selection.max_tokens or 2 * value for value in {own, *found}}
         return tuple(sorted(found - {own}))
+
+    def older(self) -> int:
+        """Count the chosen documents that keep the request of a text which an older reader found."""
+        return int(self._connection.execute("select count(*) from planned where chosen and older").fetchone()[0])
 
     def notes(self) -> dict[str, int]:
         """Count the documents by what had to be done to read them."""

@@ -115,7 +115,9 @@ class Planner:
         self.builder = RequestBuilder(
             self.template, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
         )
-        self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name, settings=self.settings)
+        self.planned = PlannedDocuments(
+            self.ledger, self.job.spec.job.name, settings=self.settings, fingerprint=self.fingerprint
+        )
         self.workers = self._workers(Selection())
         self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings)
 
@@ -137,7 +139,7 @@ class Planner:
     @cached_property
     def settings(self) -> str:
         """The digest of everything in the job that decides what becomes of a document with the same bytes."""
-        source = self.job.spec.source.model_dump(mode="json", exclude={"include", "exclude"})
+        source = self.job.spec.source.model_dump(mode="json", exclude={"include", "exclude", "text_cache"})
         models = [[model.price.name, model.effort, model.thinking] for model in self.chain.models]
         rules, cap = self.chain.acceptance_rules, self.caps.document
         accepted = [*self.chain.fallback_on, *(rules.words if rules else ())]
@@ -190,7 +192,14 @@ class Planner:
         evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
         forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
         plan = forecaster.plan(self.planned.notes(), evidence, self._notices)
-        return replace(plan, in_source=self._in_source, digest=self._digest, reused=self._reused, typed=self.typed)
+        return replace(
+            plan,
+            in_source=self._in_source,
+            digest=self._digest,
+            reused=self._reused,
+            typed=self.typed,
+            older=self.planned.older(),
+        )
 
     def _mark_paid(self) -> None:
         """Look in the output for rows of what would be sent.

@@ -1,7 +1,8 @@
 """Files that have not changed since all their documents were settled: their documents are planned without opening them.
 
 The ledger remembers the size, time and inode of each file as the file was listed before its documents were read. A
-document's `settings` are the digest of the job that its request followed from.
+document's `settings` are the digest of the job that its request followed from. The joins are written as cross joins,
+which SQLite carries out in the order written: SQLite would begin with the largest table.
 """
 
 import json
@@ -9,6 +10,7 @@ import time
 from dataclasses import replace
 
 from batchrun.documents import FoundFile, Shard
+from batchrun.documents.formats import FORMATS
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.plan import Kind
@@ -28,12 +30,12 @@ select w.first_no + j.key, d.doc_id, d.source, d.place, d.content_sha,
         else '{Kind.FAILED}' end,
     iif(d.left_out is null, null, d.reason), d.outcome, coalesce(d.outcome, r.outcome), r.request_id,
     r.model, d.max_tokens, r.max_tokens, r.counted_tokens, coalesce(r.guessed, 0), r.text_class, 1, d.note, d.pages,
-    d.reader, d.bytes_sha, 0
+    d.reader, d.bytes_sha, d.bytes_sha != '' and d.reader not in (select value from json_each(:readers))
 from ({FOUND} from json_each(:files)) w
-join read_files f on f.job = :job and f.file = w.file
+cross join read_files f on f.job = :job and f.file = w.file
     and f.size = w.size and f.mtime_ns = w.mtime_ns and f.inode = w.inode
-join json_each(f.doc_ids) j
-join documents d on d.job = :job and d.doc_id = j.value
+cross join json_each(f.doc_ids) j
+cross join documents d on d.job = :job and d.doc_id = j.value
 left join requests r on r.request_no = d.request_no
 where d.settings = :settings
     and (d.left_out is not null or (d.outcome is null and r.outcome is not null))
@@ -70,7 +72,8 @@ class SettledFiles:
     def __init__(self, ledger: Ledger, job: str, *, settings: str) -> None:
         self._ledger = ledger
         self._connection = ledger.connection
-        self._named = {"job": job, "settings": settings}
+        readers = json.dumps([one.reader for one in FORMATS.values()])
+        self._named = {"job": job, "settings": settings, "readers": readers}
         self._connection.execute("drop table if exists temp.listed_files")
         self._connection.execute(
             "create temp table listed_files"

@@ -44,6 +44,7 @@ class Weighed(NamedTuple):
     pages: int | None = None
     reader: str = ""
     bytes_sha: str = ""
+    plain_sha: str = ""
 
     @property
     def tokens(self) -> RequestTokens | None:
@@ -167,4 +168,5 @@ def _row(
         document.pages,
         document.reader,
         document.bytes_sha,
+        document.plain_sha,
     )

@@ -156,6 +156,8 @@ class Plan:
     """How many documents have their answer from another job or document, by the job that paid for the answer."""
     typed: tuple[str, ...] = ()
     """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
+    older: int = 0
+    """How many documents keep their requests although a newer reader would find another text in the same bytes."""
     worst_tokens: int = 0
     """The most tokens that one of the requests to send may use, like `worst_nusd`."""
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import pytest
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.files import FileSource
+from batchrun.documents.formats import ReadOptions
 from batchrun.errors import Refused
 
 TREE = [
@@ -131,7 +132,7 @@ def test_no_documents_at_all_is_refused(tree: Path, include: list[str], exclude:
 def test_what_was_done_to_read_is_noted(tree: Path) -> None:
     (tree / "note").write_bytes(b"caf\xe9\r\n")
     assert only(source(tree, "note")) == Document("note", "note", "café\n", note="read as windows-1252 (guessed)")
-    assert only(source(tree, "note", encoding="latin-1")) == Document("note", "note", "café\n")
+    assert only(source(tree, "note", options=ReadOptions("latin-1"))) == Document("note", "note", "café\n")
     (tree / "empty").write_bytes(b"")
     assert only(source(tree, "empty")) == Document("empty", "empty", "")
 
@@ -160,7 +161,7 @@ def sparse(path: Path) -> None:
         (lambda path: path.symlink_to("/etc/passwd"), "a symbolic link out of the project, to /etc/passwd"),
         (lambda path: path.symlink_to("../outside"), "a symbolic link out of the project, to "),
         (sparse, "32.0 MB: more than the 32 MB that a request may have"),
-        (lambda path: path.write_bytes(b"%PDF-1.4"), "looks like a PDF"),
+        (lambda path: path.write_bytes(b"%PDF-1.4"), "a broken PDF, or none: it has no pages"),
     ],
     ids=["fifo", "socket", "device", "broken link", "looped link", "escape", "relative escape", "large", "pdf"],
 )

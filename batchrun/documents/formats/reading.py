@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from batchrun.documents.files import MAX_BYTES, too_large
+from batchrun.documents import NeedsChild
+from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.formats import FORMATS, Attached, Format, Found, Part, ReadOptions, Unusable, UnusablePart
 from batchrun.documents.formats.recognition import recognise
 from batchrun.escaping import escape_control
@@ -102,7 +103,7 @@ def _with_reasons(read: ReadOne, one: Format, data: bytes, options: ReadOptions)
     """Read one file. Whatever goes wrong in a reader is Unusable, with a reason."""
     try:
         return read(one, data, options)
-    except Unusable:
+    except (Unusable, NeedsChild):
         raise
     except MemoryError as error:
         raise Unusable("needs too much memory to be read; split it first") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from format_samples import SAMPLES, page_of, pdf
 
-from batchrun.documents.files import MAX_BYTES
+from batchrun.documents.bounds import MAX_BYTES
 from batchrun.documents.formats import (
     FORMATS,
     Attached,

@@ -1,0 +1,16 @@
+"""How large files and texts may be."""
+
+MAX_BYTES = 32_000_000
+"""The API takes no larger request, so a larger text is not sent."""
+MAX_FILE_BYTES = 100_000_000
+"""A larger file is not even read, whatever its format."""
+
+
+def too_large(size: int) -> str:
+    """Return the reason why a text of so many bytes is not sent."""
+    return f"{size / 1e6:,.1f} MB: more than the {MAX_BYTES / 1e6:.0f} MB that a request may have"
+
+
+def file_too_large(size: int) -> str:
+    """Return the reason why a file of so many bytes is not read."""
+    return f"a file of {size / 1e6:,.1f} MB: files above {MAX_FILE_BYTES / 1e6:.0f} MB are not read; split it first"

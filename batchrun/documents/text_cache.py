@@ -1,0 +1,100 @@
+"""Texts that readers found, kept beside the ledger: a PDF is read once, and not again when its request is sent.
+
+A text is named by the SHA-256 of the bytes, by the reader and its version, and by what the job says about reading: the
+name says all that decides the text. The cache may be deleted at any time.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from batchrun.document import Place
+from batchrun.documents.formats import Attached, Format, Found, Part, ReadOptions, UnusablePart
+from batchrun.file_system import make_folder
+
+FOLDER = "texts"
+SUFFIX = ".json.z"
+MAX_ENTRY_BYTES = 200_000_000
+"""The most bytes of an unpacked entry: a text cache is a file that somebody may have changed."""
+QUICK = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TextCache:
+    """The cache in one folder, used by any number of processes at once."""
+
+    folder: Path
+
+    def load(self, sha: str, one: Format, options: ReadOptions) -> list[Found] | None:
+        """Return what the reader found in the bytes with this SHA-256. Returns None if the cache does not know."""
+        try:
+            packed = self._path(sha, one, options).read_bytes()
+        except OSError:
+            return None
+        try:
+            return [_found(value) for value in json.loads(_unpacked(packed))]
+        except (ValueError, TypeError, KeyError, zlib.error):  # cut off or changed: the reader is asked again
+            return None
+
+    def keep(self, sha: str, one: Format, options: ReadOptions, found: list[Found]) -> None:
+        """Keep what the reader found, unless files are attached. A cache that cannot be written only costs time."""
+        if any(isinstance(part, Attached) for part in found):
+            return
+        packed = zlib.compress(json.dumps([_value(part) for part in found]).encode(), QUICK)
+        path = self._path(sha, one, options)
+        with contextlib.suppress(OSError):
+            make_folder(self.folder.parent)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = path.with_name(f"{path.name}.{os.getpid()}")
+            new.touch(mode=0o600)
+            new.write_bytes(packed)
+            new.replace(path)
+
+    def size(self) -> int:
+        """Return the bytes of all entries."""
+        return sum(status.st_size for _, status in self._entries())
+
+    def trim(self, most_bytes: int) -> int:
+        """Delete the oldest entries until the others have at most so many bytes. Returns how many are deleted."""
+        entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime_ns)
+        size, deleted = sum(status.st_size for _, status in entries), 0
+        for path, status in entries:
+            if size <= most_bytes:
+                break
+            path.unlink(missing_ok=True)
+            size, deleted = size - status.st_size, deleted + 1
+        return deleted
+
+    def _path(self, sha: str, one: Format, options: ReadOptions) -> Path:
+        name = hashlib.sha256(json.dumps([sha, one.reader, asdict(options)]).encode()).hexdigest()
+        return self.folder / name[:2] / f"{name[2:]}{SUFFIX}"
+
+    def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):  # another process has just deleted it
+                yield path, path.stat()
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    data = unpacking.decompress(packed, MAX_ENTRY_BYTES)
+    if not unpacking.eof:
+        raise ValueError("the entry is cut off, or too large")
+    return data
+
+
+def _value(found: Found) -> dict[str, Any]:
+    return asdict(found)
+
+
+def _found(value: dict[str, Any]) -> Found:
+    if "reason" in value:
+        return UnusablePart(**value)
+    places = tuple(Place(**place) for place in value.pop("places"))
+    return Part(**value, places=places)

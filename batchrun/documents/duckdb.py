@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.encoding import without_nuls
 from batchrun.documents.files import MAX_BYTES, too_large
+from batchrun.documents.sql_column import INTEGERS, Column
 from batchrun.duckdb_file import first_line, opened
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
 from batchrun.escaping import escape_control
@@ -18,40 +19,20 @@ from batchrun.escaping import escape_control
 if TYPE_CHECKING:
     import duckdb
 
-_LOCKED_DOWN = {
-    "enable_external_access": "false",
+NO_EXTENSIONS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "allow_persistent_secrets": "false",
     "python_enable_replacements": "false",
 }
+"""The settings by which nothing is downloaded or loaded, and no variable of Python is taken for a table."""
+_LOCKED_DOWN = {"enable_external_access": "false", **NO_EXTENSIONS}
 _MODEST = {"memory_limit": "32MB", "threads": "2"}
 """DuckDB caches what it reads up to its memory limit. This limit keeps a scan at 45 MB over any number of short texts.
 Long texts do not fit, because 2,048 rows are decompressed at once; then the query starts again with all the memory."""
 _AMPLE: dict[str, str] = {}
 _ROWS_AT_ONCE = 32
-_INTEGERS = frozenset({f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")})
-_INTEGERS |= {"INTEGER", "UINTEGER"}
-_AS_THEY_ARE = _INTEGERS | {"VARCHAR", "BOOLEAN", "DOUBLE"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    type: str
-
-    @property
-    def quoted(self) -> str:
-        return '"' + self.name.replace('"', '""') + '"'
-
-    @property
-    def as_value(self) -> str:
-        """The SQL for a str, int, float, bool or None in Python; text for every other type."""
-        if self.type in _AS_THEY_ARE:
-            return self.quoted
-        text = f"CAST({self.quoted} AS VARCHAR)"
-        return f"CAST({text} AS DOUBLE)" if self.type == "FLOAT" else text  # 0.1, not 0.10000000149
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +40,9 @@ class _OpenQuery:
     """The query over its open database, with the columns of the query's result."""
 
     connection: "duckdb.DuckDBPyConnection"
-    id: _Column
-    text: _Column
-    others: tuple[_Column, ...]
+    id: Column
+    text: Column
+    others: tuple[Column, ...]
 
     @property
     def doc_id(self) -> str:
@@ -82,7 +63,7 @@ class _OpenQuery:
         """Return the least and the greatest of these ids. Returns None if their column has another order."""
         if self.id.type == "VARCHAR":
             return min(ids), max(ids)
-        if self.id.type in _INTEGERS:
+        if self.id.type in INTEGERS:
             numbers = [int(doc_id) for doc_id in ids if doc_id.removeprefix("-").isdecimal()]
             return (min(numbers), max(numbers)) if numbers else None
         return None
@@ -206,7 +187,7 @@ class DuckdbSource:
             # A view takes the query as it is: with a closing semicolon, or a comment as its last line.
             connection.execute(f"CREATE TEMP VIEW _batchrun_query AS\n{self._query}")
             described = connection.execute("DESCRIBE temp._batchrun_query").fetchall()
-            yield _open_query(connection, [_Column(name, type_) for name, type_, *_ in described])
+            yield _open_query(connection, [Column(name, type_) for name, type_, *_ in described])
 
 
 def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
@@ -221,7 +202,7 @@ def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> 
         )
 
 
-def _open_query(connection: "duckdb.DuckDBPyConnection", columns: list[_Column]) -> _OpenQuery:
+def _open_query(connection: "duckdb.DuckDBPyConnection", columns: list[Column]) -> _OpenQuery:
     by_name = {column.name.lower(): column for column in columns}
     if missing := [name for name in ("id", "text") if name not in by_name]:
         raise UsageProblem(

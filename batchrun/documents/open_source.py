@@ -3,8 +3,9 @@
 from batchrun.documents import Source
 from batchrun.documents.duckdb import DuckdbSource
 from batchrun.documents.files import FileSource
+from batchrun.documents.tables.source import TableSource
 from batchrun.job.load import JobFile
-from batchrun.job.spec import FilesSourceSection
+from batchrun.job.spec import FilesSourceSection, TableSourceSection
 
 
 def open_source(job: JobFile) -> Source:
@@ -14,4 +15,6 @@ def open_source(job: JobFile) -> Source:
         return FileSource(
             root=job.root, include=asked.include, exclude=asked.exclude, encoding=asked.encoding, id_from=asked.id
         )
+    if isinstance(asked, TableSourceSection):
+        return TableSource(root=job.root, path=asked.path, id_column=asked.id, text=asked.text, sheet=asked.sheet)
     return DuckdbSource(root=job.root, database=asked.database, query=asked.query)

@@ -130,10 +130,10 @@ CASES = {
     ]),
     "not a table": ("[job]\n", "run = 3\n[job]\n", [("1:7", "`run`: input should be a table, got 3", None)]),
     "source type": ('"files"', '"file"', [
-        ("4:8", '`source.type`: input should be "files" or "duckdb", got "file"', 'did you mean "files"?'),
+        ("4:8", '`source.type`: input should be "files", "table" or "duckdb", got "file"', 'did you mean "files"?'),
     ]),
     "no source type": ('type = "files"\n', "", [
-        ("3:1", "`source`: a source needs a `type`", 'type = "files" or type = "duckdb"'),
+        ("3:1", "`source`: a source needs a `type`", 'type = "files", type = "table" or type = "duckdb"'),
     ]),
     "empty list": ('["*.txt"]', "[]", [("5:11", "`source.include`: input should not be empty", None)]),
     "list element": ('["*.txt"]', '["*.txt", 3]', [
@@ -330,7 +330,7 @@ CASES = {
     ]),
     "column of a file": (PROMPT, 'user = "{{ doc.text }} \\n {{ doc.txet }}"', [
         ("10:27", "unknown name `doc.txet` in the prompt",
-         "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a duckdb source"),
+         "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a table or duckdb source"),
     ]),
     "several template faults": (PROMPT, 'user = """\n{% if x %}\n{{ doc.text }} {{ env.KEY }}\n{{ text }}"""', [
         ("11:1", "`{% if x %}` is not supported",

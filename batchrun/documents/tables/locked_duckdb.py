@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MODEST = {"memory_limit": "64MB", "threads": "1"}
-AMPLE: dict[str, str] = {}
+AMPLE = {"threads": "1"}
 
 
 @contextlib.contextmanager

@@ -90,6 +90,8 @@ class DuckdbSourceSection(_SourceSection):
 
 
 def _one_or_more(value: object) -> object:
+    if not (isinstance(value, list) or (isinstance(value, str) and value.strip())):
+        raise wrong_value('a path such as "tickets/*.csv", or a list of paths')
     return [value] if isinstance(value, str) else value
 
 

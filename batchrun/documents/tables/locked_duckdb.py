@@ -4,13 +4,14 @@ import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from batchrun.documents.duckdb import NO_EXTENSIONS
 from batchrun.documents.tables import TableFile
 from batchrun.duckdb_file import first_line
 from batchrun.errors import EnvironmentProblem
 from batchrun.job.table_names import is_remote
-from batchrun.masking import masked
+from batchrun.masking import MASK, masked
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,7 +59,12 @@ def sniffed(file: TableFile) -> tuple[str, str | None, str | None, int] | None:
 
 def in_words(error: Exception, file: TableFile) -> str:
     """Return what DuckDB says, without the secrets of an address."""
-    return masked(first_line(error).replace(file.path, file.shown))
+    words = first_line(error).replace(file.path, file.shown)
+    if is_remote(file.path):
+        address = urlsplit(file.path)
+        for secret in filter(None, [address.query, address.username, address.password]):
+            words = words.replace(secret, MASK)
+    return masked(words)
 
 
 def quoted(text: str) -> str:
@@ -75,6 +81,7 @@ def _load_httpfs(connection: "duckdb.DuckDBPyConnection", file: TableFile) -> No
 
     try:
         connection.execute("LOAD httpfs")
+        connection.execute("SELECT count(*) FROM duckdb_secrets()")  # DuckDB reads them now, and cannot when locked
     except duckdb.Error as error:
         raise EnvironmentProblem(
             f"source.path: {file.shown} needs DuckDB's extension httpfs, which is not installed",

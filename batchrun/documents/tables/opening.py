@@ -3,10 +3,11 @@
 import gzip
 import io
 import os
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 from batchrun.documents.tables import Table, TableFile, Version
 from batchrun.documents.tables.csv_rows import csv_rows
@@ -77,19 +78,43 @@ def _local(file: TableFile) -> BinaryIO:
     except OSError as error:
         raise _fault(error, file) from error
     raw = os.fdopen(opened, "rb")
-    return cast("BinaryIO", _Unzipped(raw)) if file.path.lower().endswith(".gz") else raw
+    return _unzipped(file, raw) if file.path.lower().endswith(".gz") else raw
 
 
-class _Unzipped(gzip.GzipFile):
-    """The content of a .gz file, which closes the file below too."""
+def _unzipped(file: TableFile, raw: BinaryIO) -> BinaryIO:
+    return io.BufferedReader(_Unzipped(file, raw))
 
-    def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(fileobj=raw)
+
+class _Unzipped(io.RawIOBase):
+    """The content of a .gz file. An error of the compression becomes a problem of the file."""
+
+    def __init__(self, file: TableFile, raw: BinaryIO) -> None:
+        self._file = file
         self._raw = raw
+        self._unzipped = gzip.GzipFile(fileobj=raw)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._told(lambda: self._unzipped.readinto(buffer))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._told(lambda: self._unzipped.seek(offset, whence))
 
     def close(self) -> None:
-        super().close()
         self._raw.close()
+        super().close()
+
+    def _told(self, call: Callable[[], int]) -> int:
+        try:
+            return call()
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            hint = "try gunzip -t on it, and copy the file again"
+            raise self._file.problem(f"the compressed data is damaged: {error}", hint=hint) from error
 
 
 def _remote_opener(file: TableFile) -> Callable[[], BinaryIO]:
@@ -110,7 +135,7 @@ def _remote_opener(file: TableFile) -> Callable[[], BinaryIO]:
 
     def opener() -> BinaryIO:
         raw = io.BytesIO(content)
-        return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if content[:2] == b"\x1f\x8b" else raw
+        return _unzipped(file, raw) if content[:2] == b"\x1f\x8b" else raw
 
     return opener
 

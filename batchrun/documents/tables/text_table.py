@@ -1,9 +1,7 @@
 """Tables that are lines of text. The place of a row is the offset of its first byte, so that a row is found at once."""
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from gzip import BadGzipFile
 from typing import BinaryIO, Protocol
 
 from batchrun.documents.files import MAX_BYTES
@@ -24,19 +22,17 @@ class Lines:
         self.offset = start
         self.number = number
         self.stop: int | None = None
-        with _readable(file):
-            opened.seek(start)
+        opened.seek(start)
 
     def __iter__(self) -> Iterator[str]:
-        with _readable(self._file):
-            while self.stop is None or self.offset < self.stop:
-                raw = self._opened.readline(LONGEST_LINE)
-                if not raw:
-                    return
-                text = self._decoded(raw)
-                self.offset += len(raw)
-                self.number += 1
-                yield text
+        while self.stop is None or self.offset < self.stop:
+            raw = self._opened.readline(LONGEST_LINE)
+            if not raw:
+                return
+            text = self._decoded(raw)
+            self.offset += len(raw)
+            self.number += 1
+            yield text
 
     def _decoded(self, raw: bytes) -> str:
         if len(raw) == LONGEST_LINE:
@@ -48,22 +44,6 @@ class Lines:
             return raw.decode()
         except UnicodeDecodeError as error:
             raise not_utf8(self._file, self.number, raw[error.start]) from error
-
-
-class _readable:  # noqa: N801  # a context manager that is entered for each stretch: cheaper than a generator
-    """Translates the errors of a file that is compressed and damaged."""
-
-    def __init__(self, file: TableFile) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, EOFError | zlib.error | BadGzipFile):
-            raise self._file.problem(
-                f"the compressed data is damaged: {error}", hint="try gunzip -t on it, and copy the file again"
-            ) from error
 
 
 class RowFormat(Protocol):
@@ -131,11 +111,10 @@ class TextTable:
 
     def _cut(self, opened: BinaryIO, start: int, number: int) -> tuple[int, int] | None:
         """Return the offset and the number of the row behind the next slice. Returns None at the end of the file."""
-        with _readable(self.file):
-            opened.seek(start)
-            data = opened.read(SLICE)
-            if data and not data.endswith(b"\n"):
-                data += opened.readline(LONGEST_LINE)
+        opened.seek(start)
+        data = opened.read(SLICE)
+        if data and not data.endswith(b"\n"):
+            data += opened.readline(LONGEST_LINE)
         if not data:
             return None
         if self.format.is_plain(data) and len(data) < SLICE + LONGEST_LINE:

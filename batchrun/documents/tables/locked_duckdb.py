@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MODEST = {"memory_limit": "64MB", "threads": "1"}
-AMPLE = {"threads": "1"}
+AMPLE = {"memory_limit": "1GB", "threads": "1"}
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from batchrun.documents.tables import TableFile, distinct_names
 
 _MEMORY = 2_000_000_000
 _TIME_S = 60
+_MOST_TEXT = 250_000_000
 _UNREADABLE = 3
 _HINT = "save the sheet as CSV, and name that file"
 
@@ -71,9 +72,14 @@ def _written(rows: Iterator[tuple[int, list[Any]]]) -> Iterator[str]:
     number, header = next(((number, row) for number, row in rows if any(cell != "" for cell in row)), (0, []))
     names = distinct_names([str(_plain(cell) or "") for cell in header])
     yield f"{number + 1}\n"
+    size = 0
     for _, row in rows:
         cells = {name: _plain(cell) for name, cell in zip(names, row, strict=True) if name}
-        yield (json.dumps(cells) if any(cell is not None for cell in cells.values()) else "") + "\n"
+        line = json.dumps(cells) if any(cell is not None for cell in cells.values()) else ""
+        size += len(line)
+        if size > _MOST_TEXT:
+            raise ValueError(f"the sheet has more than {_MOST_TEXT // 10**6} MB of text")
+        yield line + "\n"
 
 
 def _plain(cell: Any) -> Any:

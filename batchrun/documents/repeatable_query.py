@@ -126,11 +126,7 @@ def _below_as(sql: str) -> str:
     """Return the SELECT of a CREATE VIEW."""
     import duckdb
 
-    for offset, kind in duckdb.tokenize(sql):
-        if (
-            kind == duckdb.token_type.keyword
-            and sql[offset : offset + 2].lower() == "as"
-            and not sql[offset + 2].isalnum()
-        ):
-            return sql[offset + 2 :]
-    return sql
+    words = [
+        sql[offset:].split(maxsplit=1) for offset, kind in duckdb.tokenize(sql) if kind == duckdb.token_type.keyword
+    ]
+    return next((below for word, *rest in words if word.lower() == "as" for below in rest), sql)

@@ -10,6 +10,8 @@ from batchrun.documents import duckdb as rows_module
 from batchrun.documents.duckdb import DuckdbSource
 from batchrun.errors import Refused, UsageProblem
 
+pytestmark = pytest.mark.slow
+
 TABLES = """
     CREATE TABLE t AS SELECT i AS id, 'text ' || i AS text, TIMESTAMP '2026-01-01' AS d FROM range(2000) r(i);
     CREATE TABLE dates AS SELECT i AS id, 'x' AS text, DATE '2026-01-01' AS "current_date" FROM range(3) r(i);

@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.tables import documents as documents_module
+from batchrun.documents.tables import parquet as parquet_module
 from batchrun.documents.tables import text_table
 from batchrun.documents.tables.source import TableSource
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
+
+pytestmark = pytest.mark.slow
 
 CSV = 'no,text,customer\n007,1.10,Ada\n008,"two\nlines, ""quoted""",\n009,,Bo\n'
 TSV = 'no\ttext\tcustomer\n007\t1.10\tAda\n008\tsay "hi"\t\n009\t\tBo\n'
@@ -464,3 +467,26 @@ def test_scanning_and_reading_hold_few_rows_at_a_time(tmp_path: Path) -> None:
         tracemalloc.stop()
         assert count == 20_000
         assert peak < 12_000_000  # of 20 MB: a slice of 4 MB, while it is cut
+
+
+def test_long_texts_get_the_memory_they_need_and_no_row_twice(tmp_path: Path) -> None:
+    length = "CASE WHEN range < 4000 THEN 3 ELSE 3000 END"
+    write_parquet(
+        tmp_path / "t.parquet", f"SELECT range AS no, repeat(md5(range::VARCHAR), {length}) AS text FROM range(5000)"
+    )
+    found = source(tmp_path, "t.parquet")
+    count = 0
+    for number, document in enumerate(found.scan()):
+        assert document.doc_id == str(number)
+        count += 1
+    assert count == 5000
+    assert [one.doc_id for one in found.read([DocumentRef("4999", "t.parquet", "4999")])] == ["4999"]
+
+
+def test_a_lack_of_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(
+        tmp_path / "t.parquet", "SELECT range AS no, repeat(md5(range::VARCHAR), 3000) AS text FROM range(3000)"
+    )
+    monkeypatch.setattr(parquet_module, "AMPLE", {"memory_limit": "64MB"})
+    with pytest.raises(EnvironmentProblem, match=r"DuckDB ran out of memory over t\.parquet"):
+        scan(source(tmp_path, "t.parquet"))

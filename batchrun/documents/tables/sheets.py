@@ -53,7 +53,7 @@ def _main(path: str, sheet: str) -> None:
             if sheet and sheet not in book.sheet_names:
                 sys.exit(_no_sheet(sheet, book.sheet_names))
             found = book.get_sheet_by_name(sheet) if sheet else book.get_sheet_by_index(0)
-            rows = enumerate(found.to_python(skip_empty_area=False), start=1)
+            rows = enumerate(found.iter_rows(), start=1)
             sys.stdout.writelines(_written(rows))
     except MemoryError:
         raise

@@ -12,47 +12,30 @@ from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, Shard, grouped, text_size, unguarded
 from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.encoding import without_nuls
+from batchrun.documents.repeatable_query import require_repeatable
+from batchrun.documents.sql_column import INTEGERS, Column
 from batchrun.duckdb_file import first_line, opened
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
 from batchrun.escaping import escape_control
+from batchrun.job.table_names import FROM_SQLITE
 
 if TYPE_CHECKING:
     import duckdb
 
-_LOCKED_DOWN = {
-    "enable_external_access": "false",
+NO_EXTENSIONS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "allow_persistent_secrets": "false",
     "python_enable_replacements": "false",
 }
+"""The settings by which nothing is downloaded or loaded, and no variable of Python is taken for a table."""
+_LOCKED_DOWN = {"enable_external_access": "false", **NO_EXTENSIONS}
 _MODEST = {"memory_limit": "32MB", "threads": "2"}
 """DuckDB caches what it reads up to its memory limit. This limit keeps a scan at 45 MB over any number of short texts.
 Long texts do not fit, because 2,048 rows are decompressed at once; then the query starts again with all the memory."""
 _AMPLE: dict[str, str] = {}
 _ROWS_AT_ONCE = 32
-_INTEGERS = frozenset({f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")})
-_INTEGERS |= {"INTEGER", "UINTEGER"}
-_AS_THEY_ARE = _INTEGERS | {"VARCHAR", "BOOLEAN", "DOUBLE"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    type: str
-
-    @property
-    def quoted(self) -> str:
-        return '"' + self.name.replace('"', '""') + '"'
-
-    @property
-    def as_value(self) -> str:
-        """The SQL for a str, int, float, bool or None in Python; text for every other type."""
-        if self.type in _AS_THEY_ARE:
-            return self.quoted
-        text = f"CAST({self.quoted} AS VARCHAR)"
-        return f"CAST({text} AS DOUBLE)" if self.type == "FLOAT" else text  # 0.1, not 0.10000000149
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +43,9 @@ class _OpenQuery:
     """The query over its open database, with the columns of the query's result."""
 
     connection: "duckdb.DuckDBPyConnection"
-    id: _Column
-    text: _Column
-    others: tuple[_Column, ...]
+    id: Column
+    text: Column
+    others: tuple[Column, ...]
 
     @property
     def doc_id(self) -> str:
@@ -76,6 +59,7 @@ class _OpenQuery:
             f"strlen({text})",
             f"CASE WHEN strlen({text}) <= {MAX_BYTES} THEN {text} END",
             *(column.as_value for column in self.others),
+            f"hash({self.doc_id})",
         ]
         return f"SELECT {', '.join(fields)} FROM temp._batchrun_query"
 
@@ -83,34 +67,34 @@ class _OpenQuery:
         """Return the least and the greatest of these ids. Returns None if their column has another order."""
         if self.id.type == "VARCHAR":
             return min(ids), max(ids)
-        if self.id.type in _INTEGERS:
+        if self.id.type in INTEGERS:
             numbers = [int(doc_id) for doc_id in ids if doc_id.removeprefix("-").isdecimal()]
             return (min(numbers), max(numbers)) if numbers else None
         return None
 
-    def require_unique_ids(self) -> None:
-        bad = self.connection.execute(
+    def require_unique_ids(self) -> tuple[int, int]:
+        """Raise Refused for ids that are NULL or not unique. Returns the number of ids, and the hash of all."""
+        ids = f"SELECT {self.doc_id} AS doc_id FROM temp._batchrun_query"
+        bad = "times > 1 OR doc_id IS NULL"
+        ((number, bad_ids, worst, digest),) = self.connection.execute(
             f"""
-            SELECT doc_id, count(*) AS times, count(*) OVER () AS bad_ids
-            FROM (SELECT {self.doc_id} AS doc_id FROM temp._batchrun_query)
-            GROUP BY doc_id
-            HAVING times > 1 OR doc_id IS NULL
-            ORDER BY times DESC, doc_id
-            LIMIT 10
+            SELECT count(*), count(*) FILTER ({bad}), min((-times, doc_id), 10) FILTER ({bad}), bit_xor(hash(doc_id))
+            FROM (SELECT doc_id, count(*) AS times FROM ({ids}) GROUP BY doc_id)
             """
         ).fetchall()
-        if bad:
+        if bad_ids:
             shown = ", ".join(
-                f"{'NULL' if doc_id is None else escape_control(doc_id)} ({times:,} rows)" for doc_id, times, _ in bad
+                f"{'NULL' if doc_id is None else escape_control(doc_id)} ({-times:,} rows)" for times, doc_id in worst
             )
-            more = ", …" if bad[0][2] > len(bad) else ""
+            more = ", …" if bad_ids > len(worst) else ""
             raise Refused(
-                f"source.query: {bad[0][2]:,} ids are NULL or occur more than once: {shown}{more}",
+                f"source.query: {bad_ids:,} ids are NULL or occur more than once: {shown}{more}",
                 hint="every document needs an id of its own: select a unique column, or join several into one with ||",
             )
+        return number, digest or 0
 
     def rows(self, ids: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
-        """Stream the rows, or the rows of some ids: id, bytes, text (None if too large), the other columns."""
+        """Stream the rows, or those of some ids: id, bytes, text (None if too large), other columns, hash of the id."""
         sql = self.select
         values: list[Any] = []
         if ids is not None:
@@ -171,22 +155,27 @@ class DuckdbSource:
     def _stream(self, ids: Sequence[str] | None) -> Iterator[Document | Unreadable]:
         import duckdb
 
-        given, version = 0, self._version()
+        given, digest, version = 0, 0, self._version()
         for means in (_MODEST, _AMPLE):
             with contextlib.suppress(duckdb.OutOfMemoryException), self._opened(means) as query:
                 if given and version != self._version():
                     raise Busy(f"{self._path} changed while it was being read", hint="run the same command again")
                 version = self._version()
-                if ids is None:
-                    query.require_unique_ids()
+                first_look = self._first_look(query) if ids is None else None
                 for row in islice(query.rows(ids), given, None):
-                    given += 1
+                    given, digest = given + 1, digest ^ row[-1]
                     yield self._document(query, row)
+                if first_look not in {None, (given, digest)}:
+                    raise _other_ids()
                 return
         raise EnvironmentProblem(
             f"source.query: DuckDB ran out of memory over {self._path}",
             hint="select fewer or shorter texts, or leave out an ORDER BY over them",
         )
+
+    def _first_look(self, query: _OpenQuery) -> tuple[int, int]:
+        require_repeatable(query.connection, self._query)
+        return query.require_unique_ids()
 
     def _version(self) -> tuple[int, int] | None:
         with contextlib.suppress(FileNotFoundError):
@@ -195,7 +184,7 @@ class DuckdbSource:
         return None
 
     def _document(self, query: _OpenQuery, row: tuple[Any, ...]) -> Document | Unreadable:
-        doc_id, size, text, *others = row
+        doc_id, size, text, *others, _ = row
         if text is None:
             return Unreadable(doc_id, self._database, too_large(size))
         cleaned = without_nuls(text)
@@ -209,7 +198,8 @@ class DuckdbSource:
                 f"source.database: there is no file {self._path}",
                 hint="correct source.database; a relative path starts at the project folder",
             )
-        with opened(self._path, read_only=True, wait_s=self._wait_s, config=_LOCKED_DOWN) as connection, _in_words():
+        asked = opened(self._path, read_only=True, wait_s=self._wait_s, config=_LOCKED_DOWN)
+        with _is_duckdb(self._path), asked as connection, _in_words():
             for name, value in means.items():
                 connection.execute(f"SET {name} = '{value}'")
             connection.execute("SET TimeZone = 'UTC'")  # else the text of a TIMESTAMPTZ depends on the machine
@@ -218,7 +208,26 @@ class DuckdbSource:
             # A view takes the query as it is: with a closing semicolon, or a comment as its last line.
             connection.execute(f"CREATE TEMP VIEW _batchrun_query AS\n{self._query}")
             described = connection.execute("DESCRIBE temp._batchrun_query").fetchall()
-            yield _open_query(connection, [_Column(name, type_) for name, type_, *_ in described])
+            yield _open_query(connection, [Column(name, type_) for name, type_, *_ in described])
+
+
+@contextlib.contextmanager
+def _is_duckdb(path: Path) -> Iterator[None]:
+    """Say what to do with a file that DuckDB cannot open because the file is another kind of database."""
+    try:
+        yield
+    except EnvironmentProblem as error:
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if file.read(16) == b"SQLite format 3\0":
+                raise UsageProblem(f"source.database: {path} is an SQLite database", hint=FROM_SQLITE) from error
+        raise
+
+
+def _other_ids() -> Refused:
+    return Refused(
+        "source.query: a second look found other ids than the first",
+        hint="before a LIMIT, write an ORDER BY that leaves no two rows equal, such as ORDER BY id",
+    )
 
 
 def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
@@ -233,7 +242,7 @@ def _require_one_select(connection: "duckdb.DuckDBPyConnection", query: str) -> 
         )
 
 
-def _open_query(connection: "duckdb.DuckDBPyConnection", columns: list[_Column]) -> _OpenQuery:
+def _open_query(connection: "duckdb.DuckDBPyConnection", columns: list[Column]) -> _OpenQuery:
     by_name = {column.name.lower(): column for column in columns}
     if missing := [name for name in ("id", "text") if name not in by_name]:
         raise UsageProblem(

@@ -4,9 +4,10 @@ from batchrun.documents import Source
 from batchrun.documents.duckdb import DuckdbSource
 from batchrun.documents.files import FileSource
 from batchrun.documents.formats import ReadOptions
+from batchrun.documents.tables.source import TableSource
 from batchrun.documents.text_cache import FOLDER, TextCache
 from batchrun.job.load import JobFile
-from batchrun.job.spec import FilesSourceSection
+from batchrun.job.spec import FilesSourceSection, TableSourceSection
 
 
 def open_source(job: JobFile) -> Source:
@@ -22,6 +23,8 @@ def open_source(job: JobFile) -> Source:
             id_from=asked.id,
             cache=text_cache(job),
         )
+    if isinstance(asked, TableSourceSection):
+        return TableSource(root=job.root, path=asked.path, id_column=asked.id, text=asked.text, sheet=asked.sheet)
     return DuckdbSource(root=job.root, database=asked.database, query=asked.query)
 
 

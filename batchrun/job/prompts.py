@@ -103,5 +103,5 @@ def _template_problems(template: Template, user: _PromptText) -> Iterator[Proble
         return
     for placeholder in template.placeholders:
         if placeholder.name in template.names:
-            hint = "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a duckdb source"
+            hint = "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a table or duckdb source"
             yield user.problem(f"unknown name `doc.{placeholder.name}` in the prompt", placeholder.span, hint=hint)

@@ -22,6 +22,8 @@ from batchrun.job.fields import MAX_UNIONS, OutputFields
 from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text, Texts
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.project_root import LEDGER
+from batchrun.job.table_names import database_name
+from batchrun.job.template import Template, TemplateError
 from batchrun.job.units import Bytes, CacheBytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
 
@@ -115,17 +117,46 @@ class DuckdbSourceSection(_SourceSection):
     """[source] with type = "duckdb": one document for each row of a query."""
 
     type: Annotated[Literal["duckdb"], Field(examples=['type = "duckdb"'])]
-    database: Annotated[Text, Field(examples=['database = "sample_data/inbox.duckdb"'])]
+    database: Annotated[Text, AfterValidator(database_name), Field(examples=['database = "sample_data/inbox.duckdb"'])]
     query: Annotated[Text, Field(examples=['query = "SELECT ticket_id AS id, body AS text FROM tickets"'])]
 
 
-_SOURCE_TYPES = ("files", "duckdb")
+def _one_or_more(value: object) -> object:
+    if not (isinstance(value, list) or (isinstance(value, str) and value.strip())):
+        raise wrong_value('a path such as "tickets/*.csv", or a list of paths')
+    return [value] if isinstance(value, str) else value
+
+
+def _column_or_template(text: str) -> str:
+    try:
+        Template.parse(text)
+    except TemplateError as error:
+        raise refusal(str(error), hint=error.hint) from error
+    return text
+
+
+class TableSourceSection(_SourceSection):
+    """[source] with type = "table": one document for each row of some files."""
+
+    type: Annotated[Literal["table"], Field(examples=['type = "table"'])]
+    path: Annotated[Texts, BeforeValidator(_one_or_more), Field(min_length=1, examples=['path = "tickets/*.csv"'])]
+    id: Annotated[Text | None, Field(examples=['id = "ticket_id"'])] = None
+    """A column. Without the key, the error names the columns that the table has."""
+    text: Annotated[Annotated[Text, AfterValidator(_column_or_template)] | None, Field(examples=['text = "body"'])] = (
+        None
+    )
+    """A column, or a template over columns. Without the key, the error names the columns that the table has."""
+    sheet: Text | None = None
+    """The sheet of a workbook; None means the first."""
+
+
+_SOURCE_TYPES = ("files", "table", "duckdb")
 
 
 def _known_source(value: object) -> object:
     if isinstance(value, dict) and value.get("type") not in _SOURCE_TYPES:
         if "type" not in value:
-            raise refusal("a source needs a `type`", hint='type = "files" or type = "duckdb"')
+            raise refusal("a source needs a `type`", hint='type = "files", type = "table" or type = "duckdb"')
         raise one_of(_SOURCE_TYPES, key="type")
     return value
 
@@ -135,7 +166,9 @@ def _source_tag(value: Any) -> str | None:
 
 
 Source = Annotated[
-    Annotated[FilesSourceSection, Tag("<files>")] | Annotated[DuckdbSourceSection, Tag("<duckdb>")],
+    Annotated[FilesSourceSection, Tag("<files>")]
+    | Annotated[TableSourceSection, Tag("<table>")]
+    | Annotated[DuckdbSourceSection, Tag("<duckdb>")],
     Discriminator(_source_tag),
     BeforeValidator(_known_source),
 ]

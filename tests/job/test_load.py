@@ -7,7 +7,7 @@ import pytest
 from batchrun.errors import UsageProblem
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
-from batchrun.job.spec import AUTO_CONCURRENCY, DuckdbSourceSection, FilesSourceSection
+from batchrun.job.spec import AUTO_CONCURRENCY, DuckdbSourceSection, FilesSourceSection, TableSourceSection
 
 JOB = """\
 [job]
@@ -200,3 +200,17 @@ def test_a_query_may_have_any_column(project):
     job = load_job(project / "jobs/job.toml")
     assert isinstance(job.spec.source, DuckdbSourceSection)
     assert job.user.names == {"customer"}
+
+
+@pytest.mark.parametrize(
+    ("path", "patterns"), [('"tickets/*.csv"', ("tickets/*.csv",)), ('["a.csv", "b.csv"]', ("a.csv", "b.csv"))]
+)
+def test_a_table_may_have_any_column(project, path, patterns):
+    text = JOB.replace(
+        'type = "files"\ninclude = ["*.txt"]', f'type = "table"\npath = {path}\nid = "no"\ntext = "{{{{ doc.body }}}}!"'
+    )
+    (project / "jobs/job.toml").write_text(text)
+    (project / "prompts/user.md").write_text("{{ doc.text }} {{ doc.customer }}")
+    source = load_job(project / "jobs/job.toml").spec.source
+    assert isinstance(source, TableSourceSection)
+    assert (source.path, source.id, source.text, source.sheet) == (patterns, "no", "{{ doc.body }}!", None)

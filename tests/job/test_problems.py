@@ -130,10 +130,44 @@ CASES = {
     ]),
     "not a table": ("[job]\n", "run = 3\n[job]\n", [("1:7", "`run`: input should be a table, got 3", None)]),
     "source type": ('"files"', '"file"', [
-        ("4:8", '`source.type`: input should be "files" or "duckdb", got "file"', 'did you mean "files"?'),
+        ("4:8", '`source.type`: input should be "files", "table" or "duckdb", got "file"', 'did you mean "files"?'),
     ]),
     "no source type": ('type = "files"\n', "", [
-        ("3:1", "`source`: a source needs a `type`", 'type = "files" or type = "duckdb"'),
+        ("3:1", "`source`: a source needs a `type`", 'type = "files", type = "table" or type = "duckdb"'),
+    ]),
+    "table without a path": ('type = "files"\ninclude = ["*.txt"]', 'type = "table"\nid = "n"\nsheet = ""', [
+        ("3:1", "missing key `path` in [source]", 'such as `path = "tickets/*.csv"`'),
+        ("6:9", '`source.sheet`: input should be some text, got ""', None),
+    ]),
+    "table with an empty path": ('type = "files"\ninclude = ["*.txt"]', 'type = "table"\npath = ""', [
+        ("5:8", '`source.path`: input should be a path such as "tickets/*.csv", or a list of paths, got ""', None),
+    ]),
+    "table with a wrong path": ('type = "files"\ninclude = ["*.txt"]', 'type = "table"\npath = ["a.csv", 3]', [
+        ("5:18", "`source.path[1]`: input should be text in quotes, got 3", "put it in quotes"),
+    ]),
+    "table with a wrong template": (
+        'type = "files"\ninclude = ["*.txt"]', 'type = "table"\npath = "a.csv"\ntext = "{{ body }} {% if a %}"', [
+        ("6:8", "`source.text`: `{{ body }}` is not supported; `{% if a %}` is not supported",
+         "did you mean {{ doc.body }}?"),
+    ]),
+    "table with a key of files": ('"files"', '"table"\npath = "a.csv"', [
+        ("6:1", "unknown key `include` in [source]", 'it belongs in [source] with type = "files"'),
+    ]),
+    "csv as a database": (
+        'type = "files"\ninclude = ["*.txt"]', 'type = "duckdb"\nquery = "FROM x"\ndatabase = "in/x.csv.gz"', [
+        ("6:12", "`source.database`: this is a table, not a DuckDB database",
+         'write type = "table" and path = "in/x.csv.gz", with the names of columns as id and text; leave query out'),
+    ]),
+    "json as a database": (
+        'type = "files"\ninclude = ["*.txt"]', 'type = "duckdb"\nquery = "FROM x"\ndatabase = "x.json"', [
+        ("6:12", "`source.database`: this is JSON, not a DuckDB database",
+         'put one object on each line of a .jsonl file, and write type = "table" and path = "….jsonl"'),
+    ]),
+    "sqlite as a database": (
+        'type = "files"\ninclude = ["*.txt"]', 'type = "duckdb"\nquery = "FROM x"\ndatabase = "x.SQLite3"', [
+        ("6:12", "`source.database`: this is an SQLite database, not a DuckDB database",
+         'export the rows, such as sqlite3 -header -csv FILE "SELECT …" > rows.csv, and write type = "table" and'
+         ' path = "rows.csv"'),
     ]),
     "empty list": ('["*.txt"]', "[]", [("5:11", "`source.include`: input should not be empty", None)]),
     "list element": ('["*.txt"]', '["*.txt", 3]', [
@@ -330,7 +364,7 @@ CASES = {
     ]),
     "column of a file": (PROMPT, 'user = "{{ doc.text }} \\n {{ doc.txet }}"', [
         ("10:27", "unknown name `doc.txet` in the prompt",
-         "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a duckdb source"),
+         "a file has {{ doc.text }} and {{ doc.id }}; other columns come with a table or duckdb source"),
     ]),
     "several template faults": (PROMPT, 'user = """\n{% if x %}\n{{ doc.text }} {{ env.KEY }}\n{{ text }}"""', [
         ("11:1", "`{% if x %}` is not supported",

@@ -1,0 +1,57 @@
+"""What a file is by the ending of its name: a table, and of which kind, or another thing that is no DuckDB database."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from batchrun.job.value_errors import refusal
+
+TableKind = Literal["csv", "tsv", "jsonl", "parquet", "sheet"]
+_KINDS: dict[str, TableKind] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "sheet",
+    ".xlsm": "sheet",
+    ".xls": "sheet",
+    ".xlsb": "sheet",
+    ".ods": "sheet",
+}
+READABLE = "csv, tsv, jsonl, ndjson (each also with .gz), parquet, xlsx, xlsm, xls, xlsb or ods"
+_SQLITE = (".sqlite", ".sqlite3")
+FROM_SQLITE = (
+    'export the rows, such as sqlite3 -header -csv FILE "SELECT …" > rows.csv, '
+    'and write type = "table" and path = "rows.csv"'
+)
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address, which DuckDB reads through its httpfs extension."""
+    return path.lower().startswith(("s3://", "https://", "http://"))
+
+
+def table_kind(path: str) -> TableKind | None:
+    """Return the kind of a table by the ending of its name. Returns None for a name that is no table's."""
+    name = (urlsplit(path).path if is_remote(path) else path).lower()
+    bare = name.removesuffix(".gz")
+    kind = next((kind for ending, kind in _KINDS.items() if bare.endswith(ending)), None)
+    return kind if bare == name or kind in {"csv", "tsv", "jsonl"} else None
+
+
+def looks_like_table(name: str) -> bool:
+    """Whether a file has rows that were hardly meant to be one text: CSV, TSV, JSON Lines or Parquet, by its name."""
+    return table_kind(name) in {"csv", "tsv", "jsonl", "parquet"}
+
+
+def database_name(name: str) -> str:
+    """Refuse the name of a file that is no DuckDB database, with what to write instead."""
+    if table_kind(name):
+        hint = f'write type = "table" and path = "{name}", with the names of columns as id and text; leave query out'
+        raise refusal("this is a table, not a DuckDB database", hint=hint)
+    if name.lower().endswith(".json"):
+        hint = 'put one object on each line of a .jsonl file, and write type = "table" and path = "….jsonl"'
+        raise refusal("this is JSON, not a DuckDB database", hint=hint)
+    if name.lower().endswith(_SQLITE):
+        raise refusal("this is an SQLite database, not a DuckDB database", hint=FROM_SQLITE)
+    return name

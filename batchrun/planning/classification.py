@@ -254,6 +254,7 @@ class PageClassifier:
             pages=weighed.pages,
             reader=weighed.reader,
             bytes_sha=weighed.bytes_sha,
+            whole=weighed.whole,
         )
 
     def _asked_json(self, asked: Asked) -> str:
@@ -268,7 +269,7 @@ class PageClassifier:
             return None
         on_oversize = self.spec.source.on_oversize
         if excess := self.builder.excess(tokens):
-            outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE}
+            outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE, "split": Outcome.UNREADABLE}
             return left_out(number, weighed, Kind.TOO_LARGE, outcomes.get(on_oversize), excess)
         if not current.in_batch and (excess := self._too_dear(asked, current, tokens)):
             outcome = None if on_oversize == "refuse" else Outcome.SKIPPED
@@ -303,6 +304,7 @@ def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
         pages=weighed.pages,
         reader=known.reader,
         bytes_sha=weighed.bytes_sha,
+        whole=weighed.whole,
         older=True,
     )
 
@@ -322,4 +324,5 @@ def left_out(number: int, weighed: Weighed, kind: Kind, outcome: Outcome | None,
         pages=weighed.pages,
         reader=weighed.reader,
         bytes_sha=weighed.bytes_sha,
+        whole=weighed.whole,
     )

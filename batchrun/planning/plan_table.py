@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
+from batchrun.documents.split import segment_name
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass
@@ -51,6 +52,7 @@ create temp table planned (
     reader         text not null,
     bytes_sha      text not null,
     older          integer not null,
+    whole          text,            -- the id of the whole document, if it is a part
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
 );
@@ -120,6 +122,8 @@ class Planned(NamedTuple):
     bytes_sha: str = ""
     older: bool = False
     """Whether the document keeps the request of an older reader's text."""
+    whole: str | None = None
+    """The id of the whole document, if this one is a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,13 @@ class KnownRequest:
     outcome: Outcome | None
     tokens: RequestTokens
     in_batch: bool
+
+
+def total_of(part_id: str) -> int:
+    """Return into how many parts a document is cut, by the id of one of the parts."""
+    name = segment_name(part_id)
+    assert name is not None, "only the parts of documents have a whole document"
+    return name.total
 
 
 class PlannedDocuments:
@@ -368,9 +379,9 @@ class PlannedDocuments:
         )
         self._connection.execute(
             "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens, place,"
-            " note, pages, reader, bytes_sha, settings, left_out, row_request_no, run_no, seq, row_seq)"
+            " note, pages, reader, bytes_sha, settings, left_out, whole, row_request_no, run_no, seq, row_seq)"
             " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens, p.place,"
-            " p.note, p.pages, p.reader, p.bytes_sha, ?, case when p.outcome is not null then p.kind end,"
+            " p.note, p.pages, p.reader, p.bytes_sha, ?, case when p.outcome is not null then p.kind end, p.whole,"
             " case when r.outcome = 'succeeded' then r.request_no end, ?,"
             " ? + row_number() over (order by p.planned_no), ? + row_number() over (order by p.planned_no)"
             f" {ADMISSIBLE} order by p.planned_no"
@@ -379,13 +390,35 @@ class PlannedDocuments:
             " max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq,"
             " place = excluded.place, note = excluded.note, pages = excluded.pages, reader = excluded.reader,"
             " bytes_sha = excluded.bytes_sha, settings = excluded.settings, left_out = excluded.left_out,"
+            " whole = excluded.whole,"
             " row_request_no = case when KEEPS then documents.row_request_no else excluded.row_request_no end,"
             " row_seq = case when KEEPS then documents.row_seq else excluded.row_seq end".replace(
                 "KEEPS", KEEPS_ITS_ROW
             ),
             (self._job, self._settings, run_no, since, since, self._job),
         )
+        self._admit_wholes()
         return since
+
+    def _admit_wholes(self) -> None:
+        """Record which documents are asked in parts now. A document is a whole or its parts, and never both."""
+        job = {"job": self._job}
+        wholes = self._connection.execute(
+            "select whole, source, min(doc_id) from planned where whole is not null and chosen group by whole"
+        )
+        self._connection.executemany(
+            "insert into wholes (job, doc_id, source, parts) values (?, ?, ?, ?)"
+            " on conflict (job, doc_id) do update set source = excluded.source, parts = excluded.parts",
+            [(self._job, doc_id, source, total_of(part_id)) for doc_id, source, part_id in wholes],
+        )
+        self._connection.execute(
+            "delete from documents where job = :job and doc_id in"
+            " (select doc_id from wholes where job = :job and doc_id not in (select doc_id from planned))",
+            job,
+        )
+        self._connection.execute(
+            "delete from wholes where job = :job and doc_id in (select doc_id from planned where chosen)", job
+        )
 
     def set_aside_gone(self, *, run_no: int) -> None:
         """Set documents aside that the run was to send and that left the source; only after a plan of everything."""

@@ -231,11 +231,13 @@ class Planner:
             seen_bytes += shard.size
 
     def _workers(self, selection: Selection) -> Workers[Page, Wanted, Prepared | Unreadable]:
+        source = self.job.spec.source
         weigher = Weigher(
             source=self.source,
             builder=self.builder,
             chain=self.chain,
             selection=selection,
+            overlap_tokens=source.split_overlap_tokens if source.on_oversize == "split" else None,
             allowed=self.planned.allowed_max_tokens(self.job.spec.model.max_tokens, selection),
         )
         return Workers(weigher, self.children, self.source.parallel)
@@ -291,6 +293,8 @@ class Planner:
         window = max(0, price.context_window - spec.model.max_tokens - math.ceil(self.estimator.fixed_input.high))
         own = spec.source.max_document_tokens
         truncates = spec.source.on_oversize == "truncate"
+        if spec.source.split_tokens and spec.source.split_tokens <= window:
+            return SizeLimit(spec.source.split_tokens, "source.split_tokens", truncates)
         if own is not None and own <= window:
             return SizeLimit(own, "source.max_document_tokens", truncates)
         return SizeLimit(window, f"the room in {price.name}'s context window", truncates)

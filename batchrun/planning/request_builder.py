@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from batchrun.document import Document
+from batchrun.documents.split import segment_document, split
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass, text_class
@@ -97,6 +98,20 @@ class RequestBuilder:
         if size <= self.limit.tokens:
             return None
         return f"about {size:,.0f} tokens, above {self.limit.name} of {self.limit.tokens:,}"
+
+    def text_tokens(self, text: str) -> int:
+        """Give Claude's tokens of a text, as they count for the limit."""
+        return math.ceil(self._estimator.document_tokens(RequestTokens(self._count(text), text_class(text))))
+
+    def parts(self, document: Document, *, overlap_tokens: int) -> list[Document]:
+        """Cut a document that is too large into parts that fit. The same document always has the same parts."""
+        built = self.build(document)
+        if not self.may_exceed(built.size) or self.excess(built.tokens) is None:
+            return [document]
+        columns = built.text[len(document.text) :]
+        most = max(1, self.limit.tokens - (self.text_tokens(columns) if columns else 0))
+        segments = split(document, most_tokens=most, overlap_tokens=overlap_tokens, count=self.text_tokens)
+        return [segment_document(document, segment) for segment in segments]
 
     def _fitted(self, document: Document) -> tuple[Document, int | None]:
         """Cut the text of a document that is too large, if the job truncates; also return its tokens, where counted."""

@@ -24,13 +24,14 @@ TICK_NS, COARSE_TICK_NS = 50_000_000, 2_000_000_000
 FOUND = "select value->>0 as first_no, value->>1 as file, value->>2 as size, value->>3 as mtime_ns, value->>4 as inode"
 PLAN_SETTLED = f"""
 insert into planned (planned_no, doc_id, source, place, content_sha, kind, reason, outcome, known_outcome, request_id,
-    model, max_tokens, asks_for, counted_tokens, guessed, text_class, same_text, note, pages, reader, bytes_sha, older)
+    model, max_tokens, asks_for, counted_tokens, guessed, text_class, same_text, note, pages, reader, bytes_sha, whole,
+    older)
 select w.first_no + j.key, d.doc_id, d.source, d.place, d.content_sha,
     case when d.left_out is not null then d.left_out when r.outcome = 'succeeded' then '{Kind.REUSABLE}'
         else '{Kind.FAILED}' end,
     iif(d.left_out is null, null, d.reason), d.outcome, coalesce(d.outcome, r.outcome), r.request_id,
     r.model, d.max_tokens, r.max_tokens, r.counted_tokens, coalesce(r.guessed, 0), r.text_class, 1, d.note, d.pages,
-    d.reader, d.bytes_sha, d.bytes_sha != '' and d.reader not in (select value from json_each(:readers))
+    d.reader, d.bytes_sha, d.whole, d.bytes_sha != '' and d.reader not in (select value from json_each(:readers))
 from ({FOUND} from json_each(:files)) w
 cross join read_files f on f.job = :job and f.file = w.file
     and f.size = w.size and f.mtime_ns = w.mtime_ns and f.inode = w.inode

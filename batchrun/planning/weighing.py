@@ -4,11 +4,12 @@ A weigher knows a job and its source, and nothing of the ledger. The texts of do
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, Shard, Source, unguarded
+from batchrun.documents.split import SegmentName, reserved_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass
@@ -45,6 +46,8 @@ class Weighed(NamedTuple):
     reader: str = ""
     bytes_sha: str = ""
     plain_sha: str = ""
+    whole: str | None = None
+    """The id of the whole document, if this one is a part."""
 
     @property
     def tokens(self) -> RequestTokens | None:
@@ -104,6 +107,8 @@ class Weigher:
     selection: Selection = field(default_factory=Selection)
     allowed: tuple[int, ...] = ()
     """Other values of `max_tokens` that requests of this job's documents may have had."""
+    overlap_tokens: int | None = None
+    """How much the parts of a long document share; None if the job does not split."""
 
     def weigh(self, shard: Shard, counts: bool, guard: Guard = unguarded) -> Page:  # noqa: FBT001 (sent to a process)
         """Read the selected documents of a shard. With `counts` all are counted, else those that may be too large."""
@@ -111,13 +116,28 @@ class Weigher:
         for found in self.source.read_shard(shard, guard):
             seen += 1
             if self.selection.takes(found):
-                weighed.append(self._weighed(found, counts=counts))
+                parts = self._parts(found)
+                whole = found.doc_id if len(parts) > 1 else None
+                weighed += [self._weighed(part, counts=counts)._replace(whole=whole) for part in parts]
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
     def prepare(self, wanted: Sequence[Wanted], guard: Guard = unguarded) -> list[Prepared | Unreadable]:
         """Read documents again as they are now, in order, and make their requests."""
-        found = self.source.read([one.ref for one in wanted], guard)
-        return [self._prepared(*one) for one in zip(wanted, found, strict=True)]
+        names = [segment_name(one.ref.doc_id) if self.overlap_tokens is not None else None for one in wanted]
+        refs = [whole_ref(one.ref, name) for one, name in zip(wanted, names, strict=True)]
+        read = self.source.read(list(dict.fromkeys(refs)), guard)
+        parts = {ref: self._parts(found) for ref, found in zip(dict.fromkeys(refs), read, strict=True)}
+        return [
+            self._prepared(one, the_part(parts[ref], name)) for one, ref, name in zip(wanted, refs, names, strict=True)
+        ]
+
+    def _parts(self, found: Document | Unreadable) -> Sequence[Document | Unreadable]:
+        """Split a document that is too large, if the job splits. Any other document is its only part."""
+        if self.overlap_tokens is None or isinstance(found, Unreadable):
+            return [found]
+        if reason := reserved_id(found.doc_id):
+            return [Unreadable(found.doc_id, found.source, reason, found.place)]
+        return self.builder.parts(found, overlap_tokens=self.overlap_tokens)
 
     def _prepared(self, wanted: Wanted, found: Document | Unreadable) -> Prepared | Unreadable:
         if isinstance(found, Unreadable):
@@ -139,6 +159,21 @@ class Weigher:
 
     def _asked(self, request: Request) -> Asked:
         return tuple(map(weighed_request, self.chain.requests(request)))
+
+
+def whole_ref(ref: DocumentRef, name: SegmentName | None) -> DocumentRef:
+    """Return the reference of the document that a source knows: the whole one of a part."""
+    return replace(ref, doc_id=name.doc_id) if name else ref
+
+
+def the_part(parts: Sequence[Document | Unreadable], name: SegmentName | None) -> Document | Unreadable:
+    """Return the part of this name. A document that is cut in another way now has no such part."""
+    first = parts[0]
+    if isinstance(first, Unreadable) or (name is None and len(parts) == 1):
+        return first
+    if name is None or len(parts) != name.total:
+        return Unreadable(first.doc_id, first.source, "it changed after it was planned; submit again", first.place)
+    return parts[name.number - 1]
 
 
 def weighed_request(request: Request) -> WeighedRequest:

@@ -20,6 +20,7 @@ from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
+from batchrun.workflow.merge_parts import merge_parts
 from batchrun.workflow.open_job import OpenStore
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ async def drive_open_batches(
 def publish_finally(opened: OpenStore) -> BatchrunError | None:
     """Bring the rows to the output. Returns why they could not be brought, or None. The ledger has them anyway."""
     try:
+        merge_parts(opened.ledger, opened.job)
         opened.output().publish(wait_s=FINAL_WAIT_S)
     except BatchrunError as problem:
         return problem

@@ -32,6 +32,7 @@ from batchrun.store.reports.totals import Totals, totals
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.plan_record import from_json, plan_from_json, to_json
 from batchrun.workflow.batch_recovery import publish_finally
+from batchrun.workflow.merge_parts import merge_parts
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.recovery import path_below_root
 from batchrun.workflow.run_end import RememberedError, RunEnd
@@ -84,6 +85,7 @@ def conclude(
     `cut_short` says whether documents are left that the run was meant to have and never got. `rest` estimates those
     documents; the planner is not asked about the run's own documents afterwards.
     """
+    merge_parts(opened.ledger, opened.job)
     outcomes = planner.planned.outcomes()
     if isinstance(halted, OutOfTime) and not outcomes.get(None):
         halted = None  # the last answers came while the run was stopping

@@ -322,12 +322,13 @@ class Ledger:
     # --- order
 
     def head(self, job: str) -> int:
-        """Find the sequence number of the latest change to a job's documents or attempts."""
+        """Find the sequence number of the latest change to a job's documents, attempts or merged answers."""
         return int(
             self.connection.execute(
                 "select max(coalesce((select max(seq) from documents where job = ?), 0),"
-                " coalesce((select max(seq) from attempts where job = ?), 0))",
-                (job, job),
+                " coalesce((select max(seq) from attempts where job = ?), 0),"
+                " coalesce((select max(seq) from wholes where job = ?), 0))",
+                (job, job, job),
             ).fetchone()[0]
         )
 

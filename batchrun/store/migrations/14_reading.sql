@@ -8,6 +8,28 @@ alter table documents add column bytes_sha text not null default ''; -- of the b
 alter table documents add column settings text;                      -- digest of the job that its request followed from
 alter table documents add column left_out text;                      -- why nothing is sent: empty, too_large, unreadable
 
+alter table documents add column whole text;                         -- of a part: the doc_id of the whole document
+create index documents_whole on documents (job, whole) where whole is not null;
+
+-- Long documents that are asked in parts. Their answers are merged here, and their rows come from here.
+create table wholes (
+    whole_no    integer primary key,
+    job         text not null,
+    doc_id      text not null,
+    source      text not null,
+    parts       integer not null,
+    merged_of   text,                                                -- what the answer follows from: parts and rules
+    output      text,                                                -- JSON, when all parts have succeeded
+    provenance  text,                                                -- JSON: the parts that gave each value
+    reason      text,                                                -- why there is no answer, when a part has failed
+    run_no      integer references runs,                             -- of the last part's answer, like the next two
+    model       text,
+    finished_at real,
+    seq         integer not null default 0,
+    row_seq     integer not null default 0,
+    unique (job, doc_id)
+) strict;
+
 create table read_files (
     job      text not null,
     file     text not null,                                          -- as in documents.source, without a part

@@ -24,20 +24,31 @@ join requests r on r.request_no = d.row_request_no
 left join attempts a on a.attempt_no = r.attempt_no
 left join runs on runs.run_no = a.run_no
 left join adopted on adopted.request_no = r.request_no
-where d.job = ? and d.row_seq > ? and d.row_seq <= ?
+where d.job = ?1 and d.row_seq > ?2 and d.row_seq <= ?3 and d.whole is null
+union all
+select w.doc_id, w.output, w.merged_of, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model
+from wholes w left join runs using (run_no)
+where w.job = ?1 and w.row_seq > ?2 and w.row_seq <= ?3 and w.output is not null
 """
+"""The rows of documents, and of long documents whose parts have no rows."""
 GONE = """
 select d.doc_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
 from documents d
 left join requests r using (request_no)
 left join attempts a on a.attempt_no = r.attempt_no
-where d.job = ? and d.row_seq > ? and d.row_seq <= ? and d.row_request_no is null
+where d.job = ?1 and d.row_seq > ?2 and d.row_seq <= ?3 and d.row_request_no is null
     and coalesce(d.outcome, r.outcome) is not null
+union all
+select doc_id, strftime('%Y-%m-%d %H:%M:%f', finished_at, 'unixepoch')
+from wholes where job = ?1 and row_seq > ?2 and row_seq <= ?3 and output is null and merged_of is not null
 """
 """A document keeps the row that it has while its answer is pending."""
 DOCUMENTS = """
 select doc_id, source, status, reason, request_id, run_id
-from document_status where job = ? and seq > ? and seq <= ?
+from document_status where job = ?1 and seq > ?2 and seq <= ?3
+union all
+select w.doc_id, w.source, iif(w.output is null, 'errored', 'succeeded'), w.reason, w.merged_of, runs.run_id
+from wholes w left join runs using (run_no) where w.job = ?1 and w.seq > ?2 and w.seq <= ?3
 """
 ATTEMPTS = """
 select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.cause, a.status, a.error_type,
@@ -99,7 +110,7 @@ def until(ledger: Ledger, job: str, *, after: int) -> int:
     A sequence number may stand for any number of documents: all that are identical get their answer at once.
     """
     candidates = [ledger.head(job)]
-    for table in ("documents", "attempts"):
+    for table in ("documents", "attempts", "wholes"):
         row = ledger.connection.execute(
             f"select seq from {table} where job = ? and seq > ? order by seq limit 1 offset ?",
             (job, after, GROUP - 1),

@@ -5,14 +5,13 @@ Before the reading of a document that may end the process, the child tells which
 
 import contextlib
 import pickle
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from batchrun.documents import GivenUp
-from batchrun.workers.limits import limit_process, timed
+from batchrun.workers.limits import Limits, limit_process, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +19,7 @@ class ChildGuard:
     """Surrounds the reading of a document in a child process; see `documents.Guard`."""
 
     tell: Callable[[str], None]
+    limits: Limits
     given_up: Mapping[str, str]
     """The reasons why documents are not read, by their sources."""
 
@@ -29,17 +29,17 @@ class ChildGuard:
         if reason := self.given_up.get(source):
             raise GivenUp(reason)
         self.tell(source)
-        with timed():
+        with timed(self.limits):
             yield
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, limits: Limits) -> None:
     """Answer calls until the other end is closed."""
-    limit_process()
+    limit_process(limits)
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             call, args, given_up = connection.recv()
-            guard = ChildGuard(lambda source: connection.send(("reading", source)), given_up)
+            guard = ChildGuard(lambda source: connection.send(("reading", source)), limits, given_up)
             connection.send_bytes(_answer(call, args, guard))
 
 
@@ -48,7 +48,3 @@ def _answer(call: Callable[..., Any], args: tuple[Any, ...], guard: ChildGuard) 
         return pickle.dumps(("result", call(*args, guard)))
     except Exception as error:  # noqa: BLE001 (the parent raises it)
         return pickle.dumps(("error", error))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

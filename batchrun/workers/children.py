@@ -12,27 +12,36 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from batchrun.workers.limits import CRASHED, ENDINGS, OUT_OF_TIME
+from batchrun.workers.limits import OUT_OF_TIME, Limits
 
-START = "import sys; sys.path[:] = {path!r}; from batchrun.workers.child import main; main({descriptor})"
+START = """
+import sys
+sys.path[:] = {path!r}
+from batchrun.workers.child import main
+from batchrun.workers.limits import Limits
+main({descriptor}, {limits!r})
+"""
+"""What a child process runs. It has the import path of this process, and nothing of its main module."""
 CLOSING_S = 5.0
+ORDINARY = Limits()
 
 
 class ChildDied(Exception):
     """A child process ended amid a call."""
 
-    def __init__(self, source: str | None, signal_no: int) -> None:
-        super().__init__(source, signal_no)
+    def __init__(self, source: str | None, signal_no: int, reason: str) -> None:
+        super().__init__(source, signal_no, reason)
         self.source = source
         """The document that the child was reading; None if the child was reading none."""
         self.out_of_time = signal_no in OUT_OF_TIME
-        self.reason = ENDINGS.get(signal_no, CRASHED)
+        self.reason = reason
 
 
 class Child:
     """One child process, started when first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
@@ -48,7 +57,8 @@ class Child:
                     break
                 reading = value
         except (EOFError, OSError):
-            raise ChildDied(reading, -self.stop()) from None
+            signal_no = max(0, -self.stop())
+            raise ChildDied(reading, signal_no, self._limits.ending(signal_no)) from None
         if word == "error":
             raise value
         return value
@@ -74,7 +84,7 @@ class Child:
     def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            start = START.format(path=sys.path, descriptor=theirs.fileno())
+            start = START.format(path=sys.path, descriptor=theirs.fileno(), limits=self._limits)
             command = [sys.executable, "-c", start]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
             self._connection = Connection(ours.detach())
@@ -84,12 +94,14 @@ class Child:
 class Children(Executor):
     """Runs calls in child processes, as many at once as the machine has cores. Nothing is started before a call."""
 
-    def __init__(self, number: int | None = None) -> None:
+    def __init__(self, number: int | None = None, limits: Limits = ORDINARY) -> None:
+        self._limits = limits
         self.number = number or len(os.sched_getaffinity(0))
         self._calls = SimpleQueue[tuple[Future[Any], bytes] | None]()
         self._children = list[Child]()
         self._threads = list[threading.Thread]()
         self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def started(self) -> bool:
@@ -99,27 +111,38 @@ class Children(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Run `fn(*args, guard)` in a child. The only named argument is `given_up`, a mapping from source to reason."""
         given_up: Mapping[str, str] = named.get("given_up", {})
-        future = Future[Any]()
-        self._calls.put((future, pickle.dumps((fn, args, given_up))))
-        if len(self._children) < self.number:
-            child = Child()
-            self._children.append(child)
-            self._threads.append(threading.Thread(target=self._serve, args=(child,), daemon=True))
-            self._threads[-1].start()
-        return future
+        call = Future[Any](), pickle.dumps((fn, args, given_up))
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the child processes have been ended")
+            self._calls.put(call)
+            if len(self._children) < self.number:
+                self._begin()
+        return call[0]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        """End the child processes, whatever they do."""
-        self._closed = True
+        """End the child processes, whatever they do. What is still to be called is canceled."""
+        with self._lock:
+            self._closed = True
         for child in self._children:
             child.kill()
             self._calls.put(None)
         for thread in self._threads if wait else ():
             thread.join()
 
+    def _begin(self) -> None:
+        child = Child(self._limits)
+        thread = threading.Thread(target=self._serve, args=(child,), daemon=True)
+        thread.start()
+        self._children.append(child)
+        self._threads.append(thread)
+
     def _serve(self, child: Child) -> None:
-        while (call := self._calls.get()) is not None and not self._closed:
+        while (call := self._calls.get()) is not None:
             future, message = call
+            if self._closed:
+                future.cancel()
+                continue
             try:
                 result = child.call(message)
             except BaseException as error:  # noqa: BLE001 (it belongs to whoever waits for the result)

@@ -3,40 +3,49 @@
 import contextlib
 import resource
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import NamedTuple
 
-MEMORY_BYTES = 1_800_000_000
-"""The address space of a child process."""
-CPU_S, WALL_S = 25.0, 45.0
-"""How long the reading of one document may take: of processor time, and by the clock, as a machine may be busy."""
-ENDINGS: Mapping[int, str] = {
-    signal.SIGPROF: f"reading it took more than {CPU_S:g} seconds of processor time",
-    signal.SIGALRM: f"reading it took more than {WALL_S:g} seconds",
-    signal.SIGKILL: "the process that read it was killed, perhaps because memory was short",
-    signal.SIGABRT: "the library that reads it gave up, perhaps because it needs too much memory",
-}
-"""Why a document was not read, by the signal that ended the process."""
-CRASHED = "the library that reads it crashed"
-"""Why a document was not read, for every other end of the process."""
+
+class Limits(NamedTuple):
+    """What the reading of one document may take."""
+
+    memory_bytes: int = 1_800_000_000
+    """The address space of the process."""
+    cpu_s: float = 25.0
+    """Seconds of processor time."""
+    wall_s: float = 45.0
+    """Seconds by the clock, which are more, because a machine may be busy."""
+
+    def ending(self, signal_no: int) -> str:
+        """Say why a document was not read, by the signal that ended the process; 0 stands for no signal."""
+        endings: dict[int, str] = {
+            signal.SIGPROF: f"reading it took more than {self.cpu_s:g} seconds of processor time",
+            signal.SIGALRM: f"reading it took more than {self.wall_s:g} seconds",
+            signal.SIGKILL: "the process that read it was killed, perhaps because memory was short",
+            signal.SIGABRT: "the library that reads it gave up, perhaps because it needs too much memory",
+        }
+        return endings.get(signal_no, "the library that reads it crashed")
+
+
 OUT_OF_TIME = frozenset({signal.SIGPROF, signal.SIGALRM})
 """The signals after which another try would end in the same way."""
 
 
-def limit_process() -> None:
+def limit_process(limits: Limits) -> None:
     """Limit the memory of this process, and leave signals of the terminal to the process that started this one."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
-    with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, most in ((resource.RLIMIT_AS, limits.memory_bytes), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
+            resource.setrlimit(kind, (most, most))
 
 
 @contextlib.contextmanager
-def timed() -> Iterator[None]:
+def timed(limits: Limits) -> Iterator[None]:
     """End this process by a signal if the block takes too long. The signals reach foreign code that hangs, too."""
-    signal.setitimer(signal.ITIMER_PROF, CPU_S)
-    signal.setitimer(signal.ITIMER_REAL, WALL_S)
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from batchrun.documents.formats import Found, Part, ReadOptions
 from batchrun.documents.formats.docx_names import ID, LINK, TYPE, switched_on, w
 from batchrun.documents.formats.docx_numbering import Numbering
-from batchrun.documents.formats.docx_styles import Styles
+from batchrun.documents.formats.docx_styles import Styles, without_table_styles
 from batchrun.documents.formats.docx_text import DocxText
 from batchrun.documents.formats.drawing_text import drawing_lines
 from batchrun.documents.formats.marked_text import Marks
@@ -27,7 +27,9 @@ class _File:
         self._main = next((link.target for link in links if link.kind == "officeDocument"), _USUAL_PLACE)
         self._links = archive.relationships(self._main)
         self._marks = Marks()
-        self._text = DocxText(Styles(self._linked("styles")), Numbering(self._linked("numbering")), self._marks)
+        self._text = DocxText(
+            Styles(self._linked("styles", without_table_styles)), Numbering(self._linked("numbering")), self._marks
+        )
 
     def part(self) -> Part:
         document = self._archive.xml(self._main)
@@ -49,9 +51,9 @@ class _File:
             return "tracked changes read as if accepted"
         return None if text else "no text in it, only pictures or nothing at all"
 
-    def _linked(self, kind: str) -> Element | None:
+    def _linked(self, kind: str, shorten: Callable[[bytes], bytes] | None = None) -> Element | None:
         target = next((link.target for link in self._links.values() if link.kind == kind), None)
-        return self._archive.xml(target) if target and target in self._archive else None
+        return self._archive.xml(target, shorten) if target and target in self._archive else None
 
     def _repeated(self, kind: str, sections: list[Element]) -> list[str]:
         """Return the lines of all headers or footers that are shown, each different text once."""

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batchrun.documents.formats.docx_names import ALTERNATIVES, ID, VAL, m, switch, switched_on, v, value, w
-from batchrun.documents.formats.docx_numbering import Label, Numbering
+from batchrun.documents.formats.docx_numbering import Numbering
 from batchrun.documents.formats.docx_styles import Styles
 from batchrun.documents.formats.drawing_text import DRAWN_ELSEWHERE, PARAGRAPH, paragraph_text
+from batchrun.documents.formats.list_numbering import is_heading
 from batchrun.documents.formats.marked_text import Marks, row
 from batchrun.documents.formats.numerals import decimal, roman
 from batchrun.documents.formats.symbol_fonts import symbol
@@ -30,7 +31,6 @@ _JOINTS = {m("f"): "/", m("sSup"): "^", m("sSub"): "_", m("sSubSup"): "_^"}
 """What stands between the pieces of a formula, whose pieces stand above each other in Word."""
 _NOTE_NUMBERS: Mapping[str, Callable[[int], str]] = {"footnote": decimal, "endnote": roman}
 _MOST_SPANNED = 63
-_SHORT = 80
 
 
 @dataclass(slots=True)
@@ -121,8 +121,8 @@ class DocxText:
         shown = f"{label.text}{label.separator}{text}" if label else text
         own = value(properties, "outlineLvl")
         outline = style.outline if own is None else number(own, 9)
-        is_heading = text.strip() and (outline in range(9) or (label and _is_clause(label, text)))
-        return self._marks.sign("heading", shown) + shown if is_heading else shown
+        is_place = text.strip() and (outline in range(9) or is_heading(label, text))
+        return self._marks.sign("heading", shown) + shown if is_place else shown
 
     def _rows(self, table: Element) -> Iterator[str]:
         for one in _blocks(table, (_TR,)):
@@ -229,10 +229,6 @@ def _seen_branch(alternatives: Element) -> Iterator[Element]:
         if any(one.text or one.tag not in (_TEXT, _FORMULA_TEXT) for one in branch.iter(*_READABLE)):
             yield branch
             return
-
-
-def _is_clause(label: Label, text: str) -> bool:
-    return label.is_clause or (label.is_top and len(text) < _SHORT and text.rstrip()[-1] not in ",;:")
 
 
 def _text(element: Element, line: _Line) -> None:

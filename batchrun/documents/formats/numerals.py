@@ -99,7 +99,7 @@ def _word(value: int) -> str:
     return f"{_TENS[tens - 2]}-{_CARDINALS[ones]}" if ones else _TENS[tens - 2]
 
 
-WORD_FORMATS: Mapping[str, Callable[[int], str]] = {
+FORMATS: Mapping[str, Callable[[int], str]] = {
     "decimalZero": lambda value: f"{value:02}",
     "lowerLetter": letters,
     "upperLetter": lambda value: letters(value).upper(),
@@ -119,12 +119,4 @@ WORD_FORMATS: Mapping[str, Callable[[int], str]] = {
     "japaneseCounting": chinese,
     "taiwaneseCountingThousand": chinese,
 }
-"""The number formats of Word; one that is not listed is written in digits."""
-OPEN_DOCUMENT_FORMATS: Mapping[str, Callable[[int], str]] = {
-    "1": decimal,
-    "a": letters_in_columns,
-    "A": lambda value: letters_in_columns(value).upper(),
-    "i": roman,
-    "I": lambda value: roman(value).upper(),
-}
-"""The number formats of OpenDocument."""
+"""The number formats by their names in Word; one that is not listed is written in digits."""

@@ -6,7 +6,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -27,6 +27,7 @@ _DAMAGE = (
     NotImplementedError,
 )
 _ENCRYPTED = 0x1
+_CHUNK = 1_000_000
 _STRICT = re.compile(rb'(xmlns(?::\w+)?=["\'])http://purl\.oclc\.org/ooxml/(\w+)/(\w+)')
 """The namespaces of "Strict Open XML", which say the same as the usual ones."""
 
@@ -44,10 +45,10 @@ class Relationship:
 class OfficeZip:
     """The members of an archive. Whatever cannot be read raises Unusable, which names the kind of file and the cure."""
 
-    def __init__(self, data: bytes, kind: str, program: str) -> None:
+    def __init__(self, data: bytes, kind: str, program: str, max_bytes: int = MAX_BYTES) -> None:
         self._kind = kind
         self._program = program
-        self._left = MAX_BYTES
+        self._max_bytes = self._left = max_bytes
         if not data.startswith(b"PK"):
             raise self._no_zip(data)
         if data.count(b"PK\x01\x02") > MAX_MEMBERS:
@@ -67,6 +68,15 @@ class OfficeZip:
 
     def read(self, name: str) -> bytes:
         """Return the unpacked bytes of a member, of which no more than the bound are ever in memory."""
+        info = self._admitted(name)
+        return b"".join(self._chunks(info, info.file_size + 1))
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Return the unpacked bytes of a member little by little."""
+        return self._chunks(self._admitted(name), _CHUNK)
+
+    def _admitted(self, name: str) -> zipfile.ZipInfo:
+        """Return a member that may be read, and count its size."""
         info = self._members.get(_plain(name))
         if info is None:
             raise self.damaged(f"{name} is missing in it")
@@ -75,17 +85,24 @@ class OfficeZip:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # no other can be unpacked in steps
             raise self.damaged(f"{name} is packed in an unusual way")
         if info.file_size > self._left:
-            raise self.refused(f"that unpacks to more than {MAX_BYTES // 1_000_000} MB")
+            raise self.refused(f"that unpacks to more than {self._max_bytes // 1_000_000:,} MB")
         self._left -= info.file_size
+        return info
+
+    def _chunks(self, info: zipfile.ZipInfo, size: int) -> Iterator[bytes]:
+        """Unpack a member. zipfile gives no more than the stated size, and compares the check sum at the real end."""
         try:
             with self._zip.open(info) as member:
-                return member.read(info.file_size + 1)  # the byte beyond makes zipfile compare the check sum
+                while chunk := member.read(size):
+                    yield chunk
         except _DAMAGE as error:
-            raise self.damaged(f"{name}: {error}") from error
+            raise self.damaged(f"{info.filename[:100]}: {error}") from error
 
-    def xml(self, name: str) -> Element:
-        """Return the root of a member that is XML; strict namespaces become the usual ones."""
+    def xml(self, name: str, shorten: Callable[[bytes], bytes] | None = None) -> Element:
+        """Return the root of a member that is XML, which may be shortened first; strict namespaces become the usual."""
         data = self.read(name)
+        if shorten:
+            data = shorten(data)
         if b"purl.oclc.org" in data:
             data = _STRICT.sub(rb"\1http://schemas.openxmlformats.org/\2/2006/\3", data)
         try:

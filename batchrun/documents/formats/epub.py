@@ -107,7 +107,7 @@ def _content(element: Element) -> str:
 
 def _chapter(archive: OfficeZip, name: str, title: str | None) -> _Chapter:
     """Read a chapter. A file without a title goes on with the chapter before, unless the file has a heading."""
-    text, headings = html_to_text_and_places(_decoded(archive.read(name)))
+    text, headings = html_to_text_and_places(_decoded(archive.read(name)).removeprefix("\ufeff"))
     shown = title or next((heading.name for heading in headings), "")
     return _Chapter(text, (*([Place("chapter", short(shown), 0)] if shown.strip() else []), *headings))
 
@@ -130,6 +130,6 @@ def _decoded(data: bytes) -> str:
             return data.decode(codec, "replace")
     declared = _DECLARED.match(data.removeprefix(codecs.BOM_UTF8))
     try:
-        return data.decode(declared[1].decode() if declared else "utf-8-sig", "replace")
+        return data.decode(declared[1].decode() if declared else "utf-8", "replace")
     except LookupError:
-        return data.decode("utf-8-sig", "replace")
+        return data.decode("utf-8", "replace")

@@ -36,15 +36,18 @@ def read(data: bytes, _options: ReadOptions) -> Iterator[Found]:
     if not slides:
         raise archive.damaged("it has no slides")
     marks = Marks()
-    lines: list[str] = []
-    hidden = 0
+    blocks: list[str] = []
+    hidden, signs = 0, ""
     for index, slide in enumerate(slides, 1):
         root = archive.xml(slide)
         hidden += root.get("show") in ("0", "false")
-        first, *more = _slide(archive, slide, root) or [""]
-        lines += [marks.sign("slide", str(index)) + first, *more, ""]
-    text, places = marks.text_and_places(lines)
-    yield Part(text=text, places=places, pages=len(slides), note=f"{hidden} hidden slides included" if hidden else None)
+        signs += marks.sign("slide", str(index))
+        lines = _slide(archive, slide, root)
+        if lines:  # an empty slide begins where the next one does
+            blocks.append(signs + "\n".join(lines))
+            signs = ""
+    text, places = marks.text_and_places(["\n\n".join(blocks) + signs])
+    yield Part(text=text, places=places, pages=len(slides), note=_note(hidden))
 
 
 def _slides(archive: OfficeZip, main: str) -> Iterator[str]:
@@ -102,3 +105,7 @@ def _row(element: Element) -> str:
 def _cell(cell: Element) -> str:
     is_covered = any(cell.get(merged) in ("1", "true") for merged in _MERGED)
     return "" if is_covered else " ".join(map(paragraph_text, cell.iter(PARAGRAPH)))
+
+
+def _note(hidden: int) -> str | None:
+    return f"{hidden} hidden slide{'s' if hidden > 1 else ''} included" if hidden else None

@@ -136,9 +136,11 @@ def unique(name: str, taken: set[str]) -> str:
 def shown(cell: Cell) -> str:
     """Return a cell as text: 15.0 as 15, dates as ISO 8601 has them, durations in hours."""
     value = _value(cell)
-    return (
-        str(value).upper() if isinstance(value, bool) else f"{value:.15g}" if isinstance(value, float) else str(value)
-    )
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return "" if value is None else str(value)
 
 
 def _value(cell: Cell) -> Value:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-_REFERENCE = re.compile(rb"""\sr\s*=\s*["']\s*([A-Za-z]{1,7})([0-9]{1,10})""")
+_REFERENCE = re.compile(rb"""\sr\s*=\s*["']\s*([A-Za-z]{1,7})([0-9]{1,10})\s*["']""")
 _LONGEST = 64
 """The bytes of one chunk that are seen again with the next, since a reference may be cut."""
 
@@ -18,7 +18,7 @@ def cells(chunks: Iterator[bytes]) -> int:
         columns.update(column for column, _ in found)
         numbers = [int(row) for _, row in found]
         rows.update((min(numbers), max(numbers)) if numbers else ())
-        before = chunk[-_LONGEST:]
+        before = (before + chunk)[-_LONGEST:]
     if not columns:
         return 0
     indexes = [_index(column) for column in columns]

@@ -75,9 +75,13 @@ def _sheets(data: bytes) -> Iterator[_Sheet]:
                     name = unique(about.name, taken)
                     yield _sheet(workbook, index, name, is_hidden=about.visible != SheetVisibleEnum.Visible)
     except PasswordError as error:
-        raise Unusable(f"{_KIND} that is protected by a password; save it without the password in Excel") from error
+        raise Unusable(
+            f"{_KIND} that is protected by a password; open it in {_PROGRAM} and save it without the password"
+        ) from error
     except (CalamineError, OSError, ValueError) as error:
-        raise Unusable(f"{_KIND} that is damaged ({str(error)[:200]}); save it again in {_PROGRAM}") from error
+        raise Unusable(
+            f"{_KIND} that is damaged ({str(error)[:200]}); open it in {_PROGRAM} and save it again"
+        ) from error
 
 
 def _sheet(workbook: CalamineWorkbook, index: int, name: str, *, is_hidden: bool) -> _Sheet:

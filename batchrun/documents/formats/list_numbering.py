@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchrun.documents.formats.numerals import FORMATS, decimal
+from batchrun.documents.formats.numerals import NUMBER_FORMATS, decimal
 
 MAX_LEVELS = 10
 _COUNTER = re.compile("%([1-9])")
@@ -38,7 +38,7 @@ class Level:
         """Return one count of this level as a person sees the count."""
         if self.format in ("none", "bullet"):
             return ""
-        return str(value).zfill(self.digits) if self.digits > 1 else FORMATS.get(self.format, decimal)(value)
+        return str(value).zfill(self.digits) if self.digits > 1 else NUMBER_FORMATS.get(self.format, decimal)(value)
 
 
 Levels = Mapping[int, Level]

@@ -99,7 +99,7 @@ def _word(value: int) -> str:
     return f"{_TENS[tens - 2]}-{_CARDINALS[ones]}" if ones else _TENS[tens - 2]
 
 
-FORMATS: Mapping[str, Callable[[int], str]] = {
+NUMBER_FORMATS: Mapping[str, Callable[[int], str]] = {
     "decimalZero": lambda value: f"{value:02}",
     "lowerLetter": letters,
     "upperLetter": lambda value: letters(value).upper(),

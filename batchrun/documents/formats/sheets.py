@@ -45,10 +45,20 @@ def read(data: bytes, options: ReadOptions) -> Iterator[Found]:
     if data.startswith(b"PK"):
         _require_moderate(data)
     nothing = True
-    for sheet in _sheets(data):
-        for part in (_row_parts if options.rows else _whole)(sheet):
+    try:
+        for part in _parts(data, options):
             nothing = False
             yield part
+    except PasswordError as error:
+        raise Unusable(
+            f"{_KIND} that is protected by a password; open it in {_PROGRAM} and save it without the password"
+        ) from error
+    except (CalamineError, OSError, ValueError, OverflowError) as error:
+        raise _damaged(error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what Rust makes of a bug of its own, such as a wrong index
+            raise
+        raise _damaged(error) from error
     if nothing:
         what = "a row below a header" if options.rows else "anything in a cell"
         raise Unusable(f"{_KIND} without {what}; if it has content, save it again in {_PROGRAM}")
@@ -66,22 +76,18 @@ def _require_moderate(data: bytes) -> None:
             )
 
 
-def _sheets(data: bytes) -> Iterator[_Sheet]:
-    try:
-        with load_workbook(io.BytesIO(data)) as workbook:
-            taken: set[str] = set()
-            for index, about in enumerate(workbook.sheets_metadata):
-                if about.typ == SheetTypeEnum.WorkSheet:
-                    name = unique(about.name, taken)
-                    yield _sheet(workbook, index, name, is_hidden=about.visible != SheetVisibleEnum.Visible)
-    except PasswordError as error:
-        raise Unusable(
-            f"{_KIND} that is protected by a password; open it in {_PROGRAM} and save it without the password"
-        ) from error
-    except (CalamineError, OSError, ValueError) as error:
-        raise Unusable(
-            f"{_KIND} that is damaged ({str(error)[:200]}); open it in {_PROGRAM} and save it again"
-        ) from error
+def _parts(data: bytes, options: ReadOptions) -> Iterator[Part]:
+    with load_workbook(io.BytesIO(data)) as workbook:
+        taken: set[str] = set()
+        for index, about in enumerate(workbook.sheets_metadata):
+            if about.typ == SheetTypeEnum.WorkSheet:
+                is_hidden = about.visible != SheetVisibleEnum.Visible
+                sheet = _sheet(workbook, index, unique(about.name, taken), is_hidden=is_hidden)
+                yield from (_row_parts if options.rows else _whole)(sheet)
+
+
+def _damaged(error: BaseException) -> Unusable:
+    return Unusable(f"{_KIND} that is damaged ({str(error)[:200]}); open it in {_PROGRAM} and save it again")
 
 
 def _sheet(workbook: CalamineWorkbook, index: int, name: str, *, is_hidden: bool) -> _Sheet:

@@ -3,7 +3,7 @@
 import pytest
 
 from batchrun.documents.formats.numerals import (
-    FORMATS,
+    NUMBER_FORMATS,
     letters,
     letters_in_columns,
     ordinal,
@@ -256,5 +256,5 @@ def test_numerals() -> None:
     assert [ordinal_word(value) for value in (5, 12, 20, 21, 40, 100)] == [
         *("Fifth", "Twelfth", "Twentieth", "Twenty-first", "Fortieth", "100th"),
     ]
-    assert [FORMATS["chineseCounting"](value) for value in (10, 11, 20, 45)] == ["十", "十一", "二十", "四十五"]
-    assert [FORMATS["decimalEnclosedCircle"](value) for value in (1, 20, 21)] == ["①", "⑳", "21"]
+    assert [NUMBER_FORMATS["chineseCounting"](value) for value in (10, 11, 20, 45)] == ["十", "十一", "二十", "四十五"]
+    assert [NUMBER_FORMATS["decimalEnclosedCircle"](value) for value in (1, 20, 21)] == ["①", "⑳", "21"]

@@ -1,9 +1,10 @@
 """Workbooks: a part for each sheet, or for each row."""
 
 import pytest
+from python_calamine import PasswordError
 
 from batchrun.document import Place
-from batchrun.documents.formats import Unusable
+from batchrun.documents.formats import Unusable, sheets
 from batchrun.documents.formats.sheet_extent import cells
 from tests.documents.formats.office_samples import archive, cell, only_part, parts, xlsx
 
@@ -94,3 +95,32 @@ def test_the_extent_is_found_though_references_are_cut() -> None:
 def test_no_workbook(data: bytes, reason: str) -> None:
     with pytest.raises(Unusable, match=f"^a workbook {reason}.*; open it in Excel or LibreOffice and save it again$"):
         parts("sheets", data)
+
+
+class PanicException(BaseException):
+    """What calamine raises for a bug of its own, by name."""
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (PanicException("index 5 out of range"), r"that is damaged \(index 5 out of range\)"),
+        (PasswordError("encrypted"), "protected by a password; open it in Excel or LibreOffice"),
+    ],
+)
+def test_what_calamine_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch, fault: BaseException, reason: str) -> None:
+    def fail(_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(sheets, "load_workbook", fail)
+    with pytest.raises(Unusable, match=reason):
+        parts("sheets", b"\xd0\xcf\x11\xe0")
+
+
+def test_an_end_from_outside_is_not_taken_for_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sheets, "load_workbook", end)
+    with pytest.raises(KeyboardInterrupt):
+        parts("sheets", b"\xd0\xcf\x11\xe0")

@@ -100,7 +100,7 @@ class DocxText:
         return [*lines, begun] if begun else lines
 
     def _paragraph(self, paragraph: Element, begun: str, lines: list[str]) -> str:
-        """Add the lines of a paragraph. If the end of the paragraph is deleted, return its text for the next one."""
+        """Add the lines of a paragraph, or return its text if the next one goes on: after a drop cap, or a deleted end."""
         line = _Line()
         self._walk(paragraph, line)
         text = begun + "".join(line.pieces)
@@ -108,6 +108,9 @@ class DocxText:
         end = properties.find(_R_PR) if properties is not None else None
         if end is not None and (end.find(w("del")) is not None or end.find(w("moveFrom")) is not None):
             self.left_out_deletions = True
+            lines.extend(line.boxes)
+            return text
+        if _is_drop_cap(properties):
             lines.extend(line.boxes)
             return text
         if text or not switched_on(end, "vanish"):
@@ -229,6 +232,12 @@ def _seen_branch(alternatives: Element) -> Iterator[Element]:
         if any(one.text or one.tag not in (_TEXT, _FORMULA_TEXT) for one in branch.iter(*_READABLE)):
             yield branch
             return
+
+
+def _is_drop_cap(properties: Element | None) -> bool:
+    """Whether a paragraph is the large first letter of the next one."""
+    frame = properties.find(w("framePr")) if properties is not None else None
+    return frame is not None and frame.get(w("dropCap")) in ("drop", "margin")
 
 
 def _text(element: Element, line: _Line) -> None:

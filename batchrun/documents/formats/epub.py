@@ -71,16 +71,26 @@ def _require_readable(archive: OfficeZip, spine: list[str]) -> None:
 
 
 def _titles(archive: OfficeZip, package_name: str, package: Element) -> dict[str, str]:
-    """Return the titles of chapters by the names of their files, from the newer or the older table of contents."""
-    titles: dict[str, str] = {}
+    """Return the titles of files. The one title of a place within a file is the file's; of several, none is."""
+    of_files: dict[str, str] = {}
+    within: dict[str, list[str]] = {}
+    for href, title in _contents(archive, package_name, package):
+        file, _, place = href.partition("#")
+        if place:
+            within.setdefault(file, []).append(title)
+        else:
+            of_files.setdefault(file, title)
+    return {file: titles[0] for file, titles in within.items() if len(set(titles)) == 1} | of_files
+
+
+def _contents(archive: OfficeZip, package_name: str, package: Element) -> Iterator[tuple[str, str]]:
+    """Find the entries of the tables of contents, each with the name of its file and the title."""
     for item in package.iter(f"{_OPF}item"):
         name = resolved(posixpath.dirname(package_name), item.get("href") or "")
         is_newer = "nav" in (item.get("properties") or "").split()
         if name in archive and (is_newer or item.get("media-type") == "application/x-dtbncx+xml"):
             for href, title in _entries(archive.read(name), is_newer=is_newer):
-                target = resolved(posixpath.dirname(name), href.partition("#")[0]).lower()
-                titles.setdefault(target, title)
-    return titles
+                yield resolved(posixpath.dirname(name), href).lower(), title
 
 
 def _entries(data: bytes, *, is_newer: bool) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,7 @@ def read(data: bytes, _options: ReadOptions) -> Iterator[Found]:
     main = next((link.target for link in links if link.kind == "officeDocument"), _USUAL_PLACE)
     slides = list(_slides(archive, main))
     if not slides:
-        raise archive.damaged("it has no slides")
+        raise archive.damaged("no slide is found in it")
     marks = Marks()
     blocks: list[str] = []
     hidden, signs = 0, ""

@@ -39,6 +39,7 @@ def mr(text: str) -> str:
         (p("one ", "<w:rPr><w:del/></w:rPr>") + p("goes on"), "one goes on"),
         (p("<w:del/>", "<w:rPr><w:del/></w:rPr>") + p("next"), "next"),
         (p("last", "<w:rPr><w:del/></w:rPr>"), "last"),
+        (p("D", '<w:framePr w:dropCap="drop"/>') + p("rop") + p("E", '<w:framePr w:dropCap="none"/>'), "Drop\nE"),
         (p(r("seen") + r("hidden", "<w:vanish/>") + r(" too", '<w:vanish w:val="0"/>')), "seen too"),
         (p(r("seen") + r("hidden", '<w:rStyle w:val="Secret"/>')), "seen"),
         (p("a") + p("", "<w:rPr><w:vanish/></w:rPr>") + p("b"), "a\nb"),

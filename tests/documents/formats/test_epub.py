@@ -39,6 +39,12 @@ def test_a_file_without_title_or_heading_goes_on_with_the_chapter_before() -> No
     assert [place.name for place in part.places] == ["The First"]
 
 
+def test_several_titles_within_a_file_are_no_title_of_the_file() -> None:
+    toc = NAV.replace("text/a.xhtml", "text/b.xhtml#middle")
+    part = only_part("epub", epub({"b.xhtml": page("<h1>Both</h1><p>text</p>")}, toc))
+    assert [place.name for place in part.places if place.kind == "chapter"] == ["Both"]
+
+
 @pytest.mark.parametrize("codec", ["utf-16", "iso-8859-1", "utf-8-sig", "no-such-codec"])
 def test_chapters_in_other_encodings(codec: str) -> None:
     known = "utf-8" if codec == "no-such-codec" else codec

@@ -91,6 +91,6 @@ def test_hidden_slides_are_included_and_told() -> None:
 
 def test_no_presentation() -> None:
     with pytest.raises(
-        Unusable, match=r"a PowerPoint presentation that is damaged \(it has no slides\); open it in PowerPoint"
+        Unusable, match=r"a PowerPoint presentation that is damaged \(no slide is found in it\); open it in PowerPoint"
     ):
         only_part("pptx", pptx())

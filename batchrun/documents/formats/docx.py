@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from batchrun.documents.formats import Found, Part, ReadOptions
 from batchrun.documents.formats.docx_names import ID, LINK, TYPE, switched_on, w
 from batchrun.documents.formats.docx_numbering import Numbering
-from batchrun.documents.formats.docx_styles import Styles, without_table_styles
+from batchrun.documents.formats.docx_styles import Styles, shortened
 from batchrun.documents.formats.docx_text import DocxText
 from batchrun.documents.formats.drawing_text import drawing_lines
 from batchrun.documents.formats.marked_text import Marks
@@ -28,7 +28,7 @@ class _File:
         self._links = archive.relationships(self._main)
         self._marks = Marks()
         self._text = DocxText(
-            Styles(self._linked("styles", without_table_styles)), Numbering(self._linked("numbering")), self._marks
+            Styles(self._linked("styles", shortened)), Numbering(self._linked("numbering")), self._marks
         )
 
     def part(self) -> Part:

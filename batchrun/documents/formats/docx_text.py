@@ -100,7 +100,7 @@ class DocxText:
         return [*lines, begun] if begun else lines
 
     def _paragraph(self, paragraph: Element, begun: str, lines: list[str]) -> str:
-        """Add the lines of a paragraph, or return its text if the next one goes on: after a drop cap, or a deleted end."""
+        """Add the lines of a paragraph; if the next one goes on (a drop cap, a deleted end), return its text."""
         line = _Line()
         self._walk(paragraph, line)
         text = begun + "".join(line.pieces)

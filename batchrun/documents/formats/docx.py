@@ -44,12 +44,18 @@ class _File:
             *self._notes(),
         ]
         text, places = self._marks.text_and_places(lines)
-        return Part(text=text, places=places, note=self._note(text))
+        has_unread = next(body.iter(w("altChunk")), None) is not None
+        return Part(
+            text=text, places=places, note="; ".join(self._notes_for_people(text, has_unread=has_unread)) or None
+        )
 
-    def _note(self, text: str) -> str | None:
+    def _notes_for_people(self, text: str, *, has_unread: bool) -> Iterator[str]:
         if self._text.left_out_deletions:
-            return "tracked changes read as if accepted"
-        return None if text else "no text in it, only pictures or nothing at all"
+            yield "tracked changes read as if accepted"
+        if has_unread:
+            yield "parts that are files of their own were not read; open it in Word and save it again to have them"
+        elif not text:
+            yield "no text in it, only pictures or nothing at all"
 
     def _linked(self, kind: str, shorten: Callable[[bytes], bytes] | None = None) -> Element | None:
         target = next((link.target for link in self._links.values() if link.kind == kind), None)

@@ -16,6 +16,8 @@ from batchrun.documents.formats.xml_tree import BadXml, Element, parsed
 MAX_MEMBERS = 20_000
 MAX_BYTES = 200_000_000
 """The unpacked bytes that are read of one file: 4 MB can unpack to 1.5 GB."""
+MAX_WHOLE_BYTES = 60_000_000
+"""The unpacked bytes of a member that is read as a whole: as a tree, XML takes up to 25 times its size in memory."""
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -69,6 +71,8 @@ class OfficeZip:
     def read(self, name: str) -> bytes:
         """Return the unpacked bytes of a member, of which no more than the bound are ever in memory."""
         info = self._admitted(name)
+        if info.file_size > MAX_WHOLE_BYTES:
+            raise self.refused(f"with more than {MAX_WHOLE_BYTES // 1_000_000} MB in one member, {name}")
         return b"".join(self._chunks(info, info.file_size + 1))
 
     def chunks(self, name: str) -> Iterator[bytes]:

@@ -242,6 +242,14 @@ def test_the_main_member_may_be_elsewhere_and_others_may_be_missing() -> None:
     assert only_part("docx", archive({"word\\document.xml": document})).text == "text"
 
 
+def test_parts_that_are_files_of_their_own_are_told() -> None:
+    part = only_part("docx", docx(p("text") + '<w:altChunk r:id="x"/>' + p("<w:del/>")))
+    assert part.text == "text"
+    assert (part.note or "").startswith(
+        "tracked changes read as if accepted; parts that are files of their own were not"
+    )
+
+
 def test_an_empty_file_says_why_it_has_no_text() -> None:
     part = only_part("docx", docx(p("<w:r><w:drawing/></w:r>")))
     assert (part.text, part.note) == ("", "no text in it, only pictures or nothing at all")

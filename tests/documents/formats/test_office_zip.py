@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from batchrun.documents.formats import FORMATS, ReadOptions, Unusable
-from batchrun.documents.formats.office_zip import MAX_BYTES, OfficeZip, resolved
+from batchrun.documents.formats.office_zip import MAX_BYTES, MAX_WHOLE_BYTES, OfficeZip, resolved
 from tests.documents.formats.office_samples import archive, cell, docx, epub, odt, p, pptx, table, xlsx, xml
 
 SAMPLES = {
@@ -110,6 +110,14 @@ def _found(data: bytes, magic: bytes) -> list[int]:
 def test_a_bomb_is_refused_by_its_stated_size() -> None:
     data = _sized(archive({"word/document.xml": bytes(1000)}), "word/document.xml", MAX_BYTES + 1)
     with pytest.raises(Unusable, match="a Word document that unpacks to more than 200 MB; if it is genuine, split it"):
+        opened(data).read("word/document.xml")
+
+
+def test_a_member_that_would_take_all_memory_as_a_tree_is_refused() -> None:
+    data = _sized(archive({"word/document.xml": bytes(1000)}), "word/document.xml", MAX_WHOLE_BYTES + 1)
+    with pytest.raises(
+        Unusable, match=r"with more than 60 MB in one member, word/document.xml; if it is genuine, split it"
+    ):
         opened(data).read("word/document.xml")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from batchrun.documents.formats.docx_names import ALTERNATIVES, ID, VAL, m, switch, switched_on, v, value, w
 from batchrun.documents.formats.docx_numbering import Numbering
-from batchrun.documents.formats.docx_styles import Styles
+from batchrun.documents.formats.docx_styles import Style, Styles
 from batchrun.documents.formats.drawing_text import DRAWN_ELSEWHERE, PARAGRAPH, paragraph_text
 from batchrun.documents.formats.list_numbering import is_heading
 from batchrun.documents.formats.marked_text import Marks, row
@@ -37,6 +37,8 @@ _MOST_SPANNED = 63
 class _Line:
     """A paragraph under construction."""
 
+    is_hidden: bool = False
+    """Whether the style of the paragraph hides what does not say otherwise."""
     pieces: list[str] = field(default_factory=list)
     boxes: list[str] = field(default_factory=list)
     """The lines of the text boxes that are anchored in the paragraph; they follow the paragraph."""
@@ -101,10 +103,11 @@ class DocxText:
 
     def _paragraph(self, paragraph: Element, begun: str, lines: list[str]) -> str:
         """Add the lines of a paragraph; if the next one goes on (a drop cap, a deleted end), return its text."""
-        line = _Line()
+        properties = paragraph.find(_P_PR)
+        style = self._styles.paragraph(value(properties, "pStyle"))
+        line = _Line(is_hidden=style.hidden)
         self._walk(paragraph, line)
         text = begun + "".join(line.pieces)
-        properties = paragraph.find(_P_PR)
         end = properties.find(_R_PR) if properties is not None else None
         if end is not None and (end.find(w("del")) is not None or end.find(w("moveFrom")) is not None):
             self.left_out_deletions = True
@@ -113,13 +116,12 @@ class DocxText:
         if _is_drop_cap(properties):
             lines.extend(line.boxes)
             return text
-        if text or not switched_on(end, "vanish"):
-            lines.extend(self._labelled(text, properties).split("\n"))
+        if text or not (line.is_hidden or switched_on(end, "vanish")):
+            lines.extend(self._labelled(text, properties, style).split("\n"))
         lines.extend(line.boxes)
         return ""
 
-    def _labelled(self, text: str, properties: Element | None) -> str:
-        style = self._styles.paragraph(value(properties, "pStyle"))
+    def _labelled(self, text: str, properties: Element | None, style: Style) -> str:
         label = self._numbering.label(properties, style)
         shown = f"{label.text}{label.separator}{text}" if label else text
         own = value(properties, "outlineLvl")
@@ -130,6 +132,8 @@ class DocxText:
     def _rows(self, table: Element) -> Iterator[str]:
         for one in _blocks(table, (_TR,)):
             properties = one.find(w("trPr"))
+            if switched_on(properties, "hidden"):
+                continue
             if properties is not None and properties.find(w("del")) is not None:
                 self.left_out_deletions = True
                 continue
@@ -161,12 +165,11 @@ class DocxText:
 
     def _run(self, run: Element, line: _Line) -> None:
         properties = run.find(_R_PR)
-        if properties is None or not self._is_hidden(properties):
-            self._walk(run, line)
-
-    def _is_hidden(self, properties: Element) -> bool:
         hidden = switch(properties, "vanish")
-        return self._styles.named(value(properties, "rStyle")).hidden if hidden is None else hidden
+        if hidden is None:
+            hidden = line.is_hidden or self._styles.named(value(properties, "rStyle")).hidden
+        if not hidden:
+            self._walk(run, line)
 
     def _alternatives(self, alternatives: Element, line: _Line) -> None:
         for branch in _seen_branch(alternatives):

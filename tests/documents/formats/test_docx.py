@@ -11,8 +11,11 @@ STYLES = (
     '<w:style w:type="paragraph" w:styleId="berschrift2"><w:name w:val="heading 2"/></w:style>'
     '<w:style w:type="paragraph" w:styleId="Clause"><w:basedOn w:val="berschrift2"/></w:style>'
     '<w:style w:type="paragraph" w:styleId="Part"><w:pPr><w:outlineLvl w:val="0"/></w:pPr></w:style>'
+    '<w:style w:type="paragraph" w:styleId="Unseen"><w:rPr><w:vanish/></w:rPr></w:style>'
     '<w:style w:type="character" w:styleId="Secret"><w:rPr><w:vanish/></w:rPr></w:style>'
 )
+
+UNSEEN = '<w:pStyle w:val="Unseen"/>'
 
 
 def text_of(body: str, **more: str) -> str:
@@ -42,6 +45,8 @@ def mr(text: str) -> str:
         (p("D", '<w:framePr w:dropCap="drop"/>') + p("rop") + p("E", '<w:framePr w:dropCap="none"/>'), "Drop\nE"),
         (p(r("seen") + r("hidden", "<w:vanish/>") + r(" too", '<w:vanish w:val="0"/>')), "seen too"),
         (p(r("seen") + r("hidden", '<w:rStyle w:val="Secret"/>')), "seen"),
+        (p("hidden", UNSEEN) + p(r("not", '<w:vanish w:val="0"/>'), UNSEEN), "not"),
+        ("<w:tbl><w:tr><w:trPr><w:hidden/></w:trPr><w:tc><w:p/></w:tc></w:tr></w:tbl>" + p("a"), "a"),
         (p("a") + p("", "<w:rPr><w:vanish/></w:rPr>") + p("b"), "a\nb"),
         (p(f"{r('a')}<w:commentRangeStart/><w:r><w:annotationRef/><w:commentReference w:id='1'/></w:r>"), "a"),
         (f"<w:sdt><w:sdtPr/><w:sdtContent>{p('control')}</w:sdtContent></w:sdt>", "control"),

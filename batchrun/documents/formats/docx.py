@@ -1,6 +1,7 @@
 """Word files: headers, the body with its numbers, footers, then the notes; tracked changes as if accepted."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 from batchrun.documents.formats import Found, Part, ReadOptions
 from batchrun.documents.formats.docx_names import ID, LINK, TYPE, switched_on, w
@@ -79,7 +80,11 @@ class _File:
     def _is_used(self, pages: str | None, section: Element) -> bool:
         if pages == "first":
             return switched_on(section, "titlePg")
-        return pages != "even" or switched_on(self._linked("settings"), "evenAndOddHeaders")
+        return pages != "even" or self._has_even_pages
+
+    @cached_property
+    def _has_even_pages(self) -> bool:
+        return switched_on(self._linked("settings"), "evenAndOddHeaders")
 
     def _notes(self) -> Iterator[str]:
         """Return the lines of the notes that the text refers to, each note after its mark."""

@@ -6,11 +6,13 @@ Paragraphs do not contain their numbers. A paragraph names a list (a `num`), whi
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from batchrun.documents.formats.docx_names import ALTERNATIVES, FALLBACK, VAL, switched_on, value, w
 from batchrun.documents.formats.docx_styles import Style
 from batchrun.documents.formats.list_numbering import (
     MAX_LEVELS,
+    MAX_TEXT,
     Counts,
     Label,
     Level,
@@ -88,10 +90,11 @@ class Numbering:
     def _linked(self, definition: Element) -> Element:
         """Return the definition that a definition leaves everything to, through a style of lists."""
         link = value(definition, "numStyleLink")
-        if link is None:
-            return definition
-        others = self._definitions.values()
-        return next((other for other in others if value(other, "styleLink") == link), definition)
+        return definition if link is None else self._by_style.get(link, definition)
+
+    @cached_property
+    def _by_style(self) -> dict[str | None, Element]:
+        return {value(one, "styleLink"): one for one in self._definitions.values()}
 
 
 def _level_of(numbered: _List, own: str | None, style: Style) -> int:
@@ -118,7 +121,7 @@ def _level(element: Element) -> Level:
         start=number(value(element, "start"), 0),
         format=form,
         digits=digits,
-        text=value(element, "lvlText") or "",
+        text=(value(element, "lvlText") or "")[:MAX_TEXT],
         separator=_SEPARATORS.get(value(element, "suff") or "", " "),
         restart=None if restart is None else number(restart, 0),
         legal=switched_on(element, "isLgl"),

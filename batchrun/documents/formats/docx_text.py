@@ -45,9 +45,25 @@ class _Line:
     fields: list[bool] = field(default_factory=list)
     """The open fields, outermost first: whether the instruction, which nobody sees, still goes on."""
 
+    instructions: int = 0
+    """How many fields still have their instruction."""
+
     def add(self, text: str) -> None:
-        if True not in self.fields:
+        if not self.instructions:
             self.pieces.append(text)
+
+    def begin_field(self) -> None:
+        self.fields.append(True)
+        self.instructions += 1
+
+    def begin_result(self) -> None:
+        if self.fields:
+            self.instructions -= self.fields[-1]
+            self.fields[-1] = False
+
+    def end_field(self) -> None:
+        if self.fields:
+            self.instructions -= self.fields.pop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,7 @@ class DocxText:
         self._drawing: Callable[[str], Sequence[str]] = lambda _: ()
         self.notes: dict[tuple[str, str], Note] = {}
         """The notes that the text refers to, by kind and id, in the order of the references."""
+        self._marked = dict.fromkeys(_NOTE_NUMBERS, 0)
         self.left_out_deletions = False
         """Whether something was left out because its deletion is tracked."""
         self._inline: Mapping[str, Callable[[Element, _Line], None]] = {
@@ -183,9 +200,8 @@ class DocxText:
         key = kind, reference.get(ID) or ""
         if key not in self.notes:
             has_own_mark = reference.get(w("customMarkFollows")) in ("1", "true", "on")
-            earlier = sum(1 for note in self.notes.values() if note.kind == kind and note.mark)
-            mark = "" if has_own_mark else f"[{_NOTE_NUMBERS[kind](earlier + 1)}]"
-            self.notes[key] = Note(*key, mark)
+            self._marked[kind] += not has_own_mark
+            self.notes[key] = Note(*key, "" if has_own_mark else f"[{_NOTE_NUMBERS[kind](self._marked[kind])}]")
         line.add(self.notes[key].mark)
 
     def _drawn_elsewhere(self, drawn: Element, line: _Line) -> None:
@@ -264,11 +280,11 @@ def _field(mark: Element, line: _Line) -> None:
     kind = mark.get(w("fldCharType"))
     if kind == "begin":
         line.add(_form_field(mark.find(w("ffData"))))
-        line.fields.append(True)
-    elif kind == "separate" and line.fields:
-        line.fields[-1] = False
-    elif kind == "end" and line.fields:
-        line.fields.pop()
+        line.begin_field()
+    elif kind == "separate":
+        line.begin_result()
+    elif kind == "end":
+        line.end_field()
 
 
 def _form_field(form: Element | None) -> str:

@@ -33,7 +33,7 @@ def read(data: bytes, _options: ReadOptions) -> Iterator[Found]:
     archive = OfficeZip(data, "an EPUB book", "a program for e-books, such as Calibre")
     package_name = _package_name(archive)
     package = archive.xml(package_name)
-    spine = list(_spine(archive, package_name, package))
+    spine = list(dict.fromkeys(_spine(archive, package_name, package)))
     if not spine:
         raise archive.damaged("it lists no chapters")
     _require_readable(archive, spine)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from batchrun.documents.formats.numerals import NUMBER_FORMATS, decimal
 
 MAX_LEVELS = 10
+MAX_TEXT = 200
+"""The signs of a level's text: the text stands before every paragraph of the level."""
 _COUNTER = re.compile("%([1-9])")
 _BULLET = "•"
 _DASHES = frozenset("-\u2013\u2014")

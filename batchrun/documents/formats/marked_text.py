@@ -5,7 +5,6 @@ import re
 from batchrun.document import Place, PlaceKind
 
 _SIGN = re.compile("\0([0-9]+)\0")
-_BLANKS = re.compile("[ \t]+(?=\n)")
 _GAPS = re.compile("\n{3,}")
 _NAME_LENGTH = 100
 
@@ -23,7 +22,8 @@ class Marks:
 
     def text_and_places(self, lines: list[str]) -> tuple[str, tuple[Place, ...]]:
         """Return the lines as one text without signs, with at most one empty line in a row, and the signs' places."""
-        text = _GAPS.sub("\n\n", _BLANKS.sub("", "\n".join(lines))).strip("\n\t ")
+        ends = (line.rstrip(" \t") for line in "\n".join(lines).split("\n"))
+        text = _GAPS.sub("\n\n", "\n".join(ends)).strip("\n\t ")
         places: list[Place] = []
         pieces = _SIGN.split(text)
         start = 0

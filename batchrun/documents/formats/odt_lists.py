@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from batchrun.documents.formats.list_numbering import (
     MAX_LEVELS,
+    MAX_TEXT,
     Counts,
     Label,
     Level,
@@ -99,12 +100,12 @@ def _levels(element: Element) -> dict[int, Level]:
 
 def _level(index: int, element: Element) -> Level:
     if element.tag == _BULLET:
-        return Level(format="bullet", text=element.get(text("bullet-char")) or "•")
+        return Level(format="bullet", text=(element.get(text("bullet-char")) or "•")[:MAX_TEXT])
     form = element.get(style("num-format")) or ""
     return Level(
         start=number(element.get(text("start-value")), 1),
         format=_FORMATS.get(form, "decimal"),
-        text=_shown(index, element) if form else "",
+        text=_shown(index, element)[:MAX_TEXT] if form else "",
     )
 
 

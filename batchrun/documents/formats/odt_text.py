@@ -116,7 +116,8 @@ class OdtText:
 
     def _cells(self, element: Element) -> list[str]:
         shown = "" if element.tag == _COVERED else " ".join(self.lines(element))
-        return [shown] * _repeated(element.get(table("number-columns-repeated")))
+        further = _repeated(element.get(table("number-columns-repeated"))) - 1
+        return [shown, *[""] * further]  # a repeated text would let a small file become a huge one
 
     def _walk(self, parent: Element, line: _Line) -> None:
         self._add(parent.text, line)

@@ -32,7 +32,7 @@ def read(data: bytes, _options: ReadOptions) -> Iterator[Found]:
     archive = OfficeZip(data, "a PowerPoint presentation", "PowerPoint")
     links = archive.relationships("").values()
     main = next((link.target for link in links if link.kind == "officeDocument"), _USUAL_PLACE)
-    slides = list(_slides(archive, main))
+    slides = list(dict.fromkeys(_slides(archive, main)))
     if not slides:
         raise archive.damaged("no slide is found in it")
     marks = Marks()

@@ -179,7 +179,7 @@ def test_entities_are_refused(name: str, use: str) -> None:
     assert read(name, data).startswith("refused: a")
 
 
-def test_nothing_outside_is_loaded(tmp_path: object) -> None:
+def test_nothing_outside_is_loaded() -> None:
     outside = f'<!DOCTYPE x [<!ENTITY e SYSTEM "file://{__file__}">]><x>&e;</x>'
     with pytest.raises(Unusable, match="it declares entities"):
         opened(archive({"a": outside})).xml("a")
@@ -217,3 +217,35 @@ def test_names_are_found_in_any_case_and_with_either_slash() -> None:
     assert resolved("word", "../media/a%20b.xml") == "media/a b.xml"
     assert resolved("word", "/word/x.xml") == "word/x.xml"
     assert resolved("word", "../../../../etc/passwd") == "etc/passwd"
+
+
+def test_small_files_do_not_become_huge_texts() -> None:
+    level = f'<w:lvl w:ilvl="0"><w:lvlText w:val="{"a" * 10_000}"/></w:lvl>'
+    definition = f'<w:abstractNum w:abstractNumId="1">{level}</w:abstractNum>'
+    numbering = f'{definition}<w:num w:numId="1"><w:abstractNumId w:val="1"/></w:num>'
+    items = p("x", '<w:numPr><w:numId w:val="1"/></w:numPr>') * 100
+    assert len(read("docx", docx(items, numbering=numbering))) < 25_000
+    cells = '<table:table-cell table:number-columns-repeated="1000000"><text:p>xxxxx</text:p></table:table-cell>' * 2
+    assert len(read("odt", odt(f"<table:table><table:table-row>{cells}</table:table-row></table:table>"))) < 300
+    drawing = p('<w:r><c:chart r:id="chart1"/></w:r>' * 3_000)
+    chart = xml("c:chartSpace", f"<a:p><a:r><a:t>{'word ' * 20_000}</a:t></a:r></a:p>")
+    assert "unpacks to more than 200 MB" in read("docx", docx(drawing, chart1=chart))
+
+
+OPEN_FIELD = '<w:r><w:fldChar w:fldCharType="begin"/><w:fldChar w:fldCharType="separate"/></w:r>'
+
+
+@pytest.mark.parametrize(
+    "paragraph",
+    [
+        p(" " * 300_000 + "x"),
+        p(OPEN_FIELD * 30_000 + "<w:t>x</w:t>" * 30_000),
+        p("".join(f'<w:r><w:footnoteReference w:id="{number}"/></w:r>' for number in range(20_000))),
+    ],
+    ids=["spaces", "fields", "notes"],
+)
+def test_time_grows_no_faster_than_the_file(paragraph: str) -> None:
+    data = docx(paragraph)
+    began = time.process_time()
+    assert not read("docx", data).startswith("refused")
+    assert time.process_time() - began < 3

@@ -1,10 +1,10 @@
 """Word files: everything that a person sees, once, and nothing else."""
 
 import pytest
+from office_samples import archive, at, docx, links, only_part, p, r, table, xml
 
 from batchrun.document import Place
 from batchrun.documents.formats import Unusable
-from tests.documents.formats.office_samples import archive, at, docx, links, only_part, p, r, table, xml
 
 STYLES = (
     '<w:style w:type="paragraph" w:default="1" w:styleId="Standard"><w:name w:val="Normal"/></w:style>'

@@ -1,6 +1,7 @@
 """The numbers that Word shows before paragraphs, which no paragraph contains."""
 
 import pytest
+from office_samples import at, docx, only_part, p, r, table
 
 from batchrun.documents.formats.numerals import (
     NUMBER_FORMATS,
@@ -10,7 +11,6 @@ from batchrun.documents.formats.numerals import (
     ordinal_word,
     roman,
 )
-from tests.documents.formats.office_samples import at, docx, only_part, p, r, table
 
 
 def level(index: int, text: str, form: str = "decimal", more: str = "", start: int = 1) -> str:

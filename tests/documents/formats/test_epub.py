@@ -1,9 +1,9 @@
 """EPUB books: chapters in the order of the spine, with their titles."""
 
 import pytest
+from office_samples import archive, at, epub, only_part
 
 from batchrun.documents.formats import Unusable
-from tests.documents.formats.office_samples import archive, at, epub, only_part
 
 NAV = (
     '<html xmlns="http://www.w3.org/1999/xhtml"><body><nav><ol><li><a href="text/b.xhtml#top">The <i>First</i></a></li>'

@@ -1,9 +1,9 @@
 """OpenDocument texts: everything that a person sees, with the numbers of lists."""
 
 import pytest
+from office_samples import archive, at, odt, only_part
 
 from batchrun.documents.formats import Unusable
-from tests.documents.formats.office_samples import archive, at, odt, only_part
 
 
 def p(text: str, style: str = "") -> str:

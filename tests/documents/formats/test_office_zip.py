@@ -8,10 +8,10 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
+from office_samples import archive, cell, docx, epub, odt, p, pptx, table, xlsx, xml
 
 from batchrun.documents.formats import FORMATS, ReadOptions, Unusable
 from batchrun.documents.formats.office_zip import MAX_BYTES, MAX_WHOLE_BYTES, OfficeZip, resolved
-from tests.documents.formats.office_samples import archive, cell, docx, epub, odt, p, pptx, table, xlsx, xml
 
 SAMPLES = {
     "docx": docx(p("text", "<w:numPr/>") + table(["a", "b"]), footnotes=xml("w:footnotes")),

@@ -1,10 +1,10 @@
 """PowerPoint files: slides in the order of the show, with their notes."""
 
 import pytest
+from office_samples import archive, at, links, only_part, pptx, xml
 
 from batchrun.document import Place
 from batchrun.documents.formats import Unusable
-from tests.documents.formats.office_samples import archive, at, links, only_part, pptx, xml
 
 
 def a(text: str) -> str:

@@ -1,12 +1,12 @@
 """Workbooks: a part for each sheet, or for each row."""
 
 import pytest
+from office_samples import archive, cell, only_part, parts, xlsx
 from python_calamine import PasswordError
 
 from batchrun.document import Place
 from batchrun.documents.formats import Unusable, sheets
 from batchrun.documents.formats.sheet_extent import cells
-from tests.documents.formats.office_samples import archive, cell, only_part, parts, xlsx
 
 
 def row(number: int, *content: str) -> str:

@@ -14,7 +14,7 @@ _DATE, _MONEY = 1, 2
 
 Cell = str | int | float | date | None
 _COSTS = (
-    ("Rent, Unit 7", 38_400, 38_400),
+    ("Rent, Unit 7", 28_800, 38_400),
     ("Timber", 61_250, 64_000),
     ("Machines", 12_900, 7_500),
     ("Web shop and support", 15_180, 30_360),

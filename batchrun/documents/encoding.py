@@ -27,8 +27,22 @@ _BINARY = (
     (b"SQLite format 3\0", "an SQLite database"),
     (b"\x7fELF", "a program"),
 )
+_SUPERSETS = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+}
+"""What programs write is named after a standard, and holds the signs that the standard's extension has."""
+_NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"}
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _SOME_CONTROLS = 8
+_RARELY_BAD = 1_000
+_ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
+_CUT_ENDS = re.compile("\\A[\udc80-\udcbf]{1,3}|[\udcc2-\udcf4][\udc80-\udcbf]{0,2}\\Z")
+_BEYOND_ASCII = re.compile("[\u0080-\ud7ff\ue000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +65,23 @@ def decode(data: bytes, encoding: str) -> Decoded:
     controls = sum(1 for _ in _CONTROL.finditer(read.text))
     if controls > max(_SOME_CONTROLS, len(read.text) // 100):
         raise Undecodable("looks like a binary file, not text: too many control characters")
-    cleaned = without_nuls(read.text)
+    cleaned = _clean(read.text)
     notes = "; ".join(note for note in (read.note, cleaned.note) if note)
-    return Decoded(cleaned.text.replace("\r\n", "\n").replace("\r", "\n"), notes or None)
+    return Decoded(cleaned.text, notes or None)
+
+
+def decode_declared(data: bytes, declared: str) -> Decoded:
+    """Read bytes in the codec that a mail or a page declares, or in the one that the bytes show if it is wrong.
+
+    Whatever the bytes are, a text comes out: a mail is not refused because of one broken field.
+    """
+    codec = _known(declared)
+    if not codec or _is_utf8_after_all(data, codec):
+        return _shown_by_bytes(data)
+    try:
+        return _clean(data.decode(codec))
+    except (UnicodeError, LookupError):  # a LookupError is a codec of something else than text, such as base64
+        return _shown_by_bytes(data)
 
 
 def without_nuls(text: str) -> Decoded:
@@ -64,6 +92,32 @@ def without_nuls(text: str) -> Decoded:
     return Decoded(text.replace("\0", ""), f"{nuls} NUL byte{'s' if nuls > 1 else ''} removed")
 
 
+def _known(declared: str) -> str:
+    """Return the codec of text that a name means, the superset where one is usual; empty if there is none."""
+    try:
+        codec = codecs.lookup(declared.strip()).name if declared.isascii() and "\0" not in declared else ""
+    except (LookupError, UnicodeError):
+        return ""
+    return "" if codec in _NO_CHARSETS else _SUPERSETS.get(codec, codec)
+
+
+def _is_utf8_after_all(data: bytes, codec: str) -> bool:
+    """Whether bytes that are said to be in a Western or Cyrillic codec are UTF-8: by chance they hardly ever are."""
+    return codec.startswith(("cp125", "iso8859", "koi8")) and not data.isascii() and _decodes(data, "utf-8")
+
+
+def _shown_by_bytes(data: bytes) -> Decoded:
+    try:
+        return decode(data, "auto")
+    except Undecodable as refusal:
+        return Decoded(_clean(data.decode("utf-8", "replace")).text, f"read as utf-8: {refusal}")
+
+
+def _clean(text: str) -> Decoded:
+    cleaned = without_nuls(text.removeprefix("\ufeff"))
+    return Decoded(cleaned.text.replace("\r\n", "\n").replace("\r", "\n"), cleaned.note)
+
+
 def _auto(data: bytes) -> Decoded:
     for mark, codec in _MARKS:
         if data.startswith(mark):
@@ -72,11 +126,28 @@ def _auto(data: bytes) -> Decoded:
         return Decoded(_strict(data, utf16), f"read as {utf16} (no byte-order mark)")
     try:
         return Decoded(data.decode("utf-8"))
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        if almost := _almost_utf8(data, error.start):
+            return almost
         codec = _guess(data.replace(b"\0", b""))
     return Decoded(
         _strict(data, codec), f"read as {re.sub('^cp(?=125)', 'windows-', codec).replace('_', '-')} (guessed)"
     )
+
+
+def _almost_utf8(data: bytes, first: int) -> Decoded | None:
+    """Read as UTF-8 what is UTF-8 but for a few bytes, or but for a cut at its start or end; None for other texts.
+
+    Signs beyond ASCII that are right by the rules of UTF-8 are the evidence: other codecs hardly ever make them.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    bad = len(_ESCAPED_BYTES.findall(text))
+    inner = len(_ESCAPED_BYTES.findall(_CUT_ENDS.sub("", text)))
+    good = sum(1 for _ in _BEYOND_ASCII.finditer(text))
+    if good <= bad or inner * _RARELY_BAD >= len(data):
+        return None
+    where = f"1 byte at {first:,}" if bad == 1 else f"{bad:,} bytes, the first at {first:,}"
+    return Decoded(data.decode("utf-8", "replace"), f"read as utf-8 but for {where}")
 
 
 def _strict(data: bytes, codec: str) -> str:

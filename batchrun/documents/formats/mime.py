@@ -30,7 +30,7 @@ _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)', re.D
 _SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,4}))?(\*?)")
 _WORDS = re.compile(r"=\?[^?]*\?[bBqQ]\?[^?]*\?=(?:\s*=\?[^?]*\?[bBqQ]\?[^?]*\?=)*")
 _WORD = re.compile(r"=\?([^?*]*)(?:\*[^?]*)?\?([bBqQ])\?([^?]*)\?=")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_NOT_BASE64 = re.sub(rb"[A-Za-z0-9+/=]", b"", bytes(range(256)))
 _AFTER_BOUNDARY = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _BLANK_LINE = re.compile(rb"[ \t]*\r?\n")
 _LOOSE_BREAK = re.compile(rb"=[ \t]+(?=\r?\n)")
@@ -244,7 +244,7 @@ def _joined(sections: list[tuple[int, bool, str]]) -> str:
 
 def _base64(body: bytes) -> bytes:
     """Decode what is base64 of a body. Padding within the body ends a piece, and a single sign too much is dropped."""
-    pieces = _NOT_BASE64.sub(b"", body).split(b"=")
+    pieces = body.translate(None, _NOT_BASE64).split(b"=")
     return b"".join(_base64_piece(piece) for piece in pieces if len(piece) > 1)
 
 

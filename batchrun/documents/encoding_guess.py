@@ -1,0 +1,113 @@
+"""Guesses the codec of a text that is not Unicode: by charset-normalizer, and by the alphabets of languages.
+
+charset-normalizer takes many codecs for equal, and some that hardly anybody uses. Here a codec counts for more if the
+codec makes letters of one language of all that is not ASCII: as windows-1252, Hungarian has letters of two languages.
+"""
+
+import re
+
+_USUAL = (
+    *("cp1252", "cp1250", "cp1251", "cp1254", "cp1253", "cp1257", "cp1255", "cp1256", "iso8859_15", "iso8859_2"),
+    *("koi8_r", "koi8_u", "cp866", "iso8859_5", "iso8859_9", "iso8859_7", "iso8859_13", "iso8859_8", "iso8859_6"),
+    *("cp850", "cp437", "cp852", "mac_roman", "mac_cyrillic", "cp855", "cp857", "cp737", "cp775", "cp862"),
+    "iso8859_4",
+)
+"""Codecs of one byte a sign that texts are found in, the commonest first."""
+_OF_OTHER_SCRIPTS = {
+    *("cp1251", "koi8_r", "koi8_u", "cp866", "iso8859_5", "mac_cyrillic", "cp855", "cp1253", "iso8859_7", "cp737"),
+    *("cp1255", "iso8859_8", "cp862", "cp1256", "iso8859_6"),
+}
+_EXOTIC = {
+    *("hp_roman8", "mac_iceland", "mac_latin2", "mac_turkish", "cp1125", "cp856", "cp858", "cp860", "cp861", "cp863"),
+    *("cp865", "cp869", "iso8859_3", "iso8859_10", "iso8859_14", "iso8859_16", "kz1048", "ptcp154", "koi8_t", "cp720"),
+}
+"""Codecs that charset-normalizer knows, and that hardly any text is in."""
+SUPERSETS = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "iso8859_1": "cp1252",
+    "latin_1": "cp1252",
+    "tis_620": "cp874",
+}
+"""What programs write is named after a standard, and holds the signs that the standard's extension has."""
+
+_RUSSIAN = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
+_ALPHABETS = (
+    *("äöüß", "àâæçéèêëîïôœùûüÿ", "áéíñóúü", "àèéìíîòóùú", "áâãàçéêíóôõúü", "áéëïóöü", "àçèéíïòóú"),
+    *("åäöé", "æøåéôó", "áðéíóúýþæö", "çë", "äõöüšž"),
+    *("áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "ąćęłńóśźż", "áéíóöőúüű", "ăâîşţ", "ăâîșț", "čćđšž"),
+    *("āčēģīķļņšūž", "ąčęėįšųūž", "çğ\u0131öşüâîi\u0307"),
+    *(_RUSSIAN + "ё", _RUSSIAN + "єіїґ", _RUSSIAN + "іў", _RUSSIAN + "ђјљњћџѓќѕ"),
+    "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰ",
+    "".join(map(chr, range(0x5B0, 0x5EB))),
+    "ءآأؤإئابةتثجحخدذرزسشصضطظعغـفقكلمنهوىيًٌٍَُِّْپچژگ،؛؟",
+)
+"""The letters beyond ASCII of each language."""
+_SETS = tuple(map(frozenset, _ALPHABETS))
+_LOWER = "".join(sorted({char for char in "".join(_ALPHABETS) if char.upper() != char and len(char.upper()) == 1}))
+_UPPER = _LOWER.upper()
+_SIGNS = "«»„“”\u201a•§°©®™€£¿¡ºª№\xd7"
+_PUNCTUATION = frozenset(_SIGNS + "\u2018\u2019…\u2013\u2014·\xa0")
+_MISPLACED = re.compile(
+    rf"[a-z{_LOWER}](?=[{_UPPER}])"  # a capital within a word
+    r"|[A-Za-z](?=[\u0370-\u0fff])|[\u0370-\u0fff](?=[A-Za-z])"  # letters of two scripts in a word
+    rf"|[^\W\d_](?=[{_SIGNS}][^\W\d_])"  # a sign within a word
+)
+_CAPITALS = re.compile(rf"[{_UPPER}](?=[{_UPPER}])")
+_RARITY_OF_CAPITALS = 0.3
+_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_READ_AT_MOST = 200_000
+_MOST_WORDS = 500
+_IS_A_LANGUAGE = 0.9
+_HALF = 0.5
+
+
+def guess(data: bytes) -> str | None:
+    """Return the codec of a text, or None if no codec makes a text of the bytes."""
+    found = _by_charset_normalizer(data)
+    fits = _fits(data)
+    best = max(fits.values(), default=0.0)
+    if best < (_HALF if found in _EXOTIC else _IS_A_LANGUAGE):
+        superset = SUPERSETS.get(found or "", found or "ascii")
+        return superset if is_in(superset, data) else found
+    if found in _OF_OTHER_SCRIPTS and fits.get(found, 0.0) >= _IS_A_LANGUAGE:
+        return found  # the order of letters tells these apart, which the alphabet does not
+    equal = [codec for codec, fit in fits.items() if fit == best]
+    return found if found in equal and equal[0] != "cp1252" else equal[0]
+
+
+def _by_charset_normalizer(data: bytes) -> str | None:
+    from charset_normalizer import from_bytes
+
+    # UTF-16 and 32 are recognised before; here they would win with short texts, as any pair of bytes fits both.
+    unicode = ["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"]
+    best = from_bytes(data, cp_exclusion=unicode).best()
+    return best.encoding if best else None
+
+
+def _fits(data: bytes) -> dict[str, float]:
+    """Return how well each usual codec that can read the bytes fits one language, up to 1."""
+    words = dict.fromkeys(found[0] for found in _WORD.finditer(data, 0, _READ_AT_MOST))
+    sample = b"\n".join(list(words)[:_MOST_WORDS])
+    return {codec: _fit(sample.decode(codec)) for codec in _USUAL if is_in(codec, data)}
+
+
+def _fit(text: str) -> float:
+    """Return the share of the signs beyond ASCII that one language explains."""
+    signs = [char for char in text if char > "\x7f"]
+    letters = "".join(signs).lower()
+    of_a_language = max(sum(map(alphabet.__contains__, letters)) for alphabet in _SETS)
+    others = sum(map(_PUNCTUATION.__contains__, signs))
+    odd = len(_MISPLACED.findall(text)) + _RARITY_OF_CAPITALS * len(_CAPITALS.findall(text))
+    return (of_a_language + others - odd) / max(len(signs), 1)
+
+
+def is_in(codec: str, data: bytes) -> bool:
+    """Whether the bytes can be read in a codec."""
+    try:
+        data.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True

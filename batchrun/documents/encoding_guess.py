@@ -22,6 +22,18 @@ _EXOTIC = {
     *("cp865", "cp869", "iso8859_3", "iso8859_10", "iso8859_14", "iso8859_16", "kz1048", "ptcp154", "koi8_t", "cp720"),
 }
 """Codecs that charset-normalizer knows, and that hardly any text is in."""
+_TWINS = {"mac_iceland": "mac_roman", "cp1125": "cp866", "cp856": "cp862", "cp858": "cp850"}
+"""The usual codec that an exotic one differs from in a few signs."""
+_COMMON_SIGNS = {
+    "euc_jp": (re.compile(rb"[\xa4\xa5]"), 0.15),  # hiragana and katakana
+    "cp932": (re.compile(rb"[\x82\x83]"), 0.15),
+    "cp949": (re.compile(rb"[\xa1-\xa3\xb0-\xc8]"), 0.9),  # the syllables in use
+    "big5": (re.compile(rb"[\xa1-\xc6]"), 0.9),  # the level of signs in daily use
+    "gb18030": (re.compile(rb"[\xa1-\xa3\xb0-\xd7]"), 0.8),
+}
+"""The first bytes of what is frequent in the languages of Asia, and the least share that these have in a text."""
+_PAIR = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
+_MANY_PAIRS = 20
 SUPERSETS = {
     "gb2312": "gb18030",
     "gbk": "gb18030",
@@ -35,13 +47,13 @@ SUPERSETS = {
 
 _RUSSIAN = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
 _ALPHABETS = (
-    *("äöüß", "àâæçéèêëîïôœùûüÿ", "áéíñóúü", "àèéìíîòóùú", "áâãàçéêíóôõúü", "áéëïóöü", "àçèéíïòóú"),
+    *("äöüß", "àâæçéèêëîïôœùûüÿ", "áéíñóúü", "àèéìíîòóùú", "áâãàçéêíóôõú", "áéëïóöü", "àçèéíïòóú"),
     *("åäöé", "æøåéôó", "áðéíóúýþæö", "çë", "äõöüšž"),
     *("áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "ąćęłńóśźż", "áéíóöőúüű", "ăâîşţ", "ăâîșț", "čćđšž"),
     *("āčēģīķļņšūž", "ąčęėįšųūž", "çğ\u0131öşüâîi\u0307"),
     *(_RUSSIAN + "ё", _RUSSIAN + "єіїґ", _RUSSIAN + "іў", _RUSSIAN + "ђјљњћџѓќѕ"),
     "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰ",
-    "".join(map(chr, range(0x5B0, 0x5EB))),
+    "".join(map(chr, range(0x5B0, 0x5F5))),
     "ءآأؤإئابةتثجحخدذرزسشصضطظعغـفقكلمنهوىيًٌٍَُِّْپچژگ،؛؟",
 )
 """The letters beyond ASCII of each language."""
@@ -49,33 +61,48 @@ _SETS = tuple(map(frozenset, _ALPHABETS))
 _LOWER = "".join(sorted({char for char in "".join(_ALPHABETS) if char.upper() != char and len(char.upper()) == 1}))
 _UPPER = _LOWER.upper()
 _SIGNS = "«»„“”\u201a•§°©®™€£¿¡ºª№\xd7"
-_PUNCTUATION = frozenset(_SIGNS + "\u2018\u2019…\u2013\u2014·\xa0")
+_PUNCTUATION = frozenset(_SIGNS + "\u2018\u2019…\u2013\u2014·\xa0\u200e\u200f")
 _MISPLACED = re.compile(
     rf"[a-z{_LOWER}](?=[{_UPPER}])"  # a capital within a word
     r"|[A-Za-z](?=[\u0370-\u0fff])|[\u0370-\u0fff](?=[A-Za-z])"  # letters of two scripts in a word
     rf"|[^\W\d_](?=[{_SIGNS}][^\W\d_])"  # a sign within a word
 )
-_CAPITALS = re.compile(rf"[{_UPPER}](?=[{_UPPER}])")
+_CAPITALS = re.compile(rf"[{_UPPER}](?=[{_UPPER}])|\b[{_UPPER}]\b")
 _RARITY_OF_CAPITALS = 0.3
+"""How much a capital beside a capital, or a capital alone, tells against a codec."""
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _READ_AT_MOST = 200_000
 _MOST_WORDS = 500
 _IS_A_LANGUAGE = 0.9
+_MOSTLY = 0.7
 _HALF = 0.5
 
 
 def guess(data: bytes) -> str | None:
     """Return the codec of a text, or None if no codec makes a text of the bytes."""
     found = _by_charset_normalizer(data)
+    found = _TWINS.get(found or "", found)
     fits = _fits(data)
     best = max(fits.values(), default=0.0)
-    if best < (_HALF if found in _EXOTIC else _IS_A_LANGUAGE):
-        superset = SUPERSETS.get(found or "", found or "ascii")
-        return superset if is_in(superset, data) else found
-    if found in _OF_OTHER_SCRIPTS and fits.get(found, 0.0) >= _IS_A_LANGUAGE:
+    if found in _OF_OTHER_SCRIPTS and fits.get(found, 0.0) >= _MOSTLY:
         return found  # the order of letters tells these apart, which the alphabet does not
+    if best < (_HALF if found in _EXOTIC else _IS_A_LANGUAGE):
+        return found if found in fits else _asian(data, found) or found
     equal = [codec for codec, fit in fits.items() if fit == best]
     return found if found in equal and equal[0] != "cp1252" else equal[0]
+
+
+def _asian(data: bytes, found: str | None) -> str | None:
+    """Return the codec of two bytes a sign that makes frequent signs of the bytes, or the one that was found."""
+    pairs = _PAIR.findall(data, 0, _READ_AT_MOST)
+    superset = SUPERSETS.get(found or "", found)
+    if superset and len(pairs) < _MANY_PAIRS:
+        return superset if is_in(superset, data) else None
+    for codec, (first_bytes, least) in _COMMON_SIGNS.items():
+        common = sum(1 for pair in pairs if first_bytes.match(pair))
+        if common > least * len(pairs) and is_in(codec, data):
+            return codec
+    return superset if superset and is_in(superset, data) else None
 
 
 def _by_charset_normalizer(data: bytes) -> str | None:

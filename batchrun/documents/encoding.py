@@ -40,8 +40,10 @@ _ISO_2022 = re.compile(rb"\x1b\$[@AB()]")
 _ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004", "iso2022_kr")
 _RARELY_BAD = 1_000
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
-_CUT_ENDS = re.compile("\\A[\udc80-\udcbf]{1,3}|[\udcc2-\udcf4][\udc80-\udcbf]{0,2}\\Z")
-_BEYOND_ASCII = re.compile("[\u0080-\ud7ff\ue000-\U0010ffff]")
+_CUT_AT_START = re.compile("\\A[\udc80-\udcbf]|(?<=[\udc80-\udcbf])[\udc80-\udcbf]")
+_CUT_AT_END = re.compile("[\udcc2-\udcf4][\udc80-\udcbf]{0,2}\\Z")
+_LONGEST_SIGN = 4
+_HIGH_BYTES = bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +153,17 @@ def _almost_utf8(data: bytes, first: int) -> Decoded | None:
 
     Signs beyond ASCII that are right by the rules of UTF-8 are the evidence: other codecs hardly ever make them.
     """
-    text = data.decode("utf-8", "surrogateescape")
-    bad = len(_ESCAPED_BYTES.findall(text))
-    inner = len(_ESCAPED_BYTES.findall(_CUT_ENDS.sub("", text)))
-    good = sum(1 for _ in _BEYOND_ASCII.finditer(text))
-    if good <= bad or inner * _RARELY_BAD >= len(data):
+    text = data.decode("utf-8", "replace")
+    if (text.count("\ufffd") - data.count(b"\xef\xbf\xbd") - _LONGEST_SIGN) * _RARELY_BAD > len(data):
+        return None  # most texts in other codecs, at once
+    escaped = data.decode("utf-8", "surrogateescape")
+    bad = len(_ESCAPED_BYTES.findall(escaped))
+    cut = len(_CUT_AT_START.findall(escaped[:3])) + len("".join(_CUT_AT_END.findall(escaped[-3:])))
+    good = len(escaped) - bad - len(data.translate(None, _HIGH_BYTES))
+    if good <= bad or (bad - cut) * _RARELY_BAD >= len(data):
         return None
     where = f"1 byte at {first:,}" if bad == 1 else f"{bad:,} bytes, the first at {first:,}"
-    return Decoded(data.decode("utf-8", "replace"), f"read as utf-8 but for {where}")
+    return Decoded(text, f"read as utf-8 but for {where}")
 
 
 def _strict(data: bytes, codec: str) -> str:

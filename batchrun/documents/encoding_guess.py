@@ -5,6 +5,7 @@ codec makes letters of one language of all that is not ASCII: as windows-1252, H
 """
 
 import re
+from collections.abc import Mapping
 
 _USUAL = (
     *("cp1252", "cp1250", "cp1251", "cp1254", "cp1253", "cp1257", "cp1255", "cp1256", "iso8859_15", "iso8859_2"),
@@ -83,13 +84,20 @@ def guess(data: bytes) -> str | None:
     found = _by_charset_normalizer(data)
     found = _TWINS.get(found or "", found)
     fits = _fits(data)
-    best = max(fits.values(), default=0.0)
     if found in _OF_OTHER_SCRIPTS and fits.get(found, 0.0) >= _MOSTLY:
         return found  # the order of letters tells these apart, which the alphabet does not
-    if best < (_HALF if found in _EXOTIC else _IS_A_LANGUAGE):
+    best = _best(fits, data)
+    if fits.get(best[0], 0.0) < (_HALF if found in _EXOTIC else _IS_A_LANGUAGE):
         return found if found in fits else _asian(data, found) or found
-    equal = [codec for codec, fit in fits.items() if fit == best]
-    return found if found in equal and equal[0] != "cp1252" else equal[0]
+    return found if found in best and best[0] != "cp1252" else best[0]
+
+
+def _best(fits: Mapping[str, float], data: bytes) -> list[str]:
+    """Return the codecs that fit best of those that can read all bytes; an empty name if there is none."""
+    for fit in sorted(set(fits.values()), reverse=True):
+        if usable := [codec for codec in fits if fits[codec] == fit and is_in(codec, data)]:
+            return usable
+    return [""]
 
 
 def _asian(data: bytes, found: str | None) -> str | None:
@@ -115,10 +123,10 @@ def _by_charset_normalizer(data: bytes) -> str | None:
 
 
 def _fits(data: bytes) -> dict[str, float]:
-    """Return how well each usual codec that can read the bytes fits one language, up to 1."""
+    """Return how well each usual codec that can read some words fits one language, up to 1."""
     words = dict.fromkeys(found[0] for found in _WORD.finditer(data, 0, _READ_AT_MOST))
     sample = b"\n".join(list(words)[:_MOST_WORDS])
-    return {codec: _fit(sample.decode(codec)) for codec in _USUAL if is_in(codec, data)}
+    return {codec: _fit(sample.decode(codec)) for codec in _USUAL if is_in(codec, sample)}
 
 
 def _fit(text: str) -> float:

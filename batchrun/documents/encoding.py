@@ -104,7 +104,8 @@ def _known(declared: str) -> str:
         codec = codecs.lookup(declared.strip()).name if declared.isascii() and "\0" not in declared else ""
     except (LookupError, UnicodeError):
         return ""
-    return "" if codec in _NO_CHARSETS else SUPERSETS.get(codec.replace("-", "_"), codec)
+    codec = codec.replace("-", "_")
+    return "" if codec in _NO_CHARSETS else SUPERSETS.get(codec, codec)
 
 
 def _is_utf8_after_all(data: bytes, codec: str) -> bool:

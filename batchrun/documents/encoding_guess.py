@@ -5,7 +5,9 @@ codec makes letters of one language of all that is not ASCII: as windows-1252, H
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 _USUAL = (
     *("cp1252", "cp1250", "cp1251", "cp1254", "cp1253", "cp1257", "cp1255", "cp1256", "iso8859_15", "iso8859_2"),
@@ -71,8 +73,12 @@ _MISPLACED = re.compile(
 _CAPITALS = re.compile(rf"[{_UPPER}](?=[{_UPPER}])|\b[{_UPPER}]\b")
 _RARITY_OF_CAPITALS = 0.3
 """How much a capital beside a capital, or a capital alone, tells against a codec."""
-_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_ASCII = re.compile("[\x00-\x7f]+")
+_WORD_FROM_SIGN = re.compile(rb"[\x80-\xff][A-Za-z\x80-\xff]{0,60}")
+_LETTERS_BEFORE = re.compile(rb"[A-Za-z]*\Z")
+_MOST_LETTERS_BEFORE = 30
 _READ_AT_MOST = 200_000
+_LOOKED_AT = 20_000
 _MOST_WORDS = 500
 _IS_A_LANGUAGE = 0.9
 _MOSTLY = 0.7
@@ -102,7 +108,9 @@ def _best(fits: Mapping[str, float], data: bytes) -> list[str]:
 
 def _asian(data: bytes, found: str | None) -> str | None:
     """Return the codec of two bytes a sign that makes frequent signs of the bytes, or the one that was found."""
-    pairs = _PAIR.findall(data, 0, _READ_AT_MOST)
+    first = _WORD_FROM_SIGN.search(data)
+    start = first.start() if first else 0
+    pairs = _PAIR.findall(data, start, start + _READ_AT_MOST)
     superset = SUPERSETS.get(found or "", found)
     if superset and len(pairs) < _MANY_PAIRS:
         return superset if is_in(superset, data) else None
@@ -124,19 +132,29 @@ def _by_charset_normalizer(data: bytes) -> str | None:
 
 def _fits(data: bytes) -> dict[str, float]:
     """Return how well each usual codec that can read some words fits one language, up to 1."""
-    words = dict.fromkeys(found[0] for found in _WORD.finditer(data, 0, _READ_AT_MOST))
-    sample = b"\n".join(list(words)[:_MOST_WORDS])
+    sample = b"\n".join(islice(dict.fromkeys(islice(_words(data), _LOOKED_AT)), _MOST_WORDS))
     return {codec: _fit(sample.decode(codec)) for codec in _USUAL if is_in(codec, sample)}
+
+
+def _words(data: bytes) -> Iterator[bytes]:
+    """Yield the words that have signs beyond ASCII."""
+    for found in _WORD_FROM_SIGN.finditer(data):
+        start = found.start()
+        before = _LETTERS_BEFORE.search(data, max(0, start - _MOST_LETTERS_BEFORE), start)
+        yield (before[0] if before else b"") + found[0]
 
 
 def _fit(text: str) -> float:
     """Return the share of the signs beyond ASCII that one language explains."""
-    signs = [char for char in text if char > "\x7f"]
-    letters = "".join(signs).lower()
-    of_a_language = max(sum(map(alphabet.__contains__, letters)) for alphabet in _SETS)
-    others = sum(map(_PUNCTUATION.__contains__, signs))
+    beyond_ascii = _ASCII.sub("", text)
+    signs, letters = Counter(beyond_ascii), Counter(beyond_ascii.lower())
+    of_a_language = max(sum(letters[char] for char in letters.keys() & alphabet) for alphabet in _SETS)
+    others = sum(signs[char] for char in signs.keys() & _PUNCTUATION)
+    number = max(len(beyond_ascii), 1)
+    if of_a_language + others < _HALF * number:
+        return 0.0  # nothing that is out of place makes this any better
     odd = len(_MISPLACED.findall(text)) + _RARITY_OF_CAPITALS * len(_CAPITALS.findall(text))
-    return (of_a_language + others - odd) / max(len(signs), 1)
+    return (of_a_language + others - odd) / number
 
 
 def is_in(codec: str, data: bytes) -> bool:

@@ -5,8 +5,8 @@
 The texts are the translations that programs bring along (`*.mo` below FOLDER, /usr/share/locale by default), in the
 usual codecs of their languages and in lengths from 60 bytes to 50 KB.
 
-Of 1,081 texts from 3,700 translations, charset-normalizer 3.5.3 alone read 912 right (3.3.2: 875), batchrun 1,057. It was
-774 while near ties went to windows-1252, and UTF-32 and escape sequences were refused. Three are worse than alone: two
+Of 1,081 texts from 3,700 translations, charset-normalizer 3.5.3 alone read 912 right (3.3.2: 875), batchrun 1,057, and
+774 while near ties went to windows-1252 and UTF-32 and escape sequences were refused. Three are worse than alone: two
 with a single sign beyond ASCII, and one in HZ, which is ASCII as well. A guess takes 5 ms.
 """
 

@@ -157,17 +157,17 @@ def test_declared_bytes_that_are_no_text_are_a_text_with_a_note() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"a" * 8_000_000 + b"\xe9",
-        b"\xe9" * 4_000_000,
-        (b"\xc3\xa9" * 9 + b"\xe9") * 300_000,
-        b"\x1b]" * 3_000_000,
-        b"\x1b$B" * 2_000_000,
+        b"a" * 2_000_000 + b"\xe9",
+        b"\xe9" * 1_000_000,
+        (b"\xc3\xa9" * 9 + b"\xe9") * 60_000,
+        b"\x1b]" * 500_000,
+        b"\x1b$B" * 300_000,
     ],
 )
 def test_odd_bytes_cost_little(data: bytes) -> None:
     begin = time.process_time()
     _result(data)
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.slow

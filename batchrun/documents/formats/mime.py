@@ -19,7 +19,8 @@ _MAX_DEPTH = 50
 _MAX_PARTS = 10_000
 _MAX_CANDIDATES = 100_000
 _MAX_FIELD = 10_000
-_MAX_REPEATS = 100
+_MAX_REPEATS = 10
+_CUT = " …".encode()
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?")
 _ENVELOPE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:>?From [^\n]*\n)?")
@@ -154,7 +155,7 @@ class _Parser:
             at = found.end()
             name = found[1].decode("ascii").lower()
             if name in _KEPT and len(values := fields.setdefault(name, [])) < _MAX_REPEATS:
-                values.append(found[2][:_MAX_FIELD])
+                values.append(found[2] if len(found[2]) <= _MAX_FIELD else found[2][:_MAX_FIELD] + _CUT)
         blank = _BLANK_LINE.match(self._mail, at, end)
         return {name: tuple(values) for name, values in fields.items()}, blank.end() if blank else at
 

@@ -40,7 +40,7 @@ _ISO_2022 = re.compile(rb"\x1b\$[@AB()]")
 _ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004", "iso2022_kr")
 _RARELY_BAD = 1_000
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
-_CUT_AT_START = re.compile("\\A[\udc80-\udcbf]|(?<=[\udc80-\udcbf])[\udc80-\udcbf]")
+_CUT_AT_START = re.compile("\\A[\udc80-\udcbf]{1,3}")
 _CUT_AT_END = re.compile("[\udcc2-\udcf4][\udc80-\udcbf]{0,2}\\Z")
 _LONGEST_SIGN = 4
 _HIGH_BYTES = bytes(range(0x80, 0x100))
@@ -128,15 +128,24 @@ def _clean(text: str) -> Decoded:
 def _auto(data: bytes) -> Decoded:
     for mark, codec in _MARKS:
         if data.startswith(mark):
-            return Decoded(_strict(data, codec).removeprefix("\ufeff"), f"read as {codec} (byte-order mark)")
+            return _marked(data, codec)
     if unmarked := _utf32_by_zeros(data) or _utf16_by_zeros(data):
         return Decoded(_strict(data, unmarked), f"read as {unmarked} (no byte-order mark)")
     if escaped := _iso_2022(data):
         return Decoded(_strict(data, escaped), f"read as {_shown_name(escaped)} (by its escape sequences)")
     try:
         return Decoded(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return _almost_utf8(data, error.start) or _guessed(data)
+    except UnicodeDecodeError:
+        return _almost_utf8(data) or _guessed(data)
+
+
+def _marked(data: bytes, codec: str) -> Decoded:
+    try:
+        return Decoded(_strict(data, codec).removeprefix("\ufeff"), f"read as {codec} (byte-order mark)")
+    except Undecodable:
+        if codec == "utf-8" and (almost := _almost_utf8(data)):
+            return almost
+        raise
 
 
 def _guessed(data: bytes) -> Decoded:
@@ -149,7 +158,7 @@ def _shown_name(codec: str) -> str:
     return re.sub("^cp(?=125)", "windows-", codec).replace("_", "-")
 
 
-def _almost_utf8(data: bytes, first: int) -> Decoded | None:
+def _almost_utf8(data: bytes) -> Decoded | None:
     """Read as UTF-8 what is UTF-8 but for a few bytes, or but for a cut at its start or end; None for other texts.
 
     Signs beyond ASCII that are right by the rules of UTF-8 are the evidence: other codecs hardly ever make them.
@@ -158,13 +167,14 @@ def _almost_utf8(data: bytes, first: int) -> Decoded | None:
     if (text.count("\ufffd") - data.count(b"\xef\xbf\xbd") - _LONGEST_SIGN) * _RARELY_BAD > len(data):
         return None  # most texts in other codecs, at once
     escaped = data.decode("utf-8", "surrogateescape")
-    bad = len(_ESCAPED_BYTES.findall(escaped))
-    cut = len(_CUT_AT_START.findall(escaped[:3])) + len("".join(_CUT_AT_END.findall(escaped[-3:])))
-    good = len(escaped) - bad - len(data.translate(None, _HIGH_BYTES))
-    if good <= bad or (bad - cut) * _RARELY_BAD >= len(data):
+    bad = [found.start() for found in _ESCAPED_BYTES.finditer(escaped)]
+    cut = "".join(_CUT_AT_START.findall(escaped[:3]) + _CUT_AT_END.findall(escaped[-3:]))
+    good = len(escaped) - len(bad) - len(data.translate(None, _HIGH_BYTES))
+    if good <= len(bad) or (len(bad) - len(cut)) * _RARELY_BAD >= len(data):
         return None
-    where = f"1 byte at {first:,}" if bad == 1 else f"{bad:,} bytes, the first at {first:,}"
-    return Decoded(text, f"read as utf-8 but for {where}")
+    first = len(escaped[: bad[0]].encode())
+    where = f"1 byte at {first:,}" if len(bad) == 1 else f"{len(bad):,} bytes, the first at {first:,}"
+    return Decoded(text.removeprefix("\ufeff"), f"read as utf-8 but for {where}")
 
 
 def _strict(data: bytes, codec: str) -> str:

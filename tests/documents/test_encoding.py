@@ -90,6 +90,12 @@ JAPANESE = "業務委託契約書\n株式会社山田(以下「甲」という�
             "Größe und Länge \ufffd",
             "read as utf-8 but for 2 bytes, the first at 19",
         ),
+        (
+            codecs.BOM_UTF8 + "größer \xff als".encode("latin-1").replace(b"\xf6\xdf", "öß".encode()) + b"." * 999,
+            "auto",
+            f"größer \ufffd als{'.' * 999}",
+            "read as utf-8 but for 1 byte at 12",
+        ),
         ("ößer und Länge".encode()[1:], "auto", "\ufffdßer und Länge", "read as utf-8 but for 1 byte at 0"),
         (b"one\0 two\0 three\0", "auto", "one two three", "3 NUL bytes removed"),
         (b"one \0two", "utf-8", "one two", "1 NUL byte removed"),

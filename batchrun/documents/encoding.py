@@ -230,6 +230,6 @@ def _is_plausible(data: bytes, codec: str) -> bool:
 
 def _iso_2022(data: bytes) -> str | None:
     """Recognise what escape sequences make Japanese or Korean of ASCII."""
-    if not _ISO_2022.search(data):
+    if not (data.isascii() and _ISO_2022.search(data)):
         return None
     return next((codec for codec in _ISO_2022_CODECS if is_in(codec, data) and not data.decode(codec).isascii()), None)

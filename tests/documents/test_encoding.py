@@ -77,6 +77,7 @@ JAPANESE = "業務委託契約書\n株式会社山田(以下「甲」という�
         (RUSSIAN.encode("utf-16-le"), "auto", RUSSIAN, "read as utf-16-le (no byte-order mark)"),
         (RUSSIAN.encode("utf-16-be"), "auto", RUSSIAN, "read as utf-16-be (no byte-order mark)"),
         (COLOURED.encode(), "auto", COLOURED, None),
+        ("\x1b$B größer".encode(), "auto", "\x1b$B größer", None),
         (QUOTED.encode() + b"\x92", "auto", QUOTED + "\ufffd", "read as utf-8 but for 1 byte at 2,850"),
         (
             QUOTED.encode() + b"\x92" + QUOTED.encode() + b"\xff\xfe",

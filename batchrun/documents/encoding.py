@@ -100,12 +100,16 @@ def without_nuls(text: str) -> Decoded:
 
 def _known(declared: str) -> str:
     """Return the codec of text that a name means, the superset where one is usual; empty if there is none."""
-    try:
-        codec = codecs.lookup(declared.strip()).name if declared.isascii() and "\0" not in declared else ""
-    except (LookupError, UnicodeError):
-        return ""
-    codec = codec.replace("-", "_")
+    name = declared.strip().lower()
+    codec = _codec(name) or _codec(name.removeprefix("x-"))
     return "" if codec in _NO_CHARSETS else SUPERSETS.get(codec, codec)
+
+
+def _codec(name: str) -> str:
+    try:
+        return codecs.lookup(name).name.replace("-", "_")
+    except (LookupError, ValueError):  # a ValueError is a name with NULs, or beyond ASCII
+        return ""
 
 
 def _is_utf8_after_all(data: bytes, codec: str) -> bool:

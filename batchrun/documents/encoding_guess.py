@@ -44,6 +44,7 @@ SUPERSETS = {
     "euc_kr": "cp949",
     "iso8859_1": "cp1252",
     "latin_1": "cp1252",
+    "iso8859_9": "cp1254",
     "tis_620": "cp874",
 }
 """What programs write is named after a standard, and holds the signs that the standard's extension has."""

@@ -138,6 +138,8 @@ def test_undecodable(data: bytes, encoding: str, reason: str) -> None:
     [
         (b"caf\xe9", "iso-8859-1", "café"),
         (b"5 \x80", "iso-8859-1", "5 €"),
+        (b"5 \x80", "iso-8859-9", "5 €"),
+        ("①".encode("cp932"), "x-sjis", "①"),
         ("café".encode(), "latin-1", "café"),
         ("café".encode(), "", "café"),
         ("café".encode(), "no such codec", "café"),

@@ -52,7 +52,7 @@ insert or replace into read_files
 select :job, w.file, w.size, w.mtime_ns, w.inode, json_group_array(w.doc_id)
 from (
     select w.*, p.doc_id, p.bytes_sha from listed_files w
-    join planned p on p.planned_no >= w.first_no and p.planned_no < w.first_no + {FILE_STEP}
+    cross join planned p on p.planned_no >= w.first_no and p.planned_no < w.first_no + {FILE_STEP}
     order by p.planned_no
 ) w
 group by w.first_no having min(w.bytes_sha) != ''

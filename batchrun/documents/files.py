@@ -13,8 +13,9 @@ from batchrun.document import Document, DocumentRef, Unreadable, text_sha
 from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, unguarded
 from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large
 from batchrun.documents.encoding import Undecodable, decode
-from batchrun.documents.formats import Format, Found, ReadOptions, Unusable, UnusablePart
+from batchrun.documents.formats import FORMATS, Format, Found, Part, ReadOptions, Unusable, UnusablePart
 from batchrun.documents.formats.reading import ReadPart, read_file, read_one
+from batchrun.documents.formats.recognition import recognise
 from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.path_escaping import actual, shown
 from batchrun.documents.text_cache import TextCache
@@ -23,6 +24,7 @@ from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Refused
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 
+TEXT = FORMATS["text"]
 DEFAULTS = ReadOptions()
 READ_AS_TEXT_BEFORE = frozenset({"html", "eml", "mbox"})
 """Formats whose files earlier versions took as they were."""
@@ -116,12 +118,22 @@ class FileSource:
         except OSError as error:
             yield self._unreadable(path, _reason(error, path))
             return
-        reading = _Reading(self._shown(path), hashlib.sha256(data).hexdigest(), guard, self._cache)
+        sha = hashlib.sha256(data).hexdigest()
         try:
-            for found in read_file(data, PurePosixPath(path).name, self._format_name, self._options, reading):
+            name = recognise(data, PurePosixPath(path).name) if self._format_name == "auto" else self._format_name
+            if name == TEXT.name:  # the usual case, and one that needs neither guard nor cache
+                yield self._text(path, data, sha)
+                return
+            reading = _Reading(self._shown(path), guard, self._cache)
+            for found in read_file(data, PurePosixPath(path).name, name, self._options, reading):
                 yield self._document(path, found, data)
         except Unusable as finding:
-            yield replace(self._unreadable(path, str(finding)), bytes_sha=reading.sha)
+            yield replace(self._unreadable(path, str(finding)), bytes_sha=sha)
+
+    def _text(self, path: str, data: bytes, sha: str) -> Document:
+        (part,) = TEXT.read(data, self._options)
+        assert isinstance(part, Part)
+        return Document(self._id(path), self._shown(path), part.text, note=part.note, reader=TEXT.reader, bytes_sha=sha)
 
     def _document(self, path: str, found: ReadPart | UnusablePart, data: bytes) -> Document | Unreadable:
         name = found.name if isinstance(found, UnusablePart) else found.part.name
@@ -219,8 +231,6 @@ class _Reading:
     """How one file and what is attached to it are read: from the cache, or within the guard."""
 
     source: str
-    sha: str
-    """SHA-256 of the outer file."""
     guard: Guard
     cache: TextCache | None
 

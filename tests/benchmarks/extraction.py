@@ -29,7 +29,22 @@ from batchrun.workers.children import Children
 from batchrun.workflow.open_job import SubmitOptions, open_job
 from batchrun.workflow.submit import admit
 
-WORDS = ["the", "party", "shall", "deliver", "goods", "within", "thirty", "days", "of", "notice", "and", "payment", "is", "due", "upon", "receipt"]
+WORDS = [
+    "the",
+    "party",
+    "shall",
+    "deliver",
+    "goods",
+    "within",
+    "thirty",
+    "days",
+    "of",
+    "notice",
+    "and",
+    "payment",
+    "is",
+    "due",
+]
 PAGES = 10
 
 

@@ -49,13 +49,19 @@ class PlannedTokens:
         self._connection = connection
         self._job = job
 
-    def uncounted(self) -> Iterator[tuple[int, DocumentSize]]:
-        """Yield the documents to send that were not counted yet, as number and size, by class and size."""
-        rows = self._connection.execute(
-            "select planned_no, bytes, text_class from to_send where counted_tokens is null"
-            " order by text_class, bytes, planned_no"
+    def uncounted(self) -> Iterator[tuple[int, int]]:
+        """Yield the documents to send that were not counted yet, as number and bytes, by class and size."""
+        return self._connection.execute(
+            "select planned_no, bytes from to_send where counted_tokens is null order by text_class, bytes, planned_no"
         )
-        return ((planned_no, DocumentSize(size, TextClass(kind))) for planned_no, size, kind in rows)
+
+    def sizes(self, numbers: Iterable[int]) -> dict[int, DocumentSize]:
+        """Look up the sizes of some documents, by number."""
+        rows = self._connection.execute(
+            "select planned_no, bytes, text_class from planned where planned_no in (select value from json_each(?))",
+            (json.dumps(list(numbers)),),
+        )
+        return {planned_no: DocumentSize(size, TextClass(kind)) for planned_no, size, kind in rows}
 
     def by_tokens(self) -> Iterator[tuple[int, int]]:
         """Yield all documents to send, as number and cl100k tokens, by class and tokens."""

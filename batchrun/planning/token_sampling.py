@@ -43,8 +43,8 @@ class TokenSampler:
         Returns the standard deviation of the guess, in cl100k tokens of each class.
         """
         step = step_bytes(size for _, size in self.planned.uncounted())
-        drawn = set(evenly(((number, size.bytes) for number, size in self.planned.uncounted()), step))
-        sizes = {number: size for number, size in self.planned.uncounted() if number in drawn}
+        drawn = list(evenly(self.planned.uncounted(), step))
+        sizes = self.planned.sizes(drawn)
         sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst)]
         found = ratios(sample, step)
         return unsampled(self.planned.guess(found), found)

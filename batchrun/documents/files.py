@@ -139,6 +139,7 @@ class FileSource:
             place=name,
             places=part.places,
             pages=part.pages,
+            native=part.native,
             reader=one.reader,
             bytes_sha=found.bytes_sha,
             plain_sha=self._plain_sha(data) if not name and one.name in READ_AS_TEXT_BEFORE else "",

@@ -27,7 +27,7 @@ from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
-from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
+from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, PdfCost, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
@@ -149,6 +149,7 @@ class Forecaster:
             notices=(*notices, kept_tags(run, tags)) if run and tags != spec.job.tags else notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
+            pdf=self._pdf_cost(estimator, chosen.saving),
             paid_before=self.planned.paid_before(),
         )
 
@@ -237,6 +238,25 @@ class Forecaster:
             for estimator, share, cost, asked in zip(later.estimators, later.shares, costs, reach, strict=True)
         ]
         return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
+
+    def _pdf_cost(self, estimator: Estimator, saving: Interval) -> PdfCost | None:
+        """Price the PDFs to send as text and as they are; None without a PDF. Bands of long prompts are passed over."""
+        groups = self.planned.tokens.pdfs()
+        as_text, native = EstimateSum(estimator, saving=saving), EstimateSum(estimator, saving=saving)
+        for group in groups:
+            as_text.add_group(group.as_text)
+            native.add_group(group.as_files)
+        return (
+            PdfCost(
+                files=sum(group.files for group in groups),
+                pages=sum(group.pages for group in groups),
+                textless=sum(group.textless for group in groups),
+                as_text_nusd=as_text.estimate().cost_nusd.mean,
+                native_nusd=native.estimate().cost_nusd.mean,
+            )
+            if groups
+            else None
+        )
 
     def _costliest_fallback(self, estimate: Estimate) -> CostliestFallback | None:
         """Find the costliest fallback. Returns None if no fallback would make everything cost more than estimated."""

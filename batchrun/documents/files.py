@@ -38,7 +38,6 @@ class FileSource:
     Links are followed within the root (a `**` goes through no linked folder), never out of it.
     """
 
-    page = 8
     parallel = True
     columns: frozenset[str] | None = None
 
@@ -53,6 +52,7 @@ class FileSource:
         id_from: Literal["relpath", "stem"] = "relpath",
         cache: TextCache | None = None,
     ) -> None:
+        self.page = 8 if options.pdf == "text" else 2
         self._root = root.resolve()
         self._include = tuple(include)
         self._exclude = tuple(exclude)

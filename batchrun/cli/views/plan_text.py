@@ -12,6 +12,7 @@ from batchrun.cli.views.format import count, tokens, with_bounds
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
+from batchrun.estimation.estimate import RequestTokens
 from batchrun.job.spec import FilesSourceSection
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
@@ -91,10 +92,11 @@ def documents_line(plan: Plan) -> str:
     return line
 
 
-def document_lines(documents: Iterable[tuple[str, Kind, str | None, int | None]]) -> Iterator[str]:
+def document_lines(documents: Iterable[tuple[str, Kind, str | None, RequestTokens | None]]) -> Iterator[str]:
     """A line for each document: what a submit does with it, and its size."""
-    for doc_id, kind, reason, counted in documents:
-        size = f"   {counted:,} tokens of cl100k" if counted is not None else ""
+    for doc_id, kind, reason, known in documents:
+        what = "as it is" if known and known.text_class.is_native else "of cl100k"
+        size = f"   {known.counted:,} tokens {what}" if known else ""
         why = f"   {escape_control(reason)}" if reason else ""
         yield f"{WORDS[kind]:<20} {escape_control(doc_id)}{size}{why}"
 

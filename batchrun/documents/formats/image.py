@@ -27,28 +27,31 @@ def read(data: bytes, options: ReadOptions) -> Iterator[Found]:
     """Read an image as one part without text. Raises Unusable if images are not sent, or this one cannot be."""
     if options.pdf == "text":
         refuse_textless(data)
-    media_type, size_of = next((kind for magic, kind in _KINDS.items() if data.startswith(magic)), (None, None))
-    if media_type is None or size_of is None:
-        raise Unusable("no image that a model can see; convert it to PNG or JPEG first")
     if len(data) > MAX_IMAGE_BYTES:
         raise Unusable(
             f"an image of {len(data) / 1e6:,.1f} MB, and the API takes {MAX_IMAGE_BYTES / 1e6:.1f} MB; {_SMALLER}"
         )
+    native = measured(data)
+    if max(native.width, native.height) > MAX_IMAGE_SIDE:
+        raise Unusable(
+            f"an image of {native.width:,} x {native.height:,} pixels, and a side may have {MAX_IMAGE_SIDE:,};"
+            f" {_SMALLER}"
+        )
+    yield Part(text="", native=native)
+
+
+def measured(data: bytes) -> NativeFile:
+    """Return the image with its size. Raises Unusable for what is no image, or has no pixels."""
+    media_type, size_of = next((kind for magic, kind in _KINDS.items() if data.startswith(magic)), (None, None))
+    if media_type is None or size_of is None:
+        raise Unusable("no image that a model can see; convert it to PNG or JPEG first")
     try:
         size = size_of(data)
     except (struct.error, IndexError) as error:
         raise Unusable("a broken image, perhaps cut off; get the file again") from error
-    _require_sendable(size)
-    yield Part(text="", native=NativeFile(media_type, data, width=size.width, height=size.height))
-
-
-def _require_sendable(size: Size) -> None:
     if min(size) < 1:
         raise Unusable("a broken image: it says that it has no pixels; get the file again")
-    if max(size) > MAX_IMAGE_SIDE:
-        raise Unusable(
-            f"an image of {size.width:,} x {size.height:,} pixels, and a side may have {MAX_IMAGE_SIDE:,}; {_SMALLER}"
-        )
+    return NativeFile(media_type, data, width=size.width, height=size.height)
 
 
 def _png(data: bytes) -> Size:

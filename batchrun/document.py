@@ -42,6 +42,8 @@ class NativeFile:
     data: bytes = field(repr=False)
     pages: int | None = None
     """The number of pages of a PDF; None for an image."""
+    layer: str = field(default="", repr=False, compare=False)
+    """All text that a PDF has beside its pages, be it of use or not: the model gets it too."""
     width: int = 0
     """The pixels in a row of an image; 0 for a PDF, as the height is."""
     height: int = 0

@@ -242,20 +242,18 @@ class Forecaster:
     def _pdf_cost(self, estimator: Estimator, saving: Interval) -> PdfCost | None:
         """Price the PDFs to send as text and as they are; None without a PDF. Bands of long prompts are passed over."""
         groups = self.planned.tokens.pdfs()
+        if not groups:
+            return None
         as_text, native = EstimateSum(estimator, saving=saving), EstimateSum(estimator, saving=saving)
         for group in groups:
             as_text.add_group(group.as_text)
             native.add_group(group.as_files)
-        return (
-            PdfCost(
-                files=sum(group.files for group in groups),
-                pages=sum(group.pages for group in groups),
-                textless=sum(group.textless for group in groups),
-                as_text_nusd=as_text.estimate().cost_nusd.mean,
-                native_nusd=native.estimate().cost_nusd.mean,
-            )
-            if groups
-            else None
+        return PdfCost(
+            files=sum(group.files for group in groups),
+            pages=sum(group.pages for group in groups),
+            textless=sum(group.textless for group in groups),
+            as_text_nusd=as_text.estimate().cost_nusd.mean,
+            native_nusd=native.estimate().cost_nusd.mean,
         )
 
     def _costliest_fallback(self, estimate: Estimate) -> CostliestFallback | None:

@@ -71,7 +71,7 @@ class Built:
     def _native_tokens(self, native: NativeFile) -> RequestTokens:
         if native.pages is None:
             return RequestTokens(image_tokens(native.width, native.height), TextClass.IMAGE)
-        return RequestTokens(pdf_tokens(self.count(self.text), native.pages), TextClass.PAGES)
+        return RequestTokens(pdf_tokens(self.count(native.layer), native.pages), TextClass.PAGES)
 
     @cached_property
     def _text_class(self) -> TextClass:

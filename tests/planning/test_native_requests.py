@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from command_line import CommandLine
-from native_samples import agreement, locked, png, scan
+from native_samples import LINE, agreement, locked, page_of, pdf, png, scan
 from trial_project import TrialProject
 
 from batchrun.document import Document
@@ -53,6 +53,15 @@ def test_pages_and_pixels_are_the_size_and_not_the_text(project: TrialProject) -
         (1_296, TextClass.IMAGE),
     ]
     assert [one.size.bytes for one in found] == [len(scan(3)), len(png(1000, 1000))]
+
+
+def test_text_that_is_of_no_use_counts_too(project: TrialProject) -> None:
+    put(project, a_pdf=pdf([page_of(*[LINE] * 40), b"", b""]))
+
+    (found,) = built_of(project)
+
+    assert found.text == ""
+    assert found.tokens.counted > 3 * PAGE_IMAGE_TOKENS + 500
 
 
 def test_no_file_is_cut(project: TrialProject) -> None:

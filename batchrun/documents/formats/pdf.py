@@ -20,6 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
 _UNUSABLE_CONTROLS = 0.05
 """Fonts that do not tell their characters give control characters instead; above this share they are the text."""
 _SCAN_ADVICE = 'recognise its text first (OCR), or send it as it is: [source] pdf = "native" or "auto"'
+_AS_TEXT = ', or take its text: [source] pdf = "text"'
 _NAMED_PAGES = 5
 MEDIA_TYPE = "application/pdf"
 _SENT_AS_SCAN = "sent as it is, because most of its pages have no text that can be used"
@@ -47,7 +48,11 @@ def read(data: bytes, options: ReadOptions) -> Iterator[Found]:
     problem = _textless(text)
     is_scan = bool(problem) or pages.count("") > _SCANNED * len(pages)
     if options.pdf == "native" or (options.pdf == "auto" and is_scan):
-        yield _native(data, "" if is_scan else text, pages, encrypted=encrypted, chosen=options.pdf == "native")
+        native = _native(data, text, len(pages), encrypted=encrypted, otherwise="" if problem else _AS_TEXT)
+        note = _SENT_AS_SCAN if options.pdf == "auto" else None
+        yield Part(
+            text="" if is_scan else text, places=() if is_scan else places, note=note, pages=len(pages), native=native
+        )
         return
     if problem:
         raise Unusable(f"{problem}; {_SCAN_ADVICE}")
@@ -61,9 +66,8 @@ def _textless(text: str) -> str | None:
     return None if _is_usable(text) else "a PDF whose fonts do not say which characters they show, so its text is lost"
 
 
-def _native(data: bytes, text: str, pages: Sequence[str], *, encrypted: bool, chosen: bool) -> Part:
-    """Make the part that is sent as it is. Raises Unusable for what the API never takes."""
-    otherwise = ', or take its text: [source] pdf = "text"' if text else ""
+def _native(data: bytes, layer: str, pages: int, *, encrypted: bool, otherwise: str) -> NativeFile:
+    """Make the file that is sent. Raises Unusable for what the API never takes."""
     if encrypted:
         raise Unusable(
             "a PDF that is encrypted, although it opens without a password: the API takes no encrypted PDF;"
@@ -74,9 +78,7 @@ def _native(data: bytes, text: str, pages: Sequence[str], *, encrypted: bool, ch
             f"a PDF of {len(data) / 1e6:,.1f} MB: more than the {MAX_NATIVE_BYTES / 1e6:.0f} MB that fit into a request"
             f" as they are; split it{otherwise}"
         )
-    note = None if chosen else _SENT_AS_SCAN
-    native = NativeFile(MEDIA_TYPE, data, pages=len(pages))
-    return Part(text=text, places=_joined(pages)[1] if text else (), note=note, pages=len(pages), native=native)
+    return NativeFile(MEDIA_TYPE, data, pages=pages, layer=layer)
 
 
 def count_pages(data: bytes) -> int:

@@ -105,4 +105,5 @@ def _pdf(raw: bytes, sha: bytes) -> SeenFile:
         locked = b"/Encrypt" in raw
         return SeenFile(sha, problem=f"The PDF specified {'is password protected' if locked else 'was not valid'}.")
     assert isinstance(part, Part)
-    return SeenFile(sha, pages=part.pages or 0, text=part.text)
+    assert part.native
+    return SeenFile(sha, pages=part.pages or 0, text=part.native.layer)

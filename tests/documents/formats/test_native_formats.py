@@ -50,6 +50,14 @@ def test_what_is_sent_of_a_pdf(data: bytes, choice: Choice, sent_as_it_is: bool,
     )
 
 
+def test_all_text_of_a_file_is_known_although_little_of_it_is_of_use() -> None:
+    part = part_of(MOSTLY_SCANNED, "native")
+
+    assert part.text == ""
+    assert part.native
+    assert part.native.layer == "A cover."
+
+
 @pytest.mark.parametrize(
     ("data", "choice", "reason"),
     [

@@ -240,21 +240,20 @@ class Forecaster:
         return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
 
     def _pdf_cost(self, estimator: Estimator, saving: Interval) -> PdfCost | None:
-        """Price the PDFs to send as text and as they are; None without a PDF. Bands of long prompts are passed over."""
-        groups = self.planned.tokens.pdfs()
-        if not groups:
+        """Price the PDFs to send as text and as they are. Returns None without a PDF."""
+        texts, natives = EstimateSum(estimator, saving=saving), EstimateSum(estimator, saving=saving)
+        files = pages = textless = 0
+        for pdf in self.planned.tokens.pdfs():
+            files, pages = files + 1, pages + pdf.pages
+            natives.add(pdf.as_file)
+            if text := pdf.as_text:
+                texts.add(text)
+            else:
+                textless += 1
+        if not files:
             return None
-        as_text, native = EstimateSum(estimator, saving=saving), EstimateSum(estimator, saving=saving)
-        for group in groups:
-            as_text.add_group(group.as_text)
-            native.add_group(group.as_files)
-        return PdfCost(
-            files=sum(group.files for group in groups),
-            pages=sum(group.pages for group in groups),
-            textless=sum(group.textless for group in groups),
-            as_text_nusd=as_text.estimate().cost_nusd.mean,
-            native_nusd=native.estimate().cost_nusd.mean,
-        )
+        as_text, native = (total.estimate().cost_nusd.mean for total in (texts, natives))
+        return PdfCost(files=files, pages=pages, textless=textless, as_text_nusd=as_text, native_nusd=native)
 
     def _costliest_fallback(self, estimate: Estimate) -> CostliestFallback | None:
         """Find the costliest fallback. Returns None if no fallback would make everything cost more than estimated."""

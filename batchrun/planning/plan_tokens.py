@@ -10,7 +10,7 @@ from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.estimate_sum import Group
-from batchrun.estimation.native_tokens import PAGE_IMAGE_TOKENS, layer_tokens, pdf_tokens
+from batchrun.estimation.native_tokens import layer_tokens, pdf_tokens
 from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
 from batchrun.strategy.plan import Kind
@@ -44,28 +44,26 @@ class PlannedDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class PdfGroup:
-    """The sum of PDFs that are sent in the same way: their text, of one class, or the files."""
+class PlannedPdf:
+    """A PDF to send, whether its text or the file."""
 
-    text_class: TextClass
-    files: int
     pages: int
-    counted: int
-    textless: int
-    """How many of the files have no text layer that can be sent instead."""
+    tokens: RequestTokens
 
     @property
-    def as_files(self) -> Group:
-        """The requests if the files are sent as they are."""
-        counted = self.counted if self.text_class.is_native else pdf_tokens(self.counted, self.pages)
-        return Group(TextClass.PAGES, self.files, counted, 0.0)
+    def as_file(self) -> RequestTokens:
+        """The tokens if the file is sent as it is."""
+        if self.tokens.text_class.is_native:
+            return self.tokens
+        return RequestTokens(pdf_tokens(self.tokens.counted, self.pages), TextClass.PAGES)
 
     @property
-    def as_text(self) -> Group:
-        """The requests if the text is sent, of the files that have a text."""
-        if not self.text_class.is_native:
-            return Group(self.text_class, self.files, self.counted, 0.0)
-        return Group(TextClass.PROSE, self.files - self.textless, layer_tokens(self.counted, self.pages), 0.0)
+    def as_text(self) -> RequestTokens | None:
+        """The tokens if the text is sent. Returns None for a file without text."""
+        if not self.tokens.text_class.is_native:
+            return self.tokens
+        layer = layer_tokens(self.tokens.counted, self.pages)
+        return RequestTokens(layer, TextClass.PROSE) if layer else None
 
 
 class PlannedTokens:
@@ -147,14 +145,13 @@ class PlannedTokens:
     def _filled(self, bounds: Mapping[TextClass, int], first: int) -> dict[str, object]:
         return {"job": self._job, "first": first, "bounds": json.dumps(bounds)}
 
-    def pdfs(self) -> list[PdfGroup]:
-        """Add up by class the PDFs to send, whether as text or as they are."""
+    def pdfs(self) -> Iterator[PlannedPdf]:
+        """Yield the PDFs to send."""
         rows = self._connection.execute(
-            "select text_class, count(*), coalesce(sum(pages), 0), coalesce(sum(counted_tokens), 0),"
-            f" sum(text_class = '{TextClass.PAGES}' and counted_tokens <= {PAGE_IMAGE_TOKENS} * pages)"
-            " from to_send where reader like 'pdf/%' group by text_class order by text_class"
+            "select coalesce(pages, 0), counted_tokens, text_class from to_send"
+            " where reader like 'pdf/%' and counted_tokens is not null"
         )
-        return [PdfGroup(TextClass(row[0]), *row[1:]) for row in rows]
+        return (PlannedPdf(pages, RequestTokens(counted, TextClass(kind))) for pages, counted, kind in rows)
 
     def guessed(self) -> int:
         """Count the documents to send whose tokens are guessed."""

@@ -155,10 +155,11 @@ def test_the_plan_prices_pdfs_either_way(project: TrialProject) -> None:
 
 
 @pytest.mark.parametrize("pdf", ["text", "native"])
-def test_the_price_is_that_of_the_plan(project: TrialProject, pdf: str) -> None:
-    put(project, a_pdf=agreement(10), b_pdf=agreement(2))
+@pytest.mark.parametrize("model", ["claude-sonnet-5-5", "claude-haiku-5-5"], ids=["one band", "long prompts cost more"])
+def test_the_price_is_that_of_the_plan(project: TrialProject, pdf: str, model: str) -> None:
+    put(project, a_pdf=agreement(80), b_pdf=agreement(2))
 
-    plan = planned(project, pdf)
+    plan = planned(project, pdf, model=model)
 
     assert plan.pdf is not None
     own = plan.pdf.as_text_nusd if pdf == "text" else plan.pdf.native_nusd

@@ -106,5 +106,7 @@ def grouped(found: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]
 
 
 def text_size(found: Document | Unreadable) -> int:
-    """Return how much text a document holds in memory, in characters."""
-    return len(found.text) if isinstance(found, Document) else 0
+    """Return how much a document holds in memory, in characters and bytes."""
+    if not isinstance(found, Document):
+        return 0
+    return len(found.text) + (len(found.native.data) if found.native else 0)

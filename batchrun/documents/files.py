@@ -14,8 +14,7 @@ from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, 
 from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large
 from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.formats import FORMATS, Format, Found, Part, ReadOptions, Unusable, UnusablePart
-from batchrun.documents.formats.reading import ReadPart, read_file, read_one
-from batchrun.documents.formats.recognition import recognise
+from batchrun.documents.formats.reading import ReadPart, format_of, read_file, read_one
 from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.path_escaping import actual, shown
 from batchrun.documents.text_cache import TextCache
@@ -40,7 +39,6 @@ class FileSource:
     Links are followed within the root (a `**` goes through no linked folder), never out of it.
     """
 
-    page = 8
     parallel = True
     columns: frozenset[str] | None = None
 
@@ -55,6 +53,7 @@ class FileSource:
         id_from: Literal["relpath", "stem"] = "relpath",
         cache: TextCache | None = None,
     ) -> None:
+        self.page = 8 if options.pdf == "text" else 2
         self._root = root.resolve()
         self._include = tuple(include)
         self._exclude = tuple(exclude)
@@ -120,12 +119,14 @@ class FileSource:
             return
         sha = hashlib.sha256(data).hexdigest()
         try:
-            name = recognise(data, PurePosixPath(path).name) if self._format_name == "auto" else self._format_name
-            if name == TEXT.name:  # the usual case, and one that needs neither guard nor cache
+            file_name = PurePosixPath(path).name
+            named = self._format_name != "auto"
+            one = FORMATS[self._format_name] if named else format_of(data, file_name, self._options)
+            if one is TEXT:  # the usual case, and one that needs neither guard nor cache
                 yield self._text(path, data, sha)
                 return
             reading = _Reading(self._shown(path), guard, self._cache)
-            for found in read_file(data, PurePosixPath(path).name, name, self._options, reading):
+            for found in read_file(data, file_name, self._format_name, self._options, reading):
                 yield self._document(path, found, data)
         except Unusable as finding:
             yield replace(self._unreadable(path, str(finding)), bytes_sha=sha)
@@ -151,6 +152,7 @@ class FileSource:
             place=name,
             places=part.places,
             pages=part.pages,
+            native=part.native,
             reader=one.reader,
             bytes_sha=found.bytes_sha,
             plain_sha=self._plain_sha(data) if not name and one.name in READ_AS_TEXT_BEFORE else "",

@@ -18,7 +18,7 @@ def open_source(job: JobFile) -> Source:
             root=job.root,
             include=asked.include,
             exclude=asked.exclude,
-            options=ReadOptions(asked.encoding, attachments=asked.attachments, rows=asked.rows),
+            options=ReadOptions(asked.encoding, attachments=asked.attachments, rows=asked.rows, pdf=asked.pdf),
             format_name=asked.format,
             id_from=asked.id,
             cache=text_cache(job),

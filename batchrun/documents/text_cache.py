@@ -43,8 +43,8 @@ class TextCache:
             return None
 
     def keep(self, sha: str, one: Format, options: ReadOptions, found: list[Found]) -> None:
-        """Keep what the reader found, unless files are attached. A cache that cannot be written only costs time."""
-        if any(isinstance(part, Attached) for part in found):
+        """Keep what the reader found, unless it has files in it. A cache that cannot be written only costs time."""
+        if any(isinstance(part, Attached) or (isinstance(part, Part) and part.native) for part in found):
             return
         packed = zlib.compress(json.dumps([_value(part) for part in found]).encode(), QUICK)
         path = self._path(sha, one, options)

@@ -110,6 +110,8 @@ class FilesSourceSection(_SourceSection):
     """Whether the attachments of mail are documents of their own."""
     rows: bool = False
     """Whether each row of a sheet is a document of its own."""
+    pdf: Literal["text", "native", "auto"] = "text"
+    """What is sent of PDFs: their text, the files themselves, or the files that have no text. Images are like these."""
     id: Literal["relpath", "stem"] = "relpath"
 
 

@@ -268,7 +268,8 @@ class PageClassifier:
         if tokens is None or current.outcome is not None:
             return None
         on_oversize = self.spec.source.on_oversize
-        if excess := self.builder.excess(tokens):
+        native_excess = self.builder.native_excess(weighed.text_class, weighed.pages, asked[0][2])
+        if excess := native_excess or self.builder.excess(tokens):
             outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE, "split": Outcome.UNREADABLE}
             return left_out(number, weighed, Kind.TOO_LARGE, outcomes.get(on_oversize), excess)
         if not current.in_batch and (excess := self._too_dear(asked, current, tokens)):

@@ -293,12 +293,15 @@ class PlannedDocuments:
         query = "select count(*) from planned where chosen and same_text and kind = ?"
         return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
 
-    def each(self) -> Iterator[tuple[str, Kind, str | None, int | None]]:
-        """Yield the chosen documents: the id, the kind, why the document is not sent, and its cl100k tokens."""
+    def each(self) -> Iterator[tuple[str, Kind, str | None, RequestTokens | None]]:
+        """Yield the chosen documents: the id, the kind, why the document is not sent, and its tokens."""
         rows = self._connection.execute(
-            "select doc_id, kind, reason, counted_tokens from planned where chosen order by planned_no"
+            "select doc_id, kind, reason, counted_tokens, text_class, guessed from planned where chosen"
+            " order by planned_no"
         )
-        return ((doc_id, Kind(kind), reason, tokens) for doc_id, kind, reason, tokens in rows)
+        for doc_id, kind, reason, counted, text_class, guessed in rows:
+            tokens = None if counted is None else RequestTokens(counted, TextClass(text_class), bool(guessed))
+            yield doc_id, Kind(kind), reason, tokens
 
     def digest(self) -> str:
         """Hash the ids of the documents to send, and the ids of their requests."""

@@ -10,6 +10,7 @@ from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.estimate_sum import Group
+from batchrun.estimation.native_tokens import layer_tokens, pdf_tokens
 from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
 from batchrun.strategy.plan import Kind
@@ -40,6 +41,29 @@ class PlannedDocument:
     ref: DocumentRef
     content_sha: str
     max_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPdf:
+    """A PDF to send, whether its text or the file."""
+
+    pages: int
+    tokens: RequestTokens
+
+    @property
+    def as_file(self) -> RequestTokens:
+        """The tokens if the file is sent as it is."""
+        if self.tokens.text_class.is_native:
+            return self.tokens
+        return RequestTokens(pdf_tokens(self.tokens.counted, self.pages), TextClass.PAGES)
+
+    @property
+    def as_text(self) -> RequestTokens | None:
+        """The tokens if the text is sent. Returns None for a file without text."""
+        if not self.tokens.text_class.is_native:
+            return self.tokens
+        layer = layer_tokens(self.tokens.counted, self.pages)
+        return RequestTokens(layer, TextClass.PROSE) if layer else None
 
 
 class PlannedTokens:
@@ -126,6 +150,14 @@ class PlannedTokens:
 
     def _filled(self, bounds: Mapping[TextClass, int], first: int) -> dict[str, object]:
         return {"job": self._job, "first": first, "bounds": json.dumps(bounds)}
+
+    def pdfs(self) -> Iterator[PlannedPdf]:
+        """Yield the PDFs to send."""
+        rows = self._connection.execute(
+            "select coalesce(pages, 0), counted_tokens, text_class from to_send"
+            " where reader like 'pdf/%' and counted_tokens is not null"
+        )
+        return (PlannedPdf(pages, RequestTokens(counted, TextClass(kind))) for pages, counted, kind in rows)
 
     def guessed(self) -> int:
         """Count the documents to send whose tokens are guessed."""

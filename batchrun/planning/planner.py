@@ -46,6 +46,8 @@ from batchrun.workers.workers import Workers
 
 LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
+MOST_PAGES, MOST_PAGES_OF_SMALL_WINDOWS, LARGE_WINDOW = 600, 100, 1_000_000
+"""How many pages of PDFs a request may have, by the context window of the model (PDF page of the API)."""
 ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
@@ -293,11 +295,12 @@ class Planner:
         window = max(0, price.context_window - spec.model.max_tokens - math.ceil(self.estimator.fixed_input.high))
         own = spec.source.max_document_tokens
         truncates = spec.source.on_oversize == "truncate"
+        pages = MOST_PAGES if price.context_window >= LARGE_WINDOW else MOST_PAGES_OF_SMALL_WINDOWS
         if spec.source.split_tokens and spec.source.split_tokens <= window:
-            return SizeLimit(spec.source.split_tokens, "source.split_tokens", truncates)
+            return SizeLimit(spec.source.split_tokens, "source.split_tokens", truncates, pages)
         if own is not None and own <= window:
-            return SizeLimit(own, "source.max_document_tokens", truncates)
-        return SizeLimit(window, f"the room in {price.name}'s context window", truncates)
+            return SizeLimit(own, "source.max_document_tokens", truncates, pages)
+        return SizeLimit(window, f"the room in {price.name}'s context window", truncates, pages)
 
     def _worst(self, request: Request, tokens: RequestTokens) -> Amount:
         requests = tuple(map(weighed_request, self.chain.requests(request)))

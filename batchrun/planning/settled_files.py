@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 
 from batchrun.documents import FoundFile, Shard
-from batchrun.documents.formats import FORMATS
+from batchrun.documents.formats import FORMATS, IMAGE
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.plan import Kind
@@ -73,7 +73,7 @@ class SettledFiles:
     def __init__(self, ledger: Ledger, job: str, *, settings: str) -> None:
         self._ledger = ledger
         self._connection = ledger.connection
-        readers = json.dumps([one.reader for one in FORMATS.values()])
+        readers = json.dumps([one.reader for one in (*FORMATS.values(), IMAGE)])
         self._named = {"job": job, "settings": settings, "readers": readers}
         self._connection.execute("drop table if exists temp.listed_files")
         self._connection.execute(

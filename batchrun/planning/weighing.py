@@ -91,8 +91,8 @@ class Prepared:
 
     content_sha: str
     request: Request
-    text: str
-    """The part of the request that is the document's."""
+    text: str | None
+    """The part of the request that is the document's; None if only the model can read it, as with a scan."""
     tokens: RequestTokens | None
     """None if the tokens were not asked for."""
 
@@ -144,15 +144,16 @@ class Weigher:
             return found
         built = self.builder.build(found, max_tokens=wanted.max_tokens)
         tokens = built.tokens if wanted.counts else None
-        return Prepared(found.content_sha, built.request, built.text, tokens)
+        return Prepared(found.content_sha, built.request, built.text or None, tokens)
 
     def _weighed(self, found: Document | Unreadable, *, counts: bool) -> Weighed:
         if isinstance(found, Unreadable):
             return Weighed(found.doc_id, found.source, found.place, "", found.reason, bytes_sha=found.bytes_sha)
-        if not found.text.strip():
+        if not found.native and not found.text.strip():
             return _row(found, problem=EMPTY)
         built = self.builder.build(found)
-        counted = built.tokens.counted if counts or self.builder.may_exceed(built.size) else None
+        counts = counts or found.native is not None or self.builder.may_exceed(built.size)
+        counted = built.tokens.counted if counts else None
         others = (self.builder.build(found, max_tokens=max_tokens).request for max_tokens in self.allowed)
         asked = tuple(self._asked(request) for request in (built.request, *others))
         return _row(found, size=built.size, counted=counted, asked=asked)

@@ -63,6 +63,20 @@ class CostliestFallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PdfCost:
+    """What the requests of the PDFs to send are expected to cost, either way."""
+
+    files: int
+    pages: int
+    textless: int
+    """How many of the files have no text that could be sent."""
+    as_text_nusd: float
+    """The cost if the texts of the other files are sent."""
+    native_nusd: float
+    """The cost if all the files are sent as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateBasis:
     """What the estimate rests on, as counts."""
 
@@ -146,6 +160,8 @@ class Plan:
     caching: Mapping[Route, Caching]
     """The caching of every route, whichever is chosen: near a deadline the rest of batches is streamed."""
     cascade: CascadeCost | None = None
+    pdf: PdfCost | None = None
+    """None if no PDF is to be sent."""
     paid_before: int = 0
     """How many of the documents to send have a row in the output, of which the ledger does not know."""
     in_source: int = 0

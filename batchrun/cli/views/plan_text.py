@@ -12,6 +12,8 @@ from batchrun.cli.views.format import count, tokens, with_bounds
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
+from batchrun.estimation.estimate import RequestTokens
+from batchrun.job.spec import FilesSourceSection
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.refusal import budget_left
@@ -90,10 +92,11 @@ def documents_line(plan: Plan) -> str:
     return line
 
 
-def document_lines(documents: Iterable[tuple[str, Kind, str | None, int | None]]) -> Iterator[str]:
+def document_lines(documents: Iterable[tuple[str, Kind, str | None, RequestTokens | None]]) -> Iterator[str]:
     """A line for each document: what a submit does with it, and its size."""
-    for doc_id, kind, reason, counted in documents:
-        size = f"   {counted:,} tokens of cl100k" if counted is not None else ""
+    for doc_id, kind, reason, known in documents:
+        what = "as it is" if known and known.text_class.is_native else "of cl100k"
+        size = f"   {known.counted:,} tokens {what}" if known else ""
         why = f"   {escape_control(reason)}" if reason else ""
         yield f"{WORDS[kind]:<20} {escape_control(doc_id)}{size}{why}"
 
@@ -152,10 +155,26 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         *evidence_lines(plan),
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
+        *pdf_lines(plan, opened),
         *route_lines(plan, opened.limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {verdict}",
         *cap_lines(plan),
         *price_lines(plan, opened),
+    ]
+
+
+def pdf_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """The cost of the PDFs as text and as they are; no line without a PDF."""
+    source = opened.job.spec.source
+    if plan.pdf is None or not isinstance(source, FilesSourceSection):
+        return []
+    pages = f"{count(plan.pdf.pages, 'page')} in {count(plan.pdf.files, 'file')}"
+    as_text = (
+        f"as text {dollars(plan.pdf.as_text_nusd)}" if plan.pdf.textless < plan.pdf.files else "as text not at all"
+    )
+    without = f" without the {count(plan.pdf.textless, 'scan')}" if 0 < plan.pdf.textless < plan.pdf.files else ""
+    return [
+        f'pdf      {pages}: {as_text}{without}, native {dollars(plan.pdf.native_nusd)} ([source] pdf = "{source.pdf}")'
     ]
 
 

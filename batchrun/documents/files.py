@@ -104,8 +104,9 @@ class FileSource:
     def _found(self, found: FoundPath) -> FoundFile:
         status, source = found.status, self._shown(found.path)
         if status is None:
-            return FoundFile(found.path, source, 0, 0, 0, 0, found.problem)
-        return FoundFile(found.path, source, status.st_size, status.st_mtime_ns, status.st_ino, 0, found.problem)
+            return FoundFile(found.path, source, 0, 0, 0, 0, 0, found.problem)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return FoundFile(found.path, source, status.st_size, *times, status.st_ino, 0, found.problem)
 
     def _load(self, path: str, guard: Guard) -> Iterator[Document | Unreadable]:
         try:

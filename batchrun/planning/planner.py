@@ -120,7 +120,7 @@ class Planner:
             self.ledger, self.job.spec.job.name, settings=self.settings, fingerprint=self.fingerprint
         )
         self.workers = self._workers(Selection())
-        self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings)
+        self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings, chain=self.chain)
 
     @property
     def price(self) -> ModelPrice:

@@ -14,6 +14,7 @@ from batchrun.documents import FoundFile, Shard
 from batchrun.documents.formats import FORMATS
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
+from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Kind
 
 FILE_STEP = 1 << 20
@@ -42,7 +43,8 @@ cross join json_each(f.had) j
 cross join documents d on d.job = :job and d.doc_id = j.value->>0 and d.bytes_sha = j.value->>1
 left join requests r on r.request_no = d.request_no
 where d.settings = :settings
-    and (d.left_out is not null or (d.outcome is null and r.outcome is not null))
+    and (d.left_out is not null or (d.outcome is null and r.outcome is not null and not (
+        r.model != :last_model and r.outcome in (select value from json_each(:fallback_on)))))
 """
 PARTLY = f"""
 select w.first_no from ({FOUND} from json_each(:files)) w
@@ -84,11 +86,13 @@ select 1 where exists ({READ} except select * from read_files where job = :job)
 class SettledFiles:
     """The files of one plan on a ledger's connection."""
 
-    def __init__(self, ledger: Ledger, job: str, *, settings: str) -> None:
+    def __init__(self, ledger: Ledger, job: str, *, settings: str, chain: ModelChain) -> None:
         self._ledger = ledger
         self._connection = ledger.connection
         readers = json.dumps([one.reader for one in FORMATS.values()])
-        self._named = {"job": job, "settings": settings, "readers": readers}
+        # The process that had an answer may have died before another model was asked.
+        passed_on = {"last_model": chain.models[-1].price.name, "fallback_on": json.dumps(sorted(chain.fallback_on))}
+        self._named = {"job": job, "settings": settings, "readers": readers, **passed_on}
         self._connection.execute("drop table if exists temp.listed_files")
         self._connection.execute(
             "create temp table listed_files"

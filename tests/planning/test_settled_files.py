@@ -1,6 +1,7 @@
 """Files that have not changed since their documents were settled: they are not opened, and nothing else is taken so."""
 
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_models import FIRST, SECOND, models
 from scripted_provider import BAD_KEY, ScriptedProvider, answer, status
 from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
 from batchrun.document import text_sha
 from batchrun.documents import formats
-from batchrun.documents.formats import FORMATS
+from batchrun.documents.formats import FORMATS, reading
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.planning import settled_files
@@ -30,8 +32,13 @@ MAIL = "From: a@example.com\nTo: b@example.com\nSubject: Terms\n\nSee the terms.
 
 def read_mail(data: bytes, options: formats.ReadOptions) -> Iterator[formats.Found]:
     """Read a mail with an attachment."""
-    yield formats.Part(text=data.decode())
+    yield formats.Part(text="mail: " + data.decode())
     yield formats.Attached("terms.txt", b"the terms")
+
+
+def read_page(data: bytes, options: formats.ReadOptions) -> Iterator[formats.Found]:
+    """Read an HTML file."""
+    yield formats.Part(text=re.sub("<.*?>", "", data.decode()))
 
 
 @pytest.fixture(autouse=True)
@@ -471,3 +478,82 @@ def test_other_bytes_of_the_same_text_are_remembered(project: TrialProject, monk
     path.touch()
 
     assert submit(project) == ([], ["a.txt"])
+
+
+def test_an_answer_that_was_to_be_passed_on_is_passed_on(project: TrialProject) -> None:
+    """As a process leaves it that dies after it has collected a batch, and before it has asked the next model."""
+    project.job(model=f'name = "{FIRST}"\nmax_tokens = 100\nfallbacks = ["{SECOND}"]')
+    project.documents(3)
+    provider = models(first={"text 1": [answer("", stop_reason="refusal")]})
+    project.submit(provider)
+    assert provider.count == {FIRST: 3, SECOND: 1}
+    with opened_files(project) as opened:
+        assert project.submit(models()).exit_code is ExitCode.OK
+    assert opened == []
+    project.ask(
+        "update documents set request_no = (select request_no from requests where outcome = 'refused')"
+        " where doc_id = 'docs/0001.txt'",
+        commit=True,
+    )
+    assert project.statuses()["0001.txt"] == "refused"
+    again = models()
+
+    assert project.submit(again).outcomes == {Outcome.SUCCEEDED: 3}
+    assert again.asked == []
+    assert project.statuses()["0001.txt"] == "succeeded"
+
+
+PAGE = "<html><body><p>Rent: <b>100</b></p></body></html>"
+LETTER = "From: a@example.com\nTo: b@example.com\nSubject: Rent\n\nRent: 100"
+
+
+@pytest.fixture
+def read_as_text(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
+    """A project whose HTML file and mail an earlier version took as plain text."""
+    project.job(source=EVERYTHING)
+    project.document("a.html", PAGE)
+    project.document("b.eml", LETTER)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "recognise", lambda data, name: "text")
+        assert submit(project)[0] == [PAGE, LETTER]
+    project.ask(
+        "update documents set settings = null, reader = '', bytes_sha = '', place = '', left_out = null", commit=True
+    )
+    project.ask("delete from read_files", commit=True)
+    newer(monkeypatch, "eml", read_mail)
+    newer(monkeypatch, "html", read_page)
+    return project
+
+
+@pytest.mark.slow
+def test_what_an_earlier_version_read_as_text_is_done_while_its_bytes_are_the_same(read_as_text: TrialProject) -> None:
+    plan = read_as_text.plan()
+    assert plan.older == 2
+    attached = ["the terms"]  # which no earlier version has seen
+    assert submit(read_as_text)[0] == attached
+    assert submit(read_as_text) == ([], [])
+    (read_as_text.root / "docs/a.html").touch()
+    assert submit(read_as_text) == ([], ["a.html"])
+    assert submit(read_as_text) == ([], [])
+    assert read_as_text.plan().older == 2
+    read_as_text.document("a.html", PAGE.replace("100", "200"))
+
+    assert submit(read_as_text)[0] == ["Rent: 200"]
+    assert submit(read_as_text) == ([], [])
+    assert read_as_text.plan().older == 1
+
+
+@pytest.mark.slow
+def test_what_an_earlier_version_read_as_text_is_read_again_on_demand(read_as_text: TrialProject) -> None:
+    assert submit(read_as_text)[0] == ["the terms"]
+
+    assert sorted(reread(read_as_text, rereads=True)) == ["Rent: 100", f"mail: {LETTER}"]
+    assert read_as_text.plan().older == 0
+    assert submit(read_as_text) == ([], [])
+
+
+@pytest.mark.slow
+def test_another_job_takes_nothing_for_done_that_an_earlier_version_read(read_as_text: TrialProject) -> None:
+    read_as_text.job(source=EVERYTHING, prompt='user = "Say: {{ doc.text }}"')
+
+    assert "Say: Rent: 100" in submit(read_as_text)[0]

@@ -20,6 +20,8 @@ class FoundFile(NamedTuple):
     """The path as shown to people; see `DocumentRef.source`."""
     size: int
     mtime_ns: int
+    ctime_ns: int
+    """When content or status of the file changed last, by the system's clock; nobody can set this time back."""
     inode: int
     position: int
     """The number of the file in its shard, from 0 on."""

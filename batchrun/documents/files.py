@@ -10,12 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from batchrun.document import Document, DocumentRef, Unreadable, text_sha
-from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, unguarded
+from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, text_size, unguarded
 from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large
 from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.formats import FORMATS, Format, Found, Part, ReadOptions, Unusable, UnusablePart
 from batchrun.documents.formats.reading import ReadPart, format_of, read_file, read_one
 from batchrun.documents.glob_patterns import Glob
+from batchrun.documents.latest import Latest
 from batchrun.documents.path_escaping import actual, shown
 from batchrun.documents.text_cache import TextCache
 from batchrun.documents.tree import Found as FoundPath
@@ -27,6 +28,18 @@ TEXT = FORMATS["text"]
 DEFAULTS = ReadOptions()
 READ_AS_TEXT_BEFORE = frozenset({"html", "eml", "mbox"})
 """Formats whose files earlier versions took as they were."""
+
+
+_Parts = dict[str, Document | Unreadable]
+MAX_KEPT = 200_000_000
+"""The most characters of a file's parts that a process keeps in memory."""
+
+
+def _worth_keeping(parts: _Parts) -> bool:
+    return len(parts) > 1 and sum(map(text_size, parts.values())) <= MAX_KEPT
+
+
+_LATEST: Latest[object, _Parts] = Latest(keeps=_worth_keeping)
 
 
 class _Unfit(Exception):
@@ -95,18 +108,29 @@ class FileSource:
         """Read these documents as they are now. Neighbours that are parts of one file are read together."""
         found: list[Document | Unreadable] = []
         for file, of_file in groupby(refs, key=file_of):
-            parts = {one.place: one for one in self._load(str(self._root / actual(file)), guard)}
+            parts = self._parts(str(self._root / actual(file)), guard)
             whole = parts.get("") if len(parts) == 1 else None
             for ref in of_file:
                 one = parts.get(ref.place) or (whole if isinstance(whole, Unreadable) else None)
                 found.append(one or Unreadable(ref.doc_id, ref.source, "it is no longer in its file", ref.place))
         return found
 
+    def _parts(self, path: str, guard: Guard) -> _Parts:
+        """Read a file, or take what was read last if that was this file as it is now. Returns its parts by place."""
+        try:
+            status = Path(path).stat()
+        except OSError:
+            return {one.place: one for one in self._load(path, guard)}
+        times = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino
+        key = (path, self._id_from, self._format_name, self._options, times)
+        return _LATEST.get(key, lambda: {one.place: one for one in self._load(path, guard)})
+
     def _found(self, found: FoundPath) -> FoundFile:
         status, source = found.status, self._shown(found.path)
         if status is None:
-            return FoundFile(found.path, source, 0, 0, 0, 0, found.problem)
-        return FoundFile(found.path, source, status.st_size, status.st_mtime_ns, status.st_ino, 0, found.problem)
+            return FoundFile(found.path, source, 0, 0, 0, 0, 0, found.problem)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return FoundFile(found.path, source, status.st_size, *times, status.st_ino, 0, found.problem)
 
     def _load(self, path: str, guard: Guard) -> Iterator[Document | Unreadable]:
         try:

@@ -32,4 +32,4 @@ def text_cache(job: JobFile) -> TextCache | None:
     """Return the cache of texts beside the job's ledger. Returns None if the job keeps no texts."""
     if not job.spec.source.text_cache:
         return None
-    return TextCache(job.resolve(job.spec.store.ledger).parent / FOLDER)
+    return TextCache(job.resolve(job.spec.store.ledger).parent / FOLDER, job.spec.source.text_cache)

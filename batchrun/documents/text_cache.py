@@ -9,17 +9,20 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from batchrun.document import Place
+from pydantic import TypeAdapter
+
 from batchrun.documents.formats import Attached, Format, Found, Part, ReadOptions, UnusablePart
 from batchrun.file_system import make_folder
 
 FOLDER = "texts"
 SUFFIX = ".json.z"
+_ENTRY = TypeAdapter(list[Part | UnusablePart])
+_SHARES = 256
+"""The folders of a cache, by the first two digits of names: each has an equal share of the cache's bytes."""
 MAX_ENTRY_BYTES = 200_000_000
 """The most bytes of an unpacked entry: a text cache is a file that somebody may have changed."""
 QUICK = 1
@@ -30,55 +33,67 @@ class TextCache:
     """The cache in one folder, used by any number of processes at once."""
 
     folder: Path
+    most_bytes: int = 2_000_000_000
+    """About the most bytes of all entries. A text that alone takes more than one of 256 shares is not kept."""
 
     def load(self, sha: str, one: Format, options: ReadOptions) -> list[Found] | None:
         """Return what the reader found in the bytes with this SHA-256. Returns None if the cache does not know."""
         try:
-            packed = self._path(sha, one, options).read_bytes()
+            path = self._path(sha, one, options)
+            packed = path.read_bytes() if path.stat().st_size <= MAX_ENTRY_BYTES else b""
         except OSError:
             return None
         try:
-            return [_found(value) for value in json.loads(_unpacked(packed))]
-        except (ValueError, TypeError, KeyError, zlib.error):  # cut off or changed: the reader is asked again
+            return list[Found](_ENTRY.validate_python(json.loads(_unpacked(packed))))
+        except (ValueError, RecursionError, zlib.error):  # cut off or changed: the reader is asked again
             return None
 
     def keep(self, sha: str, one: Format, options: ReadOptions, found: list[Found]) -> None:
         """Keep what the reader found, unless it has files in it. A cache that cannot be written only costs time."""
         if any(isinstance(part, Attached) or (isinstance(part, Part) and part.native) for part in found):
             return
-        packed = zlib.compress(json.dumps([_value(part) for part in found]).encode(), QUICK)
-        path = self._path(sha, one, options)
+        data = json.dumps([asdict(part) for part in found]).encode()
+        if len(data) > MAX_ENTRY_BYTES:
+            return
+        packed, path, share = zlib.compress(data, QUICK), self._path(sha, one, options), self.most_bytes // _SHARES
+        if len(packed) > share:
+            return
         with contextlib.suppress(OSError):
             make_folder(self.folder.parent)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = path.with_name(f"{path.name}.{os.getpid()}")
-            new.touch(mode=0o600)
-            new.write_bytes(packed)
-            new.replace(path)
+            for folder in (self.folder, path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            _write(path, packed)
+            if path.name[0] in "0123":  # one in four, because it takes a while to look at a large folder
+                _trim(_entries(path.parent.glob("*")), share)
 
     def size(self) -> int:
         """Return the bytes of all entries."""
-        return sum(status.st_size for _, status in self._entries())
+        return sum(status.st_size for _, status in _entries(self.folder.glob("??/*")))
 
     def trim(self, most_bytes: int) -> int:
         """Delete the oldest entries until the others have at most so many bytes. Returns how many are deleted."""
-        entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime_ns)
-        size, deleted = sum(status.st_size for _, status in entries), 0
-        for path, status in entries:
-            if size <= most_bytes:
-                break
-            path.unlink(missing_ok=True)
-            size, deleted = size - status.st_size, deleted + 1
-        return deleted
+        return _trim(_entries(self.folder.glob("??/*")), most_bytes)
 
     def _path(self, sha: str, one: Format, options: ReadOptions) -> Path:
         name = hashlib.sha256(json.dumps([sha, one.reader, asdict(options)]).encode()).hexdigest()
         return self.folder / name[:2] / f"{name[2:]}{SUFFIX}"
 
-    def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self.folder.glob("??/*"):
-            with contextlib.suppress(FileNotFoundError):  # another process has just deleted it
-                yield path, path.stat()
+
+def _entries(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # another process has just deleted it
+            yield path, path.stat()
+
+
+def _trim(found: Iterable[tuple[Path, os.stat_result]], most_bytes: int) -> int:
+    entries = sorted(found, key=lambda entry: entry[1].st_mtime_ns)
+    size, deleted = sum(status.st_size for _, status in entries), 0
+    for path, status in entries:
+        if size <= most_bytes:
+            break
+        path.unlink(missing_ok=True)
+        size, deleted = size - status.st_size, deleted + 1
+    return deleted
 
 
 def _unpacked(packed: bytes) -> bytes:
@@ -89,12 +104,12 @@ def _unpacked(packed: bytes) -> bytes:
     return data
 
 
-def _value(found: Found) -> dict[str, Any]:
-    return asdict(found)
-
-
-def _found(value: dict[str, Any]) -> Found:
-    if "reason" in value:
-        return UnusablePart(**value)
-    places = tuple(Place(**place) for place in value.pop("places"))
-    return Part(**value, places=places)
+def _write(path: Path, packed: bytes) -> None:
+    """Write an entry whole or not at all."""
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        new.touch(mode=0o600)
+        new.write_bytes(packed)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

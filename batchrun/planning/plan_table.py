@@ -340,9 +340,10 @@ class PlannedDocuments:
         return Amount(*self._connection.execute(query).fetchone())
 
     def missing(self, doc_ids: Iterable[str]) -> list[str]:
-        """List those of the ids that no document has."""
+        """List those of the ids that no document has, split or not."""
         rows = self._connection.execute(
-            "select value from json_each(?) where value not in (select doc_id from planned)",
+            "select value from json_each(?) where value not in"
+            " (select doc_id from planned union all select whole from planned where whole is not null)",
             (json.dumps(sorted(doc_ids)),),
         )
         return [doc_id for (doc_id,) in rows]
@@ -373,7 +374,7 @@ class PlannedDocuments:
         self._connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens)"
             " select request_id, model, counted_tokens, text_class, guessed, asks_for from planned"
-            " where chosen and request_id is not null and true on conflict (request_id) do nothing"
+            " where chosen and model is not null on conflict (request_id) do nothing"  # a kept one has no model here
         )
         self._connection.execute(
             "update requests set outcome = null, reason = null, attempt_no = null where request_id in"
@@ -421,6 +422,14 @@ class PlannedDocuments:
         )
         self._connection.execute(
             "delete from wholes where job = :job and doc_id in (select doc_id from planned where chosen)", job
+        )
+        # The parts of an earlier text, whose answers stay: if they come back, they are admitted as if they were new.
+        self._connection.execute(
+            "delete from documents where job = :job and whole is not null and ("
+            " exists (select 1 from planned p where p.doc_id = documents.whole and p.chosen)"
+            " or exists (select 1 from wholes w where w.job = :job and w.doc_id = documents.whole"
+            "  and documents.doc_id not like '% of ' || w.parts || ']'))",
+            job,
         )
 
     def set_aside_gone(self, *, run_no: int) -> None:

@@ -10,8 +10,9 @@ from functools import cached_property
 
 from batchrun.budget.caps import Amount, Caps
 from batchrun.catalog.price import ModelPrice
-from batchrun.document import Unreadable
+from batchrun.document import DocumentRef, Unreadable
 from batchrun.documents import Shard, Source
+from batchrun.documents.files import file_of
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import Refused, UsageProblem
 from batchrun.escaping import escape_control
@@ -121,7 +122,7 @@ class Planner:
             self.ledger, self.job.spec.job.name, settings=self.settings, fingerprint=self.fingerprint
         )
         self.workers = self._workers(Selection())
-        self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings)
+        self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings, chain=self.chain)
 
     @property
     def price(self) -> ModelPrice:
@@ -141,7 +142,10 @@ class Planner:
     @cached_property
     def settings(self) -> str:
         """The digest of everything in the job that decides what becomes of a document with the same bytes."""
-        source = self.job.spec.source.model_dump(mode="json", exclude={"include", "exclude", "text_cache"})
+        # A key that has its default says nothing: a later batchrun may know more keys.
+        source = self.job.spec.source.model_dump(
+            mode="json", exclude={"include", "exclude", "text_cache"}, exclude_defaults=True
+        )
         models = [[model.price.name, model.effort, model.thinking] for model in self.chain.models]
         rules, cap = self.chain.acceptance_rules, self.caps.document
         accepted = [*self.chain.fallback_on, *(rules.words if rules else ())]
@@ -203,6 +207,14 @@ class Planner:
             older=self.planned.older(),
         )
 
+    def anything_to_record(self) -> bool:
+        """Whether the ledger lacks something that this plan found out without any work to admit."""
+        return self.files.anything_to_remember()
+
+    def record(self) -> None:
+        """Record, in a transaction, how files were read."""
+        self.files.remember()
+
     def _mark_paid(self) -> None:
         """Look in the output for rows of what would be sent.
 
@@ -228,7 +240,8 @@ class Planner:
             settled, rest = self.files.plan(shard) if skips else (0, shard)
             self._in_source += settled
             if rest.files or not shard.files:
-                self.files.list(rest)
+                if selection.covers_files:
+                    self.files.list(rest)
                 yield rest, exact or seen_bytes < COUNTED_AT_ONCE
             seen_bytes += shard.size
 
@@ -313,13 +326,9 @@ def numbered(shard: Shard, page: Page) -> Iterator[tuple[int, Weighed]]:
     files = iter(shard.files)
     source: str | None = None
     for weighed in page.documents:
-        while shard.files and not (source is not None and is_of_file(weighed.source, source)):
+        of_file = file_of(DocumentRef(weighed.doc_id, weighed.source, weighed.place)) if shard.files else None
+        while of_file != source:
             file = next(files)
             number, source = first_no(shard, file), file.source
         yield number, weighed
         number += 1
-
-
-def is_of_file(source: str, file: str) -> bool:
-    """Whether a document's source is a file or a part of the file."""
-    return source == file or source.startswith(f"{file}#")

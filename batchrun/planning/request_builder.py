@@ -97,6 +97,11 @@ class RequestBuilder:
         self._count = count
         self._truncate = truncate
 
+    @property
+    def fingerprint(self) -> str:
+        """The hash of everything in the job's requests but the documents."""
+        return self._template.fingerprint
+
     def build(self, document: Document, *, max_tokens: int | None = None) -> Built:
         """Cut a document to the limit if the job truncates, and make its request; `max_tokens` overrides the job's."""
         fitted, counted = self._fitted(document)

@@ -35,7 +35,8 @@ create table read_files (
     file     text not null,                                          -- as in documents.source, without a part
     size     integer not null,
     mtime_ns integer not null,
+    ctime_ns integer not null,
     inode    integer not null,
-    doc_ids  text not null,                                          -- JSON: the documents that the file had
+    had      text not null,                                          -- JSON: its documents, each with its bytes_sha
     primary key (job, file)
 ) strict, without rowid;

@@ -240,7 +240,7 @@ class _Reading:
         return found
 
 
-def file_of(ref: DocumentRef) -> str:
+def file_of(ref: DocumentRef | Document) -> str:
     """Return the file of a document, as shown to people."""
     return ref.source.removesuffix(f"#{shown(ref.place)}") if ref.place else ref.source
 

@@ -254,6 +254,7 @@ class PageClassifier:
             pages=weighed.pages,
             reader=weighed.reader,
             bytes_sha=weighed.bytes_sha,
+            source_columns=weighed.source_columns,
         )
 
     def _asked_json(self, asked: Asked) -> str:
@@ -303,6 +304,7 @@ def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
         pages=weighed.pages,
         reader=known.reader,
         bytes_sha=weighed.bytes_sha,
+        source_columns=weighed.source_columns,
         older=True,
     )
 

@@ -25,6 +25,7 @@ from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
 from batchrun.planning.classification import PageClassifier, worst_amount
 from batchrun.planning.forecast import Forecaster
+from batchrun.planning.gone_documents import GoneDocuments
 from batchrun.planning.paid_before import PaidBefore
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder, SizeLimit
@@ -46,6 +47,8 @@ from batchrun.workers.workers import Workers
 
 LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
+NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed"}
+"""Keys of [source] that say nothing of a document with the same bytes."""
 ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
@@ -84,6 +87,7 @@ class Planner:
     builder: RequestBuilder = field(init=False)
     planned: PlannedDocuments = field(init=False)
     files: SettledFiles = field(init=False)
+    gone: GoneDocuments = field(init=False)
     workers: Workers[Page, Wanted, Prepared | Unreadable] = field(init=False)
     """Who reads the documents, when planning and when sending."""
     in_batches: bool = field(init=False)
@@ -92,6 +96,7 @@ class Planner:
     """Whether no document is left out of the plan."""
     _notices: tuple[str, ...] = ()
     _in_source: int = 0
+    _gone_rows: int = 0
     _digest: str = ""
     _reused: Mapping[str, int] = field(default_factory=dict)
 
@@ -120,6 +125,7 @@ class Planner:
         )
         self.workers = self._workers(Selection())
         self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings)
+        self.gone = GoneDocuments(self.ledger, self.job.spec.job.name, drops=self._drops_gone)
 
     @property
     def price(self) -> ModelPrice:
@@ -139,7 +145,7 @@ class Planner:
     @cached_property
     def settings(self) -> str:
         """The digest of everything in the job that decides what becomes of a document with the same bytes."""
-        source = self.job.spec.source.model_dump(mode="json", exclude={"include", "exclude", "text_cache"})
+        source = self.job.spec.source.model_dump(mode="json", exclude=NOT_DECISIVE)
         models = [[model.price.name, model.effort, model.thinking] for model in self.chain.models]
         rules, cap = self.chain.acceptance_rules, self.caps.document
         accepted = [*self.chain.fallback_on, *(rules.words if rules else ())]
@@ -168,6 +174,13 @@ class Planner:
                 f"no document has the id {', '.join(map(escape_control, missing[:10]))}.",
                 hint="ids are the paths below the project, or the id column of the query",
             )
+        if selection.covers_files and (unknown := self.planned.unknown_columns(self.job.spec.source.columns)):
+            raise UsageProblem(
+                f"[source] columns: no document has the column {', '.join(map(escape_control, unknown))}.",
+                hint="columns of files: path, size, modified, pages; of the rows of sheets: the names in the first row",
+            )
+        if self.everything:
+            self._gone_rows = self.gone.find()
         if selection.where:
             self.planned.choose(selection.where)
         if selection.limit is not None:
@@ -199,7 +212,22 @@ class Planner:
             reused=self._reused,
             typed=self.typed,
             older=self.planned.older(),
+            gone=self._gone_rows,
+            drops_gone=self._drops_gone,
         )
+
+    def anything_to_record(self) -> bool:
+        """Whether the ledger lacks something that this plan found out without any work to admit."""
+        return self.files.anything_to_remember() or self.gone.anything_to_record()
+
+    def record(self) -> None:
+        """Record, in a transaction, how files were read and which documents are gone."""
+        self.files.remember()
+        self.gone.record()
+
+    @property
+    def _drops_gone(self) -> bool:
+        return self.job.spec.source.on_removed == "drop"
 
     def _mark_paid(self) -> None:
         """Look in the output for rows of what would be sent.
@@ -237,6 +265,7 @@ class Planner:
             chain=self.chain,
             selection=selection,
             allowed=self.planned.allowed_max_tokens(self.job.spec.model.max_tokens, selection),
+            columns=self.job.spec.source.columns,
         )
         return Workers(weigher, self.children, self.source.parallel)
 

@@ -58,11 +58,21 @@ group by w.first_no having min(w.bytes_sha) != ''
 """
 RENEW = """
 update documents set settings = :settings, place = p.place, note = p.note, pages = p.pages, reader = p.reader,
-    bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end
+    bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end,
+    seq = case when documents.note is p.note then documents.seq else :seq end
 from planned p
 where documents.job = :job and p.doc_id = documents.doc_id and p.chosen and documents.settings is not :settings
     and documents.content_sha = p.content_sha and documents.outcome is p.outcome
     and documents.request_no is (select r.request_no from requests r where r.request_id = p.request_id)
+"""
+NEWS = """
+select 1 from listed_files w
+left join read_files f on f.job = :job and f.file = w.file
+    and f.size = w.size and f.mtime_ns = w.mtime_ns and f.inode = w.inode
+where f.file is null or exists (
+    select 1 from json_each(f.doc_ids) j join documents d on d.job = :job and d.doc_id = j.value
+    where d.settings is not :settings)
+limit 1
 """
 
 
@@ -112,10 +122,14 @@ class SettledFiles:
         rows = [(first_no(shard, file), *file[1:5]) for file in shard.files if _is_still(file, now)]
         self._connection.executemany("insert or ignore into listed_files values (?, ?, ?, ?, ?)", rows)
 
+    def anything_to_remember(self) -> bool:
+        """Whether files were read that the ledger does not have as they are, or not for the job as it is now."""
+        return self._one(NEWS)
+
     def remember(self) -> None:
         """Record, in a transaction, the files of this plan; only for a plan of all the documents of the files."""
         self._connection.execute(REMEMBER, self._named)
-        self._connection.execute(RENEW, self._named)
+        self._connection.execute(RENEW, self._named | {"seq": self._ledger.next_seq()})
 
     def _one(self, query: str) -> bool:
         return self._connection.execute(query, self._named).fetchone() is not None

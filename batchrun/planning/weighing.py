@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, Shard, Source, unguarded
+from batchrun.documents.files import file_of
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
+from batchrun.planning.source_columns import source_columns
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ModelChain
 
@@ -45,6 +47,8 @@ class Weighed(NamedTuple):
     reader: str = ""
     bytes_sha: str = ""
     plain_sha: str = ""
+    source_columns: str | None = None
+    """JSON: the columns of the source that the output gets. None if the output gets none, or for an unreadable one."""
 
     @property
     def tokens(self) -> RequestTokens | None:
@@ -104,14 +108,20 @@ class Weigher:
     selection: Selection = field(default_factory=Selection)
     allowed: tuple[int, ...] = ()
     """Other values of `max_tokens` that requests of this job's documents may have had."""
+    columns: tuple[str, ...] = ()
+    """The columns of the source that the output gets."""
 
     def weigh(self, shard: Shard, counts: bool, guard: Guard = unguarded) -> Page:  # noqa: FBT001 (sent to a process)
         """Read the selected documents of a shard. With `counts` all are counted, else those that may be too large."""
         seen, weighed = 0, list[Weighed]()
+        files = {file.source: file for file in shard.files} if self.columns and self.source.columns is None else {}
         for found in self.source.read_shard(shard, guard):
             seen += 1
             if self.selection.takes(found):
-                weighed.append(self._weighed(found, counts=counts))
+                one = self._weighed(found, counts=counts)
+                if isinstance(found, Document) and self.columns:
+                    one = one._replace(source_columns=source_columns(found, files.get(file_of(found)), self.columns))
+                weighed.append(one)
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
     def prepare(self, wanted: Sequence[Wanted], guard: Guard = unguarded) -> list[Prepared | Unreadable]:

@@ -158,6 +158,10 @@ class Plan:
     """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
     older: int = 0
     """How many documents keep their requests although a newer reader would find another text in the same bytes."""
+    gone: int = 0
+    """How many rows belong to documents that are no longer in the source. 0 for a plan with a selection."""
+    drops_gone: bool = False
+    """Whether a submit removes these rows from the output."""
     worst_tokens: int = 0
     """The most tokens that one of the requests to send may use, like `worst_nusd`."""
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -116,6 +116,9 @@ async def send(
     halted, run = None, None
     if planner.planned.anything_to_admit():
         run = admit(opened, planner, plan, also=also)
+    elif planner.anything_to_record():
+        with opened.ledger.transaction():
+            planner.record()
     if run and travels:
         caller.listener(run_started(opened, plan, run))
         halted = await execute_plan(opened, planner, plan, run, caller, options)
@@ -167,7 +170,7 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
         since = planner.planned.admit(run_no=run_no)
         if planner.everything:
             planner.planned.set_aside_gone(run_no=run_no)
-        planner.files.remember()
+        planner.record()
         if also:
             also(run_no)
         remember_plan(ledger, run_no, to_json(plan), database=path_below_root(opened.job, opened.paths.database))

@@ -42,6 +42,8 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
                 **{kind.value: plan.counts[kind] for kind in WORDS},
                 "changed_by_job_file": plan.same_text,
                 "paid_before": plan.paid_before,
+                "read_by_older": plan.older,
+                "gone_rows": plan.gone,
             },
             "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},

@@ -7,6 +7,9 @@ alter table documents add column reader text not null default '';    -- name and
 alter table documents add column bytes_sha text not null default ''; -- of the bytes that the reader got
 alter table documents add column settings text;                      -- digest of the job that its request followed from
 alter table documents add column left_out text;                      -- why nothing is sent: empty, too_large, unreadable
+alter table documents add column source_columns text;                -- JSON: the columns of [source] that the row gets
+alter table documents add column gone integer not null default 0;    -- has a row, and the last plan of all lacked it
+create index documents_gone on documents (job) where gone;
 
 create table read_files (
     job      text not null,

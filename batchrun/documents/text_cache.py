@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,6 +21,10 @@ from batchrun.file_system import make_folder
 
 FOLDER = "texts"
 SUFFIX = ".json.z"
+ENTRY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}\.json\.z(\.\d+)?")
+"""The path of an entry, or of what a killed process left of one: nothing else is ever deleted."""
+CLOCK_S = 2
+"""How much the clock of the file system may differ from the machine's."""
 MAX_ENTRY_BYTES = 200_000_000
 """The most bytes of an unpacked entry: a text cache is a file that somebody may have changed."""
 QUICK = 1
@@ -60,6 +65,15 @@ class TextCache:
         """Return the bytes of all entries."""
         return sum(status.st_size for _, status in self._entries())
 
+    def has_grown(self, since_s: float) -> bool:
+        """Whether entries came since a time. Files that come change the times of the folders, of which there are few."""
+        folders = (folder for folder in self.folder.glob("??") if folder.is_dir())
+        return any(folder.stat().st_mtime >= since_s - CLOCK_S for folder in folders)
+
+    def count(self) -> int:
+        """Count the entries."""
+        return sum(1 for _ in self._entries())
+
     def trim(self, most_bytes: int) -> int:
         """Delete the oldest entries until the others have at most so many bytes. Returns how many are deleted."""
         entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime_ns)
@@ -77,8 +91,9 @@ class TextCache:
 
     def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.folder.glob("??/*"):
-            with contextlib.suppress(FileNotFoundError):  # another process has just deleted it
-                yield path, path.stat()
+            if ENTRY.fullmatch(path.relative_to(self.folder).as_posix()):
+                with contextlib.suppress(FileNotFoundError):  # another process has just deleted it
+                    yield path, path.stat()
 
 
 def _unpacked(packed: bytes) -> bytes:

@@ -18,7 +18,7 @@ def grouped_notes(notes: Iterable[tuple[str, int]]) -> dict[str, int]:
     for note, documents in notes:
         codec = guessed_encoding(note)  # whose own number says what it is: cp437 is not cp850
         kind = f"{codec} {_NUMBER.sub('#', note)}"
-        if kind not in first and len(first) == MOST_NOTES:
+        if kind not in first and len(first) >= MOST_NOTES:
             kind, note = OTHERS, OTHERS  # noqa: PLW2901 - all that follow are one
         if first.setdefault(kind, note) != note:
             varied.add(kind)

@@ -17,7 +17,7 @@ from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable, load_prices
 from batchrun.catalog.rate_limits import RateLimits
 from batchrun.documents import Source
-from batchrun.documents.open_source import open_source
+from batchrun.documents.open_source import open_source, text_cache
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, EnvironmentProblem, Refused, UsageProblem
 from batchrun.events import Listener
@@ -248,9 +248,25 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     check_columns(job, source)
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None
-    with reading or locked_ledger(job, where, simulated=simulated) as ledger, Children() as children:
+    with (
+        trimmed_cache(job),
+        reading or locked_ledger(job, where, simulated=simulated) as ledger,
+        Children() as children,
+    ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
+
+
+@contextlib.contextmanager
+def trimmed_cache(job: JobFile) -> Iterator[None]:
+    """Keep the cache of texts within its bound, if texts come into the cache meanwhile."""
+    cache, since_s = text_cache(job), time.time()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a cache that cannot be changed only takes room
+            if cache and cache.has_grown(since_s):
+                cache.trim(job.spec.source.text_cache)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,9 @@ class FileSource:
         format_name: str = "auto",
         id_from: Literal["relpath", "stem"] = "relpath",
         cache: TextCache | None = None,
+        own: Sequence[str] = (),
     ) -> None:
+        """`own` are absolute patterns for files that are never documents."""
         self._root = root.resolve()
         self._include = tuple(include)
         self._exclude = tuple(exclude)
@@ -61,7 +63,7 @@ class FileSource:
         self._cache = cache
         self._id_from = id_from
         # Whatever lies below an excluded folder is excluded too.
-        without = [pattern for text in exclude for pattern in (text, f"{text}/**")]
+        without = [pattern for text in (*exclude, *own) for pattern in (text, f"{text}/**")]
         self._tree = Tree(
             root=self._root,
             include=[Glob.parse(text, self._root) for text in include],

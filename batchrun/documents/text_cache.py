@@ -66,7 +66,7 @@ class TextCache:
         return sum(status.st_size for _, status in self._entries())
 
     def has_grown(self, since_s: float) -> bool:
-        """Whether entries came since a time. Files that come change the times of the folders, of which there are few."""
+        """Whether entries came since a time: an entry that comes changes the time of its folder."""
         folders = (folder for folder in self.folder.glob("??") if folder.is_dir())
         return any(folder.stat().st_mtime >= since_s - CLOCK_S for folder in folders)
 

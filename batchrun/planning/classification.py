@@ -255,6 +255,7 @@ class PageClassifier:
             reader=weighed.reader,
             bytes_sha=weighed.bytes_sha,
             source_columns=weighed.source_columns,
+            markup=weighed.markup,
         )
 
     def _asked_json(self, asked: Asked) -> str:

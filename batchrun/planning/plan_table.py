@@ -24,6 +24,8 @@ from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.plan import Kind, PlanProblem
 from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 
+MOSTLY = 0.5
+"""From which share on a text is told that is markup or base64."""
 SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
 TABLE = f"""
 create temp table planned (
@@ -54,6 +56,7 @@ create temp table planned (
     bytes_sha      text not null,
     older          integer not null,
     source_columns text,            -- JSON; null if they stay as the ledger has them
+    markup         real not null default 0,
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
 );
@@ -126,6 +129,8 @@ class Planned(NamedTuple):
     """Whether the document keeps the request of an older reader's text."""
     source_columns: str | None = None
     """JSON: the columns of the source that the output gets. None if they stay as the ledger has them."""
+    markup: float = 0.0
+    """The share of the text that is markup or base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +248,19 @@ class PlannedDocuments:
         """Count the chosen documents by what had to be done to read them; similar notes count together."""
         query = "select note, count(*) from planned where chosen and note is not null group by note"
         return grouped_notes(self._connection.execute(query))
+
+    def mostly_markup(self) -> tuple[Mapping[TextClass, int], int, tuple[str, float] | None]:
+        """Count what is sent and is more than half markup or base64.
+
+        Returns cl100k tokens by class of text, the number of documents, and the worst document with its share.
+        """
+        rows = self._connection.execute(
+            "select text_class, sum(coalesce(counted_tokens, 0)), count(*) from to_send"
+            f" where markup > {MOSTLY} group by text_class"
+        ).fetchall()
+        query = f"select doc_id, markup from to_send where markup > {MOSTLY} order by markup desc, planned_no limit 1"
+        worst = self._connection.execute(query).fetchone() if rows else None
+        return {TextClass(kind): tokens for kind, tokens, _ in rows}, sum(number for *_, number in rows), worst
 
     def guessed_encodings(self, *, limit: int) -> list[tuple[str, str]]:
         """List the first chosen documents in a guessed encoding, by id, each with its encoding."""

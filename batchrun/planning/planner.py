@@ -21,6 +21,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.estimation.tokenizer import count_tokens, truncate
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
+from batchrun.job.spec import FilesSourceSection
 from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
 from batchrun.planning.classification import PageClassifier, worst_amount
@@ -49,6 +50,8 @@ LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
 NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed"}
 """Keys of [source] that say nothing of a document with the same bytes."""
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""Endings of files that probably have a document in each row."""
 ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
@@ -97,6 +100,7 @@ class Planner:
     _notices: tuple[str, ...] = ()
     _in_source: int = 0
     _gone_rows: int = 0
+    _tables: int = 0
     _digest: str = ""
     _reused: Mapping[str, int] = field(default_factory=dict)
 
@@ -213,6 +217,7 @@ class Planner:
             typed=self.typed,
             older=self.planned.older(),
             gone=self._gone_rows,
+            tables=self._tables,
             drops_gone=self._drops_gone,
         )
 
@@ -250,7 +255,9 @@ class Planner:
         skips = not (self.rescans or self.rereads) and selection.covers_files and self.chain.acceptance_rules is None
         exact = self.exact or self.caps.document is not None
         seen_bytes = 0
+        takes_files = isinstance(self.job.spec.source, FilesSourceSection)
         for shard in self.source.shards():
+            self._tables += takes_files and sum(file.source.lower().endswith(TABLES) for file in shard.files)
             settled, rest = self.files.plan(shard) if skips else (0, shard)
             self._in_source += settled
             if rest.files or not shard.files:

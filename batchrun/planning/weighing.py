@@ -11,6 +11,7 @@ from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, Shard, Source, unguarded
 from batchrun.documents.files import file_of
 from batchrun.estimation.estimate import RequestTokens
+from batchrun.estimation.markup import CODE, markup_share
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass
 from batchrun.planning.request_builder import RequestBuilder
@@ -49,6 +50,8 @@ class Weighed(NamedTuple):
     plain_sha: str = ""
     source_columns: str | None = None
     """JSON: the columns of the source that the output gets. None if the output gets none, or for an unreadable one."""
+    markup: float = 0.0
+    """The share of a text sent as it is that is markup or base64."""
 
     @property
     def tokens(self) -> RequestTokens | None:
@@ -121,6 +124,8 @@ class Weigher:
                 one = self._weighed(found, counts=counts)
                 if isinstance(found, Document) and self.columns:
                     one = one._replace(source_columns=source_columns(found, files.get(file_of(found)), self.columns))
+                if isinstance(found, Document) and one.asked and is_raw(found):
+                    one = one._replace(markup=markup_share(found.text))
                 weighed.append(one)
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
@@ -149,6 +154,12 @@ class Weigher:
 
     def _asked(self, request: Request) -> Asked:
         return tuple(map(weighed_request, self.chain.requests(request)))
+
+
+def is_raw(document: Document) -> bool:
+    """Whether a document's text is what a file or a row has, and no text that is meant as it is, such as a program."""
+    as_it_is = not document.reader or document.reader.startswith("text/")
+    return as_it_is and not document.source.lower().endswith(CODE)
 
 
 def weighed_request(request: Request) -> WeighedRequest:

@@ -33,7 +33,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.output.publish import Output, OutputTable
 from batchrun.store.output.source_columns import SourceColumn
-from batchrun.store.paths import StorePaths, store_paths
+from batchrun.store.paths import StorePaths, own_files, store_paths
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
@@ -244,7 +244,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     refuse_unknown_models(job, prices)
     chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
-    source, where = open_source(job), store_paths(job, simulated=simulated)
+    source, where = open_source(job, own_files(job)), store_paths(job, simulated=simulated)
     check_columns(job, source)
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None

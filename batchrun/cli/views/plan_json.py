@@ -83,6 +83,15 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             "pilot_documents": opened.job.spec.pilot.documents,
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
+            "table_files": plan.tables,
+            "mostly_markup": {
+                "documents": plan.markup.documents,
+                "usd": plan.markup.nusd / 1e9,
+                "worst": plan.markup.worst,
+                "share": round(plan.markup.share, 3),
+            }
+            if plan.markup
+            else None,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from batchrun.cli.views.cascade_text import cascade_lines
 from batchrun.cli.views.format import count, tokens, with_bounds
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import escape_control
+from batchrun.escaping import SHOWN_COLUMNS, escape_control, shown_path
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings, other_notes
@@ -47,6 +47,8 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *,
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
         *note_lines(plan),
+        *table_lines(plan),
+        *[f"warning  {words}" for words in markup_words(plan)],
         *model_chain_lines(plan, opened),
         *money_lines(plan, opened),
         *pilot_lines(opened),
@@ -108,6 +110,28 @@ def note_lines(plan: Plan) -> list[str]:
     return [f"         {line}" for line in lines]
 
 
+def table_lines(plan: Plan) -> list[str]:
+    """The files that look like tables, whose rows may be meant as documents; no line if there are none."""
+    if not plan.tables:
+        return []
+    look = (
+        "looks like a table and is one document" if plan.tables == 1 else "look like tables and are one document each"
+    )
+    return [f'         {count(plan.tables, "file")} {look}; for a document a row: type = "table"']
+
+
+def markup_words(plan: Plan) -> list[str]:
+    """The documents to send that are mostly markup or base64, with their price; nothing if there are none."""
+    if not (found := plan.markup):
+        return []
+    are, their = ("is", "its") if found.documents == 1 else ("are", "their")
+    worst = f"{found.share:.0%} of {shown_path(found.worst)}"
+    return [
+        f"{count(found.documents, 'document')} {are} mostly markup or base64 ({worst}):"
+        f" {their} text costs about {dollars(found.nusd)}"
+    ]
+
+
 def older_words(plan: Plan) -> list[str]:
     """The documents whose answer is to a text that an older reader found; nothing if there are none."""
     if not plan.older:
@@ -134,7 +158,7 @@ def document_lines(documents: Iterable[tuple[str, Kind, str | None, int | None, 
     for doc_id, kind, reason, counted, note in documents:
         size = f"   {counted:,} tokens of cl100k" if counted is not None else ""
         why = "".join(f"   {escape_control(words)}" for words in (reason, note) if words)
-        yield f"{WORDS[kind]:<20} {escape_control(doc_id)}{size}{why}"
+        yield f"{WORDS[kind]:<20} {shown_path(doc_id, 2 * SHOWN_COLUMNS)}{size}{why}"
 
 
 def reused_words(plan: Plan) -> list[str]:
@@ -149,7 +173,7 @@ def reused_words(plan: Plan) -> list[str]:
 def problem_lines(plan: Plan) -> list[str]:
     """The first of the documents that will not be sent as they are."""
     shown = plan.problems[:5]
-    lines = [f"         {WORDS[one.kind]}  {escape_control(one.doc_id)}: {escape_control(one.reason)}" for one in shown]
+    lines = [f"         {WORDS[one.kind]}  {shown_path(one.doc_id)}: {escape_control(one.reason)}" for one in shown]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
 

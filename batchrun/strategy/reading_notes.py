@@ -9,7 +9,8 @@ OTHERS = "read with other notes"
 LIKE = ", and the like"
 """What follows a note that stands for others too."""
 GUESSED = re.compile(r"\bread as ([^\s;]+) \(guessed\b")
-_NUMBER = re.compile(r"\d[\d,]*")
+_NUMBER = re.compile(r"(?<![\w-])\d[\d,]*")
+"""A number that stands alone: "utf-16" is a name."""
 
 
 def grouped_notes(notes: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -173,7 +173,10 @@ def reused_words(plan: Plan) -> list[str]:
 def problem_lines(plan: Plan) -> list[str]:
     """The first of the documents that will not be sent as they are."""
     shown = plan.problems[:5]
-    lines = [f"         {WORDS[one.kind]}  {shown_path(one.doc_id)}: {escape_control(one.reason)}" for one in shown]
+    lines = [
+        f"         {WORDS[one.kind]}  {shown_path(one.doc_id)}: {shown_path(one.reason, 2 * SHOWN_COLUMNS)}"
+        for one in shown
+    ]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
 

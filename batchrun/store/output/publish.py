@@ -185,8 +185,7 @@ class Output:
         connection.execute("begin")
         make_side_tables(connection)
         place, table, missing = qualified(connection), quoted(self._table.name), self._missing(connection)
-        texts = first_source_columns(self._ledger, self._job)
-        of_source = fitting_types(self._table.source_columns, texts, self._existing(connection) or {})
+        of_source = self._source_types(self._existing(connection) or {})
         wanted = self._wanted() | of_source
         if missing is None:
             if is_our_view(connection, self._table.name):
@@ -227,6 +226,12 @@ class Output:
         fields = {column.name: column.sql_type for column in self._table.columns}
         own = {name: sql_type for name, (sql_type, _) in OWN_COLUMNS.items()}
         return {"doc_id": own["doc_id"], **fields, **own}
+
+    def _source_types(self, existing: Mapping[str, str]) -> dict[str, str]:
+        """Find the types of the columns of the source. The values are looked at where a column is new."""
+        is_new = any(column.column.lower() not in existing for column in self._table.source_columns)
+        texts = first_source_columns(self._ledger, self._job) if is_new else ()
+        return fitting_types(self._table.source_columns, texts, existing)
 
     def _missing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
         """Find the columns to add to the table. Returns None without a table, raises UsageProblem for another one."""

@@ -3,12 +3,12 @@
 A weigher knows a job and its source, and nothing of the ledger. The texts of documents stay where the weigher runs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batchrun.document import Document, DocumentRef, Unreadable
-from batchrun.documents import Guard, Shard, Source, unguarded
+from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
 from batchrun.documents.files import file_of
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.markup import CODE, markup_share
@@ -121,12 +121,7 @@ class Weigher:
         for found in self.source.read_shard(shard, guard):
             seen += 1
             if self.selection.takes(found):
-                one = self._weighed(found, counts=counts)
-                if isinstance(found, Document) and self.columns:
-                    one = one._replace(source_columns=source_columns(found, files.get(file_of(found)), self.columns))
-                if isinstance(found, Document) and one.asked and is_raw(found):
-                    one = one._replace(markup=markup_share(found.text))
-                weighed.append(one)
+                weighed.append(self._described(self._weighed(found, counts=counts), found, files))
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
     def prepare(self, wanted: Sequence[Wanted], guard: Guard = unguarded) -> list[Prepared | Unreadable]:
@@ -151,6 +146,15 @@ class Weigher:
         others = (self.builder.build(found, max_tokens=max_tokens).request for max_tokens in self.allowed)
         asked = tuple(self._asked(request) for request in (built.request, *others))
         return _row(found, size=built.size, counted=counted, asked=asked)
+
+    def _described(self, weighed: Weighed, found: Document | Unreadable, files: Mapping[str, FoundFile]) -> Weighed:
+        """Add what no request depends on: the columns of the source, and how much of the text is markup."""
+        if not isinstance(found, Document):
+            return weighed
+        return weighed._replace(
+            source_columns=source_columns(found, files.get(file_of(found)), self.columns),
+            markup=markup_share(found.text) if weighed.asked and is_raw(found) else 0.0,
+        )
 
     def _asked(self, request: Request) -> Asked:
         return tuple(map(weighed_request, self.chain.requests(request)))

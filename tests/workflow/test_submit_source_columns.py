@@ -142,3 +142,11 @@ def test_a_name_that_rows_do_not_have_is_refused_with_those_there_are(project: T
         project.plan(Selection())
 
     assert refused.value.hint == "columns of the source: customer, region"
+
+
+def test_a_name_that_no_row_of_a_sheet_has_is_refused(project: TrialProject) -> None:
+    project.job(source=FILES + 'rows = true\ncolumns = ["size", "Price"]')
+    project.document("a.txt", "text")
+
+    with pytest.raises(UsageProblem, match="no document has the column Price"):
+        project.plan(Selection())

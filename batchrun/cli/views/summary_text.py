@@ -176,9 +176,9 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
 def gone_lines(plan: Plan) -> list[str]:
     """The rows of documents that are no longer in the source; no line if there are none."""
     if not plan.drops_gone:
-        return [f"  removed  {words}" for words in gone_words(plan)]
+        return [f"  gone     {words}" for words in gone_words(plan)]
     what = "row of a document that is" if plan.gone == 1 else "rows of documents that are"
-    return [f"  removed  {plan.gone:,} {what} no longer in the source"] if plan.gone else []
+    return [f"  dropped  {plan.gone:,} {what} no longer in the source"] if plan.gone else []
 
 
 def submit_again(summary: Summary, path: Path) -> list[str]:

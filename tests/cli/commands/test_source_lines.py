@@ -55,13 +55,13 @@ def test_removed_documents(project: TrialProject, batchrun: CommandLine, api: Si
 
     assert said in batchrun(PLAN).out
     assert batchrun(f"{PLAN} --json").json["documents"]["gone_rows"] == 1
-    assert f"  removed  {said}" in batchrun(SUBMIT).out
+    assert f"  gone     {said}" in batchrun(SUBMIT).out
     assert said in batchrun("results trial").err
     project.job(source='type = "files"\ninclude = ["docs/*.txt"]\non_removed = "drop"')
     assert "no longer in the source: submit removes it\n" in batchrun(PLAN).out
-    assert "  removed  1 row of a document that is no longer in the source\n" in batchrun(SUBMIT).out
+    assert "  dropped  1 row of a document that is no longer in the source\n" in batchrun(SUBMIT).out
     assert "source" not in batchrun("results trial").err
-    assert "removed" not in batchrun(SUBMIT).out
+    assert "dropped" not in batchrun(SUBMIT).out
 
 
 def test_mostly_markup(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:

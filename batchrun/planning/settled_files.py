@@ -61,7 +61,9 @@ update documents set settings = :settings, place = p.place, note = p.note, pages
     bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end,
     seq = case when documents.note is p.note then documents.seq else :seq end
 from planned p
-where documents.job = :job and p.doc_id = documents.doc_id and p.chosen and documents.settings is not :settings
+where documents.job = :job and p.doc_id = documents.doc_id and p.chosen
+    and (documents.settings is not :settings or documents.reader != p.reader or documents.bytes_sha != p.bytes_sha
+        or documents.note is not p.note)
     and documents.content_sha = p.content_sha and documents.outcome is p.outcome
     and documents.request_no is (select r.request_no from requests r where r.request_id = p.request_id)
 """
@@ -71,7 +73,8 @@ left join read_files f on f.job = :job and f.file = w.file
     and f.size = w.size and f.mtime_ns = w.mtime_ns and f.inode = w.inode
 where f.file is null or exists (
     select 1 from json_each(f.doc_ids) j join documents d on d.job = :job and d.doc_id = j.value
-    where d.settings is not :settings)
+    where d.settings is not :settings
+        or d.bytes_sha != '' and d.reader not in (select value from json_each(:readers)))
 limit 1
 """
 

@@ -81,6 +81,19 @@ def test_a_touched_file_is_opened_once(project: TrialProject, opened_files: list
     assert project.ask("select count(*) from runs") == [(1,)]
 
 
+def test_an_older_reader_that_found_the_same_text_is_forgotten(project: TrialProject) -> None:
+    document(project, "a.txt", "text")
+    provider = ScriptedProvider()
+    submitted(project, provider)
+    project.ask("update documents set reader = 'text/0'", commit=True)
+
+    assert submitted(project, provider).older == 1
+    submitted(project, provider, SubmitOptions(rereads=True))
+
+    assert submitted(project, provider).older == 0
+    assert provider.sent == ["text"]
+
+
 def older(project: TrialProject) -> None:
     """Let the ledger have what an older reader, which found another text, would have left there."""
     project.ask("update documents set reader = 'text/0', content_sha = 'another'", commit=True)

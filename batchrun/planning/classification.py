@@ -255,6 +255,8 @@ class PageClassifier:
             reader=weighed.reader,
             bytes_sha=weighed.bytes_sha,
             whole=weighed.whole,
+            source_columns=weighed.source_columns,
+            markup=weighed.markup,
         )
 
     def _asked_json(self, asked: Asked) -> str:
@@ -306,6 +308,7 @@ def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
         reader=known.reader,
         bytes_sha=weighed.bytes_sha,
         whole=weighed.whole,
+        source_columns=weighed.source_columns,
         older=True,
     )
 

@@ -1,5 +1,6 @@
 """The way from planned documents to the plan: their cost and time by every route, and whether the money is enough."""
 
+import math
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
-from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, PdfCost, Plan
+from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, MostlyMarkup, PdfCost, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
@@ -151,7 +152,15 @@ class Forecaster:
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
             pdf=self._pdf_cost(estimator, chosen.saving),
             paid_before=self.planned.paid_before(),
+            markup=self._mostly_markup(estimator),
         )
+
+    def _mostly_markup(self, estimator: Estimator) -> MostlyMarkup | None:
+        tokens, documents, worst = self.planned.mostly_markup()
+        if worst is None:
+            return None
+        claude = sum(number * estimator.factor(text_class) for text_class, number in tokens.items())
+        return MostlyMarkup(documents, math.ceil(estimator.at_rates(estimator.price.rates, claude, 0)), *worst)
 
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate all planned documents that are pending now, by a route."""

@@ -67,14 +67,15 @@ OUTDATED = """
 from planned p
 where documents.job = :job and p.doc_id = documents.doc_id and p.chosen and p.bytes_sha != ''
     and (documents.settings is not :settings or documents.bytes_sha != p.bytes_sha or documents.reader != p.reader
-        or documents.source != p.source)
+        or documents.source != p.source or documents.note is not p.note)
     and documents.content_sha = p.content_sha and documents.outcome is p.outcome
     and documents.request_no is (select r.request_no from requests r where r.request_id = p.request_id)
 """
 """The documents of the plan that the ledger has with the same request, but read in another way."""
 RENEW = f"""
 update documents set settings = :settings, source = p.source, place = p.place, note = p.note, pages = p.pages,
-    reader = p.reader, bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end
+    reader = p.reader, bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end,
+    seq = case when documents.note is p.note then documents.seq else :seq end
 {OUTDATED}
 """
 NEWS = f"""
@@ -105,7 +106,7 @@ class SettledFiles:
         """Plan the settled files of a shard. Returns how many documents they have, and the shard without them."""
         if self._nothing or not shard.files:
             return 0, shard
-        files = self._named | {"files": json.dumps([_row(shard, file) for file in shard.files])}
+        files = self._named | {"files": json.dumps([_row(file) for file in shard.files])}
         with explained(self._ledger.path):
             self._connection.execute("begin")
             planned = self._connection.execute(PLAN_SETTLED, files).rowcount
@@ -115,7 +116,7 @@ class SettledFiles:
             self._connection.execute("commit")
         if unsettled is None:
             return 0, shard
-        rest = tuple(file for file in shard.files if first_no(shard, file) in unsettled)
+        rest = tuple(file for file in shard.files if first_no(file) in unsettled)
         return planned, replace(shard, files=rest, size=sum(file.size for file in rest))
 
     def _forget(self, first_numbers: set[int]) -> int:
@@ -129,7 +130,7 @@ class SettledFiles:
     def list(self, shard: Shard) -> None:
         """Note the files of a shard of which all documents are read now, as the files were when they were listed."""
         self._listed, now = True, time.time_ns()
-        rows = [_row(shard, file) for file in shard.files if _is_still(file, now)]
+        rows = [_row(file) for file in shard.files if _is_still(file, now)]
         self._connection.executemany("insert or ignore into listed_files values (?, ?, ?, ?, ?, ?)", rows)
 
     def anything_to_remember(self) -> bool:
@@ -139,19 +140,19 @@ class SettledFiles:
     def remember(self) -> None:
         """Record, in a transaction, how the files and documents of this plan were read."""
         self._connection.execute(REMEMBER, self._named)
-        self._connection.execute(RENEW, self._named)
+        self._connection.execute(RENEW, self._named | {"seq": self._ledger.next_seq()})
 
     def _one(self, query: str) -> bool:
         return self._connection.execute(query, self._named).fetchone() is not None
 
 
-def first_no(shard: Shard, file: FoundFile) -> int:
+def first_no(file: FoundFile) -> int:
     """Return the number in the plan of the first document of a file."""
-    return shard.number * SHARD_STEP + file.position * FILE_STEP
+    return file.number * FILE_STEP
 
 
-def _row(shard: Shard, file: FoundFile) -> tuple[int, str, int, int, int, int]:
-    return first_no(shard, file), file.source, file.size, file.mtime_ns, file.ctime_ns, file.inode
+def _row(file: FoundFile) -> tuple[int, str, int, int, int, int]:
+    return first_no(file), file.source, file.size, file.mtime_ns, file.ctime_ns, file.inode
 
 
 def _is_still(file: FoundFile, now_ns: int) -> bool:

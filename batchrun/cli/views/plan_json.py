@@ -42,6 +42,8 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
                 **{kind.value: plan.counts[kind] for kind in WORDS},
                 "changed_by_job_file": plan.same_text,
                 "paid_before": plan.paid_before,
+                "read_by_older": plan.older,
+                "gone_rows": plan.gone,
             },
             "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},
@@ -82,6 +84,15 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             "pilot_documents": opened.job.spec.pilot.documents,
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
+            "table_files": plan.tables,
+            "mostly_markup": {
+                "documents": plan.markup.documents,
+                "usd": plan.markup.nusd / 1e9,
+                "worst": plan.markup.worst,
+                "share": round(plan.markup.share, 3),
+            }
+            if plan.markup
+            else None,
     }  # fmt: skip
 
 

@@ -239,8 +239,11 @@ class PlannedDocuments:
                 return [doc_id for (doc_id,) in self._connection.execute(query)]
         return []
 
-    def allowed_max_tokens(self, own: int, selection: Selection) -> tuple[int, ...]:
-        """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed."""
+    def allowed_max_tokens(self, selection: Selection, *, own: int, most: int) -> tuple[int, ...]:
+        """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed.
+
+        `own` is the job's, and `most` is what the model can write.
+        """
         rows = self._connection.execute(
             "select distinct r.max_tokens, d.max_tokens from documents d left join requests r using (request_no)"
             " where d.job = ?",
@@ -248,7 +251,7 @@ class PlannedDocuments:
         )
         found = {value for row in rows for value in row if value is not None}
         if Outcome.TRUNCATED in selection.again:
-            found |= {selection.max_tokens or 2 * value for value in {own, *found}}
+            found |= {min(selection.max_tokens or 2 * value, most) for value in {own, *found}}
         return tuple(sorted(found - {own}))
 
     def older(self) -> int:

@@ -278,7 +278,9 @@ class Planner:
             chain=self.chain,
             selection=selection,
             overlap_tokens=source.split_overlap_tokens if source.on_oversize == "split" else None,
-            allowed=self.planned.allowed_max_tokens(self.job.spec.model.max_tokens, selection),
+            allowed=self.planned.allowed_max_tokens(
+                selection, own=self.job.spec.model.max_tokens, most=self.price.max_output_tokens
+            ),
             columns=self.job.spec.source.columns,
         )
         return Workers(weigher, self.children, self.source.parallel)

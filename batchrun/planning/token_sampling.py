@@ -85,9 +85,9 @@ class TokenSampler:
         documents = self.planned.documents(numbers)
         for start in range(0, len(documents), self.page):
             some = documents[start : start + self.page]
-            found = self.prepare([Wanted(one.ref, one.max_tokens) for one in some])
+            found = self.prepare([Wanted(one.ref, one.max_tokens, content_sha=one.content_sha) for one in some])
             for planned, prepared in zip(some, found, strict=True):
-                if isinstance(prepared, Prepared) and prepared.tokens and prepared.content_sha == planned.content_sha:
+                if isinstance(prepared, Prepared) and prepared.tokens:
                     yield planned.planned_no, prepared.request, prepared.tokens
 
 

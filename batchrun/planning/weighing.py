@@ -64,6 +64,7 @@ class Weighed(NamedTuple):
 
 
 EMPTY = "the document is empty"
+CHANGED = "it changed after it was planned; submit again"
 NOTHING = DocumentSize(0, TextClass.PROSE)
 Columns = tuple[tuple[object, ...], ...]
 """Weighed documents, a tuple for each field: twenty times faster to send to another process than a tuple for each."""
@@ -94,6 +95,8 @@ class Wanted:
     """The `max_tokens` of the request; None for the job's."""
     counts: bool = True
     """Whether the tokens are needed."""
+    content_sha: str | None = None
+    """The document is not wanted unless its content is still this; None if any content will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ class Weigher:
     def _prepared(self, wanted: Wanted, found: Document | Unreadable) -> Prepared | Unreadable:
         if isinstance(found, Unreadable):
             return found
+        if wanted.content_sha not in {None, found.content_sha}:
+            return Unreadable(found.doc_id, found.source, CHANGED, found.place)
         built = self.builder.build(found, max_tokens=wanted.max_tokens)
         tokens = built.tokens if wanted.counts else None
         return Prepared(found.content_sha, built.request, built.text or None, tokens)
@@ -199,7 +204,7 @@ def the_part(parts: Sequence[Document | Unreadable], name: SegmentName | None) -
     if isinstance(first, Unreadable) or (name is None and len(parts) == 1):
         return first
     if name is None or len(parts) != name.total:
-        return Unreadable(first.doc_id, first.source, "it changed after it was planned; submit again", first.place)
+        return Unreadable(first.doc_id, first.source, CHANGED, first.place)
     return parts[name.number - 1]
 
 

@@ -6,13 +6,23 @@ _SOURCES = {
     "files": """\
 [source]
 type = "files"
-include = ["documents/**/*.txt", "documents/**/*.md"]
+include = ["documents/**"]        # PDF, Word, mail, web pages, sheets, text …: `batchrun docs documents`
 # exclude = ["**/draft-*"]
 on_empty = "skip"                 # an empty file is no document
-# A table instead of files:
-# type = "duckdb"
-# database = "inbox.duckdb"
-# query = "SELECT ticket_id AS id, body AS text FROM tickets"
+# on_unreadable = "skip"          # a scan, an image, a password: the plan says what each is
+# Rows of a table instead of files:
+# type = "table"
+# path = "tickets.csv"            # or .jsonl, .parquet, .xlsx
+# id = "ticket_id"
+# text = "body"                   # other columns are {{ doc.<column> }}
+""",
+    "table": """\
+[source]
+type = "table"
+path = "tickets.csv"              # or .tsv, .jsonl, .parquet, .xlsx; several files: "tickets/*.csv"
+id = "ticket_id"                  # a column without gaps, each value once
+text = "body"                     # other columns are {{ doc.<column> }}
+on_empty = "skip"                 # a row without text is no document
 """,
     "duckdb": """\
 [source]
@@ -66,6 +76,6 @@ max_cost_usd = 5.00               # nothing is sent when the estimate's upper bo
 """
 
 
-def scaffold(name: str, source: Literal["files", "duckdb"]) -> str:
+def scaffold(name: str, source: Literal["files", "table", "duckdb"]) -> str:
     """Return the text of a commented job file that loads as it is; `name` must be a job name."""
     return _TEXT.format(name=name, path=f"jobs/{name}.toml", source=_SOURCES[source])

@@ -258,9 +258,15 @@ class PlannedDocuments:
         """Count the chosen documents that keep the request of a text which an older reader found."""
         return int(self._connection.execute("select count(*) from planned where chosen and older").fetchone()[0])
 
+    def in_parts(self) -> tuple[int, int]:
+        """Count the documents that are asked in parts, and the chosen parts."""
+        query = "select count(distinct whole), count(*) from planned where chosen and whole is not null"
+        documents, parts = self._connection.execute(query).fetchone()
+        return int(documents), int(parts)
+
     def notes(self) -> dict[str, int]:
         """Count the chosen documents by what had to be done to read them; similar notes count together."""
-        query = "select note, count(*) from planned where chosen and note is not null group by note"
+        query = "select note, count(*) from planned where chosen and note is not null and whole is null group by note"
         return grouped_notes(self._connection.execute(query))
 
     def mostly_markup(self) -> tuple[Mapping[TextClass, int], int, tuple[str, float] | None]:

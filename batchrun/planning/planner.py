@@ -220,6 +220,7 @@ class Planner:
             reused=self._reused,
             typed=self.typed,
             older=self.planned.older(),
+            in_parts=self.planned.in_parts(),
             gone=self._gone_rows,
             tables=self._tables,
             drops_gone=self._drops_gone,

@@ -185,6 +185,8 @@ class Plan:
     """How many documents have their answer from another job or document, by the job that paid for the answer."""
     typed: tuple[str, ...] = ()
     """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
+    in_parts: tuple[int, int] = (0, 0)
+    """How many documents are asked in parts, and how many of their parts are selected. `counts` covers the parts."""
     older: int = 0
     """How many documents keep their requests although a newer reader would find another text in the same bytes."""
     markup: MostlyMarkup | None = None

@@ -62,6 +62,8 @@ def test_every_entry_is_in_the_row_once(long: TrialProject) -> None:
 
     assert summary.exit_code is ExitCode.OK
     assert len(provider.sent) > 5
+    assert long.plans[-1].in_parts == (1, len(provider.sent) - 1)
+    assert long.plans[-1].notes == {}, "that a document is a part is nothing to be told of the source"
     assert rows(long).keys() == {"docs/long.txt", "docs/short.txt"}
     assert rows(long)["docs/long.txt"] == [{"name": f"entry {number}", "amount": number * 7} for number in range(100)]
 

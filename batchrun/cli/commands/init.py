@@ -10,13 +10,14 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--source", type=click.Choice(["files", "duckdb"]), default="files", show_default=True)
+@click.option("--source", type=click.Choice(["files", "table", "duckdb"]), default="files", show_default=True)
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def init(file: Path, *, source: str, force: bool) -> None:
     """Write a commented job file, and mark the project with a folder .batchrun/ if it is not marked yet.
 
     \b
     batchrun init jobs/invoices.toml
+    batchrun init jobs/orders.toml --source table
     batchrun init jobs/tickets.toml --source duckdb
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.permissions import ordinary_permissions

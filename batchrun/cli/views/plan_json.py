@@ -43,6 +43,8 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
                 "changed_by_job_file": plan.same_text,
                 "paid_before": plan.paid_before,
                 "read_by_older": plan.older,
+                "asked_in_parts": plan.in_parts[0],
+                "parts": plan.in_parts[1],
                 "gone_rows": plan.gone,
             },
             "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),

@@ -94,7 +94,7 @@ def documents_line(plan: Plan) -> str:
     if plan.paid_before:
         line += f"\n         {count(plan.paid_before, 'document')} to send with a row in the output already,"
         line += " which the ledger does not know"
-    line += "".join(f"\n         {words}" for words in [*older_words(plan), *gone_words(plan)])
+    line += "".join(f"\n         {words}" for words in [*parts_words(plan), *older_words(plan), *gone_words(plan)])
     return line
 
 
@@ -132,6 +132,13 @@ def markup_words(plan: Plan) -> list[str]:
         f"{count(found.documents, 'document')} {are} mostly markup or base64 ({worst}):"
         f" {their} text costs about {dollars(found.nusd)}"
     ]
+
+
+def parts_words(plan: Plan) -> list[str]:
+    """The long documents that are asked in parts, which are counted one by one; nothing if there are none."""
+    documents, parts = plan.in_parts
+    are = "is" if documents == 1 else "are"
+    return [f"{count(documents, 'long document')} {are} asked in {count(parts, 'part')}"] if documents else []
 
 
 def older_words(plan: Plan) -> list[str]:

@@ -61,12 +61,15 @@ def in_a_thread(main: Coroutine[Any, Any, T]) -> T:
 
 
 def test_only_the_command_line_the_simulator_and_the_proof_run_loops_and_listen_to_signals() -> None:
+    """The child processes of `workers` are deaf to signals of the terminal; that code runs in no caller's process."""
     users = {
         path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
         if OWN_LOOP.search(path.read_text(encoding="utf-8"))
     }
-    assert users == {"cli", "simulator", "proof"}
+    assert users == {"cli", "simulator", "proof", "workers"}
+    workers = [path for path in (PACKAGE / "workers").glob("*.py") if OWN_LOOP.search(path.read_text("utf-8"))]
+    assert [path.name for path in workers] == ["limits.py"]
 
 
 def test_a_running_loop_submits_and_goes_on_with_its_own_work(project: TrialProject) -> None:

@@ -145,7 +145,9 @@ class FileSource:
             for found in read_file(data, PurePosixPath(path).name, self._format_name, self._options, reading):
                 yield self._document(path, found, data)
         except Unusable as finding:
-            yield replace(self._unreadable(path, str(finding)), bytes_sha=reading.sha)
+            given_up = finding.__cause__
+            lasts = not isinstance(given_up, GivenUp) or given_up.lasts
+            yield replace(self._unreadable(path, str(finding)), bytes_sha=reading.sha if lasts else "")
 
     def _document(self, path: str, found: ReadPart | UnusablePart, data: bytes) -> Document | Unreadable:
         name = found.name if isinstance(found, UnusablePart) else found.part.name

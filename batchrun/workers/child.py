@@ -20,14 +20,14 @@ class ChildGuard:
 
     tell: Callable[[str], None]
     limits: Limits
-    given_up: Mapping[str, str]
+    given_up: Mapping[str, GivenUp]
     """The reasons why documents are not read, by their sources."""
 
     @contextlib.contextmanager
     def __call__(self, source: str) -> Iterator[None]:
         """Tell of the document, and limit the time of its reading. Raises GivenUp."""
-        if reason := self.given_up.get(source):
-            raise GivenUp(reason)
+        if given_up := self.given_up.get(source):
+            raise given_up
         self.tell(source)
         with timed(self.limits):
             yield

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from batchrun.documents import Guard, NeedsChild, Shard
+from batchrun.documents import GivenUp, Guard, NeedsChild, Shard
 from batchrun.errors import EnvironmentProblem
 from batchrun.workers.children import ChildDied, Children
 
@@ -44,7 +44,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
     children: Children
     parallel: bool
     """Whether other processes can read the source."""
-    _given_up: dict[str, str] = field(default_factory=dict)
+    _given_up: dict[str, GivenUp] = field(default_factory=dict)
     _deaths: Counter[str] = field(default_factory=Counter)
 
     def weigh(self, shards: Iterable[tuple[Shard, bool]]) -> Iterator[tuple[Shard, Page_co]]:

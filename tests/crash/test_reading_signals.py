@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and a kill while child processes read documents: no process is left, and nothing is unknown."""
 
+import math
 import signal
 import time
 from pathlib import Path
@@ -8,10 +9,14 @@ from subprocess import Popen
 import hostile_files
 import pytest
 from command_line import process, serving, talking_to
+from submits import SubmitServer
 from trial_project import TrialProject
+
+from batchrun.simulator.replies.latency import Latency
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 60
+DOCUMENTS = 40
 SOON_S = 8.0
 """A slow document takes 25 seconds of processor time, unless the process that reads it ends before."""
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}
@@ -70,3 +75,30 @@ def test_children_end_with_the_command(slow: TrialProject, command: str, number:
     assert api.books.entries == []
     if slow.ledger_path.exists():
         assert slow.ask("select count(*) from attempts") == [(0,)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_over_pdfs_that_ends_early_goes_on(
+    project: TrialProject, submits: SubmitServer, number: signal.Signals
+) -> None:
+    """The documents come from child processes, when planning and, without a cache of texts, when sending."""
+    project.job(source='type = "files"\ninclude = ["docs/*"]\ntext_cache = "off"')
+    for page in range(DOCUMENTS):
+        (project.root / f"docs/{page:02}.pdf").write_bytes(hostile_files.pdf(1 + page))
+    with serving(latency=Latency(first_token_s=0.05, tokens_per_s=math.inf)) as api:
+        first = submits.submit(project.root, talking_to(api))
+        first.wait_for_requests(api, 10)
+        first.signal(number)
+        code, _, err = first.end()
+        assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], err
+        unknown = 0 if number is not signal.SIGKILL else 4
+        code, out, err = submits.submit(project.root, talking_to(api)).end()
+        assert code == 0, err
+        assert f"succeeded        {DOCUMENTS}  100.0%" in out
+        ((lost,),) = project.ask("select count(*) from attempts where state = 'unknown'")
+        assert lost <= unknown
+        assert api.books.summary()["billed_twice"] <= lost
+        before = len(api.books.entries)
+        assert submits.submit(project.root, talking_to(api)).end()[0] == 0
+        assert len(api.books.entries) == before
+    assert len(project.rows()) == DOCUMENTS

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, Shard, Source, unguarded
+from batchrun.documents.formats import all_readers
 from batchrun.documents.latest import Latest
 from batchrun.documents.split import SegmentName, reserved_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
@@ -154,7 +155,8 @@ class Weigher:
 
     def _weighed(self, found: Document | Unreadable, *, counts: bool) -> Weighed:
         if isinstance(found, Unreadable):
-            return Weighed(found.doc_id, found.source, found.place, "", found.reason, bytes_sha=found.bytes_sha)
+            reader, sha = all_readers(), found.bytes_sha
+            return Weighed(found.doc_id, found.source, found.place, "", found.reason, reader=reader, bytes_sha=sha)
         if not found.text.strip():
             return _row(found, problem=EMPTY)
         built = self.builder.build(found)

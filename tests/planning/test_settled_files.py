@@ -557,3 +557,28 @@ def test_another_job_takes_nothing_for_done_that_an_earlier_version_read(read_as
     read_as_text.job(source=EVERYTHING, prompt='user = "Say: {{ doc.text }}"')
 
     assert "Say: Rent: 100" in submit(read_as_text)[0]
+
+
+def fails(data: bytes, options: formats.ReadOptions) -> Iterator[formats.Found]:
+    raise formats.Unusable("what this version does not know")
+    yield
+
+
+def finds_nothing(data: bytes, options: formats.ReadOptions) -> Iterator[formats.Found]:
+    yield formats.Part(text=" ")
+
+
+@pytest.mark.parametrize("read", [fails, finds_nothing])
+def test_what_no_reader_could_read_is_tried_by_a_newer_one(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch, read: Any
+) -> None:
+    project.document("a.txt", "one")
+    with monkeypatch.context() as patch:
+        newer(patch, "text", read)
+        assert submit(project) == ([], ["a.txt"])
+        assert submit(project) == ([], [])
+    newer(monkeypatch, "text")
+    newer(monkeypatch, "text", other_text)
+
+    assert submit(project) == (["as a newer reader reads one"], ["a.txt"])
+    assert submit(project) == ([], [])

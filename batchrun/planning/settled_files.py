@@ -115,20 +115,26 @@ class SettledFiles:
             planned = self._connection.execute(PLAN_SETTLED, files).rowcount
             unsettled = {number for (number,) in self._connection.execute(PARTLY, files)} if planned else None
             if unsettled:
-                planned -= self._forget(unsettled)
+                self._forget(unsettled)
             self._connection.execute("commit")
         if unsettled is None:
             return 0, shard
         rest = tuple(file for file in shard.files if first_no(shard, file) in unsettled)
-        return planned, replace(shard, files=rest, size=sum(file.size for file in rest))
+        return self._count(shard), replace(shard, files=rest, size=sum(file.size for file in rest))
 
-    def _forget(self, first_numbers: set[int]) -> int:
+    def _forget(self, first_numbers: set[int]) -> None:
         """Take back the documents of files that are settled only in part."""
-        return self._connection.execute(
+        self._connection.execute(
             "delete from planned where exists (select 1 from json_each(?)"
             f" where planned_no >= value and planned_no < value + {FILE_STEP})",
             (json.dumps(list(first_numbers)),),
-        ).rowcount
+        )
+
+    def _count(self, shard: Shard) -> int:
+        """Count the planned documents of a shard, a document in parts once."""
+        query = "select count(distinct coalesce(whole, doc_id)) from planned where planned_no >= ? and planned_no < ?"
+        first = shard.number * SHARD_STEP
+        return int(self._connection.execute(query, (first, first + SHARD_STEP)).fetchone()[0])
 
     def list(self, shard: Shard) -> None:
         """Note the files of a shard of which all documents are read now, as the files were when they were listed."""

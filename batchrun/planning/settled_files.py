@@ -17,7 +17,7 @@ from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Kind
 
-FILE_STEP = 1 << 20
+FILE_STEP = 1 << 25
 """The numbers in a plan for the documents of one file."""
 SHARD_STEP = FILE_STEP << 10
 """The numbers in a plan for the documents of one shard."""

@@ -35,6 +35,21 @@ class DocumentRef:
 
 
 @dataclass(frozen=True, slots=True)
+class NativeFile:
+    """A file that the model gets as it is: a PDF or an image."""
+
+    media_type: str
+    data: bytes = field(repr=False)
+    pages: int | None = None
+    """The number of pages of a PDF; None for an image."""
+    layer: str = field(default="", repr=False, compare=False)
+    """All text that a PDF has beside its pages, be it of use or not: the model gets it too."""
+    width: int = 0
+    """The pixels in a row of an image; 0 for a PDF, as the height is."""
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A document that could be read."""
 
@@ -51,6 +66,8 @@ class Document:
     """The pages, sheets and headings of the text; empty where the format has none."""
     pages: int | None = None
     """The number of pages; None for a format without pages."""
+    native: NativeFile | None = None
+    """The file that is sent instead of the text; None if the text is sent. The text is then the file's text layer."""
     reader: str = field(default="", compare=False)
     """The name and version of what turned the bytes into text; empty for documents that are no files."""
     bytes_sha: str = field(default="", compare=False)
@@ -60,13 +77,18 @@ class Document:
 
     @property
     def content_sha(self) -> str:
-        """SHA-256 over text and columns, which changes exactly when the document changes."""
-        return text_sha(self.text, self.columns)
+        """SHA-256 over what is sent and the columns, which changes exactly when the document changes."""
+        return bytes_sha(self.native.data, self.columns) if self.native else text_sha(self.text, self.columns)
 
 
 def text_sha(text: str, columns: Mapping[str, Value] = NO_COLUMNS) -> str:
     """Return the SHA-256 over a text and columns, as hexadecimal characters."""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    return bytes_sha(text.encode("utf-8", "surrogatepass"), columns)
+
+
+def bytes_sha(data: bytes, columns: Mapping[str, Value] = NO_COLUMNS) -> str:
+    """Return the SHA-256 over bytes and columns, as hexadecimal characters."""
+    digest = hashlib.sha256(data)
     if columns:
         digest.update(b"\0" + json.dumps(dict(columns), sort_keys=True).encode())
     return digest.hexdigest()

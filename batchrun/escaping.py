@@ -1,12 +1,16 @@
 """Text that somebody else wrote (documents, replies, file names, the API's words), made inert wherever it is shown."""
 
 import re
+from bisect import bisect_right
+from itertools import accumulate
 from unicodedata import category, combining, east_asian_width
 
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 """Control characters (line breaks and tabs too), invisible characters and the marks that turn the direction of writing,
 lone halves of characters, which no file can hold, characters that mean nothing here or only in private, tags among
 them, and the separators that Unicode treats as line breaks."""
+SHOWN_COLUMNS = 100
+"""How many columns of a path a person can use in a line that says more."""
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 """Letters and marks that Unicode shows as nothing: fillers and variation selectors, in which a text can hide a text."""
 _EMOJI = re.compile("(?<=[0-9#*\u00a9\u00ae\u2000-\u33ff\U0001f000-\U0001faff])\ufe0f")
@@ -31,6 +35,21 @@ def _escaped_if_active(character: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def shown_path(text: object, width: int = SHOWN_COLUMNS) -> str:
+    """Return a path on one line, as `escape_control` does. A long path loses its middle: its ends tell the most."""
+    shown = escape_control(text)
+    if len(shown) <= width // 2 or columns_of(shown) <= width:
+        return shown
+    half = (width - 1) // 2
+    return f"{_first(shown, width - 1 - half)}…{_first(shown[::-1], half)[::-1]}"
+
+
+def _first(text: str, width: int) -> str:
+    """Return as much of the beginning of a text as fits into so many columns."""
+    ends = accumulate(map(columns_of, text[: width + 1]))
+    return text[: bisect_right(list(ends), width)]
 
 
 def columns_of(text: str) -> int:

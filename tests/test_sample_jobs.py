@@ -91,6 +91,35 @@ def test_tickets(batchrun: CommandLine) -> None:
     assert all(isinstance(products, list) for (products,) in rows("select products from tickets"))
 
 
+def test_office(batchrun: CommandLine) -> None:
+    plan = batchrun("plan jobs/office.toml --json").json
+    assert plan["documents"].items() >= {"total": 15, "new": 14, "unreadable": 1}.items()
+    assert plan["ok"] is True
+    ran = batchrun("submit jobs/office.toml --simulate --speed 1000")
+    assert ran.code == ExitCode.OK
+    assert types("office").items() >= {"dated": "DATE", "amount_gbp": "DOUBLE", "parties": "VARCHAR[]"}.items()
+    assert rows("select count(*), count(distinct doc_id), count(summary) from office") == [(14, 14, 14)]
+    assert rows("select doc_id, status from _batchrun.documents where status != 'succeeded'") == [
+        ("sample_data/office/delivery-note-scan.pdf", "skipped")
+    ]
+    again = batchrun("plan jobs/office.toml --simulate --json").json["documents"]
+    assert (again["reusable"], again["new"]) == (14, 0)
+
+
+@pytest.mark.parametrize("file", ["orders.csv", "orders.parquet"])
+def test_orders(batchrun: CommandLine, file: str) -> None:
+    job = Path("jobs/orders.toml")
+    job.write_text(job.read_text("utf-8").replace("orders.csv", file, 1), "utf-8")
+    plan = batchrun("plan jobs/orders.toml --json").json
+    assert plan["documents"].items() >= {"total": 30, "new": 28, "empty": 2}.items()
+    ran = batchrun("submit jobs/orders.toml --simulate --speed 1000")
+    assert ran.code == ExitCode.OK
+    assert types("orders").items() >= {"wanted_by": "DATE", "needs_answer": "BOOLEAN"}.items()
+    assert rows("select count(*), min(doc_id), count(summary) from orders") == [(28, "W-3001", 28)]
+    again = batchrun("plan jobs/orders.toml --simulate --json").json["documents"]
+    assert (again["reusable"], again["new"]) == (28, 0)
+
+
 def test_both_in_one_project(batchrun: CommandLine) -> None:
     for job in ("contracts", "tickets"):
         assert batchrun(f"submit jobs/{job}.toml --simulate --speed 1000 --limit 2 -q").code == ExitCode.OK

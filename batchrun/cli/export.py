@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.permissions import ordinary_permissions
 from batchrun.cli.views.format import count, cut, table
+from batchrun.cli.views.plan_text import gone_said
 from batchrun.cli.views.terminal import Terminal
 from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.outcome import Outcome
+from batchrun.planning.gone_documents import gone_rows
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.catalog import columns
@@ -69,6 +71,8 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
             query, values = query_of(connection, job.job.spec.store.table, found.story.job, wanted)
             write(connection, query, values, wanted, terminal, stamped=found.story.simulated)
         count_failed(job.ledger, found.story.job, wanted, terminal)
+        if (gone := gone_rows(job.ledger, found.story.job)) and not terminal.quiet:
+            terminal.say(gone_said(gone, drops=job.job.spec.source.on_removed == "drop"))
 
 
 def query_of(connection: "DuckDBPyConnection", table_name: str, job: str, wanted: Export) -> tuple[str, dict[str, Any]]:

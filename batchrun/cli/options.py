@@ -206,6 +206,12 @@ EXACT = click.option(
     is_flag=True,
     help="Count the tokens of every document. By default only a sample is counted if there are many.",
 )
+READING_AGAIN = in_order(
+    click.option(
+        "--rescan", is_flag=True, help="Open all files, also those that have not changed since their answers."
+    ),
+    click.option("--reread", is_flag=True, help="Send documents again whose text an older reader found."),
+)
 PARTIAL = click.option(
     "--partial",
     is_flag=True,

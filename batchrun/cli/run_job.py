@@ -9,14 +9,14 @@ from pathlib import Path
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
-from batchrun.cli.next_command import typed_command
+from batchrun.cli.next_command import as_called, typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.plan_file import online_of, read_plan, stale
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.views.plan_json import plan_as_json
-from batchrun.cli.views.plan_text import problem_lines, reused_words, warnings
+from batchrun.cli.views.plan_text import markup_words, older_words, problem_lines, reused_words, warnings
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
 from batchrun.cli.views.summary_text import summary_as_text, summary_fields
@@ -28,6 +28,7 @@ from batchrun.execution.run import Caller, ProviderFactory
 from batchrun.planning.selection import Selection
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
+from batchrun.strategy.reading_notes import guessed_encodings
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.submit import submit
@@ -45,6 +46,8 @@ def run_job(
     flags: RunFlags,
     *,
     exact: bool = False,
+    rescans: bool = False,
+    rereads: bool = False,
     pilot: PilotOptions | None = None,
     plan_file: Path | None = None,
     profile: str | None,
@@ -59,7 +62,7 @@ def run_job(
     shown = Progress(terminal, flags["progress"])
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
-    options = replace(options, online=online)
+    options = replace(options, online=online, rescans=rescans, rereads=rereads)
     reports: list[PilotReport] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:
@@ -147,7 +150,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
     if terminal.quiet or terminal.json:
         return
     if not plan.unsettled:
-        for words in reused_words(plan):
+        for words in [*reused_words(plan), *older_words(plan)]:
             terminal.say(words)
         return
     stamp = "SIMULATED  " if opened.simulated else ""
@@ -176,6 +179,10 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
         yield f"project {escape_control(opened.job.root_note)}"
     yield from problem_lines(plan)
     yield from reused_words(plan)
+    yield from older_words(plan)
+    if guessed := sum(guessed_encodings(plan.notes).values()):
+        them = "it" if guessed == 1 else "them"
+        yield as_called(f"{count(guessed, 'document')} in a guessed encoding; batchrun plan -v names {them}")
     if plan.same_text:
         yield (
             f"the job file changed: {count(plan.same_text, 'document')} answered or planned before"
@@ -186,6 +193,8 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
         yield f"the API did not count: {escape_control(problem)}"
     if plan.continues:
         yield f"continuing run {plan.continues}: {spent_and_held(plan.spent_nusd, plan.held_nusd)}"
+    for words in markup_words(plan):
+        yield f"warning: {words}"
     for notice in warnings(plan, opened):
         yield f"warning: {escape_control(notice)}"
 

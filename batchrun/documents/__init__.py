@@ -15,7 +15,8 @@ MAX_SHARD_DOCUMENTS, MAX_SHARD_BYTES = 500, 4_000_000
 class FoundFile(NamedTuple):
     """A file as it was when the source listed the file."""
 
-    path: str
+    number: int
+    """The position of the file in its source, from 0 on."""
     source: str
     """The path as shown to people; see `DocumentRef.source`."""
     size: int
@@ -23,8 +24,6 @@ class FoundFile(NamedTuple):
     ctime_ns: int
     """When content or status of the file changed last, by the system's clock; nobody can set this time back."""
     inode: int
-    position: int
-    """The number of the file in its shard, from 0 on."""
     problem: str | None = None
     """Why nobody can look at the path; None for a path that may be a readable file."""
 
@@ -117,5 +116,7 @@ def grouped(found: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]
 
 
 def text_size(found: Document | Unreadable) -> int:
-    """Return how much text a document holds in memory, in characters."""
-    return len(found.text) if isinstance(found, Document) else 0
+    """Return how much a document holds in memory, in characters and bytes."""
+    if not isinstance(found, Document):
+        return 0
+    return len(found.text) + (len(found.native.data) if found.native else 0)

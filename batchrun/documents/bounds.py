@@ -2,6 +2,12 @@
 
 MAX_BYTES = 32_000_000
 """The API takes no larger request, so a larger text is not sent."""
+MAX_NATIVE_BYTES = MAX_BYTES // 4 * 3
+"""A larger file is not sent as it is: base64 writes four bytes for three."""
+MAX_IMAGE_BYTES = 10_485_760 // 4 * 3
+"""The API takes no larger image: its bound of 10 MB is for the base64 of the image (vision page; 5 MB until 2026)."""
+MAX_IMAGE_SIDE = 8_000
+"""The most pixels that an image may have on a side (vision page, general limits)."""
 MAX_FILE_BYTES = 100_000_000
 """A larger file is not even read, whatever its format."""
 

@@ -114,7 +114,7 @@ class DuckdbSource:
     """The rows of `query`, which has an `id` and a `text` column; its other columns can be used in the prompt."""
 
     page = 256
-    parallel = False
+    parallel = True
 
     def __init__(self, *, root: Path, database: str, query: str, wait_s: float = 10.0) -> None:
         self._database = database

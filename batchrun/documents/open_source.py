@@ -1,5 +1,10 @@
 """Opens the source that a job file asks for."""
 
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
 from batchrun.documents import Source
 from batchrun.documents.duckdb import DuckdbSource
 from batchrun.documents.files import FileSource
@@ -10,22 +15,28 @@ from batchrun.job.load import JobFile
 from batchrun.job.spec import FilesSourceSection, TableSourceSection
 
 
-def open_source(job: JobFile) -> Source:
-    """Make the source of a job. Nothing is read yet."""
+def open_source(job: JobFile, own: Sequence[str] = ()) -> Source:
+    """Make the source of a job. Nothing is read yet. `own` are patterns for files that are never documents."""
     asked = job.spec.source
     if isinstance(asked, FilesSourceSection):
         return FileSource(
             root=job.root,
             include=asked.include,
             exclude=asked.exclude,
-            options=ReadOptions(asked.encoding, attachments=asked.attachments, rows=asked.rows),
+            options=ReadOptions(asked.encoding, attachments=asked.attachments, rows=asked.rows, pdf=asked.pdf),
             format_name=asked.format,
             id_from=asked.id,
             cache=text_cache(job),
+            own=(*own, *([] if is_named(job.path, asked.include, job.root) else [glob.escape(str(job.path))])),
         )
     if isinstance(asked, TableSourceSection):
         return TableSource(root=job.root, path=asked.path, id_column=asked.id, text=asked.text, sheet=asked.sheet)
     return DuckdbSource(root=job.root, database=asked.database, query=asked.query)
+
+
+def is_named(path: Path, include: Sequence[str], root: Path) -> bool:
+    """Whether a pattern names exactly this path: then the file is meant, whatever it is."""
+    return any(os.path.normpath(root / text) == os.path.normpath(path) for text in include)
 
 
 def text_cache(job: JobFile) -> TextCache | None:

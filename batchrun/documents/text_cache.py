@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,6 +24,10 @@ SUFFIX = ".json.z"
 _ENTRY = TypeAdapter(list[Part | UnusablePart])
 _SHARES = 256
 """The folders of a cache, by the first two digits of names: each has an equal share of the cache's bytes."""
+ENTRY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}\.json\.z(\.\d+)?")
+"""The path of an entry, or of what a killed process left of one: nothing else is ever deleted."""
+CLOCK_S = 2
+"""How much the clock of the file system may differ from the machine's."""
 MAX_ENTRY_BYTES = 200_000_000
 """The most bytes of an unpacked entry: a text cache is a file that somebody may have changed."""
 QUICK = 1
@@ -49,8 +54,8 @@ class TextCache:
             return None
 
     def keep(self, sha: str, one: Format, options: ReadOptions, found: list[Found]) -> None:
-        """Keep what the reader found, unless files are attached. A cache that cannot be written only costs time."""
-        if any(isinstance(part, Attached) for part in found):
+        """Keep what the reader found, unless it has files in it. A cache that cannot be written only costs time."""
+        if any(isinstance(part, Attached) or (isinstance(part, Part) and part.native) for part in found):
             return
         data = json.dumps([asdict(part) for part in found]).encode()
         if len(data) > MAX_ENTRY_BYTES:
@@ -70,6 +75,15 @@ class TextCache:
         """Return the bytes of all entries."""
         return sum(status.st_size for _, status in _entries(self.folder.glob("??/*")))
 
+    def has_grown(self, since_s: float) -> bool:
+        """Whether entries came since a time: an entry that comes changes the time of its folder."""
+        folders = (folder for folder in self.folder.glob("??") if folder.is_dir())
+        return any(folder.stat().st_mtime >= since_s - CLOCK_S for folder in folders)
+
+    def count(self) -> int:
+        """Count the entries."""
+        return sum(1 for _ in _entries(self.folder.glob("??/*")))
+
     def trim(self, most_bytes: int) -> int:
         """Delete the oldest entries until the others have at most so many bytes. Returns how many are deleted."""
         return _trim(_entries(self.folder.glob("??/*")), most_bytes)
@@ -81,8 +95,9 @@ class TextCache:
 
 def _entries(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
     for path in paths:
-        with contextlib.suppress(FileNotFoundError):  # another process has just deleted it
-            yield path, path.stat()
+        if ENTRY.fullmatch("/".join(path.parts[-2:])):
+            with contextlib.suppress(FileNotFoundError):  # another process has just deleted it
+                yield path, path.stat()
 
 
 def _trim(found: Iterable[tuple[Path, os.stat_result]], most_bytes: int) -> int:

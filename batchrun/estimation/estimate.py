@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from batchrun.catalog.price import ModelPrice, Rates
+from batchrun.catalog.price import ModelPrice, Rates, Tokenizer
 from batchrun.estimation.calibration import Calibration, Prompts
 from batchrun.estimation.interval import CONFIDENCE, Interval, together
 from batchrun.estimation.reply_length import ReplyLength
@@ -14,6 +14,12 @@ from batchrun.estimation.text_class import TextClass, factor
 from batchrun.request import Ttl
 
 MOST_PER_COUNTED, MOST_PER_EXPECTED = 1.8, 1.25
+MOST_PER_NATIVE: Mapping[TextClass, Mapping[Tokenizer, float]] = {
+    TextClass.PAGES: {"old": 1.8, "new": 3.1},
+    TextClass.IMAGE: {"old": 1.1, "new": 1.1},
+}
+"""Claude's most tokens of a counted token of files. A page that is rendered as large as models with the new tokenizer
+see any image has 4,784 tokens of 1,575 counted; of an image the most is counted already."""
 UNSEEN_TOKENS = 500
 ENDLESS = 2**62
 MESSAGE_TOKENS = 8
@@ -81,13 +87,16 @@ class Estimator:
 
         No measured text made more than 1.75 tokens of a cl100k token, and a byte-level tokenizer makes at most one of
         a byte. UNSEEN_TOKENS covers what the API adds on its own. Counts by the API itself may raise the bound.
+        The bytes of a file bound nothing: an image of one colour has few bytes and many tokens.
         """
-        if tokens.guessed:
+        is_native = tokens.text_class.is_native
+        if tokens.guessed and not is_native:
             return body_bytes + UNSEEN_TOKENS
-        counted = MOST_PER_COUNTED * (self.fixed_tokens + tokens.counted)
+        most = MOST_PER_NATIVE[tokens.text_class][self.price.tokenizer] if is_native else MOST_PER_COUNTED
+        counted = MOST_PER_COUNTED * self.fixed_tokens + most * tokens.counted
         if self.calibration:
             counted = max(counted, MOST_PER_EXPECTED * self.input(tokens).high)
-        return min(math.ceil(counted), body_bytes) + UNSEEN_TOKENS
+        return (math.ceil(counted) if is_native else min(math.ceil(counted), body_bytes)) + UNSEEN_TOKENS
 
     def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int) -> int:
         """Bound a request's cost from above. This amount is reserved before the request is sent."""

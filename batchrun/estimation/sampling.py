@@ -46,11 +46,11 @@ class Ratio:
     """The standard error of the mean."""
 
 
-def step_bytes(sizes: Iterable[DocumentSize]) -> float:
-    """Find how far apart to draw documents, in bytes of all documents that were not counted."""
+def step_bytes(sizes: Iterable[int]) -> float:
+    """Find how far apart to draw documents, in bytes of all documents that were not counted; `sizes` are in bytes."""
     count = total = squares = 0
     for size in sizes:
-        count, total, squares = count + 1, total + size.bytes, squares + size.bytes**2
+        count, total, squares = count + 1, total + size, squares + size * size
     if not total:
         return 1.0
     drawn_size = squares / total  # the expected size of a document that is drawn in proportion to its size

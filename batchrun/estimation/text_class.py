@@ -29,6 +29,15 @@ class TextClass(StrEnum):
     """Words in other than Latin letters."""
     MIXED = "mixed"
     """Latin and other letters side by side."""
+    PAGES = "pages"
+    """No text, but a PDF as it is: its count is `pdf_tokens` instead of cl100k's."""
+    IMAGE = "image"
+    """No text, but an image: its count is `image_tokens` instead of cl100k's."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether documents of this class are files that are sent as they are."""
+        return self in {TextClass.PAGES, TextClass.IMAGE}
 
 
 def text_class(text: str) -> TextClass:
@@ -63,6 +72,8 @@ _FACTORS: dict[Tokenizer, dict[TextClass, Interval]] = {
         TextClass.DIGITS: Interval(1.04, low=0.97, high=1.14),
         TextClass.OTHER_SCRIPT: Interval(0.88, low=0.68, high=1.08),
         TextClass.MIXED: Interval(1.05, low=0.75, high=1.27),
+        TextClass.PAGES: Interval(0.96, low=0.80, high=1.15),
+        TextClass.IMAGE: Interval(0.60, low=0.33, high=1.05),
     },
     "new": {
         TextClass.PROSE: Interval(1.54, low=1.36, high=1.72),
@@ -70,6 +81,8 @@ _FACTORS: dict[Tokenizer, dict[TextClass, Interval]] = {
         TextClass.DIGITS: Interval(1.10, low=0.97, high=1.35),
         TextClass.OTHER_SCRIPT: Interval(0.87, low=0.68, high=1.08),
         TextClass.MIXED: Interval(1.25, low=0.75, high=1.75),
+        TextClass.PAGES: Interval(1.04, low=0.85, high=1.75),
+        TextClass.IMAGE: Interval(1.00, low=0.95, high=1.05),
     },
 }
 
@@ -82,5 +95,8 @@ def factor(tokenizer: Tokenizer, kind: TextClass) -> Interval:
     Python 1.26 / 1.61, JSON 1.19 to 1.22 / 1.42 to 1.66; CSV of numbers 1.00 / 1.00, logs 1.10 / 1.25; Russian 0.80,
     Chinese 0.94, Japanese 0.80, Korean 1.07, Arabic 0.93, Hindi 0.69 with both. Recorded replies of 4.x models over
     English prompts of 3,000 tokens gave 1.13. The bounds span the class; nothing measured was above 1.75.
+
+    Models with the new tokenizer see large images, up to 4,784 tokens, and the others up to 1,568 (vision page). Pages
+    were measured at 1,575 for both; the new ones' bound leaves room for pages that are rendered larger.
     """
     return _FACTORS[tokenizer][kind]

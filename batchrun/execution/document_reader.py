@@ -11,7 +11,7 @@ from batchrun.events import DocumentSettled
 from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.outcome import Outcome
-from batchrun.planning.weighing import Prepared, Wanted
+from batchrun.planning.weighing import CHANGED, Prepared, Wanted
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending
 from batchrun.strategy.model_chain import ModelChain
@@ -69,7 +69,7 @@ class DocumentReader:
         for model_no, chain_model in enumerate(self._chain.models):
             if chain_model.request(prepared.request).request_id == pending.request_id:
                 return PendingRequest(pending, prepared.request, text, model_no=model_no)
-        return Gone(pending, "it changed after it was planned; submit again")
+        return Gone(pending, CHANGED)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

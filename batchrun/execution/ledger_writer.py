@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import LedgerDamaged, StoreFull
+from batchrun.store.paths import BALLAST
 
 T = TypeVar("T")
 GROUP = 500
@@ -43,7 +44,7 @@ class LedgerWriter:
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._full: StoreFull | None = None
-        self._ballast = Ballast(ledger.path.parent / "ballast") if ledger.path else None
+        self._ballast = Ballast(ledger.path.parent / BALLAST) if ledger.path else None
         self._thread = threading.Thread(target=self._write_until_closed, name="batchrun-ledger", daemon=True)
 
     async def __aenter__(self) -> Self:

@@ -4,14 +4,20 @@ from dataclasses import replace
 
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import UNSEEN_TOKENS
+from batchrun.estimation.text_class import TextClass
 from batchrun.events import Listener, UsageDoubted
 from batchrun.reply import Reply, Usage
 from batchrun.request import Request
 
 
-def fits_request(usage: Usage, request: Request, price: ModelPrice) -> bool:
-    """Return whether a request can have used so much: at most a token for each byte, and `max_tokens` of output."""
-    most_prompt_tokens = min(len(request.body) + UNSEEN_TOKENS, price.context_window)
+def fits_request(usage: Usage, request: Request, price: ModelPrice, text_class: TextClass) -> bool:
+    """Return whether a request can have used so much: at most a token for each byte, and `max_tokens` of output.
+
+    The bytes of a file that is sent as it is say nothing of its tokens.
+    """
+    most_prompt_tokens = price.context_window
+    if not text_class.is_native:
+        most_prompt_tokens = min(len(request.body) + UNSEEN_TOKENS, most_prompt_tokens)
     return usage.output_tokens <= request.max_tokens and usage.prompt_tokens <= most_prompt_tokens
 
 

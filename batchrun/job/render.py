@@ -22,6 +22,11 @@ class Renderer:
         """Write the user message for a document."""
         return _well_formed(self._job.user.render(document))
 
+    def around(self, document: Document) -> tuple[str, str]:
+        """Write what the user message says before and behind a document's file."""
+        before, behind = self._job.user.render_around(document)
+        return _well_formed(before), _well_formed(behind)
+
     @property
     def bare_content(self) -> str | None:
         """The user message without any document, for counting the fixed part; None when nothing would be left."""

@@ -17,9 +17,10 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
+from batchrun.escaping import escape_control
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
-from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text, Texts
+from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text, Texts, distinct
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.project_root import LEDGER
 from batchrun.job.table_names import database_name
@@ -54,6 +55,20 @@ def _known_format(name: str) -> str:
     return name
 
 
+FILE_COLUMNS = {"path": "VARCHAR", "size": "BIGINT", "modified": "TIMESTAMP WITH TIME ZONE", "pages": "BIGINT"}
+"""What a file has for the output, with the types there."""
+MOST_COLUMNS = 100
+
+
+def _distinct_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > MOST_COLUMNS:
+        raise refusal(f"{len(names)} columns, and rows may take {MOST_COLUMNS} along")
+    if invisible := next((name for name in names if escape_control(name) != name), None):
+        raise refusal(f"{escape_control(invisible)} is no name of a column", hint="leave out invisible characters")
+    distinct(tuple(name.lower() for name in names))
+    return names
+
+
 def _few_tags(tags: dict[str, str]) -> dict[str, str]:
     if len(tags) > MOST_TAGS:
         raise refusal(f"{len(tags)} tags, and a job may have {MOST_TAGS}")
@@ -82,6 +97,10 @@ class _SourceSection(Table):
     """What neighbouring parts share, so that nothing short is cut in two; a quarter of a part if that is less."""
     on_empty: Literal["fail", "skip"] = "fail"
     on_unreadable: Literal["fail", "skip"] = "fail"
+    on_removed: Literal["keep", "drop"] = "keep"
+    """What becomes of the rows of documents that are no longer in the source."""
+    columns: Annotated[Texts, AfterValidator(_distinct_columns)] = ()
+    """The columns of the source that the output gets as `src_…`."""
     text_cache: CacheBytes = 2_000_000_000
     """The most bytes of texts that are kept beside the ledger; 0 if no text is kept."""
 
@@ -110,7 +129,17 @@ class FilesSourceSection(_SourceSection):
     """Whether the attachments of mail are documents of their own."""
     rows: bool = False
     """Whether each row of a sheet is a document of its own."""
+    pdf: Literal["text", "native", "auto"] = "text"
+    """What is sent of PDFs: their text, the files themselves, or the files that have no text. Images are like these."""
     id: Literal["relpath", "stem"] = "relpath"
+
+    @model_validator(mode="after")
+    def _has_columns(self) -> Self:
+        unknown = [name for name in self.columns if name not in FILE_COLUMNS]
+        if unknown and not self.rows:  # the rows of sheets have columns of their own
+            hint = f"columns of files: {', '.join(FILE_COLUMNS)}"
+            raise refusal(f'files have no column "{unknown[0]}"', key="columns", hint=hint)
+        return self
 
 
 class DuckdbSourceSection(_SourceSection):
@@ -200,6 +229,15 @@ def _few_unions(fields: Any) -> Any:
         hint = "drop some ?, for example by letting the model answer an empty text"
         raise refusal(f"{unions} types may be null, and the API allows {MAX_UNIONS} in one schema", hint=hint)
     return fields
+
+
+def _no_source_columns(output: "OutputSection", info: ValidationInfo) -> "OutputSection":
+    """Keep the names of columns that come from the source; a section with a problem of its own is not in `info`."""
+    if (source := info.data.get("source")) is not None:
+        taken = {f"src_{name}".lower() for name in source.columns}
+        if twice := next((name for name in output.fields if name.lower() in taken), None):
+            raise refusal(f"{twice} is a column of [source] in the output", key="fields", hint="rename the field")
+    return output
 
 
 class OutputSection(Table):
@@ -383,7 +421,7 @@ class JobSpec(Table):
     source: Source
     model: ModelSection
     prompt: PromptSection
-    output: OutputSection
+    output: Annotated[OutputSection, AfterValidator(_no_source_columns)]
     cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None
     run: RunSection = RunSection()
     pilot: PilotSection = PilotSection()

@@ -1,7 +1,7 @@
 """The prompt template: `{{ doc.text }}`, `{{ doc.id }}` and `{{ doc.<column> }}`, and nothing else of Jinja."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchrun.document import Document
 from batchrun.errors import UsageProblem
@@ -81,6 +81,13 @@ class Template:
     def render(self, document: Document) -> str:
         """Put a document in; a missing value (None) becomes nothing."""
         return "".join(part if isinstance(part, str) else _value(part.name, document) for part in self.parts)
+
+    def render_around(self, document: Document) -> tuple[str, str]:
+        """Put a document in whose file stands at the first `{{ doc.text }}`. Returns the texts before and behind."""
+        at = next((no for no, part in enumerate(self.parts) if isinstance(part, Placeholder) and part.name == "text"))
+        textless = replace(document, text="")
+        before, behind = Template(self.parts[:at]), Template(self.parts[at:])
+        return before.render(textless), behind.render(textless)
 
 
 def _value(name: str, document: Document) -> str:

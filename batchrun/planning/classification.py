@@ -255,6 +255,8 @@ class PageClassifier:
             reader=weighed.reader,
             bytes_sha=weighed.bytes_sha,
             whole=weighed.whole,
+            source_columns=weighed.source_columns,
+            markup=weighed.markup,
         )
 
     def _asked_json(self, asked: Asked) -> str:
@@ -268,7 +270,8 @@ class PageClassifier:
         if tokens is None or current.outcome is not None:
             return None
         on_oversize = self.spec.source.on_oversize
-        if excess := self.builder.excess(tokens):
+        native_excess = self.builder.native_excess(weighed.text_class, weighed.pages, asked[0][2])
+        if excess := native_excess or self.builder.excess(tokens):
             outcomes = {"skip": Outcome.SKIPPED, "truncate": Outcome.UNREADABLE, "split": Outcome.UNREADABLE}
             return left_out(number, weighed, Kind.TOO_LARGE, outcomes.get(on_oversize), excess)
         if not current.in_batch and (excess := self._too_dear(asked, current, tokens)):
@@ -305,6 +308,7 @@ def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
         reader=known.reader,
         bytes_sha=weighed.bytes_sha,
         whole=weighed.whole,
+        source_columns=weighed.source_columns,
         older=True,
     )
 

@@ -1,5 +1,6 @@
 """The way from planned documents to the plan: their cost and time by every route, and whether the money is enough."""
 
+import math
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
-from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
+from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, MostlyMarkup, PdfCost, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
@@ -149,8 +150,17 @@ class Forecaster:
             notices=(*notices, kept_tags(run, tags)) if run and tags != spec.job.tags else notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
+            pdf=self._pdf_cost(estimator, chosen.saving),
             paid_before=self.planned.paid_before(),
+            markup=self._mostly_markup(estimator),
         )
+
+    def _mostly_markup(self, estimator: Estimator) -> MostlyMarkup | None:
+        tokens, documents, worst = self.planned.mostly_markup()
+        if worst is None:
+            return None
+        claude = sum(number * estimator.factor(text_class) for text_class, number in tokens.items())
+        return MostlyMarkup(documents, math.ceil(estimator.at_rates(estimator.price.rates, claude, 0)), *worst)
 
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate all planned documents that are pending now, by a route."""
@@ -237,6 +247,22 @@ class Forecaster:
             for estimator, share, cost, asked in zip(later.estimators, later.shares, costs, reach, strict=True)
         ]
         return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
+
+    def _pdf_cost(self, estimator: Estimator, saving: Interval) -> PdfCost | None:
+        """Price the PDFs to send as text and as they are. Returns None without a PDF."""
+        texts, natives = EstimateSum(estimator, saving=saving), EstimateSum(estimator, saving=saving)
+        files = pages = textless = 0
+        for pdf in self.planned.tokens.pdfs():
+            files, pages = files + 1, pages + pdf.pages
+            natives.add(pdf.as_file)
+            if text := pdf.as_text:
+                texts.add(text)
+            else:
+                textless += 1
+        if not files:
+            return None
+        as_text, native = (total.estimate().cost_nusd.mean for total in (texts, natives))
+        return PdfCost(files=files, pages=pages, textless=textless, as_text_nusd=as_text, native_nusd=native)
 
     def _costliest_fallback(self, estimate: Estimate) -> CostliestFallback | None:
         """Find the costliest fallback. Returns None if no fallback would make everything cost more than estimated."""

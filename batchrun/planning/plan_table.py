@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
@@ -22,7 +23,10 @@ from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.plan import Kind, PlanProblem
+from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 
+MOSTLY = 0.5
+"""From which share on a text is told that is markup or base64."""
 SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
 TABLE = f"""
 create temp table planned (
@@ -53,6 +57,8 @@ create temp table planned (
     bytes_sha      text not null,
     older          integer not null,
     whole          text,            -- the id of the whole document, if it is a part
+    source_columns text,            -- JSON; null if they stay as the ledger has them
+    markup         real not null default 0,
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
 );
@@ -76,7 +82,8 @@ from planned p left join requests r using (request_id)
 where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind = 'again' or not exists (
     select 1 from documents d
     where d.job = ? and d.doc_id = p.doc_id and d.content_sha = p.content_sha and d.request_no is r.request_no
-    and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null)))
+    and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null)
+    and d.source_columns is coalesce(p.source_columns, d.source_columns)))
 """
 """All chosen documents except those that are exactly as the ledger has them, or for which the plan is refused."""
 KEEPS_ITS_ROW = """
@@ -124,6 +131,10 @@ class Planned(NamedTuple):
     """Whether the document keeps the request of an older reader's text."""
     whole: str | None = None
     """The id of the whole document, if this one is a part."""
+    source_columns: str | None = None
+    """JSON: the columns of the source that the output gets. None if they stay as the ledger has them."""
+    markup: float = 0.0
+    """The share of the text that is markup or base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +239,11 @@ class PlannedDocuments:
                 return [doc_id for (doc_id,) in self._connection.execute(query)]
         return []
 
-    def allowed_max_tokens(self, own: int, selection: Selection) -> tuple[int, ...]:
-        """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed."""
+    def allowed_max_tokens(self, selection: Selection, *, own: int, most: int) -> tuple[int, ...]:
+        """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed.
+
+        `own` is the job's, and `most` is what the model can write.
+        """
         rows = self._connection.execute(
             "select distinct r.max_tokens, d.max_tokens from documents d left join requests r using (request_no)"
             " where d.job = ?",
@@ -237,7 +251,7 @@ class PlannedDocuments:
         )
         found = {value for row in rows for value in row if value is not None}
         if Outcome.TRUNCATED in selection.again:
-            found |= {selection.max_tokens or 2 * value for value in {own, *found}}
+            found |= {min(selection.max_tokens or 2 * value, most) for value in {own, *found}}
         return tuple(sorted(found - {own}))
 
     def older(self) -> int:
@@ -245,9 +259,39 @@ class PlannedDocuments:
         return int(self._connection.execute("select count(*) from planned where chosen and older").fetchone()[0])
 
     def notes(self) -> dict[str, int]:
-        """Count the documents by what had to be done to read them."""
-        rows = self._connection.execute("select note, count(*) from planned where note is not null group by note")
-        return dict(rows.fetchall())
+        """Count the chosen documents by what had to be done to read them; similar notes count together."""
+        query = "select note, count(*) from planned where chosen and note is not null group by note"
+        return grouped_notes(self._connection.execute(query))
+
+    def mostly_markup(self) -> tuple[Mapping[TextClass, int], int, tuple[str, float] | None]:
+        """Count what is sent and is more than half markup or base64.
+
+        Returns cl100k tokens by class of text, the number of documents, and the worst document with its share.
+        """
+        rows = self._connection.execute(
+            "select text_class, sum(coalesce(counted_tokens, 0)), count(*) from to_send"
+            f" where markup > {MOSTLY} group by text_class"
+        ).fetchall()
+        query = f"select doc_id, markup from to_send where markup > {MOSTLY} order by markup desc, planned_no limit 1"
+        worst = self._connection.execute(query).fetchone() if rows else None
+        return {TextClass(kind): tokens for kind, tokens, _ in rows}, sum(number for *_, number in rows), worst
+
+    def guessed_encodings(self, *, limit: int) -> list[tuple[str, str]]:
+        """List the first chosen documents in a guessed encoding, by id, each with its encoding."""
+        query = "select doc_id, note from planned where chosen and note like '%(guessed%' order by planned_no"
+        found = ((doc_id, guessed_encoding(note)) for doc_id, note in self._connection.execute(query))
+        return list(islice(((doc_id, codec) for doc_id, codec in found if codec), limit))
+
+    def unknown_columns(self, names: Iterable[str]) -> list[str]:
+        """List those of the columns of the source that no document has that was read for this plan."""
+        missing, read = set(names), False
+        rows = self._connection.execute("select source_columns from planned where source_columns is not null")
+        for (text,) in rows:
+            read = True
+            missing.difference_update(json.loads(text))
+            if not missing:
+                break
+        return sorted(missing) if read else []
 
     def choose(self, where: str) -> None:
         """Keep only the documents for which an SQL condition holds. Raises UsageProblem if the condition is no SQL."""
@@ -293,12 +337,15 @@ class PlannedDocuments:
         query = "select count(*) from planned where chosen and same_text and kind = ?"
         return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
 
-    def each(self) -> Iterator[tuple[str, Kind, str | None, int | None]]:
-        """Yield the chosen documents: the id, the kind, why the document is not sent, and its cl100k tokens."""
+    def each(self) -> Iterator[tuple[str, Kind, str | None, RequestTokens | None, str | None]]:
+        """Yield the chosen documents: the id, the kind, why the document is not sent, its tokens, and its note."""
         rows = self._connection.execute(
-            "select doc_id, kind, reason, counted_tokens from planned where chosen order by planned_no"
+            "select doc_id, kind, reason, counted_tokens, text_class, guessed, note from planned where chosen"
+            " order by planned_no"
         )
-        return ((doc_id, Kind(kind), reason, tokens) for doc_id, kind, reason, tokens in rows)
+        for doc_id, kind, reason, counted, text_class, guessed, note in rows:
+            tokens = None if counted is None else RequestTokens(counted, TextClass(text_class), bool(guessed))
+            yield doc_id, Kind(kind), reason, tokens, note
 
     def digest(self) -> str:
         """Hash the ids of the documents to send, and the ids of their requests."""
@@ -380,9 +427,11 @@ class PlannedDocuments:
         )
         self._connection.execute(
             "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens, place,"
-            " note, pages, reader, bytes_sha, settings, left_out, whole, row_request_no, run_no, seq, row_seq)"
+            " note, pages, reader, bytes_sha, source_columns, settings, left_out, whole, row_request_no, run_no, seq,"
+            " row_seq)"
             " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens, p.place,"
-            " p.note, p.pages, p.reader, p.bytes_sha, ?, case when p.outcome is not null then p.kind end, p.whole,"
+            " p.note, p.pages, p.reader, p.bytes_sha, p.source_columns,"
+            " ?, case when p.outcome is not null then p.kind end, p.whole,"
             " case when r.outcome = 'succeeded' then r.request_no end, ?,"
             " ? + row_number() over (order by p.planned_no), ? + row_number() over (order by p.planned_no)"
             f" {ADMISSIBLE} order by p.planned_no"
@@ -390,6 +439,7 @@ class PlannedDocuments:
             " request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,"
             " max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq,"
             " place = excluded.place, note = excluded.note, pages = excluded.pages, reader = excluded.reader,"
+            " source_columns = coalesce(excluded.source_columns, documents.source_columns), gone = 0,"
             " bytes_sha = excluded.bytes_sha, settings = excluded.settings, left_out = excluded.left_out,"
             " whole = excluded.whole,"
             " row_request_no = case when KEEPS then documents.row_request_no else excluded.row_request_no end,"

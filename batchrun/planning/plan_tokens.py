@@ -10,6 +10,7 @@ from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.estimate_sum import Group
+from batchrun.estimation.native_tokens import layer_tokens, pdf_tokens
 from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
 from batchrun.strategy.plan import Kind
@@ -42,6 +43,29 @@ class PlannedDocument:
     max_tokens: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedPdf:
+    """A PDF to send, whether its text or the file."""
+
+    pages: int
+    tokens: RequestTokens
+
+    @property
+    def as_file(self) -> RequestTokens:
+        """The tokens if the file is sent as it is."""
+        if self.tokens.text_class.is_native:
+            return self.tokens
+        return RequestTokens(pdf_tokens(self.tokens.counted, self.pages), TextClass.PAGES)
+
+    @property
+    def as_text(self) -> RequestTokens | None:
+        """The tokens if the text is sent. Returns None for a file without text."""
+        if not self.tokens.text_class.is_native:
+            return self.tokens
+        layer = layer_tokens(self.tokens.counted, self.pages)
+        return RequestTokens(layer, TextClass.PROSE) if layer else None
+
+
 class PlannedTokens:
     """The columns of tokens in the temporary table of a plan; see `PlannedDocuments`."""
 
@@ -49,13 +73,19 @@ class PlannedTokens:
         self._connection = connection
         self._job = job
 
-    def uncounted(self) -> Iterator[tuple[int, DocumentSize]]:
-        """Yield the documents to send that were not counted yet, as number and size, by class and size."""
-        rows = self._connection.execute(
-            "select planned_no, bytes, text_class from to_send where counted_tokens is null"
-            " order by text_class, bytes, planned_no"
+    def uncounted(self) -> Iterator[tuple[int, int]]:
+        """Yield the documents to send that were not counted yet, as number and bytes, by class and size."""
+        return self._connection.execute(
+            "select planned_no, bytes from to_send where counted_tokens is null order by text_class, bytes, planned_no"
         )
-        return ((planned_no, DocumentSize(size, TextClass(kind))) for planned_no, size, kind in rows)
+
+    def sizes(self, numbers: Iterable[int]) -> dict[int, DocumentSize]:
+        """Look up the sizes of some documents, by number."""
+        rows = self._connection.execute(
+            "select planned_no, bytes, text_class from planned where planned_no in (select value from json_each(?))",
+            (json.dumps(list(numbers)),),
+        )
+        return {planned_no: DocumentSize(size, TextClass(kind)) for planned_no, size, kind in rows}
 
     def by_tokens(self) -> Iterator[tuple[int, int]]:
         """Yield all documents to send, as number and cl100k tokens, by class and tokens."""
@@ -120,6 +150,14 @@ class PlannedTokens:
 
     def _filled(self, bounds: Mapping[TextClass, int], first: int) -> dict[str, object]:
         return {"job": self._job, "first": first, "bounds": json.dumps(bounds)}
+
+    def pdfs(self) -> Iterator[PlannedPdf]:
+        """Yield the PDFs to send."""
+        rows = self._connection.execute(
+            "select coalesce(pages, 0), counted_tokens, text_class from to_send"
+            " where reader like 'pdf/%' and counted_tokens is not null"
+        )
+        return (PlannedPdf(pages, RequestTokens(counted, TextClass(kind))) for pages, counted, kind in rows)
 
     def guessed(self) -> int:
         """Count the documents to send whose tokens are guessed."""

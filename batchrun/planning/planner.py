@@ -22,10 +22,12 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.estimation.tokenizer import count_tokens, truncate
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
+from batchrun.job.spec import FilesSourceSection
 from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
 from batchrun.planning.classification import PageClassifier, worst_amount
 from batchrun.planning.forecast import Forecaster
+from batchrun.planning.gone_documents import GoneDocuments
 from batchrun.planning.paid_before import PaidBefore
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder, SizeLimit
@@ -47,6 +49,12 @@ from batchrun.workers.workers import Workers
 
 LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
+MOST_PAGES, MOST_PAGES_OF_SMALL_WINDOWS, LARGE_WINDOW = 600, 100, 1_000_000
+"""How many pages of PDFs a request may have, by the context window of the model (PDF page of the API)."""
+NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed"}
+"""Keys of [source] that say nothing of a document with the same bytes."""
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""Endings of files that probably have a document in each row."""
 ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
@@ -85,6 +93,7 @@ class Planner:
     builder: RequestBuilder = field(init=False)
     planned: PlannedDocuments = field(init=False)
     files: SettledFiles = field(init=False)
+    gone: GoneDocuments = field(init=False)
     workers: Workers[Page, Wanted, Prepared | Unreadable] = field(init=False)
     """Who reads the documents, when planning and when sending."""
     in_batches: bool = field(init=False)
@@ -93,6 +102,8 @@ class Planner:
     """Whether no document is left out of the plan."""
     _notices: tuple[str, ...] = ()
     _in_source: int = 0
+    _gone_rows: int = 0
+    _tables: int = 0
     _digest: str = ""
     _reused: Mapping[str, int] = field(default_factory=dict)
 
@@ -121,6 +132,7 @@ class Planner:
         )
         self.workers = self._workers(Selection())
         self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings, chain=self.chain)
+        self.gone = GoneDocuments(self.ledger, self.job.spec.job.name, drops=self._drops_gone)
 
     @property
     def price(self) -> ModelPrice:
@@ -141,9 +153,7 @@ class Planner:
     def settings(self) -> str:
         """The digest of everything in the job that decides what becomes of a document with the same bytes."""
         # A key that has its default says nothing: a later batchrun may know more keys.
-        source = self.job.spec.source.model_dump(
-            mode="json", exclude={"include", "exclude", "text_cache"}, exclude_defaults=True
-        )
+        source = self.job.spec.source.model_dump(mode="json", exclude=NOT_DECISIVE, exclude_defaults=True)
         models = [[model.price.name, model.effort, model.thinking] for model in self.chain.models]
         rules, cap = self.chain.acceptance_rules, self.caps.document
         accepted = [*self.chain.fallback_on, *(rules.words if rules else ())]
@@ -172,6 +182,13 @@ class Planner:
                 f"no document has the id {', '.join(map(escape_control, missing[:10]))}.",
                 hint="ids are the paths below the project, or the id column of the query",
             )
+        if selection.covers_files and (unknown := self.planned.unknown_columns(self.job.spec.source.columns)):
+            raise UsageProblem(
+                f"[source] columns: no document has the column {', '.join(map(escape_control, unknown))}.",
+                hint="columns of files: path, size, modified, pages; of the rows of sheets: the names in the first row",
+            )
+        if self.everything:
+            self._gone_rows = self.gone.find()
         if selection.where:
             self.planned.choose(selection.where)
         if selection.limit is not None:
@@ -203,15 +220,23 @@ class Planner:
             reused=self._reused,
             typed=self.typed,
             older=self.planned.older(),
+            gone=self._gone_rows,
+            tables=self._tables,
+            drops_gone=self._drops_gone,
         )
 
     def anything_to_record(self) -> bool:
         """Whether the ledger lacks something that this plan found out without any work to admit."""
-        return self.files.anything_to_remember()
+        return self.files.anything_to_remember() or self.gone.anything_to_record()
 
     def record(self) -> None:
-        """Record, in a transaction, how files were read."""
+        """Record, in a transaction, how files were read and which documents are gone."""
         self.files.remember()
+        self.gone.record()
+
+    @property
+    def _drops_gone(self) -> bool:
+        return self.job.spec.source.on_removed == "drop"
 
     def _mark_paid(self) -> None:
         """Look in the output for rows of what would be sent.
@@ -234,7 +259,9 @@ class Planner:
         skips = not (self.rescans or self.rereads) and selection.covers_files and self.chain.acceptance_rules is None
         exact = self.exact or self.caps.document is not None
         seen_bytes = 0
+        takes_files = isinstance(self.job.spec.source, FilesSourceSection)
         for shard in self.source.shards():
+            self._tables += takes_files and sum(file.source.lower().endswith(TABLES) for file in shard.files)
             settled, rest = self.files.plan(shard) if skips else (0, shard)
             self._in_source += settled
             if rest.files or not shard.files:
@@ -251,7 +278,10 @@ class Planner:
             chain=self.chain,
             selection=selection,
             overlap_tokens=source.split_overlap_tokens if source.on_oversize == "split" else None,
-            allowed=self.planned.allowed_max_tokens(self.job.spec.model.max_tokens, selection),
+            allowed=self.planned.allowed_max_tokens(
+                selection, own=self.job.spec.model.max_tokens, most=self.price.max_output_tokens
+            ),
+            columns=self.job.spec.source.columns,
         )
         return Workers(weigher, self.children, self.source.parallel)
 
@@ -306,11 +336,12 @@ class Planner:
         window = max(0, price.context_window - spec.model.max_tokens - math.ceil(self.estimator.fixed_input.high))
         own = spec.source.max_document_tokens
         truncates = spec.source.on_oversize == "truncate"
+        pages = MOST_PAGES if price.context_window >= LARGE_WINDOW else MOST_PAGES_OF_SMALL_WINDOWS
         if spec.source.split_tokens and spec.source.split_tokens <= window:
-            return SizeLimit(spec.source.split_tokens, "source.split_tokens", truncates)
+            return SizeLimit(spec.source.split_tokens, "source.split_tokens", truncates, pages)
         if own is not None and own <= window:
-            return SizeLimit(own, "source.max_document_tokens", truncates)
-        return SizeLimit(window, f"the room in {price.name}'s context window", truncates)
+            return SizeLimit(own, "source.max_document_tokens", truncates, pages)
+        return SizeLimit(window, f"the room in {price.name}'s context window", truncates, pages)
 
     def _worst(self, request: Request, tokens: RequestTokens) -> Amount:
         requests = tuple(map(weighed_request, self.chain.requests(request)))
@@ -326,6 +357,6 @@ def numbered(shard: Shard, page: Page) -> Iterator[tuple[int, Weighed]]:
         of_file = file_of(DocumentRef(weighed.doc_id, weighed.source, weighed.place)) if shard.files else None
         while of_file != source:
             file = next(files)
-            number, source = first_no(shard, file), file.source
+            number, source = first_no(file), file.source
         yield number, weighed
         number += 1

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from batchrun.document import Document
+from batchrun.document import Document, NativeFile
+from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.split import segment_document, split
 from batchrun.estimation.estimate import Estimator, RequestTokens
+from batchrun.estimation.native_tokens import image_tokens, pdf_tokens
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass, text_class
 from batchrun.estimation.tokenizer import LONG_TEXT
@@ -23,6 +25,7 @@ WORDS_MEET = re.compile("(?<=[A-Za-z])[ \n](?=[A-Za-z])")
 """A place where a token begins whatever stands before and behind."""
 END = 4_096
 """In so many characters of its end, a text without such a place is dense, and is counted as a whole."""
+OTHERWISE = 'or send its text, if it has any: [source] pdf = "text"'
 ROUNDING = 1e-6
 """Where what fits is so near to a whole number of tokens, the rounding of an exact count decides where the cut is."""
 
@@ -34,6 +37,8 @@ class SizeLimit:
     tokens: int
     name: str
     truncates: bool
+    pages: int = 600
+    """The most pages of a PDF that is sent as it is."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +52,27 @@ class Built:
     """Counts the cl100k tokens of a text."""
     counted: int | None
     """The tokens of `text`, if they are known already."""
+    native: NativeFile | None = None
+    """The file that is sent instead of the text."""
 
     @cached_property
     def size(self) -> DocumentSize:
         """How large the document is."""
+        if self.native:
+            return DocumentSize(len(self.native.data), self.tokens.text_class)
         return DocumentSize(len(self.text.encode("utf-8", "surrogatepass")), self._text_class)
 
     @cached_property
     def tokens(self) -> RequestTokens:
         """How many tokens the document has. Counting takes longer than all else that a plan does with a document."""
+        if self.native:
+            return self._native_tokens(self.native)
         return RequestTokens(self.count(self.text) if self.counted is None else self.counted, self._text_class)
+
+    def _native_tokens(self, native: NativeFile) -> RequestTokens:
+        if native.pages is None:
+            return RequestTokens(image_tokens(native.width, native.height), TextClass.IMAGE)
+        return RequestTokens(pdf_tokens(self.count(native.layer), native.pages), TextClass.PAGES)
 
     @cached_property
     def _text_class(self) -> TextClass:
@@ -90,7 +106,8 @@ class RequestBuilder:
         """Cut a document to the limit if the job truncates, and make its request; `max_tokens` overrides the job's."""
         fitted, counted = self._fitted(document)
         request = self._template.request(fitted, max_tokens=max_tokens)
-        return Built(request, self._template.renderer.document_text(fitted), self._count, counted)
+        text = self._template.renderer.document_text(fitted)
+        return Built(request, text, self._count, counted, document.native)
 
     def may_exceed(self, size: DocumentSize) -> bool:
         """Whether a document of this size has to be counted to know that it is not too large."""
@@ -111,16 +128,26 @@ class RequestBuilder:
     def parts(self, document: Document, *, overlap_tokens: int) -> list[Document]:
         """Cut a document that is too large into parts that fit. The same document always has the same parts."""
         built = self.build(document)
-        if not self.may_exceed(built.size) or self.excess(built.tokens) is None:
+        if document.native or not self.may_exceed(built.size) or self.excess(built.tokens) is None:
             return [document]
         columns = built.text[len(document.text) :]
         most = max(1, self.limit.tokens - (self.text_tokens(columns) if columns else 0))
         segments = split(document, most_tokens=most, overlap_tokens=overlap_tokens, count=self.text_tokens)
         return [segment_document(document, segment) for segment in segments]
 
+    def native_excess(self, text_class: TextClass, pages: int | None, body_bytes: int) -> str | None:
+        """Say why a file is more than a request may have. Returns None if it is not, and for texts."""
+        if not text_class.is_native:
+            return None
+        if pages and pages > self.limit.pages:
+            return f"{pages:,} pages, and a request may have {self.limit.pages} as they are; split it, {OTHERWISE}"
+        if body_bytes > MAX_BYTES:
+            return f"a request with it has {too_large(body_bytes)}; split it, {OTHERWISE}"
+        return None
+
     def _fitted(self, document: Document) -> tuple[Document, int | None]:
         """Cut the text of a document that is too large, if the job truncates; also return its tokens, where counted."""
-        if not self.limit.truncates or len(document.text) * LARGEST_CHARACTER <= self.limit.tokens:
+        if not self.limit.truncates or document.native or len(document.text) * LARGEST_CHARACTER <= self.limit.tokens:
             return document, None
         for _ in range(CUTS):
             text = self._template.renderer.document_text(document)

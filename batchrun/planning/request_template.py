@@ -6,7 +6,7 @@ from functools import cached_property
 from batchrun.document import Document
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
-from batchrun.providers.anthropic.wire import fixed_params, message_request
+from batchrun.providers.anthropic.wire import content_around, fixed_params, message_request
 from batchrun.request import Request
 
 
@@ -27,7 +27,11 @@ class RequestTemplate:
 
     def request(self, document: Document, *, max_tokens: int | None = None) -> Request:
         """Make the request for a document; `max_tokens` replaces the job's."""
-        return message_request(self._fixed, self.renderer.content(document), max_tokens=max_tokens)
+        if document.native:
+            content: str | list[object] = content_around(document.native, *self.renderer.around(document))
+        else:
+            content = self.renderer.content(document)
+        return message_request(self._fixed, content, max_tokens=max_tokens)
 
     def bare_request(self) -> Request | None:
         """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 
 from batchrun.documents import FoundFile, Shard
-from batchrun.documents.formats import FORMATS, all_readers
+from batchrun.documents.formats import FORMATS, IMAGE, all_readers
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.model_chain import ModelChain
@@ -61,7 +61,7 @@ select :job as job, w.file, {", ".join(f"w.{one}" for one in STATUS)},
     json_group_array(json_array(w.doc_id, w.bytes_sha)) as had
 from (
     select w.*, p.doc_id, p.bytes_sha from listed_files w
-    join planned p on p.planned_no >= w.first_no and p.planned_no < w.first_no + {FILE_STEP}
+    cross join planned p on p.planned_no >= w.first_no and p.planned_no < w.first_no + {FILE_STEP}
     order by p.planned_no
 ) w
 group by w.first_no having min(w.bytes_sha) != ''
@@ -71,14 +71,15 @@ OUTDATED = """
 from planned p
 where documents.job = :job and p.doc_id = documents.doc_id and p.chosen and p.bytes_sha != ''
     and (documents.settings is not :settings or documents.bytes_sha != p.bytes_sha or documents.reader != p.reader
-        or documents.source != p.source)
+        or documents.source != p.source or documents.note is not p.note)
     and documents.content_sha = p.content_sha and documents.outcome is p.outcome
     and documents.request_no is (select r.request_no from requests r where r.request_id = p.request_id)
 """
 """The documents of the plan that the ledger has with the same request, but read in another way."""
 RENEW = f"""
 update documents set settings = :settings, source = p.source, place = p.place, note = p.note, pages = p.pages,
-    reader = p.reader, bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end
+    reader = p.reader, bytes_sha = p.bytes_sha, left_out = case when p.outcome is not null then p.kind end,
+    seq = case when documents.note is p.note then documents.seq else :seq end
 {OUTDATED}
 """
 NEWS = f"""
@@ -93,7 +94,7 @@ class SettledFiles:
     def __init__(self, ledger: Ledger, job: str, *, settings: str, chain: ModelChain) -> None:
         self._ledger = ledger
         self._connection = ledger.connection
-        readers = json.dumps([one.reader for one in FORMATS.values()])
+        readers = json.dumps([one.reader for one in (*FORMATS.values(), IMAGE)])
         # The process that had an answer may have died before another model was asked.
         passed_on = {"last_model": chain.models[-1].price.name, "fallback_on": json.dumps(sorted(chain.fallback_on))}
         self._named = {"job": job, "settings": settings, "readers": readers, "all_readers": all_readers(), **passed_on}
@@ -109,7 +110,7 @@ class SettledFiles:
         """Plan the settled files of a shard. Returns how many documents they have, and the shard without them."""
         if self._nothing or not shard.files:
             return 0, shard
-        files = self._named | {"files": json.dumps([_row(shard, file) for file in shard.files])}
+        files = self._named | {"files": json.dumps([_row(file) for file in shard.files])}
         with explained(self._ledger.path):
             self._connection.execute("begin")
             planned = self._connection.execute(PLAN_SETTLED, files).rowcount
@@ -119,7 +120,7 @@ class SettledFiles:
             self._connection.execute("commit")
         if unsettled is None:
             return 0, shard
-        rest = tuple(file for file in shard.files if first_no(shard, file) in unsettled)
+        rest = tuple(file for file in shard.files if first_no(file) in unsettled)
         return self._count(shard), replace(shard, files=rest, size=sum(file.size for file in rest))
 
     def _forget(self, first_numbers: set[int]) -> None:
@@ -133,13 +134,13 @@ class SettledFiles:
     def _count(self, shard: Shard) -> int:
         """Count the planned documents of a shard, a document in parts once."""
         query = "select count(distinct coalesce(whole, doc_id)) from planned where planned_no >= ? and planned_no < ?"
-        first = shard.number * SHARD_STEP
-        return int(self._connection.execute(query, (first, first + SHARD_STEP)).fetchone()[0])
+        first, last = first_no(shard.files[0]), first_no(shard.files[-1])
+        return int(self._connection.execute(query, (first, last + FILE_STEP)).fetchone()[0])
 
     def list(self, shard: Shard) -> None:
         """Note the files of a shard of which all documents are read now, as the files were when they were listed."""
         self._listed, now = True, time.time_ns()
-        rows = [_row(shard, file) for file in shard.files if _is_still(file, now)]
+        rows = [_row(file) for file in shard.files if _is_still(file, now)]
         self._connection.executemany("insert or ignore into listed_files values (?, ?, ?, ?, ?, ?)", rows)
 
     def anything_to_remember(self) -> bool:
@@ -149,19 +150,19 @@ class SettledFiles:
     def remember(self) -> None:
         """Record, in a transaction, how the files and documents of this plan were read."""
         self._connection.execute(REMEMBER, self._named)
-        self._connection.execute(RENEW, self._named)
+        self._connection.execute(RENEW, self._named | {"seq": self._ledger.next_seq()})
 
     def _one(self, query: str) -> bool:
         return self._connection.execute(query, self._named).fetchone() is not None
 
 
-def first_no(shard: Shard, file: FoundFile) -> int:
+def first_no(file: FoundFile) -> int:
     """Return the number in the plan of the first document of a file."""
-    return shard.number * SHARD_STEP + file.position * FILE_STEP
+    return file.number * FILE_STEP
 
 
-def _row(shard: Shard, file: FoundFile) -> tuple[int, str, int, int, int, int]:
-    return first_no(shard, file), file.source, file.size, file.mtime_ns, file.ctime_ns, file.inode
+def _row(file: FoundFile) -> tuple[int, str, int, int, int, int]:
+    return first_no(file), file.source, file.size, file.mtime_ns, file.ctime_ns, file.inode
 
 
 def _is_still(file: FoundFile, now_ns: int) -> bool:

@@ -43,8 +43,8 @@ class TokenSampler:
         Returns the standard deviation of the guess, in cl100k tokens of each class.
         """
         step = step_bytes(size for _, size in self.planned.uncounted())
-        drawn = set(evenly(((number, size.bytes) for number, size in self.planned.uncounted()), step))
-        sizes = {number: size for number, size in self.planned.uncounted() if number in drawn}
+        drawn = list(evenly(self.planned.uncounted(), step))
+        sizes = self.planned.sizes(drawn)
         sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst)]
         found = ratios(sample, step)
         return unsampled(self.planned.guess(found), found)
@@ -85,9 +85,9 @@ class TokenSampler:
         documents = self.planned.documents(numbers)
         for start in range(0, len(documents), self.page):
             some = documents[start : start + self.page]
-            found = self.prepare([Wanted(one.ref, one.max_tokens) for one in some])
+            found = self.prepare([Wanted(one.ref, one.max_tokens, content_sha=one.content_sha) for one in some])
             for planned, prepared in zip(some, found, strict=True):
-                if isinstance(prepared, Prepared) and prepared.tokens and prepared.content_sha == planned.content_sha:
+                if isinstance(prepared, Prepared) and prepared.tokens:
                     yield planned.planned_no, prepared.request, prepared.tokens
 
 

@@ -3,20 +3,23 @@
 A weigher knows a job and its source, and nothing of the ledger. The texts of documents stay where the weigher runs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from batchrun.document import Document, DocumentRef, Unreadable
-from batchrun.documents import Guard, Shard, Source, unguarded
+from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
+from batchrun.documents.files import file_of
 from batchrun.documents.formats import all_readers
 from batchrun.documents.latest import Latest
 from batchrun.documents.split import SegmentName, reserved_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
+from batchrun.estimation.markup import CODE, markup_share
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
+from batchrun.planning.source_columns import source_columns
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ModelChain
 
@@ -50,6 +53,10 @@ class Weighed(NamedTuple):
     plain_sha: str = ""
     whole: str | None = None
     """The id of the whole document, if this one is a part."""
+    source_columns: str | None = None
+    """JSON: the columns of the source that the output gets. None if the output gets none, or for an unreadable one."""
+    markup: float = 0.0
+    """The share of a text sent as it is that is markup or base64."""
 
     @property
     def tokens(self) -> RequestTokens | None:
@@ -58,6 +65,7 @@ class Weighed(NamedTuple):
 
 
 EMPTY = "the document is empty"
+CHANGED = "it changed after it was planned; submit again"
 NOTHING = DocumentSize(0, TextClass.PROSE)
 Columns = tuple[tuple[object, ...], ...]
 """Weighed documents, a tuple for each field: twenty times faster to send to another process than a tuple for each."""
@@ -88,6 +96,8 @@ class Wanted:
     """The `max_tokens` of the request; None for the job's."""
     counts: bool = True
     """Whether the tokens are needed."""
+    content_sha: str | None = None
+    """The document is not wanted unless its content is still this; None if any content will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +106,8 @@ class Prepared:
 
     content_sha: str
     request: Request
-    text: str
-    """The part of the request that is the document's."""
+    text: str | None
+    """The part of the request that is the document's; None if only the model can read it, as with a scan."""
     tokens: RequestTokens | None
     """None if the tokens were not asked for."""
 
@@ -114,16 +124,20 @@ class Weigher:
     """Other values of `max_tokens` that requests of this job's documents may have had."""
     overlap_tokens: int | None = None
     """How much the parts of a long document share; None if the job does not split."""
+    columns: tuple[str, ...] = ()
+    """The columns of the source that the output gets."""
 
     def weigh(self, shard: Shard, counts: bool, guard: Guard = unguarded) -> Page:  # noqa: FBT001 (sent to a process)
         """Read the selected documents of a shard. With `counts` all are counted, else those that may be too large."""
         seen, weighed = 0, list[Weighed]()
+        files = {file.source: file for file in shard.files} if self.columns and self.source.columns is None else {}
         for found in self.source.read_shard(shard, guard):
             seen += 1
             if self.selection.takes(found):
                 parts = self._parts(found)
                 whole = found.doc_id if len(parts) > 1 else None
-                weighed += [self._weighed(part, counts=counts)._replace(whole=whole) for part in parts]
+                rows = [self._weighed(part, counts=counts)._replace(whole=whole) for part in parts]
+                weighed += [self._described(row, found, files) for row in rows]
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
     def prepare(self, wanted: Sequence[Wanted], guard: Guard = unguarded) -> list[Prepared | Unreadable]:
@@ -149,21 +163,33 @@ class Weigher:
     def _prepared(self, wanted: Wanted, found: Document | Unreadable) -> Prepared | Unreadable:
         if isinstance(found, Unreadable):
             return found
+        if wanted.content_sha not in {None, found.content_sha}:
+            return Unreadable(found.doc_id, found.source, CHANGED, found.place)
         built = self.builder.build(found, max_tokens=wanted.max_tokens)
         tokens = built.tokens if wanted.counts else None
-        return Prepared(found.content_sha, built.request, built.text, tokens)
+        return Prepared(found.content_sha, built.request, built.text or None, tokens)
 
     def _weighed(self, found: Document | Unreadable, *, counts: bool) -> Weighed:
         if isinstance(found, Unreadable):
             reader, sha = all_readers(), found.bytes_sha
             return Weighed(found.doc_id, found.source, found.place, "", found.reason, reader=reader, bytes_sha=sha)
-        if not found.text.strip():
+        if not found.native and not found.text.strip():
             return _row(found, problem=EMPTY)
         built = self.builder.build(found)
-        counted = built.tokens.counted if counts or self.builder.may_exceed(built.size) else None
+        counts = counts or found.native is not None or self.builder.may_exceed(built.size)
+        counted = built.tokens.counted if counts else None
         others = (self.builder.build(found, max_tokens=max_tokens).request for max_tokens in self.allowed)
         asked = tuple(self._asked(request) for request in (built.request, *others))
         return _row(found, size=built.size, counted=counted, asked=asked)
+
+    def _described(self, weighed: Weighed, found: Document | Unreadable, files: Mapping[str, FoundFile]) -> Weighed:
+        """Add what no request depends on: the columns of the source, and how much of the text is markup."""
+        if not isinstance(found, Document):
+            return weighed
+        return weighed._replace(
+            source_columns=source_columns(found, files.get(file_of(found)), self.columns),
+            markup=markup_share(found.text) if weighed.asked and is_raw(found) else 0.0,
+        )
 
     def _asked(self, request: Request) -> Asked:
         return tuple(map(weighed_request, self.chain.requests(request)))
@@ -180,8 +206,14 @@ def the_part(parts: Sequence[Document | Unreadable], name: SegmentName | None) -
     if isinstance(first, Unreadable) or (name is None and len(parts) == 1):
         return first
     if name is None or len(parts) != name.total:
-        return Unreadable(first.doc_id, first.source, "it changed after it was planned; submit again", first.place)
+        return Unreadable(first.doc_id, first.source, CHANGED, first.place)
     return parts[name.number - 1]
+
+
+def is_raw(document: Document) -> bool:
+    """Whether a document's text is what a file or a row has, and no text that is meant as it is, such as a program."""
+    as_it_is = not document.reader or document.reader.startswith("text/")
+    return as_it_is and not document.source.lower().endswith(CODE)
 
 
 def weighed_request(request: Request) -> WeighedRequest:

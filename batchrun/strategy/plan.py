@@ -54,12 +54,39 @@ class PlanProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class MostlyMarkup:
+    """The documents to send that are more than half markup or base64."""
+
+    documents: int
+    nusd: int
+    """About what the texts of these documents cost."""
+    worst: str
+    """The id of the document with the largest share."""
+    share: float
+    """The share of markup and base64 in the worst document."""
+
+
+@dataclass(frozen=True, slots=True)
 class CostliestFallback:
     """The fallback model that would cost most if it had to answer everything."""
 
     model: str
     upper_nusd: int
     """The estimate's upper bound at the model's price, for all requests to send, streamed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PdfCost:
+    """What the requests of the PDFs to send are expected to cost, either way."""
+
+    files: int
+    pages: int
+    textless: int
+    """How many of the files have no text that could be sent."""
+    as_text_nusd: float
+    """The cost if the texts of the other files are sent."""
+    native_nusd: float
+    """The cost if all the files are sent as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +173,8 @@ class Plan:
     caching: Mapping[Route, Caching]
     """The caching of every route, whichever is chosen: near a deadline the rest of batches is streamed."""
     cascade: CascadeCost | None = None
+    pdf: PdfCost | None = None
+    """None if no PDF is to be sent."""
     paid_before: int = 0
     """How many of the documents to send have a row in the output, of which the ledger does not know."""
     in_source: int = 0
@@ -158,6 +187,14 @@ class Plan:
     """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
     older: int = 0
     """How many documents keep their requests although a newer reader would find another text in the same bytes."""
+    markup: MostlyMarkup | None = None
+    """None if nothing to send is mostly markup or base64."""
+    tables: int = 0
+    """How many files of the source look like tables, and are one document each."""
+    gone: int = 0
+    """How many rows belong to documents that are no longer in the source. 0 for a plan with a selection."""
+    drops_gone: bool = False
+    """Whether a submit removes these rows from the output."""
     worst_tokens: int = 0
     """The most tokens that one of the requests to send may use, like `worst_nusd`."""
     tags: Mapping[str, str] = field(default_factory=dict)

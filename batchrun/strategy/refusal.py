@@ -6,7 +6,7 @@ from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewe
 from batchrun.budget.caps import Amount, Cap, CapUsage, Of, Per
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.errors import Refused
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, shown_path
 from batchrun.estimation.estimate import Estimate
 from batchrun.strategy.plan import Kind, Plan
 
@@ -47,7 +47,7 @@ def _paid_before(plan: Plan, job_path: str) -> Refused:
 def _too_large(plan: Plan, count: int) -> Refused:
     large = [problem for problem in plan.problems if problem.kind is Kind.TOO_LARGE]
     shown = "\n".join(
-        f"    {escape_control(problem.doc_id)}: {escape_control(problem.reason)}" for problem in large[:SHOWN]
+        f"    {shown_path(problem.doc_id)}: {escape_control(problem.reason)}" for problem in large[:SHOWN]
     )
     more = f"\n    and {count - SHOWN} more" if count > SHOWN else ""
     dear = any(problem.reason.startswith(MAY_COST) for problem in large)

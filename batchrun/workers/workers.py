@@ -13,7 +13,7 @@ from batchrun.workers.children import ChildDied, Children
 Page_co = TypeVar("Page_co", covariant=True)
 Wanted_contra = TypeVar("Wanted_contra", contravariant=True)
 Prepared_co = TypeVar("Prepared_co", covariant=True)
-WORTH_CHILDREN = 50_000_000
+WORTH_CHILDREN = 20_000_000
 """From how many bytes of documents on it pays to start child processes for documents that need none."""
 AHEAD = 4
 """How many shards are under way for each child process."""

@@ -17,7 +17,7 @@ from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable, load_prices
 from batchrun.catalog.rate_limits import RateLimits
 from batchrun.documents import Source
-from batchrun.documents.open_source import open_source
+from batchrun.documents.open_source import open_source, text_cache
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, EnvironmentProblem, Refused, UsageProblem
 from batchrun.events import Listener
@@ -26,13 +26,14 @@ from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
-from batchrun.job.spec import BatchSection
+from batchrun.job.spec import FILE_COLUMNS, BatchSection, FilesSourceSection
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.output.publish import Output, OutputTable
-from batchrun.store.paths import StorePaths, store_paths
+from batchrun.store.output.source_columns import SourceColumn
+from batchrun.store.paths import StorePaths, own_files, store_paths
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
@@ -55,7 +56,10 @@ class OpenOutput:
 
     def output(self, ledger: Ledger | None = None) -> Output:
         """Return the job's output, fed from this ledger connection or from another one."""
-        table = OutputTable(self.paths.database, self.job.spec.store.table, self.job.fields.columns)
+        spec = self.job.spec
+        types = FILE_COLUMNS if isinstance(spec.source, FilesSourceSection) else {}
+        of_source = tuple(SourceColumn(name, types.get(name)) for name in spec.source.columns)
+        table = OutputTable(self.paths.database, spec.store.table, self.job.fields.columns, of_source)
         return Output(ledger or self.ledger, self.name, table)
 
 
@@ -119,6 +123,8 @@ class OpenJob(OpenStore):
             output=None if options.pay_again or self.simulated else self.output(),
             typed=options.typed,
             children=self.children,
+            rescans=options.rescans,
+            rereads=options.rereads,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -165,6 +171,10 @@ class SubmitOptions:
     """The time that this command has taken already."""
     exact: bool = False
     """Whether every document is counted, however many there are."""
+    rescans: bool = False
+    """Whether files are opened that have not changed since their documents were settled."""
+    rereads: bool = False
+    """Whether documents are sent again whose text an older reader found."""
     online: int | None = None
     """How many requests the API counts for the plan, if the plan asks the API; None for the usual number."""
     typed: tuple[str, ...] = ()
@@ -234,13 +244,29 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     refuse_unknown_models(job, prices)
     chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
-    source, where = open_source(job), store_paths(job, simulated=simulated)
+    source, where = open_source(job, own_files(job)), store_paths(job, simulated=simulated)
     check_columns(job, source)
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None
-    with reading or locked_ledger(job, where, simulated=simulated) as ledger, Children() as children:
+    with (
+        trimmed_cache(job),
+        reading or locked_ledger(job, where, simulated=simulated) as ledger,
+        Children() as children,
+    ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
+
+
+@contextlib.contextmanager
+def trimmed_cache(job: JobFile) -> Iterator[None]:
+    """Keep the cache of texts within its bound, if texts come into the cache meanwhile."""
+    cache, since_s = text_cache(job), time.time()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a cache that cannot be changed only takes room
+            if cache and cache.has_grown(since_s):
+                cache.trim(job.spec.source.text_cache)
 
 
 @contextlib.contextmanager
@@ -280,5 +306,19 @@ def check_columns(job: JobFile, source: Source) -> None:
         has = ", ".join(sorted(source.columns)) if source.columns else "none besides id and text"
         raise UsageProblem(
             f"the prompt uses {', '.join(f'doc.{name}' for name in missing)}, and the documents have no such column.",
+            hint=f"columns of the source: {has}",
+        )
+    check_source_columns(job, source)
+
+
+def check_source_columns(job: JobFile, source: Source) -> None:
+    """Raise UsageProblem if the output is to get columns that the rows of the source do not have."""
+    if isinstance(job.spec.source, FilesSourceSection) or not job.spec.source.columns:
+        return
+    there = source.columns or frozenset()
+    if missing := [name for name in job.spec.source.columns if name not in there]:
+        has = ", ".join(sorted(there)) or "none besides id and text"
+        raise UsageProblem(
+            f"[source] columns: the documents have no column {', '.join(missing)}.",
             hint=f"columns of the source: {has}",
         )

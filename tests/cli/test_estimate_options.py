@@ -86,7 +86,7 @@ def test_online_takes_a_number_within_reason(project: TrialProject, batchrun: Co
 
 @pytest.mark.slow
 def test_exact(project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchrun.planning.classification.COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr("batchrun.planning.planner.COUNTED_AT_ONCE", 0)
     monkeypatch.setattr("batchrun.estimation.sampling.MOST_SAMPLED", 4)
     project.documents(40)
 

@@ -104,7 +104,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any job is so large that only about ten of its documents are counted."""
-    monkeypatch.setattr("batchrun.planning.classification.COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr("batchrun.planning.planner.COUNTED_AT_ONCE", 0)
     monkeypatch.setattr("batchrun.estimation.sampling.MOST_SAMPLED", 10)
 
 
@@ -188,8 +188,11 @@ def test_the_first_documents_are_counted_in_the_order_of_the_source(
     project: TrialProject, monkeypatch: pytest.MonkeyPatch, counted: list[str]
 ) -> None:
     texts = fill(project, 100)
-    monkeypatch.setattr("batchrun.planning.classification.COUNTED_AT_ONCE", sum(map(len, texts[:50])))
+    monkeypatch.setattr("batchrun.planning.planner.COUNTED_AT_ONCE", sum(map(len, texts[:50])))
     monkeypatch.setattr("batchrun.estimation.sampling.MOST_SAMPLED", 5)
+    monkeypatch.setattr(
+        "batchrun.documents.MAX_SHARD_DOCUMENTS", 10
+    )  # the documents of a shard are all counted or none
 
     found = plan(project)
 

@@ -384,10 +384,14 @@ def test_uncounted_documents_come_by_class_and_size(ledger: Ledger) -> None:
     )
 
     assert list(documents.tokens.uncounted()) == [
-        (2, DocumentSize(5, TextClass.CODE)),
-        (3, DocumentSize(30, TextClass.PROSE)),
-        (1, DocumentSize(900, TextClass.PROSE)),
+        (2, 5),
+        (3, 30),
+        (1, 900),
     ]
+    assert documents.tokens.sizes([2, 1]) == {
+        2: DocumentSize(5, TextClass.CODE),
+        1: DocumentSize(900, TextClass.PROSE),
+    }
 
 
 def test_only_chosen_documents_that_are_sent_once_are_uncounted(ledger: Ledger) -> None:

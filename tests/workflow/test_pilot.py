@@ -151,7 +151,7 @@ def test_with_nothing_to_send_there_is_none(piloted: Piloted) -> None:
 def test_of_many_documents_those_of_the_pilot_are_counted(
     project: TrialProject, piloted: Piloted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrun.planning.classification.COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr("batchrun.planning.planner.COUNTED_AT_ONCE", 0)
     monkeypatch.setattr("batchrun.estimation.sampling.LEAST_SAMPLED", 5)
     monkeypatch.setattr("batchrun.estimation.sampling.SAMPLED_BYTES", 0)
     provider = ScriptedProvider()

@@ -58,7 +58,7 @@ def test_a_plan_in_json_stays_json_when_children_die(
 
     ran = CommandLine(capsys)("plan jobs/trial.toml --json")
 
-    assert ran.json["documents"]["unreadable"] == 2
+    assert ran.json["documents"]["unreadable"] == 2, [(one["id"], one["reason"]) for one in ran.json["problems"]]
     assert ran.json["documents"]["to_send"] == 12
     assert "Traceback" not in ran.err
 

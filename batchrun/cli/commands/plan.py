@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.options import DEADLINE, EXACT, JOB, MAX_COST, NEXT, ROUTE, SIMULATE, JobCommand, selecting, speaking
+from batchrun.cli.options import (
+    DEADLINE,
+    EXACT,
+    JOB,
+    MAX_COST,
+    NEXT,
+    READING_AGAIN,
+    ROUTE,
+    SIMULATE,
+    JobCommand,
+    selecting,
+    speaking,
+)
 from batchrun.cli.plan_file import MOST_ONLINE
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
@@ -17,6 +29,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from batchrun.planning.api_lookups import CounterFactory
+
+MOST_GUESSED = 1_000
+"""How many documents in a guessed encoding a plan for programs names."""
 
 
 @click.command(cls=JobCommand)
@@ -42,6 +57,7 @@ if TYPE_CHECKING:
     help="Compare with an earlier plan that -o has written.",
 )
 @EXACT
+@READING_AGAIN
 @MAX_COST
 @ROUTE
 @DEADLINE
@@ -57,6 +73,8 @@ def plan(
     online: int | None,
     compare: Path | None,
     exact: bool,
+    rescan: bool,
+    reread: bool,
     max_cost: int | None,
     route: str | None,
     deadline: float | None,
@@ -84,7 +102,13 @@ def plan(
 
     earlier = read_plan(compare, job=job) if compare else None
     options = SubmitOptions(
-        max_cost_nusd=max_cost, route=route, deadline_s=deadline, exact=exact, typed=typed_command()
+        max_cost_nusd=max_cost,
+        route=route,
+        deadline_s=deadline,
+        exact=exact,
+        rescans=rescan,
+        rereads=reread,
+        typed=typed_command(),
     )
     with (
         open_job(job, simulated=simulate is not None, to_run=False) as opened,
@@ -93,7 +117,11 @@ def plan(
         planner = opened.planner(options)
         made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
         refused = opened.obstacle(made)
-        fields = plan_as_json(made, opened, refused) | {"online": online}
+        guessed = planner.planned.guessed_encodings(limit=MOST_GUESSED)
+        fields = plan_as_json(made, opened, refused) | {
+            "online": online,
+            "guessed_encodings": [{"id": doc_id, "encoding": encoding} for doc_id, encoding in guessed],
+        }
         if output:
             write_plan(fields, output)
         found = differences(earlier, fields, path=compare, job=job) if compare and earlier else []

@@ -11,6 +11,7 @@ from batchrun.cli.options import (
     MAX_COST,
     NEXT,
     PARTIAL,
+    READING_AGAIN,
     RUNNING,
     SIMULATE,
     WATCHING,
@@ -47,6 +48,7 @@ class SubmitCommand(JobCommand):
 )
 @MAX_COST
 @EXACT
+@READING_AGAIN
 @PARTIAL
 @click.option(
     "--pilot",
@@ -67,6 +69,8 @@ def submit(
     *,
     plan_file: Path | None,
     exact: bool,
+    rescan: bool,
+    reread: bool,
     pilot: int | None,
     go_on: bool,
     no_pilot: bool,
@@ -96,5 +100,14 @@ def submit(
         raise click.UsageError("Missing argument 'JOB'.")
     wanted = PilotOptions(documents=pilot, none=no_pilot, go_on=go_on)
     return run_job(
-        job, selection, flags, exact=exact, pilot=wanted, plan_file=plan_file, profile=simulate, terminal=terminal
+        job,
+        selection,
+        flags,
+        exact=exact,
+        rescans=rescan,
+        rereads=reread,
+        pilot=wanted,
+        plan_file=plan_file,
+        profile=simulate,
+        terminal=terminal,
     )

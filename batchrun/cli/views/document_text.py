@@ -30,6 +30,8 @@ def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal
     stamp = "SIMULATED  " if found.story.simulated else ""
     terminal.result(f"{stamp}{escape_control(doc_id)}  {story['status']}  {dollars(round(story['cost_usd'] * DOLLAR))}")
     terminal.result(f"source   {escape_control(story['source'])}")
+    if story["note"]:
+        terminal.result(f"note     {escape_control(story['note'])}")
     if story["reason"]:
         terminal.result(f"problem  {escape_control(story['reason'])}")
     for name, value in (json.loads(story["output"]) if story["output"] else {}).items():

@@ -8,7 +8,7 @@ from batchrun.cli.views.cascade_text import cascade_as_json
 from batchrun.cli.views.format import interval_fields
 from batchrun.cli.views.plan_text import WORDS, warnings
 from batchrun.errors import BatchrunError
-from batchrun.strategy.plan import Plan
+from batchrun.strategy.plan import PdfCost, Plan
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.refusal import budget_left
 from batchrun.strategy.routes import Forecast
@@ -42,6 +42,8 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
                 **{kind.value: plan.counts[kind] for kind in WORDS},
                 "changed_by_job_file": plan.same_text,
                 "paid_before": plan.paid_before,
+                "read_by_older": plan.older,
+                "gone_rows": plan.gone,
             },
             "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},
@@ -77,11 +79,32 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             "over_budget": left_nusd < 0,
             "caps": caps_as_json(plan),
             "fits": plan.affordable_count,
+            "pdf": pdf_as_json(plan.pdf) if plan.pdf else None,
             "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},
             "pilot_documents": opened.job.spec.pilot.documents,
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
+            "table_files": plan.tables,
+            "mostly_markup": {
+                "documents": plan.markup.documents,
+                "usd": plan.markup.nusd / 1e9,
+                "worst": plan.markup.worst,
+                "share": round(plan.markup.share, 3),
+            }
+            if plan.markup
+            else None,
     }  # fmt: skip
+
+
+def pdf_as_json(cost: PdfCost) -> dict[str, object]:
+    """The cost of the PDFs to send, as text and as they are."""
+    return {
+        "files": cost.files,
+        "pages": cost.pages,
+        "without_text": cost.textless,
+        "as_text_usd": cost.as_text_nusd / 1e9,
+        "native_usd": cost.native_nusd / 1e9,
+    }
 
 
 def route_as_json(forecast: Forecast) -> dict[str, object]:

@@ -11,9 +11,12 @@ from batchrun.cli.views.cascade_text import cascade_lines
 from batchrun.cli.views.format import count, tokens, with_bounds
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import escape_control
+from batchrun.escaping import SHOWN_COLUMNS, escape_control, shown_path
+from batchrun.estimation.estimate import RequestTokens
+from batchrun.job.spec import FilesSourceSection
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
+from batchrun.strategy.reading_notes import guessed_encodings, other_notes
 from batchrun.strategy.refusal import budget_left
 from batchrun.workflow.open_job import OpenJob
 
@@ -30,6 +33,8 @@ WORDS = {
     Kind.EMPTY: "empty",
     Kind.UNREADABLE: "unreadable",
 }
+SHOWN_NOTES = 5
+"""How many notes, and how many encodings, a plan shows."""
 ALWAYS = {Kind.NEW, Kind.CHANGED, Kind.REUSABLE}
 
 
@@ -43,7 +48,9 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *,
         *([f"project  {escape_control(opened.job.root_note)}"] if opened.job.root_note else []),
         f"source   {documents_line(plan)}",
         *problem_lines(plan),
-        *[f"         {escape_control(what)}: {count(times, 'document')}" for what, times in sorted(plan.notes.items())],
+        *note_lines(plan),
+        *table_lines(plan),
+        *[f"warning  {words}" for words in markup_words(plan)],
         *model_chain_lines(plan, opened),
         *money_lines(plan, opened),
         *pilot_lines(opened),
@@ -87,15 +94,76 @@ def documents_line(plan: Plan) -> str:
     if plan.paid_before:
         line += f"\n         {count(plan.paid_before, 'document')} to send with a row in the output already,"
         line += " which the ledger does not know"
+    line += "".join(f"\n         {words}" for words in [*older_words(plan), *gone_words(plan)])
     return line
 
 
-def document_lines(documents: Iterable[tuple[str, Kind, str | None, int | None]]) -> Iterator[str]:
-    """A line for each document: what a submit does with it, and its size."""
-    for doc_id, kind, reason, counted in documents:
-        size = f"   {counted:,} tokens of cl100k" if counted is not None else ""
-        why = f"   {escape_control(reason)}" if reason else ""
-        yield f"{WORDS[kind]:<20} {escape_control(doc_id)}{size}{why}"
+def note_lines(plan: Plan) -> list[str]:
+    """What had to be done to read documents: a line for guessed encodings, and the most frequent other notes."""
+    lines = []
+    if guessed := guessed_encodings(plan.notes):
+        most = [f"{escape_control(codec)} ({documents:,})" for codec, documents in list(guessed.items())[:SHOWN_NOTES]]
+        more = ", …" if len(guessed) > SHOWN_NOTES else ""
+        lines.append(f"guessed encodings: {', '.join(most)}{more}; plan -v names the documents")
+    others = list(other_notes(plan.notes).items())
+    lines += [f"{escape_control(note)}: {count(documents, 'document')}" for note, documents in others[:SHOWN_NOTES]]
+    if rest := sum(documents for _, documents in others[SHOWN_NOTES:]):
+        lines.append(f"other notes: {count(rest, 'document')}")
+    return [f"         {line}" for line in lines]
+
+
+def table_lines(plan: Plan) -> list[str]:
+    """The files that look like tables, whose rows may be meant as documents; no line if there are none."""
+    if not plan.tables:
+        return []
+    look = (
+        "looks like a table and is one document" if plan.tables == 1 else "look like tables and are one document each"
+    )
+    return [f'         {count(plan.tables, "file")} {look}; for a document a row: type = "table"']
+
+
+def markup_words(plan: Plan) -> list[str]:
+    """The documents to send that are mostly markup or base64, with their price; nothing if there are none."""
+    if not (found := plan.markup):
+        return []
+    are, their = ("is", "its") if found.documents == 1 else ("are", "their")
+    worst = f"{found.share:.0%} of {shown_path(found.worst)}"
+    return [
+        f"{count(found.documents, 'document')} {are} mostly markup or base64 ({worst}):"
+        f" {their} text costs about {dollars(found.nusd)}"
+    ]
+
+
+def older_words(plan: Plan) -> list[str]:
+    """The documents whose answer is to a text that an older reader found; nothing if there are none."""
+    if not plan.older:
+        return []
+    keep, them = ("keeps", "it") if plan.older == 1 else ("keep", "them")
+    what = f"{count(plan.older, 'document')} {keep} the answer to a text that an older reader found"
+    return [f"{what}: --reread sends {them} again"]
+
+
+def gone_words(plan: Plan) -> list[str]:
+    """The rows of documents that are no longer in the source, and what becomes of them; nothing if there are none."""
+    return [gone_said(plan.gone, drops=plan.drops_gone)] if plan.gone else []
+
+
+def gone_said(rows: int, *, drops: bool) -> str:
+    """How many rows belong to documents that are no longer in the source, and what removes these rows."""
+    belong, them = ("belongs to a document that is", "it") if rows == 1 else ("belong to documents that are", "them")
+    removes = "submit removes" if drops else '[source] on_removed = "drop" removes'
+    return f"{count(rows, 'row')} {belong} no longer in the source: {removes} {them}"
+
+
+def document_lines(
+    documents: Iterable[tuple[str, Kind, str | None, RequestTokens | None, str | None]],
+) -> Iterator[str]:
+    """A line for each document: what a submit does with it, its size, and what had to be done to read it."""
+    for doc_id, kind, reason, known, note in documents:
+        what = "as it is" if known and known.text_class.is_native else "of cl100k"
+        size = f"   {known.counted:,} tokens {what}" if known else ""
+        why = "".join(f"   {escape_control(words)}" for words in (reason, note) if words)
+        yield f"{WORDS[kind]:<20} {shown_path(doc_id, 2 * SHOWN_COLUMNS)}{size}{why}"
 
 
 def reused_words(plan: Plan) -> list[str]:
@@ -110,7 +178,10 @@ def reused_words(plan: Plan) -> list[str]:
 def problem_lines(plan: Plan) -> list[str]:
     """The first of the documents that will not be sent as they are."""
     shown = plan.problems[:5]
-    lines = [f"         {WORDS[one.kind]}  {escape_control(one.doc_id)}: {escape_control(one.reason)}" for one in shown]
+    lines = [
+        f"         {WORDS[one.kind]}  {shown_path(one.doc_id)}: {shown_path(one.reason, 2 * SHOWN_COLUMNS)}"
+        for one in shown
+    ]
     rest = sum(plan.counts[kind] for kind in (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE)) - len(shown)
     return [*lines, f"         and {rest:,} more"] if rest > 0 else lines
 
@@ -152,10 +223,26 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         *evidence_lines(plan),
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
+        *pdf_lines(plan, opened),
         *route_lines(plan, opened.limits),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {verdict}",
         *cap_lines(plan),
         *price_lines(plan, opened),
+    ]
+
+
+def pdf_lines(plan: Plan, opened: OpenJob) -> list[str]:
+    """The cost of the PDFs as text and as they are; no line without a PDF."""
+    source = opened.job.spec.source
+    if plan.pdf is None or not isinstance(source, FilesSourceSection):
+        return []
+    pages = f"{count(plan.pdf.pages, 'page')} in {count(plan.pdf.files, 'file')}"
+    as_text = (
+        f"as text {dollars(plan.pdf.as_text_nusd)}" if plan.pdf.textless < plan.pdf.files else "as text not at all"
+    )
+    without = f" without the {count(plan.pdf.textless, 'scan')}" if 0 < plan.pdf.textless < plan.pdf.files else ""
+    return [
+        f'pdf      {pages}: {as_text}{without}, native {dollars(plan.pdf.native_nusd)} ([source] pdf = "{source.pdf}")'
     ]
 
 

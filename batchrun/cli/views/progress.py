@@ -11,7 +11,7 @@ from batchrun.catalog.money import dollars
 from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words
 from batchrun.cli.views.format import count, duration
 from batchrun.cli.views.terminal import Terminal, now
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, shown_path
 from batchrun.events import (
     AttemptEnded,
     AttemptFailed,
@@ -152,7 +152,7 @@ class Progress:
     def _failed(self, event: AttemptFailed) -> None:
         if self._terminal.verbose > 1:
             again = "" if event.retry_in_s is None else f", again in {event.retry_in_s:.1f} s"
-            self.write(f"  retry     {escape_control(event.doc_id)}   {event.cause}{again}")
+            self.write(f"  retry     {shown_path(event.doc_id)}   {event.cause}{again}")
 
     def _settled(self, event: DocumentSettled) -> None:
         self._outcomes[event.outcome] += 1
@@ -160,7 +160,7 @@ class Progress:
         if event.outcome.failed:
             self._show_problem(event)
         elif self._terminal.verbose:
-            self.write(f"  {event.outcome:<9} {escape_control(event.doc_id)}   {dollars(event.cost_nusd)}")
+            self.write(f"  {event.outcome:<9} {shown_path(event.doc_id)}   {dollars(event.cost_nusd)}")
         if event.outcome.failed or self._terminal.verbose:
             self._event("document", id=event.doc_id, status=event.outcome, reason=event.reason,
                         cost_usd=event.cost_nusd / 1e9)  # fmt: skip
@@ -172,7 +172,7 @@ class Progress:
     def _show_problem(self, event: DocumentSettled) -> None:
         self._shown[event.outcome] += 1
         if self._shown[event.outcome] <= SHOWN_OF_A_KIND:
-            self.write(f"  {event.outcome:<9} {escape_control(event.doc_id)}   {escape_control(event.reason or '')}")
+            self.write(f"  {event.outcome:<9} {shown_path(event.doc_id)}   {escape_control(event.reason or '')}")
         elif self._shown[event.outcome] == SHOWN_OF_A_KIND + 1:
             self.write(f"  more documents are {event.outcome}; they are counted, not listed")
 

@@ -11,6 +11,7 @@ from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import escalated_lines, escalations_as_json
 from batchrun.cli.views.format import below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
+from batchrun.cli.views.plan_text import gone_words
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
@@ -18,9 +19,10 @@ from batchrun.execution.failure_messages import BudgetReached
 from batchrun.outcome import RETRIED, Outcome
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.store.reports.totals import Totals
+from batchrun.strategy.plan import Plan
 from batchrun.workflow.summary import Summary
 
-NOT_OF_A_RETRY = ("limit", "next", "exact", "pilot", "go_on", "no_pilot", "simulate")
+NOT_OF_A_RETRY = ("limit", "next", "exact", "pilot", "go_on", "no_pilot", "simulate", "rescan", "reread")
 """Options of a submit that a retry does not take, or that mean something else there."""
 
 
@@ -158,6 +160,7 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     if summary.unpublished:
         lines = [f"  rows     safe in the ledger, not in the output yet: {escape_control(summary.unpublished)}",
                  f"  next     {command('sync', path, simulate)}"]  # fmt: skip
+    lines += gone_lines(summary.plan)
     lines += left_lines(summary)
     lines += [f"  next     {line}" for line in submit_again(summary, path)]
     if summary.awaited_of:
@@ -168,6 +171,14 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     elif not summary.unpublished and not summary.halted and not summary.open_batches:
         lines.append(f"  next     {command('results', path, simulate)}")
     return lines
+
+
+def gone_lines(plan: Plan) -> list[str]:
+    """The rows of documents that are no longer in the source; no line if there are none."""
+    if not plan.drops_gone:
+        return [f"  gone     {words}" for words in gone_words(plan)]
+    what = "row of a document that is" if plan.gone == 1 else "rows of documents that are"
+    return [f"  dropped  {plan.gone:,} {what} no longer in the source"] if plan.gone else []
 
 
 def submit_again(summary: Summary, path: Path) -> list[str]:
@@ -222,6 +233,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         counts={str(outcome or "pending"): number for outcome, number in summary.outcomes.items()},
         sent=summary.plan.to_send,
         in_source=summary.plan.in_source,
+        gone_rows=summary.plan.gone,
         cost_usd=totals.cost_nusd / 1e9 if totals else 0.0,
         held_usd=totals.held_nusd / 1e9 if totals else 0.0,
         estimate_usd=totals.estimate_nusd / 1e9 if totals else 0.0,

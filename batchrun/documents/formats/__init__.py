@@ -1,4 +1,4 @@
-"""What turns a format into text with places: one module for each format, listed in `FORMATS`.
+"""What turns a format into text with places: one module for each format, listed in `FORMATS`. `IMAGE` has no text.
 
 A reader gets the bytes of one file, opens nothing, and yields the parts of the file. Most files have one part, the
 whole. A reader may abort the process or hang over a hostile file, so readers run in child processes.
@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
+from typing import Literal
 
-from batchrun.document import Place, Value
+from batchrun.document import NativeFile, Place, Value
 
 
 class Unusable(ValueError):
@@ -28,6 +29,8 @@ class ReadOptions:
     """Whether the attachments of mail become documents of their own."""
     rows: bool = False
     """Whether each row of a sheet becomes a document of its own."""
+    pdf: Literal["text", "native", "auto"] = "text"
+    """What is sent of a PDF: its text, the file, or the file if there is no text. An image is sent unless "text"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class Part:
     """The number of pages or slides; None for a format without pages."""
     columns: Mapping[str, Value] = field(default_factory=dict)
     """The cells of a row, by the names of the columns; empty if the part is no row."""
+    native: NativeFile | None = None
+    """As in `Document`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +118,11 @@ FORMATS: Mapping[str, Format] = {
         Format("sheets", "sheets", 1, (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), "python-calamine"),
     )
 }
+IMAGE = Format("image", "image", 1, (".png", ".jpg", ".jpeg", ".gif", ".webp"), isolated=False)
+"""Images, which are sent as they are or not at all: no job file calls for them."""
 
 
 def all_readers() -> str:
     """Return a name for all readers in their versions: a later reader may read what none of them can."""
-    return f"none of {hashlib.sha256(' '.join(one.reader for one in FORMATS.values()).encode()).hexdigest()[:16]}"
+    readers = " ".join(one.reader for one in (*FORMATS.values(), IMAGE))
+    return f"none of {hashlib.sha256(readers.encode()).hexdigest()[:16]}"

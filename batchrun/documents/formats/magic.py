@@ -108,8 +108,20 @@ _FURTHER_ON = tuple(one for one in _BEGINNINGS if one.at)
 
 def refuse_textless(data: bytes) -> None:
     """Raise Unusable if the file is of a kind that has no text."""
+    if one := _beginning_of(data):
+        raise Unusable(f"{one.kind}; {one.advice}")
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether the file is an image that a model can see."""
+    one = _beginning_of(data)
+    return one is not None and one.advice == _PICTURE
+
+
+def _beginning_of(data: bytes) -> _Beginning | None:
     candidates = _BEGINNINGS if data.startswith(_AT_START) else _FURTHER_ON
     for one in candidates:
         where, what = one.also
         if data.startswith(one.magic, one.at) and data.startswith(what, where):
-            raise Unusable(f"{one.kind}; {one.advice}")
+            return one
+    return None

@@ -1,4 +1,4 @@
-"""PDF files: the text layer, with a place for each page."""
+"""PDF files: the text layer, with a place for each page, or the file itself for models that see pages."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchrun.document import Place
+from batchrun.document import NativeFile, Place
+from batchrun.documents.bounds import MAX_NATIVE_BYTES
 from batchrun.documents.formats import Found, Part, ReadOptions, Unusable
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
 _UNUSABLE_CONTROLS = 0.05
 """Fonts that do not tell their characters give control characters instead; above this share they are the text."""
 _SCAN_ADVICE = 'recognise its text first (OCR), or send it as it is: [source] pdf = "native" or "auto"'
+_AS_TEXT = ', or take its text: [source] pdf = "text"'
 _NAMED_PAGES = 5
+MEDIA_TYPE = "application/pdf"
+_SENT_AS_SCAN = "sent as it is, because most of its pages have no text that can be used"
+_SCANNED = 0.5
+"""With a larger share of pages without text, a PDF is a scan: its text is a cover, or a stamp on the pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +39,46 @@ class PdfFacts:
     """Whether the text layer is usable: `read` raises Unusable for a PDF without one."""
 
 
-def read(data: bytes, options: ReadOptions) -> Iterator[Found]:  # noqa: ARG001 - no option concerns a PDF
-    """Read the text layer of a PDF as one part."""
+def read(data: bytes, options: ReadOptions) -> Iterator[Found]:
+    """Read a PDF as one part: the text layer, or the file with its text layer if that is usable."""
     with closing(_opened(data)) as pdf:
+        encrypted = _is_encrypted(pdf)
         pages = [_text_of(pdf, index) for index in range(len(pdf))]
     text, places = _joined(pages)
-    if not text:
-        raise Unusable(f"a PDF without a text layer, as scans are; {_SCAN_ADVICE}")
-    if not _is_usable(text):
-        raise Unusable(f"a PDF whose fonts do not say which characters they show, so its text is lost; {_SCAN_ADVICE}")
+    problem = _textless(text)
+    is_scan = bool(problem) or pages.count("") > _SCANNED * len(pages)
+    if options.pdf == "native" or (options.pdf == "auto" and is_scan):
+        native = _native(data, text, len(pages), encrypted=encrypted, otherwise="" if problem else _AS_TEXT)
+        note = _SENT_AS_SCAN if options.pdf == "auto" else None
+        yield Part(
+            text="" if is_scan else text, places=() if is_scan else places, note=note, pages=len(pages), native=native
+        )
+        return
+    if problem:
+        raise Unusable(f"{problem}; {_SCAN_ADVICE}")
     yield Part(text=text, places=places, note=_note(pages), pages=len(pages))
+
+
+def _textless(text: str) -> str | None:
+    """Say why a text layer cannot be used. Returns None if it can."""
+    if not text:
+        return "a PDF without a text layer, as scans are"
+    return None if _is_usable(text) else "a PDF whose fonts do not say which characters they show, so its text is lost"
+
+
+def _native(data: bytes, layer: str, pages: int, *, encrypted: bool, otherwise: str) -> NativeFile:
+    """Make the file that is sent. Raises Unusable for what the API never takes."""
+    if encrypted:
+        raise Unusable(
+            "a PDF that is encrypted, although it opens without a password: the API takes no encrypted PDF;"
+            f" save it without the encryption{otherwise}"
+        )
+    if len(data) > MAX_NATIVE_BYTES:
+        raise Unusable(
+            f"a PDF of {len(data) / 1e6:,.1f} MB: more than the {MAX_NATIVE_BYTES / 1e6:.0f} MB that fit into a request"
+            f" as they are; split it{otherwise}"
+        )
+    return NativeFile(MEDIA_TYPE, data, pages=pages, layer=layer)
 
 
 def count_pages(data: bytes) -> int:
@@ -53,12 +89,16 @@ def count_pages(data: bytes) -> int:
 
 def inspect(data: bytes) -> PdfFacts:
     """Return the facts of a PDF. Raises Unusable as `count_pages` does."""
-    from pypdfium2 import raw
-
     with closing(_opened(data)) as pdf:
-        encrypted = raw.FPDF_GetSecurityHandlerRevision(pdf) != -1
+        encrypted = _is_encrypted(pdf)
         text = "".join(_text_of(pdf, index) for index in range(len(pdf)))
         return PdfFacts(pages=len(pdf), encrypted=encrypted, has_text=_is_usable(text))
+
+
+def _is_encrypted(pdf: "PdfDocument") -> bool:
+    from pypdfium2 import raw
+
+    return bool(raw.FPDF_GetSecurityHandlerRevision(pdf) != -1)
 
 
 def _opened(data: bytes) -> "PdfDocument":

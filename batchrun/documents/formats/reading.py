@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 
 from batchrun.documents import NeedsChild
 from batchrun.documents.bounds import MAX_BYTES, too_large
-from batchrun.documents.formats import FORMATS, Attached, Format, Found, Part, ReadOptions, Unusable, UnusablePart
+from batchrun.documents.formats import (
+    FORMATS,
+    IMAGE,
+    Attached,
+    Format,
+    Found,
+    Part,
+    ReadOptions,
+    Unusable,
+    UnusablePart,
+)
+from batchrun.documents.formats.magic import is_picture
 from batchrun.documents.formats.recognition import recognise
 from batchrun.escaping import escape_control
 
@@ -45,8 +56,13 @@ def read_file(
 
     Raises Unusable if the file itself cannot be read. An attached file that cannot be read is an UnusablePart.
     """
-    one = FORMATS[recognise(data, name) if wanted == "auto" else wanted]
+    one = format_of(data, name, options) if wanted == "auto" else FORMATS[wanted]
     yield from _Reading(options, read_one).read(data, one)
+
+
+def format_of(data: bytes, name: str, options: ReadOptions) -> Format:
+    """Return the format of a file, by its content and name. Raises Unusable for what has no text."""
+    return IMAGE if options.pdf != "text" and is_picture(data) else FORMATS[recognise(data, name)]
 
 
 class _Reading:
@@ -77,7 +93,7 @@ class _Reading:
         self._attached_bytes += len(found.data)
         try:
             self._require_bounds(depth)
-            yield from self.read(found.data, FORMATS[recognise(found.data, found.name)], name, depth)
+            yield from self.read(found.data, format_of(found.data, found.name, self._options), name, depth)
         except Unusable as reason:
             yield UnusablePart(self._unique(name), str(reason))
 

@@ -62,7 +62,8 @@ class AttemptResults:
     async def answered(self, attempt: Attempt, reply: Reply, *, latency_s: float) -> None:
         """Judge and settle a reply. Raises RetryLater when the next model is to be asked."""
         pending, channel = attempt.pending, attempt.channel
-        if reply.usage and not fits_request(reply.usage, attempt.request, channel.chain_model.price):
+        text_class = pending.tokens.text_class
+        if reply.usage and not fits_request(reply.usage, attempt.request, channel.chain_model.price, text_class):
             reply = self._doubts.without_usage(reply)
         channel.rate_limiter.settle(attempt.charge, reply.usage)
         channel.rate_limiter.hear(attempt.charge, reply.limits)

@@ -14,6 +14,8 @@ from batchrun.outcome import Outcome
 
 MOST_QUEUED = 32
 """How many texts are read ahead."""
+MOST_HELD_BYTES = 256_000_000
+"""How many bytes of requests are read ahead or in flight: five hundred scans in flight would not fit into memory."""
 REVISIT_S = 1.0
 """How soon to look again at documents whose identical request, or whose room in a cap, another job has just now."""
 
@@ -29,6 +31,8 @@ class StreamExecutor:
         self._attempts = attempts
         self._usage_flush = usage_flush
         self._queue: asyncio.Queue[PendingRequest] = asyncio.Queue(maxsize=min(setup.concurrency, MOST_QUEUED))
+        self._held_bytes = 0
+        self._released = asyncio.Event()
 
     async def run(self) -> None:
         """Return when every document has its outcome, or when the run has halted and nothing is in flight."""
@@ -74,11 +78,20 @@ class StreamExecutor:
             for some in slices(ours, self._reader.texts_at_once):
                 for pending in await self._reader.read(some):
                     if isinstance(pending, PendingRequest):
+                        await self._hold(pending)
                         await self._queue.put(pending)
                         queued += 1
                     else:
                         await set_aside(self._context, pending, Outcome.UNREADABLE)
         return queued
+
+    async def _hold(self, pending: PendingRequest) -> None:
+        """Wait until there is room in memory for a request. One request alone always has room."""
+        size = len(pending.request.body)
+        while self._held_bytes and self._held_bytes + size > MOST_HELD_BYTES:
+            self._released.clear()
+            await self._released.wait()
+        self._held_bytes += size
 
     async def _work(self) -> None:
         while True:
@@ -89,6 +102,8 @@ class StreamExecutor:
             except Halted:
                 pass  # the document stays pending: the same command continues it
             finally:
+                self._held_bytes -= len(pending.request.body)
+                self._released.set()
                 self._queue.task_done()
 
     async def _drain_when_halted(self, tasks: list[asyncio.Task[None]]) -> None:

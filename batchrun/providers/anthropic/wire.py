@@ -6,10 +6,12 @@ imports neither the SDK nor anything else that is slow to load.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
 
@@ -46,6 +48,14 @@ def message_request(
     return Request.of(params if max_tokens is None else {**params, "max_tokens": max_tokens})
 
 
+def content_around(file: NativeFile, before: str, behind: str) -> list[object]:
+    """Build the content of a user message with a file between two texts. The API refuses blank texts."""
+    source = {"type": "base64", "media_type": file.media_type, "data": b64encode(file.data).decode("ascii")}
+    block = {"type": "image" if file.pages is None else "document", "source": source}
+    first, last = ([{"type": "text", "text": text}] if text.strip() else [] for text in (before, behind))
+    return [*first, block, *last]
+
+
 def request_to_model(
     request: Request, *, model: str, max_tokens: int, takes_effort: bool, takes_thinking: bool
 ) -> Request:
@@ -66,7 +76,11 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
     params = json.loads(request.body)
     if cache_breakpoint.opening:
         (message,) = params["messages"]
-        message["content"] = _marked_content(message["content"], cache_breakpoint)
+        content = message["content"]
+        if isinstance(content, str):
+            message["content"] = _marked_content(content, cache_breakpoint)
+        else:
+            message["content"] = _marked_blocks(content, cache_breakpoint)
     else:
         params["system"] = [_marked_block(params["system"], cache_breakpoint.ttl)]
     return replace(request, marked=Request.of(params).body)
@@ -79,6 +93,13 @@ def _marked_content(content: str, cache_breakpoint: CacheBreakpoint) -> list[dic
     if not rest:
         return [_marked_block(content, ttl)]
     return [_marked_block(opening, ttl), {"type": "text", "text": rest}] if rest.strip() else content
+
+
+def _marked_blocks(content: list[dict[str, Any]], cache_breakpoint: CacheBreakpoint) -> list[dict[str, Any]]:
+    """Cut the text before a file in two blocks. The text begins with the opening, and may end there."""
+    marked = _marked_content(content[0]["text"], cache_breakpoint)
+    first = [_marked_block(cache_breakpoint.opening, cache_breakpoint.ttl)] if isinstance(marked, str) else marked
+    return [*first, *content[1:]]
 
 
 def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from batchrun.simulator.faults.kinds import Spoiling
 from batchrun.simulator.replies.document import beginning_of, document_in, title_of
 from batchrun.simulator.replies.schema_answer import SchemaAnswer
 from batchrun.simulator.requests.model_cards import ModelCard
+from batchrun.simulator.requests.native_files import file_in
 from batchrun.simulator.requests.token_count import count_text, text_blocks
 
 _READ_CHARACTERS = 60_000  # far into any contract; keeps the time for a large document bounded
@@ -37,8 +38,11 @@ class Production(NamedTuple):
 def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoiling: Spoiling | None) -> Production:
     """Answer a valid request. `chance` in [0, 1) decides whether the model thinks first."""
     blocks = text_blocks(params["messages"][-1]["content"])
-    prompt = "".join(block["text"] for block in blocks if block["type"] == "text")
-    text = _answer(params, document_in(prompt)[:_READ_CHARACTERS], seed=seed, spoiling=spoiling)
+    files = [seen for block in blocks if (seen := file_in(block))]
+    prompt = "".join(block["text"] if block["type"] == "text" else _text_of(block) for block in blocks)
+    document = document_in(prompt)[:_READ_CHARACTERS]
+    named = document.encode() + b"".join(seen.sha for seen in files)
+    text = _answer(params, document, named, seed=seed, spoiling=spoiling)
     thinking = params.get("thinking") or {}
     thinks = thinking.get("type") in {"adaptive", "enabled"} or (card.thinks_unasked and not thinking)
     whole = Production(text=text, text_tokens=count_text(text, card.tokenizer))
@@ -50,11 +54,16 @@ def produce(params: Params, card: ModelCard, *, seed: int, chance: float, spoili
     return _stopped(_spoiled(whole, spoiling, params["max_tokens"]), params["max_tokens"])
 
 
-def _answer(params: Params, document: str, *, seed: int, spoiling: Spoiling | None) -> str:
+def _text_of(block: Params) -> str:
+    seen = file_in(block)
+    return seen.text if seen else ""
+
+
+def _answer(params: Params, document: str, named: bytes, *, seed: int, spoiling: Spoiling | None) -> str:
     output_format = params.get("output_config", {}).get("format")
     if output_format is None:
         return beginning_of(document) or title_of(document) or "There is nothing to read in this message."
-    key = hashlib.blake2b(document.encode(), salt=seed.to_bytes(8, "big", signed=True)).digest()
+    key = hashlib.blake2b(named, salt=seed.to_bytes(8, "big", signed=True)).digest()
     answer = SchemaAnswer(document, output_format["schema"], key).answer()
     if spoiling is Spoiling.SCHEMA_VIOLATION:  # the first property is left out, or one is added that no schema allows
         answer = dict(list(answer.items())[1:]) if isinstance(answer, dict) and answer else {"unexpected": True}

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from batchrun.simulator.api_error import invalid_request, not_found, unauthenticated
 from batchrun.simulator.requests.model_cards import ModelCard, find_model
 from batchrun.simulator.requests.model_rules import cache_problems, model_problems
+from batchrun.simulator.requests.native_files import file_problems
 
 NO_OBJECT = "Input should be a valid dictionary or object to extract fields from"
 _SAMPLING = ("temperature", "top_p", "top_k")
@@ -173,7 +174,7 @@ def check_message(params: Params, *, counting: bool = False) -> ModelCard:
     card = find_model(params["model"])
     if card is None:
         raise not_found(f"model: {params['model']}")
-    for wrong in model_problems(params, card):
+    for wrong in (*file_problems(params["messages"], card), *model_problems(params, card)):
         raise invalid_request(wrong)
     return card
 

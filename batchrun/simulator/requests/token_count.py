@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from batchrun.simulator.requests.model_cards import Tokenizer
+from batchrun.simulator.requests.native_files import file_in
 
 _MESSAGE_OVERHEAD = 7
 _FURTHER_MESSAGE_OVERHEAD = 4
@@ -77,9 +78,15 @@ def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[Pr
 def _blocks(content: str | list[dict[str, Any]], tokenizer: Tokenizer) -> Iterator[PromptPart]:
     for block in text_blocks(content):
         bare = {name: value for name, value in block.items() if name != "cache_control"}
-        is_text = block["type"] == "text"
-        tokens = count_text(block["text"], tokenizer) if is_text else _count_json(bare, tokenizer)
-        yield PromptPart(bare, tokens, block.get("cache_control"))
+        yield PromptPart(bare, _count_block(bare, tokenizer), block.get("cache_control"))
+
+
+def _count_block(block: Mapping[str, Any], tokenizer: Tokenizer) -> int:
+    if block["type"] == "text":
+        return count_text(block["text"], tokenizer)
+    if seen := file_in(block):
+        return seen.image_tokens(tokenizer) + count_text(seen.text, tokenizer)
+    return _count_json(block, tokenizer)
 
 
 def text_blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:

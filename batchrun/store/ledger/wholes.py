@@ -81,7 +81,7 @@ class Wholes:
     def each(self) -> Iterator[Whole]:
         """Yield every document with all its parts. The caller may record answers meanwhile."""
         wholes = self._connection.execute(
-            "select whole_no, doc_id, merged_of, parts from wholes where job = ? order by 1", (self._job,)
+            "select whole_no, doc_id, merged_of, parts from wholes where job = ? and parts order by 1", (self._job,)
         ).fetchall()
         for whole_no, doc_id, merged_of, total in wholes:
             parts = self._parts(doc_id, total)

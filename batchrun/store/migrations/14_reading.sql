@@ -7,6 +7,9 @@ alter table documents add column reader text not null default '';    -- name and
 alter table documents add column bytes_sha text not null default ''; -- of the bytes that the reader got
 alter table documents add column settings text;                      -- digest of the job that its request followed from
 alter table documents add column left_out text;                      -- why nothing is sent: empty, too_large, unreadable
+alter table documents add column source_columns text;                -- JSON: the columns of [source] that the row gets
+alter table documents add column gone integer not null default 0;    -- has a row, and the last plan of all lacked it
+create index documents_gone on documents (job) where gone;
 
 alter table documents add column whole text;                         -- of a part: the doc_id of the whole document
 create index documents_whole on documents (job, whole) where whole is not null;
@@ -25,6 +28,7 @@ create table wholes (
     run_no      integer references runs,                             -- of the last part's answer, like the next two
     model       text,
     finished_at real,
+    gone        integer not null default 0,                          -- as in documents
     seq         integer not null default 0,
     row_seq     integer not null default 0,
     unique (job, doc_id)

@@ -1,6 +1,6 @@
 """The changes of the ledger since a sequence number, in slices of rows that fit into memory whatever their sizes."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ GROUP_CHARACTERS = 4_000_000
 RESULTS = """
 select d.doc_id, r.output, r.request_id, coalesce(runs.run_id, adopted.run_id),
     coalesce(strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), adopted.finished_at),
-    coalesce(a.model, adopted.model)
+    coalesce(a.model, adopted.model), d.source_columns
 from documents d
 join requests r on r.request_no = d.row_request_no
 left join attempts a on a.attempt_no = r.attempt_no
@@ -26,7 +26,8 @@ left join runs on runs.run_no = a.run_no
 left join adopted on adopted.request_no = r.request_no
 where d.job = ?1 and d.row_seq > ?2 and d.row_seq <= ?3 and d.whole is null
 union all
-select w.doc_id, w.output, w.merged_of, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model
+select w.doc_id, w.output, w.merged_of, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model,
+    (select d.source_columns from documents d where d.job = w.job and d.whole = w.doc_id limit 1)
 from wholes w left join runs using (run_no)
 where w.job = ?1 and w.row_seq > ?2 and w.row_seq <= ?3 and w.output is not null
 """
@@ -44,10 +45,10 @@ from wholes where job = ?1 and row_seq > ?2 and row_seq <= ?3 and output is null
 """
 """A document keeps the row that it has while its answer is pending."""
 DOCUMENTS = """
-select doc_id, source, status, reason, request_id, run_id
-from document_status where job = ?1 and seq > ?2 and seq <= ?3
+select s.doc_id, s.source, s.status, s.reason, s.request_id, s.run_id, d.note
+from document_status s join documents d using (document_no) where s.job = ?1 and s.seq > ?2 and s.seq <= ?3
 union all
-select w.doc_id, w.source, iif(w.output is null, 'errored', 'succeeded'), w.reason, w.merged_of, runs.run_id
+select w.doc_id, w.source, iif(w.output is null, 'errored', 'succeeded'), w.reason, w.merged_of, runs.run_id, null
 from wholes w left join runs using (run_no) where w.job = ?1 and w.seq > ?2 and w.seq <= ?3
 """
 ATTEMPTS = """
@@ -74,6 +75,10 @@ from runs where job = ?
 QUERIES = {"gone": GONE, "results": RESULTS, "documents": DOCUMENTS, "attempts": ATTEMPTS}
 
 
+FIRST = 10_000
+"""How many documents tell the types of new columns. Documents after them may make a type wider."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Some changes of one kind, a key of `QUERIES`."""
@@ -97,6 +102,12 @@ def changes(ledger: Ledger, job: str, *, after: int, until: int) -> Generator[Sl
                     some, characters = [], 0
         if some:
             yield Slice(kind, some, characters)
+
+
+def first_source_columns(ledger: Ledger, job: str) -> Iterator[str]:
+    """Read what the first documents have for the columns of the source, as JSON."""
+    query = "select source_columns from documents where job = ? and source_columns is not null limit ?"
+    return (text for (text,) in ledger.connection.execute(query, (job, FIRST)))
 
 
 def runs(ledger: Ledger, job: str) -> list[Row]:

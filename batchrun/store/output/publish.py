@@ -19,7 +19,7 @@ from batchrun.file_system import make_folder
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.catalog import columns, comment, qualified
-from batchrun.store.output.changes import Row, Slice, changes, runs, until
+from batchrun.store.output.changes import Row, Slice, changes, first_source_columns, runs, until
 from batchrun.store.output.column_types import (
     change_types,
     outdated_types,
@@ -29,6 +29,7 @@ from batchrun.store.output.column_types import (
 from batchrun.store.output.documents_view import is_our_view, make_view
 from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, SIDE_TABLES, literal, quoted
 from batchrun.store.output.side_tables import make_side_tables, side_schema
+from batchrun.store.output.source_columns import SourceColumn, fitting_types, values_of
 from batchrun.store.output.stored_rows import StoredRows
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class OutputTable:
     database: Path
     name: str
     columns: tuple[Column, ...]
+    source_columns: tuple[SourceColumn, ...] = ()
 
 
 class Output:
@@ -183,10 +185,12 @@ class Output:
         connection.execute("begin")
         make_side_tables(connection)
         place, table, missing = qualified(connection), quoted(self._table.name), self._missing(connection)
+        of_source = self._source_types(self._existing(connection) or {})
+        wanted = self._wanted() | of_source
         if missing is None:
             if is_our_view(connection, self._table.name):
                 connection.execute(f"drop view {table}")
-            listed = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in self._wanted().items())
+            listed = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in wanted.items())
             connection.execute(f"create table {table} ({listed})")
             # Somebody dropped the table, or there never was one: every row has to be published again.
             connection.execute(
@@ -194,9 +198,10 @@ class Output:
             )
         # What is changed of the table comes before what is written to it: DuckDB 1.4 commits nothing else.
         name, existing = self._table.name, self._existing(connection) or {}
-        changed = outdated_types(connection, name, existing, self._wanted())
+        changed = outdated_types(connection, name, existing, wanted)
         self._dropped_indexes = change_types(connection, name, changed)
-        for added, sql_type in (missing or {}).items():
+        lacking = {one: sql_type for one, sql_type in of_source.items() if existing and one.lower() not in existing}
+        for added, sql_type in {**(missing or {}), **lacking}.items():
             connection.execute(f"alter table {table} add column {quoted(added)} {sql_type}")
         self._describe(connection)
         if missing and "_model" in missing:
@@ -213,6 +218,7 @@ class Output:
         said = f"The valid rows of the job {self._job}, one for each document that has one."
         of_columns = {column.name: column.description for column in self._table.columns}
         of_columns |= {name: words for name, (_, words) in OWN_COLUMNS.items()}
+        of_columns |= {column.column: column.said for column in self._table.source_columns}
         comment(connection, "table", "main", self._table.name, said, of_columns)
         make_view(connection, self._job, self._table.name)
 
@@ -220,6 +226,12 @@ class Output:
         fields = {column.name: column.sql_type for column in self._table.columns}
         own = {name: sql_type for name, (sql_type, _) in OWN_COLUMNS.items()}
         return {"doc_id": own["doc_id"], **fields, **own}
+
+    def _source_types(self, existing: Mapping[str, str]) -> dict[str, str]:
+        """Find the types of the columns of the source. The values are looked at where a column is new."""
+        is_new = any(column.column.lower() not in existing for column in self._table.source_columns)
+        texts = first_source_columns(self._ledger, self._job) if is_new else ()
+        return fitting_types(self._table.source_columns, texts, existing)
 
     def _missing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
         """Find the columns to add to the table. Returns None without a table, raises UsageProblem for another one."""
@@ -271,7 +283,7 @@ class Output:
             self._mirror(connection, some.kind, some.rows)
             return
         if some.kind == "results":
-            self._make_room(connection, [row[1] for row in some.rows])
+            self._make_room(connection, some.rows)
         place = 4 if some.kind == "results" else 1
         newer = self._newer(connection, {row[0]: row[place] for row in some.rows})
         rows = [row for row in some.rows if row[0] not in newer]
@@ -280,10 +292,16 @@ class Output:
         if some.kind == "results" and rows:
             self._insert(connection, rows)
 
-    def _make_room(self, connection: "DuckDBPyConnection", answers: Sequence[str]) -> None:
-        """Let ENUMs have the values of answers from before the job file was changed, in a transaction of its own."""
-        fields = [column.name for column in self._table.columns]
-        changed = outgrown_types(connection, self._existing(connection) or {}, answers, fields)
+    def _make_room(self, connection: "DuckDBPyConnection", rows: Sequence[Row]) -> None:
+        """Let columns have the values of rows, in a transaction of its own.
+
+        ENUMs may lack values of answers from before the job file was changed, and columns of the source may have had
+        values of a narrower type so far.
+        """
+        fields, existing = [column.name for column in self._table.columns], self._existing(connection) or {}
+        changed = outgrown_types(connection, existing, [row[1] for row in rows], fields)
+        of_source = fitting_types(self._table.source_columns, [row[6] for row in rows], existing)
+        changed |= {name: sql_type for name, sql_type in of_source.items() if existing[name.lower()] != sql_type}
         if changed:
             self._commit(connection)
             connection.execute("begin")
@@ -317,13 +335,24 @@ class Output:
         listed = ", ".join(quoted(column.name) for column in self._table.columns)
         fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
         own = "request_id, run_id, finished_at::timestamptz, model"
-        values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(results))
+        of_source = self._table.source_columns
+        existing = (self._existing(connection) or {}) if of_source else {}
+        names = [f"source_{number}" for number in range(len(of_source))]
+        casts = [
+            f"try_cast({name} as {existing[column.column.lower()]})"
+            for name, column in zip(names, of_source, strict=True)
+        ]
+        into = [quoted(column.column) for column in of_source]
+        values = ", ".join([f"({', '.join('?' * (6 + len(names)))})"] * len(results))
         connection.execute(
-            f"insert into {quoted(self._table.name)} (doc_id, {listed}, _request_id, _run_id, _finished_at, _model)"
-            f" select doc_id, {fields}, {own} from (select *, json_transform(answer, {literal(structure)}) as output"
+            f"insert into {quoted(self._table.name)}"
+            f" ({', '.join(['doc_id', listed, '_request_id', '_run_id', '_finished_at', '_model', *into])})"
+            f" select {', '.join(['doc_id', fields, own, *casts])}"
+            f" from (select *, json_transform(answer, {literal(structure)}) as output"
             f" from (select * replace (answer::json as answer) from (values {values})"
-            f" rows (doc_id, answer, request_id, run_id, finished_at, model))) where {fit}",
-            [value for row in results for value in row],
+            f" rows ({', '.join(['doc_id', 'answer', 'request_id', 'run_id', 'finished_at', 'model', *names])})))"
+            f" where {fit}",
+            [value for row in results for value in [*row[:6], *values_of(of_source, row[6])]],
         )
 
     def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:

@@ -30,7 +30,7 @@ SIDE_TABLES = {
     ),
     "documents": (
         "job varchar, doc_id varchar, source varchar, status varchar, reason varchar, request_id varchar,"
-        " run_id varchar",
+        " run_id varchar, note varchar",
         "What became of each document, and why a document has no row.",
     ),
     "attempts": (
@@ -43,7 +43,7 @@ SIDE_TABLES = {
     ),
 }
 """Rows are inserted by position, and the second column of a table is the key of a job's rows."""
-LATER_COLUMNS = frozenset({"latency_s", "first_byte_s", "tags", "reserved_usd"})
+LATER_COLUMNS = frozenset({"latency_s", "first_byte_s", "tags", "reserved_usd", "note"})
 """The columns that the tables of an earlier version may lack."""
 MOST_USD = 999_999_999
 """The most that a column of dollars holds, in whole dollars; a budget may be a dollar more."""

@@ -30,10 +30,19 @@ def make_side_tables(connection: "DuckDBPyConnection") -> None:
     connection.execute(f"create schema if not exists {new}")
     for table, (definition, said) in SIDE_TABLES.items():
         connection.execute(f"create table if not exists {new}.{table} ({definition})")
+        _add_columns(connection, table, definition)
         comment(connection, "table", SIDE_SCHEMA, table, said, {})
     for schema in OLD_SCHEMAS:
         if old == qualified(connection, schema):
             _move(connection, schema)
+
+
+def _add_columns(connection: "DuckDBPyConnection", table: str, definition: str) -> None:
+    """Add the columns that a table of an earlier version lacks. They are the last ones: rows come by position."""
+    there = columns(connection, SIDE_SCHEMA, table)
+    for name, type_ in (column.split(" ", 1) for column in definition.replace("(18, 9)", "(18,9)").split(", ")):
+        if name in LATER_COLUMNS and name not in there:
+            connection.execute(f"alter table {qualified(connection)}.{table} add column {name} {type_}")
 
 
 def _move(connection: "DuckDBPyConnection", schema: str) -> None:

@@ -103,7 +103,8 @@ def document_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] |
     """
     documents = ledger.connection.execute(
         "select s.doc_id, s.source, s.status, s.reason, s.request_id, s.run_id, s.tokens, s.cost_usd, s.request_no,"
-        " s.attempt_no, r.output from document_status s left join requests r using (request_no)"
+        " s.attempt_no, r.output, d.note from document_status s join documents d using (document_no)"
+        " left join requests r on r.request_no = s.request_no"
         " where s.job = ? and s.doc_id = ?",
         (job, doc_id),
     )

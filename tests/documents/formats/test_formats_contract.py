@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,17 +27,9 @@ print("all read")
 READ_HERE = [name for name in FORMATS if name != "pdf"]
 
 
-def written(name: str) -> Format:
-    one = FORMATS[name]
-    module = f"batchrun.documents.formats.{one.module}"
-    if find_spec(module) is None:
-        pytest.skip(f"{module} is not written yet")
-    return one
-
-
 @pytest.fixture(params=FORMATS)
 def one(request: pytest.FixtureRequest) -> Format:
-    return written(request.param)
+    return FORMATS[request.param]
 
 
 @pytest.fixture
@@ -80,11 +71,7 @@ def test_the_sample_is_recognised(one: Format, sample: Sample) -> None:
 def test_the_text_is_right(one: Format, sample: Sample) -> None:
     (part,) = parts_of(one, sample.data)
 
-    if sample.text is not None:
-        assert part.text == sample.text
-    at = 0
-    for word in sample.words:
-        at = part.text.index(word, at) + len(word)
+    assert part.text == sample.text
     assert part.pages == sample.pages
 
 
@@ -122,13 +109,13 @@ def test_an_empty_file_has_no_text(one: Format) -> None:
 @pytest.mark.parametrize("name", READ_HERE)
 def test_files_of_other_formats_are_read_or_unusable(name: str) -> None:
     for other in SAMPLES.values():
-        require_unharmed(written(name), other.data)
+        require_unharmed(FORMATS[name], other.data)
 
 
 @pytest.mark.parametrize("name", READ_HERE)
 def test_damaged_files_are_read_or_unusable(name: str) -> None:
     for data in damaged(SAMPLES[name].data):
-        require_unharmed(written(name), data)
+        require_unharmed(FORMATS[name], data)
 
 
 def test_damaged_pdfs_are_read_or_unusable() -> None:

@@ -16,6 +16,7 @@ from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
 from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents import Guard
 from batchrun.documents.files import FileSource
 from batchrun.errors import BatchrunError, ExitCode
 from batchrun.events import DocumentSettled, Event
@@ -99,10 +100,10 @@ def test_a_bug_of_the_source_lets_what_is_in_flight_land(
     project.documents(30)
     read = FileSource.read
 
-    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+    def failing_later(self: FileSource, refs: Sequence[DocumentRef], guard: Guard) -> list[Document | Unreadable]:
         if refs[0].doc_id > "docs/0008.txt":
             raise ZeroDivisionError
-        return read(self, refs)
+        return read(self, refs, guard)
 
     monkeypatch.setattr(FileSource, "read", failing_later)
     provider = ScriptedProvider(latency_s=1.0)

@@ -11,6 +11,7 @@ from stream_run import attempts
 from trial_project import TrialProject
 
 from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents import Guard
 from batchrun.documents.files import FileSource
 from batchrun.errors import BatchrunError, EnvironmentProblem
 from batchrun.execution.halt import Bug
@@ -59,10 +60,10 @@ def test_a_source_that_fails_stops_the_run_and_what_is_in_flight_is_finished(
     project.documents(30)
     read = FileSource.read
 
-    def failing_later(self: FileSource, refs: Sequence[DocumentRef]) -> list[Document | Unreadable]:
+    def failing_later(self: FileSource, refs: Sequence[DocumentRef], guard: Guard) -> list[Document | Unreadable]:
         if "0020" in refs[-1].doc_id or "0023" in refs[-1].doc_id:
             raise EnvironmentProblem("the source has gone")
-        return read(self, refs)
+        return read(self, refs, guard)
 
     monkeypatch.setattr(FileSource, "read", failing_later)
     provider = ScriptedProvider(latency_s=1.0)

@@ -63,7 +63,8 @@ def side_rows(desk: Desk, schema: str) -> dict[str, list[Any]]:
                 if name.endswith("_at")
                 else name
                 for name, *_ in columns
-                if name not in {"tags", "reserved_usd"}  # which no earlier version had
+                if name not in {"tags", "reserved_usd"}
+                and (table, name) != ("documents", "note")  # no earlier version had
             ]
             found[table] = sorted(
                 connection.execute(f"select {', '.join(values)} from {schema}.{table}").fetchall(), key=str

@@ -582,3 +582,43 @@ def test_what_no_reader_could_read_is_tried_by_a_newer_one(
 
     assert submit(project) == (["as a newer reader reads one"], ["a.txt"])
     assert submit(project) == ([], [])
+
+
+LETTER_WITH_TERMS = """From: a@example.com
+To: b@example.com
+Subject: Terms
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="x"
+
+--x
+Content-Type: text/plain
+
+See what is attached.
+--x
+Content-Type: text/plain; name="terms.txt"
+Content-Disposition: attachment; filename="terms.txt"
+
+The terms are these.
+--x
+Content-Type: application/pdf; name="broken.pdf"
+Content-Disposition: attachment; filename="broken.pdf"
+
+%PDF-1.7 nothing
+--x--
+"""
+
+
+@pytest.mark.slow
+def test_mail_with_good_and_broken_attachments_is_settled_as_a_whole(project: TrialProject) -> None:
+    project.job(source=EVERYTHING)
+    project.document("a.eml", LETTER_WITH_TERMS)
+    assert len(submit(project)[0]) == 2
+    assert sorted(project.statuses().values()) == ["succeeded", "succeeded", "unreadable"]
+    before = dump(project)
+
+    assert submit(project) == ([], [])
+    assert dump(project) == before
+    project.document("a.eml", LETTER_WITH_TERMS.replace("these", "those"))
+    (changed,) = submit(project)[0]
+    assert "those" in changed
+    assert submit(project) == ([], [])

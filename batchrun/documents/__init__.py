@@ -56,6 +56,15 @@ class NeedsChild(Exception):
 class GivenUp(Exception):
     """The document ended or occupied the processes that read it. The message is the reason."""
 
+    def __init__(self, reason: str, lasts: bool = True) -> None:  # noqa: FBT001, FBT002 (pickled by position)
+        super().__init__(reason, lasts)
+        self.reason = reason
+        self.lasts = lasts
+        """Whether the reason lies in the document alone, so that reading it another day ends in the same way."""
+
+    def __str__(self) -> str:
+        return self.reason
+
 
 def unguarded(_: str) -> AbstractContextManager[object]:
     """Let every document be read."""

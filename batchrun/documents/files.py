@@ -160,7 +160,9 @@ class FileSource:
             for found in read_file(data, file_name, self._format_name, self._options, reading):
                 yield self._document(path, found, data)
         except Unusable as finding:
-            yield replace(self._unreadable(path, str(finding)), bytes_sha=sha)
+            given_up = finding.__cause__
+            lasts = not isinstance(given_up, GivenUp) or given_up.lasts
+            yield replace(self._unreadable(path, str(finding)), bytes_sha=sha if lasts else "")
 
     def _text(self, path: str, data: bytes, sha: str) -> Document:
         (part,) = TEXT.read(data, self._options)

@@ -11,13 +11,13 @@ import time
 from dataclasses import replace
 
 from batchrun.documents import FoundFile, Shard
-from batchrun.documents.formats import FORMATS, IMAGE
+from batchrun.documents.formats import FORMATS, IMAGE, all_readers
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Kind
 
-FILE_STEP = 1 << 20
+FILE_STEP = 1 << 25
 """The numbers in a plan for the documents of one file."""
 SHARD_STEP = FILE_STEP << 10
 """The numbers in a plan for the documents of one shard."""
@@ -35,7 +35,7 @@ select w.first_no + j.key, d.doc_id, d.source, d.place, d.content_sha,
         else '{Kind.FAILED}' end,
     iif(d.left_out is null, null, d.reason), d.outcome, coalesce(d.outcome, r.outcome), r.request_id,
     r.model, d.max_tokens, r.max_tokens, r.counted_tokens, coalesce(r.guessed, 0), r.text_class, 1, d.note, d.pages,
-    d.reader, d.bytes_sha, d.whole, d.bytes_sha != '' and (d.reader != '' or d.left_out is null)
+    d.reader, d.bytes_sha, d.whole, d.bytes_sha != '' and d.left_out is null
         and d.reader not in (select value from json_each(:readers))
 from ({FOUND} from json_each(:files)) w
 cross join read_files f on f.job = :job and f.file = w.file and {" and ".join(f"f.{one} = w.{one}" for one in STATUS)}
@@ -43,8 +43,12 @@ cross join json_each(f.had) j
 cross join documents d on d.job = :job and d.doc_id = j.value->>0 and d.bytes_sha = j.value->>1
 left join requests r on r.request_no = d.request_no
 where d.settings = :settings
-    and (d.left_out is not null or (d.outcome is null and r.outcome is not null and not (
-        r.model != :last_model and r.outcome in (select value from json_each(:fallback_on)))))
+    and case
+        when d.left_out = '{Kind.UNREADABLE}' then d.reader = :all_readers
+        when d.left_out is not null then d.reader in (select value from json_each(:readers))
+        else d.outcome is null and r.outcome is not null
+            and not (r.model != :last_model and r.outcome in (select value from json_each(:fallback_on)))
+        end
 """
 PARTLY = f"""
 select w.first_no from ({FOUND} from json_each(:files)) w
@@ -93,7 +97,7 @@ class SettledFiles:
         readers = json.dumps([one.reader for one in (*FORMATS.values(), IMAGE)])
         # The process that had an answer may have died before another model was asked.
         passed_on = {"last_model": chain.models[-1].price.name, "fallback_on": json.dumps(sorted(chain.fallback_on))}
-        self._named = {"job": job, "settings": settings, "readers": readers, **passed_on}
+        self._named = {"job": job, "settings": settings, "readers": readers, "all_readers": all_readers(), **passed_on}
         self._connection.execute("drop table if exists temp.listed_files")
         self._connection.execute(
             "create temp table listed_files"
@@ -112,20 +116,26 @@ class SettledFiles:
             planned = self._connection.execute(PLAN_SETTLED, files).rowcount
             unsettled = {number for (number,) in self._connection.execute(PARTLY, files)} if planned else None
             if unsettled:
-                planned -= self._forget(unsettled)
+                self._forget(unsettled)
             self._connection.execute("commit")
         if unsettled is None:
             return 0, shard
         rest = tuple(file for file in shard.files if first_no(file) in unsettled)
-        return planned, replace(shard, files=rest, size=sum(file.size for file in rest))
+        return self._count(shard), replace(shard, files=rest, size=sum(file.size for file in rest))
 
-    def _forget(self, first_numbers: set[int]) -> int:
+    def _forget(self, first_numbers: set[int]) -> None:
         """Take back the documents of files that are settled only in part."""
-        return self._connection.execute(
+        self._connection.execute(
             "delete from planned where exists (select 1 from json_each(?)"
             f" where planned_no >= value and planned_no < value + {FILE_STEP})",
             (json.dumps(list(first_numbers)),),
-        ).rowcount
+        )
+
+    def _count(self, shard: Shard) -> int:
+        """Count the planned documents of a shard, a document in parts once."""
+        query = "select count(distinct coalesce(whole, doc_id)) from planned where planned_no >= ? and planned_no < ?"
+        first, last = first_no(shard.files[0]), first_no(shard.files[-1])
+        return int(self._connection.execute(query, (first, last + FILE_STEP)).fetchone()[0])
 
     def list(self, shard: Shard) -> None:
         """Note the files of a shard of which all documents are read now, as the files were when they were listed."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
 from batchrun.documents.files import file_of
+from batchrun.documents.formats import all_readers
 from batchrun.documents.latest import Latest
 from batchrun.documents.split import SegmentName, reserved_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
@@ -170,7 +171,8 @@ class Weigher:
 
     def _weighed(self, found: Document | Unreadable, *, counts: bool) -> Weighed:
         if isinstance(found, Unreadable):
-            return Weighed(found.doc_id, found.source, found.place, "", found.reason, bytes_sha=found.bytes_sha)
+            reader, sha = all_readers(), found.bytes_sha
+            return Weighed(found.doc_id, found.source, found.place, "", found.reason, reader=reader, bytes_sha=sha)
         if not found.native and not found.text.strip():
             return _row(found, problem=EMPTY)
         built = self.builder.build(found)

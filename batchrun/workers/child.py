@@ -4,6 +4,7 @@ Before the reading of a document that may end the process, the child tells which
 """
 
 import contextlib
+import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from batchrun.documents import GivenUp
-from batchrun.workers.limits import Limits, limit_process, timed
+from batchrun.workers.limits import Limits, address_space, limit_process, timed
+
+FULL = 0.6
+"""The share of its memory above which a process does not go on after a document that could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +24,22 @@ class ChildGuard:
 
     tell: Callable[[str], None]
     limits: Limits
-    given_up: Mapping[str, str]
+    given_up: Mapping[str, GivenUp]
     """The reasons why documents are not read, by their sources."""
 
     @contextlib.contextmanager
     def __call__(self, source: str) -> Iterator[None]:
         """Tell of the document, and limit the time of its reading. Raises GivenUp."""
-        if reason := self.given_up.get(source):
-            raise GivenUp(reason)
+        if given_up := self.given_up.get(source):
+            raise given_up
         self.tell(source)
-        with timed(self.limits):
-            yield
+        try:
+            with timed(self.limits):
+                yield
+        except Exception:
+            if address_space() > self.limits.memory_bytes * FULL:
+                os.abort()  # or the documents after this one, which are innocent, would find no memory either
+            raise
 
 
 def main(descriptor: int, limits: Limits) -> None:

@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from batchrun.workers.limits import OUT_OF_TIME, Limits
+from batchrun.documents import GivenUp
+from batchrun.workers.limits import CIRCUMSTANCES, OUT_OF_TIME, Limits
 
 START = """
 import sys
@@ -34,7 +35,8 @@ class ChildDied(Exception):
         self.source = source
         """The document that the child was reading; None if the child was reading none."""
         self.out_of_time = signal_no in OUT_OF_TIME
-        self.reason = reason
+        self.reason = GivenUp(reason, lasts=signal_no not in CIRCUMSTANCES)
+        """Why the document is given up, if it is."""
 
 
 class Child:
@@ -110,7 +112,7 @@ class Children(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Run `fn(*args, guard)` in a child. The only named argument is `given_up`, a mapping from source to reason."""
-        given_up: Mapping[str, str] = named.get("given_up", {})
+        given_up: Mapping[str, GivenUp] = named.get("given_up", {})
         call = Future[Any](), pickle.dumps((fn, args, given_up))
         with self._lock:
             if self._closed:

@@ -1,9 +1,12 @@
 """The limits of a child process, within which one document has to be read."""
 
 import contextlib
+import ctypes
 import resource
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -28,17 +31,33 @@ class Limits(NamedTuple):
         return endings.get(signal_no, "the library that reads it crashed")
 
 
+PR_SET_PDEATHSIG = 1
 OUT_OF_TIME = frozenset({signal.SIGPROF, signal.SIGALRM})
 """The signals after which another try would end in the same way."""
+CIRCUMSTANCES = frozenset({signal.SIGALRM, signal.SIGKILL})
+"""The signals that say as much of the machine as of the document: perhaps the document can be read another day."""
 
 
 def limit_process(limits: Limits) -> None:
-    """Limit the memory of this process, and leave signals of the terminal to the process that started this one."""
+    """Limit the memory of this process, and leave signals of the terminal to the process that started this one.
+
+    On Linux this process ends with the one that started it; elsewhere, when its document is read.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     for kind, most in ((resource.RLIMIT_AS, limits.memory_bytes), (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
             resource.setrlimit(kind, (most, most))
+
+
+def address_space() -> int:
+    """Return the bytes of address space that this process has; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from batchrun.documents import Guard, NeedsChild, Shard
+from batchrun.documents import GivenUp, Guard, NeedsChild, Shard
 from batchrun.errors import EnvironmentProblem
 from batchrun.workers.children import ChildDied, Children
 
@@ -44,7 +44,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
     children: Children
     parallel: bool
     """Whether other processes can read the source."""
-    _given_up: dict[str, str] = field(default_factory=dict)
+    _given_up: dict[str, GivenUp] = field(default_factory=dict)
     _deaths: Counter[str] = field(default_factory=Counter)
 
     def weigh(self, shards: Iterable[tuple[Shard, bool]]) -> Iterator[tuple[Shard, Page_co]]:
@@ -76,6 +76,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
             except ChildDied as died:
                 self._learn(died)
             else:
+                self._deaths[""] = 0
                 return prepared
 
     def _pays(self, seen_bytes: int) -> bool:
@@ -95,10 +96,13 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
         for future in wait(under_way, return_when=FIRST_COMPLETED).done:
             shard, counts = under_way.pop(future)
             try:
-                yield shard, future.result()
+                page = future.result()
             except ChildDied as died:
                 self._learn(died)
                 under_way[self._send(shard, counts=counts)] = shard, counts
+            else:
+                self._deaths[""] = 0
+                yield shard, page
 
     def _learn(self, died: ChildDied) -> None:
         """Give up the document that a child was reading, if there is no hope for the document."""

@@ -557,3 +557,68 @@ def test_another_job_takes_nothing_for_done_that_an_earlier_version_read(read_as
     read_as_text.job(source=EVERYTHING, prompt='user = "Say: {{ doc.text }}"')
 
     assert "Say: Rent: 100" in submit(read_as_text)[0]
+
+
+def fails(data: bytes, options: formats.ReadOptions) -> Iterator[formats.Found]:
+    raise formats.Unusable("what this version does not know")
+    yield
+
+
+def finds_nothing(data: bytes, options: formats.ReadOptions) -> Iterator[formats.Found]:
+    yield formats.Part(text=" ")
+
+
+@pytest.mark.parametrize("read", [fails, finds_nothing])
+def test_what_no_reader_could_read_is_tried_by_a_newer_one(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch, read: Any
+) -> None:
+    project.document("a.txt", "one")
+    with monkeypatch.context() as patch:
+        newer(patch, "text", read)
+        assert submit(project) == ([], ["a.txt"])
+        assert submit(project) == ([], [])
+    newer(monkeypatch, "text")
+    newer(monkeypatch, "text", other_text)
+
+    assert submit(project) == (["as a newer reader reads one"], ["a.txt"])
+    assert submit(project) == ([], [])
+
+
+LETTER_WITH_TERMS = """From: a@example.com
+To: b@example.com
+Subject: Terms
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="x"
+
+--x
+Content-Type: text/plain
+
+See what is attached.
+--x
+Content-Type: text/plain; name="terms.txt"
+Content-Disposition: attachment; filename="terms.txt"
+
+The terms are these.
+--x
+Content-Type: application/pdf; name="broken.pdf"
+Content-Disposition: attachment; filename="broken.pdf"
+
+%PDF-1.7 nothing
+--x--
+"""
+
+
+@pytest.mark.slow
+def test_mail_with_good_and_broken_attachments_is_settled_as_a_whole(project: TrialProject) -> None:
+    project.job(source=EVERYTHING)
+    project.document("a.eml", LETTER_WITH_TERMS)
+    assert len(submit(project)[0]) == 2
+    assert sorted(project.statuses().values()) == ["succeeded", "succeeded", "unreadable"]
+    before = dump(project)
+
+    assert submit(project) == ([], [])
+    assert dump(project) == before
+    project.document("a.eml", LETTER_WITH_TERMS.replace("these", "those"))
+    (changed,) = submit(project)[0]
+    assert "those" in changed
+    assert submit(project) == ([], [])

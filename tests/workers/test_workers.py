@@ -154,3 +154,12 @@ def test_signals_to_the_whole_group_leave_the_children_alone(
     os.kill(pid, number)
     assert workers.prepare(["b"]) == ["text of b"]
     assert pid in [child._process.pid for child in children._children if child._process]
+
+
+def test_children_that_are_killed_now_and_then_are_replaced_each_time(
+    workers: Workers[list[str], str, str], children: Children
+) -> None:
+    for number in range(6):
+        assert workers.prepare([f"a {number}"]) == [f"text of a {number}"]
+        for child in children._children:
+            child.kill()

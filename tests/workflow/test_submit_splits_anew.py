@@ -180,3 +180,12 @@ def test_merging_twice_changes_nothing(long: TrialProject) -> None:
     submit(long)
     with long.opened() as opened:
         assert merge_parts.merge_parts(opened.ledger, opened.job) == 0
+
+
+def test_the_plan_says_the_same_whether_the_file_is_opened_or_not(long: TrialProject) -> None:
+    submit(long)
+    quick = long.plan()
+    assert quick.in_source == 2
+    long.ask("delete from read_files", commit=True)
+
+    assert long.plan() == quick

@@ -150,7 +150,7 @@ class FileSource:
             return
         sha = hashlib.sha256(data).hexdigest()
         try:
-            file_name = PurePosixPath(path).name
+            file_name = path.rpartition("/")[2]
             named = self._format_name != "auto"
             one = FORMATS[self._format_name] if named else format_of(data, file_name, self._options)
             if one is TEXT:  # the usual case, and one that needs neither guard nor cache

@@ -26,6 +26,8 @@ def markup_share(text: str) -> float:
 
 def _in_tags(text: str, start: int, piece: str) -> int:
     """Count the characters of a slice that are inside tags, of which one may have begun before the slice."""
+    if ">" not in piece and "<" not in text:
+        return 0
     opened = text.rfind("<", max(0, start - LOOK_BACK), start)
     inside = opened > text.rfind(">", max(0, start - LOOK_BACK), start) and _OPEN.match(text, opened) is not None
     end = piece.find(">") + 1 or len(piece) if inside else 0

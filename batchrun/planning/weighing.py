@@ -136,8 +136,8 @@ class Weigher:
             if self.selection.takes(found):
                 parts = self._parts(found)
                 whole = found.doc_id if len(parts) > 1 else None
-                rows = [self._weighed(part, counts=counts)._replace(whole=whole) for part in parts]
-                weighed += [self._described(row, found, files) for row in rows]
+                rows = (self._described(self._weighed(part, counts=counts), found, files) for part in parts)
+                weighed += (row._replace(whole=whole) for row in rows) if whole else rows
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
     def prepare(self, wanted: Sequence[Wanted], guard: Guard = unguarded) -> list[Prepared | Unreadable]:
@@ -186,10 +186,11 @@ class Weigher:
         """Add what no request depends on: the columns of the source, and how much of the text is markup."""
         if not isinstance(found, Document):
             return weighed
-        return weighed._replace(
-            source_columns=source_columns(found, files.get(file_of(found)), self.columns),
-            markup=markup_share(found.text) if weighed.asked and is_raw(found) else 0.0,
-        )
+        markup = markup_share(found.text) if weighed.asked and is_raw(found) else 0.0
+        if not markup and not self.columns:
+            return weighed
+        columns = source_columns(found, files.get(file_of(found)), self.columns)
+        return weighed._replace(source_columns=columns, markup=markup)
 
     def _asked(self, request: Request) -> Asked:
         return tuple(map(weighed_request, self.chain.requests(request)))

@@ -172,11 +172,12 @@ def test_declared_bytes_that_are_no_text_are_a_text_with_a_note() -> None:
         b"\x1b]" * 500_000,
         b"\x1b$B" * 300_000,
     ],
+    ids=["one at the end", "only such", "every tenth", "half an escape", "escapes"],
 )
 def test_odd_bytes_cost_little(data: bytes) -> None:
     begin = time.process_time()
     _result(data)
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 10
 
 
 @pytest.mark.slow

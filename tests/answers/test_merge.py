@@ -194,6 +194,7 @@ def test_a_list_in_overlapping_stretches_is_the_list_again(sizes, overlap):
     assert of(parts, "all")[0] == items
 
 
+@pytest.mark.slow
 def test_lists_of_thousands_are_merged_at_once():
     same, other = [[{"name": "A", "usd": n % 7} for n in range(5_000)]] * 3, [[f"{n}" for n in range(20_000)]] * 3
     began = time.process_time()

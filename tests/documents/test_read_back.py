@@ -13,6 +13,8 @@ from batchrun.documents import files, formats
 from batchrun.documents.files import FileSource
 from batchrun.documents.formats import FORMATS, Part, ReadOptions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:

@@ -11,6 +11,8 @@ from recording_api import RecordingApi, batchrun, standing_in
 
 from batchrun.planning import settled_files
 
+pytestmark = pytest.mark.slow
+
 WATCHED: list[str] = []
 OPENED: list[str] = []
 

@@ -18,6 +18,8 @@ from batchrun.planning.request_builder import Built
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.workflow.open_job import open_job
 
+pytestmark = pytest.mark.slow
+
 Shown = Callable[..., str]
 CUTS = ('on_oversize = "truncate"', "max_document_tokens = 2_000")
 

@@ -26,6 +26,8 @@ from batchrun.planning.selection import Selection
 from batchrun.workflow.open_job import OpenJob, SubmitOptions
 from batchrun.workflow.submit import carry_out
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = 'type = "files"\ninclude = ["docs/**"]\non_empty = "skip"'
 MAIL = "From: a@example.com\nTo: b@example.com\nSubject: Terms\n\nSee the terms."
 

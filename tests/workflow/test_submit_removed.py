@@ -8,6 +8,8 @@ from batchrun.outcome import Outcome
 from batchrun.planning.gone_documents import gone_rows, is_below
 from batchrun.planning.selection import Selection
 
+pytestmark = pytest.mark.slow
+
 FILES = 'type = "files"\ninclude = ["docs/**"]\n'
 DROP = f'{FILES}on_removed = "drop"'
 

@@ -14,6 +14,8 @@ from batchrun.errors import UsageProblem
 from batchrun.planning import settled_files
 from batchrun.planning.selection import Selection
 
+pytestmark = pytest.mark.slow
+
 FILES = 'type = "files"\ninclude = ["docs/*.txt"]\n'
 ROWS = 'type = "duckdb"\ndatabase = "in.duckdb"\nquery = "select * from t"\n'
 ALL = 'columns = ["path", "size", "modified", "pages"]'

@@ -22,12 +22,14 @@ from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
+from batchrun.store.ledger.wholes import Wholes
 from batchrun.strategy.plan import Kind, PlanProblem
 from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 
 MOSTLY = 0.5
 """From which share on a text is told that is markup or base64."""
 SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
+UNSETTLED = f"{SENT}, '{Kind.IN_BATCH}', '{Kind.IDENTICAL}'"
 TABLE = f"""
 create temp table planned (
     planned_no     integer primary key,
@@ -171,6 +173,20 @@ def total_of(part_id: str) -> int:
     return name.total
 
 
+class PlannedWhole(NamedTuple):
+    """A document of the plan that is asked in parts."""
+
+    doc_id: str
+    total: int
+    """How many parts the document has, chosen or not."""
+    has_last: bool
+    """Whether the last part is chosen."""
+    unsettled: int
+    """How many chosen parts have no answer yet."""
+    failed: int
+    """How many chosen parts will have no answer."""
+
+
 class PlannedDocuments:
     """The plan's rows on a ledger's connection."""
 
@@ -180,6 +196,7 @@ class PlannedDocuments:
         self._job = job
         self._settings = settings
         self._fingerprint = fingerprint
+        self._since: int | None = None
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
@@ -263,6 +280,18 @@ class PlannedDocuments:
         query = "select count(distinct whole), count(*) from planned where chosen and whole is not null"
         documents, parts = self._connection.execute(query).fetchone()
         return int(documents), int(parts)
+
+    def wholes(self) -> Iterator[PlannedWhole]:
+        """Yield the documents that have chosen parts."""
+        rows = self._connection.execute(
+            f"select whole, doc_id, max(planned_no), sum(kind in ({UNSETTLED})),"
+            f" sum(kind not in ({UNSETTLED}, '{Kind.REUSABLE}'))"
+            " from planned where chosen and whole is not null group by whole order by 3"
+        )
+        for doc_id, last_id, _, unsettled, failed in rows:
+            name = segment_name(last_id)
+            total = total_of(last_id)
+            yield PlannedWhole(doc_id, total, name is not None and name.number == total, unsettled, failed)
 
     def notes(self) -> dict[str, int]:
         """Count the chosen documents by what had to be done to read them; similar notes count together."""
@@ -421,6 +450,7 @@ class PlannedDocuments:
         """
         (count,) = self._connection.execute("select count(*) from planned").fetchone()
         since = self._ledger.next_seq(count + 1)  # a number for each document: the output takes documents in parts
+        self._since = since
         self._connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens)"
             " select request_id, model, counted_tokens, text_class, guessed, asks_for from planned"
@@ -455,6 +485,7 @@ class PlannedDocuments:
             (self._job, self._settings, run_no, since, since, self._job),
         )
         self._admit_wholes()
+        Wholes(self._ledger, self._job).forget_pending()
         return since
 
     def _admit_wholes(self) -> None:
@@ -480,7 +511,7 @@ class PlannedDocuments:
         self._connection.execute(
             "delete from documents where job = :job and whole is not null and ("
             " exists (select 1 from planned p where p.doc_id = documents.whole and p.chosen)"
-            " or exists (select 1 from wholes w where w.job = :job and w.doc_id = documents.whole"
+            " or not merges and exists (select 1 from wholes w where w.job = :job and w.doc_id = documents.whole"
             "  and documents.doc_id not like '% of ' || w.parts || ']'))",
             job,
         )
@@ -496,11 +527,16 @@ class PlannedDocuments:
         )
 
     def outcomes(self) -> dict[Outcome | None, int]:
-        """Count the chosen documents by the outcome that they have now; None stands for pending."""
+        """Count the chosen documents by the outcome that they have now; None stands for pending.
+
+        The requests that merge the answers over the parts of chosen documents count like documents.
+        """
         rows = self._connection.execute(
-            "select coalesce(d.outcome, r.outcome), count(*) from planned p"
-            " join documents d on d.job = ? and d.doc_id = p.doc_id left join requests r using (request_no)"
-            " where p.chosen group by 1",
-            (self._job,),
+            "select ended, count(*) from (select coalesce(d.outcome, r.outcome) as ended from planned p"
+            " join documents d on d.job = :job and d.doc_id = p.doc_id left join requests r using (request_no)"
+            " where p.chosen union all select coalesce(d.outcome, r.outcome) from documents d"
+            " left join requests r using (request_no) where d.job = :job and d.merges and (d.seq >= :since"
+            "  or d.whole in (select whole from planned where chosen and whole is not null))) group by 1",
+            {"job": self._job, "since": self._since},
         )
         return {outcome and Outcome(outcome): count for outcome, count in rows}

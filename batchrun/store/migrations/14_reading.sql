@@ -12,7 +12,9 @@ alter table documents add column gone integer not null default 0;    -- has a ro
 create index documents_gone on documents (job) where gone;
 
 alter table documents add column whole text;                         -- of a part: the doc_id of the whole document
+alter table documents add column merges integer not null default 0;  -- asks for one answer over those of the parts of `whole`
 create index documents_whole on documents (job, whole) where whole is not null;
+create index documents_merges on documents (job) where merges;
 
 -- Long documents that are asked in parts. Their answers are merged here, and their rows come from here.
 create table wholes (

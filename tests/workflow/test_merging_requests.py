@@ -1,0 +1,250 @@
+"""Long documents whose parts' answers are merged by one more request."""
+
+import json
+from typing import Any
+
+import pytest
+from scripted_provider import BAD_KEY, ScriptedProvider, answer
+from test_submit_splits import FIELDS, pages, reads, rows, source
+from trial_project import TrialProject
+
+from batchrun.errors import ExitCode
+from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
+from batchrun.reply import Reply
+from batchrun.request import Request
+
+FIELDS = FIELDS.replace(', merge_key = "name"', "")
+MERGES = "This document was too long to be read at once."
+SOURCE = source(tokens="split_tokens = 2_000", overlap="split_overlap_tokens = 100", merge='merge = "model"')
+
+
+def is_merging(request: Request) -> bool:
+    return MERGES in prompt_of(request)
+
+
+def prompt_of(request: Request) -> str:
+    return str(json.loads(request.body)["messages"][0]["content"])
+
+
+async def merges(request: Request) -> Reply:
+    """Answer a part as `reads` does, and a merging request with all entries and a title of its own."""
+    prompt = prompt_of(request)
+    if MERGES not in prompt:
+        return await reads(request)
+    answers = json.loads(prompt[prompt.index("\n[\n") :])
+    found = {entry["name"]: entry for one in answers for entry in one["answer"]["entries"]}
+    return answer({"title": f"merged from {len(answers)}", "entries": list(found.values())})
+
+
+@pytest.fixture
+def long(project: TrialProject) -> TrialProject:
+    project.job(source=SOURCE, output_fields=FIELDS)
+    project.document("long.txt", pages(20, 100))
+    project.document("short.txt", "entry 7: 49.")
+    return project
+
+
+def submit(project: TrialProject, default: Any = merges, **options: Any) -> list[str]:
+    """Submit. Returns the prompts that were sent."""
+    provider = ScriptedProvider(default=default)
+    project.submit(provider, **options)
+    return provider.sent
+
+
+def title(project: TrialProject) -> str:
+    ((found,),) = project.rows("select title from trial where doc_id = 'docs/long.txt'")
+    return str(found)
+
+
+def of_merging(prompts: list[str]) -> list[str]:
+    return [prompt for prompt in prompts if MERGES in prompt]
+
+
+def test_the_row_is_the_answer_of_one_more_request(long: TrialProject) -> None:
+    provider = ScriptedProvider(default=merges)
+
+    summary = long.submit(provider)
+
+    parts = len(provider.sent) - 2
+    assert parts > 5
+    assert summary.exit_code is ExitCode.OK
+    assert summary.outcomes == {Outcome.SUCCEEDED: parts + 2}
+    assert long.plans[-1].in_parts == (1, parts)
+    assert long.plans[-1].merging == 1
+    assert MERGES in provider.sent[-1], "when all parts are answered"
+    assert rows(long).keys() == {"docs/long.txt", "docs/short.txt"}
+    assert title(long) == f"merged from {parts}"
+    assert rows(long)["docs/long.txt"] == [{"name": f"entry {number}", "amount": number * 7} for number in range(100)]
+    answers = json.loads(provider.sent[-1][provider.sent[-1].index("\n[\n") :])
+    assert [one["part"] for one in answers] == list(range(1, parts + 1))
+    assert {one["of"] for one in answers} == {parts}
+
+
+def test_the_cost_and_the_estimate_include_it(long: TrialProject) -> None:
+    provider = ScriptedProvider(default=merges)
+    totals = long.submit(provider).totals
+    assert totals is not None
+    each = totals.cost_nusd / len(provider.sent)
+    assert each == int(each)
+    ((attempts, cost),) = long.ask("select count(*), sum(cost_nusd) from attempts")
+    assert (attempts, cost) == (len(provider.sent), totals.cost_nusd)
+    ((reserved,),) = long.ask("select reserved_nusd from attempts where doc_id = 'docs/long.txt [merged]'")
+    assert reserved > each
+
+    merging = long.plans[-1].estimate
+    long.job("other", source=SOURCE.replace("model", "rules"), output_fields=FIELDS)
+    long.document("long.txt", pages(20, 101))
+    plain, by_model = long.plan(job="other"), long.plan()
+    assert plain.merging == 0
+    assert by_model.merging == 1
+    assert by_model.estimate.documents == plain.estimate.documents + 1
+    assert by_model.estimate.cost_nusd.mean > plain.estimate.cost_nusd.mean
+    assert merging.documents == len(provider.sent)
+
+
+def test_a_second_submit_sends_nothing(long: TrialProject) -> None:
+    submit(long)
+    before = title(long)
+
+    assert submit(long) == []
+    assert long.plans[-1].merging == 0
+    assert title(long) == before
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_ends_before_the_merging_request_goes_on_with_it(long: TrialProject, killed: bool) -> None:
+    async def dies(request: Request) -> Reply:
+        if not is_merging(request):
+            return await reads(request)
+        if killed:
+            raise KeyboardInterrupt
+        return await ScriptedProvider()._follow(BAD_KEY, request)
+
+    if killed:
+        with pytest.raises(BaseException):  # noqa: B017 - as a signal would end it
+            submit(long, dies)
+    else:
+        submit(long, dies)
+    assert "docs/long.txt" not in rows(long) if long.database.exists() else True
+
+    sent = submit(long)
+    assert len(sent) == 1
+    assert MERGES in sent[0]
+    assert long.plans[-1].merging == 1
+    assert len(rows(long)["docs/long.txt"]) == 100
+    assert submit(long) == []
+    ((open_runs,),) = long.ask("select count(*) from runs where state != 'finished'")
+    assert open_runs == 0
+
+
+def test_a_budget_that_is_reached_leaves_the_merging_for_later(long: TrialProject) -> None:
+    submit(long, selection=Selection(ids=frozenset({"docs/short.txt"})))
+    provider = ScriptedProvider(default=merges)
+    with long.opened() as opened:
+        price = opened.price.rates
+    answered = 100 * price.input + 10 * price.output
+    plan = long.plan()
+    most = plan.to_send * answered + plan.worst_nusd
+    long.job(source=SOURCE, output_fields=FIELDS, budget=f"max_cost_usd = {most / 1e9:.9f}\npartial = true")
+    summary = long.submit(provider)
+    if not of_merging(provider.sent):
+        assert summary.exit_code is not ExitCode.OK
+    long.job(source=SOURCE, output_fields=FIELDS)
+
+    assert len(of_merging(provider.sent + submit(long))) == 1
+    assert len(rows(long)["docs/long.txt"]) == 100
+
+
+def test_a_merging_request_that_fails_is_told_and_tried_again(long: TrialProject) -> None:
+    async def fails(request: Request) -> Reply:
+        return answer("no JSON") if is_merging(request) else await reads(request)
+
+    provider = ScriptedProvider(default=fails)
+    summary = long.submit(provider)
+    assert summary.exit_code is ExitCode.SOME_FAILED
+    assert summary.outcomes[Outcome.INVALID] == 1
+    assert rows(long).keys() == {"docs/short.txt"}
+    (found,) = long.rows("select status, reason from _batchrun.documents where doc_id = 'docs/long.txt'")
+    assert found[0] == "errored"
+    assert "parts are not merged: " in found[1]
+    assert submit(long) == [], "a failure is not tried again unasked"
+
+    again = Selection(again=frozenset({Outcome.INVALID}))
+    retried = ScriptedProvider(default=merges)
+    assert long.submit(retried, again).exit_code is ExitCode.OK
+    assert len(retried.sent) == 1
+    assert len(rows(long)["docs/long.txt"]) == 100
+    assert submit(long) == []
+    assert submit(long, selection=again) == []
+
+
+def test_a_truncated_merging_request_may_be_longer_when_tried_again(long: TrialProject) -> None:
+    async def cut(request: Request) -> Reply:
+        return answer("{", stop_reason="max_tokens") if is_merging(request) else await reads(request)
+
+    submit(long, cut)
+    retried = ScriptedProvider(default=merges)
+    assert long.submit(retried, Selection(again=frozenset({Outcome.TRUNCATED}))).exit_code is ExitCode.OK
+    assert retried.max_tokens == [200]
+    assert submit(long) == []
+
+
+def test_a_part_that_fails_leaves_nothing_to_merge(long: TrialProject) -> None:
+    async def one_fails(request: Request) -> Reply:
+        return answer("no JSON") if b"entry 50:" in request.body else await merges(request)
+
+    assert of_merging(submit(long, one_fails)) == []
+    assert rows(long).keys() == {"docs/short.txt"}
+
+    sent = submit(long, selection=Selection(again=frozenset({Outcome.INVALID})))
+    assert len(of_merging(sent)) == 1
+    assert len(rows(long)["docs/long.txt"]) == 100
+
+
+def test_only_other_answers_are_merged_anew(long: TrialProject) -> None:
+    submit(long)
+    long.document("short.txt", "entry 8: 56.")
+    assert of_merging(submit(long)) == []
+
+    long.document("long.txt", pages(20, 100).replace("entry 99: 693.", "entry 99: 694."))
+    sent = submit(long)
+    assert len(of_merging(sent)) == 1
+    assert len(sent) < 5
+    assert rows(long)["docs/long.txt"][-1] == {"name": "entry 99", "amount": 694}
+
+
+def test_by_batch_the_merging_request_is_streamed_at_the_end(long: TrialProject) -> None:
+    long.job(source=SOURCE, output_fields=FIELDS, run='max_concurrency = 4\nroute = "batch"')
+
+
+def test_rules_and_the_model_take_turns(long: TrialProject) -> None:
+    submit(long)
+    long.job(source=SOURCE.replace("model", "rules"), output_fields=FIELDS)
+    assert submit(long) == []
+    assert title(long).endswith(" entries")
+    assert long.ask("select count(*) from documents where merges") == [(0,)]
+
+    long.job(source=SOURCE, output_fields=FIELDS)
+    assert submit(long) == []
+    assert title(long).startswith("merged from ")
+
+
+def test_two_jobs_pay_once_for_the_merging(long: TrialProject) -> None:
+    submit(long)
+    long.job("other", source=SOURCE, output_fields=FIELDS)
+
+    assert submit(long, job="other") == []
+    assert len(long.rows("select doc_id from other")) == 2
+
+
+def test_answers_that_are_too_long_together_are_a_failure_of_the_document(long: TrialProject) -> None:
+    async def floods(request: Request) -> Reply:
+        return answer({"title": "word " * 40_000, "entries": []})
+
+    sent = submit(long, floods)
+    assert of_merging(sent) == []
+    (found,) = long.rows("select status, reason from _batchrun.documents where doc_id = 'docs/long.txt'")
+    assert found[0] == "errored"
+    assert 'too long to be merged by one request; merge = "rules"' in found[1]
+    assert submit(long) == []

@@ -39,27 +39,28 @@ def take_over(ledger: Ledger, job: JobFile) -> int:
     """
     wholes, merged = Wholes(ledger, job.spec.job.name), 0
     for whole in wholes.each():
-        merging = wholes.merging(whole) if whole.mergeable else None
-        if merging and (merging.outcome is None or merging.of != digest_of(whole)):
-            continue
-        if (merging or (whole.settled and whole.failed)) and (
-            (digest := whole.digest(str(merging and (merging.of, merging.request_id, merging.outcome, merging.reason))))
-            != whole.merged_of
-        ):
+        merging = wholes.merging(whole)
+        answer = taken_over(whole, merging)
+        if answer and answer.merged_of != whole.merged_of:
             with ledger.transaction():
-                wholes.record(whole, taken_over(whole, merging, digest), merging or whole.last)
+                wholes.record(whole, answer, merging if merging and answer.request_id else whole.last)
             merged += 1
     return merged
 
 
-def taken_over(whole: Whole, merging: MergingAnswer | None, digest: str) -> MergedAnswer:
-    """Return what a merging request has answered, or why there is no answer."""
-    if merging is None:
-        return without_answer(whole, digest)
-    if merging.output is None:
-        what = merging.reason or merging.outcome or Outcome.ERRORED
-        return MergedAnswer(digest, None, None, f"the answers of its {len(whole.parts)} parts are not merged: {what}")
-    return MergedAnswer(digest, merging.output, None, None)
+def taken_over(whole: Whole, merging: MergingAnswer | None) -> MergedAnswer | None:
+    """Return what a merging request has answered, or why there is no answer. Returns None while that is open."""
+    if not whole.settled:
+        return None
+    if whole.failed:
+        return without_answer(whole, whole.digest(""))
+    if merging is None or merging.outcome is None or merging.of != digest_of(whole):
+        return None
+    digest = whole.digest(json.dumps([merging.of, merging.request_id, merging.outcome, merging.reason]))
+    reason = merging.reason or merging.outcome
+    if merging.request_id:
+        reason = f"its {len(whole.parts)} parts have answers, and the request that merges them has none: {reason}"
+    return MergedAnswer(digest, merging.output, None, None if merging.output else reason, merging.request_id)
 
 
 def without_answer(whole: Whole, digest: str) -> MergedAnswer:

@@ -9,6 +9,7 @@ from test_submit_splits import FIELDS, pages, reads, rows, source
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
+from batchrun.execution import run
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
@@ -92,15 +93,17 @@ def test_the_cost_and_the_estimate_include_it(long: TrialProject) -> None:
     ((reserved,),) = long.ask("select reserved_nusd from attempts where doc_id = 'docs/long.txt [merged]'")
     assert reserved > each
 
-    merging = long.plans[-1].estimate
+
+def test_the_plan_prices_it(long: TrialProject) -> None:
     long.job("other", source=SOURCE.replace("model", "rules"), output_fields=FIELDS)
-    long.document("long.txt", pages(20, 101))
-    plain, by_model = long.plan(job="other"), long.plan()
-    assert plain.merging == 0
-    assert by_model.merging == 1
-    assert by_model.estimate.documents == plain.estimate.documents + 1
-    assert by_model.estimate.cost_nusd.mean > plain.estimate.cost_nusd.mean
-    assert merging.documents == len(provider.sent)
+    rules, model = long.plan(job="other"), long.plan()
+
+    assert (rules.merging, model.merging) == (0, 1)
+    assert model.estimate.documents == rules.estimate.documents + 1
+    assert model.estimate.upper_nusd > rules.estimate.upper_nusd
+    assert model.estimate.input.mean > rules.estimate.input.mean
+    assert model.to_send == rules.to_send
+    assert model.affordable_count == rules.affordable_count == model.to_send
 
 
 def test_a_second_submit_sends_nothing(long: TrialProject) -> None:
@@ -112,30 +115,53 @@ def test_a_second_submit_sends_nothing(long: TrialProject) -> None:
     assert title(long) == before
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_a_run_that_ends_before_the_merging_request_goes_on_with_it(long: TrialProject, killed: bool) -> None:
-    async def dies(request: Request) -> Reply:
-        if not is_merging(request):
-            return await reads(request)
-        if killed:
-            raise KeyboardInterrupt
-        return await ScriptedProvider()._follow(BAD_KEY, request)
+async def refuses_to_merge(request: Request) -> Reply:
+    return await (ScriptedProvider()._follow(BAD_KEY, request) if is_merging(request) else reads(request))
 
-    if killed:
-        with pytest.raises(BaseException):  # noqa: B017 - as a signal would end it
-            submit(long, dies)
-    else:
-        submit(long, dies)
-    assert "docs/long.txt" not in rows(long) if long.database.exists() else True
 
-    sent = submit(long)
+async def is_killed(request: Request) -> Reply:
+    if is_merging(request):
+        raise KeyboardInterrupt
+    return await reads(request)
+
+
+def goes_on_with_the_merging_alone(project: TrialProject) -> None:
+    sent = submit(project)
     assert len(sent) == 1
     assert MERGES in sent[0]
-    assert long.plans[-1].merging == 1
-    assert len(rows(long)["docs/long.txt"]) == 100
-    assert submit(long) == []
-    ((open_runs,),) = long.ask("select count(*) from runs where state != 'finished'")
-    assert open_runs == 0
+    assert project.plans[-1].merging == 1
+    assert len(rows(project)["docs/long.txt"]) == 100
+    assert submit(project) == []
+    assert project.ask("select count(*) from runs where state != 'finished'") == [(0,)]
+
+
+def test_a_run_that_stopped_before_the_merging_goes_on_with_it(long: TrialProject) -> None:
+    assert long.submit(ScriptedProvider(default=refuses_to_merge)).exit_code not in {ExitCode.OK, ExitCode.SOME_FAILED}
+    assert rows(long).keys() == {"docs/short.txt"}
+
+    goes_on_with_the_merging_alone(long)
+    assert len(long.ask("select distinct run_no from attempts")) == 1, "the same run"
+
+
+def test_a_run_that_was_killed_at_the_merging_goes_on_with_it(long: TrialProject) -> None:
+    with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+        submit(long, is_killed)
+
+    goes_on_with_the_merging_alone(long)
+
+
+def test_a_run_that_was_killed_between_the_last_part_and_the_merging(
+    long: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "merge_answers", killed)
+        with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+            submit(long)
+
+    goes_on_with_the_merging_alone(long)
 
 
 def test_a_budget_that_is_reached_leaves_the_merging_for_later(long: TrialProject) -> None:
@@ -167,7 +193,7 @@ def test_a_merging_request_that_fails_is_told_and_tried_again(long: TrialProject
     assert rows(long).keys() == {"docs/short.txt"}
     (found,) = long.rows("select status, reason from _batchrun.documents where doc_id = 'docs/long.txt'")
     assert found[0] == "errored"
-    assert "parts are not merged: " in found[1]
+    assert "parts have answers, and the request that merges them has none: " in found[1]
     assert submit(long) == [], "a failure is not tried again unasked"
 
     again = Selection(again=frozenset({Outcome.INVALID}))

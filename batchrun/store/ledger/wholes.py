@@ -137,6 +137,8 @@ class MergedAnswer:
     output: str | None
     provenance: str | None
     reason: str | None
+    request_id: str | None = None
+    """The request that has merged the parts; None if rules have."""
 
 
 class Wholes:
@@ -228,11 +230,13 @@ class Wholes:
         """Record the answer of a document, inside a transaction. `last` is the answer that was the last one needed."""
         seq = self._ledger.next_seq()
         self._connection.execute(
-            "update wholes set merged_of = ?, output = ?, provenance = ?, reason = ?, run_no = ?, model = ?,"
-            " finished_at = ?, seq = ?, row_seq = ? where whole_no = ?",
+            "update wholes set merged_of = ?, request_id = ?, output = ?, provenance = ?, reason = ?, run_no = ?,"
+            # What replaces an answer is never told to be older: the output keeps newer rows that the ledger lacks.
+            " model = ?, finished_at = max(coalesce(finished_at, ?), coalesce(?, finished_at)), seq = ?, row_seq = ?"
+            " where whole_no = ?",
             (
-                answer.merged_of, answer.output, answer.provenance, answer.reason, last.run_no, last.model,
-                last.ended_at, seq, seq, whole.whole_no,
+                answer.merged_of, answer.request_id, answer.output, answer.provenance, answer.reason, last.run_no,
+                last.model, last.ended_at, last.ended_at, seq, seq, whole.whole_no,
             ),
         )  # fmt: skip
 

@@ -24,10 +24,11 @@ create table wholes (
     source      text not null,
     parts       integer not null,
     merged_of   text,                                                -- what the answer follows from: parts and rules
+    request_id  text,                                                -- of the request that has merged the parts, if any
     output      text,                                                -- JSON, when all parts have succeeded
     provenance  text,                                                -- JSON: the parts that gave each value
     reason      text,                                                -- why there is no answer, when a part has failed
-    run_no      integer references runs,                             -- of the last part's answer, like the next two
+    run_no      integer references runs,                             -- of the last answer, like the next two
     model       text,
     finished_at real,
     gone        integer not null default 0,                          -- as in documents

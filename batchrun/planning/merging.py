@@ -1,10 +1,8 @@
 """The requests that merge the answers over the parts of long documents: which are due, and how they are made."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from batchrun.answers.merging_text import AnsweredPart, merging_text
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents.split import merged_id
 from batchrun.estimation.estimate import Estimator, RequestTokens
@@ -15,7 +13,7 @@ from batchrun.planning.request_builder import Built, RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.weighing import CHANGED, Prepared, Wanted
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.wholes import MergingAnswer, MergingRequest, PartAnswer, Whole, Wholes
+from batchrun.store.ledger.wholes import MergingAnswer, MergingRequest, Whole, Wholes
 from batchrun.strategy.model_chain import ModelChain
 
 Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
@@ -63,7 +61,7 @@ class Merger:
         chosen = (wholes.one(one.doc_id) for one in list(planned.wholes()))
         found = {one.doc_id: one for one in (*chosen, *self._tried_again(wholes)) if one and one.mergeable}
         for whole in found.values():
-            of, merging = digest_of(whole), wholes.merging(whole)
+            of, merging = whole.merging_digest, wholes.merging(whole)
             if self._is_due(of, merging):
                 yield whole, self._request(whole, of, merging, planned)
 
@@ -92,11 +90,13 @@ class Merger:
             return Unreadable(wanted.ref.doc_id, wanted.ref.source, CHANGED)
         built = self._built(whole, wanted.max_tokens)
         # Evidence is not looked for: the text has the quotes of the document, and not the document.
-        return Prepared(digest_of(whole), built.request, None, built.tokens if wanted.counts else None)
+        return Prepared(whole.merging_digest, built.request, None, built.tokens if wanted.counts else None)
 
     def _built(self, whole: Whole, max_tokens: int | None) -> Built:
         columns = dict.fromkeys(self.columns, ELSEWHERE)
-        return self.builder.build(Document(whole.doc_id, whole.source, text_of(whole), columns), max_tokens=max_tokens)
+        return self.builder.build(
+            Document(whole.doc_id, whole.source, whole.merging_text, columns), max_tokens=max_tokens
+        )
 
     def _request(
         self, whole: Whole, of: str, merging: MergingAnswer | None, planned: PlannedDocuments
@@ -135,7 +135,7 @@ class Merger:
     def _is_left(self, wholes: Wholes, doc_id: str) -> bool:
         """Whether a document with answered parts is still to be merged, or has parts that the ledger does not know."""
         whole = wholes.one(doc_id)
-        return whole is None or not whole.mergeable or self._is_due(digest_of(whole), wholes.merging(whole))
+        return whole is None or not whole.mergeable or self._is_due(whole.merging_digest, wholes.merging(whole))
 
     def _tried_again(self, wholes: Wholes) -> list[Whole]:
         """List the documents whose merging request has failed and is selected by `retry`."""
@@ -144,18 +144,3 @@ class Merger:
         return [
             one for one in found if one and one.mergeable and self.selection.takes(DocumentRef(one.doc_id, one.source))
         ]
-
-
-def digest_of(whole: Whole) -> str:
-    """Hash what a merging request follows from."""
-    return whole.digest(text_of(whole))
-
-
-def text_of(whole: Whole) -> str:
-    """Write the answers over a document's parts as the text of its merging request."""
-    return merging_text([_answered(part) for part in whole.parts])
-
-
-def _answered(part: PartAnswer) -> AnsweredPart:
-    _, found, places = part.note.partition(f"part {part.number} of {part.total}: ")
-    return AnsweredPart(part.number, part.total, places if found else "", json.loads(part.output or "null"))

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
-from batchrun.documents.split import segment_name
+from batchrun.documents.split import merging_id, segment_name
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass
@@ -254,7 +254,10 @@ class PlannedDocuments:
             except sqlite3.IntegrityError:
                 query = "select doc_id from planned group by doc_id having count(*) > 1 order by min(planned_no)"
                 return [doc_id for (doc_id,) in self._connection.execute(query)]
-        return []
+            wholes = self._connection.execute("select distinct whole from planned where whole is not null")
+            taken = "select 1 from planned where doc_id = ?"
+            ids = (merging_id(doc_id) for (doc_id,) in wholes)
+            return [one for one in ids if self._connection.execute(taken, (one,)).fetchone()]
 
     def allowed_max_tokens(self, selection: Selection, *, own: int, most: int) -> tuple[int, ...]:
         """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed.

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from batchrun.answers.merge import merge
 from batchrun.job.load import JobFile
 from batchrun.outcome import Outcome
-from batchrun.planning.merging import digest_of
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.wholes import MergedAnswer, MergingAnswer, Whole, Wholes
 
@@ -54,7 +53,7 @@ def taken_over(whole: Whole, merging: MergingAnswer | None) -> MergedAnswer | No
         return None
     if whole.failed:
         return without_answer(whole, whole.digest(""))
-    if merging is None or merging.outcome is None or merging.of != digest_of(whole):
+    if merging is None or merging.outcome is None or merging.of != whole.merging_digest:
         return None
     digest = whole.digest(json.dumps([merging.of, merging.request_id, merging.outcome, merging.reason]))
     reason = merging.reason or merging.outcome

@@ -1,15 +1,19 @@
 """Long documents whose parts' answers are merged by one more request."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from scripted_models import FIRST, SECOND, models
 from scripted_provider import BAD_KEY, ScriptedProvider, answer
 from test_submit_splits import FIELDS, pages, reads, rows, source
 from trial_project import TrialProject
 
-from batchrun.errors import ExitCode
+from batchrun.cli.views.plan_text import parts_words
+from batchrun.errors import ExitCode, Refused
 from batchrun.execution import run
+from batchrun.execution.failure_messages import BudgetReached
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
@@ -165,21 +169,21 @@ def test_a_run_that_was_killed_between_the_last_part_and_the_merging(
 
 
 def test_a_budget_that_is_reached_leaves_the_merging_for_later(long: TrialProject) -> None:
-    submit(long, selection=Selection(ids=frozenset({"docs/short.txt"})))
-    provider = ScriptedProvider(default=merges)
-    with long.opened() as opened:
-        price = opened.price.rates
-    answered = 100 * price.input + 10 * price.output
-    plan = long.plan()
-    most = plan.to_send * answered + plan.worst_nusd
-    long.job(source=SOURCE, output_fields=FIELDS, budget=f"max_cost_usd = {most / 1e9:.9f}\npartial = true")
-    summary = long.submit(provider)
-    if not of_merging(provider.sent):
-        assert summary.exit_code is not ExitCode.OK
-    long.job(source=SOURCE, output_fields=FIELDS)
+    async def at_length(request: Request) -> Reply:
+        return await merges(request) if is_merging(request) else answer({"title": "word " * 2_000, "entries": []})
 
-    assert len(of_merging(provider.sent + submit(long))) == 1
-    assert len(rows(long)["docs/long.txt"]) == 100
+    long.job(source=SOURCE, output_fields=FIELDS, budget="max_cost_usd = 0.010\npartial = true")
+    first = long.submit(ScriptedProvider(default=at_length))
+    assert isinstance(first.halted, BudgetReached)
+    assert first.outcomes[None] == 1
+    assert first.remaining is not None
+    assert first.remaining.documents == 1
+    assert rows(long).keys() == {"docs/short.txt"}
+    assert long.submit(ScriptedProvider()).exit_code is first.exit_code
+
+    long.job(source=SOURCE, output_fields=FIELDS)
+    assert len(of_merging(submit(long, at_length))) == 1
+    assert title(long).startswith("merged from ")
 
 
 def test_a_merging_request_that_fails_is_told_and_tried_again(long: TrialProject) -> None:
@@ -240,10 +244,6 @@ def test_only_other_answers_are_merged_anew(long: TrialProject) -> None:
     assert rows(long)["docs/long.txt"][-1] == {"name": "entry 99", "amount": 694}
 
 
-def test_by_batch_the_merging_request_is_streamed_at_the_end(long: TrialProject) -> None:
-    long.job(source=SOURCE, output_fields=FIELDS, run='max_concurrency = 4\nroute = "batch"')
-
-
 def test_rules_and_the_model_take_turns(long: TrialProject) -> None:
     submit(long)
     long.job(source=SOURCE.replace("model", "rules"), output_fields=FIELDS)
@@ -274,3 +274,84 @@ def test_answers_that_are_too_long_together_are_a_failure_of_the_document(long: 
     assert found[0] == "errored"
     assert 'too long to be merged by one request; merge = "rules"' in found[1]
     assert submit(long) == []
+
+
+def test_a_merging_request_passes_to_the_next_model(long: TrialProject) -> None:
+    long.job(source=SOURCE, output_fields=FIELDS, model=f'name = "{FIRST}"\nmax_tokens = 100\nfallbacks = ["{SECOND}"]')
+    provider = models()
+
+    async def refuses(request: Request) -> Reply:
+        return answer("", stop_reason="refusal") if is_merging(request) else await reads(request)
+
+    provider.answering.default = refuses
+    provider.of[SECOND] = ScriptedProvider(default=merges)
+
+    assert long.submit(provider).exit_code is ExitCode.OK
+    assert provider.count[SECOND] == 1
+    assert title(long).startswith("merged from ")
+    assert submit(long) == []
+
+
+def test_columns_in_the_prompt_are_not_repeated(project: TrialProject) -> None:
+    (project.root / "mail.jsonl").write_text(json.dumps({"nr": "7", "customer": "Ann", "body": pages(20, 100)}) + "\n")
+    table = 'type = "table"\npath = "mail.jsonl"\nid = "nr"\ntext = "body"\n'
+    project.job(
+        source=SOURCE.replace('type = "files"\ninclude = ["docs/*.txt"]\n', table),
+        output_fields=FIELDS,
+        prompt='user = "{{ doc.customer }} writes: {{ doc.text }}"',
+    )
+
+    sent = submit(project)
+    assert all(prompt.startswith("Ann writes: ") for prompt in sent[:-1])
+    assert sent[-1].startswith(f"(not repeated here) writes: {MERGES}")
+    assert project.rows() == [("7",)]
+    assert submit(project) == []
+
+
+def test_the_row_has_the_id_of_the_request(long: TrialProject) -> None:
+    submit(long)
+    ((request_id,),) = long.rows("select _request_id from trial where doc_id = 'docs/long.txt'")
+    attempts = "select doc_id from _batchrun.attempts where request_id = ?".replace("?", f"'{request_id}'")
+    assert long.rows(attempts) == [("docs/long.txt [merged]",)]
+
+
+def test_a_short_document_has_its_own_answer_and_nothing_is_left_of_the_merging(long: TrialProject) -> None:
+    submit(long)
+    long.document("long.txt", "entry 1: 7.")
+
+    assert of_merging(submit(long)) == []
+    assert long.ask("select count(*) from documents where merges") == [(0,)]
+    assert rows(long)["docs/long.txt"] == [{"name": "entry 1", "amount": 7}]
+
+
+def test_a_document_named_like_what_merges_is_a_second_one_of_that_name(long: TrialProject) -> None:
+    long.job(source=SOURCE.replace("docs/*.txt", "docs/*"), output_fields=FIELDS)
+    long.document("long.txt [merged]", "entry 1: 7.")
+
+    with pytest.raises(Refused, match=r"more than one document: docs/long\.txt \[merged\]"):
+        submit(long)
+
+    long.document("long.txt", "entry 1: 7.")
+    assert len(submit(long)) == 2
+    assert long.statuses()["long.txt [merged]"] == "unreadable"
+
+
+def test_only_the_selected_documents_are_merged(long: TrialProject) -> None:
+    long.document("other.txt", pages(20, 90))
+    submit(long, refuses_to_merge)
+    assert len(long.ask("select 1 from wholes where output is null")) == 2
+
+    assert len(submit(long, selection=Selection(ids=frozenset({"docs/other.txt"})))) == 1
+    assert rows(long).keys() == {"docs/other.txt", "docs/short.txt"}
+    assert len(submit(long)) == 1
+    assert len(rows(long)) == 3
+
+
+def test_the_plan_tells_the_requests_that_merge(long: TrialProject) -> None:
+    plan = long.plan()
+    assert parts_words(plan) == [
+        f"1 long document is asked in {plan.in_parts[1]} parts",
+        "and 1 request that merges its answers",
+    ]
+    assert parts_words(replace(plan, merging=2))[1] == "and 2 requests that merge their answers"
+    assert parts_words(replace(plan, merging=0)) == parts_words(plan)[:1]

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from batchrun.answers.merging_text import AnsweredPart, merging_text
 from batchrun.documents.split import merging_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.outcome import Outcome
@@ -34,7 +35,7 @@ values (:job, :doc_id, :source, :of, (select request_no from requests where requ
     :reason, :max_tokens, :whole, 1, :run_no, :seq, :seq)
 on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,
     request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,
-    max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq
+    max_tokens = excluded.max_tokens, whole = excluded.whole, merges = 1, run_no = excluded.run_no, seq = excluded.seq
 """
 
 
@@ -54,6 +55,12 @@ class PartAnswer:
     model: str | None
     run_no: int | None
     ended_at: float | None
+
+    @property
+    def answered(self) -> AnsweredPart:
+        """The answer as a merging request has it, with the places that are told at the end of the note."""
+        _, found, places = self.note.partition(f"part {self.number} of {self.total}: ")
+        return AnsweredPart(self.number, self.total, places if found else "", json.loads(self.output or "null"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,16 @@ class Whole:
     def mergeable(self) -> bool:
         """Whether every part has succeeded."""
         return all(part.outcome is Outcome.SUCCEEDED for part in self.parts)
+
+    @property
+    def merging_text(self) -> str:
+        """What the request that merges the parts has instead of the document's text."""
+        return merging_text([part.answered for part in self.parts])
+
+    @property
+    def merging_digest(self) -> str:
+        """The digest of what the request that merges the parts follows from."""
+        return self.digest(self.merging_text)
 
     @property
     def last(self) -> PartAnswer:

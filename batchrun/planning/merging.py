@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.document import Document, Unreadable
 from batchrun.documents.split import merged_id
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.estimation.text_class import TextClass
@@ -12,6 +12,7 @@ from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import Built, RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.weighing import CHANGED, Prepared, Wanted
+from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.wholes import MergingAnswer, MergingRequest, Whole, Wholes
 from batchrun.strategy.model_chain import ModelChain
@@ -40,30 +41,28 @@ class Merger:
     ) -> list[RequestTokens]:
         """Guess the sizes of the merging requests that a plan's documents bring, from the usual length of replies.
 
-        The request counts with the last part of its document. `admitted` says whether the ledger has the parts as the
+        The request counts with the last part of its document, or with any part that is tried again. `admitted` says whether the ledger has the parts as the
         plan has them.
         """
         wholes = Wholes(ledger, self.job)
-        totals = {
-            one.doc_id: one.total
+        parts = [
+            one.total
             for one in planned.wholes()
-            if one.has_last
-            and not one.failed
-            and ((one.unsettled and not admitted) or self._is_left(wholes, one.doc_id))
-        }
-        totals |= {one.doc_id: len(one.parts) for one in self._tried_again(wholes)}
+            if not one.failed
+            and (
+                (one.has_last or self.selection.again)
+                if one.unsettled and not admitted
+                else self._is_left(wholes, planned, wholes.one(one.doc_id) if admitted else planned.whole(one.doc_id))
+            )
+        ]
+        # Those that `retry` selects are not in its plan, which has the documents of the source that failed.
+        parts += [len(whole.parts) for whole in map(wholes.one, self._tried_again(wholes)) if whole and whole.mergeable]
         tokens = estimator.output.mean / estimator.factor(TextClass.CODE)
-        return [RequestTokens(round(total * tokens), TextClass.CODE) for total in totals.values()]
+        return [RequestTokens(round(total * tokens), TextClass.CODE) for total in parts]
 
-    def due(self, ledger: Ledger, planned: PlannedDocuments) -> Iterator[tuple[Whole, MergingRequest]]:
-        """Yield the merging requests that are not answered, of the plan's documents whose parts all have answers."""
-        wholes = Wholes(ledger, self.job)
-        chosen = (wholes.one(one.doc_id) for one in list(planned.wholes()))
-        found = {one.doc_id: one for one in (*chosen, *self._tried_again(wholes)) if one and one.mergeable}
-        for whole in found.values():
-            of, merging = whole.merging_digest, wholes.merging(whole)
-            if self._is_due(of, merging):
-                yield whole, self._request(whole, of, merging, planned)
+    def anything_due(self, ledger: Ledger, planned: PlannedDocuments) -> bool:
+        """Whether `admit` would change the ledger, be it by an answer that is there already."""
+        return next(self._due(Wholes(ledger, self.job), planned), None) is not None
 
     def admit(self, ledger: Ledger, planned: PlannedDocuments, run_no: int) -> int | None:
         """Make what is due work of a run, inside a transaction.
@@ -71,8 +70,23 @@ class Merger:
         Returns the sequence number from which on this work begins, or None if nothing is due.
         """
         wholes = Wholes(ledger, self.job)
-        seqs = [wholes.admit_merging(whole, request, run_no=run_no) for whole, request in self.due(ledger, planned)]
+        for one in planned.wholes():
+            if not ((whole := wholes.one(one.doc_id)) and whole.mergeable):
+                wholes.forget_pending(one.doc_id)
+        seqs = [
+            wholes.admit_merging(whole, self._request(whole, merging, planned), run_no=run_no)
+            for whole, merging in self._due(wholes, planned)
+        ]
         return min(seqs, default=None)
+
+    def _due(self, wholes: Wholes, planned: PlannedDocuments) -> Iterator[tuple[Whole, MergingAnswer | None]]:
+        """Yield the plan's documents whose parts all have answers, if no request has merged just these answers."""
+        doc_ids = [*self._tried_again(wholes), *(one.doc_id for one in planned.wholes())]
+        for whole in map(wholes.one, dict.fromkeys(doc_ids)):
+            if whole and whole.mergeable:
+                merging = wholes.merging(whole)
+                if self._is_due(whole, merging):
+                    yield whole, merging
 
     def preparing(self, ledger: Ledger, prepare: Prepare) -> Prepare:
         """Add the merging requests, which are made from the ledger, to what prepares the documents of a source."""
@@ -98,18 +112,15 @@ class Merger:
             Document(whole.doc_id, whole.source, whole.merging_text, columns), max_tokens=max_tokens
         )
 
-    def _request(
-        self, whole: Whole, of: str, merging: MergingAnswer | None, planned: PlannedDocuments
-    ) -> MergingRequest:
+    def _request(self, whole: Whole, merging: MergingAnswer | None, planned: PlannedDocuments) -> MergingRequest:
+        of = whole.merging_digest
         max_tokens = self._allowed(merging) if merging and merging.of == of else None
         built = self._built(whole, max_tokens)
         if self.builder.excess(built.tokens):
             why = f"the answers of {len(whole.parts)} parts are too long to be merged by one request"
             return MergingRequest(of, reason=f'{why}; merge = "rules" in [source] merges them without a request')
         requests = self.chain.requests(built.request)
-        known = planned.known_requests(one.request_id for one in requests)
-        ends = [known[one.request_id].outcome if one.request_id in known else None for one in requests]
-        number = self.chain.current_model([None if end in self.selection.again else end for end in ends], at=None)
+        number, outcome = self._current(requests, planned)
         return MergingRequest(
             of,
             max_tokens=max_tokens,
@@ -117,8 +128,15 @@ class Merger:
             model=self.chain.models[number].price.name,
             tokens=built.tokens,
             asks_for=requests[number].max_tokens,
-            again=ends[number] in self.selection.again,
+            again=outcome in self.selection.again,
         )
+
+    def _current(self, requests: Sequence[Request], planned: PlannedDocuments) -> tuple[int, Outcome | None]:
+        """Find the model whose request counts, by its number in the chain, and how this request has ended."""
+        known = planned.known_requests(one.request_id for one in requests)
+        ends = [known[one.request_id].outcome if one.request_id in known else None for one in requests]
+        number = self.chain.current_model([None if end in self.selection.again else end for end in ends], at=None)
+        return number, ends[number]
 
     def _allowed(self, merging: MergingAnswer) -> int | None:
         """Give the `max_tokens` of a request that is made again: more than before, if the answer was truncated."""
@@ -128,19 +146,24 @@ class Merger:
         allowed = min(doubled, self.chain.models[0].price.max_output_tokens)
         return allowed if allowed != self.max_tokens else None
 
-    def _is_due(self, of: str, merging: MergingAnswer | None) -> bool:
-        again = self.selection.again
-        return merging is None or merging.of != of or merging.outcome is None or merging.outcome in again
+    def _is_due(self, whole: Whole, merging: MergingAnswer | None) -> bool:
+        if merging is None or merging.outcome is None or merging.outcome in self.selection.again:
+            return True
+        return merging.of != whole.merging_digest
 
-    def _is_left(self, wholes: Wholes, doc_id: str) -> bool:
-        """Whether a document with answered parts is still to be merged, or has parts that the ledger does not know."""
-        whole = wholes.one(doc_id)
-        return whole is None or not whole.mergeable or self._is_due(whole.merging_digest, wholes.merging(whole))
+    def _is_left(self, wholes: Wholes, planned: PlannedDocuments, whole: Whole | None) -> bool:
+        """Whether a request is still to be sent for a document that has no part to send."""
+        if whole is None or not whole.mergeable:
+            return whole is not None and not whole.settled
+        merging = wholes.merging(whole)
+        if not self._is_due(whole, merging):
+            return False
+        max_tokens = merging.max_tokens if merging and merging.of == whole.merging_digest else None
+        _, outcome = self._current(self.chain.requests(self._built(whole, max_tokens).request), planned)
+        return outcome is None or outcome in self.selection.again
 
-    def _tried_again(self, wholes: Wholes) -> list[Whole]:
+    def _tried_again(self, wholes: Wholes) -> list[str]:
         """List the documents whose merging request has failed and is selected by `retry`."""
         again = self.selection.again
-        found = map(wholes.one, wholes.failed_merging(again)) if again else ()
-        return [
-            one for one in found if one and one.mergeable and self.selection.takes(DocumentRef(one.doc_id, one.source))
-        ]
+        failed = wholes.failed_merging(again) if again else ()
+        return [ref.doc_id for ref in failed if self.selection.takes(ref)]

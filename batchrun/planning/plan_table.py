@@ -22,7 +22,7 @@ from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
-from batchrun.store.ledger.wholes import Wholes
+from batchrun.store.ledger.wholes import Whole, part_answers
 from batchrun.strategy.plan import Kind, PlanProblem
 from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 
@@ -74,11 +74,18 @@ create temp view to_send as select * from planned where chosen and kind in ({SEN
 INDEXES = """
 create unique index planned_id on planned (doc_id);
 create index planned_request on planned (request_id);
+create index planned_whole on planned (whole) where whole is not null;
 """
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
 IN_BATCH = """exists (
     select 1 from attempts a where a.request_no = {} and a.state = 'open' and a.batch_no is not null)"""
 """Whether a request is in a batch that has not ended."""
+PLANNED_PARTS = """
+select p.doc_id, coalesce(p.note, ''), coalesce(p.outcome, r.outcome), r.reason, r.request_id, r.output, r.model,
+    null, null
+from planned p left join requests r using (request_id) where p.whole = ?
+"""
+"""The parts of a document as `part_answers` takes them."""
 ADMISSIBLE = """
 from planned p left join requests r using (request_id)
 where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind = 'again' or not exists (
@@ -296,6 +303,12 @@ class PlannedDocuments:
             total = total_of(last_id)
             yield PlannedWhole(doc_id, total, name is not None and name.number == total, unsettled, failed)
 
+    def whole(self, doc_id: str) -> Whole | None:
+        """Read a document with all its parts as this plan has them. Returns None if parts of it are not in the plan."""
+        rows = self._connection.execute(PLANNED_PARTS, (doc_id,)).fetchall()
+        parts = part_answers(rows, total_of(rows[0][0])) if rows else []
+        return Whole(0, doc_id, "", None, parts) if parts and len(parts) == parts[0].total else None
+
     def notes(self) -> dict[str, int]:
         """Count the chosen documents by what had to be done to read them; similar notes count together."""
         query = "select note, count(*) from planned where chosen and note is not null and whole is null group by note"
@@ -488,7 +501,6 @@ class PlannedDocuments:
             (self._job, self._settings, run_no, since, since, self._job),
         )
         self._admit_wholes()
-        Wholes(self._ledger, self._job).forget_pending()
         return since
 
     def _admit_wholes(self) -> None:
@@ -525,7 +537,8 @@ class PlannedDocuments:
             "update documents set outcome = ?, reason = 'it is no longer in the source', seq = ?"
             " where job = ? and run_no = ? and outcome is null"
             " and (select outcome from requests r where r.request_no = documents.request_no) is null"
-            " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)",
+            " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)"
+            " and not (merges and exists (select 1 from planned p where p.whole = documents.whole))",
             (Outcome.UNREADABLE, self._ledger.next_seq(), self._job, run_no),
         )
 

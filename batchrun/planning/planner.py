@@ -237,6 +237,10 @@ class Planner:
         """Whether the ledger lacks something that this plan found out without any work to admit."""
         return self.files.anything_to_remember() or self.gone.anything_to_record()
 
+    def anything_to_merge(self) -> bool:
+        """Whether answers for the parts of documents are to be merged by requests, answered or not."""
+        return self.merger is not None and self.merger.anything_due(self.ledger, self.planned)
+
     def record(self) -> None:
         """Record, in a transaction, how files were read and which documents are gone."""
         self.files.remember()

@@ -114,7 +114,7 @@ async def send(
     if travels:
         caller.provider.check()
     halted, run = None, None
-    if planner.planned.anything_to_admit() or plan.merging:
+    if planner.planned.anything_to_admit() or planner.anything_to_merge():
         run = admit(opened, planner, plan, also=also)
     elif planner.anything_to_record():
         with opened.ledger.transaction():
@@ -122,6 +122,9 @@ async def send(
     if run and travels:
         caller.listener(run_started(opened, plan, run))
         halted = await execute_plan(opened, planner, plan, run, caller, options)
+    elif run and planner.merger:  # other jobs, or this one before, have the answers already
+        with opened.ledger.transaction():
+            planner.merger.admit(opened.ledger, planner.planned, run.run_no)
     elif open_batches:  # their documents have changed or gone since
         run_no = open_batches[-1].run_no
         halted = await drive_open_batches(opened, run_no, caller, waits=options.waits)

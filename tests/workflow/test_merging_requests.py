@@ -226,8 +226,11 @@ def test_a_part_that_fails_leaves_nothing_to_merge(long: TrialProject) -> None:
 
     assert of_merging(submit(long, one_fails)) == []
     assert rows(long).keys() == {"docs/short.txt"}
+    assert submit(long) == []
+    assert long.plans[-1].merging == 0
 
     sent = submit(long, selection=Selection(again=frozenset({Outcome.INVALID})))
+    assert long.plans[-1].merging == 1
     assert len(of_merging(sent)) == 1
     assert len(rows(long)["docs/long.txt"]) == 100
 
@@ -253,6 +256,7 @@ def test_rules_and_the_model_take_turns(long: TrialProject) -> None:
 
     long.job(source=SOURCE, output_fields=FIELDS)
     assert submit(long) == []
+    assert long.plans[-1].merging == 0, "the request has its answer"
     assert title(long).startswith("merged from ")
 
 
@@ -261,6 +265,7 @@ def test_two_jobs_pay_once_for_the_merging(long: TrialProject) -> None:
     long.job("other", source=SOURCE, output_fields=FIELDS)
 
     assert submit(long, job="other") == []
+    assert long.plans[-1].merging == 0
     assert len(long.rows("select doc_id from other")) == 2
 
 
@@ -355,3 +360,38 @@ def test_the_plan_tells_the_requests_that_merge(long: TrialProject) -> None:
     ]
     assert parts_words(replace(plan, merging=2))[1] == "and 2 requests that merge their answers"
     assert parts_words(replace(plan, merging=0)) == parts_words(plan)[:1]
+
+
+def test_a_retry_of_a_truncated_merging_that_is_killed_goes_on_as_a_retry(long: TrialProject) -> None:
+    async def cut(request: Request) -> Reply:
+        return answer("{", stop_reason="max_tokens") if is_merging(request) else await reads(request)
+
+    submit(long, cut)
+    submit(long, refuses_to_merge, selection=Selection(again=frozenset({Outcome.TRUNCATED})))
+    provider = ScriptedProvider(default=merges)
+
+    assert long.submit(provider).exit_code is ExitCode.OK
+    assert provider.max_tokens == [200]
+
+
+def test_a_merging_request_of_a_document_that_is_gone_is_not_waited_for(long: TrialProject) -> None:
+    submit(long, refuses_to_merge)
+    (long.root / "docs/long.txt").unlink()
+
+    assert long.submit(ScriptedProvider(default=merges)).exit_code is ExitCode.OK
+    assert submit(long) == []
+    assert long.statuses()["long.txt [merged]"] == "unreadable"
+    assert long.ask("select count(*) from runs where state != 'finished'") == [(0,)]
+
+
+def test_a_part_that_fails_after_a_change_leaves_no_merging_request_pending(long: TrialProject) -> None:
+    async def one_fails(request: Request) -> Reply:
+        return answer("no JSON") if b"entry 50:" in request.body else await merges(request)
+
+    submit(long, refuses_to_merge)
+    long.document("long.txt", pages(20, 100).replace("entry 50: 350.", "entry 50: 351."))
+    failed = long.submit(ScriptedProvider(default=one_fails))
+
+    assert failed.exit_code is ExitCode.SOME_FAILED
+    assert failed.outcomes.get(None, 0) == 0
+    assert "long.txt [merged]" not in long.statuses()

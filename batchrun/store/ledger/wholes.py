@@ -4,8 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from batchrun.answers.merging_text import AnsweredPart, merging_text
+from batchrun.document import DocumentRef
 from batchrun.documents.split import merging_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.outcome import Outcome
@@ -189,14 +191,14 @@ class Wholes:
         of, max_tokens, outcome, *rest = row
         return MergingAnswer(of, max_tokens, outcome and Outcome(outcome), *rest)
 
-    def failed_merging(self, outcomes: Iterable[Outcome]) -> list[str]:
+    def failed_merging(self, outcomes: Iterable[Outcome]) -> list[DocumentRef]:
         """List the documents whose merging ended in one of the outcomes."""
         rows = self._connection.execute(
-            "select d.whole from documents d left join requests r using (request_no) where d.job = ? and d.merges"
-            " and coalesce(d.outcome, r.outcome) in (select value from json_each(?)) order by 1",
+            "select d.whole, d.source from documents d left join requests r using (request_no)"
+            " where d.job = ? and d.merges and coalesce(d.outcome, r.outcome) in (select value from json_each(?)) order by 1",
             (self._job, json.dumps(sorted(outcomes))),
         )
-        return [doc_id for (doc_id,) in rows]
+        return [DocumentRef(doc_id, source) for doc_id, source in rows]
 
     def admit_merging(self, whole: Whole, request: MergingRequest, *, run_no: int) -> int:
         """Make the merging of a document's parts work of a run, inside a transaction. Returns its sequence number."""
@@ -226,12 +228,12 @@ class Wholes:
         self._connection.execute(ADMIT_MERGING, named | columns | {"reason": request.reason})
         return seq
 
-    def forget_pending(self) -> None:
-        """Forget merging requests without an answer, inside a transaction: what is still due is admitted again."""
+    def forget_pending(self, doc_id: str) -> None:
+        """Forget the merging request of a document if it has no answer, inside a transaction."""
         self._connection.execute(
-            "delete from documents where job = ? and merges and outcome is null"
+            "delete from documents where job = ? and doc_id = ? and merges and outcome is null"
             " and (select outcome from requests r where r.request_no = documents.request_no) is null",
-            (self._job,),
+            (self._job, merging_id(doc_id)),
         )
 
     def any_merging(self) -> bool:
@@ -259,9 +261,14 @@ class Wholes:
 
     def _parts(self, doc_id: str, total: int) -> list[PartAnswer]:
         """Read the parts into which the document is cut now; those of an earlier text have another total."""
-        found = []
-        for part_id, note, outcome, *rest in self._connection.execute(PARTS, (self._job, doc_id)):
-            name = segment_name(part_id)
-            if name and name.total == total:
-                found.append(PartAnswer(name.number, total, note, outcome and Outcome(outcome), *rest))
-        return sorted(found, key=lambda part: part.number)
+        return part_answers(self._connection.execute(PARTS, (self._job, doc_id)), total)
+
+
+def part_answers(rows: Iterable[Sequence[Any]], total: int) -> list[PartAnswer]:
+    """Read the parts of a document that has so many, in their order, from the columns of `PARTS`."""
+    found = []
+    for part_id, note, outcome, *rest in rows:
+        name = segment_name(part_id)
+        if name and name.total == total:
+            found.append(PartAnswer(name.number, total, note, outcome and Outcome(outcome), *rest))
+    return sorted(found, key=lambda part: part.number)

@@ -41,8 +41,8 @@ class Merger:
     ) -> list[RequestTokens]:
         """Guess the sizes of the merging requests that a plan's documents bring, from the usual length of replies.
 
-        The request counts with the last part of its document, or with any part that is tried again. `admitted` says whether the ledger has the parts as the
-        plan has them.
+        The request counts with the last part of its document, or with any part that is tried again. `admitted` says
+        whether the ledger has the parts as the plan has them.
         """
         wholes = Wholes(ledger, self.job)
         parts = [

@@ -195,7 +195,8 @@ class Wholes:
         """List the documents whose merging ended in one of the outcomes."""
         rows = self._connection.execute(
             "select d.whole, d.source from documents d left join requests r using (request_no)"
-            " where d.job = ? and d.merges and coalesce(d.outcome, r.outcome) in (select value from json_each(?)) order by 1",
+            " where d.job = ? and d.merges"
+            " and coalesce(d.outcome, r.outcome) in (select value from json_each(?)) order by 1",
             (self._job, json.dumps(sorted(outcomes))),
         )
         return [DocumentRef(doc_id, source) for doc_id, source in rows]

@@ -3,6 +3,7 @@
 import math
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,12 @@ def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
         thinks=thinks(model, price),
         effort=model.effort or price.default_effort,
     )
+
+
+def merged_reply(reply: Interval, parts: int, *, most: int) -> Interval:
+    """Guess the length of a reply that merges others: from a single one, as with a title, to all, as with lists."""
+    mean = reply.mean * (1 + parts) / 2
+    return Interval(min(mean, most), min(reply.low, most), min(reply.high * parts, most))
 
 
 def kept_tags(run: Run, tags: Mapping[str, str]) -> str:
@@ -90,8 +97,8 @@ class Forecaster:
     """`stream`, `batch` or `auto`; None if neither job file nor command names a route."""
     deadline_s: float | None
     """Seconds from the start of the run."""
-    merging: Sequence[RequestTokens] = ()
-    """The requests that merge answers, which are streamed by every route when the parts have their answers."""
+    merging: Sequence[int] = ()
+    """The requests that merge answers, each by the number of its answers. Every route streams them in the end."""
 
     def plan(self, notes: Mapping[str, int], evidence: EstimateBasis, notices: tuple[str, ...]) -> Plan:
         """Add everything up to a plan."""
@@ -241,10 +248,18 @@ class Forecaster:
 
     def _with_merging(self, own: Estimate, *, first: int | None = None) -> Estimate:
         """Add the first requests that merge answers, all by default."""
-        total, merging = EstimateSum(self.estimator), self.merging[:first]
-        for tokens in merging:
-            total.add(tokens)
-        return own.plus(total.estimate()) if merging else own
+        for parts, requests in Counter(self.merging[:first]).items():
+            own = own.plus(self._merging_estimate(parts, requests))
+        return own
+
+    def _merging_estimate(self, parts: int, requests: int) -> Estimate:
+        """Estimate some requests that merge the answers for so many parts each."""
+        reply = merged_reply(self.estimator.output, parts, most=self.job.spec.model.max_tokens)
+        total = EstimateSum(replace(self.estimator, output=reply))
+        answers = round(parts * self.estimator.output.mean / self.estimator.factor(TextClass.CODE))
+        for _ in range(requests):
+            total.add(RequestTokens(answers, TextClass.CODE))
+        return total.estimate()
 
     def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
         if later is None:

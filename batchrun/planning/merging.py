@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from batchrun.document import Document, Unreadable
 from batchrun.documents.split import merged_id
-from batchrun.estimation.estimate import Estimator, RequestTokens
-from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import Built, RequestBuilder
@@ -36,16 +34,14 @@ class Merger:
     """The columns that the prompt uses."""
     selection: Selection = field(default_factory=Selection)
 
-    def expected(
-        self, ledger: Ledger, planned: PlannedDocuments, estimator: Estimator, *, admitted: bool
-    ) -> list[RequestTokens]:
-        """Guess the sizes of the merging requests that a plan's documents bring, from the usual length of replies.
+    def expected(self, ledger: Ledger, planned: PlannedDocuments, *, admitted: bool) -> list[int]:
+        """List the merging requests that a plan's documents bring, each by how many answers it merges.
 
         The request counts with the last part of its document, or with any part that is tried again. `admitted` says
         whether the ledger has the parts as the plan has them.
         """
         wholes = Wholes(ledger, self.job)
-        parts = [
+        expected = [
             one.total
             for one in planned.wholes()
             if not one.failed
@@ -56,9 +52,8 @@ class Merger:
             )
         ]
         # Those that `retry` selects are not in its plan, which has the documents of the source that failed.
-        parts += [len(whole.parts) for whole in map(wholes.one, self._tried_again(wholes)) if whole and whole.mergeable]
-        tokens = estimator.output.mean / estimator.factor(TextClass.CODE)
-        return [RequestTokens(round(total * tokens), TextClass.CODE) for total in parts]
+        again = map(wholes.one, self._tried_again(wholes))
+        return expected + [len(whole.parts) for whole in again if whole and whole.mergeable]
 
     def anything_due(self, ledger: Ledger, planned: PlannedDocuments) -> bool:
         """Whether `admit` would change the ledger, be it by an answer that is there already."""

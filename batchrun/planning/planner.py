@@ -306,10 +306,8 @@ class Planner:
         _, self.estimator = self.calibration.learned(guessed=0)
         return replace(self._forecaster, merging=self._merging(admitted=True)).remaining_estimate(route)
 
-    def _merging(self, *, admitted: bool) -> list[RequestTokens]:
-        if self.merger is None:
-            return []
-        return self.merger.expected(self.ledger, self.planned, self.estimator, admitted=admitted)
+    def _merging(self, *, admitted: bool) -> list[int]:
+        return self.merger.expected(self.ledger, self.planned, admitted=admitted) if self.merger else []
 
     def _merger(self, selection: Selection) -> Merger | None:
         spec = self.job.spec

@@ -16,7 +16,7 @@ from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.views.plan_json import plan_as_json
-from batchrun.cli.views.plan_text import markup_words, older_words, problem_lines, reused_words, warnings
+from batchrun.cli.views.plan_text import markup_words, older_words, parts_words, problem_lines, reused_words, warnings
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
 from batchrun.cli.views.summary_text import summary_as_text, summary_fields
@@ -149,7 +149,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
     """Show, before the first request, what will be sent, the cost, and what a changed job file makes obsolete."""
     if terminal.quiet or terminal.json:
         return
-    if not plan.unsettled:
+    if not (plan.unsettled or plan.merging):
         for words in [*reused_words(plan), *older_words(plan)]:
             terminal.say(words)
         return
@@ -163,7 +163,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
     )
     for note in notes_of(plan, opened):
         terminal.say(note)
-    if not plan.to_send:
+    if not plan.requests:
         return
     terminal.say(
         f"estimate {with_bounds(plan.estimate.cost_nusd, dollars)}"
@@ -179,6 +179,8 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
         yield f"project {escape_control(opened.job.root_note)}"
     yield from problem_lines(plan)
     yield from reused_words(plan)
+    if plan.merging:
+        yield from parts_words(plan)
     yield from older_words(plan)
     if guessed := sum(guessed_encodings(plan.notes).values()):
         them = "it" if guessed == 1 else "them"

@@ -30,6 +30,7 @@ _STRETCH = 1.5
 _SAFETY = 0.95
 _PIECE = 2_000
 _LONGEST_NAME = 40
+_MERGED = " [merged]"
 _NAME = re.compile(r"(.*) \[part ([1-9][0-9]{0,8}) of ([1-9][0-9]{0,8})\]", re.DOTALL)
 
 
@@ -101,11 +102,23 @@ def segment_name(doc_id: str) -> SegmentName | None:
     return SegmentName(found[1], number, total) if number <= total and total > 1 else None
 
 
+def merging_id(doc_id: str) -> str:
+    """Return the id under which the answers for a document's segments are merged by a request."""
+    return f"{doc_id}{_MERGED}"
+
+
+def merged_id(doc_id: str) -> str | None:
+    """Return the id of the document from an id that `merging_id` has made; None for every other id."""
+    return doc_id.removesuffix(_MERGED) if doc_id.endswith(_MERGED) else None
+
+
 def reserved_id(doc_id: str) -> str | None:
     """Return why a source's document cannot have this id in a job that splits; None if the document can.
 
-    With this rule no segment has the id of another document.
+    With this rule neither a segment nor what merges segments has the id of another document.
     """
+    if merged_id(doc_id) is not None:
+        return 'its id ends with "[merged]", as only the merging of a split document does: rename it'
     if (name := segment_name(doc_id)) is None:
         return None
     return (

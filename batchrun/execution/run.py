@@ -13,11 +13,12 @@ from batchrun.execution.batch.cascade import BatchCascade
 from batchrun.execution.batch.executor import Ending
 from batchrun.execution.halt import Halt
 from batchrun.execution.output_sync import publishing
-from batchrun.execution.run_context import RunContext
+from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import EVERYTHING, StopConditions, Tolerance
 from batchrun.providers import BatchProvider, ModelDirectory, Provider, TokenCounter
 from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.publish import Output
 from batchrun.strategy.routes import Route
 
@@ -82,19 +83,40 @@ async def execute(
 
 
 async def run_routes(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> None:
-    """Stream, or take care of batches and stream what they leave when the deadline is near."""
+    """Bring the documents to their answers, and merge the answers over the parts of documents by requests."""
+    if await answer_documents(context, setup, provider) and setup and setup.merge:
+        await merge_answers(context, setup, provider, setup.merge)
+
+
+async def merge_answers(
+    context: RunContext, setup: SendSetup, provider: ProviderFactory, merge: Callable[[Ledger, int], int | None]
+) -> None:
+    """Stream the requests that merge answers, whatever the route: there are few, and their answers are waited for."""
+    if context.halt.reason:
+        return
+    since = await context.writer.write(lambda ledger: merge(ledger, context.key.run_no))
+    if since is not None:
+        await stream(replace(context, key=RunKey(context.key.run_no, since)), setup, provider)
+
+
+async def answer_documents(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> bool:
+    """Stream, or take care of batches and stream what they leave when the deadline is near.
+
+    Returns whether nothing is waited for any more.
+    """
     if setup and setup.route is Route.STREAM:
         await stream(context, setup, provider)
         # An earlier submit may have put documents into batches: those documents are not streamed meanwhile.
         if not await context.writer.write(lambda ledger: Batches(ledger).open(context.job)):
-            return
+            return True
     ending = await take_care_of_batches(context, setup, provider)
     if setup is None or ending is Ending.UNFINISHED:
-        return
+        return False
     # A batched run whose batches are done has packed all documents but those that another model answers.
     if ending is Ending.STREAM or setup.route is Route.STREAM or len(setup.chain.models) > 1:
         await BatchCascade(context, setup.chain, setup.reader).escalate()
         await stream(context, setup, provider)
+    return True
 
 
 async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactory) -> None:

@@ -1,6 +1,6 @@
 """What a run needs to send documents, apart from what every run has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from batchrun.estimation.estimate import Estimator
 from batchrun.estimation.reply_length import ReplyLength
 from batchrun.execution.document_reader import DocumentReader
 from batchrun.job.cache_breakpoint import CacheBreakpoint
+from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.routes import Route
 
@@ -34,6 +35,12 @@ class SendSetup:
     """The most that streamed requests in flight may cost together; None means any amount."""
     killed_before: bool = False
     """Whether a process of this run was killed while requests were in flight."""
+    merge: Callable[[Ledger, int], int | None] | None = None
+    """Admits to a run, by its number, the requests that merge the answers over the parts of documents.
+
+    Returns the sequence number from which on they begin, or None if there are none. The caller has begun the
+    transaction. None if no request merges answers.
+    """
     switch_at: float | None = None
     """When the rest of the batched documents is streamed, to be done by the deadline. None means never."""
     cache_breakpoints: Mapping[Route, CacheBreakpoint] = field(default_factory=dict)

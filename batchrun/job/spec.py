@@ -95,6 +95,8 @@ class _SourceSection(Table):
     """The most tokens of a part; None means that only documents that are too large are split."""
     split_overlap_tokens: Annotated[int, Field(ge=0, le=10**12)] = 200
     """What neighbouring parts share, so that nothing short is cut in two; a quarter of a part if that is less."""
+    merge: Literal["rules", "model"] = "rules"
+    """What makes one answer of the answers over a document's parts: the rules of the fields, or one more request."""
     on_empty: Literal["fail", "skip"] = "fail"
     on_unreadable: Literal["fail", "skip"] = "fail"
     on_removed: Literal["keep", "drop"] = "keep"
@@ -106,10 +108,10 @@ class _SourceSection(Table):
 
     @model_validator(mode="after")
     def _splits_sensibly(self) -> Self:
-        given = [key for key in ("split_tokens", "split_overlap_tokens") if key in self.model_fields_set]
+        given = [key for key in ("split_tokens", "split_overlap_tokens", "merge") if key in self.model_fields_set]
         if given and self.on_oversize != "split":
             raise refusal("nothing is split", key=given[0], hint='write on_oversize = "split", or take this key out')
-        if len(given) == 2 and self.split_tokens and self.split_overlap_tokens > self.split_tokens // 4:
+        if "split_overlap_tokens" in given and self.split_tokens and self.split_overlap_tokens > self.split_tokens // 4:
             hint = f"at most a quarter of split_tokens, {self.split_tokens // 4}; 0 for no overlap"
             raise refusal("parts would share too much of their text", key="split_overlap_tokens", hint=hint)
         return self
@@ -231,13 +233,22 @@ def _few_unions(fields: Any) -> Any:
     return fields
 
 
-def _no_source_columns(output: "OutputSection", info: ValidationInfo) -> "OutputSection":
-    """Keep the names of columns that come from the source; a section with a problem of its own is not in `info`."""
+def _fits_the_source(output: "OutputSection", info: ValidationInfo) -> "OutputSection":
+    """Hold the fields against [source]; a section with a problem of its own is not in `info`."""
     if (source := info.data.get("source")) is not None:
+        if source.merge == "model":
+            _without_rules(output.fields)
         taken = {f"src_{name}".lower() for name in source.columns}
         if twice := next((name for name in output.fields if name.lower() in taken), None):
             raise refusal(f"{twice} is a column of [source] in the output", key="fields", hint="rename the field")
     return output
+
+
+def _without_rules(fields: Mapping[str, FieldSpec]) -> None:
+    for name, field in fields.items():
+        if given := [key for key in ("merge", "merge_key") if getattr(field, key, None)]:
+            hint = f'take `{given[0]}` out, or write merge = "rules" in [source]'
+            raise refusal('with [source] merge = "model" no rule merges', key=("fields", name, given[0]), hint=hint)
 
 
 class OutputSection(Table):
@@ -421,7 +432,7 @@ class JobSpec(Table):
     source: Source
     model: ModelSection
     prompt: PromptSection
-    output: Annotated[OutputSection, AfterValidator(_no_source_columns)]
+    output: Annotated[OutputSection, AfterValidator(_fits_the_source)]
     cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None
     run: RunSection = RunSection()
     pilot: PilotSection = PilotSection()

@@ -104,9 +104,10 @@ class _Fault:
 
     @cached_property
     def place(self) -> KeyPath:
-        place, key = place_of(self.detail["loc"]), self.context.get("key")
-        values = self.text.get(place)
-        return (*place, key) if key and isinstance(values, dict) and key in values else place
+        place, key = place_of(self.detail["loc"]), self.context.get("key") or ()
+        way: tuple[str, ...] = (key,) if isinstance(key, str) else key
+        values = self.text.get((*place, *way[:-1]))
+        return (*place, *way) if way and isinstance(values, dict) and way[-1] in values else place
 
     @property
     def key(self) -> str:

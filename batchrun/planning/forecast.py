@@ -3,13 +3,14 @@
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.catalog.capabilities import suited, thinks
 from batchrun.catalog.price import ModelPrice
-from batchrun.estimation.estimate import Estimate, Estimator
+from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.interval import NOTHING, Interval
 from batchrun.estimation.reply_length import reply_length
@@ -44,6 +45,12 @@ def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
         thinks=thinks(model, price),
         effort=model.effort or price.default_effort,
     )
+
+
+def merged_reply(reply: Interval, parts: int, *, most: int) -> Interval:
+    """Guess the length of a reply that merges others: from a single one, as with a title, to all, as with lists."""
+    mean = reply.mean * (1 + parts) / 2
+    return Interval(min(mean, most), min(reply.low, most), min(reply.high * parts, most))
 
 
 def kept_tags(run: Run, tags: Mapping[str, str]) -> str:
@@ -90,6 +97,8 @@ class Forecaster:
     """`stream`, `batch` or `auto`; None if neither job file nor command names a route."""
     deadline_s: float | None
     """Seconds from the start of the run."""
+    merging: Sequence[int] = ()
+    """The requests that merge answers, each by the number of its answers. Every route streams them in the end."""
 
     def plan(self, notes: Mapping[str, int], evidence: EstimateBasis, notices: tuple[str, ...]) -> Plan:
         """Add everything up to a plan."""
@@ -141,7 +150,7 @@ class Forecaster:
             cap_nusd=self.caps.run.limit,
             caps=caps,
             cap_usages=cap_usages,
-            affordable_count=affordable if one_fits else 0,
+            affordable_count=min(affordable, chosen.estimate.documents - len(self.merging)) if one_fits else 0,
             worst_nusd=worst_nusd,
             worst_tokens=worst.tokens,
             tags=tags,
@@ -165,7 +174,7 @@ class Forecaster:
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate all planned documents that are pending now, by a route."""
         own = self._estimate(self._by(route), which=Which.STILL_PENDING)
-        return self._with_later(own, self._later(), which=Which.STILL_PENDING)
+        return self._with_merging(self._with_later(own, self._later(), which=Which.STILL_PENDING))
 
     def _by(self, route: Route) -> Estimator:
         """Return the estimator of the job's own model on a route."""
@@ -182,7 +191,7 @@ class Forecaster:
             decided = caching[plain.route] = decide_caching(self.job.spec.prompt.cache, facts)
             possible = if_cached(decided, facts)
             ways += [plain, self._cached(plain, possible)] if possible else [plain]
-        whole = [replace(one, estimate=self._with_later(one.estimate, later)) for one in ways]
+        whole = [replace(one, estimate=self._with_merging(self._with_later(one.estimate, later))) for one in ways]
         return Options(forecasts=tuple(whole), caching=caching, duration=duration)
 
     def _circumstances(self, forecast: Forecast) -> CachingFacts:
@@ -236,6 +245,21 @@ class Forecaster:
             return own
         others = [self._estimate(one, which=which, first=first) for one in later.estimators]
         return cascaded([own, *others], reaching(later.shares, later.standing, documents=own.documents))
+
+    def _with_merging(self, own: Estimate, *, first: int | None = None) -> Estimate:
+        """Add the first requests that merge answers, all by default."""
+        for parts, requests in Counter(self.merging[:first]).items():
+            own = own.plus(self._merging_estimate(parts, requests))
+        return own
+
+    def _merging_estimate(self, parts: int, requests: int) -> Estimate:
+        """Estimate some requests that merge the answers for so many parts each."""
+        reply = merged_reply(self.estimator.output, parts, most=self.job.spec.model.max_tokens)
+        total = EstimateSum(replace(self.estimator, output=reply))
+        answers = round(parts * self.estimator.output.mean / self.estimator.factor(TextClass.CODE))
+        for _ in range(requests):
+            total.add(RequestTokens(answers, TextClass.CODE))
+        return total.estimate()
 
     def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
         if later is None:
@@ -316,10 +340,12 @@ class Forecaster:
         most: int,
     ) -> int:
         """Count the requests, from the first on, for which the caps are enough: no bound ever falls with more."""
+        to_send = most - len(self.merging)
 
         def too_much(first: int) -> bool:
             own = self._estimate(estimator, first=first, saving=saving)
-            estimate = self._with_later(own, later, first=first)
+            documents = self._with_later(own, later, first=first)
+            estimate = self._with_merging(documents, first=max(0, first - to_send))
             return estimate.upper_nusd > left_nusd or estimate.upper_tokens > left_tokens
 
         return bisect_left(range(1, most + 1), x=True, key=too_much)

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
-from batchrun.documents.split import segment_name
+from batchrun.documents.split import merging_id, segment_name
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass
@@ -22,12 +22,14 @@ from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
+from batchrun.store.ledger.wholes import Whole, part_answers
 from batchrun.strategy.plan import Kind, PlanProblem
 from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 
 MOSTLY = 0.5
 """From which share on a text is told that is markup or base64."""
 SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
+UNSETTLED = f"{SENT}, '{Kind.IN_BATCH}', '{Kind.IDENTICAL}'"
 TABLE = f"""
 create temp table planned (
     planned_no     integer primary key,
@@ -72,11 +74,18 @@ create temp view to_send as select * from planned where chosen and kind in ({SEN
 INDEXES = """
 create unique index planned_id on planned (doc_id);
 create index planned_request on planned (request_id);
+create index planned_whole on planned (whole) where whole is not null;
 """
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
 IN_BATCH = """exists (
     select 1 from attempts a where a.request_no = {} and a.state = 'open' and a.batch_no is not null)"""
 """Whether a request is in a batch that has not ended."""
+PLANNED_PARTS = """
+select p.doc_id, coalesce(p.note, ''), coalesce(p.outcome, r.outcome), r.reason, r.request_id, r.output, r.model,
+    null, null
+from planned p left join requests r using (request_id) where p.whole = ?
+"""
+"""The parts of a document as `part_answers` takes them."""
 ADMISSIBLE = """
 from planned p left join requests r using (request_id)
 where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind = 'again' or not exists (
@@ -171,6 +180,20 @@ def total_of(part_id: str) -> int:
     return name.total
 
 
+class PlannedWhole(NamedTuple):
+    """A document of the plan that is asked in parts."""
+
+    doc_id: str
+    total: int
+    """How many parts the document has, chosen or not."""
+    has_last: bool
+    """Whether the last part is chosen."""
+    unsettled: int
+    """How many chosen parts have no answer yet."""
+    failed: int
+    """How many chosen parts will have no answer."""
+
+
 class PlannedDocuments:
     """The plan's rows on a ledger's connection."""
 
@@ -180,6 +203,7 @@ class PlannedDocuments:
         self._job = job
         self._settings = settings
         self._fingerprint = fingerprint
+        self._since: int | None = None
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
@@ -237,7 +261,10 @@ class PlannedDocuments:
             except sqlite3.IntegrityError:
                 query = "select doc_id from planned group by doc_id having count(*) > 1 order by min(planned_no)"
                 return [doc_id for (doc_id,) in self._connection.execute(query)]
-        return []
+            wholes = self._connection.execute("select distinct whole from planned where whole is not null")
+            taken = "select 1 from planned where doc_id = ?"
+            ids = (merging_id(doc_id) for (doc_id,) in wholes)
+            return [one for one in ids if self._connection.execute(taken, (one,)).fetchone()]
 
     def allowed_max_tokens(self, selection: Selection, *, own: int, most: int) -> tuple[int, ...]:
         """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed.
@@ -263,6 +290,24 @@ class PlannedDocuments:
         query = "select count(distinct whole), count(*) from planned where chosen and whole is not null"
         documents, parts = self._connection.execute(query).fetchone()
         return int(documents), int(parts)
+
+    def wholes(self) -> Iterator[PlannedWhole]:
+        """Yield the documents that have chosen parts."""
+        rows = self._connection.execute(
+            f"select whole, doc_id, max(planned_no), sum(kind in ({UNSETTLED})),"
+            f" sum(kind not in ({UNSETTLED}, '{Kind.REUSABLE}'))"
+            " from planned where chosen and whole is not null group by whole order by 3"
+        )
+        for doc_id, last_id, _, unsettled, failed in rows:
+            name = segment_name(last_id)
+            total = total_of(last_id)
+            yield PlannedWhole(doc_id, total, name is not None and name.number == total, unsettled, failed)
+
+    def whole(self, doc_id: str) -> Whole | None:
+        """Read a document with all its parts as this plan has them. Returns None if parts of it are not in the plan."""
+        rows = self._connection.execute(PLANNED_PARTS, (doc_id,)).fetchall()
+        parts = part_answers(rows, total_of(rows[0][0])) if rows else []
+        return Whole(0, doc_id, "", None, parts) if parts and len(parts) == parts[0].total else None
 
     def notes(self) -> dict[str, int]:
         """Count the chosen documents by what had to be done to read them; similar notes count together."""
@@ -421,6 +466,7 @@ class PlannedDocuments:
         """
         (count,) = self._connection.execute("select count(*) from planned").fetchone()
         since = self._ledger.next_seq(count + 1)  # a number for each document: the output takes documents in parts
+        self._since = since
         self._connection.execute(
             "insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens)"
             " select request_id, model, counted_tokens, text_class, guessed, asks_for from planned"
@@ -480,7 +526,7 @@ class PlannedDocuments:
         self._connection.execute(
             "delete from documents where job = :job and whole is not null and ("
             " exists (select 1 from planned p where p.doc_id = documents.whole and p.chosen)"
-            " or exists (select 1 from wholes w where w.job = :job and w.doc_id = documents.whole"
+            " or not merges and exists (select 1 from wholes w where w.job = :job and w.doc_id = documents.whole"
             "  and documents.doc_id not like '% of ' || w.parts || ']'))",
             job,
         )
@@ -491,16 +537,22 @@ class PlannedDocuments:
             "update documents set outcome = ?, reason = 'it is no longer in the source', seq = ?"
             " where job = ? and run_no = ? and outcome is null"
             " and (select outcome from requests r where r.request_no = documents.request_no) is null"
-            " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)",
+            " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)"
+            " and not (merges and exists (select 1 from planned p where p.whole = documents.whole))",
             (Outcome.UNREADABLE, self._ledger.next_seq(), self._job, run_no),
         )
 
     def outcomes(self) -> dict[Outcome | None, int]:
-        """Count the chosen documents by the outcome that they have now; None stands for pending."""
+        """Count the chosen documents by the outcome that they have now; None stands for pending.
+
+        The requests that merge the answers over the parts of chosen documents count like documents.
+        """
         rows = self._connection.execute(
-            "select coalesce(d.outcome, r.outcome), count(*) from planned p"
-            " join documents d on d.job = ? and d.doc_id = p.doc_id left join requests r using (request_no)"
-            " where p.chosen group by 1",
-            (self._job,),
+            "select ended, count(*) from (select coalesce(d.outcome, r.outcome) as ended from planned p"
+            " join documents d on d.job = :job and d.doc_id = p.doc_id left join requests r using (request_no)"
+            " where p.chosen union all select coalesce(d.outcome, r.outcome) from documents d"
+            " left join requests r using (request_no) where d.job = :job and d.merges and (d.seq >= :since"
+            "  or d.whole in (select whole from planned where chosen and whole is not null))) group by 1",
+            {"job": self._job, "since": self._since},
         )
         return {outcome and Outcome(outcome): count for outcome, count in rows}

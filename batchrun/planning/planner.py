@@ -28,6 +28,7 @@ from batchrun.planning.calibration_data import CalibrationData, prefix_of, untau
 from batchrun.planning.classification import PageClassifier, worst_amount
 from batchrun.planning.forecast import Forecaster
 from batchrun.planning.gone_documents import GoneDocuments
+from batchrun.planning.merging import Merger
 from batchrun.planning.paid_before import PaidBefore
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder, SizeLimit
@@ -51,7 +52,7 @@ LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
 MOST_PAGES, MOST_PAGES_OF_SMALL_WINDOWS, LARGE_WINDOW = 600, 100, 1_000_000
 """How many pages of PDFs a request may have, by the context window of the model (PDF page of the API)."""
-NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed"}
+NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed", "merge"}
 """Keys of [source] that say nothing of a document with the same bytes."""
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 """Endings of files that probably have a document in each row."""
@@ -96,6 +97,8 @@ class Planner:
     gone: GoneDocuments = field(init=False)
     workers: Workers[Page, Wanted, Prepared | Unreadable] = field(init=False)
     """Who reads the documents, when planning and when sending."""
+    merger: Merger | None = field(init=False)
+    """Who makes the requests that merge the answers over parts; None if no request merges them."""
     in_batches: bool = field(init=False)
     """Whether requests certainly go by batch, whatever the estimate says."""
     everything: bool = field(init=False, default=True)
@@ -131,6 +134,7 @@ class Planner:
             self.ledger, self.job.spec.job.name, settings=self.settings, fingerprint=self.fingerprint
         )
         self.workers = self._workers(Selection())
+        self.merger = self._merger(Selection())
         self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings, chain=self.chain)
         self.gone = GoneDocuments(self.ledger, self.job.spec.job.name, drops=self._drops_gone)
 
@@ -167,7 +171,7 @@ class Planner:
         """
         classifier = self._classifier
         self.everything = selection.everything
-        self.workers = self._workers(selection)
+        self.workers, self.merger = self._workers(selection), self._merger(selection)
         for shard, page in self.workers.weigh(self._shards(selection)):
             self._in_source += page.seen
             self.planned.add(classifier.rows(list(numbered(shard, page)), selection))
@@ -211,7 +215,9 @@ class Planner:
         `route` replaces the route that was asked for; with `exact` no document counts as guessed.
         """
         evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
-        forecaster = replace(self._forecaster, route=route or self.route, unsampled={} if exact else self.unsampled)
+        unsampled = {} if exact else self.unsampled
+        merging = self._merging(admitted=False)
+        forecaster = replace(self._forecaster, route=route or self.route, unsampled=unsampled, merging=merging)
         plan = forecaster.plan(self.planned.notes(), evidence, self._notices)
         return replace(
             plan,
@@ -221,6 +227,7 @@ class Planner:
             typed=self.typed,
             older=self.planned.older(),
             in_parts=self.planned.in_parts(),
+            merging=len(merging),
             gone=self._gone_rows,
             tables=self._tables,
             drops_gone=self._drops_gone,
@@ -229,6 +236,10 @@ class Planner:
     def anything_to_record(self) -> bool:
         """Whether the ledger lacks something that this plan found out without any work to admit."""
         return self.files.anything_to_remember() or self.gone.anything_to_record()
+
+    def anything_to_merge(self) -> bool:
+        """Whether answers for the parts of documents are to be merged by requests, answered or not."""
+        return self.merger is not None and self.merger.anything_due(self.ledger, self.planned)
 
     def record(self) -> None:
         """Record, in a transaction, how files were read and which documents are gone."""
@@ -293,7 +304,24 @@ class Planner:
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate the documents of the plan that are still pending, by a route, as far as the run has taught."""
         _, self.estimator = self.calibration.learned(guessed=0)
-        return self._forecaster.remaining_estimate(route)
+        return replace(self._forecaster, merging=self._merging(admitted=True)).remaining_estimate(route)
+
+    def _merging(self, *, admitted: bool) -> list[int]:
+        return self.merger.expected(self.ledger, self.planned, admitted=admitted) if self.merger else []
+
+    def _merger(self, selection: Selection) -> Merger | None:
+        spec = self.job.spec
+        if spec.source.on_oversize != "split" or spec.source.merge != "model":
+            return None
+        limit = SizeLimit(self._window, f"the room in {self.price.name}'s context window", truncates=False)
+        return Merger(
+            job=spec.job.name,
+            builder=RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate),
+            chain=self.chain,
+            max_tokens=spec.model.max_tokens,
+            columns=self.job.user.names,
+            selection=selection,
+        )
 
     @property
     def _classifier(self) -> PageClassifier:
@@ -332,9 +360,14 @@ class Planner:
             planned=self.planned.tokens, prepare=self.workers.prepare, page=self.source.page, template=self.template
         )
 
+    @property
+    def _window(self) -> int:
+        """How many tokens of the context window are left for the document."""
+        used = self.job.spec.model.max_tokens + math.ceil(self.estimator.fixed_input.high)
+        return max(0, self.price.context_window - used)
+
     def _size_limit(self) -> SizeLimit:
-        spec, price = self.job.spec, self.price
-        window = max(0, price.context_window - spec.model.max_tokens - math.ceil(self.estimator.fixed_input.high))
+        spec, price, window = self.job.spec, self.price, self._window
         own = spec.source.max_document_tokens
         truncates = spec.source.on_oversize == "truncate"
         pages = MOST_PAGES if price.context_window >= LARGE_WINDOW else MOST_PAGES_OF_SMALL_WINDOWS

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from batchrun.document import Document, Unreadable
+from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.outcome import Outcome
 
 
@@ -35,7 +35,7 @@ class Selection:
         """Whether no document is left out by its own properties: whole files count then."""
         return not (self.ids or self.sources or self.again)
 
-    def takes(self, found: Document | Unreadable) -> bool:
+    def takes(self, found: Document | DocumentRef | Unreadable) -> bool:
         """Whether the document is selected by id and source."""
         if self.ids and found.doc_id not in self.ids:
             return False

@@ -187,6 +187,8 @@ class Plan:
     """The command, as a person types it: its name, then its options, without the job. Empty if nobody typed any."""
     in_parts: tuple[int, int] = (0, 0)
     """How many documents are asked in parts, and how many of their parts are selected. `counts` covers the parts."""
+    merging: int = 0
+    """How many requests are expected that merge the answers over the parts. `counts` does not cover them."""
     older: int = 0
     """How many documents keep their requests although a newer reader would find another text in the same bytes."""
     markup: MostlyMarkup | None = None
@@ -216,6 +218,11 @@ class Plan:
     def unsettled(self) -> int:
         """The number of documents that a run must bring to their outcomes, documents in batches included."""
         return self.to_send + self.counts[Kind.IN_BATCH]
+
+    @property
+    def requests(self) -> int:
+        """The number of requests that a submit is expected to send, those that merge answers included."""
+        return self.to_send + self.merging
 
     @property
     def earlier_models(self) -> tuple[str, ...]:

@@ -110,11 +110,11 @@ async def send(
     """Admit the plan's documents to the run, and execute it."""
     check_output(opened)
     open_batches = Batches(opened.ledger).open(opened.name)
-    travels = bool(plan.to_send or open_batches)
+    travels = bool(plan.requests or open_batches)
     if travels:
         caller.provider.check()
     halted, run = None, None
-    if planner.planned.anything_to_admit():
+    if planner.planned.anything_to_admit() or planner.anything_to_merge():
         run = admit(opened, planner, plan, also=also)
     elif planner.anything_to_record():
         with opened.ledger.transaction():
@@ -122,6 +122,9 @@ async def send(
     if run and travels:
         caller.listener(run_started(opened, plan, run))
         halted = await execute_plan(opened, planner, plan, run, caller, options)
+    elif run and planner.merger:  # other jobs, or this one before, have the answers already
+        with opened.ledger.transaction():
+            planner.merger.admit(opened.ledger, planner.planned, run.run_no)
     elif open_batches:  # their documents have changed or gone since
         run_no = open_batches[-1].run_no
         halted = await drive_open_batches(opened, run_no, caller, waits=options.waits)
@@ -183,7 +186,7 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
         run_id=Runs(opened.ledger).one(run.run_no).run_id,
         job=opened.name,
         model=opened.price.name,
-        to_send=plan.unsettled,
+        to_send=plan.unsettled + plan.merging,
         route=plan.choice.route,
         resumed=plan.continues is not None,
         spent_nusd=plan.spent_nusd,
@@ -216,11 +219,12 @@ async def execute_plan(
 
 def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> SendSetup:
     """Collect what is needed to send the documents of a plan."""
+    ledger, prepare, merger = Ledger.read(opened.paths.ledger), planner.workers.prepare, planner.merger
     return SendSetup(
         route=plan.choice.route,
         reader=DocumentReader(
-            Ledger.read(opened.paths.ledger),
-            planner.workers.prepare,
+            ledger,
+            merger.preparing(ledger, prepare) if merger else prepare,
             opened.chain,
             texts_at_once=opened.source.page,
         ),
@@ -232,6 +236,7 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
         folder=opened.paths.ledger.parent,
         max_at_risk_nusd=opened.job.spec.run.max_at_risk_nusd,
         killed_before=Runs(opened.ledger).was_killed(run.run_no),
+        merge=(lambda writing, run_no: merger.admit(writing, planner.planned, run_no)) if merger else None,
         switch_at=switching(opened, plan, run),
         cache_breakpoints=cache_breakpoints(planner, plan),
     )

@@ -100,6 +100,14 @@ SOURCES = {
         'on_oversize = "split"\nsplit_overlap_tokens = -1',
         ("7:24", "`source.split_overlap_tokens`: input should be at least 0, got -1", None),
     ),
+    "merged by the model without split": (
+        'merge = "model"',
+        ("6:9", "`source.merge`: nothing is split", 'write on_oversize = "split", or take this key out'),
+    ),
+    "merged by nobody": (
+        'on_oversize = "split"\nmerge = "modell"',
+        ("7:9", '`source.merge`: input should be "rules" or "model", got "modell"', 'did you mean "model"?'),
+    ),
     "misspelt": (
         'on_oversize = "splitt"',
         (
@@ -114,6 +122,23 @@ SOURCES = {
 @pytest.mark.parametrize(("source", "expected"), SOURCES.values(), ids=SOURCES)
 def test_problem_of_a_source(project, source, expected):
     assert problem(project, source=source) == expected
+
+
+def test_a_rule_beside_the_model_has_a_caret_of_its_own(project):
+    model = 'on_oversize = "split"\nmerge = "model"'
+    fields = 'title = "string"\ntotal = { type = "number", merge = "last" }'
+    entries = 'entries = { type = "array", items = { type = "object", fields = { n = "string" } }, merge_key = "n" }'
+
+    assert problem(project, source=model, fields=fields) == (
+        "15:36",
+        '`output.fields.total.merge`: with [source] merge = "model" no rule merges',
+        'take `merge` out, or write merge = "rules" in [source]',
+    )
+    assert problem(project, source=model, fields=entries)[1:] == (
+        '`output.fields.entries.merge_key`: with [source] merge = "model" no rule merges',
+        'take `merge_key` out, or write merge = "rules" in [source]',
+    )
+    assert spec(project, source=model).source.merge == "model"
 
 
 KINDS = {

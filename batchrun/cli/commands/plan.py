@@ -130,7 +130,7 @@ def plan(
         else:
             for line in document_lines(planner.planned.each()) if terminal.verbose else ():
                 terminal.result(line)
-            runs = made.to_send > 0 and refused is None
+            runs = made.requests > 0 and refused is None
             terminal.result(plan_as_text(made, opened, terminal, job, runs=runs, file=output))
             for line in [f"compared with {compare}", *[f"  {one.words}" for one in found]] if compare else ():
                 terminal.result(line)

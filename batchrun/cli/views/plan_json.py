@@ -45,6 +45,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
                 "read_by_older": plan.older,
                 "asked_in_parts": plan.in_parts[0],
                 "parts": plan.in_parts[1],
+                "merging_requests": plan.merging,
                 "gone_rows": plan.gone,
             },
             "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),

@@ -55,7 +55,7 @@ def plan_as_text(plan: Plan, opened: OpenJob, terminal: Terminal, path: Path, *,
         *money_lines(plan, opened),
         *pilot_lines(opened),
         *(["", f"Nothing was sent. To run this:  {to_run(plan, path, file)}"] if runs else []),
-        *([] if plan.to_send else ["", "Nothing was sent."]),
+        *([] if plan.requests else ["", "Nothing was sent."]),
     ]
     return "\n".join(lines)
 
@@ -138,7 +138,11 @@ def parts_words(plan: Plan) -> list[str]:
     """The long documents that are asked in parts, which are counted one by one; nothing if there are none."""
     documents, parts = plan.in_parts
     are = "is" if documents == 1 else "are"
-    return [f"{count(documents, 'long document')} {are} asked in {count(parts, 'part')}"] if documents else []
+    lines = [f"{count(documents, 'long document')} {are} asked in {count(parts, 'part')}"] if documents else []
+    if plan.merging:
+        merge, their = ("merges", "its") if plan.merging == 1 else ("merge", "their")
+        lines.append(f"and {count(plan.merging, 'request')} that {merge} {their} answers")
+    return lines
 
 
 def older_words(plan: Plan) -> list[str]:
@@ -209,7 +213,7 @@ def model_chain_lines(plan: Plan, opened: OpenJob) -> list[str]:
 
 def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
     """Tokens, cost, time, budget and prices."""
-    if not plan.to_send:
+    if not plan.requests:
         return ["cost     nothing: there is nothing to send"]
     estimate = plan.estimate
     replies = "a guess from the schema"

@@ -12,7 +12,9 @@ alter table documents add column gone integer not null default 0;    -- has a ro
 create index documents_gone on documents (job) where gone;
 
 alter table documents add column whole text;                         -- of a part: the doc_id of the whole document
+alter table documents add column merges integer not null default 0;  -- asks for one answer over those of the parts of `whole`
 create index documents_whole on documents (job, whole) where whole is not null;
+create index documents_merges on documents (job) where merges;
 
 -- Long documents that are asked in parts. Their answers are merged here, and their rows come from here.
 create table wholes (
@@ -22,10 +24,11 @@ create table wholes (
     source      text not null,
     parts       integer not null,
     merged_of   text,                                                -- what the answer follows from: parts and rules
+    request_id  text,                                                -- of the request that has merged the parts, if any
     output      text,                                                -- JSON, when all parts have succeeded
     provenance  text,                                                -- JSON: the parts that gave each value
     reason      text,                                                -- why there is no answer, when a part has failed
-    run_no      integer references runs,                             -- of the last part's answer, like the next two
+    run_no      integer references runs,                             -- of the last answer, like the next two
     model       text,
     finished_at real,
     gone        integer not null default 0,                          -- as in documents

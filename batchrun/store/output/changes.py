@@ -26,7 +26,8 @@ left join runs on runs.run_no = a.run_no
 left join adopted on adopted.request_no = r.request_no
 where d.job = ?1 and d.row_seq > ?2 and d.row_seq <= ?3 and d.whole is null
 union all
-select w.doc_id, w.output, w.merged_of, runs.run_id, strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model,
+select w.doc_id, w.output, coalesce(w.request_id, w.merged_of), runs.run_id,
+    strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model,
     (select d.source_columns from documents d where d.job = w.job and d.whole = w.doc_id limit 1)
 from wholes w left join runs using (run_no)
 where w.job = ?1 and w.row_seq > ?2 and w.row_seq <= ?3 and w.output is not null
@@ -48,7 +49,8 @@ DOCUMENTS = """
 select s.doc_id, s.source, s.status, s.reason, s.request_id, s.run_id, d.note
 from document_status s join documents d using (document_no) where s.job = ?1 and s.seq > ?2 and s.seq <= ?3
 union all
-select w.doc_id, w.source, iif(w.output is null, 'errored', 'succeeded'), w.reason, w.merged_of, runs.run_id, null
+select w.doc_id, w.source, iif(w.output is null, 'errored', 'succeeded'), w.reason,
+    coalesce(w.request_id, w.merged_of), runs.run_id, null
 from wholes w left join runs using (run_no) where w.job = ?1 and w.seq > ?2 and w.seq <= ?3
 """
 ATTEMPTS = """

@@ -289,8 +289,9 @@ def test_id_and_text_have_to_be_named(tmp_path: Path) -> None:
         assert source(tmp_path, "t.csv", id_column=None).columns
     with pytest.raises(
         UsageProblem, match=r"a table needs `text`, the name of a column; t\.csv has no, text, customer"
-    ):
+    ) as caught:
         assert source(tmp_path, "t.csv", text=None).columns
+    assert caught.value.hint == 'such as text = "customer"', "hardly the id"
 
 
 @pytest.mark.parametrize(
@@ -347,8 +348,9 @@ def test_values_of_a_sheet(tmp_path: Path) -> None:
     workbook(tmp_path / "t.xlsx", sheet_rows(["no", "text", "price"], [7.0, "a", 1.5]), sheet="Offen")
     (document,) = scan(TableSource(root=tmp_path, path=["t.xlsx"], id_column="no", text="text", sheet="Offen"))
     assert (document.doc_id, document.columns) == ("7", {"price": 1.5})
-    with pytest.raises(UsageProblem, match=r"t\.xlsx: there is no sheet Closed; there are Offen"):
+    with pytest.raises(UsageProblem, match=r"t\.xlsx: there is no sheet Closed; there are Offen") as caught:
         scan(TableSource(root=tmp_path, path=["t.xlsx"], id_column="no", text="text", sheet="Closed"))
+    assert caught.value.hint == 'name one of these: [source] sheet = "…"'
 
 
 def test_a_cell_in_the_last_corner_is_a_named_failure(tmp_path: Path) -> None:

@@ -271,6 +271,7 @@ CUT_GZIP = gzip.compress(CSV.encode(), mtime=0)[:-9]
         ("t.parquet", b"no,text\n1,a\n" * 9, "t.parquet: Invalid Input Error: No magic bytes", "no Parquet file"),
         ("t.xlsx", b"no,text\n1,a\n", "t.xlsx: ", "save the sheet as CSV"),
         ("t.txt", b"no,text\n1,a\n", "t.txt: no table, by its name", "name files that end with csv"),
+        ("t.json", b'[{"no": 1, "text": "a"}]', "t.json: no table, by its name", "jq -c '.[]' a.json > a.jsonl"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_explained(tmp_path: Path, name: str, content: bytes, message: str, hint: str) -> None:

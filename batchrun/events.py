@@ -108,7 +108,7 @@ class DocumentSettled:
     outcome: Outcome
     reason: str | None
     cost_nusd: int
-    """The cost of the document's last attempt."""
+    """The cost of the document's last attempt; 0 if another document with the same request has told the cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def export(found: FoundRun, wanted: Export, terminal: Terminal) -> None:
 def query_of(connection: "DuckDBPyConnection", table_name: str, job: str, wanted: Export) -> tuple[str, dict[str, Any]]:
     """The query for the wanted documents with their rows, and its values.
 
+    A part of a long document that has succeeded is left out: its values are in the row of the long document.
     Raises UsageProblem for bad SQL and unknown columns.
     """
     import duckdb
@@ -101,7 +102,8 @@ def query_of(connection: "DuckDBPyConnection", table_name: str, job: str, wanted
     query = (
         f"from (select d.doc_id as {own['id']}, d.status as {own['status']}, d.reason as {own['problem']},"
         f" d.source as {own['source']}, d.run_id as {own['run_id']}, r.* exclude (doc_id)"
-        f" from {documents} d left join {quoted(table_name)} r using (doc_id) where d.job = $job)"
+        f" from {documents} d left join {quoted(table_name)} r using (doc_id)"
+        f" where d.job = $job and (d.status <> 'succeeded' or r.doc_id is not null))"
         f" where {' and '.join(conditions)} order by {own['id']}"
     )
     query += f" limit {wanted.selection.limit}" if wanted.selection.limit else ""

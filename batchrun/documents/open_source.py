@@ -12,6 +12,7 @@ from batchrun.documents.formats import ReadOptions
 from batchrun.documents.tables.source import TableSource
 from batchrun.documents.text_cache import FOLDER, TextCache
 from batchrun.job.load import JobFile
+from batchrun.job.project_root import PROJECT_FILE
 from batchrun.job.spec import FilesSourceSection, TableSourceSection
 
 
@@ -27,11 +28,17 @@ def open_source(job: JobFile, own: Sequence[str] = ()) -> Source:
             format_name=asked.format,
             id_from=asked.id,
             cache=text_cache(job),
-            own=(*own, *([] if is_named(job.path, asked.include, job.root) else [glob.escape(str(job.path))])),
+            own=(*own, *_settings_files(job, asked.include)),
         )
     if isinstance(asked, TableSourceSection):
         return TableSource(root=job.root, path=asked.path, id_column=asked.id, text=asked.text, sheet=asked.sheet)
     return DuckdbSource(root=job.root, database=asked.database, query=asked.query)
+
+
+def _settings_files(job: JobFile, include: Sequence[str]) -> list[str]:
+    """List patterns for the files with the settings of the job and the project, but for those that are named."""
+    settings = (job.path, job.root / PROJECT_FILE)
+    return [glob.escape(str(path)) for path in settings if not is_named(path, include, job.root)]
 
 
 def is_named(path: Path, include: Sequence[str], root: Path) -> bool:

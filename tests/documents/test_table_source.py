@@ -271,6 +271,7 @@ CUT_GZIP = gzip.compress(CSV.encode(), mtime=0)[:-9]
         ("t.parquet", b"no,text\n1,a\n" * 9, "t.parquet: Invalid Input Error: No magic bytes", "no Parquet file"),
         ("t.xlsx", b"no,text\n1,a\n", "t.xlsx: ", "save the sheet as CSV"),
         ("t.txt", b"no,text\n1,a\n", "t.txt: no table, by its name", "name files that end with csv"),
+        ("t.json", b'[{"no": 1, "text": "a"}]', "t.json: no table, by its name", "jq -c '.[]' a.json > a.jsonl"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_explained(tmp_path: Path, name: str, content: bytes, message: str, hint: str) -> None:
@@ -289,8 +290,9 @@ def test_id_and_text_have_to_be_named(tmp_path: Path) -> None:
         assert source(tmp_path, "t.csv", id_column=None).columns
     with pytest.raises(
         UsageProblem, match=r"a table needs `text`, the name of a column; t\.csv has no, text, customer"
-    ):
+    ) as caught:
         assert source(tmp_path, "t.csv", text=None).columns
+    assert caught.value.hint == 'such as text = "customer"', "hardly the id"
 
 
 @pytest.mark.parametrize(
@@ -347,8 +349,9 @@ def test_values_of_a_sheet(tmp_path: Path) -> None:
     workbook(tmp_path / "t.xlsx", sheet_rows(["no", "text", "price"], [7.0, "a", 1.5]), sheet="Offen")
     (document,) = scan(TableSource(root=tmp_path, path=["t.xlsx"], id_column="no", text="text", sheet="Offen"))
     assert (document.doc_id, document.columns) == ("7", {"price": 1.5})
-    with pytest.raises(UsageProblem, match=r"t\.xlsx: there is no sheet Closed; there are Offen"):
+    with pytest.raises(UsageProblem, match=r"t\.xlsx: there is no sheet Closed; there are Offen") as caught:
         scan(TableSource(root=tmp_path, path=["t.xlsx"], id_column="no", text="text", sheet="Closed"))
+    assert caught.value.hint == 'name one of these: [source] sheet = "…"'
 
 
 def test_a_cell_in_the_last_corner_is_a_named_failure(tmp_path: Path) -> None:

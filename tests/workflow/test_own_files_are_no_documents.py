@@ -13,7 +13,8 @@ from batchrun.planning.selection import Selection
 
 EVERYTHING = 'type = "files"\ninclude = ["**/*"]\n'
 NAMES = [
-    "docs/a.txt", "jobs/trial.toml", ".git/config", ".batchrun/x.txt", "results/out.duckdb",
+    "docs/a.txt", "docs/batchrun.toml", "jobs/trial.toml", "batchrun.toml", ".git/config", ".batchrun/x.txt",
+    "results/out.duckdb",
     "results/out.duckdb.wal", "results/out.simulated.duckdb", "results/notes.txt",
 ]  # fmt: skip
 
@@ -27,7 +28,7 @@ def write(project: TrialProject, name: str) -> Path:
     path = project.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        path.write_text("some text")
+        path.write_text("# some text")
     return path
 
 
@@ -36,7 +37,7 @@ def test_own_files_are_never_taken(project: TrialProject) -> None:
     for name in NAMES:
         write(project, name)
 
-    assert listed(project) == ["docs/a.txt", "results/notes.txt"]
+    assert listed(project) == ["docs/a.txt", "docs/batchrun.toml", "results/notes.txt"]
 
 
 @pytest.mark.parametrize("pattern", ["**", "results/*", "*/*", ".batchrun/*", "state/**"])
@@ -62,10 +63,12 @@ def test_a_folder_that_has_the_ledger_too_has_documents(project: TrialProject) -
     assert project.plan(Selection()).in_source == 1
 
 
-def test_a_job_file_that_is_named_is_meant(project: TrialProject) -> None:
-    project.job(source='type = "files"\ninclude = ["jobs/trial.toml"]\n')
+@pytest.mark.parametrize("name", ["jobs/trial.toml", "batchrun.toml"])
+def test_a_settings_file_that_is_named_is_meant(project: TrialProject, name: str) -> None:
+    write(project, "batchrun.toml").write_text("[budget]\nmax_cost_per_day_usd = 10.00\n")
+    project.job(source=f'type = "files"\ninclude = ["{name}"]\n')
 
-    assert listed(project) == ["jobs/trial.toml"]
+    assert listed(project) == [name]
 
 
 @pytest.mark.parametrize(("names", "tables"), [(["a.csv", "b.JSONL", "c.txt"], 2), (["c.txt"], 0)])

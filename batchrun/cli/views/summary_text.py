@@ -72,10 +72,10 @@ def failed_count(summary: Summary) -> int:
 
 def outcome_lines(summary: Summary) -> list[str]:
     """The count of every outcome, over documents sent now and before."""
-    total = sum(summary.outcomes.values()) or 1
+    total = sum(summary.outcomes.values())
     names: list[Outcome | None] = [*Outcome, None]
     lines = [
-        f"  {outcome or 'pending':<11} {number:>7,}  {100 * number / total:5.1f}%"
+        f"  {outcome or 'pending':<11} {number:>7,}  {100 * number / max(total, 1):5.1f}%"
         for outcome in names
         if (number := summary.outcomes.get(outcome, 0)) or outcome is Outcome.SUCCEEDED
     ]

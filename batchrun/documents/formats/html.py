@@ -241,4 +241,6 @@ def _require_shallow(data: bytes) -> None:
             depth -= 1
         steps += depth
         if steps > _MAX_STEPS:
-            raise Unusable(f"HTML whose elements are nested too deeply ({depth:,} deep); convert it to text first")
+            raise Unusable(
+                f"HTML whose elements are nested too deeply (at least {depth:,} deep); convert it to text first"
+            )

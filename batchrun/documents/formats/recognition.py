@@ -59,7 +59,8 @@ def recognise(data: bytes, name: str) -> str:
         return "rtf"
     found = "html" if _is_html(start, suffix) else _mail_format(start, suffix)
     if not found and (kind := _NEVER_TEXT.get(suffix)):
-        raise Unusable(f"called {suffix}, and is not {kind}: get the file again, or give the file its true name")
+        what = kind if data else f"{kind} but an empty file"
+        raise Unusable(f"called {suffix}, and is not {what}: get the file again, or give the file its true name")
     return found or "text"
 
 

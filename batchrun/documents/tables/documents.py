@@ -76,9 +76,11 @@ def row_reader(table: Table, file: TableFile, *, id_column: str | None, text: st
 
 def _given(table: Table, file: TableFile, key: str, name: str | None) -> str:
     if name is None:
+        named = [column for column in table.columns if column] or ["column"]
+        example = named[0] if key == "id" else named[-1]  # as a rule the id stands first, and the text is no id
         raise UsageProblem(
             f"source.{key}: a table needs `{key}`, the name of a column; {_known(table, file)}",
-            hint=f'such as {key} = "{next(filter(None, table.columns), "column")}"',
+            hint=f'such as {key} = "{escape_control(example)}"',
         )
     return name
 

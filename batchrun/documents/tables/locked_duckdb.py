@@ -85,6 +85,6 @@ def _load_httpfs(connection: "duckdb.DuckDBPyConnection", file: TableFile) -> No
     except duckdb.Error as error:
         raise EnvironmentProblem(
             f"source.path: {file.shown} needs DuckDB's extension httpfs, which is not installed",
-            hint=f"""install it once: {sys.executable} -c "import duckdb; duckdb.sql('INSTALL httpfs')" """
+            hint=f"""install it once: {sys.executable} -c "import duckdb; duckdb.sql('INSTALL httpfs')"; """
             "or download the file",
         ) from error

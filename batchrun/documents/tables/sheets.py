@@ -17,6 +17,7 @@ _MEMORY = 2_000_000_000
 _TIME_S = 60
 _MOST_TEXT = 250_000_000
 _UNREADABLE = 3
+_NO_SHEET = 4
 _HINT = "save the sheet as CSV, and name that file"
 
 
@@ -29,6 +30,10 @@ def sheet_lines(file: TableFile) -> tuple[int, bytes]:
         raise file.problem(f"reading the sheet takes more than {_TIME_S} s", hint=_HINT) from error
     if child.returncode == _UNREADABLE:
         raise file.problem(child.stderr.decode(errors="replace").strip(), hint=_HINT)
+    if child.returncode == _NO_SHEET:
+        raise file.problem(
+            child.stderr.decode(errors="replace").strip(), hint='name one of these: [source] sheet = "…"'
+        )
     if child.returncode:
         raise file.problem(_failure(child.stderr), hint=_HINT)
     number, _, lines = child.stdout.partition(b"\n")
@@ -64,7 +69,7 @@ def _main(path: str, sheet: str) -> None:
 
 def _no_sheet(sheet: str, names: list[str]) -> int:
     print(f"there is no sheet {sheet}; there are {', '.join(names)}", file=sys.stderr)  # noqa: T201
-    return _UNREADABLE
+    return _NO_SHEET
 
 
 def _written(rows: Iterator[tuple[int, list[Any]]]) -> Iterator[str]:

@@ -153,7 +153,9 @@ class TableSource:
 
     def _checked(self, file: TableFile) -> TableFile:
         if file.kind is None:
-            raise file.problem("no table, by its name", hint=f"name files that end with {READABLE}")
+            jq = "for an array of JSON, jq -c '.[]' a.json > a.jsonl writes one; "
+            array = jq if file.path.endswith(".json") else ""
+            raise file.problem("no table, by its name", hint=f"{array}name files that end with {READABLE}")
         if not is_remote(file.path) and Path(file.path).is_symlink() and not self._tree.confines(file.path):
             raise file.problem(leads_out(file.path), hint="copy the file into the project")
         return file

@@ -5,6 +5,7 @@ teaches the model's channel: the rate limiter, the slots and the circuit breaker
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -252,12 +253,11 @@ class AttemptResults:
             elif attempt and end.outcome and end.outcome.failed and self._chain.acceptance_rules:
                 earlier = attempt.pending.earlier_ids(self._chain, attempt.channel.model_no)
                 kept = take_back(ledger, self._context.job, attempt.pending.record.request_no, earlier)
-            cost_nusd = end.cost_nusd or 0
-            return [DocumentSettled(doc_id, Outcome.SUCCEEDED, None, cost_nusd) for doc_id in kept] + [
-                DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd)
-                for doc_id in (ledger.conclude(end) if was_held else ledger.settle(end))
-                if end.outcome
-            ]
+            rest = ledger.conclude(end) if was_held else ledger.settle(end)
+            ended: list[tuple[str, Outcome, str | None]] = [(doc_id, Outcome.SUCCEEDED, None) for doc_id in kept]
+            ended += [(doc_id, end.outcome, end.reason) for doc_id in rest if end.outcome]
+            paid = itertools.chain([end.cost_nusd or 0], itertools.repeat(0))  # documents of one request pay once
+            return [DocumentSettled(*one, cost_nusd) for one, cost_nusd in zip(ended, paid, strict=False)]
 
         settled = await self._context.writer.write(settle)
         self.settled.set()

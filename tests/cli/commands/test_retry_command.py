@@ -61,6 +61,10 @@ def test_which_documents(
     assert all(attempts[name] >= 2 for name in tried), "the old attempts stay"
 
 
+def test_nothing_to_retry(batchrun: CommandLine, api: SimulatorServer) -> None:
+    assert "\n  selected          0  of 6 documents\n" in batchrun("retry trial --status unreadable").out
+
+
 def test_new_documents_are_left_alone(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.document("0009.txt", "new")
     sent = len(api.books.entries)

@@ -93,7 +93,7 @@ def test_recognised(case: str) -> None:
 REFUSED = {
     "a text called PDF": (b"Some words.", "notes.pdf", "called .pdf, and is not a PDF"),
     "remains of a PDF": (b"%\xe2\xe3\n1 0 obj\n<<>>\nendobj", "a.PDF", "called .pdf, and is not a PDF"),
-    "nothing, called PDF": (b"", "a.pdf", "called .pdf, and is not a PDF"),
+    "nothing, called PDF": (b"", "a.pdf", "called .pdf, and is not a PDF but an empty file"),
     "a text called Word": (b"Some words.", "a.docx", "called .docx, and is not a Word file"),
     "a text called old Word": (b"Some words.", "a.doc", "called .doc, and is not a Word file"),
     "a text called Excel": (b"a\tb", "a.xlsx", "called .xlsx, and is not an Excel file"),

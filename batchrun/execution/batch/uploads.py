@@ -29,13 +29,13 @@ MOST_DELETED = 500
 """How many files are deleted at the end: the API takes about so many calls a minute. The rest expire."""
 
 
-def goes_apart(native_bytes: int, all_bytes: int, most: int) -> bool:
+def goes_apart(file_bytes: int, all_bytes: int, most: int) -> bool:
     """Return whether native files are uploaded apart from the batch.
 
-    They are if the requests pass the `most` bytes of a batch, and half of the bytes or more are those of native files.
-    Uploads make no room among texts.
+    Native files are uploaded if the requests pass the `most` bytes of a batch, and half of the bytes or more are those
+    of native files. Uploads make no room among texts.
     """
-    return all_bytes > most and 2 * native_bytes >= all_bytes
+    return all_bytes > most and 2 * file_bytes >= all_bytes
 
 
 class Uploader:

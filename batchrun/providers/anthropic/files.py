@@ -16,6 +16,8 @@ from batchrun.providers.anthropic.json_values import fields_in, json_from, momen
 PATH = "/v1/files"
 KEPT_S = int(3 * EXPIRES_AFTER_S)
 """How long the API keeps a file that nobody deletes. It takes an hour at least, and 90 days at most."""
+DELETE_S = 30.0
+"""The most time for a deletion, for which nobody should wait long: the file expires anyway."""
 PAGE = 1_000
 """The most files on one page of the list, which is the most that the API gives."""
 
@@ -51,7 +53,7 @@ class AnthropicFiles(ApiClient):
         """Delete a file. Raises AttemptError."""
         if not PLAIN_ID.fullmatch(file_id):
             raise not_found(f"no file has the id {escape_control(file_id)[:100]}")
-        async with answered_within(self._timeout_s):
+        async with answered_within(min(self._timeout_s, DELETE_S)):
             await self._client.delete(f"{PATH}/{file_id}", cast_to=httpx2.Response)
 
 

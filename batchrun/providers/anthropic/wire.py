@@ -6,6 +6,7 @@ imports neither the SDK nor anything else that is slow to load.
 """
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,8 +16,8 @@ from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
 
-INLINE_FILE = b'"source":{"type":"base64",'
-"""How a file begins in a body. The quotes of texts are escaped, so nothing else looks like this."""
+INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","data":"([^"]*)"')
+"""A file in a body. The quotes of texts are escaped, so no text looks like a file."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -107,6 +108,12 @@ def _marked_blocks(content: list[dict[str, Any]], cache_breakpoint: CacheBreakpo
 def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:
     control = {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
     return {"type": "text", "text": text, "cache_control": control}
+
+
+def file_size(body: bytes) -> int:
+    """Count the bytes that a file takes in a body. Returns 0 for a body without a file."""
+    found = INLINE_FILE.search(body)
+    return found.end(1) - found.start(1) if found else 0
 
 
 def file_in(request: Request) -> NativeFile:

@@ -18,6 +18,7 @@ from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, 
 from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Listing, Spoiling, Wire
 from batchrun.simulator.faults.profiles import FaultChoice, draw
 from batchrun.simulator.replies.message_json import new_id
+from batchrun.simulator.requests.uploaded_files import SimulatedFiles
 
 _POLL_AGAIN_S = 10.0
 _QUEUE_WAIT_S = 60.0
@@ -29,6 +30,7 @@ class SimulatedBatches:
     """All batches, in the order of creation. Methods raise what the API refuses."""
 
     def __init__(self, choice: FaultChoice, *, seed: int, speed: float, terms: ServiceTerms, epoch_s: float) -> None:
+        self.uploaded = SimulatedFiles(choice, seed=seed, epoch_s=epoch_s)
         self.terms = terms
         self.faults: Counter[str] = Counter()  # faults that were met, except within batches
         self.poll_again_s = _POLL_AGAIN_S / speed  # after which the API wants to be asked again
@@ -67,6 +69,7 @@ class SimulatedBatches:
                 epoch_s=self._epoch_s,
                 members=[self._member(request, hit_share) for request in requests],
                 file=self.file,
+                uploaded=self.uploaded,
                 contents=contents + seen.to_bytes(8, "big"),
                 life=Life(
                     lasts_s=terms.duration(len(requests), luck),

@@ -104,6 +104,10 @@ BATCH_FAULTS: Mapping[str, BatchFault] = {
     "batch_list_stale": BatchFault(Call.LIST, Listing.STALE),
     "batch_results_cut": BatchFault(Call.RESULTS, Wire.RESET_AFTER),
     "batch_results_error": BatchFault(Call.RESULTS, _INTERNAL),
+    # Uploads of files; the last one seems to fail, but the file is there.
+    "batch_upload_error": BatchFault(Call.UPLOAD, _INTERNAL),
+    "batch_upload_rate_limited": BatchFault(Call.UPLOAD, _RATE_LIMITED),
+    "batch_upload_reset": BatchFault(Call.UPLOAD, Wire.RESET_AFTER),
     # Requests within a batch.
     "batch_request_errored": BatchFault(Call.REQUEST, _INTERNAL),
     "batch_request_overloaded": BatchFault(Call.REQUEST, _OVERLOADED),

@@ -68,4 +68,4 @@ def batch_executor(
     collector = Collector(context, client, FailureHistory(brakes=context.brakes), chain=setup.chain if setup else None)
     packer = Packer(context, setup, uploader) if setup and setup.route is Route.BATCH else None
     switch_at = setup.switch_at if setup else None
-    return BatchExecutor(BatchContext(context, client), packer, collector, uploader, switch_at=switch_at)
+    return BatchExecutor(BatchContext(context, client, uploader), packer, collector, switch_at=switch_at)

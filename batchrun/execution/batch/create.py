@@ -14,7 +14,6 @@ from batchrun.events import BatchSubmitted, DocumentSettled
 from batchrun.execution.batch.context import BatchContext
 from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledBody, unreadable_spool
 from batchrun.execution.batch.reconcile import Creation, after_create
-from batchrun.execution.batch.uploads import Uploader
 from batchrun.execution.failure_messages import batch_rejected, budget_reached, fatal_problem
 from batchrun.execution.halt import Halted
 from batchrun.execution.retry_policy import REFUSALS, FailureKind, kind_of, stops_everyone
@@ -33,10 +32,9 @@ NONCE_BYTES = 6
 class Creator:
     """Creates batches for one run, one call at a time."""
 
-    def __init__(self, context: BatchContext, packer: Packer, uploader: Uploader) -> None:
+    def __init__(self, context: BatchContext, packer: Packer) -> None:
         self._context = context
         self._packer = packer
-        self._uploader = uploader
         self._most_requests = context.run.batch.max_requests
         self._refusals = 0
         self._creates = False
@@ -201,7 +199,7 @@ class Creator:
     def _not_uploaded(self, failure: Failure) -> None:
         """Upload the rest later; send files within their batches to an API that takes no files."""
         if is_absence(failure) or kind_of(failure) in {*REFUSALS, FailureKind.FORBIDDEN}:
-            self._uploader.refused = True
+            self._packer.uploads = False
             self._context.trouble("files", f"not uploaded, so batches are cut instead: {failure.message}")
             return
         self._context.halt_if_fatal(failure)

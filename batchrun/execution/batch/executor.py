@@ -17,7 +17,6 @@ from batchrun.execution.batch.create import Creator
 from batchrun.execution.batch.find_lost import LostBatchFinder
 from batchrun.execution.batch.packing import Packer
 from batchrun.execution.batch.poll import Poller
-from batchrun.execution.batch.uploads import Uploader
 from batchrun.execution.halt import Halted
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.runs import Runs
@@ -45,18 +44,16 @@ class BatchExecutor:
         context: BatchContext,
         packer: Packer | None,
         collector: Collector,
-        uploader: Uploader,
         *,
         switch_at: float | None = None,
     ) -> None:
         """The rest is streamed from `switch_at` on, to be done by the deadline. None means never."""
         self._context = context
         self._switch_at = math.inf if switch_at is None else switch_at
-        self._creator = Creator(context, packer, uploader) if packer else None
+        self._creator = Creator(context, packer) if packer else None
         self._finder = LostBatchFinder(context)
         self._poller = Poller(context, collector)
         self._collector = collector
-        self._uploader = uploader
 
     async def run(self) -> Ending:
         """Return when there is nothing more to do, or for now, or when the run has halted."""
@@ -93,7 +90,8 @@ class BatchExecutor:
                 blocked = await self._creator.create_all()
             open_batches = await self._context.open_batches()
             if not open_batches and not blocked:
-                await self._uploader.delete_all()
+                if self._context.uploader:
+                    await self._context.uploader.delete_all()
                 return Ending.STREAM if switches else Ending.DONE
             if not self._context.run.waits:
                 return Ending.UNFINISHED

@@ -171,6 +171,8 @@ class Packer:
     def __init__(self, context: RunContext, setup: SendSetup, uploader: Uploader | None = None) -> None:
         self._context = context
         self._uploader = uploader
+        self.uploads = uploader is not None
+        """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.schema, setup.caps
         self._reader = setup.reader
@@ -237,28 +239,29 @@ class Packer:
             return spool.misfits < MOST_MISFITS
         if uploads:
             member = batch_member(await self._uploaded(request), nonce=spool.nonce)
+        if batch_size([len(member)]) > limits.bytes:  # even without its file
+            return await self._too_large(spool, pending, member, limits)
         return self._append(spool, candidate, member, limits)
 
     def _append(self, spool: Spool, candidate: Candidate, member: bytes, limits: PackLimits) -> bool:
         """Append a request if the batch has room. Returns False if the batch is full."""
         if spool.candidates and spool.size + len(BATCH_SEPARATOR) + len(member) > limits.bytes:
-            spool.outgrown = self._outgrows(spool, member, limits)
+            file_bytes, all_bytes = spool.file_bytes + file_size(member), spool.size + len(member)
+            spool.outgrown = self._may_upload(spool) and goes_apart(file_bytes, all_bytes, limits.bytes)
             return False
         spool.add(candidate, member)
         return len(spool.candidates) < limits.requests
 
-    def _outgrows(self, spool: Spool, member: bytes, limits: PackLimits) -> bool:
-        """Return whether uploads make room for a request that is too large for the batch."""
-        if self._uploader is None or self._uploader.refused or spool.uploads:
-            return False
-        return goes_apart(spool.file_bytes + file_size(member), spool.size + len(member), limits.bytes)
+    def _may_upload(self, spool: Spool) -> bool:
+        return self.uploads and not spool.uploads
 
     async def _too_large(self, spool: Spool, pending: PendingRequest, member: bytes, limits: PackLimits) -> bool:
         """Settle a request that no batch has room for, unless an upload makes room. Returns False if one does."""
-        spool.outgrown = self._outgrows(spool, member, limits)
+        alone = batch_size([len(member)])
+        spool.outgrown = self._may_upload(spool) and goes_apart(file_size(member), alone, limits.bytes)
         if spool.outgrown:
             return False
-        reason = f"its request takes {batch_size([len(member)]):,} bytes, and [batch] max_bytes is {limits.bytes:,}"
+        reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
         await set_aside(self._context, Gone(pending.record, reason), Outcome.REJECTED)
         return True
 

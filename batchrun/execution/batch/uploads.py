@@ -46,8 +46,6 @@ class Uploader:
         self._make_store = make_store
         self._made: FileStore | None = None
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
-        self.refused = False
-        """Whether the API takes no files: then they stay in their requests, and batches are cut."""
 
     async def with_upload(self, request: Request) -> Request:
         """Make the same request, with its file uploaded and named by its id. Raises AttemptError."""

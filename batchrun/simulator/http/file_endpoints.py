@@ -40,7 +40,7 @@ class FileEndpoints:
         name = file.filename.rpartition("/")[2] or "unnamed"
         kept = self._files.upload(name, file.content_type, data, expires_in_s=expires_in_s, now=time.monotonic())
         if isinstance(fault.effect, Wire):
-            return await self._responses.cut(request, hangs=False)
+            return await self._responses.cut(request, hangs=fault.effect is Wire.HANG)
         return self._responses.json(kept.as_json(self._files.epoch_s))
 
     async def _list(self, request: web.Request) -> web.Response:

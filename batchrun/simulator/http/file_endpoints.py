@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from aiohttp import web
 from aiohttp.web_request import FileField
@@ -31,14 +31,11 @@ class FileEndpoints:
 
     async def _upload(self, request: web.Request) -> web.Response:
         check_access(request)
-        file, expires_in_s = await _form(request)
-        with file.file:
-            data = await asyncio.to_thread(file.file.read)
-        if len(data) > MOST_BYTES:
-            raise ApiRefusal(TOO_LARGE)
-        fault = self._files.meet(data)
-        name = file.filename.rpartition("/")[2] or "unnamed"
-        kept = self._files.upload(name, file.content_type, data, expires_in_s=expires_in_s, now=time.monotonic())
+        form = await _form(request)
+        fault = self._files.meet(form.data)
+        kept = self._files.upload(
+            form.name, form.media_type, form.data, expires_in_s=form.expires_in_s, now=time.monotonic()
+        )
         if isinstance(fault.effect, Wire):
             return await self._responses.cut(request, hangs=fault.effect is Wire.HANG)
         return self._responses.json(kept.as_json(self._files.epoch_s))
@@ -59,8 +56,17 @@ class FileEndpoints:
         return self._responses.json({"id": file_id, "type": "file_deleted"})
 
 
-async def _form(request: web.Request) -> tuple[FileField, int | None]:
-    """Read the form of an upload: the file, and how long the file is kept."""
+class _Form(NamedTuple):
+    """What an upload brings."""
+
+    name: str
+    media_type: str
+    data: bytes
+    expires_in_s: int | None
+
+
+async def _form(request: web.Request) -> _Form:
+    """Read the form of an upload, up to the size that the API takes."""
     try:
         form = await request.clone(client_max_size=MOST_BYTES + _FORM).post()
     except web.HTTPRequestEntityTooLarge as error:
@@ -70,9 +76,14 @@ async def _form(request: web.Request) -> tuple[FileField, int | None]:
     file, life = form.get("file"), form.get("expires_in_seconds")
     if not isinstance(file, FileField):
         raise invalid_request("file: Field required")
-    if life is None:
-        return file, None
-    return file, _whole("expires_in_seconds", str(life), least=LEAST_LIFE_S, most=LONGEST_LIFE_S)
+    with file.file:
+        data = await asyncio.to_thread(file.file.read)
+    if len(data) > MOST_BYTES:
+        raise ApiRefusal(TOO_LARGE)
+    expires_in_s = None
+    if life is not None:
+        expires_in_s = _whole("expires_in_seconds", str(life), least=LEAST_LIFE_S, most=LONGEST_LIFE_S)
+    return _Form(file.filename.rpartition("/")[2] or "unnamed", file.content_type, data, expires_in_s)
 
 
 def _whole(name: str, text: str, *, least: int, most: int) -> int:

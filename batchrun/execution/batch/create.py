@@ -20,7 +20,7 @@ from batchrun.execution.retry_policy import REFUSALS, FailureKind, kind_of, stop
 from batchrun.execution.settlements import failed_settlement
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.errors import is_absence
+from batchrun.providers.anthropic.errors import is_absence, is_missing
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
@@ -198,7 +198,8 @@ class Creator:
 
     def _not_uploaded(self, failure: Failure) -> None:
         """Upload the rest later; send files within their batches to an API that takes no files."""
-        if is_absence(failure) or kind_of(failure) in {*REFUSALS, FailureKind.FORBIDDEN}:
+        takes_none = is_absence(failure) or is_missing(failure)
+        if takes_none or kind_of(failure) in {*REFUSALS, FailureKind.FORBIDDEN}:
             self._packer.uploads = False
             self._context.trouble("files", f"not uploaded, so batches are cut instead: {failure.message}")
             return

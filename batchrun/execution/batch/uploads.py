@@ -17,7 +17,7 @@ from batchrun.document import NativeFile
 from batchrun.execution.retry_policy import Tries, asks_to_wait, delay_s, is_no_answer
 from batchrun.execution.run_context import RunContext
 from batchrun.providers import AttemptError, FileStore, UploadedFile
-from batchrun.providers.anthropic.errors import is_absence
+from batchrun.providers.anthropic.errors import is_absence, is_missing
 from batchrun.providers.anthropic.wire import file_in, with_file_id
 from batchrun.request import Request
 from batchrun.store.ledger.uploads import Upload, Uploads, has_uploads
@@ -25,8 +25,8 @@ from batchrun.store.ledger.uploads import Upload, Uploads, has_uploads
 T = TypeVar("T")
 LEAST_LIFE_S = EXPIRES_AFTER_S + 3600.0
 """A file is used if it outlives a batch that is created within the hour."""
-MOST_DELETED = 500
-"""How many files are deleted at the end: the API takes about so many calls a minute. The rest expire."""
+DELETED_AT_ONCE, MOST_DELETED = 8, 500
+"""How many files are deleted at a time, and as a whole: the API takes about so many calls a minute. The rest expire."""
 
 
 def goes_apart(file_bytes: int, all_bytes: int, most: int) -> bool:
@@ -58,9 +58,13 @@ class Uploader:
         job = self._context.job
         if not await self._context.writer.write(lambda ledger: has_uploads(ledger, job)):
             return
-        for upload in await self._apply(lambda uploads: uploads.some(limit=MOST_DELETED)):
-            if not await self._delete(upload):
+        rest = await self._apply(lambda uploads: uploads.some(limit=MOST_DELETED))
+        while rest:
+            some, rest = rest[:DELETED_AT_ONCE], rest[DELETED_AT_ONCE:]
+            if not all(await asyncio.gather(*map(self._delete, some))):
                 return
+        now = self._context.clock()
+        await self._apply(lambda uploads: uploads.forget_expired(now=now))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -68,9 +72,11 @@ class Uploader:
             await self._made.close()
 
     async def _delete(self, upload: Upload) -> bool:
-        """Delete a file. Returns False if the API does not do it now."""
+        """Delete a file, or what became of it if nobody knows. Returns False if the API does not do it now."""
         try:
-            await self._store.delete(upload.file_id or "")
+            lost = None if upload.file_id else await self._store.find(upload.name)
+            if file_id := upload.file_id or (lost and lost.file_id):
+                await self._store.delete(file_id)
         except AttemptError as error:
             if not is_absence(error.failure):
                 return False
@@ -97,7 +103,7 @@ class Uploader:
             except AttemptError as error:
                 tries = tries.after(error.failure)
                 again = asks_to_wait(error.failure) or is_no_answer(error.failure)
-                if not again or tries.attempts + tries.waits >= retry.max_attempts:
+                if not again or is_missing(error.failure) or tries.attempts + tries.waits >= retry.max_attempts:
                     raise
                 wait_s = delay_s(
                     error.failure, tries, initial_s=retry.initial_delay_s, max_s=retry.max_delay_s, rng=self._rng

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from batchrun.simulator.api_error import ApiError
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import EXPIRES_AFTER_S, Life, RequestEnding
+from batchrun.simulator.batches.uploaded_files import SimulatedFiles
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS
 from batchrun.simulator.faults.kinds import Fate, Spoiling
 from batchrun.simulator.replies.message_json import message_body, new_id, to_json
 from batchrun.simulator.replies.production import produce
 from batchrun.simulator.requests.model_cards import CARDS
 from batchrun.simulator.requests.parameters import parse
-from batchrun.simulator.requests.uploaded_files import SimulatedFiles
 from batchrun.simulator.usage.prompt_cache import PromptUsage
 
 

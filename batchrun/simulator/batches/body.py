@@ -18,7 +18,10 @@ from batchrun.simulator.usage.prompt_cache import NO_PROMPT, SizedPrompt, size_p
 
 
 class ParamsFile:
-    """The parameters of all requests in batches, in one file without a name. Several threads may use the file."""
+    """The parameters of all requests in batches, or the bytes of all uploads, in one file without a name.
+
+    Several threads may use the file.
+    """
 
     def __init__(self) -> None:
         self._size = 0

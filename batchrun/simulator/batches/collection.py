@@ -14,11 +14,11 @@ from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request, 
 from batchrun.simulator.batches.batch import BatchMember, Bill, SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import Life, ServiceTerms
+from batchrun.simulator.batches.uploaded_files import SimulatedFiles
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, spoiled
 from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Listing, Spoiling, Wire
 from batchrun.simulator.faults.profiles import FaultChoice, draw
 from batchrun.simulator.replies.message_json import new_id
-from batchrun.simulator.requests.uploaded_files import SimulatedFiles
 
 _POLL_AGAIN_S = 10.0
 _QUEUE_WAIT_S = 60.0

@@ -10,9 +10,9 @@ from aiohttp.web_request import FileField
 from pydantic import Field, TypeAdapter, ValidationError
 
 from batchrun.simulator.api_error import TOO_LARGE, ApiRefusal, invalid_request
+from batchrun.simulator.batches.uploaded_files import LEAST_LIFE_S, LONGEST_LIFE_S, MOST_BYTES, SimulatedFiles
 from batchrun.simulator.faults.kinds import Wire
 from batchrun.simulator.http.responses import Responses, check_access
-from batchrun.simulator.requests.uploaded_files import LEAST_LIFE_S, LONGEST_LIFE_S, MOST_BYTES, SimulatedFiles
 
 _PATH = "/v1/files"
 _LONGEST_PAGE = 1000

@@ -51,10 +51,9 @@ class Uploads:
         )
 
     def some(self, *, limit: int) -> list[Upload]:
-        """List uploads that the API has answered."""
+        """List uploads, finished or not."""
         rows = self._connection.execute(
-            f"select {COLUMNS} from uploads where job = ? and address = ? and file_id is not null limit ?",
-            (*self._key, limit),
+            f"select {COLUMNS} from uploads where job = ? and address = ? limit ?", (*self._key, limit)
         )
         return [Upload(*row) for row in rows]
 
@@ -63,6 +62,10 @@ class Uploads:
         self._connection.execute(
             "delete from uploads where job = ? and address = ? and sha = ?", (*self._key, upload.sha)
         )
+
+    def forget_expired(self, *, now: float) -> None:
+        """Forget the job's uploads, to whatever address, that have expired."""
+        self._connection.execute("delete from uploads where job = ? and expires_at < ?", (self._key[0], now))
 
 
 def has_uploads(ledger: Ledger, job: str) -> bool:

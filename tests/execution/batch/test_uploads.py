@@ -26,6 +26,7 @@ LIFE_S = 3 * 24 * 3600.0
 DROPPED = Failure(cause=Cause.DROPPED, message="the connection broke")
 BUSY = Failure(cause=Cause.STATUS, status=429, message="later")
 REFUSED = Failure(cause=Cause.STATUS, status=400, message="no")
+MALFORMED = Failure(cause=Cause.MALFORMED, message="the answer is no file")
 GONE = Failure(cause=Cause.STATUS, status=404, message="File not found")
 
 
@@ -42,6 +43,7 @@ class Bench:
     """What becomes of the next uploads."""
     answers_are_lost: bool = False
     """Whether files are there although their uploads failed."""
+    finding: bool = True
     deleting: Failure | None = None
     now: float = 1_000_000.0
     address: str = "https://api.example/"
@@ -73,7 +75,7 @@ class Bench:
         return file
 
     async def find(self, name: str) -> UploadedFile | None:
-        return self.kept.get(name)
+        return self.kept.get(name) if self.finding else None
 
     async def delete(self, file_id: str) -> None:
         if self.deleting:
@@ -185,6 +187,37 @@ def test_another_address_has_other_files() -> None:
     assert bench.file_id() == "file_2"
     bench.run(Uploader.delete_all)
     assert [file.file_id for file in bench.kept.values()] == ["file_1"]
+
+
+def test_a_file_whose_answer_was_lost_is_deleted_at_the_end() -> None:
+    bench = Bench(uploading=[DROPPED, REFUSED], answers_are_lost=True, finding=False)
+    with pytest.raises(AttemptError):
+        bench.file_id()
+    bench.finding = True
+    bench.run(Uploader.delete_all)
+
+    assert [file.file_id for file in bench.kept.values()] == ["file_1"], "the intent of the second attempt is known"
+    assert bench.rows("select * from uploads") == []
+
+
+def test_uploads_to_other_addresses_are_forgotten_when_they_expire() -> None:
+    bench = Bench()
+    bench.file_id()
+    bench.address = "https://gateway.example/"
+    bench.run(Uploader.delete_all)
+    assert len(bench.rows("select * from uploads")) == 1
+    bench.now += LIFE_S + 1
+    bench.run(Uploader.delete_all)
+
+    assert bench.rows("select * from uploads") == []
+
+
+def test_an_answer_that_is_no_file_is_not_asked_for_again() -> None:
+    bench = Bench(uploading=[MALFORMED] * 9)
+    with pytest.raises(AttemptError):
+        bench.file_id()
+
+    assert len(bench.uploads) == 1
 
 
 def test_nothing_connects_when_there_is_nothing_to_delete() -> None:

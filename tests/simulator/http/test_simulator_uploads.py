@@ -9,9 +9,9 @@ import anthropic
 import pytest
 from native_samples import agreement, png
 
+from batchrun.simulator.batches.uploaded_files import LEAST_LIFE_S, LONGEST_LIFE_S
 from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.simulator.http.server import SimulatorServer
-from batchrun.simulator.requests.uploaded_files import LEAST_LIFE_S, LONGEST_LIFE_S
 from batchrun.simulator.simulator import Simulator
 
 MODEL = "claude-sonnet-5-5"

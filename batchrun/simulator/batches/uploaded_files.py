@@ -8,9 +8,11 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request, not_found
+from batchrun.simulator.batches.body import ParamsFile
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, no_fault
 from batchrun.simulator.faults.kinds import BatchFault, Call
 from batchrun.simulator.faults.profiles import FaultChoice, draw
@@ -32,10 +34,16 @@ class SimulatedFile:
     id: str
     name: str
     media_type: str
-    data: bytes
+    place: range
+    file: ParamsFile
     created_at: float
     expires_at: float | None
     deleted: bool = False
+
+    @property
+    def data(self) -> bytes:
+        """The bytes, which are on disk."""
+        return self.file.read(self.place)
 
     def as_json(self, epoch_s: float) -> dict[str, Any]:
         """Write the file as the API does."""
@@ -44,7 +52,7 @@ class SimulatedFile:
             "id": self.id,
             "filename": self.name,
             "mime_type": self.media_type,
-            "size_bytes": len(self.data),
+            "size_bytes": len(self.place),
             "created_at": _written(epoch_s + self.created_at),
             "downloadable": False,
             "expires_at": None if self.expires_at is None else _written(epoch_s + self.expires_at),
@@ -58,6 +66,11 @@ class SimulatedFiles:
         self.epoch_s = epoch_s
         self._choice, self._seed = choice, seed
         self._files: dict[str, SimulatedFile] = {}
+
+    @cached_property
+    def file(self) -> ParamsFile:
+        """The file for the bytes of all files."""
+        return ParamsFile()
 
     @property
     def all(self) -> Sequence[SimulatedFile]:
@@ -79,7 +92,8 @@ class SimulatedFiles:
             id=f"file_{digest}",
             name=name,
             media_type=media_type,
-            data=data,
+            place=self.file.append(data),
+            file=self.file,
             created_at=now,
             expires_at=None if expires_in_s is None else now + expires_in_s,
         )

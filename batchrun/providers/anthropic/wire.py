@@ -16,8 +16,8 @@ from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
 
-INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","data":"([^"]*)"')
-"""A file in a body. The quotes of texts are escaped, so no text looks like a file."""
+INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","data":"')
+"""How a file begins in a body. The quotes of texts are escaped, so no text looks like a file."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -113,7 +113,7 @@ def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:
 def file_size(body: bytes) -> int:
     """Count the bytes that a file takes in a body. Returns 0 for a body without a file."""
     found = INLINE_FILE.search(body)
-    return found.end(1) - found.start(1) if found else 0
+    return body.index(b'"', found.end()) - found.end() if found else 0
 
 
 def file_in(request: Request) -> NativeFile:

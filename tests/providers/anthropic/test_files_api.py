@@ -45,7 +45,7 @@ def test_a_file_is_uploaded_found_and_deleted() -> None:
         assert (kept.id, kept.name, kept.media_type) == (uploaded.file_id, "a.pdf", "application/pdf")
         assert kept.data == b"%PDF-1.4 x"
         assert kept.expires_at is not None
-        assert kept.expires_at - kept.created_at == KEPT_S
+        assert kept.expires_at == kept.created_at + KEPT_S
         assert uploaded.expires_at == pytest.approx(simulator.epoch_s + kept.expires_at, abs=1e-3)
         assert await files.find("a.pdf") == uploaded
         assert await files.find("b.pdf") is None

@@ -23,7 +23,10 @@ class Request:
     model: str
     max_tokens: int
     marked: bytes | None = field(default=None, compare=False)
-    """The body with marks for the prompt cache. Marks change the price and not the answer, so they name nothing."""
+    """The body with marks for the prompt cache, or with an uploaded file named in the place of its bytes.
+
+    Neither changes the answer, so neither names anything.
+    """
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Request":

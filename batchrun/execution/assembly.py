@@ -6,6 +6,7 @@ from batchrun.execution.batch.collect import Collector
 from batchrun.execution.batch.context import BatchContext
 from batchrun.execution.batch.executor import BatchExecutor
 from batchrun.execution.batch.packing import Packer
+from batchrun.execution.batch.uploads import Uploader
 from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
@@ -60,9 +61,11 @@ def model_channel(
     )
 
 
-def batch_executor(context: RunContext, setup: SendSetup | None, client: BatchProvider) -> BatchExecutor:
+def batch_executor(
+    context: RunContext, setup: SendSetup | None, client: BatchProvider, uploader: Uploader
+) -> BatchExecutor:
     """Make the executor that takes care of batches, and creates new ones if that is the route."""
     collector = Collector(context, client, FailureHistory(brakes=context.brakes), chain=setup.chain if setup else None)
-    packer = Packer(context, setup) if setup and setup.route is Route.BATCH else None
+    packer = Packer(context, setup, uploader) if setup and setup.route is Route.BATCH else None
     switch_at = setup.switch_at if setup else None
-    return BatchExecutor(BatchContext(context, client), packer, collector, switch_at=switch_at)
+    return BatchExecutor(BatchContext(context, client, uploader), packer, collector, switch_at=switch_at)

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from batchrun.providers.anthropic.errors import (
     is_account_refusal,
+    is_file_gone,
     is_not_found,
     is_of_content,
     is_outcome_unknown,
@@ -45,6 +46,8 @@ class FailureKind(StrEnum):
     """The key may not do this."""
     ACCOUNT = "account"
     """The settings of the account refuse every request."""
+    FILE_GONE = "file_gone"
+    """A file that was uploaded for the request is not there any more."""
     NOT_FOUND = "not_found"
     MONEY = "money"
     """The account may not spend."""
@@ -117,6 +120,7 @@ OF_CODE = (
     (is_spend_stop, FailureKind.MONEY),
     (is_account_refusal, FailureKind.ACCOUNT),
     (is_outcome_unknown, FailureKind.SILENT),
+    (is_file_gone, FailureKind.FILE_GONE),
     (is_not_found, FailureKind.NOT_FOUND),
     (is_too_long, FailureKind.TOO_LARGE),
 )
@@ -209,6 +213,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
     | 429                                                              | WAIT, everyone                          |
     | 429 in an outage that lasts too long; in batches after very many | STOP_OUTAGE                             |
     | 408, 409, expired, canceled by others                            | RETRY, then FAIL                        |
+    | 404, 400 of a file that was uploaded: it is uploaded again       | RETRY, then FAIL                        |
     | 5xx and above, timeout, dropped, no JSON, an unknown type        | RETRY, then FAIL                        |
     | the same in an outage                                            | WAIT, everyone, and at last STOP_OUTAGE |
     | the same when nobody was ever answered                           | RETRY, then STOP_OUTAGE                 |
@@ -234,7 +239,7 @@ def decide(failure: Failure, tries: Tries, health: Health, *, max_attempts: int,
         case FailureKind.LATER:
             endless = tries.waits >= UNHURRIED_ATTEMPTS * max_attempts if in_batch else health is Health.LOST
             return Action.STOP_OUTAGE if endless else Action.WAIT
-        case FailureKind.CONFLICT | FailureKind.UNPROCESSED:
+        case FailureKind.CONFLICT | FailureKind.UNPROCESSED | FailureKind.FILE_GONE:
             return again
         case FailureKind.UNREACHABLE | FailureKind.SILENT | FailureKind.NOT_FOUND:
             return _unanswered(Action.WAIT if doubted else again, health)

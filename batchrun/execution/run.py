@@ -11,12 +11,13 @@ from batchrun.events import Event, Listener
 from batchrun.execution.assembly import batch_executor, stream_executor
 from batchrun.execution.batch.cascade import BatchCascade
 from batchrun.execution.batch.executor import Ending
+from batchrun.execution.batch.uploads import Uploader
 from batchrun.execution.halt import Halt
 from batchrun.execution.output_sync import publishing
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import EVERYTHING, StopConditions, Tolerance
-from batchrun.providers import BatchProvider, ModelDirectory, Provider, TokenCounter
+from batchrun.providers import BatchProvider, FileStore, ModelDirectory, Provider, TokenCounter
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.publish import Output
@@ -40,6 +41,9 @@ class ProviderFactory(Protocol):
 
     def make_batches(self, *, timeout_s: float) -> BatchProvider:
         """Make the provider of batches."""
+
+    def make_files(self, *, timeout_s: float) -> FileStore:
+        """Make the store of files."""
 
 
 Interrupts = Callable[[Halt], AbstractContextManager[object]]
@@ -136,9 +140,11 @@ async def take_care_of_batches(context: RunContext, setup: SendSetup | None, pro
     if context.halt.reason:
         return Ending.UNFINISHED
     client = provider.make_batches(timeout_s=context.retry.timeout_s)
+    uploader = Uploader(context, lambda: provider.make_files(timeout_s=context.retry.timeout_s))
     try:
-        return await batch_executor(context, setup, client).run()
+        return await batch_executor(context, setup, client, uploader).run()
     finally:
+        await uploader.close()
         await client.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Protocol
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
@@ -61,6 +62,33 @@ class BatchProvider(Connected, Protocol):
 
     def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
         """Yield the results of a batch that has ended, in any order, from the API's own origin only."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that the API keeps."""
+
+    file_id: str
+    name: str
+    expires_at: float
+    """When the API deletes the file, in seconds since 1970."""
+
+
+class FileStore(Connected, Protocol):
+    """The Files API, one call at a time and free of charge. Every method raises AttemptError."""
+
+    @property
+    def address(self) -> str:
+        """Where the files are kept: elsewhere their ids mean nothing."""
+
+    async def upload(self, name: str, media_type: str, data: bytes) -> UploadedFile:
+        """Upload a file under a name, once. After any doubt the file may be there."""
+
+    async def find(self, name: str) -> UploadedFile | None:
+        """Look for a file among those that were uploaded last. Returns None if there is none of that name."""
+
+    async def delete(self, file_id: str) -> None:
+        """Delete a file."""
 
 
 class ModelDirectory(Connected, Protocol):

@@ -87,6 +87,7 @@ class Simulator:
         self.batches = SimulatedBatches(
             self._choice, seed=self.seed, speed=self.speed, terms=terms, epoch_s=self.epoch_s
         )
+        self.files = self.batches.uploaded
         self._began: float | None = None
         self._seen: Counter[bytes] = Counter()
         self._buckets: dict[str, ModelBuckets] = {}
@@ -103,7 +104,7 @@ class Simulator:
         if self._began is None:
             self._began = now
         try:
-            params = parse(raw)
+            params = self.files.resolved(parse(raw), now=now)
             card = check_message(params)
             prompt = size_prompt(params, card)
         except ApiRefusal as refusal:
@@ -130,7 +131,7 @@ class Simulator:
 
     def count(self, raw: bytes, *, now: float) -> int:
         """Count the input tokens of a body sent to `/v1/messages/count_tokens`; raise what the API refuses."""
-        params = parse(raw)
+        params = self.files.resolved(parse(raw), now=now)
         card = check_message(params, counting=True)
         if self._counting.wait(1, now) > 0:
             raise ApiRefusal(_rate_limit_error(_COUNTS_PER_MINUTE, "token counts", params["model"]))

@@ -129,12 +129,12 @@ def test_a_changed_file_alone_is_sent_again(project: TrialProject) -> None:
     assert plan.to_send == 1
 
 
-def test_a_batch_is_cut_where_its_bytes_end(project: TrialProject) -> None:
+def test_a_batch_is_cut_where_its_bytes_end_if_nothing_can_be_uploaded(project: TrialProject) -> None:
     fill(project, pdfs=0, scans=6)
     native(project, route="batch")
     job = project.root / "jobs" / "trial.toml"
     job.write_text(job.read_text().replace(FAST, f'{FAST}\nmax_bytes = "30KB"'))
-    with simulated() as (_, factory):
+    with simulated(script=["batch_upload_denied"]) as (_, factory):
         summary = submitted(project, factory)
 
     assert summary.outcomes == {Outcome.SUCCEEDED: 8}

@@ -18,7 +18,16 @@ from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
 from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem
-from batchrun.execution.retry_policy import REFUSALS, Action, Health, Tries, decide, kind_of, stops_everyone
+from batchrun.execution.retry_policy import (
+    REFUSALS,
+    Action,
+    FailureKind,
+    Health,
+    Tries,
+    decide,
+    kind_of,
+    stops_everyone,
+)
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.settlements import answered_settlement, failed_settlement
 from batchrun.execution.stream.circuit_breaker import FEWEST
@@ -30,6 +39,7 @@ from batchrun.store.ledger.batch_records import Batch, Member
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Settlement
+from batchrun.store.ledger.uploads import distrust_uploads
 from batchrun.strategy.model_chain import ModelChain
 
 GROUP, GROUP_CHARACTERS = 200, 4_000_000
@@ -226,6 +236,8 @@ class Collector:
             replace(end, outcome=None, reason=None) if self._remember(result, batch_judge, member, end) else end
             for (member, result), end in zip(found, settlements, strict=True)
         ]
+        if any(result.failure and kind_of(result.failure) is FailureKind.FILE_GONE for _, result in found):
+            await self._writer.write(lambda ledger: distrust_uploads(ledger, batch.job))
         await self._record(batch.model, ends)
         await self._record(batch.model, self._failure_history.final(), was_held=True)
         return settlements

@@ -7,6 +7,7 @@ from typing import NoReturn, TypeVar
 from batchrun.batch import BatchPage
 from batchrun.errors import BatchrunError
 from batchrun.events import BatchTrouble
+from batchrun.execution.batch.uploads import Uploader
 from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.halt import Halted
 from batchrun.execution.retry_policy import is_unreachable, stops_everyone
@@ -35,6 +36,8 @@ class BatchContext:
 
     run: RunContext
     provider: BatchProvider
+    uploader: Uploader | None = None
+    """Uploads files for batches. None if files stay in their requests."""
     was_answered: bool = False
     """Whether the API has answered anything in this run, be it a refusal."""
     troubles: dict[str, str] = field(default_factory=dict)

@@ -16,11 +16,11 @@ from batchrun.execution.batch.packing import Packer, PackLimits, Spool, SpooledB
 from batchrun.execution.batch.reconcile import Creation, after_create
 from batchrun.execution.failure_messages import batch_rejected, budget_reached, fatal_problem
 from batchrun.execution.halt import Halted
-from batchrun.execution.retry_policy import stops_everyone
+from batchrun.execution.retry_policy import REFUSALS, FailureKind, kind_of, stops_everyone
 from batchrun.execution.settlements import failed_settlement
 from batchrun.outcome import Outcome
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.errors import is_absence
+from batchrun.providers.anthropic.errors import is_absence, is_missing
 from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
@@ -57,7 +57,11 @@ class Creator:
             limits = await self._limits()
             if limits.requests < 1:
                 return await self._packer.any_pending()
-            spool = await self._packer.pack(secrets.token_hex(NONCE_BYTES), limits)
+            try:
+                spool = await self._packer.pack(secrets.token_hex(NONCE_BYTES), limits)
+            except AttemptError as error:
+                self._not_uploaded(error.failure)
+                continue
             try:
                 if not spool.candidates:
                     return False
@@ -191,6 +195,18 @@ class Creator:
 
         for doc_id in await self._context.run.writer.write(change):
             self._context.run.tell(DocumentSettled(doc_id, Outcome.REJECTED, failure.message, 0))
+
+    def _not_uploaded(self, failure: Failure) -> None:
+        """Upload the rest later; send files within their batches to an API that takes no files."""
+        takes_none = is_absence(failure) or is_missing(failure)
+        if takes_none or kind_of(failure) in {*REFUSALS, FailureKind.FORBIDDEN}:
+            self._packer.uploads = False
+            self._context.trouble("files", f"not uploaded, so batches are cut instead: {failure.message}")
+            return
+        self._context.halt_if_fatal(failure)
+        self._wait(failure)
+        retry_in_s = self.not_before - self._context.run.clock()
+        self._context.trouble("files", f"not uploaded: {failure.message}", retry_in_s=retry_in_s)
 
     def _wait(self, failure: Failure) -> None:
         """Create no batch until the API allows another, or for longer and longer."""

@@ -90,6 +90,8 @@ class BatchExecutor:
                 blocked = await self._creator.create_all()
             open_batches = await self._context.open_batches()
             if not open_batches and not blocked:
+                if self._context.uploader:
+                    await self._context.uploader.delete_all()
                 return Ending.STREAM if switches else Ending.DONE
             if not self._context.run.waits:
                 return Ending.UNFINISHED

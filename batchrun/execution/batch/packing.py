@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from batchrun.budget.caps import MOST_MISFITS, Amount
+from batchrun.execution.batch.uploads import Uploader, goes_apart
 from batchrun.execution.document_cap import DocumentCap
 from batchrun.execution.document_reader import Gone, set_aside, slices
 from batchrun.execution.pending_request import PendingRequest, worst_case
@@ -25,8 +26,10 @@ from batchrun.providers.anthropic.wire import (
     BATCH_TAIL,
     batch_member,
     batch_size,
+    file_size,
     with_cache_breakpoint,
 )
+from batchrun.request import Request
 from batchrun.store.ledger.batch_records import Candidate, RemainingBudget
 from batchrun.store.ledger.records import Pending
 from batchrun.store.ledger.sqlite_errors import StoreFull
@@ -49,8 +52,14 @@ class PackLimits:
 class Spool:
     """The packed requests of one batch, on disk."""
 
-    def __init__(self, folder: Path, nonce: str) -> None:
+    def __init__(self, folder: Path, nonce: str, *, uploads: bool = False) -> None:
         self.nonce = nonce
+        self.uploads = uploads
+        """Whether native files are uploaded, and only named in the requests."""
+        self.file_bytes = 0
+        """How many bytes of the requests are those of native files."""
+        self.outgrown = False
+        """Whether uploads would make room for requests that were left out."""
         self.candidates: list[Candidate] = []
         self.sizes = array("Q")
         self.reserved = Amount(0, 0, 0)
@@ -77,6 +86,7 @@ class Spool:
         self.sizes.append(len(member))
         self._ends.append(self._ends[-1] + len(member) + len(BATCH_SEPARATOR))
         self.reserved += candidate.amount
+        self.file_bytes += file_size(member)
         self.misfits = 0
 
     def leave_out(self, candidate: Candidate, member: bytes) -> None:
@@ -158,8 +168,11 @@ def firsts(page: Iterable[Pending], seen: set[int]) -> Iterator[Pending]:
 class Packer:
     """Packs the pending requests of a run, in the order of the plan."""
 
-    def __init__(self, context: RunContext, setup: SendSetup) -> None:
+    def __init__(self, context: RunContext, setup: SendSetup, uploader: Uploader | None = None) -> None:
         self._context = context
+        self._uploader = uploader
+        self.uploads = uploader is not None
+        """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.schema, setup.caps
         self._reader = setup.reader
@@ -176,8 +189,17 @@ class Packer:
         return worst_case(self._estimator, pending, pending.request, soft=self.caps.soft)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
-        """Pack as many pending requests as the limits allow; the spool may be empty. Raises StoreFull."""
-        spool = Spool(self._folder, nonce)
+        """Pack as many pending requests as the limits allow; the spool may be empty.
+
+        Raises StoreFull, and AttemptError when a file cannot be uploaded.
+        """
+        spool = await self._filled(Spool(self._folder, nonce), limits)
+        if spool.outgrown:
+            spool.close()
+            spool = await self._filled(Spool(self._folder, nonce, uploads=True), limits)
+        return spool
+
+    async def _filled(self, spool: Spool, limits: PackLimits) -> Spool:
         try:
             await self._fill(spool, limits)
             if not spool.candidates and spool.least_misfit:
@@ -203,11 +225,11 @@ class Packer:
         if isinstance(pending, Gone):
             await set_aside(self._context, pending, Outcome.UNREADABLE)
             return True
-        member = batch_member(with_cache_breakpoint(pending.request, self._cache_breakpoint), nonce=spool.nonce)
-        if (alone := batch_size([len(member)])) > limits.bytes:
-            reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
-            await set_aside(self._context, Gone(pending.record, reason), Outcome.REJECTED)
-            return True
+        request = with_cache_breakpoint(pending.request, self._cache_breakpoint)
+        member = batch_member(request, nonce=spool.nonce)
+        uploads = spool.uploads and file_size(member) > 0
+        if not uploads and batch_size([len(member)]) > limits.bytes:
+            return await self._too_large(spool, pending, member, limits)
         amount = self.worst_case(pending)
         if await self._document_cap.ends(pending, amount):
             return True
@@ -215,7 +237,34 @@ class Packer:
         if not limits.remaining_budget.fits(spool.reserved + amount):
             spool.leave_out(candidate, member)  # a smaller one may fit all the same
             return spool.misfits < MOST_MISFITS
+        if uploads:
+            member = batch_member(await self._uploaded(request), nonce=spool.nonce)
+        if batch_size([len(member)]) > limits.bytes:  # even without its file
+            return await self._too_large(spool, pending, member, limits)
+        return self._append(spool, candidate, member, limits)
+
+    def _append(self, spool: Spool, candidate: Candidate, member: bytes, limits: PackLimits) -> bool:
+        """Append a request if the batch has room. Returns False if the batch is full."""
         if spool.candidates and spool.size + len(BATCH_SEPARATOR) + len(member) > limits.bytes:
+            file_bytes, all_bytes = spool.file_bytes + file_size(member), spool.size + len(member)
+            spool.outgrown = self._may_upload(spool) and goes_apart(file_bytes, all_bytes, limits.bytes)
             return False
         spool.add(candidate, member)
         return len(spool.candidates) < limits.requests
+
+    def _may_upload(self, spool: Spool) -> bool:
+        return self.uploads and not spool.uploads
+
+    async def _too_large(self, spool: Spool, pending: PendingRequest, member: bytes, limits: PackLimits) -> bool:
+        """Settle a request that no batch has room for, unless an upload makes room. Returns False if one does."""
+        alone = batch_size([len(member)])
+        spool.outgrown = self._may_upload(spool) and goes_apart(file_size(member), alone, limits.bytes)
+        if spool.outgrown:
+            return False
+        reason = f"its request takes {alone:,} bytes, and [batch] max_bytes is {limits.bytes:,}"
+        await set_aside(self._context, Gone(pending.record, reason), Outcome.REJECTED)
+        return True
+
+    async def _uploaded(self, request: Request) -> Request:
+        assert self._uploader is not None
+        return await self._uploader.with_upload(request)

@@ -48,6 +48,10 @@ CONTENT_MESSAGES = ("output blocked by content filtering", "content policy viola
 CONTENT_TYPES = frozenset({"content_filter", "content_policy_violation", "contentpolicyviolationerror"})
 """How the API and gateways say that they do not like the words of this one request."""
 RAMP_LIMIT = "ramp_limit_exceeded"
+FILE_EXPIRED = "file_expired"
+NO_FILE = re.compile(r"(messages\.\S+ )?files? (not found|has expired)")
+FILE_ID = re.compile(r"\bfile_[A-Za-z0-9]{16,}")
+"""What messages have in them that speak of an uploaded file."""
 ACCOUNT_CODES = ("workspace_", "organization_", "cmek_")
 """How the codes begin by which the settings of a workspace, an organisation or its encryption key refuse a request."""
 OUTCOME_UNKNOWN = "change_outcome_unknown"
@@ -135,6 +139,13 @@ def is_proxy_down(status: int) -> bool:
 def is_not_found(failure: Failure) -> bool:
     """Whether the API does not know the model, the batch or the endpoint that was named."""
     return failure.status == 404
+
+
+def is_file_gone(failure: Failure) -> bool:
+    """Whether an uploaded file that a request names has expired, was deleted, or is of another workspace."""
+    if failure.error_code == FILE_EXPIRED:
+        return True
+    return failure.status in {400, 404} and bool(NO_FILE.match(_said(failure)) or FILE_ID.search(failure.message))
 
 
 def is_unknown_model(failure: Failure, name: str) -> bool:

@@ -20,6 +20,7 @@ from batchrun.providers.anthropic.endpoint import (
     refuse_unusable,
     usable_endpoint,
 )
+from batchrun.providers.anthropic.files import AnthropicFiles
 from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
 from batchrun.providers.anthropic.message_stream import message_of
 from batchrun.providers.anthropic.models import AnthropicModels
@@ -127,6 +128,10 @@ class AnthropicFactory:
     def make_batches(self, *, timeout_s: float) -> AnthropicBatches:
         """Make a client of the Message Batches API inside the running loop."""
         return AnthropicBatches(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)
+
+    def make_files(self, *, timeout_s: float) -> AnthropicFiles:
+        """Make a client of the Files API inside the running loop."""
+        return AnthropicFiles(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)
 
     def make_models(self, *, timeout_s: float) -> AnthropicModels:
         """Make a client of the Models API inside the running loop."""

@@ -6,7 +6,8 @@ imports neither the SDK nor anything else that is slow to load.
 """
 
 import json
-from base64 import b64encode
+import re
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,8 @@ from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
 
+INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","data":"')
+"""How a file begins in a body. The quotes of texts are escaped, so no text looks like a file."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -105,6 +108,31 @@ def _marked_blocks(content: list[dict[str, Any]], cache_breakpoint: CacheBreakpo
 def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:
     control = {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
     return {"type": "text", "text": text, "cache_control": control}
+
+
+def file_size(body: bytes) -> int:
+    """Count the bytes that a file takes in a body. Returns 0 for a body without a file."""
+    found = INLINE_FILE.search(body)
+    return body.index(b'"', found.end()) - found.end() if found else 0
+
+
+def file_in(request: Request) -> NativeFile:
+    """Take the file out of a request that has one."""
+    (block,) = _file_blocks(json.loads(request.body))
+    return NativeFile(block["source"]["media_type"], b64decode(block["source"]["data"]))
+
+
+def with_file_id(request: Request, file_id: str) -> Request:
+    """Name an uploaded file in the place of the request's file; the request keeps its id."""
+    params = json.loads(request.wire)
+    for block in _file_blocks(params):
+        block["source"] = {"type": "file", "file_id": file_id}
+    return replace(request, marked=Request.of(params).body)
+
+
+def _file_blocks(params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    (message,) = params["messages"]
+    return [block for block in message["content"] if block.get("source", {}).get("type") == "base64"]
 
 
 def count_body(request: Request) -> bytes:

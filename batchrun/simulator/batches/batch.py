@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from batchrun.simulator.api_error import ApiError
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import EXPIRES_AFTER_S, Life, RequestEnding
+from batchrun.simulator.batches.uploaded_files import SimulatedFiles
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS
 from batchrun.simulator.faults.kinds import Fate, Spoiling
 from batchrun.simulator.replies.message_json import message_body, new_id, to_json
@@ -54,6 +55,7 @@ class SimulatedBatch:
     epoch_s: float  # when the clock was 0, in seconds since 1970
     members: Sequence[BatchMember]
     file: ParamsFile
+    uploaded: SimulatedFiles
     life: Life
     contents: bytes  # names what the batch was made of, whatever its id
     fault: str
@@ -150,7 +152,8 @@ class SimulatedBatch:
         raw, card = self.file.read(member.sent.place), CARDS[str(member.sent.model)]
         effect = BATCH_FAULTS[member.fault].effect
         spoiling = effect if isinstance(effect, Spoiling) else None
-        production = produce(parse(raw), card, seed=self.seed, chance=member.thinking, spoiling=spoiling)
+        params = self.uploaded.resolved(parse(raw), now=None)
+        production = produce(params, card, seed=self.seed, chance=member.thinking, spoiling=spoiling)
         self._output_tokens[member.sent.custom_id] = production.output_tokens
         message_id = new_id("msg_01", self.seed, raw, "batch", member.seen)
         return message_body(production, card, message_id=message_id, used=self._used(member), tier="batch")

@@ -4,6 +4,7 @@ import hashlib
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from tempfile import TemporaryFile
 from typing import Annotated, Any, NamedTuple
 
@@ -17,7 +18,10 @@ from batchrun.simulator.usage.prompt_cache import NO_PROMPT, SizedPrompt, size_p
 
 
 class ParamsFile:
-    """The parameters of all requests in batches, in one file without a name. Several threads may use the file."""
+    """The parameters of all requests in batches, or the bytes of all uploads, in one file without a name.
+
+    Several threads may use the file.
+    """
 
     def __init__(self) -> None:
         self._size = 0
@@ -57,10 +61,17 @@ class _BatchForm(StrictForm):
     requests: Annotated[list[_ListedRequest], Field(min_length=1)]
 
 
-def _sent(custom_id: str, params: Params, place: range, sha256: bytes) -> SentRequest:
+Resolve = Callable[[Params], Params]
+"""Puts the bytes of uploaded files in the places of their ids. Raises ApiRefusal."""
+
+
+def _sent(custom_id: str, params: Params, place: range, raw: bytes, resolve: Resolve) -> SentRequest:
     """Check the parameters of a request. The API does so when it processes a request, not when it creates the batch."""
-    sent = SentRequest(custom_id=custom_id, place=place, sha256=sha256)
+    sent = SentRequest(custom_id=custom_id, place=place, sha256=hashlib.sha256(raw).digest())
     try:
+        whole = resolve(params)
+        if whole is not params:
+            params, sent = whole, sent._replace(sha256=hashlib.sha256(to_json(whole)).digest())
         if params.get("stream") is True:
             raise invalid_request('"stream=True" is not supported in the Message Batches API')
         if "speed" in params:
@@ -74,7 +85,9 @@ def _sent(custom_id: str, params: Params, place: range, sha256: bytes) -> SentRe
     return sent._replace(model=card.id, prompt=prompt)
 
 
-def read_requests(body: bytes, file: ParamsFile, *, most: int) -> list[SentRequest]:
+def read_requests(
+    body: bytes, file: ParamsFile, *, most: int, resolve: Resolve = lambda params: params
+) -> list[SentRequest]:
     """Read the body of a create call, and keep the parameters in the file; takes seconds when the body is large."""
     listed = parameters.parse(body)
     parameters.check_form(listed, _BatchForm, NO_OBJECT)
@@ -87,5 +100,5 @@ def read_requests(body: bytes, file: ParamsFile, *, most: int) -> list[SentReque
             message = f"custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
             raise invalid_request(f"requests: {message}")
         raw = to_json(params)
-        sent[custom_id] = _sent(custom_id, params, file.append(raw), hashlib.sha256(raw).digest())
+        sent[custom_id] = _sent(custom_id, params, file.append(raw), raw, resolve)
     return list(sent.values())

@@ -14,6 +14,7 @@ from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request, 
 from batchrun.simulator.batches.batch import BatchMember, Bill, SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import Life, ServiceTerms
+from batchrun.simulator.batches.uploaded_files import SimulatedFiles
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, spoiled
 from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Listing, Spoiling, Wire
 from batchrun.simulator.faults.profiles import FaultChoice, draw
@@ -29,6 +30,7 @@ class SimulatedBatches:
     """All batches, in the order of creation. Methods raise what the API refuses."""
 
     def __init__(self, choice: FaultChoice, *, seed: int, speed: float, terms: ServiceTerms, epoch_s: float) -> None:
+        self.uploaded = SimulatedFiles(choice, seed=seed, epoch_s=epoch_s)
         self.terms = terms
         self.faults: Counter[str] = Counter()  # faults that were met, except within batches
         self.poll_again_s = _POLL_AGAIN_S / speed  # after which the API wants to be asked again
@@ -67,6 +69,7 @@ class SimulatedBatches:
                 epoch_s=self._epoch_s,
                 members=[self._member(request, hit_share) for request in requests],
                 file=self.file,
+                uploaded=self.uploaded,
                 contents=contents + seen.to_bytes(8, "big"),
                 life=Life(
                     lasts_s=terms.duration(len(requests), luck),

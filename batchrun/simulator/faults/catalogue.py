@@ -25,6 +25,7 @@ _BALANCE = "Your credit balance is too low to access the Anthropic API."
 _PLANS = "Please go to Plans & Billing to upgrade or purchase credits."
 _NO_CALL = ApiError(405, "invalid_request_error", "Method Not Allowed")
 _DENIED = not_found("Not Found").error
+_FULL = ApiError(400, "invalid_request_error", "The storage of your organization is full.", "storage_quota_exceeded")
 _PERMISSION = "Your API key does not have permission to use the specified resource."
 
 FAILURES: Mapping[str, Failure] = {
@@ -104,6 +105,12 @@ BATCH_FAULTS: Mapping[str, BatchFault] = {
     "batch_list_stale": BatchFault(Call.LIST, Listing.STALE),
     "batch_results_cut": BatchFault(Call.RESULTS, Wire.RESET_AFTER),
     "batch_results_error": BatchFault(Call.RESULTS, _INTERNAL),
+    # Uploads of files; the last two seem to fail, but the file is there.
+    "batch_upload_error": BatchFault(Call.UPLOAD, _INTERNAL),
+    "batch_upload_full": BatchFault(Call.UPLOAD, _FULL),
+    "batch_upload_rate_limited": BatchFault(Call.UPLOAD, _RATE_LIMITED),
+    "batch_upload_reset": BatchFault(Call.UPLOAD, Wire.RESET_AFTER),
+    "batch_upload_hang": BatchFault(Call.UPLOAD, Wire.HANG),
     # Requests within a batch.
     "batch_request_errored": BatchFault(Call.REQUEST, _INTERNAL),
     "batch_request_overloaded": BatchFault(Call.REQUEST, _OVERLOADED),

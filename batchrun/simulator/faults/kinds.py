@@ -54,13 +54,14 @@ class Listing(Enum):
 
 
 class Call(Enum):
-    """What a fault of the Message Batches API happens to; each has a script of its own."""
+    """What a fault of batches, and of the files of batches, happens to; each has a script of its own."""
 
     CREATE = "create"
     POLL = "poll"
     LIST = "list"
     CANCEL = "cancel"
     RESULTS = "results"
+    UPLOAD = "upload"  # of a file
     REQUEST = "request"  # not a call, but one request within a batch
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import islice
 from typing import Annotated
 
@@ -56,7 +57,8 @@ class BatchEndpoints:
     async def _created(self, request: web.Request, entry: CreateEntry) -> web.Response:
         terms, file = self._batches.terms, self._batches.file
         body = await read_body(request, most=terms.most_bytes)
-        requests = await asyncio.to_thread(read_requests, body, file, most=terms.most_requests)
+        resolve = partial(self._batches.uploaded.resolved, now=time.monotonic())
+        requests = await asyncio.to_thread(read_requests, body, file, most=terms.most_requests, resolve=resolve)
         entry.requests = len(requests)
         name, batch = await asyncio.to_thread(self._batches.create, requests, now=time.monotonic())
         effect = BATCH_FAULTS[name].effect

@@ -12,6 +12,7 @@ from batchrun.simulator.api_error import ApiRefusal, invalid_request, not_found
 from batchrun.simulator.faults.catalogue import RETRY_AFTER_DATE
 from batchrun.simulator.faults.kinds import HtmlPage, Wire
 from batchrun.simulator.http.batch_endpoints import BatchEndpoints
+from batchrun.simulator.http.file_endpoints import FileEndpoints
 from batchrun.simulator.http.responses import Headers, Responses, check_access, read_body, reset, retry_after
 from batchrun.simulator.replies.message_json import error_event, message_events
 from batchrun.simulator.requests.model_cards import ModelCard, find_model, model_info
@@ -31,6 +32,7 @@ class Endpoints:
         self._started_at = time.monotonic()
         self._responses = Responses(stopping, started_at=self._started_at)
         self._batches = BatchEndpoints(simulator.batches, self._responses, self.books)
+        self._files = FileEndpoints(simulator.files, self._responses)
 
     def application(self) -> web.Application:
         """Make the aiohttp application. What is not routed is a 404 in the API's words."""
@@ -41,6 +43,7 @@ class Endpoints:
                 web.post("/v1/messages/count_tokens", self._count_tokens),
                 web.get("/v1/models/{model}", self._model),
                 *self._batches.routes(),
+                *self._files.routes(),
                 web.get("/simulator/books", self._show_books),
                 web.post("/simulator/script", self._take_script),
                 web.route("*", "/{path:.*}", self._nowhere),

@@ -47,3 +47,15 @@ create table read_files (
     had      text not null,                                          -- JSON: its documents, each with its bytes_sha
     primary key (job, file)
 ) strict, without rowid;
+
+-- Files that are kept at the API for the batches of a job, so that a batch is not full of a few files.
+create table uploads (
+    job        text not null,
+    address    text not null,                                        -- base URL of the API
+    sha        text not null,                                        -- SHA-256 of the bytes
+    name       text not null,                                        -- random: finds the file when the answer was lost
+    begun_at   real not null,
+    file_id    text,                                                 -- null until the API has answered
+    expires_at real,
+    primary key (job, address, sha)
+) strict, without rowid;

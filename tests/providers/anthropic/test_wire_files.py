@@ -10,7 +10,14 @@ from native_samples import agreement, png
 
 from batchrun.document import Document, NativeFile
 from batchrun.planning.request_template import RequestTemplate
-from batchrun.providers.anthropic.wire import batch_member, count_body, with_cache_breakpoint
+from batchrun.providers.anthropic.wire import (
+    batch_member,
+    count_body,
+    file_in,
+    file_size,
+    with_cache_breakpoint,
+    with_file_id,
+)
 
 PDF = NativeFile("application/pdf", agreement(), pages=1)
 IMAGE = NativeFile("image/png", png(3, 2), width=3, height=2)
@@ -116,3 +123,40 @@ def test_a_member_of_a_batch_and_a_count_have_the_file(load: Any) -> None:
     member = json.loads(batch_member(request, nonce="abc"))
     assert member["params"] == json.loads(request.body)
     assert json.loads(count_body(request))["messages"] == member["params"]["messages"]
+
+
+@pytest.mark.parametrize(("file", "kind"), [(PDF, "document"), (IMAGE, "image")])
+@pytest.mark.parametrize("marked", [False, True])
+def test_an_uploaded_file_is_named_in_its_place_and_names_nothing(
+    load: Any, file: NativeFile, kind: str, *, marked: bool
+) -> None:
+    template = load(("Read this:\\n{{ doc.text }} (end)", "Rules.\\n{{ doc.text }} (end)"))
+    request = template.request(document(file))
+    if marked:
+        request = with_cache_breakpoint(request, template.renderer.prefix.mark("1h"))
+    uploaded = with_file_id(request, "file_1")
+
+    assert uploaded.request_id == request.request_id
+    assert uploaded.body == request.body
+    sent, before = json.loads(uploaded.wire), json.loads(request.wire)
+    assert sent["messages"][0]["content"][1] == {"type": kind, "source": {"type": "file", "file_id": "file_1"}}
+    assert before["messages"][0]["content"][1] == block(kind, file)
+    sent["messages"][0]["content"][1] = block(kind, file)
+    assert sent == before
+    assert len(uploaded.wire) < len(request.wire) - file_size(request.wire) + 10
+
+
+def test_the_file_of_a_request_is_taken_out_and_measured(load: Any) -> None:
+    request = load().request(document())
+
+    assert file_in(request).data == PDF.data
+    assert file_in(request).media_type == PDF.media_type
+    assert file_size(batch_member(request, nonce="abc")) == len(b64encode(PDF.data))
+    assert file_size(with_file_id(request, "file_1").wire) == 0
+
+
+def test_a_text_that_looks_like_a_file_is_none(load: Any) -> None:
+    looks = json.dumps({"source": {"type": "base64", "media_type": "a", "data": "abc"}}, separators=(",", ":"))
+    request = load().request(Document("a", "a", looks))
+
+    assert file_size(request.body) == 0

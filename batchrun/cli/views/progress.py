@@ -165,6 +165,7 @@ class Progress:
             self._event("document", id=event.doc_id, status=event.outcome, reason=event.reason,
                         cost_usd=event.cost_nusd / 1e9)  # fmt: skip
         if self._bar is not None:
+            self._bar.total = self._total
             self._bar.update()
             self._bar.set_postfix_str(self._postfix(), refresh=False)
         self._show_line()
@@ -209,7 +210,7 @@ class Progress:
         self._terminal.say(f"{now()} info  {text}")
 
     def _show_line(self) -> None:
-        clock, total = time.monotonic(), self._started.to_send if self._started else 0
+        clock, total = time.monotonic(), self._total
         counts = {str(outcome): number for outcome, number in self._outcomes.items()}
         if self._terminal.json and clock - self._last_json >= JSON_EVERY_S:
             self._last_json = clock
@@ -221,6 +222,11 @@ class Progress:
                 f"run={self._run_id} progress done={self._outcomes.total()}/{total} {words}"
                 f" usd={dollars(self._cost_nusd)[1:]}"
             )
+
+    @property
+    def _total(self) -> int:
+        """The requests to send, or the documents that are settled if they are more: some share a request."""
+        return max(self._started.to_send if self._started else 0, self._outcomes.total())
 
     @property
     def _run_id(self) -> str:

@@ -75,6 +75,18 @@ def test_a_line_a_minute(
     assert told == [("1", "1"), ("2", "2"), ("3", "3")]
 
 
+@pytest.mark.parametrize("option", ["--progress lines", "--progress bar"])
+def test_no_more_are_done_than_there_are(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    for name in ("a.txt", "b.txt", "c.txt"):
+        project.document(name, "the same text, and so the same request")
+    shown = batchrun(f"{SUBMIT} {option}").err
+    assert re.search(r"progress done=3/3 | 3/3 ", shown)
+    assert not re.search(r"[23]/[1?]", shown)
+
+
 @pytest.mark.parametrize("option", ["--progress none", "--json", "-q"])
 def test_none(project: TrialProject, batchrun: CommandLine, api: SimulatorServer, option: str) -> None:
     project.documents(3)

@@ -23,6 +23,7 @@ from batchrun.estimation.tokenizer import count_tokens, truncate
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
 from batchrun.job.spec import FilesSourceSection
+from batchrun.job.table_names import looks_like_table
 from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
 from batchrun.planning.classification import PageClassifier, worst_amount
@@ -54,8 +55,6 @@ MOST_PAGES, MOST_PAGES_OF_SMALL_WINDOWS, LARGE_WINDOW = 600, 100, 1_000_000
 """How many pages of PDFs a request may have, by the context window of the model (PDF page of the API)."""
 NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed", "merge"}
 """Keys of [source] that say nothing of a document with the same bytes."""
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-"""Endings of files that probably have a document in each row."""
 ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
@@ -169,9 +168,25 @@ class Planner:
 
         With a `counter` the API counts about `online` documents, unless the job has enough answers.
         """
-        classifier = self._classifier
         self.everything = selection.everything
         self.workers, self.merger = self._workers(selection), self._merger(selection)
+        self._read(selection)
+        self._require_what_is_named(selection)
+        if self.everything:
+            self._gone_rows = self.gone.find()
+        self._narrow(selection)
+        self._mark_paid()
+        self.unsampled = self._sampler.count_sample(self._worst)
+        if counter and any(kind.sent for kind in self.planned.counts()):
+            await self.calibration.ask(self._sampler, counter, online)
+            names = [model.price.name for model in self.chain.models]
+            self._notices = await notices_online(counter, names, today=datetime.now(UTC).date())
+        self._digest, self._reused = self.planned.digest(), self.planned.reused()
+        return self.forecast()
+
+    def _read(self, selection: Selection) -> None:
+        """Bring every selected document of the source into the plan. Raises Refused for ids that occur twice."""
+        classifier = self._classifier
         for shard, page in self.workers.weigh(self._shards(selection)):
             self._in_source += page.seen
             self.planned.add(classifier.rows(list(numbered(shard, page)), selection))
@@ -181,6 +196,9 @@ class Planner:
                 f"{len(twice)} ids stand for more than one document: {shown}",
                 hint='every document needs an id of its own; for files use [source] id = "relpath"',
             )
+
+    def _require_what_is_named(self, selection: Selection) -> None:
+        """Raise UsageProblem for ids and columns that no document has."""
         if not selection.again and (missing := self.planned.missing(selection.ids)):
             raise UsageProblem(
                 f"no document has the id {', '.join(map(escape_control, missing[:10]))}.",
@@ -191,8 +209,9 @@ class Planner:
                 f"[source] columns: no document has the column {', '.join(map(escape_control, unknown))}.",
                 hint="columns of files: path, size, modified, pages; of the rows of sheets: the names in the first row",
             )
-        if self.everything:
-            self._gone_rows = self.gone.find()
+
+    def _narrow(self, selection: Selection) -> None:
+        """Keep the documents that the selection chooses among all that were read."""
         if selection.where:
             self.planned.choose(selection.where)
         if selection.limit is not None:
@@ -200,14 +219,6 @@ class Planner:
         self.planned.mark_identical()
         if selection.next is not None:
             self.planned.next(selection.next)
-        self._mark_paid()
-        self.unsampled = self._sampler.count_sample(self._worst)
-        if counter and any(kind.sent for kind in self.planned.counts()):
-            await self.calibration.ask(self._sampler, counter, online)
-            names = [model.price.name for model in self.chain.models]
-            self._notices = await notices_online(counter, names, today=datetime.now(UTC).date())
-        self._digest, self._reused = self.planned.digest(), self.planned.reused()
-        return self.forecast()
 
     def forecast(self, *, route: str | None = None, exact: bool = False) -> Plan:
         """Add up the plan as it stands, again after the plan was narrowed or a pilot was sent.
@@ -273,7 +284,7 @@ class Planner:
         seen_bytes = 0
         takes_files = isinstance(self.job.spec.source, FilesSourceSection)
         for shard in self.source.shards():
-            self._tables += takes_files and sum(file.source.lower().endswith(TABLES) for file in shard.files)
+            self._tables += takes_files and sum(looks_like_table(file.source) for file in shard.files)
             settled, rest = self.files.plan(shard) if skips else (0, shard)
             self._in_source += settled
             if rest.files or not shard.files:

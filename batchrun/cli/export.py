@@ -94,7 +94,9 @@ def query_of(connection: "DuckDBPyConnection", table_name: str, job: str, wanted
         conditions.append(f"{own['id']} in (select unnest($ids))")
         values["ids"] = sorted(wanted.selection.ids)
     if wanted.selection.sources:
-        matching = f"list_filter($sources, lambda pattern: {own['source']} glob pattern)"
+        source = own["source"]
+        file = f"split_part({source}, '#', 1)"
+        matching = f"list_filter($sources, lambda pattern: {source} glob pattern or {file} glob pattern)"
         conditions.append(f"len({matching}) > 0")
         values["sources"] = list(wanted.selection.sources)
     if wanted.selection.where:

@@ -110,7 +110,7 @@ NEXT = click.option(
 )
 SELECTING = (
     click.option("--where", metavar="SQL", help="Take only documents for which the condition holds."),
-    click.option("--source", multiple=True, metavar="GLOB", help="Take only documents from these sources."),
+    click.option("--source", multiple=True, metavar="GLOB", help="Take only documents from these files."),
     click.option("--id", multiple=True, metavar="ID", help="Take only these documents."),
     click.option(
         "--limit", type=click.IntRange(min=1), metavar="N", help="Take only the first N of the selected documents."

@@ -17,7 +17,7 @@ class Selection:
     """How many documents are sent at most, from the first one on that has to be sent."""
     ids: frozenset[str] = frozenset()
     sources: tuple[str, ...] = ()
-    """Glob patterns over the documents' sources."""
+    """Glob patterns over the documents' sources, or over the files that the documents are parts of."""
     where: str | None = None
     """A condition in SQL over the plan's documents."""
     again: frozenset[Outcome] = frozenset()
@@ -39,4 +39,5 @@ class Selection:
         """Whether the document is selected by id and source."""
         if self.ids and found.doc_id not in self.ids:
             return False
-        return not self.sources or any(fnmatchcase(found.source, pattern) for pattern in self.sources)
+        named = (found.source, found.source.partition("#")[0])
+        return not self.sources or any(fnmatchcase(name, pattern) for name in named for pattern in self.sources)

@@ -108,7 +108,7 @@ def note_lines(plan: Plan) -> list[str]:
     others = list(other_notes(plan.notes).items())
     lines += [f"{escape_control(note)}: {count(documents, 'document')}" for note, documents in others[:SHOWN_NOTES]]
     if rest := sum(documents for _, documents in others[SHOWN_NOTES:]):
-        lines.append(f"other notes: {count(rest, 'document')}")
+        lines.append(f"other notes: {count(rest, 'document')}; plan -v has them all")
     return [f"         {line}" for line in lines]
 
 

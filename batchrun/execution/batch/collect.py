@@ -257,8 +257,9 @@ class Collector:
         for end, doc_ids in zip(settlements, settled, strict=True):
             if end.outcome is None or self._passes_on(model, end):
                 continue  # the document is announced when its next answer comes
-            for doc_id in doc_ids:
-                self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, end.cost_nusd or 0))
+            for number, doc_id in enumerate(doc_ids):  # documents of one request pay once
+                cost_nusd = 0 if number else end.cost_nusd or 0
+                self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd))
 
     def _passes_on(self, model: str, end: Settlement) -> bool:
         """Return whether the next model is asked after this answer, as far as the document need not be read."""

@@ -110,7 +110,9 @@ def test_identical_documents_make_one_request_and_are_all_answered(project: Tria
 
     assert api.sizes == [2]
     assert summary.outcomes == {Outcome.SUCCEEDED: 25}
-    assert len([event for event in project.events if isinstance(event, DocumentSettled)]) == 25
+    settled = [event for event in project.events if isinstance(event, DocumentSettled)]
+    assert len(settled) == 25
+    assert sum(event.cost_nusd for event in settled) == project.ask("select sum(cost_nusd) from attempts")[0][0]
     assert_books_agree(project, api)
 
 

@@ -519,9 +519,11 @@ class PlannedDocuments:
             " (select doc_id from wholes where job = :job and doc_id not in (select doc_id from planned))",
             job,
         )
+        short_now = "from wholes where job = :job and doc_id in (select doc_id from planned where chosen)"
         self._connection.execute(
-            "delete from wholes where job = :job and doc_id in (select doc_id from planned where chosen)", job
+            f"insert or ignore into former_merges select merged_of {short_now} and merged_of is not null", job
         )
+        self._connection.execute(f"delete {short_now}", job)
         # The parts of an earlier text, whose answers stay: if they come back, they are admitted as if they were new.
         self._connection.execute(
             "delete from documents where job = :job and whole is not null and ("

@@ -155,3 +155,17 @@ def test_provenance_says_which_parts_gave_a_value(long: TrialProject) -> None:
     assert len(items) == 100
     assert items[0] == [1]
     assert items[-1][0] > 5
+
+
+def test_a_document_that_is_as_short_as_before_has_its_old_answer_again(long: TrialProject) -> None:
+    long.document("long.txt", "entry 1: 7.")
+    long.submit(ScriptedProvider(default=reads))
+    long.document("long.txt", pages(20, 60))
+    long.submit(ScriptedProvider(default=reads))
+    assert len(rows(long)["docs/long.txt"]) == 60
+    long.document("long.txt", "entry 1: 7.")
+    again = ScriptedProvider()
+
+    assert long.submit(again).exit_code is ExitCode.OK
+    assert again.sent == []
+    assert rows(long)["docs/long.txt"] == [{"name": "entry 1", "amount": 7}]

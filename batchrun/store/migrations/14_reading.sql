@@ -37,6 +37,11 @@ create table wholes (
     unique (job, doc_id)
 ) strict;
 
+-- The merged answers of documents that are no longer asked in parts: their rows are known, and may be replaced.
+create table former_merges (
+    merged_of text primary key
+) strict, without rowid;
+
 create table read_files (
     job      text not null,
     file     text not null,                                          -- as in documents.source, without a part

@@ -1,6 +1,8 @@
 """One document with its attempts and its answer, for people and for programs."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from batchrun.catalog.money import DOLLAR, dollars
 from batchrun.cli.find_run import FoundRun
@@ -11,6 +13,14 @@ from batchrun.escaping import escape_control
 from batchrun.store.reports.runs import document_story
 
 HEADER = ("RUN", "AT (UTC)", "STATE", "OUTCOME", "WHY", "COST", "REQUEST")
+
+
+def from_parts(story: Mapping[str, Any], name: str) -> str:
+    """Say which parts of a long document gave the value of a field; nothing for a document that is asked as a whole."""
+    parts = (story.get("provenance") or {}).get(name, {}).get("parts", ())
+    if not parts:
+        return ""
+    return f"   (part {parts[0]})" if len(parts) == 1 else f"   (parts {', '.join(map(str, parts))})"
 
 
 def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal) -> None:
@@ -35,7 +45,8 @@ def show_document(found: FoundRun, doc_id: str, *, raw: bool, terminal: Terminal
     if story["reason"]:
         terminal.result(f"problem  {escape_control(story['reason'])}")
     for name, value in (json.loads(story["output"]) if story["output"] else {}).items():
-        terminal.result(f"  {name:<24} {escape_control(json.dumps(value, ensure_ascii=False))}")
+        written = escape_control(json.dumps(value, ensure_ascii=False))
+        terminal.result(f"  {name:<24} {written}{from_parts(story, name)}")
     rows = [
         (
             attempt["run_id"],

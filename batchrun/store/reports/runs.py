@@ -33,7 +33,8 @@ where s.job = ? and s.doc_id = ?
 WHOLE = """
 select w.doc_id, w.source, iif(w.merged_of is null, 'pending', iif(w.output is null, 'errored', 'succeeded')) as status,
     w.reason, w.merged_of as request_id, runs.run_id, null as tokens, null as request_no, null as attempt_no, w.output,
-    'asked in ' || w.parts || ' parts, such as ' || w.doc_id || ' [part 1 of ' || w.parts || ']' as note
+    'asked in ' || w.parts || ' parts, such as ' || w.doc_id || ' [part 1 of ' || w.parts || ']' as note,
+    w.provenance
 from wholes w left join runs using (run_no)
 where w.job = ? and w.doc_id = ? and w.parts
 """
@@ -139,7 +140,8 @@ def _whole_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] | N
     of_parts = ATTEMPTS.format("a.request_no in (select request_no from documents where job = ? and whole = ?)")
     attempts = list(by_name(ledger.connection.execute(of_parts, (job, doc_id))))
     cost = sum(attempt["cost_usd"] for attempt in attempts)
-    return {**whole, "cost_usd": cost, "attempts": attempts, "raw": None}
+    provenance = json.loads(whole["provenance"] or "null")
+    return {**whole, "provenance": provenance, "cost_usd": cost, "attempts": attempts, "raw": None}
 
 
 def by_name(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:

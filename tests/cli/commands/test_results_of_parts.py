@@ -38,3 +38,14 @@ def test_a_long_document_in_full(batchrun: CommandLine) -> None:
     assert story["note"] == f"asked in {parts} parts, such as {part}"
     assert f"{part}  succeeded" in batchrun("results trial --doc", part).out
     assert batchrun("results trial --doc docs/long.txt").out.startswith("docs/long.txt  succeeded  $")
+
+
+def test_which_parts_gave_a_value(batchrun: CommandLine) -> None:
+    story = batchrun("results trial --doc docs/long.txt --json").json
+    parts = story["provenance"]["title"]["parts"]
+    assert parts
+    assert parts == sorted(parts)
+    shown = batchrun("results trial --doc docs/long.txt").out
+    named = f"(part {parts[0]})" if len(parts) == 1 else f"(parts {', '.join(map(str, parts))})"
+    assert named in shown
+    assert "(part" not in batchrun("results trial --doc docs/short.txt").out

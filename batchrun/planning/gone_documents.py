@@ -12,11 +12,11 @@ from batchrun.store.ledger.sqlite_errors import explained
 REASON = "it is no longer in the source"
 MISSING = """
 select d.doc_id, d.source from documents d
-where d.job = ?1 and d.row_request_no is not null and d.whole is null
+where d.job = :job and d.row_request_no is not null and d.whole is null
     and not exists (select 1 from planned p where p.doc_id = d.doc_id)
 union all
 select w.doc_id, w.source from wholes w
-where w.job = ?1 and w.output is not null and w.doc_id not in (select whole from planned where whole is not null)
+where w.job = :job and w.output is not null and w.doc_id not in (select whole from planned where whole is not null)
     and not exists (select 1 from planned p where p.doc_id = w.doc_id)
 """
 """Documents with a row, also those whose row comes from parts; the parts themselves have none."""
@@ -83,7 +83,7 @@ class GoneDocuments:
 
     def _missing(self) -> Iterator[tuple[str]]:
         unread: set[str] | None = None
-        for doc_id, source in self._connection.execute(MISSING, (self._named["job"],)):
+        for doc_id, source in self._connection.execute(MISSING, self._named):
             if unread is None:
                 query = "select source from planned where kind = 'unreadable'"
                 unread = {path for (path,) in self._connection.execute(query)}
@@ -94,10 +94,10 @@ class GoneDocuments:
 def gone_rows(ledger: Ledger, job: str) -> int:
     """Count the rows of a job's documents that the last plan of everything did not find."""
     query = (
-        "select (select count(*) from documents where job = ?1 and gone and row_request_no is not null)"
-        " + (select count(*) from wholes where job = ?1 and gone and output is not null)"
+        "select (select count(*) from documents where job = :job and gone and row_request_no is not null)"
+        " + (select count(*) from wholes where job = :job and gone and output is not null)"
     )
-    return int(ledger.connection.execute(query, (job,)).fetchone()[0])
+    return int(ledger.connection.execute(query, {"job": job}).fetchone()[0])
 
 
 def is_below(source: str, unread: set[str]) -> bool:

@@ -317,10 +317,10 @@ class Ledger:
     def has_answer(self, request_id: str) -> bool:
         """Whether the request has succeeded, or is the name of an answer that was merged from parts."""
         query = (
-            "select 1 from requests where request_id = ?1 and outcome = 'succeeded'"
-            " union all select 1 from former_merges where merged_of = ?1"
+            "select 1 from requests where request_id = :id and outcome = 'succeeded'"
+            " union all select 1 from former_merges where merged_of = :id"
         )
-        return self.connection.execute(query, (request_id,)).fetchone() is not None
+        return self.connection.execute(query, {"id": request_id}).fetchone() is not None
 
     # --- order
 

@@ -24,13 +24,13 @@ join requests r on r.request_no = d.row_request_no
 left join attempts a on a.attempt_no = r.attempt_no
 left join runs on runs.run_no = a.run_no
 left join adopted on adopted.request_no = r.request_no
-where d.job = ?1 and d.row_seq > ?2 and d.row_seq <= ?3 and d.whole is null
+where d.job = :job and d.row_seq > :after and d.row_seq <= :until and d.whole is null
 union all
 select w.doc_id, w.output, coalesce(w.request_id, w.merged_of), runs.run_id,
     strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model,
     (select d.source_columns from documents d where d.job = w.job and d.whole = w.doc_id limit 1)
 from wholes w left join runs using (run_no)
-where w.job = ?1 and w.row_seq > ?2 and w.row_seq <= ?3 and w.output is not null
+where w.job = :job and w.row_seq > :after and w.row_seq <= :until and w.output is not null
 """
 """The rows of documents, and of long documents whose parts have no rows."""
 GONE = """
@@ -38,20 +38,20 @@ select d.doc_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
 from documents d
 left join requests r using (request_no)
 left join attempts a on a.attempt_no = r.attempt_no
-where d.job = ?1 and d.row_seq > ?2 and d.row_seq <= ?3 and d.row_request_no is null
+where d.job = :job and d.row_seq > :after and d.row_seq <= :until and d.row_request_no is null
     and coalesce(d.outcome, r.outcome) is not null
 union all
 select doc_id, strftime('%Y-%m-%d %H:%M:%f', finished_at, 'unixepoch')
-from wholes where job = ?1 and row_seq > ?2 and row_seq <= ?3 and output is null and merged_of is not null
+from wholes where job = :job and row_seq > :after and row_seq <= :until and output is null and merged_of is not null
 """
 """A document keeps the row that it has while its answer is pending."""
 DOCUMENTS = """
 select s.doc_id, s.source, s.status, s.reason, s.request_id, s.run_id, d.note
-from document_status s join documents d using (document_no) where s.job = ?1 and s.seq > ?2 and s.seq <= ?3
+from document_status s join documents d using (document_no) where s.job = :job and s.seq > :after and s.seq <= :until
 union all
 select w.doc_id, w.source, iif(w.output is null, 'errored', 'succeeded'), w.reason,
     coalesce(w.request_id, w.merged_of), runs.run_id, null
-from wholes w left join runs using (run_no) where w.job = ?1 and w.seq > ?2 and w.seq <= ?3
+from wholes w left join runs using (run_no) where w.job = :job and w.seq > :after and w.seq <= :until
 """
 ATTEMPTS = """
 select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.cause, a.status, a.error_type,
@@ -63,7 +63,7 @@ select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.
     (select json_group_object(tag, value) from run_tags t where t.run_no = a.run_no having count(*)),
     iif(a.cost_nusd is null, a.reserved_nusd, 0) / 1e9
 from attempts a join runs using (run_no) join requests r using (request_no)
-where a.job = ? and a.seq > ? and a.seq <= ?
+where a.job = :job and a.seq > :after and a.seq <= :until
 """
 RUNS = f"""
 select run_id, model, state, exit_code, simulated, documents, to_send, min(estimate_nusd / 1e9, {MOST_USD}),
@@ -93,8 +93,9 @@ class Slice:
 
 def changes(ledger: Ledger, job: str, *, after: int, until: int) -> Generator[Slice, None, None]:
     """Read the job's changes after a sequence number, up to and including another one."""
+    between = {"job": job, "after": after, "until": until}
     for kind, query in QUERIES.items():
-        with closing(ledger.connection.execute(query, (job, after, until))) as rows:
+        with closing(ledger.connection.execute(query, between)) as rows:
             some, characters = list[Row](), 0
             for row in rows:
                 some.append(row)

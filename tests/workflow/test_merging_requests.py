@@ -19,6 +19,8 @@ from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
 
+pytestmark = pytest.mark.slow
+
 FIELDS = FIELDS.replace(', merge_key = "name"', "")
 MERGES = "This document was too long to be read at once."
 SOURCE = source(tokens="split_tokens = 2_000", overlap="split_overlap_tokens = 100", merge='merge = "model"')

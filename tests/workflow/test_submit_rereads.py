@@ -14,6 +14,8 @@ from batchrun.planning import settled_files
 from batchrun.strategy.plan import Plan
 from batchrun.workflow.open_job import SubmitOptions
 
+pytestmark = pytest.mark.slow
+
 LONG_AGO_NS = 1_700_000_000_500_000_000
 
 

@@ -15,6 +15,8 @@ from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
 
+pytestmark = pytest.mark.slow
+
 ITEMS = '{ type = "object", fields = { name = "string", amount = "integer" } }'
 FIELDS = f'title = "string"\nentries = {{ type = "array", items = {ITEMS}, merge_key = "name" }}'
 ENTRY = re.compile(r"(entry \d+): (\d+)\.")

@@ -18,6 +18,11 @@ _KINDS: dict[str, TableKind] = {
     ".xlsb": "sheet",
     ".ods": "sheet",
 }
+_ROWS = (
+    *(ending for ending, kind in _KINDS.items() if kind != "sheet"),
+    *(f"{ending}.gz" for ending, kind in _KINDS.items() if kind in {"csv", "tsv", "jsonl"}),
+)
+"""The endings of files with a record in each line or row; every file of a source is held against them."""
 READABLE = "csv, tsv, jsonl, ndjson (each also with .gz), parquet, xlsx, xlsm, xls, xlsb or ods"
 _SQLITE = (".sqlite", ".sqlite3")
 FROM_SQLITE = (
@@ -41,7 +46,7 @@ def table_kind(path: str) -> TableKind | None:
 
 def looks_like_table(name: str) -> bool:
     """Whether a file has rows that were hardly meant to be one text: CSV, TSV, JSON Lines or Parquet, by its name."""
-    return table_kind(name) in {"csv", "tsv", "jsonl", "parquet"}
+    return name.lower().endswith(_ROWS)
 
 
 def database_name(name: str) -> str:

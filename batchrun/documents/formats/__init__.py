@@ -84,8 +84,8 @@ class Format:
     """The number of the reader's text: a change of any document's text needs a new number."""
     suffixes: tuple[str, ...]
     """The endings of names that this format usually has."""
-    library: str | None = None
-    """The distribution that the reader's text depends on."""
+    distribution: str | None = None
+    """The name of the package that the reader's text depends on."""
     isolated: bool = True
     """Whether the reader must run in a child process, because a hostile file may end or occupy the process."""
 
@@ -99,7 +99,7 @@ class Format:
     def reader(self) -> str:
         """The name and version of the reader: the same bytes and the same reader give the same text."""
         own = f"{self.name}/{self.revision}"
-        return f"{own} {self.library}/{version(self.library)}" if self.library else own
+        return f"{own} {self.distribution}/{version(self.distribution)}" if self.distribution else own
 
 
 FORMATS: Mapping[str, Format] = {

@@ -127,4 +127,4 @@ def test_damaged_pdfs_are_read_or_unusable() -> None:
 
 def test_the_reader_is_named_with_its_library(one: Format) -> None:
     assert one.reader.startswith(f"{one.name}/{one.revision}")
-    assert (one.library or "") in one.reader
+    assert (one.distribution or "") in one.reader

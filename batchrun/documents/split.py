@@ -112,6 +112,13 @@ def merged_id(doc_id: str) -> str | None:
     return doc_id.removesuffix(_MERGED) if doc_id.endswith(_MERGED) else None
 
 
+def total_of(part_id: str) -> int:
+    """Return into how many parts a document is cut, by the id of one of the parts."""
+    name = segment_name(part_id)
+    assert name is not None, "only the parts of documents have a whole document"
+    return name.total
+
+
 def reserved_id(doc_id: str) -> str | None:
     """Return why a source's document cannot have this id in a job that splits; None if the document can.
 

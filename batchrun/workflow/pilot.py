@@ -121,7 +121,7 @@ class PilotSubmit:
         started_at = time.time()
         concluded = partial(conclude, self.opened, self._planner, started_at=started_at)
         sent = await self._first(pilot)
-        pending = self._planner.planned.outcomes().get(None)
+        pending = self._planner.planned.admission.outcomes().get(None)
         if pending or (sent.halted and not isinstance(sent.halted, OutOfTime)):
             cut_short, rest = bool(pilot.rest.documents), lambda: self._rest(narrowing).estimate
             return concluded(pilot.plan, run_no=sent.run_no, halted=sent.halted, cut_short=cut_short, rest=rest)

@@ -114,7 +114,7 @@ async def send(
     if travels:
         caller.provider.check()
     halted, run = None, None
-    if planner.planned.anything_to_admit() or planner.anything_to_merge():
+    if planner.planned.admission.anything() or planner.anything_to_merge():
         run = admit(opened, planner, plan, also=also)
     elif planner.anything_to_record():
         with opened.ledger.transaction():
@@ -170,9 +170,9 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
             runs.continue_run(run_no, run_plan)
         else:
             run_no = runs.begin_run(run_plan, run_id=new_run_id(runs, simulated=opened.simulated))
-        since = planner.planned.admit(run_no=run_no)
+        since = planner.planned.admission.admit(run_no=run_no)
         if planner.everything:
-            planner.planned.set_aside_gone(run_no=run_no)
+            planner.planned.admission.set_aside_gone(run_no=run_no)
         planner.record()
         if also:
             also(run_no)

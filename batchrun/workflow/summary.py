@@ -86,7 +86,7 @@ def conclude(
     documents; the planner is not asked about the run's own documents afterwards.
     """
     merge_parts(opened.ledger, opened.job)
-    outcomes = planner.planned.outcomes()
+    outcomes = planner.planned.admission.outcomes()
     if isinstance(halted, OutOfTime) and not outcomes.get(None):
         halted = None  # the last answers came while the run was stopping
     exit_code = exit_code_of(outcomes, halted)

@@ -75,7 +75,7 @@ def planned(ledger: Ledger, *rows: Planned) -> PlannedDocuments:
 
 def admit(ledger: Ledger, *rows: Planned) -> int:
     with contextlib.closing(ledger.connection.cursor()):
-        return planned(ledger, *rows).admit(run_no=1)
+        return planned(ledger, *rows).admission.admit(run_no=1)
 
 
 def settle(ledger: Ledger, doc_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> None:
@@ -229,8 +229,8 @@ def test_admitted_documents_are_pending_in_the_order_of_the_source(ledger: Ledge
 def test_what_would_make_the_plan_be_refused_is_never_admitted(ledger: Ledger) -> None:
     documents = planned(ledger, unsent("large", Kind.TOO_LARGE, None))
 
-    assert not documents.anything_to_admit()
-    documents.admit(run_no=1)
+    assert not documents.admission.anything()
+    documents.admission.admit(run_no=1)
     assert ledger.connection.execute("select count(*) from documents").fetchone() == (0,)
 
 
@@ -250,18 +250,18 @@ def test_admitting_again_is_safe_and_what_is_answered_is_not_touched(ledger: Led
 def test_there_is_nothing_to_admit_when_all_is_as_it_was(ledger: Ledger) -> None:
     rows = row("a"), unsent("c", Kind.UNREADABLE, Outcome.UNREADABLE)
     admit(ledger, *rows)
-    assert planned(ledger, *rows).anything_to_admit(), "a is pending"
+    assert planned(ledger, *rows).admission.anything(), "a is pending"
     settle(ledger, "a")
 
-    assert not planned(ledger, *rows).anything_to_admit()
-    assert planned(ledger, rows[0], unsent("c", Kind.UNREADABLE, Outcome.UNREADABLE, "why else")).anything_to_admit()
+    assert not planned(ledger, *rows).admission.anything()
+    assert planned(ledger, rows[0], unsent("c", Kind.UNREADABLE, Outcome.UNREADABLE, "why else")).admission.anything()
 
 
 def test_only_the_chosen_are_admitted(ledger: Ledger) -> None:
     documents = planned(ledger, row("a"), row("b"))
     documents.choose("id = 'b'")
 
-    documents.admit(run_no=1)
+    documents.admission.admit(run_no=1)
 
     assert pending(ledger) == ["b"]
 
@@ -278,12 +278,12 @@ def test_work_is_told_from_what_was_left_pending_before(ledger: Ledger) -> None:
 def test_a_retried_request_is_pending_again_and_keeps_its_attempts(ledger: Ledger) -> None:
     admit(ledger, row("a"), row("b", request_id="request of a"))
     settle(ledger, "a", Outcome.INVALID)
-    assert not planned(ledger, row("a", kind=Kind.FAILED)).anything_to_admit()
+    assert not planned(ledger, row("a", kind=Kind.FAILED)).admission.anything()
 
     documents = planned(ledger, row("a", kind=Kind.RETRY))
 
-    assert documents.anything_to_admit()
-    documents.admit(run_no=1)
+    assert documents.admission.anything()
+    documents.admission.admit(run_no=1)
     assert pending(ledger) == ["a", "b"]
     assert ledger.connection.execute("select state, outcome from attempts").fetchall() == [("answered", "invalid")]
 
@@ -340,7 +340,7 @@ def test_a_failure_of_before_is_the_outcome_at_once(ledger: Ledger) -> None:
     admit(ledger, row("a", kind=Kind.FAILED, request_id="request of bad", content_sha="as bad"))
 
     assert has_row(ledger, "a") is None
-    assert planned(ledger, row("a")).outcomes() == {Outcome.INVALID: 1}
+    assert planned(ledger, row("a")).admission.outcomes() == {Outcome.INVALID: 1}
 
 
 # --- what has left the source
@@ -351,7 +351,7 @@ def test_pending_documents_that_are_gone_are_set_aside(ledger: Ledger) -> None:
     settle(ledger, "answered")
     documents = planned(ledger, row("here"))
 
-    documents.set_aside_gone(run_no=1)
+    documents.admission.set_aside_gone(run_no=1)
 
     assert pending(ledger) == ["here"]
     rows = ledger.connection.execute("select doc_id, status from document_status order by 1").fetchall()
@@ -484,7 +484,7 @@ def test_a_guess_is_kept_as_one_until_the_document_is_read(ledger: Ledger) -> No
     documents = planned(ledger, weighed("a", 100), row("b"))
     documents.tokens.guess(RATIOS)
 
-    documents.admit(run_no=1)
+    documents.admission.admit(run_no=1)
 
     found = ledger.pending(1, since=0, after=0, limit=10)
     assert [(one.ref.doc_id, one.counted_tokens, one.guessed) for one in found] == [("a", 25, True), ("b", 10, False)]

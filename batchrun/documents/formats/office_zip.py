@@ -26,7 +26,7 @@ _DAMAGE = (
     OSError,
     ValueError,
     OverflowError,
-    NotImplementedError,
+    NotImplementedError,  # what zipfile raises for a way of packing that it does not know
 )
 _ENCRYPTED = 0x1
 _CHUNK = 1_000_000

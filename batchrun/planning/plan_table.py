@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
-from batchrun.documents.split import merging_id, total_of
+from batchrun.documents.split import merging_id, segment_name, total_of
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass

@@ -13,7 +13,7 @@ from batchrun.documents.tables.source import TableSource
 from batchrun.documents.text_cache import FOLDER, TextCache
 from batchrun.job.load import JobFile
 from batchrun.job.project_root import PROJECT_FILE
-from batchrun.job.spec import FilesSourceSection, TableSourceSection
+from batchrun.job.source_sections import FilesSourceSection, TableSourceSection
 
 
 def open_source(job: JobFile, own: Sequence[str] = ()) -> Source:

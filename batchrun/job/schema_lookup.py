@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from batchrun.job import field_types, spec
+from batchrun.job import field_types, source_sections
 from batchrun.job.toml_positions import KeyPath
 
 
@@ -15,7 +15,7 @@ def _by_tag(union: object) -> dict[str | int, type[BaseModel]]:
     return {tag.tag: model for model, tag in members}
 
 
-_TAGGED = _by_tag(spec.Source) | _by_tag(field_types.FieldSpec)
+_TAGGED = _by_tag(source_sections.Source) | _by_tag(field_types.FieldSpec)
 _FIELD_KINDS: dict[str, type[BaseModel]] = {
     "string": field_types.TextField,
     "integer and number": field_types.NumberField,

@@ -22,7 +22,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.estimation.tokenizer import count_tokens, truncate
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
-from batchrun.job.spec import FilesSourceSection
+from batchrun.job.source_sections import FilesSourceSection
 from batchrun.job.table_names import looks_like_table
 from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught

@@ -26,7 +26,8 @@ from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
-from batchrun.job.spec import FILE_COLUMNS, BatchSection, FilesSourceSection
+from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
+from batchrun.job.spec import BatchSection
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger

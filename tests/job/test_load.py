@@ -7,7 +7,8 @@ import pytest
 from batchrun.errors import UsageProblem
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
-from batchrun.job.spec import AUTO_CONCURRENCY, DuckdbSourceSection, FilesSourceSection, TableSourceSection
+from batchrun.job.source_sections import DuckdbSourceSection, FilesSourceSection, TableSourceSection
+from batchrun.job.spec import AUTO_CONCURRENCY
 
 JOB = """\
 [job]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from batchrun.documents.formats import FORMATS as READERS
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
-from batchrun.job.spec import MOST_COLUMNS
+from batchrun.job.source_sections import FORMATS, MOST_COLUMNS
 
 JOB = """\
 [job]
@@ -69,3 +70,7 @@ def test_what_is_refused(tmp_path: Path, source: str, said: str) -> None:
         loaded(tmp_path, source)
 
     refused.match(said)
+
+
+def test_every_format_that_is_read_can_be_named_in_a_job_file() -> None:
+    assert tuple(READERS) == FORMATS

@@ -13,7 +13,7 @@ from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import SHOWN_COLUMNS, escape_control, shown_path
 from batchrun.estimation.estimate import RequestTokens
-from batchrun.job.spec import FilesSourceSection
+from batchrun.job.source_sections import FilesSourceSection
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings, other_notes

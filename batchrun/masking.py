@@ -50,6 +50,11 @@ def masked(text: str, *, headers: bool = False) -> str:
     return _ANY_KEY.sub(MASK, text)
 
 
+def without_keys() -> dict[str, str]:
+    """Return the environment for a process that sends nothing: hostile files are read where no key of the API is."""
+    return {name: value for name, value in environ.items() if name not in {*KEYS, HEADERS}}
+
+
 @cache
 def _secrets(variables: tuple[tuple[str, str], ...]) -> list[str]:
     """List the secrets in these variables as they may be written, long ones first: one may be in another."""

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from batchrun.documents import GivenUp
+from batchrun.masking import without_keys
 from batchrun.workers.limits import CIRCUMSTANCES, OUT_OF_TIME, Limits
 
 START = """
@@ -88,7 +89,9 @@ class Child:
         with ours, theirs:
             start = START.format(path=sys.path, descriptor=theirs.fileno(), limits=self._limits)
             command = [sys.executable, "-c", start]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+            self._process = subprocess.Popen(  # noqa: S603
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=without_keys()
+            )
             self._connection = Connection(ours.detach())
         return self._connection
 

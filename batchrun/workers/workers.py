@@ -80,7 +80,8 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
                 return prepared
 
     def _pays(self, seen_bytes: int) -> bool:
-        return self.parallel and (self.children.started or seen_bytes >= WORTH_CHILDREN) and self.children.number > 1
+        worth_while = self.children.number > 1 and seen_bytes >= WORTH_CHILDREN
+        return self.parallel and (self.children.started or worth_while)
 
     def _inline(self, shard: Shard, *, counts: bool) -> Page_co | None:
         try:

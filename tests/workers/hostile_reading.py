@@ -26,6 +26,8 @@ def read(name: str) -> str:
                 pass
         case "hungry":
             return f"{len(bytearray(4_000_000_000))}"
+        case "keys":
+            return f"{sorted(name for name in os.environ if name.startswith('ANTHROPIC_'))}"
         case "fails":
             raise ValueError("a fault of the reader")
     return f"text of {name}"

@@ -163,3 +163,29 @@ def test_children_that_are_killed_now_and_then_are_replaced_each_time(
         assert workers.prepare([f"a {number}"]) == [f"text of a {number}"]
         for child in children._children:
             child.kill()
+
+
+def test_no_key_is_where_hostile_files_are_read(
+    workers: Workers[list[str], str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-secret-secret")
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "secret-secret")
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-team: secret-secret")
+    assert workers.prepare(["keys"]) == ["[]"]
+
+
+def test_once_there_are_children_all_shards_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = list[int]()
+    inline = Workers._inline
+
+    def watched(workers: Workers[list[str], str, str], shard: Shard, *, counts: bool) -> list[str] | None:
+        tried.append(shard.number)
+        return inline(workers, shard, counts=counts)
+
+    monkeypatch.setattr(Workers, "_inline", watched)
+    with Children(1, QUICK) as alone:
+        one = Workers(Weigher(), alone, parallel=True)
+        assert weighed(one, ("plain a",), ("b",), ("c",), ("plain d",)) == [
+            ["text of plain a"], ["text of b"], ["text of c"], ["text of plain d"],
+        ]  # fmt: skip
+    assert tried == [0, 1], "no shard is begun here and read again there"

@@ -113,7 +113,7 @@ def _row_parts(sheet: _Sheet) -> Iterator[Part]:
     names = _column_names(header, sheet.first_column)
     for number, row in sheet.rows:
         text = "\n".join(f"{name}: {shown(cell)}" for name, cell in zip(names, row, strict=True) if cell != "")
-        columns = {name: _value(cell) for name, cell in zip(names, row, strict=True)}
+        columns = {name: cell_value(cell) for name, cell in zip(names, row, strict=True)}
         yield _part(sheet, f"{sheet.name}!{number}", text, columns)
 
 
@@ -145,7 +145,7 @@ def unique(name: str, taken: set[str]) -> str:
 
 def shown(cell: Cell) -> str:
     """Return a cell as text: 15.0 as 15, dates as ISO 8601 has them, durations in hours."""
-    value = _value(cell)
+    value = cell_value(cell)
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float):
@@ -153,7 +153,7 @@ def shown(cell: Cell) -> str:
     return "" if value is None else str(value)
 
 
-def _value(cell: Cell) -> Value:
+def cell_value(cell: Cell) -> Value:
     """Return a cell as a value for the columns of a row; None for an empty one."""
     if isinstance(cell, timedelta):
         minutes, seconds = divmod(round(cell.total_seconds()), 60)

@@ -8,10 +8,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime
 from typing import Any
 
+from batchrun.documents.formats.sheets import cell_value
 from batchrun.documents.tables import TableFile, distinct_names
+from batchrun.masking import without_keys
 
 _MEMORY = 2_000_000_000
 _TIME_S = 60
@@ -25,7 +26,9 @@ def sheet_lines(file: TableFile) -> tuple[int, bytes]:
     """Return the number of the first row below the header, and the rows as JSON Lines."""
     command = [sys.executable, "-P", "-m", __name__, file.path, file.sheet or ""]
     try:
-        child = subprocess.run(command, capture_output=True, check=False, timeout=_TIME_S)  # noqa: S603  # our own module
+        child = subprocess.run(  # noqa: S603  # our own module
+            command, capture_output=True, check=False, timeout=_TIME_S, env=without_keys()
+        )
     except subprocess.TimeoutExpired as error:
         raise file.problem(f"reading the sheet takes more than {_TIME_S} s", hint=_HINT) from error
     if child.returncode == _UNREADABLE:
@@ -75,31 +78,16 @@ def _no_sheet(sheet: str, names: list[str]) -> int:
 def _written(rows: Iterator[tuple[int, list[Any]]]) -> Iterator[str]:
     """Write the number of the first row, then the rows as objects. The first row that is not empty is the header."""
     number, header = next(((number, row) for number, row in rows if any(cell != "" for cell in row)), (0, []))
-    names = distinct_names([str(_plain(cell) or "") for cell in header])
+    names = distinct_names([str(cell_value(cell) or "") for cell in header])
     yield f"{number + 1}\n"
     size = 0
     for _, row in rows:
-        cells = {name: _plain(cell) for name, cell in zip(names, row, strict=True) if name}
+        cells = {name: cell_value(cell) for name, cell in zip(names, row, strict=True) if name}
         line = json.dumps(cells) if any(cell is not None for cell in cells.values()) else ""
         size += len(line)
         if size > _MOST_TEXT:
             raise ValueError(f"the sheet has more than {_MOST_TEXT // 10**6} MB of text")
         yield line + "\n"
-
-
-def _plain(cell: Any) -> Any:
-    """Return a value of JSON. A sheet has no whole numbers: 7 is stored as 7.0."""
-    match cell:
-        case "":
-            return None
-        case bool() | str() | int():
-            return cell
-        case float():
-            return int(cell) if cell.is_integer() else cell
-        case datetime() | date():
-            return cell.isoformat(sep=" ") if isinstance(cell, datetime) else cell.isoformat()
-        case _:
-            return str(cell)
 
 
 if __name__ == "__main__":

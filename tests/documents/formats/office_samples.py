@@ -26,11 +26,11 @@ _LINK = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 def archive(members: Mapping[str, str | bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A zip archive."""
+    """A zip archive, the same at any time: samples are in the names of tests, which two processes must agree on."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", compression) as file:
         for name, content in members.items():
-            file.writestr(name, content)
+            file.writestr(zipfile.ZipInfo(name), content, compression)
     return target.getvalue()
 
 

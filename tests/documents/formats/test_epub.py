@@ -70,6 +70,7 @@ def test_encrypted_chapters_are_refused_and_encrypted_fonts_are_not() -> None:
         (archive({"META-INF/container.xml": "<container/>"}), "does not say where"),
         (archive({"x": ""}), "META-INF/container.xml is missing"),
     ],
+    ids=["no chapters", "an empty container", "no container"],
 )
 def test_no_book(data: bytes, reason: str) -> None:
     with pytest.raises(Unusable, match=f"an EPUB book that is damaged .*{reason}"):

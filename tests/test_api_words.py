@@ -19,8 +19,11 @@ MESSAGES = [
         "was found in the list and taken for ours, and no custom_id of its results proves it.",
     ),
     ("execution/batch/find_lost.py", "the custom_ids of their results will tell"),
+    ("answers/form.py", 'ModeName = Literal["json_schema", "tool", "xml", "text"]'),
+    ("answers/form.py", 'DEFAULT_MODE: ModeName = "json_schema"'),
 ]
-"""Messages that send a person to the Console, where batches are told apart by this word of the API."""
+"""Messages that send a person to the Console, where batches are told apart by this word of the API, and the words of
+the job file that are the API's words too."""
 
 
 def abroad() -> dict[str, str]:

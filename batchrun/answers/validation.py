@@ -1,27 +1,26 @@
 """The judge: a reply is an output row, or there is a reason why the reply is no row."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
-from math import isfinite
+from decimal import Decimal
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
+from batchrun.answers.form import AnswerForm
+from batchrun.answers.json_text import UnusableError, cut, shown
+from batchrun.answers.modes import read
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
-_SHOWN_CHARACTERS = 80
 _SHOWN_PROBLEMS = 3
 _NULL = {"type": "null"}
 _INT64 = range(-(2**63), 2**63)
 _EXACT_DOUBLES = 2**53
 """Up to here every whole number is a double."""
-_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\r?\n(.*)\r?\n[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
@@ -38,26 +37,26 @@ class Judgement:
 
 
 class Judge:
-    """Judges replies by the full schema of a job's output fields.
+    """Judges replies by the form of a job's answers.
 
     Whatever a judge accepts can be cast to the DuckDB columns of the same fields. A judge never raises.
     """
 
-    def __init__(self, full_schema: Mapping[str, Any]) -> None:
-        self._validator = Draft202012Validator(full_schema, format_checker=_FORMATS)
-        self._schema = full_schema
+    def __init__(self, form: AnswerForm) -> None:
+        self._form = form
+        self._validator = Draft202012Validator(form.full_schema, format_checker=_FORMATS)
 
     def judge(self, reply: Reply) -> Judgement:
         """Turn a reply into a row or a reason."""
         if reply.stop_reason not in {"end_turn", "stop_sequence"}:
             return _stopped(reply)
         try:
-            output = _normalised(_parsed(reply.text), self._schema)
+            output = _normalised(read(self._form, reply), self._form.full_schema)
             problems = list(self._validator.iter_errors(output))
             if not problems:
                 return Judgement(Outcome.SUCCEEDED, output=output)
             reasons = list(dict.fromkeys(reason for problem in problems for reason in _reasons(problem)))
-        except _UnusableError as problem:
+        except UnusableError as problem:
             return Judgement(Outcome.INVALID, reason=str(problem))
         except RecursionError:
             return Judgement(Outcome.INVALID, reason="the reply is nested too deeply")
@@ -80,55 +79,7 @@ def _stopped(reply: Reply) -> Judgement:
         case None:
             return Judgement(Outcome.INVALID, reason="the reply has no stop reason")
         case other:
-            return Judgement(Outcome.INVALID, reason=f"the reply stopped for {_shown(other)} before it was complete")
-
-
-class _UnusableError(ValueError):
-    """The text of a reply is not JSON, or has a value that no column can hold."""
-
-
-def _parsed(text: str) -> Any:
-    if not text.strip():
-        raise _UnusableError("the reply has no text")
-    fenced = _FENCE.fullmatch(text)
-    body, begins = (fenced[1], fenced.start(1)) if fenced else (text, 0)
-    try:
-        value = _DECODER.decode(body)
-    except json.JSONDecodeError as error:
-        place, near = begins + error.pos, body[error.pos : error.pos + _SHOWN_CHARACTERS]
-        found = _shown(near) if near else "the end"
-        raise _UnusableError(
-            f"not JSON: {error.msg.lower().removesuffix(' at')} at character {place}, found {found}"
-        ) from error
-    if not text.isascii() or "\\u" in text:
-        _refuse_lone_surrogates(value)
-    return value
-
-
-def _refuse_lone_surrogates(value: Any) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError as error:
-        raise _UnusableError("the reply holds half a surrogate pair, which is no character") from error
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _UnusableError(f"{_shown(twice)} appears twice")
-    return fields
-
-
-def _exact(digits: str) -> int | Decimal:
-    """Read a number as it is written. What the number becomes depends on the field, which is not known yet."""
-    if not isfinite(float(digits)):
-        raise _UnusableError(f"{_cut(digits)} is too large a number")
-    try:
-        return int(digits) if digits.lstrip("-").isdecimal() else Decimal(digits)
-    except InvalidOperation:
-        raise _UnusableError(f"{_cut(digits)} has too large an exponent") from None
+            return Judgement(Outcome.INVALID, reason=f"the reply stopped for {shown(other)} before it was complete")
 
 
 def _integer(number: int | Decimal) -> int | float:
@@ -139,14 +90,14 @@ def _integer(number: int | Decimal) -> int | float:
             return _fraction(number)
         number = int(whole) if whole else 0
     if number not in _INT64:
-        raise _UnusableError(f"{_cut(str(number))} does not fit into 64 bits")
+        raise UnusableError(f"{cut(str(number))} does not fit into 64 bits")
     return number
 
 
 def _fraction(number: Decimal) -> float:
     double = float(number)
     if double.is_integer():
-        raise _UnusableError(f"{_cut(str(number))} is not a whole number")
+        raise UnusableError(f"{cut(str(number))} is not a whole number")
     return double
 
 
@@ -166,15 +117,6 @@ def _plain(value: Any) -> Any:
             return [_plain(element) for element in value]
         case _:
             return value
-
-
-def _no_constant(name: str) -> float:
-    raise _UnusableError(f"not JSON: {name} is no number")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_distinct, parse_int=_exact, parse_float=_exact, parse_constant=_no_constant
-)
 
 
 def _normalised(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -269,9 +211,9 @@ def _reasons(problem: ValidationError) -> Iterator[str]:
         case "additionalProperties":
             known: Any = problem.schema
             unknown = next(name for name in value if name not in known["properties"])
-            yield f"{place or 'the reply'}: {_shown(unknown)} is no field"
+            yield f"{place or 'the reply'}: {shown(unknown)} is no field"
         case name:
-            yield f"{place or 'the reply'}: {_shown(value)} {_complaint(str(name), rule)}"
+            yield f"{place or 'the reply'}: {shown(value)} {_complaint(str(name), rule)}"
 
 
 def _complaint(name: str, rule: Any) -> str:
@@ -279,15 +221,6 @@ def _complaint(name: str, rule: Any) -> str:
         case "type" | "format":
             return f"is not {_KINDS.get(rule, rule)}"
         case "enum":
-            return f"is not one of {_cut(', '.join(rule))}"
+            return f"is not one of {cut(', '.join(rule))}"
         case _:
             return _RULES.get(name, "does not fit the schema").format(rule)
-
-
-def _shown(value: object) -> str:
-    """Quote a value of a reply, cut to some length, with control characters escaped."""
-    return repr(_cut(value)) if isinstance(value, str) else _cut(json.dumps(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from batchrun.answers.form import AnswerForm
 from batchrun.budget.caps import Caps
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimator
@@ -28,7 +28,7 @@ class SendSetup:
     concurrency: int
     """The most requests to one model at a time."""
     caps: Caps
-    schema: dict[str, Any]
+    form: AnswerForm
     folder: Path
     """The folder of the spool of a batch."""
     max_at_risk_nusd: int | None = None

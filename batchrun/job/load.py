@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
 from batchrun.job.fields import OutputFields
 from batchrun.job.problems import JobFileError, did_you_mean
@@ -44,6 +45,11 @@ class JobFile:
     def fields(self) -> OutputFields:
         """The fields that are extracted from each document."""
         return OutputFields(self.spec.output.fields)
+
+    @cached_property
+    def form(self) -> AnswerForm:
+        """The form of the answers: what is asked for, and how replies are judged."""
+        return AnswerForm(full_schema=self.fields.full_schema, api_schema=self.fields.api_schema)
 
     def resolve(self, relative: str) -> Path:
         """Return the absolute path for a path written in the job file."""

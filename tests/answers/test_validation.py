@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from batchrun.answers.form import AnswerForm
 from batchrun.answers.validation import Judge
 from batchrun.job.field_types import ColumnFields
 from batchrun.job.fields import OutputFields
@@ -33,7 +34,7 @@ DEFINITIONS = {
 }
 FIELDS = OutputFields(TypeAdapter(ColumnFields).validate_python(DEFINITIONS))
 STRUCTURE = json.dumps({column.name: column.json_structure for column in FIELDS.columns})
-JUDGE = Judge(FIELDS.full_schema)
+JUDGE = Judge(AnswerForm(FIELDS.full_schema))
 PARTY = {"name": "Acme", "role": "buyer", "since": "2024-01-01 00:00:00"}
 GOOD = {
     "title": "Supply",
@@ -270,7 +271,7 @@ NUMBERS = OutputFields(
 def kept(whole, number):
     """The values of these spellings in the columns, after the ledger's JSON and DuckDB's own; None if invalid."""
     text = '{"whole": W, "number": N, "wholes": [W], "deep": {"whole": W, "numbers": [N, 0]}}'
-    judgement = Judge(NUMBERS.full_schema).judge(reply(text.replace("W", whole).replace("N", number)))
+    judgement = Judge(AnswerForm(NUMBERS.full_schema)).judge(reply(text.replace("W", whole).replace("N", number)))
     if judgement.outcome is not Outcome.SUCCEEDED:
         return None
     structure = json.dumps({column.name: column.json_structure for column in NUMBERS.columns})

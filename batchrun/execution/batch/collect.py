@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import reduce
 
+from batchrun.answers.form import AnswerForm
 from batchrun.answers.validation import Judge
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
@@ -177,7 +178,7 @@ class Collector:
         price = self._context.price_of(batch.model)
         health = model_health(remote, ever_answered=self._failure_history.ever_answered)
         max_attempts = self._context.retry.max_attempts
-        batch_judge = BatchJudge(batch, Judge(schema), price and price.in_batches, max_attempts, health)
+        batch_judge = BatchJudge(batch, Judge(AnswerForm(schema)), price and price.in_batches, max_attempts, health)
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:

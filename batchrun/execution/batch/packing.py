@@ -174,7 +174,7 @@ class Packer:
         self.uploads = uploader is not None
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
-        self.model, self.schema, self.caps = self._estimator.price.name, setup.schema, setup.caps
+        self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps
         self._reader = setup.reader
         self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder

@@ -52,7 +52,7 @@ class AttemptResults:
         self._halt = context.halt
         self._tell = context.tell
         self._chain = setup.chain
-        self._judge = Judge(setup.schema)
+        self._judge = Judge(setup.form)
         self._channels = channels
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._failure_history: FailureHistory[tuple[Settlement, Attempt]] = FailureHistory(brakes=context.brakes)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchrun.answers.form import AnswerForm
 from batchrun.budget.caps import Amount, Cap, Caps, Origin, Per
 from batchrun.catalog.price_table import load_prices
 from batchrun.estimation.estimate import Estimator
@@ -139,7 +140,7 @@ class Bench:
                 setup = SendSetup(
                     route=Route.BATCH, reader=self.documents, chain=ModelChain((), frozenset()),
                     estimator=Estimator(MODEL, fixed_tokens=0, output=Interval(1, 1, 1)), concurrency=1, caps=CAPS,
-                    schema={}, folder=self.folder,
+                    form=AnswerForm({}), folder=self.folder,
                 )  # fmt: skip
                 return await use(Noted(context, setup))
 

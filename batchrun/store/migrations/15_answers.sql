@@ -1,0 +1,18 @@
+-- Version 15: answers that come in turns, what was found out about them, and the chain over settled attempts.
+
+-- How answers were asked for and judged: the same JSON as in AnswerForm.
+create table answer_forms (
+    form_no    integer primary key,
+    sha        text not null unique,                        -- of `form`
+    prompt_sha text not null,                               -- of all that requests have beside document and form
+    form       text not null
+) strict;
+
+alter table requests add column form_no integer references answer_forms;  -- null for requests of earlier versions
+alter table requests add column turn text;                  -- JSON: what the next attempt asks; null: the request as it is
+alter table requests add column partial text;               -- JSON: what earlier turns have answered
+alter table requests add column findings text;              -- JSON: what was found out about the answer
+
+alter table attempts add column turn text;                  -- JSON: what was asked, as in requests
+alter table attempts add column reason text;                -- why the reply is no row
+alter table attempts add column thinking_tokens integer;    -- part of output_tokens; null where the API tells none

@@ -105,6 +105,8 @@ class OutputSection(Table):
         AfterValidator(_few_unions),
         Field(examples=['title = { type = "string" }']),
     ]
+    max_repairs: Annotated[int, Field(ge=0, le=10)] = 1
+    """How many replies that are no rows are shown to the model with their problems; 0 switches mending off."""
 
 
 def _concurrency(value: object) -> int | str:

@@ -27,6 +27,7 @@ from batchrun.job.table_names import looks_like_table
 from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
 from batchrun.planning.classification import PageClassifier, worst_amount
+from batchrun.planning.earlier_answers import EarlierAnswers
 from batchrun.planning.forecast import Forecaster
 from batchrun.planning.gone_documents import GoneDocuments
 from batchrun.planning.merging import Merger
@@ -84,6 +85,8 @@ class Planner:
     """Whether files are opened that have not changed since their documents were settled."""
     rereads: bool = False
     """Whether documents are sent again that an older reader read."""
+    reasks_all: bool = False
+    """Whether documents are asked for all fields again, whatever is answered."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -346,7 +349,9 @@ class Planner:
             caps=self.caps,
             in_batches=self.in_batches,
             prepare=self.workers.prepare,
+            earlier=EarlierAnswers(ledger=self.ledger, form=self.job.form, prompt_sha=self.template.prompt_sha),
             rereads=self.rereads,
+            reasks_all=self.reasks_all,
         )
 
     @property

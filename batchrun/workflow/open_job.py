@@ -10,6 +10,7 @@ from functools import partial
 from os import environ
 from pathlib import Path
 
+from batchrun.answers.turns import Mending
 from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, forbidden, merged
 from batchrun.budget.policy import operator_caps, operator_rule, project_caps, project_rule
 from batchrun.catalog.notices import price_notices
@@ -83,7 +84,19 @@ class OpenStore(OpenOutput):
             price_of=self.prices.prices.get,
             recover=lambda ledger: recover_others(ledger, self.paths, self.name),
             waits=waits,
+            mending=self._mending,
             cancels=cancels,
+        )
+
+    def _mending(self, model: str) -> Mending:
+        """Say how far replies of a model are mended: what passes to the next model of the chain is not."""
+        spec = self.job.spec
+        is_last = model == (spec.model.name, *spec.model.fallbacks)[-1]
+        price = self.prices.prices.get(model)
+        return Mending(
+            max_repairs=spec.output.max_repairs,
+            most_tokens=price.max_output_tokens if price else 0,
+            passed_on=frozenset() if is_last else frozenset(spec.model.fallback_on),
         )
 
 
@@ -126,6 +139,7 @@ class OpenJob(OpenStore):
             children=self.children,
             rescans=options.rescans,
             rereads=options.rereads,
+            reasks_all=options.reasks_all,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -176,6 +190,8 @@ class SubmitOptions:
     """Whether files are opened that have not changed since their documents were settled."""
     rereads: bool = False
     """Whether documents are sent again whose text an older reader found."""
+    reasks_all: bool = False
+    """Whether documents are asked for all fields again, whatever is answered."""
     online: int | None = None
     """How many requests the API counts for the plan, if the plan asks the API; None for the usual number."""
     typed: tuple[str, ...] = ()

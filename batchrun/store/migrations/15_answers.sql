@@ -3,9 +3,10 @@
 -- How answers were asked for and judged: the same JSON as in AnswerForm.
 create table answer_forms (
     form_no    integer primary key,
-    sha        text not null unique,                        -- of `form`
+    sha        text not null,                               -- of `form`
     prompt_sha text not null,                               -- of all that requests have beside document and form
-    form       text not null
+    form       text not null,
+    unique (sha, prompt_sha)
 ) strict;
 
 alter table requests add column form_no integer references answer_forms;  -- null for requests of earlier versions

@@ -59,9 +59,10 @@ class Findings:
     """Where the document says so, by field."""
 
     @property
-    def as_json(self) -> str:
-        """The findings as JSON; what is empty is left out."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value}, ensure_ascii=False)
+    def as_json(self) -> str | None:
+        """The findings as JSON, without what is empty. None if there is nothing to be told of the only reply."""
+        found = {name: value for name, value in asdict(self).items() if value}
+        return None if found == {"attempts": 1} else json.dumps(found, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

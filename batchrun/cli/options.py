@@ -212,6 +212,12 @@ READING_AGAIN = in_order(
     ),
     click.option("--reread", is_flag=True, help="Send documents again whose text an older reader found."),
 )
+REASK = click.option(
+    "--reask",
+    type=click.Choice(["new", "all"]),
+    default="new",
+    help="What documents are asked for that have an answer under the same prompt: only what is new, or all fields.",
+)
 PARTIAL = click.option(
     "--partial",
     is_flag=True,

@@ -48,6 +48,7 @@ def run_job(
     exact: bool = False,
     rescans: bool = False,
     rereads: bool = False,
+    reasks_all: bool = False,
     pilot: PilotOptions | None = None,
     plan_file: Path | None = None,
     profile: str | None,
@@ -62,7 +63,7 @@ def run_job(
     shown = Progress(terminal, flags["progress"])
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
-    options = replace(options, online=online, rescans=rescans, rereads=rereads)
+    options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     reports: list[PilotReport] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from batchrun.answers.turns import Step
+from batchrun.answers.turns import BEGINNING, Step
 from batchrun.answers.validation import Judgement
 from batchrun.catalog.price import ModelPrice
 from batchrun.outcome import Outcome
@@ -24,8 +24,8 @@ def answered_settlement(
         reason=step.reason,
         output=None if step.output is None else json.dumps(step.output),
         reply=reply,
-        progress=step.progress,
-        mended=judgement.outcome,
+        progress=BEGINNING if step.outcome is Outcome.SUCCEEDED else step.progress,
+        mended=None if step.outcome else judgement.outcome,
         findings=step.progress.findings.as_json if step.outcome else None,
     )
 

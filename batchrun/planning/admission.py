@@ -37,10 +37,11 @@ class Admission:
         row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", (self._job,)).fetchone()
         return row is not None
 
-    def admit(self, *, run_no: int, form_no: int | None = None) -> int:
+    def admit(self, *, run_no: int, form_no: int | None = None, restarts: bool = False) -> int:
         """Make the chosen documents work of a run, inside the caller's transaction. The call is safe to repeat.
 
-        `form_no` is the number of the form in which requests are asked. Returns the sequence number from which on this
+        `form_no` is the number of the form in which requests are asked. With `restarts`, requests that are answered in
+        part begin again. Returns the sequence number from which on this
         work begins: documents that the run left pending before have
         lower numbers. Documents that are answered and as the ledger has them are left untouched: a nightly run over a
         million finished documents writes nothing.
@@ -57,6 +58,11 @@ class Admission:
             " on conflict (request_id) do update set form_no = excluded.form_no where outcome is null",
             (form_no,),
         )
+        if restarts:
+            self._connection.execute(
+                "update requests set turn = p.turn, partial = p.partial from to_send p"
+                " where p.request_id = requests.request_id and requests.outcome is null"
+            )
         self._connection.execute(
             "update requests set outcome = 'succeeded', output = p.answer, findings = o.findings,"
             " attempt_no = o.attempt_no from planned p join requests o on o.request_id = p.answered_by"

@@ -279,7 +279,7 @@ class PageClassifier:
         document, form = known.documents.get(weighed.doc_id), self.earlier.form
         if not kind.sent:
             return kind, Asks()
-        if current.known:
+        if current.known and not self.reasks_all:
             return kind, asks_of(form, current.known.progress)
         earlier = known.kept.get(document.request_id or "") if document else None
         if document and earlier and document.content_sha == weighed.content_sha:

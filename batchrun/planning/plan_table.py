@@ -397,8 +397,8 @@ class PlannedDocuments:
         return {Kind(kind): count for kind, count in rows}
 
     def same_text(self) -> int:
-        """Count the chosen changed documents whose text is the same as before."""
-        query = "select count(*) from planned where chosen and same_text and kind = ?"
+        """Count the chosen changed documents whose text is the same as before, and that are asked for everything."""
+        query = "select count(*) from planned where chosen and same_text and kind = ? and partial is null"
         return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
 
     def each(self) -> Iterator[tuple[str, Kind, str | None, RequestTokens | None, str | None]]:

@@ -41,6 +41,7 @@ from batchrun.planning.token_sampling import TokenSampler
 from batchrun.planning.weighing import Page, Prepared, Wanted, Weighed, Weigher, weighed_request
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.past_usage import past_turns
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
@@ -368,6 +369,9 @@ class Planner:
             prefix=prefix_of(self.renderer, self.estimator),
             route=self.route,
             deadline_s=self.deadline_s,
+            further=past_turns(
+                self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=self.price.name
+            ),
         )
 
     @property

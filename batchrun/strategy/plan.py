@@ -76,6 +76,19 @@ class CostliestFallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartlyAsked:
+    """The documents to send that have an answer, and are asked only for what it lacks."""
+
+    documents: int
+    fields: tuple[str, ...]
+    """The fields that are asked for."""
+    nusd: int
+    """What these documents are expected to cost."""
+    whole_nusd: int
+    """What they would cost if all their fields were asked for again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PdfCost:
     """What the requests of the PDFs to send are expected to cost, either way."""
 
@@ -193,6 +206,8 @@ class Plan:
     """How many documents keep their requests although a newer reader would find another text in the same bytes."""
     markup: MostlyMarkup | None = None
     """None if nothing to send is mostly markup or base64."""
+    partly: PartlyAsked | None = None
+    """None if no document is asked for some fields alone."""
     tables: int = 0
     """How many files of the source look like tables, and are one document each."""
     gone: int = 0

@@ -172,7 +172,7 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
         else:
             run_no = runs.begin_run(run_plan, run_id=new_run_id(runs, simulated=opened.simulated))
         form_no = form_number(ledger, opened.job.form, prompt_sha=planner.template.prompt_sha)
-        since = planner.planned.admission.admit(run_no=run_no, form_no=form_no)
+        since = planner.planned.admission.admit(run_no=run_no, form_no=form_no, restarts=planner.reasks_all)
         if planner.everything:
             planner.planned.admission.set_aside_gone(run_no=run_no)
         planner.record()

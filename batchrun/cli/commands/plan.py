@@ -14,6 +14,7 @@ from batchrun.cli.options import (
     MAX_COST,
     NEXT,
     READING_AGAIN,
+    REASK,
     ROUTE,
     SIMULATE,
     JobCommand,
@@ -58,6 +59,7 @@ MOST_GUESSED = 1_000
 )
 @EXACT
 @READING_AGAIN
+@REASK
 @MAX_COST
 @ROUTE
 @DEADLINE
@@ -75,6 +77,7 @@ def plan(
     exact: bool,
     rescan: bool,
     reread: bool,
+    reask: str,
     max_cost: int | None,
     route: str | None,
     deadline: float | None,
@@ -108,6 +111,7 @@ def plan(
         exact=exact,
         rescans=rescan,
         rereads=reread,
+        reasks_all=reask == "all",
         typed=typed_command(),
     )
     with (

@@ -12,6 +12,7 @@ from batchrun.cli.options import (
     NEXT,
     PARTIAL,
     READING_AGAIN,
+    REASK,
     RUNNING,
     SIMULATE,
     WATCHING,
@@ -49,6 +50,7 @@ class SubmitCommand(JobCommand):
 @MAX_COST
 @EXACT
 @READING_AGAIN
+@REASK
 @PARTIAL
 @click.option(
     "--pilot",
@@ -71,6 +73,7 @@ def submit(
     exact: bool,
     rescan: bool,
     reread: bool,
+    reask: str,
     pilot: int | None,
     go_on: bool,
     no_pilot: bool,
@@ -106,6 +109,7 @@ def submit(
         exact=exact,
         rescans=rescan,
         rereads=reread,
+        reasks_all=reask == "all",
         pilot=wanted,
         plan_file=plan_file,
         profile=simulate,

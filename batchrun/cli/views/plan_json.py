@@ -87,6 +87,14 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             "pilot_documents": opened.job.spec.pilot.documents,
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
+            "partly_asked": {
+                "documents": plan.partly.documents,
+                "fields": list(plan.partly.fields),
+                "usd": plan.partly.nusd / 1e9,
+                "all_fields_usd": plan.partly.whole_nusd / 1e9,
+            }
+            if plan.partly
+            else None,
             "table_files": plan.tables,
             "mostly_markup": {
                 "documents": plan.markup.documents,

@@ -34,6 +34,7 @@ WORDS = {
     Kind.UNREADABLE: "unreadable",
 }
 SHOWN_NOTES = 5
+SHOWN_FIELDS = 5
 """How many notes, and how many encodings, a plan shows."""
 ALWAYS = {Kind.NEW, Kind.CHANGED, Kind.REUSABLE}
 
@@ -94,7 +95,10 @@ def documents_line(plan: Plan) -> str:
     if plan.paid_before:
         line += f"\n         {count(plan.paid_before, 'document')} to send with a row in the output already,"
         line += " which the ledger does not know"
-    line += "".join(f"\n         {words}" for words in [*parts_words(plan), *older_words(plan), *gone_words(plan)])
+    line += "".join(
+        f"\n         {words}"
+        for words in [*partly_words(plan), *parts_words(plan), *older_words(plan), *gone_words(plan)]
+    )
     return line
 
 
@@ -143,6 +147,18 @@ def parts_words(plan: Plan) -> list[str]:
         merge, their = ("merges", "its") if plan.merging == 1 else ("merge", "their")
         lines.append(f"and {count(plan.merging, 'request')} that {merge} {their} answers")
     return lines
+
+
+def partly_words(plan: Plan) -> list[str]:
+    """The documents that are asked for some fields alone, and what all fields would cost; nothing if there are none."""
+    if not (partly := plan.partly):
+        return []
+    are, their = ("is", "its") if partly.documents == 1 else ("are", "their")
+    shown = ", ".join(partly.fields[:SHOWN_FIELDS]) + (", …" if len(partly.fields) > SHOWN_FIELDS else "")
+    return [
+        f"{count(partly.documents, 'document')} {are} asked for {shown} alone, about {dollars(partly.nusd)};"
+        f" for all {their} fields again, about {dollars(partly.whole_nusd)}: --reask all"
+    ]
 
 
 def older_words(plan: Plan) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.estimation.calibration import Observation
+from batchrun.estimation.further_turns import PastTurns
 from batchrun.estimation.reply_length import Replies
 from batchrun.estimation.text_class import TextClass
 from batchrun.store.ledger.ledger import Ledger
@@ -39,10 +40,26 @@ def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastU
         " a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens"
         " from attempts a join requests r using (request_no) join runs using (run_no)"
         " where a.job = ? and a.state = 'answered' and a.input_tokens is not null and runs.fingerprint = ?"
-        " and r.model = ? order by a.seq desc limit ?",
+        " and r.model = ? and a.turn is null order by a.seq desc limit ?",
         (job, fingerprint, model, MOST_RECENT),
     ).fetchall()
     return PastUse(
         [Observation(TextClass(kind), counted, prompt) for kind, counted, _, prompt in rows],
         Replies.of([length for _, _, length, _ in rows]),
     )
+
+
+def past_turns(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastTurns | None:
+    """Read how often answers were mended or continued. Returns None if none was."""
+    answers, turns, prompt, reply = ledger.connection.execute(
+        "select count(*) - coalesce(sum(further), 0), coalesce(sum(further), 0),"
+        " avg(prompt) filter (where further), avg(reply) filter (where further) from ("
+        "  select a.turn ->> 'shows' is not null or a.turn ->> 'max_tokens' is not null as further,"
+        "   a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens as prompt,"
+        "   a.output_tokens as reply"
+        "  from attempts a join requests r using (request_no) join runs using (run_no)"
+        "  where a.job = ? and a.state = 'answered' and runs.fingerprint = ? and r.model = ?"
+        "  order by a.seq desc limit ?)",
+        (job, fingerprint, model, MOST_RECENT),
+    ).fetchone()
+    return PastTurns(answers, turns, prompt or 0.0, reply or 0.0) if turns and answers else None

@@ -61,7 +61,10 @@ class OpenOutput:
         spec = self.job.spec
         types = FILE_COLUMNS if isinstance(spec.source, FilesSourceSection) else {}
         of_source = tuple(SourceColumn(name, types.get(name)) for name in spec.source.columns)
-        table = OutputTable(self.paths.database, spec.store.table, self.job.fields.columns, of_source)
+        form = self.job.form
+        told = [("_problems", form.null_fields), ("_evidence", bool(form.quotes))]
+        findings = tuple(name for name, is_told in told if is_told)
+        table = OutputTable(self.paths.database, spec.store.table, self.job.fields.columns, of_source, findings)
         return Output(ledger or self.ledger, self.name, table)
 
 

@@ -13,8 +13,17 @@ OWN_COLUMNS = {
     "_run_id": ("VARCHAR", "The run in which the answer came."),
     "_finished_at": ("TIMESTAMPTZ", "The time at which the answer came."),
     "_model": ("VARCHAR", "The model that answered."),
+    "_attempts": ("INTEGER", "How many replies the answer took: more than one if it was mended, or asked in turns."),
 }
 """The columns that a table of rows has besides the job's fields."""
+FINDING_COLUMNS = {
+    "_problems": ("JSON", "Why fields are null that had another value in the reply, by field."),
+    "_evidence": (
+        "JSON",
+        "Where the document says so, by field: its own words, their places, and how they fit.",
+    ),
+}
+"""The columns that a table of rows has if the job asks for what they tell."""
 
 SIDE_TABLES = {
     "positions": (

@@ -41,8 +41,13 @@ def stored(project: TrialProject, columns: str = "*") -> list[tuple[Any, ...]]:
     return project.rows(f"select {columns} from trial order by doc_id")
 
 
+def mending(project: TrialProject, **sections: str) -> None:
+    """Write the job file of somebody who says nothing of mending."""
+    project.job(**{"output": "", **sections})
+
+
 def test_a_reply_that_is_no_row_is_shown_to_the_model_with_its_problem(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(1)
     provider = Recording({"text 0": [answer({"name": "x"}), answer(TITLE)]})
 
@@ -79,7 +84,7 @@ def test_a_reply_is_repaired_so_often_and_no_more(project: TrialProject, most: i
 
 
 def test_an_answer_that_is_cut_short_is_asked_once_with_twice_the_tokens(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(2)
     provider = Recording({"text 0": [CUT, answer(TITLE)], "text 1": [CUT]})
 
@@ -90,7 +95,7 @@ def test_an_answer_that_is_cut_short_is_asked_once_with_twice_the_tokens(project
 
 
 def test_a_process_that_died_between_the_turns_goes_on_with_the_repair(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(1)
     project.submit(Recording({"text 0": [answer({}), _interrupted()]}))
     provider = Recording({"text 0": [answer(TITLE)]})
@@ -109,10 +114,10 @@ def _interrupted() -> Any:
 
 
 def test_a_field_that_is_added_is_asked_alone(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(2)
     project.submit(Recording())
-    project.job(output_fields='title = "string"\nday = "date?"')
+    mending(project, output_fields='title = "string"\nday = "date?"')
     provider = Recording(default=answer({"day": "2024-03-01"}))
 
     plan = project.plan()
@@ -127,11 +132,11 @@ def test_a_field_that_is_added_is_asked_alone(project: TrialProject) -> None:
 
 
 def test_a_field_that_is_described_in_other_words_is_asked_alone_and_again_and_again(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(1)
     project.submit(Recording())
     for number in range(3):
-        project.job(output_fields=f'title = "string"\nday = {{ type = "string", description = "{number}" }}')
+        mending(project, output_fields=f'title = "string"\nday = {{ type = "string", description = "{number}" }}')
         provider = Recording(default=answer({"day": str(number)}))
         project.submit(provider)
         assert asked(provider) == [["day"]]
@@ -139,10 +144,10 @@ def test_a_field_that_is_described_in_other_words_is_asked_alone_and_again_and_a
 
 
 def test_without_a_field_nothing_is_asked(project: TrialProject) -> None:
-    project.job(output_fields='title = "string"\nday = "string"')
+    mending(project, output_fields='title = "string"\nday = "string"')
     project.documents(2)
     project.submit(Recording(default=answer({"title": "t", "day": "d"})))
-    project.job()
+    mending(project)
     provider = Recording()
 
     summary = project.submit(provider)
@@ -159,10 +164,10 @@ def test_without_a_field_nothing_is_asked(project: TrialProject) -> None:
     ids=["another prompt", "another model"],
 )
 def test_under_another_prompt_everything_is_asked_again(project: TrialProject, change: dict[str, str]) -> None:
-    project.job()
+    mending(project)
     project.documents(1)
     project.submit(Recording())
-    project.job(output_fields='title = "string"\nday = "date?"', **change)
+    mending(project, output_fields='title = "string"\nday = "date?"', **change)
     provider = Recording(default=answer({"title": "other", "day": None}))
 
     project.submit(provider)
@@ -172,11 +177,11 @@ def test_under_another_prompt_everything_is_asked_again(project: TrialProject, c
 
 
 def test_a_document_that_has_changed_is_asked_for_everything(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(1)
     project.submit(Recording())
     project.document("0000.txt", "another text")
-    project.job(output_fields='title = "string"\nday = "date?"')
+    mending(project, output_fields='title = "string"\nday = "date?"')
     provider = Recording(default=answer({"title": "other", "day": None}))
 
     project.submit(provider)
@@ -185,10 +190,10 @@ def test_a_document_that_has_changed_is_asked_for_everything(project: TrialProje
 
 
 def test_the_plan_has_both_prices_and_all_fields_can_be_asked_again(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(3)
     project.submit(Recording())
-    project.job(output_fields='title = "string"\nday = "date?"')
+    mending(project, output_fields='title = "string"\nday = "date?"')
     provider = Recording(default=answer({"title": "other", "day": None}))
 
     plan = project.plan()
@@ -202,7 +207,7 @@ def test_the_plan_has_both_prices_and_all_fields_can_be_asked_again(project: Tri
 
 
 def test_repairs_of_the_past_are_planned(project: TrialProject) -> None:
-    project.job()
+    mending(project)
     project.documents(40)
     script = {f"text {number}": [answer({}), answer(TITLE)] for number in range(0, 40, 4)}
     project.submit(Recording(script))

@@ -76,5 +76,4 @@ class CalibrationData:
             online_problem=observed.problem,
             replies=past.replies.number if past.replies else 0,
         )
-        estimator = replace(self.guess, calibration=calibration, output=reply.average, output_scatter=reply.scatter)
-        return evidence, estimator
+        return evidence, replace(self.guess.of(self.guess.price, reply), calibration=calibration)

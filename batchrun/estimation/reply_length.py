@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from batchrun.estimation.calibration import Z
-from batchrun.estimation.interval import Interval
+from batchrun.estimation.interval import Interval, together
 
 SPREAD, SPREAD_WEIGHT = 0.7, 3.0
 """How far single replies differ before any was seen, as a share of their mean; the weight is a number of replies."""
@@ -65,3 +65,20 @@ def reply_length(prior: Interval, replies: Replies | None, *, most: float = math
     long = error * max(replies.skewness, 0.0) / (6 * math.sqrt(replies.number)) * (1 + 2 * Z**2)
     average = Interval(mean, max(mean - half, 0.0), mean + half + long)
     return ReplyLength(average.capped(most), math.sqrt(variance), most)
+
+
+def one_reply(average: Interval) -> Interval:
+    """Widen a guess of the average length to the bounds of a single reply."""
+    half = Z * SPREAD * average.mean
+    return together([average, Interval(0.0, -half, half)])
+
+
+def cut_share(reply: Interval, *, most: float, cut: int = 0, replies: int = 0) -> float:
+    """Estimate the share of replies that are not complete within `most` tokens.
+
+    `reply` bounds a single reply that nothing cuts off. `cut` of the job's earlier `replies` were cut off; the guess
+    counts as one more of them.
+    """
+    side = reply.high - reply.mean if most > reply.mean else reply.mean - reply.low
+    guessed = 0.5 * math.erfc((most - reply.mean) * Z / (side * math.sqrt(2)))
+    return (cut + guessed) / (replies + 1)

@@ -10,7 +10,7 @@ from batchrun.estimation.tokenizer import count_tokens
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
 from batchrun.planning.api_lookups import CounterFactory
-from batchrun.planning.forecast import guessed_reply
+from batchrun.planning.reply_forecast import guessed_reply
 from batchrun.planning.token_sampling import Observed, TokenSampler
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import PastUse, past_use

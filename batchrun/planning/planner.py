@@ -84,6 +84,8 @@ class Planner:
     """Whether files are opened that have not changed since their documents were settled."""
     rereads: bool = False
     """Whether documents are sent again that an older reader read."""
+    partial_answers: bool = False
+    """Whether requests are sent although most replies are expected to be cut off."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -242,6 +244,7 @@ class Planner:
             gone=self._gone_rows,
             tables=self._tables,
             drops_gone=self._drops_gone,
+            partial_answers=self.partial_answers,
         )
 
     def anything_to_record(self) -> bool:

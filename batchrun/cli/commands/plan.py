@@ -13,6 +13,7 @@ from batchrun.cli.options import (
     JOB,
     MAX_COST,
     NEXT,
+    PARTIAL_ANSWERS,
     READING_AGAIN,
     ROUTE,
     SIMULATE,
@@ -59,6 +60,7 @@ MOST_GUESSED = 1_000
 @EXACT
 @READING_AGAIN
 @MAX_COST
+@PARTIAL_ANSWERS
 @ROUTE
 @DEADLINE
 @SIMULATE
@@ -76,6 +78,7 @@ def plan(
     rescan: bool,
     reread: bool,
     max_cost: int | None,
+    partial_answers: bool,
     route: str | None,
     deadline: float | None,
     simulate: str | None,
@@ -103,6 +106,7 @@ def plan(
     earlier = read_plan(compare, job=job) if compare else None
     options = SubmitOptions(
         max_cost_nusd=max_cost,
+        partial_answers=partial_answers,
         route=route,
         deadline_s=deadline,
         exact=exact,

@@ -11,6 +11,7 @@ from batchrun.cli.options import (
     MAX_COST,
     NEXT,
     PARTIAL,
+    PARTIAL_ANSWERS,
     READING_AGAIN,
     RUNNING,
     SIMULATE,
@@ -50,6 +51,7 @@ class SubmitCommand(JobCommand):
 @EXACT
 @READING_AGAIN
 @PARTIAL
+@PARTIAL_ANSWERS
 @click.option(
     "--pilot",
     type=click.IntRange(min=1),

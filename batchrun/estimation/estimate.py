@@ -63,6 +63,8 @@ class Estimator:
     """The tokens of a reply, on average over the job."""
     output_scatter: float = 0.0
     """The standard deviation of one reply's tokens around the average; 0 while the average is only guessed."""
+    most_output: float = math.inf
+    """The most tokens of one reply, `max_tokens`: no estimate of replies is above."""
     calibration: Calibration | None = None
     """What counted requests say of this model's tokens; None while only the priors are known."""
     ttl: Ttl | None = None
@@ -163,6 +165,7 @@ class Estimator:
             price=price,
             output=reply.average,
             output_scatter=reply.scatter,
+            most_output=reply.most,
             calibration=self.calibration if same else None,
         )
 

@@ -9,25 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from batchrun.answers.form import AnswerForm
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
-from batchrun.catalog.capabilities import suited, thinks
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.further_turns import PastTurns, further_turns
 from batchrun.estimation.interval import NOTHING, Interval
 from batchrun.estimation.reply_length import reply_length
-from batchrun.estimation.reply_length_prior import output_prior
 from batchrun.estimation.text_class import TextClass
 from batchrun.estimation.tokenizer import count_tokens
 from batchrun.job.load import JobFile
 from batchrun.planning.cascade_history import LaterModels, later_models
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.plan_tokens import ANY, Which
+from batchrun.planning.reply_forecast import guessed_reply, reply_forecast
 from batchrun.store.ledger.cap_usage import plan_cap_usages
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.past_usage import last_estimate, past_use
+from batchrun.store.ledger.past_usage import PastUse, last_estimate, past_use
 from batchrun.store.ledger.records import Run
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.cache_use import measured_hit_rate
@@ -41,22 +39,11 @@ from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, fore
 SHOWN_PROBLEMS = 20
 
 
-def guessed_reply(job: JobFile, price: ModelPrice, form: AnswerForm | None = None) -> Interval:
-    """Guess how long a model's replies are, in tokens, from the schema alone; `form` replaces the job's."""
-    model = suited(job.spec.model, price)
-    return output_prior(
-        (form or job.form).api_schema,
-        max_tokens=model.max_tokens,
-        thinks=thinks(model, price),
-        effort=model.effort or price.default_effort,
-    )
-
-
 def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str]) -> Estimator:
     """Return the estimator of requests that ask for some of the fields. What was learnt is of whole requests."""
     form = job.form.only(fields)
     spared = sum(count_tokens(json.dumps(one.api_schema)) * sign for one, sign in ((job.form, 1), (form, -1)))
-    reply = reply_length(guessed_reply(job, estimator.price, form), None, most=job.spec.model.max_tokens)
+    reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), None, most=job.spec.model.max_tokens)
     return replace(
         estimator,
         fixed_tokens=estimator.fixed_tokens - spared,
@@ -184,6 +171,7 @@ class Forecaster:
             partly=self._partly_asked(estimator),
             paid_before=self.planned.paid_before(),
             markup=self._mostly_markup(estimator),
+            reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
         )
 
     def _mostly_markup(self, estimator: Estimator) -> MostlyMarkup | None:
@@ -372,9 +360,20 @@ class Forecaster:
         return costliest if costliest and costliest.upper_nusd > estimate.upper_nusd else None
 
     def _estimator_of(self, price: ModelPrice) -> Estimator:
-        past = past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=price.name)
         most = min(self.job.spec.model.max_tokens, price.max_output_tokens)
-        return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies, most=most))
+        replies = self._past(price).replies
+        return self.estimator.of(
+            price, reply_length(guessed_reply(self.job.form, self.job.spec.model, price), replies, most=most)
+        )
+
+    def _past(self, price: ModelPrice) -> PastUse:
+        return past_use(
+            self.ledger,
+            self.job.spec.job.name,
+            fingerprint=self.fingerprint,
+            model=price.name,
+            max_tokens=self.job.spec.model.max_tokens,
+        )
 
     def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
         """Forecast how long streaming would take if it had to send the requests in batches too."""

@@ -88,6 +88,8 @@ class Planner:
     """Whether documents are sent again that an older reader read."""
     reasks_all: bool = False
     """Whether documents are asked for all fields again, whatever is answered."""
+    partial_answers: bool = False
+    """Whether requests are sent although most replies are expected to be cut off."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -246,6 +248,7 @@ class Planner:
             gone=self._gone_rows,
             tables=self._tables,
             drops_gone=self._drops_gone,
+            partial_answers=self.partial_answers,
         )
 
     def anything_to_record(self) -> bool:

@@ -22,6 +22,7 @@ class RequestTemplate:
             schema=self.renderer.schema,
             effort=model.effort,
             thinking=model.thinking,
+            budget_tokens=model.budget_tokens,
             system=self.renderer.system,
         )
 

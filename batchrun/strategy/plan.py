@@ -11,6 +11,9 @@ from batchrun.strategy.duration import Duration
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.routes import Choice, Forecast, Route
 
+MOST_CUT = 0.5
+"""The share of replies that may be cut off: a plan with more is refused."""
+
 
 class Kind(StrEnum):
     """What the ledger knows of a document's request, which decides what is done with the document."""
@@ -118,6 +121,21 @@ class EstimateBasis:
     """Replies of the job that show how long replies are."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyForecast:
+    """What is expected of the replies of the job's own model."""
+
+    max_tokens: int
+    cut_share: float
+    """The share of the replies that `max_tokens` cuts off."""
+    thinking_share: float
+    """The part of the output that is thinking."""
+    replies: int
+    """Replies of the job that both shares rest on; 0 if the shares are guesses from the schema and the effort."""
+    remedies: tuple[str, ...]
+    """The settings of [model] with each of which most replies would be complete, as the job file writes them."""
+
+
 @dataclass(frozen=True, slots=True)
 class PastEstimate:
     """What a run was estimated to cost, and what the run cost, in nano-USD."""
@@ -218,6 +236,16 @@ class Plan:
     """The most tokens that one of the requests to send may use, like `worst_nusd`."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The tags of the run that a submit would begin or continue."""
+    reply: ReplyForecast | None = None
+    """The forecast of the replies. None if an earlier version made the plan."""
+    partial_answers: bool = False
+    """Whether a submit sends requests although most replies are expected to be cut off."""
+
+    @property
+    def mostly_cut(self) -> ReplyForecast | None:
+        """The forecast of the replies, if most are expected to be cut off. A retry allows more tokens than the job."""
+        asked_first = self.to_send > self.counts[Kind.RETRY]
+        return self.reply if asked_first and self.reply and self.reply.cut_share > MOST_CUT else None
 
     @property
     def documents(self) -> int:

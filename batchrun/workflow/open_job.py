@@ -143,6 +143,7 @@ class OpenJob(OpenStore):
             rescans=options.rescans,
             rereads=options.rereads,
             reasks_all=options.reasks_all,
+            partial_answers=options.partial_answers,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -177,6 +178,8 @@ class SubmitOptions:
     """Whether requests are sent that have rows in the output of which the ledger does not know."""
     partial: bool = False
     """Whether the run begins although the budget is not enough for all documents, whatever the job file says."""
+    partial_answers: bool = False
+    """Whether requests are sent although most replies are expected to be cut off at `max_tokens`."""
     route: str | None = None
     deadline_s: float | None = None
     waits: bool = True

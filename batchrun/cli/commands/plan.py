@@ -13,6 +13,7 @@ from batchrun.cli.options import (
     JOB,
     MAX_COST,
     NEXT,
+    PARTIAL_ANSWERS,
     READING_AGAIN,
     REASK,
     ROUTE,
@@ -61,6 +62,7 @@ MOST_GUESSED = 1_000
 @READING_AGAIN
 @REASK
 @MAX_COST
+@PARTIAL_ANSWERS
 @ROUTE
 @DEADLINE
 @SIMULATE
@@ -79,6 +81,7 @@ def plan(
     reread: bool,
     reask: str,
     max_cost: int | None,
+    partial_answers: bool,
     route: str | None,
     deadline: float | None,
     simulate: str | None,
@@ -106,6 +109,7 @@ def plan(
     earlier = read_plan(compare, job=job) if compare else None
     options = SubmitOptions(
         max_cost_nusd=max_cost,
+        partial_answers=partial_answers,
         route=route,
         deadline_s=deadline,
         exact=exact,

@@ -11,6 +11,7 @@ from batchrun.cli.options import (
     MAX_COST,
     NEXT,
     PARTIAL,
+    PARTIAL_ANSWERS,
     READING_AGAIN,
     REASK,
     RUNNING,
@@ -52,6 +53,7 @@ class SubmitCommand(JobCommand):
 @READING_AGAIN
 @REASK
 @PARTIAL
+@PARTIAL_ANSWERS
 @click.option(
     "--pilot",
     type=click.IntRange(min=1),

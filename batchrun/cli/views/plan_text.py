@@ -8,7 +8,7 @@ from batchrun.catalog.notices import in_and_out, upcoming_price
 from batchrun.cli.next_command import command, typed_path
 from batchrun.cli.views.caps_text import cap_lines
 from batchrun.cli.views.cascade_text import cascade_lines
-from batchrun.cli.views.format import count, tokens, with_bounds
+from batchrun.cli.views.format import about, count, tokens, with_bounds
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import SHOWN_COLUMNS, escape_control, shown_path
@@ -17,7 +17,7 @@ from batchrun.job.source_sections import FilesSourceSection
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings, other_notes
-from batchrun.strategy.refusal import budget_left
+from batchrun.strategy.refusal import budget_left, cut_words, settings
 from batchrun.workflow.open_job import OpenJob
 
 WORDS = {
@@ -138,6 +138,19 @@ def markup_words(plan: Plan) -> list[str]:
     ]
 
 
+def cut_off_words(plan: Plan) -> list[str]:
+    """The share of replies that will be cut off, and what to set; nothing unless that is most of them."""
+    if not (reply := plan.mostly_cut):
+        return []
+    return ["; ".join([f"most replies are of no use: {cut_words(reply)}", *settings(reply)])]
+
+
+def thinking_lines(plan: Plan) -> list[str]:
+    """The part of the output that is thinking; no line if the model is not expected to think."""
+    share = plan.reply.thinking_share if plan.reply else 0.0
+    return [f"         thinking is {about(share)} of the output"] if share else []
+
+
 def parts_words(plan: Plan) -> list[str]:
     """The long documents that are asked in parts, which are counted one by one; nothing if there are none."""
     documents, parts = plan.in_parts
@@ -247,7 +260,9 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f"tokens   input   {with_bounds(estimate.input, tokens, width=7)}"
         f"   instructions and schema: {tokens(estimate.fixed_tokens)} each",
         f"         output  {with_bounds(estimate.output, tokens, width=7)}   {replies}",
+        *thinking_lines(plan),
         *evidence_lines(plan),
+        *[f"warning  {words}" for words in cut_off_words(plan)],
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
         *pdf_lines(plan, opened),

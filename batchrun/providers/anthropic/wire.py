@@ -32,6 +32,7 @@ def fixed_params(
     schema: Mapping[str, Any],
     effort: str | None,
     thinking: str | None,
+    budget_tokens: int | None = None,
     system: str | None,
 ) -> dict[str, Any]:
     """Build the parameters that all messages of a job share: all but the user message."""
@@ -42,7 +43,7 @@ def fixed_params(
     if system is not None:
         params["system"] = system
     if thinking is not None:
-        params["thinking"] = {"type": thinking}
+        params["thinking"] = {"type": thinking} | ({"budget_tokens": budget_tokens} if budget_tokens else {})
     return params
 
 

@@ -251,8 +251,8 @@ class Ledger:
             "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
             " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
             " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
-            " cache_read_tokens = ?, output_tokens = ?, price_no = ?, latency_s = ?, first_byte_s = ?,"
-            " escalated = ?, seq = ?, reason = ? where attempt_no = ?",
+            " cache_read_tokens = ?, output_tokens = ?, thinking_tokens = ?, price_no = ?, latency_s = ?,"
+            " first_byte_s = ?, escalated = ?, seq = ?, reason = ? where attempt_no = ?",
             (
                 end.state, end.cost_nusd, time.time(), end.outcome or end.mended,
                 failure and failure.name, failure.status if failure else 200 if reply else None,
@@ -261,8 +261,9 @@ class Ledger:
                 reply.api_request_id if reply else failure and failure.api_request_id,
                 (reply and reply.model) or None, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
                 usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
-                usage and tokens.output_tokens, end.price and self._prices.number(end.price), end.latency_s,
-                reply and reply.first_byte_s, end.escalated, seq, end.reason if reply else None, end.attempt_no,
+                usage and tokens.output_tokens, tokens.thinking_tokens, end.price and self._prices.number(end.price),
+                end.latency_s, reply and reply.first_byte_s, end.escalated, seq, end.reason if reply else None,
+                end.attempt_no,
             ),
         )  # fmt: skip
         if reply:

@@ -61,7 +61,7 @@ select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.
     strftime('%Y-%m-%d %H:%M:%f', a.started_at, 'unixepoch'), strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'),
     a.latency_s, a.first_byte_s,
     (select json_group_object(tag, value) from run_tags t where t.run_no = a.run_no having count(*)),
-    iif(a.cost_nusd is null, a.reserved_nusd, 0) / 1e9
+    iif(a.cost_nusd is null, a.reserved_nusd, 0) / 1e9, a.thinking_tokens
 from attempts a join runs using (run_no) join requests r using (request_no)
 where a.job = :job and a.seq > :after and a.seq <= :until
 """

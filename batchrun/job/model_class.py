@@ -62,9 +62,10 @@ def _importable(folders: Sequence[Path]) -> Iterator[None]:
         yield
     finally:
         sys.path[:] = path
+        installed = [Path(entry) for entry in path if _is_in(folders, entry) and Path(entry) not in folders]
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None)
-            if _is_in(folders, file) and not _is_in([Path(entry).absolute() for entry in path], file):
+            if _is_in(folders, file) and not _is_in(installed, file):
                 del sys.modules[name]
 
 

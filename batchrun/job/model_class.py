@@ -28,6 +28,7 @@ def schema_of_class(reference: str, *, folders: Sequence[Path]) -> dict[str, Any
     if not (colon and all(part.isidentifier() for part in (*module_name.split("."), class_name))):
         hint = 'such as "schemas:Contract" for the class Contract in schemas.py'
         raise NoSchemaError("input should be package.module:Class", hint=hint)
+    folders = list(dict.fromkeys(folders))
     with _importable(folders), redirect_stdout(sys.stderr):
         try:
             return _class_in(importlib.import_module(module_name), class_name).model_json_schema()
@@ -56,7 +57,7 @@ def _importable(folders: Sequence[Path]) -> Iterator[None]:
     installed inside a folder, as in a virtual environment there, stays: some packages cannot be imported twice.
     """
     path, modules = list(sys.path), set(sys.modules)
-    sys.path[:0] = list(dict.fromkeys(map(str, folders)))
+    sys.path[:0] = map(str, folders)
     importlib.invalidate_caches()
     try:
         yield

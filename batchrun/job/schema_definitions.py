@@ -41,8 +41,8 @@ _KEYWORDS: Mapping[str, frozenset[str]] = {
 }
 _FORMATS = {"date": "date", "date-time": "datetime"}
 _KEY_OF = {word: key for key, word in RULES.items()}
-_WHOLE_BOUNDS = {"exclusiveMinimum": ("minimum", 1, max), "exclusiveMaximum": ("maximum", -1, min)}
-"""Bounds of whole numbers that equal the bound beside them, one further."""
+_WHOLE_BOUNDS = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
+"""Bounds of whole numbers, each with the bound that says the same one step further."""
 _HINTS = {
     "exclusiveMinimum": "write `minimum`",
     "exclusiveMaximum": "write `maximum`",
@@ -127,8 +127,10 @@ class _Reading:
     types: int = 0
 
     def fault(self, place: _Place, message: str, hint: str) -> None:
-        if len(self.faults) < MOST_FAULTS:
-            self.faults.append(SchemaFault(place.pointer, message, hint))
+        """Note a fault, once for a definition with many uses."""
+        fault = SchemaFault(place.pointer, message, hint)
+        if len(self.faults) < MOST_FAULTS and fault not in self.faults:
+            self.faults.append(fault)
 
     def definition(self, node: object, place: _Place) -> dict[str, Any] | None:
         """Return the definition of a part, or None after the faults of the part are noted."""
@@ -191,10 +193,13 @@ class _Reading:
     def _words(self, node: dict[str, Any], place: _Place) -> dict[str, Any] | None:
         self._only(node, {"type", "enum", "const"}, place, what="beside given values")
         values = [node["const"]] if "const" in node else node["enum"]
-        types = node.get("type", "string")
         listed = values if isinstance(values, list) else [values]
         words = [value for value in listed if value is not None]
-        if not all(isinstance(word, str) for word in words) or not words or types not in _TEXT_TYPES:
+        if (
+            not all(isinstance(word, str) for word in words)
+            or not words
+            or node.get("type", "string") not in _TEXT_TYPES
+        ):
             hint = "give the values as texts, or take a type with bounds"
             self.fault(place, "only texts, and null beside them, can be given values", hint)
             return None
@@ -209,8 +214,10 @@ class _Reading:
             case "string" if "format" in node:
                 self._only(node, {"type", "format"}, place, what="beside `format`")
                 return self._formatted(node["format"], place)
+            case "integer":
+                return {"type": kind, **self._whole_bounds(node, place)}
             case _:
-                return {"type": kind, **self._bounds(node, place)}
+                return {"type": kind, **_bounds(node)}
 
     def _formatted(self, given: object, place: _Place) -> dict[str, Any] | None:
         if isinstance(given, str) and given in _FORMATS:
@@ -223,7 +230,7 @@ class _Reading:
             self.fault(place, "an array needs `items`", 'such as "items": {"type": "string"}')
             return None
         items = self.definition(node["items"], place.inside("items", path=(*place.path, "items")))
-        return {"type": "array", "items": items, **self._bounds(node, place)} if items else None
+        return {"type": "array", "items": items, **_bounds(node)} if items else None
 
     def _object(self, node: dict[str, Any], place: _Place) -> dict[str, Any] | None:
         properties, required = node.get("properties"), node.get("required", [])
@@ -251,15 +258,15 @@ class _Reading:
             elif (found := self.definition(node, at)) is not None:
                 yield name, found
 
-    def _bounds(self, node: dict[str, Any], place: _Place) -> dict[str, Any]:
-        bounds = {key: node[word] for word, key in _KEY_OF.items() if word in node}
-        for word, (key, step, stricter) in _WHOLE_BOUNDS.items():
+    def _whole_bounds(self, node: dict[str, Any], place: _Place) -> dict[str, Any]:
+        bounds = _bounds(node)
+        for word, (key, step) in _WHOLE_BOUNDS.items():
             bound = node.get(word)
-            if isinstance(bound, int) and not isinstance(bound, bool):
-                others = [bounds[key]] if isinstance(bounds.get(key), int | float) else []
-                bounds[key] = stricter([bound + step, *others])
+            if isinstance(bound, int) and not isinstance(bound, bool) and key not in bounds:
+                bounds[key] = bound + step
             elif word in node:
-                self.fault(place.inside(word), f"{_shown(bound)} is no whole number", _HINTS[word])
+                message = f"{_shown(bound)} is no whole number, or stands beside `{key}`"
+                self.fault(place.inside(word), message, _HINTS[word])
         return bounds
 
     def _only(self, node: dict[str, Any], known: set[str], place: _Place, *, what: str) -> None:
@@ -270,6 +277,10 @@ class _Reading:
 
 _TEXT_TYPES: tuple[object, ...] = ("string", ["string"], ["string", "null"], ["null", "string"])
 _NULLS: tuple[object, ...] = ({"type": "null"}, {"const": None}, {"enum": [None]})
+
+
+def _bounds(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: node[word] for word, key in _KEY_OF.items() if word in node}
 
 
 def _is_null(node: object) -> bool:

@@ -46,10 +46,6 @@ KINDS = {
         {"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 10},
         {"type": "integer", "minimum": 1, "maximum": 9},
     ),
-    "the stricter of two bounds": (
-        {"type": "integer", "minimum": 5, "exclusiveMinimum": 0, "maximum": 5, "exclusiveMaximum": 9},
-        {"type": "integer", "minimum": 5, "maximum": 5},
-    ),
     "boolean": ({"type": "boolean"}, {"type": "boolean"}),
     "date": ({"type": "string", "format": "date"}, {"type": "date"}),
     "datetime": ({"type": "string", "format": "date-time"}, {"type": "datetime"}),
@@ -138,7 +134,16 @@ FAULTS = {
         (f"{X}/not", '"not" of type number is not supported', HINT),
     ]),
     "half a number": ({"type": "integer", "exclusiveMaximum": 0.5}, [
-        (f"{X}/exclusiveMaximum", "0.5 is no whole number", "write `maximum`"),
+        (f"{X}/exclusiveMaximum", "0.5 is no whole number, or stands beside `maximum`", "write `maximum`"),
+    ]),
+    "true as a bound": ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, [
+        (f"{X}/exclusiveMinimum", "true is no whole number, or stands beside `minimum`", "write `minimum`"),
+    ]),
+    "two bounds": ({"type": "integer", "minimum": 0, "exclusiveMinimum": 3}, [
+        (f"{X}/exclusiveMinimum", "3 is no whole number, or stands beside `minimum`", "write `minimum`"),
+    ]),
+    "half of any number": ({"type": "number", "exclusiveMinimum": 0.5}, [
+        (f"{X}/exclusiveMinimum", '"exclusiveMinimum" of type number is not supported', "write `minimum`"),
     ]),
     "format": ({"type": "string", "format": "email"}, [
         (f"{X}/format", 'the format "email" is not supported',
@@ -220,6 +225,11 @@ def test_every_fault_is_told_at_once():
     assert len(definitions_of(schema).faults) == MOST_FAULTS
     schema["properties"].update({f"g{number}": {"type": "text"} for number in range(1000)})
     assert len(definitions_of(schema).faults) == MOST_FAULTS
+
+
+def test_a_fault_in_a_definition_is_told_once():
+    node = {"type": "object", "properties": {name: {"$ref": "#/$defs/Wrong"} for name in "abc"}}
+    assert [fault.pointer for fault in definitions_of(schema_of(node)).faults] == ["#/$defs/Wrong/properties/x"]
 
 
 def doubling(levels):

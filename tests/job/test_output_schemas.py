@@ -369,7 +369,7 @@ def test_other_sections_know_the_fields_of_a_schema(project):
     assert hint == f"fields: {', '.join(SCHEMA['properties'])}"
 
 
-@pytest.mark.parametrize("command", ["plan", "status", "results"])
+@pytest.mark.parametrize("command", ["plan --simulate", "status", "results --simulate"])
 def test_commands_say_that_the_class_is_gone(project, capsys, command):
     batchrun = CommandLine(capsys)
     (project / "jobs/contract_schemas.py").write_text(ONE_NUMBER)
@@ -377,6 +377,6 @@ def test_commands_say_that_the_class_is_gone(project, capsys, command):
     (project / "a.txt").write_text("text")
     assert batchrun("submit jobs/job.toml --simulate --speed 1000").code == ExitCode.OK
     (project / "jobs/contract_schemas.py").unlink()
-    ran = batchrun(f"{command} jobs/job.toml --simulate")
+    ran = batchrun(f"{command} jobs/job.toml")
     assert ran.code == ExitCode.USAGE
     assert "error: `output.model`: there is no module contract_schemas" in ran.err

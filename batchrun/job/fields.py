@@ -1,6 +1,6 @@
 """The output fields of a job: the schema that is sent, the schema that judges replies, and the DuckDB columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, assert_never
@@ -8,14 +8,11 @@ from typing import Any, assert_never
 from batchrun.answers.merge import MergeRule
 from batchrun.job.field_types import ArrayField, EnumField, FieldSpec, NumberField, ObjectField, PlainField, TextField
 
-MAX_UNIONS = 16
-"""The most nullable types that the API compiles in one schema."""
-
 JsonStructure = str | list["JsonStructure"] | dict[str, "JsonStructure"]
 Schema = dict[str, Any]
 
 _FULL_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_RULES = {
+RULES = {
     "minimum": "minimum",
     "maximum": "maximum",
     "min_length": "minLength",
@@ -24,6 +21,7 @@ _RULES = {
     "min_items": "minItems",
     "max_items": "maxItems",
 }
+"""The keys of bounds in the job file, with the words of JSON Schema for these bounds."""
 _SQL_TYPES = {
     "string": "VARCHAR",
     "enum": "VARCHAR",
@@ -92,6 +90,10 @@ class OutputFields:
             for name, field in self.definitions.items()
         }
 
+    def only(self, names: Iterable[str]) -> "OutputFields":
+        """Return some of the fields."""
+        return OutputFields({name: self.definitions[name] for name in names})
+
     @property
     def unions(self) -> int:
         """How many types of the schema may be null, at any depth."""
@@ -108,7 +110,7 @@ def _object_schema(fields: Mapping[str, FieldSpec], *, full: bool) -> Schema:
 
 
 def _schema(field: FieldSpec, *, full: bool) -> Schema:
-    rules = {rule: getattr(field, key) for key, rule in _RULES.items() if getattr(field, key, None) is not None}
+    rules = {rule: getattr(field, key) for key, rule in RULES.items() if getattr(field, key, None) is not None}
     schema = _bare_schema(field, full=full)
     if full:
         schema = {**schema, **rules}

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
+from batchrun.job.field_groups import Groups, field_groups
 from batchrun.job.fields import OutputFields
+from batchrun.job.output_schema import read_output_schema
 from batchrun.job.problems import JobFileError, did_you_mean
 from batchrun.job.project import NOTHING, ModelChoice, ProjectSpec, chosen_models, read_project
 from batchrun.job.project_root import LEDGER, root_note, roots_of_job
@@ -47,6 +49,11 @@ class JobFile:
         return OutputFields(self.spec.output.fields)
 
     @cached_property
+    def groups(self) -> Groups:
+        """The names of the fields that each request about a document asks for, in order."""
+        return field_groups(self.fields, self.spec.output.groups)
+
+    @cached_property
     def form(self) -> AnswerForm:
         """The form of the answers: what is asked for, and how replies are judged."""
         return AnswerForm(full_schema=self.fields.full_schema, api_schema=self.fields.api_schema)
@@ -72,11 +79,13 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
     root = choose_root(path, roots, _named_ledger(text))
     prompt, project = read_prompt(text, root=root), read_project(root)
     choice = chosen_models(text, project)
-    problems = [*credential_problems(text), *prompt.problems, *choice.problems]
+    output = read_output_schema(text, path=path, root=root, project=project)
+    text = output.text
+    problems = [*credential_problems(text), *prompt.problems, *choice.problems, *output.problems]
     try:
         spec = JobSpec.model_validate(text.values)
     except ValidationError as error:
-        problems.extend(explain(error, text))
+        problems.extend(explain(error, text, told=output.unread))
         raise JobFileError(problems, file=text.file) from None
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)

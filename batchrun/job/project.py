@@ -62,6 +62,8 @@ class ProjectBudget(ModelBudget):
 class ProjectSpec(Table):
     """A whole project file."""
 
+    allow_code: bool = False
+    """Whether a job file may name a Python class of the project, whose module then runs in this process."""
     tiers: Tiers = Tiers()
     budget: ProjectBudget = ProjectBudget()
 

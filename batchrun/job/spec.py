@@ -1,7 +1,7 @@
 """Every key of the job file, with its type: a job file may have no other key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -11,14 +11,16 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
+from batchrun.job.field_groups import MAX_GROUPS, Groups, GroupSetting, field_groups
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
-from batchrun.job.fields import MAX_UNIONS, OutputFields
+from batchrun.job.fields import OutputFields
 from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.project_root import LEDGER
+from batchrun.job.schema_limits import Excess, first_excess, too_deep
 from batchrun.job.source_sections import Source
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, refusal, wrong_value
@@ -71,19 +73,12 @@ class PromptSection(Table):
         return self
 
 
-def _few_unions(fields: Any) -> Any:
-    unions = OutputFields(fields).unions
-    if unions > MAX_UNIONS:
-        hint = "drop some ?, for example by letting the model answer an empty text"
-        raise refusal(f"{unions} types may be null, and the API allows {MAX_UNIONS} in one schema", hint=hint)
-    return fields
-
-
 def _fits_the_source(output: "OutputSection", info: ValidationInfo) -> "OutputSection":
     """Hold the fields against [source]; a section with a problem of its own is not in `info`."""
     if (source := info.data.get("source")) is not None:
         if source.merge == "model":
             _without_rules(output.fields)
+            _without_groups(output)
         taken = {f"src_{name}".lower() for name in source.columns}
         if twice := next((name for name in output.fields if name.lower() in taken), None):
             raise refusal(f"{twice} is a column of [source] in the output", key="fields", hint="rename the field")
@@ -97,28 +92,66 @@ def _without_rules(fields: Mapping[str, FieldSpec]) -> None:
             raise refusal('with [source] merge = "model" no rule merges', key=("fields", name, given[0]), hint=hint)
 
 
-class OutputSection(Table):
-    """[output.fields]: what is wanted from each document."""
+def _without_groups(output: "OutputSection") -> None:
+    if (count := len(field_groups(OutputFields(output.fields), output.groups))) > 1:
+        hint = 'take `groups` out, or write merge = "rules" in [source]'
+        sentence = f'with [source] merge = "model" one request merges all fields, and here are {count} groups'
+        raise refusal(sentence, key="groups", hint=hint)
 
-    fields: Annotated[
-        ColumnFields,
-        AfterValidator(_few_unions),
-        Field(examples=['title = { type = "string" }']),
-    ]
+
+def _auto_or_up_to(most: int) -> Callable[[object], int | str]:
+    """Make the check of a number that may be left to us."""
+
+    def check(value: object) -> int | str:
+        if value == AUTO:
+            return AUTO
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_value(f'"auto" or a whole number from 1 to {most}')
+        if value < 1:
+            raise PydanticKnownError("greater_than_equal", {"ge": 1})
+        if value > most:
+            raise PydanticKnownError("less_than_equal", {"le": most})
+        return value
+
+    return check
+
+
+class OutputSection(Table):
+    """[output] and [output.fields]: what is wanted from each document, and in how many requests."""
+
+    fields: Annotated[ColumnFields, Field(examples=['title = { type = "string" }'])]
+    """Filled in from the JSON Schema if the job file names a schema instead of fields."""
+    schema_file: Text | None = None
+    model: Text | None = None
+    groups: Annotated[GroupSetting, PlainValidator(_auto_or_up_to(MAX_GROUPS))] = None
+    """How many requests ask for the fields; None stands for one request."""
     max_repairs: Annotated[int, Field(ge=0, le=10)] = 1
     """How many replies that are no rows are shown to the model with their problems; 0 switches mending off."""
 
+    @model_validator(mode="after")
+    def _fits_the_api(self) -> Self:
+        fields = OutputFields(self.fields)
+        if excess := too_deep(fields):
+            raise _too_much(excess, fields, self.groups)
+        groups = field_groups(fields, self.groups)
+        _sensible_number(groups, self.groups, fields=len(self.fields))
+        if excess := next(filter(None, (first_excess(fields.only(names)) for names in groups)), None):
+            raise _too_much(excess, fields, self.groups)
+        return self
 
-def _concurrency(value: object) -> int | str:
-    if value == AUTO:
-        return AUTO
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_value(f'"auto" or a whole number from 1 to {MOST_CONCURRENCY}')
-    if value < 1:
-        raise PydanticKnownError("greater_than_equal", {"ge": 1})
-    if value > MOST_CONCURRENCY:
-        raise PydanticKnownError("less_than_equal", {"le": MOST_CONCURRENCY})
-    return value
+
+def _sensible_number(groups: Groups, setting: GroupSetting, *, fields: int) -> None:
+    if isinstance(setting, int) and setting > fields:
+        raise refusal(f"{setting} groups, and the job has {fields} fields", key="groups", hint='write groups = "auto"')
+    if len(groups) > MAX_GROUPS:
+        sentence = f"{len(groups)} groups are needed, and a job may have {MAX_GROUPS}"
+        raise refusal(sentence, key="groups", hint="make two jobs of it")
+
+
+def _too_much(excess: Excess, fields: OutputFields, setting: GroupSetting) -> PydanticCustomError:
+    is_for_groups = setting != AUTO and first_excess(fields.only(excess.way[:1])) is None
+    more = 'groups = "auto" in [output] asks for the fields in several requests; or ' if is_for_groups else ""
+    return refusal(excess.sentence, key=("fields", *excess.way), hint=more + excess.remedy)
 
 
 class RunSection(Table):
@@ -126,7 +159,7 @@ class RunSection(Table):
 
     route: Literal["stream", "batch", "auto"] = "stream"
     deadline_s: Annotated[LongSeconds | None, Field(alias="deadline")] = None
-    max_concurrency: Annotated[int | Literal["auto"], PlainValidator(_concurrency)] = "auto"
+    max_concurrency: Annotated[int | Literal["auto"], PlainValidator(_auto_or_up_to(MOST_CONCURRENCY))] = "auto"
     max_at_risk_nusd: Annotated[NanoDollars | None, Field(alias="max_at_risk_usd")] = None
     """The most that streamed requests in flight may cost together: a killed process may pay for them again."""
     fail_fast: bool = False

@@ -52,10 +52,17 @@ _EXPECTED = {
 }
 
 
-def explain(error: ValidationError, text: TomlText, *, root: type[BaseModel] = JobSpec) -> Iterator[Problem]:
-    """Turn every validation error into a problem, but for those that follow from a misspelt or forbidden key."""
+def explain(
+    error: ValidationError, text: TomlText, *, root: type[BaseModel] = JobSpec, told: tuple[KeyPath, ...] = ()
+) -> Iterator[Problem]:
+    """Turn every validation error into a problem, but for those that follow from a misspelt or forbidden key.
+
+    `told` are places of which a problem is known already.
+    """
     faults = [_Fault(text=text, detail=detail, root=root) for detail in error.errors(include_url=False)]
-    faults = [fault for fault in faults if not any(fault.place[: len(path)] == path for path in text.credentials)]
+    faults = [
+        fault for fault in faults if not any(fault.place[: len(path)] == path for path in (*text.credentials, *told))
+    ]
     meant = [path for fault in faults if fault.kind == "extra_forbidden" for path in fault.meant]
     for fault in faults:
         if fault.kind == "extra_forbidden":

@@ -349,8 +349,9 @@ CASES = {
          'that does not start with a digit or _, and is not doc_id, got "Doc_ID"', None),
     ]),
     "too many nullable": (FIELD, "\n".join(f'f{n} = "string?"' for n in range(17)), [
-        ("11:1", "`output.fields`: 17 types may be null, and the API allows 16 in one schema",
-         "drop some ?, for example by letting the model answer an empty text"),
+        ("28:7", "`output.fields.f16`: the 17th type that may be null, and the API allows 16 in one schema",
+         'groups = "auto" in [output] asks for the fields in several requests; '
+         "or drop a ?, for example by letting the model answer an empty text"),
     ]),
     "no fields": (FIELD, "", [("11:1", "`output.fields`: input should not be empty", None)]),
     "no prompt": (PROMPT, 'system = "x"', [

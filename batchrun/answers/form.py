@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 ModeName = Literal["json_schema", "tool", "xml", "text"]
 DEFAULT_MODE: ModeName = "json_schema"
+_KEPT_FORMS = 1_000
+"""So many forms of some of the fields are kept; documents lack the same few selections of fields."""
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,24 @@ class AnswerForm:
         """Read a form. Earlier versions kept the full schema alone."""
         values = json.loads(text)
         return cls(**values) if "full_schema" in values else cls(full_schema=values)
+
+    def only(self, fields: Sequence[str]) -> "AnswerForm":
+        """Return the form of some of the fields, in the order of this form."""
+        return self._of_fields(frozenset(fields))
+
+    @cached_property
+    def _of_fields(self) -> Callable[[frozenset[str]], "AnswerForm"]:
+        @lru_cache(maxsize=_KEPT_FORMS)
+        def restricted(fields: frozenset[str]) -> AnswerForm:
+            full, api = _restricted(self.full_schema, fields), _restricted(self.api_schema, fields)
+            return replace(self, full_schema=full, api_schema=api)
+
+        return restricted
+
+
+def _restricted(schema: Mapping[str, Any], fields: frozenset[str]) -> Mapping[str, Any]:
+    if not schema:
+        return schema
+    properties = {name: inner for name, inner in schema["properties"].items() if name in fields}
+    required = [name for name in schema.get("required", ()) if name in fields]
+    return {**schema, "properties": properties, "required": required}

@@ -98,7 +98,12 @@ def _without_rules(fields: Mapping[str, FieldSpec]) -> None:
 
 
 class OutputSection(Table):
-    """[output.fields]: what is wanted from each document."""
+    """[output]: what is wanted from each document, and how answers are judged."""
+
+    normalise: bool = True
+    """Whether common spellings of values, such as 3 March 2024, are rewritten before a reply is judged."""
+    on_invalid: Literal["fail", "null_fields"] = "fail"
+    """What becomes of a reply with fields that do not fit: no row, or a row with null in these fields."""
 
     fields: Annotated[
         ColumnFields,

@@ -27,7 +27,7 @@ _DIGITS = re.compile(
 )
 
 
-def number(text: str, *, whole: bool) -> Decimal | None:
+def number(text: str, *, whole: bool) -> int | Decimal | None:
     """Read a number, such as "1.234,56" or "€1.2m". Returns None where the text may mean several numbers or none.
 
     Of a `whole` number, a single comma before three digits separates groups: a fraction would not fit.
@@ -42,7 +42,8 @@ def number(text: str, *, whole: bool) -> Decimal | None:
     if exponent is None or digits is None:
         return None
     sign = "-" if found["sign"] in {"-", "\u2212"} else ""
-    return Decimal(f"{sign}{digits}e{exponent}")
+    exact = Decimal(f"{sign}{digits}e{exponent}")
+    return int(exact) if exact == exact.to_integral_value() else exact
 
 
 def _digits(text: str, *, comma_groups: bool) -> str | None:

@@ -50,7 +50,8 @@ def uniform(value: Any, schema: Schema) -> Any:
 
 def same_word(text: str, words: list[Any]) -> str:
     """Return the word of an enum that differs from a text in case only, or the text itself."""
-    return next((word for word in words if isinstance(word, str) and word.casefold() == text.casefold()), text)
+    folded = text.casefold()
+    return next((word for word in words if isinstance(word, str) and word.casefold() == folded), text)
 
 
 def plain(value: Any) -> Any:

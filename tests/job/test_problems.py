@@ -85,7 +85,7 @@ CASES = {
     "missing fields": ('[output.fields]\ntitle = { type = "string?" }\n', "", [
         ("12:20", "missing table [output.fields]", 'it needs `title = { type = "string" }`'),
     ]),
-    "fields missing below [output]": ('[output.fields]\ntitle = { type = "string?" }\n', "[output]\nnormalise = false\n", [
+    "only [output]": ('[output.fields]\ntitle = { type = "string?" }\n', "[output]\nnormalise = false\n", [
         ("11:1", "missing table [output.fields]", 'it needs `title = { type = "string" }`'),
     ]),
     "misspelt key of [output]": ("[output.fields]", "[output]\nnormalize = false\n[output.fields]", [

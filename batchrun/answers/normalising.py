@@ -100,7 +100,11 @@ class Rule:
 
 NORMALISERS: Mapping[str, Rule] = {
     "enum": Rule("the case of an enum's value, and space around the value", frozenset({"enum"}), _word_of_enum),
-    "null": Rule('"", "N/A", "none", "not stated" and the like are null', frozenset({"nullable"}), _null_in_words),
+    "null": Rule(
+        '"", "N/A", "none", "not stated" and the like are null, where the field may be null',
+        frozenset({"nullable"}),
+        _null_in_words,
+    ),
     "boolean": Rule("yes, no, true and false in words", frozenset({"boolean"}), _truth_in_words),
     "number": Rule("numbers such as 1.234,56 and €1.2m", frozenset({"integer", "number"}), _number_in_text),
     "text": Rule("a number in a text field is text", frozenset({"string", "enum"}), _text_of_number),

@@ -1,10 +1,12 @@
 """Common spellings that a judge rewrites, and spellings that may mean several things, which the judge leaves alone."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
+import batchrun
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.normalising import NORMALISERS
 from batchrun.answers.validation import Judge
@@ -149,6 +151,13 @@ def test_a_common_spelling_is_read_and_the_original_is_kept(definition, given, m
 @pytest.mark.parametrize(("definition", "given"), [case[1:3] for case in READ], ids=ids(READ))
 def test_without_normalising_none_of_them_is_read(definition, given):
     assert judged_value(definition, given, normalise=False).outcome is Outcome.INVALID
+
+
+def test_the_documentation_lists_every_rule():
+    page = (Path(batchrun.__file__).parent / "docs" / "job-file.md").read_text()
+    rules = [f"| `{name}` | {rule.said} |\n" for name, rule in NORMALISERS.items()]
+
+    assert "|---|---|\n" + "".join(rules) + "\n" in page
 
 
 def test_every_rule_has_cases():

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 ModeName = Literal["json_schema", "tool", "xml", "text"]
 DEFAULT_MODE: ModeName = "json_schema"
+KEPT_FORMS = 1_000
+"""How many forms of some of the fields are kept: a job has few choices of fields, and asks for each again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,23 @@ class AnswerForm:
 
     def only(self, fields: Sequence[str]) -> "AnswerForm":
         """Return the form that asks for some of the fields, with what is asked to locate and to continue them."""
-        names = {*fields, *(self.quotes[name] for name in fields if name in self.quotes)}
-        names |= {self.pages[name].complete for name in fields if name in self.pages}
-        api, full = (restricted(schema, names) for schema in (self.api_schema, self.full_schema))
-        return replace(self, api_schema=api, full_schema=full)
+        return self._of_fields(frozenset(fields))
+
+    @cached_property
+    def _of_fields(self) -> Callable[[frozenset[str]], "AnswerForm"]:
+        @lru_cache(maxsize=KEPT_FORMS)
+        def form_of(fields: frozenset[str]) -> AnswerForm:
+            names = fields | {self.quotes[name] for name in fields if name in self.quotes}
+            names |= {self.pages[name].complete for name in fields if name in self.pages}
+            api, full = (restricted(schema, names) for schema in (self.api_schema, self.full_schema))
+            return replace(self, api_schema=api, full_schema=full)
+
+        return form_of
 
 
 def restricted(schema: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return the schema of an object with only the properties of these names, in their order."""
+    if not schema:
+        return {}
     properties = {name: one for name, one in schema.get("properties", {}).items() if name in names}
     return {**schema, "properties": properties, "required": [one for one in schema.get("required", ()) if one in names]}

@@ -2,12 +2,16 @@
 
 import json
 import re
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
 
 _SHOWN_CHARACTERS = 80
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\r?\n(.*)\r?\n[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
+_FENCE_BEGINS = re.compile(r"```[A-Za-z0-9]{0,20}\s*+")
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.?)*+"?|[\[{,]\s*+,)|,(?=\s*+[\]}])', re.DOTALL)
+"""Strings, and commas without a value before them, are matched by the group, so that they stay."""
 
 
 class UnusableError(ValueError):
@@ -33,6 +37,13 @@ def parsed(text: str) -> Any:
     return value
 
 
+def without_stray_marks(text: str) -> str:
+    """Take code fences off the ends of a reply, whole or halved, and commas from before closing brackets."""
+    body = text.strip().removesuffix("```").rstrip()
+    begins = _FENCE_BEGINS.match(body)
+    return _TRAILING_COMMA.sub(r"\1", body[begins.end() :] if begins else body)
+
+
 def _refuse_lone_surrogates(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode()
@@ -43,8 +54,8 @@ def _refuse_lone_surrogates(value: Any) -> None:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in pairs)
+        twice = next(name for name in fields if times[name] > 1)
         raise UnusableError(f"{shown(twice)} appears twice")
     return fields
 

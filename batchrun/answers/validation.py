@@ -1,30 +1,25 @@
 """The judge: a reply is an output row, or there is a reason why the reply is no row."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
+from jsonschema import Draft202012Validator
 
+from batchrun.answers.field_problems import FieldProblem, first_of_each, no_field, of_error, reason
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.json_text import UnusableError, cut, shown
+from batchrun.answers.json_text import UnusableError, shown, without_stray_marks
 from batchrun.answers.modes import read
+from batchrun.answers.normalising import Normalised, Normaliser
+from batchrun.answers.values import FORMATS, plain, uniform
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
-_SHOWN_PROBLEMS = 3
-_NULL = {"type": "null"}
-_INT64 = range(-(2**63), 2**63)
-_EXACT_DOUBLES = 2**53
-"""Up to here every whole number is a double."""
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_DATE_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
-)
+_JSON_MODES = {"json_schema", "tool"}
+_MOST_UNKNOWN = 20
+"""So many names that are no fields are named where they are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +31,21 @@ class Judgement:
     reason: str | None = None
     too_few_tokens: bool = False
     """Whether the reply was cut short by its `max_tokens`."""
+    problems: tuple[FieldProblem, ...] = ()
+    """What is wrong with the reply. Beside an output: why fields are null, and which names were dropped."""
+    originals: Mapping[str, Any] = field(default_factory=dict)
+    """The values that were normalised, as they came, each by the path of the value in the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A value as the columns take the value, and what is wrong with it."""
+
+    value: Any
+    misfits: Sequence[FieldProblem]
+    """The numbers that no column can hold, by field, in the order of the reply. One is reason enough."""
+    problems: Sequence[FieldProblem]
+    """Everything else that is wrong."""
 
 
 class Judge:
@@ -46,25 +56,80 @@ class Judge:
 
     def __init__(self, form: AnswerForm) -> None:
         self._form = form
-        self._validator = Draft202012Validator(form.full_schema, format_checker=_FORMATS)
+        self._validator = Draft202012Validator(form.full_schema, format_checker=FORMATS)
+        self._normaliser = Normaliser(form.full_schema)
 
     def judge(self, reply: Reply) -> Judgement:
         """Turn a reply into a row or a reason."""
         if reply.stop_reason not in {"end_turn", "stop_sequence"}:
             return _stopped(reply)
         try:
-            output = _normalised(read(self._form, reply), self._form.full_schema)
-            problems = list(self._validator.iter_errors(output))
-            if not problems:
-                return Judgement(Outcome.SUCCEEDED, output=output)
-            reasons = list(dict.fromkeys(reason for problem in problems for reason in _reasons(problem)))
+            return self._judged(self._read(reply))
         except UnusableError as problem:
-            return Judgement(Outcome.INVALID, reason=str(problem))
+            return _invalid([FieldProblem("", "", str(problem))])
         except RecursionError:
-            return Judgement(Outcome.INVALID, reason="the reply is nested too deeply")
-        more = len(reasons) - _SHOWN_PROBLEMS
-        shown = reasons[:_SHOWN_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
-        return Judgement(Outcome.INVALID, reason="; ".join(shown))
+            return _invalid([FieldProblem("", "", "the reply is nested too deeply")])
+
+    def _read(self, reply: Reply) -> Any:
+        """Take the value out of a reply. Stray marks around the value are taken off only where nothing else helps."""
+        try:
+            return read(self._form, reply)
+        except UnusableError:
+            if self._form.normalise and self._form.mode in _JSON_MODES:
+                with suppress(UnusableError, RecursionError):  # the problem told is that of the reply as it came
+                    return read(self._form, replace(reply, text=without_stray_marks(reply.text)))
+            raise
+
+    def _judged(self, value: Any) -> Judgement:
+        checked, normalised = self._checked(value), Normalised(value)
+        if self._form.normalise and (checked.misfits or checked.problems):
+            normalised = self._normaliser.normalised(value)
+            checked = self._checked(normalised.value) if normalised.originals else checked
+        problems = [*checked.misfits, *checked.problems]
+        if not problems:
+            return Judgement(Outcome.SUCCEEDED, output=checked.value, originals=normalised.originals)
+        if self._form.null_fields and isinstance(checked.value, dict) and all(problem.field for problem in problems):
+            return self._with_nulls(checked.value, problems, normalised.originals)
+        return _invalid(checked.misfits[:1] or problems, problems)
+
+    def _checked(self, value: Any) -> _Checked:
+        """Hold a value against the schema. A field with a number that no column can hold is not held against more."""
+        misfits = []
+        if isinstance(value, dict):
+            fields: dict[str, Any] = {}
+            for name, inner in value.items():
+                try:
+                    fields[name] = uniform(inner, self._fields.get(name, {}))
+                except UnusableError as problem:
+                    misfits.append(FieldProblem(name, name, str(problem)))
+                    fields[name] = plain(inner)
+            value = fields
+        else:
+            value = uniform(value, self._form.full_schema)
+        known = {misfit.field for misfit in misfits}
+        problems = (problem for error in self._validator.iter_errors(value) for problem in of_error(error))
+        return _Checked(value, misfits, [problem for problem in problems if problem.field not in known])
+
+    @property
+    def _fields(self) -> Mapping[str, Any]:
+        fields: Mapping[str, Any] = self._form.full_schema.get("properties", {})
+        return fields
+
+    def _with_nulls(
+        self, value: Mapping[str, Any], problems: Sequence[FieldProblem], originals: Mapping[str, Any]
+    ) -> Judgement:
+        """Accept the fields without a problem. Other fields are null, and names that are no field are dropped."""
+        failed = {problem.field for problem in problems}
+        output = {name: None if name in failed else value[name] for name in self._fields}
+        unknown = (no_field(name) for name in value if name not in self._fields)
+        named = first_of_each([*problems, *islice(unknown, _MOST_UNKNOWN)])
+        within = tuple(f"{name}{sign}" for name in failed for sign in ".[")
+        kept = {path: was for path, was in originals.items() if path not in failed and not path.startswith(within)}
+        return Judgement(Outcome.SUCCEEDED, output=output, problems=named, originals=kept)
+
+
+def _invalid(decisive: Sequence[FieldProblem], problems: Sequence[FieldProblem] = ()) -> Judgement:
+    return Judgement(Outcome.INVALID, reason=reason(decisive), problems=first_of_each(problems or decisive))
 
 
 def _stopped(reply: Reply) -> Judgement:
@@ -82,147 +147,3 @@ def _stopped(reply: Reply) -> Judgement:
             return Judgement(Outcome.INVALID, reason="the reply has no stop reason")
         case other:
             return Judgement(Outcome.INVALID, reason=f"the reply stopped for {shown(other)} before it was complete")
-
-
-def _integer(number: int | Decimal) -> int | float:
-    """Return a whole number exactly, however it is written. Whatever is no whole number stays a fraction."""
-    if isinstance(number, Decimal):
-        whole = number.to_integral_value()
-        if number != whole:
-            return _fraction(number)
-        number = int(whole) if whole else 0
-    if number not in _INT64:
-        raise UnusableError(f"{cut(str(number))} does not fit into 64 bits")
-    return number
-
-
-def _fraction(number: Decimal) -> float:
-    double = float(number)
-    if double.is_integer():
-        raise UnusableError(f"{cut(str(number))} is not a whole number")
-    return double
-
-
-def _double(number: int | Decimal) -> int | float:
-    """Return the double that is nearest to a number. A whole number that is a double stays a whole number."""
-    return number if isinstance(number, int) and abs(number) <= _EXACT_DOUBLES else float(number)
-
-
-def _plain(value: Any) -> Any:
-    """Make doubles of the numbers in a value for which there is no field; the value will be complained about."""
-    match value:
-        case Decimal():
-            return float(value)
-        case dict():
-            return {name: _plain(inner) for name, inner in value.items()}
-        case list():
-            return [_plain(element) for element in value]
-        case _:
-            return value
-
-
-def _normalised(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Rewrite enums, numbers and times of a value, at any depth, before the value is validated.
-
-    The API promises the schema's shape and not its spelling, so whatever means the same is made the same.
-    """
-    if "anyOf" in schema:
-        schema = next(kind for kind in schema["anyOf"] if kind != _NULL)
-    match schema:
-        case {"enum": words} if isinstance(value, str) and value not in words:
-            return next((word for word in words if word.casefold() == value.casefold()), value)
-        case {"properties": properties} if isinstance(value, dict):
-            return {name: _normalised(inner, properties.get(name, {})) for name, inner in value.items()}
-        case {"items": items} if isinstance(value, list):
-            return [_normalised(element, items) for element in value]
-        case {"type": "integer" | "number" as kind} if _is_number(value):
-            return _integer(value) if kind == "integer" else _double(value)
-        case {"format": "date-time"} if isinstance(value, str):
-            return _utc(value) or value
-        case _:
-            return _plain(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
-
-
-def _utc(text: str) -> str | None:
-    """Return an RFC 3339 time as DuckDB's TIMESTAMP takes it, in UTC without a zone. No zone in `text` means UTC."""
-    found = _DATE_TIME.fullmatch(text)
-    if found is None:
-        return None
-    day, clock, fraction, zone = found.groups("")
-    zone = "+00:00" if zone in {"", "Z", "z"} else zone
-    try:
-        # Like TIMESTAMP, this keeps microseconds and drops whatever is finer.
-        time = datetime.fromisoformat(f"{day}T{clock}{fraction}{zone}")
-        return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_day(text: str) -> bool:
-    if not _DATE.fullmatch(text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-_FORMATS = FormatChecker(formats=())
-_FORMATS.checks("date")(lambda value: not isinstance(value, str) or _is_day(value))
-_FORMATS.checks("date-time")(lambda value: not isinstance(value, str) or _utc(value) is not None)
-
-
-_KINDS = {
-    "object": "an object",
-    "array": "an array",
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "date": "a date",
-    "date-time": "a date and time",
-}
-_RULES = {
-    "minimum": "is less than {}",
-    "maximum": "is more than {}",
-    "minLength": "is shorter than {} characters",
-    "maxLength": "is longer than {} characters",
-    "pattern": "does not match {}",
-    "minItems": "has fewer than {} elements",
-    "maxItems": "has more than {} elements",
-}
-
-
-def _reasons(problem: ValidationError) -> Iterator[str]:
-    """Say in few words what is wrong, with the field first."""
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.absolute_path)[1:]
-    value: Any = problem.instance
-    rule: Any = problem.validator_value
-    match problem.validator:
-        case "anyOf":
-            for inner in problem.context or ():
-                if inner.schema != _NULL:
-                    yield from _reasons(inner)
-        case "required":
-            yield from (f"{place}.{name}: required".removeprefix(".") for name in rule if name not in value)
-        case "additionalProperties":
-            known: Any = problem.schema
-            unknown = next(name for name in value if name not in known["properties"])
-            yield f"{place or 'the reply'}: {shown(unknown)} is no field"
-        case name:
-            yield f"{place or 'the reply'}: {shown(value)} {_complaint(str(name), rule)}"
-
-
-def _complaint(name: str, rule: Any) -> str:
-    match name:
-        case "type" | "format":
-            return f"is not {_KINDS.get(rule, rule)}"
-        case "enum":
-            return f"is not one of {cut(', '.join(rule))}"
-        case _:
-            return _RULES.get(name, "does not fit the schema").format(rule)

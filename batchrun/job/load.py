@@ -56,7 +56,12 @@ class JobFile:
     @cached_property
     def form(self) -> AnswerForm:
         """The form of the answers: what is asked for, and how replies are judged."""
-        return AnswerForm(full_schema=self.fields.full_schema, api_schema=self.fields.api_schema)
+        return AnswerForm(
+            full_schema=self.fields.full_schema,
+            api_schema=self.fields.api_schema,
+            normalise=self.spec.output.normalise,
+            null_fields=self.spec.output.on_invalid == "null_fields",
+        )
 
     def resolve(self, relative: str) -> Path:
         """Return the absolute path for a path written in the job file."""

@@ -117,7 +117,12 @@ def _auto_or_up_to(most: int) -> Callable[[object], int | str]:
 
 
 class OutputSection(Table):
-    """[output] and [output.fields]: what is wanted from each document, and in how many requests."""
+    """[output] and [output.fields]: what is wanted from each document, in how many requests, and how it is judged."""
+
+    normalise: bool = True
+    """Whether common spellings of values, such as 3 March 2024, are rewritten before a reply is judged."""
+    on_invalid: Literal["fail", "null_fields"] = "fail"
+    """What becomes of a reply with fields that do not fit: no row, or a row with null in these fields."""
 
     fields: Annotated[ColumnFields, Field(examples=['title = { type = "string" }'])]
     """Filled in from the JSON Schema if the job file names a schema instead of fields."""

@@ -32,6 +32,8 @@ _LONGEST_VALUE = 60
 _OTHER_NAMES = {"text": "string", "float": "number", "decimal": "number", "list": "array", "timestamp": "datetime"}
 _INSTEAD: dict[KeyPath, KeyPath] = {("model", "name"): ("model", "tier")}
 """Required keys, each with the key that may stand in its place."""
+_WRITTEN_AS: dict[KeyPath, KeyPath] = {("output",): ("output", "fields")}
+"""Required tables, each with the table below that a job file must have."""
 
 _EXPECTED = {
     "string_type": "be text in quotes",
@@ -186,7 +188,8 @@ class _Fault:
         if self.place in self.tables:
             examples = required_examples(sections(self.root)[str(self.place[0])][0])
             needs = f"it needs {' and '.join(f'`{line}`' for line in examples)}"
-            return self.text.at_key(self.place, f"missing table [{called(self.place)}]", hint=needs)
+            table = called(_WRITTEN_AS.get(self.place, self.place))
+            return self.text.at_key(self.place, f"missing table [{table}]", hint=needs)
         example = example_of(table_at(self.detail["loc"][:-1], self.root), self.key)
         hint = f"such as `{example}`" if example else None
         return self.text.at_key(self.place[:-1], f"missing key `{self.key}` in {self.table}", hint=hint)

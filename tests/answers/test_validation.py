@@ -34,7 +34,8 @@ DEFINITIONS = {
 }
 FIELDS = OutputFields(TypeAdapter(ColumnFields).validate_python(DEFINITIONS))
 STRUCTURE = json.dumps({column.name: column.json_structure for column in FIELDS.columns})
-JUDGE = Judge(AnswerForm(FIELDS.full_schema))
+JUDGE = Judge(AnswerForm(FIELDS.full_schema, normalise=False))
+NORMALISING_JUDGE = Judge(AnswerForm(FIELDS.full_schema))
 PARTY = {"name": "Acme", "role": "buyer", "since": "2024-01-01 00:00:00"}
 GOOD = {
     "title": "Supply",
@@ -226,6 +227,21 @@ BAD = [
 @pytest.mark.parametrize(("text", "said"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
 def test_what_is_wrong_is_said_in_few_words(text, said):
     assert said in reason(text)
+
+
+MENDED = {"newline after", "text for a number", "number for a text", "array element"}
+"""The faults above that normalising mends."""
+
+
+@pytest.mark.parametrize(("name", "text"), [case[:2] for case in BAD], ids=[case[0] for case in BAD])
+def test_normalising_keeps_the_words_for_all_that_stays_invalid(name, text):
+    judgement = NORMALISING_JUDGE.judge(reply(text))
+    assert judgement.reason == (None if name in MENDED else reason(text))
+
+
+@pytest.mark.parametrize("text", [case[1] for case in NORMALISED], ids=[case[0] for case in NORMALISED])
+def test_normalising_changes_no_reply_that_is_valid_without_it(text):
+    assert NORMALISING_JUDGE.judge(reply(text)) == judged(text)
 
 
 @pytest.mark.parametrize(

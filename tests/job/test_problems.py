@@ -82,6 +82,21 @@ CASES = {
     "missing table": ("[budget]\nmax_cost_usd = 5.00\n", "", [
         ("12:29", "missing table [budget]", "it needs `max_cost_usd = 5.00`"),
     ]),
+    "missing fields": ('[output.fields]\ntitle = { type = "string?" }\n', "", [
+        ("12:20", "missing table [output.fields]", 'it needs `title = { type = "string" }`'),
+    ]),
+    "only [output]": ('[output.fields]\ntitle = { type = "string?" }\n', "[output]\nnormalise = false\n", [
+        ("11:1", "missing table [output.fields]", 'it needs `title = { type = "string" }`'),
+    ]),
+    "misspelt key of [output]": ("[output.fields]", "[output]\nnormalize = false\n[output.fields]", [
+        ("12:1", "unknown key `normalize` in [output]", "did you mean `normalise`?"),
+    ]),
+    "key of [output] elsewhere": ("max_cost_usd = 5.00", 'max_cost_usd = 5.00\non_invalid = "fail"', [
+        ("15:1", "unknown key `on_invalid` in [budget]", "it belongs in [output]"),
+    ]),
+    "unknown word for invalid replies": ("[output.fields]", '[output]\non_invalid = "null"\n[output.fields]', [
+        ("12:14", '`output.on_invalid`: input should be "fail" or "null_fields", got "null"', None),
+    ]),
     "misspelt table": ("[budget]", "[bugdet]", [
         ("13:1", "unknown table [bugdet]", "did you mean [budget]?"),
     ]),

@@ -14,6 +14,8 @@ class Usage:
     cache_read_tokens: int = 0
     output_tokens: int = 0
     """All tokens that the model produced, thinking included."""
+    thinking_tokens: int | None = None
+    """The part of `output_tokens` that is thinking. None if the reply tells none."""
 
     @property
     def prompt_tokens(self) -> int:

@@ -23,9 +23,10 @@ class Request:
     model: str
     max_tokens: int
     marked: bytes | None = field(default=None, compare=False)
-    """The body with marks for the prompt cache, or with an uploaded file named in the place of its bytes.
+    """The body as it is sent where that is not the body that names the request.
 
-    Neither changes the answer, so neither names anything.
+    It may have marks for the prompt cache, or an uploaded file named in the place of its bytes. It may also be a turn
+    of the conversation in which the request is answered.
     """
 
     @classmethod

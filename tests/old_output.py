@@ -34,7 +34,7 @@ def make_old(database: Path, *tables: str, before: str = "") -> None:
         ((catalog,),) = connection.execute("select current_catalog()").fetchall()
         for table in SIDE_TABLES:
             new = f'"{catalog}"._batchrun.{table}'
-            for later in ("tags", "reserved_usd", *(["note"] if table == "documents" else [])):
+            for later in ("tags", "reserved_usd", "thinking_tokens", *(["note"] if table == "documents" else [])):
                 connection.execute(f"alter table {new} drop column if exists {later}")
             connection.execute(f"insert into batchrun.{table} by name select * from {new}")
             connection.execute(f"drop table {new}")

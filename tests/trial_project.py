@@ -25,6 +25,7 @@ SECTIONS = {
     "source": 'type = "files"\ninclude = ["docs/*.txt"]',
     "model": 'name = "claude-haiku-4-5"\nmax_tokens = 100',
     "prompt": 'user = "{{ doc.text }}"',
+    "output": "max_repairs = 0",
     "output.fields": 'title = "string"',
     "run": "max_concurrency = 4",
     "limits": (
@@ -34,7 +35,7 @@ SECTIONS = {
     "retry": 'max_attempts = 3\ninitial_delay = "0.001s"\nmax_delay = "0.002s"',
     "store": 'database = "results/out.duckdb"',
 }
-"""A job file by section; tests replace what they are about."""
+"""A job file by section; tests replace what they are about. Without mending, every answer is one reply."""
 
 
 def caller_of(provider: Any, listener: Listener) -> Caller:

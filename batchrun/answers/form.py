@@ -2,13 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 ModeName = Literal["json_schema", "tool", "xml", "text"]
 DEFAULT_MODE: ModeName = "json_schema"
+
+
+@dataclass(frozen=True, slots=True)
+class PageRule:
+    """How a long list is asked for in pages."""
+
+    size: int
+    """How many entries one answer has at most."""
+    complete: str
+    """The name that asks whether the list is complete."""
+    count: str | None = None
+    """The field that has the number of entries; None if no field has."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,12 @@ class AnswerForm:
     """Whether common spellings of values are rewritten before a reply is held against the schema."""
     null_fields: bool = False
     """Whether a field that fails becomes null, instead of the whole reply being invalid."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """The fields that are asked for together, if not all are."""
+    pages: Mapping[str, PageRule] = field(default_factory=dict)
+    """The lists that are asked for in pages, by field."""
+    quotes: Mapping[str, str] = field(default_factory=dict)
+    """The name that asks for the quote of each field with evidence, by field."""
 
     @cached_property
     def as_json(self) -> str:
@@ -39,4 +57,48 @@ class AnswerForm:
     def from_json(cls, text: str) -> "AnswerForm":
         """Read a form. Earlier versions kept the full schema alone."""
         values = json.loads(text)
-        return cls(**values) if "full_schema" in values else cls(full_schema=values)
+        if "full_schema" not in values:
+            return cls(full_schema=values)
+        groups = tuple(map(tuple, values["groups"]))
+        pages = {name: PageRule(**rule) for name, rule in values["pages"].items()}
+        return cls(**{**values, "groups": groups, "pages": pages})
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the answer, in their order; what is asked only to locate or to continue them is no field."""
+        companions = {*self.quotes.values(), *(rule.complete for rule in self.pages.values())}
+        return tuple(name for name in self.full_schema.get("properties", {}) if name not in companions)
+
+    def missing(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the fields that are asked for next when these values are answered; none if nothing is missing."""
+        for group in self.groups or (self.fields,):
+            if missing := tuple(name for name in group if name not in values):
+                return missing
+        return ()
+
+    def unchanged(self, earlier: "AnswerForm") -> tuple[str, ...]:
+        """Return the fields that an earlier form asks for in the same words."""
+        if earlier.mode != self.mode:
+            return ()
+        return tuple(name for name in self.fields if self.words_of(name) == earlier.words_of(name))
+
+    def words_of(self, name: str) -> tuple[object, ...] | None:
+        """Return all that is asked for the sake of a field; None if the form does not have the field."""
+        properties = self.api_schema.get("properties", {})
+        if name not in properties:
+            return None
+        quote, rule = self.quotes.get(name), self.pages.get(name)
+        return properties[name], properties.get(quote or ""), rule
+
+    def only(self, fields: Sequence[str]) -> "AnswerForm":
+        """Return the form that asks for some of the fields, with what is asked to locate and to continue them."""
+        names = {*fields, *(self.quotes[name] for name in fields if name in self.quotes)}
+        names |= {self.pages[name].complete for name in fields if name in self.pages}
+        api, full = (restricted(schema, names) for schema in (self.api_schema, self.full_schema))
+        return replace(self, api_schema=api, full_schema=full)
+
+
+def restricted(schema: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return the schema of an object with only the properties of these names, in their order."""
+    properties = {name: one for name, one in schema.get("properties", {}).items() if name in names}
+    return {**schema, "properties": properties, "required": [one for one in schema.get("required", ()) if one in names]}

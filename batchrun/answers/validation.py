@@ -34,6 +34,8 @@ class Judgement:
     outcome: Outcome
     output: dict[str, Any] | None = None
     reason: str | None = None
+    too_few_tokens: bool = False
+    """Whether the reply was cut short by its `max_tokens`."""
 
 
 class Judge:
@@ -73,7 +75,7 @@ def _stopped(reply: Reply) -> Judgement:
             return Judgement(Outcome.REFUSED, reason=f"the model refused{said}")
         case "max_tokens":
             tokens = f"{reply.usage.output_tokens} output tokens" if reply.usage else "the output tokens"
-            return Judgement(Outcome.TRUNCATED, reason=f"max_tokens: {tokens} were too few")
+            return Judgement(Outcome.TRUNCATED, reason=f"max_tokens: {tokens} were too few", too_few_tokens=True)
         case "model_context_window_exceeded":
             return Judgement(Outcome.TRUNCATED, reason="the context window was full before the reply was complete")
         case None:

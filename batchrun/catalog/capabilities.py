@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from batchrun.job.model_sections import ModelSection
 
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_THINKS = frozenset({"adaptive", "enabled"})
+"""The values of `thinking` with which a model thinks before its answer; without tools nothing is between tools."""
 
 
 def thinks(model: "ModelSection", price: ModelPrice) -> bool:
     """Whether replies will contain thinking, which is billed as output."""
-    return price.thinks_by_default if model.thinking is None else model.thinking == "adaptive"
+    return price.thinks_by_default if model.thinking is None else model.thinking in _THINKS
 
 
 def model_problems(model: "ModelSection", price: ModelPrice, *, today: date) -> list[str]:
@@ -37,7 +39,8 @@ def suited(model: "ModelSection", price: ModelPrice) -> "ModelSection":
     taken = model.model_copy(
         update={"name": price.name, "max_tokens": min(model.max_tokens, price.max_output_tokens), "effort": effort}
     )
-    return taken.model_copy(update={"thinking": None}) if _thinking_problem(taken, price) else taken
+    dropped = {"thinking": None, "budget_tokens": None}
+    return taken.model_copy(update=dropped) if _thinking_problem(taken, price) else taken
 
 
 def _retired(price: ModelPrice, today: date) -> str | None:
@@ -72,13 +75,15 @@ def _thinking_problem(model: "ModelSection", price: ModelPrice) -> str | None:
     if model.thinking not in price.thinking:
         allowed = f"it takes {_listed(price.thinking)}" if price.thinking else "leave the key out"
         return f'{price.name} does not take thinking = "{model.thinking}"; {allowed}'
+    if model.budget_tokens is not None and model.budget_tokens >= model.max_tokens:
+        return f"budget_tokens = {model.budget_tokens:,} leaves nothing of max_tokens = {model.max_tokens:,} to answer"
     effort = model.effort or price.default_effort
     highest = price.max_effort_without_thinking
-    if model.thinking == "adaptive" or highest is None or effort is None:
+    if model.thinking in _THINKS or highest is None or effort is None:
         return None
     if _EFFORTS.index(effort) <= _EFFORTS.index(highest):
         return None
-    return f'{price.name} takes thinking = "disabled" only up to effort = "{highest}", not with "{effort}"'
+    return f'{price.name} takes thinking = "{model.thinking}" only up to effort = "{highest}", not with "{effort}"'
 
 
 def _listed(values: tuple[str, ...]) -> str:

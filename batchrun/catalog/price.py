@@ -84,10 +84,10 @@ class ModelPrice:
     """The efforts that the model takes; empty if it takes none."""
     default_effort: str | None
     thinking: tuple[str, ...]
-    """Which of `adaptive` and `disabled` the model accepts."""
+    """The values of `thinking` that the model accepts."""
     thinks_by_default: bool
     max_effort_without_thinking: str | None
-    """The highest effort at which thinking may be disabled; None for every effort."""
+    """The highest effort at which thinking may be switched off; None for every effort."""
     retires: date | None
     """The announced day of retirement; None while no day is announced."""
     valid_from: date | None

@@ -29,7 +29,7 @@ OWN = "the package's own table"
 Price = Annotated[Decimal, Strict(strict=False), Field(ge=0, lt=1_000_000, decimal_places=3)]
 """USD per million tokens, given as text or a number; three decimal places make whole nano-USD per token."""
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
-Thinking = Literal["adaptive", "disabled"]
+Thinking = Literal["adaptive", "disabled", "between_tools", "enabled"]
 
 
 Rows = Mapping[str, tuple[ModelPrice, ...]]

@@ -135,10 +135,11 @@ def selecting(command: F) -> F:
 
 
 class RunFlags(TypedDict):
-    """The values of `MAX_COST`, `PARTIAL`, `RUNNING` and `WATCHING`, as `submit` and `retry` receive them."""
+    """The values of `MAX_COST`, `PARTIAL`, `PARTIAL_ANSWERS`, `RUNNING` and `WATCHING`, as `submit` and `retry` receive them."""
 
     max_cost: int | None
     partial: bool
+    partial_answers: bool
     pay_again: bool
     route: str | None
     deadline: float | None
@@ -212,10 +213,21 @@ READING_AGAIN = in_order(
     ),
     click.option("--reread", is_flag=True, help="Send documents again whose text an older reader found."),
 )
+REASK = click.option(
+    "--reask",
+    type=click.Choice(["new", "all"]),
+    default="new",
+    help="What documents are asked for that have an answer under the same prompt: only what is new, or all fields.",
+)
 PARTIAL = click.option(
     "--partial",
     is_flag=True,
     help="Begin although the budget is not enough for all documents, and stop at the budget: exit 4.",
+)
+PARTIAL_ANSWERS = click.option(
+    "--partial-answers",
+    is_flag=True,
+    help="Send requests although most replies are expected to be cut off at max_tokens.",
 )
 PROGRESS = click.option(
     "--progress",

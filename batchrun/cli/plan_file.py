@@ -16,7 +16,7 @@ MOST_BYTES = 10_000_000
 MOST_ONLINE = 2_000
 """The most requests that `plan --online` lets the API count."""
 OF_A_PLAN = ("--exact", "--simulate", "--route", "--deadline", "--limit", "--next", "--id", "--source", "--where",
-             "--max-cost", "--rescan", "--reread")  # fmt: skip
+             "--max-cost", "--rescan", "--reread", "--partial-answers")  # fmt: skip
 """The options that a plan may have and a submit takes."""
 
 

@@ -16,7 +16,15 @@ from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.views.plan_json import plan_as_json
-from batchrun.cli.views.plan_text import markup_words, older_words, parts_words, problem_lines, reused_words, warnings
+from batchrun.cli.views.plan_text import (
+    cut_off_words,
+    markup_words,
+    older_words,
+    parts_words,
+    problem_lines,
+    reused_words,
+    warnings,
+)
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
 from batchrun.cli.views.summary_text import summary_as_text, summary_fields
@@ -48,6 +56,7 @@ def run_job(
     exact: bool = False,
     rescans: bool = False,
     rereads: bool = False,
+    reasks_all: bool = False,
     pilot: PilotOptions | None = None,
     plan_file: Path | None = None,
     profile: str | None,
@@ -62,7 +71,7 @@ def run_job(
     shown = Progress(terminal, flags["progress"])
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
-    options = replace(options, online=online, rescans=rescans, rereads=rereads)
+    options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     reports: list[PilotReport] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:
@@ -110,6 +119,7 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
         max_cost_nusd=flags["max_cost"],
         exact=exact,
         partial=flags["partial"],
+        partial_answers=flags["partial_answers"],
         pay_again=flags["pay_again"],
         route=flags["route"],
         deadline_s=flags["deadline"],
@@ -195,7 +205,7 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
         yield f"the API did not count: {escape_control(problem)}"
     if plan.continues:
         yield f"continuing run {plan.continues}: {spent_and_held(plan.spent_nusd, plan.held_nusd)}"
-    for words in markup_words(plan):
+    for words in [*markup_words(plan), *cut_off_words(plan)]:
         yield f"warning: {words}"
     for notice in warnings(plan, opened):
         yield f"warning: {escape_control(notice)}"

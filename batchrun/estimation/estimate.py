@@ -63,6 +63,8 @@ class Estimator:
     """The tokens of a reply, on average over the job."""
     output_scatter: float = 0.0
     """The standard deviation of one reply's tokens around the average; 0 while the average is only guessed."""
+    most_output: float = math.inf
+    """The most tokens of one reply, `max_tokens`: no estimate of replies is above."""
     calibration: Calibration | None = None
     """What counted requests say of this model's tokens; None while only the priors are known."""
     ttl: Ttl | None = None
@@ -82,25 +84,27 @@ class Estimator:
         documents = factor(self.price.tokenizer, text_class).times(prompts.counted)
         return self.fixed_input.times(weight).times(prompts.requests).plus(documents)
 
-    def most_prompt_tokens(self, tokens: RequestTokens, *, body_bytes: int) -> int:
+    def most_prompt_tokens(self, tokens: RequestTokens, *, body_bytes: int, added_bytes: int = 0) -> int:
         """Bound a request's prompt from above: by its cl100k count, or by its bytes if they are fewer.
 
         No measured text made more than 1.75 tokens of a cl100k token, and a byte-level tokenizer makes at most one of
         a byte. UNSEEN_TOKENS covers what the API adds on its own. Counts by the API itself may raise the bound.
-        The bytes of a file bound nothing: an image of one colour has few bytes and many tokens.
+        The bytes of a file bound nothing: an image of one colour has few bytes and many tokens. `added_bytes` are those
+        of a conversation behind the request.
         """
         is_native = tokens.text_class.is_native
         if tokens.guessed and not is_native:
-            return body_bytes + UNSEEN_TOKENS
+            return body_bytes + added_bytes + UNSEEN_TOKENS
         most = MOST_PER_NATIVE[tokens.text_class][self.price.tokenizer] if is_native else MOST_PER_COUNTED
         counted = MOST_PER_COUNTED * self.fixed_tokens + most * tokens.counted
         if self.calibration:
             counted = max(counted, MOST_PER_EXPECTED * self.input(tokens).high)
-        return (math.ceil(counted) if is_native else min(math.ceil(counted), body_bytes)) + UNSEEN_TOKENS
+        bound = math.ceil(counted) if is_native else min(math.ceil(counted), body_bytes)
+        return bound + added_bytes + UNSEEN_TOKENS
 
-    def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int) -> int:
+    def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int, added_bytes: int = 0) -> int:
         """Bound a request's cost from above. This amount is reserved before the request is sent."""
-        prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes)
+        prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes, added_bytes=added_bytes)
         fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + UNSEEN_TOKENS
         return self.price.worst_case_nusd(
             prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=min(fixed, prompt_tokens), ttl=self.ttl
@@ -161,6 +165,7 @@ class Estimator:
             price=price,
             output=reply.average,
             output_scatter=reply.scatter,
+            most_output=reply.most,
             calibration=self.calibration if same else None,
         )
 

@@ -64,13 +64,17 @@ class EstimateSum:
         self._rates = 0.0
         """The prices of a token of input, in nano-USD, summed over the requests."""
         self._documents = 0
+        self._longest = 0.0
+        """The tokens of the replies if each is as long as its request allows."""
         self._prompts: dict[TextClass, Prompts] = {}
         self._plain: dict[TextClass, Prompts] = {}
         """The requests that cannot reach the band of long prompts: they are priced together."""
         self._alone = 0.0
         """The cost of the other requests, each priced by itself."""
         self._alone_input, self._output = _Sides(), _Sides()
-        self._token_variance = self._cost_variance = 0.0
+        self._most_above = 0.0
+        """How far the cost of the longest replies that are possible lies above the cost of the expected ones."""
+        self._token_variance = self._cost_variance = self._reply_variance = 0.0
 
     def add(self, tokens: RequestTokens) -> None:
         """Add one request."""
@@ -90,7 +94,8 @@ class EstimateSum:
         )
         self._rates += group.requests * rates.input / one.price.divisor
         self._cost_variance += self._count(group) * (rates.input / one.price.divisor) ** 2
-        self._cost_variance += group.requests * (one.output_scatter * reply) ** 2
+        self._most_above += group.requests * (one.most_output - one.output.mean) * reply
+        self._reply_variance += group.requests * (one.output_scatter * reply) ** 2
 
     def _add_alone(self, tokens: RequestTokens) -> None:
         """Add a request by itself: each side is priced in the band that the prompt reaches on that side."""
@@ -102,13 +107,16 @@ class EstimateSum:
         self._rates += input_rate
         self._alone_input.add(max(mean - low, 0.0), max(high - mean, 0.0))
         self._output.add(low - self._expected(prompt.low, output.low), self._expected(prompt.high, output.high) - high)
+        self._most_above += (one.most_output - output.mean) * self._expected_at(prompt.high, 0.0, 1.0)
         self._cost_variance += self._variance(prompt.mean)
+        self._reply_variance += (one.output_scatter * self._output_rate(prompt.mean)) ** 2
         self._count(Group(tokens.text_class, 1, tokens.counted, tokens.counted**2))
 
     def _count(self, group: Group) -> float:
         """Count requests, whichever way they are priced. Returns the variance of their tokens."""
         _gather(self._prompts, group)
         self._documents += group.requests
+        self._longest += group.requests * self._estimator.most_output
         variance = group.squares * (self._estimator.scatter * self._estimator.factor(group.text_class)) ** 2
         self._token_variance += variance
         return variance
@@ -135,9 +143,11 @@ class EstimateSum:
         assert band is not None
         below = one.at_rates(one.price.rates, prompt_tokens, one.output.mean)
         jump = one.at_rates(band.rates, prompt_tokens, one.output.mean) - below
-        rates = one.price.rates_for(prompt_tokens)
-        own = math.hypot(one.scatter * prompt_tokens * rates.input, one.output_scatter * rates.output)
+        own = one.scatter * prompt_tokens * one.price.rates_for(prompt_tokens).input
         return beyond * (1 - beyond) * jump**2 + (own / one.price.divisor) ** 2
+
+    def _output_rate(self, prompt_tokens: float) -> float:
+        return self._estimator.price.rates_for(prompt_tokens).output / self._estimator.price.divisor
 
     def _cost(self) -> Interval:
         one = self._estimator
@@ -154,8 +164,14 @@ class EstimateSum:
             below=self._rates * (self._saving.high - self._saving.mean),
             above=self._rates * (self._saving.mean - self._saving.low),
         )
-        independent = [_around_zero(self._output), _around_zero(found), self._random(self._cost_variance, rate)]
+        independent = [self._replies(), _around_zero(found), self._random(self._cost_variance, rate)]
         return together([inputs, *independent])
+
+    def _replies(self) -> Interval:
+        """Return how far the cost of the replies may be off; none of them is longer than `max_tokens` allows."""
+        scatter = Z * math.sqrt(self._reply_variance)
+        below, above = (math.hypot(side, scatter) for side in (self._output.below, self._output.above))
+        return Interval(0.0, -below, min(above, self._most_above))
 
     def _random(self, variance: float, rate: float) -> Interval:
         """Return the scatter of single requests and the sampling error; neither has a direction."""
@@ -170,7 +186,7 @@ class EstimateSum:
         return Estimate(
             documents=self._documents,
             input=together([one.inputs(self._prompts), self._random(self._token_variance, 1.0)]),
-            output=together([one.output.times(self._documents), Interval(0.0, -half, half)]),
+            output=together([one.output.times(self._documents), Interval(0.0, -half, half)]).capped(self._longest),
             cost_nusd=self._cost(),
             fixed_tokens=one.fixed_input.mean,
         )

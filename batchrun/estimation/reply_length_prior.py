@@ -35,17 +35,24 @@ _THINKING = {
 _UNKNOWN_EFFORT = "high"
 
 
-def output_prior(schema: Mapping[str, Any], *, max_tokens: int, thinks: bool, effort: str | None) -> Interval:
+def output_prior(
+    schema: Mapping[str, Any],
+    *,
+    max_tokens: float,
+    thinks: bool,
+    effort: str | None,
+    budget_tokens: int | None = None,
+) -> Interval:
     """Guess the average tokens of a reply that follows the schema.
 
     The guess is an assumption, not a measurement: typical lengths of values by type, a null now and then, a few
     elements in an array, and thinking by effort if the model thinks. A job with short texts has short texts in every
     field: the errors add up and do not average out. Six short structured replies that others recorded lie within the
-    bounds. No reply can be longer than `max_tokens`.
+    bounds. No reply can be longer than `max_tokens`, and thinking with a budget is within `budget_tokens`.
     """
     parts = [_FRAME, _value(schema)]
     if thinks:
-        parts.append(_THINKING[effort or _UNKNOWN_EFFORT])
+        parts.append(_THINKING[effort or _UNKNOWN_EFFORT].capped(budget_tokens or math.inf))
     return _sum(parts).capped(max_tokens)
 
 

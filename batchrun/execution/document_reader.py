@@ -68,8 +68,12 @@ class DocumentReader:
         text = prepared.text if acceptance_rules and acceptance_rules.evidence else None
         for model_no, chain_model in enumerate(self._chain.models):
             if chain_model.request(prepared.request).request_id == pending.request_id:
-                return PendingRequest(pending, prepared.request, text, model_no=model_no)
+                return PendingRequest(pending, prepared.request, text, self._shown(pending), model_no=model_no)
         return Gone(pending, CHANGED)
+
+    def _shown(self, pending: Pending) -> str | None:
+        shows = pending.progress.turn.shows
+        return None if shows is None else self._ledger.reply(shows)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

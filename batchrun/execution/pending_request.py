@@ -1,12 +1,16 @@
 """A pending document with its request, and one attempt at an answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from batchrun.answers.form import AnswerForm
+from batchrun.answers.turns import Progress, first_turn
 from batchrun.budget.caps import Amount
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.execution.retry_policy import Tries
 from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.rate_limiter import Charge
+from batchrun.execution.turn_request import turn_request
+from batchrun.reply import Reply
 from batchrun.request import Request
 from batchrun.store.ledger.records import Move, Pending
 from batchrun.strategy.model_chain import ChainModel, ModelChain
@@ -21,6 +25,8 @@ class PendingRequest:
     """The request to the first model of the chain. The requests to the other models follow from this one."""
     text: str | None = None
     """The part of the document in the request, when evidence is looked for in the document."""
+    shown: str | None = None
+    """The body of the reply that the request's turn shows to the model."""
     model_no: int = 0
     """The first model that may still answer."""
     asked: int = 0
@@ -33,10 +39,28 @@ class PendingRequest:
         """The tokens of the document, as far as the ledger knows them."""
         return RequestTokens(self.record.counted_tokens, self.record.text_class)
 
-    def move_to(self, chain_model: ChainModel, *, escalated: str | None = None, has_row: bool = False) -> Move:
+    def request_to(self, chain_model: ChainModel, form: AnswerForm) -> Request:
+        """Return the request to a model, as the turn asks it that is due."""
+        return turn_request(chain_model.request(self.request), form, self.record.progress.turn, self.shown)
+
+    def go_on(self, progress: Progress, reply: Reply, attempt_no: int) -> None:
+        """Make the turn due that follows from the reply to an attempt."""
+        self.record, self.tries = replace(self.record, progress=progress), Tries()
+        if progress.turn.shows == attempt_no:
+            self.shown = reply.raw
+
+    def move_to(
+        self, chain_model: ChainModel, form: AnswerForm, *, escalated: str | None = None, has_row: bool = False
+    ) -> Move:
         """Return the move of the document to its request to another model."""
-        request_id = chain_model.request(self.request).request_id
-        return Move(self.record, request_id, chain_model.price.name, escalated=escalated, has_row=has_row)
+        return Move(
+            self.record,
+            chain_model.request(self.request).request_id,
+            chain_model.price.name,
+            escalated=escalated,
+            has_row=has_row,
+            first_turn=Progress(first_turn(form, {})).turn_json,
+        )
 
     def earlier_ids(self, chain: ModelChain, model_no: int) -> list[str]:
         """Return the ids of the document's requests to the models before this one."""
@@ -67,8 +91,11 @@ class Attempt:
 def worst_case(estimator: Estimator, pending: PendingRequest, request: Request, *, soft: bool) -> Amount:
     """Return what is reserved before a request is sent. With `soft` caps the amount has the expected cost too."""
     body_bytes, max_tokens = len(request.body), request.max_tokens
+    added_bytes = max(0, len(request.wire) - body_bytes)
     return Amount(
-        estimator.worst_case_nusd(pending.tokens, body_bytes=body_bytes, max_tokens=max_tokens),
-        estimator.most_prompt_tokens(pending.tokens, body_bytes=body_bytes) + max_tokens,
+        estimator.worst_case_nusd(
+            pending.tokens, body_bytes=body_bytes, max_tokens=max_tokens, added_bytes=added_bytes
+        ),
+        estimator.most_prompt_tokens(pending.tokens, body_bytes=body_bytes, added_bytes=added_bytes) + max_tokens,
         estimator.expected_nusd(pending.tokens) if soft else None,
     )

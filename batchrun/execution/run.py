@@ -118,7 +118,7 @@ async def answer_documents(context: RunContext, setup: SendSetup | None, provide
         return False
     # A batched run whose batches are done has packed all documents but those that another model answers.
     if ending is Ending.STREAM or setup.route is Route.STREAM or len(setup.chain.models) > 1:
-        await BatchCascade(context, setup.chain, setup.reader).escalate()
+        await BatchCascade(context, setup.chain, setup.form, setup.reader).escalate()
         await stream(context, setup, provider)
     return True
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from batchrun.answers.turns import Mending
 from batchrun.catalog.price import ModelPrice
 from batchrun.events import Listener
 from batchrun.execution.halt import Halt
@@ -41,6 +42,8 @@ class RunContext:
     """Whether documents that all end alike stop the run."""
     waits: bool = True
     """Whether the run waits for batches that are not due yet."""
+    mending: Callable[[str], Mending] = lambda _: Mending(max_repairs=0, most_tokens=0)
+    """Returns how far replies of a model are mended that are no rows."""
     cancels: bool = False
     """Whether the run cancels open batches."""
     clock: Callable[[], float] = time.time

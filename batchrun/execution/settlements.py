@@ -2,6 +2,7 @@
 
 import json
 
+from batchrun.answers.turns import BEGINNING, Step
 from batchrun.answers.validation import Judgement
 from batchrun.catalog.price import ModelPrice
 from batchrun.outcome import Outcome
@@ -9,7 +10,9 @@ from batchrun.reply import Failure, Reply
 from batchrun.store.ledger.records import Settlement
 
 
-def answered_settlement(attempt_no: int, reply: Reply, judgement: Judgement, price: ModelPrice | None) -> Settlement:
+def answered_settlement(
+    attempt_no: int, reply: Reply, step: Step, judgement: Judgement, price: ModelPrice | None
+) -> Settlement:
     """Settle an attempt with a reply. A reply without usage or price is booked at its worst case."""
     usage = reply.usage
     return Settlement(
@@ -17,10 +20,13 @@ def answered_settlement(attempt_no: int, reply: Reply, judgement: Judgement, pri
         state="answered",
         cost_nusd=price.cost_nusd(usage) if usage and price else None,
         price=price.row(usage) if usage and price else None,
-        outcome=judgement.outcome,
-        reason=judgement.reason,
-        output=None if judgement.output is None else json.dumps(judgement.output),
+        outcome=step.outcome,
+        reason=step.reason,
+        output=None if step.output is None else json.dumps(step.output),
         reply=reply,
+        progress=BEGINNING if step.outcome is Outcome.SUCCEEDED else step.progress,
+        mended=None if step.outcome else judgement.outcome,
+        findings=step.progress.findings.as_json if step.outcome else None,
     )
 
 

@@ -17,7 +17,7 @@ def fits_request(usage: Usage, request: Request, price: ModelPrice, text_class: 
     """
     most_prompt_tokens = price.context_window
     if not text_class.is_native:
-        most_prompt_tokens = min(len(request.body) + UNSEEN_TOKENS, most_prompt_tokens)
+        most_prompt_tokens = min(max(len(request.body), len(request.wire)) + UNSEEN_TOKENS, most_prompt_tokens)
     return usage.output_tokens <= request.max_tokens and usage.prompt_tokens <= most_prompt_tokens
 
 

@@ -10,6 +10,8 @@ from batchrun.job.key_types import FallbackReason, FieldNames, ModelName, ModelN
 from batchrun.job.value_errors import refusal
 
 EscalationReason = Literal["invalid", "truncated", "refused", "outage"]
+FEWEST_BUDGET_TOKENS = 1_024
+"""The smallest `budget_tokens` that the API takes, in tokens."""
 
 
 def _name_or_tier(name: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
@@ -33,6 +35,24 @@ def _others(fallbacks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]
     return fallbacks
 
 
+def _budget(budget_tokens: int | None, info: ValidationInfo) -> int | None:
+    """Hold `budget_tokens` against `thinking` and `max_tokens`; a key that is not in `info` has a problem of its own."""
+    if "thinking" not in info.data or "max_tokens" not in info.data:
+        return budget_tokens
+    thinking, max_tokens = info.data["thinking"], info.data["max_tokens"]
+    if budget_tokens is None:
+        if thinking == "enabled":
+            hint = f"such as `budget_tokens = {FEWEST_BUDGET_TOKENS}`, below max_tokens"
+            raise refusal('thinking = "enabled" needs `budget_tokens`', key="thinking", hint=hint)
+        return None
+    if thinking != "enabled":
+        raise refusal("only enabled thinking has a budget", hint='write thinking = "enabled", or take this key out')
+    if budget_tokens >= max_tokens:
+        hint = "max_tokens covers the thinking and the answer: raise it, or lower budget_tokens"
+        raise refusal(f"it is not below max_tokens = {max_tokens}", hint=hint)
+    return budget_tokens
+
+
 class ModelSection(Table):
     """[model]: which models answer, and how much they may write."""
 
@@ -52,7 +72,13 @@ class ModelSection(Table):
     )
     max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    thinking: Literal["adaptive", "disabled"] | None = None
+    thinking: Literal["adaptive", "disabled", "between_tools", "enabled"] | None = None
+    budget_tokens: Annotated[
+        Annotated[int, Field(ge=FEWEST_BUDGET_TOKENS)] | None,
+        AfterValidator(_budget),
+        Field(default=None, validate_default=True),
+    ]
+    """The tokens that thinking may take, for models that think only so; part of `max_tokens`."""
 
 
 def _two_or_more(models: tuple[str, ...]) -> tuple[str, ...]:

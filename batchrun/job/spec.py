@@ -125,6 +125,8 @@ class OutputSection(Table):
     model: Text | None = None
     groups: Annotated[GroupSetting, PlainValidator(_auto_or_up_to(MAX_GROUPS))] = None
     """How many requests ask for the fields; None stands for one request."""
+    max_repairs: Annotated[int, Field(ge=0, le=10)] = 1
+    """How many replies that are no rows are shown to the model with their problems; 0 switches mending off."""
 
     @model_validator(mode="after")
     def _fits_the_api(self) -> Self:

@@ -37,10 +37,12 @@ class Admission:
         row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", (self._job,)).fetchone()
         return row is not None
 
-    def admit(self, *, run_no: int) -> int:
+    def admit(self, *, run_no: int, form_no: int | None = None, restarts: bool = False) -> int:
         """Make the chosen documents work of a run, inside the caller's transaction. The call is safe to repeat.
 
-        Returns the sequence number from which on this work begins: documents that the run left pending before have
+        `form_no` is the number of the form in which requests are asked. With `restarts`, requests that are answered in
+        part begin again. Returns the sequence number from which on this
+        work begins: documents that the run left pending before have
         lower numbers. Documents that are answered and as the ledger has them are left untouched: a nightly run over a
         million finished documents writes nothing.
         """
@@ -48,13 +50,28 @@ class Admission:
         since = self._ledger.next_seq(count + 1)  # a number for each document: the output takes documents in parts
         self._since = since
         self._connection.execute(
-            "insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens)"
-            " select request_id, model, counted_tokens, text_class, guessed, asks_for from planned"
-            " where chosen and model is not null on conflict (request_id) do nothing"  # a kept one has no model here
+            "insert into requests"
+            " (request_id, model, counted_tokens, text_class, guessed, max_tokens, form_no, turn, partial)"
+            " select request_id, model, counted_tokens, text_class, guessed, asks_for, ?, turn, partial from planned"
+            " where chosen and model is not null"  # a kept one has no model here
+            # How a reply is judged may change until the reply has come.
+            " on conflict (request_id) do update set form_no = excluded.form_no where outcome is null",
+            (form_no,),
+        )
+        if restarts:
+            self._connection.execute(
+                "update requests set turn = p.turn, partial = p.partial from to_send p"
+                " where p.request_id = requests.request_id and requests.outcome is null"
+            )
+        self._connection.execute(
+            "update requests set outcome = 'succeeded', output = p.answer, findings = o.findings,"
+            " attempt_no = o.attempt_no from planned p join requests o on o.request_id = p.answered_by"
+            " where p.request_id = requests.request_id and p.chosen and p.answer is not null"
+            " and requests.outcome is null"
         )
         self._connection.execute(
-            "update requests set outcome = null, reason = null, attempt_no = null where request_id in"
-            " (select request_id from planned where chosen and kind = ?)",
+            "update requests set outcome = null, reason = null, attempt_no = null, turn = p.turn from planned p"
+            " where p.request_id = requests.request_id and p.chosen and p.kind = ?",
             (Kind.RETRY,),
         )
         self._connection.execute(

@@ -10,7 +10,7 @@ from batchrun.estimation.tokenizer import count_tokens
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
 from batchrun.planning.api_lookups import CounterFactory
-from batchrun.planning.forecast import guessed_reply
+from batchrun.planning.reply_forecast import guessed_reply
 from batchrun.planning.token_sampling import Observed, TokenSampler
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import PastUse, past_use
@@ -27,7 +27,11 @@ by which share the past may differ from the present."""
 def untaught(job: JobFile, renderer: Renderer, price: ModelPrice) -> Estimator:
     """Make an estimator that knows only the job file and what was measured for all jobs."""
     prompt, schema = count_tokens(renderer.prompt_text), count_tokens(renderer.schema_text)
-    return Estimator(price, fixed_tokens=fixed_tokens(prompt=prompt, schema=schema), output=guessed_reply(job, price))
+    return Estimator(
+        price,
+        fixed_tokens=fixed_tokens(prompt=prompt, schema=schema),
+        output=guessed_reply(job.form, job.spec.model, price),
+    )
 
 
 def prefix_of(renderer: Renderer, estimator: Estimator) -> Prefix:
@@ -76,5 +80,4 @@ class CalibrationData:
             online_problem=observed.problem,
             replies=past.replies.number if past.replies else 0,
         )
-        estimator = replace(self.guess, calibration=calibration, output=reply.average, output_scatter=reply.scatter)
-        return evidence, estimator
+        return evidence, replace(self.guess.of(self.guess.price, reply), calibration=calibration)

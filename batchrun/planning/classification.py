@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+from batchrun.answers.turns import BEGINNING
 from batchrun.budget.cap_text import too_dear
 from batchrun.budget.caps import Amount, Caps
 from batchrun.document import DocumentRef
@@ -12,6 +13,7 @@ from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.job.spec import JobSpec
 from batchrun.outcome import Outcome
 from batchrun.planning.cascade_history import known_answers, violating_requests
+from batchrun.planning.earlier_answers import Asks, EarlierAnswers, Known, asks_beyond, asks_of
 from batchrun.planning.plan_table import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
@@ -35,6 +37,8 @@ class KnownPage:
     """The known requests, by request id."""
     violating: AbstractSet[str]
     """The ids of requests that have an answer which the cascade does not take."""
+    kept: Mapping[str, Known]
+    """What new requests keep of the answers to other requests, by the id of the other request."""
 
     def end_of(self, request_id: str) -> str | None:
         """Say how a request ended, as far as that decides which model is asked. Returns None if it has not ended."""
@@ -137,8 +141,12 @@ class PageClassifier:
     in_batches: bool
     """Whether requests certainly go by batch."""
     prepare: Prepare
+    earlier: EarlierAnswers
+    """The answers that documents have to other requests."""
     rereads: bool = False
     """Whether documents are sent again that an older reader read."""
+    reasks_all: bool = False
+    """Whether documents are asked for all fields again, whatever is answered."""
 
     def rows(self, page: Sequence[tuple[int, Weighed]], selection: Selection) -> list[Planned]:
         """Make the rows of documents, which are given with their numbers in the plan.
@@ -158,6 +166,7 @@ class PageClassifier:
             documents,
             self.planned.known_requests(request_id for each in asked.values() for request_id, _, _ in each),
             self._violating([(one, asked[number]) for number, one in page if one.asked]),
+            {} if self.reasks_all else self.earlier.kept(documents.values()),
         )
         return [
             kept_row(number, one, documents[one.doc_id])
@@ -228,6 +237,7 @@ class PageClassifier:
         if too_large := self._too_large(number, weighed, asked, current, tokens):
             return too_large
         models, requests = self.chain.models[current.model_no :], asked[current.model_no :]
+        kind, asks = self._asks(kind_of(known, current, selection), weighed, current, known_page)
         max_tokens = asked[0][1]
         worst = worst_amount(self.estimator, models, requests, tokens) if tokens else None
         return Planned(
@@ -236,7 +246,7 @@ class PageClassifier:
             weighed.source,
             weighed.place,
             weighed.content_sha,
-            kind_of(known, current, selection),
+            kind,
             known_outcome=(known.outcome if known else None) or current.outcome,
             request_id=current.request_id,
             model=models[0].price.name,
@@ -257,7 +267,25 @@ class PageClassifier:
             whole=weighed.whole,
             source_columns=weighed.source_columns,
             markup=weighed.markup,
+            turn=asks.turn,
+            partial=asks.partial,
+            choices=asks.choices,
+            answer=asks.answer,
+            answered_by=asks.answered_by,
         )
+
+    def _asks(self, kind: Kind, weighed: Weighed, current: CurrentRequest, known: KnownPage) -> tuple[Kind, Asks]:
+        """Decide what a request asks that is sent, and whether an earlier answer leaves nothing to be asked."""
+        document, form = known.documents.get(weighed.doc_id), self.earlier.form
+        if not kind.sent:
+            return kind, Asks()
+        if current.known and not self.reasks_all:
+            return kind, asks_of(form, current.known.progress)
+        earlier = known.kept.get(document.request_id or "") if document else None
+        if document and earlier and document.content_sha == weighed.content_sha:
+            asks = asks_beyond(form, earlier)
+            return (Kind.REUSABLE if asks.answer else kind), asks
+        return kind, asks_of(form, BEGINNING)
 
     def _asked_json(self, asked: Asked) -> str:
         names = (model.price.name for model in self.chain.models)

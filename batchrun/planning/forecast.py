@@ -1,49 +1,55 @@
 """The way from planned documents to the plan: their cost and time by every route, and whether the money is enough."""
 
+import json
 import math
 import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
-from batchrun.catalog.capabilities import suited, thinks
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
 from batchrun.estimation.estimate_sum import EstimateSum
+from batchrun.estimation.further_turns import PastTurns, further_turns
 from batchrun.estimation.interval import NOTHING, Interval
 from batchrun.estimation.reply_length import reply_length
-from batchrun.estimation.reply_length_prior import output_prior
 from batchrun.estimation.text_class import TextClass
+from batchrun.estimation.tokenizer import count_tokens
 from batchrun.job.load import JobFile
 from batchrun.planning.cascade_history import LaterModels, later_models
 from batchrun.planning.plan_table import PlannedDocuments
-from batchrun.planning.plan_tokens import Which
+from batchrun.planning.plan_tokens import ANY, Which
+from batchrun.planning.reply_forecast import guessed_reply, reply_forecast
 from batchrun.store.ledger.cap_usage import plan_cap_usages
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.past_usage import last_estimate, past_use
+from batchrun.store.ledger.past_usage import PastUse, last_estimate, past_use
 from batchrun.store.ledger.records import Run
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
-from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, MostlyMarkup, PdfCost, Plan
+from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, MostlyMarkup, PartlyAsked, PdfCost, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
 
 
-def guessed_reply(job: JobFile, price: ModelPrice) -> Interval:
-    """Guess how long a model's replies are, in tokens, from the schema alone."""
-    model = suited(job.spec.model, price)
-    return output_prior(
-        job.fields.api_schema,
-        max_tokens=model.max_tokens,
-        thinks=thinks(model, price),
-        effort=model.effort or price.default_effort,
+def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str]) -> Estimator:
+    """Return the estimator of requests that ask for some of the fields. What was learnt is of whole requests."""
+    form = job.form.only(fields)
+    spared = sum(count_tokens(json.dumps(one.api_schema)) * sign for one, sign in ((job.form, 1), (form, -1)))
+    reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), None, most=job.spec.model.max_tokens)
+    return replace(
+        estimator,
+        fixed_tokens=estimator.fixed_tokens - spared,
+        output=reply.average,
+        output_scatter=reply.scatter,
+        calibration=None,
     )
 
 
@@ -97,6 +103,8 @@ class Forecaster:
     """`stream`, `batch` or `auto`; None if neither job file nor command names a route."""
     deadline_s: float | None
     """Seconds from the start of the run."""
+    further: PastTurns | None = None
+    """What the job's past says of turns that mend and continue answers; None without such a past."""
     merging: Sequence[int] = ()
     """The requests that merge answers, each by the number of its answers. Every route streams them in the end."""
 
@@ -160,8 +168,10 @@ class Forecaster:
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
             pdf=self._pdf_cost(estimator, chosen.saving),
+            partly=self._partly_asked(estimator),
             paid_before=self.planned.paid_before(),
             markup=self._mostly_markup(estimator),
+            reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
         )
 
     def _mostly_markup(self, estimator: Estimator) -> MostlyMarkup | None:
@@ -226,12 +236,64 @@ class Forecaster:
         saving: Interval = NOTHING,
     ) -> Estimate:
         """Estimate some documents, or only the first; `saving` is what the cache saves of each request, in tokens."""
-        total = EstimateSum(estimator, unsampled=self.unsampled, saving=saving)
-        for group in self.planned.tokens.groups(estimator.long, which=which, first=first):
+        found = self.planned.tokens.choices()
+        if set(found) <= {None}:
+            return self._with_further_turns(self._added_up(estimator, which=which, first=first, saving=saving))
+        estimates = [self._by_turns(estimator, choices, which=which, first=first, saving=saving) for choices in found]
+        return self._with_further_turns(reduce(Estimate.plus, estimates))
+
+    def _by_turns(
+        self, estimator: Estimator, choices: str | None, *, which: Which, first: int, saving: Interval
+    ) -> Estimate:
+        """Estimate the documents that are asked for a choice of fields, in a turn or in several."""
+        if choices is None:
+            return self._added_up(estimator, which=which, first=first, saving=saving, choices=None)
+        turns = [
+            self._added_up(asking_for(self.job, estimator, fields), which=which, first=first, choices=choices)
+            for fields in json.loads(choices)
+        ]
+        return replace(reduce(Estimate.plus, turns), documents=turns[0].documents)
+
+    def _added_up(
+        self,
+        estimator: Estimator,
+        *,
+        which: Which,
+        first: int = -1,
+        saving: Interval = NOTHING,
+        choices: object = ANY,
+    ) -> Estimate:
+        total, tokens = EstimateSum(estimator, unsampled=self.unsampled, saving=saving), self.planned.tokens
+        for group in tokens.groups(estimator.long, which=which, first=first, choices=choices):
             total.add_group(group)
-        for tokens in self.planned.tokens.longer(estimator.long, which=which, first=first):
-            total.add(tokens)
+        for one in tokens.longer(estimator.long, which=which, first=first, choices=choices):
+            total.add(one)
         return total.estimate()
+
+    def _with_further_turns(self, own: Estimate) -> Estimate:
+        """Add the turns that mend answers and continue lists, as often as there were any in the past."""
+        return own if self.further is None else own.plus(further_turns(self.further, own, self.estimator.price))
+
+    def _partly_asked(self, estimator: Estimator) -> PartlyAsked | None:
+        """Price the documents that are asked for some fields alone, beside all their fields again."""
+        partly = self.planned.tokens.partly()
+        if not partly:
+            return None
+        fields = {name for choices, _ in partly for turn in json.loads(choices) for name in turn}
+        which = Which.TO_SEND
+        costs = [
+            (
+                self._by_turns(estimator, choices, which=which, first=-1, saving=NOTHING).cost_nusd.mean,
+                self._added_up(estimator, which=which, choices=choices).cost_nusd.mean,
+            )
+            for choices, _ in partly
+        ]
+        return PartlyAsked(
+            documents=sum(number for _, number in partly),
+            fields=tuple(name for name in self.job.form.fields if name in fields),
+            nusd=math.ceil(sum(nusd for nusd, _ in costs)),
+            whole_nusd=math.ceil(sum(nusd for _, nusd in costs)),
+        )
 
     def _later(self) -> LaterModels | None:
         name = self.job.spec.job.name
@@ -298,9 +360,20 @@ class Forecaster:
         return costliest if costliest and costliest.upper_nusd > estimate.upper_nusd else None
 
     def _estimator_of(self, price: ModelPrice) -> Estimator:
-        past = past_use(self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=price.name)
         most = min(self.job.spec.model.max_tokens, price.max_output_tokens)
-        return self.estimator.of(price, reply_length(guessed_reply(self.job, price), past.replies, most=most))
+        replies = self._past(price).replies
+        return self.estimator.of(
+            price, reply_length(guessed_reply(self.job.form, self.job.spec.model, price), replies, most=most)
+        )
+
+    def _past(self, price: ModelPrice) -> PastUse:
+        return past_use(
+            self.ledger,
+            self.job.spec.job.name,
+            fingerprint=self.fingerprint,
+            model=price.name,
+            max_tokens=self.job.spec.model.max_tokens,
+        )
 
     def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
         """Forecast how long streaming would take if it had to send the requests in batches too."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from batchrun.answers.turns import BEGINNING, Progress
 from batchrun.budget.caps import Amount
 from batchrun.documents.split import merging_id, segment_name, total_of
 from batchrun.errors import UsageProblem
@@ -62,6 +63,11 @@ create temp table planned (
     whole          text,            -- the id of the whole document, if it is a part
     source_columns text,            -- JSON; null if they stay as the ledger has them
     markup         real not null default 0,
+    turn           text,            -- JSON: what the first attempt asks; null for the request as it is
+    partial        text,            -- JSON: what is answered already
+    choices        text,            -- JSON: the fields that each turn asks for; null for all of them in one
+    answer         text,            -- JSON: the answer that follows from the one to another request; null without one
+    answered_by    text,            -- that request
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
 );
@@ -131,6 +137,16 @@ class Planned(NamedTuple):
     """JSON: the columns of the source that the output gets. None if they stay as the ledger has them."""
     markup: float = 0.0
     """The share of the text that is markup or base64."""
+    turn: str | None = None
+    """JSON: what the first attempt asks. None for the request as it is."""
+    partial: str | None = None
+    """JSON: what is answered already."""
+    choices: str | None = None
+    """JSON: the fields that each turn asks for. None for all of them in one."""
+    answer: str | None = None
+    """JSON: the answer that follows from the answer to another request. None without one."""
+    answered_by: str | None = None
+    """The id of that request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +165,8 @@ class KnownDocument:
     reader: str = ""
     same_settings: bool = False
     """Whether the document's request followed from the job as the job is now."""
+    form_no: int | None = None
+    """The form of the request's answer; None if an earlier version made the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,8 @@ class KnownRequest:
     outcome: Outcome | None
     tokens: RequestTokens
     in_batch: bool
+    progress: Progress = BEGINNING
+    """How far the answer has come."""
 
 
 class PlannedWhole(NamedTuple):
@@ -196,14 +216,24 @@ class PlannedDocuments:
         rows = self._connection.execute(
             "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome), r.max_tokens,"
             f" {IN_BATCH.format('d.request_no')}, d.bytes_sha, d.reader,"
-            " iif(d.settings is null, (select fingerprint from runs where runs.run_no = d.run_no) = ?, d.settings = ?)"
+            " iif(d.settings is null, (select fingerprint from runs where runs.run_no = d.run_no) = ?, d.settings = ?),"
+            " iif(r.attempt_no is null, null, r.form_no)"
             " from documents d left join requests r using (request_no)"
             " where d.job = ? and d.doc_id in (select value from json_each(?))",
             (self._fingerprint, self._settings, self._job, json.dumps(list(doc_ids))),
         )
         return {
             row[0]: KnownDocument(
-                row[1], row[2], row[3], row[4] and Outcome(row[4]), row[5], bool(row[6]), row[7], row[8], bool(row[9])
+                row[1],
+                row[2],
+                row[3],
+                row[4] and Outcome(row[4]),
+                row[5],
+                bool(row[6]),
+                row[7],
+                row[8],
+                bool(row[9]),
+                row[10],
             )
             for row in rows
         }
@@ -212,13 +242,16 @@ class PlannedDocuments:
         """Look up those of the requests that any job has made or planned, by id."""
         rows = self._connection.execute(
             "select request_id, outcome, counted_tokens, text_class, guessed,"
-            f" {IN_BATCH.format('requests.request_no')} from requests"
+            f" {IN_BATCH.format('requests.request_no')}, turn, partial from requests"
             " where request_id in (select value from json_each(?))",
             (json.dumps(list(request_ids)),),
         )
         return {
             row[0]: KnownRequest(
-                row[1] and Outcome(row[1]), RequestTokens(row[2], TextClass(row[3]), bool(row[4])), bool(row[5])
+                row[1] and Outcome(row[1]),
+                RequestTokens(row[2], TextClass(row[3]), bool(row[4])),
+                bool(row[5]),
+                Progress.of(row[6], row[7]),
             )
             for row in rows
         }
@@ -364,8 +397,8 @@ class PlannedDocuments:
         return {Kind(kind): count for kind, count in rows}
 
     def same_text(self) -> int:
-        """Count the chosen changed documents whose text is the same as before."""
-        query = "select count(*) from planned where chosen and same_text and kind = ?"
+        """Count the chosen changed documents whose text is the same as before, and that are asked for everything."""
+        query = "select count(*) from planned where chosen and same_text and kind = ? and partial is null"
         return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
 
     def each(self) -> Iterator[tuple[str, Kind, str | None, RequestTokens | None, str | None]]:

@@ -66,6 +66,10 @@ class PlannedPdf:
         return RequestTokens(layer, TextClass.PROSE) if layer else None
 
 
+ANY = object()
+"""Stands for whatever documents are asked for."""
+
+
 class PlannedTokens:
     """The columns of tokens in the temporary table of a plan; see `PlannedDocuments`."""
 
@@ -124,32 +128,60 @@ class PlannedTokens:
         )
         return {TextClass(kind): size for kind, size in left}
 
-    def groups(self, below: Mapping[TextClass, int], *, which: Which = Which.TO_SEND, first: int = -1) -> list[Group]:
+    def choices(self) -> list[str | None]:
+        """List the different choices of fields that documents to send are asked for; None stands for all fields."""
+        rows = self._connection.execute("select distinct choices from to_send order by 1")
+        return [choices for (choices,) in rows]
+
+    def partly(self) -> list[tuple[str, int]]:
+        """Count the documents to send that are asked for some fields alone, because of earlier answers, by choice."""
+        return self._connection.execute(
+            "select choices, count(*) from to_send where kind = ? and partial is not null and choices is not null"
+            " group by 1 order by 1",
+            (Kind.CHANGED,),
+        ).fetchall()
+
+    def groups(
+        self,
+        below: Mapping[TextClass, int],
+        *,
+        which: Which = Which.TO_SEND,
+        first: int = -1,
+        choices: object = ANY,
+    ) -> list[Group]:
         """Add up by class the documents that have fewer tokens than their class's bound.
 
-        `first` limits the sums to so many documents, in the order of the source.
+        `first` limits the sums to so many documents, in the order of the source. `choices` limits the sums to the
+        documents that are asked for so many fields.
         """
         rows = self._connection.execute(
             "select text_class, count(*), sum(counted_tokens), sum(1.0 * counted_tokens * counted_tokens)"
             f" from {_first(which)} join json_each(:bounds) bound on bound.key = text_class"
-            " and counted_tokens < bound.value group by text_class order by text_class",
-            self._filled(below, first),
+            f" and counted_tokens < bound.value{_of(choices)} group by text_class order by text_class",
+            self._filled(below, first, choices),
         )
         return [Group(TextClass(kind), requests, counted, squares) for kind, requests, counted, squares in rows]
 
     def longer(
-        self, bounds: Mapping[TextClass, int], *, which: Which = Which.TO_SEND, first: int = -1
+        self,
+        bounds: Mapping[TextClass, int],
+        *,
+        which: Which = Which.TO_SEND,
+        first: int = -1,
+        choices: object = ANY,
     ) -> Iterator[RequestTokens]:
         """Yield the documents that have at least as many tokens as their class's bound."""
         rows = self._connection.execute(
             f"select counted_tokens, text_class, guessed from {_first(which)}"
-            " join json_each(:bounds) bound on bound.key = text_class and counted_tokens >= bound.value",
-            self._filled(bounds, first),
+            " join json_each(:bounds) bound on bound.key = text_class and counted_tokens >= bound.value"
+            f"{_of(choices)}",
+            self._filled(bounds, first, choices),
         )
         return (RequestTokens(counted, TextClass(kind), bool(guessed)) for counted, kind, guessed in rows)
 
-    def _filled(self, bounds: Mapping[TextClass, int], first: int) -> dict[str, object]:
-        return {"job": self._job, "first": first, "bounds": json.dumps(bounds)}
+    def _filled(self, bounds: Mapping[TextClass, int], first: int, choices: object) -> dict[str, object]:
+        filled = {"job": self._job, "first": first, "bounds": json.dumps(bounds)}
+        return filled if choices is ANY else filled | {"choices": choices}
 
     def pdfs(self) -> Iterator[PlannedPdf]:
         """Yield the PDFs to send."""
@@ -165,4 +197,9 @@ class PlannedTokens:
 
 
 def _first(which: Which) -> str:
-    return f"(select counted_tokens, text_class, guessed from {CHOSEN[which]} order by planned_no limit :first)"
+    columns = "counted_tokens, text_class, guessed, choices"
+    return f"(select {columns} from {CHOSEN[which]} order by planned_no limit :first)"
+
+
+def _of(choices: object) -> str:
+    return "" if choices is ANY else " where choices is :choices"

@@ -27,6 +27,7 @@ from batchrun.job.table_names import looks_like_table
 from batchrun.planning.api_lookups import CounterFactory, notices_online
 from batchrun.planning.calibration_data import CalibrationData, prefix_of, untaught
 from batchrun.planning.classification import PageClassifier, worst_amount
+from batchrun.planning.earlier_answers import EarlierAnswers
 from batchrun.planning.forecast import Forecaster
 from batchrun.planning.gone_documents import GoneDocuments
 from batchrun.planning.merging import Merger
@@ -40,6 +41,7 @@ from batchrun.planning.token_sampling import TokenSampler
 from batchrun.planning.weighing import Page, Prepared, Wanted, Weighed, Weigher, weighed_request
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.past_usage import past_turns
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
@@ -84,6 +86,10 @@ class Planner:
     """Whether files are opened that have not changed since their documents were settled."""
     rereads: bool = False
     """Whether documents are sent again that an older reader read."""
+    reasks_all: bool = False
+    """Whether documents are asked for all fields again, whatever is answered."""
+    partial_answers: bool = False
+    """Whether requests are sent although most replies are expected to be cut off."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -242,6 +248,7 @@ class Planner:
             gone=self._gone_rows,
             tables=self._tables,
             drops_gone=self._drops_gone,
+            partial_answers=self.partial_answers,
         )
 
     def anything_to_record(self) -> bool:
@@ -346,7 +353,9 @@ class Planner:
             caps=self.caps,
             in_batches=self.in_batches,
             prepare=self.workers.prepare,
+            earlier=EarlierAnswers(ledger=self.ledger, form=self.job.form, prompt_sha=self.template.prompt_sha),
             rereads=self.rereads,
+            reasks_all=self.reasks_all,
         )
 
     @property
@@ -363,6 +372,9 @@ class Planner:
             prefix=prefix_of(self.renderer, self.estimator),
             route=self.route,
             deadline_s=self.deadline_s,
+            further=past_turns(
+                self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=self.price.name
+            ),
         )
 
     @property

@@ -6,7 +6,7 @@ from functools import cached_property
 from batchrun.document import Document
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
-from batchrun.providers.anthropic.wire import content_around, fixed_params, message_request
+from batchrun.providers.anthropic.wire import content_around, fixed_params, message_request, without_asking
 from batchrun.request import Request
 
 
@@ -22,6 +22,7 @@ class RequestTemplate:
             schema=self.renderer.schema,
             effort=model.effort,
             thinking=model.thinking,
+            budget_tokens=model.budget_tokens,
             system=self.renderer.system,
         )
 
@@ -37,6 +38,12 @@ class RequestTemplate:
         """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""
         content = self.renderer.bare_content
         return None if content is None else message_request(self._fixed, content)
+
+    @cached_property
+    def prompt_sha(self) -> str:
+        """SHA-256 over what requests have beside their document and the form of their answers."""
+        fixed = without_asking(self._fixed)
+        return hashlib.sha256(message_request(fixed, self.renderer.content_parts).body).hexdigest()
 
     @cached_property
     def fingerprint(self) -> str:

@@ -87,13 +87,13 @@ class ModelChain:
         return model_no + 1 < len(self.models) and why in self.fallback_on
 
     def escalated(
-        self, model_no: int, outcome: Outcome, output: Mapping[str, Any] | None, text: str | None
+        self, model_no: int, outcome: Outcome | None, output: Mapping[str, Any] | None, text: str | None
     ) -> str | None:
         """Return why the next model is asked after this model's answer, or None if the answer is taken.
 
-        `text` is what `AcceptanceRules.violation` takes.
+        The next model is not asked while there is no outcome. `text` is what `AcceptanceRules.violation` takes.
         """
-        if self.falls_back(model_no, outcome):
+        if outcome is None or self.falls_back(model_no, outcome):
             return outcome
         violation = (
             self.acceptance_rules.violation(output, text) if self.acceptance_rules and output is not None else None

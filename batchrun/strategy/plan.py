@@ -11,6 +11,9 @@ from batchrun.strategy.duration import Duration
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.routes import Choice, Forecast, Route
 
+MOST_CUT = 0.5
+"""The share of replies that may be cut off: a plan with more is refused."""
+
 
 class Kind(StrEnum):
     """What the ledger knows of a document's request, which decides what is done with the document."""
@@ -76,6 +79,19 @@ class CostliestFallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartlyAsked:
+    """The documents to send that have an answer, and are asked only for what it lacks."""
+
+    documents: int
+    fields: tuple[str, ...]
+    """The fields that are asked for."""
+    nusd: int
+    """What these documents are expected to cost."""
+    whole_nusd: int
+    """What they would cost if all their fields were asked for again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PdfCost:
     """What the requests of the PDFs to send are expected to cost, either way."""
 
@@ -103,6 +119,21 @@ class EstimateBasis:
     """Why the API did not count more requests."""
     replies: int
     """Replies of the job that show how long replies are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyForecast:
+    """What is expected of the replies of the job's own model."""
+
+    max_tokens: int
+    cut_share: float
+    """The share of the replies that `max_tokens` cuts off."""
+    thinking_share: float
+    """The part of the output that is thinking."""
+    replies: int
+    """Replies of the job that both shares rest on; 0 if the shares are guesses from the schema and the effort."""
+    remedies: tuple[str, ...]
+    """The settings of [model] with each of which most replies would be complete, as the job file writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +224,8 @@ class Plan:
     """How many documents keep their requests although a newer reader would find another text in the same bytes."""
     markup: MostlyMarkup | None = None
     """None if nothing to send is mostly markup or base64."""
+    partly: PartlyAsked | None = None
+    """None if no document is asked for some fields alone."""
     tables: int = 0
     """How many files of the source look like tables, and are one document each."""
     gone: int = 0
@@ -203,6 +236,16 @@ class Plan:
     """The most tokens that one of the requests to send may use, like `worst_nusd`."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The tags of the run that a submit would begin or continue."""
+    reply: ReplyForecast | None = None
+    """The forecast of the replies. None if an earlier version made the plan."""
+    partial_answers: bool = False
+    """Whether a submit sends requests although most replies are expected to be cut off."""
+
+    @property
+    def mostly_cut(self) -> ReplyForecast | None:
+        """The forecast of the replies, if most are expected to be cut off. A retry allows more tokens than the job."""
+        asked_first = self.to_send > self.counts[Kind.RETRY]
+        return self.reply if asked_first and self.reply and self.reply.cut_share > MOST_CUT else None
 
     @property
     def documents(self) -> int:

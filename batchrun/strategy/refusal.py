@@ -8,7 +8,7 @@ from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.errors import Refused
 from batchrun.escaping import escape_control, shown_path
 from batchrun.estimation.estimate import Estimate
-from batchrun.strategy.plan import Kind, Plan
+from batchrun.strategy.plan import Kind, Plan, ReplyForecast
 
 SHOWN = 5
 
@@ -18,7 +18,7 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool, jo
 
     A plan without anything to send is never refused for its price, nor is a run that was approved before: after a kill
     a run goes on as it would have without the kill, until its cap, which no request passes. So does a run that may be
-    partial, from the start.
+    partial, from the start. A run may have partial answers only if the command says so.
     """
     if plan.paid_before:
         return _paid_before(plan, job_path)
@@ -30,7 +30,11 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool, jo
             " Nothing was sent.",
             hint=f"send some of them: {_first(plan, max_documents)}; or raise budget.max_documents",
         )
-    if not plan.to_send or plan.already_approved or plan.caps.partial:
+    if not plan.to_send or plan.already_approved:
+        return None
+    if plan.mostly_cut and not plan.partial_answers:
+        return _mostly_cut(plan.mostly_cut)
+    if plan.caps.partial:
         return None
     return _over_budget(plan) or _no_room_for_one(plan)
 
@@ -42,6 +46,28 @@ def _paid_before(plan: Plan, job_path: str) -> Refused:
         hint=f"take the rows over, free of charge: batchrun adopt {shlex.quote(job_path)};"
         " or send and pay for everything once more: --pay-again",
     )
+
+
+def _mostly_cut(reply: ReplyForecast) -> Refused:
+    return Refused(
+        f"most replies would be paid for and be of no use: {cut_words(reply)}. Nothing was sent.",
+        hint="; ".join([*settings(reply), "or send the requests all the same: --partial-answers"]),
+    )
+
+
+def cut_words(reply: ReplyForecast) -> str:
+    """Say which share of the replies is expected to be cut off, and how that is known."""
+    known = f"learnt from {reply.replies:,} of them" if reply.replies else "a guess from the schema"
+    thinking = (
+        f" and the effort: thinking is about {reply.thinking_share:.0%} of a reply" if reply.thinking_share else ""
+    )
+    known += thinking if not reply.replies else ""
+    return f"about {reply.cut_share:.0%} will be cut off at max_tokens = {reply.max_tokens:,} ({known})"
+
+
+def settings(reply: ReplyForecast) -> list[str]:
+    """Say what to write in [model] so that most replies are complete; nothing if no setting is known to help."""
+    return [f"set {', or '.join(reply.remedies)} in [model]"] if reply.remedies else []
 
 
 def _too_large(plan: Plan, count: int) -> Refused:

@@ -10,6 +10,7 @@ from functools import partial
 from os import environ
 from pathlib import Path
 
+from batchrun.answers.turns import Mending
 from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, forbidden, merged
 from batchrun.budget.policy import operator_caps, operator_rule, project_caps, project_rule
 from batchrun.catalog.notices import price_notices
@@ -60,7 +61,10 @@ class OpenOutput:
         spec = self.job.spec
         types = FILE_COLUMNS if isinstance(spec.source, FilesSourceSection) else {}
         of_source = tuple(SourceColumn(name, types.get(name)) for name in spec.source.columns)
-        table = OutputTable(self.paths.database, spec.store.table, self.job.fields.columns, of_source)
+        form = self.job.form
+        told = [("_problems", form.null_fields), ("_evidence", bool(form.quotes))]
+        findings = tuple(name for name, is_told in told if is_told)
+        table = OutputTable(self.paths.database, spec.store.table, self.job.fields.columns, of_source, findings)
         return Output(ledger or self.ledger, self.name, table)
 
 
@@ -83,7 +87,19 @@ class OpenStore(OpenOutput):
             price_of=self.prices.prices.get,
             recover=lambda ledger: recover_others(ledger, self.paths, self.name),
             waits=waits,
+            mending=self._mending,
             cancels=cancels,
+        )
+
+    def _mending(self, model: str) -> Mending:
+        """Say how far replies of a model are mended: what passes to the next model of the chain is not."""
+        spec = self.job.spec
+        is_last = model == (spec.model.name, *spec.model.fallbacks)[-1]
+        price = self.prices.prices.get(model)
+        return Mending(
+            max_repairs=spec.output.max_repairs,
+            most_tokens=price.max_output_tokens if price else 0,
+            passed_on=frozenset() if is_last else frozenset(spec.model.fallback_on),
         )
 
 
@@ -126,6 +142,8 @@ class OpenJob(OpenStore):
             children=self.children,
             rescans=options.rescans,
             rereads=options.rereads,
+            reasks_all=options.reasks_all,
+            partial_answers=options.partial_answers,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -160,6 +178,8 @@ class SubmitOptions:
     """Whether requests are sent that have rows in the output of which the ledger does not know."""
     partial: bool = False
     """Whether the run begins although the budget is not enough for all documents, whatever the job file says."""
+    partial_answers: bool = False
+    """Whether requests are sent although most replies are expected to be cut off at `max_tokens`."""
     route: str | None = None
     deadline_s: float | None = None
     waits: bool = True
@@ -176,6 +196,8 @@ class SubmitOptions:
     """Whether files are opened that have not changed since their documents were settled."""
     rereads: bool = False
     """Whether documents are sent again whose text an older reader found."""
+    reasks_all: bool = False
+    """Whether documents are asked for all fields again, whatever is answered."""
     online: int | None = None
     """How many requests the API counts for the plan, if the plan asks the API; None for the usual number."""
     typed: tuple[str, ...] = ()

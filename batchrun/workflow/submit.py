@@ -24,6 +24,7 @@ from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.planning.planner import ONLINE, Planner
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.forms import form_number
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan
 from batchrun.store.ledger.run_plans import remember_plan
@@ -170,7 +171,8 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
             runs.continue_run(run_no, run_plan)
         else:
             run_no = runs.begin_run(run_plan, run_id=new_run_id(runs, simulated=opened.simulated))
-        since = planner.planned.admission.admit(run_no=run_no)
+        form_no = form_number(ledger, opened.job.form, prompt_sha=planner.template.prompt_sha)
+        since = planner.planned.admission.admit(run_no=run_no, form_no=form_no, restarts=planner.reasks_all)
         if planner.everything:
             planner.planned.admission.set_aside_gone(run_no=run_no)
         planner.record()

@@ -157,7 +157,7 @@ VARIANTS = {
     "batch, cascade, cache 5m": variant(
         run='route = "batch"', model=CASCADED, cascade=CASCADE, prompt=prompt(cache="5m")
     ),
-    "retry of a truncated answer": variant(script=cut_short, then="retry JOB --json"),
+    "retry of a truncated answer": variant(script=cut_short, then="retry JOB --json", output="max_repairs = 0"),
 }
 
 

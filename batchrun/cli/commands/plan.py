@@ -13,7 +13,9 @@ from batchrun.cli.options import (
     JOB,
     MAX_COST,
     NEXT,
+    PARTIAL_ANSWERS,
     READING_AGAIN,
+    REASK,
     ROUTE,
     SIMULATE,
     JobCommand,
@@ -58,7 +60,9 @@ MOST_GUESSED = 1_000
 )
 @EXACT
 @READING_AGAIN
+@REASK
 @MAX_COST
+@PARTIAL_ANSWERS
 @ROUTE
 @DEADLINE
 @SIMULATE
@@ -75,7 +79,9 @@ def plan(
     exact: bool,
     rescan: bool,
     reread: bool,
+    reask: str,
     max_cost: int | None,
+    partial_answers: bool,
     route: str | None,
     deadline: float | None,
     simulate: str | None,
@@ -103,11 +109,13 @@ def plan(
     earlier = read_plan(compare, job=job) if compare else None
     options = SubmitOptions(
         max_cost_nusd=max_cost,
+        partial_answers=partial_answers,
         route=route,
         deadline_s=deadline,
         exact=exact,
         rescans=rescan,
         rereads=reread,
+        reasks_all=reask == "all",
         typed=typed_command(),
     )
     with (

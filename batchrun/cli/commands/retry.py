@@ -6,7 +6,18 @@ from typing import Unpack
 
 import click
 
-from batchrun.cli.options import LEDGER, MAX_COST, PARTIAL, PROFILES, RUNNING, WATCHING, RunFlags, selecting, speaking
+from batchrun.cli.options import (
+    LEDGER,
+    MAX_COST,
+    PARTIAL,
+    PARTIAL_ANSWERS,
+    PROFILES,
+    RUNNING,
+    WATCHING,
+    RunFlags,
+    selecting,
+    speaking,
+)
 from batchrun.cli.views.terminal import Terminal
 from batchrun.outcome import RETRIED, Outcome
 from batchrun.planning.selection import Selection
@@ -27,6 +38,7 @@ DEFAULT = ",".join(RETRIED)
 @click.option("--profile", type=click.Choice(PROFILES), default="calm", help="The behaviour of the simulator.")
 @MAX_COST
 @PARTIAL
+@PARTIAL_ANSWERS
 @RUNNING
 @WATCHING
 @LEDGER

@@ -11,7 +11,9 @@ from batchrun.cli.options import (
     MAX_COST,
     NEXT,
     PARTIAL,
+    PARTIAL_ANSWERS,
     READING_AGAIN,
+    REASK,
     RUNNING,
     SIMULATE,
     WATCHING,
@@ -49,7 +51,9 @@ class SubmitCommand(JobCommand):
 @MAX_COST
 @EXACT
 @READING_AGAIN
+@REASK
 @PARTIAL
+@PARTIAL_ANSWERS
 @click.option(
     "--pilot",
     type=click.IntRange(min=1),
@@ -71,6 +75,7 @@ def submit(
     exact: bool,
     rescan: bool,
     reread: bool,
+    reask: str,
     pilot: int | None,
     go_on: bool,
     no_pilot: bool,
@@ -106,6 +111,7 @@ def submit(
         exact=exact,
         rescans=rescan,
         rereads=reread,
+        reasks_all=reask == "all",
         pilot=wanted,
         plan_file=plan_file,
         profile=simulate,

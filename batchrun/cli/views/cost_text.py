@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 
 from batchrun.catalog.money import dollars, in_column
 from batchrun.catalog.price import PriceRow
-from batchrun.cli.views.format import count, cut
+from batchrun.cli.views.format import about, count, cut
 from batchrun.cli.views.price_text import per_million
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
@@ -91,6 +91,8 @@ def cells_of(one: Spending, total: Spending, by: By) -> dict[str, str]:
     for name, column in CLASSES.items():
         if all_tokens[name] or name in {"input", "output"}:
             cells[column] = f"{tokens[name]:,} {usd(getattr(one.classes, name))}"
+    if total.tokens.thinking_tokens:
+        cells["THINKING"] = f"{one.tokens.thinking_tokens or 0:,}"
     return cells
 
 
@@ -115,6 +117,9 @@ def explanation_lines(total: Spending) -> list[str]:
         lines.append(
             f"{dollars(total.unclassed_nusd)} of COST is in no class of token: it is from before prices were recorded."
         )
+    if thinking := total.tokens.thinking_tokens:
+        share = about(thinking / max(total.tokens.output_tokens, 1))
+        lines.append(f"THINKING: the part of the OUTPUT tokens that is thinking, {share} of them.")
     return [f"\n{lines[0]}", *lines[1:]] if lines else []
 
 
@@ -165,6 +170,7 @@ def spending_fields(one: Spending) -> dict[str, object]:
         "open_usd": one.open_nusd / 1e9,
         "failed": {"attempts": one.failed, "cost_usd": one.failed_nusd / 1e9},
         "tokens": tokens_of(one),
+        "thinking_tokens": one.tokens.thinking_tokens,
         "class_cost_usd": {name: nusd / 1e9 for name, nusd in asdict(one.classes).items()},
         "unclassed_usd": one.unclassed_nusd / 1e9,
     }

@@ -47,6 +47,11 @@ def tokens(number: float) -> str:
     return f"{number / 1e3:.1f}k" if number < 1e6 else f"{number / 1e6:.2f}M"
 
 
+def about(share: float) -> str:
+    """`about 70%`, `under 1%`."""
+    return f"about {share:.0%}" if share >= 0.005 else "under 1%"
+
+
 def utc(seconds: float | None) -> str:
     """`2026-11-01 08:30`, or nothing for a time that the ledger does not have."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

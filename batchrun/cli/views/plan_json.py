@@ -8,7 +8,7 @@ from batchrun.cli.views.cascade_text import cascade_as_json
 from batchrun.cli.views.format import interval_fields
 from batchrun.cli.views.plan_text import WORDS, warnings
 from batchrun.errors import BatchrunError
-from batchrun.strategy.plan import PdfCost, Plan
+from batchrun.strategy.plan import PdfCost, Plan, ReplyForecast
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.refusal import budget_left
 from batchrun.strategy.routes import Forecast
@@ -50,6 +50,8 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             },
             "tokens": {"input": interval_fields(estimate.input), "output": interval_fields(estimate.output),
                        "fixed_per_request": round(estimate.fixed_tokens)},
+            "replies": reply_as_json(plan.reply) if plan.reply else None,
+            "partial_answers": plan.partial_answers,
             "estimate_usd": {**interval_fields(estimate.cost_usd), "confidence": estimate.confidence},
             "before": {
                 "run": plan.before.run_id,
@@ -87,6 +89,14 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             "pilot_documents": opened.job.spec.pilot.documents,
             "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
+            "partly_asked": {
+                "documents": plan.partly.documents,
+                "fields": list(plan.partly.fields),
+                "usd": plan.partly.nusd / 1e9,
+                "all_fields_usd": plan.partly.whole_nusd / 1e9,
+            }
+            if plan.partly
+            else None,
             "table_files": plan.tables,
             "mostly_markup": {
                 "documents": plan.markup.documents,
@@ -97,6 +107,17 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             if plan.markup
             else None,
     }  # fmt: skip
+
+
+def reply_as_json(reply: ReplyForecast) -> dict[str, object]:
+    """The forecast of the replies: the shares that are cut off and that are thinking, and what to set in [model]."""
+    return {
+        "max_tokens": reply.max_tokens,
+        "cut_share": round(reply.cut_share, 3),
+        "thinking_share": round(reply.thinking_share, 3),
+        "past_replies": reply.replies,
+        "remedies": list(reply.remedies),
+    }
 
 
 def pdf_as_json(cost: PdfCost) -> dict[str, object]:

@@ -8,7 +8,7 @@ from batchrun.catalog.notices import in_and_out, upcoming_price
 from batchrun.cli.next_command import command, typed_path
 from batchrun.cli.views.caps_text import cap_lines
 from batchrun.cli.views.cascade_text import cascade_lines
-from batchrun.cli.views.format import count, tokens, with_bounds
+from batchrun.cli.views.format import about, count, tokens, with_bounds
 from batchrun.cli.views.route_text import route_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import SHOWN_COLUMNS, escape_control, shown_path
@@ -17,7 +17,7 @@ from batchrun.job.source_sections import FilesSourceSection
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings, other_notes
-from batchrun.strategy.refusal import budget_left
+from batchrun.strategy.refusal import budget_left, cut_words, settings
 from batchrun.workflow.open_job import OpenJob
 
 WORDS = {
@@ -34,6 +34,7 @@ WORDS = {
     Kind.UNREADABLE: "unreadable",
 }
 SHOWN_NOTES = 5
+SHOWN_FIELDS = 5
 """How many notes, and how many encodings, a plan shows."""
 ALWAYS = {Kind.NEW, Kind.CHANGED, Kind.REUSABLE}
 
@@ -94,7 +95,10 @@ def documents_line(plan: Plan) -> str:
     if plan.paid_before:
         line += f"\n         {count(plan.paid_before, 'document')} to send with a row in the output already,"
         line += " which the ledger does not know"
-    line += "".join(f"\n         {words}" for words in [*parts_words(plan), *older_words(plan), *gone_words(plan)])
+    line += "".join(
+        f"\n         {words}"
+        for words in [*partly_words(plan), *parts_words(plan), *older_words(plan), *gone_words(plan)]
+    )
     return line
 
 
@@ -134,6 +138,19 @@ def markup_words(plan: Plan) -> list[str]:
     ]
 
 
+def cut_off_words(plan: Plan) -> list[str]:
+    """The share of replies that will be cut off, and what to set; nothing unless that is most of them."""
+    if not (reply := plan.mostly_cut):
+        return []
+    return ["; ".join([f"most replies are of no use: {cut_words(reply)}", *settings(reply)])]
+
+
+def thinking_lines(plan: Plan) -> list[str]:
+    """The part of the output that is thinking; no line if the model is not expected to think."""
+    share = plan.reply.thinking_share if plan.reply else 0.0
+    return [f"         thinking is {about(share)} of the output"] if share else []
+
+
 def parts_words(plan: Plan) -> list[str]:
     """The long documents that are asked in parts, which are counted one by one; nothing if there are none."""
     documents, parts = plan.in_parts
@@ -143,6 +160,18 @@ def parts_words(plan: Plan) -> list[str]:
         merge, their = ("merges", "its") if plan.merging == 1 else ("merge", "their")
         lines.append(f"and {count(plan.merging, 'request')} that {merge} {their} answers")
     return lines
+
+
+def partly_words(plan: Plan) -> list[str]:
+    """The documents that are asked for some fields alone, and what all fields would cost; nothing if there are none."""
+    if not (partly := plan.partly):
+        return []
+    are, their = ("is", "its") if partly.documents == 1 else ("are", "their")
+    shown = ", ".join(partly.fields[:SHOWN_FIELDS]) + (", …" if len(partly.fields) > SHOWN_FIELDS else "")
+    return [
+        f"{count(partly.documents, 'document')} {are} asked for {shown} alone, about {dollars(partly.nusd)};"
+        f" for all {their} fields again, about {dollars(partly.whole_nusd)}: --reask all"
+    ]
 
 
 def older_words(plan: Plan) -> list[str]:
@@ -231,7 +260,9 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f"tokens   input   {with_bounds(estimate.input, tokens, width=7)}"
         f"   instructions and schema: {tokens(estimate.fixed_tokens)} each",
         f"         output  {with_bounds(estimate.output, tokens, width=7)}   {replies}",
+        *thinking_lines(plan),
         *evidence_lines(plan),
+        *[f"warning  {words}" for words in cut_off_words(plan)],
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
         *pdf_lines(plan, opened),

@@ -9,7 +9,7 @@ from batchrun.cli.next_command import changed, command
 from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import escalated_lines, escalations_as_json
-from batchrun.cli.views.format import below_here, count, duration, tokens
+from batchrun.cli.views.format import about, below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
 from batchrun.cli.views.plan_text import gone_words
 from batchrun.cli.views.terminal import Terminal
@@ -96,6 +96,9 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
         f" · out {tokens(totals.output_tokens)}{off(totals.output_tokens, totals.estimate_output_tokens, through)}"
         + (f" · {totals.tokens:,} of {totals.cap_tokens:,}" if totals.cap_tokens else ""),
     ]
+    if totals.thinking_tokens:
+        share = about(totals.thinking_tokens / max(totals.output_tokens, 1))
+        lines.append(f"  thinking {share} of the output tokens")
     if summary.plan.continues and summary.plan.spent_nusd:
         lines.insert(1, f"  earlier  {dollars(summary.plan.spent_nusd)} of it was spent before this submit")
     if summary.cache_use:
@@ -243,6 +246,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         estimate_output_tokens=totals.estimate_output_tokens if totals else 0,
         input_tokens=totals.input_tokens if totals else 0,
         output_tokens=totals.output_tokens if totals else 0,
+        thinking_tokens=totals.thinking_tokens if totals else 0,
         **cache_fields(summary.cache_use),
         route=str(summary.plan.choice.route),
         cascade=escalations_as_json(summary.escalations),

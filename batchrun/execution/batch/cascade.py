@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from batchrun.answers.form import AnswerForm
 from batchrun.execution.document_reader import PAGE, DocumentReader, slices
 from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext
@@ -17,6 +18,7 @@ class BatchCascade:
 
     context: RunContext
     chain: ModelChain
+    form: AnswerForm
     reader: DocumentReader
 
     async def escalate(self) -> None:
@@ -52,7 +54,7 @@ class BatchCascade:
         if why is None:
             return None
         has_row = one.answer.outcome is Outcome.SUCCEEDED
-        return pending.move_to(self.chain.models[number + 1], escalated=why, has_row=has_row)
+        return pending.move_to(self.chain.models[number + 1], self.form, escalated=why, has_row=has_row)
 
     async def _apply(self, moves: list[Move]) -> None:
         await self.context.writer.write(lambda ledger: [ledger.move(self.context.job, move) for move in moves])

@@ -9,10 +9,10 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.validation import Judge
+from batchrun.answers.turns import Judges, Mending, next_step
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
 from batchrun.errors import BatchrunError
@@ -35,9 +35,10 @@ from batchrun.execution.stream.circuit_breaker import FEWEST
 from batchrun.execution.usage_doubts import UsageDoubts, fits_reservation
 from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
-from batchrun.reply import Cause, Failure
+from batchrun.reply import Cause, Failure, Reply
 from batchrun.store.ledger.batch_records import Batch, Member
 from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.forms import form_of
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Settlement
 from batchrun.store.ledger.uploads import distrust_uploads
@@ -80,7 +81,9 @@ class BatchJudge:
     """How results of one batch are judged and priced."""
 
     batch: Batch
-    judge: Judge
+    judges: dict[int | None, Judges]
+    """The judges of forms, by number. Requests without a number have the batch's own form."""
+    mending: Mending
     price: ModelPrice | None
     """The price of the model. It is None when the price table no longer has the model; the worst case is booked."""
     max_attempts: int
@@ -89,7 +92,7 @@ class BatchJudge:
     def settlement(self, member: Member, result: BatchResult) -> Settlement:
         """Return what a member's result means for the request: an outcome, or that the request is pending again."""
         if result.reply:
-            return answered_settlement(member.attempt_no, result.reply, self.judge.judge(result.reply), self.price)
+            return self._answered(member, result.reply)
         failure = failure_in(result)
         if failure.maybe_billed:
             return lost(member, failure)
@@ -101,6 +104,19 @@ class BatchJudge:
             outcome=ENDINGS.get(result.type or ResultType.ERRORED) or failed_outcome(failure),
             reason=f"{failure.error_type or failure.cause}: {failure.message}",
         )
+
+    def _answered(self, member: Member, reply: Reply) -> Settlement:
+        judges, progress = self.judges[member.form_no], member.progress
+        judgement = judges.judge(reply, progress.turn)
+        step = next_step(
+            judges.form,
+            progress,
+            judgement,
+            attempt_no=member.attempt_no,
+            max_tokens=member.max_tokens,
+            mending=self.mending,
+        )
+        return answered_settlement(member.attempt_no, reply, step, judgement, self.price)
 
     def action(self, member: Member, result: BatchResult) -> Action:
         """Decide about a member without an answer. What we canceled ourselves spends no attempt.
@@ -178,7 +194,14 @@ class Collector:
         price = self._context.price_of(batch.model)
         health = model_health(remote, ever_answered=self._failure_history.ever_answered)
         max_attempts = self._context.retry.max_attempts
-        batch_judge = BatchJudge(batch, Judge(AnswerForm(schema)), price and price.in_batches, max_attempts, health)
+        batch_judge = BatchJudge(
+            batch,
+            {None: Judges(AnswerForm(schema))},
+            self._context.mending(batch.model),
+            price and price.in_batches,
+            max_attempts,
+            health,
+        )
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
             async for group in groups:
@@ -231,6 +254,9 @@ class Collector:
         """Settle those of the results that are still waited for."""
         batch = batch_judge.batch
         members = await self._writer.write(lambda ledger: Batches(ledger).members(batch.batch_no, results))
+        for form_no in {member.form_no for member in members.values()} - batch_judge.judges.keys():
+            form = await self._writer.write(partial(form_of, form_no=form_no))
+            batch_judge.judges[form_no] = Judges(form)
         found = [(member, self._believed(member, results[request_id])) for request_id, member in members.items()]
         settlements = await asyncio.to_thread(lambda: [batch_judge.settlement(*one) for one in found])
         ends = [
@@ -272,8 +298,8 @@ class Collector:
     def _remember(self, result: BatchResult, batch_judge: BatchJudge, member: Member, end: Settlement) -> bool:
         """Learn from a result what becomes of the others. Returns whether the outcome of its request is held back."""
         model, history = batch_judge.batch.model, self._failure_history
-        if result.reply and end.outcome:
-            history.answered(model, end.outcome, end.reason)
+        if result.reply and (judged := end.outcome or end.mended):
+            history.answered(model, judged, end.reason)
         elif result.failure and result.failure.cause is Cause.STATUS:
             if stops_everyone(result.failure) or batch_judge.action(member, result) is Action.STOP_OUTAGE:
                 self.fatal = result.failure

@@ -19,6 +19,7 @@ from batchrun.execution.document_reader import Gone, set_aside, slices
 from batchrun.execution.pending_request import PendingRequest, worst_case
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
+from batchrun.execution.turn_request import turn_request
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import (
     BATCH_HEAD,
@@ -175,6 +176,7 @@ class Packer:
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps
+        self._form = setup.form
         self._reader = setup.reader
         self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder
@@ -186,7 +188,11 @@ class Packer:
 
     def worst_case(self, pending: PendingRequest) -> Amount:
         """Return what is reserved for a request."""
-        return worst_case(self._estimator, pending, pending.request, soft=self.caps.soft)
+        return worst_case(self._estimator, pending, self._asked(pending), soft=self.caps.soft)
+
+    def _asked(self, pending: PendingRequest) -> Request:
+        progress = pending.record.progress
+        return turn_request(pending.request, self._form, progress.turn, pending.shown)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """Pack as many pending requests as the limits allow; the spool may be empty.
@@ -225,7 +231,7 @@ class Packer:
         if isinstance(pending, Gone):
             await set_aside(self._context, pending, Outcome.UNREADABLE)
             return True
-        request = with_cache_breakpoint(pending.request, self._cache_breakpoint)
+        request = with_cache_breakpoint(self._asked(pending), self._cache_breakpoint)
         member = batch_member(request, nonce=spool.nonce)
         uploads = spool.uploads and file_size(member) > 0
         if not uploads and batch_size([len(member)]) > limits.bytes:

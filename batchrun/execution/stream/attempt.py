@@ -27,9 +27,8 @@ from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.providers import AttemptError, NeverSent, Provider
 from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.reply import Cause, Failure
-from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.records import CapExceeded, Move, Taken
+from batchrun.store.ledger.records import CapExceeded, Taken
 from batchrun.strategy.model_chain import OUTAGE
 
 UNSENT = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
@@ -52,6 +51,7 @@ class Attempts:
         self._halt = context.halt
         self._chain = setup.chain
         self._caps = setup.caps
+        self._form = setup.form
         self._channels = channels
         self._provider = provider
         self._results = AttemptResults(context, setup, channels)
@@ -106,7 +106,7 @@ class Attempts:
 
     async def _attempt(self, pending: PendingRequest) -> None:
         channel = self._channel_for(pending)
-        nusd = self._amount(pending, channel, channel.chain_model.request(pending.request)).nusd
+        nusd = self._amount(pending, channel).nusd
         async with channel.place() as alone, self._at_risk.holding(nusd):
             self._halt.check()
             while channel.is_out and channel is self._channel_for(pending):
@@ -136,13 +136,13 @@ class Attempts:
         """Try once to reserve, and send. Returns False if there was no room, and some may have come since."""
         self._halt.check()
         settled = self._results.settled
-        request = channel.chain_model.request(pending.request)
         with self._in_flight_while(pending):
-            reserved = await self._reserve(pending, channel, request)
+            reserved = await self._reserve(pending, channel)
             if isinstance(reserved, int):
                 self.sent += 1
                 self._misfits = 0
                 channel.counters.long_waits.end(OTHERS)
+                request = pending.request_to(channel.chain_model, self._form)
                 with channel.sending() as sent_at:
                     await self._send(Attempt(pending, channel, request, charge, reserved, sent_at))
                 return True
@@ -155,7 +155,7 @@ class Attempts:
         if isinstance(reserved, Taken) and not reserved.settled:
             channel.counters.long_waits.begin(OTHERS, "another run sends the same requests", now=channel.clock())
         if isinstance(reserved, CapExceeded):
-            await self._leave_pending(pending, channel, reserved, self._amount(pending, channel, request))
+            await self._leave_pending(pending, channel, reserved, self._amount(pending, channel))
         return True
 
     async def _leave_pending(
@@ -190,16 +190,17 @@ class Attempts:
             self._ended.set()
             self._ended = asyncio.Event()
 
-    async def _reserve(
-        self, pending: PendingRequest, channel: ModelChannel, request: Request
-    ) -> int | Taken | CapExceeded:
-        """Reserve the worst case. After a cancellation meanwhile, nothing is sent and nothing stays reserved."""
-        move, job = Move(pending.record, request.request_id, channel.model), self._context.job
+    async def _reserve(self, pending: PendingRequest, channel: ModelChannel) -> int | Taken | CapExceeded:
+        """Reserve the worst case. After a cancellation meanwhile, nothing is sent and nothing stays reserved.
+
+        The turn that is due is known once the document has its request to the model.
+        """
+        move, job = pending.move_to(channel.chain_model, self._form), self._context.job
         earlier = pending.earlier_ids(self._chain, channel.model_no) if self._caps.document else ()
 
         def reserve(ledger: Ledger) -> int | Taken | CapExceeded:
             pending.record = ledger.move(job, move)
-            amount = self._amount(pending, channel, request)
+            amount = self._amount(pending, channel)
             return ledger.reserve(
                 pending.record, amount, run_no=self._context.key.run_no, job=job, model=channel.model,
                 caps=self._caps, earlier=earlier,
@@ -214,7 +215,8 @@ class Attempts:
                 await self._results.settle(failed_settlement(reserved, UNSENT))
             raise
 
-    def _amount(self, pending: PendingRequest, channel: ModelChannel, request: Request) -> Amount:
+    def _amount(self, pending: PendingRequest, channel: ModelChannel) -> Amount:
+        request = pending.request_to(channel.chain_model, self._form)
         return worst_case(channel.estimator, pending, request, soft=self._caps.soft)
 
     async def _send(self, attempt: Attempt) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from batchrun.answers.validation import Judge
+from batchrun.answers.turns import Judges, Step, next_step
+from batchrun.answers.validation import Judgement
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
 from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, waited_for
@@ -52,7 +53,7 @@ class AttemptResults:
         self._halt = context.halt
         self._tell = context.tell
         self._chain = setup.chain
-        self._judge = Judge(setup.form)
+        self._judges = Judges(setup.form)
         self._channels = channels
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._failure_history: FailureHistory[tuple[Settlement, Attempt]] = FailureHistory(brakes=context.brakes)
@@ -76,11 +77,13 @@ class AttemptResults:
         if reply.usage:
             channel.usage_expectation.learn(pending.tokens, reply.usage)
             channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
-        judgement, price, usage = self._judge.judge(reply), channel.chain_model.price, reply.usage
+        price, usage = channel.chain_model.price, reply.usage
+        judgement = self._judges.judge(reply, pending.record.progress.turn)
         self._failure_history.answered(channel.model, judgement.outcome, judgement.reason)
         self._stop_if_all_alike()
-        escalated = self._chain.escalated(channel.model_no, judgement.outcome, judgement.output, pending.text)
-        end = answered_settlement(attempt.attempt_no, reply, judgement, price)
+        step = self._next_step(attempt, judgement)
+        escalated = self._chain.escalated(channel.model_no, step.outcome, step.output, pending.text)
+        end = answered_settlement(attempt.attempt_no, reply, step, judgement, price)
         if usage:
             prompt = KnownPrompt(usage.prompt_tokens, attempt.request.max_tokens, price.rates.input)
             end = replace(end, prompt=prompt)
@@ -89,6 +92,19 @@ class AttemptResults:
         if escalated:
             pending.model_no, pending.tries = channel.model_no + 1, Tries()
             raise RetryLater(0.0)
+        if step.outcome is None:
+            pending.go_on(step.progress, reply, attempt.attempt_no)
+            raise RetryLater(0.0)
+
+    def _next_step(self, attempt: Attempt, judgement: Judgement) -> Step:
+        return next_step(
+            self._judges.form,
+            attempt.pending.record.progress,
+            judgement,
+            attempt_no=attempt.attempt_no,
+            max_tokens=attempt.request.max_tokens,
+            mending=self._context.mending(attempt.channel.model),
+        )
 
     async def failed(self, attempt: Attempt, failure: Failure, *, latency_s: float) -> None:
         """Settle an attempt without a reply. Raises RetryLater if a retry is decided, Halted when the run stops."""
@@ -248,7 +264,8 @@ class AttemptResults:
             kept: list[str] = []
             if attempt and end.escalated:
                 next_model = self._chain.models[attempt.channel.model_no + 1]
-                move = attempt.pending.move_to(next_model, has_row=end.outcome is Outcome.SUCCEEDED)
+                has_row = end.outcome is Outcome.SUCCEEDED
+                move = attempt.pending.move_to(next_model, self._judges.form, has_row=has_row)
                 attempt.pending.record = ledger.move(self._context.job, move)
             elif attempt and end.outcome and end.outcome.failed and self._chain.acceptance_rules:
                 earlier = attempt.pending.earlier_ids(self._chain, attempt.channel.model_no)

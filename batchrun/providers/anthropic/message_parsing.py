@@ -79,7 +79,14 @@ def usage_from(usage: Any) -> Usage | None:
         cache_write_1h_tokens=written_1h,
         cache_read_tokens=count_in(fields.get("cache_read_input_tokens")) or 0,
         output_tokens=output_tokens,
+        thinking_tokens=_thought(fields.get("output_tokens_details"), output_tokens),
     )
+
+
+def _thought(told: Any, output_tokens: int) -> int | None:
+    """Read the tokens of thinking, which cannot be more than the whole output."""
+    thinking_tokens = count_in(fields_in(told).get("thinking_tokens"))
+    return thinking_tokens if thinking_tokens is not None and thinking_tokens <= output_tokens else None
 
 
 def _written_by_time(told: Any, written: int) -> tuple[int, int]:

@@ -20,6 +20,8 @@ EVENTS = frozenset(
     }
 )
 """The types of events that mean something here; events of other types are left out, such as a `ping`."""
+ONLY_AT_THE_END = ("output_tokens", "output_tokens_details")
+"""The counters that only the end of a stream tells."""
 GROWING = {"text_delta": "text", "thinking_delta": "thinking"}
 """The field of a block to which a piece of this type is added; the piece stands under the same name."""
 
@@ -70,7 +72,8 @@ class StreamedMessage:
         match event:
             case {"type": "message_start", "message": dict(message)} if message and not self._message:
                 self._message = message
-                fields_in(message.get("usage")).pop("output_tokens", None)  # only the end tells how many there are
+                for name in ONLY_AT_THE_END:
+                    fields_in(message.get("usage")).pop(name, None)
             case {"type": "content_block_start", "index": int(index), "content_block": dict(block)} if begun:
                 return self._begin(index, block)
             case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)} if begun:

@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from batchrun.answers.form import AnswerForm
 from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
 
 INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","data":"')
 """How a file begins in a body. The quotes of texts are escaped, so no text looks like a file."""
+NOTHING_SAID = "(nothing)"
+"""What stands for an empty reply in a conversation: the API refuses a message without content."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -29,6 +32,7 @@ def fixed_params(
     schema: Mapping[str, Any],
     effort: str | None,
     thinking: str | None,
+    budget_tokens: int | None = None,
     system: str | None,
 ) -> dict[str, Any]:
     """Build the parameters that all messages of a job share: all but the user message."""
@@ -39,8 +43,14 @@ def fixed_params(
     if system is not None:
         params["system"] = system
     if thinking is not None:
-        params["thinking"] = {"type": thinking}
+        params["thinking"] = {"type": thinking} | ({"budget_tokens": budget_tokens} if budget_tokens else {})
     return params
+
+
+def without_asking(fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a job's messages share, without the form of the answers."""
+    output = {name: value for name, value in fixed["output_config"].items() if name != "format"}
+    return {**fixed, "output_config": output}
 
 
 def message_request(
@@ -76,9 +86,9 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
     """Mark a request for the prompt cache, if there is a breakpoint; the request keeps its id."""
     if cache_breakpoint is None:
         return request
-    params = json.loads(request.body)
+    params = json.loads(request.wire)
     if cache_breakpoint.opening:
-        (message,) = params["messages"]
+        message = params["messages"][_document_message(request)]
         content = message["content"]
         if isinstance(content, str):
             message["content"] = _marked_content(content, cache_breakpoint)
@@ -87,6 +97,49 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
     else:
         params["system"] = [_marked_block(params["system"], cache_breakpoint.ttl)]
     return replace(request, marked=Request.of(params).body)
+
+
+def _document_message(request: Request) -> int:
+    """Return which message has the document: the last one of the request, behind which a conversation may follow."""
+    return len(json.loads(request.body)["messages"]) - 1
+
+
+def with_asking(request: Request, form: AnswerForm, other: AnswerForm) -> Request:
+    """Ask in a request for another form of answer; the request keeps its id."""
+    params = json.loads(request.wire)
+    params["output_config"]["format"]["schema"] = other.api_schema
+    return replace(request, marked=Request.of(params).body)
+
+
+def with_max_tokens(request: Request, max_tokens: int) -> Request:
+    """Let the answer to a request have other `max_tokens`; the request keeps its id."""
+    params = json.loads(request.wire) | {"max_tokens": max_tokens}
+    return replace(request, marked=Request.of(params).body, max_tokens=max_tokens)
+
+
+def with_follow_up(request: Request, shown: str, said: str) -> Request:
+    """Continue a conversation behind a request: the reply that is shown, and what is said behind it.
+
+    `shown` is the body of the reply. Thinking is left out, as the API allows where no tool follows. A tool's input is
+    answered as the result of the tool. The request keeps its id.
+    """
+    params = json.loads(request.wire)
+    blocks = [block for block in json.loads(shown)["content"] or () if _is_shown(block)]
+    uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    answer: str | list[object] = said
+    if uses:
+        results = [{"type": "tool_result", "tool_use_id": use, "is_error": True, "content": said} for use in uses[:1]]
+        others = [{"type": "tool_result", "tool_use_id": use, "content": NOTHING_SAID} for use in uses[1:]]
+        answer = [*results, *others]
+    params["messages"] += [
+        {"role": "assistant", "content": blocks or NOTHING_SAID},
+        {"role": "user", "content": answer},
+    ]
+    return replace(request, marked=Request.of(params).body)
+
+
+def _is_shown(block: Mapping[str, Any]) -> bool:
+    return block["type"] == "tool_use" or (block["type"] == "text" and bool(block["text"].strip()))
 
 
 def _marked_content(content: str, cache_breakpoint: CacheBreakpoint) -> list[dict[str, Any]] | str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from batchrun.answers.turns import BEGINNING, Progress
 from batchrun.batch import BatchState
 from batchrun.budget.caps import Amount, Caps, Of
 from batchrun.reply import Failure
@@ -111,15 +112,23 @@ class Member:
     """Why the request's attempts in batches failed since it last had an outcome; canceled ones are left out."""
     reserved_tokens: int | None = None
     """The most tokens that the request may use; None in attempts of old ledgers."""
+    form_no: int | None = None
+    """The form of the request's answer; None for requests of earlier versions."""
+    max_tokens: int = 0
+    """The `max_tokens` of the request, as its turn asks it; 0 if an earlier version made the request."""
+    progress: Progress = BEGINNING
+    """How far the answer to the request has come."""
 
 
 def members_from(rows: Iterable[Sequence[Any]]) -> dict[str, Member]:
     """Read members from rows: a row for each earlier failure of a member, or one row without a failure."""
     members: dict[str, Member] = {}
-    for attempt_no, request_id, doc_id, reserved_tokens, cause, *kept in rows:
+    for attempt_no, request_id, doc_id, reserved_tokens, form_no, max_tokens, turn, partial, cause, *kept in rows:
         earlier = members[request_id].failures if request_id in members else ()
         failures = (*earlier, Failure.kept(cause, *kept)) if cause else earlier
-        members[request_id] = Member(attempt_no, request_id, doc_id, failures, reserved_tokens)
+        progress = Progress.of(turn, partial)
+        most = progress.turn.max_tokens or max_tokens or 0
+        members[request_id] = Member(attempt_no, request_id, doc_id, failures, reserved_tokens, form_no, most, progress)
     return members
 
 

@@ -127,8 +127,8 @@ class Batches:
     def members(self, batch_no: int, request_ids: Iterable[str]) -> dict[str, Member]:
         """Find which of the requests are members whose results are not in the ledger yet, by request id."""
         rows = self._connection.execute(
-            "select a.attempt_no, r.request_id, a.doc_id, a.reserved_tokens,"
-            " t.cause, t.status, t.error_type, t.error_code, t.message"
+            "select a.attempt_no, r.request_id, a.doc_id, a.reserved_tokens, r.form_no, r.max_tokens,"
+            " r.turn, r.partial, t.cause, t.status, t.error_type, t.error_code, t.message"
             " from requests r join attempts a on a.batch_no = ? and a.request_no = r.request_no"
             " left join attempts t on t.request_no = a.request_no and t.batch_no is not null"
             "  and t.cause is not null and t.cause != 'batch gone'"
@@ -222,8 +222,9 @@ class Batches:
         batch_no = int(cursor.lastrowid or 0)
         self._connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
-            " expected_nusd, started_at, model, batch_no)"
-            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, reserved_tokens, expected_nusd, ?, ?, ?"
+            " expected_nusd, started_at, model, batch_no, turn)"
+            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, reserved_tokens, expected_nusd, ?, ?, ?,"
+            "  (select turn from requests r where r.request_no = candidates.request_no)"
             " from temp.candidates order by position",
             (new.run_no, new.job, new.prepared_at, new.model, batch_no),
         )

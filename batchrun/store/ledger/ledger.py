@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from batchrun.answers.turns import Progress
 from batchrun.budget.caps import Amount, Caps
 from batchrun.document import DocumentRef
 from batchrun.errors import BatchrunError
@@ -29,7 +30,7 @@ from batchrun.store.ledger.sqlite_errors import LedgerDamaged, explained, transl
 
 PENDING = """
 d.document_no, d.doc_id, d.source, d.place, d.request_no, r.request_id, r.counted_tokens, r.text_class, d.max_tokens,
-r.guessed
+r.guessed, r.turn, r.partial
 """
 """The columns of a `Pending`."""
 
@@ -162,10 +163,11 @@ class Ledger:
             return refusal
         cursor = self.connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
-            " expected_nusd, started_at, model) values (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)",
+            " expected_nusd, started_at, model, turn) values (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?,"
+            "  (select turn from requests r where r.request_no = ?))",
             (
                 pending.request_no, run_no, job, pending.ref.doc_id, amount.nusd, amount.tokens, amount.expected_nusd,
-                now, model,
+                now, model, pending.request_no,
             ),
         )  # fmt: skip
         return int(cursor.lastrowid or 0)
@@ -200,12 +202,21 @@ class Ledger:
         if settled and move.escalated is None:
             return was
         self.connection.execute(
-            "insert into requests (request_id, model, counted_tokens, text_class, guessed) values (?, ?, ?, ?, ?)"
+            "insert into requests (request_id, model, counted_tokens, text_class, guessed, form_no, turn)"
+            " values (?, ?, ?, ?, ?, (select form_no from requests r where r.request_no = ?), ?)"
             " on conflict (request_id) do nothing",
-            (move.request_id, move.model, was.counted_tokens, was.text_class, was.guessed),
+            (
+                move.request_id,
+                move.model,
+                was.counted_tokens,
+                was.text_class,
+                was.guessed,
+                was.request_no,
+                move.first_turn,
+            ),
         )
-        request_no, outcome = self.connection.execute(
-            "select request_no, outcome from requests where request_id = ?", (move.request_id,)
+        request_no, outcome, *turn = self.connection.execute(
+            "select request_no, outcome, turn, partial from requests where request_id = ?", (move.request_id,)
         ).fetchone()
         if move.has_row and outcome is not None and Outcome(outcome).failed:
             return was  # a row that the cascade does not take is better than no row
@@ -225,7 +236,7 @@ class Ledger:
                 " and attempt_no = (select attempt_no from requests where request_no = ?)",
                 (move.escalated, job, was.request_no),
             )
-        return replace(was, request_no=request_no, request_id=move.request_id)
+        return replace(was, request_no=request_no, request_id=move.request_id, progress=Progress.of(*turn))
 
     def settle(self, end: Settlement) -> list[str]:
         """Record an attempt's reply, usage, cost and outcome together; the cost replaces the reservation.
@@ -240,24 +251,27 @@ class Ledger:
             "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
             " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
             " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
-            " cache_read_tokens = ?, output_tokens = ?, price_no = ?, latency_s = ?, first_byte_s = ?,"
-            " escalated = ?, seq = ? where attempt_no = ?",
+            " cache_read_tokens = ?, output_tokens = ?, thinking_tokens = ?, price_no = ?, latency_s = ?,"
+            " first_byte_s = ?, escalated = ?, seq = ?, reason = ? where attempt_no = ?",
             (
-                end.state, end.cost_nusd, time.time(), end.outcome,
+                end.state, end.cost_nusd, time.time(), end.outcome or end.mended,
                 failure and failure.name, failure.status if failure else 200 if reply else None,
                 failure and failure.error_type, failure and failure.error_code, failure and failure.message,
                 reply and reply.stop_reason,
                 reply.api_request_id if reply else failure and failure.api_request_id,
                 (reply and reply.model) or None, usage and tokens.input_tokens, usage and tokens.cache_write_5m_tokens,
                 usage and tokens.cache_write_1h_tokens, usage and tokens.cache_read_tokens,
-                usage and tokens.output_tokens, end.price and self._prices.number(end.price), end.latency_s,
-                reply and reply.first_byte_s, end.escalated, seq, end.attempt_no,
+                usage and tokens.output_tokens, tokens.thinking_tokens, end.price and self._prices.number(end.price),
+                end.latency_s, reply and reply.first_byte_s, end.escalated, seq, end.reason if reply else None,
+                end.attempt_no,
             ),
         )  # fmt: skip
         if reply:
             self.connection.execute("insert into replies values (?, ?)", (end.attempt_no, reply.raw))
         if end.prompt:
             self._hold_less(end.attempt_no, end.prompt, seq)
+        if end.progress:
+            self._go_on(end.attempt_no, end.progress)
         return self._settle_request(end, seq) if end.outcome else []
 
     def conclude(self, end: Settlement) -> list[str]:
@@ -283,16 +297,25 @@ class Ledger:
             "update attempts set reserved_tokens = :most, reserved_nusd = reserved_nusd"
             "  - (reserved_tokens - :most) * :input_nusd / iif(batch_no is null, 1, 2), seq = :seq"
             " where request_no = (select request_no from attempts where attempt_no = :attempt_no)"
+            " and turn is (select turn from attempts where attempt_no = :attempt_no)"
             " and state = 'unknown' and cost_nusd is null and reserved_tokens > :most",
             {"attempt_no": attempt_no, "most": prompt.most_tokens, "input_nusd": prompt.input_nusd, "seq": seq},
         )
 
+    def _go_on(self, attempt_no: int, progress: Progress) -> None:
+        """Record how far the answer to an attempt's request has come, and what the next attempt asks."""
+        self.connection.execute(
+            "update requests set turn = ?, partial = ? where request_no ="
+            " (select request_no from attempts where attempt_no = ?)",
+            (progress.turn_json, progress.partial_json, attempt_no),
+        )
+
     def _settle_request(self, end: Settlement, seq: int) -> list[str]:
         request_no, job = self.connection.execute(
-            "update requests set outcome = ?, reason = ?, output = ?, attempt_no = ?"
+            "update requests set outcome = ?, reason = ?, output = ?, findings = ?, attempt_no = ?"
             " where request_no = (select request_no from attempts where attempt_no = ?)"
             " returning request_no, (select job from attempts where attempt_no = ?)",
-            (end.outcome, end.reason, end.output, end.attempt_no, end.attempt_no, end.attempt_no),
+            (end.outcome, end.reason, end.output, end.findings, end.attempt_no, end.attempt_no, end.attempt_no),
         ).fetchone()
         return self._settle_documents(request_no, job, request_no if end.outcome is Outcome.SUCCEEDED else None, seq)
 
@@ -322,6 +345,11 @@ class Ledger:
         )
         return self.connection.execute(query, {"id": request_id}).fetchone() is not None
 
+    def reply(self, attempt_no: int) -> str | None:
+        """Return the body of the reply to an attempt. Returns None if the attempt had no reply."""
+        row = self.connection.execute("select raw from replies where attempt_no = ?", (attempt_no,)).fetchone()
+        return str(row[0]) if row else None
+
     # --- order
 
     def head(self, job: str) -> int:
@@ -348,6 +376,8 @@ class Ledger:
 
 def pending_of(row: Sequence[Any]) -> Pending:
     """Read a document from the columns of `PENDING`."""
-    number, doc_id, source, place, request_no, request_id, counted, text_class, max_tokens, guessed = row
-    ref = DocumentRef(doc_id, source, place)
-    return Pending(number, ref, request_no, request_id, counted, TextClass(text_class), max_tokens, bool(guessed))
+    number, doc_id, source, place, request_no, request_id, counted, text_class, max_tokens, guessed, *turn = row
+    ref, progress = DocumentRef(doc_id, source, place), Progress.of(*turn)
+    return Pending(
+        number, ref, request_no, request_id, counted, TextClass(text_class), max_tokens, bool(guessed), progress
+    )

@@ -1,9 +1,11 @@
 """What a job's past says of its next requests: the prompts that Claude counted, and the lengths of the replies."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.estimation.calibration import Observation
+from batchrun.estimation.further_turns import PastTurns
 from batchrun.estimation.reply_length import Replies
 from batchrun.estimation.text_class import TextClass
 from batchrun.store.ledger.ledger import Ledger
@@ -19,6 +21,10 @@ class PastUse:
 
     observations: Sequence[Observation]
     replies: Replies | None
+    cut: int = 0
+    """How many of the replies were cut off at `max_tokens`, or would be now."""
+    thinking_share: float | None = None
+    """The part of the output that is thinking. None if no reply tells its thinking."""
 
 
 def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
@@ -32,17 +38,44 @@ def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
     return PastEstimate(*row) if row else None
 
 
-def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastUse:
-    """Read the latest answers of a job to requests as the job would make them now."""
+def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str, max_tokens: float = math.inf) -> PastUse:
+    """Read the latest answers of a job to requests as the job would make them now.
+
+    An answer that was allowed more tokens than `max_tokens`, and used so many, counts as cut off.
+    """
     rows = ledger.connection.execute(
-        "select r.text_class, r.counted_tokens, a.output_tokens,"
+        "select r.text_class, r.counted_tokens, a.output_tokens, a.thinking_tokens, a.stop_reason,"
         " a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens"
         " from attempts a join requests r using (request_no) join runs using (run_no)"
         " where a.job = ? and a.state = 'answered' and a.input_tokens is not null and runs.fingerprint = ?"
-        " and r.model = ? order by a.seq desc limit ?",
+        " and r.model = ? and a.turn is null order by a.seq desc limit ?",
         (job, fingerprint, model, MOST_RECENT),
     ).fetchall()
     return PastUse(
-        [Observation(TextClass(kind), counted, prompt) for kind, counted, _, prompt in rows],
-        Replies.of([length for _, _, length, _ in rows]),
+        [Observation(TextClass(kind), counted, prompt) for kind, counted, _, _, _, prompt in rows],
+        Replies.of([length for _, _, length, *_ in rows]),
+        sum(stop == "max_tokens" or length >= max_tokens for _, _, length, _, stop, _ in rows),
+        _share([(thought, length) for _, _, length, thought, _, _ in rows if thought is not None]),
     )
+
+
+def past_turns(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastTurns | None:
+    """Read how often answers were mended or continued. Returns None if none was."""
+    answers, turns, prompt, reply = ledger.connection.execute(
+        "select count(*) - coalesce(sum(further), 0), coalesce(sum(further), 0),"
+        " avg(prompt) filter (where further), avg(reply) filter (where further) from ("
+        "  select a.turn ->> 'shows' is not null or a.turn ->> 'max_tokens' is not null as further,"
+        "   a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens as prompt,"
+        "   a.output_tokens as reply"
+        "  from attempts a join requests r using (request_no) join runs using (run_no)"
+        "  where a.job = ? and a.state = 'answered' and runs.fingerprint = ? and r.model = ?"
+        "  order by a.seq desc limit ?)",
+        (job, fingerprint, model, MOST_RECENT),
+    ).fetchone()
+    return PastTurns(answers, turns, prompt or 0.0, reply or 0.0) if turns and answers else None
+
+
+def _share(told: Sequence[tuple[int, int]]) -> float | None:
+    """Return the part of the output that is thinking, over the answers that tell both."""
+    output = sum(length for _, length in told)
+    return sum(thought for thought, _ in told) / output if output else None

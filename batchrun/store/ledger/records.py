@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from batchrun.answers.turns import BEGINNING, Progress
 from batchrun.budget.caps import Cap
 from batchrun.catalog.price import PriceRow
 from batchrun.document import DocumentRef
@@ -93,6 +94,8 @@ class Pending:
     """Replaces the job's `max_tokens`, for a document that was truncated before."""
     guessed: bool = False
     """Whether `counted_tokens` is a guess from the document's size."""
+    progress: Progress = BEGINNING
+    """How far the answer to the request has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,8 @@ class Move:
     """Why the document's answer is not taken; None if the document has no answer."""
     has_row: bool = False
     """Whether the document's answer, or the answer that is just being settled, is a valid row."""
+    first_turn: str | None = None
+    """What the first attempt at the other model asks, as JSON; None for the request as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,12 @@ class Settlement:
     """The time from the send to the end of the answer, or to the failure."""
     escalated: str | None = None
     """Why the answer is not taken and the next model is asked."""
+    progress: Progress | None = None
+    """How far the answer to the request has come; None if the attempt has changed nothing in that."""
+    mended: Outcome | None = None
+    """What the reply would be for its document, if a further turn did not follow; only without an `outcome`."""
+    findings: str | None = None
+    """What was found out about the answer, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

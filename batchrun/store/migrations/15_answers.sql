@@ -3,15 +3,18 @@
 -- How answers were asked for and judged: the same JSON as in AnswerForm.
 create table answer_forms (
     form_no    integer primary key,
-    sha        text not null unique,                        -- of `form`
+    sha        text not null,                               -- of `form`
     prompt_sha text not null,                               -- of all that requests have beside document and form
-    form       text not null
+    form       text not null,
+    unique (sha, prompt_sha)
 ) strict;
 
 alter table requests add column form_no integer references answer_forms;  -- null for requests of earlier versions
 alter table requests add column turn text;                  -- JSON: what the next attempt asks; null: the request as it is
 alter table requests add column partial text;               -- JSON: what earlier turns have answered
 alter table requests add column findings text;              -- JSON: what was found out about the answer
+
+alter table wholes add column findings text;                -- JSON: those of the parts, by field
 
 alter table attempts add column turn text;                  -- JSON: what was asked, as in requests
 alter table attempts add column reason text;                -- why the reply is no row

@@ -18,7 +18,7 @@ GROUP_CHARACTERS = 4_000_000
 RESULTS = """
 select d.doc_id, r.output, r.request_id, coalesce(runs.run_id, adopted.run_id),
     coalesce(strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), adopted.finished_at),
-    coalesce(a.model, adopted.model), d.source_columns
+    coalesce(a.model, adopted.model), d.source_columns, r.findings
 from documents d
 join requests r on r.request_no = d.row_request_no
 left join attempts a on a.attempt_no = r.attempt_no
@@ -28,7 +28,7 @@ where d.job = :job and d.row_seq > :after and d.row_seq <= :until and d.whole is
 union all
 select w.doc_id, w.output, coalesce(w.request_id, w.merged_of), runs.run_id,
     strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model,
-    (select d.source_columns from documents d where d.job = w.job and d.whole = w.doc_id limit 1)
+    (select d.source_columns from documents d where d.job = w.job and d.whole = w.doc_id limit 1), w.findings
 from wholes w left join runs using (run_no)
 where w.job = :job and w.row_seq > :after and w.row_seq <= :until and w.output is not null
 """
@@ -61,7 +61,7 @@ select a.attempt_no, runs.run_id, a.doc_id, r.request_id, a.state, a.outcome, a.
     strftime('%Y-%m-%d %H:%M:%f', a.started_at, 'unixepoch'), strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'),
     a.latency_s, a.first_byte_s,
     (select json_group_object(tag, value) from run_tags t where t.run_no = a.run_no having count(*)),
-    iif(a.cost_nusd is null, a.reserved_nusd, 0) / 1e9
+    iif(a.cost_nusd is null, a.reserved_nusd, 0) / 1e9, a.thinking_tokens
 from attempts a join runs using (run_no) join requests r using (request_no)
 where a.job = :job and a.seq > :after and a.seq <= :until
 """

@@ -27,7 +27,15 @@ from batchrun.store.output.column_types import (
     same_but_for_enums,
 )
 from batchrun.store.output.documents_view import is_our_view, make_view
-from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, OWN_COLUMNS, SIDE_TABLES, literal, quoted
+from batchrun.store.output.schema import (
+    FINDING_COLUMNS,
+    FIRST_COLUMNS,
+    MODEL_OF_OLD_ROWS,
+    OWN_COLUMNS,
+    SIDE_TABLES,
+    literal,
+    quoted,
+)
 from batchrun.store.output.side_tables import make_side_tables, side_schema
 from batchrun.store.output.source_columns import SourceColumn, fitting_types, values_of
 from batchrun.store.output.stored_rows import StoredRows
@@ -51,6 +59,13 @@ class OutputTable:
     name: str
     columns: tuple[Column, ...]
     source_columns: tuple[SourceColumn, ...] = ()
+    findings: tuple[str, ...] = ()
+    """Which of FINDING_COLUMNS the table has."""
+
+    @property
+    def own_columns(self) -> dict[str, tuple[str, str]]:
+        """The columns besides the fields and those of the source: their types, and what they tell."""
+        return OWN_COLUMNS | {name: FINDING_COLUMNS[name] for name in self.findings}
 
 
 class Output:
@@ -217,14 +232,14 @@ class Output:
     def _describe(self, connection: "DuckDBPyConnection") -> None:
         said = f"The valid rows of the job {self._job}, one for each document that has one."
         of_columns = {column.name: column.description for column in self._table.columns}
-        of_columns |= {name: words for name, (_, words) in OWN_COLUMNS.items()}
+        of_columns |= {name: words for name, (_, words) in self._table.own_columns.items()}
         of_columns |= {column.column: column.said for column in self._table.source_columns}
         comment(connection, "table", "main", self._table.name, said, of_columns)
         make_view(connection, self._job, self._table.name)
 
     def _wanted(self) -> dict[str, str]:
         fields = {column.name: column.sql_type for column in self._table.columns}
-        own = {name: sql_type for name, (sql_type, _) in OWN_COLUMNS.items()}
+        own = {name: sql_type for name, (sql_type, _) in self._table.own_columns.items()}
         return {"doc_id": own["doc_id"], **fields, **own}
 
     def _source_types(self, existing: Mapping[str, str]) -> dict[str, str]:
@@ -334,7 +349,7 @@ class Output:
         structure = json.dumps({column.name: column.json_structure for column in self._table.columns})
         listed = ", ".join(quoted(column.name) for column in self._table.columns)
         fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
-        own = "request_id, run_id, finished_at::timestamptz, model"
+        own = ["request_id", "run_id", "finished_at::timestamptz", "model", "attempts", *self._table.findings]
         of_source = self._table.source_columns
         existing = (self._existing(connection) or {}) if of_source else {}
         names = [f"source_{number}" for number in range(len(of_source))]
@@ -343,17 +358,28 @@ class Output:
             for name, column in zip(names, of_source, strict=True)
         ]
         into = [quoted(column.column) for column in of_source]
-        values = ", ".join([f"({', '.join('?' * (6 + len(names)))})"] * len(results))
+        given = ["doc_id", "answer", "request_id", "run_id", "finished_at", "model", "attempts", *self._table.findings]
+        values = ", ".join([f"({', '.join('?' * (len(given) + len(names)))})"] * len(results))
+        own_names = ["_request_id", "_run_id", "_finished_at", "_model", "_attempts", *self._table.findings]
         connection.execute(
             f"insert into {quoted(self._table.name)}"
-            f" ({', '.join(['doc_id', listed, '_request_id', '_run_id', '_finished_at', '_model', *into])})"
-            f" select {', '.join(['doc_id', fields, own, *casts])}"
+            f" ({', '.join(['doc_id', listed, *own_names, *into])})"
+            f" select {', '.join(['doc_id', fields, *own, *casts])}"
             f" from (select *, json_transform(answer, {literal(structure)}) as output"
             f" from (select * replace (answer::json as answer) from (values {values})"
-            f" rows ({', '.join(['doc_id', 'answer', 'request_id', 'run_id', 'finished_at', 'model', *names])})))"
+            f" rows ({', '.join([*given, *names])})))"
             f" where {fit}",
-            [value for row in results for value in [*row[:6], *values_of(of_source, row[6])]],
+            [value for row in results for value in self._values(row)],
         )
+
+    def _values(self, row: Row) -> list[object]:
+        """Return the values of a row of the output, in the order of its columns."""
+        *first, source_columns, found = row
+        findings = json.loads(found) if found else {}
+        told = [findings.get(name.removeprefix("_")) for name in self._table.findings]
+        as_json = [json.dumps(one, ensure_ascii=False) if one else None for one in told]
+        of_source = values_of(self._table.source_columns, source_columns)
+        return [*first, findings.get("attempts", 1), *as_json, *of_source]
 
     def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
         """Replace rows of a side table; the first column of a row is the row's key within the job."""

@@ -13,8 +13,17 @@ OWN_COLUMNS = {
     "_run_id": ("VARCHAR", "The run in which the answer came."),
     "_finished_at": ("TIMESTAMPTZ", "The time at which the answer came."),
     "_model": ("VARCHAR", "The model that answered."),
+    "_attempts": ("INTEGER", "How many replies the answer took: more than one if it was mended, or asked in turns."),
 }
 """The columns that a table of rows has besides the job's fields."""
+FINDING_COLUMNS = {
+    "_problems": ("JSON", "Why fields are null that had another value in the reply, by field."),
+    "_evidence": (
+        "JSON",
+        "Where the document says so, by field: its own words, their places, and how they fit.",
+    ),
+}
+"""The columns that a table of rows has if the job asks for what they tell."""
 
 SIDE_TABLES = {
     "positions": (
@@ -38,12 +47,13 @@ SIDE_TABLES = {
         " outcome varchar, cause varchar, status integer, error_type varchar, error_code varchar, message varchar,"
         " stop_reason varchar, api_request_id varchar, model varchar, input_tokens bigint, cache_write_tokens bigint,"
         " cache_read_tokens bigint, output_tokens bigint, cost_usd decimal(18, 9), started_at timestamptz,"
-        " ended_at timestamptz, latency_s double, first_byte_s double, tags json, reserved_usd decimal(18, 9)",
+        " ended_at timestamptz, latency_s double, first_byte_s double, tags json, reserved_usd decimal(18, 9),"
+        " thinking_tokens bigint",
         "Everything that was sent, with the tokens and the cost of each attempt.",
     ),
 }
 """Rows are inserted by position, and the second column of a table is the key of a job's rows."""
-LATER_COLUMNS = frozenset({"latency_s", "first_byte_s", "tags", "reserved_usd", "note"})
+LATER_COLUMNS = frozenset({"latency_s", "first_byte_s", "tags", "reserved_usd", "note", "thinking_tokens"})
 """The columns that the tables of an earlier version may lack."""
 MOST_USD = 999_999_999
 """The most that a column of dollars holds, in whole dollars; a budget may be a dollar more."""

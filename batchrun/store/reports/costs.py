@@ -54,6 +54,7 @@ SUMS = """
     coalesce(sum(a.cache_write_1h_tokens), 0),
     coalesce(sum(a.cache_read_tokens), 0),
     coalesce(sum(a.output_tokens), 0),
+    sum(a.thinking_tokens),
     coalesce(sum(a.input_tokens * p.input_nusd / p.divisor), 0),
     coalesce(sum(a.cache_write_5m_tokens * p.cache_write_5m_nusd / p.divisor), 0),
     coalesce(sum(a.cache_write_1h_tokens * p.cache_write_1h_nusd / p.divisor), 0),
@@ -200,11 +201,11 @@ class Costs:
 
 def _spending(names: tuple[str, ...], sums: tuple[int, ...], documents: int) -> Spending:
     attempts, cost_nusd, held_nusd, open_nusd, failed, failed_nusd, unclassed_nusd = sums[:7]
-    fresh, write_5m, write_1h, read = sums[12:]
+    fresh, write_5m, write_1h, read = sums[13:]
     output = cost_nusd - unclassed_nusd - fresh - write_5m - write_1h - read
     return Spending(
         names, documents, attempts, cost_nusd, held_nusd, open_nusd, failed, failed_nusd, unclassed_nusd,
-        Usage(*sums[7:12]), ClassCosts(fresh, write_5m, write_1h, read, output),
+        Usage(*sums[7:13]), ClassCosts(fresh, write_5m, write_1h, read, output),
     )  # fmt: skip
 
 

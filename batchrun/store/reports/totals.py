@@ -35,6 +35,8 @@ class Totals:
     estimate_output_tokens: int | None
     input_tokens: int
     output_tokens: int
+    thinking_tokens: int
+    """The part of `output_tokens` that is thinking, as far as replies tell."""
     attempts: int
     retried: Mapping[str, int]
     """How many attempts failed and were followed by another one, by cause."""
@@ -48,11 +50,11 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         " from runs where run_no = ?",
         (run_no,),
     ).fetchone()
-    lost, untold, attempts, input_tokens, output_tokens = ledger.connection.execute(
+    lost, untold, attempts, input_tokens, output_tokens, thinking_tokens = ledger.connection.execute(
         "select count(case when state = 'unknown' then 1 end),"
         " count(case when state = 'answered' and cost_nusd is null then 1 end), count(*),"
         " coalesce(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens), 0),"
-        " coalesce(sum(output_tokens), 0) from attempts where run_no = ?",
+        " coalesce(sum(output_tokens), 0), coalesce(sum(thinking_tokens), 0) from attempts where run_no = ?",
         (run_no,),
     ).fetchone()
     causes = ledger.connection.execute(
@@ -79,5 +81,6 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         attempts=attempts,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
+        thinking_tokens=thinking_tokens,
         retried=dict(causes.fetchall()),
     )

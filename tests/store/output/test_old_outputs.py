@@ -63,7 +63,7 @@ def side_rows(desk: Desk, schema: str) -> dict[str, list[Any]]:
                 if name.endswith("_at")
                 else name
                 for name, *_ in columns
-                if name not in {"tags", "reserved_usd"}
+                if name not in {"tags", "reserved_usd", "thinking_tokens"}
                 and (table, name) != ("documents", "note")  # no earlier version had
             ]
             found[table] = sorted(

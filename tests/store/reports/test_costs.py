@@ -135,7 +135,7 @@ attempts = st.builds(
         *(TABLE.model(name).in_batches for name in ("claude-haiku-5-5", "claude-opus-5")),
         replace(TABLE.model("claude-sonnet-5-5"), valid_from=date(2027, 1, 1), source="a file"),
     ]),
-    usage=st.builds(Usage, counts, counts, counts, counts, counts),
+    usage=st.builds(Usage, counts, counts, counts, counts, counts, st.none() | st.just(0) | st.just(7)),
     how=st.sampled_from(["succeeded", "invalid", "unrecorded", "failed", "lost", "untold", "open"]),
     reserved_nusd=st.integers(0, 10**9),
 )  # fmt: skip
@@ -173,6 +173,7 @@ def expected(names: tuple[str, ...], made: list[Made]) -> Spending:
     failed = [one for one in made if one.how in {"invalid", "failed", "lost"}]
     held = [one for one in made if one.how in {"lost", "untold"}]
     told = [one.usage for one in made if one.answered]
+    thought = [one.thinking_tokens for one in told if one.thinking_tokens is not None]
     classes = [sum(column) for column in zip(*[classes_of(one) for one in made], strict=True)]
     return Spending(
         names=names,
@@ -184,7 +185,10 @@ def expected(names: tuple[str, ...], made: list[Made]) -> Spending:
         failed=len(failed),
         failed_nusd=sum(one.cost_nusd for one in failed),
         unclassed_nusd=sum(one.cost_nusd for one in made if one.how == "unrecorded"),
-        tokens=Usage(*[sum(column) for column in zip(*[astuple(one) for one in [Usage(), *told]], strict=True)]),
+        tokens=Usage(
+            *[sum(column) for column in zip(*[astuple(one)[:5] for one in [Usage(), *told]], strict=True)],
+            thinking_tokens=sum(thought) if thought else None,
+        ),
         classes=type(NOTHING.classes)(*classes),
     )
 

@@ -1,0 +1,221 @@
+"""The turns in which a request is answered: one as a rule, and more for mending, for further fields and for long lists.
+
+A turn is asked by one attempt, or by several if attempts fail. The ledger keeps the turn that is asked next, and what
+the turns so far have answered: a process that dies repeats at most the turn that was in flight.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from batchrun.answers.form import AnswerForm, PageRule
+from batchrun.answers.validation import Judge, Judgement
+from batchrun.outcome import Outcome
+from batchrun.reply import Reply
+
+MOST_PAGES = 200
+"""How many pages of one list are asked for. A model that never calls a list complete would be asked for ever."""
+LAST_SHOWN = 500
+"""How many characters of the last entry of a page are repeated to the model."""
+REPAIR = """This answer cannot be used:
+{problems}
+Give the whole answer again in the same form, with these problems mended. Leave everything else as it was, and take \
+every value from the document."""
+NEXT_PAGE = """Your answer has entries {first:,} to {last:,} of `{name}`. The last one was {entry}. \
+Go on with entry {following:,}: give the next {size:,} entries that the document has behind that one, or fewer if \
+there are no more, and say in `{complete}` whether the list is complete now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the next attempt asks; by default the request as it is."""
+
+    fields: tuple[str, ...] = ()
+    """The fields that are asked for. Empty for all fields of the form."""
+    repairs: int = 0
+    """How many replies to this turn were shown to the model with their problems."""
+    shows: int | None = None
+    """The number of the attempt whose reply stands in the conversation; None without such a reply."""
+    said: str = ""
+    """What is said behind the reply that is shown."""
+    max_tokens: int | None = None
+    """The `max_tokens` of the turn, if they are not the request's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found out about an answer, besides the answer."""
+
+    attempts: int = 0
+    """How many replies the answer took, those that were no row included."""
+    repairs: int = 0
+    """How many of the replies were repairs."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Why fields are null that had another value in the reply, by field."""
+    originals: Mapping[str, Any] = field(default_factory=dict)
+    """The values as the reply had them, by path, where the output has another spelling."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """Where the document says so, by field."""
+
+    @property
+    def as_json(self) -> str | None:
+        """The findings as JSON, without what is empty. None if there is nothing to be told of the only reply."""
+        found = {name: value for name, value in asdict(self).items() if value}
+        return None if found == {"attempts": 1} else json.dumps(found, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the answer to a request has come."""
+
+    turn: Turn = Turn()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What earlier turns have answered, by field."""
+    findings: Findings = Findings()
+
+    @property
+    def turn_json(self) -> str | None:
+        """The turn as JSON; None for the request as it is."""
+        return None if self.turn == Turn() else json.dumps(asdict(self.turn), ensure_ascii=False)
+
+    @property
+    def partial_json(self) -> str | None:
+        """The values and findings as JSON; None if there are none."""
+        if not self.values and self.findings == Findings():
+            return None
+        partial = {"values": self.values, "findings": asdict(self.findings)}
+        return json.dumps(partial, ensure_ascii=False)
+
+    @classmethod
+    def of(cls, turn: str | None, partial: str | None) -> "Progress":
+        """Read what the ledger has of a request."""
+        asked = json.loads(turn) if turn else {}
+        answered = json.loads(partial) if partial else {}
+        return cls(
+            Turn(**{**asked, "fields": tuple(asked.get("fields", ()))}),
+            answered.get("values", {}),
+            Findings(**answered.get("findings", {})),
+        )
+
+
+BEGINNING = Progress()
+"""The progress of a request of which nothing is answered yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mending:
+    """How far a reply without a row is mended."""
+
+    max_repairs: int
+    """The most replies that are shown with their problems; 0 switches mending off."""
+    most_tokens: int
+    """The most that the model can write."""
+    passed_on: frozenset[str] = frozenset()
+    """The outcomes that another model mends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What follows from a reply: an outcome of the request, or the next turn."""
+
+    progress: Progress
+    outcome: Outcome | None
+    """None if another turn is asked."""
+    output: dict[str, Any] | None = None
+    reason: str | None = None
+    """Why the reply is no row."""
+
+
+class Judges:
+    """The judges of a form, one for each choice of fields that a turn asks for."""
+
+    def __init__(self, form: AnswerForm) -> None:
+        self.form = form
+        self._judges: dict[tuple[str, ...], Judge] = {}
+
+    def judge(self, reply: Reply, turn: Turn) -> Judgement:
+        """Judge the reply to a turn."""
+        if turn.fields not in self._judges:
+            self._judges[turn.fields] = Judge(self.form.only(turn.fields) if turn.fields else self.form)
+        return self._judges[turn.fields].judge(reply)
+
+
+def first_turn(form: AnswerForm, values: Mapping[str, Any]) -> Turn:
+    """Return the turn that asks first, if these values are answered already."""
+    missing = form.missing(values)
+    return Turn() if missing == form.fields else Turn(fields=missing)
+
+
+def choices(form: AnswerForm, values: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """Return the fields that each turn asks for, if these values are answered already. None for the whole form."""
+    answered, found = dict(values), list[tuple[str, ...]]()
+    while missing := form.missing(answered):
+        found.append(missing)
+        answered |= dict.fromkeys(missing)
+    return () if found == [form.fields] else tuple(found)
+
+
+def next_step(
+    form: AnswerForm, progress: Progress, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending
+) -> Step:
+    """Decide what follows from the reply to a turn; `max_tokens` are those of the reply's request."""
+    repairs = progress.findings.repairs + (progress.turn.repairs > 0)
+    findings = replace(progress.findings, attempts=progress.findings.attempts + 1, repairs=repairs)
+    progress = replace(progress, findings=findings)
+    if judgement.outcome is not Outcome.SUCCEEDED or judgement.output is None:
+        turn = _mended(progress.turn, judgement, attempt_no=attempt_no, max_tokens=max_tokens, mending=mending)
+        outcome = judgement.outcome if turn is None else None
+        return Step(replace(progress, turn=turn or progress.turn), outcome, reason=judgement.reason)
+    return _answered(form, progress, judgement.output, attempt_no)
+
+
+def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending) -> Turn | None:
+    """Return the turn that mends a reply without a row, or None if nothing more is tried."""
+    if not mending.max_repairs or judgement.outcome in mending.passed_on:
+        return None
+    if judgement.outcome is Outcome.INVALID and turn.repairs < mending.max_repairs:
+        said = REPAIR.format(problems=judgement.reason)
+        return replace(turn, repairs=turn.repairs + 1, shows=attempt_no, said=said)
+    twice = min(2 * max_tokens, mending.most_tokens)
+    if judgement.outcome is Outcome.TRUNCATED and judgement.too_few_tokens and turn.max_tokens is None:
+        return replace(turn, max_tokens=twice) if twice > max_tokens else None
+    return None
+
+
+def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], attempt_no: int) -> Step:
+    values = {**progress.values, **{name: value for name, value in output.items() if name in form.fields}}
+    for name, rule in form.pages.items():
+        if name in output:
+            earlier = progress.values.get(name) or []
+            values[name] = [*earlier, *(output[name] or [])]
+            if not _is_complete(rule, output, values, new=output[name] or [], all_of=values[name]):
+                turn = _next_page(name, rule, values[name], attempt_no, new=len(output[name]))
+                return Step(replace(progress, turn=turn, values=values), None)
+    if missing := form.missing(values):
+        return Step(replace(progress, turn=Turn(fields=missing), values=values), None)
+    whole = {name: value for name, value in values.items() if name in form.fields}
+    return Step(replace(progress, turn=Turn(), values={}), Outcome.SUCCEEDED, whole)
+
+
+def _is_complete(
+    rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], *, new: list[Any], all_of: list[Any]
+) -> bool:
+    """Return whether a list is complete: the model says so, or a count agrees, or nothing new has come."""
+    count = values.get(rule.count) if rule.count else None
+    agrees = isinstance(count, int) and len(all_of) >= count
+    return bool(output.get(rule.complete)) or agrees or not new or len(all_of) >= MOST_PAGES * rule.size
+
+
+def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int, *, new: int) -> Turn:
+    entry = json.dumps(entries[-1], ensure_ascii=False)
+    said = NEXT_PAGE.format(
+        first=len(entries) - new + 1,
+        last=len(entries),
+        name=name,
+        entry=entry if len(entry) <= LAST_SHOWN else entry[:LAST_SHOWN] + "…",
+        following=len(entries) + 1,
+        size=rule.size,
+        complete=rule.complete,
+    )
+    return Turn(fields=(name,), shows=attempt_no, said=said)

@@ -1,0 +1,18 @@
+"""The request as a turn asks it: for some of its fields, with more tokens, or with a reply that is shown again."""
+
+from batchrun.answers.form import AnswerForm
+from batchrun.answers.turns import Turn
+from batchrun.providers.anthropic.wire import with_asking, with_follow_up, with_max_tokens
+from batchrun.request import Request
+
+
+def turn_request(request: Request, form: AnswerForm, turn: Turn, shown: str | None) -> Request:
+    """Make the request of a turn, which keeps the id of the whole request.
+
+    `shown` is the body of the reply that the turn shows. Without the reply the turn is asked as if it were the first.
+    """
+    if turn.fields:
+        request = with_asking(request, form, form.only(turn.fields))
+    if turn.max_tokens is not None:
+        request = with_max_tokens(request, turn.max_tokens)
+    return with_follow_up(request, shown, turn.said) if shown else request

@@ -1,0 +1,101 @@
+"""What is answered already of documents whose request is new: earlier answers under the same prompt, field by field.
+
+A field keeps its answer while the job asks for the field in the same words. A job file that asks for one more field, or
+describes one field in other words, asks for that field alone.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchrun.answers.form import AnswerForm
+from batchrun.answers.turns import Findings, Progress, choices, first_turn
+from batchrun.outcome import Outcome
+from batchrun.planning.plan_table import KnownDocument
+from batchrun.store.ledger.forms import form_under
+from batchrun.store.ledger.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An earlier answer to another request about the same text."""
+
+    request_id: str
+    values: Mapping[str, Any]
+    """The values that are kept."""
+    findings: Findings
+    """What was found out about these values."""
+
+
+@dataclass(slots=True, kw_only=True)
+class EarlierAnswers:
+    """The answers of one job that its new requests may keep."""
+
+    ledger: Ledger
+    form: AnswerForm
+    prompt_sha: str
+    _forms: dict[int, AnswerForm | None] = field(default_factory=dict)
+
+    def kept(self, documents: Iterable[KnownDocument]) -> dict[str, Known]:
+        """Find what is kept of the answers that documents have, by the id of the answered request."""
+        forms = {
+            one.request_id: form
+            for one in documents
+            if one.request_id and one.outcome is Outcome.SUCCEEDED and (form := self._form(one.form_no))
+        }
+        rows: Iterable[tuple[str, str, str | None]] = self.ledger.connection.execute(
+            "select request_id, output, findings from requests where output is not null"
+            " and request_id in (select value from json_each(?))",
+            (json.dumps(list(forms)),),
+        )
+        return {
+            request_id: _known(request_id, output, findings, self.form.unchanged(forms[request_id]))
+            for request_id, output, findings in rows
+        }
+
+    def _form(self, form_no: int | None) -> AnswerForm | None:
+        """Return an earlier form under the same prompt; None for the form of today, and for any other form."""
+        if form_no is None:
+            return None
+        if form_no not in self._forms:
+            form = form_under(self.ledger, form_no, prompt_sha=self.prompt_sha)
+            self._forms[form_no] = form if form and self.form.unchanged(form) else None
+        return self._forms[form_no]
+
+
+def _known(request_id: str, output: str, findings: str | None, fields: Iterable[str]) -> Known:
+    answered, names = json.loads(output), frozenset(fields)
+    found = json.loads(findings) if findings else {}
+    problems, originals, evidence = (
+        {name: one for name, one in found.get(part, {}).items() if name.partition(".")[0].partition("[")[0] in names}
+        for part in ("problems", "originals", "evidence")
+    )
+    kept = Findings(problems=problems, originals=originals, evidence=evidence)
+    return Known(request_id, {name: answered[name] for name in names & answered.keys()}, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What a request asks of its document, as the columns of a plan have it."""
+
+    turn: str | None = None
+    partial: str | None = None
+    choices: str | None = None
+    answer: str | None = None
+    answered_by: str | None = None
+
+
+def asks_of(form: AnswerForm, progress: Progress) -> Asks:
+    """Return what a request asks of which this much is answered."""
+    turn = Progress(first_turn(form, progress.values))
+    asked = choices(form, progress.values)
+    return Asks(turn.turn_json, progress.partial_json, json.dumps(asked) if asked else None)
+
+
+def asks_beyond(form: AnswerForm, known: Known) -> Asks:
+    """Return what a request asks beyond what is kept of an earlier answer: maybe nothing at all."""
+    if form.missing(known.values):
+        return asks_of(form, Progress(values=known.values, findings=known.findings))
+    answer = {name: known.values[name] for name in form.fields}
+    return Asks(answer=json.dumps(answer), answered_by=known.request_id)

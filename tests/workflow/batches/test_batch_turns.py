@@ -1,0 +1,65 @@
+"""What is mended, and what is asked field by field, goes with the next batch."""
+
+import json
+from typing import Any
+
+from batch_submits import COST_NUSD, again_and_again, batched, submit
+from scripted_batches_memory import BatchApi
+from scripted_provider import answer
+from trial_project import TrialProject
+
+from batchrun.outcome import Outcome
+
+TITLE = {"title": "a title"}
+CUT = answer('{"title": "a', stop_reason="max_tokens")
+
+
+def bodies(api: BatchApi) -> list[list[dict[str, Any]]]:
+    """The requests of every batch."""
+    return [list(remote.params.values()) for remote in api.batches]
+
+
+def test_replies_that_are_no_rows_are_mended_in_the_next_batch(project: TrialProject, api: BatchApi) -> None:
+    batched(project, output="")
+    project.documents(4)
+    api.script |= {"text 1": [answer({}), answer(TITLE)], "text 2": [CUT, answer(TITLE)], "text 3": [answer({})]}
+
+    summary = submit(project, api)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 3, Outcome.INVALID: 1}
+    first, second = bodies(api)
+    assert [len(one["messages"]) for one in first] == [1, 1, 1, 1]
+    assert [(len(one["messages"]), one["max_tokens"]) for one in second] == [(3, 100), (1, 200), (3, 100)]
+    assert "title: required" in second[0]["messages"][2]["content"]
+    assert project.ask("select count(*), count(distinct request_no) from attempts") == [(7, 4)]
+    assert project.ask("select sum(committed_nusd) from runs") == [(sum(api.billed.values()) * COST_NUSD,)]
+
+
+def test_a_command_that_does_not_wait_mends_too(project: TrialProject, api: BatchApi) -> None:
+    batched(project, output="max_repairs = 2")
+    project.documents(2)
+    api.script["text 1"] = [answer({}), answer({}), answer(TITLE)]
+
+    again_and_again(project, api, every_s=70)
+
+    assert project.statuses() == {"0000.txt": "succeeded", "0001.txt": "succeeded"}
+    assert api.sizes == [2, 1, 1]
+    assert json.loads(project.ask("select findings from requests where findings is not null")[0][0]) == {
+        "attempts": 3,
+        "repairs": 2,
+    }
+
+
+def test_a_field_that_is_added_is_asked_alone_in_a_batch(project: TrialProject, api: BatchApi) -> None:
+    batched(project, output="")
+    project.documents(2)
+    submit(project, api)
+    batched(project, output="", output_fields='title = "string"\nday = "date?"')
+    api.default = answer({"day": "2024-03-01"})
+
+    submit(project, api)
+
+    asked = [list(one["output_config"]["format"]["schema"]["properties"]) for one in bodies(api)[1]]
+    assert asked == [["day"], ["day"]]
+    outputs = [json.loads(output) for (output,) in project.ask("select output from requests where output like '%day%'")]
+    assert outputs == [{"title": "a title", "day": "2024-03-01"}] * 2

@@ -20,11 +20,11 @@ MESSAGES = [
     ),
     ("execution/batch/find_lost.py", "the custom_ids of their results will tell"),
     ("answers/form.py", 'ModeName = Literal["json_schema", "tool", "xml", "text"]'),
-    ("job/model_class.py", "found.model_json_schema()"),
+    ("job/model_class.py", "class_name).model_json_schema()"),
     ("answers/form.py", 'DEFAULT_MODE: ModeName = "json_schema"'),
 ]
-"""Messages that send a person to the Console, where batches are told apart by this word of the API, and the words of
-the job file that are the API's words too."""
+"""Messages that send a person to the Console, where batches are told apart by this word of the API, the words of
+the job file that are the API's words too, and a name of pydantic's."""
 
 
 def abroad() -> dict[str, str]:

@@ -81,11 +81,13 @@ def _told(error: BaseException, module: str, folders: Sequence[Path]) -> NoSchem
         case ModuleNotFoundError(name=str(name)):
             package = name.partition(".")[0]
             hint = f"install it where batchrun is installed: pip install {package}"
-            return NoSchemaError(f"{_where(error, folders)}: the package {package} is not installed", hint=hint)
+            where = _where(error, folders) or module
+            return NoSchemaError(f"{where}: the package {package} is not installed", hint=hint)
         case PydanticInvalidForJsonSchema():
             return NoSchemaError(_said(error), hint="only types that JSON has can be asked for")
         case _:
-            return NoSchemaError(f"{_where(error, folders)}: {_said(error)}", hint=f"put it right in {module}")
+            where = _where(error, folders) or module
+            return NoSchemaError(f"{where}: {_said(error)}", hint=f"put it right in {module}")
 
 
 def _said(error: BaseException) -> str:
@@ -94,10 +96,9 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:_LONGEST_MESSAGE]}"
 
 
-def _where(error: BaseException, folders: Sequence[Path]) -> str:
-    """Return the last line of the user's own code that took part in an error."""
+def _where(error: BaseException, folders: Sequence[Path]) -> str | None:
+    """Return the last line of the user's own code that took part in an error. Returns None if no such line did."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    frames = extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_in(folders, frame.filename)] or frames
-    return f"{own[-1].filename}, line {own[-1].lineno}"
+    own = [frame for frame in extract_tb(error.__traceback__) if _is_in(folders, frame.filename)]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else None

@@ -82,10 +82,11 @@ def _is_unknown(project: ProjectFile) -> bool:
 
 
 def _class_schema(named: str, job_folder: Path, root: Path, project: ProjectFile) -> dict[str, Any]:
+    """Return the schema of a class. A project speaks for the code in its own folder, not for a job file's elsewhere."""
     if not project.spec.allow_code:
         hint = f"write allow_code = true in {PROJECT_FILE}, above all tables, if you trust this module"
         raise NoSchemaError("this runs code of the project, and the project does not allow code", hint=hint)
-    return schema_of_class(named, folders=(job_folder, root))
+    return schema_of_class(named, folders=(job_folder, root) if job_folder.is_relative_to(root) else (root,))
 
 
 def _file_schema(path: Path) -> object:

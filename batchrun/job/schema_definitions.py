@@ -39,6 +39,10 @@ _KEYWORDS: Mapping[str, frozenset[str]] = {
     "array": frozenset({"items", "minItems", "maxItems"}),
     "object": frozenset({"properties", "required", "additionalProperties"}),
 }
+_TEXT_TYPES: tuple[object, ...] = ("string", ["string"], ["string", "null"], ["null", "string"])
+"""What `type` may be beside given values."""
+_NULLS: tuple[object, ...] = ({"type": "null"}, {"const": None}, {"enum": [None]})
+"""The schemas of null."""
 _FORMATS = {"date": "date", "date-time": "datetime"}
 _KEY_OF = {word: key for key, word in RULES.items()}
 _WHOLE_BOUNDS = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
@@ -273,10 +277,6 @@ class _Reading:
         for word in node:
             if word not in known and word not in _ANNOTATIONS:
                 self.fault(place.inside(word), f"{_shown(word)} {what} is not supported", _HINTS.get(word, _HINT))
-
-
-_TEXT_TYPES: tuple[object, ...] = ("string", ["string"], ["string", "null"], ["null", "string"])
-_NULLS: tuple[object, ...] = ({"type": "null"}, {"const": None}, {"enum": [None]})
 
 
 def _bounds(node: dict[str, Any]) -> dict[str, Any]:

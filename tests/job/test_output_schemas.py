@@ -193,6 +193,18 @@ def test_a_wrong_project_file_allows_no_code(project, text):
     assert not (project / "ran").exists()
 
 
+def test_a_project_allows_no_code_of_other_folders(project, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "evil.py").write_text("open('ran', 'w')")
+    job = elsewhere / "job.toml"
+    job.write_text(HEAD + '[output]\nmodel = "evil:Contract"\n')
+    with pytest.raises(JobFileError) as caught:
+        load_job(job)
+    (problem,) = caught.value.problems
+    assert (problem.message, problem.hint) == ("`output.model`: there is no module evil", f"looked in {project}")
+    assert not (project / "ran").exists()
+
+
 # name: (source of the module, sentence, help)
 MODULES = {
     "no such module": (None, "there is no module contract_schemas", "looked in ~/jobs and ~"),
@@ -232,8 +244,14 @@ MODULES = {
         "PydanticInvalidForJsonSchema: Cannot generate a JsonSchema for core_schema.CallableSchema",
         "only types that JSON has can be asked for",
     ),
+    "a class that is not complete": (
+        "from pydantic import BaseModel\nclass Contract(BaseModel):\n    inner: 'Inner'",
+        "contract_schemas: PydanticUserError: `Contract` is not fully defined; you should define `Inner`, then call "
+        "`Contract.model_rebuild()`.",
+        "put it right in contract_schemas",
+    ),
     "a keyword": (
-        "from pydantic import BaseModel, EmailStr, Field\n"
+        "from pydantic import BaseModel, Field\n"
         "class Inner(BaseModel):\n    n: int = Field(multiple_of=2)\n"
         "class Contract(BaseModel):\n    inner: Inner",
         '#/$defs/Inner/properties/n/multipleOf: "multipleOf" of type integer is not supported',

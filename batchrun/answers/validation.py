@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.json_text import UnusableError, cut, shown
-from batchrun.answers.modes import read
+from batchrun.answers.modes import is_complete, read
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
@@ -48,7 +48,7 @@ class Judge:
 
     def judge(self, reply: Reply) -> Judgement:
         """Turn a reply into a row or a reason."""
-        if reply.stop_reason not in {"end_turn", "stop_sequence"}:
+        if not is_complete(self._form, reply):
             return _stopped(reply)
         try:
             output = _normalised(read(self._form, reply), self._form.full_schema)

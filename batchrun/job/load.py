@@ -49,7 +49,9 @@ class JobFile:
     @cached_property
     def form(self) -> AnswerForm:
         """The form of the answers: what is asked for, and how replies are judged."""
-        return AnswerForm(full_schema=self.fields.full_schema, api_schema=self.fields.api_schema)
+        return AnswerForm(
+            full_schema=self.fields.full_schema, api_schema=self.fields.api_schema, mode=self.spec.output.mode
+        )
 
     def resolve(self, relative: str) -> Path:
         """Return the absolute path for a path written in the job file."""

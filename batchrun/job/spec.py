@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from batchrun.answers.form import DEFAULT_MODE, ModeName
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
 from batchrun.job.fields import MAX_UNIONS, OutputFields
@@ -71,6 +72,10 @@ class PromptSection(Table):
         return self
 
 
+def _is_any_text(field: FieldSpec) -> bool:
+    return isinstance(field, TextField) and not field.may_be_null
+
+
 def _few_unions(fields: Any) -> Any:
     unions = OutputFields(fields).unions
     if unions > MAX_UNIONS:
@@ -98,13 +103,21 @@ def _without_rules(fields: Mapping[str, FieldSpec]) -> None:
 
 
 class OutputSection(Table):
-    """[output.fields]: what is wanted from each document."""
+    """[output]: what is wanted from each document, and how the model is asked for it."""
 
+    mode: ModeName = DEFAULT_MODE
     fields: Annotated[
         ColumnFields,
         AfterValidator(_few_unions),
         Field(examples=['title = { type = "string" }']),
     ]
+
+    @model_validator(mode="after")
+    def _text_is_one_column(self) -> Self:
+        if self.mode == "text" and [*map(_is_any_text, self.fields.values())] != [True]:
+            hint = 'leave one field of type "string", or ask with mode = "xml" for several'
+            raise refusal('a reply in mode "text" is the value of one field of type string', key="mode", hint=hint)
+        return self
 
 
 def _concurrency(value: object) -> int | str:

@@ -111,15 +111,15 @@ class _Reader:
 
         A new beginning of the whole answer takes the place of whatever was before.
         """
-        if name == self._root:
-            self._whole = _Element(name, self._schema)
-            self._open = [self._whole]
-            return True
         for depth in range(len(self._open), 0, -1):
             if (schema := self._open[depth - 1].inside(name)) is not None:
                 self._end_to(depth)
                 self._open.append(_Element(name, not_null(schema), may_be_null(schema)))
                 return True
+        if name == self._root:
+            self._whole = _Element(name, self._schema)
+            self._open = [self._whole]
+            return True
         self.text(written)
         return False
 

@@ -66,6 +66,8 @@ class Reply:
     """The seconds from the send to the first byte of the answer."""
     refusal: str | None = None
     """What the API says of a refusal: its category and its explanation."""
+    tool_input: str | None = None
+    """The input with which the reply calls a tool, as JSON. None if the reply calls no tool."""
 
 
 class Cause(StrEnum):

@@ -33,7 +33,7 @@ def parsed(text: str) -> Any:
             f"not JSON: {error.msg.lower().removesuffix(' at')} at character {place}, found {found}"
         ) from error
     if not text.isascii() or "\\u" in text:
-        _refuse_lone_surrogates(value)
+        refuse_half_characters(value)
     return value
 
 
@@ -44,7 +44,8 @@ def without_stray_marks(text: str) -> str:
     return _TRAILING_COMMA.sub(r"\1", body[begins.end() :] if begins else body)
 
 
-def _refuse_lone_surrogates(value: Any) -> None:
+def refuse_half_characters(value: Any) -> None:
+    """Refuse a value with a lone surrogate in one of its texts. Raises UnusableError."""
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:
@@ -60,7 +61,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _exact(digits: str) -> int | Decimal:
+def exact(digits: str) -> int | Decimal:
     """Read a number as it is written. What the number becomes depends on the field, which is not known yet."""
     if not isfinite(float(digits)):
         raise UnusableError(f"{cut(digits)} is too large a number")
@@ -75,7 +76,7 @@ def _no_constant(name: str) -> float:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_distinct, parse_int=_exact, parse_float=_exact, parse_constant=_no_constant
+    object_pairs_hook=_distinct, parse_int=exact, parse_float=exact, parse_constant=_no_constant
 )
 
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from batchrun.answers.field_problems import FieldProblem, first_of_each, no_field, of_error, reason
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.json_text import UnusableError, shown, without_stray_marks
-from batchrun.answers.modes import read
+from batchrun.answers.modes import is_complete, read
 from batchrun.answers.normalising import Normalised, Normaliser
 from batchrun.answers.values import FORMATS, plain, uniform
 from batchrun.outcome import Outcome
@@ -61,7 +61,7 @@ class Judge:
 
     def judge(self, reply: Reply) -> Judgement:
         """Turn a reply into a row or a reason."""
-        if reply.stop_reason not in {"end_turn", "stop_sequence"}:
+        if not is_complete(self._form, reply):
             return _stopped(reply)
         try:
             return self._judged(self._read(reply))

@@ -1,13 +1,17 @@
 """One row of the price table: a model's prices and properties, and the exact arithmetic of a request's cost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
+from batchrun.answers.asking import ToolChoice
 from batchrun.reply import Usage
 from batchrun.request import Ttl
 
 Tokenizer = Literal["new", "old"]
+MOST_TOOL_PROMPT = 804
+"""The most tokens of the system prompt that the API adds for tools, of all models that are published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class ModelPrice:
     thinking: tuple[str, ...]
     """The values of `thinking` that the model accepts."""
     thinks_by_default: bool
+    forced_tools: bool
+    """Whether a request may force the model to call a tool."""
+    tool_prompt_tokens: Mapping[ToolChoice, int]
+    """The tokens of the system prompt that the API adds to a request with tools."""
     max_effort_without_thinking: str | None
     """The highest effort at which thinking may be switched off; None for every effort."""
     retires: date | None
@@ -106,6 +114,14 @@ class ModelPrice:
     def in_batches(self) -> "ModelPrice":
         """The same model in Message Batches: half of every column (pricing page, Batch API)."""
         return replace(self, divisor=2)
+
+    def tool_choice(self, thinking: str | None) -> ToolChoice:
+        """Choose how a request with this `thinking` may ask for a call of a tool.
+
+        A model that is asked to think refuses to be forced. A model that thinks unless told otherwise takes the force,
+        and does not think.
+        """
+        return "forced" if self.forced_tools and thinking in {None, "disabled"} else "auto"
 
     def rates_for(self, prompt_tokens: float) -> Rates:
         """Choose the rates of a request by the length of its whole prompt, cached or not."""

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, Strict, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from batchrun.catalog.price import Band, ModelPrice, PublishedLimits, Rates, Tokenizer
+from batchrun.catalog.price import MOST_TOOL_PROMPT, Band, ModelPrice, PublishedLimits, Rates, Tokenizer
 from batchrun.errors import Refused, UsageProblem
 
 _NUSD_PER_TOKEN = 1_000
@@ -120,6 +120,11 @@ class _Thinking(_Shape):
     disabled_up_to_effort: Effort | None = None
 
 
+class _ToolPrompt(_Shape):
+    auto: PositiveInt
+    forced: PositiveInt
+
+
 class _Limits(_Shape):
     requests_per_minute: PositiveInt
     input_tokens_per_minute: PositiveInt
@@ -134,6 +139,8 @@ class _Model(_Rates):
     tokenizer: Tokenizer
     effort: _Effort | None = None
     thinking: _Thinking
+    forced_tools: bool = True
+    tool_prompt_tokens: _ToolPrompt = _ToolPrompt(auto=MOST_TOOL_PROMPT, forced=MOST_TOOL_PROMPT)
     retires: date | None = None
     valid_from: date | None = None
     min_cacheable_tokens: PositiveInt | None = None
@@ -152,6 +159,8 @@ class _Model(_Rates):
             thinking=tuple(self.thinking.accepted),
             thinks_by_default=self.thinking.by_default,
             max_effort_without_thinking=self.thinking.disabled_up_to_effort,
+            forced_tools=self.forced_tools,
+            tool_prompt_tokens={"auto": self.tool_prompt_tokens.auto, "forced": self.tool_prompt_tokens.forced},
             retires=self.retires,
             valid_from=self.valid_from,
             min_cacheable_tokens=self.min_cacheable_tokens,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from batchrun.catalog.price import ModelPrice, Rates, Tokenizer
+from batchrun.catalog.price import MOST_TOOL_PROMPT, ModelPrice, Rates, Tokenizer
 from batchrun.estimation.calibration import Calibration, Prompts
 from batchrun.estimation.interval import CONFIDENCE, Interval, together
 from batchrun.estimation.reply_length import ReplyLength
@@ -21,12 +21,12 @@ MOST_PER_NATIVE: Mapping[TextClass, Mapping[Tokenizer, float]] = {
 """Claude's most tokens of a counted token of files. A page that is rendered as large as models with the new tokenizer
 see any image has 4,784 tokens of 1,575 counted; of an image the most is counted already."""
 UNSEEN_TOKENS = 500
+UNSEEN_WITH_TOOL = UNSEEN_TOKENS + MOST_TOOL_PROMPT
+"""The same for requests with a tool, to which the API adds one more system prompt."""
 ENDLESS = 2**62
 MESSAGE_TOKENS = 8
 """How many tokens the API adds around a message: 6 to 9 in recorded exchanges of all generations."""
 _PROSE_RATIO = 1.13
-_SCHEMA_OVERHEAD = 100
-_SCHEMA_RATIO = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,18 @@ class RequestTokens:
     """Whether `counted` is a guess from the document's size: then only the bytes bound the tokens from above."""
 
 
-def fixed_tokens(*, prompt: int, schema: int) -> int:
+def fixed_tokens(*, prompt: int, overhead: float) -> int:
     """Give the cl100k tokens that are the same in every request.
 
-    `prompt` counts the system prompt and the template without the document, `schema` the schema as compact JSON.
-    The API renders the schema into a system prompt of its own: recorded structured requests to 4.5 models, with
-    schemas of 39 to 149 cl100k tokens, took 100 + 2.0 x schema Claude tokens more than their prompts did, to within 16.
-    These tokens are converted to cl100k here, because the estimator multiplies everything by the model's factor.
+    `prompt` counts the system prompt and the template without the document, `overhead` is that of the answer's mode.
+    The overhead is converted to cl100k here, because the estimator multiplies everything by the model's factor.
     """
-    rendered = (_SCHEMA_OVERHEAD + _SCHEMA_RATIO * schema + MESSAGE_TOKENS) / _PROSE_RATIO
-    return prompt + math.ceil(rendered)
+    return prompt + math.ceil((overhead + MESSAGE_TOKENS) / _PROSE_RATIO)
+
+
+def as_older_tokens(tokens: int, tokenizer: Tokenizer) -> float:
+    """Convert tokens that a model is known to take, so that `fixed_tokens` and the model's factor give them again."""
+    return tokens * _PROSE_RATIO / factor(tokenizer, TextClass.PROSE).mean
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Estimator:
     """The most tokens of one reply, `max_tokens`: no estimate of replies is above."""
     calibration: Calibration | None = None
     """What counted requests say of this model's tokens; None while only the priors are known."""
+    unseen_tokens: int = UNSEEN_TOKENS
+    """What bounds the tokens that the API adds on its own, and that the bytes of a request do not show."""
     ttl: Ttl | None = None
     """The longest time for which the prefix may be marked for the cache. The mark raises the worst case."""
 
@@ -88,24 +92,24 @@ class Estimator:
         """Bound a request's prompt from above: by its cl100k count, or by its bytes if they are fewer.
 
         No measured text made more than 1.75 tokens of a cl100k token, and a byte-level tokenizer makes at most one of
-        a byte. UNSEEN_TOKENS covers what the API adds on its own. Counts by the API itself may raise the bound.
+        a byte. `unseen_tokens` covers what the API adds on its own. Counts by the API itself may raise the bound.
         The bytes of a file bound nothing: an image of one colour has few bytes and many tokens. `added_bytes` are those
         of a conversation behind the request.
         """
         is_native = tokens.text_class.is_native
         if tokens.guessed and not is_native:
-            return body_bytes + added_bytes + UNSEEN_TOKENS
+            return body_bytes + added_bytes + self.unseen_tokens
         most = MOST_PER_NATIVE[tokens.text_class][self.price.tokenizer] if is_native else MOST_PER_COUNTED
         counted = MOST_PER_COUNTED * self.fixed_tokens + most * tokens.counted
         if self.calibration:
             counted = max(counted, MOST_PER_EXPECTED * self.input(tokens).high)
         bound = math.ceil(counted) if is_native else min(math.ceil(counted), body_bytes)
-        return bound + added_bytes + UNSEEN_TOKENS
+        return bound + added_bytes + self.unseen_tokens
 
     def worst_case_nusd(self, tokens: RequestTokens, *, body_bytes: int, max_tokens: int, added_bytes: int = 0) -> int:
         """Bound a request's cost from above. This amount is reserved before the request is sent."""
         prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes, added_bytes=added_bytes)
-        fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + UNSEEN_TOKENS
+        fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + self.unseen_tokens
         return self.price.worst_case_nusd(
             prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=min(fixed, prompt_tokens), ttl=self.ttl
         )

@@ -41,7 +41,8 @@ class PendingRequest:
 
     def request_to(self, chain_model: ChainModel, form: AnswerForm) -> Request:
         """Return the request to a model, as the turn asks it that is due."""
-        return turn_request(chain_model.request(self.request), form, self.record.progress.turn, self.shown)
+        request, turn = chain_model.request(self.request), self.record.progress.turn
+        return turn_request(request, chain_model, form, turn, self.shown if turn.shows else None)
 
     def go_on(self, progress: Progress, reply: Reply, attempt_no: int) -> None:
         """Make the turn due that follows from the reply to an attempt."""

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from batchrun.catalog.price import ModelPrice
-from batchrun.estimation.estimate import UNSEEN_TOKENS
+from batchrun.estimation.estimate import UNSEEN_TOKENS, UNSEEN_WITH_TOOL
 from batchrun.estimation.text_class import TextClass
 from batchrun.events import Listener, UsageDoubted
+from batchrun.providers.anthropic.wire import has_tool
 from batchrun.reply import Reply, Usage
 from batchrun.request import Request
 
@@ -16,8 +17,9 @@ def fits_request(usage: Usage, request: Request, price: ModelPrice, text_class: 
     The bytes of a file that is sent as it is say nothing of its tokens.
     """
     most_prompt_tokens = price.context_window
+    unseen_tokens = UNSEEN_WITH_TOOL if has_tool(request) else UNSEEN_TOKENS
     if not text_class.is_native:
-        most_prompt_tokens = min(max(len(request.body), len(request.wire)) + UNSEEN_TOKENS, most_prompt_tokens)
+        most_prompt_tokens = min(max(len(request.body), len(request.wire)) + unseen_tokens, most_prompt_tokens)
     return usage.output_tokens <= request.max_tokens and usage.prompt_tokens <= most_prompt_tokens
 
 

@@ -59,6 +59,8 @@ class JobFile:
         return AnswerForm(
             full_schema=self.fields.full_schema,
             api_schema=self.fields.api_schema,
+            mode=self.spec.output.mode,
+            groups=self.groups if len(self.groups) > 1 else (),
             normalise=self.spec.output.normalise,
             null_fields=self.spec.output.on_invalid == "null_fields",
         )

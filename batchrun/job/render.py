@@ -1,9 +1,7 @@
 """Makes the texts of a document's request: the user message, and the part of the message that is the document's."""
 
-import json
-from collections.abc import Sequence
-from typing import Any
-
+from batchrun.answers.asking import ToolChoice
+from batchrun.answers.modes import MODES
 from batchrun.document import Document
 from batchrun.job.cache_breakpoint import CacheablePrefix
 from batchrun.job.load import JobFile
@@ -13,10 +11,11 @@ from batchrun.job.template import Placeholder
 class Renderer:
     """Makes the texts of one job's requests. The same job and document always give the same texts."""
 
-    def __init__(self, job: JobFile) -> None:
+    def __init__(self, job: JobFile, *, tool_choice: ToolChoice) -> None:
         self._job = job
         self.system = job.system
-        self.schema: dict[str, Any] = job.fields.api_schema
+        self.mode = MODES[job.form.mode]
+        self.asking = self.mode.ask(job.form, tool_choice)
 
     def content(self, document: Document) -> str:
         """Write the user message for a document."""
@@ -34,14 +33,15 @@ class Renderer:
         return _well_formed(literals) if literals.strip() else None
 
     @property
-    def content_parts(self) -> Sequence[object]:
+    def content_parts(self) -> list[object]:
         """The template of the user message as JSON: texts, and the names of what a document puts between the texts."""
         return [{"name": part.name} if isinstance(part, Placeholder) else part for part in self._job.user.parts]
 
     @property
     def prompt_text(self) -> str:
-        """The part of the prompt that every request has, for counting its tokens: system prompt and template."""
-        return "\n".join([*([self.system] if self.system else []), *self._job.user.literals])
+        """The part of the prompt that every request has, for counting its tokens: system prompt, template and words."""
+        around = [[part] if part else [] for part in (self.system, self.asking.words)]
+        return "\n".join([*around[0], *self._job.user.literals, *around[1]])
 
     @property
     def prefix(self) -> CacheablePrefix:
@@ -51,8 +51,8 @@ class Renderer:
 
     @property
     def schema_text(self) -> str:
-        """The schema as it is sent, for counting the schema's tokens."""
-        return json.dumps(self.schema, separators=(",", ":"), ensure_ascii=False)
+        """The schema or the tool as it is sent, for counting its tokens; empty where words alone ask for an answer."""
+        return self.asking.rendered
 
     def document_text(self, document: Document) -> str:
         """Return the document's part of the prompt, for counting its tokens: the text and the columns in use."""

@@ -13,6 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from batchrun.answers.form import DEFAULT_MODE, ModeName
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.job.field_groups import MAX_GROUPS, Groups, GroupSetting, field_groups
 from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
@@ -73,6 +74,10 @@ class PromptSection(Table):
         return self
 
 
+def _is_any_text(field: FieldSpec) -> bool:
+    return isinstance(field, TextField) and not field.may_be_null
+
+
 def _fits_the_source(output: "OutputSection", info: ValidationInfo) -> "OutputSection":
     """Hold the fields against [source]; a section with a problem of its own is not in `info`."""
     if (source := info.data.get("source")) is not None:
@@ -119,6 +124,7 @@ def _auto_or_up_to(most: int) -> Callable[[object], int | str]:
 class OutputSection(Table):
     """[output] and [output.fields]: what is wanted from each document, in how many requests, and how it is judged."""
 
+    mode: ModeName = DEFAULT_MODE
     normalise: bool = True
     """Whether common spellings of values, such as 3 March 2024, are rewritten before a reply is judged."""
     on_invalid: Literal["fail", "null_fields"] = "fail"
@@ -142,6 +148,13 @@ class OutputSection(Table):
         _sensible_number(groups, self.groups, fields=len(self.fields))
         if excess := next(filter(None, (first_excess(fields.only(names)) for names in groups)), None):
             raise _too_much(excess, fields, self.groups)
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_one_column(self) -> Self:
+        if self.mode == "text" and [*map(_is_any_text, self.fields.values())] != [True]:
+            hint = 'leave one field of type "string", or ask with mode = "xml" for several'
+            raise refusal('a reply in mode "text" is the value of one field of type string', key="mode", hint=hint)
         return self
 
 

@@ -2,9 +2,16 @@
 
 from dataclasses import dataclass, field, replace
 
+from batchrun.answers.asking import ToolAsking
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.calibration import calibrate
-from batchrun.estimation.estimate import Estimator, fixed_tokens
+from batchrun.estimation.estimate import (
+    UNSEEN_TOKENS,
+    UNSEEN_WITH_TOOL,
+    Estimator,
+    as_older_tokens,
+    fixed_tokens,
+)
 from batchrun.estimation.reply_length import reply_length
 from batchrun.estimation.tokenizer import count_tokens
 from batchrun.job.load import JobFile
@@ -26,18 +33,26 @@ by which share the past may differ from the present."""
 
 def untaught(job: JobFile, renderer: Renderer, price: ModelPrice) -> Estimator:
     """Make an estimator that knows only the job file and what was measured for all jobs."""
-    prompt, schema = count_tokens(renderer.prompt_text), count_tokens(renderer.schema_text)
     return Estimator(
         price,
-        fixed_tokens=fixed_tokens(prompt=prompt, schema=schema),
+        fixed_tokens=_fixed_tokens(renderer, price, renderer.prompt_text),
         output=guessed_reply(job.form, job.spec.model, price),
+        unseen_tokens=UNSEEN_WITH_TOOL if isinstance(renderer.asking, ToolAsking) else UNSEEN_TOKENS,
     )
+
+
+def _fixed_tokens(renderer: Renderer, price: ModelPrice, prompt: str) -> int:
+    """Count the fixed part of requests with this prompt, together with what the API adds."""
+    asking = renderer.asking
+    tool_prompt = price.tool_prompt_tokens[asking.choice] if isinstance(asking, ToolAsking) else 0
+    overhead = renderer.mode.overhead(count_tokens(renderer.schema_text), as_older_tokens(tool_prompt, price.tokenizer))
+    return fixed_tokens(prompt=count_tokens(prompt), overhead=overhead)
 
 
 def prefix_of(renderer: Renderer, estimator: Estimator) -> Prefix:
     """Find which part of every request may be cached, as a share of the fixed part."""
     fixed = renderer.prefix
-    counted = fixed_tokens(prompt=count_tokens(fixed.text), schema=count_tokens(renderer.schema_text))
+    counted = _fixed_tokens(renderer, estimator.price, fixed.text)
     return Prefix(estimator.fixed_input.times(counted / estimator.fixed_tokens), fixed.obstacle)
 
 

@@ -11,7 +11,7 @@ from functools import reduce
 
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.catalog.price import ModelPrice
-from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
+from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens, fixed_tokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.further_turns import PastTurns, further_turns
 from batchrun.estimation.interval import NOTHING, Interval
@@ -42,15 +42,21 @@ SHOWN_PROBLEMS = 20
 def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str]) -> Estimator:
     """Return the estimator of requests that ask for some of the fields. What was learnt is of whole requests."""
     form = job.form.only(fields)
-    spared = sum(count_tokens(json.dumps(one.api_schema)) * sign for one, sign in ((job.form, 1), (form, -1)))
     reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), None, most=job.spec.model.max_tokens)
     return replace(
         estimator,
-        fixed_tokens=estimator.fixed_tokens - spared,
+        fixed_tokens=estimator.fixed_tokens - asked_tokens(job.form) + asked_tokens(form),
         output=reply.average,
         output_scatter=reply.scatter,
         calibration=None,
     )
+
+
+def asked_tokens(form: AnswerForm) -> int:
+    """Count the tokens that ask for a form, in cl100k tokens."""
+    mode = MODES[form.mode]
+    asking = mode.ask(form, "auto")
+    return fixed_tokens(prompt=count_tokens(asking.words), overhead=mode.overhead(count_tokens(asking.rendered), 0.0))
 
 
 def merged_reply(reply: Interval, parts: int, *, most: int) -> Interval:

@@ -116,7 +116,7 @@ class Planner:
     _reused: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.template = RequestTemplate(self.job)
+        self.template = RequestTemplate(self.job, tool_choice=self.chain.models[0].tool_choice)
         run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
         self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
         guess = untaught(self.job, self.renderer, self.price)

@@ -2,7 +2,9 @@
 
 import hashlib
 from functools import cached_property
+from typing import Any
 
+from batchrun.answers.asking import ToolChoice
 from batchrun.document import Document
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
@@ -13,13 +15,14 @@ from batchrun.request import Request
 class RequestTemplate:
     """Makes the requests of one job. The same job and document always give the same bytes."""
 
-    def __init__(self, job: JobFile) -> None:
+    def __init__(self, job: JobFile, *, tool_choice: ToolChoice = "forced") -> None:
+        """Take a job; `tool_choice` is what the job's own model takes, if the job asks by a tool."""
         model = job.spec.model
-        self.renderer = Renderer(job)
+        self.renderer = Renderer(job, tool_choice=tool_choice)
         self._fixed = fixed_params(
             model=model.name,
             max_tokens=model.max_tokens,
-            schema=self.renderer.schema,
+            asking=self.renderer.asking,
             effort=model.effort,
             thinking=model.thinking,
             budget_tokens=model.budget_tokens,
@@ -29,15 +32,15 @@ class RequestTemplate:
     def request(self, document: Document, *, max_tokens: int | None = None) -> Request:
         """Make the request for a document; `max_tokens` replaces the job's."""
         if document.native:
-            content: str | list[object] = content_around(document.native, *self.renderer.around(document))
+            content: str | list[Any] = content_around(document.native, *self.renderer.around(document))
         else:
             content = self.renderer.content(document)
-        return message_request(self._fixed, content, max_tokens=max_tokens)
+        return message_request(self._fixed, content, max_tokens=max_tokens, words=self._words)
 
     def bare_request(self) -> Request | None:
         """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""
-        content = self.renderer.bare_content
-        return None if content is None else message_request(self._fixed, content)
+        content = self.renderer.bare_content or ""
+        return message_request(self._fixed, content, words=self._words) if content or self._words else None
 
     @cached_property
     def prompt_sha(self) -> str:
@@ -48,4 +51,9 @@ class RequestTemplate:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over everything but the document: the fingerprint changes exactly when every request would."""
-        return hashlib.sha256(message_request(self._fixed, self.renderer.content_parts).body).hexdigest()
+        whole = message_request(self._fixed, self.renderer.content_parts, words=self._words)
+        return hashlib.sha256(whole.body).hexdigest()
+
+    @property
+    def _words(self) -> str:
+        return self.renderer.asking.words

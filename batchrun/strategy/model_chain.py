@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from batchrun.answers.asking import ToolChoice
 from batchrun.catalog.capabilities import model_problems, suited
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable
@@ -33,6 +34,11 @@ class ChainModel:
     thinking: str | None
     """None when the job says nothing of thinking, or this model does not take it."""
 
+    @property
+    def tool_choice(self) -> ToolChoice:
+        """What the model takes, where a job asks by a tool."""
+        return self.price.tool_choice(self.thinking)
+
     def request(self, first: Request) -> Request:
         """Make the same request to this model. The bytes are the same every time."""
         if first.model == self.price.name:
@@ -43,6 +49,7 @@ class ChainModel:
             max_tokens=min(first.max_tokens, self.price.max_output_tokens),
             takes_effort=self.effort is not None,
             takes_thinking=self.thinking is not None,
+            tool_choice=self.tool_choice,
         )
 
 

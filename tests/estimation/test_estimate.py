@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.answers.form import DEFAULT_MODE
+from batchrun.answers.modes import MODES
 from batchrun.catalog.price_table import load_prices
 from batchrun.estimation.estimate import Estimator, RequestTokens, fixed_tokens
 from batchrun.estimation.estimate_sum import EstimateSum
@@ -21,6 +23,10 @@ Z = 1.645  # a normal variable stays within this many standard deviations nine t
 
 def estimator(model="claude-sonnet-5-5", *, fixed=0, output=OUTPUT):
     return Estimator(PRICES.model(model), fixed_tokens=fixed, output=output)
+
+
+def structured_overhead(schema):
+    return MODES[DEFAULT_MODE].overhead(schema, 0.0)
 
 
 def summed(one, requests):
@@ -172,7 +178,7 @@ def test_the_bound_of_a_prompt_is_above_the_interval_of_its_estimate(counted, ki
     [(4, 39, 196), (10, 40, 189), (12, 72, 263), (10, 59, 222), (59, 55, 285), (11, 149, 414)],
 )
 def test_the_fixed_part_of_recorded_structured_requests(prompt, schema, actual):
-    one = estimator("claude-sonnet-4-5", fixed=fixed_tokens(prompt=prompt, schema=schema))
+    one = estimator("claude-sonnet-4-5", fixed=fixed_tokens(prompt=prompt, overhead=structured_overhead(schema)))
     assert one.fixed_input.mean == pytest.approx(actual, abs=20)
 
 
@@ -183,7 +189,7 @@ def test_the_fixed_part_of_recorded_structured_requests(prompt, schema, actual):
 )
 def test_what_the_api_adds_around_a_message_is_in_the_fixed_part(prompt, actual):
     """The estimate is never below what was recorded, and hardly above; the 100 tokens are those of a schema."""
-    one = estimator("claude-sonnet-4-5", fixed=fixed_tokens(prompt=prompt, schema=0))
+    one = estimator("claude-sonnet-4-5", fixed=fixed_tokens(prompt=prompt, overhead=structured_overhead(0)))
     assert actual <= one.fixed_input.mean - 100 <= actual + 3
 
 

@@ -268,4 +268,4 @@ def test_no_request_depends_on_a_rule(project):
     one = RequestTemplate(load_job(job(project, fields=bare)))
     other = RequestTemplate(load_job(job(project, fields=ruled, source=split)))
     assert one.fingerprint == other.fingerprint
-    assert one.renderer.schema == other.renderer.schema
+    assert one.renderer.asking == other.renderer.asking

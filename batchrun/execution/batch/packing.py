@@ -19,7 +19,6 @@ from batchrun.execution.document_reader import Gone, set_aside, slices
 from batchrun.execution.pending_request import PendingRequest, worst_case
 from batchrun.execution.run_context import RunContext
 from batchrun.execution.send_setup import SendSetup
-from batchrun.execution.turn_request import turn_request
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import (
     BATCH_HEAD,
@@ -176,7 +175,7 @@ class Packer:
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps
-        self._form = setup.form
+        self._form, self._chain_model = setup.form, setup.chain.models[0]
         self._reader = setup.reader
         self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder
@@ -191,8 +190,7 @@ class Packer:
         return worst_case(self._estimator, pending, self._asked(pending), soft=self.caps.soft)
 
     def _asked(self, pending: PendingRequest) -> Request:
-        progress = pending.record.progress
-        return turn_request(pending.request, self._form, progress.turn, pending.shown)
+        return pending.request_to(self._chain_model, self._form)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """Pack as many pending requests as the limits allow; the spool may be empty.

@@ -10,7 +10,7 @@ from batchrun.providers.anthropic.json_values import count_in, fields_in, json_f
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.reply import Reply, Usage
 
-OWN_ENDS = frozenset({"end_turn", "stop_sequence"})
+OWN_ENDS = frozenset({"end_turn", "stop_sequence", "tool_use"})
 """The stop reasons of an answer that is complete."""
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -38,6 +38,7 @@ def reply_of(
         if blocks is None and stop_reason not in OWN_ENDS:
             blocks = []
         text = "".join(block["text"] for block in blocks if block["type"] == "text")
+        inputs = [_tool_input(block["input"]) for block in blocks if block["type"] == "tool_use"]
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise malformed("the answer is no message", api_request_id) from error
     if stop_reason is None:
@@ -52,7 +53,13 @@ def reply_of(
         limits=reported_limits(headers),
         first_byte_s=first_byte_s,
         refusal=_refusal(fields_in(message.get("stop_details"))) if stop_reason == "refusal" else None,
+        tool_input="\n".join(inputs) if inputs else None,
     )
+
+
+def _tool_input(given: Any) -> str:
+    """Write the input of a tool as JSON. A text is the JSON of an input that was cut, and several are no JSON."""
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=True)
 
 
 def _refusal(details: Mapping[str, Any]) -> str | None:

@@ -22,8 +22,9 @@ EVENTS = frozenset(
 """The types of events that mean something here; events of other types are left out, such as a `ping`."""
 ONLY_AT_THE_END = ("output_tokens", "output_tokens_details")
 """The counters that only the end of a stream tells."""
-GROWING = {"text_delta": "text", "thinking_delta": "thinking"}
-"""The field of a block to which a piece of this type is added; the piece stands under the same name."""
+GROWING = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+"""The field of a block to which a piece of this type is added; the piece stands under the same name. Pieces of JSON
+make up the `input` of a block."""
 
 
 async def message_of(pieces: AsyncIterator[bytes], headers: Mapping[str, str]) -> dict[str, Any]:
@@ -121,10 +122,21 @@ class StreamedMessage:
         for name in dict(pieces):
             begun = block.get(name)
             grown = "".join(text for of, text in pieces if of == name)
-            block[name] = (begun if isinstance(begun, str) else "") + grown
+            if name == "partial_json":
+                block["input"] = _tool_input(grown)
+            else:
+                block[name] = (begun if isinstance(begun, str) else "") + grown
 
     def _count(self, usage: Any) -> None:
         """Take the counters, which are totals. A counter that is not told keeps what the beginning has told."""
         if isinstance(usage, dict):
             told = {name: count for name, count in usage.items() if count is not None}
             self._message["usage"] = fields_in(self._message.get("usage")) | told
+
+
+def _tool_input(written: str) -> Any:
+    """Read the input of a tool. Whatever is no JSON, such as an input that was cut, stays text."""
+    try:
+        return decoded(written.encode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        return written

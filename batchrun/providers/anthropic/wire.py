@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from batchrun.answers.form import AnswerForm
+from batchrun.answers.asking import Asking, StructuredAsking, ToolAsking, ToolChoice
 from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.request import Request, Ttl
@@ -21,6 +21,10 @@ INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","dat
 """How a file begins in a body. The quotes of texts are escaped, so no text looks like a file."""
 NOTHING_SAID = "(nothing)"
 """What stands for an empty reply in a conversation: the API refuses a message without content."""
+TOOLS = b'"tools":[{"name":'
+"""How the tools of a request begin in a body."""
+BEFORE_WORDS = "\n\n"
+"""What stands between a document and the words behind the document."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -29,39 +33,113 @@ def fixed_params(
     *,
     model: str,
     max_tokens: int,
-    schema: Mapping[str, Any],
+    asking: Asking,
     effort: str | None,
     thinking: str | None,
     budget_tokens: int | None = None,
     system: str | None,
 ) -> dict[str, Any]:
     """Build the parameters that all messages of a job share: all but the user message."""
-    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": schema}}
+    output = _output_format(asking)
     if effort is not None:
         output["effort"] = effort
-    params: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "output_config": output}
+    params: dict[str, Any] = {"model": model, "max_tokens": max_tokens}
+    if output:
+        params["output_config"] = output
     if system is not None:
         params["system"] = system
     if thinking is not None:
         params["thinking"] = {"type": thinking} | ({"budget_tokens": budget_tokens} if budget_tokens else {})
-    return params
+    return params | _tool_params(asking)
+
+
+def _output_format(asking: Asking) -> dict[str, Any]:
+    if not isinstance(asking, StructuredAsking):
+        return {}
+    return {"format": {"type": "json_schema", "schema": asking.schema}}
+
+
+def _tool_params(asking: Asking) -> dict[str, Any]:
+    if not isinstance(asking, ToolAsking):
+        return {}
+    named = {"name": asking.name, "description": asking.description}
+    return {
+        "tools": [{**named, "input_schema": asking.schema, "strict": True}],
+        "tool_choice": _tool_choice(asking.name, asking.choice),
+    }
+
+
+def _tool_choice(name: str, choice: ToolChoice) -> dict[str, Any]:
+    whose = {"type": "tool", "name": name} if choice == "forced" else {"type": "auto"}
+    return {**whose, "disable_parallel_tool_use": True}
 
 
 def without_asking(fixed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that a job's messages share, without the form of the answers."""
-    output = {name: value for name, value in fixed["output_config"].items() if name != "format"}
-    return {**fixed, "output_config": output}
+    output = {name: value for name, value in fixed.get("output_config", {}).items() if name != "format"}
+    rest = {name: value for name, value in fixed.items() if name not in {"tools", "tool_choice"}}
+    return {**rest, "output_config": output}
 
 
 def message_request(
-    fixed: Mapping[str, Any], content: str | Sequence[object], *, max_tokens: int | None = None
+    fixed: Mapping[str, Any], content: str | list[Any], *, max_tokens: int | None = None, words: str = ""
 ) -> Request:
-    """Make the request with this user message; `max_tokens` takes the place of the fixed one."""
-    params = {**fixed, "messages": [{"role": "user", "content": content}]}
+    """Make the request with this user message, and these words at the message's end.
+
+    `max_tokens` takes the place of the fixed one.
+    """
+    params = {**fixed, "messages": [{"role": "user", "content": _with_words(content, words)}]}
     return Request.of(params if max_tokens is None else {**params, "max_tokens": max_tokens})
 
 
-def content_around(file: NativeFile, before: str, behind: str) -> list[object]:
+def _with_words(content: str | list[Any], words: str) -> str | list[Any]:
+    """Put words at the end of a user message, behind its last text if no file or breakpoint stands behind the text."""
+    if not words:
+        return content
+    if isinstance(content, str):
+        return _with_end(content, words)
+    *before, last = content
+    if not isinstance(last, dict) or last.get("type") != "text" or "cache_control" in last:
+        return [*content, {"type": "text", "text": words}]
+    return [*before, {**last, "text": _with_end(last["text"], words)}]
+
+
+def _with_end(text: str, words: str) -> str:
+    return f"{text}{BEFORE_WORDS}{words}" if text.strip() else words
+
+
+def _without_words(content: str | list[Any], words: str) -> str | list[Any]:
+    """Take the words off the end of a user message that `_with_words` has put there."""
+    if not words:
+        return content
+    if isinstance(content, str):
+        return _without_end(content, words)
+    *before, last = content
+    text = _without_end(last["text"], words)
+    return [*before, {**last, "text": text}] if text else before
+
+
+def _without_end(text: str, words: str) -> str:
+    assert text.endswith(words), "the message ends with other words"
+    return text.removesuffix(words).removesuffix(BEFORE_WORDS)
+
+
+def with_asking(request: Request, old: Asking, new: Asking) -> Request:
+    """Ask for something else about the same document; the request keeps its id.
+
+    `old` is what the request asks for. Marks for the prompt cache stay, since a request is marked before.
+    """
+    params = json.loads(request.wire)
+    output = {name: value for name, value in params.pop("output_config", {}).items() if name != "format"}
+    rest = {name: value for name, value in params.items() if name not in {"tools", "tool_choice"}}
+    message = next(message for message in reversed(params["messages"]) if message["role"] == "user")
+    message["content"] = _with_words(_without_words(message["content"], old.words), new.words)
+    if output := _output_format(new) | output:
+        rest["output_config"] = output
+    return replace(request, marked=Request.of(rest | _tool_params(new)).body)
+
+
+def content_around(file: NativeFile, before: str, behind: str) -> list[Any]:
     """Build the content of a user message with a file between two texts. The API refuses blank texts."""
     source = {"type": "base64", "media_type": file.media_type, "data": b64encode(file.data).decode("ascii")}
     block = {"type": "image" if file.pages is None else "document", "source": source}
@@ -70,16 +148,34 @@ def content_around(file: NativeFile, before: str, behind: str) -> list[object]:
 
 
 def request_to_model(
-    request: Request, *, model: str, max_tokens: int, takes_effort: bool, takes_thinking: bool
+    request: Request,
+    *,
+    model: str,
+    max_tokens: int,
+    takes_effort: bool,
+    takes_thinking: bool,
+    tool_choice: ToolChoice = "forced",
 ) -> Request:
-    """Make the same request to another model, without the parameters that the other model does not take."""
+    """Make the same request to another model, without the parameters that the other model does not take.
+
+    `tool_choice` is that of the other model, if the request has a tool.
+    """
     params = json.loads(request.body)
     params["model"], params["max_tokens"] = model, max_tokens
     if not takes_effort:
         params.get("output_config", {}).pop("effort", None)
     if not takes_thinking:
         params.pop("thinking", None)
+    if params.get("output_config") == {}:
+        del params["output_config"]
+    if "tools" in params:
+        params["tool_choice"] = _tool_choice(params["tools"][0]["name"], tool_choice)
     return Request.of(params)
+
+
+def has_tool(request: Request) -> bool:
+    """Whether a request has a tool. The quotes of texts are escaped, so no text looks like a tool."""
+    return TOOLS in request.body
 
 
 def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | None) -> Request:
@@ -102,13 +198,6 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
 def _document_message(request: Request) -> int:
     """Return which message has the document: the last one of the request, behind which a conversation may follow."""
     return len(json.loads(request.body)["messages"]) - 1
-
-
-def with_asking(request: Request, form: AnswerForm, other: AnswerForm) -> Request:
-    """Ask in a request for another form of answer; the request keeps its id."""
-    params = json.loads(request.wire)
-    params["output_config"]["format"]["schema"] = other.api_schema
-    return replace(request, marked=Request.of(params).body)
 
 
 def with_max_tokens(request: Request, max_tokens: int) -> Request:

@@ -71,6 +71,11 @@ def document_in(prompt: str) -> str:
     return prompt[opening.end() : end].strip() if opening and end > 0 else prompt
 
 
+def has_document(prompt: str) -> bool:
+    """Return whether a prompt encloses a document in a tag around whole lines."""
+    return document_in(prompt) != prompt
+
+
 def title_of(text: str) -> str:
     """Return the first line with letters in it."""
     lines = (line.strip(_RULER) for line in text.splitlines())

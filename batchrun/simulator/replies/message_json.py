@@ -14,6 +14,7 @@ _BASE58 = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _TO_BASE58 = bytes(_BASE58[byte % 58] for byte in range(256))
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ID_LENGTH = 24  # after the word that says what it names
+_EMPTY: Mapping[str, Any] = {"text": "", "thinking": "", "signature": "", "input": {}}  # as a block begins
 _SHORTEST_CHUNK, _MOST_CHUNKS = 12, 40
 
 Body = dict[str, Any]
@@ -34,7 +35,7 @@ def message_body(
     production: Production, card: ModelCard, *, message_id: str, used: PromptUsage, tier: str = "standard"
 ) -> Body:
     """Write a reply as the API does."""
-    content = [{"type": "text", "text": production.text}] if production.text else []
+    content = _answer_blocks(production, message_id)
     if production.thought is not None:
         signature = base64.b64encode(hashlib.sha512(message_id.encode()).digest()).decode()
         content.insert(0, {"type": "thinking", "thinking": production.thought, "signature": signature})
@@ -64,6 +65,21 @@ def message_body(
     }
 
 
+def _answer_blocks(production: Production, message_id: str) -> list[Body]:
+    if production.tool is not None:
+        tool_id = new_id("toolu_01", message_id)
+        return [{"type": "tool_use", "id": tool_id, "name": production.tool, "input": _input(production.text)}]
+    return [{"type": "text", "text": production.text}] if production.text else []
+
+
+def _input(written: str) -> Any:
+    """Return the input of a tool. One that was cut is no JSON, and stands as the text that a stream has of it."""
+    try:
+        return json.loads(written)
+    except ValueError:
+        return written
+
+
 def message_events(body: Mapping[str, Any]) -> Iterator[bytes]:
     """Write a message as the events of a stream."""
     begun = {**body, "content": [], "stop_reason": None, "stop_details": None}
@@ -71,7 +87,7 @@ def message_events(body: Mapping[str, Any]) -> Iterator[bytes]:
     begun["usage"].pop("output_tokens_details", None)
     yield _event("message_start", message=begun)
     for index, block in enumerate(body["content"]):
-        empty = {name: value if name == "type" else "" for name, value in block.items()}
+        empty = {name: _EMPTY.get(name, value) for name, value in block.items()}
         yield _event("content_block_start", index=index, content_block=empty)
         if index == 0:
             yield b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -88,10 +104,16 @@ def _deltas(block: Mapping[str, Any]) -> Iterator[Body]:
         yield {"type": "thinking_delta", "thinking": block["thinking"]}
     if block["type"] == "thinking":
         yield {"type": "signature_delta", "signature": block["signature"]}
-    text = block.get("text", "")
+    if block["type"] == "tool_use":
+        yield {"type": "input_json_delta", "partial_json": ""}
+        written = block["input"] if isinstance(block["input"], str) else to_json(block["input"]).decode()
+        yield from ({"type": "input_json_delta", "partial_json": chunk} for chunk in _chunks(written))
+    yield from ({"type": "text_delta", "text": chunk} for chunk in _chunks(block.get("text", "")))
+
+
+def _chunks(text: str) -> Iterator[str]:
     step = max(_SHORTEST_CHUNK, len(text) // _MOST_CHUNKS)
-    for start in range(0, len(text), step):
-        yield {"type": "text_delta", "text": text[start : start + step]}
+    return (text[start : start + step] for start in range(0, len(text), step))
 
 
 def error_event(error_type: str, message: str, *, request_id: str) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 from batchrun.simulator.requests.model_cards import ModelCard
 from batchrun.simulator.requests.schema_rules import schema_problem
+from batchrun.simulator.requests.tool_rules import tool_problems
 
 _MOST_MARKS = 4
 
@@ -55,8 +56,7 @@ def model_problems(params: Params, card: ModelCard) -> Iterator[str]:
         yield f"max_tokens: {max_tokens} > {card.max_output}, {limit}"
     if params["messages"][-1]["role"] == "assistant" and not card.prefill:
         yield "This model does not support assistant message prefill. The conversation must end with a user message."
-    if (params.get("tool_choice") or {}).get("type") in {"any", "tool"} and not card.forced_tools:
-        yield "tool_choice forces tool use is not compatible with this model."
+    yield from tool_problems(params, card)
 
 
 def _thinking_problems(thinking: Params | None, effort: str, max_tokens: int | None, card: ModelCard) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Which requests the API takes, as of version 2026-10-21: the first problem of a request, in the API's words.
 
 The API checks the form of a request with pydantic, as this module does: most of its words are pydantic's own.
-Parameters that batchrun has no use for (`tools`, `stop_sequences`, …) are known here so that they are not refused,
+Parameters that batchrun has no use for (`container`, `stop_sequences`, …) are known here so that they are not refused,
 but have no effect on the reply.
 """
 
@@ -64,6 +64,7 @@ _CacheControl = Annotated[_Mark, _tagged("ephemeral")]
 class _Block(BaseModel):
     type: str
     text: Any = None
+    id: Any = None
     cache_control: _CacheControl | None = None
 
     @model_validator(mode="after")
@@ -73,6 +74,8 @@ class _Block(BaseModel):
         if self.type == "text" and not self.text.strip():
             words = "contain non-whitespace text" if self.text else "be non-empty"
             raise problem(f"text content blocks must {words}", "blank")
+        if self.type == "tool_use" and not isinstance(self.id, str):
+            raise problem("Field required", "id")
         return self
 
 
@@ -115,6 +118,19 @@ class _ThinkingBudget(BaseModel):
     budget_tokens: Annotated[int, Field(ge=1024)]
 
 
+class _Tool(BaseModel):
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
+    description: str = ""
+    input_schema: dict[str, Any]
+    strict: bool = False
+
+
+class _ToolChoice(StrictForm):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool = False
+
+
 class _Produced(StrictForm):
     max_tokens: Annotated[int, Field(ge=0)]
     stream: bool = False
@@ -134,8 +150,8 @@ class _CountParams(StrictForm):
     output_config: _OutputConfig = _OutputConfig()
     speed: Any = None
     thinking: Annotated[_Thinking | _ThinkingBudget, Field(discriminator="type")] | None = None
-    tool_choice: Any = None
-    tools: Any = None
+    tool_choice: _ToolChoice | None = None
+    tools: list[_Tool] | None = None
 
 
 class _MessageParams(_CountParams, _Produced):

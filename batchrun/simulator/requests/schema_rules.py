@@ -1,4 +1,4 @@
-"""Which JSON Schemas `output_config.format` takes: a subset, refused in the API's words."""
+"""Which JSON Schemas `output_config.format` and strict tools take: a subset, refused in the API's words."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -27,11 +27,11 @@ Schema = Mapping[str, Any]
 
 
 @lru_cache(maxsize=64)  # a job sends the same schema with every document
-def schema_problem(written: str) -> str | None:
-    """Return what the API would refuse in a schema, which is written as JSON, or None."""
+def schema_problem(written: str, place: str = "output_config.format.schema") -> str | None:
+    """Return what the API would refuse in the schema at a place, which is written as JSON, or None."""
     schema = json.loads(written)
     for problem in _form_problems(schema):
-        return f"output_config.format.schema: {problem}"
+        return f"{place}: {problem}"
     return next(_size_problems(schema), None)
 
 

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 
 from batchrun.simulator.requests.model_cards import Tokenizer
 from batchrun.simulator.requests.native_files import file_in
+from batchrun.simulator.requests.tool_rules import forces_tool
 
 _MESSAGE_OVERHEAD = 7
 _FURTHER_MESSAGE_OVERHEAD = 4
 _SCHEMA_PROMPT: Mapping[Tokenizer, int] = {"old": 84, "new": 115}
 _SCHEMA_WEIGHT = 1.57  # the schema is sent to the model together with the rules to follow it
+_TOOL_PROMPT: Mapping[Tokenizer, tuple[int, int]] = {"old": (497, 589), "new": (286, 406)}  # free to choose, or forced
+_TOOL_WEIGHT = 1.1
 
 _MARKS: Mapping[Tokenizer, float] = {"old": 0.5, "new": 0.7}
 _ASCII_WEIGHTS: tuple[tuple[bytes, Mapping[Tokenizer, float]], ...] = (
@@ -46,7 +49,7 @@ def count_text(text: str, tokenizer: Tokenizer) -> int:
 
 
 class PromptPart(NamedTuple):
-    """One part of a prompt: the schema, or a block of the system prompt or of a message."""
+    """One part of a prompt: the tools, the schema, or a block of the system prompt or of a message."""
 
     content: Any  # without its cache breakpoint
     tokens: int
@@ -54,7 +57,7 @@ class PromptPart(NamedTuple):
 
 
 def count_prompt(params: Mapping[str, Any], tokenizer: Tokenizer) -> int:
-    """Count the input tokens of valid Messages parameters: system, messages, schema, and what is put around them."""
+    """Count the input tokens of valid Messages parameters: every part of the prompt, and what is put around them."""
     return around(params) + sum(part.tokens for part in prompt_parts(params, tokenizer))
 
 
@@ -64,7 +67,10 @@ def around(params: Mapping[str, Any]) -> int:
 
 
 def prompt_parts(params: Mapping[str, Any], tokenizer: Tokenizer) -> Iterator[PromptPart]:
-    """Take valid parameters apart, in the order of the prompt: the schema is part of the system prompt."""
+    """Take valid parameters apart, in the order of the prompt: tools and schema are part of the system prompt."""
+    if tools := params.get("tools"):
+        prompt = _TOOL_PROMPT[tokenizer][forces_tool(params)]
+        yield PromptPart(tools, prompt + sum(round(_TOOL_WEIGHT * _count_json(tool, tokenizer)) for tool in tools))
     output_format = (params.get("output_config") or {}).get("format")
     if output_format:
         schema = round(_SCHEMA_WEIGHT * _count_json(output_format["schema"], tokenizer))

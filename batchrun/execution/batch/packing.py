@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from batchrun.answers.turns import Turn
 from batchrun.budget.caps import MOST_MISFITS, Amount
 from batchrun.execution.batch.uploads import Uploader, goes_apart
 from batchrun.execution.document_cap import DocumentCap
@@ -175,7 +176,7 @@ class Packer:
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps
-        self._form, self._chain_model = setup.form, setup.chain.models[0]
+        self._form, self._chain = setup.form, setup.chain
         self._reader = setup.reader
         self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder
@@ -190,7 +191,9 @@ class Packer:
         return worst_case(self._estimator, pending, self._asked(pending), soft=self.caps.soft)
 
     def _asked(self, pending: PendingRequest) -> Request:
-        return pending.request_to(self._chain_model, self._form)
+        if pending.record.progress.turn == Turn():
+            return pending.request
+        return pending.request_to(self._chain.models[0], self._form)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """Pack as many pending requests as the limits allow; the spool may be empty.

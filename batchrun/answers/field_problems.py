@@ -55,10 +55,9 @@ def of_error(error: ValidationError) -> Iterator[FieldProblem]:
     steps = tuple(error.absolute_path)
     path = path_of(steps)
     match error.validator:
-        case "anyOf":
-            for inner in error.context or ():
-                if inner.schema != NULL:
-                    yield from of_error(inner)
+        case "anyOf" if kinds := [inner for inner in error.context or () if inner.schema != NULL]:
+            for inner in kinds:
+                yield from of_error(inner)
         case "required":
             for lacking in ((*steps, name) for name in rule if name not in value):
                 yield FieldProblem(_field(lacking), path_of(lacking), f"{path_of(lacking)}: required")

@@ -149,6 +149,14 @@ def test_a_long_name_that_is_no_field_is_cut():
     assert len(problem.said) < 120
 
 
+def test_a_value_that_may_only_be_null_is_a_problem_too():
+    schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}]}}}
+
+    judgement = Judge(AnswerForm(schema)).judge(reply('{"a": 1}'))
+
+    assert (judgement.outcome, judgement.reason) == (Outcome.INVALID, "a: 1 does not fit the schema")
+
+
 def test_of_a_field_the_first_problems_are_named():
     parties = [{"name": number, "since": None} for number in range(1_000)]
 

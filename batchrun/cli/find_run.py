@@ -122,6 +122,20 @@ def found_runs(wanted: Sequence[str], given: Path | None, *, simulated: bool) ->
     raise no_run(next(name for name in names if not runs_named(known, name)), known, places[0])
 
 
+@contextlib.contextmanager
+def found_ledger(wanted: str | None, given: Path | None, *, simulated: bool) -> Iterator[FoundRuns]:
+    """Find the ledger of a job or a run. Without a word the real ledger counts if there is one, even without runs."""
+    if wanted:
+        with found_runs([wanted], given, simulated=simulated) as found:
+            yield found
+        return
+    place = place_of(None, given)
+    real, twin = place.ledgers
+    is_simulated = simulated or (twin.exists() and not real.exists())
+    with Ledger.read(twin if is_simulated else real) as ledger:
+        yield FoundRuns(ledger, None, is_simulated, None if ledger.path else place.nothing())
+
+
 def runs_named(stories: list[RunStory], name: str) -> frozenset[int]:
     """All runs of the job of this name, or else the one run that is meant; empty if there is none."""
     if of_job := [story.run_no for story in stories if story.job == name]:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 PAGE = 4_096
 COMMANDS = [
     "status", "status last", "plan jobs/trial.toml", "submit jobs/trial.toml", "submit jobs/trial.toml --route batch",
-    "results trial", "results trial --doc docs/0003.txt", "cost", "doctor --offline", "sync jobs/trial.toml",
+    "results trial", "results trial --doc docs/0003.txt", "cost", "verify", "doctor --offline", "sync jobs/trial.toml",
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from batchrun.simulator.http.server import SimulatorServer
 
 pytestmark = pytest.mark.slow
 
-COMMANDS = ("status", "results", "cost", "retry", "batches", "cancel", "sync")
+COMMANDS = ("status", "results", "cost", "retry", "batches", "cancel", "sync", "verify")
 SUBMIT = "submit jobs/trial.toml"
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from batchrun.documents.bounds import MAX_NATIVE_BYTES
 from batchrun.documents.formats import Found, Part, ReadOptions, Unusable
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument, PdfTextPage
 
 # Not a form feed between pages: a blank line says as much to a model, and the places keep the pages apart.
 _BETWEEN_PAGES = "\n\n"
@@ -41,7 +41,7 @@ class PdfFacts:
 
 def read(data: bytes, options: ReadOptions) -> Iterator[Found]:
     """Read a PDF as one part: the text layer, or the file with its text layer if that is usable."""
-    with closing(_opened(data)) as pdf:
+    with closing(opened(data)) as pdf:
         encrypted = _is_encrypted(pdf)
         pages = [_text_of(pdf, index) for index in range(len(pdf))]
     text, places = _joined(pages)
@@ -83,13 +83,13 @@ def _native(data: bytes, layer: str, pages: int, *, encrypted: bool, otherwise: 
 
 def count_pages(data: bytes) -> int:
     """Return the number of pages. Raises Unusable for what is no PDF, and for a PDF that needs a password."""
-    with closing(_opened(data)) as pdf:
+    with closing(opened(data)) as pdf:
         return len(pdf)
 
 
 def inspect(data: bytes) -> PdfFacts:
     """Return the facts of a PDF. Raises Unusable as `count_pages` does."""
-    with closing(_opened(data)) as pdf:
+    with closing(opened(data)) as pdf:
         encrypted = _is_encrypted(pdf)
         text = "".join(_text_of(pdf, index) for index in range(len(pdf)))
         return PdfFacts(pages=len(pdf), encrypted=encrypted, has_text=_is_usable(text))
@@ -101,7 +101,8 @@ def _is_encrypted(pdf: "PdfDocument") -> bool:
     return bool(raw.FPDF_GetSecurityHandlerRevision(pdf) != -1)
 
 
-def _opened(data: bytes) -> "PdfDocument":
+def opened(data: bytes) -> "PdfDocument":
+    """Open a PDF. Raises Unusable for what is no PDF, and for a PDF that needs a password."""
     from pypdfium2 import PdfDocument, PdfiumError, raw
 
     try:
@@ -119,15 +120,25 @@ def _text_of(pdf: "PdfDocument", index: int) -> str:
     from pypdfium2 import PdfiumError
 
     try:
-        with closing(pdf.get_page(index)) as page:
-            page.set_rotation(0)  # the text of a rotated page comes in reverse order otherwise
-            with closing(page.get_textpage()) as text_page:
-                text = text_page.get_text_range()
+        with upright_text(pdf, index) as text_page:
+            return normal(text_page.get_text_range()).replace("\r\n", "\n").replace("\r", "\n").strip()
     except PdfiumError:
         return ""
+
+
+@contextmanager
+def upright_text(pdf: "PdfDocument", index: int) -> Iterator["PdfTextPage"]:
+    """Open the text of a page. Raises PdfiumError for a page that is broken."""
+    with closing(pdf.get_page(index)) as page:
+        page.set_rotation(0)  # the text of a rotated page comes in reverse order otherwise
+        with closing(page.get_textpage()) as text_page:
+            yield text_page
+
+
+def normal(characters: str) -> str:
+    """Return the characters of a page as the text has them, except for the ends of lines; the length stays."""
     # U+FFFE is a hyphen at the end of a line, whose word goes on without a break.
-    text = text.replace("\ufffe", "-").replace("\0", "\ufffd")
-    return str(text.replace("\r\n", "\n").replace("\r", "\n").strip())
+    return characters.replace("\ufffe", "-").replace("\0", "\ufffd")
 
 
 def _joined(pages: Sequence[str]) -> tuple[str, tuple[Place, ...]]:

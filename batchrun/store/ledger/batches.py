@@ -304,11 +304,12 @@ class Batches:
 
     def write_off(self, batch: Batch, why: str, *, now: float) -> None:
         """End a batch that may have been billed: its requests are pending again, their worst cases stay reserved."""
-        self._connection.execute(
+        lost = self._connection.execute(
             "update attempts set state = 'unknown', ended_at = ?, cause = 'batch gone', seq = ?"
-            " where batch_no = ? and state = 'open'",
+            " where batch_no = ? and state = 'open' returning attempt_no",
             (now, self._ledger.next_seq(), batch.batch_no),
         )
+        self._ledger.chain.append([attempt_no for (attempt_no,) in lost.fetchall()])
         self._move(batch, BatchState.ABANDONED, note=why, next_poll_at=None)
 
     def _chosen(self, condition: str, values: tuple[object, ...]) -> list[Batch]:

@@ -15,6 +15,7 @@ from batchrun.errors import BatchrunError
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
+from batchrun.store.ledger.chain import Chain
 from batchrun.store.ledger.connection import CHECK_S, OlderLedger, damage, empty, open_for_reading, open_for_writing
 from batchrun.store.ledger.prices import PriceNumbers
 from batchrun.store.ledger.records import (
@@ -46,6 +47,8 @@ class Ledger:
         if row is None:
             raise LedgerDamaged(path, "it has no id")
         self.ledger_id: str = row[0]
+        self.chain = Chain(connection, path)
+        self.chain = Chain(connection, path)
         self._prices = PriceNumbers(connection)
 
     @classmethod
@@ -231,11 +234,12 @@ class Ledger:
             ),
         )  # fmt: skip
         if move.escalated is not None:
-            self.connection.execute(
+            escalated = self.connection.execute(
                 "update attempts set escalated = ? where job = ?"
-                " and attempt_no = (select attempt_no from requests where request_no = ?)",
+                " and attempt_no = (select attempt_no from requests where request_no = ?) returning attempt_no",
                 (move.escalated, job, was.request_no),
             )
+            self.chain.amend([attempt_no for (attempt_no,) in escalated.fetchall()])
         return replace(was, request_no=request_no, request_id=move.request_id, progress=Progress.of(*turn))
 
     def settle(self, end: Settlement) -> list[str]:
@@ -272,7 +276,9 @@ class Ledger:
             self._hold_less(end.attempt_no, end.prompt, seq)
         if end.progress:
             self._go_on(end.attempt_no, end.progress)
-        return self._settle_request(end, seq) if end.outcome else []
+        settled = self._settle_request(end, seq) if end.outcome else []
+        self.chain.append([end.attempt_no])
+        return settled
 
     def conclude(self, end: Settlement) -> list[str]:
         """Give an attempt that is settled, and its request, the outcome that was held back.
@@ -286,21 +292,26 @@ class Ledger:
             " and request_no in (select request_no from requests where outcome is null)",
             (end.outcome, seq, end.attempt_no),
         ).rowcount
-        return self._settle_request(end, seq) if concluded else []
+        if not concluded:
+            return []
+        settled = self._settle_request(end, seq)
+        self.chain.amend([end.attempt_no])
+        return settled
 
     def _hold_less(self, attempt_no: int, prompt: KnownPrompt, seq: int) -> None:
         """Hold lost answers to the same request at less: money was reserved for tokens that the prompt does not have.
 
         Each of these tokens was reserved at the price of input or more, in batches at half of that price.
         """
-        self.connection.execute(
+        held = self.connection.execute(
             "update attempts set reserved_tokens = :most, reserved_nusd = reserved_nusd"
             "  - (reserved_tokens - :most) * :input_nusd / iif(batch_no is null, 1, 2), seq = :seq"
             " where request_no = (select request_no from attempts where attempt_no = :attempt_no)"
             " and turn is (select turn from attempts where attempt_no = :attempt_no)"
-            " and state = 'unknown' and cost_nusd is null and reserved_tokens > :most",
+            " and state = 'unknown' and cost_nusd is null and reserved_tokens > :most returning attempt_no",
             {"attempt_no": attempt_no, "most": prompt.most_tokens, "input_nusd": prompt.input_nusd, "seq": seq},
         )
+        self.chain.amend([lost for (lost,) in held.fetchall()])
 
     def _go_on(self, attempt_no: int, progress: Progress) -> None:
         """Record how far the answer to an attempt's request has come, and what the next attempt asks."""

@@ -42,11 +42,13 @@ class Runs:
             batches.abandon(batch, "not sent: the process ended first")
         lost = self._connection.execute(
             "update attempts set state = 'unknown', ended_at = ?, cause = 'process died', seq = ?"
-            " where state = 'open' and batch_no is null and run_no in (select run_no from runs where job = ?)",
+            " where state = 'open' and batch_no is null and run_no in (select run_no from runs where job = ?)"
+            " returning attempt_no",
             (time.time(), self._ledger.next_seq(), job),
-        ).rowcount
+        ).fetchall()
+        self._ledger.chain.append([attempt_no for (attempt_no,) in lost])
         self._connection.execute("update runs set state = 'interrupted' where state = 'running' and job = ?", (job,))
-        return lost
+        return len(lost)
 
     def was_killed(self, run_no: int) -> bool:
         """Return whether a process of the run died while streamed requests were in flight."""

@@ -19,3 +19,20 @@ alter table wholes add column findings text;                -- JSON: those of th
 alter table attempts add column turn text;                  -- JSON: what was asked, as in requests
 alter table attempts add column reason text;                -- why the reply is no row
 alter table attempts add column thinking_tokens integer;    -- part of output_tokens; null where the API tells none
+
+-- The chain over settled attempts. A link stands for an attempt as it was then; the last link of an attempt counts.
+create table chain (
+    link_no    integer primary key,
+    attempt_no integer not null,                            -- no reference: a removed attempt is told by its link
+    facts      blob not null,                               -- SHA-256 of the attempt with its reply and its output
+    digest     blob not null                                -- SHA-256 of the digest before and of this link
+) strict;
+create index chain_attempt on chain (attempt_no);
+
+create table chain_end (                                    -- one row
+    settled_before integer not null,                        -- attempts that were settled before the chain began
+    last_before    integer not null,                        -- the number of the last one
+    links          integer not null,
+    digest         blob                                     -- of the last link; null without one
+) strict;
+insert into chain_end select count(*), coalesce(max(attempt_no), 0), 0, null from attempts where state != 'open';

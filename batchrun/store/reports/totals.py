@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from batchrun.store.ledger.chain import Head
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
 
@@ -40,6 +41,8 @@ class Totals:
     attempts: int
     retried: Mapping[str, int]
     """How many attempts failed and were followed by another one, by cause."""
+    chain_head: Head | None
+    """The entry of the run's last settlement in the chain; None if an earlier version made the whole run."""
 
 
 def totals(ledger: Ledger, run_no: int) -> Totals:
@@ -83,4 +86,5 @@ def totals(ledger: Ledger, run_no: int) -> Totals:
         output_tokens=output_tokens,
         thinking_tokens=thinking_tokens,
         retried=dict(causes.fetchall()),
+        chain_head=ledger.chain.head_of_run(run_no),
     )

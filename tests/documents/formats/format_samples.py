@@ -33,12 +33,26 @@ def page_of(*lines: str) -> bytes:
     return b"BT /F 12 Tf 72 720 Td 14 TL " + shown + b" ET"
 
 
-def pdf(pages: Sequence[bytes], *, rotate: int = 0, font: bytes = HELVETICA, password: bytes | None = None) -> bytes:
-    """Make a PDF. With a password, even an empty one, the file is encrypted, by RC4 as the oldest files are."""
+def pdf(
+    pages: Sequence[bytes],
+    *,
+    rotate: int = 0,
+    font: bytes = HELVETICA,
+    password: bytes | None = None,
+    crop: bytes = b"0 0 600 800",
+    characters: bytes | None = None,
+) -> bytes:
+    """Make a PDF. With a password, even an empty one, the file is encrypted, by RC4 as the oldest files are.
+
+    `characters` is the map from the font's codes to characters, for a font that has such a map.
+    """
     owner = _rc4(hashlib.md5(_padded(b"owner")).digest()[:5], _padded(password or b""))
     rights = b"\xfc\xff\xff\xff"
     key = hashlib.md5(_padded(password or b"") + owner + rights + _NEW_FILE).digest()[:5]
     objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"", b"<</Type/Font" + font + b">>"]
+    if characters is not None:
+        objects[2] = b"<</Type/Font" + font + b"/ToUnicode 4 0 R>>"
+        objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(characters), characters))
     kids = []
     for content in pages:
         number = len(objects) + 1
@@ -46,8 +60,8 @@ def pdf(pages: Sequence[bytes], *, rotate: int = 0, font: bytes = HELVETICA, pas
         stream = content if password is None else _rc4(own_key, content)
         objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream))
         objects.append(
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Rotate %d/Contents %d 0 R"
-            b"/Resources<</Font<</F 3 0 R>>>>>>" % (rotate, number)
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/CropBox[%s]/Rotate %d/Contents %d 0 R"
+            b"/Resources<</Font<</F 3 0 R>>>>>>" % (crop, rotate, number)
         )
         kids.append(b"%d 0 R" % (number + 1))
     objects[1] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))

@@ -1,30 +1,30 @@
 """Numbers, amounts and dates in a text, and what they mean: "USD 1,500" is "US$1500", and "$5" is not "€5"."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from unicodedata import normalize
 
-_ONES = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = (
-    {"zero": 0}
-    | {word: at for at, word in enumerate(_ONES.split(), 1)}
-    | {word: at * 10 for at, word in enumerate(_TENS.split(), 2)}
+_ONES = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
 )
+_TENS = "ten twenty thirty forty fifty sixty seventy eighty ninety"
+_RANKS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_YEAR = "january february march april may june july august september october november december"
+_SMALL = {
+    "zero": 0,
+    **{word: at * 10 for at, word in enumerate(_TENS.split(), 1)},
+    **{word: at for at, word in enumerate(_ONES.split(), 1)},
+}
 _LARGE = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-_MONTHS = "january february march april may june july august september october november december".split()
+_ORDINALS, _MONTHS = _RANKS.split(), _YEAR.split()
 _UNITS = {
     "percent": "%",
-    "dollar": "$",
-    "dollars": "$",
-    "euro": "€",
-    "euros": "€",
-    "eur": "€",
-    "pounds": "£",
-    "gbp": "£",
+    **dict.fromkeys(("dollar", "dollars"), "$"),
+    **dict.fromkeys(("euro", "euros", "eur"), "€"),
+    **dict.fromkeys(("pounds", "gbp"), "£"),
     "usd": "us$",
 }
 """What stands behind or before a number, and the sign for what it means."""
@@ -33,19 +33,19 @@ _LONGEST = 40
 
 _MONTH = "|".join(f"{month[:3]}(?:t|{month[3:]})?" if month[3:] else month for month in _MONTHS)
 _NUMBER_WORD = f"(?:{'|'.join((*reversed(_SMALL), *_LARGE))})"
-_BETWEEN = r"(?:\s{1,3}|-|(?:(?<=hundred)|(?<=thousand)|(?<=million))\s{1,3}and\s{1,3})"
+_BETWEEN = r"(?:\s{1,9}|-|(?:(?<=hundred)|(?<=thousand)|(?<=million))\s{1,9}and\s{1,9})"
 _SIGNS = "$€£¥₹₩₽₺₴₪¢"
 _SIGN = r"(?<![^\W_])[-+±<>≤≥]\s?"
 _CURRENCY = rf"(?:(?<![^\W_])(?:us[$]\s?|(?:usd|eur|gbp)\s)|[{_SIGNS}]\s?)"
-_TIMES = rf"(?:\s{{1,3}}(?P<times>{'|'.join(_LARGE)})\b)?"
-_AFTER = rf"(?:\s{{0,2}}(?P<after>[%‰°{_SIGNS}]|(?:per\s?cent|percent|dollars?|euros?|eur|pounds|gbp|usd)\b))?"
+_TIMES = rf"(?:\s{{1,9}}(?P<times>{'|'.join(_LARGE)})\b)?"
+_AFTER = rf"(?:\s{{0,9}}(?P<after>[%‰°{_SIGNS}]|(?:per\s?cent|percent|dollars?|euros?|eur|pounds|gbp|usd)\b))?"
 _FIGURE = re.compile(
     rf"""
     (?<![^\W_])(?P<iso>\d{{4}}-\d\d-\d\d)(?![\w-])
-    | (?<![^\W_])(?P<month>{_MONTH})\.?\s{{1,3}}(?P<day>\d\d?)(?:st|nd|rd|th)?(?:\s{{0,2}},\s{{0,3}}|\s{{1,3}})
+    | (?<![^\W_])(?P<month>{_MONTH})\.?\s{{1,9}}(?P<day>\d\d?)(?:st|nd|rd|th)?(?:\s{{0,9}},\s{{0,9}}|\s{{1,9}})
       (?P<year>\d{{4}})\b
-    | (?<![^\W_])(?P<day2>\d\d?(?:st|nd|rd|th)?|{"|".join(_ORDINALS)})(?:\s{{1,3}}day)?(?:\s{{1,3}}of)?[\s-]{{1,3}}
-      (?P<month2>{_MONTH})\.?(?:\s{{0,2}},\s{{0,3}}|[\s-]{{1,3}})(?P<year2>\d{{4}})\b
+    | (?<![^\W_])(?P<day2>\d\d?(?:st|nd|rd|th)?|{"|".join(_ORDINALS)})(?:\s{{1,9}}day)?(?:\s{{1,9}}of)?[\s-]{{1,9}}
+      (?P<month2>{_MONTH})\.?(?:\s{{0,9}},\s{{0,9}}|[\s-]{{1,9}})(?P<year2>\d{{4}})\b
     | (?:(?P<sign>{_SIGN})?(?P<before>{_CURRENCY})?
         (?<![^\W_])(?P<digits>\d++(?:[.,'/:-]\d++)*+)(?P<nth>(?:st|nd|rd|th))?(?![^\W_])
       | (?<![^\W_])(?P<words>{_NUMBER_WORD}(?:{_BETWEEN}{_NUMBER_WORD})*+)\b
@@ -54,11 +54,19 @@ _FIGURE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_PLAIN = str.maketrans("‐‑‒–—−’‘，．％＄：／", "------'',.%$:/")
+_PLAIN: dict[int, int | str] = {
+    **{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)},
+    **dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"),
+    **dict.fromkeys((0x2018, 0x2019), "'"),
+}
+"""Full-width characters, dashes, the minus and apostrophes become what keyboards have, one for one."""
 _GROUPED = (re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"), re.compile(r"\d{1,3}(?:'\d{3})+(?:\.\d+)?"))
 _GROUPED_BY_POINTS = re.compile(r"\d{1,3}(?:(?:\.\d{3}){2,}(?:,\d+)?|(?:\.\d{3})+,\d+)")
 _BEFORE = re.compile(rf"(?:{_SIGN})?{_CURRENCY}?(?:\d[\d.,'/:-]*[.,'/:-])?\Z", re.IGNORECASE)
 _BEHIND = re.compile(rf"(?:[.,'/:-]\d[\d.,'/:-]*(?<=\d))?{_TIMES}{_AFTER}", re.IGNORECASE)
+_WRITTEN = re.compile(
+    rf"(?:{_SIGN})?{_CURRENCY}?\d++(?:[.,'/:-]\d++)*+{_TIMES.replace('1,9', '0,9')}{_AFTER}", re.IGNORECASE
+)
 _MARGIN = 40
 """So many characters beside a stretch can belong to a number that the stretch cuts."""
 
@@ -82,11 +90,14 @@ def figures(text: str) -> list[Figure]:
     for match in _FIGURE.finditer(plain):
         figure = _read(match)
         if found and figure.meaning == found[-1].meaning and _in_brackets(plain, found[-1].end, figure):
-            figure = Figure(
-                found.pop().begin, plain.index(")", figure.end) + 1, figure.meaning, figure.number, figure.day
-            )
+            figure = replace(figure, begin=found.pop().begin, end=plain.index(")", figure.end) + 1)
         found.append(figure)
     return found
+
+
+def written_numbers(text: str) -> list[str]:
+    """Return the numbers in digits as a text writes the numbers: with separators, signs and units."""
+    return [tight(match[0]) for match in _WRITTEN.finditer(text.translate(_PLAIN))]
 
 
 def with_whole_numbers(text: str, begin: int, end: int) -> tuple[int, int]:

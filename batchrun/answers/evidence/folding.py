@@ -1,4 +1,4 @@
-"""Texts as folded words, each with its place in the text: what is left when layout, glyphs and case are all the same."""
+"""Texts as folded words, each with its place in the text. Layout, glyphs and case make no difference to folded words."""
 
 import re
 from array import array
@@ -13,11 +13,16 @@ _SINGLE = (
 """The scripts that are written without spaces. Each character of these scripts is a word."""
 _INDIC = "\u0900-\u0963\u0966-\u0dff"
 """The scripts whose vowels are marks. Such a mark is kept, as a letter is."""
-_MARK = f"[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u1ab0-\u1aff\u1dc0-\u20ef\ufe20-\ufe2f{_INDIC}]"
+_ACCENTS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ef"
+)
+_MARK = f"[{_ACCENTS}{_INDIC}]"
 _LETTERS = rf"(?:[^\W_{_SINGLE}]++{_MARK}*+)++"
-_LINE_END = r"[ \t]*+\r?\n[ \t]*+"
-_GLUE = rf"(?:[\u00ad\ufffe]{_LINE_END}|[\u00ad\ufffe\u200b-\u200d\u2060\ufeff]++|(?<=[^\W\d_])[-\u2010]{_LINE_END}(?=[^\W\d_]))"
-"""What stands inside a word without being seen, or parts a word at the end of a line. A hyphen between digits stays."""
+_LINE_END = r"[ \t]*+\r?\n[ \t]*+(?=[^\W\dA-Z_])"
+_UNSEEN = r"[\u00ad\ufffe\u200b-\u200d\u2060\ufeff]++"
+_GLUE = rf"(?:[\u00ad\ufffe]{_LINE_END}|{_UNSEEN}|(?<=[^\W\d_])[-\u2010]{_LINE_END})"
+"""What stands inside a word without being seen, or parts a word at the end of a line. A hyphen between digits stays, and
+a line that begins with a capital does not go on with a word: such a line may be a running one."""
 _WORD = re.compile(rf"[{_SINGLE}]|{_LETTERS}(?:{_GLUE}{_LETTERS})*+")
 _IS_INDIC = re.compile(f"[{_INDIC}]").match
 _STRETCH = 100
@@ -44,6 +49,11 @@ class Words:
         start = self.starts[number]
         return self.spaced[start : self.spaced.index(" ", start)]
 
+    @property
+    def letters(self) -> str:
+        """The words without the spaces."""
+        return self.spaced.replace(" ", "")
+
     def number_at(self, offset: int) -> int:
         """Return the number of the word that stands at an offset of `spaced`."""
         return bisect_right(self.starts, offset) - 1
@@ -54,12 +64,11 @@ class Words:
 
     def without(self, left_out: Sequence[tuple[int, int]]) -> "Words":
         """Return the words that do not begin in one of the stretches of the text, which are in their order."""
-        ends = [end for _, end in left_out]
-        kept = [at for at, begin in enumerate(self.begins) if not _is_within(begin, left_out, ends)]
-        words = self.spaced.split()
-        return _words(
-            [words[at] for at in kept], *(array("I", map(of.__getitem__, kept)) for of in (self.begins, self.ends))
-        )
+        out_ends = [end for _, end in left_out]
+        kept = [at for at, begin in enumerate(self.begins) if not _is_within(begin, left_out, out_ends)]
+        words, begins, ends = self.spaced.split(), self.begins, self.ends
+        kept_begins, kept_ends = (array("I", [of[at] for at in kept]) for of in (begins, ends))
+        return _words([words[at] for at in kept], kept_begins, kept_ends)
 
 
 def fold(text: str) -> Words:

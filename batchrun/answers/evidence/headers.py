@@ -23,9 +23,8 @@ def running_lines(text: str, starts: Sequence[int]) -> list[Stretch]:
     edges = [_edge_lines(text, start, end) for start, end in zip(starts, ends, strict=True)]
     counts = Counter(key for lines in edges for key in {_key(text, line) for line in lines})
     least = max(2, _SHARE * len(starts))
-    return sorted(
-        {line for lines in edges for line in lines if _may_run(text, line) and counts[_key(text, line)] >= least}
-    )
+    lines = {line for of_page in edges for line in of_page if _may_run(text, line)}
+    return sorted(line for line in lines if counts[_key(text, line)] >= least)
 
 
 def _edge_lines(text: str, start: int, end: int) -> set[Stretch]:

@@ -14,19 +14,20 @@ ellipsis; words that the source does not have; other words than the source's."""
 
 _FILLERS = frozenset({"a", "an", "the", "of", "that"})
 """Words that a quote may have and the source not."""
-NEGATIONS = frozenset(
-    "not no non nor never neither none nothing cannot without except excepting excluding excludes unless nicht kein keine "
-    "keinen keiner keinem keines ohne nie weder ne pas sans ni aucun aucune jamais sauf sin nunca ningún ninguna salvo senza "
-    "mai nessun nessuna não nem sem nunca niet geen zonder nooit не нет без ни inte ingen utan ikke uden".split()
-)
+_NEGATIONS = """
+not no non nor never neither none nothing cannot without except excepting excluding excludes unless
+nicht kein keine keinen keiner keinem keines ohne nie weder außer ne pas sans ni aucun aucune jamais sauf sin nunca salvo
+senza mai nessun nessuna não nem sem niet geen zonder nooit не нет без ни inte ingen utan ikke uden
+"""
+NEGATIONS = frozenset(word for words in map(fold, _NEGATIONS.split()) for word in words.spaced.split())
 """Words that turn a statement round, in the languages that most documents here are written in."""
-_CRITICAL = NEGATIONS | frozenset(
-    "and or either both only solely exclusive exclusively nonexclusive shall may must will would should can could might "
-    "within before after until prior during least most more less than above below under over between any all each every "
-    "if provided subject including include includes excluded exclude limited unlimited up minus plus half double twice "
-    "less fewer greater maximum minimum otherwise other but however instead t don doesn won hundred thousand million percent "
-    "oder und nur nach vor bis mindestens höchstens ou et seulement avant après o y solo antes después oppure e ou".split()
-)
+_LIMITS = """
+and or either both only solely exclusive exclusively shall may must will would should can could might within before after
+until prior during least most more less than above below under over between any all each every if provided subject
+including include includes excluded exclude limited up minus plus half double twice fewer greater maximum minimum
+otherwise other but however instead material net gross sole t percent oder und nur nach vor bis ou et avant apres o y solo antes despues e
+"""
+_CRITICAL = NEGATIONS.union(_LIMITS.split())
 """Words that no quote may leave out unmarked: who reads the quote without them understands something else."""
 _MOST_OMITTED = 3
 """So many words may be left out at one place."""
@@ -49,6 +50,29 @@ class Unit:
     begin: int
     end: int
     is_figure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A part of the quote or of the passage."""
+
+    text: str
+    units: Sequence[Unit]
+
+    def __str__(self) -> str:
+        return self.text[self.units[0].begin : self.units[-1].end] if self.units else ""
+
+    @property
+    def keys(self) -> list[str]:
+        return [unit.key for unit in self.units]
+
+    def part(self, first: int, behind: int) -> "_Side":
+        """Return the units from one number up to another."""
+        return _Side(self.text, self.units[first:behind])
+
+    def is_small(self, unit: Unit) -> bool:
+        """Whether a unit is a word in small letters that is not critical."""
+        return not unit.is_figure and self.text[unit.begin : unit.end].islower() and not is_critical(unit.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +109,26 @@ def is_critical(word: str) -> bool:
 
 
 def judge(source_text: str, quote_text: str) -> Judgement | None:
-    """Align a quote with the best stretch of a passage, and judge what differs. None if the passage has no words."""
-    source, quote = units(source_text), units(quote_text)
-    if not source or not quote:
+    """Align a quote with the best stretch of a passage, and judge what differs. None if one of them has no words."""
+    source, quote = _Side(source_text, units(source_text)), _Side(quote_text, units(quote_text))
+    if not source.units or not quote.units:
         return None
-    pairs, first, behind = _align([unit.key for unit in quote], [unit.key for unit in source])
-    found: list[Difference] = [
-        Difference("format", source_text[source[j].begin : source[j].end], quote_text[quote[i].begin : quote[i].end])
-        for i, j in pairs
-        if source[j].is_figure and _written(source_text, source[j]) != _written(quote_text, quote[i])
-    ]
-    omitted, accepted = 0, True
-    for (i, j), (next_i, next_j) in pairwise([(-1, first - 1), *pairs, (len(quote), behind)]):
-        there, here = source[j + 1 : next_j], quote[i + 1 : next_i]
-        if there or here:
-            kind = _kind(source_text, there, quote_text, here)
-            found.append(Difference(kind, _shown(source_text, there), _shown(quote_text, here)))
-            omitted += 0 if kind == "join" else len(there) + len(here)
-            accepted = accepted and (
-                kind in ("join", "filler") or (kind == "omitted" and _is_harmless(source_text, there))
-            )
-    stretch = (source[first].begin, source[behind - 1].end) if first < behind else (0, 0)
-    is_close = accepted and omitted <= _allowance(len(quote))
-    return Judgement(*stretch, len(pairs), len(quote), tuple(found), is_close)
+    pairs, first, behind = _align(quote.keys, source.keys)
+    equal = [(source.part(j, j + 1), quote.part(i, i + 1)) for i, j in pairs]
+    bounds = pairwise([(-1, first - 1), *pairs, (len(quote.units), behind)])
+    blocks = [(source.part(j + 1, next_j), quote.part(i + 1, next_i)) for (i, j), (next_i, next_j) in bounds]
+    unlike = [(_kind(there, here), there, here) for there, here in blocks if there.units or here.units]
+    forms = [Difference("format", *map(str, pair)) for pair in equal if _is_other_form(*pair)]
+    words = sum(len(there.units) + len(here.units) for kind, there, here in unlike if kind != "join")
+    harmless = all(kind in ("join", "filler") or _is_harmless(kind, there) for kind, there, _ in unlike)
+    return Judgement(
+        source.units[min(first, behind - 1)].begin,
+        source.units[behind - 1].end,
+        len(pairs),
+        len(quote.units),
+        (*forms, *(Difference(kind, str(there), str(here)) for kind, there, here in unlike)),
+        harmless and words <= _allowance(len(quote.units)),
+    )
 
 
 def _allowance(length: int) -> int:
@@ -115,35 +136,29 @@ def _allowance(length: int) -> int:
     return 0 if length < 5 else 1 if length < 8 else max(2, length // 5)
 
 
-def _kind(source_text: str, there: Sequence[Unit], quote_text: str, here: Sequence[Unit]) -> Kind:
-    if not here:
+def _kind(there: _Side, here: _Side) -> Kind:
+    if not here.units:
         return "omitted"
-    if not there:
-        return "filler" if all(unit.key in _FILLERS for unit in here) else "added"
-    return "join" if _is_join(source_text, there, quote_text, here) else "replaced"
+    if not there.units:
+        return "filler" if _FILLERS.issuperset(here.keys) else "added"
+    return "join" if _is_join(there, here) else "replaced"
 
 
-def _is_join(source_text: str, there: Sequence[Unit], quote_text: str, here: Sequence[Unit]) -> bool:
+def _is_join(there: _Side, here: _Side) -> bool:
     """Whether only spaces differ: one word on one side. Digits must be written alike up to the spaces round them."""
-    one, other = _shown(source_text, there), _shown(quote_text, here)
-    if any(character.isdigit() for character in one + other):
+    one, other = str(there), str(here)
+    if any(map(str.isdigit, one + other)):
         return tight(one) == tight(other)
-    return 1 in (len(there), len(here)) and fold(one).spaced.replace(" ", "") == fold(other).spaced.replace(" ", "")
+    return 1 in (len(there.units), len(here.units)) and fold(one).letters == fold(other).letters
 
 
-def _is_harmless(text: str, left_out: Sequence[Unit]) -> bool:
+def _is_other_form(there: _Side, here: _Side) -> bool:
+    return there.units[0].is_figure and tight(str(there)) != tight(str(here))
+
+
+def _is_harmless(kind: Kind, there: _Side) -> bool:
     """Whether a quote may leave these words out: few words, in small letters, none of them a figure or critical."""
-    return len(left_out) <= _MOST_OMITTED and all(
-        not unit.is_figure and text[unit.begin : unit.end].islower() and not is_critical(unit.key) for unit in left_out
-    )
-
-
-def _written(text: str, unit: Unit) -> str:
-    return tight(text[unit.begin : unit.end])
-
-
-def _shown(text: str, some: Sequence[Unit]) -> str:
-    return text[some[0].begin : some[-1].end] if some else ""
+    return kind == "omitted" and len(there.units) <= _MOST_OMITTED and all(map(there.is_small, there.units))
 
 
 def _align(quote: Sequence[str], source: Sequence[str]) -> tuple[list[tuple[int, int]], int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise, zip_longest
 
-from batchrun.answers.evidence.figures import figures, tight, with_whole_numbers
+from batchrun.answers.evidence.figures import with_whole_numbers, written_numbers
 from batchrun.answers.evidence.folding import Words, fold
 from batchrun.answers.evidence.headers import Stretch
 from batchrun.answers.evidence.index import DocumentIndex, Passage, Stream
@@ -23,7 +23,7 @@ _MAX_WORDS = 120
 _MAX_PASSAGE = 40_000
 """No quote is aligned with a passage of more characters, which only words without an end make up."""
 _MAX_COMPARED = 200_000
-"""The figures of so many characters are compared for a quote that stands in many places."""
+"""The numbers of so many characters are compared for a quote that stands in many places."""
 _MAX_CHAINS = 1_000
 """So many places of the first piece of a quote with ellipses are followed."""
 _LEAST_WORDS, _LEAST_LETTERS = 5, 20
@@ -40,7 +40,7 @@ _NEAR = 1_000
 """Quotes of one answer that stand so many characters apart are near each other."""
 _MAX_NEAR = 20
 _ELLIPSIS = re.compile(r"[\[(]?(?:…|\.(?:\s?\.){2,3})[\])]?")
-_SENTENCE_END = re.compile("[.!?。！？]")
+_SENTENCE_END = re.compile("[.!?\u3002\uff01\uff1f]")
 _DIGIT = re.compile(r"\d")
 
 
@@ -56,7 +56,7 @@ class _Quest:
 
     @property
     def is_weak(self) -> bool:
-        return len(self.words) < _LEAST_WORDS or len(self.words.spaced) - len(self.words) - 1 < _LEAST_LETTERS
+        return len(self.words) < _LEAST_WORDS or len(self.words.letters) < _LEAST_LETTERS
 
     def rank(self, offset: int) -> tuple[int, int]:
         """Say how well an offset suits the hints: the page first, then the distance to the nearest other quote."""
@@ -89,9 +89,9 @@ def locate(index: DocumentIndex, quote: str, *, page: int | None = None, near: S
 def _word_for_word(quest: _Quest) -> Located | None:
     for stream in quest.index.streams:
         if found := _ranked(hits(stream, quest.words), quest.rank):
-            equal = _with_equal_figures(stream, found, quest.quote, quest.words)
+            equal = _with_equal_numbers(stream, found, quest.quote, quest.words)
             if not equal:
-                return _with_other_figures(quest, stream, found)
+                return _with_other_numbers(quest, stream, found)
             begins = [hit.begin for hit in equal]
             return _located(quest, stream, "exact", [_whole(stream, equal[0])], places=len(equal), begins=begins)
     return None
@@ -105,27 +105,23 @@ def _whole(stream: Stream, hit: Hit) -> Stretch:
     return with_whole_numbers(stream.text, hit.begin, hit.end)
 
 
-def _with_equal_figures(stream: Stream, found: Sequence[Hit], quote: str, words: Words) -> Sequence[Hit]:
+def _with_equal_numbers(stream: Stream, found: Sequence[Hit], quote: str, words: Words) -> Sequence[Hit]:
     """Return the places whose numbers are written as in the quote: with equal separators, signs and units."""
     if not _DIGIT.search(words.spaced):
         return found
-    wanted = _written_figures(quote)
+    wanted = written_numbers(quote)
     compared = found[: max(1, _MAX_COMPARED // len(quote))]
-    return [hit for hit in compared if _written_figures(stream.passage(*_whole(stream, hit)).text) == wanted]
+    return [hit for hit in compared if written_numbers(stream.passage(*_whole(stream, hit)).text) == wanted]
 
 
-def _written_figures(text: str) -> list[str]:
-    return [tight(text[figure.begin : figure.end]) for figure in figures(text)]
-
-
-def _with_other_figures(quest: _Quest, stream: Stream, found: Sequence[Hit]) -> Located | None:
+def _with_other_numbers(quest: _Quest, stream: Stream, found: Sequence[Hit]) -> Located | None:
     """Judge a quote whose letters and digits stand in the document, with other separators, signs or units."""
     stretch = _whole(stream, found[0])
     passage = stream.passage(*stretch)
     if len(quest.words) <= _MAX_WORDS:
         judgement = judge(passage.text, quest.quote)
-        return judgement and _judged(quest, stream, passage, judgement)
-    pairs = zip_longest(_written_figures(passage.text), _written_figures(quest.quote), fillvalue="")
+        return _judged(quest, stream, passage, judgement) if judgement else None
+    pairs = zip_longest(written_numbers(passage.text), written_numbers(quest.quote), fillvalue="")
     differences = tuple(Difference("replaced", one, other) for one, other in pairs if one != other)
     return _located(quest, stream, "differs", [stretch], differences=differences)
 
@@ -160,7 +156,7 @@ def _pieces(quote: str) -> list[tuple[str, Words]]:
 
 def _chains(stream: Stream, pieces: Sequence[tuple[str, Words]]) -> Iterator[list[Hit]]:
     """Return the places where the pieces follow each other, each as near as possible to the one before."""
-    found = [_with_equal_figures(stream, hits(stream, words), piece, words) for piece, words in pieces]
+    found = [_with_equal_numbers(stream, hits(stream, words), piece, words) for piece, words in pieces]
     firsts = [[hit.first for hit in of_piece] for of_piece in found]
     for hit in islice(found[0], _MAX_CHAINS):
         chain = [hit]
@@ -210,7 +206,7 @@ def _longest_piece(quest: _Quest) -> Located | None:
     piece, words = max(pieces, key=lambda pair: len(pair[1]))
     part = _Quest(quest.index, piece, words, quest.page, quest.near)
     for stream in quest.index.streams if not part.is_weak else ():
-        if found := _ranked(list(_with_equal_figures(stream, hits(stream, words), piece, words)), quest.rank):
+        if found := _ranked(list(_with_equal_numbers(stream, hits(stream, words), piece, words)), quest.rank):
             others = tuple(Difference("added", "", other.strip()) for other, _ in pieces if other != piece)
             quality = len(words) / len(quest.words)
             return _located(quest, stream, "differs", [_whole(stream, found[0])], differences=others, quality=quality)

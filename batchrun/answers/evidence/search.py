@@ -48,7 +48,7 @@ def hits(stream: Stream, sought: Words) -> list[Hit]:
 
 
 def _hits_of_letters(stream: Stream, sought: Words) -> list[Hit]:
-    letters, needle = stream.words.spaced.replace(" ", ""), sought.spaced.replace(" ", "")
+    letters, needle = stream.words.letters, sought.letters
     if len(needle) < _LEAST_LETTERS:
         return []
     finds = islice(_finds(letters, needle, 1), _MAX_CUTS)

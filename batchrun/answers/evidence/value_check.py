@@ -1,4 +1,4 @@
-"""Whether a quoted passage says the value of a field: a quote that stands in the document may be about something else."""
+"""Whether a quoted passage says the value of a field: a quote that is true may be about something else."""
 
 import re
 from collections.abc import Iterable

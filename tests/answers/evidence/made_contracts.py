@@ -8,7 +8,9 @@ from batchrun.document import Place
 
 MODALS = ("shall", "may", "will", "must")
 ROLES = {"Licensor": "Licensee", "Lessor": "Lessee", "Disclosing Party": "Receiving Party", "Buyer": "Seller"}
-SURNAMES = "Alder Birch Calloway Dunmore Ellery Fenwick Garrity Holloway Ingram Jessop Kessler Lindqvist Marlowe".split()
+SURNAMES = (
+    "Alder Birch Calloway Dunmore Ellery Fenwick Garrity Holloway Ingram Jessop Kessler Lindqvist Marlowe".split()
+)
 KINDS = ("Holdings, Inc.", "Partners LLP", "Technologies Ltd.", "Logistics GmbH", "Capital Corp.")
 MONTHS = "January February March April May June July August September October November December".split()
 STATES = ("Delaware", "New York", "California", "Texas", "Ontario", "Bavaria")
@@ -25,7 +27,15 @@ VERBS = (
     "deliver inspect approve return disclose assign maintain reject replace transfer review publish certify finance "
     "identify modify terminate withhold reimburse document classify sufficiently fulfil"
 ).split()
-LINKS = ("under", "relating to", "referred to in", "in connection with", "arising out of", "together with", "on behalf of")
+LINKS = (
+    "under",
+    "relating to",
+    "referred to in",
+    "in connection with",
+    "arising out of",
+    "together with",
+    "on behalf of",
+)
 LINES = 38
 """So many lines of text fit on a page."""
 WIDTH = 84
@@ -84,21 +94,33 @@ def _sentence(draw: random.Random, parties: list[str], roles: tuple[str, str]) -
             lambda: f"The {who} {modal} pay {_amount(draw)} for {thing()} within {_days(draw)} after {thing()}.",
             lambda: f"If {thing()} is not received by {_day(draw)}, the {other} {modal} {verb} {thing()} or {thing()}.",
             lambda: f"Interest of {draw.randint(2, 18)}.{draw.randint(1, 9)}% accrues on {thing()} and on {thing()}.",
-            lambda: f"{draw.choice(parties)} {modal} {verb} {thing()} and {thing()}, subject to Section {draw.randint(1, 9)}.{draw.randint(1, 9)}.",
-            lambda: f"No {draw.choice(NOUNS)} of the {who} exceeds {_amount(draw)}, unless {draw.choice(parties)} {verb}s {thing()}.",
-            lambda: f"{thing().capitalize()} ends on {_day(draw)} or, if the {other} so elects, {_days(draw)} after {thing()}.",
-            lambda: f"The parties’ “{draw.choice(ADJECTIVES)} {draw.choice(NOUNS)}” – other than {thing()} – {modal} {verb} {thing()}.",
+            lambda: (
+                f"{draw.choice(parties)} {modal} {verb} {thing()} and {thing()}, subject to Section {draw.randint(1, 9)}.{draw.randint(1, 9)}."
+            ),
+            lambda: (
+                f"No {draw.choice(NOUNS)} of the {who} exceeds {_amount(draw)}, unless {draw.choice(parties)} {verb}s {thing()}."
+            ),
+            lambda: (
+                f"{thing().capitalize()} ends on {_day(draw)} or, if the {other} so elects, {_days(draw)} after {thing()}."
+            ),
+            lambda: (
+                f"The parties’ “{draw.choice(ADJECTIVES)} {draw.choice(NOUNS)}” – other than {thing()} – {modal} {verb} {thing()}."
+            ),
         )
     )()
 
 
 def _thing(draw: random.Random) -> str:
     one = f"{draw.choice(('the', 'any', 'each', 'such'))} {draw.choice(ADJECTIVES)} {draw.choice(NOUNS)}"
-    return f"{one} {draw.choice(LINKS)} the {draw.choice(ADJECTIVES)} {draw.choice(NOUNS)}" if draw.random() < 0.6 else one
+    return (
+        f"{one} {draw.choice(LINKS)} the {draw.choice(ADJECTIVES)} {draw.choice(NOUNS)}" if draw.random() < 0.6 else one
+    )
 
 
 def _amount(draw: random.Random) -> str:
-    return draw.choice((f"${draw.randint(2, 999)},{draw.randint(0, 999):03}", f"€{draw.randint(100, 999)}.{draw.randint(10, 99)}"))
+    return draw.choice(
+        (f"${draw.randint(2, 999)},{draw.randint(0, 999):03}", f"€{draw.randint(100, 999)}.{draw.randint(10, 99)}")
+    )
 
 
 def _days(draw: random.Random) -> str:
@@ -123,7 +145,9 @@ def printed(contract: Contract, style: Style) -> Printed:
     for number, sheet in enumerate(sheets, 1):
         places.append(Place("page", str(number), len(text)))
         body = "".join(line for _, line, _ in sheet).rstrip("\n")
-        body = body.replace("ffi", "\ufb03").replace("fi", "\ufb01").replace("fl", "\ufb02") if style.ligatures else body
+        body = (
+            body.replace("ffi", "\ufb03").replace("fi", "\ufb01").replace("fl", "\ufb02") if style.ligatures else body
+        )
         running = f"{contract.title} - Confidential\n", f"\nPage {number} of {len(sheets)}"
         text += f"{running[0]}{body}{running[1]}\n\n" if style.with_running_lines else f"{body}\n\n"
         for paragraph, _, begun in sheet:

@@ -7,11 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from made_contracts import KINDS, MODALS, MONTHS, ROLES, SURNAMES, Contract, Printed, Style, made_contract, printed
+from made_contracts import (
+    ADJECTIVES,
+    KINDS,
+    MODALS,
+    MONTHS,
+    ROLES,
+    SURNAMES,
+    Contract,
+    Printed,
+    Style,
+    made_contract,
+    printed,
+)
 
 from batchrun.answers.evidence.index import DocumentIndex
 
-CONTRACTS = 40
 STYLES = {
     "plain": Style(),
     "no running lines": Style(with_running_lines=False),
@@ -40,34 +51,39 @@ def _printed(seed: int, style: str) -> tuple[Contract, Printed, DocumentIndex]:
     return contract, pages, DocumentIndex(pages.text, pages.places)
 
 
-def true_draws(seed: int, count: int) -> list[Draw]:
+def true_draws(seed: int, count: int, contracts: int = 40) -> list[Draw]:
     """Draw quotes that stand in their documents, with other spaces, case, glyphs or line ends."""
     draw = random.Random(f"true {seed}")
-    return [_true(draw, number) for number in range(count)]
+    return [_true(draw, number, contracts) for number in range(count)]
 
 
-def _true(draw: random.Random, number: int) -> Draw:
+def _true(draw: random.Random, number: int, contracts: int) -> Draw:
     kind = (*SHAPES, *STYLES)[number % (len(SHAPES) + len(STYLES))]
-    contract, pages, index = _printed(draw.randrange(CONTRACTS), kind if kind in STYLES else "plain")
-    paragraph, first, last = _stretch(draw, contract, pages, over_pages=kind == "no running lines" or draw.random() < 0.2)
+    contract, pages, index = _printed(draw.randrange(contracts), kind if kind in STYLES else "plain")
+    paragraph, first, last = _stretch(
+        draw, contract, pages, over_pages=kind == "no running lines" or draw.random() < 0.2
+    )
     words = contract.paragraphs[paragraph][first:last]
     shape = SHAPES.get(kind, lambda _, given: " ".join(given))
     return Draw(kind, index, shape(draw, words), pages.pages[paragraph][first])
 
 
-def _stretch(draw: random.Random, contract: Contract, pages: Printed, *, over_pages: bool = False) -> tuple[int, int, int]:
+def _stretch(
+    draw: random.Random, contract: Contract, pages: Printed, *, over_pages: bool = False
+) -> tuple[int, int, int]:
     """Draw 8 to 40 words of a paragraph, over the end of a page if there are such paragraphs and the caller wants this."""
     broken = [at for at, numbers in enumerate(pages.pages) if len(set(numbers)) > 1 and len(numbers) >= 12]
     if over_pages and broken:
         paragraph = draw.choice(broken)
         numbers = pages.pages[paragraph]
         middle = numbers.index(numbers[0] + 1)
-        first = draw.randint(max(0, middle - 12), middle - 1)
+        before = range(max(0, middle - 12), middle)
+        first = draw.choice([at for at in before if contract.paragraphs[paragraph][at] != "–"] or [middle - 1])
         return paragraph, first, min(len(numbers), max(first + 8, middle + draw.randint(1, 12)))
     paragraph = draw.choice([at for at, words in enumerate(contract.paragraphs) if len(words) >= 12])
-    length = len(contract.paragraphs[paragraph])
-    first = draw.randint(0, length - 8)
-    return paragraph, first, draw.randint(first + 8, min(length, first + 40))
+    words = contract.paragraphs[paragraph]
+    first = draw.choice([at for at in range(len(words) - 7) if words[at] != "–"])
+    return paragraph, first, draw.randint(first + 8, min(len(words), first + 40))
 
 
 def _other_spaces(draw: random.Random, words: Sequence[str]) -> str:
@@ -109,19 +125,28 @@ SHAPES: dict[str, Callable[[random.Random, Sequence[str]], str]] = {
 }
 
 
-def changed_draws(seed: int, count: int) -> list[Draw]:
+def changed_draws(seed: int, count: int, contracts: int = 40) -> list[Draw]:
     """Draw quotes in which one thing is changed that matters."""
     draw = random.Random(f"changed {seed}")
     found: list[Draw] = []
     while len(found) < count:
         kind = list(CHANGES)[len(found) % len(CHANGES)]
-        contract, pages, index = _printed(draw.randrange(CONTRACTS), "plain")
+        contract, pages, index = _printed(draw.randrange(contracts), "plain")
         paragraph, first, last = _stretch(draw, contract, pages)
         words = contract.paragraphs[paragraph][first:last]
         changed = CHANGES[kind](draw, words)
+        if changed and len(found) % 3 == 0:
+            changed = _without_a_word(draw, changed)
         if changed and not _stands(contract, changed):
             found.append(Draw(kind, index, " ".join(changed), pages.pages[paragraph][first]))
     return found
+
+
+def _without_a_word(draw: random.Random, words: Sequence[str]) -> list[str]:
+    """Leave out one harmless word, which alone would be accepted."""
+    places = [at for at, word in enumerate(words) if word in ADJECTIVES]
+    left_out = draw.choice(places) if places else len(words)
+    return [word for at, word in enumerate(words) if at != left_out]
 
 
 def _stands(contract: Contract, words: Sequence[str]) -> bool:
@@ -199,13 +224,13 @@ CHANGES: dict[str, Callable[[random.Random, Sequence[str]], list[str] | None]] =
 }
 
 
-def invented_draws(seed: int, count: int) -> list[Draw]:
+def invented_draws(seed: int, count: int, contracts: int = 40) -> list[Draw]:
     """Draw quotes that the document does not have: made of its own words, or true of another contract."""
     draw = random.Random(f"invented {seed}")
     found: list[Draw] = []
     while len(found) < count:
         kind = list(INVENTIONS)[len(found) % len(INVENTIONS)]
-        number = draw.randrange(CONTRACTS)
+        number = draw.randrange(contracts)
         contract, pages, index = _printed(number, "plain")
         words = INVENTIONS[kind](draw, number)
         if not _stands(contract, words):
@@ -235,12 +260,17 @@ def _shuffled(draw: random.Random, number: int) -> list[str]:
 
 
 def _spliced(draw: random.Random, number: int) -> list[str]:
-    one, other = _words(draw, number), _words(draw, number)
-    return [*one[: max(4, len(one) // 2)], *other[len(other) // 2 :]]
+    """Put two halves together that stand in different paragraphs."""
+    contract, pages, _ = _printed(number, "plain")
+    (one, first, last), (other, start, end) = (_stretch(draw, contract, pages) for _ in range(2))
+    if one == other:
+        return _spliced(draw, number)
+    head, tail = contract.paragraphs[one][first:last], contract.paragraphs[other][start:end]
+    return [*head[: max(4, len(head) // 2)], *tail[len(tail) // 2 :]]
 
 
 def _of_another(draw: random.Random, number: int) -> list[str]:
-    return _words(draw, (number + draw.randint(1, CONTRACTS - 1)) % CONTRACTS)
+    return _words(draw, number + draw.randint(1, 3))
 
 
 INVENTIONS: dict[str, Callable[[random.Random, int], list[str]]] = {

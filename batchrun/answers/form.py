@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 ModeName = Literal["json_schema", "tool", "xml", "text"]
+Unsupported = Literal["keep", "null", "fail"]
 DEFAULT_MODE: ModeName = "json_schema"
 KEPT_FORMS = 1_000
 """How many forms of some of the fields are kept: a job has few choices of fields, and asks for each again and again."""
@@ -44,6 +45,12 @@ class AnswerForm:
     """The lists that are asked for in pages, by field."""
     quotes: Mapping[str, str] = field(default_factory=dict)
     """The name that asks for the quote of each field with evidence, by field."""
+    entry_quotes: Mapping[str, str] = field(default_factory=dict)
+    """The name in every entry that asks for the quote of the entry, by field: the objects of a list are quoted each."""
+    quoted: tuple[str, ...] = ()
+    """The fields whose values are quotes themselves."""
+    unsupported: Unsupported = "keep"
+    """What becomes of a value whose quote is not believed."""
 
     @cached_property
     def as_json(self) -> str:
@@ -63,7 +70,12 @@ class AnswerForm:
             return cls(full_schema=values)
         groups = tuple(map(tuple, values["groups"]))
         pages = {name: PageRule(**rule) for name, rule in values["pages"].items()}
-        return cls(**{**values, "groups": groups, "pages": pages})
+        return cls(**{**values, "groups": groups, "pages": pages, "quoted": tuple(values["quoted"])})
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether quotes are looked for in the document."""
+        return bool(self.quotes or self.entry_quotes or self.quoted)
 
     @cached_property
     def fields(self) -> tuple[str, ...]:

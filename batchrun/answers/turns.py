@@ -160,9 +160,7 @@ def next_step(
     form: AnswerForm, progress: Progress, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending
 ) -> Step:
     """Decide what follows from the reply to a turn; `max_tokens` are those of the reply's request."""
-    repairs = progress.findings.repairs + (progress.turn.repairs > 0)
-    findings = replace(progress.findings, attempts=progress.findings.attempts + 1, repairs=repairs)
-    progress = replace(progress, findings=findings)
+    progress = replace(progress, findings=_found(progress, judgement))
     if judgement.outcome is not Outcome.SUCCEEDED or judgement.output is None:
         turn = _mended(progress.turn, judgement, attempt_no=attempt_no, max_tokens=max_tokens, mending=mending)
         outcome = judgement.outcome if turn is None else None

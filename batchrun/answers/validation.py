@@ -29,6 +29,8 @@ class Judgement:
     outcome: Outcome
     output: dict[str, Any] | None = None
     reason: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """Where the document says so, by field."""
     too_few_tokens: bool = False
     """Whether the reply was cut short by its `max_tokens`."""
     problems: tuple[FieldProblem, ...] = ()

@@ -97,6 +97,8 @@ class _Definition(Table):
     type: str
     nullable: bool = False
     description: str | None = None
+    evidence: bool | None = None
+    """Whether a quote of the document is asked for with the field; None leaves that to [output]."""
     merge: RuleName | None = None
     """How the answers over the parts of a split document become one; None stands for the first rule that suits."""
 
@@ -136,6 +138,9 @@ def _without_rule(field: "FieldSpec") -> "FieldSpec":
     for key in ("merge", "merge_key"):
         if getattr(field, key, None):
             raise refusal("only a whole column has a rule", key=key, hint="take it out, or give the column a rule")
+    for key in ("evidence", "quote_of", "page_size", "count"):
+        if getattr(field, key, None):
+            raise refusal("only a whole column has this key", key=key, hint="take it out, or give it to the column")
     return field
 
 
@@ -155,6 +160,8 @@ class TextField(_Definition):
     min_length: _Count | None = None
     max_length: _Count | None = None
     pattern: Annotated[str, AfterValidator(_compiling)] | None = None
+    quote_of: Literal["document"] | None = None
+    """Says that the value is a quote, which is looked for in the document."""
 
 
 class NumberField(_Definition):
@@ -187,6 +194,10 @@ class ArrayField(_Definition):
     items: Annotated["FieldSpec", AfterValidator(_without_rule), Field(examples=['items = "string"'])]
     min_items: _Count | None = None
     max_items: _Count | None = None
+    page_size: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """How many entries one answer has at most; a longer list is asked for in pages. None asks for the whole list."""
+    count: str | None = None
+    """The field that has the number of entries: a list of so many is complete."""
     merge_key: Annotated[FieldNames, BeforeValidator(_as_list)] = ()
     """The fields of the items that name an entry: entries of several parts with one name are one entry."""
 

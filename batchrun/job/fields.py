@@ -11,7 +11,7 @@ from batchrun.job.field_types import ArrayField, EnumField, FieldSpec, NumberFie
 JsonStructure = str | list["JsonStructure"] | dict[str, "JsonStructure"]
 Schema = dict[str, Any]
 
-_FULL_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FULL_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RULES = {
     "minimum": "minimum",
     "maximum": "maximum",
@@ -67,7 +67,7 @@ class OutputFields:
     @cached_property
     def full_schema(self) -> Schema:
         """JSON Schema 2020-12 with every rule, for judging replies here."""
-        return {"$schema": _FULL_DIALECT, **_object_schema(self.definitions, full=True)}
+        return {"$schema": FULL_DIALECT, **_object_schema(self.definitions, full=True)}
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -103,13 +103,14 @@ class OutputFields:
 def _object_schema(fields: Mapping[str, FieldSpec], *, full: bool) -> Schema:
     return {
         "type": "object",
-        "properties": {name: _schema(field, full=full) for name, field in fields.items()},
+        "properties": {name: field_schema(field, full=full) for name, field in fields.items()},
         "required": list(fields),
         "additionalProperties": False,
     }
 
 
-def _schema(field: FieldSpec, *, full: bool) -> Schema:
+def field_schema(field: FieldSpec, *, full: bool) -> Schema:
+    """Return the schema of one field: the whole schema, or the subset that the API takes."""
     rules = {rule: getattr(field, key) for key, rule in RULES.items() if getattr(field, key, None) is not None}
     schema = _bare_schema(field, full=full)
     if full:
@@ -131,7 +132,7 @@ def _bare_schema(field: FieldSpec, *, full: bool) -> Schema:
         case EnumField():
             return {"type": "string", "enum": list(field.enum)}
         case ArrayField():
-            return {"type": "array", "items": _schema(field.items, full=full)}
+            return {"type": "array", "items": field_schema(field.items, full=full)}
         case ObjectField():
             return _object_schema(field.fields, full=full)
         case _:

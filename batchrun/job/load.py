@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
+from batchrun.job.answer_form import answer_form
 from batchrun.job.field_groups import Groups, field_groups
 from batchrun.job.fields import OutputFields
 from batchrun.job.output_schema import read_output_schema
@@ -56,14 +57,7 @@ class JobFile:
     @cached_property
     def form(self) -> AnswerForm:
         """The form of the answers: what is asked for, and how replies are judged."""
-        return AnswerForm(
-            full_schema=self.fields.full_schema,
-            api_schema=self.fields.api_schema,
-            mode=self.spec.output.mode,
-            groups=self.groups if len(self.groups) > 1 else (),
-            normalise=self.spec.output.normalise,
-            null_fields=self.spec.output.on_invalid == "null_fields",
-        )
+        return answer_form(self.spec.output, self.groups)
 
     def resolve(self, relative: str) -> Path:
         """Return the absolute path for a path written in the job file."""

@@ -13,10 +13,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from batchrun.answers.form import DEFAULT_MODE, ModeName
+from batchrun.answers.form import DEFAULT_MODE, ModeName, Unsupported
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
+from batchrun.job.answer_form import companions
 from batchrun.job.field_groups import MAX_GROUPS, Groups, GroupSetting, field_groups
-from batchrun.job.field_types import ColumnFields, FieldSpec, Table, TextField
+from batchrun.job.field_types import ArrayField, ColumnFields, FieldSpec, NumberField, Table, TextField
 from batchrun.job.fields import OutputFields
 from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text
 from batchrun.job.model_sections import CascadeSection, ModelSection
@@ -136,6 +137,10 @@ class OutputSection(Table):
     model: Text | None = None
     groups: Annotated[GroupSetting, PlainValidator(_auto_or_up_to(MAX_GROUPS))] = None
     """How many requests ask for the fields; None stands for one request."""
+    evidence: bool = False
+    """Whether a quote of the document is asked for with every field that does not say otherwise."""
+    unsupported: Unsupported = "keep"
+    """What becomes of a value whose quote is not believed."""
     max_repairs: Annotated[int, Field(ge=0, le=10)] = 1
     """How many replies that are no rows are shown to the model with their problems; 0 switches mending off."""
 
@@ -151,10 +156,32 @@ class OutputSection(Table):
         return self
 
     @model_validator(mode="after")
+    def _companions_have_names(self) -> Self:
+        for name, field in self.fields.items():
+            if taken := [other for other in companions(name, field, self) if other in self.fields]:
+                hint = f"rename {taken[0]}: the name is asked for beside {name}"
+                raise refusal(f'there is a field "{taken[0]}" already', key=("fields", name), hint=hint)
+            if isinstance(field, ArrayField):
+                self._check_pages(name, field)
+        return self
+
+    def _check_pages(self, name: str, field: ArrayField) -> None:
+        if field.count is None:
+            return
+        if field.page_size is None:
+            raise refusal("only a list in pages has a count", key=("fields", name, "count"), hint="add page_size = 50")
+        counted = self.fields.get(field.count)
+        if not isinstance(counted, NumberField) or counted.kind != "integer":
+            hint = f'add {field.count} = "integer" to [output.fields]'
+            raise refusal(f'"{field.count}" is no integer field', key=("fields", name, "count"), hint=hint)
+
+    @model_validator(mode="after")
     def _text_is_one_column(self) -> Self:
         if self.mode == "text" and [*map(_is_any_text, self.fields.values())] != [True]:
             hint = 'leave one field of type "string", or ask with mode = "xml" for several'
             raise refusal('a reply in mode "text" is the value of one field of type string', key="mode", hint=hint)
+        if self.mode == "text" and any(companions(name, field, self) for name, field in self.fields.items()):
+            raise refusal('a reply in mode "text" has no room for quotes', key="mode", hint='ask with mode = "xml"')
         return self
 
 

@@ -17,7 +17,7 @@ from batchrun.answers.values import FORMATS, plain, uniform
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
-_JSON_MODES = {"json_schema", "tool"}
+_MODES_WITHOUT_JSON = {"xml", "text"}
 _MOST_UNKNOWN = 20
 """So many names that are no fields are named where they are dropped."""
 
@@ -77,7 +77,7 @@ class Judge:
         try:
             return read(self._form, reply)
         except UnusableError:
-            if self._form.normalise and self._form.mode in _JSON_MODES:
+            if self._form.normalise and self._form.mode not in _MODES_WITHOUT_JSON:
                 with suppress(UnusableError, RecursionError):  # the problem told is that of the reply as it came
                     return read(self._form, replace(reply, text=without_stray_marks(reply.text)))
             raise
@@ -122,7 +122,7 @@ class Judge:
     ) -> Judgement:
         """Accept the fields without a problem. Other fields are null, and names that are no field are dropped."""
         failed = {problem.field for problem in problems}
-        output = {name: None if name in failed else value[name] for name in self._fields}
+        output = {name: None if name in failed else value.get(name) for name in self._fields}
         unknown = (no_field(name) for name in value if name not in self._fields)
         named = first_of_each([*problems, *islice(unknown, _MOST_UNKNOWN)])
         within = tuple(f"{name}{sign}" for name in failed for sign in ".[")

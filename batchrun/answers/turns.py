@@ -168,6 +168,24 @@ def next_step(
     return _answered(form, progress, judgement.output, attempt_no)
 
 
+def _found(progress: Progress, judgement: Judgement) -> Findings:
+    """Add to the findings what a reply has brought."""
+    found = progress.findings
+    counted = replace(found, attempts=found.attempts + 1, repairs=found.repairs + (progress.turn.repairs > 0))
+    if judgement.outcome is not Outcome.SUCCEEDED:
+        return counted
+    evidence = dict(found.evidence)
+    for name, told in judgement.evidence.items():
+        earlier = evidence.get(name) if name in progress.turn.fields and isinstance(told, list) else None
+        evidence[name] = [*earlier, *told] if isinstance(earlier, list) else told
+    return replace(
+        counted,
+        problems={**found.problems, **{one.field or one.path: one.said for one in judgement.problems}},
+        originals={**found.originals, **judgement.originals},
+        evidence=evidence,
+    )
+
+
 def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending) -> Turn | None:
     """Return the turn that mends a reply without a row, or None if nothing more is tried."""
     if not mending.max_repairs or judgement.outcome in mending.passed_on:

@@ -65,7 +65,8 @@ def batch_executor(
     context: RunContext, setup: SendSetup | None, client: BatchProvider, uploader: Uploader
 ) -> BatchExecutor:
     """Make the executor that takes care of batches, and creates new ones if that is the route."""
-    collector = Collector(context, client, FailureHistory(brakes=context.brakes), chain=setup.chain if setup else None)
+    chain, reader = (setup.chain, setup.reader) if setup else (None, None)
+    collector = Collector(context, client, FailureHistory(brakes=context.brakes), chain=chain, reader=reader)
     packer = Packer(context, setup, uploader) if setup and setup.route is Route.BATCH else None
     switch_at = setup.switch_at if setup else None
     return BatchExecutor(BatchContext(context, client, uploader), packer, collector, switch_at=switch_at)

@@ -33,10 +33,20 @@ class Gone:
 class DocumentReader:
     """Reads pending documents in a thread of its own, with a connection to the ledger of its own."""
 
-    def __init__(self, ledger: Ledger, prepare: Prepare, chain: ModelChain, *, texts_at_once: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        prepare: Prepare,
+        chain: ModelChain,
+        *,
+        texts_at_once: int,
+        has_evidence: bool = False,
+    ) -> None:
+        """Read documents for a chain of models; `has_evidence` says whether quotes are looked for in their texts."""
         self._ledger = ledger
         self._prepare = prepare
         self._chain = chain
+        self._has_evidence = has_evidence
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batchrun-reader")
         self.texts_at_once = texts_at_once
         """How many texts one `read` should ask for."""
@@ -64,11 +74,13 @@ class DocumentReader:
             return Gone(pending, prepared.reason)
         if prepared.tokens:  # a guess is good enough for an estimate, but not for a reservation
             pending = replace(pending, counted_tokens=prepared.tokens.counted, guessed=False)
-        acceptance_rules = self._chain.acceptance_rules
-        text = prepared.text if acceptance_rules and acceptance_rules.evidence else None
+        rules = self._chain.acceptance_rules
+        is_searched = self._has_evidence or bool(rules and rules.evidence)
+        text, places = (prepared.text, prepared.places) if is_searched else (None, ())
         for model_no, chain_model in enumerate(self._chain.models):
             if chain_model.request(prepared.request).request_id == pending.request_id:
-                return PendingRequest(pending, prepared.request, text, self._shown(pending), model_no=model_no)
+                shown = self._shown(pending)
+                return PendingRequest(pending, prepared.request, text, places, shown, model_no=model_no)
         return Gone(pending, CHANGED)
 
     def _shown(self, pending: Pending) -> str | None:

@@ -1,10 +1,13 @@
 """A pending document with its request, and one attempt at an answer."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from batchrun.answers.evidence.index import DocumentIndex
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.turns import Progress, first_turn
 from batchrun.budget.caps import Amount
+from batchrun.document import Place
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.execution.retry_policy import Tries
 from batchrun.execution.stream.model_channel import ModelChannel
@@ -16,7 +19,7 @@ from batchrun.store.ledger.records import Move, Pending
 from batchrun.strategy.model_chain import ChainModel, ModelChain
 
 
-@dataclass(slots=True)
+@dataclass
 class PendingRequest:
     """A pending document with its request, and what the request has been through."""
 
@@ -25,6 +28,8 @@ class PendingRequest:
     """The request to the first model of the chain. The requests to the other models follow from this one."""
     text: str | None = None
     """The part of the document in the request, when evidence is looked for in the document."""
+    places: tuple[Place, ...] = ()
+    """The pages, sheets and headings of `text`."""
     shown: str | None = None
     """The body of the reply that the request's turn shows to the model."""
     model_no: int = 0
@@ -38,6 +43,11 @@ class PendingRequest:
     def tokens(self) -> RequestTokens:
         """The tokens of the document, as far as the ledger knows them."""
         return RequestTokens(self.record.counted_tokens, self.record.text_class)
+
+    @cached_property
+    def index(self) -> DocumentIndex | None:
+        """The text in which quotes are looked for. None if the text is not at hand."""
+        return None if self.text is None else DocumentIndex(self.text, self.places)
 
     def request_to(self, chain_model: ChainModel, form: AnswerForm) -> Request:
         """Return the request to a model, as the turn asks it that is due."""

@@ -99,7 +99,7 @@ class Merger:
             return Unreadable(wanted.ref.doc_id, wanted.ref.source, CHANGED)
         built = self._built(whole, wanted.max_tokens)
         # Evidence is not looked for: the text has the quotes of the document, and not the document.
-        return Prepared(whole.merging_digest, built.request, None, built.tokens if wanted.counts else None)
+        return Prepared(whole.merging_digest, built.request, None, (), built.tokens if wanted.counts else None)
 
     def _built(self, whole: Whole, max_tokens: int | None) -> Built:
         columns = dict.fromkeys(self.columns, ELSEWHERE)

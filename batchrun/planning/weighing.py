@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.document import Document, DocumentRef, Place, Unreadable
 from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
 from batchrun.documents.files import file_of
 from batchrun.documents.formats import all_readers
@@ -108,6 +108,8 @@ class Prepared:
     request: Request
     text: str | None
     """The part of the request that is the document's; None if only the model can read it, as with a scan."""
+    places: tuple[Place, ...]
+    """The pages, sheets and headings of the text."""
     tokens: RequestTokens | None
     """None if the tokens were not asked for."""
 
@@ -167,7 +169,7 @@ class Weigher:
             return Unreadable(found.doc_id, found.source, CHANGED, found.place)
         built = self.builder.build(found, max_tokens=wanted.max_tokens)
         tokens = built.tokens if wanted.counts else None
-        return Prepared(found.content_sha, built.request, built.text or None, tokens)
+        return Prepared(found.content_sha, built.request, built.text or None, found.places, tokens)
 
     def _weighed(self, found: Document | Unreadable, *, counts: bool) -> Weighed:
         if isinstance(found, Unreadable):

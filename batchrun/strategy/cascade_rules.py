@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batchrun.answers.evidence.index import DocumentIndex
+from batchrun.answers.evidence.locate import locate
+
 UNMET = "unmet"
 """How a request ends whose answer is a valid row, but not good enough. No request to the last model ends so."""
 
@@ -27,8 +30,8 @@ class AcceptanceRules:
                 return f"null in {name}"
         if text is None or not self.evidence:
             return None
-        read = plain(text)
-        missing = (name for name in self.evidence if plain(str(output.get(name) or "")) not in read)
+        index = DocumentIndex(text)
+        missing = (name for name in self.evidence if (said := output.get(name)) and not _stands(index, str(said)))
         return next((no_evidence(name) for name in missing), None)
 
     @property
@@ -42,6 +45,6 @@ def no_evidence(name: str) -> str:
     return f"no evidence for {name}"
 
 
-def plain(text: str) -> str:
-    """Make texts that read alike equal: white space becomes one space, and case is folded."""
-    return " ".join(text.split()).casefold()
+def _stands(index: DocumentIndex, quote: str) -> bool:
+    """Whether a document says what a quote says, however often."""
+    return locate(index, quote).status in {"exact", "close"}

@@ -229,6 +229,7 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
             merger.preparing(ledger, prepare) if merger else prepare,
             opened.chain,
             texts_at_once=opened.source.page,
+            has_evidence=opened.job.form.has_evidence,
         ),
         estimator=planner.estimator,
         chain=opened.chain,

@@ -11,14 +11,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
+from batchrun.answers.evidence.index import DocumentIndex
 from batchrun.answers.form import AnswerForm
+from batchrun.answers.supporting import with_evidence
 from batchrun.answers.turns import Judges, Mending, next_step
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
+from batchrun.execution.document_reader import DocumentReader, slices
 from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem
+from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.retry_policy import (
     REFUSALS,
     Action,
@@ -89,10 +93,13 @@ class BatchJudge:
     max_attempts: int
     health: Health
 
-    def settlement(self, member: Member, result: BatchResult) -> Settlement:
-        """Return what a member's result means for the request: an outcome, or that the request is pending again."""
+    def settlement(self, member: Member, result: BatchResult, index: DocumentIndex | None) -> Settlement:
+        """Return what a member's result means for the request: an outcome, or that the request is pending again.
+
+        Quotes are looked for in the `index`; None if the text of the document is not at hand.
+        """
         if result.reply:
-            return self._answered(member, result.reply)
+            return self._answered(member, result.reply, index)
         failure = failure_in(result)
         if failure.maybe_billed:
             return lost(member, failure)
@@ -105,9 +112,9 @@ class BatchJudge:
             reason=f"{failure.error_type or failure.cause}: {failure.message}",
         )
 
-    def _answered(self, member: Member, reply: Reply) -> Settlement:
+    def _answered(self, member: Member, reply: Reply, index: DocumentIndex | None) -> Settlement:
         judges, progress = self.judges[member.form_no], member.progress
-        judgement = judges.judge(reply, progress.turn)
+        judgement = with_evidence(judges.form, judges.judge(reply, progress.turn), index)
         step = next_step(
             judges.form,
             progress,
@@ -161,14 +168,19 @@ class Collector:
         failure_history: FailureHistory[Settlement],
         *,
         chain: ModelChain | None = None,
+        reader: DocumentReader | None = None,
     ) -> None:
-        """With a `chain`, documents whose answer passes to the next model are announced only after the next answer."""
+        """With a `chain`, documents whose answer passes to the next model are announced only after the next answer.
+
+        With a `reader`, the quotes of answers are looked for in the documents.
+        """
         self._context = context
         self._writer = context.writer
         self._provider = provider
         self._failure_history = failure_history
         self._doubts = UsageDoubts(context.tell)
         self._chain = chain
+        self._reader = reader
         self._models = [chain_model.price.name for chain_model in chain.models] if chain else []
         self.fatal: Failure | None = None
         """The last failure that would meet every other request too."""
@@ -258,7 +270,12 @@ class Collector:
             form = await self._writer.write(partial(form_of, form_no=form_no))
             batch_judge.judges[form_no] = Judges(form)
         found = [(member, self._believed(member, results[request_id])) for request_id, member in members.items()]
-        settlements = await asyncio.to_thread(lambda: [batch_judge.settlement(*one) for one in found])
+        texts = await self._texts(
+            [member for member, result in found if self._is_searched(batch_judge, member, result)]
+        )
+        settlements = await asyncio.to_thread(
+            lambda: [batch_judge.settlement(*one, index_of(texts.get(one[0].request_id))) for one in found]
+        )
         ends = [
             replace(end, outcome=None, reason=None) if self._remember(result, batch_judge, member, end) else end
             for (member, result), end in zip(found, settlements, strict=True)
@@ -268,6 +285,18 @@ class Collector:
         await self._record(batch.model, ends)
         await self._record(batch.model, self._failure_history.final(), was_held=True)
         return settlements
+
+    def _is_searched(self, batch_judge: BatchJudge, member: Member, result: BatchResult) -> bool:
+        return result.reply is not None and batch_judge.judges[member.form_no].form.has_evidence
+
+    async def _texts(self, members: list[Member]) -> dict[str, PendingRequest]:
+        """Read the documents of members again. What has changed or gone, or cannot be read now, is left out."""
+        if self._reader is None or not members:
+            return {}
+        ids = [member.request_id for member in members]
+        pending = await self._writer.write(lambda ledger: ledger.documents_of(self._context.job, ids))
+        found = [one for some in slices(pending, self._reader.texts_at_once) for one in await self._reader.read(some)]
+        return {one.record.request_id: one for one in found if isinstance(one, PendingRequest)}
 
     def _believed(self, member: Member, result: BatchResult) -> BatchResult:
         reply = result.reply
@@ -305,6 +334,11 @@ class Collector:
                 self.fatal = result.failure
             return end.outcome is not None and history.rejected(model, result.failure, end.attempt_no, held=end)
         return False
+
+
+def index_of(pending: PendingRequest | None) -> DocumentIndex | None:
+    """Return the text in which the quotes of an answer are looked for. Returns None without the text."""
+    return pending.index if pending else None
 
 
 async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from batchrun.answers.supporting import with_evidence
 from batchrun.answers.turns import Judges, Step, next_step
 from batchrun.answers.validation import Judgement
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
 from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, waited_for
 from batchrun.execution.halt import Halted
-from batchrun.execution.pending_request import Attempt, RetryLater
+from batchrun.execution.pending_request import Attempt, PendingRequest, RetryLater
 from batchrun.execution.retry_policy import (
     Action,
     FailureKind,
@@ -78,7 +79,7 @@ class AttemptResults:
             channel.usage_expectation.learn(pending.tokens, reply.usage)
             channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
         price, usage = channel.chain_model.price, reply.usage
-        judgement = self._judges.judge(reply, pending.record.progress.turn)
+        judgement = await self._judged(pending, reply)
         self._failure_history.answered(channel.model, judgement.outcome, judgement.reason)
         self._stop_if_all_alike()
         step = self._next_step(attempt, judgement)
@@ -95,6 +96,13 @@ class AttemptResults:
         if step.outcome is None:
             pending.go_on(step.progress, reply, attempt.attempt_no)
             raise RetryLater(0.0)
+
+    async def _judged(self, pending: PendingRequest, reply: Reply) -> Judgement:
+        """Judge the reply to a turn. Quotes are looked for in a thread, since a long document takes a while."""
+        form, judgement = self._judges.form, self._judges.judge(reply, pending.record.progress.turn)
+        if judgement.output is None or not form.has_evidence:
+            return judgement
+        return await asyncio.to_thread(lambda: with_evidence(form, judgement, pending.index))
 
     def _next_step(self, attempt: Attempt, judgement: Judgement) -> Step:
         return next_step(

@@ -1,8 +1,9 @@
 """The ledger, which alone holds the truth. Every change of state is one transaction of one writer."""
 
+import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,16 @@ class Ledger:
             "  and a.batch_no is not null)"
             " order by d.document_no limit ?",
             (run_no, since, after, model, limit),
+        )
+        return [pending_of(row) for row in rows]
+
+    def documents_of(self, job: str, request_ids: Iterable[str]) -> list[Pending]:
+        """List a document of the job for each of the requests."""
+        rows = self.connection.execute(
+            f"select {PENDING} from requests r join documents d on d.document_no ="
+            "  (select min(document_no) from documents o where o.request_no = r.request_no and o.job = ?)"
+            " where r.request_id in (select value from json_each(?))",
+            (job, json.dumps(list(request_ids))),
         )
         return [pending_of(row) for row in rows]
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from batch_submits import COST_NUSD, again_and_again, batched, submit
+from batch_submits import COST_NUSD, again_and_again, batched, canceling, once, submit
 from scripted_batches_memory import BatchApi
 from scripted_provider import answer
 from trial_project import TrialProject
@@ -63,3 +63,30 @@ def test_a_field_that_is_added_is_asked_alone_in_a_batch(project: TrialProject, 
     assert asked == [["day"], ["day"]]
     outputs = [json.loads(output) for (output,) in project.ask("select output from requests where output like '%day%'")]
     assert outputs == [{"title": "a title", "day": "2024-03-01"}] * 2
+
+
+def test_quotes_of_answers_in_batches_are_located(project: TrialProject, api: BatchApi) -> None:
+    text = "The term of this agreement is twenty-four (24) months from the date of its signature."
+    batched(project, output="evidence = true", output_fields='term = "integer?"')
+    project.document("a.txt", f"Beginning.\n\n{text}\n")
+    api.default = answer({"term_quote": text, "term": 24})
+
+    submit(project, api)
+
+    ((found,),) = project.ask("select findings from requests")
+    assert json.loads(found)["evidence"]["term"]["status"] == "exact"
+
+
+def test_a_document_that_has_gone_when_its_batch_ends_proves_nothing(project: TrialProject, api: BatchApi) -> None:
+    batched(project, output='evidence = true\nunsupported = "fail"', output_fields='term = "integer?"')
+    project.document("a.txt", "The term is 24 months.")
+    project.document("b.txt", "Another text.")
+    api.default = answer({"term_quote": "The term is 24 months from the day of signature.", "term": 24})
+    once(project, api)
+    project.document("a.txt", "It has changed.")
+    canceling(project, api)
+
+    assert sorted(
+        json.loads(found)["evidence"]["term"]["status"]
+        for (found,) in project.ask("select findings from requests where findings is not null")
+    ) == ["no_text", "no_text"]

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from unicodedata import normalize
 
 _ONES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -38,7 +37,8 @@ _SIGNS = "$€£¥₹₩₽₺₴₪¢"
 _SIGN = r"(?<![^\W_])[-+±<>≤≥]\s?"
 _CURRENCY = rf"(?:(?<![^\W_])(?:us[$]\s?|(?:usd|eur|gbp)\s)|[{_SIGNS}]\s?)"
 _TIMES = rf"(?:\s{{1,9}}(?P<times>{'|'.join(_LARGE)})\b)?"
-_AFTER = rf"(?:\s{{0,9}}(?P<after>[%‰°{_SIGNS}]|(?:per\s?cent|percent|dollars?|euros?|eur|pounds|gbp|usd)\b))?"
+_UNIT = rf"[%‰°]|per\s?cent\b|(?:[{_SIGNS}]|(?:dollars?|euros?|eur|pounds|gbp|usd)\b)(?!\s?\d)"
+_AFTER = rf"(?:\s{{0,9}}(?P<after>{_UNIT}))?"
 _FIGURE = re.compile(
     rf"""
     (?<![^\W_])(?P<iso>\d{{4}}-\d\d-\d\d)(?![\w-])
@@ -113,7 +113,7 @@ def with_whole_numbers(text: str, begin: int, end: int) -> tuple[int, int]:
 
 def tight(text: str) -> str:
     """Return what a text says when the space between its words is lost; digits that space parts stay parted."""
-    plain = normalize("NFKC", " ".join(text.translate(_PLAIN).split())).casefold()
+    plain = " ".join(text.translate(_PLAIN).split()).casefold()
     return re.sub(r"(?<!\d) | (?!\d)", "", plain)
 
 

@@ -1,4 +1,4 @@
-"""Texts as folded words, each with its place in the text. Layout, glyphs and case make no difference to folded words."""
+"""Texts as folded words, each with its place in the text: layout, glyphs and case make no difference to the words."""
 
 import re
 from array import array
@@ -21,8 +21,8 @@ _LETTERS = rf"(?:[^\W_{_SINGLE}]++{_MARK}*+)++"
 _LINE_END = r"[ \t]*+\r?\n[ \t]*+(?=[^\W\dA-Z_])"
 _UNSEEN = r"[\u00ad\ufffe\u200b-\u200d\u2060\ufeff]++"
 _GLUE = rf"(?:[\u00ad\ufffe]{_LINE_END}|{_UNSEEN}|(?<=[^\W\d_])[-\u2010]{_LINE_END})"
-"""What stands inside a word without being seen, or parts a word at the end of a line. A hyphen between digits stays, and
-a line that begins with a capital does not go on with a word: such a line may be a running one."""
+"""What stands unseen inside a word, or parts a word at the end of a line. A hyphen between digits stays, and
+a line that begins with a capital does not go on with a word: the line may be a running one."""
 _WORD = re.compile(rf"[{_SINGLE}]|{_LETTERS}(?:{_GLUE}{_LETTERS})*+")
 _IS_INDIC = re.compile(f"[{_INDIC}]").match
 _STRETCH = 100

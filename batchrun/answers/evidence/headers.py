@@ -19,6 +19,8 @@ _DIGITS = re.compile(r"\d+")
 
 def running_lines(text: str, starts: Sequence[int]) -> list[Stretch]:
     """Find the running headers and footers of the pages that start at these offsets. Only whole lines are running."""
+    if len(starts) < 2:
+        return []
     ends = (*starts[1:], len(text))
     edges = [_edge_lines(text, start, end) for start, end in zip(starts, ends, strict=True)]
     counts = Counter(key for lines in edges for key in {_key(text, line) for line in lines})

@@ -43,13 +43,18 @@ class Stream:
             pieces.append((at, out_begin))
             at = out_end
         pieces.append((at, end))
-        said = tuple(piece for piece in pieces if self.text[slice(*piece)].strip()) or ((begin, begin),)
+        said = tuple(piece for piece in map(self._trimmed, pieces) if piece[0] < piece[1]) or ((begin, begin),)
         return Passage(" ".join(self.text[start:stop] for start, stop in said), said)
 
     def neighbours(self, begin: int, end: int) -> tuple[Stretch | None, Stretch | None]:
         """Return where the last word before a stretch of the text and the first word behind the stretch stand."""
         before, behind = bisect_right(self.words.ends, begin) - 1, bisect_left(self.words.begins, end)
         return self._stretch(before), self._stretch(behind)
+
+    def _trimmed(self, piece: Stretch) -> Stretch:
+        said = self.text[slice(*piece)]
+        begin = piece[0] + len(said) - len(said.lstrip())
+        return begin, begin + len(said.strip())
 
     def _stretch(self, number: int) -> Stretch | None:
         return (self.words.begins[number], self.words.ends[number]) if 0 <= number < len(self.words) else None

@@ -15,17 +15,18 @@ ellipsis; words that the source does not have; other words than the source's."""
 _FILLERS = frozenset({"a", "an", "the", "of", "that"})
 """Words that a quote may have and the source not."""
 _NEGATIONS = """
-not no non nor never neither none nothing cannot without except excepting excluding excludes unless
-nicht kein keine keinen keiner keinem keines ohne nie weder außer ne pas sans ni aucun aucune jamais sauf sin nunca salvo
-senza mai nessun nessuna não nem sem niet geen zonder nooit не нет без ни inte ingen utan ikke uden
+not no non nor never neither none nothing cannot without except excepting excluding excludes unless nicht kein keine
+keinen keiner keinem keines ohne nie weder außer ne pas sans ni aucun aucune jamais sauf sin nunca salvo senza mai
+nessun nessuna não nem sem niet geen zonder nooit не нет без ни inte ingen utan ikke uden
 """
-NEGATIONS = frozenset(word for words in map(fold, _NEGATIONS.split()) for word in words.spaced.split())
+NEGATIONS = frozenset(fold(_NEGATIONS).spaced.split())
 """Words that turn a statement round, in the languages that most documents here are written in."""
 _LIMITS = """
-and or either both only solely exclusive exclusively shall may must will would should can could might within before after
-until prior during least most more less than above below under over between any all each every if provided subject
-including include includes excluded exclude limited up minus plus half double twice fewer greater maximum minimum
-otherwise other but however instead material net gross sole t percent oder und nur nach vor bis ou et avant apres o y solo antes despues e
+and or either both only solely exclusive exclusively shall may must will would should can could might within before
+after until prior during least most more less than above below under over between any all each every if provided
+subject including include includes excluded exclude limited up minus plus half double twice fewer greater maximum
+minimum otherwise other but however instead material net gross sole t percent oder und nur nach vor bis ou et avant
+apres o y solo antes despues e
 """
 _CRITICAL = NEGATIONS.union(_LIMITS.split())
 """Words that no quote may leave out unmarked: who reads the quote without them understands something else."""
@@ -164,7 +165,7 @@ def _is_harmless(kind: Kind, there: _Side) -> bool:
 def _align(quote: Sequence[str], source: Sequence[str]) -> tuple[list[tuple[int, int]], int, int]:
     """Align all of a quote with a stretch of the source: pairs of equal units, and the bounds of the stretch.
 
-    A left out unit costs 2, a replaced one 3, an added one 4, so that the stretch includes what was replaced at its ends.
+    A left out unit costs 2, a replaced one 3, an added one 4, so that the stretch includes words replaced at its ends.
     """
     rows = [[0] * (len(source) + 1)]
     for one in quote:

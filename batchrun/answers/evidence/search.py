@@ -18,7 +18,7 @@ _LONGEST_CUT = 100
 _LEAST_LETTERS = 8
 """Fewer letters are not sought without regard to spaces."""
 _MAX_SEED_PLACES = 40
-"""Words that stand in more places do not tell where a quote stands."""
+"""Words that stand in more places hardly tell where a quote stands."""
 _SEED_LETTERS = 5
 """Words of fewer letters do not tell where a quote stands; a character of Chinese or Japanese does."""
 _WINDOWS = 3
@@ -61,12 +61,12 @@ def _hit_of_letters(stream: Stream, sought: Words, start: int, stop: int) -> Hit
     first = bisect_right(numbers, start, key=words.start_in_letters) - 1
     last = bisect_right(numbers, stop - 1, key=words.start_in_letters) - 1
     begin = _cut(stream, first, start - words.start_in_letters(first))
-    end = _cut(stream, last, stop - words.start_in_letters(last))
+    end = None if begin is None else _cut(stream, last, stop - words.start_in_letters(last))
+    if begin is None or end is None:
+        return None
     inner = {words.start_in_letters(number) - start for number in range(first + 1, last + 1)}
     outer = {sought.start_in_letters(number) for number in range(1, len(sought))}
-    if begin is None or end is None or not _only_joins(inner, outer, stop - start):
-        return None
-    return Hit(first, last + 1, begin, end)
+    return Hit(first, last + 1, begin, end) if _only_joins(inner, outer, stop - start) else None
 
 
 def _only_joins(borders: set[int], others: set[int], end: int) -> bool:
@@ -122,16 +122,19 @@ def windows(stream: Stream, sought: Words, rank: Rank) -> list[tuple[int, int]]:
 
 
 def _votes(words: Words, sought: Words, width: int) -> Counter[int]:
-    """Count the seeds of a quote for each stretch of the document in which the quote would begin."""
+    """Count the seeds of a quote for each stretch of the document in which the quote would begin.
+
+    Where no seed is rare, as in a table whose rows are alike, the first places of each seed count.
+    """
     for size in (3, 2, 1):
-        votes: Counter[int] = Counter()
+        rare, common = Counter[int](), Counter[int]()
         for number in range(len(sought) - size + 1):
             seed = " ".join(sought[at] for at in range(number, number + size))
             if len(seed) - size + 1 < _SEED_LETTERS and seed.isascii():
                 continue
             places = list(islice(_finds(words.spaced, f" {seed} ", 1), _MAX_SEED_PLACES + 1))
-            if len(places) <= _MAX_SEED_PLACES:
-                votes.update({(words.number_at(at + 1) - number) // width for at in places})
-        if votes:
-            return votes
+            votes = rare if len(places) <= _MAX_SEED_PLACES else common
+            votes.update({(words.number_at(at + 1) - number) // width for at in places})
+        if rare or common:
+            return rare or common
     return Counter()

@@ -6,36 +6,34 @@ from dataclasses import dataclass
 
 from batchrun.document import Place
 
+
+def _listed(words: str) -> tuple[str, ...]:
+    return tuple(words.split())
+
+
 MODALS = ("shall", "may", "will", "must")
 ROLES = {"Licensor": "Licensee", "Lessor": "Lessee", "Disclosing Party": "Receiving Party", "Buyer": "Seller"}
-SURNAMES = (
-    "Alder Birch Calloway Dunmore Ellery Fenwick Garrity Holloway Ingram Jessop Kessler Lindqvist Marlowe".split()
+SURNAMES = _listed(
+    "Alder Birch Calloway Dunmore Ellery Fenwick Garrity Holloway Ingram Jessop Kessler Lindqvist Marlowe"
 )
 KINDS = ("Holdings, Inc.", "Partners LLP", "Technologies Ltd.", "Logistics GmbH", "Capital Corp.")
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = _listed("January February March April May June July August September October November December")
 STATES = ("Delaware", "New York", "California", "Texas", "Ontario", "Bavaria")
-ADJECTIVES = (
-    "written confidential material quarterly defective outstanding affiliated commercial technical reasonable itemised "
-    "certified monthly preliminary final undisputed overdue proprietary ordinary external internal specialised notarised"
-).split()
-NOUNS = (
-    "invoice schedule warehouse licence deliverable warranty notice escrow shipment specification certificate inventory "
+ADJECTIVES = _listed(
+    "written confidential material quarterly defective outstanding commercial technical reasonable itemised "
+    "affiliated certified monthly preliminary final undisputed overdue proprietary external internal specialised"
+)
+NOUNS = _listed(
+    "invoice schedule warehouse licence deliverable warranty notice escrow specification certificate inventory "
     "prototype milestone deposit report subcontractor premises equipment insurance workflow office affidavit forecast "
     "statement ledger consignment audit trademark reimbursement fixture classification effort benefit identification"
-).split()
-VERBS = (
+)
+VERBS = _listed(
     "deliver inspect approve return disclose assign maintain reject replace transfer review publish certify finance "
     "identify modify terminate withhold reimburse document classify sufficiently fulfil"
-).split()
-LINKS = (
-    "under",
-    "relating to",
-    "referred to in",
-    "in connection with",
-    "arising out of",
-    "together with",
-    "on behalf of",
 )
+LINKS = ("under", "relating to", "referred to in", "in connection with", "arising out of", "on behalf of")
+APOSTROPHE, DASH = "\u2019", "\u2013"
 LINES = 38
 """So many lines of text fit on a page."""
 WIDTH = 84
@@ -87,27 +85,22 @@ def made_contract(seed: int, clauses: int = 60) -> Contract:
 
 def _sentence(draw: random.Random, parties: list[str], roles: tuple[str, str]) -> str:
     who, other = draw.sample(roles, 2)
-    modal, verb, thing = draw.choice(MODALS), draw.choice(VERBS), lambda: _thing(draw)
+    modal, verb, noun, party = draw.choice(MODALS), draw.choice(VERBS), draw.choice(NOUNS), draw.choice(parties)
+    things = [_thing(draw) for _ in range(3)]
+    one, two, three = things
+    section = f"{draw.randint(1, 9)}.{draw.randint(1, 9)}"
     return draw.choice(
         (
-            lambda: f"The {who} {modal} not {verb} {thing()} without {thing()} of the {other}, except {thing()}.",
-            lambda: f"The {who} {modal} pay {_amount(draw)} for {thing()} within {_days(draw)} after {thing()}.",
-            lambda: f"If {thing()} is not received by {_day(draw)}, the {other} {modal} {verb} {thing()} or {thing()}.",
-            lambda: f"Interest of {draw.randint(2, 18)}.{draw.randint(1, 9)}% accrues on {thing()} and on {thing()}.",
-            lambda: (
-                f"{draw.choice(parties)} {modal} {verb} {thing()} and {thing()}, subject to Section {draw.randint(1, 9)}.{draw.randint(1, 9)}."
-            ),
-            lambda: (
-                f"No {draw.choice(NOUNS)} of the {who} exceeds {_amount(draw)}, unless {draw.choice(parties)} {verb}s {thing()}."
-            ),
-            lambda: (
-                f"{thing().capitalize()} ends on {_day(draw)} or, if the {other} so elects, {_days(draw)} after {thing()}."
-            ),
-            lambda: (
-                f"The parties’ “{draw.choice(ADJECTIVES)} {draw.choice(NOUNS)}” – other than {thing()} – {modal} {verb} {thing()}."
-            ),
+            f"The {who} {modal} not {verb} {one} without {two} of the {other}, except {three}.",
+            f"The {who} {modal} pay {_amount(draw)} for {one} within {_days(draw)} after {two}.",
+            f"If {one} is not received by {_day(draw)}, the {other} {modal} {verb} {two} or {three}.",
+            f"Interest of {draw.randint(2, 18)}.{draw.randint(1, 9)}% accrues on {one} and on {two}.",
+            f"{party} {modal} {verb} {one} and {two}, subject to Section {section}.",
+            f"No {noun} of the {who} exceeds {_amount(draw)}, unless {party} {verb}s {one}.",
+            f"{one.capitalize()} ends on {_day(draw)} or, if the {other} so elects, {_days(draw)} after {two}.",
+            f"The parties{APOSTROPHE} “{noun}” {DASH} other than {one} {DASH} {modal} {verb} {two}.",
         )
-    )()
+    )
 
 
 def _thing(draw: random.Random) -> str:

@@ -6,9 +6,12 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from made_contracts import (
     ADJECTIVES,
+    APOSTROPHE,
+    DASH,
     KINDS,
     MODALS,
     MONTHS,
@@ -71,18 +74,18 @@ def _true(draw: random.Random, number: int, contracts: int) -> Draw:
 def _stretch(
     draw: random.Random, contract: Contract, pages: Printed, *, over_pages: bool = False
 ) -> tuple[int, int, int]:
-    """Draw 8 to 40 words of a paragraph, over the end of a page if there are such paragraphs and the caller wants this."""
+    """Draw 8 to 40 words of a paragraph; if the caller wants this, over the end of a page where a paragraph has one."""
     broken = [at for at, numbers in enumerate(pages.pages) if len(set(numbers)) > 1 and len(numbers) >= 12]
     if over_pages and broken:
         paragraph = draw.choice(broken)
         numbers = pages.pages[paragraph]
         middle = numbers.index(numbers[0] + 1)
         before = range(max(0, middle - 12), middle)
-        first = draw.choice([at for at in before if contract.paragraphs[paragraph][at] != "–"] or [middle - 1])
+        first = draw.choice([at for at in before if contract.paragraphs[paragraph][at] != DASH] or [middle - 1])
         return paragraph, first, min(len(numbers), max(first + 8, middle + draw.randint(1, 12)))
     paragraph = draw.choice([at for at, words in enumerate(contract.paragraphs) if len(words) >= 12])
     words = contract.paragraphs[paragraph]
-    first = draw.choice([at for at in range(len(words) - 7) if words[at] != "–"])
+    first = draw.choice([at for at in range(len(words) - 7) if words[at] != DASH])
     return paragraph, first, draw.randint(first + 8, min(len(words), first + 40))
 
 
@@ -95,7 +98,8 @@ def _other_case(draw: random.Random, words: Sequence[str]) -> str:
 
 
 def _other_glyphs(_draw: random.Random, words: Sequence[str]) -> str:
-    return " ".join(words).translate(str.maketrans({"“": '"', "”": '"', "’": "'", "–": "-", "-": "\u2011", "'": "’"}))
+    plain = {"“": '"', "”": '"', APOSTROPHE: "'", DASH: "-", "-": "\u2011"}
+    return " ".join(words).translate(str.maketrans(plain))
 
 
 def _full_width(_draw: random.Random, words: Sequence[str]) -> str:
@@ -231,7 +235,7 @@ def invented_draws(seed: int, count: int, contracts: int = 40) -> list[Draw]:
     while len(found) < count:
         kind = list(INVENTIONS)[len(found) % len(INVENTIONS)]
         number = draw.randrange(contracts)
-        contract, pages, index = _printed(number, "plain")
+        contract, _, index = _printed(number, "plain")
         words = INVENTIONS[kind](draw, number)
         if not _stands(contract, words):
             found.append(Draw(kind, index, " ".join(words), 0))
@@ -247,7 +251,7 @@ def _words(draw: random.Random, number: int) -> list[str]:
 def _chain_of_words(draw: random.Random, number: int) -> list[str]:
     """Draw each word from those that follow the word before somewhere in the document."""
     contract, _, _ = _printed(number, "plain")
-    pairs = [pair for words in contract.paragraphs for pair in zip(words, words[1:], strict=False)]
+    pairs = [pair for words in contract.paragraphs for pair in pairwise(words)]
     chain = [draw.choice(pairs)[0]]
     for _ in range(draw.randint(9, 30)):
         chain.append(draw.choice([second for first, second in pairs if first == chain[-1]] or [pairs[0][0]]))

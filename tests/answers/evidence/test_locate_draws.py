@@ -1,4 +1,4 @@
-"""Quotes by the thousand, drawn over made contracts: true ones are found, changed and invented ones are not believed."""
+"""Quotes by the thousand over made contracts: true ones are found, changed and invented ones are not believed."""
 
 from collections.abc import Iterable, Sequence
 

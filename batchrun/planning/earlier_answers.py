@@ -60,7 +60,8 @@ class EarlierAnswers:
             return None
         if form_no not in self._forms:
             form = form_under(self.ledger, form_no, prompt_sha=self.prompt_sha)
-            self._forms[form_no] = form if form and self.form.unchanged(form) else None
+            is_other = form is not None and form.api_schema != self.form.api_schema
+            self._forms[form_no] = form if form and is_other and self.form.unchanged(form) else None
         return self._forms[form_no]
 
 

@@ -20,7 +20,8 @@ FIELDS = 'term = "integer?"\nsigned = { type = "date?", evidence = false }'
 
 def given(project: TrialProject, output: str = "evidence = true", fields: str = FIELDS, text: str = TEXT) -> None:
     project.document("a.txt", text)
-    project.job(output=output, output_fields=fields, prompt='user = "Read: {{ doc.text }}"')
+    model = 'name = "claude-haiku-4-5"\nmax_tokens = 1000'
+    project.job(output=output, output_fields=fields, prompt='user = "Read: {{ doc.text }}"', model=model)
 
 
 def said(quote: str, term: int | None = 24) -> dict[str, Any]:

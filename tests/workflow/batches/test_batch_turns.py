@@ -84,6 +84,7 @@ def test_a_document_that_has_gone_when_its_batch_ends_proves_nothing(project: Tr
     api.default = answer({"term_quote": "The term is 24 months from the day of signature.", "term": 24})
     once(project, api)
     project.document("a.txt", "It has changed.")
+    api.clock.skip(100)
     canceling(project, api)
 
     assert sorted(

@@ -36,7 +36,7 @@ def _others(fallbacks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]
 
 
 def _budget(budget_tokens: int | None, info: ValidationInfo) -> int | None:
-    """Hold `budget_tokens` against `thinking` and `max_tokens`; a key that is not in `info` has a problem of its own."""
+    """Hold the budget against `thinking` and `max_tokens`; a key that is not in `info` has a problem of its own."""
     if "thinking" not in info.data or "max_tokens" not in info.data:
         return budget_tokens
     thinking, max_tokens = info.data["thinking"], info.data["max_tokens"]

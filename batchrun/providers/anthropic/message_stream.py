@@ -72,8 +72,7 @@ class StreamedMessage:
         match event:
             case {"type": "message_start", "message": dict(message)} if message and not self._message:
                 self._message = message
-                for name in ONLY_AT_THE_END:
-                    fields_in(message.get("usage")).pop(name, None)
+                _forget_counts(fields_in(message.get("usage")))
             case {"type": "content_block_start", "index": int(index), "content_block": dict(block)} if begun:
                 return self._begin(index, block)
             case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)} if begun:
@@ -128,3 +127,8 @@ class StreamedMessage:
         if isinstance(usage, dict):
             told = {name: count for name, count in usage.items() if count is not None}
             self._message["usage"] = fields_in(self._message.get("usage")) | told
+
+
+def _forget_counts(usage: dict[str, Any]) -> None:
+    for name in ONLY_AT_THE_END:
+        usage.pop(name, None)

@@ -240,8 +240,8 @@ class Ledger:
             "update attempts set state = ?, cost_nusd = ?, ended_at = ?, outcome = ?, cause = ?, status = ?,"
             " error_type = ?, error_code = ?, message = ?, stop_reason = ?, api_request_id = ?,"
             " model = coalesce(?, model), input_tokens = ?, cache_write_5m_tokens = ?, cache_write_1h_tokens = ?,"
-            " cache_read_tokens = ?, output_tokens = ?, thinking_tokens = ?, price_no = ?, latency_s = ?, first_byte_s = ?,"
-            " escalated = ?, seq = ? where attempt_no = ?",
+            " cache_read_tokens = ?, output_tokens = ?, thinking_tokens = ?, price_no = ?, latency_s = ?,"
+            " first_byte_s = ?, escalated = ?, seq = ? where attempt_no = ?",
             (
                 end.state, end.cost_nusd, time.time(), end.outcome,
                 failure and failure.name, failure.status if failure else 200 if reply else None,

@@ -59,7 +59,7 @@ def _longer(model: ModelSection, price: ModelPrice, whole: Interval, past: PastU
 def _shorter(job: JobFile, price: ModelPrice) -> Iterator[str]:
     """Yield the mildest setting that makes the model think so little that most replies are expected to end."""
     model = job.spec.model
-    for setting, less in _less_thinking(model, price):
+    for setting, less in _less_thinking(model, price) if thinks(model, price) else ():
         if cut_share(one_reply(whole_reply(job, less, price)), most=model.max_tokens) <= MOST_CUT:
             yield setting
             return

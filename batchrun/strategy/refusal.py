@@ -48,7 +48,7 @@ def _mostly_cut(plan: Plan) -> Refused | None:
     if plan.partial_answers or not (reply := plan.mostly_cut):
         return None
     return Refused(
-        f"most replies would be paid for and be of no use: {cut_words(reply)}. Nothing was sent.",
+        f"{cut_words(reply)}. Nothing was sent.",
         hint="; ".join([*settings(reply), "or send the requests all the same: --partial-answers"]),
     )
 
@@ -57,7 +57,8 @@ def cut_words(reply: ReplyForecast) -> str:
     """Say which share of the replies is expected to be cut off, and how that is known."""
     known = f"as the last {reply.replies:,} show" if reply.replies else "a guess from the schema"
     thinking = f"; thinking is about {reply.thinking_share:.0%} of a reply" if reply.thinking_share else ""
-    return f"about {reply.cut_share:.0%} will be cut off at max_tokens = {reply.max_tokens} ({known}{thinking})"
+    said = f"most replies will be cut off: about {reply.cut_share:.0%} at max_tokens = {reply.max_tokens}"
+    return f"{said} ({known}{thinking})"
 
 
 def settings(reply: ReplyForecast) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
+from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode, Refused
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
@@ -145,6 +146,21 @@ def test_a_retry_has_more_room_and_is_not_refused(project: TrialProject) -> None
 
     assert provider.max_tokens == [200] * 4
     assert summary.exit_code == ExitCode.OK
+
+
+@pytest.mark.parametrize(("again", "most"), [({Outcome.TRUNCATED}, 200), (set(), 100)], ids=["retry", "submit"])
+def test_the_longest_reply_is_what_the_requests_to_send_allow(
+    project: TrialProject, again: set[Outcome], most: int
+) -> None:
+    project.documents(4)
+    project.submit(cutting(100))
+    project.document("new.txt", "text")
+
+    with project.opened() as opened:
+        planner = opened.planner()
+        run_async(planner.plan(Selection(again=frozenset(again))))
+
+    assert planner.estimator.most_output == most
 
 
 def test_a_run_that_was_killed_goes_on_without_being_asked(project: TrialProject) -> None:

@@ -39,12 +39,13 @@ def reply_forecast(job: JobFile, price: ModelPrice, past: PastUse) -> ReplyForec
     model, whole = job.spec.model, whole_reply(job, job.spec.model, price)
     answer = output_prior(job.fields.api_schema, max_tokens=math.inf, thinks=False, effort=None)
     replies = past.replies.number if past.replies else 0
+    share = cut_share(one_reply(whole), most=model.max_tokens, cut=past.cut, replies=replies)
     return ReplyForecast(
         max_tokens=model.max_tokens,
-        cut_share=cut_share(one_reply(whole), most=model.max_tokens, cut=past.cut, replies=replies),
+        cut_share=share,
         thinking_share=1 - answer.mean / whole.mean if past.thinking_share is None else past.thinking_share,
         replies=replies,
-        remedies=(*_longer(model, price, whole, past), *_shorter(job, price)),
+        remedies=(*_longer(model, price, whole, past), *_shorter(job, price)) if share > MOST_CUT else (),
     )
 
 

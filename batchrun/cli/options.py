@@ -135,7 +135,7 @@ def selecting(command: F) -> F:
 
 
 class RunFlags(TypedDict):
-    """The values of `MAX_COST`, `PARTIAL`, `PARTIAL_ANSWERS`, `RUNNING` and `WATCHING`, as `submit` and `retry` receive them."""
+    """The values of `MAX_COST`, `PARTIAL`, `PARTIAL_ANSWERS`, `RUNNING` and `WATCHING`, for `submit` and `retry`."""
 
     max_cost: int | None
     partial: bool

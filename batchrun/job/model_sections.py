@@ -1,8 +1,8 @@
 """The sections of the job file that name models: [model] and [cascade]."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AfterValidator, Field, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 from pydantic_core import PydanticKnownError
 
 from batchrun.job.field_types import Table
@@ -35,24 +35,6 @@ def _others(fallbacks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]
     return fallbacks
 
 
-def _budget(budget_tokens: int | None, info: ValidationInfo) -> int | None:
-    """Hold `budget_tokens` against `thinking` and `max_tokens`; a key that is not in `info` has a problem of its own."""
-    if "thinking" not in info.data or "max_tokens" not in info.data:
-        return budget_tokens
-    thinking, max_tokens = info.data["thinking"], info.data["max_tokens"]
-    if budget_tokens is None:
-        if thinking == "enabled":
-            hint = f"such as `budget_tokens = {FEWEST_BUDGET_TOKENS}`, below max_tokens"
-            raise refusal('thinking = "enabled" needs `budget_tokens`', key="thinking", hint=hint)
-        return None
-    if thinking != "enabled":
-        raise refusal("only enabled thinking has a budget", hint='write thinking = "enabled", or take this key out')
-    if budget_tokens >= max_tokens:
-        hint = "max_tokens covers the thinking and the answer: raise it, or lower budget_tokens"
-        raise refusal(f"it is not below max_tokens = {max_tokens}", hint=hint)
-    return budget_tokens
-
-
 class ModelSection(Table):
     """[model]: which models answer, and how much they may write."""
 
@@ -73,12 +55,22 @@ class ModelSection(Table):
     max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     thinking: Literal["adaptive", "disabled", "between_tools", "enabled"] | None = None
-    budget_tokens: Annotated[
-        Annotated[int, Field(ge=FEWEST_BUDGET_TOKENS)] | None,
-        AfterValidator(_budget),
-        Field(default=None, validate_default=True),
-    ]
-    """The tokens that thinking may take, for models that think only so; part of `max_tokens`."""
+    budget_tokens: Annotated[int, Field(ge=FEWEST_BUDGET_TOKENS)] | None = None
+    """The tokens that thinking may take of `max_tokens`, for the models that think only within a budget."""
+
+    @model_validator(mode="after")
+    def _budget_of_thinking(self) -> Self:
+        if self.budget_tokens is None:
+            if self.thinking == "enabled":
+                hint = f"such as `budget_tokens = {FEWEST_BUDGET_TOKENS}`, below max_tokens"
+                raise refusal("enabled thinking needs `budget_tokens`", key="thinking", hint=hint)
+        elif self.thinking != "enabled":
+            hint = 'write thinking = "enabled", or take this key out'
+            raise refusal("only enabled thinking has a budget", key="budget_tokens", hint=hint)
+        elif self.budget_tokens >= self.max_tokens:
+            hint = "max_tokens covers the thinking and the answer: raise it, or lower budget_tokens"
+            raise refusal(f"it is not below max_tokens = {self.max_tokens}", key="budget_tokens", hint=hint)
+        return self
 
 
 def _two_or_more(models: tuple[str, ...]) -> tuple[str, ...]:

@@ -294,6 +294,10 @@ class PlannedDocuments:
             found |= {min(selection.max_tokens or 2 * value, most) for value in {own, *found}}
         return tuple(sorted(found - {own}))
 
+    def most_max_tokens(self) -> int:
+        """Return the largest `max_tokens` of the requests to send that do not have the job's; 0 if there are none."""
+        return int(self._connection.execute("select coalesce(max(max_tokens), 0) from to_send").fetchone()[0])
+
     def older(self) -> int:
         """Count the chosen documents that keep the request of a text which an older reader found."""
         return int(self._connection.execute("select count(*) from planned where chosen and older").fetchone()[0])

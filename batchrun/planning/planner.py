@@ -231,7 +231,8 @@ class Planner:
 
         `route` replaces the route that was asked for; with `exact` no document counts as guessed.
         """
-        evidence, self.estimator = self.calibration.learned(guessed=self.planned.tokens.guessed())
+        evidence, learned = self.calibration.learned(guessed=self.planned.tokens.guessed())
+        self.estimator = replace(learned, most_output=max(learned.most_output, self.planned.most_max_tokens()))
         unsampled = {} if exact else self.unsampled
         merging = self._merging(admitted=False)
         forecaster = replace(self._forecaster, route=route or self.route, unsampled=unsampled, merging=merging)

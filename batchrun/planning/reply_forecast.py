@@ -40,12 +40,13 @@ def reply_forecast(job: JobFile, price: ModelPrice, past: PastUse) -> ReplyForec
     model, whole = job.spec.model, whole_reply(job.form, job.spec.model, price)
     answer = output_prior(job.form.api_schema, max_tokens=math.inf, thinks=False, effort=None)
     replies = past.replies.number if past.replies else 0
+    share = cut_share(one_reply(whole), most=model.max_tokens, cut=past.cut, replies=replies)
     return ReplyForecast(
         max_tokens=model.max_tokens,
-        cut_share=cut_share(one_reply(whole), most=model.max_tokens, cut=past.cut, replies=replies),
+        cut_share=share,
         thinking_share=1 - answer.mean / whole.mean if past.thinking_share is None else past.thinking_share,
         replies=replies,
-        remedies=(*_longer(model, price, whole, past), *_shorter(job, price)),
+        remedies=(*_longer(model, price, whole, past), *_shorter(job, price)) if share > MOST_CUT else (),
     )
 
 
@@ -60,7 +61,7 @@ def _longer(model: ModelSection, price: ModelPrice, whole: Interval, past: PastU
 def _shorter(job: JobFile, price: ModelPrice) -> Iterator[str]:
     """Yield the mildest setting that makes the model think so little that most replies are expected to end."""
     model = job.spec.model
-    for setting, less in _less_thinking(model, price):
+    for setting, less in _less_thinking(model, price) if thinks(model, price) else ():
         if cut_share(one_reply(whole_reply(job.form, less, price)), most=model.max_tokens) <= MOST_CUT:
             yield setting
             return

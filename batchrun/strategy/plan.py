@@ -133,7 +133,10 @@ class ReplyForecast:
     replies: int
     """Replies of the job that both shares rest on; 0 if the shares are guesses from the schema and the effort."""
     remedies: tuple[str, ...]
-    """The settings of [model] with each of which most replies would be complete, as the job file writes them."""
+    """Settings of [model], as the job file writes them, each of which is enough for most replies to be complete.
+
+    Empty if most replies are expected to be complete as it is.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,7 @@ def refusal(plan: Plan, *, max_documents: int | None, refuses_oversize: bool, jo
         )
     if not plan.to_send or plan.already_approved:
         return None
-    if plan.mostly_cut and not plan.partial_answers:
-        return _mostly_cut(plan.mostly_cut)
-    if plan.caps.partial:
-        return None
-    return _over_budget(plan) or _no_room_for_one(plan)
+    return _mostly_cut(plan) or (None if plan.caps.partial else _over_budget(plan) or _no_room_for_one(plan))
 
 
 def _paid_before(plan: Plan, job_path: str) -> Refused:
@@ -48,21 +44,21 @@ def _paid_before(plan: Plan, job_path: str) -> Refused:
     )
 
 
-def _mostly_cut(reply: ReplyForecast) -> Refused:
+def _mostly_cut(plan: Plan) -> Refused | None:
+    if plan.partial_answers or not (reply := plan.mostly_cut):
+        return None
     return Refused(
-        f"most replies would be paid for and be of no use: {cut_words(reply)}. Nothing was sent.",
+        f"{cut_words(reply)}. Nothing was sent.",
         hint="; ".join([*settings(reply), "or send the requests all the same: --partial-answers"]),
     )
 
 
 def cut_words(reply: ReplyForecast) -> str:
     """Say which share of the replies is expected to be cut off, and how that is known."""
-    known = f"learnt from {reply.replies:,} of them" if reply.replies else "a guess from the schema"
-    thinking = (
-        f" and the effort: thinking is about {reply.thinking_share:.0%} of a reply" if reply.thinking_share else ""
-    )
-    known += thinking if not reply.replies else ""
-    return f"about {reply.cut_share:.0%} will be cut off at max_tokens = {reply.max_tokens:,} ({known})"
+    known = f"as the last {reply.replies:,} show" if reply.replies else "a guess from the schema"
+    thinking = f"; thinking is about {reply.thinking_share:.0%} of a reply" if reply.thinking_share else ""
+    said = f"most replies will be cut off: about {reply.cut_share:.0%} at max_tokens = {reply.max_tokens}"
+    return f"{said} ({known}{thinking})"
 
 
 def settings(reply: ReplyForecast) -> list[str]:

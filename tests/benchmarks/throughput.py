@@ -39,6 +39,7 @@ include = ["documents/*.txt"]
 [model]
 name = "claude-sonnet-5-5"
 max_tokens = 512
+effort = "low"
 [prompt]
 user = "Extract the terms of this contract.\\n{{ doc.text }}"
 [output.fields]
@@ -115,7 +116,7 @@ async def direct_loop(folder, url, concurrency):
                     model="claude-sonnet-5-5",
                     max_tokens=512,
                     messages=[{"role": "user", "content": f"Extract the terms of this contract.\n{path.read_text()}"}],
-                    output_config={"format": {"type": "json_schema", "schema": schema}},
+                    output_config={"format": {"type": "json_schema", "schema": schema}, "effort": "low"},
                 )
                 text = "".join(block.text for block in message.content if block.type == "text")
                 answers.append((path.name, json.loads(text), message.usage))

@@ -185,6 +185,36 @@ def test_the_bill_is_covered_about_as_often_as_said() -> None:
     assert 0.85 <= covered / draws <= 1.0
 
 
+# --- no reply is longer than max_tokens
+
+
+@pytest.mark.parametrize("model", [PLAIN, BANDED])
+@pytest.mark.parametrize("counted", [1_000, 90_000])
+@pytest.mark.parametrize("number", [1, 7])
+def test_the_upper_bound_is_below_what_is_possible(model: str, counted: int, number: int) -> None:
+    wide = replace(estimator(model, observations=LEARNT, scatter=900.0), most_output=270)
+    some = [RequestTokens(counted, TextClass.PROSE)] * number
+
+    bounded, free = summed(wide, some), summed(replace(wide, most_output=math.inf), some)
+
+    assert free.output.high > number * 270
+    assert bounded.output == replace(free.output, high=number * 270)
+    assert (bounded.cost_nusd.mean, bounded.cost_nusd.low) == (free.cost_nusd.mean, free.cost_nusd.low)
+    assert bounded.cost_nusd.high < free.cost_nusd.high
+    without = summed(replace(wide, output=Interval(270, 270, 270), output_scatter=0.0), some)
+    assert bounded.cost_nusd.high <= without.cost_nusd.high
+
+
+def test_a_reply_that_reaches_max_tokens_has_no_upper_side() -> None:
+    full = replace(estimator(output=Interval(270, 150, 270), scatter=900.0), most_output=270)
+
+    two = summed(full, [RequestTokens(10, TextClass.PROSE)] * 2)
+
+    assert (two.output.mean, two.output.high) == (540, 540)
+    assert two.plus(two).output.high == 1_080
+    assert EstimateSum(full).estimate().output == Interval(0, 0, 0)
+
+
 # --- the band of long prompts
 
 

@@ -1,5 +1,6 @@
 """How long replies are: from a guess to what was seen."""
 
+import math
 import random
 from statistics import fmean
 
@@ -9,7 +10,15 @@ from hypothesis import strategies as st
 
 from batchrun.estimation.calibration import Z
 from batchrun.estimation.interval import CONFIDENCE, Interval
-from batchrun.estimation.reply_length import SPREAD, SPREAD_WEIGHT, Replies, ReplyLength, reply_length
+from batchrun.estimation.reply_length import (
+    SPREAD,
+    SPREAD_WEIGHT,
+    Replies,
+    ReplyLength,
+    cut_share,
+    one_reply,
+    reply_length,
+)
 
 PRIOR = Interval(180, low=70, high=450)
 
@@ -102,3 +111,37 @@ def test_whatever_the_replies_bounds_are_bounds(lengths: list[int], prior: list[
 
     assert 0 <= found.average.low <= found.average.mean <= found.average.high < float("inf")
     assert found.scatter >= 0
+
+
+# --- replies that are cut off
+
+ONE = Interval(760, low=100, high=2_500)
+
+
+def test_a_single_reply_may_be_further_off_than_the_average() -> None:
+    one = one_reply(PRIOR)
+
+    assert one.mean == PRIOR.mean
+    assert one.high - one.mean == pytest.approx(math.hypot(270, Z * SPREAD * 180))
+    assert one.low == 0.0, "no reply is shorter than nothing"
+
+
+@pytest.mark.parametrize(
+    ("most", "share"), [(1, 0.97), (100, 0.95), (760, 0.5), (2_500, 0.05), (100_000, 0.0)], ids=str
+)
+def test_how_many_are_cut_off_follows_from_the_bounds_of_one(most: int, share: float) -> None:
+    assert cut_share(ONE, most=most) == pytest.approx(share, abs=0.03)
+
+
+def test_the_guess_counts_as_one_reply_beside_those_of_the_past() -> None:
+    guessed = cut_share(ONE, most=400)
+
+    assert cut_share(ONE, most=400, cut=0, replies=9) == pytest.approx(guessed / 10)
+    assert cut_share(ONE, most=400, cut=9, replies=9) == pytest.approx((9 + guessed) / 10)
+    assert cut_share(ONE, most=400, cut=0, replies=1) < 0.5 < guessed
+
+
+@given(st.integers(1, 5_000), st.integers(1, 5_000))
+def test_more_room_never_cuts_more(one: int, other: int) -> None:
+    few, many = sorted((one, other))
+    assert 0 <= cut_share(ONE, most=many) <= cut_share(ONE, most=few) <= 1

@@ -62,3 +62,11 @@ def test_nothing_is_longer_than_max_tokens():
     assert prior(fields(a=STRING), max_tokens=8, thinks=True, effort="max") == Interval(8, 8, 8)
     capped = prior(fields(a=STRING), max_tokens=1_000, thinks=True, effort="high")
     assert capped.low < capped.mean < capped.high == 1_000
+
+
+def test_thinking_stays_within_its_budget():
+    schema = fields(a=STRING)
+    kept = output_prior(schema, max_tokens=100_000, thinks=True, effort=None, budget_tokens=1_024)
+
+    assert kept.high - prior(schema).high == 1_024
+    assert kept.mean == prior(schema, thinks=True).mean

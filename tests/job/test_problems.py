@@ -115,6 +115,23 @@ CASES = {
     "temperature": ("max_tokens", "temperature = 0\nmax_tokens", [
         ("8:1", "`model.temperature`: this parameter was removed from the API for current models", "use `effort`"),
     ]),
+    "thinking that needs a budget": ("max_tokens = 1024", 'max_tokens = 2048\nthinking = "enabled"', [
+        ("9:12", "`model.thinking`: enabled thinking needs `budget_tokens`",
+         "such as `budget_tokens = 1024`, below max_tokens"),
+    ]),
+    "budget without thinking": ("max_tokens = 1024", "max_tokens = 2048\nbudget_tokens = 1024", [
+        ("9:17", "`model.budget_tokens`: only enabled thinking has a budget",
+         'write thinking = "enabled", or take this key out'),
+    ]),
+    "budget that leaves no answer": (
+        "max_tokens = 1024", 'max_tokens = 1024\nthinking = "enabled"\nbudget_tokens = 1024', [
+        ("10:17", "`model.budget_tokens`: it is not below max_tokens = 1024",
+         "max_tokens covers the thinking and the answer: raise it, or lower budget_tokens"),
+    ]),
+    "budget that is too small": (
+        "max_tokens = 1024", 'max_tokens = 2048\nthinking = "enabled"\nbudget_tokens = 1023', [
+        ("10:17", "`model.budget_tokens`: input should be at least 1024, got 1023", None),
+    ]),
     "later table": ("[budget]", "[notify]\n[budget]", [
         ("13:1", "unknown table [notify]", f"known here: version, {ALL_TABLES}"),
     ]),

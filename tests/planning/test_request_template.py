@@ -41,6 +41,12 @@ def test_the_optional_parts(load):
     assert body["max_tokens"] == 7
 
 
+def test_a_budget_of_thinking_is_sent_beside_its_type(load):
+    keys = 'max_tokens = 2000\nthinking = "enabled"\nbudget_tokens = 1024'
+    body = json.loads(load("max_tokens = 100", keys).request(DOCUMENT).body)
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 1_024}
+
+
 def test_what_is_the_same_in_every_request_is_counted_once(load):
     assert load().renderer.prompt_text == "<d>\n</d>"
     assert load().renderer.schema_text == json.dumps(SCHEMA, separators=(",", ":"))

@@ -80,6 +80,32 @@ def test_thinking_is_dropped_where_this_effort_forbids_it():
     assert (chain_model.effort, chain_model.thinking) == ("max", None)
 
 
+@pytest.mark.parametrize(
+    ("fallback", "budget_tokens", "keeps"),
+    [
+        ("claude-haiku-4-5", 63_999, True),
+        ("claude-haiku-4-5", 64_000, False),
+        ("claude-sonnet-4-6", 64_000, True),
+        ("claude-haiku-5-5", 1_024, False),
+    ],
+)
+def test_a_budget_goes_to_a_fallback_that_takes_the_budget_and_can_still_answer(fallback, budget_tokens, keeps):
+    keys = {"max_tokens": 128_000, "thinking": "enabled", "budget_tokens": budget_tokens}
+    chain_model = chain("claude-opus-4-6", fallback, **keys).models[1]
+    thinking = {"type": "enabled", "budget_tokens": budget_tokens}
+    params = {**json.loads(request("claude-opus-4-6", max_tokens=128_000).body), "thinking": thinking}
+
+    sent = json.loads(chain_model.request(Request.of(params)).body)
+
+    assert sent.get("thinking") == (thinking if keeps else None)
+
+
+def test_a_fallback_thinks_as_it_does_by_itself_where_thinking_is_switched_off_in_other_words():
+    chain_model = chain("claude-sonnet-5-5", "claude-haiku-5-5", thinking="between_tools").models[1]
+    first = request(thinking="between_tools")
+    assert "thinking" not in json.loads(chain_model.request(first).body)
+
+
 @pytest.mark.parametrize(("asked", "given"), [(1_024, 1_024), (64_000, 64_000), (100_000, 64_000)])
 def test_a_fallback_writes_at_most_what_it_can(asked, given):
     chain_model = chain("claude-sonnet-5-5", "claude-haiku-4-5", max_tokens=asked).models[1]

@@ -142,7 +142,7 @@ def cut_off_words(plan: Plan) -> list[str]:
     """The share of replies that will be cut off, and what to set; nothing unless that is most of them."""
     if not (reply := plan.mostly_cut):
         return []
-    return ["; ".join([f"most replies are of no use: {cut_words(reply)}", *settings(reply)])]
+    return ["; ".join([cut_words(reply), *settings(reply)])]
 
 
 def thinking_lines(plan: Plan) -> list[str]:

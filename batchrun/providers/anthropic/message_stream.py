@@ -73,8 +73,7 @@ class StreamedMessage:
         match event:
             case {"type": "message_start", "message": dict(message)} if message and not self._message:
                 self._message = message
-                for name in ONLY_AT_THE_END:
-                    fields_in(message.get("usage")).pop(name, None)
+                _forget_counts(fields_in(message.get("usage")))
             case {"type": "content_block_start", "index": int(index), "content_block": dict(block)} if begun:
                 return self._begin(index, block)
             case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)} if begun:
@@ -140,3 +139,8 @@ def _tool_input(written: str) -> Any:
         return decoded(written.encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         return written
+
+
+def _forget_counts(usage: dict[str, Any]) -> None:
+    for name in ONLY_AT_THE_END:
+        usage.pop(name, None)

@@ -15,7 +15,7 @@ PLAN = "plan jobs/trial.toml"
 
 @pytest.mark.slow
 def test_in_words(project: TrialProject, batchrun: CommandLine) -> None:
-    project.job(model='name = "claude-sonnet-5-5"\nmax_tokens = 100\neffort = "low"')
+    project.job(model='name = "claude-sonnet-5-5"\nmax_tokens = 200\neffort = "low"')
     project.documents(3)
     project.document("empty.txt", "")
     german = "Vergütung für Müller, gemäß § 5, zuzüglich Spesen"

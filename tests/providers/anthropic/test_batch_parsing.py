@@ -40,6 +40,15 @@ def test_a_message_becomes_a_reply() -> None:
     )
 
 
+def test_the_thinking_of_a_message_is_kept() -> None:
+    usage = {"input_tokens": 20, "output_tokens": 4, "output_tokens_details": {"thinking_tokens": 3}}
+
+    reply = result_from(line({"type": "succeeded", "message": MESSAGE | {"usage": usage}})).reply
+
+    assert reply
+    assert reply.usage == Usage(20, output_tokens=4, thinking_tokens=3)
+
+
 @pytest.mark.parametrize("message", [None, [], "x", {}, MESSAGE | {"stop_reason": None}, MESSAGE | {"content": 3}])
 def test_a_message_that_cannot_be_read_has_succeeded_all_the_same(message: object) -> None:
     result = result_from(line({"type": "succeeded", "message": message}))

@@ -109,6 +109,22 @@ USAGES: dict[str, tuple[object, Usage | None]] = {
         {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": -5, "cache_creation_input_tokens": "x"},
         Usage(1, output_tokens=2),
     ),
+    "thinking": (
+        {"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 9}},
+        Usage(1, output_tokens=9, thinking_tokens=9),
+    ),
+    "no thinking": (
+        {"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 0}},
+        Usage(1, output_tokens=9, thinking_tokens=0),
+    ),
+    "more thinking than output": (
+        {"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 10}},
+        Usage(1, output_tokens=9),
+    ),
+    "thinking that is no count": (
+        {"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": -1}},
+        Usage(1, output_tokens=9),
+    ),
     "odd counters that nobody needs": (
         {"input_tokens": 1, "output_tokens": 2, "server_tool_use": -1, "output_tokens_details": [1e400], "x": {}},
         Usage(1, output_tokens=2),

@@ -83,6 +83,25 @@ def test_a_long_answer_is_streamed_and_is_the_same_reply() -> None:
     assert json.loads(reply.raw)["content"][0]["text"] == '{"a": 1}'
 
 
+THOUGHT = {"thinking_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("at_the_start", "at_the_end", "thinking_tokens"), [({}, THOUGHT, 3), (THOUGHT, {}, None)], ids=["end", "start"]
+)
+def test_only_the_end_of_a_stream_tells_its_thinking(
+    at_the_start: object, at_the_end: object, thinking_tokens: int | None
+) -> None:
+    usage = {"input_tokens": 12, "output_tokens": 1, "output_tokens_details": at_the_start}
+    start = {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None, "usage": usage}}
+    end = with_(END, usage={"output_tokens": 5, "output_tokens_details": at_the_end})
+
+    reply = outcome_of(told(start, BLOCK, DELTA, STOP, end, OVER), request(max_tokens=LONG))
+
+    assert isinstance(reply, Reply)
+    assert reply.usage == Usage(12, output_tokens=5, thinking_tokens=thinking_tokens)
+
+
 OTHER_BLOCK = (
     "content_block_delta",
     {"type": "content_block_delta", "index": 7, "delta": {"type": "text_delta", "text": "x"}},

@@ -55,6 +55,11 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "effort": {"output_config": {"effort": "max"}},
     "adaptive thinking": {"thinking": {"type": "adaptive"}},
     "no thinking": {"model": "claude-haiku-5-5", "thinking": {"type": "disabled"}},
+    "no thinking between tools": {
+        "model": "claude-sonnet-5-5",
+        "thinking": {"type": "between_tools"},
+        "output_config": {"effort": "high"},
+    },
     "a budget": {
         "model": "claude-haiku-4-5",
         "max_tokens": 4096,
@@ -139,6 +144,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no thinking at high effort": (
         {"model": "claude-opus-5", "thinking": {"type": "disabled"}, "output_config": {"effort": "max"}},
         "thinking.type: disabled is not supported with effort level 'max'.",
+    ),
+    "thinking between tools at the highest effort": (
+        {
+            "model": "claude-sonnet-5-5",
+            "thinking": {"type": "between_tools"},
+            "output_config": {"effort": "xhigh"},
+        },
+        "thinking.type: between_tools is not supported with effort level 'xhigh'.",
+    ),
+    "thinking between tools on another model": (
+        {"model": "claude-haiku-5-5", "thinking": {"type": "between_tools"}},
+        '"thinking.type.between_tools" is not supported for this model.',
     ),
     "forced tool": (
         {"tool_choice": {"type": "any"}},

@@ -57,8 +57,15 @@ class Past:
         ).lastrowid
         self._ledger.settle(replace(end, attempt_no=attempt_no or 0))
 
-    def answer(self, usage: Usage | None, *, outcome: Outcome | None = Outcome.SUCCEEDED, **options: Any) -> None:
-        reply = Reply(text="{}", stop_reason="end_turn", usage=usage, model="m", api_request_id="q", raw="{}")
+    def answer(
+        self,
+        usage: Usage | None,
+        *,
+        outcome: Outcome | None = Outcome.SUCCEEDED,
+        stop_reason: str = "end_turn",
+        **options: Any,
+    ) -> None:
+        reply = Reply(text="{}", stop_reason=stop_reason, usage=usage, model="m", api_request_id="q", raw="{}")
         end = Settlement(attempt_no=0, state="answered", cost_nusd=1, outcome=outcome, reply=reply)
         self.attempt(end, **({"request": f"request {self._attempts}"} | options))
 
@@ -151,6 +158,25 @@ def test_answers_that_were_of_no_use_were_billed_all_the_same(
     past.answer(Usage(7, output_tokens=3), outcome=outcome)
 
     assert [one.prompt_tokens for one in use(ledger).observations] == [7]
+
+
+@pytest.mark.parametrize(("told", "share"), [([None], None), ([None, 4], 0.4), ([0, 4], 0.2), ([0], 0.0)], ids=str)
+def test_the_part_that_is_thinking_is_known_from_the_answers_that_tell_it(
+    ledger: Ledger, past: Past, told: list[int | None], share: float | None
+) -> None:
+    for thinking_tokens in told:
+        past.answer(Usage(7, output_tokens=10, thinking_tokens=thinking_tokens))
+
+    assert use(ledger).thinking_share == share
+
+
+def test_answers_that_were_cut_off_or_would_be_now_are_counted(ledger: Ledger, past: Past) -> None:
+    past.answer(Usage(7, output_tokens=10), stop_reason="max_tokens")
+    past.answer(Usage(7, output_tokens=90), outcome=Outcome.SUCCEEDED)
+    past.answer(Usage(7, output_tokens=10))
+
+    assert use(ledger).cut == 1
+    assert past_use(ledger, "trial", fingerprint="f", model="m", max_tokens=90).cut == 2
 
 
 def test_a_request_that_was_answered_twice_counts_twice(ledger: Ledger, past: Past) -> None:

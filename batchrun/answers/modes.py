@@ -20,6 +20,9 @@ _SCHEMA_OVERHEAD, _SCHEMA_RATIO = 100, 2.0
 """Recorded structured requests to 4.5 models, with schemas of 39 to 149 cl100k tokens, took 100 + 2.0 x schema Claude
 tokens more than their prompts did, to within 16."""
 
+_JSON_RATIO = 1.22
+"""Claude's tokens per cl100k token of measured JSON without spaces."""
+
 
 class AnswerMode(Protocol):
     """One way to ask for an answer."""
@@ -58,8 +61,8 @@ class _Tool:
         return parsed(reply.text if reply.tool_input is None else reply.tool_input)
 
     def overhead(self, rendered: int, tool_prompt: float, /) -> float:
-        """Add the tool as it is written: the documentation counts 403 tokens with a tool, of which 346 are a prompt."""
-        return tool_prompt + rendered
+        """Add the tool as it is written: nothing is known of another rendering."""
+        return tool_prompt + _JSON_RATIO * rendered
 
 
 class _Words:

@@ -23,8 +23,8 @@ notice = { type = "object", fields = { days = "integer?", quote = "string?" } }"
 SUMMARY = 'summary = { type = "string", description = "The beginning" }'
 CONTRACT = """MASTER SERVICES AGREEMENT
 
-This Agreement is entered into as of March {day}, 2024 between Northwind <Robotics> & Sons GmbH ("Supplier"), and Contoso
-Corporation, a Delaware corporation (the "Customer").
+This Agreement is entered into as of March {day}, 2024 between Northwind <Robotics> & Sons GmbH ("Supplier"), and
+Contoso Corporation, a Delaware corporation (the "Customer").
 
 1. Term. This Agreement continues for a term of twenty-four (24) months. It renews automatically unless either party
 gives notice at least 60 days before the end of the term.
@@ -51,13 +51,14 @@ def asking(
     model: str = OLD,
     more: str = "",
     documents: int = DOCUMENTS,
+    repairs: int = 0,
 ) -> None:
     """Write the job, and its documents."""
     way, max_tokens = ROUTES[route]
     project.job(
         model=f'name = "{model}"\nmax_tokens = {max_tokens}\n{more}',
         prompt='user = "<contract>\\n{{ doc.text }}\\n</contract>\\nReturn the fields."',
-        output=f'mode = "{mode}"',
+        output=f'mode = "{mode}"\nmax_repairs = {repairs}',
         output_fields=SUMMARY if mode == "text" else FIELDS,
         run=f'max_concurrency = 4\nroute = "{way}"',
         batch=POLLING,
@@ -131,6 +132,23 @@ def test_a_spoilt_reply_has_the_same_outcome_in_every_mode(
     assert submitted(project, f"batch_request_{spoiling}" if route == "batch" else spoiling) == {expected: 1}
 
 
+@pytest.mark.parametrize("model", [OLD, FREE], ids=["old", "free"])
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("spoiling", ["invalid_json", "schema_violation", "empty"])
+@pytest.mark.parametrize("mode", STRUCTURED)
+def test_a_reply_is_mended_in_every_mode(
+    project: TrialProject, mode: str, spoiling: str, route: str, model: str
+) -> None:
+    asking(project, mode, route=route, model=model, documents=1, repairs=1)
+
+    assert submitted(project, f"batch_request_{spoiling}" if route == "batch" else spoiling) == {Outcome.SUCCEEDED: 1}
+
+    assert project.rows("select effective_date::varchar, term_months, auto_renewal, cap_usd, kind from trial") == [
+        row_of(1)
+    ]
+    assert project.ask("select count(*) from attempts") == [(2,)]
+
+
 CHAINS = {"free-forced": (FREE, OLD), "forced-free": (OLD, FREE), "thinking-free": (THINKING, FREE)}
 
 
@@ -162,7 +180,8 @@ def test_the_plan_is_near_what_is_billed(project: TrialProject, mode: str) -> No
 
     submitted(project)
 
-    ((billed,),) = project.ask("select sum(input_tokens + cache_write_tokens + cache_read_tokens) from attempts")
+    classes = "input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens"
+    ((billed,),) = project.ask(f"select sum({classes}) from attempts")
     assert plan.estimate.input.low <= billed <= plan.estimate.input.high
 
 
@@ -173,12 +192,12 @@ def test_what_was_answered_is_not_asked_again(project: TrialProject, mode: str) 
     with serving() as api:
         again = project.submit(AnthropicFactory(base_url=api.base_url, api_key=KEY))
         assert again.outcomes == {Outcome.SUCCEEDED: 2}
-        assert api.books.report()["messages"]["delivered"] == 0 if False else True
+        assert api.books.entries == []
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_form_of_a_run_names_the_mode(project: TrialProject, mode: str) -> None:
     asking(project, mode, documents=1)
     submitted(project)
-    forms = [json.loads(form) for (form,) in project.ask("select form from forms")]
+    forms = [json.loads(form) for (form,) in project.ask("select form from answer_forms")]
     assert [form["mode"] for form in forms] == [mode]

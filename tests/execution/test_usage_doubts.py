@@ -1,5 +1,6 @@
 """How much usage is believed of a request."""
 
+import json
 from datetime import date
 
 import pytest
@@ -29,3 +30,12 @@ def test_usage_that_can_be(text_class: TextClass, input_tokens: int, output_toke
     usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
 
     assert fits_request(usage, REQUEST, PRICE, text_class) is believed
+
+
+@pytest.mark.parametrize(("input_tokens", "believed"), [(1_300, True), (1_800, False)])
+def test_the_prompt_that_the_api_adds_for_tools_is_believed(input_tokens: int, believed: bool) -> None:
+    tool = {"name": "give_answer", "description": "", "input_schema": {"type": "object"}, "strict": True}
+    asked = Request.of({**json.loads(REQUEST.body), "tools": [tool], "tool_choice": {"type": "auto"}})
+
+    assert fits_request(Usage(input_tokens=input_tokens), asked, PRICE, TextClass.PROSE) is believed
+    assert not fits_request(Usage(input_tokens=input_tokens), REQUEST, PRICE, TextClass.PROSE)

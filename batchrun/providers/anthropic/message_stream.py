@@ -72,8 +72,7 @@ class StreamedMessage:
         begun = bool(self._message) and not self.ended
         match event:
             case {"type": "message_start", "message": dict(message)} if message and not self._message:
-                self._message = message
-                _forget_counts(fields_in(message.get("usage")))
+                self._start(message)
             case {"type": "content_block_start", "index": int(index), "content_block": dict(block)} if begun:
                 return self._begin(index, block)
             case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)} if begun:
@@ -94,6 +93,11 @@ class StreamedMessage:
             case _:
                 return False
         return True
+
+    def _start(self, message: dict[str, Any]) -> None:
+        self._message = message
+        for name in ONLY_AT_THE_END:
+            fields_in(message.get("usage")).pop(name, None)
 
     def _begin(self, index: int, block: dict[str, Any]) -> bool:
         if index != len(self._blocks):
@@ -139,8 +143,3 @@ def _tool_input(written: str) -> Any:
         return decoded(written.encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         return written
-
-
-def _forget_counts(usage: dict[str, Any]) -> None:
-    for name in ONLY_AT_THE_END:
-        usage.pop(name, None)

@@ -12,9 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from batchrun.answers.asking import Asking, StructuredAsking, ToolAsking, ToolChoice
+from batchrun.answers.asking import Asking, ToolChoice
 from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
+from batchrun.providers.anthropic.asking_params import (
+    TOOL_PARAMS,
+    output_format,
+    tool_choice_param,
+    tool_params,
+    with_words,
+    without_words,
+)
 from batchrun.request import Request, Ttl
 
 INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","data":"')
@@ -23,8 +31,6 @@ NOTHING_SAID = "(nothing)"
 """What stands for an empty reply in a conversation: the API refuses a message without content."""
 TOOLS = b'"tools":[{"name":'
 """How the tools of a request begin in a body."""
-BEFORE_WORDS = "\n\n"
-"""What stands between a document and the words behind the document."""
 BATCH_HEAD, BATCH_SEPARATOR, BATCH_TAIL = b'{"requests":[', b",", b"]}"
 """What stands before, between and behind the members in the body that creates a batch."""
 
@@ -40,7 +46,7 @@ def fixed_params(
     system: str | None,
 ) -> dict[str, Any]:
     """Build the parameters that all messages of a job share: all but the user message."""
-    output = _output_format(asking)
+    output = output_format(asking)
     if effort is not None:
         output["effort"] = effort
     params: dict[str, Any] = {"model": model, "max_tokens": max_tokens}
@@ -50,34 +56,13 @@ def fixed_params(
         params["system"] = system
     if thinking is not None:
         params["thinking"] = {"type": thinking} | ({"budget_tokens": budget_tokens} if budget_tokens else {})
-    return params | _tool_params(asking)
-
-
-def _output_format(asking: Asking) -> dict[str, Any]:
-    if not isinstance(asking, StructuredAsking):
-        return {}
-    return {"format": {"type": "json_schema", "schema": asking.schema}}
-
-
-def _tool_params(asking: Asking) -> dict[str, Any]:
-    if not isinstance(asking, ToolAsking):
-        return {}
-    named = {"name": asking.name, "description": asking.description}
-    return {
-        "tools": [{**named, "input_schema": asking.schema, "strict": True}],
-        "tool_choice": _tool_choice(asking.name, asking.choice),
-    }
-
-
-def _tool_choice(name: str, choice: ToolChoice) -> dict[str, Any]:
-    whose = {"type": "tool", "name": name} if choice == "forced" else {"type": "auto"}
-    return {**whose, "disable_parallel_tool_use": True}
+    return params | tool_params(asking)
 
 
 def without_asking(fixed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that a job's messages share, without the form of the answers."""
     output = {name: value for name, value in fixed.get("output_config", {}).items() if name != "format"}
-    rest = {name: value for name, value in fixed.items() if name not in {"tools", "tool_choice"}}
+    rest = {name: value for name, value in fixed.items() if name not in TOOL_PARAMS}
     return {**rest, "output_config": output}
 
 
@@ -88,55 +73,22 @@ def message_request(
 
     `max_tokens` takes the place of the fixed one.
     """
-    params = {**fixed, "messages": [{"role": "user", "content": _with_words(content, words)}]}
+    params = {**fixed, "messages": [{"role": "user", "content": with_words(content, words)}]}
     return Request.of(params if max_tokens is None else {**params, "max_tokens": max_tokens})
 
 
-def _with_words(content: str | list[Any], words: str) -> str | list[Any]:
-    """Put words at the end of a user message, behind its last text if no file or breakpoint stands behind the text."""
-    if not words:
-        return content
-    if isinstance(content, str):
-        return _with_end(content, words)
-    *before, last = content
-    if not isinstance(last, dict) or last.get("type") != "text" or "cache_control" in last:
-        return [*content, {"type": "text", "text": words}]
-    return [*before, {**last, "text": _with_end(last["text"], words)}]
-
-
-def _with_end(text: str, words: str) -> str:
-    return f"{text}{BEFORE_WORDS}{words}" if text.strip() else words
-
-
-def _without_words(content: str | list[Any], words: str) -> str | list[Any]:
-    """Take the words off the end of a user message that `_with_words` has put there."""
-    if not words:
-        return content
-    if isinstance(content, str):
-        return _without_end(content, words)
-    *before, last = content
-    text = _without_end(last["text"], words)
-    return [*before, {**last, "text": text}] if text else before
-
-
-def _without_end(text: str, words: str) -> str:
-    assert text.endswith(words), "the message ends with other words"
-    return text.removesuffix(words).removesuffix(BEFORE_WORDS)
-
-
 def with_asking(request: Request, old: Asking, new: Asking) -> Request:
-    """Ask for something else about the same document; the request keeps its id.
+    """Ask for something else about the same document, in the place of what the request asks.
 
-    `old` is what the request asks for. Marks for the prompt cache stay, since a request is marked before.
+    The request keeps its id.
     """
     params = json.loads(request.wire)
-    output = {name: value for name, value in params.pop("output_config", {}).items() if name != "format"}
-    rest = {name: value for name, value in params.items() if name not in {"tools", "tool_choice"}}
-    message = next(message for message in reversed(params["messages"]) if message["role"] == "user")
-    message["content"] = _with_words(_without_words(message["content"], old.words), new.words)
-    if output := _output_format(new) | output:
-        rest["output_config"] = output
-    return replace(request, marked=Request.of(rest | _tool_params(new)).body)
+    message = params["messages"][_document_message(request)]
+    message["content"] = with_words(without_words(message["content"], old.words), new.words)
+    rest = without_asking(params)
+    rest["output_config"] = output_format(new) | rest["output_config"]
+    asked = {name: value for name, value in rest.items() if name != "output_config" or value}
+    return replace(request, marked=Request.of(asked | tool_params(new)).body)
 
 
 def content_around(file: NativeFile, before: str, behind: str) -> list[Any]:
@@ -169,7 +121,7 @@ def request_to_model(
     if params.get("output_config") == {}:
         del params["output_config"]
     if "tools" in params:
-        params["tool_choice"] = _tool_choice(params["tools"][0]["name"], tool_choice)
+        params["tool_choice"] = tool_choice_param(params["tools"][0]["name"], tool_choice)
     return Request.of(params)
 
 
@@ -213,7 +165,7 @@ def with_follow_up(request: Request, shown: str, said: str) -> Request:
     answered as the result of the tool. The request keeps its id.
     """
     params = json.loads(request.wire)
-    blocks = [block for block in json.loads(shown)["content"] or () if _is_shown(block)]
+    blocks = [_as_taken(block) for block in json.loads(shown)["content"] or () if _is_shown(block)]
     uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
     answer: str | list[object] = said
     if uses:
@@ -229,6 +181,12 @@ def with_follow_up(request: Request, shown: str, said: str) -> Request:
 
 def _is_shown(block: Mapping[str, Any]) -> bool:
     return block["type"] == "tool_use" or (block["type"] == "text" and bool(block["text"].strip()))
+
+
+def _as_taken(block: dict[str, Any]) -> dict[str, Any]:
+    """Return a block of a reply as the API takes the block again: a tool's input that is no object is put into one."""
+    is_odd = block["type"] == "tool_use" and not isinstance(block.get("input"), dict)
+    return {**block, "input": {"INVALID_JSON": block.get("input")}} if is_odd else block
 
 
 def _marked_content(content: str, cache_breakpoint: CacheBreakpoint) -> list[dict[str, Any]] | str:

@@ -10,8 +10,7 @@ from batchrun.simulator.replies.document import has_document
 from batchrun.simulator.requests.token_count import text_blocks
 from batchrun.simulator.requests.tool_rules import forces_tool
 
-_CORRECTION = re.compile(r"\byour (?:\w+ )?(?:answer|reply)\b", re.IGNORECASE)
-_HEAD = 300  # characters in which a correction says that it is one
+_FOLLOW_UP = re.compile(r"(?:this|your) (?:\w+ )?(?:answer|reply)\b", re.IGNORECASE)
 
 Params = Mapping[str, Any]
 Message = Mapping[str, Any]
@@ -49,18 +48,18 @@ def _schema(text: str) -> dict[str, Any] | None:
 
 
 def question_in(messages: Sequence[Message]) -> Message:
-    """Find the message with the question: the last of the user's that does not correct the answer before it."""
+    """Find the message with the question: the last of the user's that says nothing of the answer before it."""
     asking = [
         message
         for before, message in zip([None, *messages], messages, strict=False)
-        if message["role"] == "user" and not (before and before["role"] == "assistant" and _corrects(message))
+        if message["role"] == "user" and not (before and before["role"] == "assistant" and _is_follow_up(message))
     ]
     return asking[-1] if asking else messages[-1]
 
 
-def _corrects(message: Message) -> bool:
+def _is_follow_up(message: Message) -> bool:
     blocks = text_blocks(message["content"])
     if any(block["type"] == "tool_result" and block.get("is_error") for block in blocks):
         return True
     text = "".join(block["text"] for block in blocks if block["type"] == "text")
-    return bool(_CORRECTION.search(text, 0, _HEAD)) and not has_document(text)
+    return bool(_FOLLOW_UP.match(text)) and not has_document(text)

@@ -65,6 +65,7 @@ class _Block(BaseModel):
     type: str
     text: Any = None
     id: Any = None
+    input: Any = None
     cache_control: _CacheControl | None = None
 
     @model_validator(mode="after")
@@ -74,8 +75,8 @@ class _Block(BaseModel):
         if self.type == "text" and not self.text.strip():
             words = "contain non-whitespace text" if self.text else "be non-empty"
             raise problem(f"text content blocks must {words}", "blank")
-        if self.type == "tool_use" and not isinstance(self.id, str):
-            raise problem("Field required", "id")
+        if self.type == "tool_use" and not (isinstance(self.id, str) and isinstance(self.input, dict)):
+            raise problem("tool_use.input: Input should be a valid dictionary", "tool_use")
         return self
 
 

@@ -16,6 +16,8 @@ Where answers contradict each other, decide by the task, as a reader of the whol
 anything that no part's answer says.
 """
 """Every change of this text makes every merging request new work."""
+PREFACE = f"{INSTRUCTION}\n"
+"""What stands before the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class AnsweredPart:
 def merging_text(parts: Sequence[AnsweredPart]) -> str:
     """Write what takes the place of the document's text. The same answers always give the same text."""
     lines = ",\n".join(json.dumps(_entry(part), ensure_ascii=False) for part in parts)
-    return f"{INSTRUCTION}\n[\n{lines}\n]"
+    return f"{PREFACE}[\n{lines}\n]"
 
 
 def _entry(part: AnsweredPart) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The modes of asking for an answer: what each adds to a request, and how each reads the reply."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -7,7 +8,7 @@ from batchrun.answers.asking import Asking, StructuredAsking, ToolAsking, ToolCh
 from batchrun.answers.form import DEFAULT_MODE, AnswerForm, ModeName
 from batchrun.answers.json_text import UnusableError, parsed, refuse_half_characters
 from batchrun.answers.xml_text import parsed_xml
-from batchrun.answers.xml_words import xml_words
+from batchrun.answers.xml_words import element, root_of, xml_words
 from batchrun.reply import Reply
 
 TOOL_NAME = "give_answer"
@@ -33,6 +34,9 @@ class AnswerMode(Protocol):
     def read(self, form: AnswerForm, reply: Reply, /) -> Any:
         """Take the value out of a reply. Numbers are int and Decimal, as they are written. Raises UnusableError."""
 
+    def write(self, form: AnswerForm, output: Mapping[str, Any], /) -> str:
+        """Write an answer as the text of a model, for an example."""
+
     def overhead(self, rendered: int, tool_prompt: float, /) -> float:
         """Estimate the tokens that the API adds to a request beyond the words of the request.
 
@@ -41,7 +45,14 @@ class AnswerMode(Protocol):
         """
 
 
-class _Structured:
+class _Json:
+    """What the modes have in common whose answers are JSON."""
+
+    def write(self, _: AnswerForm, output: Mapping[str, Any], /) -> str:
+        return json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+
+
+class _Structured(_Json):
     def ask(self, form: AnswerForm, _: ToolChoice, /) -> Asking:
         return StructuredAsking(form.api_schema)
 
@@ -52,7 +63,7 @@ class _Structured:
         return _SCHEMA_OVERHEAD + _SCHEMA_RATIO * rendered
 
 
-class _Tool:
+class _Tool(_Json):
     def ask(self, form: AnswerForm, choice: ToolChoice, /) -> Asking:
         return ToolAsking(TOOL_NAME, _TOOL_DESCRIPTION, form.api_schema, choice)
 
@@ -79,6 +90,9 @@ class _Xml(_Words):
     def read(self, form: AnswerForm, reply: Reply, /) -> Any:
         return parsed_xml(reply.text, form.full_schema)
 
+    def write(self, form: AnswerForm, output: Mapping[str, Any], /) -> str:
+        return element(root_of(form.api_schema), output)
+
 
 class _Text(_Words):
     def ask(self, form: AnswerForm, _: ToolChoice, /) -> Asking:
@@ -91,6 +105,9 @@ class _Text(_Words):
             raise UnusableError("the reply has no text")
         refuse_half_characters(reply.text)
         return {_only_field(form.full_schema)[0]: reply.text}
+
+    def write(self, form: AnswerForm, output: Mapping[str, Any], /) -> str:
+        return str(output[_only_field(form.full_schema)[0]])
 
 
 def _only_field(schema: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

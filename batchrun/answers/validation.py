@@ -1,19 +1,21 @@
 """The judge: a reply is an output row, or there is a reason why the reply is no row."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
 
 from batchrun.answers.field_problems import FieldProblem, first_of_each, no_field, of_error, reason
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.json_text import UnusableError, shown, without_stray_marks
+from batchrun.answers.json_text import UnusableError, parsed, shown, without_stray_marks
 from batchrun.answers.modes import is_complete, read
 from batchrun.answers.normalising import Normalised, Normaliser
-from batchrun.answers.values import FORMATS, plain, uniform
+from batchrun.answers.values import FORMATS, NULL, plain, uniform
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
@@ -149,3 +151,27 @@ def _stopped(reply: Reply) -> Judgement:
             return Judgement(Outcome.INVALID, reason="the reply has no stop reason")
         case other:
             return Judgement(Outcome.INVALID, reason=f"the reply stopped for {shown(other)} before it was complete")
+
+
+def value_problems(value: Any, schema: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Say what keeps a value from being a model answer, each problem with the way to the culprit.
+
+    No spelling is forgiven: the API would not let a model write such a value.
+    """
+    try:
+        uniform(parsed(json.dumps(value)), schema)
+    except UnusableError as problem:
+        return [((), str(problem))]
+    validator = Draft202012Validator(schema, format_checker=FORMATS)
+    causes = [cause for error in validator.iter_errors(value) for cause in _causes(error)]
+    found = [(tuple(cause.absolute_path), problem.said) for cause in causes for problem in of_error(cause)]
+    return list(dict.fromkeys(found))
+
+
+def _causes(error: ValidationError) -> Iterator[ValidationError]:
+    """Look into a type that may be null for what is wrong with a value that is not null."""
+    if error.validator != "anyOf":
+        yield error
+    for inner in error.context or ():
+        if inner.schema != NULL:
+            yield from _causes(inner)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from xml.sax.saxutils import escape
 
 FIRST_WORDS = "Reply with one XML document and nothing else"
 """How the words begin."""
@@ -34,6 +35,25 @@ def root_of(schema: Mapping[str, Any]) -> str:
     while name in schema["properties"]:
         name += "_"
     return name
+
+
+def element(name: str, value: Any) -> str:
+    """Write a value as an element; null and an empty list are an empty element."""
+    return f"<{name}>{_inside(value)}</{name}>"
+
+
+def _inside(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            return "".join(element(name, inner) for name, inner in value.items())
+        case list():
+            return "".join(element(LIST_ELEMENT, each) for each in value)
+        case _:
+            return escape(str(value))
 
 
 def not_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -40,13 +40,14 @@ class RequestTokens:
     """Whether `counted` is a guess from the document's size: then only the bytes bound the tokens from above."""
 
 
-def fixed_tokens(*, prompt: int, overhead: float) -> int:
+def fixed_tokens(*, prompt: int, overhead: float, turns: int = 0) -> int:
     """Give the cl100k tokens that are the same in every request.
 
-    `prompt` counts the system prompt and the template without the document, `overhead` is that of the answer's mode.
+    `prompt` counts the system prompt, the messages of examples and the template without the document, `overhead` is
+    that of the answer's mode, and `turns` counts the messages of examples.
     The overhead is converted to cl100k here, because the estimator multiplies everything by the model's factor.
     """
-    return prompt + math.ceil((overhead + MESSAGE_TOKENS) / _PROSE_RATIO)
+    return prompt + math.ceil((overhead + MESSAGE_TOKENS * (1 + turns)) / _PROSE_RATIO)
 
 
 def as_older_tokens(tokens: int, tokenizer: Tokenizer) -> float:

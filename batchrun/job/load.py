@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
 from batchrun.job.answer_form import answer_form
+from batchrun.job.examples import Example, read_examples
 from batchrun.job.field_groups import Groups, field_groups
 from batchrun.job.fields import OutputFields
 from batchrun.job.output_schema import read_output_schema
@@ -41,6 +42,8 @@ class JobFile:
     """The content of batchrun.toml."""
     text: TomlText | None = None
     """The text of the job file, for problems that are found later; None if the job was not read from a file."""
+    examples: tuple[Example, ...] = ()
+    """The documents with their answers that the model is shown before every document."""
     root_note: str | None = None
     """Why the project's folder is not the marked folder that the job file is in; None if it is."""
 
@@ -88,6 +91,12 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
     except ValidationError as error:
         problems.extend(explain(error, text, told=output.unread))
         raise JobFileError(problems, file=text.file) from None
+    examples: tuple[Example, ...] = ()
+    if prompt.user is not None:
+        groups = field_groups(OutputFields(spec.output.fields), spec.output.groups)
+        schema = answer_form(spec.output, groups).full_schema
+        examples, wrong = read_examples(text, spec.prompt.example, template=prompt.user, schema=schema, root=root)
+        problems.extend(wrong)
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)
     return JobFile(
@@ -98,6 +107,7 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
         user=prompt.user,
         project=project.spec,
         text=text,
+        examples=examples,
         root_note=root_note(path, root, nearest=roots[0]),
     )
 

@@ -64,7 +64,8 @@ def _text(job: TomlText, name: str, *, root: Path, problems: list[Problem]) -> _
     try:
         content = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, ValueError) as error:
-        problems.append(_unreadable(error, path=path, key=key, job=job))
+        message = f"`prompt.{name}_file`: {why_unreadable(error)}"
+        problems.append(job.at_value(key, message, hint=f"looked for {path}"))
         return None
     if not content.strip():
         problems.append(job.at_value(key, f"`prompt.{name}_file`: this file is empty", hint=f"looked at {path}"))
@@ -72,15 +73,15 @@ def _text(job: TomlText, name: str, *, root: Path, problems: list[Problem]) -> _
     return _PromptText(text=content, key=key, job=job, own_file=TextFile(path, masked(content)))
 
 
-def _unreadable(error: Exception, *, path: Path, key: KeyPath, job: TomlText) -> Problem:
+def why_unreadable(error: OSError | ValueError) -> str:
+    """Say in few words why a text could not be read from its file."""
     match error:
         case UnicodeDecodeError():
-            why = f"not UTF-8 (byte {error.start})"
+            return f"not UTF-8 (byte {error.start})"
         case OSError():
-            why = (error.strerror or str(error)).lower()
+            return (error.strerror or str(error)).lower()
         case _:
-            why = str(error)
-    return job.at_value(key, f"`prompt.{key[-1]}`: {why}", hint=f"looked for {path}")
+            return str(error)
 
 
 def _system_problems(system: _PromptText) -> Iterator[Problem]:

@@ -50,12 +50,11 @@ effort = "low"                    # low | medium | high | xhigh | max
 [prompt]
 system = "You extract facts from documents. Use null when the document does not say."
 user = \"\"\"
-<document id="{{{{ doc.id }}}}">
 {{{{ doc.text }}}}
-</document>
 
 Return the fields for this document.
 \"\"\"
+fence = true                      # a document is data, whatever it tells the model to do: `batchrun docs trust`
 
 [output.fields]                   # each becomes a typed column; "?" = may be null
 title = {{ type = "string?", description = "The document's title" }}

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from batchrun.answers.form import DEFAULT_MODE, ModeName, Unsupported
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
+from batchrun.document import Value
 from batchrun.job.answer_form import companions
 from batchrun.job.field_groups import MAX_GROUPS, Groups, GroupSetting, field_groups
 from batchrun.job.field_types import ArrayField, ColumnFields, FieldSpec, NumberField, Table, TextField
@@ -34,6 +35,8 @@ AUTO_CONCURRENCY = 500
 """The most requests in progress at once when the job file does not say; pacing and outages keep the number lower."""
 MOST_CONCURRENCY = 1000
 MOST_TAGS = 20
+MOST_EXAMPLES = 20
+"""How many examples every request may carry."""
 
 
 def _few_tags(tags: dict[str, str]) -> dict[str, str]:
@@ -55,6 +58,36 @@ class JobSection(Table):
     """What `cost` and the caps of the project put runs together by. No request depends on a tag."""
 
 
+def _plain_columns(columns: object) -> object:
+    if isinstance(columns, dict) and all(isinstance(value, str | int | float) for value in columns.values()):
+        return columns
+    raise wrong_value("a table of text, numbers, true and false", hint='such as { customer = "Ada" }')
+
+
+class ExampleSection(Table):
+    """[[prompt.example]]: a document and the answer that is wanted for the document."""
+
+    document: Text | None = None
+    document_file: Text | None = None
+    columns: Annotated[Mapping[str, Value], PlainValidator(_plain_columns)] = Field(default_factory=dict)
+    """The columns that the prompt uses, if the documents of the job have columns."""
+    output: Annotated[dict[str, Any], Field(examples=['output = { title = "Lease of 3 May" }'])]
+
+    @model_validator(mode="after")
+    def _one_document(self) -> Self:
+        if self.document is not None and self.document_file is not None:
+            raise refusal("give `document` or `document_file`, not both", key="document_file")
+        if self.document is None and self.document_file is None:
+            raise refusal("an example needs `document` or `document_file`", hint='such as `document = "Dear Ada, …"`')
+        return self
+
+
+def _few_examples(examples: tuple[ExampleSection, ...]) -> tuple[ExampleSection, ...]:
+    if len(examples) > MOST_EXAMPLES:
+        raise refusal(f"{len(examples)} examples, and a prompt may have {MOST_EXAMPLES}")
+    return examples
+
+
 class PromptSection(Table):
     """[prompt]: what is asked about each document."""
 
@@ -63,6 +96,9 @@ class PromptSection(Table):
     user: Annotated[Text | None, Field(examples=['user = "{{ doc.text }}"'])] = None
     user_file: Text | None = None
     cache: CacheMode = "auto"
+    fence: bool = False
+    """Whether everything of a document stands between marks that the document cannot contain."""
+    example: Annotated[tuple[ExampleSection, ...], Field(strict=False), AfterValidator(_few_examples)] = ()
 
     @model_validator(mode="after")
     def _one_text_each(self) -> Self:

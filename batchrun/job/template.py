@@ -92,7 +92,7 @@ class Template:
 
 def _value(name: str, document: Document) -> str:
     if name == "text":
-        return document.text
+        return document.preface + document.text
     if name == "id":
         return document.doc_id
     if name not in document.columns:

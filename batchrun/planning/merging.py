@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from batchrun.answers.merging_text import PREFACE
 from batchrun.document import Document, Unreadable
 from batchrun.documents.split import merged_id
 from batchrun.outcome import Outcome
@@ -103,9 +104,9 @@ class Merger:
 
     def _built(self, whole: Whole, max_tokens: int | None) -> Built:
         columns = dict.fromkeys(self.columns, ELSEWHERE)
-        return self.builder.build(
-            Document(whole.doc_id, whole.source, whole.merging_text, columns), max_tokens=max_tokens
-        )
+        answers = whole.merging_text.removeprefix(PREFACE)
+        document = Document(whole.doc_id, whole.source, answers, columns, preface=PREFACE)
+        return self.builder.build(document, max_tokens=max_tokens)
 
     def _request(self, whole: Whole, merging: MergingAnswer | None, planned: PlannedDocuments) -> MergingRequest:
         of = whole.merging_digest

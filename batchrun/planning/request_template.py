@@ -27,6 +27,7 @@ class RequestTemplate:
             thinking=model.thinking,
             budget_tokens=model.budget_tokens,
             system=self.renderer.system,
+            turns=self.renderer.turns,
         )
 
     def request(self, document: Document, *, max_tokens: int | None = None) -> Request:

@@ -9,7 +9,7 @@ from batchrun.job.field_types import ArrayField, EnumField, NumberField, ObjectF
 from batchrun.job.load import load_job
 from batchrun.job.scaffold import scaffold
 from batchrun.job.schema_lookup import keys_of, sections
-from batchrun.job.spec import JobSpec
+from batchrun.job.spec import ExampleSection, JobSpec
 from batchrun.planning.request_template import RequestTemplate
 
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -28,7 +28,7 @@ def named_keys():
     keys: dict[str, set[str]] = {}
     table, in_text = "", False
     for line in REFERENCE.splitlines():
-        if header := re.match(r"(?:# )?\[([a-z.]+)\]", line):
+        if header := re.match(r"(?:# )?\[{1,2}([a-z.]+)\]", line):
             table = header[1]
         elif not in_text and (key := re.match(r"(?:# )?([a-z_]+) += ", line)):
             keys.setdefault(table, set()).add(key[1])
@@ -43,8 +43,12 @@ def test_the_reference_names_every_key_and_no_other(section):
     assert named_keys()[section] | tables == known
 
 
+def test_the_reference_names_every_key_of_an_example():
+    assert named_keys()["prompt.example"] == set(keys_of(ExampleSection))
+
+
 def test_the_reference_names_every_table():
-    assert set(named_keys()) == {"", *sections(JobSpec), "output.fields"}
+    assert set(named_keys()) == {"", *sections(JobSpec), "output.fields", "prompt.example"}
     assert named_keys()[""] == {"version"}
 
 
@@ -91,6 +95,14 @@ def test_the_sample_of_a_cascade_loads(tmp_path):
     cascade = load_job(tmp_path / "job.toml").spec.cascade
     assert cascade is not None
     assert cascade.escalate_on == type(cascade)(models=("a", "b")).escalate_on, "a sample said to be the default is not"
+
+
+def test_the_sample_of_an_example_loads(tmp_path):
+    sample = "[[prompt.example]]", "document = ", "output = "
+    text = re.sub(rf"(?m)^# (?={'|'.join(map(re.escape, sample))})", "", REFERENCE)
+    (tmp_path / "job.toml").write_text(text)
+    (example,) = load_job(tmp_path / "job.toml").examples
+    assert list(example.output) == [*load_job(JOBS / "contracts.toml").fields.definitions]
 
 
 @pytest.mark.parametrize("source", ["files", "duckdb"])

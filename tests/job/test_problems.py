@@ -140,7 +140,8 @@ CASES = {
          "known here: route, deadline, max_concurrency, max_at_risk_usd, fail_fast, max_failure_rate"),
     ]),
     "later prompt key": ("[prompt]", '[prompt]\nvision = "auto"', [
-        ("10:1", "unknown key `vision` in [prompt]", "known here: system, system_file, user, user_file, cache"),
+        ("10:1", "unknown key `vision` in [prompt]",
+         "known here: system, system_file, user, user_file, cache, fence, example"),
     ]),
     "cache": ("[prompt]", '[prompt]\ncache = "5min"', [
         ("10:9", '`prompt.cache`: input should be "auto", "off", "5m" or "1h", got "5min"', 'did you mean "5m"?'),

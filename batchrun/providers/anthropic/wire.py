@@ -44,8 +44,12 @@ def fixed_params(
     thinking: str | None,
     budget_tokens: int | None = None,
     system: str | None,
+    turns: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """Build the parameters that all messages of a job share: all but the user message."""
+    """Build the parameters that all messages of a job share: all but the document's message.
+
+    `turns` are user messages that come before that message, each with the answer.
+    """
     output = output_format(asking)
     if effort is not None:
         output["effort"] = effort
@@ -56,6 +60,12 @@ def fixed_params(
         params["system"] = system
     if thinking is not None:
         params["thinking"] = {"type": thinking} | ({"budget_tokens": budget_tokens} if budget_tokens else {})
+    if turns:
+        params["messages"] = [
+            {"role": role, "content": text}
+            for turn in turns
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        ]
     return params | tool_params(asking)
 
 
@@ -73,7 +83,8 @@ def message_request(
 
     `max_tokens` takes the place of the fixed one.
     """
-    params = {**fixed, "messages": [{"role": "user", "content": with_words(content, words)}]}
+    message = {"role": "user", "content": with_words(content, words)}
+    params = {**fixed, "messages": [*fixed.get("messages", ()), message]}
     return Request.of(params if max_tokens is None else {**params, "max_tokens": max_tokens})
 
 
@@ -135,21 +146,20 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
     if cache_breakpoint is None:
         return request
     params = json.loads(request.wire)
+    turns, ttl = cache_breakpoint.turns, cache_breakpoint.ttl
     if cache_breakpoint.opening:
-        message = params["messages"][_document_message(request)]
+        message = params["messages"][turns]
         content = message["content"]
         if isinstance(content, str):
             message["content"] = _marked_content(content, cache_breakpoint)
         else:
             message["content"] = _marked_blocks(content, cache_breakpoint)
+    elif turns:
+        answer = params["messages"][turns - 1]
+        answer["content"] = [_marked_block(answer["content"], ttl)]
     else:
-        params["system"] = [_marked_block(params["system"], cache_breakpoint.ttl)]
+        params["system"] = [_marked_block(params["system"], ttl)]
     return replace(request, marked=Request.of(params).body)
-
-
-def _document_message(request: Request) -> int:
-    """Return which message has the document: the last one of the request, behind which a conversation may follow."""
-    return len(json.loads(request.body)["messages"]) - 1
 
 
 def with_max_tokens(request: Request, max_tokens: int) -> Request:
@@ -231,8 +241,8 @@ def with_file_id(request: Request, file_id: str) -> Request:
 
 
 def _file_blocks(params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    (message,) = params["messages"]
-    return [block for block in message["content"] if block.get("source", {}).get("type") == "base64"]
+    contents = [message["content"] for message in params["messages"] if isinstance(message["content"], list)]
+    return [block for content in contents for block in content if block.get("source", {}).get("type") == "base64"]
 
 
 def count_body(request: Request) -> bytes:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 _SENTENCE_END = re.compile(r"[.!?][\"”']?(?=\s+[\"“(]?[A-ZÀ-Þ0-9])|\n(?=\s*\n)|:(?=\n)")
 _OPENING = re.compile(r"^<(\w+)(?:\s[^<>]*)?>$", re.MULTILINE)
+_FENCE = re.compile(r"<data-([0-9a-f]{16,})>\n")
 _SHORTEST_SENTENCE = 24
 _RULER = " \t#*=-_"
 
@@ -65,7 +66,11 @@ _PARTIES = tuple(
 
 
 def document_in(prompt: str) -> str:
-    """Return the document within a prompt: what the first tag around whole lines encloses, or all of the prompt."""
+    """Return the document within a prompt: what a fence or the first tag around whole lines encloses, or everything."""
+    fence = _FENCE.search(prompt)
+    end = prompt.find(f"\n</data-{fence[1]}>", fence.end() - 1) if fence else -1
+    if fence and end > 0:
+        return prompt[fence.end() : end].strip()
     opening = _OPENING.search(prompt)
     end = prompt.rfind(f"\n</{opening[1]}>") if opening else -1
     return prompt[opening.end() : end].strip() if opening and end > 0 else prompt

@@ -13,6 +13,7 @@ from batchrun.simulator.replies.document import (
 )
 from batchrun.simulator.replies.schema_answer import SchemaAnswer
 
+KEY = "0123456789abcdef"
 CONTRACT = """MASTER SERVICES AGREEMENT
 
 This Agreement is entered into as of March 1, 2024 (the "Effective Date") between Northwind Robotics GmbH, a company
@@ -120,9 +121,11 @@ def test_objects_in_arrays_are_read_from_a_sentence_each() -> None:
         ("<ticket>\n<b>\nInner\n</b>\n</ticket>", "<b>\nInner\n</b>"),
         ("No tags, all document.", "No tags, all document."),
         ("A < b and <open>\nnever closed", "A < b and <open>\nnever closed"),
+        (f'<d id="<data-{KEY}>a</data-{KEY}>">\n<data-{KEY}>\n<b>\nText\n</b>\n</data-{KEY}>\n</d>', "<b>\nText\n</b>"),
+        (f"<data-{KEY}>\nnever closed", f"<data-{KEY}>\nnever closed"),
     ],
 )
-def test_the_document_is_what_the_tag_encloses(prompt: str, document: str) -> None:
+def test_the_document_is_what_the_tag_or_the_fence_encloses(prompt: str, document: str) -> None:
     assert document_in(prompt) == document
 
 

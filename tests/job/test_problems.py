@@ -349,9 +349,9 @@ CASES = {
     "rule of another type": (FIELD, 'title = { type = "string", minimum = 1 }', [
         ("12:28", "unknown key `minimum` in `output.fields.title`", "`minimum` is for integer and number fields"),
     ]),
-    "later field key": (FIELD, 'title = { type = "string", quote_of = "doc.text" }', [
-        ("12:28", "unknown key `quote_of` in `output.fields.title`",
-         "known here: type, nullable, description, merge, min_length, max_length, pattern"),
+    "the quote of something else": (FIELD, 'title = { type = "string", quote_of = "doc.text" }', [
+        ("12:39", '`output.fields.title.quote_of`: input should be "document", got "doc.text"',
+         'did you mean "document"?'),
     ]),
     "array without items": (FIELD, 'title = { type = "array" }', [
         ("12:1", "missing key `items` in `output.fields.title`", 'such as `items = "string"`'),

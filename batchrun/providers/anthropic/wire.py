@@ -162,6 +162,11 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
     return replace(request, marked=Request.of(params).body)
 
 
+def _document_message(request: Request) -> int:
+    """Return which message has the document: the last one of the request, behind which a conversation may follow."""
+    return len(json.loads(request.body)["messages"]) - 1
+
+
 def with_max_tokens(request: Request, max_tokens: int) -> Request:
     """Let the answer to a request have other `max_tokens`; the request keeps its id."""
     params = json.loads(request.wire) | {"max_tokens": max_tokens}

@@ -32,6 +32,8 @@ _LEAST_EQUAL, _LEAST_SHARE = 3, 0.6
 """With fewer equal words the quote is missing."""
 _PIECE_WORDS = 3
 """Each piece of a quote with ellipses has so many words. Shorter pieces find each other by chance."""
+_MAX_PIECES = 8
+"""A quote of more pieces is a list of words rather than a quote."""
 _MAX_GAP = 120
 """An ellipsis stands for so many words at most."""
 _SHORT_GAP = 3
@@ -141,7 +143,7 @@ def _judged(quest: _Quest, stream: Stream, passage: Passage, judgement: Judgemen
 def _in_pieces(quest: _Quest) -> Located | None:
     """Find the pieces of a quote with ellipses, one behind the other."""
     pieces = _pieces(quest.quote)
-    if len(pieces) < 2 or any(len(words) < _PIECE_WORDS for _, words in pieces):
+    if not 2 <= len(pieces) <= _MAX_PIECES or any(len(words) < _PIECE_WORDS for _, words in pieces):
         return None
     for stream in quest.index.streams:
         if chains := list(_chains(stream, pieces)):

@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 from batchrun.answers.evidence.folding import Words, folded_length
 from batchrun.answers.evidence.index import Stream
 
-MAX_PLACES = 20_000
+MAX_PLACES = 5_000
 """So many places of a quote are looked at; further places are not counted."""
 _MAX_CUTS = 1_000
 """So many places with the letters of a quote are looked at that may begin or end inside a word."""

@@ -282,6 +282,7 @@ SOUGHT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_document_takes_long(name: str) -> None:
     begin = time.process_time()

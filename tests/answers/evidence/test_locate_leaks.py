@@ -208,6 +208,13 @@ def test_a_short_quote_proves_nothing_unless_it_stands_once() -> None:
     assert not locate(index, "$24 months").believed
 
 
+def test_a_capital_inside_a_name_is_no_lost_space() -> None:
+    index = DocumentIndex("The fee is paid to McDowell by theParty. The fee is low.")
+    assert locate(index, "Dowell by the Party. The fee is low").status == "differs"
+    assert locate(index, "The fee is paid to Mc").status != "exact"
+    assert locate(index, "Party. The fee is low").status == "exact"
+
+
 def test_a_hint_only_chooses_between_places() -> None:
     assert locate(INDEX, "The Buyer shall pay $1,500.50 within thirty (30) days", page=3).pages == (1,)
     assert not locate(INDEX, "The Buyer shall pay $1,400.50 within thirty (30) days", page=1).believed

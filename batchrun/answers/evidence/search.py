@@ -56,7 +56,7 @@ def _hits_of_letters(stream: Stream, sought: Words) -> list[Hit]:
 
 
 def _hit_of_letters(stream: Stream, sought: Words, start: int, stop: int) -> Hit | None:
-    """Return the place of letters, by their offsets. None if the place cuts a word whose rest is no word: "McDowell"."""
+    """Return the place of letters, by their offsets. None if a word is cut whose rest is no word: "McDowell"."""
     words = stream.words
     numbers = range(len(words) + 1)
     first = bisect_right(numbers, start, key=words.start_in_letters) - 1

@@ -31,11 +31,11 @@ _LONGEST = 40
 """Digits of more characters have no value: they are compared as they are written."""
 
 _MONTH = "|".join(f"{month[:3]}(?:t|{month[3:]})?" if month[3:] else month for month in _MONTHS)
-_NUMBER_WORD = f"(?:{'|'.join((*reversed(_SMALL), *_LARGE))})"
+_NUMBER_WORD = rf"(?:{'|'.join((*_SMALL, *_LARGE))})\b"
 _BETWEEN = r"(?:\s{1,9}|-|(?:(?<=hundred)|(?<=thousand)|(?<=million))\s{1,9}and\s{1,9})"
 _SIGNS = "$€£¥₹₩₽₺₴₪¢"
 _SIGN = r"(?<![^\W_])[-+±<>≤≥]\s?"
-_CURRENCY = rf"(?:(?<![^\W_])(?:us[$]\s?|(?:usd|eur|gbp)\s)|[{_SIGNS}]\s?)"
+_CURRENCY = rf"(?:(?<![^\W_])(?:us[$]|usd|eur|gbp)\s?|[{_SIGNS}]\s?-?)"
 _TIMES = rf"(?:\s{{1,9}}(?P<times>{'|'.join(_LARGE)})\b)?"
 _UNIT = rf"[%‰°]|per\s?cent\b|(?:[{_SIGNS}]|(?:dollars?|euros?|eur|pounds|gbp|usd)\b)(?!\s?\d)"
 _AFTER = rf"(?:\s{{0,9}}(?P<after>{_UNIT}))?"
@@ -47,8 +47,8 @@ _FIGURE = re.compile(
     | (?<![^\W_])(?P<day2>\d\d?(?:st|nd|rd|th)?|{"|".join(_ORDINALS)})(?:\s{{1,9}}day)?(?:\s{{1,9}}of)?[\s-]{{1,9}}
       (?P<month2>{_MONTH})\.?(?:\s{{0,9}},\s{{0,9}}|[\s-]{{1,9}})(?P<year2>\d{{4}})\b
     | (?:(?P<sign>{_SIGN})?(?P<before>{_CURRENCY})?
-        (?<![^\W_])(?P<digits>\d++(?:[.,'/:-]\d++)*+)(?P<nth>(?:st|nd|rd|th))?(?![^\W_])
-      | (?<![^\W_])(?P<words>{_NUMBER_WORD}(?:{_BETWEEN}{_NUMBER_WORD})*+)\b
+        (?:(?<![^\W_])|(?<=usd|eur|gbp))(?<!\d[.,'/:-])(?P<digits>\d++(?:[.,'/:-]\d++)*+)(?P<nth>(?:st|nd|rd|th))?(?![^\W_])
+      | (?<![^\W_])(?P<words>{_NUMBER_WORD}(?:{_BETWEEN}{_NUMBER_WORD})*+)
       ){_TIMES}{_AFTER}
     | (?<![^\W_])(?P<ordinal>{"|".join(_ORDINALS)})\b
     """,
@@ -64,6 +64,10 @@ _GROUPED = (re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?"), re.compile(r"\d{1,3}(?:
 _GROUPED_BY_POINTS = re.compile(r"\d{1,3}(?:(?:\.\d{3}){2,}(?:,\d+)?|(?:\.\d{3})+,\d+)")
 _BEFORE = re.compile(rf"(?:{_SIGN})?{_CURRENCY}?(?:\d[\d.,'/:-]*[.,'/:-])?\Z", re.IGNORECASE)
 _BEHIND = re.compile(rf"(?:[.,'/:-]\d[\d.,'/:-]*(?<=\d))?{_TIMES}{_AFTER}", re.IGNORECASE)
+_WORDS_BEFORE = re.compile(rf"(?<![^\W_])(?:{_NUMBER_WORD}{_BETWEEN})+\Z", re.IGNORECASE)
+_WORDS_BEHIND = re.compile(rf"(?:{_BETWEEN}{_NUMBER_WORD})*{_AFTER}", re.IGNORECASE)
+_FIRST_WORD = re.compile(_NUMBER_WORD, re.IGNORECASE)
+_LAST_WORD = re.compile(rf"(?<![^\W_]){_NUMBER_WORD}\Z", re.IGNORECASE)
 _WRITTEN = re.compile(
     rf"(?:{_SIGN})?{_CURRENCY}?\d++(?:[.,'/:-]\d++)*+{_TIMES.replace('1,9', '0,9')}{_AFTER}", re.IGNORECASE
 )
@@ -102,12 +106,17 @@ def written_numbers(text: str) -> list[str]:
 
 def with_whole_numbers(text: str, begin: int, end: int) -> tuple[int, int]:
     """Widen a stretch by the rest of a number, the sign, the currency and the unit, of which the stretch has a part."""
-    plain = text[max(0, begin - _MARGIN) : begin].translate(_PLAIN)
-    if text[begin : begin + 1].isdigit() and (before := _BEFORE.search(plain)):
-        begin -= len(plain) - before.start()
-    plain = text[end : end + _MARGIN].translate(_PLAIN)
-    if text[end - 1 : end].isdigit() and (behind := _BEHIND.match(plain)):
-        end += behind.end()
+    before = text[max(0, begin - _MARGIN) : begin].translate(_PLAIN)
+    behind = text[end : end + _MARGIN].translate(_PLAIN)
+    pattern = (
+        _BEFORE if text[begin : begin + 1].isdigit() else _WORDS_BEFORE if _FIRST_WORD.match(text, begin) else None
+    )
+    if pattern and (found := pattern.search(before)):
+        begin -= len(before) - found.start()
+    ends_in_word = _LAST_WORD.search(text[max(0, end - _MARGIN) : end])
+    pattern = _BEHIND if text[end - 1 : end].isdigit() else _WORDS_BEHIND if ends_in_word else None
+    if pattern and (found := pattern.match(behind)):
+        end += found.end()
     return begin, end
 
 

@@ -32,6 +32,8 @@ _LEAST_EQUAL, _LEAST_SHARE = 3, 0.6
 """With fewer equal words the quote is missing."""
 _PIECE_WORDS = 3
 """Each piece of a quote with ellipses has so many words. Shorter pieces find each other by chance."""
+_MAX_PIECES = 8
+"""A quote of more pieces is a list of words rather than a quote."""
 _MAX_GAP = 120
 """An ellipsis stands for so many words at most."""
 _SHORT_GAP = 3
@@ -41,7 +43,6 @@ _NEAR = 1_000
 _MAX_NEAR = 20
 _ELLIPSIS = re.compile(r"[\[(]?(?:…|\.(?:\s?\.){2,3})[\])]?")
 _SENTENCE_END = re.compile("[.!?\u3002\uff01\uff1f]")
-_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def locate(index: DocumentIndex, quote: str, *, page: int | None = None, near: S
 def _word_for_word(quest: _Quest) -> Located | None:
     for stream in quest.index.streams:
         if found := _ranked(hits(stream, quest.words), quest.rank):
-            equal = _with_equal_numbers(stream, found, quest.quote, quest.words)
+            equal = _with_equal_numbers(stream, found, quest.quote)
             if not equal:
                 return _with_other_numbers(quest, stream, found)
             begins = [hit.begin for hit in equal]
@@ -105,13 +106,19 @@ def _whole(stream: Stream, hit: Hit) -> Stretch:
     return with_whole_numbers(stream.text, hit.begin, hit.end)
 
 
-def _with_equal_numbers(stream: Stream, found: Sequence[Hit], quote: str, words: Words) -> Sequence[Hit]:
-    """Return the places whose numbers are written as in the quote: with equal separators, signs and units."""
-    if not _DIGIT.search(words.spaced):
-        return found
+def _with_equal_numbers(stream: Stream, found: Sequence[Hit], quote: str) -> Sequence[Hit]:
+    """Return the places whose numbers are whole, and written as in the quote: with equal separators, signs, units."""
+    if not any(map(str.isnumeric, quote)):
+        return [hit for hit in found if _cuts_no_number(stream, hit)]
     wanted = written_numbers(quote)
     compared = found[: max(1, _MAX_COMPARED // len(quote))]
-    return [hit for hit in compared if written_numbers(stream.passage(*_whole(stream, hit)).text) == wanted]
+    passages = ((hit, stream.passage(*_whole(stream, hit)).text) for hit in compared if _cuts_no_number(stream, hit))
+    return [hit for hit, text in passages if written_numbers(text) == wanted]
+
+
+def _cuts_no_number(stream: Stream, hit: Hit) -> bool:
+    begin, end = _whole(stream, hit)
+    return not any(map(str.isalnum, stream.text[begin : hit.begin] + stream.text[hit.end : end]))
 
 
 def _with_other_numbers(quest: _Quest, stream: Stream, found: Sequence[Hit]) -> Located | None:
@@ -136,7 +143,7 @@ def _judged(quest: _Quest, stream: Stream, passage: Passage, judgement: Judgemen
 def _in_pieces(quest: _Quest) -> Located | None:
     """Find the pieces of a quote with ellipses, one behind the other."""
     pieces = _pieces(quest.quote)
-    if len(pieces) < 2 or any(len(words) < _PIECE_WORDS for _, words in pieces):
+    if not 2 <= len(pieces) <= _MAX_PIECES or any(len(words) < _PIECE_WORDS for _, words in pieces):
         return None
     for stream in quest.index.streams:
         if chains := list(_chains(stream, pieces)):
@@ -156,7 +163,7 @@ def _pieces(quote: str) -> list[tuple[str, Words]]:
 
 def _chains(stream: Stream, pieces: Sequence[tuple[str, Words]]) -> Iterator[list[Hit]]:
     """Return the places where the pieces follow each other, each as near as possible to the one before."""
-    found = [_with_equal_numbers(stream, hits(stream, words), piece, words) for piece, words in pieces]
+    found = [_with_equal_numbers(stream, hits(stream, words), piece) for piece, words in pieces]
     firsts = [[hit.first for hit in of_piece] for of_piece in found]
     for hit in islice(found[0], _MAX_CHAINS):
         chain = [hit]
@@ -206,7 +213,7 @@ def _longest_piece(quest: _Quest) -> Located | None:
     piece, words = max(pieces, key=lambda pair: len(pair[1]))
     part = _Quest(quest.index, piece, words, quest.page, quest.near)
     for stream in quest.index.streams if not part.is_weak else ():
-        if found := _ranked(list(_with_equal_numbers(stream, hits(stream, words), piece, words)), quest.rank):
+        if found := _ranked(list(_with_equal_numbers(stream, hits(stream, words), piece)), quest.rank):
             others = tuple(Difference("added", "", other.strip()) for other, _ in pieces if other != piece)
             quality = len(words) / len(quest.words)
             return _located(quest, stream, "differs", [_whole(stream, found[0])], differences=others, quality=quality)

@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 from batchrun.answers.evidence.folding import Words, folded_length
 from batchrun.answers.evidence.index import Stream
 
-MAX_PLACES = 20_000
+MAX_PLACES = 5_000
 """So many places of a quote are looked at; further places are not counted."""
 _MAX_CUTS = 1_000
 """So many places with the letters of a quote are looked at that may begin or end inside a word."""
@@ -56,13 +56,16 @@ def _hits_of_letters(stream: Stream, sought: Words) -> list[Hit]:
 
 
 def _hit_of_letters(stream: Stream, sought: Words, start: int, stop: int) -> Hit | None:
+    """Return the place of letters, by their offsets. None if a word is cut whose rest is no word: "McDowell"."""
     words = stream.words
     numbers = range(len(words) + 1)
     first = bisect_right(numbers, start, key=words.start_in_letters) - 1
     last = bisect_right(numbers, stop - 1, key=words.start_in_letters) - 1
-    begin = _cut(stream, first, start - words.start_in_letters(first))
-    end = None if begin is None else _cut(stream, last, stop - words.start_in_letters(last))
-    if begin is None or end is None:
+    before, behind = start - words.start_in_letters(first), stop - words.start_in_letters(last)
+    begin = _cut(stream, first, before)
+    end = None if begin is None else _cut(stream, last, behind)
+    rests = words[first][:before], words[last][behind:]
+    if begin is None or end is None or any(rest and f" {rest} " not in words.spaced for rest in rests):
         return None
     inner = {words.start_in_letters(number) - start for number in range(first + 1, last + 1)}
     outer = {sought.start_in_letters(number) for number in range(1, len(sought))}
@@ -84,7 +87,7 @@ def _none_between(borders: Sequence[int], low: int, high: int) -> bool:
 def _cut(stream: Stream, number: int, letters: int) -> int | None:
     """Return where the first letters of a word end in the text. None inside a word, unless a space is lost there.
 
-    A space is lost where a capital stands behind a small letter: "theParty".
+    A space may be lost where a capital stands behind a small letter: "theParty".
     """
     begin, end = stream.words.begins[number], stream.words.ends[number]
     if letters == 0:

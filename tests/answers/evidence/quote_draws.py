@@ -80,8 +80,9 @@ def _stretch(
         paragraph = draw.choice(broken)
         numbers = pages.pages[paragraph]
         middle = numbers.index(numbers[0] + 1)
-        before = range(max(0, middle - 12), middle)
-        first = draw.choice([at for at in before if contract.paragraphs[paragraph][at] != DASH] or [middle - 1])
+        latest = min(middle, len(numbers) - 7)
+        before = [at for at in range(max(0, latest - 12), latest) if contract.paragraphs[paragraph][at] != DASH]
+        first = draw.choice(before)
         return paragraph, first, min(len(numbers), max(first + 8, middle + draw.randint(1, 12)))
     paragraph = draw.choice([at for at, words in enumerate(contract.paragraphs) if len(words) >= 12])
     words = contract.paragraphs[paragraph]

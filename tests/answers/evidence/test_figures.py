@@ -19,6 +19,8 @@ from batchrun.answers.evidence.figures import figures, with_whole_numbers
         ("two hundred and fifty thousand 250,000", ["#250000", "#250000"]),
         ("one and two", ["#1", "#2"]),
         ("one two", ["#=onetwo"]),
+        ("one hundred sixty", ["#160"]),
+        ("USD1,000 EUR 5.000,00", ["#1000us$", "#5000€"]),
         ("$2.5 million", ["#2500000$"]),
         ("-5 \u22125 3-5 10:30", ["#-5", "#-5", "#=3-5", "#=10:30"]),
         ("<5 ≥5", ["#<5", "#≥5"]),
@@ -44,6 +46,8 @@ def test_figures_have_a_meaning(text: str, meanings: list[str]) -> None:
         ("at -5 degrees", "5 degrees", "-5 degrees"),
         ("Schedule A-5 here", "5 here", "5 here"),
         ("the sum of 5. Then", "sum of 5", "sum of 5"),
+        ("one hundred sixty dollars", "sixty", "one hundred sixty dollars"),
+        ("a fee of five hundred thousand.", "of five", "of five hundred thousand"),
         ("no number here", "number", "number"),
     ],
 )

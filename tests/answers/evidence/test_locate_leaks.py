@@ -23,7 +23,7 @@ by the Seller alone and by nobody else. The tempe\ufffe"""
     + """rature was 5% above the agreed level of the plant.
 The Supplier shall be responsible for all damage upon written notice of the affected customer. The goods
 weigh 1.5 tons and are sold at 2½ times the price of 12 units in the year before. It is not able to be
-assigned. Invoices are due in twenty-one (21) days, or on 31/12/2024. This Sec-
+assigned. Invoices are due in twenty-one (21) days. Fees are due in twenty-one days, or on 31/12/2024. This Sec-
 tion ends. The office co\u00adöpe\u00ad
 rates. Any ﬁnal eﬀort is “reasonable” \u2013 nothing else. The last sentence of this page goes
 Page 2 of 3""",
@@ -60,11 +60,13 @@ def _kinds(located: Located) -> list[str]:
         pytest.param("was 5% not above the agreed level of the plant", id="negation put in"),
         pytest.param("Losses of 5 percent are borne by the Seller alone", id="sign lost"),
         pytest.param("sold at 212 times the price of 12 units", id="a half as digits"),
+        pytest.param("the price of ½ units in the year before", id="digits as a half alone"),
         pytest.param("are sold at 2½ times the price of 1½ units", id="digits as a half"),
         pytest.param("Not all claims are barred. The cap is 102 units", id="a power as digits"),
         pytest.param("Section 1.1 survives termination. Losses of -5 percent", id="section 1.10 is not 1.1"),
         pytest.param("after receipt. A rate of 5", id="number cut at the end"),
         pytest.param("75% applies to 7,517,549 shares of common stock", id="number cut at the beginning"),
+        pytest.param("one days, or on 31/12/2024. This Section", id="number in words cut"),
         pytest.param("A rate of 5.75 applies to 7,517,549 shares", id="percent lost in the middle"),
         pytest.param("reasonably withheld by the Party in its own discretion", id="begins inside a word"),
         pytest.param("license granted under the term", id="ends inside a word"),
@@ -119,7 +121,7 @@ def test_a_quote_that_the_document_does_not_have_is_not_believed(quote: str) -> 
         pytest.param("shall pay 1,500.50 dollars within thirty days", "close", id="a currency in words"),
         pytest.param("A rate of 5.75 percent applies to 7.517.549 shares", "close", id="percent in words"),
         pytest.param("is made as of January 5, 2012 between Patterson Holdings", "close", id="a date in another form"),
-        pytest.param("are due in 21 days, or on December 31, 2024", "close", id="a date in digits"),
+        pytest.param("Fees are due in 21 days, or on December 31, 2024", "close", id="a date in digits"),
         pytest.param("without the prior consent of the Disclosing Party", "close", id="a word left out"),
         pytest.param("shall be responsible for all of the damage upon written notice", "close", id="an article put in"),
         pytest.param(
@@ -206,6 +208,13 @@ def test_a_short_quote_proves_nothing_unless_it_stands_once() -> None:
     assert not locate(index, "$24 months").believed
 
 
+def test_a_capital_inside_a_name_is_no_lost_space() -> None:
+    index = DocumentIndex("The fee is paid to McDowell by theParty. The fee is low.")
+    assert locate(index, "Dowell by the Party. The fee is low").status == "differs"
+    assert locate(index, "The fee is paid to Mc").status != "exact"
+    assert locate(index, "Party. The fee is low").status == "exact"
+
+
 def test_a_hint_only_chooses_between_places() -> None:
     assert locate(INDEX, "The Buyer shall pay $1,500.50 within thirty (30) days", page=3).pages == (1,)
     assert not locate(INDEX, "The Buyer shall pay $1,400.50 within thirty (30) days", page=1).believed
@@ -280,6 +289,7 @@ SOUGHT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_document_takes_long(name: str) -> None:
     begin = time.process_time()

@@ -72,6 +72,8 @@ class Estimator:
     """What counted requests say of this model's tokens; None while only the priors are known."""
     unseen_tokens: int = UNSEEN_TOKENS
     """What bounds the tokens that the API adds on its own, and that the bytes of a request do not show."""
+    fixed_share: float = 1.0
+    """The fixed part as a share of the fixed part that the calibration knows: requests for some fields have less."""
     ttl: Ttl | None = None
     """The longest time for which the prefix may be marked for the cache. The mark raises the worst case."""
 
@@ -82,7 +84,7 @@ class Estimator:
     def inputs(self, classes: Mapping[TextClass, Prompts], *, fixed: float = 1.0) -> Interval:
         """Estimate the input of many requests together; `fixed` is the weight of the fixed part."""
         if self.calibration:
-            return self.calibration.prompts(classes, fixed=fixed)
+            return self.calibration.prompts(classes, fixed=fixed * self.fixed_share)
         return together([self._inputs(kind, prompts, fixed) for kind, prompts in classes.items()])
 
     def _inputs(self, text_class: TextClass, prompts: Prompts, weight: float) -> Interval:
@@ -124,7 +126,7 @@ class Estimator:
     def fixed_input(self) -> Interval:
         """The Claude tokens of the fixed part."""
         if self.calibration:
-            return self.calibration.fixed
+            return self.calibration.fixed.times(self.fixed_share)
         return factor(self.price.tokenizer, TextClass.PROSE).times(self.fixed_tokens)
 
     def document_tokens(self, tokens: RequestTokens) -> float:

@@ -42,15 +42,16 @@ SHOWN_PROBLEMS = 20
 
 
 def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str]) -> Estimator:
-    """Return the estimator of requests that ask for some of the fields. What was learnt is of whole requests."""
+    """Return the estimator of requests that ask for some of the fields. Nothing is learnt of their replies."""
     form = job.form.only(fields)
     reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), None, most=job.spec.model.max_tokens)
+    fixed = estimator.fixed_tokens - asked_tokens(job.form) + asked_tokens(form)
     return replace(
         estimator,
-        fixed_tokens=estimator.fixed_tokens - asked_tokens(job.form) + asked_tokens(form),
+        fixed_tokens=fixed,
+        fixed_share=fixed / estimator.fixed_tokens,
         output=reply.average,
         output_scatter=reply.scatter,
-        calibration=None,
     )
 
 

@@ -26,6 +26,7 @@ _RULES = re.compile(r"\{[^{}]*(?:minimum|maximum|minLength|maxLength|pattern|min
 _RULE = re.compile(r"\b(minimum|maximum|maxLength|maxItems): (-?\d+(?:\.\d+)?)")
 _PATTERN = re.compile(r"\bpattern: (.+?)(?:, (?:minLength|maxLength): \d+)*\}\s*$", re.DOTALL)
 _NEGATION = re.compile(r"\b(?:not|no|nor|neither|without|never|nicht|kein|keine)\b", re.IGNORECASE)
+_COMPLETE = re.compile(r"^Whether `\w+` has all entries")
 _EMPTY_WORDS = re.compile(
     r"a|all|amount|an|and|any|are|as|at|be|by|currency|date|day|days|document|does|each|evidence|field|first|fixes|for|"
     r"from|given|has|if|in|into|is|it|its|list|months?|names?|no|not|null|number|of|on|one|only|or|other|quote|"
@@ -225,7 +226,9 @@ class SchemaAnswer:
         return round(number) if schema["type"] == "integer" else number
 
     def _boolean(self, _: Schema, field: AnswerField) -> bool | None:
-        """Answer yes when a sentence is about the field's name and does not deny it."""
+        """Answer yes when a sentence is about the field's name and does not deny it. A list is always complete."""
+        if _COMPLETE.search(field.description):
+            return True
         sentence = next(iter(self._about(AnswerField.of(field.name, ""))), None)
         return None if sentence is None else not _NEGATION.search(sentence)
 

@@ -6,8 +6,11 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
+from batchrun.answers.form import AnswerForm
+from batchrun.answers.modes import MODES
 from batchrun.answers.validation import value_problems
-from batchrun.answers.values import NULL, without_null
+from batchrun.answers.values import without_null
+from batchrun.answers.xml_words import may_be_null
 from batchrun.document import Document
 from batchrun.job.problems import Problem
 from batchrun.job.prompts import why_unreadable
@@ -28,16 +31,16 @@ class Example:
 
 
 def read_examples(
-    job: TomlText, sections: Sequence[ExampleSection], *, template: Template, schema: Mapping[str, Any], root: Path
+    job: TomlText, sections: Sequence[ExampleSection], *, template: Template, form: AnswerForm, root: Path
 ) -> tuple[tuple[Example, ...], list[Problem]]:
     """Read and check the examples of a job file. An example with a problem is missing."""
     examples, problems = list[Example](), list[Problem]()
     for number, section in enumerate(sections):
         written = _Written(section, number, job)
-        output = in_order(section.output, schema)
+        output = in_order(section.output, form.full_schema)
         text = written.text(root)
         wrong = [*([text] if isinstance(text, Problem) else []), *written.column_problems(template)]
-        wrong += written.output_problems(output, schema)
+        wrong += written.output_problems(output, form)
         problems += wrong
         if isinstance(text, str) and not wrong:
             examples.append(Example(Document(f"example {number + 1}", "", text, section.columns), output))
@@ -82,10 +85,13 @@ class _Written:
         for name in sorted(self.section.columns.keys() - template.names):
             yield self.problem(f"the prompt does not use doc.{name}", "columns", name, hint="take it out")
 
-    def output_problems(self, output: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Problem]:
-        """Hold the answer against the fields of the job."""
-        for path, reason in value_problems(output, schema):
+    def output_problems(self, output: Mapping[str, Any], form: AnswerForm) -> Iterator[Problem]:
+        """Hold the answer against the fields of the job. The API takes no turn without text."""
+        problems = value_problems(output, form.full_schema)
+        for path, reason in problems:
             yield self.problem(reason.removeprefix("the reply: "), "output", *path)
+        if not problems and not MODES[form.mode].write(form, output).strip():
+            yield self.problem("the answer has no text", "output")
 
 
 def in_order(value: Any, schema: Mapping[str, Any]) -> Any:
@@ -95,7 +101,7 @@ def in_order(value: Any, schema: Mapping[str, Any]) -> Any:
     """
     match without_null(schema), value:
         case {"properties": properties}, dict():
-            names = [name for name, inner in properties.items() if name in value or _may_be_null(inner)]
+            names = [name for name, inner in properties.items() if name in value or may_be_null(inner)]
             names += [name for name in value if name not in properties]
             return {name: in_order(value.get(name), properties.get(name, {})) for name in names}
         case {"items": items}, list():
@@ -104,7 +110,3 @@ def in_order(value: Any, schema: Mapping[str, Any]) -> Any:
             return value.isoformat()
         case _:
             return value
-
-
-def _may_be_null(schema: Mapping[str, Any]) -> bool:
-    return NULL in schema.get("anyOf", ())

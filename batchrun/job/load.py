@@ -93,9 +93,8 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
         raise JobFileError(problems, file=text.file) from None
     examples: tuple[Example, ...] = ()
     if prompt.user is not None:
-        groups = field_groups(OutputFields(spec.output.fields), spec.output.groups)
-        schema = answer_form(spec.output, groups).full_schema
-        examples, wrong = read_examples(text, spec.prompt.example, template=prompt.user, schema=schema, root=root)
+        form = answer_form(spec.output, ())
+        examples, wrong = read_examples(text, spec.prompt.example, template=prompt.user, form=form, root=root)
         problems.extend(wrong)
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from batchrun.answers.xml_text import parsed_xml
 from batchrun.document import Document
 from batchrun.job.examples import MOST_BYTES, in_order
 from batchrun.job.fence import fence_key
@@ -101,6 +102,45 @@ def test_examples_are_turns_before_the_document(tmp_path: Path) -> None:
         {"role": "assistant", "content": said(LETTER)},
         {"role": "user", "content": "Read a.txt:\nhello"},
     ]
+
+
+def test_an_answer_in_xml_is_what_its_reader_reads(tmp_path: Path) -> None:
+    xml = ("[output.fields]", '[output]\nmode = "xml"\n[output.fields]')
+    lease, letter = (answer for _, answer in renderer_of(tmp_path, xml, ('"Lease"', '"A & <B>"')).turns)
+
+    assert lease.startswith("<answer><title>A &amp; &lt;B&gt;</title><kind>lease</kind><day></day>")
+    schema = load_job(tmp_path / "job.toml").form.full_schema
+    assert [parsed_xml(text, schema) for text in (lease, letter)] == [LEASE | {"title": "A & <B>"}, LETTER]
+
+
+def test_an_answer_in_text_is_the_only_field(tmp_path: Path) -> None:
+    mode = ("[output.fields]", '[output]\nmode = "text"\n[output.fields]')
+    output = (FIRST_OUTPUT, '{ title = "Lease" }')
+
+    assert [answer for _, answer in renderer_of(tmp_path, *one_field('"string"'), output, mode).turns] == ["Lease"]
+
+
+def test_an_answer_without_text_is_no_turn(tmp_path: Path) -> None:
+    mode = ("[output.fields]", '[output]\nmode = "text"\n[output.fields]')
+    found = problems(tmp_path, *one_field('"string"'), (FIRST_OUTPUT, '{ title = " " }'), mode)
+    assert found == [("13:10", "`[[prompt.example]]` 1: the answer has no text")]
+
+
+def one_field(definition: str) -> list[tuple[str, str]]:
+    """The changes that leave one field and one example."""
+    fields = GOOD[GOOD.index("title = { type") : GOOD.index("[budget]")]
+    second = GOOD[GOOD.index("[[prompt.example]]\ndocument_file") : GOOD.index("[output.fields]")]
+    return [(second, ""), (fields, f"title = {{ type = {definition} }}\n")]
+
+
+def test_an_example_has_the_quotes_that_are_asked_for(tmp_path: Path) -> None:
+    changes = one_field('"string", evidence = true')
+    bare, quoted = '{ title = "Lease" }', '{ title = "Lease", title_quote = "A lease of 3 May." }'
+
+    found = problems(tmp_path, *changes, (FIRST_OUTPUT, bare))
+    assert [words for _, words in found] == ["`[[prompt.example]]` 1: title_quote: required"]
+    ((_, answer),) = renderer_of(tmp_path, *changes, (FIRST_OUTPUT, quoted)).turns
+    assert answer == '{"title_quote":"A lease of 3 May.","title":"Lease"}'
 
 
 def test_the_documents_of_examples_are_fenced_too(tmp_path: Path) -> None:

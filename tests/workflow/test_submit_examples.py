@@ -28,12 +28,16 @@ def examples(count: int, size: int = 1) -> str:
     )
 
 
-@pytest.mark.parametrize("fence", ["", "fence = true\n"], ids=["bare", "fenced"])
+@pytest.mark.parametrize(
+    ("fence", "mode"),
+    [("", "json_schema"), ("fence = true\n", "json_schema"), ("fence = true\n", "tool"), ("fence = true\n", "xml")],
+    ids=["bare", "fenced", "fenced tool", "fenced xml"],
+)
 def test_examples_are_read_from_the_cache_by_all_requests_but_one(
-    project: TrialProject, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fence: str
+    project: TrialProject, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fence: str, mode: str
 ) -> None:
     project.documents(10)
-    project.job(model=MODEL, prompt=f'user = "{{{{ doc.text }}}}"\n{fence}{examples(4, 20)}')
+    project.job(model=MODEL, prompt=f'user = "{{{{ doc.text }}}}"\n{fence}{examples(4, 20)}', output=f'mode = "{mode}"')
     monkeypatch.chdir(project.root)
     with serving() as api:
         for name, value in talking_to(api).items():

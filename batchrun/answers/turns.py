@@ -16,15 +16,13 @@ from batchrun.reply import Reply
 
 MOST_PAGES = 200
 """How many pages of one list are asked for. A model that never calls a list complete would be asked for ever."""
-LAST_SHOWN = 500
-"""How many characters of the last entry of a page are repeated to the model."""
 REPAIR = """This answer cannot be used:
 {problems}
 Give the whole answer again in the same form, with these problems mended. Leave everything else as it was, and take \
 every value from the document."""
-NEXT_PAGE = """Your answer has entries {first:,} to {last:,} of `{name}`. The last one was {entry}. \
-Go on with entry {following:,}: give the next {size:,} entries that the document has behind that one, or fewer if \
-there are no more, and say in `{complete}` whether the list is complete now."""
+NEXT_PAGE = """Your answer has entries {first:,} to {last:,} of `{name}`. Go on with entry \
+{following:,}: give the next {size:,} entries that the document has behind your last one, or fewer if there are no \
+more, and say in `{complete}` whether the list is complete now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +88,8 @@ class Progress:
     @classmethod
     def of(cls, turn: str | None, partial: str | None) -> "Progress":
         """Read what the ledger has of a request."""
+        if turn is None and partial is None:
+            return BEGINNING
         asked = json.loads(turn) if turn else {}
         answered = json.loads(partial) if partial else {}
         return cls(
@@ -224,12 +224,10 @@ def _is_complete(
 
 
 def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int, *, new: int) -> Turn:
-    entry = json.dumps(entries[-1], ensure_ascii=False)
     said = NEXT_PAGE.format(
         first=len(entries) - new + 1,
         last=len(entries),
         name=name,
-        entry=entry if len(entry) <= LAST_SHOWN else entry[:LAST_SHOWN] + "…",
         following=len(entries) + 1,
         size=rule.size,
         complete=rule.complete,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from batchrun.answers.turns import BEGINNING
 from batchrun.budget.cap_text import too_dear
 from batchrun.budget.caps import Amount, Caps
 from batchrun.document import DocumentRef
@@ -285,7 +284,7 @@ class PageClassifier:
         if document and earlier and document.content_sha == weighed.content_sha:
             asks = asks_beyond(form, earlier)
             return (Kind.REUSABLE if asks.answer else kind), asks
-        return kind, asks_of(form, BEGINNING)
+        return kind, self.earlier.from_the_start
 
     def _asked_json(self, asked: Asked) -> str:
         names = (model.price.name for model in self.chain.models)

@@ -7,10 +7,11 @@ describes one field in other words, asks for that field alone.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import Findings, Progress, choices, first_turn
+from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, first_turn
 from batchrun.outcome import Outcome
 from batchrun.planning.plan_table import KnownDocument
 from batchrun.store.ledger.forms import form_under
@@ -28,7 +29,7 @@ class Known:
     """What was found out about these values."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class EarlierAnswers:
     """The answers of one job that its new requests may keep."""
 
@@ -44,6 +45,8 @@ class EarlierAnswers:
             for one in documents
             if one.request_id and one.outcome is Outcome.SUCCEEDED and (form := self._form(one.form_no))
         }
+        if not forms:
+            return {}
         rows: Iterable[tuple[str, str, str | None]] = self.ledger.connection.execute(
             "select request_id, output, findings from requests where output is not null"
             " and request_id in (select value from json_each(?))",
@@ -53,6 +56,11 @@ class EarlierAnswers:
             request_id: _known(request_id, output, findings, self.form.unchanged(forms[request_id]))
             for request_id, output, findings in rows
         }
+
+    @cached_property
+    def from_the_start(self) -> "Asks":
+        """What a request asks of which nothing is answered."""
+        return asks_of(self.form, BEGINNING)
 
     def _form(self, form_no: int | None) -> AnswerForm | None:
         """Return an earlier form under the same prompt; None for the form of today, and for any other form."""

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("no_output")
 DAY_S = 86_400
 EACH = 150_000
 """What an answer of the scripted API costs."""
-OPUS = 'name = "claude-opus-5"\nmax_tokens = 100'
+OPUS = 'name = "claude-opus-5"\nmax_tokens = 100\nthinking = "disabled"'
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def last_estimate(ledger: Ledger, job: str) -> PastEstimate | None:
 def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str, max_tokens: float = math.inf) -> PastUse:
     """Read the latest answers of a job to requests as the job would make them now.
 
-    An answer that was allowed more tokens than `max_tokens`, and used so many, counts as cut off.
+    An answer that was allowed more tokens than `max_tokens`, and used more, counts as cut off.
     """
     rows = ledger.connection.execute(
         "select r.text_class, r.counted_tokens, a.output_tokens, a.thinking_tokens, a.stop_reason,"
@@ -54,7 +54,7 @@ def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str, max_toke
     return PastUse(
         [Observation(TextClass(kind), counted, prompt) for kind, counted, _, _, _, prompt in rows],
         Replies.of([length for _, _, length, *_ in rows]),
-        sum(stop == "max_tokens" or length >= max_tokens for _, _, length, _, stop, _ in rows),
+        sum(stop == "max_tokens" or length > max_tokens for _, _, length, _, stop, _ in rows),
         _share([(thought, length) for _, _, length, thought, _, _ in rows if thought is not None]),
     )
 

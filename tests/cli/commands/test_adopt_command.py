@@ -17,6 +17,7 @@ from batchrun.simulator.http.server import SimulatorServer
 pytestmark = pytest.mark.slow
 
 JOB = "jobs/trial.toml"
+ROOMY = 'name = "claude-haiku-4-5"\nmax_tokens = 1_000'
 EVERY_TYPE = """
 title = "string"
 text = "string?"
@@ -48,7 +49,7 @@ def lose_the_ledger(project: TrialProject) -> None:
 @pytest.fixture
 def lost(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Iterator[TrialProject]:
     """A project whose three documents were answered, and whose ledger was then deleted."""
-    project.job(output_fields=EVERY_TYPE)
+    project.job(model=ROOMY, output_fields=EVERY_TYPE)
     project.documents(3)
     assert batchrun(f"submit {JOB}").code == ExitCode.OK
     lose_the_ledger(project)
@@ -140,7 +141,7 @@ def test_rows_stay_until_they_are_paid_again(lost: TrialProject, batchrun: Comma
 
 
 def test_another_prompt_is_other_work(lost: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
-    lost.job(output_fields=EVERY_TYPE, prompt='user = "Else: {{ doc.text }}"')
+    lost.job(model=ROOMY, output_fields=EVERY_TYPE, prompt='user = "Else: {{ doc.text }}"')
     sent = messages(api)
     assert batchrun(f"submit {JOB}").code == ExitCode.OK
     assert messages(api) == sent + 3

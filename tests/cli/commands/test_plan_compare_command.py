@@ -158,7 +158,7 @@ def test_no_saving_is_told_where_nothing_is_cached(
 
 @pytest.mark.slow
 def test_nothing_is_different(project: TrialProject, batchrun: CommandLine) -> None:
-    write_job(project)
+    write_job(project, model="claude-sonnet-4-6")
     project.documents(120)
     path = earlier(project, batchrun)
 

@@ -176,7 +176,8 @@ def test_answers_that_were_cut_off_or_would_be_now_are_counted(ledger: Ledger, p
     past.answer(Usage(7, output_tokens=10))
 
     assert use(ledger).cut == 1
-    assert past_use(ledger, "trial", fingerprint="f", model="m", max_tokens=90).cut == 2
+    assert past_use(ledger, "trial", fingerprint="f", model="m", max_tokens=89).cut == 2
+    assert past_use(ledger, "trial", fingerprint="f", model="m", max_tokens=90).cut == 1, "complete to the last token"
 
 
 def test_a_request_that_was_answered_twice_counts_twice(ledger: Ledger, past: Past) -> None:

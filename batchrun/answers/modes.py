@@ -20,7 +20,6 @@ _TOOL_DESCRIPTION = (
 _SCHEMA_OVERHEAD, _SCHEMA_RATIO = 100, 2.0
 """Recorded structured requests to 4.5 models, with schemas of 39 to 149 cl100k tokens, took 100 + 2.0 x schema Claude
 tokens more than their prompts did, to within 16."""
-
 _JSON_RATIO = 1.22
 """Claude's tokens per cl100k token of measured JSON without spaces."""
 

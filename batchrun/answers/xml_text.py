@@ -11,7 +11,8 @@ from html.entities import html5
 from typing import Any
 
 from batchrun.answers.json_text import UnusableError, exact, refuse_half_characters, shown
-from batchrun.answers.xml_words import LIST_ELEMENT, may_be_null, not_null, root_of
+from batchrun.answers.values import without_null
+from batchrun.answers.xml_words import LIST_ELEMENT, may_be_null, root_of
 
 _MARKUP = re.compile(
     r"<(?:(?P<block>!--|!\[CDATA\[)"
@@ -72,9 +73,9 @@ class _Element:
         """Return the entries. A text in the place of entries is one entry, unless an entry has parts."""
         if self.entries or not text:
             return self.entries
-        if {"properties", "items"} & not_null(items).keys():
+        if {"properties", "items"} & without_null(items).keys():
             raise UnusableError(f"{shown(self.name)} has text where <{LIST_ELEMENT}> is expected")
-        return [_scalar(not_null(items), text)]
+        return [_scalar(without_null(items), text)]
 
 
 class _Reader:
@@ -114,7 +115,7 @@ class _Reader:
         for depth in range(len(self._open), 0, -1):
             if (schema := self._open[depth - 1].inside(name)) is not None:
                 self._end_to(depth)
-                self._open.append(_Element(name, not_null(schema), may_be_null(schema)))
+                self._open.append(_Element(name, without_null(schema), may_be_null(schema)))
                 return True
         if name == self._root:
             self._whole = _Element(name, self._schema)

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+from batchrun.answers.values import NULL, without_null
+
 FIRST_WORDS = "Reply with one XML document and nothing else"
 """How the words begin."""
 SCHEMA_LINE = "The answer as JSON Schema: "
 """How the line begins that ends with the schema, as compact JSON."""
 LIST_ELEMENT = "item"
 """The element around each element of a list."""
-_NULL = {"type": "null"}
 _RULES = (
     "Every field is an element with the field's name, and stands there once, in this order. "
     f"A list has one <{LIST_ELEMENT}> for each of its elements, and no <{LIST_ELEMENT}> when the list is empty. "
@@ -56,21 +57,13 @@ def _inside(value: Any) -> str:
             return escape(str(value))
 
 
-def not_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of a value that may be null, for when the value is not null."""
-    if "anyOf" not in schema:
-        return schema
-    inner: Mapping[str, Any] = next(kind for kind in schema["anyOf"] if kind != _NULL)
-    return inner
-
-
 def may_be_null(schema: Mapping[str, Any]) -> bool:
     """Whether a value may be null."""
-    return _NULL in schema.get("anyOf", ())
+    return NULL in schema.get("anyOf", ())
 
 
 def _shape(schema: Mapping[str, Any]) -> str:
-    match not_null(schema):
+    match without_null(schema):
         case {"properties": properties}:
             return "".join(f"<{name}>{_shape(inner)}</{name}>" for name, inner in properties.items())
         case {"items": items}:

@@ -43,6 +43,10 @@ OLD, THINKING, FREE = "claude-haiku-4-5", "claude-haiku-5-5", "claude-sonnet-5-5
 """Models that never think unasked, that think unless a tool is forced, and that cannot be forced."""
 
 
+LARGEST_TOOL_PROMPT, SIMULATED_TOOL_PROMPT = 804, 286
+"""Tokens of the system prompt that the API adds for tools: the most of any model, and the least of the simulator."""
+
+
 def asking(
     project: TrialProject,
     mode: str,
@@ -183,6 +187,21 @@ def test_the_plan_is_near_what_is_billed(project: TrialProject, mode: str) -> No
     classes = "input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens"
     ((billed,),) = project.ask(f"select sum({classes}) from attempts")
     assert plan.estimate.input.low <= billed <= plan.estimate.input.high
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-7", OLD, THINKING, FREE], ids=["largest", "old", "thinking", "free"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_worst_case_holds(project: TrialProject, mode: str, model: str) -> None:
+    asking(project, mode, model=model, documents=0)
+    project.document("tiny.txt", "x")
+    most = project.plan().worst_tokens - ROUTES["plain"][1]
+
+    submitted(project)
+
+    classes = "input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens"
+    ((billed, costs_less),) = project.ask(f"select {classes}, cost_nusd < reserved_nusd from attempts")
+    assert costs_less
+    assert billed + LARGEST_TOOL_PROMPT - SIMULATED_TOOL_PROMPT <= most if mode == "tool" else billed <= most
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -14,8 +14,9 @@ from batchrun.answers.form import AnswerForm
 from batchrun.answers.json_text import UnusableError
 from batchrun.answers.modes import MODES
 from batchrun.answers.validation import Judge
+from batchrun.answers.values import without_null
 from batchrun.answers.xml_text import parsed_xml
-from batchrun.answers.xml_words import FIRST_WORDS, SCHEMA_LINE, not_null, root_of, xml_words
+from batchrun.answers.xml_words import FIRST_WORDS, SCHEMA_LINE, root_of, xml_words
 from batchrun.job.field_types import ColumnFields
 from batchrun.job.fields import OutputFields
 from batchrun.outcome import Outcome
@@ -60,7 +61,7 @@ def form_of(definitions, mode="xml"):
 
 def values_for(schema):
     """Values that are valid, and that XML can tell apart: an empty element says null where null is allowed."""
-    bare = not_null(schema)
+    bare = without_null(schema)
     if "enum" in bare:
         values = st.sampled_from(bare["enum"])
     elif "properties" in bare:

@@ -212,8 +212,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no-call": (
         {"messages": [RESULT]},
-        "messages.0.content.0: unexpected `tool_use_id` found in `tool_result` blocks: toolu_1. Each `tool_result` block"
-        " must have a corresponding `tool_use` block in the previous message.",
+        "messages.0.content.0: unexpected `tool_use_id` found in `tool_result` blocks: toolu_1. Each `tool_result` "
+        "block must have a corresponding `tool_use` block in the previous message.",
     ),
 }
 

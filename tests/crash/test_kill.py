@@ -17,6 +17,7 @@ from batchrun.errors import ExitCode
 from batchrun.simulator.http.server import SimulatorServer
 from batchrun.simulator.replies.latency import Latency
 from batchrun.simulator.usage.books import Entry
+from batchrun.store.ledger.chain import Chain
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +137,7 @@ def open_attempts_of_a_whole_store(project: TrialProject) -> frozenset[int]:
         if not ledger.execute("select 1 from sqlite_master where name = 'attempts'").fetchone():
             return frozenset()
         assert ledger.execute("select count(*) from runs where committed_nusd > cap_nusd").fetchone() == (0,)
+        assert Chain(ledger, project.ledger_path).walk().broken is None
         flying = ledger.execute("select attempt_no from attempts where state = 'open'").fetchall()
     assert len(flying) <= CONCURRENCY
     return frozenset(attempt_no for (attempt_no,) in flying)

@@ -34,7 +34,7 @@ def verify(job_or_run: str | None, *, head: str | None, simulate: bool, ledger: 
     """Check that no settled attempt was changed, removed or inserted since: its cost, usage, reply and output.
 
     All jobs of a ledger share one chain, so that a job or a run only tells which ledger is meant. The summary of a run
-    has the head of the chain. With a noted head, a chain that was written anew shows too. Exit 5 with the first entry
+    has the head of the chain. With a noted head, a chain that was written anew shows too. Exit 5 with the first link
     that is wrong.
 
     \b

@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from batchrun.cli.next_command import command
 from batchrun.cli.views.format import below_here, count
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.store.ledger.chain import Break, Flaw, Walk
 from batchrun.store.ledger.ledger import Ledger
 
-LOST_HEAD = "entries were removed or written anew since it was noted, or it is of another ledger"
+LOST_HEAD = "links were removed or written anew since it was noted, or it is of another ledger"
 WORDS: Mapping[Flaw, str] = {
-    Flaw.LINK_MISSING: "{entry} is missing",
-    Flaw.LINK_WRONG: "{entry}, {attempt}, does not follow from the entry before: changed, moved or inserted",
-    Flaw.ATTEMPT_MISSING: "{entry}, {attempt}: the attempt was removed",
-    Flaw.ATTEMPT_CHANGED: "{entry}, {attempt}: the attempt, its reply or its output was changed after it was settled",
-    Flaw.END_WRONG: "the ledger has recorded {entry} as the last, and the chain ends otherwise, with {last}",
-    Flaw.ATTEMPT_INSERTED: "{attempt} has no entry, so it was inserted",
-    Flaw.BEGINNING_WRONG: "there are more or fewer attempts without an entry than when the chain began",
+    Flaw.LINK_MISSING: "{link} is missing",
+    Flaw.LINK_WRONG: "{link}, {attempt}, does not follow from the link before: changed, moved or inserted",
+    Flaw.ATTEMPT_MISSING: "{link}, {attempt}: the attempt was removed",
+    Flaw.ATTEMPT_CHANGED: "{link}, {attempt}: the attempt, its reply or its output was changed after it was settled",
+    Flaw.END_WRONG: "the ledger has recorded {link} as the last, and the chain ends otherwise, with {last}",
+    Flaw.ATTEMPT_INSERTED: "{attempt} has no link, so it was inserted",
+    Flaw.BEGINNING_WRONG: "there are more or fewer attempts without a link than when the chain began",
 }
 
 
@@ -70,27 +71,27 @@ def show(verified: Verified, terminal: Terminal) -> None:
 def lines(verified: Verified) -> Iterator[str]:
     """Say up to where the chain holds, what is wrong behind, and what the chain says nothing of."""
     walk = verified.walk
-    entries = count(walk.head.link_no, "entry", "entries")
-    yield f"  intact   {entries}" + (f", head {walk.head.short}" if walk.head.link_no else "")
+    links = count(walk.head.link_no, "link")
+    yield f"  intact   {links}" + (f", head {walk.head.short}" if walk.head.link_no else "")
     if walk.noted:
-        yield f"  noted    head {walk.noted.short} is entry {walk.noted.link_no:,}"
+        yield f"  noted    head {walk.noted.short} is link {walk.noted.link_no:,}"
     if walk.settled_before:
         yield f"  before   {count(walk.settled_before, 'attempt')}, older than the chain, which tells nothing of them"
     if walk.broken:
         yield f"  broken   {broken_words(walk.broken, verified)}"
     elif verified.lacks_head:
-        yield f"  broken   no entry has the head {verified.asked}: {LOST_HEAD}"
+        yield f"  broken   no link has the head {verified.asked}: {LOST_HEAD}"
     if not verified.holds:
-        yield "  next     batchrun docs trust"
+        yield f"  next     {command('docs', None, ['trust'])}"
 
 
 def broken_words(broken: Break, verified: Verified) -> str:
-    """Name the first entry that is wrong, and say what is wrong."""
+    """Name the first link that is wrong, and say what is wrong."""
     of = f" for {escape_control(verified.attempt)}" if verified.attempt else ""
     return WORDS[broken.flaw].format(
-        entry=f"entry {broken.link_no or 0:,}",
+        link=f"link {broken.link_no or 0:,}",
         attempt=f"attempt {broken.attempt_no or 0:,}{of}",
-        last=f"entry {verified.walk.head.link_no:,}",
+        last=f"link {verified.walk.head.link_no:,}",
     )
 
 
@@ -107,13 +108,13 @@ def as_json(verified: Verified) -> dict[str, object]:
         "ok": verified.holds,
         "ledger": str(verified.path) if verified.path else None,
         "simulated": verified.simulated,
-        "entries": walk.head.link_no,
+        "links": walk.head.link_no,
         "head": walk.head.digest if walk.head.link_no else None,
         "settled_before": walk.settled_before,
-        "noted_entry": walk.noted.link_no if walk.noted else None,
+        "noted_link": walk.noted.link_no if walk.noted else None,
         "broken": {
             "flaw": str(broken.flaw),
-            "entry": broken.link_no,
+            "link": broken.link_no,
             "attempt": broken.attempt_no,
             "words": broken_words(broken, verified),
         }

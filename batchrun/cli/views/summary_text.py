@@ -110,10 +110,9 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
         lines.append(f"  {held_words(totals)}: {dollars(totals.held_nusd)} at most, counted against the budget")
     lines += escalated_lines(summary.escalations)
     lines += retried_lines(totals.retried)
-    lines += pace_lines(summary.performance) if summary.performance else []
     if totals.chain_head:
-        lines.append(f"  chain    head {totals.chain_head.short}, entry {totals.chain_head.link_no:,}")
-    return lines
+        lines.append(f"  chain    head {totals.chain_head.short}, link {totals.chain_head.link_no:,}")
+    return lines + (pace_lines(summary.performance) if summary.performance else [])
 
 
 def held_words(totals: Totals) -> str:
@@ -256,7 +255,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),
         chain_head=totals.chain_head.digest if totals and totals.chain_head else None,
-        chain_entry=totals.chain_head.link_no if totals and totals.chain_head else None,
+        chain_link=totals.chain_head.link_no if totals and totals.chain_head else None,
         **left_fields(summary),
         **pace_fields(summary.performance, totals.retried if totals else {}),
         published=summary.unpublished is None,

@@ -42,7 +42,7 @@ class Totals:
     retried: Mapping[str, int]
     """How many attempts failed and were followed by another one, by cause."""
     chain_head: Head | None
-    """The entry of the run's last settlement in the chain; None if an earlier version made the whole run."""
+    """The link of the run's last settlement in the chain; None if an earlier version made the whole run."""
 
 
 def totals(ledger: Ledger, run_no: int) -> Totals:

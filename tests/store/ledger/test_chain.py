@@ -238,7 +238,7 @@ DAMAGES: dict[str, tuple[list[str], Break]] = {
 
 
 @pytest.mark.parametrize(("statements", "broken"), DAMAGES.values(), ids=DAMAGES)
-def test_the_first_entry_that_is_wrong_is_named(settled: Account, statements: list[str], broken: Break) -> None:
+def test_the_first_link_that_is_wrong_is_named(settled: Account, statements: list[str], broken: Break) -> None:
     change(settled, *statements)
 
     assert walk(settled).broken == broken

@@ -16,13 +16,15 @@ from batchrun.reply import Reply
 
 MOST_PAGES = 200
 """How many pages of one list are asked for. A model that never calls a list complete would be asked for ever."""
+MOST_PROBLEMS = 20
+"""How many problems of a reply are told to the model."""
 REPAIR = """This answer cannot be used:
 {problems}
 Give the whole answer again in the same form, with these problems mended. Leave everything else as it was, and take \
 every value from the document."""
-NEXT_PAGE = """Your answer has entries {first:,} to {last:,} of `{name}`. Go on with entry \
-{following:,}: give the next {size:,} entries that the document has behind your last one, or fewer if there are no \
-more, and say in `{complete}` whether the list is complete now."""
+NEXT_PAGE = """Your answer has {entries:,} entries of `{name}` so far. Go on with entry {following:,}: \
+give the next {size:,} entries that the document has behind your last one, or fewer if there are no more. \
+Say in `{complete}` whether the list is complete now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Progress:
     values: Mapping[str, Any] = field(default_factory=dict)
     """What earlier turns have answered, by field."""
     findings: Findings = Findings()
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """The lists that go on in a later turn, each with the attempt whose reply has its last entries."""
 
     @property
     def turn_json(self) -> str | None:
@@ -82,7 +86,7 @@ class Progress:
         """The values and findings as JSON; None if there are none."""
         if not self.values and self.findings == Findings():
             return None
-        partial = {"values": self.values, "findings": asdict(self.findings)}
+        partial = {"values": self.values, "findings": asdict(self.findings), "waiting": self.waiting}
         return json.dumps(partial, ensure_ascii=False)
 
     @classmethod
@@ -96,6 +100,7 @@ class Progress:
             Turn(**{**asked, "fields": tuple(asked.get("fields", ()))}),
             answered.get("values", {}),
             Findings(**answered.get("findings", {})),
+            answered.get("waiting", {}),
         )
 
 
@@ -191,7 +196,7 @@ def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: in
     if not mending.max_repairs or judgement.outcome in mending.passed_on:
         return None
     if judgement.outcome is Outcome.INVALID and turn.repairs < mending.max_repairs:
-        said = REPAIR.format(problems=judgement.reason)
+        said = REPAIR.format(problems=_listed(judgement))
         return replace(turn, repairs=turn.repairs + 1, shows=attempt_no, said=said)
     twice = min(2 * max_tokens, mending.most_tokens)
     if judgement.outcome is Outcome.TRUNCATED and judgement.too_few_tokens and turn.max_tokens is None:
@@ -199,37 +204,50 @@ def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: in
     return None
 
 
+def _listed(judgement: Judgement) -> str:
+    """List what is wrong with a reply, for the model."""
+    said = [problem.said for problem in judgement.problems] or [judgement.reason or ""]
+    return "\n".join(f"- {one}" for one in said[:MOST_PROBLEMS])
+
+
 def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], attempt_no: int) -> Step:
     values = {**progress.values, **{name: value for name, value in output.items() if name in form.fields}}
+    waiting = dict(progress.waiting)
     for name, rule in form.pages.items():
         if name in output:
-            earlier = progress.values.get(name) or []
-            values[name] = [*earlier, *(output[name] or [])]
-            if not _is_complete(rule, output, values, new=output[name] or [], all_of=values[name]):
-                turn = _next_page(name, rule, values[name], attempt_no, new=len(output[name]))
-                return Step(replace(progress, turn=turn, values=values), None)
+            earlier, new = progress.values.get(name) or [], output[name] or []
+            if len(new) > 1 and earlier[-len(new) :] == new:
+                new = []  # the same page once more
+            values[name] = [*earlier, *new] if earlier else output[name]
+            waiting.pop(name, None)
+            if not _is_complete(rule, output, values, new=new, entries=len(earlier) + len(new)):
+                waiting[name] = attempt_no
+    progress = replace(progress, values=values, waiting=waiting)
+    if waiting:
+        name, shows = next(iter(waiting.items()))
+        turn = _next_page(name, form.pages[name], values[name], shows)
+        return Step(replace(progress, turn=turn), None)
     if missing := form.missing(values):
-        return Step(replace(progress, turn=Turn(fields=missing), values=values), None)
+        return Step(replace(progress, turn=Turn(fields=missing)), None)
     whole = {name: value for name, value in values.items() if name in form.fields}
     return Step(replace(progress, turn=Turn(), values={}), Outcome.SUCCEEDED, whole)
 
 
 def _is_complete(
-    rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], *, new: list[Any], all_of: list[Any]
+    rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], *, new: list[Any], entries: int
 ) -> bool:
     """Return whether a list is complete: the model says so, or a count agrees, or nothing new has come."""
     count = values.get(rule.count) if rule.count else None
-    agrees = isinstance(count, int) and len(all_of) >= count
-    return bool(output.get(rule.complete)) or agrees or not new or len(all_of) >= MOST_PAGES * rule.size
+    agrees = isinstance(count, int) and entries >= count
+    return bool(output.get(rule.complete)) or agrees or not new or entries >= MOST_PAGES * rule.size
 
 
-def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int, *, new: int) -> Turn:
+def _next_page(name: str, rule: PageRule, entries: list[Any], shows: int) -> Turn:
     said = NEXT_PAGE.format(
-        first=len(entries) - new + 1,
-        last=len(entries),
+        entries=len(entries),
         name=name,
         following=len(entries) + 1,
         size=rule.size,
         complete=rule.complete,
     )
-    return Turn(fields=(name,), shows=attempt_no, said=said)
+    return Turn(fields=(name,), shows=shows, said=said)

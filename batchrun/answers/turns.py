@@ -41,6 +41,13 @@ class Turn:
     """What is said behind the reply that is shown."""
     max_tokens: int | None = None
     """The `max_tokens` of the turn, if they are not the request's."""
+    first: int | None = None
+    """The number of the first entry that is asked for; None unless the turn continues a list."""
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "Turn":
+        """Read a turn from its JSON; an empty object is the request as it is."""
+        return cls(**{**asked, "fields": tuple(asked.get("fields", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +97,9 @@ class Progress:
     @classmethod
     def of(cls, turn: str | None, partial: str | None) -> "Progress":
         """Read what the ledger has of a request."""
-        asked = json.loads(turn) if turn else {}
         answered = json.loads(partial) if partial else {}
         return cls(
-            Turn(**{**asked, "fields": tuple(asked.get("fields", ()))}),
+            Turn.of(json.loads(turn) if turn else {}),
             answered.get("values", {}),
             Findings(**answered.get("findings", {})),
         )
@@ -234,4 +240,4 @@ def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int, *
         size=rule.size,
         complete=rule.complete,
     )
-    return Turn(fields=(name,), shows=attempt_no, said=said)
+    return Turn(fields=(name,), shows=attempt_no, said=said, first=len(entries) + 1)

@@ -52,7 +52,7 @@ def read_again(job_path: Path, documents: Sequence[AskedDocument], *, simulated:
         with open_job(job_path, simulated=simulated, to_run=False) as opened:
             return _read(opened, documents)
     except BatchrunError as error:
-        return [Unreadable(one.ref.doc_id, one.ref.source, str(error)) for one in documents]
+        return [_unreadable(one, f"the job cannot be opened today: {error}") for one in documents]
 
 
 def _read(opened: OpenJob, documents: Sequence[AskedDocument]) -> list[Reread | Unreadable]:
@@ -64,11 +64,15 @@ def _read(opened: OpenJob, documents: Sequence[AskedDocument]) -> list[Reread | 
 
 
 def _reread(opened: OpenJob, document: AskedDocument, found: Prepared | Unreadable) -> Reread | Unreadable:
-    if isinstance(found, Unreadable):
-        return found if found.reason != CHANGED else Unreadable(found.doc_id, found.source, HAS_CHANGED)
-    if found.content_sha != document.content_sha:
-        return Unreadable(document.ref.doc_id, document.ref.source, HAS_CHANGED)
+    if isinstance(found, Unreadable) and found.reason != CHANGED:
+        return _unreadable(document, f"the document cannot be read today: {found.reason}")
+    if isinstance(found, Unreadable) or found.content_sha != document.content_sha:
+        return _unreadable(document, HAS_CHANGED)
     models = opened.chain.models
     requests = zip(models, opened.chain.requests(found.request), strict=True)
     asked = next((one for one in requests if one[1].request_id == document.request_id), None)
     return Reread(found.text, opened.job.form, asked)
+
+
+def _unreadable(document: AskedDocument, reason: str) -> Unreadable:
+    return Unreadable(document.ref.doc_id, document.ref.source, reason)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from batchrun.cli.find_run import FoundRun
@@ -12,17 +13,19 @@ from batchrun.cli.views.format import below_here, count, cut, labelled
 from batchrun.document import DocumentRef, Unreadable
 from batchrun.escaping import escape_control
 from batchrun.workflow.prompt_version import PromptVersion, prompt_version
-from batchrun.workflow.read_again import AskedDocument, read_again
+from batchrun.workflow.read_again import AskedDocument, Reread, read_again
 
 SHORT = 12
 """How many characters of a hash are shown to people."""
 MOST_PARTS = 20
 """How many parts of a long document are listed; JSON has all."""
+MOST_CHANGES = 40
+"""How many lines tell what was changed in the reply."""
 SENDS_LESS = "the job sends less of the document today"
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredPart:
+class AskedPart:
     """A document that was asked by itself: a whole one, or a part of a long one."""
 
     number: int | None
@@ -30,11 +33,6 @@ class AnsweredPart:
     story: Mapping[str, Any]
     fields: frozenset[str] | None
     """The fields of the answer that come from here; None for all fields."""
-
-    @property
-    def evidence(self) -> dict[str, Any]:
-        """The evidence of the fields that come from here, by field."""
-        return self.of_fields("evidence")
 
     def of_fields(self, name: str) -> dict[str, Any]:
         """Return findings of one kind, as far as they are about the fields that come from here."""
@@ -50,7 +48,7 @@ class Origins:
     """The hashes of the prompt and of the form of the answer, which are None for requests of earlier versions."""
     job_file: str
     version: PromptVersion
-    parts: Sequence[AnsweredPart]
+    parts: Sequence[AskedPart]
     attempts: Sequence[Mapping[str, Any]]
     evidence: Sequence[FieldEvidence]
     no_context: str | None
@@ -74,7 +72,7 @@ def _field_of(path: str) -> str:
 
 def origins_of(found: FoundRun, story: Mapping[str, Any]) -> Origins:
     """Find out where the answer for a document comes from, also from the document and the job file of today."""
-    parts = list(_answered_parts(story))
+    parts = list(_asked_parts(story))
     first = parts[0].story if parts else {}
     prompt = {name: first.get(name) for name in ("prompt_sha", "form_sha")}
     evidence, no_context = _evidence(found, parts)
@@ -89,34 +87,36 @@ def origins_of(found: FoundRun, story: Mapping[str, Any]) -> Origins:
     )
 
 
-def _answered_parts(story: Mapping[str, Any]) -> Iterator[AnsweredPart]:
+def _asked_parts(story: Mapping[str, Any]) -> Iterator[AskedPart]:
     if "parts" not in story:
-        yield AnsweredPart(None, story, None)
+        yield AskedPart(None, story, None)
         return
     gave = defaultdict[int, set[str]](set)
     for name, origin in (story["provenance"] or {}).items():
         for number in origin["parts"]:
             gave[number].add(name)
     for part in story["parts"]:
-        yield AnsweredPart(part["number"], part, frozenset(gave[part["number"]]))
+        yield AskedPart(part["number"], part, frozenset(gave[part["number"]]))
 
 
-def _evidence(found: FoundRun, parts: Iterable[AnsweredPart]) -> tuple[list[FieldEvidence], str | None]:
+def _evidence(found: FoundRun, parts: Iterable[AskedPart]) -> tuple[list[FieldEvidence], str | None]:
     """List the evidence, with lines of the documents, which are read again; also say why there are no such lines."""
-    quoted = [part for part in parts if part.evidence]
+    quoted = [part for part in parts if part.of_fields("evidence")]
     asked = [asked_document(part.story) for part in quoted]
     read = read_again(found.job_path, asked, simulated=found.story.simulated) if quoted else []
     evidence = [
         one
         for part, document in zip(quoted, read, strict=True)
-        for one in field_evidence(
-            part.evidence, None if isinstance(document, Unreadable) else document.text, part=part.number
-        )
+        for one in field_evidence(part.of_fields("evidence"), _text_of(document), part=part.number)
     ]
     if all(one.context or not one.told.get("spans") for one in evidence):
         return evidence, None
     reasons = (one.reason.partition("\n")[0] for one in read if isinstance(one, Unreadable))
     return evidence, next(reasons, SENDS_LESS)
+
+
+def _text_of(document: Reread | Unreadable) -> str | None:
+    return None if isinstance(document, Unreadable) else document.text
 
 
 def asked_document(story: Mapping[str, Any]) -> AskedDocument:
@@ -131,15 +131,17 @@ def asked_document(story: Mapping[str, Any]) -> AskedDocument:
 
 def origin_lines(origins: Origins, width: int | None) -> Iterator[str]:
     """Yield the lines on where an answer comes from."""
-    yield f"prompt   {_prompt_words(origins)}"
+    if any(part.story["request_id"] for part in origins.parts):
+        yield f"prompt   {_prompt_words(origins)}"
     yield from _part_lines(origins.parts, width)
     for attempt in origins.attempts:
         yield from attempt_lines(attempt, width)
     if said := _replies(origins.parts):
         yield f"answer   {said}"
-    for part in origins.parts:
-        of = "" if part.number is None else f", part {part.number}"
-        yield from change_lines(part.of_fields("originals"), part.of_fields("problems"), width, of=of)
+    changes = _change_lines(origins.parts, width)
+    yield from islice(changes, MOST_CHANGES)
+    if left := sum(1 for _ in changes):
+        yield f"  and {count(left, 'more line')} of this kind, which --json shows"
     if origins.evidence:
         yield "evidence"
     yield from _evidence_lines(origins.evidence, width)
@@ -164,7 +166,7 @@ def _prompt_words(origins: Origins) -> str:
     return f"{named}, as in {job_file}, {changed if version.commit.has_changes else commit}"
 
 
-def _part_lines(parts: Sequence[AnsweredPart], width: int | None) -> Iterator[str]:
+def _part_lines(parts: Sequence[AskedPart], width: int | None) -> Iterator[str]:
     numbered = [part for part in parts if part.number is not None]
     for part in numbered[:MOST_PARTS]:
         label = f"part {part.number}"
@@ -173,7 +175,13 @@ def _part_lines(parts: Sequence[AnsweredPart], width: int | None) -> Iterator[st
         yield f"         and {count(len(numbered) - MOST_PARTS, 'more part')}, which --json shows"
 
 
-def _replies(parts: Sequence[AnsweredPart]) -> str:
+def _change_lines(parts: Sequence[AskedPart], width: int | None) -> Iterator[str]:
+    for part in parts:
+        of = "" if part.number is None else f", part {part.number}"
+        yield from change_lines(part.of_fields("originals"), part.of_fields("problems"), width, of=of)
+
+
+def _replies(parts: Sequence[AskedPart]) -> str:
     """Say how many replies the answer took, where one reply for each part was not enough."""
     findings = [part.story["findings"] for part in parts]
     replies = sum(found.get("attempts", 1) for found in findings)

@@ -16,6 +16,8 @@ from batchrun.providers.anthropic.conversation import Said, conversation
 from batchrun.request import Request
 from batchrun.workflow.read_again import read_again
 
+LEAVE_OUT = "leave out --prompt to see what is remembered"
+
 
 def show_request(
     found: FoundRun, story: Mapping[str, Any], attempt: Mapping[str, Any] | None, terminal: Terminal
@@ -33,19 +35,17 @@ def show_request(
 
 def sent_request(found: FoundRun, story: Mapping[str, Any], attempt: Mapping[str, Any] | None) -> Request:
     """Make the request of an attempt again; without an attempt, the request that is due. Raises UsageProblem."""
+    if story["request_id"] is None:
+        raise UsageProblem(f"no request was made for {story['doc_id']}: {story['reason']}", hint=LEAVE_OUT)
     turn = Turn.of((attempt or story)["turn"] or {})
     shown = None if turn.shows is None else found.ledger.reply(turn.shows)
     (document,) = read_again(found.job_path, [asked_document(story)], simulated=found.story.simulated)
     if isinstance(document, Unreadable):
-        raise UsageProblem(f"the request cannot be made again: {document.reason}", hint=_what_is_left(story))
+        raise UsageProblem(f"the request cannot be made again: {document.reason}", hint=LEAVE_OUT)
     request = document.turn(turn, shown)
     if request is None:
-        raise UsageProblem("the request cannot be made again: the job asks otherwise today", hint=_what_is_left(story))
+        raise UsageProblem("the request cannot be made again: the job asks otherwise today", hint=LEAVE_OUT)
     return request
-
-
-def _what_is_left(story: Mapping[str, Any]) -> str:
-    return "leave out --prompt to see what is remembered" if story["attempts"] else "run the job first"
 
 
 def request_lines(said: Sequence[Said]) -> Iterator[str]:

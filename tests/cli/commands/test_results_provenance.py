@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CommandLine, on_a_terminal
+from command_line import REPOSITORY, CommandLine, on_a_terminal
 from scripted_provider import ScriptedProvider, answer, lost
 from trial_project import TrialProject
 
@@ -337,6 +337,28 @@ def test_the_request_as_it_was_sent(project: TrialProject, batchrun: CommandLine
     assert [line for line in shown if line and not line.startswith("    ")] == ["system", "user", "assistant", "user"]
 
 
+def test_a_document_that_was_never_asked(project: TrialProject, batchrun: CommandLine) -> None:
+    project.document("empty.txt", "")
+    answered(project, answer(GOOD), source='type = "files"\ninclude = ["docs/*.txt"]\non_empty = "skip"')
+    shown, prompt, raw = (
+        batchrun(f"results trial --doc docs/empty.txt {option}") for option in ("", "--prompt", "--raw")
+    )
+    assert "prompt" not in shown.out
+    assert (shown.code, prompt.code, raw.code) == (ExitCode.OK, ExitCode.USAGE, ExitCode.USAGE)
+    assert "no request was made for docs/empty.txt: the document is empty" in prompt.err
+    assert "no attempt at docs/empty.txt has brought a reply yet" in raw.err
+
+
+def test_many_changes_are_told_in_few_lines(project: TrialProject, batchrun: CommandLine) -> None:
+    days = {"days": ["3 March 2024"] * 60}
+    fields = 'days = { type = "array", items = "date" }'
+    answered(project, answer(days), output="", output_fields=fields)
+    out = batchrun(DOC).out
+    assert '  days[39]: the reply has "3 March 2024"' in out
+    assert "  and 20 more lines of this kind, which --json shows" in out.splitlines()
+    assert len(batchrun(f"{DOC} --json").json["findings"]["originals"]) == 60
+
+
 def test_the_reply_of_each_attempt(project: TrialProject, batchrun: CommandLine) -> None:
     answered(project, WRONG, answer(GOOD))
     assert batchrun(f"{DOC} --raw --attempt 1").out == f"{WRONG.raw}\n"
@@ -457,3 +479,28 @@ def test_everything_is_as_wide_as_the_terminal(project: TrialProject, columns: i
     assert [line for line in shown if columns_of(line) > columns] == []
     assert any("»The" in line for line in shown)
     assert any("漢字" in line for line in shown)
+
+
+# --- the page
+
+
+VARYING = re.compile(r"\b(?:[0-9a-f]{12}|[0-9a-f]{4}(?=  2)|2\d{3}-\d\d-\d\d(?: \d\d:\d\d)?(?=$|  ))")
+"""The hashes, the run and the times of an output."""
+
+
+def test_the_page_shows_what_is_shown(project: TrialProject, batchrun: CommandLine) -> None:
+    lines = ("This Agreement is made on 3 March 2024.", "The initial term is twenty-four (24) months.")
+    text = "\n".join([*lines, "It renews for a year.\n"])
+    quote = {"term_quote": lines[1]}
+    first = {**quote, "term": "two years", "signed_quote": "", "signed": None}
+    signed = {"signed_quote": "This Contract is made on 3 March 2024.", "signed": "3 March 2024"}
+    project.document("nda.txt", text)
+    given(project)
+    project.submit(ScriptedProvider({f"Read: {text}": [answer(first), answer({**quote, "term": 24, **signed})]}))
+    committed(project)
+    page = (REPOSITORY / "batchrun" / "docs" / "results.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```text\n(docs/nda\.txt.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    out = batchrun("results trial --doc docs/nda.txt").out
+
+    assert VARYING.sub("~", out).splitlines() == VARYING.sub("~", shown).splitlines()

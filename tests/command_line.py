@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -113,6 +114,25 @@ def process(
         text=True,
         **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
     )
+
+
+def on_a_terminal(folder: Path, command: str, columns: int) -> list[str]:
+    """The lines that a command writes on a terminal of so many columns."""
+    reading, writing = pty.openpty()
+    environment = clean_environment(folder) | {"COLUMNS": str(columns), "TERM": "dumb"}
+    line = [sys.executable, "-m", "batchrun", *shlex.split(command)]
+    with subprocess.Popen(line, cwd=folder, env=environment, stdout=writing, stderr=writing) as running:
+        os.close(writing)
+        written = b""
+        try:
+            while part := os.read(reading, 65_536):
+                written += part
+        except OSError:  # the terminal is closed
+            pass
+        finally:
+            os.close(reading)
+        assert running.wait(60) == 0
+    return written.decode("utf-8").splitlines()
 
 
 def as_said_here(said: str) -> str:

@@ -41,6 +41,13 @@ class Turn:
     """What is said behind the reply that is shown."""
     max_tokens: int | None = None
     """The `max_tokens` of the turn, if they are not the request's."""
+    first: int | None = None
+    """The number of the first entry that is asked for; None unless the turn continues a list."""
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "Turn":
+        """Read a turn from its JSON; an empty object is the request as it is."""
+        return cls(**{**asked, "fields": tuple(asked.get("fields", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +101,9 @@ class Progress:
         """Read what the ledger has of a request."""
         if turn is None and partial is None:
             return BEGINNING
-        asked = json.loads(turn) if turn else {}
         answered = json.loads(partial) if partial else {}
         return cls(
-            Turn(**{**asked, "fields": tuple(asked.get("fields", ()))}),
+            Turn.of(json.loads(turn) if turn else {}),
             answered.get("values", {}),
             Findings(**answered.get("findings", {})),
             answered.get("waiting", {}),
@@ -250,4 +256,4 @@ def _next_page(name: str, rule: PageRule, entries: list[Any], shows: int) -> Tur
         size=rule.size,
         complete=rule.complete,
     )
-    return Turn(fields=(name,), shows=shows, said=said)
+    return Turn(fields=(name,), shows=shows, said=said, first=len(entries) + 1)

@@ -6,6 +6,7 @@ import click
 
 from batchrun.cli.options import LEDGER, selecting, speaking
 from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import UsageProblem
 from batchrun.planning.selection import Selection
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
@@ -21,8 +22,10 @@ ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parqu
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of stdout."
 )
 @click.option("--columns", metavar="A,B", help="Show only these columns.")
-@click.option("--doc", metavar="ID", help="Show one document in full: its outcome, its attempts, its answer.")
+@click.option("--doc", metavar="ID", help="Show one document in full: its answer, its attempts, its evidence.")
 @click.option("--raw", is_flag=True, help="With --doc: show the reply as it came.")
+@click.option("--prompt", is_flag=True, help="With --doc: show the request as it was sent.")
+@click.option("--attempt", type=click.IntRange(1), metavar="N", help="With --raw or --prompt: which attempt is meant.")
 @click.option("--raw-cells", is_flag=True, help="In csv, put no apostrophe before text that a spreadsheet would run.")
 @click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @LEDGER
@@ -37,6 +40,8 @@ def results(
     columns: str | None,
     doc: str | None,
     raw: bool,
+    prompt: bool,
+    attempt: int | None,
     raw_cells: bool,
     simulate: bool,
     ledger: Path | None,
@@ -53,11 +58,13 @@ def results(
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export import Export, export
     from batchrun.cli.find_run import found_run
-    from batchrun.cli.views.document_text import show_document
+    from batchrun.cli.views.document_text import DocumentView, show_document
 
+    if problem := misplaced(doc, raw=raw, prompt=prompt, attempt=attempt):
+        raise problem
     with found_run(run, ledger, simulated=simulate) as found:
         if doc is not None:
-            show_document(found, doc, raw=raw, terminal=terminal)
+            show_document(found, doc, DocumentView(raw, prompt, attempt), terminal)
             return
         default = ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table"
         wanted = Export(
@@ -71,3 +78,14 @@ def results(
             raw_cells=raw_cells,
         )
         export(found, wanted, terminal)
+
+
+def misplaced(doc: str | None, *, raw: bool, prompt: bool, attempt: int | None) -> UsageProblem | None:
+    """Return what is wrong with options that need each other, or exclude each other; None if nothing is."""
+    if raw and prompt:
+        return UsageProblem("--raw and --prompt exclude each other.", hint="ask for one of them at a time")
+    if attempt is not None and not (raw or prompt):
+        return UsageProblem("--attempt says of which attempt --raw or --prompt is meant.", hint="add one of them")
+    if doc is None and prompt:
+        return UsageProblem("--prompt shows the request for one document.", hint="name the document with --doc ID")
+    return None

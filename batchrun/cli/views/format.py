@@ -1,14 +1,20 @@
 """Numbers, intervals and untrusted text as people and programs read them."""
 
 import itertools
+import textwrap
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchrun.escaping import columns_of, escape_control
 from batchrun.estimation.interval import Interval
+
+WIDTH = 100
+"""How many columns a passage of somebody else's text has where there is no terminal."""
+MOST_LINES, MOST_CHARACTERS = 6, 1_200
+"""How much is shown of somebody else's text under a label."""
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -85,3 +91,20 @@ def cut(text: str, width: int | None) -> str:
         return text
     ends = itertools.accumulate(columns_of(character) for character in text)
     return text[: bisect_right(list(ends), width - 1)] + "…"
+
+
+def fitted(line: str, width: int) -> list[str]:
+    """Break a line of somebody else's text into lines of at most so many columns."""
+    shown = escape_control(line.replace("\t", " "))
+    columns = max(2, width if columns_of(shown) <= len(shown) else width // 2)
+    return textwrap.wrap(shown, columns, break_on_hyphens=False)
+
+
+def labelled(label: str, text: str, *, width: int | None, indent: int = 2) -> Iterator[str]:
+    """Yield somebody else's text in a few lines behind a label."""
+    columns = max(1, (width or WIDTH) - indent - 9)
+    lines = (part for line in text[:MOST_CHARACTERS].split("\n") for part in fitted(line, columns))
+    shown = list(itertools.islice(lines, MOST_LINES + 1))
+    is_cut = len(shown) > MOST_LINES or len(text) > MOST_CHARACTERS
+    for number, line in enumerate([*shown[:MOST_LINES], *(["…"] if is_cut else [])]):
+        yield f"{' ' * indent}{'' if number else label:<9}{line}"

@@ -1,4 +1,4 @@
-"""What people see of the ledger: all runs, and the story of one document."""
+"""What people see of the ledger: all runs."""
 
 import json
 import sqlite3
@@ -23,28 +23,6 @@ select runs.run_no, runs.run_id, runs.job, runs.job_path, runs.state, runs.exit_
     count(d.document_no) as admitted
 from runs left join documents d using (run_no) left join requests r on r.request_no = d.request_no
 group by runs.run_no order by runs.run_no desc
-"""
-DOCUMENT = """
-select s.doc_id, s.source, s.status, s.reason, s.request_id, s.run_id, s.tokens, s.cost_usd, s.request_no,
-    s.attempt_no, r.output, d.note from document_status s join documents d using (document_no)
-left join requests r on r.request_no = s.request_no
-where s.job = ? and s.doc_id = ?
-"""
-WHOLE = """
-select w.doc_id, w.source, iif(w.merged_of is null, 'pending', iif(w.output is null, 'errored', 'succeeded')) as status,
-    w.reason, w.merged_of as request_id, runs.run_id, null as tokens, null as request_no, null as attempt_no, w.output,
-    'asked in ' || w.parts || ' parts, such as ' || w.doc_id || ' [part 1 of ' || w.parts || ']' as note,
-    w.provenance
-from wholes w left join runs using (run_no)
-where w.job = ? and w.doc_id = ? and w.parts
-"""
-"""A long document that is asked in parts, with the names of a document's columns."""
-ATTEMPTS = """
-select runs.run_id, a.state, a.outcome, a.cause, a.status, a.error_type, a.message, a.stop_reason,
-    a.api_request_id, a.model, a.input_tokens, a.cache_read_tokens,
-    a.cache_write_5m_tokens + a.cache_write_1h_tokens as cache_write_tokens, a.output_tokens,
-    coalesce(a.cost_nusd, a.reserved_nusd) / 1e9 as cost_usd, a.started_at, a.ended_at
-from attempts a join runs using (run_no) where {} order by a.attempt_no
 """
 
 
@@ -116,32 +94,6 @@ def match_run(stories: list[RunStory], wanted: str) -> RunStory | None:
             hint="give more of the id",
         )
     return next(iter(exact or matching), None)
-
-
-def document_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] | None:
-    """Read a document's status, its attempts from first to last, and the reply that settled it.
-
-    Returns None if the job has no such document.
-    """
-    document = next(by_name(ledger.connection.execute(DOCUMENT, (job, doc_id))), None)
-    if document is None:
-        return _whole_story(ledger, job, doc_id)
-    attempts = ledger.connection.execute(ATTEMPTS.format("a.request_no = ?"), (document["request_no"],))
-    query = "select raw from replies where attempt_no = ?"
-    reply = ledger.connection.execute(query, (document["attempt_no"],)).fetchone()
-    return {**document, "attempts": list(by_name(attempts)), "raw": reply[0] if reply else None}
-
-
-def _whole_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] | None:
-    """Read the same of a long document, whose attempts are those of its parts, and whose answer is no single reply."""
-    whole = next(by_name(ledger.connection.execute(WHOLE, (job, doc_id))), None)
-    if whole is None:
-        return None
-    of_parts = ATTEMPTS.format("a.request_no in (select request_no from documents where job = ? and whole = ?)")
-    attempts = list(by_name(ledger.connection.execute(of_parts, (job, doc_id))))
-    cost = sum(attempt["cost_usd"] for attempt in attempts)
-    provenance = json.loads(whole["provenance"] or "null")
-    return {**whole, "provenance": provenance, "cost_usd": cost, "attempts": attempts, "raw": None}
 
 
 def by_name(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:

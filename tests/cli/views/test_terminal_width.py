@@ -1,12 +1,7 @@
 """On a terminal lines are broken between words, and what is to be typed stays whole."""
 
-import os
-import pty
-import subprocess
-import sys
-
 import pytest
-from command_line import CommandLine, clean_environment
+from command_line import CommandLine, on_a_terminal
 from trial_project import TrialProject
 
 from batchrun.cli.views.terminal import wrapped
@@ -45,29 +40,10 @@ def test_lines_are_broken_between_words(line: str) -> None:
 @pytest.mark.parametrize("columns", [80, 200])
 def test_on_a_terminal_no_word_is_broken(project: TrialProject, columns: int) -> None:
     project.documents(3)
-    shown = on_a_terminal(project, "plan jobs/trial.toml", columns)
+    shown = on_a_terminal(project.root, "plan jobs/trial.toml", columns)
     assert all(len(line) <= columns for line in shown if "batchrun submit" not in line), shown
     assert any(line.endswith("narrows it") for line in shown)
     assert any("To run this:  " in line for line in shown)
-
-
-def on_a_terminal(project: TrialProject, command: str, columns: int) -> list[str]:
-    """The lines that a command writes on a terminal of so many columns."""
-    reading, writing = pty.openpty()
-    environment = clean_environment(project.root) | {"COLUMNS": str(columns), "TERM": "dumb"}
-    line = [sys.executable, "-m", "batchrun", *command.split()]
-    with subprocess.Popen(line, cwd=project.root, env=environment, stdout=writing, stderr=writing) as running:
-        os.close(writing)
-        written = b""
-        try:
-            while part := os.read(reading, 65_536):
-                written += part
-        except OSError:  # the terminal is closed
-            pass
-        finally:
-            os.close(reading)
-        assert running.wait(60) == 0
-    return written.decode("utf-8").splitlines()
 
 
 @pytest.mark.slow

@@ -1,0 +1,78 @@
+"""Documents as their job reads them today, to show what was asked about the documents. Nothing is sent or recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchrun.answers.form import AnswerForm
+from batchrun.answers.turns import Turn
+from batchrun.document import DocumentRef, Unreadable
+from batchrun.errors import BatchrunError
+from batchrun.execution.turn_request import turn_request
+from batchrun.planning.weighing import CHANGED, Prepared, Wanted
+from batchrun.request import Request
+from batchrun.strategy.model_chain import ChainModel
+from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
+
+HAS_CHANGED = "the document has changed since it was asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedDocument:
+    """A document as it was when it was asked."""
+
+    ref: DocumentRef
+    content_sha: str
+    request_id: str | None
+    max_tokens: int | None
+    """The `max_tokens` of the request; None for the job's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A document that is today what it was when it was asked."""
+
+    text: str | None
+    """The part of the request that is the document's; None if only the model can read the document."""
+    form: AnswerForm
+    asked: tuple[ChainModel, Request] | None
+    """The model that was asked, with the request; None if the job asks otherwise today."""
+
+    def turn(self, turn: Turn, shown: str | None) -> Request | None:
+        """Return the request as it was sent for a turn; `shown` is the body of the reply that the turn shows."""
+        if self.asked is None:
+            return None
+        chain_model, request = self.asked
+        return turn_request(request, chain_model, self.form, turn, shown)
+
+
+def read_again(job_path: Path, documents: Sequence[AskedDocument], *, simulated: bool) -> list[Reread | Unreadable]:
+    """Read documents through the source of their job, in order, as a run would. Whatever is in the way is a reason."""
+    try:
+        with open_job(job_path, simulated=simulated, to_run=False) as opened:
+            return _read(opened, documents)
+    except BatchrunError as error:
+        return [_unreadable(one, f"the job cannot be opened today: {error}") for one in documents]
+
+
+def _read(opened: OpenJob, documents: Sequence[AskedDocument]) -> list[Reread | Unreadable]:
+    planner = opened.planner(SubmitOptions(pay_again=True))
+    of_source, merger = planner.workers.prepare, planner.merger
+    prepare = merger.preparing(opened.ledger, of_source) if merger else of_source
+    found = prepare([Wanted(one.ref, one.max_tokens, counts=False) for one in documents])
+    return [_reread(opened, *both) for both in zip(documents, found, strict=True)]
+
+
+def _reread(opened: OpenJob, document: AskedDocument, found: Prepared | Unreadable) -> Reread | Unreadable:
+    if isinstance(found, Unreadable) and found.reason != CHANGED:
+        return _unreadable(document, f"the document cannot be read today: {found.reason}")
+    if isinstance(found, Unreadable) or found.content_sha != document.content_sha:
+        return _unreadable(document, HAS_CHANGED)
+    models = opened.chain.models
+    requests = zip(models, opened.chain.requests(found.request), strict=True)
+    asked = next((one for one in requests if one[1].request_id == document.request_id), None)
+    return Reread(found.text, opened.job.form, asked)
+
+
+def _unreadable(document: AskedDocument, reason: str) -> Unreadable:
+    return Unreadable(document.ref.doc_id, document.ref.source, reason)

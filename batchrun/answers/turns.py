@@ -22,7 +22,7 @@ REPAIR = """This answer cannot be used:
 {problems}
 Give the whole answer again in the same form, with these problems mended. Leave everything else as it was, and take \
 every value from the document."""
-NEXT_PAGE = """Your answer has entries {first:,} to {last:,} of `{name}`. The last one was {entry}. \
+NEXT_PAGE = """Your answer so far has entries 1 to {last:,} of `{name}`. The last one was {entry}. \
 Go on with entry {following:,}: give the next {size:,} entries that the document has behind that one, or fewer if \
 there are no more, and say in `{complete}` whether the list is complete now."""
 
@@ -41,6 +41,8 @@ class Turn:
     """What is said behind the reply that is shown."""
     max_tokens: int | None = None
     """The `max_tokens` of the turn, if they are not the request's."""
+    goes_on: str = ""
+    """What says where a page of a list begins; empty for the first page. A repair of the page repeats the words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: in
     if not mending.max_repairs or judgement.outcome in mending.passed_on:
         return None
     if judgement.outcome is Outcome.INVALID and turn.repairs < mending.max_repairs:
-        said = REPAIR.format(problems=judgement.reason)
+        said = "\n\n".join(filter(None, [REPAIR.format(problems=judgement.reason), turn.goes_on]))
         return replace(turn, repairs=turn.repairs + 1, shows=attempt_no, said=said)
     twice = min(2 * max_tokens, mending.most_tokens)
     if judgement.outcome is Outcome.TRUNCATED and judgement.too_few_tokens and turn.max_tokens is None:
@@ -206,7 +208,7 @@ def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], a
             earlier = progress.values.get(name) or []
             values[name] = [*earlier, *(output[name] or [])]
             if not _is_complete(rule, output, values, new=output[name] or [], all_of=values[name]):
-                turn = _next_page(name, rule, values[name], attempt_no, new=len(output[name]))
+                turn = _next_page(name, rule, values[name], attempt_no)
                 return Step(replace(progress, turn=turn, values=values), None)
     if missing := form.missing(values):
         return Step(replace(progress, turn=Turn(fields=missing), values=values), None)
@@ -223,10 +225,9 @@ def _is_complete(
     return bool(output.get(rule.complete)) or agrees or not new or len(all_of) >= MOST_PAGES * rule.size
 
 
-def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int, *, new: int) -> Turn:
+def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int) -> Turn:
     entry = json.dumps(entries[-1], ensure_ascii=False)
     said = NEXT_PAGE.format(
-        first=len(entries) - new + 1,
         last=len(entries),
         name=name,
         entry=entry if len(entry) <= LAST_SHOWN else entry[:LAST_SHOWN] + "…",
@@ -234,4 +235,4 @@ def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int, *
         size=rule.size,
         complete=rule.complete,
     )
-    return Turn(fields=(name,), shows=attempt_no, said=said)
+    return Turn(fields=(name,), shows=attempt_no, said=said, goes_on=said)

@@ -5,7 +5,7 @@ the turns so far have answered: a process that dies repeats at most the turn tha
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -43,6 +43,8 @@ class Turn:
     """The `max_tokens` of the turn, if they are not the request's."""
     goes_on: str = ""
     """What says where a page of a list begins; empty for the first page. A repair of the page repeats the words."""
+    lists: tuple[str, ...] = ()
+    """The lists that go on when the list of this turn is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Progress:
         asked = json.loads(turn) if turn else {}
         answered = json.loads(partial) if partial else {}
         return cls(
-            Turn(**{**asked, "fields": tuple(asked.get("fields", ()))}),
+            Turn(**{**asked, **{name: tuple(asked.get(name, ())) for name in ("fields", "lists")}}),
             answered.get("values", {}),
             Findings(**answered.get("findings", {})),
         )
@@ -162,6 +164,7 @@ def next_step(
     form: AnswerForm, progress: Progress, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending
 ) -> Step:
     """Decide what follows from the reply to a turn; `max_tokens` are those of the reply's request."""
+    judgement = _without_repeats(progress, judgement)
     progress = replace(progress, findings=_found(progress, judgement))
     if judgement.outcome is not Outcome.SUCCEEDED or judgement.output is None:
         turn = _mended(progress.turn, judgement, attempt_no=attempt_no, max_tokens=max_tokens, mending=mending)
@@ -183,9 +186,31 @@ def _found(progress: Progress, judgement: Judgement) -> Findings:
     return replace(
         counted,
         problems={**found.problems, **{one.field or one.path: one.said for one in judgement.problems}},
-        originals={**found.originals, **judgement.originals},
+        originals={**found.originals, **{_path(progress, path): was for path, was in judgement.originals.items()}},
         evidence=evidence,
     )
+
+
+def _without_repeats(progress: Progress, judgement: Judgement) -> Judgement:
+    """Take the entries out of a page that is the page before once more."""
+    if not progress.turn.goes_on or judgement.output is None:
+        return judgement
+    (name,) = progress.turn.fields
+    page = judgement.output[name] or []
+    is_repeated = progress.values[name][-len(page) :] == page and any(entry != page[0] for entry in page)
+    if not is_repeated:
+        return judgement
+    evidence = {other: told for other, told in judgement.evidence.items() if other != name}
+    return replace(judgement, output={**judgement.output, name: []}, evidence=evidence)
+
+
+def _path(progress: Progress, path: str) -> str:
+    """Return the path of a value in the whole answer; entries of a page are counted from the first page on."""
+    name = progress.turn.fields[0] if progress.turn.goes_on else ""
+    if not name or not path.startswith(f"{name}["):
+        return path
+    number, _, inside = path.removeprefix(f"{name}[").partition("]")
+    return f"{name}[{len(progress.values[name]) + int(number)}]{inside}"
 
 
 def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending) -> Turn | None:
@@ -202,27 +227,51 @@ def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: in
 
 
 def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], attempt_no: int) -> Step:
-    values = {**progress.values, **{name: value for name, value in output.items() if name in form.fields}}
-    for name, rule in form.pages.items():
-        if name in output:
-            earlier = progress.values.get(name) or []
-            values[name] = [*earlier, *(output[name] or [])]
-            if not _is_complete(rule, output, values, new=output[name] or [], all_of=values[name]):
-                turn = _next_page(name, rule, values[name], attempt_no)
-                return Step(replace(progress, turn=turn, values=values), None)
+    pages = {name: _joined(progress, name, output[name]) for name in form.pages if name in output}
+    answered = {name: value for name, value in output.items() if name in form.fields}
+    values = {**progress.values, **answered, **pages}
+    ended = [name for name in pages if _is_complete(form.pages[name], output, values, name)]
+    progress = replace(progress, values=values, findings=_doubted(form, progress.findings, output, values, ended))
+    waiting = {*progress.turn.lists, *pages} - {*ended}
+    if going_on := [name for name in form.pages if name in waiting]:
+        name, *lists = going_on
+        turn = _next_page(name, form.pages[name], values[name], attempt_no)
+        return Step(replace(progress, turn=replace(turn, lists=tuple(lists))), None)
     if missing := form.missing(values):
-        return Step(replace(progress, turn=Turn(fields=missing), values=values), None)
+        return Step(replace(progress, turn=Turn(fields=missing)), None)
     whole = {name: value for name, value in values.items() if name in form.fields}
     return Step(replace(progress, turn=Turn(), values={}), Outcome.SUCCEEDED, whole)
 
 
-def _is_complete(
-    rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], *, new: list[Any], all_of: list[Any]
-) -> bool:
+def _joined(progress: Progress, name: str, page: list[Any] | None) -> list[Any] | None:
+    """Add a page to the entries so far. A page that is null for a problem leaves nothing of the list."""
+    earlier = progress.values.get(name)
+    if not earlier or (page is None and name in progress.findings.problems):
+        return page
+    return [*earlier, *(page or [])]
+
+
+def _is_complete(rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], name: str) -> bool:
     """Return whether a list is complete: the model says so, or a count agrees, or nothing new has come."""
-    count = values.get(rule.count) if rule.count else None
-    agrees = isinstance(count, int) and len(all_of) >= count
-    return bool(output.get(rule.complete)) or agrees or not new or len(all_of) >= MOST_PAGES * rule.size
+    count, entries = values.get(rule.count or ""), len(values[name] or ())
+    agrees = isinstance(count, int) and entries >= count
+    return bool(output.get(rule.complete)) or agrees or not output[name] or entries >= MOST_PAGES * rule.size
+
+
+def _doubted(
+    form: AnswerForm, found: Findings, output: Mapping[str, Any], values: Mapping[str, Any], ended: Iterable[str]
+) -> Findings:
+    """Add to the findings which of the lists that have ended may have too few entries, or too many."""
+    doubts = {name: _doubt(form.pages[name], output, values, name) for name in ended if values[name] is not None}
+    problems = {name: f"{name}: {doubt}" for name, doubt in doubts.items() if doubt}
+    return replace(found, problems={**problems, **found.problems})
+
+
+def _doubt(rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], name: str) -> str | None:
+    count, entries = values.get(rule.count or ""), len(values[name])
+    if isinstance(count, int):
+        return f"{entries:,} entries came, and `{rule.count}` says {count:,}" if entries != count else None
+    return None if output.get(rule.complete) else f"{entries:,} entries came, and the list was not called complete"
 
 
 def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int) -> Turn:

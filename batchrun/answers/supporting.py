@@ -43,9 +43,11 @@ class Evidence:
     def problem(self) -> str | None:
         """Why the value is not believed; None for a value that is, or that needs no quote, or that nobody can check."""
         quoted, located = self.quoted, self.located
-        if is_empty(quoted.value) or located.status == "no_text":
+        has_quote = bool(quoted.quote.strip())
+        claims = not is_empty(quoted.value) or (quoted.value is False and has_quote)
+        if not claims or located.status == "no_text":
             return None
-        if not quoted.quote.strip():
+        if not has_quote:
             return "no quote of the document was given for it"
         if located.status == "missing":
             return f"its quote does not stand in the document: {_shown(quoted.quote)}"

@@ -5,7 +5,7 @@ the turns so far have answered: a process that dies repeats at most the turn tha
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,15 +16,17 @@ from batchrun.reply import Reply
 
 MOST_PAGES = 200
 """How many pages of one list are asked for. A model that never calls a list complete would be asked for ever."""
+LAST_SHOWN = 500
+"""How many characters of the last entry of a page are repeated to the model."""
 MOST_PROBLEMS = 20
 """How many problems of a reply are told to the model."""
 REPAIR = """This answer cannot be used:
 {problems}
 Give the whole answer again in the same form, with these problems mended. Leave everything else as it was, and take \
 every value from the document."""
-NEXT_PAGE = """Your answer has {entries:,} entries of `{name}` so far. Go on with entry {following:,}: \
-give the next {size:,} entries that the document has behind your last one, or fewer if there are no more. \
-Say in `{complete}` whether the list is complete now."""
+NEXT_PAGE = """Your answer so far has entries 1 to {last:,} of `{name}`. The last one was {entry}. \
+Go on with entry {following:,}: give the next {size:,} entries that the document has behind that one, or fewer if \
+there are no more, and say in `{complete}` whether the list is complete now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,15 @@ class Turn:
     """The `max_tokens` of the turn, if they are not the request's."""
     first: int | None = None
     """The number of the first entry that is asked for; None unless the turn continues a list."""
+    goes_on: str = ""
+    """What says where a page of a list begins; empty for the first page. A repair of the page repeats the words."""
+    lists: tuple[str, ...] = ()
+    """The lists that go on when the list of this turn is complete."""
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> "Turn":
         """Read a turn from its JSON; an empty object is the request as it is."""
-        return cls(**{**asked, "fields": tuple(asked.get("fields", ()))})
+        return cls(**{**asked, **{name: tuple(asked.get(name, ())) for name in ("fields", "lists")}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,6 @@ class Progress:
     values: Mapping[str, Any] = field(default_factory=dict)
     """What earlier turns have answered, by field."""
     findings: Findings = Findings()
-    waiting: Mapping[str, int] = field(default_factory=dict)
-    """The lists that go on in a later turn, each with the attempt whose reply has its last entries."""
 
     @property
     def turn_json(self) -> str | None:
@@ -93,7 +97,7 @@ class Progress:
         """The values and findings as JSON; None if there are none."""
         if not self.values and self.findings == Findings():
             return None
-        partial = {"values": self.values, "findings": asdict(self.findings), "waiting": self.waiting}
+        partial = {"values": self.values, "findings": asdict(self.findings)}
         return json.dumps(partial, ensure_ascii=False)
 
     @classmethod
@@ -106,7 +110,6 @@ class Progress:
             Turn.of(json.loads(turn) if turn else {}),
             answered.get("values", {}),
             Findings(**answered.get("findings", {})),
-            answered.get("waiting", {}),
         )
 
 
@@ -171,6 +174,7 @@ def next_step(
     form: AnswerForm, progress: Progress, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending
 ) -> Step:
     """Decide what follows from the reply to a turn; `max_tokens` are those of the reply's request."""
+    judgement = _without_repeats(progress, judgement)
     progress = replace(progress, findings=_found(progress, judgement))
     if judgement.outcome is not Outcome.SUCCEEDED or judgement.output is None:
         turn = _mended(progress.turn, judgement, attempt_no=attempt_no, max_tokens=max_tokens, mending=mending)
@@ -192,9 +196,31 @@ def _found(progress: Progress, judgement: Judgement) -> Findings:
     return replace(
         counted,
         problems={**found.problems, **{one.field or one.path: one.said for one in judgement.problems}},
-        originals={**found.originals, **judgement.originals},
+        originals={**found.originals, **{_path(progress, path): was for path, was in judgement.originals.items()}},
         evidence=evidence,
     )
+
+
+def _without_repeats(progress: Progress, judgement: Judgement) -> Judgement:
+    """Take the entries out of a page that is the page before once more."""
+    if not progress.turn.goes_on or judgement.output is None:
+        return judgement
+    (name,) = progress.turn.fields
+    page = judgement.output[name] or []
+    is_repeated = progress.values[name][-len(page) :] == page and any(entry != page[0] for entry in page)
+    if not is_repeated:
+        return judgement
+    evidence = {other: told for other, told in judgement.evidence.items() if other != name}
+    return replace(judgement, output={**judgement.output, name: []}, evidence=evidence)
+
+
+def _path(progress: Progress, path: str) -> str:
+    """Return the path of a value in the whole answer; entries of a page are counted from the first page on."""
+    name = progress.turn.fields[0] if progress.turn.goes_on else ""
+    if not name or not path.startswith(f"{name}["):
+        return path
+    number, _, inside = path.removeprefix(f"{name}[").partition("]")
+    return f"{name}[{len(progress.values[name]) + int(number)}]{inside}"
 
 
 def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending) -> Turn | None:
@@ -202,7 +228,7 @@ def _mended(turn: Turn, judgement: Judgement, *, attempt_no: int, max_tokens: in
     if not mending.max_repairs or judgement.outcome in mending.passed_on:
         return None
     if judgement.outcome is Outcome.INVALID and turn.repairs < mending.max_repairs:
-        said = REPAIR.format(problems=_listed(judgement))
+        said = "\n\n".join(filter(None, [REPAIR.format(problems=_listed(judgement)), turn.goes_on]))
         return replace(turn, repairs=turn.repairs + 1, shows=attempt_no, said=said)
     twice = min(2 * max_tokens, mending.most_tokens)
     if judgement.outcome is Outcome.TRUNCATED and judgement.too_few_tokens and turn.max_tokens is None:
@@ -217,43 +243,71 @@ def _listed(judgement: Judgement) -> str:
 
 
 def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], attempt_no: int) -> Step:
-    values = {**progress.values, **{name: value for name, value in output.items() if name in form.fields}}
-    waiting = dict(progress.waiting)
-    for name, rule in form.pages.items():
-        if name in output:
-            earlier, new = progress.values.get(name) or [], output[name] or []
-            if len(new) > 1 and earlier[-len(new) :] == new:
-                new = []  # the same page once more
-            values[name] = [*earlier, *new] if earlier else output[name]
-            waiting.pop(name, None)
-            if not _is_complete(rule, output, values, new=new, entries=len(earlier) + len(new)):
-                waiting[name] = attempt_no
-    progress = replace(progress, values=values, waiting=waiting)
-    if waiting:
-        name, shows = next(iter(waiting.items()))
-        turn = _next_page(name, form.pages[name], values[name], shows)
-        return Step(replace(progress, turn=turn), None)
+    pages = {name: _joined(progress, name, output[name]) for name in form.pages if name in output}
+    answered = {name: value for name, value in output.items() if name in form.fields}
+    values = {**progress.values, **answered, **pages}
+    ended = [
+        name
+        for name in pages
+        if not _grew(progress, name, values) or _is_complete(form.pages[name], output, values, name)
+    ]
+    progress = replace(progress, values=values, findings=_doubted(form, progress.findings, output, values, ended))
+    waiting = {*progress.turn.lists, *pages} - {*ended}
+    if going_on := [name for name in form.pages if name in waiting]:
+        name, *lists = going_on
+        turn = _next_page(name, form.pages[name], values[name], attempt_no)
+        return Step(replace(progress, turn=replace(turn, lists=tuple(lists))), None)
     if missing := form.missing(values):
         return Step(replace(progress, turn=Turn(fields=missing)), None)
     whole = {name: value for name, value in values.items() if name in form.fields}
     return Step(replace(progress, turn=Turn(), values={}), Outcome.SUCCEEDED, whole)
 
 
-def _is_complete(
-    rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], *, new: list[Any], entries: int
-) -> bool:
-    """Return whether a list is complete: the model says so, or a count agrees, or nothing new has come."""
-    count = values.get(rule.count) if rule.count else None
+def _joined(progress: Progress, name: str, page: list[Any] | None) -> list[Any] | None:
+    """Add a page to the entries so far. A page that is null for a problem leaves nothing of the list."""
+    earlier: list[Any] | None = progress.values.get(name)
+    if earlier and page and len(page) > 1 and earlier[-len(page) :] == page:
+        return earlier  # the same page once more
+    if not earlier or (page is None and name in progress.findings.problems):
+        return page
+    return [*earlier, *(page or [])]
+
+
+def _grew(progress: Progress, name: str, values: Mapping[str, Any]) -> bool:
+    return len(values[name] or ()) > len(progress.values.get(name) or ())
+
+
+def _is_complete(rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], name: str) -> bool:
+    """Return whether a list is complete: the model says so, or a count agrees, or there are too many pages."""
+    count, entries = values.get(rule.count or ""), len(values[name] or ())
     agrees = isinstance(count, int) and entries >= count
-    return bool(output.get(rule.complete)) or agrees or not new or entries >= MOST_PAGES * rule.size
+    return bool(output.get(rule.complete)) or agrees or entries >= MOST_PAGES * rule.size
 
 
-def _next_page(name: str, rule: PageRule, entries: list[Any], shows: int) -> Turn:
+def _doubted(
+    form: AnswerForm, found: Findings, output: Mapping[str, Any], values: Mapping[str, Any], ended: Iterable[str]
+) -> Findings:
+    """Add to the findings which of the lists that have ended may have too few entries, or too many."""
+    doubts = {name: _doubt(form.pages[name], output, values, name) for name in ended if values[name] is not None}
+    problems = {name: f"{name}: {doubt}" for name, doubt in doubts.items() if doubt}
+    return replace(found, problems={**problems, **found.problems})
+
+
+def _doubt(rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], name: str) -> str | None:
+    count, entries = values.get(rule.count or ""), len(values[name])
+    if isinstance(count, int):
+        return f"{entries:,} entries came, and `{rule.count}` says {count:,}" if entries != count else None
+    return None if output.get(rule.complete) else f"{entries:,} entries came, and the list was not called complete"
+
+
+def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int) -> Turn:
+    entry = json.dumps(entries[-1], ensure_ascii=False)
     said = NEXT_PAGE.format(
-        entries=len(entries),
+        last=len(entries),
         name=name,
+        entry=entry if len(entry) <= LAST_SHOWN else entry[:LAST_SHOWN] + "…",
         following=len(entries) + 1,
         size=rule.size,
         complete=rule.complete,
     )
-    return Turn(fields=(name,), shows=shows, said=said, first=len(entries) + 1)
+    return Turn(fields=(name,), shows=attempt_no, said=said, goes_on=said, first=len(entries) + 1)

@@ -81,7 +81,7 @@ class Judge:
         except UnusableError:
             if self._form.normalise and self._form.mode not in _MODES_WITHOUT_JSON:
                 with suppress(UnusableError, RecursionError):  # the problem told is that of the reply as it came
-                    return read(self._form, replace(reply, text=without_stray_marks(reply.text)))
+                    return read(self._form, _without_stray_marks(reply))
             raise
 
     def _judged(self, value: Any) -> Judgement:
@@ -130,6 +130,12 @@ class Judge:
         within = tuple(f"{name}{sign}" for name in failed for sign in ".[")
         kept = {path: was for path, was in originals.items() if path not in failed and not path.startswith(within)}
         return Judgement(Outcome.SUCCEEDED, output=output, problems=named, originals=kept)
+
+
+def _without_stray_marks(reply: Reply) -> Reply:
+    given = reply.tool_input
+    tool_input = None if given is None else without_stray_marks(given)
+    return replace(reply, text=without_stray_marks(reply.text), tool_input=tool_input)
 
 
 def _invalid(decisive: Sequence[FieldProblem], problems: Sequence[FieldProblem] = ()) -> Judgement:

@@ -340,6 +340,14 @@ def test_stray_marks_around_json_are_taken_off(text):
     assert judged(form_of(TEXTS, normalise=False), text).outcome is Outcome.INVALID
 
 
+@pytest.mark.parametrize("text", [case[1] for case in MENDED], ids=[case[0] for case in MENDED])
+def test_stray_marks_around_the_input_of_a_tool_are_taken_off(text):
+    form = form_of(TEXTS, mode="tool")
+    reply = Reply("", "tool_use", None, "m", None, "{}", tool_input=text)
+
+    assert Judge(form).judge(reply).output == {"field": ["a"]}
+
+
 def test_marks_inside_of_texts_stay():
     text = '{"field": ["a,]", "b\\",}", "```", "\\\\",],}'
 

@@ -82,7 +82,7 @@ def test_two_long_lists_go_on_one_after_the_other() -> None:
     third = step(both, second.progress, answered(b=[2], b_complete=True), attempt_no=3)
 
     assert (first.progress.turn.fields, first.progress.turn.shows) == (("a",), 1)
-    assert (second.progress.turn.fields, second.progress.turn.shows) == (("b",), 1)
+    assert (second.progress.turn.fields, second.progress.turn.shows) == (("b",), 2)
     assert third.output == {"a": [1, 2], "b": [1, 2]}
 
 

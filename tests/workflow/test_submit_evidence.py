@@ -95,6 +95,21 @@ def test_null_needs_no_quote(project: TrialProject) -> None:
     assert evidence(project) == {"term": {"status": "none"}}
 
 
+@pytest.mark.parametrize(
+    ("quote", "kept"),
+    [("", False), (TRUE, False), (CHANGED, None), ("The parties never agreed upon any term of this Agreement.", None)],
+    ids=["none", "true", "changed", "invented"],
+)
+def test_a_no_needs_no_quote_and_is_not_believed_with_a_false_one(
+    project: TrialProject, quote: str, kept: bool | None
+) -> None:
+    given(project, 'evidence = true\nunsupported = "null"', 'renews = "boolean?"')
+
+    project.submit(ScriptedProvider(default=answer({"renews_quote": quote, "renews": False})))
+
+    assert project.rows("select renews from trial") == [(kept,)]
+
+
 def test_a_field_that_is_a_quote_itself(project: TrialProject) -> None:
     given(project, "", 'law = { type = "string?", quote_of = "document" }')
 

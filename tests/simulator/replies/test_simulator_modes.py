@@ -143,7 +143,7 @@ def test_a_broken_answer_can_be_shown(mode: str) -> None:
 
 
 def test_a_next_page_is_asked_about_the_document_before() -> None:
-    said = NEXT_PAGE.format(entries=2, name="law", following=3, size=2, complete="law_complete")
+    said = NEXT_PAGE.format(last=2, name="law", entry='"x"', following=3, size=2, complete="law_complete")
     asked = request("json_schema")
     shown = json.dumps(body_of(produced(asked)))
     assert read(produced(with_follow_up(asked, shown, said)), "json_schema") == ANSWER

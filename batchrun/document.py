@@ -74,6 +74,8 @@ class Document:
     """SHA-256 of the bytes that the reader got; empty for documents that are no files."""
     plain_sha: str = field(default="", compare=False)
     """The `content_sha` of earlier versions, which took the file as plain text; empty if that is no other."""
+    start: int = field(default=0, compare=False)
+    """Where the text begins in the text of the whole document; 0 unless the document is a part."""
     preface: str = ""
     """What batchrun itself says before the text, outside of any fence; empty for the documents of a source."""
 

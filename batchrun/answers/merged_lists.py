@@ -13,7 +13,7 @@ Given = Sequence[tuple[int, Any]]
 
 _WINDOW = 400
 """So many entries of one part, at its end or at its beginning, are looked through for entries of the shared text."""
-_NAMESAKES = 20
+NAMESAKES = 20
 """So many entries of one name are looked through for the one that an entry agrees with."""
 _MATCH = 3
 """What an entry in both lists counts; an entry in one of them counts -1. Where a part is cut, an entry may be torn."""
@@ -89,9 +89,9 @@ def united(given: Given, key: Sequence[str]) -> list[Entry]:
     places: defaultdict[Hashable, list[int]] = defaultdict(list)
     for number, values in given:
         for value in values:
-            named = places[_name(value, key)]
-            free = list(islice((at for at in named if entries[at].parts[-1] != number), _NAMESAKES))
-            fitting = (at for at in free if _agree(entries[at].value, value))
+            named = places[name_of(value, key)]
+            free = list(islice((at for at in named if entries[at].parts[-1] != number), NAMESAKES))
+            fitting = (at for at in free if agree(entries[at].value, value))
             place = next(fitting, free[0] if free else len(entries))
             if place == len(entries):
                 named.append(place)
@@ -107,7 +107,8 @@ def _put(entries: list[Entry], place: int, value: Any, number: int) -> None:
         entries[place] = Entry(_filled(entries[place].value, value), (*entries[place].parts, number))
 
 
-def _name(entry: Any, key: Sequence[str]) -> Hashable:
+def name_of(entry: Any, key: Sequence[str]) -> Hashable:
+    """Return what names an entry: the fields of the key, or all fields if there is no key or nothing in the key."""
     values = {field: entry[field] for field in key} if entry is not None else {}
     return comparable(entry if is_empty(values) else values)
 
@@ -127,7 +128,7 @@ def _filled(first: Any, second: Any) -> Any:
             return first
 
 
-def _agree(one: Any, other: Any) -> bool:
+def agree(one: Any, other: Any) -> bool:
     """Whether two entries contradict each other nowhere."""
     return comparable(_filled(one, other)) == comparable(_filled(other, one))
 

@@ -77,6 +77,11 @@ class Findings:
         found = {name: value for name, value in asdict(self).items() if value}
         return None if found == {"attempts": 1} else json.dumps(found, ensure_ascii=False)
 
+    @classmethod
+    def of(cls, found: str | None) -> "Findings":
+        """Read what the ledger has of an answer."""
+        return cls(**json.loads(found)) if found else cls(attempts=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

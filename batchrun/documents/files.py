@@ -14,7 +14,8 @@ from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, 
 from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large
 from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.formats import FORMATS, Format, Found, Part, ReadOptions, Unusable, UnusablePart
-from batchrun.documents.formats.reading import ReadPart, format_of, read_file, read_one
+from batchrun.documents.formats.pdf_boxes import Box, boxes_of
+from batchrun.documents.formats.reading import ReadPart, format_of, read_file, read_one, with_reasons
 from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.latest import Latest
 from batchrun.documents.path_escaping import actual, shown
@@ -24,7 +25,7 @@ from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Refused
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 
-TEXT = FORMATS["text"]
+TEXT, PDF = FORMATS["text"], FORMATS["pdf"]
 DEFAULTS = ReadOptions()
 READ_AS_TEXT_BEFORE = frozenset({"html", "eml", "mbox"})
 """Formats whose files earlier versions took as they were."""
@@ -117,6 +118,39 @@ class FileSource:
                 one = parts.get(ref.place) or (whole if isinstance(whole, Unreadable) else None)
                 found.append(one or Unreadable(ref.doc_id, ref.source, "it is no longer in its file", ref.place))
         return found
+
+    def boxes(self, document: Document, spans: Sequence[tuple[int, int]], guard: Guard) -> list[list[Box]]:
+        """Return the boxes of stretches of a PDF's text; no boxes for another format, or if they cannot be made.
+
+        A PDF whose boxes end or occupy the process can be read nevertheless, so the guard has another name for them.
+        """
+        data = self._bytes_of(document, guard) if is_pdf(document.reader) else None
+        if data is None:
+            return []
+        try:
+            with guard(f"the boxes of {document.source}"):
+                return with_reasons(PDF, lambda: boxes_of(data, spans, document.places))
+        except (Unusable, GivenUp):
+            return []
+
+    def _bytes_of(self, document: Document, guard: Guard) -> bytes | None:
+        """Return the bytes of a PDF, which may be attached to its file. Returns None if they are no longer there."""
+        path, found = self._path(file_of(document)), list[bytes]()
+        reading = _Reading(file_of(document), guard, self._cache)
+
+        def read_one(one: Format, data: bytes, options: ReadOptions) -> list[Found]:
+            if one is not PDF:
+                return reading(one, data, options)
+            if hashlib.sha256(data).hexdigest() == document.bytes_sha:
+                found.append(data)
+            return []
+
+        try:
+            data = tried(lambda: self._bytes(path), path)
+            any(found for _ in read_file(data, path.rpartition("/")[2], self._format_name, self._options, read_one))
+        except (_Unfit, OSError, Unusable):
+            return None
+        return found[0] if found else None
 
     def _parts(self, path: str, guard: Guard) -> _Parts:
         """Read a file, or take what was read last if that was this file as it is now. Returns its parts by place."""
@@ -283,6 +317,11 @@ class _Reading:
         if self.cache:
             self.cache.keep(sha, one, options, found)
         return found
+
+
+def is_pdf(reader: str) -> bool:
+    """Whether a document was read from a PDF, by the name of its reader."""
+    return reader.startswith(f"{PDF.name}/")
 
 
 def file_of(ref: DocumentRef | Document) -> str:

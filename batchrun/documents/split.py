@@ -88,6 +88,7 @@ def segment_document(document: Document, segment: Segment) -> Document:
         document,
         doc_id=f"{document.doc_id} [part {segment.number} of {segment.total}]",
         text=document.text[segment.start : segment.end],
+        start=segment.start,
         note=f"{document.note}; {said}" if document.note else said,
         places=places,
         pages=None if document.pages is None else sum(place.kind in {"page", "slide"} for place in places),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from batchrun.document import Unreadable
+from batchrun.documents.files import is_pdf
+from batchrun.documents.formats.pdf_boxes import Box
 from batchrun.events import DocumentSettled
 from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext, RunKey
@@ -64,6 +66,15 @@ class DocumentReader:
             lambda: [self._request(*found) for found in zip(pending, self._prepare(wanted), strict=True)]
         )
 
+    def boxes(self, pending: PendingRequest, spans: Sequence[tuple[int, int]]) -> Sequence[Sequence[Box]]:
+        """Return the boxes of stretches of a PDF's text, or none; the call blocks."""
+        wanted = Wanted(pending.record.ref, counts=False, content_sha=pending.pdf_sha, spans=tuple(spans))
+        try:
+            (found,) = self._thread.submit(self._prepare, [wanted]).result()
+        except Exception:  # noqa: BLE001 - the answer is paid for, and must reach the ledger without its boxes too
+            return ()
+        return found.boxes if isinstance(found, Prepared) else ()
+
     def close(self) -> None:
         """Let the thread end, and close the connection to the ledger."""
         self._thread.shutdown(wait=True)
@@ -80,7 +91,8 @@ class DocumentReader:
         for model_no, chain_model in enumerate(self._chain.models):
             if chain_model.request(prepared.request).request_id == pending.request_id:
                 shown = self._shown(pending)
-                return PendingRequest(pending, prepared.request, text, places, shown, model_no=model_no)
+                pdf_sha = prepared.content_sha if is_pdf(prepared.reader) else None
+                return PendingRequest(pending, prepared.request, text, places, pdf_sha, shown, model_no=model_no)
         return Gone(pending, CHANGED)
 
     def _shown(self, pending: Pending) -> str | None:

@@ -30,6 +30,8 @@ class PendingRequest:
     """The part of the document in the request, when evidence is looked for in the document."""
     places: tuple[Place, ...] = ()
     """The pages, sheets and headings of `text`."""
+    pdf_sha: str | None = None
+    """The hash of the content of a PDF, whose passages have boxes; None for every other document."""
     shown: str | None = None
     """The body of the reply that the request's turn shows to the model."""
     model_no: int = 0

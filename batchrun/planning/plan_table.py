@@ -89,7 +89,7 @@ IN_BATCH = """exists (
 """Whether a request is in a batch that has not ended."""
 PLANNED_PARTS = """
 select p.doc_id, coalesce(p.note, ''), coalesce(p.outcome, r.outcome), r.reason, r.request_id, r.output, r.model,
-    null, null
+    null, null, r.findings
 from planned p left join requests r using (request_id) where p.whole = ?
 """
 """The parts of a document as `part_answers` takes them."""

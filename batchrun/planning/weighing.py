@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from batchrun.document import Document, DocumentRef, Place, Unreadable
 from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
-from batchrun.documents.files import file_of
+from batchrun.documents.files import FileSource, file_of
 from batchrun.documents.formats import all_readers
+from batchrun.documents.formats.pdf_boxes import Box
 from batchrun.documents.latest import Latest
 from batchrun.documents.split import SegmentName, reserved_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
@@ -98,6 +99,8 @@ class Wanted:
     """Whether the tokens are needed."""
     content_sha: str | None = None
     """The document is not wanted unless its content is still this; None if any content will do."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """The stretches of the text whose boxes are needed, if the document is a PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,10 @@ class Prepared:
     """The pages, sheets and headings of the text."""
     tokens: RequestTokens | None
     """None if the tokens were not asked for."""
+    reader: str = ""
+    """The name and version of what turned the bytes into text, as in `Document`."""
+    boxes: Sequence[Sequence[Box]] = ()
+    """The boxes of each span that was asked for; empty if there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +154,11 @@ class Weigher:
         names = [segment_name(one.ref.doc_id) if self.overlap_tokens is not None else None for one in wanted]
         refs = [whole_ref(one.ref, name) for one, name in zip(wanted, names, strict=True)]
         read = self.source.read(list(dict.fromkeys(refs)), guard)
-        parts = {ref: self._parts(found) for ref, found in zip(dict.fromkeys(refs), read, strict=True)}
+        wholes = dict(zip(dict.fromkeys(refs), read, strict=True))
+        parts = {ref: self._parts(found) for ref, found in wholes.items()}
         return [
-            self._prepared(one, the_part(parts[ref], name)) for one, ref, name in zip(wanted, refs, names, strict=True)
+            self._boxed(one, wholes[ref], the_part(parts[ref], name), guard)
+            for one, ref, name in zip(wanted, refs, names, strict=True)
         ]
 
     def _parts(self, found: Document | Unreadable) -> Sequence[Document | Unreadable]:
@@ -162,6 +171,18 @@ class Weigher:
         key = (found, found.reader, found.bytes_sha, overlap_tokens, self.builder.limit, self.builder.fingerprint)
         return _LATEST.get(key, lambda: self.builder.parts(found, overlap_tokens=overlap_tokens))
 
+    def _boxed(
+        self, wanted: Wanted, whole: Document | Unreadable, found: Document | Unreadable, guard: Guard
+    ) -> Prepared | Unreadable:
+        """Make the request of a document that may be a part, with the boxes that are wanted."""
+        prepared = self._prepared(wanted, found)
+        if isinstance(prepared, Unreadable) or isinstance(whole, Unreadable) or isinstance(found, Unreadable):
+            return prepared
+        if not wanted.spans or not isinstance(self.source, FileSource):
+            return prepared
+        spans = [(start + found.start, end + found.start) for start, end in wanted.spans]
+        return replace(prepared, boxes=self.source.boxes(whole, spans, guard))
+
     def _prepared(self, wanted: Wanted, found: Document | Unreadable) -> Prepared | Unreadable:
         if isinstance(found, Unreadable):
             return found
@@ -169,7 +190,7 @@ class Weigher:
             return Unreadable(found.doc_id, found.source, CHANGED, found.place)
         built = self.builder.build(found, max_tokens=wanted.max_tokens)
         tokens = built.tokens if wanted.counts else None
-        return Prepared(found.content_sha, built.request, built.text or None, found.places, tokens)
+        return Prepared(found.content_sha, built.request, built.text or None, found.places, tokens, found.reader)
 
     def _weighed(self, found: Document | Unreadable, *, counts: bool) -> Weighed:
         if isinstance(found, Unreadable):

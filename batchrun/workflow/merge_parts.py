@@ -1,9 +1,11 @@
 """The answers over the parts of long documents become one answer for each document, when all its parts are settled."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from batchrun.answers.merge import merge
+from batchrun.answers.merged_findings import PartFound, merged_findings
+from batchrun.answers.turns import Findings
 from batchrun.job.load import JobFile
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
@@ -59,7 +61,15 @@ def taken_over(whole: Whole, merging: MergingAnswer | None) -> MergedAnswer | No
     reason = merging.reason or merging.outcome
     if merging.request_id:
         reason = f"its {len(whole.parts)} parts have answers, and the request that merges them has none: {reason}"
-    return MergedAnswer(digest, merging.output, None, None if merging.output else reason, merging.request_id)
+    findings = with_attempts_of(whole, Findings.of(merging.findings)).as_json if merging.output else None
+    return MergedAnswer(digest, merging.output, None, None if merging.output else reason, merging.request_id, findings)
+
+
+def with_attempts_of(whole: Whole, findings: Findings) -> Findings:
+    """Add the replies that a document's parts took to the findings of the request that merges the parts."""
+    parts = [Findings.of(part.findings) for part in whole.parts]
+    attempts, repairs = (sum(counts) for counts in zip(*((one.attempts, one.repairs) for one in parts), strict=True))
+    return replace(findings, attempts=findings.attempts + attempts, repairs=findings.repairs + repairs)
 
 
 def without_answer(whole: Whole, digest: str) -> MergedAnswer:
@@ -78,4 +88,7 @@ def merged_answer(whole: Whole, job: JobFile, digest: str) -> MergedAnswer:
     overlapping = job.spec.source.split_overlap_tokens > 0
     merged = merge(answers, job.fields.merge_rules, overlapping=overlapping)
     provenance = {name: asdict(origin) for name, origin in merged.provenance.items()}
-    return MergedAnswer(digest, json.dumps(merged.values, ensure_ascii=False), json.dumps(provenance), None)
+    found = [PartFound(*one) for one in zip(answers, (Findings.of(part.findings) for part in whole.parts), strict=True)]
+    findings = merged_findings(merged, found, job.fields.merge_rules).as_json
+    output = json.dumps(merged.values, ensure_ascii=False)
+    return MergedAnswer(digest, output, json.dumps(provenance), None, findings=findings)

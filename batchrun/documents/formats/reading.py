@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from batchrun.documents import NeedsChild
 from batchrun.documents.bounds import MAX_BYTES, too_large
@@ -21,6 +22,7 @@ from batchrun.documents.formats.magic import is_picture
 from batchrun.documents.formats.recognition import recognise
 from batchrun.escaping import escape_control
 
+T = TypeVar("T")
 ReadOne = Callable[[Format, bytes, ReadOptions], list[Found]]
 """What reads the bytes of one file by one format. A caller may put a cache around `read_one`."""
 
@@ -77,7 +79,7 @@ class _Reading:
     def read(self, data: bytes, one: Format, prefix: str = "", depth: int = 0) -> Iterator[ReadPart | UnusablePart]:
         """Read a file whose parts have names that begin with the prefix."""
         sha = hashlib.sha256(data).hexdigest()
-        for found in _with_reasons(self._read_one, one, data, self._options):
+        for found in with_reasons(one, lambda: self._read_one(one, data, self._options)):
             name = f"{prefix}#{found.name}" if prefix and found.name else prefix or found.name
             if isinstance(found, Attached):
                 yield from self._attachment(found, name, depth + 1)
@@ -115,10 +117,10 @@ class _Reading:
         return numbered
 
 
-def _with_reasons(read: ReadOne, one: Format, data: bytes, options: ReadOptions) -> list[Found]:
-    """Read one file. Whatever goes wrong in a reader is Unusable, with a reason."""
+def with_reasons(one: Format, read: Callable[[], T]) -> T:
+    """Read one file of a format. Whatever goes wrong in a reader is Unusable, with a reason."""
     try:
-        return read(one, data, options)
+        return read()
     except (Unusable, NeedsChild):
         raise
     except MemoryError as error:

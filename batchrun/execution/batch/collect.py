@@ -11,15 +11,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
-from batchrun.answers.evidence.index import DocumentIndex
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.supporting import with_evidence
 from batchrun.answers.turns import Judges, Mending, next_step
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.catalog.price import ModelPrice
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
 from batchrun.execution.document_reader import DocumentReader, slices
+from batchrun.execution.evidence import located
 from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, fatal_problem
 from batchrun.execution.pending_request import PendingRequest
@@ -92,14 +91,16 @@ class BatchJudge:
     """The price of the model. It is None when the price table no longer has the model; the worst case is booked."""
     max_attempts: int
     health: Health
+    reader: DocumentReader | None = None
+    """Makes the boxes of passages in PDFs; None where no document can be read."""
 
-    def settlement(self, member: Member, result: BatchResult, index: DocumentIndex | None) -> Settlement:
+    def settlement(self, member: Member, result: BatchResult, pending: PendingRequest | None) -> Settlement:
         """Return what a member's result means for the request: an outcome, or that the request is pending again.
 
-        Quotes are looked for in the `index`; None if the text of the document is not at hand.
+        Quotes are looked for in the text of `pending`; None if the text of the document is not at hand.
         """
         if result.reply:
-            return self._answered(member, result.reply, index)
+            return self._answered(member, result.reply, pending)
         failure = failure_in(result)
         if failure.maybe_billed:
             return lost(member, failure)
@@ -112,9 +113,9 @@ class BatchJudge:
             reason=f"{failure.error_type or failure.cause}: {failure.message}",
         )
 
-    def _answered(self, member: Member, reply: Reply, index: DocumentIndex | None) -> Settlement:
+    def _answered(self, member: Member, reply: Reply, pending: PendingRequest | None) -> Settlement:
         judges, progress = self.judges[member.form_no], member.progress
-        judgement = with_evidence(judges.form, judges.judge(reply, progress.turn), index)
+        judgement = located(judges.form, judges.judge(reply, progress.turn), pending, self.reader)
         step = next_step(
             judges.form,
             progress,
@@ -213,6 +214,7 @@ class Collector:
             price and price.in_batches,
             max_attempts,
             health,
+            self._reader,
         )
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
@@ -274,7 +276,7 @@ class Collector:
             [member for member, result in found if self._is_searched(batch_judge, member, result)]
         )
         settlements = await asyncio.to_thread(
-            lambda: [batch_judge.settlement(*one, index_of(texts.get(one[0].request_id))) for one in found]
+            lambda: [batch_judge.settlement(*one, texts.get(one[0].request_id)) for one in found]
         )
         ends = [
             replace(end, outcome=None, reason=None) if self._remember(result, batch_judge, member, end) else end
@@ -334,11 +336,6 @@ class Collector:
                 self.fatal = result.failure
             return end.outcome is not None and history.rejected(model, result.failure, end.attempt_no, held=end)
         return False
-
-
-def index_of(pending: PendingRequest | None) -> DocumentIndex | None:
-    """Return the text in which the quotes of an answer are looked for. Returns None without the text."""
-    return pending.index if pending else None
 
 
 async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from batchrun.answers.supporting import with_evidence
 from batchrun.answers.turns import Judges, Step, next_step
 from batchrun.answers.validation import Judgement
 from batchrun.events import AttemptEnded, AttemptFailed, DocumentSettled, OutageBegan, OutageEnded, Paused
+from batchrun.execution.evidence import located
 from batchrun.execution.failure_history import FailureHistory
 from batchrun.execution.failure_messages import failed_outcome, failed_reason, fatal_problem, waited_for
 from batchrun.execution.halt import Halted
@@ -55,6 +55,7 @@ class AttemptResults:
         self._tell = context.tell
         self._chain = setup.chain
         self._judges = Judges(setup.form)
+        self._reader = setup.reader
         self._channels = channels
         self._rng = random.Random()  # noqa: S311 - jitter, not secrets
         self._failure_history: FailureHistory[tuple[Settlement, Attempt]] = FailureHistory(brakes=context.brakes)
@@ -102,7 +103,7 @@ class AttemptResults:
         form, judgement = self._judges.form, self._judges.judge(reply, pending.record.progress.turn)
         if judgement.output is None or not form.has_evidence:
             return judgement
-        return await asyncio.to_thread(lambda: with_evidence(form, judgement, pending.index))
+        return await asyncio.to_thread(located, form, judgement, pending, self._reader)
 
     def _next_step(self, attempt: Attempt, judgement: Judgement) -> Step:
         return next_step(

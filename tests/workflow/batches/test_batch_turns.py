@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from batch_submits import COST_NUSD, again_and_again, batched, canceling, once, submit
+from native_samples import page_of, pdf
 from scripted_batches_memory import BatchApi
 from scripted_provider import answer
 from trial_project import TrialProject
@@ -75,6 +76,21 @@ def test_quotes_of_answers_in_batches_are_located(project: TrialProject, api: Ba
 
     ((found,),) = project.ask("select findings from requests")
     assert json.loads(found)["evidence"]["term"]["status"] == "exact"
+
+
+def test_passages_of_a_pdf_that_was_answered_in_a_batch_have_boxes(project: TrialProject, api: BatchApi) -> None:
+    quote = "The term of this agreement is twenty-four (24) months from its date."
+    source = 'type = "files"\ninclude = ["docs/*.pdf"]'
+    batched(project, source=source, output="evidence = true", output_fields='term = "integer?"')
+    (project.root / "docs" / "a.pdf").write_bytes(pdf([page_of("One."), page_of("Two.", quote)]))
+    api.default = answer({"term_quote": quote, "term": 24})
+
+    submit(project, api)
+
+    ((found,),) = project.ask("select findings from requests")
+    (box,) = json.loads(found)["evidence"]["term"]["boxes"]
+    assert box["page"] == 2
+    assert box["bottom"] < 706 - 14 < box["top"]
 
 
 def test_a_document_that_has_gone_when_its_batch_ends_proves_nothing(project: TrialProject, api: BatchApi) -> None:

@@ -175,6 +175,11 @@ def choices(form: AnswerForm, values: Mapping[str, Any]) -> tuple[tuple[str, ...
     return () if found == [form.fields] else tuple(found)
 
 
+def shares_document(form: AnswerForm, progress: Progress) -> bool:
+    """Whether several turns ask about the document: more than one is due, or a reply to one is there already."""
+    return len(choices(form, progress.values)) > 1 or progress.findings.attempts > 0
+
+
 def next_step(
     form: AnswerForm, progress: Progress, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending
 ) -> Step:

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -76,6 +76,8 @@ class Estimator:
     """The fixed part as a share of the fixed part that the calibration knows: requests for some fields have less."""
     ttl: Ttl | None = None
     """The longest time for which the prefix may be marked for the cache. The mark raises the worst case."""
+    marks_documents: bool = False
+    """Whether all of a prompt may be marked, and not the prefix alone."""
 
     def input(self, tokens: RequestTokens) -> Interval:
         """Estimate all of a request's input. The fixed part errs with the document, so that their bounds add up."""
@@ -113,8 +115,9 @@ class Estimator:
         """Bound a request's cost from above. This amount is reserved before the request is sent."""
         prompt_tokens = self.most_prompt_tokens(tokens, body_bytes=body_bytes, added_bytes=added_bytes)
         fixed = math.ceil(MOST_PER_COUNTED * self.fixed_tokens) + self.unseen_tokens
+        marked = prompt_tokens if self.marks_documents else min(fixed, prompt_tokens)
         return self.price.worst_case_nusd(
-            prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=min(fixed, prompt_tokens), ttl=self.ttl
+            prompt_tokens=prompt_tokens, max_tokens=max_tokens, prefix_tokens=marked, ttl=self.ttl
         )
 
     def expected_nusd(self, tokens: RequestTokens) -> int:
@@ -161,8 +164,17 @@ class Estimator:
         if self.price.band is None:
             return ENDLESS
         room = self.price.band.above_tokens / (1 + 4 * self.scatter)
-        candidates = range(self.price.band.above_tokens + 1)
-        return bisect_left(candidates, room, key=lambda count: self.input(RequestTokens(count, text_class)).high)
+        return self._least(room, text_class, lambda prompt: prompt.high, most=self.price.band.above_tokens)
+
+    def least_counted(self, tokens: int, side: Callable[[Interval], float]) -> Mapping[TextClass, int]:
+        """Return the cl100k tokens from which on a prompt of each class has so many tokens, on one side of its range.
+
+        No more than `tokens` cl100k tokens are tried.
+        """
+        return {kind: self._least(tokens, kind, side, most=tokens) for kind in TextClass}
+
+    def _least(self, tokens: float, kind: TextClass, side: Callable[[Interval], float], *, most: int) -> int:
+        return bisect_left(range(most + 1), tokens, key=lambda count: side(self.input(RequestTokens(count, kind))))
 
     def of(self, price: ModelPrice, reply: ReplyLength) -> "Estimator":
         """Return the estimator of the same requests to another model. A calibration is kept for the same tokenizer."""
@@ -188,6 +200,13 @@ class Estimate:
     fixed_tokens: float
     """The Claude tokens of the part that every request carries."""
     confidence: float = CONFIDENCE
+    further_requests: int = 0
+    """How many requests ask for further groups of fields, beyond one request for each document."""
+
+    @property
+    def requests(self) -> int:
+        """The number of requests that are estimated."""
+        return self.documents + self.further_requests
 
     @property
     def cost_usd(self) -> Interval:
@@ -209,6 +228,7 @@ class Estimate:
         return replace(
             self,
             documents=self.documents + other.documents,
+            further_requests=self.further_requests + other.further_requests,
             input=self.input.plus(other.input),
             output=self.output.plus(other.output),
             cost_nusd=self.cost_nusd.plus(other.cost_nusd),

@@ -24,12 +24,12 @@ class PastTurns:
 
 
 def further_turns(past: PastTurns, own: Estimate, price: ModelPrice) -> Estimate:
-    """Estimate the further turns of documents as often as the past had them.
+    """Estimate the further turns of requests as often as the past had them.
 
     The number of turns is uncertain like a rate that was seen in so many answers, and like the draws that are to come.
     """
     rate = past.turns / past.answers
-    mean, requests = rate * own.documents, float(own.documents)
+    mean, requests = rate * own.requests, float(own.requests)
     half = Z * math.sqrt(rate * requests * (1 + requests / past.answers))
     turns = Interval(mean, max(0.0, mean - half), mean + half)
     rates = price.rates_for(past.input_tokens)
@@ -37,6 +37,7 @@ def further_turns(past: PastTurns, own: Estimate, price: ModelPrice) -> Estimate
     return replace(
         own,
         documents=0,
+        further_requests=0,
         input=turns.times(past.input_tokens),
         output=turns.times(past.output_tokens),
         cost_nusd=turns.times(each_nusd),

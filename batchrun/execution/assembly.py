@@ -58,6 +58,7 @@ def model_channel(
         counters=counters,
         clock=clock,
         cache_breakpoint=setup.cache_breakpoints.get(Route.STREAM),
+        document_marking=setup.document_marking(Route.STREAM, chain_model.price),
     )
 
 

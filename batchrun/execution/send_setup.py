@@ -9,10 +9,13 @@ from batchrun.budget.caps import Caps
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimator
 from batchrun.estimation.reply_length import ReplyLength
+from batchrun.execution.document_marking import DocumentMarking
 from batchrun.execution.document_reader import DocumentReader
 from batchrun.job.cache_breakpoint import CacheBreakpoint
+from batchrun.request import Ttl
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.model_chain import ModelChain
+from batchrun.strategy.prompt_caching import longest
 from batchrun.strategy.routes import Route
 
 
@@ -45,9 +48,17 @@ class SendSetup:
     """When the rest of the batched documents is streamed, to be done by the deadline. None means never."""
     cache_breakpoints: Mapping[Route, CacheBreakpoint] = field(default_factory=dict)
     """The breakpoint for the prompt cache on each route that has one."""
+    document_ttls: Mapping[Route, Ttl] = field(default_factory=dict)
+    """For how long documents are marked that several turns ask about, on each route on which they are marked."""
 
     def estimator_on(self, route: Route, price: ModelPrice) -> Estimator:
         """Return the estimator of a model on a route. A cache breakpoint makes the worst case higher."""
-        cache_breakpoint = self.cache_breakpoints.get(route)
+        cache_breakpoint, document_ttl = self.cache_breakpoints.get(route), self.document_ttls.get(route)
         reply = ReplyLength(self.estimator.output, self.estimator.output_scatter)
-        return replace(self.estimator.of(price, reply), ttl=cache_breakpoint.ttl if cache_breakpoint else None)
+        ttl = longest(cache_breakpoint.ttl if cache_breakpoint else None, document_ttl)
+        return replace(self.estimator.of(price, reply), ttl=ttl, marks_documents=document_ttl is not None)
+
+    def document_marking(self, route: Route, price: ModelPrice) -> DocumentMarking | None:
+        """Return how documents are marked for the prompt cache. Returns None if they are not marked."""
+        ttl = self.document_ttls.get(route)
+        return DocumentMarking.to(self.estimator_on(route, price), self.form, ttl) if ttl else None

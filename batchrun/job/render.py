@@ -70,6 +70,11 @@ class Renderer:
         return CacheablePrefix(system=self.system, opening=opening, turns=tuple(chain(*self.turns)))
 
     @property
+    def document_turns(self) -> int:
+        """How many turns ask about a document by words behind the document. 1 where a schema comes before it."""
+        return max(1, len(self._job.form.groups)) if self.asking.words else 1
+
+    @property
     def schema_text(self) -> str:
         """The schema or the tool as it is sent, for counting its tokens; empty where words alone ask for an answer."""
         return self.asking.rendered

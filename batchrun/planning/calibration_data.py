@@ -1,8 +1,11 @@
 """The data of an estimate: the job's own answers, the API's counts, and the guesses that both correct."""
 
 from dataclasses import dataclass, field, replace
+from statistics import mean
 
 from batchrun.answers.asking import ToolAsking
+from batchrun.answers.form import AnswerForm
+from batchrun.answers.modes import MODES
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.calibration import calibrate
 from batchrun.estimation.estimate import (
@@ -49,10 +52,22 @@ def _fixed_tokens(renderer: Renderer, price: ModelPrice, prompt: str) -> int:
     return fixed_tokens(prompt=count_tokens(prompt), overhead=overhead, turns=len(renderer.prefix.turns))
 
 
-def prefix_of(renderer: Renderer, estimator: Estimator) -> Prefix:
-    """Find which part of every request may be cached, as a share of the fixed part."""
+def asked_tokens(form: AnswerForm) -> int:
+    """Count the tokens that ask for a form, in cl100k tokens."""
+    mode = MODES[form.mode]
+    asking = mode.ask(form, "auto")
+    return fixed_tokens(prompt=count_tokens(asking.words), overhead=mode.overhead(count_tokens(asking.rendered), 0.0))
+
+
+def prefix_of(renderer: Renderer, estimator: Estimator, form: AnswerForm) -> Prefix:
+    """Find which part of every request may be cached, as a share of the fixed part.
+
+    Each group of fields has a schema of its own, and so a prefix of its own: the prefix of an average group counts.
+    """
     fixed = renderer.prefix
     counted = _fixed_tokens(renderer, estimator.price, fixed.text)
+    if form.groups and not renderer.asking.words:
+        counted += round(mean(asked_tokens(form.only(group)) for group in form.groups)) - asked_tokens(form)
     return Prefix(estimator.fixed_input.times(counted / estimator.fixed_tokens), fixed.obstacle)
 
 

@@ -5,25 +5,24 @@ import math
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from operator import attrgetter
 
-from batchrun.answers.form import AnswerForm
-from batchrun.answers.modes import MODES
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.catalog.price import ModelPrice
-from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens, fixed_tokens
+from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.further_turns import PastTurns, further_turns
 from batchrun.estimation.interval import NOTHING, Interval
 from batchrun.estimation.reply_length import reply_length
 from batchrun.estimation.text_class import TextClass
-from batchrun.estimation.tokenizer import count_tokens
 from batchrun.job.load import JobFile
+from batchrun.planning.calibration_data import asked_tokens
 from batchrun.planning.cascade_history import LaterModels, later_models
 from batchrun.planning.plan_table import PlannedDocuments
-from batchrun.planning.plan_tokens import ANY, Which
+from batchrun.planning.plan_tokens import ALL, ANY, Which
 from batchrun.planning.reply_forecast import guessed_reply, reply_forecast
 from batchrun.store.ledger.cap_usage import plan_cap_usages
 from batchrun.store.ledger.ledger import Ledger
@@ -35,7 +34,7 @@ from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product,
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, MostlyMarkup, PartlyAsked, PdfCost, Plan
-from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached
+from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached, least_cached
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
@@ -55,11 +54,22 @@ def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str]) -> Est
     )
 
 
-def asked_tokens(form: AnswerForm) -> int:
-    """Count the tokens that ask for a form, in cl100k tokens."""
-    mode = MODES[form.mode]
-    asking = mode.ask(form, "auto")
-    return fixed_tokens(prompt=count_tokens(asking.words), overhead=mode.overhead(count_tokens(asking.rendered), 0.0))
+def document_alone(job: JobFile, estimator: Estimator, *, without: int = 0) -> Estimator:
+    """Return the estimator of what stands before the words that ask, without so many cl100k tokens of the prefix."""
+    fixed = estimator.fixed_tokens - asked_tokens(job.form) - without
+    return replace(
+        estimator,
+        fixed_tokens=max(0, fixed),
+        output=NOTHING,
+        output_scatter=0.0,
+        most_output=0.0,
+        calibration=None,
+    )
+
+
+def _saving(estimator: Estimator, caching: Caching | None) -> Interval:
+    """Return what the cached prefix saves of each request, in tokens at the price of input."""
+    return caching.saving(estimator.price.rates) if caching else NOTHING
 
 
 def merged_reply(reply: Interval, parts: int, *, most: int) -> Interval:
@@ -87,7 +97,7 @@ class Options:
 
     def best(self, route: Route) -> Forecast:
         """Return the forecast of a route as it would be taken: cached, if caching was decided."""
-        cached = self.caching[route].ttl is not None
+        cached = self.caching[route].marks
         own = [one for one in self.forecasts if one.route is route]
         return next((one for one in own if (one.caching is not None) is cached), own[0])
 
@@ -112,6 +122,8 @@ class Forecaster:
     """`stream`, `batch` or `auto`; None if neither job file nor command names a route."""
     deadline_s: float | None
     """Seconds from the start of the run."""
+    document_turns: int = 1
+    """How many turns ask about a new document by words behind the document. 1 where a schema comes before it."""
     further: PastTurns | None = None
     """What the job's past says of turns that mend and continue answers; None without such a past."""
     merging: Sequence[int] = ()
@@ -142,7 +154,7 @@ class Forecaster:
         affordable = chosen.estimate.documents
         if chosen.estimate.upper_nusd > left_nusd or chosen.estimate.upper_tokens > left_tokens:
             affordable = self._affordable_count(
-                estimator, chosen.saving, later, left_nusd=left_nusd, left_tokens=left_tokens, most=affordable
+                estimator, chosen.caching, later, left_nusd=left_nusd, left_tokens=left_tokens, most=affordable
             )
         return Plan(
             job=spec.job.name,
@@ -176,8 +188,10 @@ class Forecaster:
             notices=(*notices, kept_tags(run, tags)) if run and tags != spec.job.tags else notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
-            pdf=self._pdf_cost(estimator, chosen.saving),
+            pdf=self._pdf_cost(estimator, chosen.caching),
             partly=self._partly_asked(estimator),
+            turns=self._turns,
+            pays_each_turn=self._turns > 1 and self.document_turns == 1,
             paid_before=self.planned.paid_before(),
             markup=self._mostly_markup(estimator),
             reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
@@ -205,7 +219,7 @@ class Forecaster:
         estimate = self._estimate(self.estimator)
         duration = self._streaming(estimate)
         ways, caching = list[Forecast](), dict[Route, Caching]()
-        for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued):
+        for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued, turns=self._turns):
             facts = self._circumstances(plain)
             decided = caching[plain.route] = decide_caching(self.job.spec.prompt.cache, facts)
             possible = if_cached(decided, facts)
@@ -220,20 +234,21 @@ class Forecaster:
             minimum=self.estimator.price.min_cacheable_tokens,
             price=self.estimator.price,
             requests=forecast.estimate.documents,
+            document_turns=min(self.document_turns, self._turns),
             batched=batched,
             seconds=forecast.seconds,
             measured=measured_hit_rate(self.ledger, self.job.spec.job.name, in_batches=batched),
         )
 
     def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
-        saving = caching.saving(self.estimator.price.rates)
-        estimate = self._estimate(self._by(plain.route), saving=saving)
+        estimate = self._estimate(self._by(plain.route), caching=caching)
         seconds, duration = plain.seconds, plain.duration
         if plain.route is Route.STREAM:  # tokens that are read from the cache do not count to the limit
-            read = estimate.documents * caching.tokens.mean * caching.hit_rate.mean
+            read = estimate.requests * caching.tokens.mean * caching.hit_rate.mean + self._read_again(caching)
             counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
             duration = self._streaming(counted)
             seconds = duration.seconds
+        saving = _saving(self.estimator, caching)
         return replace(plain, estimate=estimate, seconds=seconds, duration=duration, caching=caching, saving=saving)
 
     def _estimate(
@@ -242,26 +257,78 @@ class Forecaster:
         *,
         which: Which = Which.TO_SEND,
         first: int = -1,
-        saving: Interval = NOTHING,
+        caching: Caching | None = None,
     ) -> Estimate:
-        """Estimate some documents, or only the first; `saving` is what the cache saves of each request, in tokens."""
+        """Estimate some documents, or only the first; `caching` says what the cache saves."""
         found = self.planned.tokens.choices()
         if set(found) <= {None}:
+            saving = _saving(estimator, caching)
             return self._with_further_turns(self._added_up(estimator, which=which, first=first, saving=saving))
-        estimates = [self._by_turns(estimator, choices, which=which, first=first, saving=saving) for choices in found]
+        estimates = [self._by_turns(estimator, choices, which=which, first=first, caching=caching) for choices in found]
         return self._with_further_turns(reduce(Estimate.plus, estimates))
 
     def _by_turns(
-        self, estimator: Estimator, choices: str | None, *, which: Which, first: int, saving: Interval
+        self, estimator: Estimator, choices: str | None, *, which: Which, first: int, caching: Caching | None
     ) -> Estimate:
         """Estimate the documents that are asked for a choice of fields, in a turn or in several."""
         if choices is None:
+            saving = _saving(estimator, caching)
             return self._added_up(estimator, which=which, first=first, saving=saving, choices=None)
-        turns = [
-            self._added_up(asking_for(self.job, estimator, fields), which=which, first=first, choices=choices)
-            for fields in json.loads(choices)
-        ]
-        return replace(reduce(Estimate.plus, turns), documents=turns[0].documents)
+        asked = json.loads(choices)
+        # Some fields of a done document are asked by a schema so short that the prefix may not be cached.
+        saving = _saving(estimator, caching) if len(asked) > 1 else NOTHING
+        estimators = [asking_for(self.job, estimator, fields) for fields in asked]
+        turns = [self._added_up(one, which=which, first=first, choices=choices, saving=saving) for one in estimators]
+        documents, further = turns[0].documents, sum(turn.documents for turn in turns[1:])
+        whole = replace(reduce(Estimate.plus, turns), documents=documents, further_requests=further)
+        if caching is None or caching.document_ttl is None or not further:
+            return whole
+        saved = self._saved_by_documents(estimator, choices, which=which, first=first, caching=caching)
+        cost = whole.cost_nusd
+        return replace(whole, cost_nusd=Interval(cost.mean - saved.mean, cost.low - saved.high, cost.high - saved.low))
+
+    def _saved_by_documents(
+        self, estimator: Estimator, choices: str, *, which: Which, first: int, caching: Caching
+    ) -> Interval:
+        """Estimate what the turns save that read a document from the cache, besides the prefix.
+
+        The bounds fit to those of the cost: `high` is what is saved where tokens and cost are fewest, and `low` where
+        they are most. `high` counts all documents that may be long enough for the cache, and `low` only those that
+        surely are.
+        """
+        turns = len(json.loads(choices))
+        share = caching.tokens.mean / estimator.fixed_input.mean if caching.ttl else 0.0
+        behind = document_alone(self.job, estimator, without=round(share * estimator.fixed_tokens))
+
+        def cost(side: Callable[[Interval], float]) -> Interval:
+            least = self._least_cached(estimator, side)
+            return self._added_up(behind, which=which, first=first, choices=choices, least=least).cost_nusd
+
+        multiples = caching.document_saving(estimator.price.rates, turns)
+        expected, surely, maybe = cost(attrgetter("mean")), cost(attrgetter("low")), cost(attrgetter("high"))
+        fewest = surely if multiples.low > 0 else maybe
+        return Interval(multiples.mean * expected.mean, multiples.low * fewest.high, multiples.high * maybe.low)
+
+    def _least_cached(self, estimator: Estimator, side: Callable[[Interval], float]) -> Mapping[TextClass, int]:
+        least = least_cached(estimator.price.min_cacheable_tokens)
+        return document_alone(self.job, estimator).least_counted(least, side)
+
+    def _read_again(self, caching: Caching) -> float:
+        """Estimate the tokens of documents that are read from the cache."""
+        if caching.document_ttl is None:
+            return 0.0
+        behind, least = document_alone(self.job, self.estimator), self._least_cached(self.estimator, attrgetter("mean"))
+        once = {
+            choices: self._added_up(behind, which=Which.TO_SEND, choices=choices, least=least).input.mean
+            for choices in self.planned.tokens.choices()
+            if choices
+        }
+        further = sum((len(json.loads(choices)) - 1) * tokens for choices, tokens in once.items())
+        return further * caching.document_hits.mean
+
+    @property
+    def _turns(self) -> int:
+        return self.planned.tokens.turns()
 
     def _added_up(
         self,
@@ -271,11 +338,12 @@ class Forecaster:
         first: int = -1,
         saving: Interval = NOTHING,
         choices: object = ANY,
+        least: Mapping[TextClass, int] = ALL,
     ) -> Estimate:
         total, tokens = EstimateSum(estimator, unsampled=self.unsampled, saving=saving), self.planned.tokens
-        for group in tokens.groups(estimator.long, which=which, first=first, choices=choices):
+        for group in tokens.groups(estimator.long, which=which, first=first, choices=choices, least=least):
             total.add_group(group)
-        for one in tokens.longer(estimator.long, which=which, first=first, choices=choices):
+        for one in tokens.longer(estimator.long, which=which, first=first, choices=choices, least=least):
             total.add(one)
         return total.estimate()
 
@@ -292,7 +360,7 @@ class Forecaster:
         which = Which.TO_SEND
         costs = [
             (
-                self._by_turns(estimator, choices, which=which, first=-1, saving=NOTHING).cost_nusd.mean,
+                self._by_turns(estimator, choices, which=which, first=-1, caching=None).cost_nusd.mean,
                 self._added_up(estimator, which=which, choices=choices).cost_nusd.mean,
             )
             for choices, _ in partly
@@ -343,8 +411,9 @@ class Forecaster:
         ]
         return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
 
-    def _pdf_cost(self, estimator: Estimator, saving: Interval) -> PdfCost | None:
+    def _pdf_cost(self, estimator: Estimator, caching: Caching | None) -> PdfCost | None:
         """Price the PDFs to send as text and as they are. Returns None without a PDF."""
+        saving = _saving(estimator, caching)
         texts, natives = EstimateSum(estimator, saving=saving), EstimateSum(estimator, saving=saving)
         files = pages = textless = 0
         for pdf in self.planned.tokens.pdfs():
@@ -414,7 +483,7 @@ class Forecaster:
     def _affordable_count(
         self,
         estimator: Estimator,
-        saving: Interval,
+        caching: Caching | None,
         later: LaterModels | None,
         *,
         left_nusd: int,
@@ -425,7 +494,7 @@ class Forecaster:
         to_send = most - len(self.merging)
 
         def too_much(first: int) -> bool:
-            own = self._estimate(estimator, first=first, saving=saving)
+            own = self._estimate(estimator, first=first, caching=caching)
             documents = self._with_later(own, later, first=first)
             estimate = self._with_merging(documents, first=max(0, first - to_send))
             return estimate.upper_nusd > left_nusd or estimate.upper_tokens > left_tokens

@@ -68,6 +68,8 @@ class PlannedPdf:
 
 ANY = object()
 """Stands for whatever documents are asked for."""
+ALL = dict.fromkeys(TextClass, 0)
+"""The least tokens of documents of all lengths, by class."""
 
 
 class PlannedTokens:
@@ -133,6 +135,10 @@ class PlannedTokens:
         rows = self._connection.execute("select distinct choices from to_send order by 1")
         return [choices for (choices,) in rows]
 
+    def turns(self) -> int:
+        """Return the most requests that ask about one of the documents to send, one after the other."""
+        return max((len(json.loads(choices)) for choices in self.choices() if choices), default=1)
+
     def partly(self) -> list[tuple[str, int]]:
         """Count the documents to send that are asked for some fields alone, because of earlier answers, by choice."""
         return self._connection.execute(
@@ -148,17 +154,19 @@ class PlannedTokens:
         which: Which = Which.TO_SEND,
         first: int = -1,
         choices: object = ANY,
+        least: Mapping[TextClass, int] = ALL,
     ) -> list[Group]:
         """Add up by class the documents that have fewer tokens than their class's bound.
 
         `first` limits the sums to so many documents, in the order of the source. `choices` limits the sums to the
-        documents that are asked for so many fields.
+        documents that are asked for so many fields, and `least` to those that have so many tokens.
         """
         rows = self._connection.execute(
             "select text_class, count(*), sum(counted_tokens), sum(1.0 * counted_tokens * counted_tokens)"
             f" from {_first(which)} join json_each(:bounds) bound on bound.key = text_class"
-            f" and counted_tokens < bound.value{_of(choices)} group by text_class order by text_class",
-            self._filled(below, first, choices),
+            " and counted_tokens < bound.value join json_each(:least) least on least.key = text_class"
+            f" and counted_tokens >= least.value{_of(choices)} group by text_class order by text_class",
+            self._filled(below, first, choices, least),
         )
         return [Group(TextClass(kind), requests, counted, squares) for kind, requests, counted, squares in rows]
 
@@ -169,18 +177,22 @@ class PlannedTokens:
         which: Which = Which.TO_SEND,
         first: int = -1,
         choices: object = ANY,
+        least: Mapping[TextClass, int] = ALL,
     ) -> Iterator[RequestTokens]:
         """Yield the documents that have at least as many tokens as their class's bound."""
         rows = self._connection.execute(
             f"select counted_tokens, text_class, guessed from {_first(which)}"
             " join json_each(:bounds) bound on bound.key = text_class and counted_tokens >= bound.value"
+            " join json_each(:least) least on least.key = text_class and counted_tokens >= least.value"
             f"{_of(choices)}",
-            self._filled(bounds, first, choices),
+            self._filled(bounds, first, choices, least),
         )
         return (RequestTokens(counted, TextClass(kind), bool(guessed)) for counted, kind, guessed in rows)
 
-    def _filled(self, bounds: Mapping[TextClass, int], first: int, choices: object) -> dict[str, object]:
-        filled = {"job": self._job, "first": first, "bounds": json.dumps(bounds)}
+    def _filled(
+        self, bounds: Mapping[TextClass, int], first: int, choices: object, least: Mapping[TextClass, int]
+    ) -> dict[str, object]:
+        filled = {"job": self._job, "first": first, "bounds": json.dumps(bounds), "least": json.dumps(least)}
         return filled if choices is ANY else filled | {"choices": choices}
 
     def pdfs(self) -> Iterator[PlannedPdf]:

@@ -46,7 +46,7 @@ from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
-from batchrun.strategy.prompt_caching import costliest_ttl
+from batchrun.strategy.prompt_caching import costliest_document_ttl, costliest_ttl, longest
 from batchrun.strategy.routes import Route
 from batchrun.workers.children import Children
 from batchrun.workers.workers import Workers
@@ -120,14 +120,15 @@ class Planner:
         run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
         self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
         guess = untaught(self.job, self.renderer, self.price)
+        mode, streams = self.job.spec.prompt.cache, self.route in {None, "stream"} and not self.in_batches
+        prefix, minimum = prefix_of(self.renderer, guess, self.job.form), self.price.min_cacheable_tokens
+        document_ttl = costliest_document_ttl(
+            mode, self.price.rates, turns=self.renderer.document_turns, streams=streams
+        )
         self.estimator = replace(
             guess,
-            ttl=costliest_ttl(
-                self.job.spec.prompt.cache,
-                prefix_of(self.renderer, guess),
-                minimum=self.price.min_cacheable_tokens,
-                streams=self.route in {None, "stream"} and not self.in_batches,
-            ),
+            ttl=longest(costliest_ttl(mode, prefix, minimum=minimum, streams=streams), document_ttl),
+            marks_documents=document_ttl is not None,
         )
         self.calibration = CalibrationData(
             job=self.job, ledger=self.ledger, fingerprint=self.fingerprint, guess=self.estimator
@@ -370,7 +371,8 @@ class Planner:
             unsampled=self.unsampled,
             fingerprint=self.fingerprint,
             caps=self.caps,
-            prefix=prefix_of(self.renderer, self.estimator),
+            prefix=prefix_of(self.renderer, self.estimator, self.job.form),
+            document_turns=self.renderer.document_turns,
             route=self.route,
             deadline_s=self.deadline_s,
             further=past_turns(

@@ -35,10 +35,17 @@ def whole_reply(form: AnswerForm, model: ModelSection, price: ModelPrice) -> Int
     )
 
 
+def longest_form(job: JobFile, price: ModelPrice) -> AnswerForm:
+    """Return the form of the longest reply: that of one group of fields, if they are asked in groups."""
+    groups = [job.form.only(group) for group in job.form.groups]
+    return max(groups, key=lambda form: whole_reply(form, job.spec.model, price).mean, default=job.form)
+
+
 def reply_forecast(job: JobFile, price: ModelPrice, past: PastUse) -> ReplyForecast:
     """Forecast the replies of a job's own model from the job's past, or from the schema where there is no past."""
-    model, whole = job.spec.model, whole_reply(job.form, job.spec.model, price)
-    answer = output_prior(job.form.api_schema, max_tokens=math.inf, thinks=False, effort=None)
+    model, form = job.spec.model, longest_form(job, price)
+    whole = whole_reply(form, model, price)
+    answer = output_prior(form.api_schema, max_tokens=math.inf, thinks=False, effort=None)
     replies = past.replies.number if past.replies else 0
     share = cut_share(one_reply(whole), most=model.max_tokens, cut=past.cut, replies=replies)
     return ReplyForecast(
@@ -46,7 +53,7 @@ def reply_forecast(job: JobFile, price: ModelPrice, past: PastUse) -> ReplyForec
         cut_share=share,
         thinking_share=1 - answer.mean / whole.mean if past.thinking_share is None else past.thinking_share,
         replies=replies,
-        remedies=(*_longer(model, price, whole, past), *_shorter(job, price)) if share > MOST_CUT else (),
+        remedies=(*_longer(model, price, whole, past), *_shorter(form, model, price)) if share > MOST_CUT else (),
     )
 
 
@@ -58,11 +65,10 @@ def _longer(model: ModelSection, price: ModelPrice, whole: Interval, past: PastU
         yield f"max_tokens = {enough}"
 
 
-def _shorter(job: JobFile, price: ModelPrice) -> Iterator[str]:
+def _shorter(form: AnswerForm, model: ModelSection, price: ModelPrice) -> Iterator[str]:
     """Yield the mildest setting that makes the model think so little that most replies are expected to end."""
-    model = job.spec.model
     for setting, less in _less_thinking(model, price) if thinks(model, price) else ():
-        if cut_share(one_reply(whole_reply(job.form, less, price)), most=model.max_tokens) <= MOST_CUT:
+        if cut_share(one_reply(whole_reply(form, less, price)), most=model.max_tokens) <= MOST_CUT:
             yield setting
             return
 

@@ -40,14 +40,15 @@ def expected_duration(
     estimate: Estimate, limits: RateLimits, *, concurrency: int, latency_s: float | None = None
 ) -> Duration:
     """Forecast how long the estimated requests take. One reply's `latency_s` is guessed from its length if missing."""
-    documents = estimate.documents
+    documents, requests = estimate.documents, estimate.requests
     if latency_s is None:
-        latency_s = reply_latency_s(estimate.output.mean / max(documents, 1))
+        latency_s = reply_latency_s(estimate.output.mean / max(requests, 1))
     waits = {
-        Bound.REQUESTS: _seconds(documents, limits.requests_per_minute, limits.headroom),
+        Bound.REQUESTS: _seconds(requests, limits.requests_per_minute, limits.headroom),
         Bound.INPUT_TOKENS: _seconds(estimate.input.mean, limits.input_tokens_per_minute, limits.headroom),
         Bound.OUTPUT_TOKENS: _seconds(estimate.output.mean, limits.output_tokens_per_minute, limits.headroom),
-        Bound.LATENCY: math.ceil(documents / concurrency) * latency_s,
+        # The requests about one document are sent one after the other.
+        Bound.LATENCY: math.ceil(documents / concurrency) * latency_s * (requests / max(documents, 1)),
     }
     # The last request is admitted when its limit allows it, and then has to be answered.
     seconds = max(wait + (latency_s if bound is not Bound.LATENCY else 0.0) for bound, wait in waits.items())

@@ -229,6 +229,10 @@ class Plan:
     """None if nothing to send is mostly markup or base64."""
     partly: PartlyAsked | None = None
     """None if no document is asked for some fields alone."""
+    turns: int = 1
+    """The most requests that ask about one of the documents to send, each for other fields."""
+    pays_each_turn: bool = False
+    """Whether every turn pays for the whole document: a schema comes before it, and each turn has another schema."""
     tables: int = 0
     """How many files of the source look like tables, and are one document each."""
     gone: int = 0

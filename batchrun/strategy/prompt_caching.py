@@ -1,12 +1,15 @@
-"""Whether the prefix that all requests share is marked for the prompt cache, for how long, and what it then costs.
+"""Whether prefix and documents are marked for the prompt cache, for how long, and what they then cost.
 
 Writing to the cache costs more than plain input, and reading from the cache much less: the model's row of the price
 table has both prices. A marked prefix shorter than the model's minimum is not cached and costs the plain price. All
 prices here are in multiples of the input price, which batches halve like everything else.
+
+The prefix is what all requests of a job begin with. A document is marked where several turns ask about the document,
+one after the other, by words that stand behind the document.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchrun.catalog.price import ModelPrice, Rates
 from batchrun.estimation.interval import NOTHING, Interval
@@ -21,6 +24,11 @@ MEASURED_SPREAD = 0.3
 """How far the next batch's share of hits may be from the measured share."""
 EXTRA_WRITES, EXTRA_WRITES_AN_HOUR = 2, 1
 """Writes of a stream besides the first one: after pauses, and for requests sent before the first write is readable."""
+DOCUMENT_HITS = Interval(0.99, 0.9, 1.0)
+"""The share of further turns that read the document, when streaming: the next turn follows the reply at once, and the
+pauses in which the cache forgets are outages. A guess."""
+DOCUMENT_HITS_IN_BATCHES = Interval(0.3, 0.0, 0.98)
+"""The same in batches, where every turn is a batch of its own, and most batches end within an hour. A guess."""
 FORGETS_S: dict[Ttl, float] = {"5m": 240.0, "1h": 3300.0}
 """Seconds between requests from which on the cache may be empty: the time to live, less a margin."""
 
@@ -49,11 +57,13 @@ class CachingFacts:
     """How many seconds the run takes."""
     measured: float | None = None
     """The share of hits in the job's earlier runs on this route. None if the share is not known."""
+    document_turns: int = 1
+    """How many turns ask about a document by words behind the document. 1 where something else comes first."""
 
     @property
     def least(self) -> int:
         """The least tokens that the model caches, or that any model caches if the model's number is not known."""
-        return LEAST_MINIMUM if self.minimum is None else self.minimum
+        return least_cached(self.minimum)
 
     @property
     def gap_s(self) -> float:
@@ -76,6 +86,26 @@ class Caching:
     """The share of hits above which the cache pays. None if the cache never pays."""
     break_even_requests: int | None = None
     """The number of requests from which on one write pays."""
+    document_ttl: Ttl | None = None
+    """The time to live of the mark at the end of a document that several turns ask about. None if none is marked."""
+    document_hits: Interval = NOTHING
+    """The share of a document's further turns that read the document."""
+
+    @property
+    def marks(self) -> bool:
+        """Whether anything is marked."""
+        return self.ttl is not None or self.document_ttl is not None
+
+    def document_saving(self, rates: Rates, turns: int) -> Interval:
+        """Return what the turns of a marked document save together, in multiples of the document's price as input."""
+        if self.document_ttl is None:
+            return NOTHING
+        write = rates.cache_write(self.document_ttl) / rates.input
+        mean, low, high = (
+            turns - write - (turns - 1) * prefix_multiple(rates, self.document_ttl, hits)
+            for hits in (self.document_hits.mean, self.document_hits.low, self.document_hits.high)
+        )
+        return Interval(mean, low, high)
 
     def multiples(self, rates: Rates) -> Interval:
         """Return what a token of the prefix costs on average, in multiples of the input price."""
@@ -125,7 +155,7 @@ def costliest_ttl(mode: CacheMode, prefix: Prefix, *, minimum: int | None = None
     sent, the worst case of its own mark is reserved: that is more than was planned if a stream is so slow that it is
     marked for an hour.
     """
-    least = LEAST_MINIMUM if minimum is None else minimum
+    least = least_cached(minimum)
     if mode == "off" or prefix.obstacle or (mode == "auto" and prefix.tokens.high < least):
         return None
     if mode == "auto":
@@ -133,8 +163,43 @@ def costliest_ttl(mode: CacheMode, prefix: Prefix, *, minimum: int | None = None
     return mode
 
 
+def least_cached(minimum: int | None) -> int:
+    """Return the least tokens that a model caches; `minimum` is the model's own number, if that is known."""
+    return LEAST_MINIMUM if minimum is None else minimum
+
+
+def longest(one: Ttl | None, other: Ttl | None) -> Ttl | None:
+    """Return the longer, and costlier, of two times to live; None stands for no mark."""
+    return "1h" if "1h" in {one, other} else one or other
+
+
+def document_ttl(mode: CacheMode, rates: Rates, *, turns: int, batched: bool) -> Ttl | None:
+    """Return for how long documents are marked that so many turns ask about. Returns None if the mark does not pay.
+
+    The turns of a stream follow one another at once. When the next batch is asked, nobody knows: documents in batches
+    are marked only if the job file says an hour.
+    """
+    ttl: Ttl = "1h" if batched else "5m"
+    if mode == "off" or (batched and mode != "1h"):
+        return None
+    least = break_even_requests(rates, ttl)
+    return ttl if turns > 1 and least is not None and turns >= least else None
+
+
+def costliest_document_ttl(mode: CacheMode, rates: Rates, *, turns: int, streams: bool) -> Ttl | None:
+    """Return the costliest mark of documents that is to be expected, as `costliest_ttl` does for the prefix."""
+    streamed, batched = (document_ttl(mode, rates, turns=turns, batched=batched) for batched in (False, True))
+    return streamed if streams else longest(streamed, batched)
+
+
 def decide_caching(mode: CacheMode, facts: CachingFacts) -> Caching:
     """Decide for one route: what the job file says, or what is expected to be cheapest."""
+    ttl = document_ttl(mode, facts.price.rates, turns=facts.document_turns, batched=facts.batched)
+    hits = DOCUMENT_HITS_IN_BATCHES if facts.batched else DOCUMENT_HITS
+    return replace(_decide_prefix(mode, facts), document_ttl=ttl, document_hits=hits if ttl else NOTHING)
+
+
+def _decide_prefix(mode: CacheMode, facts: CachingFacts) -> Caching:
     if mode == "off":
         return _off("[prompt] cache is off")
     if facts.prefix.obstacle:
@@ -147,6 +212,8 @@ def decide_caching(mode: CacheMode, facts: CachingFacts) -> Caching:
 
 def if_cached(decided: Caching, facts: CachingFacts) -> Caching | None:
     """Return the caching of a route, even if it was decided against, or None if nothing can be cached."""
+    if decided.document_ttl:
+        return decided
     if facts.prefix.obstacle or facts.prefix.tokens.high < facts.least:
         return None
     usual: Ttl = "1h" if facts.batched else "5m"

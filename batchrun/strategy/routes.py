@@ -41,7 +41,7 @@ class Forecast:
     caching: Caching | None = None
     """None without the prompt cache."""
     saving: Interval = NOTHING
-    """What the cache saves with each request, in tokens at the price of input."""
+    """What the cached prefix saves with each request, in tokens at the price of input."""
 
     @property
     def name(self) -> str:
@@ -57,9 +57,12 @@ class Choice:
     reason: str
 
 
-def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int) -> tuple[Forecast, Forecast]:
-    """Forecast both routes. `estimate` and `duration` are those of streaming."""
-    waves = math.ceil(estimate.documents / max_queued)
+def forecasts(estimate: Estimate, duration: Duration, *, max_queued: int, turns: int = 1) -> tuple[Forecast, Forecast]:
+    """Forecast both routes. `estimate` and `duration` are those of streaming.
+
+    `turns` is the most requests about one document: each of them waits for the batch of the one before.
+    """
+    waves = max(math.ceil(estimate.requests / max_queued), turns if estimate.documents else 0)
     return (
         Forecast(route=Route.STREAM, estimate=estimate, seconds=duration.seconds, at_most_s=None, duration=duration),
         Forecast(

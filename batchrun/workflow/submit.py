@@ -242,6 +242,7 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
         merge=(lambda writing, run_no: merger.admit(writing, planner.planned, run_no)) if merger else None,
         switch_at=switching(opened, plan, run),
         cache_breakpoints=cache_breakpoints(planner, plan),
+        document_ttls={route: one.document_ttl for route, one in plan.caching.items() if one.document_ttl},
     )
 
 

@@ -43,6 +43,8 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
                 "changed_by_job_file": plan.same_text,
                 "paid_before": plan.paid_before,
                 "read_by_older": plan.older,
+                "requests": plan.estimate.requests,
+                "requests_each": plan.turns,
                 "asked_in_parts": plan.in_parts[0],
                 "parts": plan.in_parts[1],
                 "merging_requests": plan.merging,
@@ -146,6 +148,7 @@ def cache_as_json(caching: Caching) -> dict[str, object]:
     """The decision on prompt caching for one route."""
     return {
         "ttl": caching.ttl,
+        "document_ttl": caching.document_ttl,
         "reason": caching.reason,
         "hit_rate": interval_fields(caching.hit_rate),
         "tokens": interval_fields(caching.tokens),

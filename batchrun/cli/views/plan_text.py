@@ -97,7 +97,13 @@ def documents_line(plan: Plan) -> str:
         line += " which the ledger does not know"
     line += "".join(
         f"\n         {words}"
-        for words in [*partly_words(plan), *parts_words(plan), *older_words(plan), *gone_words(plan)]
+        for words in [
+            *partly_words(plan),
+            *turns_words(plan),
+            *parts_words(plan),
+            *older_words(plan),
+            *gone_words(plan),
+        ]
     )
     return line
 
@@ -172,6 +178,17 @@ def partly_words(plan: Plan) -> list[str]:
         f"{count(partly.documents, 'document')} {are} asked for {shown} alone, about {dollars(partly.nusd)};"
         f" for all {their} fields again, about {dollars(partly.whole_nusd)}: --reask all"
     ]
+
+
+def turns_words(plan: Plan) -> list[str]:
+    """In how many requests each document is asked, and what they pay for it; nothing if one request asks it all."""
+    if plan.turns == 1:
+        return []
+    most = "" if plan.estimate.requests == plan.estimate.documents * plan.turns else "up to "
+    line = f"each document is asked in {most}{plan.turns} requests, {plan.estimate.requests:,} in all"
+    if plan.pays_each_turn:
+        line += ', and each of them pays for the document; [output] mode = "xml" lets them share it from the cache'
+    return [line]
 
 
 def older_words(plan: Plan) -> list[str]:

@@ -41,10 +41,22 @@ def limit_lines(chosen: Forecast, limits: RateLimits) -> list[str]:
 def cache_lines(plan: Plan) -> list[str]:
     """Whether the prompt is cached on the chosen route, why, and where caching pays."""
     caching = plan.caching[plan.choice.route]
+    documents = document_lines(plan, caching)
     if caching.ttl is None:
-        return [f"cache    off: {caching.reason}"]
+        off = f"off: {caching.reason}"
+        saved = break_even_lines(plan, caching) if documents else []
+        return [*documents, f"         otherwise {off}", *saved] if documents else [f"cache    {off}"]
     line = f"cache    for {caching.ttl}: {caching.reason}"
-    return [line, *break_even_lines(plan, caching)] if plan.chosen.caching else [line]
+    return [line, *documents, *break_even_lines(plan, caching)] if plan.chosen.caching else [line]
+
+
+def document_lines(plan: Plan, caching: Caching) -> list[str]:
+    """For how long documents are cached that several requests ask about; no line if documents are not cached."""
+    if caching.document_ttl is None:
+        return []
+    begin = "cache    " if caching.ttl is None else " " * 9
+    words = f"each document for {caching.document_ttl}: its first request writes it, and the others read it"
+    return [begin + words]
 
 
 def break_even_lines(plan: Plan, caching: Caching) -> list[str]:
@@ -52,6 +64,8 @@ def break_even_lines(plan: Plan, caching: Caching) -> list[str]:
     plain = next(one for one in plan.forecasts if one.route is plan.choice.route and one.caching is None)
     saved = plain.estimate.cost_nusd.mean - plan.chosen.estimate.cost_nusd.mean
     words = f"saves about {dollars(saved)}" if saved >= 0 else f"costs about {dollars(-saved)} more"
+    if caching.ttl is None:
+        return [f"         {words}"]
     if caching.break_even is None:
         return [f"         {words}; the cache never saves money with this model"]
     return [

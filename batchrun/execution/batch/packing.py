@@ -181,6 +181,7 @@ class Packer:
         self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder
         self._cache_breakpoint = setup.cache_breakpoints.get(Route.BATCH)
+        self._document_marking = setup.document_marking(Route.BATCH, self._estimator.price)
 
     async def any_pending(self) -> bool:
         """Return whether there is anything to pack."""
@@ -194,6 +195,12 @@ class Packer:
         if pending.record.progress.turn == Turn():
             return pending.request
         return pending.request_to(self._chain.models[0], self._form)
+
+    def _marked(self, pending: PendingRequest) -> Request:
+        request = with_cache_breakpoint(self._asked(pending), self._cache_breakpoint)
+        if self._document_marking is None:
+            return request
+        return self._document_marking.marked(request, pending.record.progress, pending.tokens)
 
     async def pack(self, nonce: str, limits: PackLimits) -> Spool:
         """Pack as many pending requests as the limits allow; the spool may be empty.
@@ -232,7 +239,7 @@ class Packer:
         if isinstance(pending, Gone):
             await set_aside(self._context, pending, Outcome.UNREADABLE)
             return True
-        request = with_cache_breakpoint(self._asked(pending), self._cache_breakpoint)
+        request = self._marked(pending)
         member = batch_member(request, nonce=spool.nonce)
         uploads = spool.uploads and file_size(member) > 0
         if not uploads and batch_size([len(member)]) > limits.bytes:

@@ -25,7 +25,6 @@ from batchrun.execution.stream.model_channel import ModelChannel
 from batchrun.execution.stream.money_at_risk import MoneyAtRisk
 from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.providers import AttemptError, NeverSent, Provider
-from batchrun.providers.anthropic.wire import with_cache_breakpoint
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, Taken
@@ -220,9 +219,10 @@ class Attempts:
         return worst_case(channel.estimator, pending, request, soft=self._caps.soft)
 
     async def _send(self, attempt: Attempt) -> None:
-        clock = attempt.channel.clock
+        clock, pending = attempt.channel.clock, attempt.pending
+        request = attempt.channel.marked(attempt.request, pending.record.progress, pending.tokens)
         try:
-            reply = await self._provider.send(with_cache_breakpoint(attempt.request, attempt.channel.cache_breakpoint))
+            reply = await self._provider.send(request)
         except AttemptError as error:
             await self._results.failed(attempt, error.failure, latency_s=clock() - attempt.sent_at)
         except asyncio.CancelledError as canceled:

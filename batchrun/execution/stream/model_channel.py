@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+from batchrun.answers.turns import Progress
 from batchrun.catalog.rate_limits import LearnedLimits
-from batchrun.estimation.estimate import Estimator
+from batchrun.estimation.estimate import Estimator, RequestTokens
+from batchrun.execution.document_marking import DocumentMarking
 from batchrun.execution.stream.circuit_breaker import CircuitBreaker
 from batchrun.execution.stream.concurrency import Slots
 from batchrun.execution.stream.rate_limiter import RateLimiter
 from batchrun.execution.stream.usage_expectation import UsageExpectation
 from batchrun.execution.usage_counters import UsageCounters
 from batchrun.job.cache_breakpoint import CacheBreakpoint
-from batchrun.request import Ttl
+from batchrun.providers.anthropic.wire import with_cache_breakpoint
+from batchrun.request import Request, Ttl
 from batchrun.strategy.model_chain import ChainModel
 
 LOOK_ABOUT_S = 1.0
@@ -39,6 +42,8 @@ class ModelChannel:
     clock: Callable[[], float]
     cache_breakpoint: CacheBreakpoint | None = None
     """The breakpoint for the prompt cache in every request; None when the prompt cache is not used."""
+    document_marking: DocumentMarking | None = None
+    """How documents are marked that several turns ask about; None when they are not marked."""
     usage_expectation: UsageExpectation = field(init=False)
     in_flight: int = 0
     """Requests that were sent and have no answer yet."""
@@ -59,6 +64,11 @@ class ModelChannel:
     def model(self) -> str:
         """The model's name."""
         return self.chain_model.price.name
+
+    def marked(self, request: Request, progress: Progress, tokens: RequestTokens) -> Request:
+        """Mark a request of a turn for the prompt cache; the request keeps its id."""
+        marked = with_cache_breakpoint(request, self.cache_breakpoint)
+        return self.document_marking.marked(marked, progress, tokens) if self.document_marking else marked
 
     def prove(self) -> None:
         """Let the other requests go: the API has taken a request."""

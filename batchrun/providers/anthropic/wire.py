@@ -16,6 +16,7 @@ from batchrun.answers.asking import Asking, ToolChoice
 from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.providers.anthropic.asking_params import (
+    BEFORE_WORDS,
     TOOL_PARAMS,
     output_format,
     tool_choice_param,
@@ -162,6 +163,29 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
     return replace(request, marked=Request.of(params).body)
 
 
+def with_document_breakpoint(request: Request, words: str, ttl: Ttl) -> Request:
+    """Mark the end of the document, directly before the words that ask, for the prompt cache; the request keeps its id.
+
+    The model reads the same text as without the mark. A document without text gets no mark: the API refuses blank
+    blocks.
+    """
+    params = json.loads(request.wire)
+    message = params["messages"][_document_message(request)]
+    message["content"] = _marked_before(message["content"], words, ttl)
+    return replace(request, marked=Request.of(params).body)
+
+
+def _marked_before(content: str | list[Any], words: str, ttl: Ttl) -> str | list[Any]:
+    *before, last = [_text_block(content)] if isinstance(content, str) else content
+    document = last["text"].removesuffix(words).removesuffix(BEFORE_WORDS)
+    if document.strip():
+        return [*before, last | _marked_block(document, ttl), _text_block(last["text"][len(document) :])]
+    if not before:
+        return content
+    *others, file = before
+    return [*others, _mark(ttl) | file, last]
+
+
 def _document_message(request: Request) -> int:
     """Return which message has the document: the last one of the request, behind which a conversation may follow."""
     return len(json.loads(request.body)["messages"]) - 1
@@ -210,7 +234,7 @@ def _marked_content(content: str, cache_breakpoint: CacheBreakpoint) -> list[dic
     rest = content[len(opening) :]
     if not rest:
         return [_marked_block(content, ttl)]
-    return [_marked_block(opening, ttl), {"type": "text", "text": rest}] if rest.strip() else content
+    return [_marked_block(opening, ttl), _text_block(rest)] if rest.strip() else content
 
 
 def _marked_blocks(content: list[dict[str, Any]], cache_breakpoint: CacheBreakpoint) -> list[dict[str, Any]]:
@@ -221,8 +245,15 @@ def _marked_blocks(content: list[dict[str, Any]], cache_breakpoint: CacheBreakpo
 
 
 def _marked_block(text: str, ttl: Ttl) -> dict[str, Any]:
-    control = {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
-    return {"type": "text", "text": text, "cache_control": control}
+    return _text_block(text) | _mark(ttl)
+
+
+def _text_block(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def _mark(ttl: Ttl) -> dict[str, Any]:
+    return {"cache_control": {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}}
 
 
 def file_size(body: bytes) -> int:

@@ -359,6 +359,26 @@ def test_many_changes_are_told_in_few_lines(project: TrialProject, batchrun: Com
     assert len(batchrun(f"{DOC} --json").json["findings"]["originals"]) == 60
 
 
+def test_the_request_to_another_model(project: TrialProject, batchrun: CommandLine) -> None:
+    model = (
+        'name = "claude-haiku-4-5"\nmax_tokens = 1000\nfallbacks = ["claude-sonnet-4-6"]\nfallback_on = ["truncated"]'
+    )
+    answered(project, CUT, answer(GOOD), output="evidence = true\nmax_repairs = 0", model=model)
+    told = batchrun(f"{DOC} --prompt --json").json
+    assert (told["model"], told["request_id"]) == ("claude-sonnet-4-6", batchrun(f"{DOC} --json").json["request_id"])
+    assert f"»{TRUE.removesuffix('.')}«" in batchrun(DOC).out
+
+
+def test_a_quote_in_a_column_of_a_row(project: TrialProject, batchrun: CommandLine) -> None:
+    (project.root / "rows.jsonl").write_text(json.dumps({"id": "a", "text": "A letter.", "notes": TEXT}), "utf-8")
+    source = 'type = "table"\npath = "rows.jsonl"\nid = "id"\ntext = "text"'
+    given(project, source=source, prompt='user = "{{ doc.notes }} {{ doc.text }}"', output_fields='term = "integer?"')
+    project.submit(ScriptedProvider(default=answer({"term_quote": TRUE, "term": 24})))
+    ran = batchrun("results trial --doc a")
+    assert f"      | »{TRUE.removesuffix('.')}«." in ran.out
+    assert f"user\n    {TEXT.splitlines()[0]}\n" in batchrun("results trial --doc a --prompt").out
+
+
 def test_the_reply_of_each_attempt(project: TrialProject, batchrun: CommandLine) -> None:
     answered(project, WRONG, answer(GOOD))
     assert batchrun(f"{DOC} --raw --attempt 1").out == f"{WRONG.raw}\n"

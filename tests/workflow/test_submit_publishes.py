@@ -17,10 +17,13 @@ from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
 from batchrun.store.output.publish import Output
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.submit import submit
 
 pytestmark = pytest.mark.slow
 
+ALL_FIELDS = SubmitOptions(reasks_all=True)
+"""Whoever submits asks for all fields again, whatever is answered."""
 WITH_EXTRA = 'title = "string"\nextra = "string"'
 EXTRA = answer({"title": "t", "extra": "e"})
 
@@ -90,7 +93,7 @@ def test_an_output_deleted_under_other_fields_is_rebuilt(project: TrialProject) 
     project.job(output_fields=WITH_EXTRA)
     project.database.unlink()
 
-    summary = project.submit(ScriptedProvider(default=EXTRA), Selection(limit=1))
+    summary = project.submit(ScriptedProvider(default=EXTRA), Selection(limit=1), options=ALL_FIELDS)
 
     assert summary.unpublished is None
     assert project.rows("select title, extra from trial order by doc_id") == [("t", "e"), *[("a title", None)] * 2]
@@ -101,7 +104,7 @@ def test_rows_of_before_a_field_was_added_keep_nothing_back(project: TrialProjec
     project.submit(ScriptedProvider())
     project.job(output_fields=WITH_EXTRA)
 
-    summary = project.submit(ScriptedProvider({"text 3": [status(402, "no money")]}, default=EXTRA))
+    summary = project.submit(ScriptedProvider({"text 3": [status(402, "no money")]}, default=EXTRA), options=ALL_FIELDS)
 
     assert summary.exit_code == ExitCode.STOPPED
     assert summary.unpublished is None

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 FIELDS = 'title = "string"\npages = "integer?"\nsigned = "date?"\ntags = { type = "array", items = "string" }'
 SOURCE = 'type = "files"\ninclude = ["docs/*.txt"]\non_empty = "skip"'
-COLUMNS = ["id", "title", "pages", "signed", "tags", "_request_id", "_run_id", "_finished_at", "_model"]
+COLUMNS = ["id", "title", "pages", "signed", "tags", "_request_id", "_run_id", "_finished_at", "_model", "_attempts"]
 
 
 @pytest.fixture(scope="module")

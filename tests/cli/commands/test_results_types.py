@@ -81,7 +81,7 @@ def test_our_names_give_way_to_fields(batchrun: CommandLine) -> None:
     rows = batchrun("results trial --status all --format jsonl").events
     assert list(rows[0]) == [
         *("id", "_status", "problem", "source", "kind", "at", "status"),
-        *("_request_id", "_run_id", "_finished_at", "_model"),
+        *("_request_id", "_run_id", "_finished_at", "_model", "_attempts"),
     ]
     assert [row["_status"] for row in rows] == ["succeeded", "refused", "succeeded"]
     assert [row["status"] is None for row in rows] == [False, True, False]

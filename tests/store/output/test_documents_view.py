@@ -18,7 +18,7 @@ from batchrun.store.output.publish import Output, OutputTable
 pytestmark = pytest.mark.slow
 
 FIRST = ["doc_id", "status", "reason", "source", "run_id", "cost_usd", "reserved_usd"]
-OWN = ["_request_id", "_run_id", "_finished_at", "_model"]
+OWN = ["_request_id", "_run_id", "_finished_at", "_model", "_attempts"]
 NANO = Decimal("0.000000001")
 
 

@@ -71,6 +71,7 @@ def test_other_tables_of_a_shared_database_are_left_alone(desk: Desk) -> None:
 
 
 WITHOUT = """
+alter table trial drop column _attempts;
 alter table trial drop column _model;
 alter table batchrun.attempts drop column latency_s;
 alter table batchrun.attempts drop column first_byte_s;

@@ -27,6 +27,7 @@ from batchrun.store.ledger.run_plans import (
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.sqlite_errors import StoreFull
 from batchrun.store.reports.cache_use import CacheUse, cache_use
+from batchrun.store.reports.evidence import RunFindings, run_findings
 from batchrun.store.reports.performance import Performance, performance
 from batchrun.store.reports.totals import Totals, totals
 from batchrun.strategy.plan import Plan
@@ -53,6 +54,8 @@ class Summary:
     """The performance of the run. None if nothing had to be done."""
     cache_use: CacheUse | None
     """What the run read from the cache and wrote to it. None if nothing was cached."""
+    findings: RunFindings | None
+    """What was found out about the answers of the run. None if nothing had to be done."""
     escalations: Sequence[Escalations]
     """What became of each model's answers in the run. Empty without a cascade."""
     seconds: float
@@ -197,6 +200,7 @@ def _summary(
         totals=totals(ledger, run_no) if run_no is not None else None,
         performance=performance(ledger, run_no) if run_no is not None else None,
         cache_use=end.cache_use,
+        findings=run_findings(ledger, run_no) if run_no is not None else None,
         escalations=escalations(ledger, run_no, plan.earlier_models) if run_no is not None else (),
         seconds=end.seconds,
         open_batches=[batches.one(batch_no) for batch_no in end.open_batches],

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from batchrun.request import Request
 from batchrun.workers.children import Children
 from batchrun.workflow import open_job as open_job_module
 
+REPOSITORY = Path(__file__).parents[2]
 QUOTE = "The initial term of this Agreement is twenty-four (24) months."
 FILLER = "Nothing of interest stands in this line of filler text, which goes on."
 FIRST_BASELINE, LEADING, LEFT = 706, 14, 72
@@ -162,3 +165,18 @@ def test_an_answer_is_kept_if_no_child_process_can_make_boxes(
     assert project.submit(ScriptedProvider(default=meanwhile)).exit_code == 0
     assert found(project)["status"] == "exact"
     assert "boxes" not in found(project)
+
+
+def test_the_queries_of_the_docs(project: TrialProject) -> None:
+    given(project)
+    page = (REPOSITORY / "batchrun" / "docs" / "results.md").read_text("utf-8")
+    (queries,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    doubted, boxes = queries.replace("FROM contracts", "FROM trial").strip().rstrip(";").split(";")
+
+    project.submit(ScriptedProvider(default=answer(SAID | {"term": 36})))
+
+    assert project.rows(doubted) == [("docs/a.pdf", "term", "exact", "its quote says something else")]
+    ((doc_id, *sides),) = project.rows(boxes)
+    assert (doc_id, *sides) == ("docs/a.pdf", *found(project)["boxes"][0].values())
+    (example,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert json.loads(example)["term"].keys() == found(project).keys() - {"problem"}

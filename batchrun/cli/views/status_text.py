@@ -12,6 +12,7 @@ import click
 from batchrun.catalog.money import dollars
 from batchrun.cli.find_run import RunPlace, no_run, place_of
 from batchrun.cli.views.batch_text import batch_fields, batch_table
+from batchrun.cli.views.findings_text import findings_fields, findings_lines
 from batchrun.cli.views.format import below_here, iso, table, utc
 from batchrun.cli.views.metrics_text import minute_fields, minutes_table, pace_fields, pace_lines, retried_lines
 from batchrun.cli.views.terminal import Terminal
@@ -19,6 +20,7 @@ from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
 from batchrun.store.ledger.job_lock import is_locked
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.reports.evidence import RunFindings, run_findings
 from batchrun.store.reports.performance import Performance, performance
 from batchrun.store.reports.runs import RunStory, match_run, run_stories
 from batchrun.store.reports.totals import totals
@@ -36,6 +38,7 @@ class Detail:
 
     performance: Performance
     retried: Mapping[str, int]
+    findings: RunFindings
     job_path: Path
     summary: "Summary | None"
     """The summary that the run printed at its end. None while the run goes on, and if the summary is not remembered."""
@@ -85,6 +88,7 @@ def detail_of(story: RunStory, path: Path, *, root: Path, job_path: Path) -> Det
         return Detail(
             performance=performance(ledger, story.run_no),
             retried=totals(ledger, story.run_no).retried,
+            findings=(summary and summary.findings) or run_findings(ledger, story.run_no),
             job_path=job_path,
             summary=summary,
             problem=problem,
@@ -144,7 +148,7 @@ def show_detail(one: Detail, terminal: Terminal) -> None:
         if one.summary.halted:
             hint = one.summary.remaining is None
             terminal.result(terminal.problem_text(one.summary.halted, sys.stdout, hint=hint))
-    elif lines := [*retried_lines(one.retried), *pace_lines(one.performance)]:
+    elif lines := [*findings_lines(one.findings), *retried_lines(one.retried), *pace_lines(one.performance)]:
         terminal.result("\n" + "\n".join(lines))
     if one.performance.minutes:
         terminal.result("\n" + minutes_table(one.performance.minutes, width=terminal.width()))
@@ -158,7 +162,7 @@ def detail_as_json(one: Detail) -> dict[str, object]:
 
         fields = summary_fields(one.summary)
     minutes = [minute_fields(use) for use in one.performance.minutes]
-    return {**fields, **pace_fields(one.performance, one.retried), "minutes": minutes}
+    return {**fields, **findings_fields(one.findings), **pace_fields(one.performance, one.retried), "minutes": minutes}
 
 
 def row(story: RunStory) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from batchrun.cli.next_command import changed, command
 from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import escalated_lines, escalations_as_json
+from batchrun.cli.views.findings_text import findings_fields, findings_lines
 from batchrun.cli.views.format import about, below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
 from batchrun.cli.views.plan_text import gone_words
@@ -109,6 +110,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     if totals.lost or totals.untold:
         lines.append(f"  {held_words(totals)}: {dollars(totals.held_nusd)} at most, counted against the budget")
     lines += escalated_lines(summary.escalations)
+    lines += findings_lines(summary.findings) if summary.findings else []
     lines += retried_lines(totals.retried)
     if totals.chain_head:
         lines.append(f"  chain    head {totals.chain_head.short}, link {totals.chain_head.link_no:,}")
@@ -252,6 +254,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         **cache_fields(summary.cache_use),
         route=str(summary.plan.choice.route),
         cascade=escalations_as_json(summary.escalations),
+        **findings_fields(summary.findings),
         open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),
         chain_head=totals.chain_head.digest if totals and totals.chain_head else None,

@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import attrgetter
 
@@ -16,7 +16,7 @@ from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.further_turns import PastTurns, further_turns
 from batchrun.estimation.interval import NOTHING, Interval
-from batchrun.estimation.reply_length import reply_length
+from batchrun.estimation.reply_length import Replies, reply_length
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.load import JobFile
 from batchrun.planning.calibration_data import asked_tokens
@@ -48,10 +48,13 @@ from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, fore
 SHOWN_PROBLEMS = 20
 
 
-def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str]) -> Estimator:
-    """Return the estimator of requests that ask for some of the fields. What was learnt is of whole requests."""
-    form = job.form.only(fields)
-    reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), None, most=job.spec.model.max_tokens)
+def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str], replies: Replies | None) -> Estimator:
+    """Return the estimator of requests that ask for some of the fields, which had these replies in the past.
+
+    What was learnt of the prompts is of whole requests, and does not count.
+    """
+    form, most = job.form.only(fields), job.spec.model.max_tokens
+    reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), replies, most=most)
     return replace(
         estimator,
         fixed_tokens=estimator.fixed_tokens - asked_tokens(job.form) + asked_tokens(form),
@@ -131,6 +134,8 @@ class Forecaster:
     """Seconds from the start of the run."""
     document_turns: int = 1
     """How many turns ask about a new document by words behind the document. 1 where a schema comes before it."""
+    replies: Mapping[tuple[str, ...], Replies] = field(default_factory=dict)
+    """The past replies of the job's own model that answer some of the fields, by these fields."""
     further: PastTurns | None = None
     """What the job's past says of turns that mend and continue answers; None without such a past."""
     merging: Sequence[int] = ()
@@ -298,7 +303,7 @@ class Forecaster:
         """Estimate the documents of a choice of fields as if these fields were asked, in a turn or in several."""
         # Some fields of a done document are asked by a schema so short that the prefix may not be cached.
         saving = _saving(estimator, caching) if len(asked) > 1 else NOTHING
-        estimators = [asking_for(self.job, estimator, fields) for fields in asked]
+        estimators = [self._asking_for(estimator, fields) for fields in asked]
         turns = [self._added_up(one, which=which, first=first, choices=choices, saving=saving) for one in estimators]
         documents, further = turns[0].documents, sum(turn.documents for turn in turns[1:])
         whole = replace(reduce(Estimate.plus, turns), documents=documents, further_requests=further)
@@ -309,6 +314,10 @@ class Forecaster:
         )
         cost = whole.cost_nusd
         return replace(whole, cost_nusd=Interval(cost.mean - saved.mean, cost.low - saved.high, cost.high - saved.low))
+
+    def _asking_for(self, estimator: Estimator, fields: Sequence[str]) -> Estimator:
+        is_own = estimator.price.name == self.estimator.price.name
+        return asking_for(self.job, estimator, fields, self.replies.get(tuple(fields)) if is_own else None)
 
     def _saved_by_documents(
         self, estimator: Estimator, choices: str, *, turns: int, which: Which, first: int, caching: Caching

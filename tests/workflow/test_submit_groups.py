@@ -14,12 +14,14 @@ from batchrun.answers.form import ModeName
 from batchrun.answers.xml_words import SCHEMA_LINE
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
-from batchrun.reply import Reply
+from batchrun.reply import Reply, Usage
 from batchrun.request import Request
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.summary import Summary
 
 FOUR = 'a = "string"\nb = "string"\nc = "string"\nd = "string?"'
+GROUPS = {"a": "ab", "c": "cd"}
+"""Two groups of these fields, by the first of each."""
 LONG = contract("Long Street", clauses=40)
 
 
@@ -192,6 +194,25 @@ def test_other_groups_make_no_new_work(project: TrialProject, groups: int) -> No
     plan = project.plan()
 
     assert plan.to_send == 0
+
+
+def test_the_next_plan_knows_how_long_the_replies_of_each_group_are(project: TrialProject) -> None:
+    grouped(project, "json_schema", fields=FOUR, groups=2)
+    project.documents(60)
+    lengths = {"a": 40, "c": 90}
+    provider = Answering(
+        {
+            name: [answer(dict.fromkeys(pair, "x"), usage=Usage(input_tokens=100, output_tokens=lengths[name]))] * 60
+            for name, pair in GROUPS.items()
+        }
+    )
+    project.submit(provider)
+    for number in range(60, 80):
+        project.document(f"{number:04}.txt", f"text {number}")
+
+    plan = project.plan()
+
+    assert plan.estimate.output.mean == pytest.approx(20 * sum(lengths.values()), rel=0.1)
 
 
 @pytest.mark.slow

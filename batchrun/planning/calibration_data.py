@@ -1,10 +1,11 @@
 """The data of an estimate: the job's own answers, the API's counts, and the guesses that both correct."""
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from statistics import mean
 
 from batchrun.answers.asking import ToolAsking
-from batchrun.answers.form import AnswerForm
+from batchrun.answers.form import KEPT_FORMS, AnswerForm
 from batchrun.answers.modes import MODES
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.calibration import calibrate
@@ -54,6 +55,12 @@ def _fixed_tokens(renderer: Renderer, price: ModelPrice, prompt: str) -> int:
 
 def asked_tokens(form: AnswerForm) -> int:
     """Count the tokens that ask for a form, in cl100k tokens."""
+    return _asked_tokens(form.as_json)
+
+
+@lru_cache(maxsize=KEPT_FORMS)
+def _asked_tokens(form_json: str) -> int:
+    form = AnswerForm.from_json(form_json)
     mode = MODES[form.mode]
     asking = mode.ask(form, "auto")
     return fixed_tokens(prompt=count_tokens(asking.words), overhead=mode.overhead(count_tokens(asking.rendered), 0.0))

@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import attrgetter
 
@@ -16,7 +16,7 @@ from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
 from batchrun.estimation.estimate_sum import EstimateSum
 from batchrun.estimation.further_turns import PastTurns, further_turns
 from batchrun.estimation.interval import NOTHING, Interval
-from batchrun.estimation.reply_length import reply_length
+from batchrun.estimation.reply_length import Replies, reply_length
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.load import JobFile
 from batchrun.planning.calibration_data import asked_tokens
@@ -34,16 +34,24 @@ from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product,
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, MostlyMarkup, PartlyAsked, PdfCost, Plan
-from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached, least_cached
+from batchrun.strategy.prompt_caching import (
+    Caching,
+    CachingFacts,
+    Prefix,
+    decide_caching,
+    if_cached,
+    least_cached,
+    marking_documents,
+)
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
 
 
-def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str]) -> Estimator:
-    """Return the estimator of requests that ask for some of the fields. Nothing is learnt of their replies."""
-    form = job.form.only(fields)
-    reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), None, most=job.spec.model.max_tokens)
+def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str], replies: Replies | None) -> Estimator:
+    """Return the estimator of requests that ask for some of the fields, which had these replies in the past."""
+    form, most = job.form.only(fields), job.spec.model.max_tokens
+    reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), replies, most=most)
     fixed = estimator.fixed_tokens - asked_tokens(job.form) + asked_tokens(form)
     return replace(
         estimator,
@@ -124,6 +132,8 @@ class Forecaster:
     """Seconds from the start of the run."""
     document_turns: int = 1
     """How many turns ask about a new document by words behind the document. 1 where a schema comes before it."""
+    replies: Mapping[tuple[str, ...], Replies] = field(default_factory=dict)
+    """The past replies of the job's own model that answer some of the fields, by these fields."""
     further: PastTurns | None = None
     """What the job's past says of turns that mend and continue answers; None without such a past."""
     merging: Sequence[int] = ()
@@ -189,7 +199,7 @@ class Forecaster:
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
             pdf=self._pdf_cost(estimator, chosen.caching),
-            partly=self._partly_asked(estimator),
+            partly=self._partly_asked(estimator, self._caching_of_all(options, choice.route)),
             turns=self._turns,
             pays_each_turn=self._turns > 1 and self.document_turns == 1,
             paid_before=self.planned.paid_before(),
@@ -274,21 +284,41 @@ class Forecaster:
         if choices is None:
             saving = _saving(estimator, caching)
             return self._added_up(estimator, which=which, first=first, saving=saving, choices=None)
-        asked = json.loads(choices)
+        return self._turns_of(
+            estimator, json.loads(choices), choices=choices, which=which, first=first, caching=caching
+        )
+
+    def _turns_of(
+        self,
+        estimator: Estimator,
+        asked: Sequence[Sequence[str]],
+        *,
+        choices: str,
+        which: Which,
+        first: int = -1,
+        caching: Caching | None,
+    ) -> Estimate:
+        """Estimate the documents of a choice of fields as if these fields were asked, in a turn or in several."""
         # Some fields of a done document are asked by a schema so short that the prefix may not be cached.
         saving = _saving(estimator, caching) if len(asked) > 1 else NOTHING
-        estimators = [asking_for(self.job, estimator, fields) for fields in asked]
+        estimators = [self._asking_for(estimator, fields) for fields in asked]
         turns = [self._added_up(one, which=which, first=first, choices=choices, saving=saving) for one in estimators]
         documents, further = turns[0].documents, sum(turn.documents for turn in turns[1:])
         whole = replace(reduce(Estimate.plus, turns), documents=documents, further_requests=further)
         if caching is None or caching.document_ttl is None or not further:
             return whole
-        saved = self._saved_by_documents(estimator, choices, which=which, first=first, caching=caching)
+        saved = self._saved_by_documents(
+            estimator, choices, turns=len(asked), which=which, first=first, caching=caching
+        )
         cost = whole.cost_nusd
         return replace(whole, cost_nusd=Interval(cost.mean - saved.mean, cost.low - saved.high, cost.high - saved.low))
 
+    def _asking_for(self, estimator: Estimator, fields: Sequence[str]) -> Estimator:
+        is_own = estimator.price.name == self.estimator.price.name
+        return asking_for(self.job, estimator, fields, self.replies.get(tuple(fields)) if is_own else None)
+
     def _saved_by_documents(
-        self, estimator: Estimator, choices: str, *, which: Which, first: int, caching: Caching
+        self, estimator: Estimator, choices: str, *, turns: int, which: Which, first: int, caching: Caching
     ) -> Interval:
         """Estimate what the turns save that read a document from the cache, besides the prefix.
 
@@ -296,7 +326,6 @@ class Forecaster:
         they are most. `high` counts all documents that may be long enough for the cache, and `low` only those that
         surely are.
         """
-        turns = len(json.loads(choices))
         share = caching.tokens.mean / estimator.fixed_input.mean if caching.ttl else 0.0
         behind = document_alone(self.job, estimator, without=round(share * estimator.fixed_tokens))
 
@@ -351,7 +380,19 @@ class Forecaster:
         """Add the turns that mend answers and continue lists, as often as there were any in the past."""
         return own if self.further is None else own.plus(further_turns(self.further, own, self.estimator.price))
 
-    def _partly_asked(self, estimator: Estimator) -> PartlyAsked | None:
+    def _asked_again(self, estimator: Estimator, choices: str, caching: Caching) -> float:
+        """Price all fields of the documents that are asked for a choice of fields."""
+        which, groups = Which.TO_SEND, self.job.form.groups
+        if not groups:
+            return self._added_up(estimator, which=which, choices=choices).cost_nusd.mean
+        return self._turns_of(estimator, groups, choices=choices, which=which, caching=caching).cost_nusd.mean
+
+    def _caching_of_all(self, options: Options, route: Route) -> Caching:
+        """Return the caching on a route if the documents were asked for all their fields again."""
+        mode, rates, turns = self.job.spec.prompt.cache, self.estimator.price.rates, self.document_turns
+        return marking_documents(options.caching[route], mode, rates, turns=turns, batched=route is Route.BATCH)
+
+    def _partly_asked(self, estimator: Estimator, caching: Caching) -> PartlyAsked | None:
         """Price the documents that are asked for some fields alone, beside all their fields again."""
         partly = self.planned.tokens.partly()
         if not partly:
@@ -361,7 +402,7 @@ class Forecaster:
         costs = [
             (
                 self._by_turns(estimator, choices, which=which, first=-1, caching=None).cost_nusd.mean,
-                self._added_up(estimator, which=which, choices=choices).cost_nusd.mean,
+                self._asked_again(estimator, choices, caching),
             )
             for choices, _ in partly
         ]

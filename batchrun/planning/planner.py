@@ -41,7 +41,7 @@ from batchrun.planning.token_sampling import TokenSampler
 from batchrun.planning.weighing import Page, Prepared, Wanted, Weighed, Weigher, weighed_request
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.past_usage import past_turns
+from batchrun.store.ledger.past_usage import past_replies, past_turns
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
@@ -362,6 +362,7 @@ class Planner:
 
     @property
     def _forecaster(self) -> Forecaster:
+        name, model = self.job.spec.job.name, self.price.name
         return Forecaster(
             job=self.job,
             chain=self.chain,
@@ -375,9 +376,8 @@ class Planner:
             document_turns=self.renderer.document_turns,
             route=self.route,
             deadline_s=self.deadline_s,
-            further=past_turns(
-                self.ledger, self.job.spec.job.name, fingerprint=self.fingerprint, model=self.price.name
-            ),
+            replies=past_replies(self.ledger, name, fingerprint=self.fingerprint, model=model),
+            further=past_turns(self.ledger, name, fingerprint=self.fingerprint, model=model),
         )
 
     @property

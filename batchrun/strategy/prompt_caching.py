@@ -24,7 +24,7 @@ MEASURED_SPREAD = 0.3
 """How far the next batch's share of hits may be from the measured share."""
 EXTRA_WRITES, EXTRA_WRITES_AN_HOUR = 2, 1
 """Writes of a stream besides the first one: after pauses, and for requests sent before the first write is readable."""
-DOCUMENT_HITS = Interval(0.99, 0.9, 1.0)
+DOCUMENT_HITS = Interval(0.99, 0.95, 1.0)
 """The share of further turns that read the document, when streaming: the next turn follows the reply at once, and the
 pauses in which the cache forgets are outages. A guess."""
 DOCUMENT_HITS_IN_BATCHES = Interval(0.3, 0.0, 0.98)
@@ -194,9 +194,15 @@ def costliest_document_ttl(mode: CacheMode, rates: Rates, *, turns: int, streams
 
 def decide_caching(mode: CacheMode, facts: CachingFacts) -> Caching:
     """Decide for one route: what the job file says, or what is expected to be cheapest."""
-    ttl = document_ttl(mode, facts.price.rates, turns=facts.document_turns, batched=facts.batched)
-    hits = DOCUMENT_HITS_IN_BATCHES if facts.batched else DOCUMENT_HITS
-    return replace(_decide_prefix(mode, facts), document_ttl=ttl, document_hits=hits if ttl else NOTHING)
+    rates, turns = facts.price.rates, facts.document_turns
+    return marking_documents(_decide_prefix(mode, facts), mode, rates, turns=turns, batched=facts.batched)
+
+
+def marking_documents(caching: Caching, mode: CacheMode, rates: Rates, *, turns: int, batched: bool) -> Caching:
+    """Return the decision with what is decided for documents that so many turns ask about."""
+    ttl = document_ttl(mode, rates, turns=turns, batched=batched)
+    hits = DOCUMENT_HITS_IN_BATCHES if batched else DOCUMENT_HITS
+    return replace(caching, document_ttl=ttl, document_hits=hits if ttl else NOTHING)
 
 
 def _decide_prefix(mode: CacheMode, facts: CachingFacts) -> Caching:

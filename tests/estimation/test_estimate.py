@@ -165,6 +165,15 @@ def test_only_the_marked_beginning_is_reserved_at_the_price_of_writing():
     assert kept["1h"] - kept[None] == marked * 1_000
 
 
+def test_all_of_a_prompt_whose_document_is_marked_is_reserved_at_the_price_of_writing():
+    request, one = RequestTokens(1_001, TextClass.PROSE), estimator("claude-haiku-4-5", fixed=100)
+    plain, marked = (
+        replace(one, ttl=ttl, marks_documents=True).worst_case_nusd(request, body_bytes=50_000, max_tokens=7)
+        for ttl in (None, "5m")
+    )
+    assert marked - plain == (1_982 + 500) * 250
+
+
 @pytest.mark.slow
 @given(st.integers(0, 200_000), st.sampled_from(TextClass), st.sampled_from(["claude-haiku-4-5", "claude-haiku-5-5"]))
 def test_the_bound_of_a_prompt_is_above_the_interval_of_its_estimate(counted, kind, model):

@@ -19,8 +19,11 @@ from batchrun.strategy.prompt_caching import (
     Prefix,
     break_even,
     break_even_requests,
+    costliest_document_ttl,
     costliest_ttl,
     decide_caching,
+    document_ttl,
+    if_cached,
     prefix_multiple,
 )
 
@@ -231,3 +234,49 @@ def test_no_mark_no_worse_case():
     assert costliest_ttl("auto", between(300, 400, 511)) is None
     assert costliest_ttl("auto", LONG, minimum=4_096) is None
     assert costliest_ttl("auto", LONG, minimum=2_500, streams=True) == "5m"
+
+
+# --- documents that several turns ask about
+
+
+@pytest.mark.parametrize(
+    ("mode", "turns", "batched", "ttl"),
+    [
+        ("auto", 1, False, None),
+        ("auto", 2, False, "5m"),
+        ("5m", 2, False, "5m"),
+        ("1h", 2, False, "5m"),
+        ("off", 20, False, None),
+        ("auto", 20, True, None),
+        ("5m", 20, True, None),
+        ("1h", 2, True, None),
+        ("1h", 3, True, "1h"),
+    ],
+)
+def test_a_document_is_marked_where_its_turns_pay_for_the_write(mode, turns, batched, ttl):
+    found = decided(mode, document_turns=turns, batched=batched)
+    assert found.document_ttl == ttl
+    if ttl:
+        assert if_cached(found, replace(USUAL, prefix=Prefix(LONG.tokens, obstacle="none"))) == found
+
+
+def test_no_document_is_marked_where_a_read_costs_as_much_as_input():
+    rates = replace(SONNET.rates, cache_read=SONNET.rates.input)
+    assert decided(price=replace(SONNET, rates=rates), document_turns=20).document_ttl is None
+
+
+def test_what_a_document_saves_by_hand():
+    found = replace(decided(document_turns=20), document_hits=Interval(1.0, 0.0, 1.0))
+    saving = found.document_saving(SONNET.rates, 20)
+    assert saving.mean == pytest.approx(20 - 1.25 - 19 * 0.05)
+    assert saving.low == pytest.approx(20 - 20 * 1.25)
+    assert decided(document_turns=1).document_saving(SONNET.rates, 1) == Interval(0, 0, 0)
+
+
+@given(mode=st.sampled_from(["auto", "off", "5m", "1h"]), turns=st.integers(1, 100), batched=st.booleans())
+def test_no_mark_of_a_document_costs_more_than_was_planned_for(mode, turns, batched):
+    order = [None, "5m", "1h"]
+    found = order.index(document_ttl(mode, SONNET.rates, turns=turns, batched=batched))
+    assert found <= order.index(costliest_document_ttl(mode, SONNET.rates, turns=turns, streams=False))
+    if not batched:
+        assert found <= order.index(costliest_document_ttl(mode, SONNET.rates, turns=turns, streams=True))

@@ -41,7 +41,7 @@ def limit_lines(chosen: Forecast, limits: RateLimits) -> list[str]:
 def cache_lines(plan: Plan) -> list[str]:
     """Whether the prompt is cached on the chosen route, why, and where caching pays."""
     caching = plan.caching[plan.choice.route]
-    documents = document_lines(plan, caching)
+    documents = document_lines(caching)
     if caching.ttl is None:
         off = f"off: {caching.reason}"
         saved = break_even_lines(plan, caching) if documents else []
@@ -50,7 +50,7 @@ def cache_lines(plan: Plan) -> list[str]:
     return [line, *documents, *break_even_lines(plan, caching)] if plan.chosen.caching else [line]
 
 
-def document_lines(plan: Plan, caching: Caching) -> list[str]:
+def document_lines(caching: Caching) -> list[str]:
     """For how long documents are cached that several requests ask about; no line if documents are not cached."""
     if caching.document_ttl is None:
         return []

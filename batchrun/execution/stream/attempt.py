@@ -105,8 +105,9 @@ class Attempts:
 
     async def _attempt(self, pending: PendingRequest) -> None:
         channel = self._channel_for(pending)
-        nusd = self._amount(pending, channel).nusd
-        async with channel.place() as alone, self._at_risk.holding(nusd):
+        nusd, progress = self._amount(pending, channel).nusd, pending.record.progress
+        ahead = channel.reads_document(progress)
+        async with channel.place(ahead=ahead) as alone, self._at_risk.holding(nusd):
             self._halt.check()
             while channel.is_out and channel is self._channel_for(pending):
                 await channel.news()
@@ -114,8 +115,9 @@ class Attempts:
                 raise RetryLater(0.0)
             with channel.circuit_breaker.passing() as is_probe:
                 charge = await channel.rate_limiter.admit(
-                    input_tokens=channel.usage_expectation.input_tokens(pending.tokens),
-                    output_tokens=channel.usage_expectation.output_tokens(),
+                    input_tokens=channel.expectation(progress).input_tokens(pending.tokens),
+                    output_tokens=channel.expectation(progress).output_tokens(),
+                    ahead=ahead,
                 )
                 # An outage began during the wait for the rate limiter, or the wait was so long that the cache forgot.
                 if not is_probe and (channel.circuit_breaker.is_open or (not alone and channel.wants_one_alone())):

@@ -77,7 +77,7 @@ class AttemptResults:
         channel.counters.long_waits.end(channel.model)
         channel.prove()
         if reply.usage:
-            channel.usage_expectation.learn(pending.tokens, reply.usage)
+            channel.expectation(pending.record.progress).learn(pending.tokens, reply.usage)
             channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
         price, usage = channel.chain_model.price, reply.usage
         judgement = await self._judged(pending, reply)

@@ -113,6 +113,7 @@ class Slots:
         self._parallel = ParallelLimit()
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._ahead: deque[asyncio.Future[None]] = deque()
         self._cut_at = -math.inf
         self.busiest = 0
         """The most requests that were ever in flight at once and answered, for the next run."""
@@ -128,21 +129,24 @@ class Slots:
         self._needed = math.inf if per_second is None else MARGIN * per_second * latency_s
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Give a place to one request, from before its wait for the rate limiter until its answer."""
-        await self._take()
+    async def slot(self, *, ahead: bool = False) -> AsyncIterator[None]:
+        """Give a place to one request, from before its wait for the rate limiter until its answer.
+
+        A request that goes `ahead` gets its place before all others that wait.
+        """
+        await self._take(self._ahead if ahead else self._waiting)
         try:
             yield
         finally:
             self._taken -= 1
             self._wake()
 
-    async def _take(self) -> None:
-        if self._taken < self.limit and not self._waiting:
+    async def _take(self, line: deque[asyncio.Future[None]]) -> None:
+        if self._taken < self.limit and not line:
             self._taken += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        line.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -152,8 +156,8 @@ class Slots:
             raise
 
     def _wake(self) -> None:
-        while self._waiting and self._taken < self.limit:
-            turn = self._waiting.popleft()
+        while (line := self._ahead or self._waiting) and self._taken < self.limit:
+            turn = line.popleft()
             if not turn.done():
                 self._taken += 1
                 turn.set_result(None)

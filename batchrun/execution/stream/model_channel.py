@@ -45,6 +45,8 @@ class ModelChannel:
     document_marking: DocumentMarking | None = None
     """How documents are marked that several turns ask about; None when they are not marked."""
     usage_expectation: UsageExpectation = field(init=False)
+    reading_expectation: UsageExpectation = field(init=False)
+    """The same for the requests that read a document from the prompt cache."""
     in_flight: int = 0
     """Requests that were sent and have no answer yet."""
     _answers: int = 0
@@ -58,7 +60,9 @@ class ModelChannel:
     _canary: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.usage_expectation = UsageExpectation(self.estimator)
+        shares = self.document_marking is None
+        self.usage_expectation = UsageExpectation(self.estimator, shares_writes=shares)
+        self.reading_expectation = UsageExpectation(self.estimator, shares_writes=shares)
 
     @property
     def model(self) -> str:
@@ -70,13 +74,21 @@ class ModelChannel:
         marked = with_cache_breakpoint(request, self.cache_breakpoint)
         return self.document_marking.marked(marked, progress, tokens) if self.document_marking else marked
 
+    def reads_document(self, progress: Progress) -> bool:
+        """Whether an earlier turn has written the document to the prompt cache, which forgets the document soon."""
+        return self.document_marking is not None and progress.findings.attempts > 0
+
+    def expectation(self, progress: Progress) -> UsageExpectation:
+        """Return what is known of the usage of requests like that of a turn."""
+        return self.reading_expectation if self.reads_document(progress) else self.usage_expectation
+
     def prove(self) -> None:
         """Let the other requests go: the API has taken a request."""
         self._proven_at = self.clock()
         self._proven.set()
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[bool]:
+    async def place(self, *, ahead: bool = False) -> AsyncIterator[bool]:
         """Give a place to one request, from before its wait for the rate limiter until its answer.
 
         Yields whether the request goes alone, as the first one does. So a wrong key or model costs one request and not
@@ -88,7 +100,7 @@ class ModelChannel:
                     yield True
                     return
         began = self.clock()
-        async with self.slots.slot():
+        async with self.slots.slot(ahead=ahead):
             now = self.clock()
             if not self.rate_limiter.is_busy:  # a busy rate limiter is what the requests really wait for
                 self.counters.waited("concurrency", now - max(began, self._placed_at))

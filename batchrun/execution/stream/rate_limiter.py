@@ -11,6 +11,7 @@ too fast (`ramp_limit_exceeded`), half of the rate is left, and grows back over 
 import asyncio
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from batchrun.catalog.rate_limits import RateLimits
@@ -53,6 +54,8 @@ class RateLimiter:
         self._produced = 0.0
         """The output tokens of all attempts that have ended."""
         self._turn = asyncio.Lock()
+        self._line = asyncio.Lock()
+        """Where requests wait that do not go ahead: the first of them waits for the turn."""
         self._clock = clock
         self._counters = counters or UsageCounters()
         self._paused_until = NEVER
@@ -67,9 +70,12 @@ class RateLimiter:
 
     # --- before the send
 
-    async def admit(self, *, input_tokens: float, output_tokens: float) -> Charge:
-        """Wait for this request's turn and charge the request. Returns what the other methods need."""
-        async with self._turn:
+    async def admit(self, *, input_tokens: float, output_tokens: float, ahead: bool = False) -> Charge:
+        """Wait for this request's turn and charge the request. Returns what the other methods need.
+
+        A request that goes `ahead` waits for one of the others at most.
+        """
+        async with nullcontext() if ahead else self._line, self._turn:
             await self._pause_over()
             await self._charge("requests", self._requests, 1.0)
             await self._charge("input tokens", self._input, input_tokens)

@@ -33,8 +33,10 @@ class UsageRatio:
 class UsageExpectation:
     """Expected tokens of requests of one job, for pacing only: money is reserved at its worst case."""
 
-    def __init__(self, estimator: Estimator) -> None:
+    def __init__(self, estimator: Estimator, *, shares_writes: bool = True) -> None:
+        """Begin with the estimate. `shares_writes` says whether other requests read what a request writes."""
         self._estimator = estimator
+        self._shares_writes = shares_writes
         self._input, self._output = UsageRatio(), UsageRatio(max(1.0, PRIOR_REPLIES * estimator.output.mean))
         self._read: float | None = None
         """Tokens that a request finds in the prompt cache; None until something was written or found there."""
@@ -53,6 +55,6 @@ class UsageExpectation:
         self._output.learn(actual=usage.output_tokens, estimated=self._estimator.output.mean)
         read = usage.cache_read_tokens
         if self._read is None:  # what this request has written is there from now on
-            self._read = float(read + usage.cache_write_tokens) or None
+            self._read = float(read + (usage.cache_write_tokens if self._shares_writes else 0)) or None
         else:
             self._read = READS_MEMORY * self._read + (1 - READS_MEMORY) * read

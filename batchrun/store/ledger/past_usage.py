@@ -1,5 +1,6 @@
 """What a job's past says of its next requests: the prompts that Claude counted, and the lengths of the replies."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,6 +58,22 @@ def past_use(ledger: Ledger, job: str, *, fingerprint: str, model: str, max_toke
         sum(stop == "max_tokens" or length > max_tokens for _, _, length, _, stop, _ in rows),
         _share([(thought, length) for _, _, length, thought, _, _ in rows if thought is not None]),
     )
+
+
+def past_replies(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> dict[tuple[str, ...], Replies]:
+    """Read the latest replies of a job that answer some of the fields, by these fields."""
+    rows: list[tuple[str, int]] = ledger.connection.execute(
+        "select a.turn ->> 'fields', a.output_tokens from attempts a"
+        " join requests r using (request_no) join runs using (run_no)"
+        " where a.job = ? and a.state = 'answered' and a.output_tokens is not null and runs.fingerprint = ?"
+        " and r.model = ? and a.turn ->> 'fields' <> '[]' and a.turn ->> 'shows' is null"
+        " and a.turn ->> 'max_tokens' is null order by a.seq desc limit ?",
+        (job, fingerprint, model, MOST_RECENT),
+    ).fetchall()
+    lengths: dict[tuple[str, ...], list[int]] = {}
+    for fields, length in rows:
+        lengths.setdefault(tuple(json.loads(fields)), []).append(length)
+    return {fields: found for fields, several in lengths.items() if (found := Replies.of(several))}
 
 
 def past_turns(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastTurns | None:

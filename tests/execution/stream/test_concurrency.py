@@ -50,6 +50,23 @@ def test_places_are_given_in_order_of_arrival() -> None:
     assert run(scenario()) == list(range(20))
 
 
+def test_who_goes_ahead_gets_the_next_place_in_order_of_arrival() -> None:
+    async def scenario() -> list[int]:
+        slots, order = Slots(1), []
+
+        async def held(number: int, *, ahead: bool) -> None:
+            async with slots.slot(ahead=ahead):
+                order.append(number)
+                await asyncio.sleep(1)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(6):
+                group.create_task(held(number, ahead=number in {3, 5}))
+        return order
+
+    assert run(scenario()) == [0, 3, 5, 1, 2, 4]
+
+
 def test_who_comes_while_others_wait_waits_behind_them() -> None:
     """Also when a place has just become free."""
 

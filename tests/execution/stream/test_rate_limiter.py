@@ -273,3 +273,24 @@ def test_headers_grant_nothing_beyond_a_lower_limit(limits: tuple[int, frozenset
             rate_limiter.hear(charge, ReportedLimits(requests=ReportedLimit(told, told - 5)))
 
     assert run(sent_in_three_minutes()) <= 305
+
+
+def test_a_document_that_is_in_the_cache_is_not_starved_by_documents_that_are_begun() -> None:
+    """Sixty requests of 10,000 tokens take ten minutes at this limit, and the cache forgets after five."""
+
+    async def scenario() -> tuple[float, float]:
+        rate_limiter, clock = a_rate_limiter(limits(input_tokens=60_000)), asyncio.get_running_loop().time
+
+        async def admitted(tokens: int, *, ahead: bool) -> float:
+            await rate_limiter.admit(input_tokens=tokens, output_tokens=1, ahead=ahead)
+            return clock()
+
+        async with asyncio.TaskGroup() as group:
+            begun = [group.create_task(admitted(10_000, ahead=False)) for _ in range(60)]
+            await asyncio.sleep(30)
+            further = group.create_task(admitted(500, ahead=True))
+        return await further - 30, await begun[-1]
+
+    waited_s, last_s = run(scenario())
+    assert waited_s < 25
+    assert last_s > 500

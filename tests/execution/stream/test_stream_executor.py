@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from scripted_provider import (
@@ -354,11 +355,11 @@ def test_a_request_that_another_run_is_sending_is_waited_for(
     admitted = []
     admit = RateLimiter.admit
 
-    async def counted(self: RateLimiter, *, input_tokens: float, output_tokens: float) -> Charge:
+    async def counted(self: RateLimiter, **charged: Any) -> Charge:
         admitted.append(asyncio.get_running_loop().time())
         if admitted[-1] > 30:
             project.ask("update attempts set state = 'failed' where job = 'another'", commit=True)
-        return await admit(self, input_tokens=input_tokens, output_tokens=output_tokens)
+        return await admit(self, **charged)
 
     def take(opened: OpenJob) -> None:
         opened.ledger.connection.execute(

@@ -53,3 +53,12 @@ def test_a_request_counts_for_something_whatever_is_read(estimator: Estimator) -
     for _ in range(200):
         usage_expectation.learn(DOCUMENT, Usage(1, cache_read_tokens=50_000, output_tokens=100))
     assert usage_expectation.input_tokens(RequestTokens(1, TextClass.PROSE)) >= 1.0
+
+
+def test_what_a_document_has_written_is_not_expected_of_another_document(estimator: Estimator) -> None:
+    own, shared = (UsageExpectation(estimator, shares_writes=shares) for shares in (False, True))
+    before = own.input_tokens(DOCUMENT)
+    for one in (own, shared):
+        one.learn(DOCUMENT, Usage(100, cache_write_5m_tokens=round(before) - 100, output_tokens=100))
+    assert own.input_tokens(DOCUMENT) == pytest.approx(before, rel=0.01)
+    assert shared.input_tokens(DOCUMENT) == pytest.approx(100, rel=0.1)

@@ -4,15 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from scripted_provider import BAD_KEY, answer, lost, status
+from scripted_provider import answer, lost, status
 from test_submit_turns import Recording, mending
 from trial_project import TrialProject
 
-from batchrun.errors import ExitCode
+from batchrun.job.problems import JobFileError
 from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
 from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.reply import Reply
-from batchrun.workflow.open_job import SubmitOptions
 
 TITLE = {"title": "a title"}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "give_answer", "input": {}}
@@ -80,6 +80,7 @@ class Spoken(Recording):
 def assert_the_api_takes(body: dict[str, Any]) -> None:
     """Check what the API refuses: blank texts, tools without an id, and calls without a result."""
     roles = [one["role"] for one in body["messages"]]
+    json.dumps(body, ensure_ascii=False).encode()
     assert roles == (["user", "assistant"] * len(roles))[: len(roles)]
     for number, one in enumerate(body["messages"]):
         blocks = one["content"] if isinstance(one["content"], list) else [{"type": "text", "text": one["content"]}]
@@ -96,3 +97,67 @@ def assert_the_api_takes(body: dict[str, Any]) -> None:
             assert "tools" in body
             results = body["messages"][number + 1]["content"]
             assert [block["tool_use_id"] for block in results] == ids
+
+
+def test_a_repair_that_is_refused_leaves_the_document_without_a_row(project: TrialProject) -> None:
+    mending(project)
+    project.documents(1)
+
+    summary = project.submit(Spoken([answer({}), answer("", stop_reason="refusal")]))
+
+    assert summary.outcomes == {Outcome.REFUSED: 1}
+    assert project.ask("select turn is not null, outcome from attempts") == [(0, "invalid"), (1, "refused")]
+
+
+def test_a_repair_that_is_cut_short_is_asked_again_with_more_tokens(project: TrialProject) -> None:
+    mending(project)
+    project.documents(1)
+    provider = Spoken([answer({}), answer('{"ti', stop_reason="max_tokens"), answer(TITLE)])
+
+    summary = project.submit(provider)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1}
+    assert [(len(body["messages"]), body["max_tokens"]) for body in provider.bodies] == [(1, 100), (3, 100), (3, 200)]
+
+
+def test_what_fails_on_its_way_is_the_same_turn_again(project: TrialProject) -> None:
+    mending(project)
+    project.documents(1)
+    provider = Spoken([answer({}), lost(), status(529, error_type="overloaded_error"), answer(TITLE)])
+
+    summary = project.submit(provider)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1}
+    others = provider.bodies[1:]
+    assert [body == others[0] for body in others] == [True] * 3
+    assert project.rows("select _attempts from trial") == [(2,)]
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_after_a_failed_repair_a_retry_begins_anew_or_goes_on_behind_what_is_answered(
+    project: TrialProject, kept: int
+) -> None:
+    mending(project, output="groups = 2", output_fields='title = "string"\nday = "date?"')
+    project.documents(1)
+    steps = [answer(TITLE), answer({"day": "soon"}), answer({"day": "later"})]
+    project.submit(Spoken(steps if kept == 2 else [answer({}), answer({})]))
+    assert project.statuses() == {"0000.txt": "invalid"}
+    provider = Spoken([answer(TITLE), answer({"day": None})] if kept == 1 else [answer({"day": None})])
+
+    summary = project.submit(provider, Selection(again=frozenset({Outcome.INVALID})))
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1}
+    assert project.rows("select title, day from trial") == [("a title", None)]
+    assert [len(body["messages"]) for body in provider.bodies] == [1] * len(provider.bodies)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ['term = "integer?"\nterm_quote = "string"', 'term_quote = "string"\nterm = "integer?"'],
+    ids=["behind", "before"],
+)
+def test_a_field_that_is_called_like_a_quote_is_told_with_its_place(project: TrialProject, fields: str) -> None:
+    project.job(output="evidence = true", output_fields=fields)
+    with pytest.raises(JobFileError) as told:
+        project.plan()
+    assert 'there is a field "term_quote" already' in str(told.value)

@@ -14,6 +14,7 @@ from typing import Any
 
 from batchrun.answers.asking import Asking, ToolChoice
 from batchrun.document import NativeFile
+from batchrun.escaping import well_formed
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.providers.anthropic.asking_params import (
     TOOL_PARAMS,
@@ -181,7 +182,8 @@ def with_follow_up(request: Request, shown: str, said: str) -> Request:
     that the API does not take again. A tool's input is answered as the result of the tool. The request keeps its id.
     """
     params = json.loads(request.wire)
-    blocks = list(_shown_blocks(json.loads(shown)["content"] or (), has_tools="tools" in params))
+    content = json.loads(well_formed(json.dumps(json.loads(shown)["content"], ensure_ascii=False)))
+    blocks = list(_shown_blocks(content or (), has_tools="tools" in params))
     uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
     answer: str | list[object] = said
     if uses:

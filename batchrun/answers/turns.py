@@ -151,6 +151,13 @@ def first_turn(form: AnswerForm, values: Mapping[str, Any]) -> Turn:
     return Turn() if missing == form.fields else Turn(fields=missing)
 
 
+def turn_again(form: AnswerForm, progress: Progress) -> Turn:
+    """Return the turn that asks once more behind a turn that failed: a list that has begun goes on where it stands."""
+    if progress.turn.goes_on:
+        return replace(progress.turn, repairs=0, said=progress.turn.goes_on, max_tokens=None)
+    return first_turn(form, progress.values)
+
+
 def choices(form: AnswerForm, values: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     """Return the fields that each turn asks for, if these values are answered already. None for the whole form."""
     answered, found = dict(values), list[tuple[str, ...]]()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import Findings, Progress, choices, first_turn
+from batchrun.answers.turns import Findings, Progress, choices, turn_again
 from batchrun.outcome import Outcome
 from batchrun.planning.plan_table import KnownDocument
 from batchrun.store.ledger.forms import form_under
@@ -89,7 +89,7 @@ class Asks:
 
 def asks_of(form: AnswerForm, progress: Progress) -> Asks:
     """Return what a request asks of which this much is answered."""
-    turn = Progress(first_turn(form, progress.values))
+    turn = Progress(turn_again(form, progress))
     asked = choices(form, progress.values)
     return Asks(turn.turn_json, progress.partial_json, json.dumps(asked) if asked else None)
 

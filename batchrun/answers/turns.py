@@ -243,7 +243,9 @@ def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], a
     if going_on := [name for name in form.pages if name in waiting]:
         name, *lists = going_on
         turn = _next_page(name, form.pages[name], values[name], attempt_no)
-        return Step(replace(progress, turn=replace(turn, lists=tuple(lists))), None)
+        # Where one page was cut short, the next page would be too.
+        turn = replace(turn, lists=tuple(lists), max_tokens=progress.turn.max_tokens)
+        return Step(replace(progress, turn=turn), None)
     if missing := form.missing(values):
         return Step(replace(progress, turn=Turn(fields=missing)), None)
     whole = {name: value for name, value in values.items() if name in form.fields}

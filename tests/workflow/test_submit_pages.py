@@ -167,3 +167,15 @@ def test_a_retry_of_a_list_that_broke_off_has_every_entry_once(project: TrialPro
     assert row(project, "a") == ([1, 2, 3],)
     asked = [*provider.bodies, *again.bodies]
     assert ["Go on with entry 3" in body["messages"][-1]["content"] for body in asked] == [True, True]
+
+
+def test_behind_a_page_that_was_cut_short_the_next_pages_have_as_many_tokens(project: TrialProject) -> None:
+    listed(project, f"a = {LISTED % ''}")
+    cut = answer('{"a": [1', stop_reason="max_tokens")
+    pages = [page("a", [1, 2], complete=False), page("a", [3, 4], complete=False), page("a", [5], complete=True)]
+    provider = Recording({"text 0": [cut, *map(answer, pages)]})
+
+    project.submit(provider)
+
+    assert [body["max_tokens"] for body in provider.bodies] == [100, 200, 200, 200]
+    assert row(project, "a") == ([1, 2, 3, 4, 5],)

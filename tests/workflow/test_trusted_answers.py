@@ -304,3 +304,34 @@ def test_repairs_of_the_past_are_in_the_bill_that_is_planned(project: TrialProje
 
     assert plan.to_send == 40
     assert plan.estimate.cost_nusd.low <= billed(project) <= plan.estimate.cost_nusd.high
+
+
+def test_pages_of_the_past_are_in_the_bill_that_is_planned(project: TrialProject) -> None:
+    contracts = known(24, payments=160, clauses=2)
+    earlier = dict(list(contracts.items())[:16])
+    given(project, earlier, "max_repairs = 2", PAYMENTS % "")
+    standin = Standin(contracts)
+    project.submit(standin)
+    given(project, contracts, "max_repairs = 2", PAYMENTS % "")
+
+    plan = project.plan()
+    project.submit(standin)
+
+    assert plan.to_send == 8
+    assert plan.estimate.cost_nusd.low <= billed(project) <= plan.estimate.cost_nusd.high
+
+
+def test_long_lists_come_in_batches_too(project: TrialProject, clock: WallClock) -> None:
+    contracts = known(5, payments=180, clauses=4)
+    fields = "\n".join([*FIELDS.values(), PAYMENTS % ""])
+    given(project, contracts, "max_repairs = 3\ngroups = 2", fields, run='route = "batch"', batch=SMALL)
+    api = BatchedStandin(clock, standin=Standin(contracts, damage=seldom(0.2, *REPAIRED)))
+
+    summary = project.submit(api, options=SubmitOptions())
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 5}
+    assert rows(project, *FIELDS, "payments") == {
+        doc_id: contract.values | {"payments": contract.payments} for doc_id, contract in contracts.items()
+    }
+    assert_attempts_are_told(project, api.standin)
+    assert_ledger_is_whole(project)

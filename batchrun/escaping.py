@@ -55,3 +55,8 @@ def _first(text: str, width: int) -> str:
 def columns_of(text: str) -> int:
     """Count the columns that a terminal needs for the text."""
     return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def well_formed(text: str) -> str:
+    """Replace lone halves of characters (surrogates): JSON can write them, but no server takes them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -166,6 +166,13 @@ def first_turn(form: AnswerForm, values: Mapping[str, Any]) -> Turn:
     return Turn() if missing == form.fields else Turn(fields=missing)
 
 
+def turn_again(form: AnswerForm, progress: Progress) -> Turn:
+    """Return the turn that asks once more behind a turn that failed: a list that has begun goes on where it stands."""
+    if progress.turn.goes_on:
+        return replace(progress.turn, repairs=0, said=progress.turn.goes_on, max_tokens=None)
+    return first_turn(form, progress.values)
+
+
 def choices(form: AnswerForm, values: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     """Return the fields that each turn asks for, if these values are answered already. None for the whole form."""
     answered, found = dict(values), list[tuple[str, ...]]()
@@ -266,7 +273,9 @@ def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], a
     if going_on := [name for name in form.pages if name in waiting]:
         name, *lists = going_on
         turn = _next_page(name, form.pages[name], values[name], attempt_no)
-        return Step(replace(progress, turn=replace(turn, lists=tuple(lists))), None)
+        # Where one page was cut short, the next page would be too.
+        turn = replace(turn, lists=tuple(lists), max_tokens=progress.turn.max_tokens)
+        return Step(replace(progress, turn=turn), None)
     if missing := form.missing(values):
         return Step(replace(progress, turn=Turn(fields=missing)), None)
     whole = {name: value for name, value in values.items() if name in form.fields}

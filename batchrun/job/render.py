@@ -7,6 +7,7 @@ from itertools import chain
 from batchrun.answers.asking import ToolChoice
 from batchrun.answers.modes import MODES
 from batchrun.document import Document
+from batchrun.escaping import well_formed
 from batchrun.job.cache_breakpoint import CacheablePrefix
 from batchrun.job.fence import fenced, with_fence_words
 from batchrun.job.load import JobFile
@@ -29,13 +30,13 @@ class Renderer:
 
     def content(self, document: Document) -> str:
         """Write the user message for a document."""
-        return _well_formed(self._job.user.render(self._fenced(document)))
+        return well_formed(self._job.user.render(self._fenced(document)))
 
     def around(self, document: Document) -> tuple[str, str]:
         """Write what the user message says before and behind a document's file."""
         # The text of the file is not sent, and so has no say in the fence around the columns.
         before, behind = self._job.user.render_around(self._fenced(replace(document, text="")))
-        return _well_formed(before), _well_formed(behind)
+        return well_formed(before), well_formed(behind)
 
     def _fenced(self, document: Document) -> Document:
         return fenced(document, self._shown) if self._has_fence else document
@@ -83,8 +84,3 @@ class Renderer:
         """Return the document's part of the prompt, for counting its tokens: the text and the columns in use."""
         columns = [str(document.columns[name]) for name in sorted(self._job.user.names) if name in document.columns]
         return "\n".join([document.preface + document.text, *columns])
-
-
-def _well_formed(text: str) -> str:
-    """Replace lone halves of characters (surrogates): JSON can write them, but no server takes them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, first_turn
+from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, turn_again
 from batchrun.outcome import Outcome
 from batchrun.planning.plan_table import KnownDocument
 from batchrun.store.ledger.forms import form_under
@@ -97,7 +97,7 @@ class Asks:
 
 def asks_of(form: AnswerForm, progress: Progress) -> Asks:
     """Return what a request asks of which this much is answered."""
-    turn = Progress(first_turn(form, progress.values))
+    turn = Progress(turn_again(form, progress))
     asked = choices(form, progress.values)
     return Asks(turn.turn_json, progress.partial_json, json.dumps(asked) if asked else None)
 

@@ -14,16 +14,17 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from known_contracts import KnownContract, said_day, said_number
+from scripted_batches_memory import BatchApi, Remote
 from scripted_provider import answer
 
 from batchrun.providers import Provider
 from batchrun.reply import Reply, Usage
 from batchrun.request import Request
+from batchrun.simulator.requests.token_count import count_prompt, count_text
 
 SCHEMA_IN_WORDS = "The answer as JSON Schema: "
 GO_ON = re.compile(r"Go on with entry ([\d,]+)")
 PAGE_SIZE = re.compile(r"At most ([\d,]+) entries in one answer")
-CHARACTERS_PER_TOKEN = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Asked:
     is_repair: bool
     first_entry: int
     max_tokens: int
+    input_tokens: int
 
     @property
     def names(self) -> list[str]:
@@ -61,6 +63,7 @@ def asked_in(body: Mapping[str, Any]) -> Asked:
         is_repair="cannot be used" in last,
         first_entry=int(going_on[1].replace(",", "")) if going_on else 1,
         max_tokens=body["max_tokens"],
+        input_tokens=count_prompt(body, "old"),
     )
 
 
@@ -175,6 +178,11 @@ REPAIRED = ("missing", "wrong type", "half", "words", "empty", "cut")
 """Damage that takes another request."""
 
 
+def seldom(rate: float, *kinds: str) -> Callable[[str, int, random.Random], str]:
+    """Damage at this rate, of all kinds."""
+    return lambda _, __, draw: draw.choice(kinds) if draw.random() < rate else "none"
+
+
 @dataclass
 class Standin:
     """Answers requests about known contracts, by the name of the document in the first line of the prompt."""
@@ -190,6 +198,8 @@ class Standin:
     """Whether the value of a field with a changed quote is changed too."""
     calls_complete: bool = True
     """Whether the last page of a list is called the last."""
+    short_tokens: int = 3000
+    """An answer that may have more tokens is never cut."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
     damaged: Counter[str] = field(default_factory=Counter)
@@ -218,7 +228,8 @@ class Standin:
         number = self.answered[asked.doc_id]
         draw = random.Random(f"{asked.doc_id} {number}")
         damage = self.damage(asked.doc_id, number, draw)
-        if asked.is_repair and draw.random() < self.repairs_well:
+        is_roomy = damage == "cut" and asked.max_tokens > self.short_tokens
+        if is_roomy or (asked.is_repair and draw.random() < self.repairs_well):
             damage = "none"
         self.damaged[damage] += 1
         output: Any = dict(self.output(asked))
@@ -230,7 +241,7 @@ class Standin:
         if damage == "cut":
             return _said(asked, text[: len(text) // 2], "max_tokens", asked.max_tokens)
         text = TEXTS[damage](text) if damage in TEXTS else text
-        return _said(asked, text, "end_turn", len(text) // CHARACTERS_PER_TOKEN + 1)
+        return _said(asked, text, "end_turn", count_text(text, "old"))
 
     def output(self, asked: Asked) -> Iterator[tuple[str, Any]]:
         """Answer everything that is asked for."""
@@ -256,7 +267,7 @@ class Standin:
 
 
 def _said(asked: Asked, text: str, stop_reason: str, tokens: int) -> Reply:
-    usage = Usage(input_tokens=100, output_tokens=min(tokens, asked.max_tokens))
+    usage = Usage(input_tokens=asked.input_tokens, output_tokens=min(tokens, asked.max_tokens))
     if asked.mode != "tool":
         return answer(text, stop_reason=stop_reason, usage=usage)
     try:
@@ -285,3 +296,14 @@ def _inside(value: Any) -> str:
             return str(value).lower()
         case _:
             return escape(str(value))
+
+
+@dataclass
+class BatchedStandin(BatchApi):
+    """The Message Batches API with a stand-in behind it."""
+
+    standin: Standin = field(default_factory=lambda: Standin({}))
+
+    def _settle(self, remote: Remote) -> None:
+        if not remote.fates and self.clock() >= remote.ends_at:
+            remote.fates = {custom_id: self.standin.reply(params) for custom_id, params in remote.params.items()}

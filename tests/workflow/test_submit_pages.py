@@ -8,6 +8,10 @@ from scripted_provider import BAD_KEY, answer
 from test_submit_turns import Recording
 from trial_project import TrialProject
 
+from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
+
+RETRY = Selection(again=frozenset({Outcome.INVALID}))
 LISTED = '{ type = "array", items = "integer", page_size = 2%s }'
 COUNTED = LISTED % ', count = "n"'
 NULLABLE = '{ type = "array?", items = "integer", page_size = 2 }'
@@ -146,3 +150,32 @@ def test_a_list_is_continued_by_the_next_process(project: TrialProject) -> None:
     submitted(project, page("a", [3], complete=True), page("b", [7], complete=True))
 
     assert row(project, "a", "b", "_attempts") == ([1, 2, 3], [5, 6, 7], 3)
+
+
+@pytest.mark.parametrize("others", ["", 'n = "integer"\n'], ids=["alone", "beside a field"])
+def test_a_retry_of_a_list_that_broke_off_has_every_entry_once(project: TrialProject, others: str) -> None:
+    listed(project, f"{others}a = {LISTED % ''}", "max_repairs = 0")
+    more = {"n": 7} if others else {}
+    submitted(project, page("a", [1, 2], complete=False) | more, "nonsense")
+    assert project.statuses() == {"0000.txt": "invalid"}
+    assert project.plan(RETRY).to_send == 1
+
+    provider = Recording({"text 0": [answer("more nonsense")]})
+    project.submit(provider, RETRY)
+    project.submit(again := Recording({"text 0": [answer(page("a", [3], complete=True))]}), RETRY)
+
+    assert row(project, "a") == ([1, 2, 3],)
+    asked = [*provider.bodies, *again.bodies]
+    assert ["Go on with entry 3" in body["messages"][-1]["content"] for body in asked] == [True, True]
+
+
+def test_behind_a_page_that_was_cut_short_the_next_pages_have_as_many_tokens(project: TrialProject) -> None:
+    listed(project, f"a = {LISTED % ''}")
+    cut = answer('{"a": [1', stop_reason="max_tokens")
+    pages = [page("a", [1, 2], complete=False), page("a", [3, 4], complete=False), page("a", [5], complete=True)]
+    provider = Recording({"text 0": [cut, *map(answer, pages)]})
+
+    project.submit(provider)
+
+    assert [body["max_tokens"] for body in provider.bodies] == [100, 200, 200, 200]
+    assert row(project, "a") == ([1, 2, 3, 4, 5],)

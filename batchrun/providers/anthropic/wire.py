@@ -8,12 +8,13 @@ imports neither the SDK nor anything else that is slow to load.
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from batchrun.answers.asking import Asking, ToolChoice
 from batchrun.document import NativeFile
+from batchrun.escaping import well_formed
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.providers.anthropic.asking_params import (
     BEFORE_WORDS,
@@ -28,6 +29,7 @@ from batchrun.request import Request, Ttl
 
 INLINE_FILE = re.compile(rb'"source":\{"type":"base64","media_type":"[^"]*","data":"')
 """How a file begins in a body. The quotes of texts are escaped, so no text looks like a file."""
+_NAME_OF_CALL = re.compile(r"[A-Za-z0-9_-]{1,128}")
 NOTHING_SAID = "(nothing)"
 """What stands for an empty reply in a conversation: the API refuses a message without content."""
 TOOLS = b'"tools":[{"name":'
@@ -200,11 +202,12 @@ def with_max_tokens(request: Request, max_tokens: int) -> Request:
 def with_follow_up(request: Request, shown: str, said: str) -> Request:
     """Continue a conversation behind a request: the reply that is shown, and what is said behind it.
 
-    `shown` is the body of the reply. Thinking is left out, as the API allows where no tool follows. A tool's input is
-    answered as the result of the tool. The request keeps its id.
+    `shown` is the body of the reply. Thinking is left out, as the API allows where no tool follows, and so are calls
+    that the API does not take again. A tool's input is answered as the result of the tool. The request keeps its id.
     """
     params = json.loads(request.wire)
-    blocks = [_as_taken(block) for block in json.loads(shown)["content"] or () if _is_shown(block)]
+    content = json.loads(well_formed(json.dumps(json.loads(shown)["content"], ensure_ascii=False)))
+    blocks = list(_shown_blocks(content or (), has_tools="tools" in params))
     uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
     answer: str | list[object] = said
     if uses:
@@ -218,8 +221,20 @@ def with_follow_up(request: Request, shown: str, said: str) -> Request:
     return replace(request, marked=Request.of(params).body)
 
 
-def _is_shown(block: Mapping[str, Any]) -> bool:
-    return block["type"] == "tool_use" or (block["type"] == "text" and bool(block["text"].strip()))
+def _shown_blocks(blocks: Iterable[dict[str, Any]], *, has_tools: bool) -> Iterator[dict[str, Any]]:
+    """Yield the blocks of a reply that the API takes again; no two calls have the same id."""
+    ids: set[str] = set()
+    for block in blocks:
+        if block["type"] == "text" and block["text"].strip():
+            yield block
+        elif has_tools and _is_call(block) and block["id"] not in ids:
+            ids.add(block["id"])
+            yield _as_taken(block)
+
+
+def _is_call(block: Mapping[str, Any]) -> bool:
+    names = (block.get("id"), block.get("name"))
+    return block["type"] == "tool_use" and all(isinstance(one, str) and _NAME_OF_CALL.fullmatch(one) for one in names)
 
 
 def _as_taken(block: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,11 @@ class AnswerForm:
         return cls(**{**values, "groups": groups, "pages": pages, "quoted": tuple(values["quoted"])})
 
     @property
+    def has_problems(self) -> bool:
+        """Whether a row may tell problems: of values that became null, or of lists that may not be whole."""
+        return self.null_fields or self.unsupported == "null" or bool(self.pages)
+
+    @property
     def has_evidence(self) -> bool:
         """Whether quotes are looked for in the document."""
         return bool(self.quotes or self.entry_quotes or self.quoted)

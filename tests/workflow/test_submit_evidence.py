@@ -84,6 +84,8 @@ def test_a_quote_that_says_something_else_supports_no_value(project: TrialProjec
 
     assert project.rows("select term from trial") == [(None,)]
     assert evidence(project)["term"]["problem"] == "its quote says something else"
+    ((told,),) = project.rows("select _problems::varchar from trial")
+    assert json.loads(told) == {"term": "term: its quote says something else"}
 
 
 def test_null_needs_no_quote(project: TrialProject) -> None:

@@ -29,6 +29,11 @@ class Quoted:
     value: Any
     quote: str
 
+    @property
+    def path(self) -> str:
+        """The place of the value in the answer."""
+        return self.field if self.entry is None else f"{self.field}[{self.entry}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -90,14 +95,27 @@ def with_evidence(form: AnswerForm, judgement: Judgement, index: DocumentIndex |
     found = list(_located(quotes(form, judgement.output), form, index))
     output = without_quotes(form, judgement.output)
     told = replace(judgement, output=output, evidence=_by_field(form, found))
-    unsupported = {one.quoted.field: one.problem for one in reversed(found) if one.problem}
-    problems = [FieldProblem(name, name, f"{name}: {said}") for name, said in unsupported.items()]
+    unsupported = [one for one in found if one.problem]
+    problems = [FieldProblem(path := one.quoted.path, path, f"{path}: {one.problem}") for one in unsupported]
     if not problems or form.unsupported == "keep":
         return told
     if form.unsupported == "null":
-        return replace(told, output=output | dict.fromkeys(unsupported), problems=(*judgement.problems, *problems))
+        return replace(_without_unsupported(form, told, found), problems=(*judgement.problems, *problems))
     said = "; ".join(problem.said for problem in problems)
     return Judgement(Outcome.INVALID, reason=said, problems=tuple(problems), evidence=told.evidence)
+
+
+def _without_unsupported(form: AnswerForm, told: Judgement, found: list[Evidence]) -> Judgement:
+    """Make the values null that the document does not say, and take out such entries of lists."""
+    assert told.output is not None
+    output = told.output | {one.quoted.field: None for one in found if one.problem and one.quoted.entry is None}
+    kept = [one for one in found if not one.problem]
+    for name in form.entry_quotes:
+        if output.get(name):
+            numbers = [one.quoted.entry for one in kept if one.quoted.field == name]
+            output[name] = [entry for number, entry in enumerate(output[name]) if number in numbers]
+    evidence = {**told.evidence, **_by_field(form, kept)}
+    return replace(told, output=output, evidence=evidence)
 
 
 def quotes(form: AnswerForm, output: Mapping[str, Any]) -> Iterator[Quoted]:

@@ -285,8 +285,6 @@ def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], a
 def _joined(progress: Progress, name: str, page: list[Any] | None) -> list[Any] | None:
     """Add a page to the entries so far. A page that is null for a problem leaves nothing of the list."""
     earlier: list[Any] | None = progress.values.get(name)
-    if earlier and page and page.count(page[0]) < len(page) and earlier[-len(page) :] == page:
-        return earlier  # the same page once more
     if not earlier or (page is None and name in progress.findings.problems):
         return page
     return [*earlier, *(page or [])]

@@ -133,3 +133,19 @@ def test_every_entry_of_a_list_has_a_quote_of_its_own(project: TrialProject) -> 
 
     assert project.rows("select parties from trial") == [([{"name": "Alder Ltd"}, {"name": "Birch plc"}],)]
     assert [one["status"] for one in evidence(project)["parties"]] == ["exact", "differs"]
+
+
+def test_an_entry_without_support_leaves_its_list(project: TrialProject) -> None:
+    fields = 'parties = { type = "array", items = { type = "object", fields = { name = "string" } } }'
+    given(project, 'evidence = true\nunsupported = "null"', fields)
+    entries = [
+        {"quote": "made on 3 March 2025 between Alder Ltd and Birch plc", "name": "Cedar AG"},
+        {"quote": "made on 3 March 2024 between Alder Ltd and Birch plc", "name": "Alder Ltd"},
+    ]
+
+    project.submit(ScriptedProvider(default=answer({"parties": entries})))
+
+    assert project.rows("select parties from trial") == [([{"name": "Alder Ltd"}],)]
+    assert [one["status"] for one in evidence(project)["parties"]] == ["exact"]
+    ((told,),) = project.rows("select _problems::varchar from trial")
+    assert list(json.loads(told)) == ["parties[0]"]

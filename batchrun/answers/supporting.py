@@ -112,7 +112,7 @@ def _without_unsupported(form: AnswerForm, told: Judgement, found: list[Evidence
     kept = [one for one in found if not one.problem]
     for name in form.entry_quotes:
         if output.get(name):
-            numbers = [one.quoted.entry for one in kept if one.quoted.field == name]
+            numbers = {one.quoted.entry for one in kept if one.quoted.field == name}
             output[name] = [entry for number, entry in enumerate(output[name]) if number in numbers]
     evidence = {**told.evidence, **_by_field(form, kept)}
     return replace(told, output=output, evidence=evidence)

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict
 
 from batchrun.answers.merge import merge
+from batchrun.answers.merged_findings import merged_findings
+from batchrun.answers.turns import Findings
 from batchrun.job.load import JobFile
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
@@ -74,8 +76,16 @@ def merged_answer(whole: Whole, job: JobFile, digest: str) -> MergedAnswer:
     """Merge the answers of a document's parts by the rules of the job's fields."""
     if whole.failed:
         return without_answer(whole, digest)
-    answers = [json.loads(part.output) for part in whole.parts if part.output is not None]
+    answered = [part for part in whole.parts if part.output is not None]
+    answers = [json.loads(part.output or "") for part in answered]
+    found = [Findings(**json.loads(part.findings or "{}")) for part in answered]
     overlapping = job.spec.source.split_overlap_tokens > 0
     merged = merge(answers, job.fields.merge_rules, overlapping=overlapping)
     provenance = {name: asdict(origin) for name, origin in merged.provenance.items()}
-    return MergedAnswer(digest, json.dumps(merged.values, ensure_ascii=False), json.dumps(provenance), None)
+    return MergedAnswer(
+        digest,
+        json.dumps(merged.values, ensure_ascii=False),
+        json.dumps(provenance),
+        None,
+        findings=merged_findings(found, merged.provenance).as_json,
+    )

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from known_answers import FALSE_QUOTES, NORMALISED, REPAIRED, TRUE_QUOTES, BatchedStandin, Standin, asked_in, seldom
+from known_answers import (
+    FALSE_QUOTES,
+    NORMALISED,
+    REPAIRED,
+    TRUE_QUOTES,
+    BatchedStandin,
+    Standin,
+    as_printed,
+    asked_in,
+    seldom,
+)
 from known_contracts import FIELDS, LAWS, KnownContract, known_contract
 from scripted_batches_memory import WallClock
 from trial_project import TrialProject
@@ -335,3 +345,25 @@ def test_long_lists_come_in_batches_too(project: TrialProject, clock: WallClock)
     }
     assert_attempts_are_told(project, api.standin)
     assert_ledger_is_whole(project)
+
+
+def test_each_part_of_a_long_contract_is_believed_only_for_what_it_says(project: TrialProject) -> None:
+    contracts = known(6, ending="pdf", clauses=60)
+    source = (
+        'type = "files"\ninclude = ["docs/*"]\non_oversize = "split"\nsplit_tokens = 1_500\nsplit_overlap_tokens = 100'
+    )
+    given(project, contracts, 'evidence = true\nunsupported = "null"\nmax_repairs = 2', as_pdf=True, source=source)
+    standin = Standin(contracts, quoting=lambda *_: as_printed, damage=seldom(0.2, *REPAIRED))
+
+    summary = project.submit(standin)
+
+    assert set(summary.outcomes) == {Outcome.SUCCEEDED}
+    assert rows(project, *FIELDS) == {doc_id: contract.values for doc_id, contract in contracts.items()}
+    told = evidence(project)
+    assert {doc_id: {name: tuple(told[doc_id][name]["pages"]) for name in QUOTED} for doc_id in contracts} == {
+        doc_id: contract.found_on for doc_id, contract in contracts.items()
+    }
+    assert dict(project.rows("select doc_id, _attempts from trial")) == {
+        doc_id: sum(count for part, count in standin.answered.items() if part.startswith(doc_id))
+        for doc_id in contracts
+    }

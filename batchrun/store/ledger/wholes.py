@@ -15,7 +15,7 @@ from batchrun.store.ledger.ledger import Ledger
 
 PARTS = """
 select d.doc_id, coalesce(d.note, ''), coalesce(d.outcome, r.outcome), iif(d.outcome is null, r.reason, d.reason),
-    r.request_id, r.output, r.model, a.run_no, a.ended_at
+    r.request_id, r.output, r.model, a.run_no, a.ended_at, r.findings
 from documents d left join requests r using (request_no) left join attempts a on a.attempt_no = r.attempt_no
 where d.job = ? and d.whole = ? and not d.merges
 """
@@ -57,6 +57,8 @@ class PartAnswer:
     model: str | None
     run_no: int | None
     ended_at: float | None
+    findings: str | None = None
+    """What was found out about the answer, as JSON."""
 
     @property
     def answered(self) -> AnsweredPart:
@@ -158,6 +160,8 @@ class MergedAnswer:
     reason: str | None
     request_id: str | None = None
     """The request that has merged the parts; None if rules have."""
+    findings: str | None = None
+    """What was found out about the parts' answers, as JSON."""
 
 
 class Wholes:
@@ -250,13 +254,13 @@ class Wholes:
         """Record the answer of a document, inside a transaction. `last` is the answer that was the last one needed."""
         seq = self._ledger.next_seq()
         self._connection.execute(
-            "update wholes set merged_of = ?, request_id = ?, output = ?, provenance = ?, reason = ?, run_no = ?,"
+            "update wholes set merged_of = ?, request_id = ?, output = ?, provenance = ?, reason = ?, findings = ?,"
             # What replaces an answer is never told to be older: the output keeps newer rows that the ledger lacks.
-            " model = ?, finished_at = max(coalesce(finished_at, ?), coalesce(?, finished_at)), seq = ?, row_seq = ?"
-            " where whole_no = ?",
+            " run_no = ?, model = ?, finished_at = max(coalesce(finished_at, ?), coalesce(?, finished_at)), seq = ?,"
+            " row_seq = ? where whole_no = ?",
             (
-                answer.merged_of, answer.request_id, answer.output, answer.provenance, answer.reason, last.run_no,
-                last.model, last.ended_at, last.ended_at, seq, seq, whole.whole_no,
+                answer.merged_of, answer.request_id, answer.output, answer.provenance, answer.reason,
+                answer.findings, last.run_no, last.model, last.ended_at, last.ended_at, seq, seq, whole.whole_no,
             ),
         )  # fmt: skip
 

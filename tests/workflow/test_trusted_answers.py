@@ -156,8 +156,9 @@ def test_long_lists_are_complete(project: TrialProject, mode: str, damage: str, 
     assert found == contracts["docs/0000.txt"].payments
 
 
-def test_true_quotes_are_located_on_their_pages(project: TrialProject) -> None:
-    contracts = known(20, ending="pdf")
+@pytest.mark.parametrize("count", [20, pytest.param(400, marks=pytest.mark.slow)])
+def test_true_quotes_are_located_on_their_pages(project: TrialProject, count: int) -> None:
+    contracts = known(count, ending="pdf")
     given(project, contracts, 'evidence = true\nunsupported = "null"', as_pdf=True)
     makers = list(TRUE_QUOTES.values())
     number = {doc_id: place for place, doc_id in enumerate(contracts)}
@@ -179,10 +180,11 @@ def test_true_quotes_are_located_on_their_pages(project: TrialProject) -> None:
     assert found == {doc_id: contract.values for doc_id, contract in contracts.items()}
 
 
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", FALSE_QUOTES)
 @pytest.mark.parametrize("misreads", [True, False], ids=["misread", "right"])
-def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: bool) -> None:
-    contracts = known(20, ending="pdf")
+def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: bool, count: int) -> None:
+    contracts = known(count, ending="pdf")
     given(project, contracts, 'evidence = true\nunsupported = "null"\non_invalid = "null_fields"', as_pdf=True)
     standin = Standin(contracts, quoting=lambda *_: FALSE_QUOTES[kind], misreads=misreads)
 

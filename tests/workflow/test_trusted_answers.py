@@ -154,6 +154,9 @@ def test_long_lists_are_complete(project: TrialProject, mode: str, damage: str, 
     assert summary.outcomes == {Outcome.SUCCEEDED: 1}
     ((found,),) = (row.values() for row in rows(project, "payments").values())
     assert found == contracts["docs/0000.txt"].payments
+    results = [body["messages"][-1]["content"] for body in standin.bodies if mode == "tool"]
+    told = [block.get("is_error", False) for blocks in results if isinstance(blocks, list) for block in blocks]
+    assert sum(told) <= 2, "a good page is no error"
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(400, marks=pytest.mark.slow)])

@@ -18,4 +18,4 @@ def turn_request(request: Request, chain_model: ChainModel, form: AnswerForm, tu
         request = with_asking(request, mode.ask(form, choice), mode.ask(form.only(turn.fields), choice))
     if turn.max_tokens is not None:
         request = with_max_tokens(request, turn.max_tokens)
-    return with_follow_up(request, shown, turn.said) if shown else request
+    return with_follow_up(request, shown, turn.said, is_error=turn.repairs > 0) if shown else request

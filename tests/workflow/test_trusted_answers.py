@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from known_answers import FALSE_QUOTES, NORMALISED, REPAIRED, TRUE_QUOTES, BatchedStandin, Standin, asked_in, seldom
+from known_answers import (
+    FALSE_QUOTES,
+    NORMALISED,
+    REPAIRED,
+    TRUE_QUOTES,
+    BatchedStandin,
+    Standin,
+    as_printed,
+    asked_in,
+    seldom,
+)
 from known_contracts import FIELDS, LAWS, KnownContract, known_contract
 from scripted_batches_memory import WallClock
 from trial_project import TrialProject
@@ -144,10 +154,14 @@ def test_long_lists_are_complete(project: TrialProject, mode: str, damage: str, 
     assert summary.outcomes == {Outcome.SUCCEEDED: 1}
     ((found,),) = (row.values() for row in rows(project, "payments").values())
     assert found == contracts["docs/0000.txt"].payments
+    results = [body["messages"][-1]["content"] for body in standin.bodies if mode == "tool"]
+    told = [block.get("is_error", False) for blocks in results if isinstance(blocks, list) for block in blocks]
+    assert sum(told) <= 2, "a good page is no error"
 
 
-def test_true_quotes_are_located_on_their_pages(project: TrialProject) -> None:
-    contracts = known(20, ending="pdf")
+@pytest.mark.parametrize("count", [20, pytest.param(400, marks=pytest.mark.slow)])
+def test_true_quotes_are_located_on_their_pages(project: TrialProject, count: int) -> None:
+    contracts = known(count, ending="pdf")
     given(project, contracts, 'evidence = true\nunsupported = "null"', as_pdf=True)
     makers = list(TRUE_QUOTES.values())
     number = {doc_id: place for place, doc_id in enumerate(contracts)}
@@ -169,10 +183,11 @@ def test_true_quotes_are_located_on_their_pages(project: TrialProject) -> None:
     assert found == {doc_id: contract.values for doc_id, contract in contracts.items()}
 
 
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", FALSE_QUOTES)
 @pytest.mark.parametrize("misreads", [True, False], ids=["misread", "right"])
-def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: bool) -> None:
-    contracts = known(20, ending="pdf")
+def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: bool, count: int) -> None:
+    contracts = known(count, ending="pdf")
     given(project, contracts, 'evidence = true\nunsupported = "null"\non_invalid = "null_fields"', as_pdf=True)
     standin = Standin(contracts, quoting=lambda *_: FALSE_QUOTES[kind], misreads=misreads)
 
@@ -335,3 +350,25 @@ def test_long_lists_come_in_batches_too(project: TrialProject, clock: WallClock)
     }
     assert_attempts_are_told(project, api.standin)
     assert_ledger_is_whole(project)
+
+
+def test_each_part_of_a_long_contract_is_believed_only_for_what_it_says(project: TrialProject) -> None:
+    contracts = known(6, ending="pdf", clauses=60)
+    source = (
+        'type = "files"\ninclude = ["docs/*"]\non_oversize = "split"\nsplit_tokens = 1_500\nsplit_overlap_tokens = 100'
+    )
+    given(project, contracts, 'evidence = true\nunsupported = "null"\nmax_repairs = 2', as_pdf=True, source=source)
+    standin = Standin(contracts, quoting=lambda *_: as_printed, damage=seldom(0.2, *REPAIRED))
+
+    summary = project.submit(standin)
+
+    assert set(summary.outcomes) == {Outcome.SUCCEEDED}
+    assert rows(project, *FIELDS) == {doc_id: contract.values for doc_id, contract in contracts.items()}
+    told = evidence(project)
+    assert {doc_id: {name: tuple(told[doc_id][name]["pages"]) for name in QUOTED} for doc_id in contracts} == {
+        doc_id: contract.found_on for doc_id, contract in contracts.items()
+    }
+    assert dict(project.rows("select doc_id, _attempts from trial")) == {
+        doc_id: sum(count for part, count in standin.answered.items() if part.startswith(doc_id))
+        for doc_id in contracts
+    }

@@ -199,11 +199,12 @@ def with_max_tokens(request: Request, max_tokens: int) -> Request:
     return replace(request, marked=Request.of(params).body, max_tokens=max_tokens)
 
 
-def with_follow_up(request: Request, shown: str, said: str) -> Request:
+def with_follow_up(request: Request, shown: str, said: str, *, is_error: bool = True) -> Request:
     """Continue a conversation behind a request: the reply that is shown, and what is said behind it.
 
     `shown` is the body of the reply. Thinking is left out, as the API allows where no tool follows, and so are calls
-    that the API does not take again. A tool's input is answered as the result of the tool. The request keeps its id.
+    that the API does not take again. A tool's input is answered as the result of the tool, which is an error unless
+    the reply was good. The request keeps its id.
     """
     params = json.loads(request.wire)
     content = json.loads(well_formed(json.dumps(json.loads(shown)["content"], ensure_ascii=False)))
@@ -211,7 +212,8 @@ def with_follow_up(request: Request, shown: str, said: str) -> Request:
     uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
     answer: str | list[object] = said
     if uses:
-        results = [{"type": "tool_result", "tool_use_id": use, "is_error": True, "content": said} for use in uses[:1]]
+        mark = {"is_error": True} if is_error else {}
+        results = [{"type": "tool_result", "tool_use_id": use, **mark, "content": said} for use in uses[:1]]
         others = [{"type": "tool_result", "tool_use_id": use, "content": NOTHING_SAID} for use in uses[1:]]
         answer = [*results, *others]
     params["messages"] += [

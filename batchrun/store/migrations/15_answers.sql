@@ -14,7 +14,7 @@ alter table requests add column turn text;                  -- JSON: what the ne
 alter table requests add column partial text;               -- JSON: what earlier turns have answered
 alter table requests add column findings text;              -- JSON: what was found out about the answer
 
-alter table wholes add column findings text;                -- JSON: those of the parts, by field
+alter table wholes add column findings text;                -- JSON: those of the parts, each field's from the part that gave its value
 
 alter table attempts add column turn text;                  -- JSON: what was asked, as in requests
 alter table attempts add column reason text;                -- why the reply is no row

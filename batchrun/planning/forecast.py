@@ -1,29 +1,24 @@
 """The way from planned documents to the plan: their cost and time by every route, and whether the money is enough."""
 
-import json
-import math
 import time
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import attrgetter
 
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.catalog.price import ModelPrice
-from batchrun.estimation.estimate import Estimate, Estimator, RequestTokens
-from batchrun.estimation.estimate_sum import EstimateSum
-from batchrun.estimation.further_turns import PastTurns, further_turns
-from batchrun.estimation.interval import NOTHING, Interval
+from batchrun.estimation.estimate import Estimate, Estimator
+from batchrun.estimation.further_turns import PastTurns
 from batchrun.estimation.reply_length import Replies, reply_length
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.load import JobFile
-from batchrun.planning.calibration_data import asked_tokens
 from batchrun.planning.cascade_history import LaterModels, later_models
+from batchrun.planning.format_costs import markup_cost, pdf_cost
+from batchrun.planning.merging_estimate import with_merging
 from batchrun.planning.plan_table import PlannedDocuments
-from batchrun.planning.plan_tokens import ALL, ANY, Which
+from batchrun.planning.plan_tokens import TO_SEND, Subset, Which
 from batchrun.planning.reply_forecast import guessed_reply, reply_forecast
+from batchrun.planning.turn_estimates import TurnEstimates
 from batchrun.store.ledger.cap_usage import plan_cap_usages
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import PastUse, last_estimate, past_use
@@ -33,57 +28,18 @@ from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
-from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, MostlyMarkup, PartlyAsked, PdfCost, Plan
+from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
 from batchrun.strategy.prompt_caching import (
     Caching,
     CachingFacts,
     Prefix,
     decide_caching,
     if_cached,
-    least_cached,
     marking_documents,
 )
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
-
-
-def asking_for(job: JobFile, estimator: Estimator, fields: Sequence[str], replies: Replies | None) -> Estimator:
-    """Return the estimator of requests that ask for some of the fields, which had these replies in the past."""
-    form, most = job.form.only(fields), job.spec.model.max_tokens
-    reply = reply_length(guessed_reply(form, job.spec.model, estimator.price), replies, most=most)
-    fixed = estimator.fixed_tokens - asked_tokens(job.form) + asked_tokens(form)
-    return replace(
-        estimator,
-        fixed_tokens=fixed,
-        fixed_share=fixed / estimator.fixed_tokens,
-        output=reply.average,
-        output_scatter=reply.scatter,
-    )
-
-
-def document_alone(job: JobFile, estimator: Estimator, *, without: int = 0) -> Estimator:
-    """Return the estimator of what stands before the words that ask, without so many cl100k tokens of the prefix."""
-    fixed = estimator.fixed_tokens - asked_tokens(job.form) - without
-    return replace(
-        estimator,
-        fixed_tokens=max(0, fixed),
-        output=NOTHING,
-        output_scatter=0.0,
-        most_output=0.0,
-        calibration=None,
-    )
-
-
-def _saving(estimator: Estimator, caching: Caching | None) -> Interval:
-    """Return what the cached prefix saves of each request, in tokens at the price of input."""
-    return caching.saving(estimator.price.rates) if caching else NOTHING
-
-
-def merged_reply(reply: Interval, parts: int, *, most: int) -> Interval:
-    """Guess the length of a reply that merges others: from a single one, as with a title, to all, as with lists."""
-    mean = reply.mean * (1 + parts) / 2
-    return Interval(min(mean, most), min(reply.low, most), min(reply.high * parts, most))
 
 
 def kept_tags(run: Run, tags: Mapping[str, str]) -> str:
@@ -198,26 +154,38 @@ class Forecaster:
             notices=(*notices, kept_tags(run, tags)) if run and tags != spec.job.tags else notices,
             notes=dict(notes),
             cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
-            pdf=self._pdf_cost(estimator, chosen.caching),
-            partly=self._partly_asked(estimator, self._caching_of_all(options, choice.route)),
+            pdf=pdf_cost(self.planned.tokens, estimator, chosen.saving),
+            partly=self._estimates.partly_asked(estimator, self._caching_of_all(options, choice.route)),
             turns=self._turns,
             pays_each_turn=self._turns > 1 and self.document_turns == 1,
             paid_before=self.planned.paid_before(),
-            markup=self._mostly_markup(estimator),
+            markup=markup_cost(self.planned, estimator),
             reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
         )
 
-    def _mostly_markup(self, estimator: Estimator) -> MostlyMarkup | None:
-        tokens, documents, worst = self.planned.mostly_markup()
-        if worst is None:
-            return None
-        claude = sum(number * estimator.factor(text_class) for text_class, number in tokens.items())
-        return MostlyMarkup(documents, math.ceil(estimator.at_rates(estimator.price.rates, claude, 0)), *worst)
-
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate all planned documents that are pending now, by a route."""
-        own = self._estimate(self._by(route), which=Which.STILL_PENDING)
-        return self._with_merging(self._with_later(own, self._later(), which=Which.STILL_PENDING))
+        pending = Subset(which=Which.STILL_PENDING)
+        return self._with_merging(
+            self._with_later(self._estimates.of(self._by(route), pending), self._later(), pending)
+        )
+
+    @property
+    def _estimates(self) -> TurnEstimates:
+        """The estimates of the documents' requests, before a cascade's later models and the merging of answers."""
+        return TurnEstimates(
+            job=self.job,
+            tokens=self.planned.tokens,
+            own=self.estimator,
+            unsampled=self.unsampled,
+            replies=self.replies,
+            further=self.further,
+        )
+
+    @property
+    def _turns(self) -> int:
+        """The most requests that ask about one of the documents to send."""
+        return self.planned.tokens.turns()
 
     def _by(self, route: Route) -> Estimator:
         """Return the estimator of the job's own model on a route."""
@@ -226,7 +194,7 @@ class Forecaster:
 
     def _options(self, later: LaterModels | None) -> Options:
         """Forecast every route, with and without the prompt cache."""
-        estimate = self._estimate(self.estimator)
+        estimate = self._estimates.of(self.estimator)
         duration = self._streaming(estimate)
         ways, caching = list[Forecast](), dict[Route, Caching]()
         for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued, turns=self._turns):
@@ -251,200 +219,40 @@ class Forecaster:
         )
 
     def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
-        estimate = self._estimate(self._by(plain.route), caching=caching)
+        estimate = self._estimates.of(self._by(plain.route), caching=caching)
         seconds, duration = plain.seconds, plain.duration
         if plain.route is Route.STREAM:  # tokens that are read from the cache do not count to the limit
-            read = estimate.requests * caching.tokens.mean * caching.hit_rate.mean + self._read_again(caching)
+            read = estimate.requests * caching.tokens.mean * caching.hit_rate.mean + self._estimates.read_again(caching)
             counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
             duration = self._streaming(counted)
             seconds = duration.seconds
-        saving = _saving(self.estimator, caching)
+        saving = caching.saving(self.estimator.price.rates)
         return replace(plain, estimate=estimate, seconds=seconds, duration=duration, caching=caching, saving=saving)
-
-    def _estimate(
-        self,
-        estimator: Estimator,
-        *,
-        which: Which = Which.TO_SEND,
-        first: int = -1,
-        caching: Caching | None = None,
-    ) -> Estimate:
-        """Estimate some documents, or only the first; `caching` says what the cache saves."""
-        found = self.planned.tokens.choices()
-        if set(found) <= {None}:
-            saving = _saving(estimator, caching)
-            return self._with_further_turns(self._added_up(estimator, which=which, first=first, saving=saving))
-        estimates = [self._by_turns(estimator, choices, which=which, first=first, caching=caching) for choices in found]
-        return self._with_further_turns(reduce(Estimate.plus, estimates))
-
-    def _by_turns(
-        self, estimator: Estimator, choices: str | None, *, which: Which, first: int, caching: Caching | None
-    ) -> Estimate:
-        """Estimate the documents that are asked for a choice of fields, in a turn or in several."""
-        if choices is None:
-            saving = _saving(estimator, caching)
-            return self._added_up(estimator, which=which, first=first, saving=saving, choices=None)
-        return self._turns_of(
-            estimator, json.loads(choices), choices=choices, which=which, first=first, caching=caching
-        )
-
-    def _turns_of(
-        self,
-        estimator: Estimator,
-        asked: Sequence[Sequence[str]],
-        *,
-        choices: str,
-        which: Which,
-        first: int = -1,
-        caching: Caching | None,
-    ) -> Estimate:
-        """Estimate the documents of a choice of fields as if these fields were asked, in a turn or in several."""
-        # Some fields of a done document are asked by a schema so short that the prefix may not be cached.
-        saving = _saving(estimator, caching) if len(asked) > 1 else NOTHING
-        estimators = [self._asking_for(estimator, fields) for fields in asked]
-        turns = [self._added_up(one, which=which, first=first, choices=choices, saving=saving) for one in estimators]
-        documents, further = turns[0].documents, sum(turn.documents for turn in turns[1:])
-        whole = replace(reduce(Estimate.plus, turns), documents=documents, further_requests=further)
-        if caching is None or caching.document_ttl is None or not further:
-            return whole
-        saved = self._saved_by_documents(
-            estimator, choices, turns=len(asked), which=which, first=first, caching=caching
-        )
-        cost = whole.cost_nusd
-        return replace(whole, cost_nusd=Interval(cost.mean - saved.mean, cost.low - saved.high, cost.high - saved.low))
-
-    def _asking_for(self, estimator: Estimator, fields: Sequence[str]) -> Estimator:
-        is_own = estimator.price.name == self.estimator.price.name
-        return asking_for(self.job, estimator, fields, self.replies.get(tuple(fields)) if is_own else None)
-
-    def _saved_by_documents(
-        self, estimator: Estimator, choices: str, *, turns: int, which: Which, first: int, caching: Caching
-    ) -> Interval:
-        """Estimate what the turns save that read a document from the cache, besides the prefix.
-
-        The bounds fit to those of the cost: `high` is what is saved where tokens and cost are fewest, and `low` where
-        they are most. `high` counts all documents that may be long enough for the cache, and `low` only those that
-        surely are.
-        """
-        share = caching.tokens.mean / estimator.fixed_input.mean if caching.ttl else 0.0
-        behind = document_alone(self.job, estimator, without=round(share * estimator.fixed_tokens))
-
-        def cost(side: Callable[[Interval], float]) -> Interval:
-            least = self._least_cached(estimator, side)
-            return self._added_up(behind, which=which, first=first, choices=choices, least=least).cost_nusd
-
-        multiples = caching.document_saving(estimator.price.rates, turns)
-        expected, surely, maybe = cost(attrgetter("mean")), cost(attrgetter("low")), cost(attrgetter("high"))
-        fewest = surely if multiples.low > 0 else maybe
-        return Interval(multiples.mean * expected.mean, multiples.low * fewest.high, multiples.high * maybe.low)
-
-    def _least_cached(self, estimator: Estimator, side: Callable[[Interval], float]) -> Mapping[TextClass, int]:
-        least = least_cached(estimator.price.min_cacheable_tokens)
-        return document_alone(self.job, estimator).least_counted(least, side)
-
-    def _read_again(self, caching: Caching) -> float:
-        """Estimate the tokens of documents that are read from the cache."""
-        if caching.document_ttl is None:
-            return 0.0
-        behind, least = document_alone(self.job, self.estimator), self._least_cached(self.estimator, attrgetter("mean"))
-        once = {
-            choices: self._added_up(behind, which=Which.TO_SEND, choices=choices, least=least).input.mean
-            for choices in self.planned.tokens.choices()
-            if choices
-        }
-        further = sum((len(json.loads(choices)) - 1) * tokens for choices, tokens in once.items())
-        return further * caching.document_hits.mean
-
-    @property
-    def _turns(self) -> int:
-        return self.planned.tokens.turns()
-
-    def _added_up(
-        self,
-        estimator: Estimator,
-        *,
-        which: Which,
-        first: int = -1,
-        saving: Interval = NOTHING,
-        choices: object = ANY,
-        least: Mapping[TextClass, int] = ALL,
-    ) -> Estimate:
-        total, tokens = EstimateSum(estimator, unsampled=self.unsampled, saving=saving), self.planned.tokens
-        for group in tokens.groups(estimator.long, which=which, first=first, choices=choices, least=least):
-            total.add_group(group)
-        for one in tokens.longer(estimator.long, which=which, first=first, choices=choices, least=least):
-            total.add(one)
-        return total.estimate()
-
-    def _with_further_turns(self, own: Estimate) -> Estimate:
-        """Add the turns that mend answers and continue lists, as often as there were any in the past."""
-        return own if self.further is None else own.plus(further_turns(self.further, own, self.estimator.price))
-
-    def _asked_again(self, estimator: Estimator, choices: str, caching: Caching) -> float:
-        """Price all fields of the documents that are asked for a choice of fields."""
-        which, groups = Which.TO_SEND, self.job.form.groups
-        if not groups:
-            return self._added_up(estimator, which=which, choices=choices).cost_nusd.mean
-        return self._turns_of(estimator, groups, choices=choices, which=which, caching=caching).cost_nusd.mean
 
     def _caching_of_all(self, options: Options, route: Route) -> Caching:
         """Return the caching on a route if the documents were asked for all their fields again."""
         mode, rates, turns = self.job.spec.prompt.cache, self.estimator.price.rates, self.document_turns
         return marking_documents(options.caching[route], mode, rates, turns=turns, batched=route is Route.BATCH)
 
-    def _partly_asked(self, estimator: Estimator, caching: Caching) -> PartlyAsked | None:
-        """Price the documents that are asked for some fields alone, beside all their fields again."""
-        partly = self.planned.tokens.partly()
-        if not partly:
-            return None
-        fields = {name for choices, _ in partly for turn in json.loads(choices) for name in turn}
-        which = Which.TO_SEND
-        costs = [
-            (
-                self._by_turns(estimator, choices, which=which, first=-1, caching=None).cost_nusd.mean,
-                self._asked_again(estimator, choices, caching),
-            )
-            for choices, _ in partly
-        ]
-        return PartlyAsked(
-            documents=sum(number for _, number in partly),
-            fields=tuple(name for name in self.job.form.fields if name in fields),
-            nusd=math.ceil(sum(nusd for nusd, _ in costs)),
-            whole_nusd=math.ceil(sum(nusd for _, nusd in costs)),
-        )
-
     def _later(self) -> LaterModels | None:
         name = self.job.spec.job.name
         return later_models(self.ledger, self.chain, name, self.fingerprint, estimator=self._estimator_of)
 
-    def _with_later(
-        self, own: Estimate, later: LaterModels | None, *, which: Which = Which.TO_SEND, first: int = -1
-    ) -> Estimate:
+    def _with_later(self, own: Estimate, later: LaterModels | None, subset: Subset = TO_SEND) -> Estimate:
         """Add what a cascade's other models are expected to be asked about the same documents."""
         if later is None:
             return own
-        others = [self._estimate(one, which=which, first=first) for one in later.estimators]
+        others = [self._estimates.of(one, subset) for one in later.estimators]
         return cascaded([own, *others], reaching(later.shares, later.standing, documents=own.documents))
 
     def _with_merging(self, own: Estimate, *, first: int | None = None) -> Estimate:
         """Add the first requests that merge answers, all by default."""
-        for parts, requests in Counter(self.merging[:first]).items():
-            own = own.plus(self._merging_estimate(parts, requests))
-        return own
-
-    def _merging_estimate(self, parts: int, requests: int) -> Estimate:
-        """Estimate some requests that merge the answers for so many parts each."""
-        reply = merged_reply(self.estimator.output, parts, most=self.job.spec.model.max_tokens)
-        total = EstimateSum(replace(self.estimator, output=reply))
-        answers = round(parts * self.estimator.output.mean / self.estimator.factor(TextClass.CODE))
-        for _ in range(requests):
-            total.add(RequestTokens(answers, TextClass.CODE))
-        return total.estimate()
+        return with_merging(own, self.merging[:first], self.estimator, most=self.job.spec.model.max_tokens)
 
     def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
         if later is None:
             return None
-        costs = [self._estimate(one).cost_nusd for one in later.estimators]
+        costs = [self._estimates.of(one).cost_nusd for one in later.estimators]
         reach = reaching(later.shares, later.standing, documents=total.documents)[1:]
         steps = [
             Step(estimator.price.name, share, product(cost, asked))
@@ -452,38 +260,18 @@ class Forecaster:
         ]
         return CascadeCost(tuple(steps), total.cost_nusd, costs[-1].times(1 / divisor))
 
-    def _pdf_cost(self, estimator: Estimator, caching: Caching | None) -> PdfCost | None:
-        """Price the PDFs to send as text and as they are. Returns None without a PDF."""
-        saving = _saving(estimator, caching)
-        texts, natives = EstimateSum(estimator, saving=saving), EstimateSum(estimator, saving=saving)
-        files = pages = textless = 0
-        for pdf in self.planned.tokens.pdfs():
-            files, pages = files + 1, pages + pdf.pages
-            natives.add(pdf.as_file)
-            if text := pdf.as_text:
-                texts.add(text)
-            else:
-                textless += 1
-        if not files:
-            return None
-        as_text, native = (total.estimate().cost_nusd.mean for total in (texts, natives))
-        return PdfCost(files=files, pages=pages, textless=textless, as_text_nusd=as_text, native_nusd=native)
-
     def _costliest_fallback(self, estimate: Estimate) -> CostliestFallback | None:
         """Find the costliest fallback. Returns None if no fallback would make everything cost more than estimated."""
-        uppers = [
-            CostliestFallback(chain_model.price.name, self._estimate(self._estimator_of(chain_model.price)).upper_nusd)
-            for chain_model in self.chain.models[1:]
-        ]
+        prices = [chain_model.price for chain_model in self.chain.models[1:]]
+        estimates = [(price.name, self._estimates.of(self._estimator_of(price))) for price in prices]
+        uppers = [CostliestFallback(name, fallback.upper_nusd) for name, fallback in estimates]
         costliest = max(uppers, key=lambda one: one.upper_nusd, default=None)
         return costliest if costliest and costliest.upper_nusd > estimate.upper_nusd else None
 
     def _estimator_of(self, price: ModelPrice) -> Estimator:
-        most = min(self.job.spec.model.max_tokens, price.max_output_tokens)
-        replies = self._past(price).replies
-        return self.estimator.of(
-            price, reply_length(guessed_reply(self.job.form, self.job.spec.model, price), replies, most=most)
-        )
+        model, replies = self.job.spec.model, self._past(price).replies
+        most = min(model.max_tokens, price.max_output_tokens)
+        return self.estimator.of(price, reply_length(guessed_reply(self.job.form, model, price), replies, most=most))
 
     def _past(self, price: ModelPrice) -> PastUse:
         return past_use(
@@ -498,7 +286,7 @@ class Forecaster:
         """Forecast how long streaming would take if it had to send the requests in batches too."""
         if not in_batches:
             return duration.seconds
-        return self._streaming(self._estimate(self.estimator, which=Which.AWAITED)).seconds
+        return self._streaming(self._estimates.of(self.estimator, Subset(which=Which.AWAITED))).seconds
 
     def _streaming(self, estimate: Estimate) -> Duration:
         return expected_duration(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
@@ -535,8 +323,8 @@ class Forecaster:
         to_send = most - len(self.merging)
 
         def too_much(first: int) -> bool:
-            own = self._estimate(estimator, first=first, caching=caching)
-            documents = self._with_later(own, later, first=first)
+            subset = Subset(first=first)
+            documents = self._with_later(self._estimates.of(estimator, subset, caching=caching), later, subset)
             estimate = self._with_merging(documents, first=max(0, first - to_send))
             return estimate.upper_nusd > left_nusd or estimate.upper_tokens > left_tokens
 

@@ -3,8 +3,9 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal
 
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
@@ -68,8 +69,23 @@ class PlannedPdf:
 
 ANY = object()
 """Stands for whatever documents are asked for."""
-ALL = dict.fromkeys(TextClass, 0)
-"""The least tokens of documents of all lengths, by class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """Some of the documents of a plan: those that meet every condition."""
+
+    which: Which = Which.TO_SEND
+    first: int = -1
+    """How many documents count, in the order of the source, before the conditions that follow. -1 stands for all."""
+    choices: object = ANY
+    """The choice of fields that the documents are asked for. None stands for all fields."""
+    least: Mapping[TextClass, int] = field(default_factory=lambda: dict.fromkeys(TextClass, 0))
+    """The least cl100k tokens of a document, by class."""
+
+
+TO_SEND = Subset()
+"""All documents to send."""
 
 
 class PlannedTokens:
@@ -147,53 +163,26 @@ class PlannedTokens:
             (Kind.CHANGED,),
         ).fetchall()
 
-    def groups(
-        self,
-        below: Mapping[TextClass, int],
-        *,
-        which: Which = Which.TO_SEND,
-        first: int = -1,
-        choices: object = ANY,
-        least: Mapping[TextClass, int] = ALL,
-    ) -> list[Group]:
-        """Add up by class the documents that have fewer tokens than their class's bound.
-
-        `first` limits the sums to so many documents, in the order of the source. `choices` limits the sums to the
-        documents that are asked for so many fields, and `least` to those that have so many tokens.
-        """
+    def groups(self, below: Mapping[TextClass, int], subset: Subset = TO_SEND) -> list[Group]:
+        """Add up by class the documents that have fewer tokens than their class's bound."""
         rows = self._connection.execute(
             "select text_class, count(*), sum(counted_tokens), sum(1.0 * counted_tokens * counted_tokens)"
-            f" from {_first(which)} join json_each(:bounds) bound on bound.key = text_class"
-            " and counted_tokens < bound.value join json_each(:least) least on least.key = text_class"
-            f" and counted_tokens >= least.value{_of(choices)} group by text_class order by text_class",
-            self._filled(below, first, choices, least),
+            f" from {_compared(subset, '<')} group by text_class order by text_class",
+            self._filled(below, subset),
         )
         return [Group(TextClass(kind), requests, counted, squares) for kind, requests, counted, squares in rows]
 
-    def longer(
-        self,
-        bounds: Mapping[TextClass, int],
-        *,
-        which: Which = Which.TO_SEND,
-        first: int = -1,
-        choices: object = ANY,
-        least: Mapping[TextClass, int] = ALL,
-    ) -> Iterator[RequestTokens]:
+    def longer(self, bounds: Mapping[TextClass, int], subset: Subset = TO_SEND) -> Iterator[RequestTokens]:
         """Yield the documents that have at least as many tokens as their class's bound."""
         rows = self._connection.execute(
-            f"select counted_tokens, text_class, guessed from {_first(which)}"
-            " join json_each(:bounds) bound on bound.key = text_class and counted_tokens >= bound.value"
-            " join json_each(:least) least on least.key = text_class and counted_tokens >= least.value"
-            f"{_of(choices)}",
-            self._filled(bounds, first, choices, least),
+            f"select counted_tokens, text_class, guessed from {_compared(subset, '>=')}", self._filled(bounds, subset)
         )
         return (RequestTokens(counted, TextClass(kind), bool(guessed)) for counted, kind, guessed in rows)
 
-    def _filled(
-        self, bounds: Mapping[TextClass, int], first: int, choices: object, least: Mapping[TextClass, int]
-    ) -> dict[str, object]:
-        filled = {"job": self._job, "first": first, "bounds": json.dumps(bounds), "least": json.dumps(least)}
-        return filled if choices is ANY else filled | {"choices": choices}
+    def _filled(self, bounds: Mapping[TextClass, int], subset: Subset) -> dict[str, object]:
+        numbers = {"bounds": json.dumps(bounds), "least": json.dumps(subset.least)}
+        filled = {"job": self._job, "first": subset.first, **numbers}
+        return filled if subset.choices is ANY else filled | {"choices": subset.choices}
 
     def pdfs(self) -> Iterator[PlannedPdf]:
         """Yield the PDFs to send."""
@@ -208,10 +197,12 @@ class PlannedTokens:
         return int(self._connection.execute("select count(*) from to_send where guessed").fetchone()[0])
 
 
-def _first(which: Which) -> str:
+def _compared(subset: Subset, comparison: Literal["<", ">="]) -> str:
+    """Return the rows of a subset whose tokens compare like this with their class's bound, as words of a query."""
     columns = "counted_tokens, text_class, guessed, choices"
-    return f"(select {columns} from {CHOSEN[which]} order by planned_no limit :first)"
-
-
-def _of(choices: object) -> str:
-    return "" if choices is ANY else " where choices is :choices"
+    asked = "" if subset.choices is ANY else " where choices is :choices"
+    return (
+        f"(select {columns} from {CHOSEN[subset.which]} order by planned_no limit :first)"
+        f" join json_each(:bounds) bound on bound.key = text_class and counted_tokens {comparison} bound.value"
+        f" join json_each(:least) least on least.key = text_class and counted_tokens >= least.value{asked}"
+    )

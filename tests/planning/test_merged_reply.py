@@ -1,7 +1,7 @@
 """The guessed length of a reply that merges the replies over the parts of a document."""
 
 from batchrun.estimation.interval import Interval
-from batchrun.planning.forecast import merged_reply
+from batchrun.planning.merging_estimate import merged_reply
 
 
 def test_it_is_between_one_reply_and_all_of_them() -> None:

@@ -17,6 +17,7 @@ from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.planning.plan_table import Planned, PlannedDocuments
+from batchrun.planning.plan_tokens import Subset
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import RunPlan, Settlement
@@ -467,8 +468,8 @@ def test_groups_have_the_short_and_the_long_come_one_by_one(ledger: Ledger) -> N
     code, prose = Group(TextClass.CODE, 1, 9, 81), Group(TextClass.PROSE, 2, 7, 25)
     assert documents.tokens.groups(bounds) == [code, prose]
     assert list(documents.tokens.longer(bounds)) == [RequestTokens(10, TextClass.PROSE)]
-    assert documents.tokens.groups(bounds, first=1) == [Group(TextClass.PROSE, 1, 3, 9)]
-    assert list(documents.tokens.longer(bounds, first=2)) == []
+    assert documents.tokens.groups(bounds, Subset(first=1)) == [Group(TextClass.PROSE, 1, 3, 9)]
+    assert list(documents.tokens.longer(bounds, Subset(first=2))) == []
 
 
 def test_squares_of_the_largest_documents_do_not_overflow(ledger: Ledger) -> None:

@@ -29,14 +29,7 @@ from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product,
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
-from batchrun.strategy.prompt_caching import (
-    Caching,
-    CachingFacts,
-    Prefix,
-    decide_caching,
-    if_cached,
-    marking_documents,
-)
+from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached, marking_documents
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
@@ -219,6 +212,7 @@ class Forecaster:
         )
 
     def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
+        """Return the forecast of the same route with the cache."""
         estimate = self._estimates.of(self._by(plain.route), caching=caching)
         seconds, duration = plain.seconds, plain.duration
         if plain.route is Route.STREAM:  # tokens that are read from the cache do not count to the limit
@@ -235,6 +229,7 @@ class Forecaster:
         return marking_documents(options.caching[route], mode, rates, turns=turns, batched=route is Route.BATCH)
 
     def _later(self) -> LaterModels | None:
+        """Return what is known of the models after the first. Returns None without a cascade."""
         name = self.job.spec.job.name
         return later_models(self.ledger, self.chain, name, self.fingerprint, estimator=self._estimator_of)
 
@@ -250,6 +245,7 @@ class Forecaster:
         return with_merging(own, self.merging[:first], self.estimator, most=self.job.spec.model.max_tokens)
 
     def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
+        """Price the steps of a cascade, and everything by the last model alone. Returns None without a cascade."""
         if later is None:
             return None
         costs = [self._estimates.of(one).cost_nusd for one in later.estimators]
@@ -292,6 +288,7 @@ class Forecaster:
         return expected_duration(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _already_approved(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
+        """Whether the open run was approved for as many documents, and no cap of the run was lowered since."""
         if run is None or self.caps.run.limit < run.cap_nusd:
             return False
         if (tokens := self.caps.tokens) and (run.cap_tokens is None or tokens.limit < run.cap_tokens):

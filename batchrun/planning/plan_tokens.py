@@ -146,9 +146,9 @@ class PlannedTokens:
         )
         return {TextClass(kind): size for kind, size in left}
 
-    def choices(self) -> list[str | None]:
-        """List the different choices of fields that documents to send are asked for; None stands for all fields."""
-        rows = self._connection.execute("select distinct choices from to_send order by 1")
+    def choices(self, which: Which = Which.TO_SEND) -> list[str | None]:
+        """List the different choices of fields that documents are asked for; None stands for all fields."""
+        rows = self._connection.execute(f"select distinct choices from {CHOSEN[which]} order by 1", {"job": self._job})
         return [choices for (choices,) in rows]
 
     def turns(self) -> int:

@@ -45,7 +45,7 @@ class TurnEstimates:
 
         `caching` says what the cache saves.
         """
-        found = self.tokens.choices()
+        found = self.tokens.choices(subset.which)
         if set(found) <= {None}:
             asked = self._added_up(estimator, subset, _saving(estimator, caching))
         else:

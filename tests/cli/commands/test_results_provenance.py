@@ -158,7 +158,7 @@ def test_a_list_that_may_lack_entries_is_in_doubt(project: TrialProject, batchru
     answered(project, reply, output="", output_fields=fields)
     assert lines_below(batchrun(DOC).out, "  names: ") == [
         "  names: in doubt",
-        "      problem  names: 1 entries came, and `n` says 3",
+        "      problem  names: 1 entry came, and `n` says 3",
     ]
     assert "nulled" not in batchrun("status last").out
 

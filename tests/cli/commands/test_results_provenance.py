@@ -102,6 +102,23 @@ def test_a_field_that_was_added_is_asked_alone(project: TrialProject, batchrun: 
     assert [attempt["asked"] for attempt in batchrun(f"{DOC} --json").json["attempts"]] == ["asked for day alone"]
 
 
+def test_an_answer_without_a_field_that_was_taken_out_has_no_reply(
+    project: TrialProject, batchrun: CommandLine
+) -> None:
+    both = answer({"title": "A", "day": "2024-03-01"})
+    answered(project, both, output="", output_fields='title = "string"\nday = "date?"')
+    given(project, output="", output_fields='title = "string"')
+    project.submit(ScriptedProvider())
+
+    ran = batchrun(f"{DOC} --raw")
+
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert ran.err == (
+        "error: the answer for docs/a.txt was put together from earlier answers, or adopted: it has no reply.\n"
+        "next: leave out --raw to see the answer\n"
+    )
+
+
 def test_a_page_of_a_long_list_says_where_it_begins(project: TrialProject, batchrun: CommandLine) -> None:
     entries = [f"entry {number}" for number in range(6)]
     pages = [

@@ -312,9 +312,10 @@ def _doubted(
 
 def _doubt(rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], name: str) -> str | None:
     count, entries = values.get(rule.count or ""), len(values[name])
+    came = "1 entry came" if entries == 1 else f"{entries:,} entries came"
     if isinstance(count, int):
-        return f"{entries:,} entries came, and `{rule.count}` says {count:,}" if entries != count else None
-    return None if output.get(rule.complete) else f"{entries:,} entries came, and the list was not called complete"
+        return f"{came}, and `{rule.count}` says {count:,}" if entries != count else None
+    return None if output.get(rule.complete) else f"{came}, and the list was not called complete"
 
 
 def _next_page(name: str, rule: PageRule, entries: list[Any], attempt_no: int) -> Turn:

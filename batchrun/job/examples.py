@@ -37,7 +37,7 @@ def read_examples(
     examples, problems = list[Example](), list[Problem]()
     for number, section in enumerate(sections):
         written = _Written(section, number, job)
-        output = in_order(section.output, form.full_schema)
+        output = in_order(_with_empty_quotes(section.output, form), form.full_schema)
         text = written.text(root)
         wrong = [*([text] if isinstance(text, Problem) else []), *written.column_problems(template)]
         wrong += written.output_problems(output, form)
@@ -92,6 +92,11 @@ class _Written:
             yield self.problem(reason.removeprefix("the reply: "), "output", *path)
         if not problems and not MODES[form.mode].write(form, output).strip():
             yield self.problem("the answer has no text", "output")
+
+
+def _with_empty_quotes(output: Mapping[str, Any], form: AnswerForm) -> dict[str, Any]:
+    """Give fields that are left out, and so are null, the quote of a value that the document does not say."""
+    return {quote: "" for name, quote in form.quotes.items() if name not in output} | dict(output)
 
 
 def in_order(value: Any, schema: Mapping[str, Any]) -> Any:

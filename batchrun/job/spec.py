@@ -223,7 +223,8 @@ class OutputSection(Table):
 
 def _sensible_number(groups: Groups, setting: GroupSetting, *, fields: int) -> None:
     if isinstance(setting, int) and setting > fields:
-        raise refusal(f"{setting} groups, and the job has {fields} fields", key="groups", hint='write groups = "auto"')
+        has = "1 field" if fields == 1 else f"{fields} fields"
+        raise refusal(f"{setting} groups, and the job has {has}", key="groups", hint='write groups = "auto"')
     if len(groups) > MAX_GROUPS:
         sentence = f"{len(groups)} groups are needed, and a job may have {MAX_GROUPS}"
         raise refusal(sentence, key="groups", hint="make two jobs of it")

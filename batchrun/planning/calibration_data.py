@@ -92,7 +92,9 @@ class CalibrationData:
     async def ask(self, sampler: TokenSampler, counter: CounterFactory, number: int) -> None:
         """Have the API count some requests, unless the job has enough answers."""
         if len(self._past.observations) < ENOUGH:
-            self.observed = await sampler.observe(counter, number)
+            left_out = asked_tokens(self.job.form) - asked_tokens(sampler.template.countable_form)
+            whole = self.guess.fixed_tokens / (self.guess.fixed_tokens - left_out)
+            self.observed = await sampler.observe(counter, number, whole=whole)
 
     @property
     def _past(self) -> PastUse:

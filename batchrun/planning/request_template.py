@@ -1,14 +1,22 @@
 """The part that all requests of one job share, and the making of a request from a document."""
 
 import hashlib
+import json
 from functools import cached_property
 from typing import Any
 
 from batchrun.answers.asking import ToolChoice
+from batchrun.answers.form import AnswerForm
 from batchrun.document import Document
 from batchrun.job.load import JobFile
 from batchrun.job.render import Renderer
-from batchrun.providers.anthropic.wire import content_around, fixed_params, message_request, without_asking
+from batchrun.providers.anthropic.wire import (
+    content_around,
+    fixed_params,
+    message_request,
+    with_asking,
+    without_asking,
+)
 from batchrun.request import Request
 
 
@@ -18,6 +26,8 @@ class RequestTemplate:
     def __init__(self, job: JobFile, *, tool_choice: ToolChoice = "forced") -> None:
         """Take a job; `tool_choice` is what the job's own model takes, if the job asks by a tool."""
         model = job.spec.model
+        self._tool_choice: ToolChoice = tool_choice
+        self._form = job.form
         self.renderer = Renderer(job, tool_choice=tool_choice)
         self._fixed = fixed_params(
             model=model.name,
@@ -42,6 +52,19 @@ class RequestTemplate:
         """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""
         content = self.renderer.bare_content or ""
         return message_request(self._fixed, content, words=self._words) if content or self._words else None
+
+    @property
+    def countable_form(self) -> AnswerForm:
+        """The form with which requests are counted: a group of fields where the API may refuse all fields together."""
+        groups = () if self._words else self._form.groups
+        return self._form.only(groups[0]) if groups else self._form
+
+    def countable(self, request: Request) -> Request:
+        """Return the request as the API counts it, with the countable form."""
+        if self.countable_form == self._form:
+            return request
+        asking = self.renderer.mode.ask(self.countable_form, self._tool_choice)
+        return Request.of(json.loads(with_asking(request, self.renderer.asking, asking).wire))
 
     @cached_property
     def prompt_sha(self) -> str:

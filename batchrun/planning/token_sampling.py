@@ -59,8 +59,11 @@ class TokenSampler:
             counted.append((planned_no, tokens))
         return counted
 
-    async def observe(self, counter: CounterFactory, number: int) -> Observed:
+    async def observe(self, counter: CounterFactory, number: int, *, whole: float) -> Observed:
         """Have the API count about `number` requests, and the fixed part by itself if it can stand alone.
+
+        `whole` is the fixed part with the whole form, as a multiple of the fixed part with the countable form.
+        Where the two differ, nothing is learnt unless the fixed part was counted by itself.
 
         The requests are drawn in proportion to their cl100k tokens, so that the average of Claude's tokens per cl100k
         token is, over these requests, the average over the whole job.
@@ -74,12 +77,16 @@ class TokenSampler:
         known, requests = [], []
         for _, request, tokens in self._read(drawn):
             known.append(tokens)
-            requests.append(request)
+            requests.append(self.template.countable(request))
         if bare := self.template.bare_request():
             known.append(RequestTokens(0, TextClass.PROSE))
-            requests.append(bare)
+            requests.append(self.template.countable(bare))
         counts = await count_online(counter, requests)
-        return Observed(list(_observations(known, counts)), counts.problem, step)
+        if whole == 1:
+            return Observed(list(_observations(known, counts)), counts.problem, step)
+        fixed = counts.tokens[-1] if bare else None
+        added = (whole - 1) * (fixed or 0)
+        return Observed(list(_observations(known, counts, round(added))) if fixed else (), counts.problem, step)
 
     def _read(self, numbers: Iterable[int]) -> Iterator[tuple[int, Request, RequestTokens]]:
         documents = self.planned.documents(numbers)
@@ -91,7 +98,7 @@ class TokenSampler:
                     yield planned.planned_no, prepared.request, prepared.tokens
 
 
-def _observations(known: Sequence[RequestTokens], counts: OnlineCounts) -> Iterator[Observation]:
+def _observations(known: Sequence[RequestTokens], counts: OnlineCounts, added: int = 0) -> Iterator[Observation]:
     for tokens, prompt_tokens in zip(known, counts.tokens, strict=True):
         if prompt_tokens is not None:
-            yield Observation(tokens.text_class, tokens.counted, prompt_tokens)
+            yield Observation(tokens.text_class, tokens.counted, prompt_tokens + added)

@@ -247,7 +247,7 @@ def _problem(facts: CachingFacts, ttl: Ttl) -> str | None:
     if share is None or least is None:
         return f"{facts.price.name} reads from its cache at no lower price"
     if facts.requests < least:
-        return f"it takes {least} requests to pay, and there are {facts.requests}"
+        return f"it takes {least} requests to pay, and there {'is' if facts.requests == 1 else 'are'} {facts.requests}"
     if not facts.batched and facts.gap_s > FORGETS_S[ttl]:
         return f"requests are about {facts.gap_s / 60:,.0f} minutes apart, and the cache forgets within {ttl}"
     hits = _hits(facts).mean

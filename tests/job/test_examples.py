@@ -143,6 +143,15 @@ def test_an_example_has_the_quotes_that_are_asked_for(tmp_path: Path) -> None:
     assert answer == '{"title_quote":"A lease of 3 May.","title":"Lease"}'
 
 
+def test_a_field_that_is_left_out_has_an_empty_quote(tmp_path: Path) -> None:
+    changes = one_field('"string?", evidence = true }\nday = { type = "date?", evidence = true')
+    written = '{ title = "Lease", title_quote = "A lease of 3 May." }'
+
+    ((_, answer),) = renderer_of(tmp_path, *changes, (FIRST_OUTPUT, written)).turns
+
+    assert answer == '{"title_quote":"A lease of 3 May.","title":"Lease","day_quote":"","day":null}'
+
+
 def test_the_documents_of_examples_are_fenced_too(tmp_path: Path) -> None:
     turns = renderer_of(tmp_path, ('\nuser = "Read', '\nfence = true\nuser = "Read')).turns
 

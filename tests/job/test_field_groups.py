@@ -216,6 +216,11 @@ SETTINGS = {
 }
 
 
+def test_more_groups_than_the_one_field(load):
+    found = problems(load, '[output]\ngroups = 2\n[output.fields]\na = "string"')
+    assert found == [(1, "2", "`output.groups`: 2 groups, and the job has 1 field", 'write groups = "auto"')]
+
+
 @pytest.mark.parametrize(("value", "sentence", "hint"), SETTINGS.values(), ids=SETTINGS)
 def test_settings(load, value, sentence, hint):
     text = f'[output]\ngroups = {value}\n[output.fields]\na = "string"\nb = "string"'

@@ -201,9 +201,11 @@ def test_the_line_of_the_plan(project: TrialProject, shown: Shown, files: dict[s
     put(project, **files)
     project.job(source=source("auto"))
 
-    (found,) = [one for one in shown().splitlines() if one.startswith("pdf ")]
+    lines = shown().splitlines()
+    (found,) = [one for one in lines if one.startswith("pdf ")]
 
     assert re.fullmatch(line + r' \$[\d.]+ \(\[source\] pdf = "auto"\)', found)
+    assert lines[lines.index(found) + 1].startswith("budget "), "behind the routes, whose prices are of another kind"
 
 
 def test_the_plan_for_programs(project: TrialProject, shown: Shown) -> None:

@@ -84,11 +84,11 @@ def test_a_write_may_cost_as_little_as_a_read():
 DECISIONS = {
     "a stream": (USUAL, "5m", "cost 0.051 of their price when 99% of the requests read them"),
     "a batch": (BATCHED, "1h", "cost 0.64 of their price when 70% of the requests read them"),
-    "one request": (replace(USUAL, requests=1, seconds=10), None, "it takes 2 requests to pay, and there are 1"),
+    "one request": (replace(USUAL, requests=1, seconds=10), None, "it takes 2 requests to pay, and there is 1"),
     "two requests": (replace(USUAL, requests=2, seconds=10), "5m", "cost 0.65 of their price when 50%"),
     "no request": (replace(USUAL, requests=0, seconds=10), None, "it takes 2 requests to pay, and there are 0"),
     "a batch of two": (replace(BATCHED, requests=2), "5m", "cost 0.65 of their price when 50%"),
-    "a batch of one": (replace(BATCHED, requests=1), None, "it takes 3 requests to pay, and there are 1"),
+    "a batch of one": (replace(BATCHED, requests=1), None, "it takes 3 requests to pay, and there is 1"),
     "a short prefix": (
         replace(USUAL, prefix=between(300, 400, 511)),
         None,

@@ -86,6 +86,7 @@ def misplaced(doc: str | None, *, raw: bool, prompt: bool, attempt: int | None) 
         return UsageProblem("--raw and --prompt exclude each other.", hint="ask for one of them at a time")
     if attempt is not None and not (raw or prompt):
         return UsageProblem("--attempt says of which attempt --raw or --prompt is meant.", hint="add one of them")
-    if doc is None and prompt:
-        return UsageProblem("--prompt shows the request for one document.", hint="name the document with --doc ID")
+    if doc is None and (raw or prompt):
+        shows = "--raw shows the reply" if raw else "--prompt shows the request"
+        return UsageProblem(f"{shows} for one document.", hint="name the document with --doc ID")
     return None

@@ -80,6 +80,9 @@ def raw_reply(found: FoundRun, story: Mapping[str, Any], number: int | None) -> 
         return raw
     if number is None and "parts" in story:
         raise UsageProblem(f"{story['doc_id']} is asked in parts, and has no single reply.", hint=_a_part(story))
+    if number is None and story["output"] is not None:
+        words = f"the answer for {story['doc_id']} was put together from earlier answers, or adopted: it has no reply."
+        raise UsageProblem(words, hint="leave out --raw to see the answer")
     which = "no attempt" if number is None else f"attempt {number}"
     brought = "has brought a reply yet" if number is None else "brought no reply"
     raise UsageProblem(f"{which} at {story['doc_id']} {brought}.", hint="leave out --raw to see the attempts")

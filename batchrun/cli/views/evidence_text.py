@@ -1,7 +1,7 @@
 """What was found out about an answer, field by field: where the document says so, and what was changed in the reply."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -138,15 +138,16 @@ def _shortened(text: str) -> str:
 
 
 def change_lines(
-    originals: Mapping[str, Any], problems: Mapping[str, str], width: int | None, *, of: str
+    originals: Mapping[str, Any], problems: Mapping[str, str], width: int | None, *, kept: Container[str], of: str
 ) -> Iterator[str]:
-    """Yield a line for each value that the output spells otherwise than the reply, and for each that is null instead.
+    """Yield a line for each value that the output spells otherwise than the reply, and for each with a problem.
 
-    `of` says behind the name which part of the document is meant.
+    A value with a problem became null, unless it is `kept`. `of` says behind the name which part of the document is
+    meant.
     """
     for path, original in originals.items():
         said = escape_control(json.dumps(original, ensure_ascii=False))
         yield cut(f"  {escape_control(path)}{of}: the reply has {said}", width)
     for name, problem in problems.items():
-        yield f"  {escape_control(name)}{of}: null"
+        yield f"  {escape_control(name)}{of}: {'in doubt' if name in kept else 'null'}"
         yield from labelled("problem", problem, width=width, indent=INDENT)

@@ -1,5 +1,6 @@
 """Where the answer for a document comes from: prompt, parts, attempts, changes and evidence."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +39,12 @@ class AskedPart:
         """Return findings of one kind, as far as they are about the fields that come from here."""
         found = self.story["findings"].get(name, {})
         return {path: one for path, one in found.items() if self.fields is None or _field_of(path) in self.fields}
+
+    @property
+    def filled(self) -> frozenset[str]:
+        """The fields that are not null."""
+        output: dict[str, Any] = json.loads(self.story["output"] or "{}")
+        return frozenset(name for name, value in output.items() if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,8 @@ def _part_lines(parts: Sequence[AskedPart], width: int | None) -> Iterator[str]:
 def _change_lines(parts: Sequence[AskedPart], width: int | None) -> Iterator[str]:
     for part in parts:
         of = "" if part.number is None else f", part {part.number}"
-        yield from change_lines(part.of_fields("originals"), part.of_fields("problems"), width, of=of)
+        changes = part.of_fields("originals"), part.of_fields("problems")
+        yield from change_lines(*changes, width, kept=part.filled, of=of)
 
 
 def _replies(parts: Sequence[AskedPart]) -> str:

@@ -11,13 +11,13 @@ LOOKED_AT = 5_000
 
 ANSWERS = """
 with answers as (
-    select findings from requests
+    select findings, output from requests
     where request_no in (select request_no from documents where run_no = :run_no and not merges)
         and outcome = 'succeeded' and findings is not null
     order by request_no desc limit :most
 )
 """
-"""The findings of a run's answers, without those of requests that only merge answers."""
+"""The findings and outputs of a run's answers, without those of requests that only merge answers."""
 FIELDS = f"""{ANSWERS}
 select field.key, json_extract(told.value, '$.status') as status, count(*), count(json_extract(told.value, '$.problem'))
 from answers, json_each(answers.findings, '$.evidence') field,
@@ -26,7 +26,8 @@ where status is not null group by field.key, status
 """
 """The evidence of a list may be a list, with a place for each entry."""
 CHANGED = f"""{ANSWERS}
-select count(*), coalesce(sum((select count(*) from json_each(answers.findings, '$.problems'))), 0),
+select count(*), coalesce(sum((select count(*) from json_each(answers.findings, '$.problems') problem where not exists (
+        select 1 from json_each(answers.output) value where value.key = problem.key and value.type <> 'null'))), 0),
     coalesce(sum((select count(*) from json_each(answers.findings, '$.originals'))), 0)
 from answers
 """

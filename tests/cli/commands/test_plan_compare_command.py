@@ -127,7 +127,7 @@ def test_a_cache_that_does_not_pay_and_is_told_to(project: TrialProject, batchru
 
     ran = batchrun(PLAN)
 
-    assert "although it takes 3 requests to pay, and there are 1" in ran.out
+    assert "although it takes 3 requests to pay, and there is 1" in ran.out
     told = r"\n {9}costs about \$[0-9.]+ more; the cache saves money from 3 requests on, if more than 51% of"
     assert re.search(told, ran.out)
 

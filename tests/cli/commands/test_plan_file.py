@@ -96,6 +96,30 @@ def test_an_option_that_is_typed_besides_is_another_plan(
     assert "3 documents to send, and there were 2" in ran.err
 
 
+@pytest.mark.parametrize("mode", ["json_schema", "tool"])
+def test_requests_in_groups_are_counted_with_one_of_the_groups(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, mode: str
+) -> None:
+    fields = "\n".join(f'f{number} = "string?"' for number in range(40))
+    project.job(
+        model='name = "claude-haiku-4-5"\nmax_tokens = 4_000',
+        prompt='user = "Read {{ doc.text }}"',
+        output=f'groups = "auto"\nmode = "{mode}"',
+        output_fields=fields,
+    )
+    project.documents(60)
+
+    guessed, counted = batchrun(f"{PLAN} --json").json, batchrun(f"{PLAN} --online 20 --json").json
+
+    assert (counted["evidence"]["online_counts"], counted["evidence"]["online_problem"]) == (21, None)
+    before, after = (plan["tokens"]["input"] for plan in (guessed, counted))
+    assert after["high"] - after["low"] < (before["high"] - before["low"]) / 2
+    ran = batchrun(f"{SUBMIT} --json --speed 50")
+    assert ran.code == ExitCode.OK, ran.err
+    (end,) = [event for event in ran.events if event["event"] == "run_end"]
+    assert end["input_tokens"] == pytest.approx(after["mean"], rel=0.02)
+
+
 def test_a_plan_that_the_api_has_counted_for(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:

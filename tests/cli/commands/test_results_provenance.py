@@ -102,6 +102,23 @@ def test_a_field_that_was_added_is_asked_alone(project: TrialProject, batchrun: 
     assert [attempt["asked"] for attempt in batchrun(f"{DOC} --json").json["attempts"]] == ["asked for day alone"]
 
 
+def test_an_answer_without_a_field_that_was_taken_out_has_no_reply(
+    project: TrialProject, batchrun: CommandLine
+) -> None:
+    both = answer({"title": "A", "day": "2024-03-01"})
+    answered(project, both, output="", output_fields='title = "string"\nday = "date?"')
+    given(project, output="", output_fields='title = "string"')
+    project.submit(ScriptedProvider())
+
+    ran = batchrun(f"{DOC} --raw")
+
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert ran.err == (
+        "error: the answer for docs/a.txt was put together from earlier answers, or adopted: it has no reply.\n"
+        "next: leave out --raw to see the answer\n"
+    )
+
+
 def test_a_page_of_a_long_list_says_where_it_begins(project: TrialProject, batchrun: CommandLine) -> None:
     entries = [f"entry {number}" for number in range(6)]
     pages = [
@@ -150,6 +167,17 @@ def test_what_was_changed_in_the_reply(project: TrialProject, batchrun: CommandL
     ]
     assert story["findings"]["originals"] == {"signed": "3 March 2024"}
     assert json.loads(story["output"]) == {"term": None, "signed": "2024-03-03"}
+
+
+def test_a_list_that_may_lack_entries_is_in_doubt(project: TrialProject, batchrun: CommandLine) -> None:
+    fields = 'names = { type = "array", items = "string", page_size = 4, count = "n" }\nn = "integer"'
+    reply = answer({"names": ["Ada"], "names_complete": True, "n": 3})
+    answered(project, reply, output="", output_fields=fields)
+    assert lines_below(batchrun(DOC).out, "  names: ") == [
+        "  names: in doubt",
+        "      problem  names: 1 entry came, and `n` says 3",
+    ]
+    assert "nulled" not in batchrun("status last").out
 
 
 # --- evidence
@@ -255,6 +283,16 @@ def test_another_prompt_of_today_leaves_the_context(project: TrialProject, batch
     assert f"      | »{TRUE.removesuffix('.')}«." in ran.out
     assert "; jobs/trial.toml asks otherwise today" in ran.out
     assert "the job asks otherwise today" in batchrun(f"{DOC} --prompt").err
+
+
+@pytest.mark.parametrize(("option", "shows"), [("--raw", "reply"), ("--prompt", "request")])
+def test_what_is_shown_of_one_document_needs_the_document(
+    project: TrialProject, batchrun: CommandLine, option: str, shows: str
+) -> None:
+    answered(project, answer(GOOD))
+    ran = batchrun(f"results trial {option}")
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert ran.err == f"error: {option} shows the {shows} for one document.\nnext: name the document with --doc ID\n"
 
 
 # --- long documents

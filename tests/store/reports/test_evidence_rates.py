@@ -34,14 +34,20 @@ def ledger() -> Iterator[Ledger]:
 
 
 def answered(
-    ledger: Ledger, found: dict[str, Any] | None, *, run_no: int = 1, outcome: str = "succeeded", merges: int = 0
+    ledger: Ledger,
+    found: dict[str, Any] | None,
+    *,
+    run_no: int = 1,
+    outcome: str = "succeeded",
+    merges: int = 0,
+    output: dict[str, Any] | None = None,
 ) -> int:
     """A document with an answer; returns the number of the request."""
     number = ledger.connection.execute("select count(*) + 1 from requests").fetchone()[0]
     ledger.connection.execute(
-        "insert into requests (request_no, request_id, model, counted_tokens, text_class, outcome, findings)"
-        " values (?, ?, 'm', 1, 'prose', ?, ?)",
-        (number, f"id {number}", outcome, json.dumps(found) if found else None),
+        "insert into requests (request_no, request_id, model, counted_tokens, text_class, outcome, findings, output)"
+        " values (?, ?, 'm', 1, 'prose', ?, ?, ?)",
+        (number, f"id {number}", outcome, json.dumps(found) if found else None, json.dumps(output) if output else None),
     )
     ledger.connection.execute(
         "insert into documents (job, doc_id, source, content_sha, request_no, run_no, seq, merges)"
@@ -111,7 +117,8 @@ def test_repairs_are_counted_with_what_they_cost(ledger: Ledger) -> None:
 
 def test_values_that_were_changed_are_counted(ledger: Ledger) -> None:
     answered(ledger, {"problems": {"law": "law: required"}, "originals": {"day": "3 March 2024", "sums[0]": "1,5"}})
-    answered(ledger, {"problems": {"law": "law: no", "term": "term: no"}})
+    answered(ledger, {"problems": {"law": "law: no", "term": "term: no"}}, output={"law": None, "term": None})
+    answered(ledger, {"problems": {"rents": "rents: 2 entries came, and `n` says 3"}}, output={"rents": [1, 2], "n": 3})
 
     found = run_findings(ledger, 1)
 

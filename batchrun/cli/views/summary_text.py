@@ -112,9 +112,10 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     lines += escalated_lines(summary.escalations)
     lines += findings_lines(summary.findings) if summary.findings else []
     lines += retried_lines(totals.retried)
+    lines += pace_lines(summary.performance) if summary.performance else []
     if totals.chain_head:
         lines.append(f"  chain    head {totals.chain_head.short}, link {totals.chain_head.link_no:,}")
-    return lines + (pace_lines(summary.performance) if summary.performance else [])
+    return lines
 
 
 def held_words(totals: Totals) -> str:

@@ -65,7 +65,7 @@ def test_who_is_canceled_holds_nothing() -> None:
     ("bound", "in_flight"), [("", 16), ("max_at_risk_usd = 0.006", 2), ("max_at_risk_usd = 0.001", 1)]
 )
 def test_a_run_keeps_to_the_bound(project: TrialProject, bound: str, in_flight: int) -> None:
-    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 400', run=f'max_concurrency = "auto"\n{bound}')
+    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 400', run=f"max_concurrency = 16\n{bound}")
     project.documents(20)  # each costs about $0.0028 at its worst
     provider = ScriptedProvider(latency_s=0.1)
 

@@ -20,6 +20,7 @@ from batchrun.cli.views.plan_text import (
     cut_off_words,
     markup_words,
     older_words,
+    partly_words,
     parts_words,
     problem_lines,
     reused_words,
@@ -192,6 +193,7 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
     if plan.merging:
         yield from parts_words(plan)
     yield from older_words(plan)
+    yield from partly_words(plan)
     if guessed := sum(guessed_encodings(plan.notes).values()):
         them = "it" if guessed == 1 else "them"
         yield as_called(f"{count(guessed, 'document')} in a guessed encoding; batchrun plan -v names {them}")

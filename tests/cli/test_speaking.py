@@ -42,6 +42,19 @@ def test_a_submit_sums_up_on_stdout_and_tells_the_rest_on_stderr(finished: Ran) 
     assert "docs/0000.txt" in finished.err, "the document that failed is named while the run goes on"
 
 
+def test_a_submit_says_what_is_asked_alone_and_what_all_of_it_would_cost(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
+) -> None:
+    project.documents(2)
+    batchrun(SUBMIT)
+    project.job(output_fields='title = "string"\nmade_on = "date?"')
+    assert re.search(
+        r"^2 documents are asked for made_on alone, about \$\S+; for all their fields again, about \$\S+: --reask all$",
+        batchrun(SUBMIT).err,
+        re.MULTILINE,
+    )
+
+
 def test_a_second_submit_says_that_there_is_nothing_to_send(
     finished: Ran, project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:

@@ -15,6 +15,7 @@ from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.execution.turn_request import turn_request
 from batchrun.reply import Reply
 from batchrun.request import Request
+from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Move, Pending
 from batchrun.strategy.model_chain import ChainModel, ModelChain
 
@@ -55,6 +56,11 @@ class PendingRequest:
         """Return the request to a model, as the turn asks it that is due."""
         request, turn = chain_model.request(self.request), self.record.progress.turn
         return turn_request(request, chain_model, form, turn, self.shown if turn.shows else None)
+
+    def stand_at(self, record: Pending, ledger: Ledger) -> None:
+        """Take the turn that the ledger has as due, and the reply that the turn shows."""
+        self.record, shows = record, record.progress.turn.shows
+        self.shown = None if shows is None else ledger.reply(shows)
 
     def go_on(self, progress: Progress, reply: Reply, attempt_no: int) -> None:
         """Make the turn due that follows from the reply to an attempt."""

@@ -49,7 +49,6 @@ class Ledger:
             raise LedgerDamaged(path, "it has no id")
         self.ledger_id: str = row[0]
         self.chain = Chain(connection, path)
-        self.chain = Chain(connection, path)
         self._prices = PriceNumbers(connection)
 
     @classmethod
@@ -252,6 +251,13 @@ class Ledger:
             )
             self.chain.amend([attempt_no for (attempt_no,) in escalated.fetchall()])
         return replace(was, request_no=request_no, request_id=move.request_id, progress=Progress.of(*turn))
+
+    def as_it_stands(self, pending: Pending) -> Pending:
+        """Return a document with the turn that its request is due to ask now; another document may have asked on."""
+        turn = self.connection.execute(
+            "select turn, partial from requests where request_no = ?", (pending.request_no,)
+        ).fetchone()
+        return replace(pending, progress=Progress.of(*turn))
 
     def settle(self, end: Settlement) -> list[str]:
         """Record an attempt's reply, usage, cost and outcome together; the cost replaces the reservation.

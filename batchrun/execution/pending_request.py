@@ -110,7 +110,7 @@ class Attempt:
 def worst_case(estimator: Estimator, pending: PendingRequest, request: Request, *, soft: bool) -> Amount:
     """Return what is reserved before a request is sent. With `soft` caps the amount has the expected cost too."""
     body_bytes, max_tokens = len(request.body), request.max_tokens
-    added_bytes = max(0, len(request.wire) - body_bytes)
+    added_bytes = max(request.added_bytes, len(request.wire) - body_bytes)
     return Amount(
         estimator.worst_case_nusd(
             pending.tokens, body_bytes=body_bytes, max_tokens=max_tokens, added_bytes=added_bytes

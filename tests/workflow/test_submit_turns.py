@@ -246,3 +246,17 @@ def test_a_request_that_somebody_else_has_asked_on_is_asked_what_is_due(project:
     project.submit(provider)
 
     assert [body["max_tokens"] for body in provider.bodies] == [100, 77]
+
+
+def test_the_whole_conversation_is_reserved_where_few_of_the_fields_are_asked(project: TrialProject) -> None:
+    title = f'title = {{ type = "string", description = "{"words " * 800}" }}'
+    mending(project, output_fields=title)
+    project.documents(1)
+    project.submit(Recording())
+    mending(project, output_fields=f'{title}\nday = "date?"')
+    wrong = "x" * 3_000
+
+    project.submit(Recording({"text 0": [answer({"day": wrong}), answer({"day": None})]}))
+
+    (_,), (alone,), (repair,) = project.ask("select reserved_tokens from attempts order by attempt_no")
+    assert repair > alone + len(wrong)

@@ -128,6 +128,8 @@ class Normaliser:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._validator = Draft202012Validator(schema, format_checker=FORMATS)
+        self._inner: dict[int, Any] = {}
+        """The validators of the schemas inside, by the `id` of the schema: making one takes longer than using one."""
 
     def normalised(self, value: Any) -> Normalised:
         """Rewrite those parts of a value that do not fit the schema, and that can mean one thing only."""
@@ -166,9 +168,14 @@ class Normaliser:
 
     def _fits(self, value: Any, schema: Schema) -> bool:
         try:
-            return self._validator.evolve(schema=schema).is_valid(uniform(value, schema))
+            return bool(self._validator_of(schema).is_valid(uniform(value, schema)))
         except UnusableError:
             return False
+
+    def _validator_of(self, schema: Schema) -> Any:
+        if id(schema) not in self._inner:
+            self._inner[id(schema)] = self._validator.evolve(schema=schema)
+        return self._inner[id(schema)]
 
 
 def _has_shape(value: Any, schema: Schema) -> bool:

@@ -205,9 +205,17 @@ def with_follow_up(request: Request, shown: str, said: str) -> Request:
     `shown` is the body of the reply. Calls are left out that the API does not take again. A tool's input is answered as
     the result of the tool. The request keeps its id.
     """
+    try:
+        content = json.loads(well_formed(json.dumps(json.loads(shown)["content"], ensure_ascii=False)))
+        marked = _continued(request, content or (), said)
+    except RecursionError:  # a reply may be nested so deeply that it can be read here and not there
+        marked = _continued(request, (), said)
+    return replace(request, marked=marked, added_bytes=max(0, len(marked) - len(request.wire)))
+
+
+def _continued(request: Request, content: Iterable[Mapping[str, Any]], said: str) -> bytes:
     params = json.loads(request.wire)
-    content = json.loads(well_formed(json.dumps(json.loads(shown)["content"], ensure_ascii=False)))
-    blocks = _shown_blocks(content or (), has_tools="tools" in params)
+    blocks = _shown_blocks(content, has_tools="tools" in params)
     uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
     answer: str | list[object] = said
     if uses:
@@ -218,8 +226,7 @@ def with_follow_up(request: Request, shown: str, said: str) -> Request:
         {"role": "assistant", "content": blocks or NOTHING_SAID},
         {"role": "user", "content": answer},
     ]
-    marked = Request.of(params).body
-    return replace(request, marked=marked, added_bytes=max(0, len(marked) - len(request.wire)))
+    return Request.of(params).body
 
 
 def _shown_blocks(blocks: Iterable[Mapping[str, Any]], *, has_tools: bool) -> list[dict[str, Any]]:

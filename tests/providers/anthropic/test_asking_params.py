@@ -188,3 +188,9 @@ def test_the_bytes_of_a_conversation_are_told_apart_from_what_a_request_asks() -
 
     assert continued.added_bytes == len(continued.wire) - len(alone.wire)
     assert continued.added_bytes > len(continued.wire) - len(whole.body)
+
+
+def test_a_reply_that_is_nested_too_deeply_is_not_shown() -> None:
+    deep = '{"type": "text", "text": "x", "more": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    continued = with_follow_up(request(asking("json_schema", "title")), f'{{"content": [{deep}]}}', "Again.")
+    assert [message["content"] for message in json.loads(continued.wire)["messages"][1:]] == ["(nothing)", "Again."]

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from batchrun.answers import spellings
 from batchrun.answers.field_problems import path_of
 from batchrun.answers.json_text import UnusableError
-from batchrun.answers.values import FORMATS, NULL, Schema, is_number, plain, same_word, uniform, without_null
+from batchrun.answers.values import FORMATS, Schema, is_number, may_be_null, plain, same_word, uniform, without_null
 
 Steps = tuple[str | int, ...]
 
@@ -119,7 +119,7 @@ NORMALISERS: Mapping[str, Rule] = {
 def _kinds(schema: Schema) -> set[str]:
     bare = without_null(schema)
     kind = "enum" if "enum" in bare else bare.get("format") or bare.get("type", "")
-    return {str(kind), "nullable"} if bare is not schema and NULL in schema["anyOf"] else {str(kind)}
+    return {str(kind), "nullable"} if may_be_null(schema) else {str(kind)}
 
 
 class Normaliser:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from batchrun.answers.field_problems import field_of
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, turn_again
 from batchrun.outcome import Outcome
@@ -77,7 +78,7 @@ def _known(request_id: str, output: str, findings: str | None, fields: Iterable[
     answered, names = json.loads(output), frozenset(fields)
     found = json.loads(findings) if findings else {}
     problems, originals, evidence = (
-        {name: one for name, one in found.get(part, {}).items() if name.partition(".")[0].partition("[")[0] in names}
+        {name: one for name, one in found.get(part, {}).items() if field_of(name) in names}
         for part in ("problems", "originals", "evidence")
     )
     kept = Findings(problems=problems, originals=originals, evidence=evidence)

@@ -68,7 +68,7 @@ class Admission:
                 " where p.request_id = requests.request_id and requests.outcome is null"
             )
         self._connection.execute(
-            "update requests set outcome = 'succeeded', output = p.answer, findings = o.findings,"
+            "update requests set outcome = 'succeeded', output = p.answer, findings = p.findings,"
             " attempt_no = o.attempt_no from planned p join requests o on o.request_id = p.answered_by"
             " where p.request_id = requests.request_id and p.chosen and p.answer is not null"
             " and requests.outcome is null"

@@ -260,3 +260,17 @@ def test_the_whole_conversation_is_reserved_where_few_of_the_fields_are_asked(pr
 
     (_,), (alone,), (repair,) = project.ask("select reserved_tokens from attempts order by attempt_no")
     assert repair > alone + len(wrong)
+
+
+def test_without_a_field_its_findings_are_gone_too(project: TrialProject) -> None:
+    nulls = 'max_repairs = 0\non_invalid = "null_fields"'
+    mending(project, output=nulls, output_fields='title = "string?"\nday = "date?"')
+    project.documents(1)
+    project.submit(Recording(default=answer({"title": 1.5, "day": "some day"})))
+    mending(project, output=nulls, output_fields='title = "string?"')
+
+    project.submit(Recording())
+
+    findings = [json.loads(found) for (found,) in project.ask("select findings from requests order by request_no")]
+    assert [sorted(found["problems"]) for found in findings if "problems" in found] == [["day"]]
+    assert findings[-1] == {"attempts": 1, "originals": {"title": 1.5}}

@@ -28,6 +28,8 @@ class Request:
     It may have marks for the prompt cache, or an uploaded file named in the place of its bytes. It may also be a turn
     of the conversation in which the request is answered.
     """
+    added_bytes: int = field(default=0, compare=False)
+    """How many of the bytes that are sent are those of a conversation behind the request."""
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Request":

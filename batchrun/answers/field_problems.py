@@ -81,6 +81,11 @@ def path_of(steps: Iterable[str | int]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
+def field_of(path: str) -> str:
+    """Return the field in which a place that `path_of` has written lies."""
+    return path.partition(".")[0].partition("[")[0]
+
+
 def _field(steps: Sequence[str | int]) -> str:
     return str(steps[0]) if steps else ""
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from batchrun.answers.field_problems import field_of
 from batchrun.answers.merge import Merged, MergeRule, Origin
 from batchrun.answers.merged_lists import NAMESAKES, agree, name_of
 from batchrun.answers.turns import Findings
 
 _ENTRY = re.compile(r"\[([0-9]{1,9})\](.*)", re.DOTALL)
 """What follows the name of a list in the path of a value: the number of the entry, and the rest of the path."""
-_ROOT = re.compile(r"[^.\[]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,7 @@ def _by_field(originals: Mapping[str, Any]) -> Mapping[str, dict[str, Any]]:
     """Group originals by the fields in which their paths begin."""
     found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for path, value in originals.items():
-        root = _ROOT.match(path)
-        found[root[0] if root else ""][path] = value
+        found[field_of(path)][path] = value
     return found
 
 

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from batchrun.answers import spellings
 from batchrun.answers.field_problems import path_of
 from batchrun.answers.json_text import UnusableError
-from batchrun.answers.values import FORMATS, NULL, Schema, is_number, plain, same_word, uniform, without_null
+from batchrun.answers.values import FORMATS, Schema, is_number, may_be_null, plain, same_word, uniform, without_null
 
 Steps = tuple[str | int, ...]
 
@@ -119,7 +119,7 @@ NORMALISERS: Mapping[str, Rule] = {
 def _kinds(schema: Schema) -> set[str]:
     bare = without_null(schema)
     kind = "enum" if "enum" in bare else bare.get("format") or bare.get("type", "")
-    return {str(kind), "nullable"} if bare is not schema and NULL in schema["anyOf"] else {str(kind)}
+    return {str(kind), "nullable"} if may_be_null(schema) else {str(kind)}
 
 
 class Normaliser:
@@ -128,6 +128,8 @@ class Normaliser:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._validator = Draft202012Validator(schema, format_checker=FORMATS)
+        self._inner: dict[int, Any] = {}
+        """The validators of the schemas inside, by the `id` of the schema: making one takes longer than using one."""
 
     def normalised(self, value: Any) -> Normalised:
         """Rewrite those parts of a value that do not fit the schema, and that can mean one thing only."""
@@ -166,9 +168,14 @@ class Normaliser:
 
     def _fits(self, value: Any, schema: Schema) -> bool:
         try:
-            return self._validator.evolve(schema=schema).is_valid(uniform(value, schema))
+            return bool(self._validator_of(schema).is_valid(uniform(value, schema)))
         except UnusableError:
             return False
+
+    def _validator_of(self, schema: Schema) -> Any:
+        if id(schema) not in self._inner:
+            self._inner[id(schema)] = self._validator.evolve(schema=schema)
+        return self._inner[id(schema)]
 
 
 def _has_shape(value: Any, schema: Schema) -> bool:

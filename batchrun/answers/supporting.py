@@ -8,9 +8,10 @@ from batchrun.answers.evidence.index import DocumentIndex
 from batchrun.answers.evidence.locate import locate
 from batchrun.answers.evidence.located import NO_TEXT, Located
 from batchrun.answers.evidence.value_check import check_value
-from batchrun.answers.field_problems import FieldProblem
+from batchrun.answers.field_problems import FieldProblem, reason
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.validation import Judgement
+from batchrun.answers.values import without_null
 from batchrun.outcome import Outcome
 
 NO_QUOTE = Located("missing")
@@ -101,8 +102,7 @@ def with_evidence(form: AnswerForm, judgement: Judgement, index: DocumentIndex |
         return told
     if form.unsupported == "null":
         return replace(_without_unsupported(form, told, found), problems=(*judgement.problems, *problems))
-    said = "; ".join(problem.said for problem in problems)
-    return Judgement(Outcome.INVALID, reason=said, problems=tuple(problems), evidence=told.evidence)
+    return Judgement(Outcome.INVALID, reason=reason(problems), problems=tuple(problems), evidence=told.evidence)
 
 
 def _without_unsupported(form: AnswerForm, told: Judgement, found: list[Evidence]) -> Judgement:
@@ -154,8 +154,7 @@ def _located(found: Iterator[Quoted], form: AnswerForm, index: DocumentIndex | N
 
 
 def _is_enum(form: AnswerForm, name: str) -> bool:
-    schema = form.full_schema["properties"][name]
-    return any("enum" in kind for kind in (schema, *schema.get("anyOf", ())))
+    return "enum" in without_null(form.full_schema["properties"][name])
 
 
 def _by_field(form: AnswerForm, found: list[Evidence]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
 MOST_PAGES = 200
-"""How many pages of one list are asked for. A model that never calls a list complete would be asked for ever."""
+"""From so many replies to a request on, no further page of a list is asked for: each is paid, however few entries it
+has, and a model that never calls a list complete would be asked for ever."""
 LAST_SHOWN = 500
 """How many characters of the last entry of a page are repeated to the model."""
 MOST_PROBLEMS = 20
@@ -94,7 +95,7 @@ class Progress:
 
     @property
     def turn_json(self) -> str | None:
-        """The turn as JSON; None for the request as it is."""
+        """The turn as JSON, by which turns are compared too; None for the request as it is."""
         return None if self.turn == Turn() else json.dumps(asdict(self.turn), ensure_ascii=False)
 
     @property
@@ -266,7 +267,9 @@ def _answered(form: AnswerForm, progress: Progress, output: Mapping[str, Any], a
     ended = [
         name
         for name in pages
-        if not _grew(progress, name, values) or _is_complete(form.pages[name], output, values, name)
+        if not _grew(progress, name, values)
+        or _is_complete(form.pages[name], output, values, name)
+        or progress.findings.attempts >= MOST_PAGES
     ]
     progress = replace(progress, values=values, findings=_doubted(form, progress.findings, output, values, ended))
     waiting = {*progress.turn.lists, *pages} - {*ended}
@@ -295,10 +298,9 @@ def _grew(progress: Progress, name: str, values: Mapping[str, Any]) -> bool:
 
 
 def _is_complete(rule: PageRule, output: Mapping[str, Any], values: Mapping[str, Any], name: str) -> bool:
-    """Return whether a list is complete: the model says so, or a count agrees, or there are too many pages."""
+    """Return whether a list is complete: the model says so, or a count agrees."""
     count, entries = values.get(rule.count or ""), len(values[name] or ())
-    agrees = isinstance(count, int) and entries >= count
-    return bool(output.get(rule.complete)) or agrees or entries >= MOST_PAGES * rule.size
+    return bool(output.get(rule.complete)) or (isinstance(count, int) and entries >= count)
 
 
 def _doubted(

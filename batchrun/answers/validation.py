@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from batchrun.answers.field_problems import FieldProblem, first_of_each, no_field, of_error, reason
 from batchrun.answers.form import AnswerForm
@@ -20,8 +21,24 @@ from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
 _MODES_WITHOUT_JSON = {"xml", "text"}
+_MOST_ERRORS = 1_000
+"""So many errors of a field are looked at: each takes time, and a long list may have an error in every element."""
 _MOST_UNKNOWN = 20
 """So many names that are no fields are named where they are dropped."""
+
+
+def _any_of(validator: Any, kinds: Sequence[Any], value: Any, _: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """Hold a value against several schemas as `anyOf` does, but look at no more errors than are told."""
+    context: list[ValidationError] = []
+    for number, kind in enumerate(kinds):
+        errors = list(islice(validator.descend(value, kind, schema_path=number), _MOST_ERRORS))
+        if not errors:
+            return
+        context += errors
+    yield ValidationError("fits none of the schemas", context=context)
+
+
+_VALIDATOR = extend(Draft202012Validator, {"anyOf": _any_of})  # type: ignore[no-untyped-call]  # the stubs have no types
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +77,10 @@ class Judge:
 
     def __init__(self, form: AnswerForm) -> None:
         self._form = form
-        self._validator = Draft202012Validator(form.full_schema, format_checker=FORMATS)
+        self._validator = _VALIDATOR(form.full_schema, format_checker=FORMATS)
+        unseen = dict.fromkeys(self._fields, True)
+        self._of_whole = self._validator.evolve(schema={**form.full_schema, "properties": unseen})
+        """Says of an object which fields there are, and nothing of their values."""
         self._normaliser = Normaliser(form.full_schema)
 
     def judge(self, reply: Reply) -> Judgement:
@@ -111,8 +131,16 @@ class Judge:
         else:
             value = uniform(value, self._form.full_schema)
         known = {misfit.field for misfit in misfits}
-        problems = (problem for error in self._validator.iter_errors(value) for problem in of_error(error))
+        problems = (problem for error in self._errors(value) for problem in of_error(error))
         return _Checked(value, misfits, [problem for problem in problems if problem.field not in known])
+
+    def _errors(self, value: Any) -> Iterator[ValidationError]:
+        """Yield what the schema says against a value: of each field, and of the whole, a bounded number of errors."""
+        if isinstance(value, dict):
+            for name, schema in self._fields.items():
+                if name in value:
+                    yield from islice(self._validator.descend(value[name], schema, path=name), _MOST_ERRORS)
+        yield from islice(self._of_whole.iter_errors(value), _MOST_ERRORS)
 
     @property
     def _fields(self) -> Mapping[str, Any]:

@@ -28,6 +28,11 @@ def without_null(schema: Schema) -> Schema:
     return next(kinds, schema)
 
 
+def may_be_null(schema: Schema) -> bool:
+    """Whether a value may be null."""
+    return NULL in schema.get("anyOf", ())
+
+
 def uniform(value: Any, schema: Schema) -> Any:
     """Rewrite enums, numbers and times of a value, at any depth. Raises UnusableError.
 

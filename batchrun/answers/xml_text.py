@@ -11,8 +11,8 @@ from html.entities import html5
 from typing import Any
 
 from batchrun.answers.json_text import UnusableError, exact, refuse_half_characters, shown
-from batchrun.answers.values import without_null
-from batchrun.answers.xml_words import LIST_ELEMENT, may_be_null, root_of
+from batchrun.answers.values import may_be_null, without_null
+from batchrun.answers.xml_words import LIST_ELEMENT, root_of
 
 _MARKUP = re.compile(
     r"<(?:(?P<block>!--|!\[CDATA\[)"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
-from batchrun.answers.values import NULL, without_null
+from batchrun.answers.values import without_null
 
 FIRST_WORDS = "Reply with one XML document and nothing else"
 """How the words begin."""
@@ -55,11 +55,6 @@ def _inside(value: Any) -> str:
             return "".join(element(LIST_ELEMENT, each) for each in value)
         case _:
             return escape(str(value))
-
-
-def may_be_null(schema: Mapping[str, Any]) -> bool:
-    """Whether a value may be null."""
-    return NULL in schema.get("anyOf", ())
 
 
 def _shape(schema: Mapping[str, Any]) -> str:

@@ -109,6 +109,6 @@ async def set_aside(context: RunContext, gone: Gone, outcome: Outcome) -> None:
     context.tell(DocumentSettled(gone.pending.ref.doc_id, outcome, gone.reason, 0))
 
 
-def slices(some: list[Pending], size: int) -> Iterable[list[Pending]]:
+def slices(some: list[T], size: int) -> Iterable[list[T]]:
     """Cut a list in parts of at most `size`."""
     return (some[start : start + size] for start in range(0, len(some), size))

@@ -15,6 +15,7 @@ from batchrun.execution.stream.rate_limiter import Charge
 from batchrun.execution.turn_request import turn_request
 from batchrun.reply import Reply
 from batchrun.request import Request
+from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Move, Pending
 from batchrun.strategy.model_chain import ChainModel, ModelChain
 
@@ -56,6 +57,11 @@ class PendingRequest:
         request, turn = chain_model.request(self.request), self.record.progress.turn
         return turn_request(request, chain_model, form, turn, self.shown if turn.shows else None)
 
+    def stand_at(self, record: Pending, ledger: Ledger) -> None:
+        """Take the turn that the ledger has as due, and the reply that the turn shows."""
+        self.record, shows = record, record.progress.turn.shows
+        self.shown = None if shows is None else ledger.reply(shows)
+
     def go_on(self, progress: Progress, reply: Reply, attempt_no: int) -> None:
         """Make the turn due that follows from the reply to an attempt."""
         self.record, self.tries = replace(self.record, progress=progress), Tries()
@@ -66,13 +72,15 @@ class PendingRequest:
         self, chain_model: ChainModel, form: AnswerForm, *, escalated: str | None = None, has_row: bool = False
     ) -> Move:
         """Return the move of the document to its request to another model."""
+        request = chain_model.request(self.request)
         return Move(
             self.record,
-            chain_model.request(self.request).request_id,
+            request.request_id,
             chain_model.price.name,
             escalated=escalated,
             has_row=has_row,
             first_turn=Progress(first_turn(form, {})).turn_json,
+            max_tokens=request.max_tokens,
         )
 
     def earlier_ids(self, chain: ModelChain, model_no: int) -> list[str]:
@@ -104,7 +112,7 @@ class Attempt:
 def worst_case(estimator: Estimator, pending: PendingRequest, request: Request, *, soft: bool) -> Amount:
     """Return what is reserved before a request is sent. With `soft` caps the amount has the expected cost too."""
     body_bytes, max_tokens = len(request.body), request.max_tokens
-    added_bytes = max(0, len(request.wire) - body_bytes)
+    added_bytes = max(request.added_bytes, len(request.wire) - body_bytes)
     return Amount(
         estimator.worst_case_nusd(
             pending.tokens, body_bytes=body_bytes, max_tokens=max_tokens, added_bytes=added_bytes

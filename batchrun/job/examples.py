@@ -9,8 +9,7 @@ from typing import Any
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.modes import MODES
 from batchrun.answers.validation import value_problems
-from batchrun.answers.values import without_null
-from batchrun.answers.xml_words import may_be_null
+from batchrun.answers.values import may_be_null, without_null
 from batchrun.document import Document
 from batchrun.job.problems import Problem
 from batchrun.job.prompts import why_unreadable

@@ -41,14 +41,18 @@ class Admission:
         """Make the chosen documents work of a run, inside the caller's transaction. The call is safe to repeat.
 
         `form_no` is the number of the form in which requests are asked. With `restarts`, requests that are answered in
-        part begin again. Returns the sequence number from which on this
-        work begins: documents that the run left pending before have
-        lower numbers. Documents that are answered and as the ledger has them are left untouched: a nightly run over a
-        million finished documents writes nothing.
+        part begin again. Returns the sequence number from which on this work begins: documents that the run left
+        pending before have lower numbers. Documents that are answered and as the ledger has them are left untouched: a
+        nightly run over a million finished documents writes nothing.
         """
         (count,) = self._connection.execute("select count(*) from planned").fetchone()
         since = self._ledger.next_seq(count + 1)  # a number for each document: the output takes documents in parts
         self._since = since
+        self._connection.execute(
+            "update requests set outcome = null, reason = null, attempt_no = null, turn = p.turn from planned p"
+            " where p.request_id = requests.request_id and p.chosen and p.kind = ?",
+            (Kind.RETRY,),
+        )
         self._connection.execute(
             "insert into requests"
             " (request_id, model, counted_tokens, text_class, guessed, max_tokens, form_no, turn, partial)"
@@ -64,15 +68,10 @@ class Admission:
                 " where p.request_id = requests.request_id and requests.outcome is null"
             )
         self._connection.execute(
-            "update requests set outcome = 'succeeded', output = p.answer, findings = o.findings,"
+            "update requests set outcome = 'succeeded', output = p.answer, findings = p.findings,"
             " attempt_no = o.attempt_no from planned p join requests o on o.request_id = p.answered_by"
             " where p.request_id = requests.request_id and p.chosen and p.answer is not null"
             " and requests.outcome is null"
-        )
-        self._connection.execute(
-            "update requests set outcome = null, reason = null, attempt_no = null, turn = p.turn from planned p"
-            " where p.request_id = requests.request_id and p.chosen and p.kind = ?",
-            (Kind.RETRY,),
         )
         self._connection.execute(
             "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens, place,"

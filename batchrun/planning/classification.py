@@ -270,6 +270,7 @@ class PageClassifier:
             partial=asks.partial,
             choices=asks.choices,
             answer=asks.answer,
+            findings=asks.findings,
             answered_by=asks.answered_by,
         )
 

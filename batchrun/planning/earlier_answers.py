@@ -6,10 +6,11 @@ describes one field in other words, asks for that field alone.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from batchrun.answers.field_problems import field_of
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, turn_again
 from batchrun.outcome import Outcome
@@ -74,13 +75,12 @@ class EarlierAnswers:
 
 
 def _known(request_id: str, output: str, findings: str | None, fields: Iterable[str]) -> Known:
-    answered, names = json.loads(output), frozenset(fields)
-    found = json.loads(findings) if findings else {}
+    answered, names, found = json.loads(output), frozenset(fields), Findings.of(findings)
     problems, originals, evidence = (
-        {name: one for name, one in found.get(part, {}).items() if name.partition(".")[0].partition("[")[0] in names}
-        for part in ("problems", "originals", "evidence")
+        {path: one for path, one in part.items() if field_of(path) in names}
+        for part in (found.problems, found.originals, found.evidence)
     )
-    kept = Findings(problems=problems, originals=originals, evidence=evidence)
+    kept = replace(found, problems=problems, originals=originals, evidence=evidence)
     return Known(request_id, {name: answered[name] for name in names & answered.keys()}, kept)
 
 
@@ -92,6 +92,7 @@ class Asks:
     partial: str | None = None
     choices: str | None = None
     answer: str | None = None
+    findings: str | None = None
     answered_by: str | None = None
 
 
@@ -105,6 +106,6 @@ def asks_of(form: AnswerForm, progress: Progress) -> Asks:
 def asks_beyond(form: AnswerForm, known: Known) -> Asks:
     """Return what a request asks beyond what is kept of an earlier answer: maybe nothing at all."""
     if form.missing(known.values):
-        return asks_of(form, Progress(values=known.values, findings=known.findings))
+        return asks_of(form, Progress(values=known.values, findings=replace(known.findings, attempts=0, repairs=0)))
     answer = {name: known.values[name] for name in form.fields}
-    return Asks(answer=json.dumps(answer), answered_by=known.request_id)
+    return Asks(answer=json.dumps(answer), findings=known.findings.as_json, answered_by=known.request_id)

@@ -1,8 +1,9 @@
 """The requests that merge the answers over the parts of long documents: which are due, and how they are made."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from batchrun.answers.form import AnswerForm
 from batchrun.answers.merging_text import PREFACE
 from batchrun.document import Document, Unreadable
 from batchrun.documents.split import merged_id
@@ -12,6 +13,7 @@ from batchrun.planning.request_builder import Built, RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.weighing import CHANGED, Prepared, Wanted
 from batchrun.request import Request
+from batchrun.store.ledger.forms import form_number
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.wholes import MergingAnswer, MergingRequest, Whole, Wholes
 from batchrun.strategy.model_chain import ModelChain
@@ -31,6 +33,9 @@ class Merger:
     chain: ModelChain
     max_tokens: int
     """The job's."""
+    form: AnswerForm
+    prompt_sha: str
+    """The hash of all that requests have beside their document and the form."""
     columns: frozenset[str] = frozenset()
     """The columns that the prompt uses."""
     selection: Selection = field(default_factory=Selection)
@@ -69,9 +74,10 @@ class Merger:
         for one in planned.wholes():
             if not ((whole := wholes.one(one.doc_id)) and whole.mergeable):
                 wholes.forget_pending(one.doc_id)
+        requests = [(whole, self._request(whole, merging, planned)) for whole, merging in self._due(wholes, planned)]
+        form_no = form_number(ledger, self.form, prompt_sha=self.prompt_sha) if requests else None
         seqs = [
-            wholes.admit_merging(whole, self._request(whole, merging, planned), run_no=run_no)
-            for whole, merging in self._due(wholes, planned)
+            wholes.admit_merging(whole, replace(request, form_no=form_no), run_no=run_no) for whole, request in requests
         ]
         return min(seqs, default=None)
 

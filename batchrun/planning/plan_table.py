@@ -67,6 +67,7 @@ create temp table planned (
     partial        text,            -- JSON: what is answered already
     choices        text,            -- JSON: the fields that each turn asks for; null for all of them in one
     answer         text,            -- JSON: the answer that follows from the one to another request; null without one
+    findings       text,            -- JSON: what was found out about that answer
     answered_by    text,            -- that request
     paid           text,            -- the one of them that has a row in the output, unknown to the ledger
     chosen         integer not null default 1
@@ -145,6 +146,8 @@ class Planned(NamedTuple):
     """JSON: the fields that each turn asks for. None for all of them in one."""
     answer: str | None = None
     """JSON: the answer that follows from the answer to another request. None without one."""
+    findings: str | None = None
+    """JSON: what was found out about that answer, as far as its fields are still asked for."""
     answered_by: str | None = None
     """The id of that request."""
 

@@ -339,6 +339,8 @@ class Planner:
             builder=RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate),
             chain=self.chain,
             max_tokens=spec.model.max_tokens,
+            form=self.job.form,
+            prompt_sha=self.template.prompt_sha,
             columns=self.job.user.names,
             selection=selection,
         )

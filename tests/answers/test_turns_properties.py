@@ -192,3 +192,21 @@ def test_a_list_that_never_ends_is_asked_for_so_often_and_no_more(repeats: bool)
     assert step.output is not None
     assert step.output["a"] == ([1, 2] if repeats else [half / 2 for half in range(2 * MOST_PAGES)])
     assert "not called complete" in step.progress.findings.problems["a"]
+
+
+def test_a_list_that_comes_entry_by_entry_is_asked_for_no_more_often() -> None:
+    form = AnswerForm({"properties": {"a": {}, "a_complete": {}}}, pages={"a": PageRule(50, "a_complete")})
+    progress, asked, outcome = BEGINNING, 0, None
+    while outcome is None:
+        step = next_step(
+            form,
+            progress,
+            Judgement(Outcome.SUCCEEDED, {"a": [asked], "a_complete": False}),
+            attempt_no=1,
+            max_tokens=9,
+            mending=Mending(max_repairs=0, most_tokens=9),
+        )
+        asked, progress, outcome = asked + 1, step.progress, step.outcome
+
+    assert asked == MOST_PAGES
+    assert step.output == {"a": list(range(MOST_PAGES))}

@@ -426,3 +426,22 @@ def test_a_refusal_keeps_the_apis_words():
     refused = Reply("", "refusal", None, "m", None, "{}", refusal="cyber: It asks for malware.")
 
     assert JUDGE.judge(refused).reason == "the model refused: cyber: It asks for malware."
+
+
+@pytest.mark.parametrize("nullable", [False, True], ids=["required", "nullable"])
+@pytest.mark.parametrize("null_fields", [False, True], ids=["whole", "by field"])
+def test_of_a_list_with_an_error_in_every_element_a_thousand_are_looked_at(nullable, null_fields):
+    entries = {"type": "array", "items": {"type": "integer"}}
+    numbers = {"anyOf": [entries, {"type": "null"}]} if nullable else entries
+    fields = {"n": numbers, "day": {"type": "string", "format": "date"}}
+    schema = {"type": "object", "properties": fields, "required": ["n", "day"], "additionalProperties": False}
+    judge = Judge(AnswerForm(schema, normalise=False, null_fields=null_fields))
+
+    judgement = judge.judge(reply(json.dumps({"n": ["zz"] * 5_000, "day": "x", "z": 1})))
+
+    assert {problem.field for problem in judgement.problems} == {"n", "day", "z"}
+    if null_fields:
+        assert judgement.output == {"n": None, "day": None}
+    else:
+        assert judgement.reason is not None
+        assert judgement.reason.endswith("and 999 more"), "1,000 of the list, one of the day, one of the whole"

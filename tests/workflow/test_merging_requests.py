@@ -397,3 +397,20 @@ def test_a_part_that_fails_after_a_change_leaves_no_merging_request_pending(long
     assert failed.exit_code is ExitCode.SOME_FAILED
     assert failed.outcomes.get(None, 0) == 0
     assert "long.txt [merged]" not in long.statuses()
+
+
+def test_a_merging_request_that_is_tried_again_begins_anew_in_the_form_of_today(long: TrialProject) -> None:
+    long.job(source=SOURCE, output_fields=FIELDS, output="max_repairs = 1")
+    lengths: list[int] = []
+
+    async def badly(request: Request) -> Reply:
+        if is_merging(request):
+            lengths.append(len(json.loads(request.wire)["messages"]))
+            return answer({"title": None, "entries": []})
+        return await merges(request)
+
+    submit(long, badly)
+    submit(long, badly, selection=Selection(again=frozenset({Outcome.INVALID})))
+
+    assert lengths == [1, 3, 1, 3]
+    assert long.ask("select count(*) from requests where form_no is null") == [(0,)]

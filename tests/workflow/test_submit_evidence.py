@@ -149,3 +149,16 @@ def test_an_entry_without_support_leaves_its_list(project: TrialProject) -> None
     assert [one["status"] for one in evidence(project)["parties"]] == ["exact"]
     ((told,),) = project.rows("select _problems::varchar from trial")
     assert list(json.loads(told)) == ["parties[0]"]
+
+
+def test_a_reason_names_the_first_of_many_values_without_support(project: TrialProject) -> None:
+    names = [f"term_{number}" for number in range(5)]
+    fields = "\n".join(f'{name} = "integer?"' for name in names)
+    given(project, 'evidence = true\nunsupported = "fail"\nmax_repairs = 0', fields)
+    values = dict.fromkeys(names, 36) | {f"{name}_quote": CHANGED for name in names}
+
+    project.submit(ScriptedProvider(default=answer(values)))
+
+    ((reason,),) = project.ask("select reason from requests")
+    assert reason.count("its quote differs") == 3
+    assert reason.endswith("; and 2 more")

@@ -7,6 +7,7 @@ import pytest
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
+from batchrun.answers.turns import Progress, Turn
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
@@ -221,3 +222,55 @@ def test_repairs_of_the_past_are_planned(project: TrialProject) -> None:
 
     assert plain.mean == pytest.approx(without.mean * 1.25, rel=0.1)
     assert plain.high > without.high
+
+
+class AskedOnByAnother(Recording):
+    """Brings the request of another document to its next turn while a document is asked, as another run would."""
+
+    def __init__(self, project: TrialProject) -> None:
+        super().__init__()
+        self.project = project
+
+    async def send(self, request: Request) -> Reply:
+        if not self.bodies:
+            change = "update requests set turn = ? where request_id != ?"
+            self.project.ask(change, Progress(Turn(max_tokens=77)).turn_json, request.request_id, commit=True)
+        return await super().send(request)
+
+
+def test_a_request_that_somebody_else_has_asked_on_is_asked_what_is_due(project: TrialProject) -> None:
+    mending(project, run="max_concurrency = 1")
+    project.documents(2)
+    provider = AskedOnByAnother(project)
+
+    project.submit(provider)
+
+    assert [body["max_tokens"] for body in provider.bodies] == [100, 77]
+
+
+def test_the_whole_conversation_is_reserved_where_few_of_the_fields_are_asked(project: TrialProject) -> None:
+    title = f'title = {{ type = "string", description = "{"words " * 800}" }}'
+    mending(project, output_fields=title)
+    project.documents(1)
+    project.submit(Recording())
+    mending(project, output_fields=f'{title}\nday = "date?"')
+    wrong = "x" * 3_000
+
+    project.submit(Recording({"text 0": [answer({"day": wrong}), answer({"day": None})]}))
+
+    (_,), (alone,), (repair,) = project.ask("select reserved_tokens from attempts order by attempt_no")
+    assert repair > alone + len(wrong)
+
+
+def test_without_a_field_its_findings_are_gone_too(project: TrialProject) -> None:
+    nulls = 'max_repairs = 0\non_invalid = "null_fields"'
+    mending(project, output=nulls, output_fields='title = "string?"\nday = "date?"')
+    project.documents(1)
+    project.submit(Recording(default=answer({"title": 1.5, "day": "some day"})))
+    mending(project, output=nulls, output_fields='title = "string?"')
+
+    project.submit(Recording())
+
+    findings = [json.loads(found) for (found,) in project.ask("select findings from requests order by request_no")]
+    assert [sorted(found["problems"]) for found in findings if "problems" in found] == [["day"]]
+    assert findings[-1] == {"attempts": 1, "originals": {"title": 1.5}}

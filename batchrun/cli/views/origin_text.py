@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+from batchrun.answers.field_problems import field_of
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.attempt_text import attempt_lines, told_attempt
 from batchrun.cli.views.evidence_text import FieldEvidence, change_lines, evidence_lines, field_evidence
@@ -38,7 +39,7 @@ class AskedPart:
     def of_fields(self, name: str) -> dict[str, Any]:
         """Return findings of one kind, as far as they are about the fields that come from here."""
         found = self.story["findings"].get(name, {})
-        return {path: one for path, one in found.items() if self.fields is None or _field_of(path) in self.fields}
+        return {path: one for path, one in found.items() if self.fields is None or field_of(path) in self.fields}
 
     @property
     def filled(self) -> frozenset[str]:
@@ -71,10 +72,6 @@ class Origins:
             "evidence": [one.as_json for one in self.evidence],
             "no_context": self.no_context,
         }
-
-
-def _field_of(path: str) -> str:
-    return path.partition(".")[0].partition("[")[0]
 
 
 def origins_of(found: FoundRun, story: Mapping[str, Any]) -> Origins:

@@ -6,7 +6,7 @@ its result is skipped.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -272,12 +272,7 @@ class Collector:
             form = await self._writer.write(partial(form_of, form_no=form_no))
             batch_judge.judges[form_no] = Judges(form)
         found = [(member, self._believed(member, results[request_id])) for request_id, member in members.items()]
-        texts = await self._texts(
-            [member for member, result in found if self._is_searched(batch_judge, member, result)]
-        )
-        settlements = await asyncio.to_thread(
-            lambda: [batch_judge.settlement(*one, texts.get(one[0].request_id)) for one in found]
-        )
+        settlements = await self._settlements(batch_judge, found)
         ends = [
             replace(end, outcome=None, reason=None) if self._remember(result, batch_judge, member, end) else end
             for (member, result), end in zip(found, settlements, strict=True)
@@ -286,6 +281,15 @@ class Collector:
             await self._writer.write(lambda ledger: distrust_uploads(ledger, batch.job))
         await self._record(batch.model, ends)
         await self._record(batch.model, self._failure_history.final(), was_held=True)
+        return settlements
+
+    async def _settlements(self, batch_judge: BatchJudge, found: list[tuple[Member, BatchResult]]) -> list[Settlement]:
+        """Judge results, in order. Only as many documents are in memory as are read at once."""
+        reads = self._reader and any(self._is_searched(batch_judge, *one) for one in found)
+        settlements: list[Settlement] = []
+        for some in slices(found, self._reader.texts_at_once if self._reader and reads else GROUP):
+            texts = await self._texts([one[0] for one in some if self._is_searched(batch_judge, *one)])
+            settlements += await asyncio.to_thread(_judged, batch_judge, some, texts)
         return settlements
 
     def _is_searched(self, batch_judge: BatchJudge, member: Member, result: BatchResult) -> bool:
@@ -297,7 +301,7 @@ class Collector:
             return {}
         ids = [member.request_id for member in members]
         pending = await self._writer.write(lambda ledger: ledger.documents_of(self._context.job, ids))
-        found = [one for some in slices(pending, self._reader.texts_at_once) for one in await self._reader.read(some)]
+        found = await self._reader.read(pending)
         return {one.record.request_id: one for one in found if isinstance(one, PendingRequest)}
 
     def _believed(self, member: Member, result: BatchResult) -> BatchResult:
@@ -336,6 +340,12 @@ class Collector:
                 self.fatal = result.failure
             return end.outcome is not None and history.rejected(model, result.failure, end.attempt_no, held=end)
         return False
+
+
+def _judged(
+    batch_judge: BatchJudge, found: Iterable[tuple[Member, BatchResult]], texts: Mapping[str, PendingRequest]
+) -> list[Settlement]:
+    return [batch_judge.settlement(member, result, texts.get(member.request_id)) for member, result in found]
 
 
 async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:

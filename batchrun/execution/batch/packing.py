@@ -247,7 +247,8 @@ class Packer:
         amount = self.worst_case(pending)
         if await self._document_cap.ends(pending, amount):
             return True
-        candidate = Candidate(pending.record.request_no, pending.record.ref.doc_id, amount)
+        record = pending.record
+        candidate = Candidate(record.request_no, record.ref.doc_id, amount, record.progress.turn_json)
         if not limits.remaining_budget.fits(spool.reserved + amount):
             spool.leave_out(candidate, member)  # a smaller one may fit all the same
             return spool.misfits < MOST_MISFITS

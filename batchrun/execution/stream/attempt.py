@@ -200,7 +200,7 @@ class Attempts:
         earlier = pending.earlier_ids(self._chain, channel.model_no) if self._caps.document else ()
 
         def reserve(ledger: Ledger) -> int | Taken | CapExceeded:
-            pending.record = ledger.move(job, move)
+            pending.stand_at(ledger.as_it_stands(ledger.move(job, move)), ledger)
             amount = self._amount(pending, channel)
             return ledger.reserve(
                 pending.record, amount, run_no=self._context.key.run_no, job=job, model=channel.model,

@@ -45,6 +45,9 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import KnownPrompt, Settlement
 from batchrun.strategy.model_chain import OUTAGE
 
+LARGE_REPLY = 50_000
+"""Characters. A larger reply is judged beside the event loop: a megabyte of wrong values takes seconds."""
+
 
 class AttemptResults:
     """Settles the attempts of one run."""
@@ -99,8 +102,12 @@ class AttemptResults:
             raise RetryLater(0.0)
 
     async def _judged(self, pending: PendingRequest, reply: Reply) -> Judgement:
-        """Judge the reply to a turn. Quotes are looked for in a thread, since a long document takes a while."""
-        form, judgement = self._judges.form, self._judges.judge(reply, pending.record.progress.turn)
+        """Judge the reply to a turn, in a thread what takes a while: a large reply, and quotes in a long document."""
+        form, turn = self._judges.form, pending.record.progress.turn
+        if len(reply.raw) > LARGE_REPLY:
+            judgement = await asyncio.to_thread(self._judges.judge, reply, turn)
+        else:
+            judgement = self._judges.judge(reply, turn)
         if judgement.output is None or not form.has_evidence:
             return judgement
         return await asyncio.to_thread(located, form, judgement, pending, self._reader)

@@ -22,7 +22,12 @@ EVENTS = frozenset(
 """The types of events that mean something here; events of other types are left out, such as a `ping`."""
 ONLY_AT_THE_END = ("output_tokens", "output_tokens_details")
 """The counters that only the end of a stream tells."""
-GROWING = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+GROWING = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
 """The field of a block to which a piece of this type is added; the piece stands under the same name. Pieces of JSON
 make up the `input` of a block."""
 

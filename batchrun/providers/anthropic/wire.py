@@ -8,7 +8,7 @@ imports neither the SDK nor anything else that is slow to load.
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -202,13 +202,20 @@ def with_max_tokens(request: Request, max_tokens: int) -> Request:
 def with_follow_up(request: Request, shown: str, said: str, *, is_error: bool = True) -> Request:
     """Continue a conversation behind a request: the reply that is shown, and what is said behind it.
 
-    `shown` is the body of the reply. Thinking is left out, as the API allows where no tool follows, and so are calls
-    that the API does not take again. A tool's input is answered as the result of the tool, which is an error unless
-    the reply was good. The request keeps its id.
+    `shown` is the body of the reply. Calls are left out that the API does not take again. A tool's input is answered as
+    the result of the tool, which is an error unless the reply was good. The request keeps its id.
     """
+    try:
+        content = json.loads(well_formed(json.dumps(json.loads(shown)["content"], ensure_ascii=False)))
+        marked = _continued(request, content or (), said, is_error=is_error)
+    except RecursionError:  # a reply may be nested so deeply that it can be read here and not there
+        marked = _continued(request, (), said, is_error=is_error)
+    return replace(request, marked=marked, added_bytes=max(0, len(marked) - len(request.wire)))
+
+
+def _continued(request: Request, content: Iterable[Mapping[str, Any]], said: str, *, is_error: bool) -> bytes:
     params = json.loads(request.wire)
-    content = json.loads(well_formed(json.dumps(json.loads(shown)["content"], ensure_ascii=False)))
-    blocks = list(_shown_blocks(content or (), has_tools="tools" in params))
+    blocks = _shown_blocks(content, has_tools="tools" in params)
     uses = [block["id"] for block in blocks if block["type"] == "tool_use"]
     answer: str | list[object] = said
     if uses:
@@ -220,29 +227,37 @@ def with_follow_up(request: Request, shown: str, said: str, *, is_error: bool = 
         {"role": "assistant", "content": blocks or NOTHING_SAID},
         {"role": "user", "content": answer},
     ]
-    return replace(request, marked=Request.of(params).body)
+    return Request.of(params).body
 
 
-def _shown_blocks(blocks: Iterable[dict[str, Any]], *, has_tools: bool) -> Iterator[dict[str, Any]]:
-    """Yield the blocks of a reply that the API takes again; no two calls have the same id."""
-    ids: set[str] = set()
-    for block in blocks:
-        if block["type"] == "text" and block["text"].strip():
-            yield block
-        elif has_tools and _is_call(block) and block["id"] not in ids:
-            ids.add(block["id"])
-            yield _as_taken(block)
+def _shown_blocks(blocks: Iterable[Mapping[str, Any]], *, has_tools: bool) -> list[dict[str, Any]]:
+    """Return the blocks of a reply that the API takes again.
+
+    Thinking is taken in front of calls alone, and has to stand there unchanged. Without a call thinking is left out.
+    """
+    ids = set[str]()
+    taken = [block for one in blocks if (block := _taken_again(one, ids, has_tools=has_tools))]
+    return taken if ids else [block for block in taken if block["type"] == "text"]
 
 
-def _is_call(block: Mapping[str, Any]) -> bool:
-    names = (block.get("id"), block.get("name"))
-    return block["type"] == "tool_use" and all(isinstance(one, str) and _NAME_OF_CALL.fullmatch(one) for one in names)
-
-
-def _as_taken(block: dict[str, Any]) -> dict[str, Any]:
-    """Return a block of a reply as the API takes the block again: a tool's input that is no object is put into one."""
-    is_odd = block["type"] == "tool_use" and not isinstance(block.get("input"), dict)
-    return {**block, "input": {"INVALID_JSON": block.get("input")}} if is_odd else block
+def _taken_again(block: Mapping[str, Any], ids: set[str], *, has_tools: bool) -> dict[str, Any] | None:
+    """Return a block as the API takes the block again; None if the API does not. No two calls have the same id."""
+    match block:
+        case {"type": "text", "text": str(text)} if text.strip():
+            return _text_block(text)
+        case {"type": "thinking", "thinking": str(), "signature": str(signature)} if signature:
+            return dict(block)
+        case {"type": "redacted_thinking", "data": str()}:
+            return dict(block)
+        case {"type": "tool_use", "id": str(use), "name": str(name)} if has_tools and use not in ids:
+            if not (_NAME_OF_CALL.fullmatch(use) and _NAME_OF_CALL.fullmatch(name)):
+                return None
+            ids.add(use)
+            given = block.get("input")
+            taken = given if isinstance(given, dict) else {"INVALID_JSON": given}
+            return {"type": "tool_use", "id": use, "name": name, "input": taken}
+        case _:
+            return None
 
 
 def _marked_content(content: str, cache_breakpoint: CacheBreakpoint) -> list[dict[str, Any]] | str:

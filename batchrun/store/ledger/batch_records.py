@@ -58,6 +58,8 @@ class Candidate:
     request_no: int
     doc_id: str
     amount: Amount
+    turn: str | None = None
+    """What is asked, as JSON; None for the request as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,14 @@ create temp table if not exists candidates (
     doc_id          text not null,
     reserved_nusd   integer not null,
     reserved_tokens integer not null,
-    expected_nusd   integer
+    expected_nusd   integer,
+    turn            text
 )
 """
 TAKEN = """
 delete from temp.candidates where exists (
-    select 1 from requests r where r.request_no = candidates.request_no and r.outcome is not null)
+    select 1 from requests r where r.request_no = candidates.request_no
+    and (r.outcome is not null or r.turn is not candidates.turn))
 or exists (select 1 from attempts a where a.request_no = candidates.request_no and a.state = 'open')
 """
 BEYOND_ROOM = """
@@ -128,7 +130,7 @@ class Batches:
         """Find which of the requests are members whose results are not in the ledger yet, by request id."""
         rows = self._connection.execute(
             "select a.attempt_no, r.request_id, a.doc_id, a.reserved_tokens, r.form_no, r.max_tokens,"
-            " r.turn, r.partial, t.cause, t.status, t.error_type, t.error_code, t.message"
+            " a.turn, r.partial, t.cause, t.status, t.error_type, t.error_code, t.message"
             " from requests r join attempts a on a.batch_no = ? and a.request_no = r.request_no"
             " left join attempts t on t.request_no = a.request_no and t.batch_no is not null"
             "  and t.cause is not null and t.cause != 'batch gone'"
@@ -157,13 +159,13 @@ class Batches:
     ) -> Prepared | CapExceeded | None:
         """Record the intent to send a batch, with its members and their worst cases, before anything is sent.
 
-        Requests are left out that somebody else settled or is just sending, for which a cap has no room, and a few more
-        if another batch in doubt has the same size. Returns None if no request remains.
+        Requests are left out that somebody else settled, has brought to another turn or is just sending, for which a
+        cap has no room, and a few more if another batch in doubt has the same size. Returns None if no request remains.
         """
         self._connection.execute(CANDIDATES)
         self._connection.execute("delete from temp.candidates")
         self._connection.executemany(
-            "insert or ignore into temp.candidates values (?, ?, ?, ?, ?, ?)",
+            "insert or ignore into temp.candidates values (?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     number,
@@ -172,6 +174,7 @@ class Batches:
                     one.amount.nusd,
                     one.amount.tokens,
                     one.amount.expected_nusd,
+                    one.turn,
                 )
                 for number, one in enumerate(candidates)
             ),
@@ -223,8 +226,7 @@ class Batches:
         self._connection.execute(
             "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, reserved_tokens,"
             " expected_nusd, started_at, model, batch_no, turn)"
-            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, reserved_tokens, expected_nusd, ?, ?, ?,"
-            "  (select turn from requests r where r.request_no = candidates.request_no)"
+            " select request_no, ?, ?, doc_id, 'open', reserved_nusd, reserved_tokens, expected_nusd, ?, ?, ?, turn"
             " from temp.candidates order by position",
             (new.run_no, new.job, new.prepared_at, new.model, batch_no),
         )

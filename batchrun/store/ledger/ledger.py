@@ -49,7 +49,6 @@ class Ledger:
             raise LedgerDamaged(path, "it has no id")
         self.ledger_id: str = row[0]
         self.chain = Chain(connection, path)
-        self.chain = Chain(connection, path)
         self._prices = PriceNumbers(connection)
 
     @classmethod
@@ -216,8 +215,8 @@ class Ledger:
         if settled and move.escalated is None:
             return was
         self.connection.execute(
-            "insert into requests (request_id, model, counted_tokens, text_class, guessed, form_no, turn)"
-            " values (?, ?, ?, ?, ?, (select form_no from requests r where r.request_no = ?), ?)"
+            "insert into requests (request_id, model, counted_tokens, text_class, guessed, form_no, turn, max_tokens)"
+            " values (?, ?, ?, ?, ?, (select form_no from requests r where r.request_no = ?), ?, ?)"
             " on conflict (request_id) do nothing",
             (
                 move.request_id,
@@ -227,6 +226,7 @@ class Ledger:
                 was.guessed,
                 was.request_no,
                 move.first_turn,
+                move.max_tokens,
             ),
         )
         request_no, outcome, *turn = self.connection.execute(
@@ -252,6 +252,13 @@ class Ledger:
             )
             self.chain.amend([attempt_no for (attempt_no,) in escalated.fetchall()])
         return replace(was, request_no=request_no, request_id=move.request_id, progress=Progress.of(*turn))
+
+    def as_it_stands(self, pending: Pending) -> Pending:
+        """Return a document with the turn that its request is due to ask now; another document may have asked on."""
+        turn = self.connection.execute(
+            "select turn, partial from requests where request_no = ?", (pending.request_no,)
+        ).fetchone()
+        return replace(pending, progress=Progress.of(*turn))
 
     def settle(self, end: Settlement) -> list[str]:
         """Record an attempt's reply, usage, cost and outcome together; the cost replaces the reservation.

@@ -112,6 +112,8 @@ class Move:
     """Whether the document's answer, or the answer that is just being settled, is a valid row."""
     first_turn: str | None = None
     """What the first attempt at the other model asks, as JSON; None for the request as it is."""
+    max_tokens: int | None = None
+    """The `max_tokens` of the request to the other model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ where d.job = ? and d.doc_id = ? and d.merges
 """
 WHOLES = "select whole_no, doc_id, source, merged_of, parts from wholes where job = ?"
 ADMIT_REQUEST = """
-insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens) values (?, ?, ?, ?, 0, ?)
-on conflict (request_id) do nothing
+insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens, form_no)
+values (?, ?, ?, ?, 0, ?, ?)
+on conflict (request_id) do update set form_no = excluded.form_no where outcome is null
 """
 ADMIT_MERGING = """
 insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens, whole, merges, run_no,
@@ -98,6 +99,8 @@ class MergingRequest:
     tokens: RequestTokens | None = None
     asks_for: int | None = None
     """The `max_tokens` of the request to `model`."""
+    form_no: int | None = None
+    """The number of the form in which the request is asked."""
     again: bool = False
     """Whether the request has failed and is tried again."""
     reason: str | None = None
@@ -210,17 +213,24 @@ class Wholes:
     def admit_merging(self, whole: Whole, request: MergingRequest, *, run_no: int) -> int:
         """Make the merging of a document's parts work of a run, inside a transaction. Returns its sequence number."""
         seq = self._ledger.next_seq()
+        if request.again:
+            self._connection.execute(
+                "update requests set outcome = null, reason = null, attempt_no = null, turn = null where request_id = ?"
+                " and outcome != 'succeeded'",
+                (request.request_id,),
+            )
         if request.request_id and request.tokens:
             tokens = request.tokens
             self._connection.execute(
                 ADMIT_REQUEST,
-                (request.request_id, request.model, tokens.counted, tokens.text_class, request.asks_for),
-            )
-        if request.again:
-            self._connection.execute(
-                "update requests set outcome = null, reason = null, attempt_no = null where request_id = ?"
-                " and outcome != 'succeeded'",
-                (request.request_id,),
+                (
+                    request.request_id,
+                    request.model,
+                    tokens.counted,
+                    tokens.text_class,
+                    request.asks_for,
+                    request.form_no,
+                ),
             )
         named = {
             "job": self._job,

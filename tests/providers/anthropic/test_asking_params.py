@@ -153,3 +153,44 @@ def test_an_input_that_is_no_object_is_shown_in_one() -> None:
     _, answer, said = json.loads(continued.wire)["messages"]
     assert answer["content"][0]["input"] == {"INVALID_JSON": '{"title": "Le'}
     assert said["content"] == [{"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True, "content": "Again."}]
+
+
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "give_answer", "input": {"title": 1}}
+THOUGHT = {"type": "thinking", "thinking": "Let me see.", "signature": "c2ln"}
+REDACTED = {"type": "redacted_thinking", "data": "eHh4"}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        ([THOUGHT, REDACTED, CALL], [THOUGHT, REDACTED, CALL]),
+        ([THOUGHT, {"type": "text", "text": "So."}], [{"type": "text", "text": "So."}]),
+        ([{**THOUGHT, "signature": ""}, CALL], [CALL]),
+        ([THOUGHT, {**CALL, "id": "a b"}], "(nothing)"),
+        ([CALL, {**CALL, "input": {}}, {"type": "text", "text": " "}], [CALL]),
+        ([{**CALL, "caller": {"type": "direct"}}], [CALL]),
+        ([{"type": "server_tool_use", "id": "s"}], "(nothing)"),
+        (None, "(nothing)"),
+    ],
+    ids=["before a call", "without a call", "unsigned", "no name", "same id", "more keys", "other block", "null"],
+)
+def test_thinking_goes_back_unchanged_in_front_of_a_call(blocks: object, expected: object) -> None:
+    continued = with_follow_up(request(asking("tool", "title")), json.dumps({"content": blocks}), "Again.")
+    assert json.loads(continued.wire)["messages"][1]["content"] == expected
+
+
+def test_the_bytes_of_a_conversation_are_told_apart_from_what_a_request_asks() -> None:
+    whole = request(asking("json_schema", *NAMES))
+    alone = with_asking(whole, asking("json_schema", *NAMES), asking("json_schema", "day"))
+    shown = {"content": [{"type": "text", "text": "x" * 50}]}
+
+    continued = with_follow_up(alone, json.dumps(shown), "Again.")
+
+    assert continued.added_bytes == len(continued.wire) - len(alone.wire)
+    assert continued.added_bytes > len(continued.wire) - len(whole.body)
+
+
+def test_a_reply_that_is_nested_too_deeply_is_not_shown() -> None:
+    deep = '{"type": "text", "text": "x", "more": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    continued = with_follow_up(request(asking("json_schema", "title")), f'{{"content": [{deep}]}}', "Again.")
+    assert [message["content"] for message in json.loads(continued.wire)["messages"][1:]] == ["(nothing)", "Again."]

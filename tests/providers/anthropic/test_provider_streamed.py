@@ -205,6 +205,7 @@ def test_what_is_not_utf_8_is_malformed() -> None:
 def test_what_is_unknown_in_a_stream_is_left_out() -> None:
     thinking = {"type": "content_block_start", "index": 1, "content_block": {"type": "thinking", "thinking": ""}}
     thought = {"type": "content_block_delta", "index": 1, "delta": {"type": "thinking_delta", "thinking": "hmm"}}
+    signed = {"type": "content_block_delta", "index": 1, "delta": {"type": "signature_delta", "signature": "c2ln"}}
     answer = told(
         {"type": "ping"},
         START,
@@ -215,6 +216,7 @@ def test_what_is_unknown_in_a_stream_is_left_out() -> None:
         STOP,
         thinking,
         thought,
+        signed,
         with_(END, usage={"output_tokens": 5, "input_tokens": None, "x": -1}),
         OVER,
         "[DONE]",
@@ -224,7 +226,8 @@ def test_what_is_unknown_in_a_stream_is_left_out() -> None:
 
     assert isinstance(reply, Reply)
     assert (reply.text, reply.usage) == ('{"a": 1}', Usage(12, output_tokens=5))
-    assert json.loads(reply.raw)["content"][1]["thinking"] == "hmm"
+    thought_of = {"type": "thinking", "thinking": "hmm", "signature": "c2ln"}
+    assert json.loads(reply.raw)["content"][1] == thought_of, "the API takes it back with its signature alone"
 
 
 def test_a_streamed_refusal_keeps_its_words_and_output_that_is_not_told_at_the_end_is_not_told() -> None:

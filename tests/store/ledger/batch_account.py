@@ -78,7 +78,7 @@ class Account:
         self, pending: list[Pending] | None = None, *, each: int = EACH, **changes: Any
     ) -> Prepared | CapExceeded | None:
         chosen = self.pending if pending is None else pending
-        candidates = [Candidate(one.request_no, one.ref.doc_id, Amount(each)) for one in chosen]
+        candidates = [Candidate(one.request_no, one.ref.doc_id, Amount(each), one.progress.turn_json) for one in chosen]
         return self.batches.prepare(self.new(**changes), candidates, sizes=[100 + one.request_no for one in chosen])
 
     def batch(self, pending: list[Pending] | None = None, *, state: BatchState = PREPARED, **changes: Any) -> Batch:

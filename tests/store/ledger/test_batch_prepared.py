@@ -1,5 +1,7 @@
 """A batch is prepared: who becomes a member, under which cap, and what is set aside."""
 
+from dataclasses import replace
+
 import pytest
 from batch_account import (
     ABANDONED,
@@ -17,6 +19,7 @@ from batch_account import (
 )
 from run_caps import run_cap, run_caps
 
+from batchrun.answers.turns import Progress, Turn
 from batchrun.batch import BatchState
 from batchrun.budget.caps import Amount
 from batchrun.reply import Cause
@@ -52,6 +55,21 @@ def test_a_request_that_is_settled_is_left_out(account: Account) -> None:
 
     assert isinstance(prepared, Prepared)
     assert list(prepared.positions) == [0, 1, 3, 4]
+
+
+def test_a_request_that_somebody_has_brought_to_another_turn_is_left_out(account: Account) -> None:
+    attempt_no = account.stream(account.pending[2])
+    assert isinstance(attempt_no, int)
+    turn = Turn(max_tokens=200)
+    account.ledger.settle(replace(answered(attempt_no), outcome=None, output=None, progress=Progress(turn)))
+
+    prepared = account.prepare()
+    again = account.prepare([account.ledger.as_it_stands(account.pending[2])])
+
+    assert isinstance(prepared, Prepared)
+    assert list(prepared.positions) == [0, 1, 3, 4]
+    assert isinstance(again, Prepared)
+    assert account.ask("select turn from attempts where batch_no = 2") == [(Progress(turn).turn_json,)]
 
 
 def test_a_request_that_somebody_is_just_sending_is_left_out(account: Account) -> None:

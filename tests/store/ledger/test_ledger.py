@@ -281,15 +281,16 @@ def test_documents_of_one_request_move_together_and_those_of_another_job_stay(le
     add_document(ledger, other, "d", job="other", request="to m")
     before = ledger.head("trial"), ledger.head("other")
 
-    moved = ledger.move("trial", Move(work, "to n", "n"))
+    moved = ledger.move("trial", Move(work, "to n", "n", max_tokens=300))
 
     assert document_requests(ledger) == {"a": "to n", "b": "to n", "c": "another", "d": "to m"}
     assert (moved.request_id, moved.document_no, moved.ref) == ("to n", work.document_no, work.ref)
     assert moved.request_no != work.request_no
     (row,) = ledger.connection.execute(
-        "select model, counted_tokens, text_class, outcome from requests where request_no = ?", (moved.request_no,)
+        "select model, counted_tokens, text_class, max_tokens, outcome from requests where request_no = ?",
+        (moved.request_no,),
     )
-    assert row == ("n", 10, "prose", None)
+    assert row == ("n", 10, "prose", 300, None)
     assert ledger.head("trial") > before[0], "whoever follows the changes sees it"
     assert ledger.head("other") == before[1]
     assert [one.ref.doc_id for one in ledger.pending(run_no, since=0, after=0, limit=9, model="n")] == ["a", "b"]

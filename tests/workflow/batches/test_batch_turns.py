@@ -10,6 +10,7 @@ from scripted_provider import answer
 from trial_project import TrialProject
 
 from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
 
 TITLE = {"title": "a title"}
 CUT = answer('{"title": "a', stop_reason="max_tokens")
@@ -107,3 +108,17 @@ def test_a_document_that_has_gone_when_its_batch_ends_proves_nothing(project: Tr
         json.loads(found)["evidence"]["term"]["status"]
         for (found,) in project.ask("select findings from requests where findings is not null")
     ) == ["no_text", "no_text"]
+
+
+def test_a_document_that_is_tried_again_is_judged_by_the_form_of_today(project: TrialProject, api: BatchApi) -> None:
+    fields = 'title = "string"\nday = "date?"'
+    batched(project, output="max_repairs = 0", output_fields=fields)
+    project.documents(1)
+    api.default = answer({"title": "a title", "day": "some day"})
+    assert submit(project, api).outcomes == {Outcome.INVALID: 1}
+    batched(project, output='max_repairs = 0\non_invalid = "null_fields"', output_fields=fields)
+
+    summary = submit(project, api, Selection(again=frozenset({Outcome.INVALID})))
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 1}
+    assert project.ask("select output from requests") == [(json.dumps({"title": "a title", "day": None}),)]

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from batchrun.answers.form import DEFAULT_MODE, ModeName, Unsupported
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.document import Value
-from batchrun.job.answer_form import companions
+from batchrun.job.answer_form import companions, has_evidence, is_quote
 from batchrun.job.field_groups import MAX_GROUPS, Groups, GroupSetting, field_groups
 from batchrun.job.field_types import ArrayField, ColumnFields, FieldSpec, NumberField, Table, TextField
 from batchrun.job.fields import OutputFields
@@ -208,8 +208,17 @@ class OutputSection(Table):
             raise refusal("only a list in pages has a count", key=("fields", name, "count"), hint="add page_size = 50")
         counted = self.fields.get(field.count)
         if not isinstance(counted, NumberField) or counted.kind != "integer":
-            hint = f'add {field.count} = "integer" to [output.fields]'
+            verb = "write" if field.count in self.fields else "add"
+            hint = f'{verb} {field.count} = "integer" in [output.fields]'
             raise refusal(f'"{field.count}" is no integer field', key=("fields", name, "count"), hint=hint)
+
+    @model_validator(mode="after")
+    def _unsupported_has_quotes(self) -> Self:
+        has_quotes = any(is_quote(field) or has_evidence(field, self) for field in self.fields.values())
+        if self.unsupported != "keep" and not has_quotes:
+            hint = "add evidence = true, or take this key out"
+            raise refusal("no field has a quote, so no value is unsupported", key="unsupported", hint=hint)
+        return self
 
     @model_validator(mode="after")
     def _text_is_one_column(self) -> Self:

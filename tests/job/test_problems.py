@@ -353,6 +353,17 @@ CASES = {
         ("12:39", '`output.fields.title.quote_of`: input should be "document", got "doc.text"',
          'did you mean "document"?'),
     ]),
+    "nothing to be unsupported": ("[output.fields]", '[output]\nunsupported = "null"\n[output.fields]', [
+        ("12:15", "`output.unsupported`: no field has a quote, so no value is unsupported",
+         "add evidence = true, or take this key out"),
+    ]),
+    "a count that is text": (FIELD, 'a = { type = "array", items = "date", page_size = 2, count = "t" }\nt = "string"', [
+        ("12:62", '`output.fields.a.count`: "t" is no integer field',
+         'write t = "integer" in [output.fields]'),
+    ]),
+    "a count that is not there": (FIELD, 'a = { type = "array", items = "date", page_size = 2, count = "n" }', [
+        ("12:62", '`output.fields.a.count`: "n" is no integer field', 'add n = "integer" in [output.fields]'),
+    ]),
     "array without items": (FIELD, 'title = { type = "array" }', [
         ("12:1", "missing key `items` in `output.fields.title`", 'such as `items = "string"`'),
     ]),

@@ -1,5 +1,6 @@
 """`batchrun results`: show or export rows, or show one document in full."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -60,7 +61,8 @@ def results(
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.document_text import DocumentView, show_document
 
-    if problem := misplaced(doc, raw=raw, prompt=prompt, attempt=attempt):
+    for_rows = {"--format": format, "--output": output, "--columns": columns}
+    if problem := misplaced(doc, for_rows, raw=raw, prompt=prompt, attempt=attempt):
         raise problem
     with found_run(run, ledger, simulated=simulate) as found:
         if doc is not None:
@@ -80,8 +82,15 @@ def results(
         export(found, wanted, terminal)
 
 
-def misplaced(doc: str | None, *, raw: bool, prompt: bool, attempt: int | None) -> UsageProblem | None:
-    """Return what is wrong with options that need each other, or exclude each other; None if nothing is."""
+def misplaced(
+    doc: str | None, for_rows: Mapping[str, object], *, raw: bool, prompt: bool, attempt: int | None
+) -> UsageProblem | None:
+    """Return what is wrong with options that need each other, or exclude each other; None if nothing is.
+
+    `for_rows` has the options that say how rows are shown, with their values.
+    """
+    if doc is not None and (given := next((name for name, value in for_rows.items() if value), None)):
+        return UsageProblem(f"{given} is for rows, and --doc shows one document.", hint="leave one of them out")
     if raw and prompt:
         return UsageProblem("--raw and --prompt exclude each other.", hint="ask for one of them at a time")
     if attempt is not None and not (raw or prompt):

@@ -562,3 +562,13 @@ def test_the_page_shows_what_is_shown(project: TrialProject, batchrun: CommandLi
     out = batchrun("results trial --doc docs/nda.txt").out
 
     assert VARYING.sub("~", out).splitlines() == VARYING.sub("~", shown).splitlines()
+
+
+@pytest.mark.parametrize("option", ["-o rows.csv", "--columns title", "--format csv"])
+def test_one_document_is_shown_without_what_is_for_rows(
+    project: TrialProject, batchrun: CommandLine, option: str
+) -> None:
+    answered(project, answer(GOOD))
+    ran = batchrun(f"{DOC} {option}")
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert ran.err.endswith(" is for rows, and --doc shows one document.\nnext: leave one of them out\n")

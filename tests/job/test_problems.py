@@ -357,7 +357,7 @@ CASES = {
         ("12:15", "`output.unsupported`: no field has a quote, so no value is unsupported",
          "add evidence = true, or take this key out"),
     ]),
-    "a count that is text": (FIELD, 'a = { type = "array", items = "date", page_size = 2, count = "t" }\nt = "string"', [
+    "a count of text": (FIELD, 'a = { type = "array", items = "date", page_size = 2, count = "t" }\nt = "string"', [
         ("12:62", '`output.fields.a.count`: "t" is no integer field',
          'write t = "integer" in [output.fields]'),
     ]),

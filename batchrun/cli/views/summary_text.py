@@ -112,10 +112,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     lines += escalated_lines(summary.escalations)
     lines += findings_lines(summary.findings) if summary.findings else []
     lines += retried_lines(totals.retried)
-    lines += pace_lines(summary.performance) if summary.performance else []
-    if totals.chain_head:
-        lines.append(f"  chain    head {totals.chain_head.short}, link {totals.chain_head.link_no:,}")
-    return lines
+    return lines + (pace_lines(summary.performance) if summary.performance else [])
 
 
 def held_words(totals: Totals) -> str:
@@ -162,12 +159,14 @@ def cache_fields(use: CacheUse | None) -> dict[str, object]:
 
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
-    """The place of the rows, and what to type next."""
+    """The head of the chain, the place of the rows, and what to type next."""
     simulate = ["--simulate"] if summary.simulated else []
     lines = [] if stopped_at_once(summary) else [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:
         lines = [f"  rows     safe in the ledger, not in the output yet: {escape_control(summary.unpublished)}",
                  f"  next     {command('sync', path, simulate)}"]  # fmt: skip
+    if summary.totals and (head := summary.totals.chain_head):
+        lines.insert(0, f"  chain    head {head.short}, link {head.link_no:,}")
     lines += gone_lines(summary.plan)
     lines += left_lines(summary)
     lines += [f"  next     {line}" for line in submit_again(summary, path)]

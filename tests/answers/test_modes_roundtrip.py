@@ -23,6 +23,8 @@ from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 from batchrun.simulator.replies.xml_answer import xml_answer
 
+pytestmark = pytest.mark.slow
+
 NAMES = st.sampled_from(["a", "title", "item", "answer", "answer_", "List", "_x", "b2"])
 SCALARS = st.sampled_from(["string", "integer", "number", "boolean", "date", "datetime"])
 NULLABLE = st.sampled_from(["", "?"])
@@ -242,7 +244,6 @@ HOSTILE = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_xml_is_bounded(name):
     text, title = HOSTILE[name]

@@ -17,6 +17,8 @@ from batchrun.request import Request
 from batchrun.workers.children import Children
 from batchrun.workflow import open_job as open_job_module
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 QUOTE = "The initial term of this Agreement is twenty-four (24) months."
 FILLER = "Nothing of interest stands in this line of filler text, which goes on."
@@ -91,7 +93,6 @@ def test_a_pdf_that_is_attached_to_a_mail_has_boxes(project: TrialProject) -> No
     assert "boxes" not in found(project, "docs/a.eml"), "the mail itself has no pages"
 
 
-@pytest.mark.slow
 def test_a_passage_in_a_part_has_its_box_on_the_page_of_the_whole_document(project: TrialProject) -> None:
     given(project, data=contract(20, line=4), source='on_oversize = "split"\nsplit_tokens = 2_000')
 

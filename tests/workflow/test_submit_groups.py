@@ -19,6 +19,8 @@ from batchrun.request import Request
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.summary import Summary
 
+pytestmark = pytest.mark.slow
+
 FOUR = 'a = "string"\nb = "string"\nc = "string"\nd = "string?"'
 GROUPS = {"a": "ab", "c": "cd"}
 """Two groups of these fields, by the first of each."""
@@ -65,7 +67,6 @@ def submitted(project: TrialProject, **options: Any) -> tuple[Summary, dict[str,
         return summary, server.books.summary()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["json_schema", "xml"])
 def test_369_mixed_fields_are_filled(project: TrialProject, mode: ModeName) -> None:
     grouped(project, mode, fields=mixed_fields(369))
@@ -91,7 +92,6 @@ def test_369_mixed_fields_are_filled(project: TrialProject, mode: ModeName) -> N
     assert (books["cache_read_tokens"] > 0) == (mode == "xml")
 
 
-@pytest.mark.slow
 def test_the_groups_of_a_document_read_what_the_first_of_them_wrote(project: TrialProject) -> None:
     grouped(project, "xml", fields=mixed_fields(40), groups=8)
     for number in range(3):
@@ -215,7 +215,6 @@ def test_the_next_plan_knows_how_long_the_replies_of_each_group_are(project: Tri
     assert plan.estimate.output.mean == pytest.approx(20 * sum(lengths.values()), rel=0.1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["json_schema", "xml"])
 def test_one_more_field_on_short_documents_costs_two_fifths_of_a_rerun_at_most(
     project: TrialProject, mode: ModeName, tmp_path_factory: pytest.TempPathFactory

@@ -14,6 +14,8 @@ from batchrun.planning.selection import Selection
 from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.reply import Reply
 
+pytestmark = pytest.mark.slow
+
 TITLE = {"title": "a title"}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "give_answer", "input": {}}
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "x"}

@@ -11,6 +11,8 @@ from trial_project import TrialProject
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 
+pytestmark = pytest.mark.slow
+
 RETRY = Selection(again=frozenset({Outcome.INVALID}))
 LISTED = '{ type = "array", items = "integer", page_size = 2%s }'
 COUNTED = LISTED % ', count = "n"'

@@ -11,6 +11,8 @@ from trial_project import TrialProject
 from batchrun.outcome import Outcome
 from batchrun.workflow.open_job import SubmitOptions
 
+pytestmark = pytest.mark.slow
+
 HAIKU, SONNET = "claude-haiku-4-5", "claude-sonnet-4-6"
 TERM = "The initial term of this agreement is twenty-four (24) months from its date."
 PAID = "The buyer pays the instalment number {} of EUR 1,{:03}.00 to the seller."

@@ -27,6 +27,8 @@ from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.workflow.open_job import SubmitOptions
 
+pytestmark = pytest.mark.slow
+
 MODES = ("json_schema", "tool", "xml")
 MODEL = 'name = "claude-haiku-4-5"\nmax_tokens = 2000'
 PAYMENTS = (
@@ -118,7 +120,6 @@ def test_a_text_alone_is_mended_too(project: TrialProject) -> None:
     assert_attempts_are_told(project, standin)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("has_count", [True, False], ids=["count", "no count"])
 def test_lists_of_a_thousand_entries_are_complete(project: TrialProject, has_count: bool) -> None:
     contracts = known(6, payments=1_000, clauses=4)
@@ -138,7 +139,7 @@ def test_lists_of_a_thousand_entries_are_complete(project: TrialProject, has_cou
     assert_ledger_is_whole(project)
 
 
-@pytest.mark.parametrize("mode", ["json_schema", *(pytest.param(mode, marks=pytest.mark.slow) for mode in MODES[1:])])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("has_count", [True, False], ids=["count", "no count"])
 @pytest.mark.parametrize("damage", ["none", *REPAIRED])
 def test_long_lists_are_complete(project: TrialProject, mode: str, damage: str, has_count: bool) -> None:
@@ -159,7 +160,7 @@ def test_long_lists_are_complete(project: TrialProject, mode: str, damage: str, 
     assert sum(told) <= 2, "a good page is no error"
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, 400])
 def test_true_quotes_are_located_on_their_pages(project: TrialProject, count: int) -> None:
     contracts = known(count, ending="pdf")
     given(project, contracts, 'evidence = true\nunsupported = "null"', as_pdf=True)
@@ -183,7 +184,7 @@ def test_true_quotes_are_located_on_their_pages(project: TrialProject, count: in
     assert found == {doc_id: contract.values for doc_id, contract in contracts.items()}
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, 200])
 @pytest.mark.parametrize("kind", FALSE_QUOTES)
 @pytest.mark.parametrize("misreads", [True, False], ids=["misread", "right"])
 def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: bool, count: int) -> None:
@@ -201,7 +202,6 @@ def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: 
     assert found == {doc_id: dict.fromkeys(QUOTED) for doc_id in contracts}
 
 
-@pytest.mark.slow
 def test_one_document_of_a_thousand_is_left_without_a_row_when_a_seventh_of_the_replies_is_broken(
     project: TrialProject,
 ) -> None:
@@ -226,7 +226,6 @@ def assert_attempts_are_told(project: TrialProject, standin: Standin) -> None:
     assert settled == standin.answered.total()
 
 
-@pytest.mark.slow
 def test_batches_mend_a_seventh_of_the_replies_too(project: TrialProject, clock: WallClock) -> None:
     contracts = known(300, first=5_000, clauses=1)
     given(project, contracts, "max_repairs = 3", run='route = "batch"', batch=SMALL)
@@ -245,7 +244,7 @@ DAMAGE = seldom(0.5, *REPAIRED, *NORMALISED)
 
 @pytest.mark.parametrize(
     ("mode", "count"),
-    [*((mode, 12) for mode in ("json_schema", "tool")), pytest.param("json_schema", 300, marks=pytest.mark.slow)],
+    [*((mode, 12) for mode in ("json_schema", "tool")), ("json_schema", 300)],
 )
 def test_batches_give_the_rows_that_streaming_gives(
     project: TrialProject, clock: WallClock, tmp_path: Path, mode: str, count: int

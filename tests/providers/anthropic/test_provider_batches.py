@@ -235,6 +235,7 @@ def test_a_broken_connection_leaves_it_open(answer: Answer, scenario: Scenario) 
     assert failure.maybe_billed
 
 
+@pytest.mark.slow
 @every_call
 def test_no_answer_in_time_leaves_it_open(scenario: Scenario) -> None:
     failure = outcome_of(scenario, silent, timeout_s=1.3)  # time to connect, also on a busy machine

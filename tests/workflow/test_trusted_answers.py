@@ -160,9 +160,8 @@ def test_long_lists_are_complete(project: TrialProject, mode: str, damage: str, 
     assert sum(told) <= 2, "a good page is no error"
 
 
-@pytest.mark.parametrize("count", [20, 400])
-def test_true_quotes_are_located_on_their_pages(project: TrialProject, count: int) -> None:
-    contracts = known(count, ending="pdf")
+def test_true_quotes_are_located_on_their_pages(project: TrialProject) -> None:
+    contracts = known(400, ending="pdf")
     given(project, contracts, 'evidence = true\nunsupported = "null"', as_pdf=True)
     makers = list(TRUE_QUOTES.values())
     number = {doc_id: place for place, doc_id in enumerate(contracts)}
@@ -184,11 +183,10 @@ def test_true_quotes_are_located_on_their_pages(project: TrialProject, count: in
     assert found == {doc_id: contract.values for doc_id, contract in contracts.items()}
 
 
-@pytest.mark.parametrize("count", [20, 200])
 @pytest.mark.parametrize("kind", FALSE_QUOTES)
 @pytest.mark.parametrize("misreads", [True, False], ids=["misread", "right"])
-def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: bool, count: int) -> None:
-    contracts = known(count, ending="pdf")
+def test_no_false_quote_is_believed(project: TrialProject, kind: str, misreads: bool) -> None:
+    contracts = known(200, ending="pdf")
     given(project, contracts, 'evidence = true\nunsupported = "null"\non_invalid = "null_fields"', as_pdf=True)
     standin = Standin(contracts, quoting=lambda *_: FALSE_QUOTES[kind], misreads=misreads)
 

@@ -55,7 +55,7 @@ def results(
     batchrun results contracts
     batchrun results last --status failed
     batchrun results contracts -o contracts.parquet
-    batchrun results contracts --doc sample_data/contracts/nda.txt
+    batchrun results contracts --doc sample_data/contracts/nda-helios-meridian.txt
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export import Export, export
     from batchrun.cli.find_run import found_run

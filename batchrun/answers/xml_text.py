@@ -31,13 +31,13 @@ class _Element:
 
     name: str
     schema: Mapping[str, Any]
-    """Of the value, which is not null."""
+    """The schema describes the value where the value is not null."""
     nullable: bool = False
     texts: list[str] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
-    """With an object: the values of the elements inside that have ended."""
+    """An object has here the values of the elements inside that have ended."""
     entries: list[Any] = field(default_factory=list)
-    """With a list: the same."""
+    """A list has here the values of the elements inside that have ended."""
 
     def inside(self, name: str) -> Mapping[str, Any] | None:
         """Return the schema of an element inside with this name. Returns None where there is no place for one."""

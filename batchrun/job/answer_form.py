@@ -9,7 +9,7 @@ from batchrun.job.fields import FULL_DIALECT, field_schema
 
 if TYPE_CHECKING:
     from batchrun.job.field_groups import Groups
-    from batchrun.job.spec import OutputSection
+    from batchrun.job.output_section import OutputSection
 
 Property = tuple[str, dict[str, Any], dict[str, Any]]
 """A name that is asked for, with its schema as it is sent and as replies are held against it."""

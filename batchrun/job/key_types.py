@@ -1,14 +1,34 @@
 """Types that several sections of the job file share."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticKnownError
 
 from batchrun.escaping import escape_control
 from batchrun.job.value_errors import matching, refusal, wrong_value
 
+AUTO = "auto"
 _TAG_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+
+
+def auto_or_up_to(most: int) -> Callable[[object], int | str]:
+    """Make the check of a number that may be left to us."""
+
+    def check(value: object) -> int | str:
+        if value == AUTO:
+            return AUTO
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_value(f'"auto" or a whole number from 1 to {most}')
+        if value < 1:
+            raise PydanticKnownError("greater_than_equal", {"ge": 1})
+        if value > most:
+            raise PydanticKnownError("less_than_equal", {"le": most})
+        return value
+
+    return check
 
 
 def distinct(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ class MergingAnswer:
     run_no: int | None
     ended_at: float | None
     findings: str | None
-    """As in `PartAnswer`."""
+    """What was found out about the answer, as JSON; None as in `PartAnswer`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from batchrun.documents.formats.pdf_boxes import Box, boxes_of
 COURIER = b"/Subtype/Type1/BaseFont/Courier/Encoding/WinAnsiEncoding"
 SIZE = 10
 WIDTH, ASCENT, DESCENT = 0.6 * SIZE, 0.629 * SIZE, 0.157 * SIZE
-"""Of the font Courier, from Adobe's metrics: each character is as wide as each other."""
+"""These are the metrics that Adobe gives the font Courier: each character is as wide as each other."""
 LEADING = 13
 QUOTES = 150
 WORDS = ("the", "of", "agreement", "party", "shall", "disclose", "notice", "written", "to", "information", "a", "by")

@@ -1,0 +1,133 @@
+"""[output] of the job file: what is wanted from each document, in how many requests, and how it is judged."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+from batchrun.answers.form import DEFAULT_MODE, ModeName, Unsupported
+from batchrun.job.answer_form import companions, has_evidence, is_quote
+from batchrun.job.field_groups import MAX_GROUPS, Groups, GroupSetting, field_groups
+from batchrun.job.field_types import ArrayField, ColumnFields, FieldSpec, NumberField, Table, TextField
+from batchrun.job.fields import OutputFields
+from batchrun.job.key_types import AUTO, Text, auto_or_up_to
+from batchrun.job.schema_limits import Excess, first_excess, too_deep
+from batchrun.job.value_errors import refusal
+
+
+def _is_any_text(field: FieldSpec) -> bool:
+    return isinstance(field, TextField) and not field.may_be_null
+
+
+class OutputSection(Table):
+    """[output] and [output.fields]: what is wanted from each document, in how many requests, and how it is judged."""
+
+    mode: ModeName = DEFAULT_MODE
+    normalise: bool = True
+    """Whether common spellings of values, such as 3 March 2024, are rewritten before a reply is judged."""
+    on_invalid: Literal["fail", "null_fields"] = "fail"
+    """What becomes of a reply with fields that do not fit: no row, or a row with null in these fields."""
+
+    fields: Annotated[ColumnFields, Field(examples=['title = { type = "string" }'])]
+    """Filled in from the JSON Schema if the job file names a schema instead of fields."""
+    schema_file: Text | None = None
+    model: Text | None = None
+    groups: Annotated[GroupSetting, PlainValidator(auto_or_up_to(MAX_GROUPS))] = None
+    """How many requests ask for the fields; None stands for one request."""
+    evidence: bool = False
+    """Whether a quote of the document is asked for with every field that does not say otherwise."""
+    unsupported: Unsupported = "keep"
+    """What becomes of a value whose quote is not believed."""
+    max_repairs: Annotated[int, Field(ge=0, le=10)] = 1
+    """How many replies that are no rows are shown to the model with their problems; 0 switches mending off."""
+
+    @model_validator(mode="after")
+    def _fits_the_api(self) -> Self:
+        fields = OutputFields(self.fields)
+        if excess := too_deep(fields):
+            raise _too_much(excess, fields, self.groups)
+        groups = field_groups(fields, self.groups)
+        _sensible_number(groups, self.groups, fields=len(self.fields))
+        if excess := next(filter(None, (first_excess(fields.only(names)) for names in groups)), None):
+            raise _too_much(excess, fields, self.groups)
+        return self
+
+    @model_validator(mode="after")
+    def _companions_have_names(self) -> Self:
+        for name, field in self.fields.items():
+            if taken := [other for other in companions(name, field, self) if other in self.fields]:
+                hint = f"rename {taken[0]}: the name is asked for beside {name}"
+                raise refusal(f'there is a field "{taken[0]}" already', key=("fields", name), hint=hint)
+            if isinstance(field, ArrayField):
+                self._check_pages(name, field)
+        return self
+
+    def _check_pages(self, name: str, field: ArrayField) -> None:
+        if field.count is None:
+            return
+        if field.page_size is None:
+            raise refusal("only a list in pages has a count", key=("fields", name, "count"), hint="add page_size = 50")
+        counted = self.fields.get(field.count)
+        if not isinstance(counted, NumberField) or counted.kind != "integer":
+            verb = "write" if field.count in self.fields else "add"
+            hint = f'{verb} {field.count} = "integer" in [output.fields]'
+            raise refusal(f'"{field.count}" is no integer field', key=("fields", name, "count"), hint=hint)
+
+    @model_validator(mode="after")
+    def _unsupported_has_quotes(self) -> Self:
+        has_quotes = any(is_quote(field) or has_evidence(field, self) for field in self.fields.values())
+        if self.unsupported != "keep" and not has_quotes:
+            hint = "add evidence = true, or take this key out"
+            raise refusal("no field has a quote, so no value is unsupported", key="unsupported", hint=hint)
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_one_column(self) -> Self:
+        if self.mode == "text" and [*map(_is_any_text, self.fields.values())] != [True]:
+            hint = 'leave one field of type "string", or ask with mode = "xml" for several'
+            raise refusal('a reply in mode "text" is the value of one field of type string', key="mode", hint=hint)
+        if self.mode == "text" and any(companions(name, field, self) for name, field in self.fields.items()):
+            raise refusal('a reply in mode "text" has no room for quotes', key="mode", hint='ask with mode = "xml"')
+        return self
+
+
+def _sensible_number(groups: Groups, setting: GroupSetting, *, fields: int) -> None:
+    if isinstance(setting, int) and setting > fields:
+        has = "1 field" if fields == 1 else f"{fields} fields"
+        raise refusal(f"{setting} groups, and the job has {has}", key="groups", hint='write groups = "auto"')
+    if len(groups) > MAX_GROUPS:
+        sentence = f"{len(groups)} groups are needed, and a job may have {MAX_GROUPS}"
+        raise refusal(sentence, key="groups", hint="make two jobs of it")
+
+
+def _too_much(excess: Excess, fields: OutputFields, setting: GroupSetting) -> PydanticCustomError:
+    is_for_groups = setting != AUTO and first_excess(fields.only(excess.way[:1])) is None
+    more = 'groups = "auto" in [output] asks for the fields in several requests; or ' if is_for_groups else ""
+    return refusal(excess.sentence, key=("fields", *excess.way), hint=more + excess.remedy)
+
+
+def fits_the_source(output: OutputSection, info: ValidationInfo) -> OutputSection:
+    """Hold the fields against [source]; a section with a problem of its own is not in `info`."""
+    if (source := info.data.get("source")) is not None:
+        if source.merge == "model":
+            _without_rules(output.fields)
+            _without_groups(output)
+        taken = {f"src_{name}".lower() for name in source.columns}
+        if twice := next((name for name in output.fields if name.lower() in taken), None):
+            raise refusal(f"{twice} is a column of [source] in the output", key="fields", hint="rename the field")
+    return output
+
+
+def _without_rules(fields: Mapping[str, FieldSpec]) -> None:
+    for name, field in fields.items():
+        if given := [key for key in ("merge", "merge_key") if getattr(field, key, None)]:
+            hint = f'take `{given[0]}` out, or write merge = "rules" in [source]'
+            raise refusal('with [source] merge = "model" no rule merges', key=("fields", name, given[0]), hint=hint)
+
+
+def _without_groups(output: OutputSection) -> None:
+    if (count := len(field_groups(OutputFields(output.fields), output.groups))) > 1:
+        hint = 'take `groups` out, or write merge = "rules" in [source]'
+        sentence = f'with [source] merge = "model" one request merges all fields, and here are {count} groups'
+        raise refusal(sentence, key="groups", hint=hint)

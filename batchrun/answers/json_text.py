@@ -85,6 +85,6 @@ def shown(value: object) -> str:
     return repr(cut(value)) if isinstance(value, str) else cut(json.dumps(value))
 
 
-def cut(text: str) -> str:
-    """Cut a text to some length."""
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+def cut(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    """Cut a text to so many characters, the mark of the cut among them."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -10,6 +10,7 @@ from batchrun.answers.evidence.located import NO_TEXT, Located
 from batchrun.answers.evidence.value_check import check_value
 from batchrun.answers.field_problems import FieldProblem, reason
 from batchrun.answers.form import AnswerForm
+from batchrun.answers.json_text import cut
 from batchrun.answers.validation import Judgement
 from batchrun.answers.values import without_null
 from batchrun.outcome import Outcome
@@ -173,4 +174,4 @@ def is_empty(value: Any) -> bool:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= SHOWN_QUOTE else text[: SHOWN_QUOTE - 1] + "…")
+    return repr(cut(text, SHOWN_QUOTE))

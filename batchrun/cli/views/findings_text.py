@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.format import count
+from batchrun.cli.views.format import count, cut
 from batchrun.escaping import escape_control
 from batchrun.store.reports.evidence import LOOKED_AT, FieldEvidence, RunFindings
 
@@ -40,7 +40,7 @@ def field_words(field: FieldEvidence) -> str:
     """`term: 200 values, 12 not believed · exact 91% · differs 6% · none 3%`."""
     shares = [f"{status} {percent(field.share(status))}" for status in STATUSES if field.statuses.get(status)]
     doubted = f", {field.disbelieved:,} not believed" if field.disbelieved else ""
-    name = field.field if len(field.field) <= LONGEST_NAME else field.field[: LONGEST_NAME - 1] + "…"
+    name = cut(field.field, LONGEST_NAME)
     return " · ".join([f"{escape_control(name)}: {count(field.values, 'value')}{doubted}", *shares])
 
 

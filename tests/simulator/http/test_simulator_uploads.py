@@ -2,9 +2,10 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import anthropic
 import pytest
 from native_samples import agreement, png
@@ -104,6 +105,33 @@ def test_an_upload_without_a_file_is_refused() -> None:
     async def use(client: anthropic.AsyncAnthropic, _: Simulator) -> None:
         with pytest.raises(anthropic.BadRequestError, match="file: Field required"):
             await client.post("/v1/files", body={"expires_in_seconds": 4_000}, cast_to=object)
+
+    talk(use)
+
+
+def test_an_upload_that_arrives_in_small_pieces_is_read() -> None:
+    """aiohttp warns of itself when less than a boundary arrives before more than it reads at once."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'--a-boundary-of-some-length\r\nContent-Disposition: form-data; name="other"\r\n\r\n'
+        for piece in (b"ten bytes.", b"five.", b"x" * 20_000):
+            await asyncio.sleep(0.05)
+            yield piece
+        yield b'\r\n--a-boundary-of-some-length\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n'
+        yield b"Content-Type: application/pdf\r\n\r\n" + PDF + b"\r\n--a-boundary-of-some-length--\r\n"
+
+    async def use(client: anthropic.AsyncAnthropic, simulator: Simulator) -> None:
+        headers = {
+            "Content-Type": "multipart/form-data; boundary=a-boundary-of-some-length",
+            "Authorization": "Bearer k",
+            "anthropic-version": "2023-06-01",
+        }
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(str(client.base_url.join("/v1/files")), data=pieces()) as response,
+        ):
+            assert response.status == 200, await response.text()
+        assert [file.data for file in simulator.files.all] == [PDF]
 
     talk(use)
 

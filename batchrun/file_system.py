@@ -42,6 +42,10 @@ class MachineFault(EnvironmentProblem):
     """The machine failed while a file was used; nothing is known of the file."""
 
 
+class TooLargeError(ValueError):
+    """A file is larger than what may be read of it."""
+
+
 def machine_fault(error: Exception) -> MachineFault | None:
     """Return the problem of a machine that failed. Returns None for any other error."""
     if not isinstance(error, OSError) or isinstance(error, ConnectionError):
@@ -71,6 +75,15 @@ def tried(call: Callable[[], T], path: Path | str) -> T:
                 raise fault from error
         time.sleep(pause_s)
     raise AssertionError("the last try returns or raises")
+
+
+def read_bounded(path: Path, *, most_bytes: int) -> bytes:
+    """Read a whole file. Raises OSError, and TooLargeError for more than `most_bytes`."""
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise TooLargeError(f"this file is larger than {most_bytes:,} bytes")
+    return content
 
 
 def other_kind(mode: int) -> str | None:

@@ -54,6 +54,22 @@ class Ran:
         return self.out + self.err
 
 
+@contextlib.contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Another process has the file open for writing, and commands that end do not wait for the file."""
+    holding = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", holding, str(database)]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder,
+    ):
+        patch.setattr("batchrun.workflow.batch_recovery.FINAL_WAIT_S", 0.0)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        holder.communicate("", timeout=120)
+
+
 class CommandLine:
     """Runs commands in this process: `batchrun("plan jobs/trial.toml --json")`."""
 

@@ -10,6 +10,7 @@ from batchrun.cli.next_command import changed, command
 from batchrun.cli.permissions import ordinary_permissions
 from batchrun.errors import EnvironmentProblem, Refused, UsageProblem
 from batchrun.escaping import escape_control
+from batchrun.file_system import TooLargeError, read_bounded
 
 MOST_BYTES = 10_000_000
 """The largest file of a plan that is read: a plan has a few thousand bytes, whatever the number of its documents."""
@@ -32,10 +33,8 @@ def read_plan(path: Path, *, job: Path | None) -> Mapping[str, Any]:
     """
     hint = write_one(path, job)
     try:
-        with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
-        plan = json.loads(text.decode("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        plan = json.loads(read_bounded(path, most_bytes=MOST_BYTES).decode("utf-8"))
+    except (OSError, UnicodeDecodeError, TooLargeError) as error:
         raise UsageProblem(f"the earlier plan {path} cannot be read: {error}", hint=hint) from error
     except (ValueError, RecursionError) as error:
         raise UsageProblem(f"the earlier plan {path} is no JSON: {error}", hint=hint) from error

@@ -11,6 +11,7 @@ from batchrun.answers.modes import MODES
 from batchrun.answers.validation import value_problems
 from batchrun.answers.values import may_be_null, without_null
 from batchrun.document import Document
+from batchrun.file_system import read_bounded
 from batchrun.job.problems import Problem
 from batchrun.job.prompts import why_unreadable
 from batchrun.job.spec import ExampleSection
@@ -65,16 +66,11 @@ class _Written:
             return self.section.document or ""
         path = root / self.section.document_file
         try:
-            with path.open("rb") as file:
-                content = file.read(MOST_BYTES + 1)
-            text = content[:MOST_BYTES].decode("utf-8-sig").replace("\r\n", "\n")
+            text = read_bounded(path, most_bytes=MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
         except (OSError, ValueError) as error:
             return self.problem(
                 why_unreadable(error), "document_file", hint=f"looked for {path}; UTF-8 text can be read"
             )
-        if len(content) > MOST_BYTES:
-            hint = "every request carries every example; take a shorter document"
-            return self.problem(f"the file has more than {MOST_BYTES:,} bytes", "document_file", hint=hint)
         return text if text.strip() else self.problem("this file is empty", "document_file", hint=f"looked at {path}")
 
     def column_problems(self, template: Template) -> Iterator[Problem]:

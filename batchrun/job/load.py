@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
+from batchrun.file_system import read_bounded
 from batchrun.job.answer_form import answer_form
 from batchrun.job.examples import Example, read_examples
 from batchrun.job.field_groups import Groups, field_groups
@@ -23,7 +24,7 @@ from batchrun.job.project_root import LEDGER, root_note, roots_of_job
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
-from batchrun.job.toml_file import TomlText
+from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.validation_errors import credential_problems, explain
 
 
@@ -131,7 +132,7 @@ def _named_ledger(text: TomlText) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path, most_bytes=MOST_BYTES)
     except FileNotFoundError:
         raise UsageProblem(f"there is no job file {path}", hint=_missing_hint(path)) from None
     except IsADirectoryError:

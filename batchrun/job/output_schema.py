@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchrun.file_system import TooLargeError, read_bounded
 from batchrun.job.model_class import schema_of_class
 from batchrun.job.problems import Problem
 from batchrun.job.project import ProjectFile
@@ -92,14 +93,13 @@ def _class_schema(named: str, job_folder: Path, root: Path, project: ProjectFile
 def _file_schema(path: Path) -> object:
     looked = f"looked at {path}"
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise NoSchemaError(f"this file is larger than {MAX_FILE_BYTES:,} bytes", hint=looked)
+        content = read_bounded(path, most_bytes=MAX_FILE_BYTES)
         return json.loads(content, object_pairs_hook=_each_key_once, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise NoSchemaError(f"this file is not JSON: {error.msg.lower()} ({place})", hint=looked) from None
+    except TooLargeError as error:
+        raise NoSchemaError(str(error), hint=looked) from None
     except RecursionError:
         raise NoSchemaError("nested too deeply to be read", hint=looked) from None
     except OSError as error:

@@ -7,11 +7,13 @@ from typing import Annotated, get_args
 
 from pydantic import Field, ValidationError
 
+from batchrun.file_system import TooLargeError, read_bounded
 from batchrun.job.field_types import Table
 from batchrun.job.key_types import ModelNames, Positive, TagPair, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.project_root import PROJECT_FILE
-from batchrun.job.toml_file import TomlText
+from batchrun.job.prompts import why_unreadable
+from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.toml_positions import KeyPath, Span
 from batchrun.job.units import NanoDollars
 from batchrun.job.validation_errors import credential_problems, explain
@@ -97,13 +99,13 @@ def read_project(root: Path) -> ProjectFile:
     """Read the project's file, if there is such a file."""
     path = root / PROJECT_FILE
     try:
-        text = TomlText.read(path.read_bytes().decode("utf-8-sig"), path=path)
+        text = TomlText.read(read_bounded(path, most_bytes=MOST_BYTES).decode("utf-8-sig"), path=path)
     except FileNotFoundError:
         return ProjectFile(path, exists=False)
     except UnicodeDecodeError as error:
         return ProjectFile(path, unreadable=f"is not UTF-8 (byte {error.start})")
-    except OSError as error:
-        return ProjectFile(path, unreadable=f"cannot be read: {(error.strerror or str(error)).lower()}")
+    except (OSError, TooLargeError) as error:
+        return ProjectFile(path, unreadable=f"cannot be read: {why_unreadable(error)}")
     except JobFileError as error:
         return ProjectFile(path, problems=error.problems)
     problems = list(credential_problems(text))

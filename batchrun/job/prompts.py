@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.file_system import read_bounded
 from batchrun.job.credentials import masked
 from batchrun.job.problems import Problem, TextFile
 from batchrun.job.template import Template, TemplateError
-from batchrun.job.toml_file import TomlText
+from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.toml_positions import KeyPath, Span
 
 
@@ -62,7 +63,7 @@ def _text(job: TomlText, name: str, *, root: Path, problems: list[Problem]) -> _
     key: KeyPath = ("prompt", f"{name}_file")
     path = root / file_name
     try:
-        content = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        content = read_bounded(path, most_bytes=MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, ValueError) as error:
         message = f"`prompt.{name}_file`: {why_unreadable(error)}"
         problems.append(job.at_value(key, message, hint=f"looked for {path}"))

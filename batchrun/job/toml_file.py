@@ -10,6 +10,8 @@ from batchrun.job.credentials import find_credentials, masked, masked_unread
 from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.toml_positions import KeyPath, Positions, Span, offset_inside
 
+MOST_BYTES = 10_000_000
+"""The size of a job file, of the project's file, and of a prompt that a job file names."""
 _PLACE = re.compile(r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 _SYNTAX_HINTS = {
     "Invalid value": 'text needs quotes: key = "value"',

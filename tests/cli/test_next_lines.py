@@ -1,15 +1,13 @@
 """Every line that a command prints to be typed next does what it says: it is typed here, in every state."""
 
-import contextlib
 import math
 import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import pytest
-from command_line import CommandLine, Ran, as_said_here, process, serving, talking_to
+from command_line import CommandLine, Ran, as_said_here, held, process, serving, talking_to
 from trial_project import TrialProject
 
 from batchrun.cli import next_command
@@ -107,6 +105,7 @@ def batches_in_progress(project: TrialProject, batchrun: CommandLine, api: Simul
 
 def canceled(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Ran:
     api.simulator.extend_script(["batch_never_ends"])
+    api.simulator.batches.poll_again_s = 0.0
     batches_in_progress(project, batchrun, api)
     return batchrun("cancel trial")
 
@@ -135,10 +134,8 @@ def adopted(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) 
 
 def an_output_in_use(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Ran:
     batchrun(f"{SUBMIT} --limit 2")
-    with contextlib.closing(duckdb.connect(str(project.database))):
-        running = process(SUBMIT, cwd=project.root, environment=talking_to(api))
-        out, err = running.communicate(timeout=120)
-    return as_in_this_process(running.returncode, out, err)
+    with held(project.database):
+        return batchrun(SUBMIT)
 
 
 def interrupted(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> Ran:

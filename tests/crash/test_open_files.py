@@ -14,7 +14,7 @@ from batchrun.simulator.replies.latency import Latency
 pytestmark = pytest.mark.slow
 
 DOCUMENTS, FILES = 250, 88
-SLOW = Latency(first_token_s=0.5, tokens_per_s=math.inf)
+SLOW = Latency(first_token_s=0.2, tokens_per_s=math.inf)
 
 
 @pytest.mark.parametrize("soft", [48, FILES])

@@ -202,7 +202,7 @@ def test_what_is_wrong_with_an_example_is_said_at_its_place(
     [
         (b" \n", "this file is empty"),
         (b"\xff\xfe", "not UTF-8 (byte 0)"),
-        (b"x" * (MOST_BYTES + 1), "the file has more than 1,000,000 bytes"),
+        (b"x" * (MOST_BYTES + 1), "this file is larger than 1,000,000 bytes"),
     ],
     ids=["empty", "no text", "large"],
 )

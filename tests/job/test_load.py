@@ -164,11 +164,18 @@ def test_what_cannot_be_read(project, name, message, hint):
 
 
 def test_no_permission(project, monkeypatch):
-    def refuse(path):
+    def refuse(path, mode):
         raise PermissionError
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UsageProblem, match="no permission to read the job file"):
+        load_job(project / "jobs/job.toml")
+
+
+def test_a_job_file_without_an_end(project):
+    (project / "jobs/job.toml").unlink()
+    (project / "jobs/job.toml").symlink_to("/dev/zero")
+    with pytest.raises(UsageProblem, match=r"jobs/job.toml cannot be read: this file is larger than 10,000,000 bytes"):
         load_job(project / "jobs/job.toml")
 
 
@@ -184,7 +191,9 @@ def test_not_utf8(project):
     [
         (b"caf\xe9 {{ doc.text }}", r"`prompt.user_file`: not UTF-8 \(byte 3\)"),
         (b" \n", "`prompt.user_file`: this file is empty"),
+        (b"x" * 10_000_001, "`prompt.user_file`: this file is larger than 10,000,000 bytes"),
     ],
+    ids=["not UTF-8", "empty", "large"],
 )
 def test_bad_prompt_files(project, content, message):
     (project / "prompts/user.md").write_bytes(content)

@@ -200,6 +200,10 @@ def test_what_cannot_be_read(project):
     (project / "batchrun.toml").mkdir()
     [(_, message, _)] = problems()
     assert message == "`model.tier`: batchrun.toml cannot be read: is a directory"
+    (project / "batchrun.toml").rmdir()
+    (project / "batchrun.toml").symlink_to("/dev/zero")
+    [(_, message, _)] = problems()
+    assert message == "`model.tier`: batchrun.toml cannot be read: this file is larger than 10,000,000 bytes"
 
 
 def test_what_cannot_be_read_has_no_place_in_a_job_without_a_tier(project):

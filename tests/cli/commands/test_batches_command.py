@@ -95,6 +95,7 @@ def test_cancel_keeps_what_had_finished(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchrun.simulator.batches.life._CANCELING_S", 1.0)
+    api.simulator.batches.poll_again_s = 0.0
     use(project, batch="")
     project.job(batch=BATCH.format(wait="10m").replace("max_requests = 2", "max_requests = 5"))
     api.simulator.extend_script(["batch_never_ends"])

@@ -1,19 +1,16 @@
 """`batchrun results`: rows in every format, selected and not, and one document in full; `sync` beside it."""
 
-import contextlib
 import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import duckdb
 import pytest
-from command_line import CommandLine, submitted
+from command_line import CommandLine, held, submitted
 from trial_project import TrialProject
 
 from batchrun.cli import export
@@ -246,22 +243,9 @@ def test_what_is_remembered_needs_no_source_and_no_price(project: TrialProject, 
     assert (shown.code, len(shown.events)) == (ExitCode.OK, 2)
 
 
-@contextlib.contextmanager
-def held(database: Path) -> Iterator[None]:
-    """Another process has the file open for writing."""
-    holding = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", holding, str(database)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        yield
-        holder.communicate("", timeout=120)
-
-
 def test_a_held_output_delays_rows_and_not_the_run(
-    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
-    monkeypatch.setattr("batchrun.workflow.batch_recovery.FINAL_WAIT_S", 0.0)
     project.document("0009.txt", "new")
     with held(project.database):
         synced = batchrun("sync jobs/trial.toml --wait 0")

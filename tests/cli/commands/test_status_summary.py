@@ -1,13 +1,11 @@
 """`batchrun status RUN` shows the summary that the run printed, long afterwards and from the ledger alone."""
 
-import contextlib
 import json
 import re
 from typing import Any
 
-import duckdb
 import pytest
-from command_line import CommandLine, Ran, as_said_here, process, talking_to
+from command_line import CommandLine, Ran, as_said_here, held, process
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
@@ -255,10 +253,8 @@ def test_rows_that_were_not_brought_to_the_output(
     project.documents(1)
     batchrun(SUBMIT)  # a ledger that knows its output does not have to read the output before it sends
     project.documents(2)
-    with contextlib.closing(duckdb.connect(str(project.database))):
-        # DuckDB shares a file within one process, so another one submits.
-        out, _ = process(SUBMIT, cwd=project.root, environment=talking_to(api)).communicate(timeout=120)
-    printed = as_said_here(out[out.index("trial run ") :])
+    with held(project.database):
+        printed = summary(batchrun(SUBMIT))
     assert "  rows     safe in the ledger, not in the output yet: " in printed
     assert printed in batchrun("status last").out
 

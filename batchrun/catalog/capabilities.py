@@ -1,7 +1,7 @@
 """What a model does not take, found out before the API answers 400 to every document."""
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from batchrun.catalog.price import ModelPrice
 
@@ -13,24 +13,29 @@ _THINKS = frozenset({"adaptive", "enabled"})
 """The values of `thinking` with which a model thinks before its answer; without tools nothing is between tools."""
 
 
+class ModelProblem(NamedTuple):
+    """What a model refuses."""
+
+    key: str
+    """The key of [model] that says so."""
+    message: str
+
+
 def thinks(model: "ModelSection", price: ModelPrice) -> bool:
     """Whether replies will contain thinking, which is billed as output."""
     return price.thinks_by_default if model.thinking is None else model.thinking in _THINKS
 
 
-def model_problems(model: "ModelSection", price: ModelPrice, *, today: date) -> list[str]:
+def model_problems(model: "ModelSection", price: ModelPrice, *, today: date) -> list[ModelProblem]:
     """Give a sentence for everything the model would refuse, each with what is allowed; none when all is well."""
-    return [
-        problem
-        for problem in (
-            _retired(price, today),
-            _not_yet_valid(price, today),
-            _too_many_tokens(model, price),
-            _effort_problem(model, price),
-            _thinking_problem(model, price),
-        )
-        if problem is not None
-    ]
+    found = (
+        ("name", _retired(price, today)),
+        ("name", _not_yet_valid(price, today)),
+        ("max_tokens", _too_many_tokens(model, price)),
+        ("effort", _effort_problem(model, price)),
+        ("thinking", _thinking_problem(model, price)),
+    )
+    return [ModelProblem(key, message) for key, message in found if message is not None]
 
 
 def suited(model: "ModelSection", price: ModelPrice) -> "ModelSection":

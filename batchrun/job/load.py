@@ -39,10 +39,10 @@ class JobFile:
     """The project's folder, where relative paths of the job file start."""
     system: str | None
     user: Template
+    text: TomlText
+    """The text of the job file, for problems that are found later."""
     project: ProjectSpec = NOTHING
     """The content of batchrun.toml."""
-    text: TomlText | None = None
-    """The text of the job file, for problems that are found later; None if the job was not read from a file."""
     examples: tuple[Example, ...] = ()
     """The documents with their answers that the model is shown before every document."""
     root_note: str | None = None

@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from batchrun.answers.asking import ToolChoice
-from batchrun.catalog.capabilities import model_problems, suited
+from batchrun.catalog.capabilities import ModelProblem, model_problems, suited
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable
 from batchrun.catalog.rate_limits import LearnedLimits, RateLimits, effective_limits, published_limits
@@ -108,6 +108,14 @@ class ModelChain:
         return violation if self.falls_back(model_no, UNMET) else None
 
 
+class UnsuitedModel(UsageProblem):
+    """A model of a job refuses what the job asks of the model."""
+
+    def __init__(self, problems: Sequence[ModelProblem]) -> None:
+        super().__init__("\n".join(problem.message for problem in problems))
+        self.problems = tuple(problems)
+
+
 def make_model_chain(
     model: "ModelSection",
     limits: "LimitsSection",
@@ -116,19 +124,18 @@ def make_model_chain(
     today: date,
     cascade: "CascadeSection | None" = None,
 ) -> ModelChain:
-    """Put a job's models in order. Raises Refused for a model without a price, UsageProblem for what a model cannot do.
+    """Put a job's models in order. Raises Refused for a model without a price, UnsuitedModel for what a model refuses.
 
     A fallback model is never a reason to refuse: it drops the parameters that it does not take. `limits` are the first
     model's.
     """
     first, *others = [prices.model(name) for name in (model.name, *model.fallbacks)]
     wanted = [(model, first), *((suited(model, price), price) for price in others)]
-    problems = [problem for section, price in wanted for problem in model_problems(section, price, today=today)]
+    problems = model_problems(model, first, today=today)
+    for section, price in wanted[1:]:
+        problems += [one._replace(key="fallbacks") for one in model_problems(section, price, today=today)]
     if problems:
-        where = (
-            f'[model] of the job file, or its tier "{model.tier}" in batchrun.toml' if model.tier else "the job file"
-        )
-        raise UsageProblem("\n".join(f"[model]: {problem}" for problem in problems), hint=f"correct {where}")
+        raise UnsuitedModel(problems)
     own = _chain_model(model, first, effective_limits(limits, first.limits))
     rest = (_chain_model(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
     if cascade is None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 from batchrun.answers.turns import Mending
 from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, forbidden, merged
 from batchrun.budget.policy import operator_caps, operator_rule, project_caps, project_rule
+from batchrun.catalog.capabilities import ModelProblem
 from batchrun.catalog.notices import price_notices
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable, load_prices
@@ -29,6 +30,7 @@ from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
+from batchrun.job.toml_positions import KeyPath
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
@@ -36,7 +38,7 @@ from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.output.publish import Output, OutputTable
 from batchrun.store.output.source_columns import SourceColumn
 from batchrun.store.paths import StorePaths, own_files, store_paths
-from batchrun.strategy.model_chain import ModelChain, make_model_chain
+from batchrun.strategy.model_chain import ModelChain, UnsuitedModel, make_model_chain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
 from batchrun.workers.children import Children
@@ -235,8 +237,6 @@ def refuse_models(job: JobFile) -> None:
 def refuse_unknown_models(job: JobFile, prices: PriceTable) -> None:
     """Raise JobFileError for names of models that are in no table of prices, each with its place in the job file."""
     text = job.text
-    if text is None:
-        return
     lists = [("model", "fallbacks"), ("cascade", "models")]
     places = [("model", "name"), *((*place, at) for place in lists for at in range(len(text.get(place) or ())))]
     problems = [
@@ -265,7 +265,10 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     spec, today = job.spec, utc_today()
     prices = prices_of(job, today=today)
     refuse_unknown_models(job, prices)
-    chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
+    try:
+        chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
+    except UnsuitedModel as unsuited:
+        raise unsuited_model(job, unsuited.problems) from None
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
     source, where = open_source(job, own_files(job)), store_paths(job, simulated=simulated)
     check_columns(job, source)
@@ -278,6 +281,18 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
+
+
+def unsuited_model(job: JobFile, found: Iterable[ModelProblem]) -> JobFileError:
+    """Give what a model refuses its place in the job file: the key, or else what names the model."""
+    hint = f'the tier "{job.spec.model.tier}" stands in batchrun.toml' if job.spec.model.tier else None
+
+    def place(key: str) -> KeyPath:
+        written = (("model", one) for one in (key, "tier", "name") if job.text.get(("model", one)) is not None)
+        return next(written, ("cascade", "models"))
+
+    problems = [job.text.at_value(place(key), message, hint=hint) for key, message in found]
+    return JobFileError(problems, file=job.text.file)
 
 
 @contextlib.contextmanager

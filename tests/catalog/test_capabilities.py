@@ -12,7 +12,7 @@ PRICES = load_prices(today=TODAY)
 
 def problems(name, *, today=TODAY, **keys):
     section = ModelSection(**{"name": name, "max_tokens": 1_024, **keys})
-    return model_problems(section, PRICES.model(name), today=today)
+    return [problem.message for problem in model_problems(section, PRICES.model(name), today=today)]
 
 
 @pytest.mark.parametrize("name", PRICES.prices)

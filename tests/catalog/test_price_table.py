@@ -267,7 +267,7 @@ def test_a_model_whose_prices_are_all_of_the_future_is_not_used_yet(tmp_path):
     section = ModelSection(name="our-model", max_tokens=10)
     for today, said in ((date(2026, 12, 31), ["valid from 2027-01-01 on"]), (date(2027, 1, 1), [])):
         problems = model_problems(section, load_prices(path, today=today).model("our-model"), today=today)
-        assert [word in problem for word, problem in zip(said, problems, strict=True)] == [True] * len(said)
+        assert [word in problem.message for word, problem in zip(said, problems, strict=True)] == [True] * len(said)
 
 
 def test_an_override_replaces_all_rows_of_a_model(tmp_path, monkeypatch):

@@ -53,6 +53,11 @@ max_cost_usd = 1
 COLLECTED = pytest.StashKey[Counter[Path]]()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run more slow tests at once than there are cores: slow tests wait a third of their time."""
+    return None if config.option.markexpr == "not slow" else (os.cpu_count() or 1) * 3 // 2
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Remember how many tests each file has, before `-m` or `-k` leaves some of them out."""

@@ -135,6 +135,7 @@ def test_a_reply_that_did_not_end_has_a_reason_and_no_field_to_blame(stop_reason
     assert (judgement.output, judgement.problems) == (None, ())
 
 
+@pytest.mark.slow
 def test_names_that_are_no_field_are_all_dropped_and_the_first_are_named():
     judgement = NULLING.judge(reply(json.dumps(GOOD | {f"x{number}": 1 for number in range(50_000)})))
 

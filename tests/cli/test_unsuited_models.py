@@ -27,7 +27,10 @@ def test_what_a_model_does_not_take_is_told_with_its_place(project: TrialProject
 
 @pytest.mark.parametrize(
     ("name", "tiers", "shown"),
-    [("claude-haiku-4-5", "", 'fallbacks = ["claude-sonnet-4-5"]'), (None, 'simple = ["claude-sonnet-4-5"]', "tier = ")],
+    [
+        ("claude-haiku-4-5", "", 'fallbacks = ["claude-sonnet-4-5"]'),
+        (None, 'simple = ["claude-sonnet-4-5"]', "tier = "),
+    ],
     ids=["a fallback", "a tier"],
 )
 def test_a_retired_model_is_told_where_it_is_named(

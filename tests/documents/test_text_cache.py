@@ -138,6 +138,7 @@ DAMAGES: list[Callable[[Path], object]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_entry_is_no_entry(cache: TextCache, damage: Callable[[Path], object]) -> None:
     cache.keep(sha(1), PDF, OPTIONS, PARTS)

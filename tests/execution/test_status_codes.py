@@ -86,6 +86,7 @@ def test_what_is_no_status_is_not_taken_for_one(source: str) -> None:
     assert statuses_in(source) == []
 
 
+@pytest.mark.slow
 def test_only_the_failure_table_and_the_rims_know_what_a_status_means() -> None:
     found = {
         (name, expression)

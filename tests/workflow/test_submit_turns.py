@@ -132,6 +132,7 @@ def test_a_field_that_is_added_is_asked_alone(project: TrialProject) -> None:
     assert again.plan.to_send == 0
 
 
+@pytest.mark.slow
 def test_a_field_that_is_described_in_other_words_is_asked_alone_and_again_and_again(project: TrialProject) -> None:
     mending(project)
     project.documents(1)
@@ -159,6 +160,7 @@ def test_without_a_field_nothing_is_asked(project: TrialProject) -> None:
     assert project.plan().to_send == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"prompt": 'user = "Now: {{ doc.text }}"'}, {"model": 'name = "claude-sonnet-4-6"\nmax_tokens = 100'}],
@@ -190,6 +192,7 @@ def test_a_document_that_has_changed_is_asked_for_everything(project: TrialProje
     assert asked(provider) == [["title", "day"]]
 
 
+@pytest.mark.slow
 def test_the_plan_has_both_prices_and_all_fields_can_be_asked_again(project: TrialProject) -> None:
     mending(project)
     project.documents(3)
@@ -248,6 +251,7 @@ def test_a_request_that_somebody_else_has_asked_on_is_asked_what_is_due(project:
     assert [body["max_tokens"] for body in provider.bodies] == [100, 77]
 
 
+@pytest.mark.slow
 def test_the_whole_conversation_is_reserved_where_few_of_the_fields_are_asked(project: TrialProject) -> None:
     title = f'title = {{ type = "string", description = "{"words " * 800}" }}'
     mending(project, output_fields=title)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from batch_submits import COST_NUSD, again_and_again, batched, canceling, once, submit
 from native_samples import page_of, pdf
 from scripted_batches_memory import BatchApi
@@ -79,6 +80,7 @@ def test_quotes_of_answers_in_batches_are_located(project: TrialProject, api: Ba
     assert json.loads(found)["evidence"]["term"]["status"] == "exact"
 
 
+@pytest.mark.slow
 def test_passages_of_a_pdf_that_was_answered_in_a_batch_have_boxes(project: TrialProject, api: BatchApi) -> None:
     quote = "The term of this agreement is twenty-four (24) months from its date."
     source = 'type = "files"\ninclude = ["docs/*.pdf"]'

@@ -125,10 +125,10 @@ def field_schema(field: FieldSpec, *, full: bool) -> Schema:
 def _bare_schema(field: FieldSpec, *, full: bool) -> Schema:
     match field:
         case TextField() | PlainField():
-            return _JSON_TYPES[_base(field)]
+            return _JSON_TYPES[field.kind]
         case NumberField():
-            bounds = _BIGINT if full and _base(field) == "integer" else {}
-            return {**_JSON_TYPES[_base(field)], **bounds}
+            bounds = _BIGINT if full and field.kind == "integer" else {}
+            return {**_JSON_TYPES[field.kind], **bounds}
         case EnumField():
             return {"type": "string", "enum": list(field.enum)}
         case ArrayField():
@@ -158,7 +158,7 @@ def _sql_type(field: FieldSpec) -> str:
             members = ", ".join(f'"{name}" {_sql_type(child)}' for name, child in field.fields.items())
             return f"STRUCT({members})"
         case _:
-            return _SQL_TYPES[_base(field)]
+            return _SQL_TYPES[field.kind]
 
 
 def _json_structure(field: FieldSpec) -> JsonStructure:
@@ -168,7 +168,7 @@ def _json_structure(field: FieldSpec) -> JsonStructure:
         case ObjectField():
             return {name: _json_structure(child) for name, child in field.fields.items()}
         case _:
-            return _SQL_TYPES[_base(field)]
+            return _SQL_TYPES[field.kind]
 
 
 def _unions(field: FieldSpec) -> int:
@@ -180,7 +180,3 @@ def _unions(field: FieldSpec) -> int:
         case _:
             below = 0
     return below + field.may_be_null
-
-
-def _base(field: FieldSpec) -> str:
-    return field.type.removesuffix("?")

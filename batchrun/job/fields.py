@@ -62,12 +62,12 @@ class OutputFields:
     @cached_property
     def api_schema(self) -> Schema:
         """The schema that is sent, in the subset that the API takes; other rules stand in descriptions."""
-        return _object_schema(self.definitions, full=False)
+        return _fields_schema(self.definitions, full=False)
 
     @cached_property
     def full_schema(self) -> Schema:
         """JSON Schema 2020-12 with every rule, for judging replies here."""
-        return {"$schema": FULL_DIALECT, **_object_schema(self.definitions, full=True)}
+        return {"$schema": FULL_DIALECT, **_fields_schema(self.definitions, full=True)}
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -100,13 +100,18 @@ class OutputFields:
         return sum(_unions(field) for field in self.definitions.values())
 
 
-def _object_schema(fields: Mapping[str, FieldSpec], *, full: bool) -> Schema:
+def object_schema(properties: Mapping[str, Any]) -> Schema:
+    """Return the schema of an object that has all of these properties and no other."""
     return {
         "type": "object",
-        "properties": {name: field_schema(field, full=full) for name, field in fields.items()},
-        "required": list(fields),
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _fields_schema(fields: Mapping[str, FieldSpec], *, full: bool) -> Schema:
+    return object_schema({name: field_schema(field, full=full) for name, field in fields.items()})
 
 
 def field_schema(field: FieldSpec, *, full: bool) -> Schema:
@@ -134,7 +139,7 @@ def _bare_schema(field: FieldSpec, *, full: bool) -> Schema:
         case ArrayField():
             return {"type": "array", "items": field_schema(field.items, full=full)}
         case ObjectField():
-            return _object_schema(field.fields, full=full)
+            return _fields_schema(field.fields, full=full)
         case _:
             assert_never(field)
 

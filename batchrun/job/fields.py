@@ -94,11 +94,6 @@ class OutputFields:
         """Return some of the fields."""
         return OutputFields({name: self.definitions[name] for name in names})
 
-    @property
-    def unions(self) -> int:
-        """How many types of the schema may be null, at any depth."""
-        return sum(_unions(field) for field in self.definitions.values())
-
 
 def object_schema(properties: Mapping[str, Any]) -> Schema:
     """Return the schema of an object that has all of these properties and no other."""
@@ -174,14 +169,3 @@ def _json_structure(field: FieldSpec) -> JsonStructure:
             return {name: _json_structure(child) for name, child in field.fields.items()}
         case _:
             return _SQL_TYPES[field.kind]
-
-
-def _unions(field: FieldSpec) -> int:
-    match field:
-        case ArrayField():
-            below = _unions(field.items)
-        case ObjectField():
-            below = sum(_unions(child) for child in field.fields.values())
-        case _:
-            below = 0
-    return below + field.may_be_null

@@ -60,8 +60,8 @@ class Renderer:
         The marks of a fence belong to this part: every document has other digits, and as many.
         """
         template = [self.bare_content] if self._has_fence else self._job.user.literals
-        around = [[part] if part else [] for part in (self.system, self.asking.words)]
-        return "\n".join([*around[0], *chain(*self.turns), *template, *around[1]])
+        before, behind = filter(None, [self.system]), filter(None, [self.asking.words])
+        return "\n".join([*before, *chain(*self.turns), *template, *behind])
 
     @property
     def prefix(self) -> CacheablePrefix:

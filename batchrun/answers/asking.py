@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 ToolChoice = Literal["forced", "auto"]
 """Whether the model has to call the tool; with `auto` the model may answer in text instead."""
@@ -14,16 +14,13 @@ class StructuredAsking:
     """The reply is JSON that the API holds to a schema."""
 
     schema: Mapping[str, Any]
+    words: ClassVar[str] = ""
+    """The words at the end of the user message; none here."""
 
     @property
     def rendered(self) -> str:
         """What the API renders for the model beside the prompt, as compact JSON, for counting its tokens."""
         return _compact(self.schema)
-
-    @property
-    def words(self) -> str:
-        """The words at the end of the user message; none here."""
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +32,13 @@ class ToolAsking:
     schema: Mapping[str, Any]
     """The schema of the input, to which the API holds the call."""
     choice: ToolChoice
+    words: ClassVar[str] = ""
+    """The words at the end of the user message; none here."""
 
     @property
     def rendered(self) -> str:
         """What the API renders for the model beside the prompt, as compact JSON, for counting its tokens."""
         return _compact([self.name, self.description, self.schema])
-
-    @property
-    def words(self) -> str:
-        """The words at the end of the user message; none here."""
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +46,8 @@ class WordsAsking:
     """The reply is text, as words at the end of the user message ask for, behind the document."""
 
     words: str
-
-    @property
-    def rendered(self) -> str:
-        """What the API renders for the model beside the prompt; nothing here."""
-        return ""
+    rendered: ClassVar[str] = ""
+    """What the API renders for the model beside the prompt; nothing here."""
 
 
 Asking = StructuredAsking | ToolAsking | WordsAsking

@@ -77,7 +77,7 @@ def no_field(name: str, steps: Sequence[str | int] = ()) -> FieldProblem:
 
 
 def path_of(steps: Iterable[str | int]) -> str:
-    """Write a place in a reply the way people write one."""
+    """Write a place in a reply or a file the way people write one: `parties[0].since`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 

@@ -121,8 +121,3 @@ MODES: Mapping[ModeName, AnswerMode] = {DEFAULT_MODE: _Structured(), "tool": _To
 def is_complete(form: AnswerForm, reply: Reply) -> bool:
     """Whether a reply came to its own end; the call of a tool is an end where a tool was asked for."""
     return reply.stop_reason in _ENDS or (reply.stop_reason == "tool_use" and form.mode == "tool")
-
-
-def read(form: AnswerForm, reply: Reply) -> Any:
-    """Take the value out of a reply. Numbers are int and Decimal, as they are written. Raises UnusableError."""
-    return MODES[form.mode].read(form, reply)

@@ -6,7 +6,7 @@ from typing import Any
 
 from batchrun.answers.evidence.index import DocumentIndex
 from batchrun.answers.evidence.locate import locate
-from batchrun.answers.evidence.located import NO_TEXT, Located
+from batchrun.answers.evidence.located import MISSING, NO_TEXT, Located
 from batchrun.answers.evidence.value_check import check_value
 from batchrun.answers.field_problems import FieldProblem, reason
 from batchrun.answers.form import AnswerForm
@@ -15,8 +15,6 @@ from batchrun.answers.validation import Judgement
 from batchrun.answers.values import without_null
 from batchrun.outcome import Outcome
 
-NO_QUOTE = Located("missing")
-"""What is known of a value for which the model gave no quote."""
 SHOWN_QUOTE = 60
 """How many characters of a quote are shown to people and to the model."""
 
@@ -145,7 +143,7 @@ def _located(found: Iterator[Quoted], form: AnswerForm, index: DocumentIndex | N
     near: list[tuple[int, int]] = []
     for quoted in found:
         if not quoted.quote.strip():
-            yield Evidence(quoted, NO_QUOTE, "not_checkable")
+            yield Evidence(quoted, MISSING, "not_checkable")
             continue
         located = locate(index, quoted.quote, near=near) if index else NO_TEXT
         if located.believed:

@@ -175,7 +175,7 @@ def turn_again(form: AnswerForm, progress: Progress) -> Turn:
 
 
 def choices(form: AnswerForm, values: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
-    """Return the fields that each turn asks for, if these values are answered already. None for the whole form."""
+    """Return the fields that each turn asks for, if these values are answered already. Empty for the whole form."""
     answered, found = dict(values), list[tuple[str, ...]]()
     while missing := form.missing(answered):
         found.append(missing)

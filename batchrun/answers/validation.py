@@ -14,7 +14,7 @@ from jsonschema.validators import extend
 from batchrun.answers.field_problems import FieldProblem, first_of_each, no_field, of_error, reason
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.json_text import UnusableError, parsed, shown, without_stray_marks
-from batchrun.answers.modes import is_complete, read
+from batchrun.answers.modes import MODES, is_complete
 from batchrun.answers.normalising import Normalised, Normaliser
 from batchrun.answers.values import FORMATS, NULL, plain, uniform
 from batchrun.outcome import Outcome
@@ -77,6 +77,7 @@ class Judge:
 
     def __init__(self, form: AnswerForm) -> None:
         self._form = form
+        self._fields: Mapping[str, Any] = form.full_schema.get("properties", {})
         self._validator = _VALIDATOR(form.full_schema, format_checker=FORMATS)
         unseen = dict.fromkeys(self._fields, True)
         self._of_whole = self._validator.evolve(schema={**form.full_schema, "properties": unseen})
@@ -96,12 +97,13 @@ class Judge:
 
     def _read(self, reply: Reply) -> Any:
         """Take the value out of a reply. Stray marks around the value are taken off only where nothing else helps."""
+        mode = MODES[self._form.mode]
         try:
-            return read(self._form, reply)
+            return mode.read(self._form, reply)
         except UnusableError:
             if self._form.normalise and self._form.mode not in _MODES_WITHOUT_JSON:
                 with suppress(UnusableError, RecursionError):  # the problem told is that of the reply as it came
-                    return read(self._form, _without_stray_marks(reply))
+                    return mode.read(self._form, _without_stray_marks(reply))
             raise
 
     def _judged(self, value: Any) -> Judgement:
@@ -141,11 +143,6 @@ class Judge:
                 if name in value:
                     yield from islice(self._validator.descend(value[name], schema, path=name), _MOST_ERRORS)
         yield from islice(self._of_whole.iter_errors(value), _MOST_ERRORS)
-
-    @property
-    def _fields(self) -> Mapping[str, Any]:
-        fields: Mapping[str, Any] = self._form.full_schema.get("properties", {})
-        return fields
 
     def _with_nulls(
         self, value: Mapping[str, Any], problems: Sequence[FieldProblem], originals: Mapping[str, Any]

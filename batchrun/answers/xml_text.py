@@ -82,9 +82,7 @@ class _Reader:
     """The elements that have begun and not ended, the innermost last."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self._schema = schema
-        self._root = root_of(schema)
-        self._whole = _Element(self._root, schema)
+        self._whole = _Element(root_of(schema), schema)
         self._open = [self._whole]
 
     def answer(self) -> dict[str, Any]:
@@ -117,8 +115,8 @@ class _Reader:
                 self._end_to(depth)
                 self._open.append(_Element(name, without_null(schema), may_be_null(schema)))
                 return True
-        if name == self._root:
-            self._whole = _Element(name, self._schema)
+        if name == self._whole.name:
+            self._whole = _Element(name, self._whole.schema)
             self._open = [self._whole]
             return True
         self.text(written)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchrun.answers.form import AnswerForm, PageRule
 from batchrun.job.field_types import ArrayField, FieldSpec, ObjectField, TextField
-from batchrun.job.fields import FULL_DIALECT, field_schema
+from batchrun.job.fields import FULL_DIALECT, field_schema, object_schema
 
 if TYPE_CHECKING:
     from batchrun.job.field_groups import Groups
@@ -27,10 +27,10 @@ def answer_form(output: "OutputSection", groups: "Groups") -> AnswerForm:
     fields = output.fields
     properties = [one for name, field in fields.items() for one in asked_for(name, field, output)]
     with_quotes = [name for name, field in fields.items() if has_evidence(field, output)]
-    entries = {name: entry_quote(field) for name in with_quotes if is_of_objects(field := fields[name])}
+    entries = {name: quote for name in with_quotes if (quote := entry_quote(fields[name]))}
     return AnswerForm(
-        full_schema={"$schema": FULL_DIALECT, **_object((name, full) for name, _, full in properties)},
-        api_schema=_object((name, api) for name, api, _ in properties),
+        full_schema={"$schema": FULL_DIALECT, **object_schema({name: full for name, _, full in properties})},
+        api_schema=object_schema({name: api for name, api, _ in properties}),
         mode=output.mode,
         groups=groups if len(groups) > 1 else (),
         normalise=output.normalise,
@@ -51,11 +51,11 @@ def asked_for(name: str, field: FieldSpec, output: "OutputSection") -> Iterator[
     """Yield what is asked for the sake of a field, in order: the quote comes before the value that rests on it."""
     api, full = field_schema(field, full=False), field_schema(field, full=True)
     if has_evidence(field, output):
-        if is_of_objects(field):
-            quote = entry_quote(field)
-            api, full = (_with_entry_quote(schema, quote) for schema in (api, full))
+        if entry := entry_quote(field):
+            api, full = (_with_entry_quote(schema, entry) for schema in (api, full))
         else:
-            yield (quote_name(name), *_text(QUOTE.format(what=f"`{name}`")))
+            quote = _quote_schema(f"`{name}`")
+            yield quote_name(name), quote, quote
     if is_quote(field):
         api = _said(api, ITSELF)
     if isinstance(field, ArrayField) and field.page_size:
@@ -81,11 +81,6 @@ def is_quote(field: FieldSpec) -> bool:
     return isinstance(field, TextField) and field.quote_of is not None
 
 
-def is_of_objects(field: FieldSpec) -> bool:
-    """Whether a field is a list of objects, each of which has a quote of its own."""
-    return isinstance(field, ArrayField) and isinstance(field.items, ObjectField)
-
-
 def quote_name(name: str) -> str:
     """Return the name under which the quote for a field is asked for."""
     return f"{name}_quote"
@@ -96,24 +91,21 @@ def complete_name(name: str) -> str:
     return f"{name}_complete"
 
 
-def entry_quote(field: FieldSpec) -> str:
-    """Return the name under which the entries of a list have their quotes; no field of the entries has this name."""
-    assert isinstance(field, ArrayField)
-    assert isinstance(field.items, ObjectField)
+def entry_quote(field: FieldSpec) -> str | None:
+    """Return the name, that of no other field, under which each object of a list has its quote.
+
+    Returns None for a field that is no list of objects.
+    """
+    if not isinstance(field, ArrayField) or not isinstance(field.items, ObjectField):
+        return None
     name = "quote"
     while name in field.items.fields:
         name = f"entry_{name}"
     return name
 
 
-def _object(properties: Any) -> dict[str, Any]:
-    named = dict(properties)
-    return {"type": "object", "properties": named, "required": list(named), "additionalProperties": False}
-
-
-def _text(description: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    schema = {"type": "string", "description": description}
-    return schema, schema
+def _quote_schema(what: str) -> dict[str, Any]:
+    return {"type": "string", "description": QUOTE.format(what=what)}
 
 
 def _said(schema: Mapping[str, Any], words: str) -> dict[str, Any]:
@@ -128,8 +120,7 @@ def _with_entry_quote(schema: Mapping[str, Any], quote: str) -> dict[str, Any]:
         return {**schema, "anyOf": kinds}
     if "items" in schema:
         return {**schema, "items": _with_entry_quote(schema["items"], quote)}
-    asked, _ = _text(QUOTE.format(what="this entry"))
-    return {**schema, **_object({quote: asked, **schema["properties"]})}
+    return {**schema, **object_schema({quote: _quote_schema("this entry"), **schema["properties"]})}
 
 
 def _without_least(schema: Mapping[str, Any]) -> dict[str, Any]:

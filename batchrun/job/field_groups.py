@@ -3,9 +3,8 @@
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from batchrun.job.field_types import FieldSpec
 from batchrun.job.fields import OutputFields
-from batchrun.job.schema_limits import fits, schema_bytes
+from batchrun.job.schema_limits import fits, schema_bytes, schema_unions
 
 GroupSetting = int | Literal["auto"] | None
 """How many groups the job file asks for; None stands for one."""
@@ -42,7 +41,7 @@ def _fewest(fields: OutputFields) -> Groups:
     groups: list[list[str]] = []
     unions = size = 0
     for name, field in fields.definitions.items():
-        more_unions, more_bytes = _weight(name, field)
+        more_unions, more_bytes = schema_unions(name, field), schema_bytes(name, field)
         is_full = not groups or len(groups[-1]) == MAX_GROUP_FIELDS
         if is_full or not fits(unions=unions + more_unions, size=size + more_bytes):
             groups.append([])
@@ -50,8 +49,3 @@ def _fewest(fields: OutputFields) -> Groups:
         groups[-1].append(name)
         unions, size = unions + more_unions, size + more_bytes
     return tuple(map(tuple, groups))
-
-
-def _weight(name: str, field: FieldSpec) -> tuple[int, int]:
-    """Return a field's nullable types, and the bytes that the field adds to a schema."""
-    return OutputFields({name: field}).unions, schema_bytes(name, field)

@@ -62,12 +62,12 @@ class OutputFields:
     @cached_property
     def api_schema(self) -> Schema:
         """The schema that is sent, in the subset that the API takes; other rules stand in descriptions."""
-        return _object_schema(self.definitions, full=False)
+        return _fields_schema(self.definitions, full=False)
 
     @cached_property
     def full_schema(self) -> Schema:
         """JSON Schema 2020-12 with every rule, for judging replies here."""
-        return {"$schema": FULL_DIALECT, **_object_schema(self.definitions, full=True)}
+        return {"$schema": FULL_DIALECT, **_fields_schema(self.definitions, full=True)}
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -94,19 +94,19 @@ class OutputFields:
         """Return some of the fields."""
         return OutputFields({name: self.definitions[name] for name in names})
 
-    @property
-    def unions(self) -> int:
-        """How many types of the schema may be null, at any depth."""
-        return sum(_unions(field) for field in self.definitions.values())
 
-
-def _object_schema(fields: Mapping[str, FieldSpec], *, full: bool) -> Schema:
+def object_schema(properties: Mapping[str, Any]) -> Schema:
+    """Return the schema of an object that has all of these properties and no other."""
     return {
         "type": "object",
-        "properties": {name: field_schema(field, full=full) for name, field in fields.items()},
-        "required": list(fields),
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _fields_schema(fields: Mapping[str, FieldSpec], *, full: bool) -> Schema:
+    return object_schema({name: field_schema(field, full=full) for name, field in fields.items()})
 
 
 def field_schema(field: FieldSpec, *, full: bool) -> Schema:
@@ -125,16 +125,16 @@ def field_schema(field: FieldSpec, *, full: bool) -> Schema:
 def _bare_schema(field: FieldSpec, *, full: bool) -> Schema:
     match field:
         case TextField() | PlainField():
-            return _JSON_TYPES[_base(field)]
+            return _JSON_TYPES[field.kind]
         case NumberField():
-            bounds = _BIGINT if full and _base(field) == "integer" else {}
-            return {**_JSON_TYPES[_base(field)], **bounds}
+            bounds = _BIGINT if full and field.kind == "integer" else {}
+            return {**_JSON_TYPES[field.kind], **bounds}
         case EnumField():
             return {"type": "string", "enum": list(field.enum)}
         case ArrayField():
             return {"type": "array", "items": field_schema(field.items, full=full)}
         case ObjectField():
-            return _object_schema(field.fields, full=full)
+            return _fields_schema(field.fields, full=full)
         case _:
             assert_never(field)
 
@@ -158,7 +158,7 @@ def _sql_type(field: FieldSpec) -> str:
             members = ", ".join(f'"{name}" {_sql_type(child)}' for name, child in field.fields.items())
             return f"STRUCT({members})"
         case _:
-            return _SQL_TYPES[_base(field)]
+            return _SQL_TYPES[field.kind]
 
 
 def _json_structure(field: FieldSpec) -> JsonStructure:
@@ -168,19 +168,4 @@ def _json_structure(field: FieldSpec) -> JsonStructure:
         case ObjectField():
             return {name: _json_structure(child) for name, child in field.fields.items()}
         case _:
-            return _SQL_TYPES[_base(field)]
-
-
-def _unions(field: FieldSpec) -> int:
-    match field:
-        case ArrayField():
-            below = _unions(field.items)
-        case ObjectField():
-            below = sum(_unions(child) for child in field.fields.values())
-        case _:
-            below = 0
-    return below + field.may_be_null
-
-
-def _base(field: FieldSpec) -> str:
-    return field.type.removesuffix("?")
+            return _SQL_TYPES[field.kind]

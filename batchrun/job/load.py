@@ -19,7 +19,7 @@ from batchrun.job.field_groups import Groups, field_groups
 from batchrun.job.fields import OutputFields
 from batchrun.job.output_schema import read_output_schema
 from batchrun.job.problems import JobFileError, did_you_mean
-from batchrun.job.project import NOTHING, ModelChoice, ProjectSpec, chosen_models, read_project
+from batchrun.job.project import ModelChoice, ProjectSpec, chosen_models, read_project
 from batchrun.job.project_root import LEDGER, root_note, roots_of_job
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
@@ -41,11 +41,11 @@ class JobFile:
     user: Template
     text: TomlText
     """The text of the job file, for problems that are found later."""
-    project: ProjectSpec = NOTHING
+    project: ProjectSpec
     """The content of batchrun.toml."""
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...]
     """The documents with their answers that the model is shown before every document."""
-    root_note: str | None = None
+    root_note: str | None
     """Why the project's folder is not the marked folder that the job file is in; None if it is."""
 
     @cached_property
@@ -115,13 +115,12 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
 def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:
     """Fill in the models of the tier or the cascade, if the job has one."""
     if cascade := spec.cascade:
-        chain = {"fallbacks": cascade.models[1:], "fallback_on": cascade.escalate_on}
-        return spec.model_copy(update={"model": spec.model.model_copy(update=chain)})
-    if not choice.models:
+        chain: dict[str, Any] = {"fallbacks": cascade.models[1:], "fallback_on": cascade.escalate_on}
+    elif choice.models:
+        chain = {"name": choice.models[0], "fallbacks": choice.models[1:]}
+    else:
         return spec
-    name, *fallbacks = choice.models
-    model = spec.model.model_copy(update={"name": name, "fallbacks": tuple(fallbacks)})
-    return spec.model_copy(update={"model": model})
+    return spec.model_copy(update={"model": spec.model.model_copy(update=chain)})
 
 
 def _named_ledger(text: TomlText) -> str:

@@ -42,11 +42,11 @@ class Renderer:
         return fenced(document, self._shown) if self._has_fence else document
 
     @property
-    def bare_content(self) -> str | None:
-        """The user message without any document, for counting the fixed part; None when nothing would be left."""
+    def bare_content(self) -> str:
+        """The user message without any document, for counting the fixed part; empty when only space would be left."""
         nothing = Document("", "", "", dict.fromkeys(self._job.user.names, ""))
         content = self.content(nothing)
-        return content if content.strip() else None
+        return content if content.strip() else ""
 
     @property
     def content_parts(self) -> list[object]:
@@ -59,9 +59,9 @@ class Renderer:
 
         The marks of a fence belong to this part: every document has other digits, and as many.
         """
-        template = [self.bare_content or ""] if self._has_fence else self._job.user.literals
-        around = [[part] if part else [] for part in (self.system, self.asking.words)]
-        return "\n".join([*around[0], *chain(*self.turns), *template, *around[1]])
+        template = [self.bare_content] if self._has_fence else self._job.user.literals
+        before, behind = filter(None, [self.system]), filter(None, [self.asking.words])
+        return "\n".join([*before, *chain(*self.turns), *template, *behind])
 
     @property
     def prefix(self) -> CacheablePrefix:
@@ -74,11 +74,6 @@ class Renderer:
     def document_turns(self) -> int:
         """How many turns ask about a document by words behind the document. 1 where a schema comes before it."""
         return max(1, len(self._job.form.groups)) if self.asking.words else 1
-
-    @property
-    def schema_text(self) -> str:
-        """The schema or the tool as it is sent, for counting its tokens; empty where words alone ask for an answer."""
-        return self.asking.rendered
 
     def document_text(self, document: Document) -> str:
         """Return the document's part of the prompt, for counting its tokens: the text and the columns in use."""

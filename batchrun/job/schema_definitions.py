@@ -155,8 +155,8 @@ class _Reading:
         if wrapper == "$ref":
             return self._referred(node["$ref"], place)
         members = node[wrapper] if isinstance(node[wrapper], list) else []
-        may_be_null = wrapper != "allOf" and any(map(_is_null, members))
-        kept = [number for number, member in enumerate(members) if not (may_be_null and _is_null(member))]
+        may_be_null = wrapper != "allOf" and any(member in _NULLS for member in members)
+        kept = [number for number, member in enumerate(members) if not (may_be_null and member in _NULLS)]
         if len(kept) != 1:
             hint = "write the one type that it has" if wrapper == "allOf" else "write one type, and null beside it"
             self.fault(place.inside(wrapper), f"{len(kept)} types in one place", hint)
@@ -281,10 +281,6 @@ class _Reading:
 
 def _bounds(node: dict[str, Any]) -> dict[str, Any]:
     return {key: node[word] for word, key in _KEY_OF.items() if word in node}
-
-
-def _is_null(node: object) -> bool:
-    return node in _NULLS
 
 
 def _nullable(definition: dict[str, Any], *, may_be_null: bool) -> dict[str, Any]:

@@ -52,6 +52,11 @@ def too_deep(fields: OutputFields) -> Excess | None:
     return Excess(way, f"nested in more than {MAX_DEPTH} lists and objects", remedy) if way else None
 
 
+def schema_unions(name: str, field: FieldSpec) -> int:
+    """Return how many types of a field may be null, at any depth."""
+    return len(_nullable({name: field}))
+
+
 def schema_bytes(name: str, field: FieldSpec) -> int:
     """Return what a field adds to the bytes of a schema."""
     separators = 2 * len(", ")
@@ -64,11 +69,15 @@ def fits(*, unions: int, size: int) -> bool:
 
 
 def _too_many_unions(fields: OutputFields) -> Excess | None:
-    nullable = [node.way for node in _nodes(fields.definitions) if node.field.may_be_null]
+    nullable = _nullable(fields.definitions)
     if len(nullable) <= MAX_UNIONS:
         return None
     sentence = f"the {MAX_UNIONS + 1}th type that may be null, and the API allows {MAX_UNIONS} in one schema"
     return Excess(nullable[MAX_UNIONS], sentence, "drop a ?, for example by letting the model answer an empty text")
+
+
+def _nullable(definitions: Mapping[str, FieldSpec]) -> list[tuple[str, ...]]:
+    return [node.way for node in _nodes(definitions) if node.field.may_be_null]
 
 
 def _too_large(fields: OutputFields) -> Excess | None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from batchrun.answers.field_problems import path_of
 from batchrun.job.credentials import masked
 from batchrun.job.problems import Problem, did_you_mean
 from batchrun.job.schema_lookup import (
@@ -81,16 +82,10 @@ def explain(
             yield fault.wrong_value()
 
 
-def called(place: KeyPath) -> str:
-    """Return a place as people write it: `source.include[0]`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    return "".join(steps).removeprefix(".")
-
-
 def credential_problems(text: TomlText) -> Iterator[Problem]:
     """Make a problem of every API key and the like in the file."""
     for place in text.credentials:
-        message = f"`{called(place)}`: keys never belong in a job file; set ANTHROPIC_API_KEY"
+        message = f"`{path_of(place)}`: keys never belong in a job file; set ANTHROPIC_API_KEY"
         yield text.at_key(place, message, hint="take it out, and revoke it if anyone else has seen this file")
 
 
@@ -125,7 +120,7 @@ class _Fault:
     @property
     def table(self) -> str:
         above = self.place[:-1]
-        return f"[{called(above)}]" if above in self.tables else f"`{called(above)}`"
+        return f"[{path_of(above)}]" if above in self.tables else f"`{path_of(above)}`"
 
     @cached_property
     def tables(self) -> set[KeyPath]:
@@ -163,7 +158,7 @@ class _Fault:
 
     def unknown_key(self) -> Problem:
         if self.key in _REMOVED:
-            message = f"`{called(self.place)}`: this parameter was removed from the API for current models"
+            message = f"`{path_of(self.place)}`: this parameter was removed from the API for current models"
             return self.text.at_key(self.place, message, hint="use `effort`")
         if len(self.place) > 1:
             what = f"unknown key `{self.key}` in {self.table}"
@@ -188,7 +183,7 @@ class _Fault:
         if self.place in self.tables:
             examples = required_examples(sections(self.root)[str(self.place[0])][0])
             needs = f"it needs {' and '.join(f'`{line}`' for line in examples)}"
-            table = called(_WRITTEN_AS.get(self.place, self.place))
+            table = path_of(_WRITTEN_AS.get(self.place, self.place))
             return self.text.at_key(self.place, f"missing table [{table}]", hint=needs)
         example = example_of(table_at(self.detail["loc"][:-1], self.root), self.key)
         hint = f"such as `{example}`" if example else None
@@ -198,7 +193,7 @@ class _Fault:
         given = self.text.get(self.place)
         words = [json.dumps(word) for word in allowed]
         expected = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-        message = f"`{called(self.place)}`: input should be {expected or self.context['expected']}, got {_toml(given)}"
+        message = f"`{path_of(self.place)}`: input should be {expected or self.context['expected']}, got {_toml(given)}"
         hint = None
         if isinstance(given, str):
             bare = given.removesuffix("?")
@@ -217,10 +212,11 @@ class _Fault:
             sentence = f"input should {expected.format(**self.context)}" if expected else self.detail["msg"].lower()
             got = f", got {_toml(given)}" if given or self.kind != "too_short" else ""
             hint = self._type_hint(given)
+        message = f"`{path_of(self.place)}`: {sentence}"
         if self.detail["loc"][-1] == "[key]":
-            return self.text.at_key(self.place, f"`{called(self.place)}`: {sentence}, got {_toml(self.key)}", hint=hint)
+            return self.text.at_key(self.place, f"{message}, got {_toml(self.key)}", hint=hint)
         at = self.text.at_key if isinstance(given, dict) else self.text.at_value
-        return at(self.place, f"`{called(self.place)}`: {sentence}{got}", hint=hint)
+        return at(self.place, message + got, hint=hint)
 
     def _type_hint(self, given: object) -> str | None:
         if self.kind == "string_type":

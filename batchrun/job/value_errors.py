@@ -12,9 +12,9 @@ def refusal(sentence: str, *, key: str | tuple[str, ...] | None = None, hint: st
     return PydanticCustomError(REFUSAL, "{sentence}", {"sentence": sentence, "key": key, "hint": hint})
 
 
-def wrong_value(expected: str, *, key: str | None = None, hint: str | None = None) -> PydanticCustomError:
+def wrong_value(expected: str, *, hint: str | None = None) -> PydanticCustomError:
     """Make the error for a value that is not as expected; the report adds the value."""
-    context = {"sentence": f"input should be {expected}", "key": key, "hint": hint, "show_value": True}
+    context = {"sentence": f"input should be {expected}", "hint": hint, "show_value": True}
     return PydanticCustomError(REFUSAL, "{sentence}", context)
 
 

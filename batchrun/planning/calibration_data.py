@@ -49,7 +49,7 @@ def _fixed_tokens(renderer: Renderer, price: ModelPrice, prompt: str) -> int:
     """Count the fixed part of requests with this prompt, together with what the API adds."""
     asking = renderer.asking
     tool_prompt = price.tool_prompt_tokens[asking.choice] if isinstance(asking, ToolAsking) else 0
-    overhead = renderer.mode.overhead(count_tokens(renderer.schema_text), as_older_tokens(tool_prompt, price.tokenizer))
+    overhead = renderer.mode.overhead(count_tokens(asking.rendered), as_older_tokens(tool_prompt, price.tokenizer))
     return fixed_tokens(prompt=count_tokens(prompt), overhead=overhead, turns=len(renderer.prefix.turns))
 
 

@@ -50,7 +50,7 @@ class RequestTemplate:
 
     def bare_request(self) -> Request | None:
         """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""
-        content = self.renderer.bare_content or ""
+        content = self.renderer.bare_content
         return message_request(self._fixed, content, words=self._words) if content or self._words else None
 
     @property

@@ -143,5 +143,5 @@ def test_the_marks_are_counted_with_what_all_requests_have(load: Load, change: t
     renderer = load(*change).renderer
     one = document("", customer="")
 
-    assert len(renderer.bare_content or "") == len(renderer.content(one)) - len("a" if change else "")
+    assert len(renderer.bare_content) == len(renderer.content(one)) - len("a" if change else "")
     assert renderer.prompt_text == f"{renderer.system}\n{renderer.bare_content}"

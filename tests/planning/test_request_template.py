@@ -49,7 +49,7 @@ def test_a_budget_of_thinking_is_sent_beside_its_type(load):
 
 def test_what_is_the_same_in_every_request_is_counted_once(load):
     assert load().renderer.prompt_text == "<d>\n</d>"
-    assert load().renderer.schema_text == json.dumps(SCHEMA, separators=(",", ":"))
+    assert load().renderer.asking.rendered == json.dumps(SCHEMA, separators=(",", ":"))
     assert load("[prompt]", '[prompt]\nsystem = "Be brief."').renderer.prompt_text == "Be brief.\n<d>\n</d>"
 
 

@@ -3,10 +3,14 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 
 from batchrun.answers.evidence.folding import Words, fold
 from batchrun.answers.evidence.headers import Stretch, running_lines
 from batchrun.document import Place
+
+_START = attrgetter("start")
+_BEGIN, _END = itemgetter(0), itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,8 @@ class Stream:
     def passage(self, begin: int, end: int) -> Passage:
         """Return a stretch of the document without the lines that are left out."""
         pieces, at = [], begin
-        first = bisect_right(self.left_out, begin, key=_end)
-        for out_begin, out_end in self.left_out[first : bisect_left(self.left_out, end, key=_begin)]:
+        first = bisect_right(self.left_out, begin, key=_END)
+        for out_begin, out_end in self.left_out[first : bisect_left(self.left_out, end, key=_BEGIN)]:
             pieces.append((at, out_begin))
             at = out_end
         pieces.append((at, end))
@@ -65,7 +69,7 @@ class DocumentIndex:
 
     def __init__(self, text: str, places: Sequence[Place] = ()) -> None:
         self.text = text
-        in_order = sorted(places, key=_start)
+        in_order = sorted(places, key=_START)
         pages = [place for place in in_order if place.kind == "page"]
         self._page_starts = [place.start for place in pages]
         self._page_numbers = [int(page.name) if page.name.isdecimal() else at for at, page in enumerate(pages, 1)]
@@ -83,7 +87,7 @@ class DocumentIndex:
 
     def place(self, offset: int) -> str | None:
         """Return the sheet, heading, slide or chapter that an offset stands in, as people call the place."""
-        at = bisect_right(self._others, offset, key=_start) - 1
+        at = bisect_right(self._others, offset, key=_START) - 1
         return f"{self._others[at].kind} {self._others[at].name}" if at >= 0 else None
 
     def has_words(self, page: int | None) -> bool:
@@ -95,15 +99,3 @@ class DocumentIndex:
         start = self._page_starts[at]
         end = self._page_starts[at + 1] if at + 1 < len(self._page_starts) else len(self.text)
         return bisect_left(whole.begins, start) < bisect_left(whole.begins, end)
-
-
-def _start(place: Place) -> int:
-    return place.start
-
-
-def _begin(stretch: Stretch) -> int:
-    return stretch[0]
-
-
-def _end(stretch: Stretch) -> int:
-    return stretch[1]

@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise, zip_longest
 
 from batchrun.answers.evidence.figures import with_whole_numbers, written_numbers
@@ -98,8 +98,8 @@ def _word_for_word(quest: _Quest) -> Located | None:
     return None
 
 
-def _ranked(found: list[Hit], rank: Rank) -> list[Hit]:
-    return sorted(found, key=lambda hit: rank(hit.begin)) if len(found) > 1 else found
+def _ranked(found: Sequence[Hit], rank: Rank) -> list[Hit]:
+    return sorted(found, key=lambda hit: rank(hit.begin))
 
 
 def _whole(stream: Stream, hit: Hit) -> Stretch:
@@ -211,9 +211,9 @@ def _longest_piece(quest: _Quest) -> Located | None:
     if len(pieces) < 2:
         return None
     piece, words = max(pieces, key=lambda pair: len(pair[1]))
-    part = _Quest(quest.index, piece, words, quest.page, quest.near)
-    for stream in quest.index.streams if not part.is_weak else ():
-        if found := _ranked(list(_with_equal_numbers(stream, hits(stream, words), piece)), quest.rank):
+    is_weak = replace(quest, quote=piece, words=words).is_weak
+    for stream in () if is_weak else quest.index.streams:
+        if found := _ranked(_with_equal_numbers(stream, hits(stream, words), piece), quest.rank):
             others = tuple(Difference("added", "", other.strip()) for other, _ in pieces if other != piece)
             quality = len(words) / len(quest.words)
             return _located(quest, stream, "differs", [_whole(stream, found[0])], differences=others, quality=quality)

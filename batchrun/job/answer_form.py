@@ -25,8 +25,8 @@ COMPLETE = "Whether `{name}` has all entries that the document has, up to its en
 def answer_form(output: "OutputSection", groups: "Groups") -> AnswerForm:
     """Return the form of the answers that a job asks for."""
     fields = output.fields
-    properties = [one for name, field in fields.items() for one in asked_for(name, field, output)]
-    with_quotes = [name for name, field in fields.items() if has_evidence(field, output)]
+    properties = [one for name, field in fields.items() for one in asked_for(name, field, evidence=output.evidence)]
+    with_quotes = [name for name, field in fields.items() if has_evidence(field, by_default=output.evidence)]
     entries = {name: quote for name in with_quotes if (quote := entry_quote(fields[name]))}
     return AnswerForm(
         full_schema={"$schema": FULL_DIALECT, **object_schema({name: full for name, _, full in properties})},
@@ -47,10 +47,13 @@ def answer_form(output: "OutputSection", groups: "Groups") -> AnswerForm:
     )
 
 
-def asked_for(name: str, field: FieldSpec, output: "OutputSection") -> Iterator[Property]:
-    """Yield what is asked for the sake of a field, in order: the quote comes before the value that rests on it."""
+def asked_for(name: str, field: FieldSpec, *, evidence: bool) -> Iterator[Property]:
+    """Yield what is asked for the sake of a field, in order: the quote comes before the value that rests on it.
+
+    `evidence` says whether fields that leave it open have a quote.
+    """
     api, full = field_schema(field, full=False), field_schema(field, full=True)
-    if has_evidence(field, output):
+    if has_evidence(field, by_default=evidence):
         if entry := entry_quote(field):
             api, full = (_with_entry_quote(schema, entry) for schema in (api, full))
         else:
@@ -66,14 +69,14 @@ def asked_for(name: str, field: FieldSpec, output: "OutputSection") -> Iterator[
     yield name, api, full
 
 
-def companions(name: str, field: FieldSpec, output: "OutputSection") -> tuple[str, ...]:
+def companions(name: str, field: FieldSpec, *, evidence: bool) -> tuple[str, ...]:
     """Return the names that are asked for beside a field."""
-    return tuple(other for other, _, _ in asked_for(name, field, output) if other != name)
+    return tuple(other for other, _, _ in asked_for(name, field, evidence=evidence) if other != name)
 
 
-def has_evidence(field: FieldSpec, output: "OutputSection") -> bool:
+def has_evidence(field: FieldSpec, *, by_default: bool) -> bool:
     """Whether a quote is asked for with a field. A field that is a quote needs none."""
-    return not is_quote(field) and (output.evidence if field.evidence is None else field.evidence)
+    return not is_quote(field) and (by_default if field.evidence is None else field.evidence)
 
 
 def is_quote(field: FieldSpec) -> bool:

@@ -8,16 +8,16 @@ from batchrun.job.toml_positions import KeyPath, Span
 
 _NAMED = r"(?:api[_-]?key|auth[_-]?token|secret)"
 _NAME = re.compile(_NAMED, re.IGNORECASE)
+_OF_EXAMPLE = (("output",), ("columns",))
 _API_KEY = re.compile(r"sk-ant-[\w-]+")
 _ASSIGNED = re.compile(rf"{_NAMED}[\w\"'-]*[ \t]*[=:][ \t]*(?P<value>[^\n]*)", re.IGNORECASE)
 
 
 def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the place of each value that is, or is named like, an API key. Output fields may have any name."""
+    """Yield the place of each value that is, or is named like, an API key. Fields and columns may have any name."""
     if isinstance(values, dict):
         for name, value in values.items():
-            is_field = path[:2] == ("output", "fields")
-            if _NAME.search(name) and not isinstance(value, dict) and not is_field:
+            if _NAME.search(name) and not isinstance(value, dict) and not _has_any_names(path):
                 yield (*path, name)
             else:
                 yield from find_credentials(value, path=(*path, name))
@@ -26,6 +26,11 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
             yield from find_credentials(value, path=(*path, number))
     elif isinstance(values, str) and values.strip().startswith("sk-ant-"):
         yield path
+
+
+def _has_any_names(path: KeyPath) -> bool:
+    """Whether a person chose the names of a table: of output fields, of an example's answer, or of columns."""
+    return path[:2] == ("output", "fields") or (path[:2] == ("prompt", "example") and path[3:4] in _OF_EXAMPLE)
 
 
 def masked(text: str, spans: Iterable[Span] = ()) -> str:

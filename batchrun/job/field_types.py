@@ -136,10 +136,10 @@ class _Definition(Table):
 
 def _without_rule(field: "FieldSpec") -> "FieldSpec":
     for key in ("merge", "merge_key"):
-        if getattr(field, key, None):
+        if key in field.model_fields_set:
             raise refusal("only a whole column has a rule", key=key, hint="take it out, or give the column a rule")
     for key in ("evidence", "quote_of", "page_size", "count"):
-        if getattr(field, key, None):
+        if key in field.model_fields_set:
             raise refusal("only a whole column has this key", key=key, hint="take it out, or give it to the column")
     return field
 

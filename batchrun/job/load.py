@@ -15,7 +15,7 @@ from batchrun.errors import UsageProblem
 from batchrun.file_system import read_bounded
 from batchrun.job.answer_form import answer_form
 from batchrun.job.examples import Example, read_examples
-from batchrun.job.field_groups import Groups, field_groups
+from batchrun.job.field_groups import Groups
 from batchrun.job.fields import OutputFields
 from batchrun.job.output_schema import read_output_schema
 from batchrun.job.problems import JobFileError, did_you_mean
@@ -56,7 +56,7 @@ class JobFile:
     @cached_property
     def groups(self) -> Groups:
         """The names of the fields that each request about a document asks for, in order."""
-        return field_groups(self.fields, self.spec.output.groups)
+        return self.spec.output.field_groups
 
     @cached_property
     def form(self) -> AnswerForm:

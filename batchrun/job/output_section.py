@@ -15,6 +15,10 @@ from batchrun.job.key_types import AUTO, Text, auto_or_up_to
 from batchrun.job.schema_limits import Excess, first_excess, too_deep
 from batchrun.job.value_errors import refusal
 
+LONGEST_PROPERTY = 64
+"""The most characters of a name in a schema, by the API's own words: "Property keys should match pattern
+'^[a-zA-Z0-9_.-]{1,64}$'"."""
+
 
 def _is_any_text(field: FieldSpec) -> bool:
     return isinstance(field, TextField) and not field.may_be_null
@@ -42,23 +46,39 @@ class OutputSection(Table):
     max_repairs: Annotated[int, Field(ge=0, le=10)] = 1
     """How many replies that are no rows are shown to the model with their problems; 0 switches mending off."""
 
+    @property
+    def field_groups(self) -> Groups:
+        """The names of the fields that each request about a document asks for, in order."""
+        return field_groups(OutputFields(self.fields), self.groups, evidence=self.evidence)
+
     @model_validator(mode="after")
     def _fits_the_api(self) -> Self:
         fields = OutputFields(self.fields)
         if excess := too_deep(fields):
-            raise _too_much(excess, fields, self.groups)
-        groups = field_groups(fields, self.groups)
+            raise self._too_much(excess, fields)
+        groups = self.field_groups
         _sensible_number(groups, self.groups, fields=len(self.fields))
-        if excess := next(filter(None, (first_excess(fields.only(names)) for names in groups)), None):
-            raise _too_much(excess, fields, self.groups)
+        for names in groups:
+            if excess := first_excess(fields.only(names), evidence=self.evidence):
+                raise self._too_much(excess, fields)
         return self
+
+    def _too_much(self, excess: Excess, fields: OutputFields) -> PydanticCustomError:
+        alone = first_excess(fields.only(excess.way[:1]), evidence=self.evidence)
+        is_for_groups = self.groups != AUTO and alone is None
+        more = 'groups = "auto" in [output] asks for the fields in several requests; or ' if is_for_groups else ""
+        return refusal(excess.sentence, key=("fields", *excess.way), hint=more + excess.remedy)
 
     @model_validator(mode="after")
     def _companions_have_names(self) -> Self:
         for name, field in self.fields.items():
-            if taken := [other for other in companions(name, field, self) if other in self.fields]:
-                hint = f"rename {taken[0]}: the name is asked for beside {name}"
-                raise refusal(f'there is a field "{taken[0]}" already', key=("fields", name), hint=hint)
+            for other in companions(name, field, evidence=self.evidence):
+                if other in self.fields:
+                    hint = f"rename {other}: the name is asked for beside {name}"
+                    raise refusal(f'there is a field "{other}" already', key=("fields", name), hint=hint)
+                if len(other) > LONGEST_PROPERTY:
+                    sentence = f"{other} is asked for beside it, and the API takes {LONGEST_PROPERTY} characters"
+                    raise refusal(sentence, key=("fields", name), hint="shorten the name of the field")
             if isinstance(field, ArrayField):
                 self._check_pages(name, field)
         return self
@@ -76,7 +96,8 @@ class OutputSection(Table):
 
     @model_validator(mode="after")
     def _unsupported_has_quotes(self) -> Self:
-        has_quotes = any(is_quote(field) or has_evidence(field, self) for field in self.fields.values())
+        fields, by_default = self.fields.values(), self.evidence
+        has_quotes = any(is_quote(field) or has_evidence(field, by_default=by_default) for field in fields)
         if self.unsupported != "keep" and not has_quotes:
             hint = "add evidence = true, or take this key out"
             raise refusal("no field has a quote, so no value is unsupported", key="unsupported", hint=hint)
@@ -87,7 +108,8 @@ class OutputSection(Table):
         if self.mode == "text" and [*map(_is_any_text, self.fields.values())] != [True]:
             hint = 'leave one field of type "string", or ask with mode = "xml" for several'
             raise refusal('a reply in mode "text" is the value of one field of type string', key="mode", hint=hint)
-        if self.mode == "text" and any(companions(name, field, self) for name, field in self.fields.items()):
+        beside = (companions(name, field, evidence=self.evidence) for name, field in self.fields.items())
+        if self.mode == "text" and any(beside):
             raise refusal('a reply in mode "text" has no room for quotes', key="mode", hint='ask with mode = "xml"')
         return self
 
@@ -99,12 +121,6 @@ def _sensible_number(groups: Groups, setting: GroupSetting, *, fields: int) -> N
     if len(groups) > MAX_GROUPS:
         sentence = f"{len(groups)} groups are needed, and a job may have {MAX_GROUPS}"
         raise refusal(sentence, key="groups", hint="make two jobs of it")
-
-
-def _too_much(excess: Excess, fields: OutputFields, setting: GroupSetting) -> PydanticCustomError:
-    is_for_groups = setting != AUTO and first_excess(fields.only(excess.way[:1])) is None
-    more = 'groups = "auto" in [output] asks for the fields in several requests; or ' if is_for_groups else ""
-    return refusal(excess.sentence, key=("fields", *excess.way), hint=more + excess.remedy)
 
 
 def fits_the_source(output: OutputSection, info: ValidationInfo) -> OutputSection:
@@ -127,7 +143,7 @@ def _without_rules(fields: Mapping[str, FieldSpec]) -> None:
 
 
 def _without_groups(output: OutputSection) -> None:
-    if (count := len(field_groups(OutputFields(output.fields), output.groups))) > 1:
+    if (count := len(output.field_groups)) > 1:
         hint = 'take `groups` out, or write merge = "rules" in [source]'
         sentence = f'with [source] merge = "model" one request merges all fields, and here are {count} groups'
         raise refusal(sentence, key="groups", hint=hint)

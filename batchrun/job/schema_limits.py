@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from batchrun.job.answer_form import asked_for
 from batchrun.job.field_types import ArrayField, FieldSpec, ObjectField
-from batchrun.job.fields import OutputFields
+from batchrun.job.fields import OutputFields, object_schema
 
 MAX_UNIONS = 16
 """The most nullable types that the API compiles in one schema."""
@@ -20,7 +21,7 @@ MAX_DEPTH = 20
 """The most levels of lists and objects in each other. The API names no number; deeper types are a mistake or an attack,
 and functions that call themselves go through the types."""
 
-_FRAME = len(json.dumps(OutputFields({}).api_schema))
+_FRAME = len(json.dumps(object_schema({})))
 """The bytes of a schema without fields."""
 
 
@@ -40,9 +41,12 @@ class _Node(NamedTuple):
     level: int
 
 
-def first_excess(fields: OutputFields) -> Excess | None:
-    """Return the first key that is too much for one schema. Returns None if the API takes the schema."""
-    return too_deep(fields) or _too_many_unions(fields) or _too_large(fields)
+def first_excess(fields: OutputFields, *, evidence: bool) -> Excess | None:
+    """Return the first key that is too much for one schema. Returns None if the API takes the schema.
+
+    `evidence` says, here and below, whether fields that leave it open have a quote.
+    """
+    return too_deep(fields) or _too_many_unions(fields) or _too_large(fields, evidence=evidence)
 
 
 def too_deep(fields: OutputFields) -> Excess | None:
@@ -57,10 +61,11 @@ def schema_unions(name: str, field: FieldSpec) -> int:
     return len(_nullable({name: field}))
 
 
-def schema_bytes(name: str, field: FieldSpec) -> int:
-    """Return what a field adds to the bytes of a schema."""
+def schema_bytes(name: str, field: FieldSpec, *, evidence: bool) -> int:
+    """Return what a field adds to the bytes of a schema, with all that is asked for beside the field."""
+    properties = {asked: api for asked, api, _ in asked_for(name, field, evidence=evidence)}
     separators = 2 * len(", ")
-    return len(json.dumps(OutputFields({name: field}).api_schema)) - _FRAME + separators
+    return len(json.dumps(object_schema(properties))) - _FRAME + separators
 
 
 def fits(*, unions: int, size: int) -> bool:
@@ -80,16 +85,16 @@ def _nullable(definitions: Mapping[str, FieldSpec]) -> list[tuple[str, ...]]:
     return [node.way for node in _nodes(definitions) if node.field.may_be_null]
 
 
-def _too_large(fields: OutputFields) -> Excess | None:
-    way = _overflowing(fields.definitions, MAX_SCHEMA_BYTES - _FRAME)
+def _too_large(fields: OutputFields, *, evidence: bool) -> Excess | None:
+    way = _overflowing(fields.definitions, MAX_SCHEMA_BYTES - _FRAME, evidence=evidence)
     sentence = f"with this key the schema is larger than {MAX_SCHEMA_BYTES:,} bytes of JSON"
     return Excess(way, sentence, "shorten descriptions, or lists of allowed values") if way else None
 
 
-def _overflowing(definitions: Mapping[str, FieldSpec], remaining: int) -> tuple[str, ...]:
+def _overflowing(definitions: Mapping[str, FieldSpec], remaining: int, *, evidence: bool) -> tuple[str, ...]:
     """Return the way to the first key for which the remaining bytes are too few; an empty way if all keys fit."""
     for name, field in definitions.items():
-        size = schema_bytes(name, field)
+        size = schema_bytes(name, field, evidence=evidence)
         if size > remaining:
             return (name, *_overflowing_inside(field, remaining))
         remaining -= size
@@ -99,7 +104,7 @@ def _overflowing(definitions: Mapping[str, FieldSpec], remaining: int) -> tuple[
 def _overflowing_inside(field: FieldSpec, remaining: int) -> tuple[str, ...]:
     match field:
         case ObjectField():
-            inner = _overflowing(field.fields, remaining)
+            inner = _overflowing(field.fields, remaining, evidence=False)
             return ("fields", *inner) if inner else ()
         case ArrayField():
             inner = _overflowing_inside(field.items, remaining)

@@ -75,6 +75,7 @@ ALL_TABLES = "job, source, model, prompt, output, cascade, run, pilot, batch, li
 CASCADE = '[cascade]\nmodels = ["claude-sonnet-5-5", "b"]'
 
 # name: (what is replaced, by what, [(line:column, sentence, help), …])
+LONG = "x" * 59
 CASES = {
     "missing key": ("max_tokens = 1024\n", "", [
         ("6:1", "missing key `max_tokens` in [model]", "such as `max_tokens = 1024`"),
@@ -353,6 +354,15 @@ CASES = {
         ("12:39", '`output.fields.title.quote_of`: input should be "document", got "doc.text"',
          'did you mean "document"?'),
     ]),
+    "no quote of an inner field": (
+        FIELD, 'a = { type = "object", fields = { b = { type = "string", evidence = false } } }', [
+        ("12:69", "`output.fields.a.fields.b.evidence`: only a whole column has this key",
+         "take it out, or give it to the column"),
+    ]),
+    "a quote with a long name": (FIELD, f'{LONG} = {{ type = "string", evidence = true }}', [
+        ("12:1", f"`output.fields.{LONG}`: {LONG}_quote is asked for beside it, and the API takes 64 characters",
+         "shorten the name of the field"),
+    ]),
     "nothing to be unsupported": ("[output.fields]", '[output]\nunsupported = "null"\n[output.fields]', [
         ("12:15", "`output.unsupported`: no field has a quote, so no value is unsupported",
          "add evidence = true, or take this key out"),
@@ -503,6 +513,19 @@ def test_a_key_is_refused_and_never_shown(tmp_path, monkeypatch, line):
 def test_a_key_is_not_shown_when_the_file_is_not_toml(tmp_path, monkeypatch, line):
     error = problems_of(tmp_path, monkeypatch, f"[model]\n{line}\n")
     assert "hunter2" not in error.rendered
+
+
+def test_an_example_of_a_field_that_is_called_secret(tmp_path):
+    example = '[[prompt.example]]\ndocument = "x"\noutput = {{ trade_secret = "{}" }}\n[output.fields]'
+    for value, found in (("Ada", False), ("sk-ant-api03-abc", True)):
+        text = GOOD.replace("title = ", "trade_secret = ").replace("[output.fields]", example.format(value))
+        (tmp_path / "job.toml").write_text(text)
+        if not found:
+            assert load_job(tmp_path / "job.toml").examples
+            continue
+        with pytest.raises(JobFileError, match="keys never belong in a job file") as refused:
+            load_job(tmp_path / "job.toml")
+        assert value not in str(refused.value)
 
 
 def test_a_field_may_be_called_secret(tmp_path):

@@ -13,13 +13,12 @@ from batchrun.events import DocumentSettled
 from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.outcome import Outcome
-from batchrun.planning.weighing import CHANGED, Prepared, Wanted
+from batchrun.planning.weighing import CHANGED, Prepare, Prepared, Wanted
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending
 from batchrun.strategy.model_chain import ModelChain
 
 T = TypeVar("T")
-Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
 PAGE = 64
 """Pending documents looked up in the ledger at once."""
 

@@ -1,7 +1,7 @@
 """The way from weighed documents to rows of the plan: requests are looked up in the ledger, and classified."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -16,14 +16,11 @@ from batchrun.planning.earlier_answers import Asks, EarlierAnswers, Known, asks_
 from batchrun.planning.plan_table import KnownDocument, KnownRequest, Planned, PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
-from batchrun.planning.weighing import EMPTY, Asked, Prepared, Wanted, Weighed
+from batchrun.planning.weighing import EMPTY, Asked, Prepare, Prepared, Wanted, Weighed
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_rules import UNMET
 from batchrun.strategy.model_chain import ChainModel, ModelChain
 from batchrun.strategy.plan import Kind
-
-Prepare = Callable[[Sequence[Wanted]], Sequence[object]]
-"""Reads documents again; see `Weigher.prepare`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The requests that merge the answers over the parts of long documents: which are due, and how they are made."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchrun.answers.form import AnswerForm
@@ -11,14 +11,13 @@ from batchrun.outcome import Outcome
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import Built, RequestBuilder
 from batchrun.planning.selection import Selection
-from batchrun.planning.weighing import CHANGED, Prepared, Wanted
+from batchrun.planning.weighing import CHANGED, Prepare, Prepared, Wanted
 from batchrun.request import Request
 from batchrun.store.ledger.forms import form_number
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.wholes import MergingAnswer, MergingRequest, Whole, Wholes
 from batchrun.strategy.model_chain import ModelChain
 
-Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
 ELSEWHERE = "(not repeated here)"
 """What the prompt has instead of a column of the document's row, from which the answers followed already."""
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from batchrun.budget.caps import Amount
-from batchrun.document import Unreadable
 from batchrun.estimation.calibration import Observation
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import Counted, evenly, ratios, step_bytes, unsampled
@@ -12,7 +11,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.planning.api_lookups import CounterFactory, OnlineCounts, count_online
 from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.planning.request_template import RequestTemplate
-from batchrun.planning.weighing import Prepared, Wanted
+from batchrun.planning.weighing import Prepare, Prepared, Wanted
 from batchrun.request import Request
 
 
@@ -32,7 +31,7 @@ class TokenSampler:
     """Reads documents of a plan again, and passes over documents that changed since."""
 
     planned: PlannedTokens
-    prepare: Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
+    prepare: Prepare
     page: int
     """How many documents are read at once."""
     template: RequestTemplate

@@ -10,9 +10,8 @@ from functools import cached_property
 
 from batchrun.budget.caps import Amount, Caps
 from batchrun.catalog.price import ModelPrice
-from batchrun.document import DocumentRef, Unreadable
+from batchrun.document import Unreadable
 from batchrun.documents import Shard, Source
-from batchrun.documents.files import file_of
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import Refused, UsageProblem
 from batchrun.escaping import escape_control
@@ -32,13 +31,14 @@ from batchrun.planning.forecast import Forecaster
 from batchrun.planning.gone_documents import GoneDocuments
 from batchrun.planning.merging import Merger
 from batchrun.planning.paid_before import PaidBefore
+from batchrun.planning.plan_numbers import numbered
 from batchrun.planning.plan_table import PlannedDocuments
-from batchrun.planning.request_builder import RequestBuilder, SizeLimit
+from batchrun.planning.request_builder import RequestBuilder, size_limit, window_limit
 from batchrun.planning.request_template import RequestTemplate
 from batchrun.planning.selection import Selection
-from batchrun.planning.settled_files import SHARD_STEP, SettledFiles, first_no
+from batchrun.planning.settled_files import SettledFiles
 from batchrun.planning.token_sampling import TokenSampler
-from batchrun.planning.weighing import Page, Prepared, Wanted, Weighed, Weigher, weighed_request
+from batchrun.planning.weighing import Page, Prepared, Wanted, Weigher, weighed_request
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import past_replies, past_turns
@@ -53,8 +53,6 @@ from batchrun.workers.workers import Workers
 
 LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
-MOST_PAGES, MOST_PAGES_OF_SMALL_WINDOWS, LARGE_WINDOW = 600, 100, 1_000_000
-"""How many pages of PDFs a request may have, by the context window of the model (PDF page of the API)."""
 NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed", "merge"}
 """Keys of [source] that say nothing of a document with the same bytes."""
 ONLINE = 30
@@ -133,9 +131,8 @@ class Planner:
         self.calibration = CalibrationData(
             job=self.job, ledger=self.ledger, fingerprint=self.fingerprint, guess=self.estimator
         )
-        self.builder = RequestBuilder(
-            self.template, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
-        )
+        limit = size_limit(self.job.spec, self.price, self._window)
+        self.builder = RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate)
         self.planned = PlannedDocuments(
             self.ledger, self.job.spec.job.name, settings=self.settings, fingerprint=self.fingerprint
         )
@@ -183,7 +180,7 @@ class Planner:
             self._gone_rows = self.gone.find()
         self._narrow(selection)
         self._mark_paid()
-        self.unsampled = self._sampler.count_sample(self._worst)
+        self.unsampled = self._sampler.count_sample()
         if counter and any(kind.sent for kind in self.planned.counts()):
             await self.calibration.ask(self._sampler, counter, online)
             names = [model.price.name for model in self.chain.models]
@@ -319,7 +316,7 @@ class Planner:
 
     def count(self, numbers: Iterable[int]) -> None:
         """Count the tokens of documents that were only guessed."""
-        self._sampler.count(numbers, self._worst)
+        self._sampler.count(numbers)
 
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate the documents of the plan that are still pending, by a route, as far as the run has taught."""
@@ -333,7 +330,7 @@ class Planner:
         spec = self.job.spec
         if spec.source.on_oversize != "split" or spec.source.merge != "model":
             return None
-        limit = SizeLimit(self._window, f"the room in {self.price.name}'s context window", truncates=False)
+        limit = window_limit(self.price, self._window)
         return Merger(
             job=spec.job.name,
             builder=RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate),
@@ -385,7 +382,11 @@ class Planner:
     @property
     def _sampler(self) -> TokenSampler:
         return TokenSampler(
-            planned=self.planned.tokens, prepare=self.workers.prepare, page=self.source.page, template=self.template
+            planned=self.planned.tokens,
+            prepare=self.workers.prepare,
+            page=self.source.page,
+            template=self.template,
+            worst=self._worst,
         )
 
     @property
@@ -394,31 +395,6 @@ class Planner:
         used = self.job.spec.model.max_tokens + math.ceil(self.estimator.fixed_input.high)
         return max(0, self.price.context_window - used)
 
-    def _size_limit(self) -> SizeLimit:
-        spec, price, window = self.job.spec, self.price, self._window
-        own = spec.source.max_document_tokens
-        truncates = spec.source.on_oversize == "truncate"
-        pages = MOST_PAGES if price.context_window >= LARGE_WINDOW else MOST_PAGES_OF_SMALL_WINDOWS
-        if spec.source.split_tokens and spec.source.split_tokens <= window:
-            return SizeLimit(spec.source.split_tokens, "source.split_tokens", truncates, pages)
-        if own is not None and own <= window:
-            return SizeLimit(own, "source.max_document_tokens", truncates, pages)
-        return SizeLimit(window, f"the room in {price.name}'s context window", truncates, pages)
-
     def _worst(self, request: Request, tokens: RequestTokens) -> Amount:
         requests = tuple(map(weighed_request, self.chain.requests(request)))
         return worst_amount(self.estimator, self.chain.models, requests, tokens)
-
-
-def numbered(shard: Shard, page: Page) -> Iterator[tuple[int, Weighed]]:
-    """Number the documents of a page in the order of the plan, whatever files of the shard were left out."""
-    number = shard.number * SHARD_STEP
-    files = iter(shard.files)
-    source: str | None = None
-    for weighed in page.documents:
-        of_file = file_of(DocumentRef(weighed.doc_id, weighed.source, weighed.place)) if shard.files else None
-        while of_file != source:
-            file = next(files)
-            number, source = first_no(file), file.source
-        yield number, weighed
-        number += 1

@@ -13,7 +13,8 @@ from batchrun.job.spec import JobSpec
 from batchrun.outcome import Outcome
 from batchrun.planning.cascade_history import known_answers, violating_requests
 from batchrun.planning.earlier_answers import Asks, EarlierAnswers, Known, asks_beyond, asks_of
-from batchrun.planning.plan_table import KnownDocument, KnownRequest, Planned, PlannedDocuments
+from batchrun.planning.ledger_lookups import KnownDocument, KnownRequest, known_documents, known_requests
+from batchrun.planning.plan_table import Planned
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.weighing import EMPTY, Asked, Prepare, Prepared, Wanted, Weighed
@@ -129,7 +130,8 @@ class PageClassifier:
 
     spec: JobSpec
     ledger: Ledger
-    planned: PlannedDocuments
+    settings: str
+    """The digest of everything in the job that decides what becomes of a document with the same bytes."""
     chain: ModelChain
     builder: RequestBuilder
     estimator: Estimator
@@ -149,7 +151,13 @@ class PageClassifier:
 
         `retry` leaves out documents that did not end in one of the outcomes that it names.
         """
-        documents = self.planned.known_documents(one.doc_id for _, one in page)
+        documents = known_documents(
+            self.ledger,
+            self.spec.job.name,
+            (one.doc_id for _, one in page),
+            settings=self.settings,
+            fingerprint=self.builder.fingerprint,
+        )
         if selection.again:
             page = [
                 one
@@ -160,7 +168,7 @@ class PageClassifier:
         kept = {one.doc_id for _, one in page if self._keeps(one, documents.get(one.doc_id), selection)}
         known = KnownPage(
             documents,
-            self.planned.known_requests(request_id for each in asked.values() for request_id, _, _ in each),
+            known_requests(self.ledger, (request_id for each in asked.values() for request_id, _, _ in each)),
             self._violating([(one, asked[number]) for number, one in page if one.asked]),
             {} if self.reasks_all else self.earlier.kept(documents.values()),
         )

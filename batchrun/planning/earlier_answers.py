@@ -14,7 +14,7 @@ from batchrun.answers.field_problems import field_of
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, turn_again
 from batchrun.outcome import Outcome
-from batchrun.planning.plan_table import KnownDocument
+from batchrun.planning.ledger_lookups import KnownDocument
 from batchrun.store.ledger.forms import form_under
 from batchrun.store.ledger.ledger import Ledger
 

@@ -29,6 +29,7 @@ from batchrun.planning.classification import PageClassifier, worst_amount
 from batchrun.planning.earlier_answers import EarlierAnswers
 from batchrun.planning.forecast import Forecaster
 from batchrun.planning.gone_documents import GoneDocuments
+from batchrun.planning.ledger_lookups import known_max_tokens
 from batchrun.planning.merging import Merger
 from batchrun.planning.paid_before import PaidBefore
 from batchrun.planning.plan_numbers import numbered
@@ -133,9 +134,7 @@ class Planner:
         )
         limit = size_limit(self.job.spec, self.price, self._window)
         self.builder = RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate)
-        self.planned = PlannedDocuments(
-            self.ledger, self.job.spec.job.name, settings=self.settings, fingerprint=self.fingerprint
-        )
+        self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name, settings=self.settings)
         self.workers = self._workers(Selection())
         self.merger = self._merger(Selection())
         self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings, chain=self.chain)
@@ -256,7 +255,7 @@ class Planner:
 
     def anything_to_merge(self) -> bool:
         """Whether answers for the parts of documents are to be merged by requests, answered or not."""
-        return self.merger is not None and self.merger.anything_due(self.ledger, self.planned)
+        return self.merger is not None and self.merger.anything_due(self.ledger)
 
     def record(self) -> None:
         """Record, in a transaction, how files were read and which documents are gone."""
@@ -300,17 +299,21 @@ class Planner:
             seen_bytes += shard.size
 
     def _workers(self, selection: Selection) -> Workers[Page, Wanted, Prepared | Unreadable]:
-        source = self.job.spec.source
+        spec, source = self.job.spec, self.job.spec.source
         weigher = Weigher(
             source=self.source,
             builder=self.builder,
             chain=self.chain,
             selection=selection,
             overlap_tokens=source.split_overlap_tokens if source.on_oversize == "split" else None,
-            allowed=self.planned.allowed_max_tokens(
-                selection, own=self.job.spec.model.max_tokens, most=self.price.max_output_tokens
+            allowed=known_max_tokens(
+                self.ledger,
+                spec.job.name,
+                selection,
+                own=spec.model.max_tokens,
+                most=self.price.max_output_tokens,
             ),
-            columns=self.job.spec.source.columns,
+            columns=source.columns,
         )
         return Workers(weigher, self.children, self.source.parallel)
 
@@ -324,7 +327,7 @@ class Planner:
         return replace(self._forecaster, merging=self._merging(admitted=True)).remaining_estimate(route)
 
     def _merging(self, *, admitted: bool) -> list[int]:
-        return self.merger.expected(self.ledger, self.planned, admitted=admitted) if self.merger else []
+        return self.merger.expected(self.ledger, admitted=admitted) if self.merger else []
 
     def _merger(self, selection: Selection) -> Merger | None:
         spec = self.job.spec
@@ -347,7 +350,7 @@ class Planner:
         return PageClassifier(
             spec=self.job.spec,
             ledger=self.ledger,
-            planned=self.planned,
+            settings=self.settings,
             chain=self.chain,
             builder=self.builder,
             estimator=self.estimator,

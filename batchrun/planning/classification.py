@@ -12,9 +12,9 @@ from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.job.spec import JobSpec
 from batchrun.outcome import Outcome
 from batchrun.planning.cascade_history import known_answers, violating_requests
-from batchrun.planning.earlier_answers import Asks, EarlierAnswers, Known, asks_beyond, asks_of
+from batchrun.planning.earlier_answers import EarlierAnswers, Known, asks_beyond, asks_of
 from batchrun.planning.ledger_lookups import KnownDocument, KnownRequest, known_documents, known_requests
-from batchrun.planning.plan_table import Planned
+from batchrun.planning.plan_table import Asks, Planned
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.weighing import EMPTY, Asked, Prepare, Prepared, Wanted, Weighed
@@ -244,13 +244,7 @@ class PageClassifier:
         kind, asks = self._asks(kind_of(known, current, selection), weighed, current, known_page)
         max_tokens = asked[0][1]
         worst = worst_amount(self.estimator, models, requests, tokens) if tokens else None
-        return Planned(
-            number,
-            weighed.doc_id,
-            weighed.source,
-            weighed.place,
-            weighed.content_sha,
-            kind,
+        return row_of(number, weighed, kind)._replace(
             known_outcome=(known.outcome if known else None) or current.outcome,
             request_id=current.request_id,
             model=models[0].price.name,
@@ -264,19 +258,9 @@ class PageClassifier:
             worst_tokens=worst.tokens if worst else None,
             same_text=known is not None and known.content_sha == weighed.content_sha,
             asked=self._asked_json(asked) if len(asked) > 1 else None,
-            note=weighed.note,
-            pages=weighed.pages,
-            reader=weighed.reader,
-            bytes_sha=weighed.bytes_sha,
-            whole=weighed.whole,
             source_columns=weighed.source_columns,
             markup=weighed.markup,
-            turn=asks.turn,
-            partial=asks.partial,
-            choices=asks.choices,
-            answer=asks.answer,
-            findings=asks.findings,
-            answered_by=asks.answered_by,
+            asks=asks,
         )
 
     def _asks(self, kind: Kind, weighed: Weighed, current: CurrentRequest, known: KnownPage) -> tuple[Kind, Asks]:
@@ -324,23 +308,15 @@ class PageClassifier:
 
 def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
     """Make the row of a document that stays as the ledger has it, with the text that an older reader found."""
-    return Planned(
-        number,
-        weighed.doc_id,
-        weighed.source,
-        weighed.place,
-        known.content_sha,
-        Kind.REUSABLE if known.outcome is Outcome.SUCCEEDED else Kind.FAILED,
+    kind = Kind.REUSABLE if known.outcome is Outcome.SUCCEEDED else Kind.FAILED
+    return row_of(number, weighed, kind)._replace(
+        content_sha=known.content_sha,
         known_outcome=known.outcome,
         request_id=known.request_id,
         max_tokens=known.max_tokens,
         asks_for=known.asked_for,
         same_text=True,
-        note=weighed.note,
-        pages=weighed.pages,
         reader=known.reader,
-        bytes_sha=weighed.bytes_sha,
-        whole=weighed.whole,
         source_columns=weighed.source_columns,
         older=True,
     )
@@ -348,6 +324,11 @@ def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
 
 def left_out(number: int, weighed: Weighed, kind: Kind, outcome: Outcome | None, reason: str | None) -> Planned:
     """Make the row of a document that is not sent."""
+    return row_of(number, weighed, kind)._replace(reason=reason, outcome=outcome)
+
+
+def row_of(number: int, weighed: Weighed, kind: Kind) -> Planned:
+    """Make a row with what is known of a document before its request is."""
     return Planned(
         number,
         weighed.doc_id,
@@ -355,8 +336,6 @@ def left_out(number: int, weighed: Weighed, kind: Kind, outcome: Outcome | None,
         weighed.place,
         weighed.content_sha,
         kind,
-        reason,
-        outcome,
         note=weighed.note,
         pages=weighed.pages,
         reader=weighed.reader,

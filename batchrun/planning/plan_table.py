@@ -82,8 +82,25 @@ create index planned_whole on planned (whole) where whole is not null;
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
 
 
+class Asks(NamedTuple):
+    """What a request asks of its document."""
+
+    turn: str | None = None
+    """JSON: what the first attempt asks. None for the request as it is."""
+    partial: str | None = None
+    """JSON: what is answered already."""
+    choices: str | None = None
+    """JSON: the fields that each turn asks for. None for all of them in one."""
+    answer: str | None = None
+    """JSON: the answer that follows from the answer to another request. None without one."""
+    findings: str | None = None
+    """JSON: what was found out about that answer, as far as its fields are still asked for."""
+    answered_by: str | None = None
+    """The id of that request."""
+
+
 class Planned(NamedTuple):
-    """One row of the plan, with the columns of the table in their order."""
+    """One row of the plan."""
 
     planned_no: int
     """The place of the document in the plan: rows may be added in any order."""
@@ -124,18 +141,11 @@ class Planned(NamedTuple):
     """JSON: the columns of the source that the output gets. None if they stay as the ledger has them."""
     markup: float = 0.0
     """The share of the text that is markup or base64."""
-    turn: str | None = None
-    """JSON: what the first attempt asks. None for the request as it is."""
-    partial: str | None = None
-    """JSON: what is answered already."""
-    choices: str | None = None
-    """JSON: the fields that each turn asks for. None for all of them in one."""
-    answer: str | None = None
-    """JSON: the answer that follows from the answer to another request. None without one."""
-    findings: str | None = None
-    """JSON: what was found out about that answer, as far as its fields are still asked for."""
-    answered_by: str | None = None
-    """The id of that request."""
+    asks: Asks = Asks()
+    """What the request asks; these columns come last."""
+
+
+COLUMNS = (*Planned._fields[:-1], *Asks._fields)
 
 
 class PlannedDocuments:
@@ -158,8 +168,8 @@ class PlannedDocuments:
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
-                f"insert into planned ({', '.join(Planned._fields)}) values ({', '.join('?' * len(Planned._fields))})",
-                page,
+                f"insert into planned ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})",
+                ((*columns, *asks) for *columns, asks in page),
             )
             self._connection.execute("commit")
 

@@ -141,9 +141,9 @@ class PageClassifier:
     prepare: Prepare
     earlier: EarlierAnswers
     """The answers that documents have to other requests."""
-    rereads: bool = False
+    rereads: bool
     """Whether documents are sent again that an older reader read."""
-    reasks_all: bool = False
+    reasks_all: bool
     """Whether documents are asked for all fields again, whatever is answered."""
 
     def rows(self, page: Sequence[tuple[int, Weighed]], selection: Selection) -> list[Planned]:
@@ -159,36 +159,30 @@ class PageClassifier:
             fingerprint=self.builder.fingerprint,
         )
         if selection.again:
-            page = [
-                one
-                for one in page
-                if one[1].doc_id in documents and documents[one[1].doc_id].outcome in selection.again
-            ]
+            again = {doc_id for doc_id, document in documents.items() if document.outcome in selection.again}
+            page = [(number, one) for number, one in page if one.doc_id in again]
         asked = {number: self._asked(one, documents.get(one.doc_id), selection) for number, one in page if one.asked}
-        kept = {one.doc_id for _, one in page if self._keeps(one, documents.get(one.doc_id), selection)}
         known = KnownPage(
             documents,
             known_requests(self.ledger, (request_id for each in asked.values() for request_id, _, _ in each)),
             self._violating([(one, asked[number]) for number, one in page if one.asked]),
             {} if self.reasks_all else self.earlier.kept(documents.values()),
         )
-        return [
-            kept_row(number, one, documents[one.doc_id])
-            if one.doc_id in kept
-            else self._row(number, one, asked.get(number), known, selection)
-            for number, one in page
-        ]
+        return [self._row(number, one, asked.get(number), known, selection) for number, one in page]
 
     def _row(
         self, number: int, weighed: Weighed, asked: Asked | None, known: KnownPage, selection: Selection
     ) -> Planned:
+        document = known.documents.get(weighed.doc_id)
+        if document and self._keeps(weighed, document, selection):
+            return kept_row(number, weighed, document)
         if asked is None:
             return self._unsendable(number, weighed)
         return self._sendable(number, weighed, asked, known, selection)
 
-    def _keeps(self, weighed: Weighed, known: KnownDocument | None, selection: Selection) -> bool:
+    def _keeps(self, weighed: Weighed, known: KnownDocument, selection: Selection) -> bool:
         """Whether a settled document keeps its request although a newer reader finds another text in the same bytes."""
-        if known is None or known.request_id is None or not known.same_settings:
+        if known.request_id is None or not known.same_settings:
             return False
         if known.content_sha == weighed.content_sha or self.rereads or selection.again:
             return False
@@ -226,11 +220,10 @@ class PageClassifier:
         return [found.text if isinstance(found, Prepared) else None for found in self.prepare(wanted)]
 
     def _unsendable(self, number: int, weighed: Weighed) -> Planned:
-        if weighed.problem != EMPTY:
-            outcome = Outcome.SKIPPED if self.spec.source.on_unreadable == "skip" else Outcome.UNREADABLE
-            return left_out(number, weighed, Kind.UNREADABLE, outcome, weighed.problem)
-        outcome = Outcome.SKIPPED if self.spec.source.on_empty == "skip" else Outcome.UNREADABLE
-        return left_out(number, weighed, Kind.EMPTY, outcome, EMPTY)
+        source, is_empty = self.spec.source, weighed.problem == EMPTY
+        kind, wish = (Kind.EMPTY, source.on_empty) if is_empty else (Kind.UNREADABLE, source.on_unreadable)
+        outcome = Outcome.SKIPPED if wish == "skip" else Outcome.UNREADABLE
+        return left_out(number, weighed, kind, outcome, weighed.problem)
 
     def _sendable(
         self, number: int, weighed: Weighed, asked: Asked, known_page: KnownPage, selection: Selection

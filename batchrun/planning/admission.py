@@ -2,6 +2,7 @@
 
 from batchrun.documents.split import total_of
 from batchrun.outcome import Outcome
+from batchrun.planning.gone_documents import REASON
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.plan import Kind
 
@@ -132,12 +133,12 @@ class Admission:
     def set_aside_gone(self, *, run_no: int) -> None:
         """Set documents aside that the run was to send and that left the source; only after a plan of everything."""
         self._connection.execute(
-            "update documents set outcome = ?, reason = 'it is no longer in the source', seq = ?"
+            "update documents set outcome = ?, reason = ?, seq = ?"
             " where job = ? and run_no = ? and outcome is null"
             " and (select outcome from requests r where r.request_no = documents.request_no) is null"
             " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)"
             " and not (merges and exists (select 1 from planned p where p.whole = documents.whole))",
-            (Outcome.UNREADABLE, self._ledger.next_seq(), self._job, run_no),
+            (Outcome.UNREADABLE, REASON, self._ledger.next_seq(), self._job, run_no),
         )
 
     def outcomes(self) -> dict[Outcome | None, int]:

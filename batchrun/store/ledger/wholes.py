@@ -237,12 +237,15 @@ class Wholes:
             "doc_id": merging_id(whole.doc_id),
             "source": whole.source,
             "whole": whole.doc_id,
+            "of": request.of,
+            "request_id": request.request_id,
+            "max_tokens": request.max_tokens,
             "outcome": Outcome.UNREADABLE if request.reason else None,
+            "reason": request.reason,
             "run_no": run_no,
             "seq": seq,
         }
-        columns = {"of": request.of, "request_id": request.request_id, "max_tokens": request.max_tokens}
-        self._connection.execute(ADMIT_MERGING, named | columns | {"reason": request.reason})
+        self._connection.execute(ADMIT_MERGING, named)
         return seq
 
     def forget_pending(self, doc_id: str) -> None:

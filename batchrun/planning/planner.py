@@ -47,7 +47,6 @@ from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
-from batchrun.strategy.prompt_caching import costliest_document_ttl, costliest_ttl, longest
 from batchrun.strategy.routes import Route
 from batchrun.workers.children import Children
 from batchrun.workers.workers import Workers
@@ -118,17 +117,8 @@ class Planner:
         self.template = RequestTemplate(self.job, tool_choice=self.chain.models[0].tool_choice)
         run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
         self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
-        guess = untaught(self.job, self.renderer, self.price)
-        mode, streams = self.job.spec.prompt.cache, self.route in {None, "stream"} and not self.in_batches
-        prefix, minimum = prefix_of(self.renderer, guess, self.job.form), self.price.min_cacheable_tokens
-        document_ttl = costliest_document_ttl(
-            mode, self.price.rates, turns=self.renderer.document_turns, streams=streams
-        )
-        self.estimator = replace(
-            guess,
-            ttl=longest(costliest_ttl(mode, prefix, minimum=minimum, streams=streams), document_ttl),
-            marks_documents=document_ttl is not None,
-        )
+        streams = self.route in {None, "stream"} and not self.in_batches
+        self.estimator = untaught(self.job, self.renderer, self.price, streams=streams)
         self.calibration = CalibrationData(
             job=self.job, ledger=self.ledger, fingerprint=self.fingerprint, guess=self.estimator
         )

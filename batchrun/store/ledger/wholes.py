@@ -132,7 +132,7 @@ class Whole:
     @property
     def mergeable(self) -> bool:
         """Whether every part has succeeded."""
-        return all(part.outcome is Outcome.SUCCEEDED for part in self.parts)
+        return self.failed is None
 
     @property
     def merging_text(self) -> str:

@@ -10,16 +10,15 @@ from batchrun.document import Unreadable
 from batchrun.documents.files import is_pdf
 from batchrun.documents.formats.pdf_boxes import Box
 from batchrun.events import DocumentSettled
-from batchrun.execution.pending_request import PendingRequest
+from batchrun.execution.pending_request import PendingRequest, shown_reply
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.outcome import Outcome
-from batchrun.planning.weighing import CHANGED, Prepared, Wanted
+from batchrun.planning.weighing import CHANGED, Prepare, Prepared, Wanted
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending
 from batchrun.strategy.model_chain import ModelChain
 
 T = TypeVar("T")
-Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
 PAGE = 64
 """Pending documents looked up in the ledger at once."""
 
@@ -90,14 +89,10 @@ class DocumentReader:
         text, places = (prepared.text, prepared.places) if is_searched else (None, ())
         for model_no, chain_model in enumerate(self._chain.models):
             if chain_model.request(prepared.request).request_id == pending.request_id:
-                shown = self._shown(pending)
+                shown = shown_reply(pending, self._ledger)
                 pdf_sha = prepared.content_sha if is_pdf(prepared.reader) else None
                 return PendingRequest(pending, prepared.request, text, places, pdf_sha, shown, model_no=model_no)
         return Gone(pending, CHANGED)
-
-    def _shown(self, pending: Pending) -> str | None:
-        shows = pending.progress.turn.shows
-        return None if shows is None else self._ledger.reply(shows)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -101,8 +101,7 @@ def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
     """Say that more than one batch may be the one whose create call got no answer."""
     listed = "\n".join(f"    {one.batch_id}  {one.status}, created {utc(one.created_at)}" for one in candidates)
     return Ambiguous(
-        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
-        f" lost, and it may be any of these:\n{listed}",
+        f"{lost_creation(batch)}, and it may be any of these:\n{listed}",
         hint=f"look at them in the Console (custom_ids of ours begin with {batch.nonce}), then: batchrun batches"
         f" {batch.job} --adopt ID, or if it is none of them: --resend --pay-again",
     )
@@ -111,8 +110,8 @@ def several_found(batch: Batch, candidates: Sequence[RemoteBatch]) -> Ambiguous:
 def nowhere_found(batch: Batch) -> Ambiguous:
     """Say that a batch in doubt is not in the list, and that the job file forbids to send the batch again unasked."""
     return Ambiguous(
-        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
-        ' lost, and it is not in the list of batches; [batch] on_ambiguous = "hold" keeps it from being sent again.',
+        f'{lost_creation(batch)}, and it is not in the list of batches; [batch] on_ambiguous = "hold" keeps it from'
+        " being sent again.",
         hint=f"if the Console does not show it either: batchrun batches {batch.job} --resend; if it does: --adopt ID",
     )
 
@@ -120,9 +119,8 @@ def nowhere_found(batch: Batch) -> Ambiguous:
 def nowhere_proven(batch: Batch) -> Ambiguous:
     """Say that a batch in doubt is not in the list, and that the list proves nothing."""
     return Ambiguous(
-        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
-        " lost, and it is not in the list of batches, which shows no batch of ours or nothing that happened since. It"
-        " may exist: its worst case stays reserved, and it is not sent again.",
+        f"{lost_creation(batch)}, and it is not in the list of batches, which shows no batch of ours or nothing that"
+        " happened since. It may exist: its worst case stays reserved, and it is not sent again.",
         hint=f"look in the Console (names of our requests begin with {batch.nonce}); if it is there: batchrun batches"
         f" {batch.job} --adopt ID; if it is not: batchrun batches {batch.job} --resend --pay-again",
     )
@@ -131,8 +129,8 @@ def nowhere_proven(batch: Batch) -> Ambiguous:
 def another_list(batch: Batch) -> Ambiguous:
     """Say that the API's list lacks a batch that was in the list before the creation of a batch in doubt."""
     return Ambiguous(
-        f"the answer to the creation of batch {batch.name} ({batch.requests:,} requests, {utc(batch.prepared_at)}) was"
-        f" lost, and the list of batches cannot tell: it lacks {batch.newest_before}, which was there before.",
+        f"{lost_creation(batch)}, and the list of batches cannot tell: it lacks {batch.newest_before}, which was there"
+        " before.",
         hint="is the key of another workspace? If that batch was deleted, look in the Console, then: batchrun batches"
         f" {batch.job} --adopt ID, or --resend --pay-again",
     )
@@ -145,6 +143,12 @@ def never_proven(batch: Batch) -> Ambiguous:
         hint="look at it in the Console; if it is not ours, or empty, its documents are sent again after: batchrun"
         f" batches {batch.job} --resend --pay-again --batch {batch.batch_no}",
     )
+
+
+def lost_creation(batch: Batch) -> str:
+    """Begin a message about a batch whose create call got no answer."""
+    created = f"{batch.requests:,} requests, {utc(batch.prepared_at)}"
+    return f"the answer to the creation of batch {batch.name} ({created}) was lost"
 
 
 def utc(seconds: float) -> str:

@@ -59,8 +59,7 @@ class PendingRequest:
 
     def stand_at(self, record: Pending, ledger: Ledger) -> None:
         """Take the turn that the ledger has as due, and the reply that the turn shows."""
-        self.record, shows = record, record.progress.turn.shows
-        self.shown = None if shows is None else ledger.reply(shows)
+        self.record, self.shown = record, shown_reply(record, ledger)
 
     def go_on(self, progress: Progress, reply: Reply, attempt_no: int) -> None:
         """Make the turn due that follows from the reply to an attempt."""
@@ -86,6 +85,12 @@ class PendingRequest:
     def earlier_ids(self, chain: ModelChain, model_no: int) -> list[str]:
         """Return the ids of the document's requests to the models before this one."""
         return [chain_model.request(self.request).request_id for chain_model in chain.models[:model_no]]
+
+
+def shown_reply(record: Pending, ledger: Ledger) -> str | None:
+    """Read the body of the reply that the turn of a request shows. Returns None if the turn shows none."""
+    shows = record.progress.turn.shows
+    return None if shows is None else ledger.reply(shows)
 
 
 class RetryLater(Exception):

@@ -17,27 +17,19 @@ from batchrun.execution.output_sync import publishing
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import EVERYTHING, StopConditions, Tolerance
-from batchrun.providers import BatchProvider, FileStore, ModelDirectory, Provider, TokenCounter
+from batchrun.planning.api_lookups import CounterFactory
+from batchrun.providers import BatchProvider, FileStore, Provider
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.publish import Output
 from batchrun.strategy.routes import Route
 
 
-class ProviderFactory(Protocol):
+class ProviderFactory(CounterFactory, Protocol):
     """Makes providers inside the run's event loop. Each provider belongs to the running loop."""
-
-    def check(self) -> None:
-        """Raise UsageProblem for an unusable address, EnvironmentProblem when there is no key to send with."""
 
     def make(self, *, concurrency: int, timeout_s: float) -> Provider:
         """Make the provider of streaming."""
-
-    def make_counter(self, *, timeout_s: float) -> TokenCounter:
-        """Make the counter of tokens."""
-
-    def make_models(self, *, timeout_s: float) -> ModelDirectory:
-        """Make the directory of models."""
 
     def make_batches(self, *, timeout_s: float) -> BatchProvider:
         """Make the provider of batches."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from batchrun.events import Waiting
 from batchrun.execution.run_context import RunContext
@@ -17,14 +17,14 @@ from batchrun.store.ledger.runs import Runs
 FLUSH_EVERY_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UsageFlush:
     """Takes what was counted from the counters to the ledger."""
 
     context: RunContext
     counters: UsageCounters
     channels: Sequence[ModelChannel]
-    noted: list[str | None] = field(default_factory=lambda: [None])
+    noted: str | None = None
     """The long waits that the ledger has of the run, as one text."""
 
     @contextlib.asynccontextmanager
@@ -62,8 +62,8 @@ class UsageFlush:
         long_waits, run_no = self.counters.long_waits, self.context.key.run_no
         for why in long_waits.news(asyncio.get_running_loop().time()):
             self.context.tell(Waiting(why))
-        if self.noted != [told := long_waits.told]:
-            self.noted[:] = [told]
+        if self.noted != (told := long_waits.told):
+            self.noted = told
             await self.context.writer.write(lambda ledger: Runs(ledger).note(run_no, told))
 
     def _learn(self, ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from batchrun.documents.split import total_of
 from batchrun.outcome import Outcome
+from batchrun.planning.gone_documents import REASON
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.plan import Kind
 
@@ -9,7 +10,7 @@ ADMISSIBLE = """
 from planned p left join requests r using (request_id)
 where p.chosen and not (p.kind = 'too_large' and p.outcome is null) and (p.kind = 'again' or not exists (
     select 1 from documents d
-    where d.job = ? and d.doc_id = p.doc_id and d.content_sha = p.content_sha and d.request_no is r.request_no
+    where d.job = :job and d.doc_id = p.doc_id and d.content_sha = p.content_sha and d.request_no is r.request_no
     and d.outcome is p.outcome and d.reason is p.reason and (p.outcome is not null or r.outcome is not null)
     and d.source_columns is coalesce(p.source_columns, d.source_columns)))
 """
@@ -19,6 +20,44 @@ KEEPS_ITS_ROW = """
  or excluded.outcome = 'unreadable' and excluded.content_sha = '')
 """
 """A document keeps its row while its answer is pending, or while it cannot be read; a failure removes the row."""
+TRY_AGAIN = """
+update requests set outcome = null, reason = null, attempt_no = null, turn = p.turn from planned p
+where p.request_id = requests.request_id and p.chosen and p.kind = ?
+"""
+ADMIT_REQUESTS = """
+insert into requests (request_id, model, counted_tokens, text_class, guessed, max_tokens, form_no, turn, partial)
+select request_id, model, counted_tokens, text_class, guessed, asks_for, ?, turn, partial from planned
+where chosen and model is not null
+on conflict (request_id) do update set form_no = excluded.form_no where outcome is null
+"""
+"""How a reply is judged may change until the reply has come. A request that is kept has no model in the plan."""
+RESTART = """
+update requests set turn = p.turn, partial = p.partial from to_send p
+where p.request_id = requests.request_id and requests.outcome is null
+"""
+KEEP_ANSWERS = """
+update requests set outcome = 'succeeded', output = p.answer, findings = p.findings, attempt_no = o.attempt_no
+from planned p join requests o on o.request_id = p.answered_by
+where p.request_id = requests.request_id and p.chosen and p.answer is not null and requests.outcome is null
+"""
+"""A request that asks for nothing beyond an earlier answer is answered by it."""
+ADMIT_DOCUMENTS = f"""
+insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens, place, note, pages,
+    reader, bytes_sha, source_columns, settings, left_out, whole, row_request_no, run_no, seq, row_seq)
+select :job, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens, p.place, p.note,
+    p.pages, p.reader, p.bytes_sha, p.source_columns, :settings, case when p.outcome is not null then p.kind end,
+    p.whole, case when r.outcome = 'succeeded' then r.request_no end, :run_no,
+    :since + row_number() over (order by p.planned_no), :since + row_number() over (order by p.planned_no)
+{ADMISSIBLE} order by p.planned_no
+on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,
+    request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,
+    max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq, place = excluded.place,
+    note = excluded.note, pages = excluded.pages, reader = excluded.reader,
+    source_columns = coalesce(excluded.source_columns, documents.source_columns), gone = 0,
+    bytes_sha = excluded.bytes_sha, settings = excluded.settings, left_out = excluded.left_out, whole = excluded.whole,
+    row_request_no = iif({KEEPS_ITS_ROW}, documents.row_request_no, excluded.row_request_no),
+    row_seq = iif({KEEPS_ITS_ROW}, documents.row_seq, excluded.row_seq)
+"""
 
 
 class Admission:
@@ -34,7 +73,7 @@ class Admission:
 
     def anything(self) -> bool:
         """Whether the plan would change the ledger."""
-        row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", (self._job,)).fetchone()
+        row = self._connection.execute(f"select 1 {ADMISSIBLE} limit 1", {"job": self._job}).fetchone()
         return row is not None
 
     def admit(self, *, run_no: int, form_no: int | None = None, restarts: bool = False) -> int:
@@ -48,54 +87,13 @@ class Admission:
         (count,) = self._connection.execute("select count(*) from planned").fetchone()
         since = self._ledger.next_seq(count + 1)  # a number for each document: the output takes documents in parts
         self._since = since
-        self._connection.execute(
-            "update requests set outcome = null, reason = null, attempt_no = null, turn = p.turn from planned p"
-            " where p.request_id = requests.request_id and p.chosen and p.kind = ?",
-            (Kind.RETRY,),
-        )
-        self._connection.execute(
-            "insert into requests"
-            " (request_id, model, counted_tokens, text_class, guessed, max_tokens, form_no, turn, partial)"
-            " select request_id, model, counted_tokens, text_class, guessed, asks_for, ?, turn, partial from planned"
-            " where chosen and model is not null"  # a kept one has no model here
-            # How a reply is judged may change until the reply has come.
-            " on conflict (request_id) do update set form_no = excluded.form_no where outcome is null",
-            (form_no,),
-        )
+        self._connection.execute(TRY_AGAIN, (Kind.RETRY,))
+        self._connection.execute(ADMIT_REQUESTS, (form_no,))
         if restarts:
-            self._connection.execute(
-                "update requests set turn = p.turn, partial = p.partial from to_send p"
-                " where p.request_id = requests.request_id and requests.outcome is null"
-            )
-        self._connection.execute(
-            "update requests set outcome = 'succeeded', output = p.answer, findings = p.findings,"
-            " attempt_no = o.attempt_no from planned p join requests o on o.request_id = p.answered_by"
-            " where p.request_id = requests.request_id and p.chosen and p.answer is not null"
-            " and requests.outcome is null"
-        )
-        self._connection.execute(
-            "insert into documents (job, doc_id, source, content_sha, request_no, outcome, reason, max_tokens, place,"
-            " note, pages, reader, bytes_sha, source_columns, settings, left_out, whole, row_request_no, run_no, seq,"
-            " row_seq)"
-            " select ?, p.doc_id, p.source, p.content_sha, r.request_no, p.outcome, p.reason, p.max_tokens, p.place,"
-            " p.note, p.pages, p.reader, p.bytes_sha, p.source_columns,"
-            " ?, case when p.outcome is not null then p.kind end, p.whole,"
-            " case when r.outcome = 'succeeded' then r.request_no end, ?,"
-            " ? + row_number() over (order by p.planned_no), ? + row_number() over (order by p.planned_no)"
-            f" {ADMISSIBLE} order by p.planned_no"
-            " on conflict (job, doc_id) do update set source = excluded.source, content_sha = excluded.content_sha,"
-            " request_no = excluded.request_no, outcome = excluded.outcome, reason = excluded.reason,"
-            " max_tokens = excluded.max_tokens, run_no = excluded.run_no, seq = excluded.seq,"
-            " place = excluded.place, note = excluded.note, pages = excluded.pages, reader = excluded.reader,"
-            " source_columns = coalesce(excluded.source_columns, documents.source_columns), gone = 0,"
-            " bytes_sha = excluded.bytes_sha, settings = excluded.settings, left_out = excluded.left_out,"
-            " whole = excluded.whole,"
-            " row_request_no = case when KEEPS then documents.row_request_no else excluded.row_request_no end,"
-            " row_seq = case when KEEPS then documents.row_seq else excluded.row_seq end".replace(
-                "KEEPS", KEEPS_ITS_ROW
-            ),
-            (self._job, self._settings, run_no, since, since, self._job),
-        )
+            self._connection.execute(RESTART)
+        self._connection.execute(KEEP_ANSWERS)
+        named = {"job": self._job, "settings": self._settings, "run_no": run_no, "since": since}
+        self._connection.execute(ADMIT_DOCUMENTS, named)
         self._admit_wholes()
         return since
 
@@ -132,12 +130,12 @@ class Admission:
     def set_aside_gone(self, *, run_no: int) -> None:
         """Set documents aside that the run was to send and that left the source; only after a plan of everything."""
         self._connection.execute(
-            "update documents set outcome = ?, reason = 'it is no longer in the source', seq = ?"
+            "update documents set outcome = ?, reason = ?, seq = ?"
             " where job = ? and run_no = ? and outcome is null"
             " and (select outcome from requests r where r.request_no = documents.request_no) is null"
             " and not exists (select 1 from planned p where p.doc_id = documents.doc_id)"
             " and not (merges and exists (select 1 from planned p where p.whole = documents.whole))",
-            (Outcome.UNREADABLE, self._ledger.next_seq(), self._job, run_no),
+            (Outcome.UNREADABLE, REASON, self._ledger.next_seq(), self._job, run_no),
         )
 
     def outcomes(self) -> dict[Outcome | None, int]:

@@ -26,7 +26,7 @@ from batchrun.planning.token_sampling import Observed, TokenSampler
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import PastUse, past_use
 from batchrun.strategy.plan import EstimateBasis
-from batchrun.strategy.prompt_caching import Prefix
+from batchrun.strategy.prompt_caching import Prefix, costliest_document_ttl, costliest_ttl, longest
 
 ENOUGH = 30
 """How many answers of the job are worth as much as the API's counts."""
@@ -35,14 +35,22 @@ COUNT_BIAS, PAST_BIAS = 0.01, 0.005
 by which share the past may differ from the present."""
 
 
-def untaught(job: JobFile, renderer: Renderer, price: ModelPrice) -> Estimator:
-    """Make an estimator that knows only the job file and what was measured for all jobs."""
-    return Estimator(
+def untaught(job: JobFile, renderer: Renderer, price: ModelPrice, *, streams: bool) -> Estimator:
+    """Make an estimator that knows only the job file and what was measured for all jobs.
+
+    Its worst cases are those of the costliest mark for the cache that a request may get; `streams` as in
+    `costliest_ttl`.
+    """
+    guess = Estimator(
         price,
         fixed_tokens=_fixed_tokens(renderer, price, renderer.prompt_text),
         output=guessed_reply(job.form, job.spec.model, price),
         unseen_tokens=UNSEEN_WITH_TOOL if isinstance(renderer.asking, ToolAsking) else UNSEEN_TOKENS,
     )
+    mode, prefix, minimum = job.spec.prompt.cache, prefix_of(renderer, guess, job.form), price.min_cacheable_tokens
+    prefix_ttl = costliest_ttl(mode, prefix, minimum=minimum, streams=streams)
+    document_ttl = costliest_document_ttl(mode, price.rates, turns=renderer.document_turns, streams=streams)
+    return replace(guess, ttl=longest(prefix_ttl, document_ttl), marks_documents=document_ttl is not None)
 
 
 def _fixed_tokens(renderer: Renderer, price: ModelPrice, prompt: str) -> int:

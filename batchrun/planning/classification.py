@@ -1,7 +1,7 @@
 """The way from weighed documents to rows of the plan: requests are looked up in the ledger, and classified."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -12,18 +12,16 @@ from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.job.spec import JobSpec
 from batchrun.outcome import Outcome
 from batchrun.planning.cascade_history import known_answers, violating_requests
-from batchrun.planning.earlier_answers import Asks, EarlierAnswers, Known, asks_beyond, asks_of
-from batchrun.planning.plan_table import KnownDocument, KnownRequest, Planned, PlannedDocuments
+from batchrun.planning.earlier_answers import EarlierAnswers, Known, asks_beyond, asks_of
+from batchrun.planning.ledger_lookups import KnownDocument, KnownRequest, known_documents, known_requests
+from batchrun.planning.plan_table import Asks, Planned
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
-from batchrun.planning.weighing import EMPTY, Asked, Prepared, Wanted, Weighed
+from batchrun.planning.weighing import EMPTY, Asked, Prepare, Prepared, Wanted, Weighed
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_rules import UNMET
 from batchrun.strategy.model_chain import ChainModel, ModelChain
 from batchrun.strategy.plan import Kind
-
-Prepare = Callable[[Sequence[Wanted]], Sequence[object]]
-"""Reads documents again; see `Weigher.prepare`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,8 @@ class PageClassifier:
 
     spec: JobSpec
     ledger: Ledger
-    planned: PlannedDocuments
+    settings: str
+    """The digest of everything in the job that decides what becomes of a document with the same bytes."""
     chain: ModelChain
     builder: RequestBuilder
     estimator: Estimator
@@ -142,9 +141,9 @@ class PageClassifier:
     prepare: Prepare
     earlier: EarlierAnswers
     """The answers that documents have to other requests."""
-    rereads: bool = False
+    rereads: bool
     """Whether documents are sent again that an older reader read."""
-    reasks_all: bool = False
+    reasks_all: bool
     """Whether documents are asked for all fields again, whatever is answered."""
 
     def rows(self, page: Sequence[tuple[int, Weighed]], selection: Selection) -> list[Planned]:
@@ -152,38 +151,38 @@ class PageClassifier:
 
         `retry` leaves out documents that did not end in one of the outcomes that it names.
         """
-        documents = self.planned.known_documents(one.doc_id for _, one in page)
+        documents = known_documents(
+            self.ledger,
+            self.spec.job.name,
+            (one.doc_id for _, one in page),
+            settings=self.settings,
+            fingerprint=self.builder.fingerprint,
+        )
         if selection.again:
-            page = [
-                one
-                for one in page
-                if one[1].doc_id in documents and documents[one[1].doc_id].outcome in selection.again
-            ]
+            again = {doc_id for doc_id, document in documents.items() if document.outcome in selection.again}
+            page = [(number, one) for number, one in page if one.doc_id in again]
         asked = {number: self._asked(one, documents.get(one.doc_id), selection) for number, one in page if one.asked}
-        kept = {one.doc_id for _, one in page if self._keeps(one, documents.get(one.doc_id), selection)}
         known = KnownPage(
             documents,
-            self.planned.known_requests(request_id for each in asked.values() for request_id, _, _ in each),
+            known_requests(self.ledger, (request_id for each in asked.values() for request_id, _, _ in each)),
             self._violating([(one, asked[number]) for number, one in page if one.asked]),
             {} if self.reasks_all else self.earlier.kept(documents.values()),
         )
-        return [
-            kept_row(number, one, documents[one.doc_id])
-            if one.doc_id in kept
-            else self._row(number, one, asked.get(number), known, selection)
-            for number, one in page
-        ]
+        return [self._row(number, one, asked.get(number), known, selection) for number, one in page]
 
     def _row(
         self, number: int, weighed: Weighed, asked: Asked | None, known: KnownPage, selection: Selection
     ) -> Planned:
+        document = known.documents.get(weighed.doc_id)
+        if document and self._keeps(weighed, document, selection):
+            return kept_row(number, weighed, document)
         if asked is None:
             return self._unsendable(number, weighed)
         return self._sendable(number, weighed, asked, known, selection)
 
-    def _keeps(self, weighed: Weighed, known: KnownDocument | None, selection: Selection) -> bool:
+    def _keeps(self, weighed: Weighed, known: KnownDocument, selection: Selection) -> bool:
         """Whether a settled document keeps its request although a newer reader finds another text in the same bytes."""
-        if known is None or known.request_id is None or not known.same_settings:
+        if known.request_id is None or not known.same_settings:
             return False
         if known.content_sha == weighed.content_sha or self.rereads or selection.again:
             return False
@@ -221,11 +220,10 @@ class PageClassifier:
         return [found.text if isinstance(found, Prepared) else None for found in self.prepare(wanted)]
 
     def _unsendable(self, number: int, weighed: Weighed) -> Planned:
-        if weighed.problem != EMPTY:
-            outcome = Outcome.SKIPPED if self.spec.source.on_unreadable == "skip" else Outcome.UNREADABLE
-            return left_out(number, weighed, Kind.UNREADABLE, outcome, weighed.problem)
-        outcome = Outcome.SKIPPED if self.spec.source.on_empty == "skip" else Outcome.UNREADABLE
-        return left_out(number, weighed, Kind.EMPTY, outcome, EMPTY)
+        source, is_empty = self.spec.source, weighed.problem == EMPTY
+        kind, wish = (Kind.EMPTY, source.on_empty) if is_empty else (Kind.UNREADABLE, source.on_unreadable)
+        outcome = Outcome.SKIPPED if wish == "skip" else Outcome.UNREADABLE
+        return left_out(number, weighed, kind, outcome, weighed.problem)
 
     def _sendable(
         self, number: int, weighed: Weighed, asked: Asked, known_page: KnownPage, selection: Selection
@@ -239,13 +237,7 @@ class PageClassifier:
         kind, asks = self._asks(kind_of(known, current, selection), weighed, current, known_page)
         max_tokens = asked[0][1]
         worst = worst_amount(self.estimator, models, requests, tokens) if tokens else None
-        return Planned(
-            number,
-            weighed.doc_id,
-            weighed.source,
-            weighed.place,
-            weighed.content_sha,
-            kind,
+        return row_of(number, weighed, kind)._replace(
             known_outcome=(known.outcome if known else None) or current.outcome,
             request_id=current.request_id,
             model=models[0].price.name,
@@ -259,19 +251,9 @@ class PageClassifier:
             worst_tokens=worst.tokens if worst else None,
             same_text=known is not None and known.content_sha == weighed.content_sha,
             asked=self._asked_json(asked) if len(asked) > 1 else None,
-            note=weighed.note,
-            pages=weighed.pages,
-            reader=weighed.reader,
-            bytes_sha=weighed.bytes_sha,
-            whole=weighed.whole,
             source_columns=weighed.source_columns,
             markup=weighed.markup,
-            turn=asks.turn,
-            partial=asks.partial,
-            choices=asks.choices,
-            answer=asks.answer,
-            findings=asks.findings,
-            answered_by=asks.answered_by,
+            asks=asks,
         )
 
     def _asks(self, kind: Kind, weighed: Weighed, current: CurrentRequest, known: KnownPage) -> tuple[Kind, Asks]:
@@ -319,23 +301,15 @@ class PageClassifier:
 
 def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
     """Make the row of a document that stays as the ledger has it, with the text that an older reader found."""
-    return Planned(
-        number,
-        weighed.doc_id,
-        weighed.source,
-        weighed.place,
-        known.content_sha,
-        Kind.REUSABLE if known.outcome is Outcome.SUCCEEDED else Kind.FAILED,
+    kind = Kind.REUSABLE if known.outcome is Outcome.SUCCEEDED else Kind.FAILED
+    return row_of(number, weighed, kind)._replace(
+        content_sha=known.content_sha,
         known_outcome=known.outcome,
         request_id=known.request_id,
         max_tokens=known.max_tokens,
         asks_for=known.asked_for,
         same_text=True,
-        note=weighed.note,
-        pages=weighed.pages,
         reader=known.reader,
-        bytes_sha=weighed.bytes_sha,
-        whole=weighed.whole,
         source_columns=weighed.source_columns,
         older=True,
     )
@@ -343,6 +317,11 @@ def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
 
 def left_out(number: int, weighed: Weighed, kind: Kind, outcome: Outcome | None, reason: str | None) -> Planned:
     """Make the row of a document that is not sent."""
+    return row_of(number, weighed, kind)._replace(reason=reason, outcome=outcome)
+
+
+def row_of(number: int, weighed: Weighed, kind: Kind) -> Planned:
+    """Make a row with what is known of a document before its request is."""
     return Planned(
         number,
         weighed.doc_id,
@@ -350,8 +329,6 @@ def left_out(number: int, weighed: Weighed, kind: Kind, outcome: Outcome | None,
         weighed.place,
         weighed.content_sha,
         kind,
-        reason,
-        outcome,
         note=weighed.note,
         pages=weighed.pages,
         reader=weighed.reader,

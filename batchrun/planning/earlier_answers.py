@@ -14,7 +14,8 @@ from batchrun.answers.field_problems import field_of
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, turn_again
 from batchrun.outcome import Outcome
-from batchrun.planning.plan_table import KnownDocument
+from batchrun.planning.ledger_lookups import KnownDocument
+from batchrun.planning.plan_table import Asks
 from batchrun.store.ledger.forms import form_under
 from batchrun.store.ledger.ledger import Ledger
 
@@ -59,7 +60,7 @@ class EarlierAnswers:
         }
 
     @cached_property
-    def from_the_start(self) -> "Asks":
+    def from_the_start(self) -> Asks:
         """What a request asks of which nothing is answered."""
         return asks_of(self.form, BEGINNING)
 
@@ -82,18 +83,6 @@ def _known(request_id: str, output: str, findings: str | None, fields: Iterable[
     )
     kept = replace(found, problems=problems, originals=originals, evidence=evidence)
     return Known(request_id, {name: answered[name] for name in names & answered.keys()}, kept)
-
-
-@dataclass(frozen=True, slots=True)
-class Asks:
-    """What a request asks of its document, as the columns of a plan have it."""
-
-    turn: str | None = None
-    partial: str | None = None
-    choices: str | None = None
-    answer: str | None = None
-    findings: str | None = None
-    answered_by: str | None = None
 
 
 def asks_of(form: AnswerForm, progress: Progress) -> Asks:

@@ -110,11 +110,9 @@ class Forecaster:
         cap_usages = plan_cap_usages(self.ledger.connection, caps, run, models=models, now=time.time())
         left_nusd, left_tokens = remaining_nusd(cap_usages, models[0]), remaining_tokens(cap_usages, models[0])
         one_fits = worst_nusd <= min(left_nusd, caps.run.limit - committed_nusd) and worst.tokens <= left_tokens
-        affordable = chosen.estimate.documents
-        if chosen.estimate.upper_nusd > left_nusd or chosen.estimate.upper_tokens > left_tokens:
-            affordable = self._affordable_count(
-                estimator, chosen.caching, later, left_nusd=left_nusd, left_tokens=left_tokens, most=affordable
-            )
+        affordable = 0
+        if one_fits:
+            affordable = self._affordable_count(estimator, chosen, later, left_nusd=left_nusd, left_tokens=left_tokens)
         return Plan(
             job=spec.job.name,
             fingerprint=self.fingerprint,
@@ -138,7 +136,7 @@ class Forecaster:
             cap_nusd=self.caps.run.limit,
             caps=caps,
             cap_usages=cap_usages,
-            affordable_count=min(affordable, chosen.estimate.documents - len(self.merging)) if one_fits else 0,
+            affordable_count=affordable,
             worst_nusd=worst_nusd,
             worst_tokens=worst.tokens,
             tags=tags,
@@ -240,9 +238,9 @@ class Forecaster:
         others = [self._estimates.of(one, subset) for one in later.estimators]
         return cascaded([own, *others], reaching(later.shares, later.standing, documents=own.documents))
 
-    def _with_merging(self, own: Estimate, *, first: int | None = None) -> Estimate:
-        """Add the first requests that merge answers, all by default."""
-        return with_merging(own, self.merging[:first], self.estimator, most=self.job.spec.model.max_tokens)
+    def _with_merging(self, own: Estimate) -> Estimate:
+        """Add the requests that merge answers."""
+        return with_merging(own, self.merging, self.estimator, most=self.job.spec.model.max_tokens)
 
     def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
         """Price the steps of a cascade, and everything by the last model alone. Returns None without a cascade."""
@@ -309,20 +307,21 @@ class Forecaster:
     def _affordable_count(
         self,
         estimator: Estimator,
-        caching: Caching | None,
+        chosen: Forecast,
         later: LaterModels | None,
         *,
         left_nusd: int,
         left_tokens: float,
-        most: int,
     ) -> int:
-        """Count the requests, from the first on, for which the caps are enough: no bound ever falls with more."""
-        to_send = most - len(self.merging)
+        """Count the documents, from the first on, for which the caps are enough: no bound ever falls with more."""
+        to_send = chosen.estimate.documents - len(self.merging)
+
+        def is_enough(estimate: Estimate) -> bool:
+            return estimate.upper_nusd <= left_nusd and estimate.upper_tokens <= left_tokens
 
         def too_much(first: int) -> bool:
             subset = Subset(first=first)
-            documents = self._with_later(self._estimates.of(estimator, subset, caching=caching), later, subset)
-            estimate = self._with_merging(documents, first=max(0, first - to_send))
-            return estimate.upper_nusd > left_nusd or estimate.upper_tokens > left_tokens
+            own = self._estimates.of(estimator, subset, caching=chosen.caching)
+            return not is_enough(self._with_later(own, later, subset))
 
-        return bisect_left(range(1, most + 1), x=True, key=too_much)
+        return to_send if is_enough(chosen.estimate) else bisect_left(range(1, to_send + 1), x=True, key=too_much)

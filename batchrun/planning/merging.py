@@ -1,6 +1,6 @@
 """The requests that merge the answers over the parts of long documents: which are due, and how they are made."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchrun.answers.form import AnswerForm
@@ -8,17 +8,17 @@ from batchrun.answers.merging_text import PREFACE
 from batchrun.document import Document, Unreadable
 from batchrun.documents.split import merged_id
 from batchrun.outcome import Outcome
-from batchrun.planning.plan_table import PlannedDocuments
+from batchrun.planning.ledger_lookups import known_requests
+from batchrun.planning.planned_wholes import planned_whole, planned_wholes
 from batchrun.planning.request_builder import Built, RequestBuilder
 from batchrun.planning.selection import Selection
-from batchrun.planning.weighing import CHANGED, Prepared, Wanted
+from batchrun.planning.weighing import CHANGED, Prepare, Prepared, Wanted
 from batchrun.request import Request
 from batchrun.store.ledger.forms import form_number
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.wholes import MergingAnswer, MergingRequest, Whole, Wholes
 from batchrun.strategy.model_chain import ModelChain
 
-Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
 ELSEWHERE = "(not repeated here)"
 """What the prompt has instead of a column of the document's row, from which the answers followed already."""
 
@@ -40,8 +40,8 @@ class Merger:
     """The columns that the prompt uses."""
     selection: Selection = field(default_factory=Selection)
 
-    def expected(self, ledger: Ledger, planned: PlannedDocuments, *, admitted: bool) -> list[int]:
-        """List the merging requests that a plan's documents bring, each by how many answers it merges.
+    def expected(self, ledger: Ledger, *, admitted: bool) -> list[int]:
+        """List the merging requests that the plan's documents bring, each by how many answers it merges.
 
         The request counts with the last part of its document, or with any part that is tried again. `admitted` says
         whether the ledger has the parts as the plan has them.
@@ -49,41 +49,42 @@ class Merger:
         wholes = Wholes(ledger, self.job)
         expected = [
             one.total
-            for one in planned.wholes()
+            for one in planned_wholes(ledger)
             if not one.failed
             and (
                 (one.has_last or self.selection.again)
                 if one.unsettled and not admitted
-                else self._is_left(wholes, planned, wholes.one(one.doc_id) if admitted else planned.whole(one.doc_id))
+                else self._is_left(ledger, wholes.one(one.doc_id) if admitted else planned_whole(ledger, one.doc_id))
             )
         ]
         # Those that `retry` selects are not in its plan, which has the documents of the source that failed.
         again = map(wholes.one, self._tried_again(wholes))
         return expected + [len(whole.parts) for whole in again if whole and whole.mergeable]
 
-    def anything_due(self, ledger: Ledger, planned: PlannedDocuments) -> bool:
+    def anything_due(self, ledger: Ledger) -> bool:
         """Whether `admit` would change the ledger, be it by an answer that is there already."""
-        return next(self._due(Wholes(ledger, self.job), planned), None) is not None
+        return next(self._due(ledger), None) is not None
 
-    def admit(self, ledger: Ledger, planned: PlannedDocuments, run_no: int) -> int | None:
+    def admit(self, ledger: Ledger, run_no: int) -> int | None:
         """Make what is due work of a run, inside a transaction.
 
         Returns the sequence number from which on this work begins, or None if nothing is due.
         """
         wholes = Wholes(ledger, self.job)
-        for one in planned.wholes():
+        for one in planned_wholes(ledger):
             if not ((whole := wholes.one(one.doc_id)) and whole.mergeable):
                 wholes.forget_pending(one.doc_id)
-        requests = [(whole, self._request(whole, merging, planned)) for whole, merging in self._due(wholes, planned)]
+        requests = [(whole, self._request(ledger, whole, merging)) for whole, merging in self._due(ledger)]
         form_no = form_number(ledger, self.form, prompt_sha=self.prompt_sha) if requests else None
         seqs = [
             wholes.admit_merging(whole, replace(request, form_no=form_no), run_no=run_no) for whole, request in requests
         ]
         return min(seqs, default=None)
 
-    def _due(self, wholes: Wholes, planned: PlannedDocuments) -> Iterator[tuple[Whole, MergingAnswer | None]]:
+    def _due(self, ledger: Ledger) -> Iterator[tuple[Whole, MergingAnswer | None]]:
         """Yield the plan's documents whose parts all have answers, if no request has merged just these answers."""
-        doc_ids = [*self._tried_again(wholes), *(one.doc_id for one in planned.wholes())]
+        wholes = Wholes(ledger, self.job)
+        doc_ids = [*self._tried_again(wholes), *(one.doc_id for one in planned_wholes(ledger))]
         for whole in map(wholes.one, dict.fromkeys(doc_ids)):
             if whole and whole.mergeable:
                 merging = wholes.merging(whole)
@@ -114,7 +115,7 @@ class Merger:
         document = Document(whole.doc_id, whole.source, answers, columns, preface=PREFACE)
         return self.builder.build(document, max_tokens=max_tokens)
 
-    def _request(self, whole: Whole, merging: MergingAnswer | None, planned: PlannedDocuments) -> MergingRequest:
+    def _request(self, ledger: Ledger, whole: Whole, merging: MergingAnswer | None) -> MergingRequest:
         of = whole.merging_digest
         max_tokens = self._allowed(merging) if merging and merging.of == of else None
         built = self._built(whole, max_tokens)
@@ -122,7 +123,7 @@ class Merger:
             why = f"the answers of {len(whole.parts)} parts are too long to be merged by one request"
             return MergingRequest(of, reason=f'{why}; merge = "rules" in [source] merges them without a request')
         requests = self.chain.requests(built.request)
-        number, outcome = self._current(requests, planned)
+        number, outcome = self._current(ledger, requests)
         return MergingRequest(
             of,
             max_tokens=max_tokens,
@@ -133,9 +134,9 @@ class Merger:
             again=outcome in self.selection.again,
         )
 
-    def _current(self, requests: Sequence[Request], planned: PlannedDocuments) -> tuple[int, Outcome | None]:
+    def _current(self, ledger: Ledger, requests: Sequence[Request]) -> tuple[int, Outcome | None]:
         """Find the model whose request counts, by its number in the chain, and how this request has ended."""
-        known = planned.known_requests(one.request_id for one in requests)
+        known = known_requests(ledger, (one.request_id for one in requests))
         ends = [known[one.request_id].outcome if one.request_id in known else None for one in requests]
         number = self.chain.current_model([None if end in self.selection.again else end for end in ends], at=None)
         return number, ends[number]
@@ -153,15 +154,15 @@ class Merger:
             return True
         return merging.of != whole.merging_digest
 
-    def _is_left(self, wholes: Wholes, planned: PlannedDocuments, whole: Whole | None) -> bool:
+    def _is_left(self, ledger: Ledger, whole: Whole | None) -> bool:
         """Whether a request is still to be sent for a document that has no part to send."""
         if whole is None or not whole.mergeable:
             return whole is not None and not whole.settled
-        merging = wholes.merging(whole)
+        merging = Wholes(ledger, self.job).merging(whole)
         if not self._is_due(whole, merging):
             return False
         max_tokens = merging.max_tokens if merging and merging.of == whole.merging_digest else None
-        _, outcome = self._current(self.chain.requests(self._built(whole, max_tokens).request), planned)
+        _, outcome = self._current(ledger, self.chain.requests(self._built(whole, max_tokens).request))
         return outcome is None or outcome in self.selection.again
 
     def _tried_again(self, wholes: Wholes) -> list[str]:

@@ -8,30 +8,25 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from batchrun.answers.turns import BEGINNING, Progress
 from batchrun.budget.caps import Amount
-from batchrun.documents.split import merging_id, segment_name, total_of
+from batchrun.documents.split import merging_id
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.planning.admission import Admission
 from batchrun.planning.plan_tokens import PlannedTokens
-from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
-from batchrun.store.ledger.wholes import Whole, part_answers
 from batchrun.strategy.plan import Kind, PlanProblem
 from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 
 MOSTLY = 0.5
 """From which share on a text is told that is markup or base64."""
 SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
-UNSETTLED = f"{SENT}, '{Kind.IN_BATCH}', '{Kind.IDENTICAL}'"
 TABLE = f"""
 create temp table planned (
     planned_no     integer primary key,
@@ -85,19 +80,27 @@ create index planned_request on planned (request_id);
 create index planned_whole on planned (whole) where whole is not null;
 """
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
-IN_BATCH = """exists (
-    select 1 from attempts a where a.request_no = {} and a.state = 'open' and a.batch_no is not null)"""
-"""Whether a request is in a batch that has not ended."""
-PLANNED_PARTS = """
-select p.doc_id, coalesce(p.note, ''), coalesce(p.outcome, r.outcome), r.reason, r.request_id, r.output, r.model,
-    null, null, r.findings
-from planned p left join requests r using (request_id) where p.whole = ?
-"""
-"""The parts of a document as `part_answers` takes them."""
+
+
+class Asks(NamedTuple):
+    """What a request asks of its document."""
+
+    turn: str | None = None
+    """JSON: what the first attempt asks. None for the request as it is."""
+    partial: str | None = None
+    """JSON: what is answered already."""
+    choices: str | None = None
+    """JSON: the fields that each turn asks for. None for all of them in one."""
+    answer: str | None = None
+    """JSON: the answer that follows from the answer to another request. None without one."""
+    findings: str | None = None
+    """JSON: what was found out about that answer, as far as its fields are still asked for."""
+    answered_by: str | None = None
+    """The id of that request."""
 
 
 class Planned(NamedTuple):
-    """One row of the plan, with the columns of the table in their order."""
+    """One row of the plan."""
 
     planned_no: int
     """The place of the document in the plan: rows may be added in any order."""
@@ -138,74 +141,20 @@ class Planned(NamedTuple):
     """JSON: the columns of the source that the output gets. None if they stay as the ledger has them."""
     markup: float = 0.0
     """The share of the text that is markup or base64."""
-    turn: str | None = None
-    """JSON: what the first attempt asks. None for the request as it is."""
-    partial: str | None = None
-    """JSON: what is answered already."""
-    choices: str | None = None
-    """JSON: the fields that each turn asks for. None for all of them in one."""
-    answer: str | None = None
-    """JSON: the answer that follows from the answer to another request. None without one."""
-    findings: str | None = None
-    """JSON: what was found out about that answer, as far as its fields are still asked for."""
-    answered_by: str | None = None
-    """The id of that request."""
+    asks: Asks = Asks()
+    """What the request asks; these columns come last."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownDocument:
-    """A document of the job as the ledger has it."""
-
-    content_sha: str
-    request_id: str | None
-    max_tokens: int | None
-    outcome: Outcome | None
-    asked_for: int | None = None
-    """The `max_tokens` of the request; None if an earlier version made the request."""
-    in_batch: bool = False
-    """Whether the request is in a batch that has not ended."""
-    bytes_sha: str = ""
-    reader: str = ""
-    same_settings: bool = False
-    """Whether the document's request followed from the job as the job is now."""
-    form_no: int | None = None
-    """The form of the request's answer; None if an earlier version made the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRequest:
-    """A request as the ledger has it."""
-
-    outcome: Outcome | None
-    tokens: RequestTokens
-    in_batch: bool
-    progress: Progress = BEGINNING
-    """How far the answer has come."""
-
-
-class PlannedWhole(NamedTuple):
-    """A document of the plan that is asked in parts."""
-
-    doc_id: str
-    total: int
-    """How many parts the document has, chosen or not."""
-    has_last: bool
-    """Whether the last part is chosen."""
-    unsettled: int
-    """How many chosen parts have no answer yet."""
-    failed: int
-    """How many chosen parts will have no answer."""
+COLUMNS = (*Planned._fields[:-1], *Asks._fields)
 
 
 class PlannedDocuments:
     """The plan's rows on a ledger's connection."""
 
-    def __init__(self, ledger: Ledger, job: str, *, settings: str = "", fingerprint: str = "") -> None:
+    def __init__(self, ledger: Ledger, job: str, *, settings: str = "") -> None:
         self._connection = ledger.connection
         self._ledger = ledger
         self._job = job
-        self._settings = settings
-        self._fingerprint = fingerprint
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
@@ -214,58 +163,13 @@ class PlannedDocuments:
         self.tokens = PlannedTokens(self._connection, job)
         self.admission = Admission(ledger, job, settings=settings)
 
-    def known_documents(self, doc_ids: Iterable[str]) -> Mapping[str, KnownDocument]:
-        """Look up those of the documents that this job has seen, by id."""
-        rows = self._connection.execute(
-            "select d.doc_id, d.content_sha, r.request_id, d.max_tokens, coalesce(d.outcome, r.outcome), r.max_tokens,"
-            f" {IN_BATCH.format('d.request_no')}, d.bytes_sha, d.reader,"
-            " iif(d.settings is null, (select fingerprint from runs where runs.run_no = d.run_no) = ?, d.settings = ?),"
-            " iif(r.attempt_no is null, null, r.form_no)"
-            " from documents d left join requests r using (request_no)"
-            " where d.job = ? and d.doc_id in (select value from json_each(?))",
-            (self._fingerprint, self._settings, self._job, json.dumps(list(doc_ids))),
-        )
-        return {
-            row[0]: KnownDocument(
-                row[1],
-                row[2],
-                row[3],
-                row[4] and Outcome(row[4]),
-                row[5],
-                bool(row[6]),
-                row[7],
-                row[8],
-                bool(row[9]),
-                row[10],
-            )
-            for row in rows
-        }
-
-    def known_requests(self, request_ids: Iterable[str]) -> Mapping[str, KnownRequest]:
-        """Look up those of the requests that any job has made or planned, by id."""
-        rows = self._connection.execute(
-            "select request_id, outcome, counted_tokens, text_class, guessed,"
-            f" {IN_BATCH.format('requests.request_no')}, turn, partial from requests"
-            " where request_id in (select value from json_each(?))",
-            (json.dumps(list(request_ids)),),
-        )
-        return {
-            row[0]: KnownRequest(
-                row[1] and Outcome(row[1]),
-                RequestTokens(row[2], TextClass(row[3]), bool(row[4])),
-                bool(row[5]),
-                Progress.of(row[6], row[7]),
-            )
-            for row in rows
-        }
-
     def add(self, page: Sequence[Planned]) -> None:
         """Add some documents, in any order."""
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
-                f"insert into planned ({', '.join(Planned._fields)}) values ({', '.join('?' * len(Planned._fields))})",
-                page,
+                f"insert into planned ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})",
+                ((*columns, *asks) for *columns, asks in page),
             )
             self._connection.execute("commit")
 
@@ -282,21 +186,6 @@ class PlannedDocuments:
             ids = (merging_id(doc_id) for (doc_id,) in wholes)
             return [one for one in ids if self._connection.execute(taken, (one,)).fetchone()]
 
-    def allowed_max_tokens(self, selection: Selection, *, own: int, most: int) -> tuple[int, ...]:
-        """List every `max_tokens` besides the job's own that requests of the job's documents have, or are allowed.
-
-        `own` is the job's, and `most` is what the model can write.
-        """
-        rows = self._connection.execute(
-            "select distinct r.max_tokens, d.max_tokens from documents d left join requests r using (request_no)"
-            " where d.job = ?",
-            (self._job,),
-        )
-        found = {value for row in rows for value in row if value is not None}
-        if Outcome.TRUNCATED in selection.again:
-            found |= {min(selection.max_tokens or 2 * value, most) for value in {own, *found}}
-        return tuple(sorted(found - {own}))
-
     def most_max_tokens(self) -> int:
         """Return the largest `max_tokens` of the requests to send that do not have the job's; 0 if there are none."""
         return int(self._connection.execute("select coalesce(max(max_tokens), 0) from to_send").fetchone()[0])
@@ -310,24 +199,6 @@ class PlannedDocuments:
         query = "select count(distinct whole), count(*) from planned where chosen and whole is not null"
         documents, parts = self._connection.execute(query).fetchone()
         return int(documents), int(parts)
-
-    def wholes(self) -> Iterator[PlannedWhole]:
-        """Yield the documents that have chosen parts."""
-        rows = self._connection.execute(
-            f"select whole, doc_id, max(planned_no), sum(kind in ({UNSETTLED})),"
-            f" sum(kind not in ({UNSETTLED}, '{Kind.REUSABLE}'))"
-            " from planned where chosen and whole is not null group by whole order by 3"
-        )
-        for doc_id, last_id, _, unsettled, failed in rows:
-            name = segment_name(last_id)
-            total = total_of(last_id)
-            yield PlannedWhole(doc_id, total, name is not None and name.number == total, unsettled, failed)
-
-    def whole(self, doc_id: str) -> Whole | None:
-        """Read a document with all its parts as this plan has them. Returns None if parts of it are not in the plan."""
-        rows = self._connection.execute(PLANNED_PARTS, (doc_id,)).fetchall()
-        parts = part_answers(rows, total_of(rows[0][0])) if rows else []
-        return Whole(0, doc_id, "", None, parts) if parts and len(parts) == parts[0].total else None
 
     def notes(self) -> dict[str, int]:
         """Count the chosen documents by what had to be done to read them; similar notes count together."""

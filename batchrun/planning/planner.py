@@ -10,9 +10,8 @@ from functools import cached_property
 
 from batchrun.budget.caps import Amount, Caps
 from batchrun.catalog.price import ModelPrice
-from batchrun.document import DocumentRef, Unreadable
+from batchrun.document import Unreadable
 from batchrun.documents import Shard, Source
-from batchrun.documents.files import file_of
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import Refused, UsageProblem
 from batchrun.escaping import escape_control
@@ -30,15 +29,17 @@ from batchrun.planning.classification import PageClassifier, worst_amount
 from batchrun.planning.earlier_answers import EarlierAnswers
 from batchrun.planning.forecast import Forecaster
 from batchrun.planning.gone_documents import GoneDocuments
+from batchrun.planning.ledger_lookups import known_max_tokens
 from batchrun.planning.merging import Merger
 from batchrun.planning.paid_before import PaidBefore
+from batchrun.planning.plan_numbers import numbered
 from batchrun.planning.plan_table import PlannedDocuments
-from batchrun.planning.request_builder import RequestBuilder, SizeLimit
+from batchrun.planning.request_builder import RequestBuilder, size_limit, window_limit
 from batchrun.planning.request_template import RequestTemplate
 from batchrun.planning.selection import Selection
-from batchrun.planning.settled_files import SHARD_STEP, SettledFiles, first_no
+from batchrun.planning.settled_files import SettledFiles
 from batchrun.planning.token_sampling import TokenSampler
-from batchrun.planning.weighing import Page, Prepared, Wanted, Weighed, Weigher, weighed_request
+from batchrun.planning.weighing import Page, Prepared, Wanted, Weigher, weighed_request
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.past_usage import past_replies, past_turns
@@ -46,15 +47,12 @@ from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
-from batchrun.strategy.prompt_caching import costliest_document_ttl, costliest_ttl, longest
 from batchrun.strategy.routes import Route
 from batchrun.workers.children import Children
 from batchrun.workers.workers import Workers
 
 LOOKING_S = 2.0
 """How long planning waits for somebody who holds the output file."""
-MOST_PAGES, MOST_PAGES_OF_SMALL_WINDOWS, LARGE_WINDOW = 600, 100, 1_000_000
-"""How many pages of PDFs a request may have, by the context window of the model (PDF page of the API)."""
 NOT_DECISIVE = {"include", "exclude", "text_cache", "on_removed", "merge"}
 """Keys of [source] that say nothing of a document with the same bytes."""
 ONLINE = 30
@@ -119,26 +117,14 @@ class Planner:
         self.template = RequestTemplate(self.job, tool_choice=self.chain.models[0].tool_choice)
         run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
         self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
-        guess = untaught(self.job, self.renderer, self.price)
-        mode, streams = self.job.spec.prompt.cache, self.route in {None, "stream"} and not self.in_batches
-        prefix, minimum = prefix_of(self.renderer, guess, self.job.form), self.price.min_cacheable_tokens
-        document_ttl = costliest_document_ttl(
-            mode, self.price.rates, turns=self.renderer.document_turns, streams=streams
-        )
-        self.estimator = replace(
-            guess,
-            ttl=longest(costliest_ttl(mode, prefix, minimum=minimum, streams=streams), document_ttl),
-            marks_documents=document_ttl is not None,
-        )
+        streams = self.route in {None, "stream"} and not self.in_batches
+        self.estimator = untaught(self.job, self.renderer, self.price, streams=streams)
         self.calibration = CalibrationData(
             job=self.job, ledger=self.ledger, fingerprint=self.fingerprint, guess=self.estimator
         )
-        self.builder = RequestBuilder(
-            self.template, self.estimator, self._size_limit(), count=count_tokens, truncate=truncate
-        )
-        self.planned = PlannedDocuments(
-            self.ledger, self.job.spec.job.name, settings=self.settings, fingerprint=self.fingerprint
-        )
+        limit = size_limit(self.job.spec, self.price, self._window)
+        self.builder = RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate)
+        self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name, settings=self.settings)
         self.workers = self._workers(Selection())
         self.merger = self._merger(Selection())
         self.files = SettledFiles(self.ledger, self.job.spec.job.name, settings=self.settings, chain=self.chain)
@@ -183,7 +169,7 @@ class Planner:
             self._gone_rows = self.gone.find()
         self._narrow(selection)
         self._mark_paid()
-        self.unsampled = self._sampler.count_sample(self._worst)
+        self.unsampled = self._sampler.count_sample()
         if counter and any(kind.sent for kind in self.planned.counts()):
             await self.calibration.ask(self._sampler, counter, online)
             names = [model.price.name for model in self.chain.models]
@@ -259,7 +245,7 @@ class Planner:
 
     def anything_to_merge(self) -> bool:
         """Whether answers for the parts of documents are to be merged by requests, answered or not."""
-        return self.merger is not None and self.merger.anything_due(self.ledger, self.planned)
+        return self.merger is not None and self.merger.anything_due(self.ledger)
 
     def record(self) -> None:
         """Record, in a transaction, how files were read and which documents are gone."""
@@ -303,23 +289,27 @@ class Planner:
             seen_bytes += shard.size
 
     def _workers(self, selection: Selection) -> Workers[Page, Wanted, Prepared | Unreadable]:
-        source = self.job.spec.source
+        spec, source = self.job.spec, self.job.spec.source
         weigher = Weigher(
             source=self.source,
             builder=self.builder,
             chain=self.chain,
             selection=selection,
             overlap_tokens=source.split_overlap_tokens if source.on_oversize == "split" else None,
-            allowed=self.planned.allowed_max_tokens(
-                selection, own=self.job.spec.model.max_tokens, most=self.price.max_output_tokens
+            allowed=known_max_tokens(
+                self.ledger,
+                spec.job.name,
+                selection,
+                own=spec.model.max_tokens,
+                most=self.price.max_output_tokens,
             ),
-            columns=self.job.spec.source.columns,
+            columns=source.columns,
         )
         return Workers(weigher, self.children, self.source.parallel)
 
     def count(self, numbers: Iterable[int]) -> None:
         """Count the tokens of documents that were only guessed."""
-        self._sampler.count(numbers, self._worst)
+        self._sampler.count(numbers)
 
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate the documents of the plan that are still pending, by a route, as far as the run has taught."""
@@ -327,13 +317,13 @@ class Planner:
         return replace(self._forecaster, merging=self._merging(admitted=True)).remaining_estimate(route)
 
     def _merging(self, *, admitted: bool) -> list[int]:
-        return self.merger.expected(self.ledger, self.planned, admitted=admitted) if self.merger else []
+        return self.merger.expected(self.ledger, admitted=admitted) if self.merger else []
 
     def _merger(self, selection: Selection) -> Merger | None:
         spec = self.job.spec
         if spec.source.on_oversize != "split" or spec.source.merge != "model":
             return None
-        limit = SizeLimit(self._window, f"the room in {self.price.name}'s context window", truncates=False)
+        limit = window_limit(self.price, self._window)
         return Merger(
             job=spec.job.name,
             builder=RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate),
@@ -350,7 +340,7 @@ class Planner:
         return PageClassifier(
             spec=self.job.spec,
             ledger=self.ledger,
-            planned=self.planned,
+            settings=self.settings,
             chain=self.chain,
             builder=self.builder,
             estimator=self.estimator,
@@ -385,7 +375,11 @@ class Planner:
     @property
     def _sampler(self) -> TokenSampler:
         return TokenSampler(
-            planned=self.planned.tokens, prepare=self.workers.prepare, page=self.source.page, template=self.template
+            planned=self.planned.tokens,
+            prepare=self.workers.prepare,
+            page=self.source.page,
+            template=self.template,
+            worst=self._worst,
         )
 
     @property
@@ -394,31 +388,6 @@ class Planner:
         used = self.job.spec.model.max_tokens + math.ceil(self.estimator.fixed_input.high)
         return max(0, self.price.context_window - used)
 
-    def _size_limit(self) -> SizeLimit:
-        spec, price, window = self.job.spec, self.price, self._window
-        own = spec.source.max_document_tokens
-        truncates = spec.source.on_oversize == "truncate"
-        pages = MOST_PAGES if price.context_window >= LARGE_WINDOW else MOST_PAGES_OF_SMALL_WINDOWS
-        if spec.source.split_tokens and spec.source.split_tokens <= window:
-            return SizeLimit(spec.source.split_tokens, "source.split_tokens", truncates, pages)
-        if own is not None and own <= window:
-            return SizeLimit(own, "source.max_document_tokens", truncates, pages)
-        return SizeLimit(window, f"the room in {price.name}'s context window", truncates, pages)
-
     def _worst(self, request: Request, tokens: RequestTokens) -> Amount:
         requests = tuple(map(weighed_request, self.chain.requests(request)))
         return worst_amount(self.estimator, self.chain.models, requests, tokens)
-
-
-def numbered(shard: Shard, page: Page) -> Iterator[tuple[int, Weighed]]:
-    """Number the documents of a page in the order of the plan, whatever files of the shard were left out."""
-    number = shard.number * SHARD_STEP
-    files = iter(shard.files)
-    source: str | None = None
-    for weighed in page.documents:
-        of_file = file_of(DocumentRef(weighed.doc_id, weighed.source, weighed.place)) if shard.files else None
-        while of_file != source:
-            file = next(files)
-            number, source = first_no(file), file.source
-        yield number, weighed
-        number += 1

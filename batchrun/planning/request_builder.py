@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from batchrun.catalog.price import ModelPrice
 from batchrun.document import Document, NativeFile
 from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.split import segment_document, split
@@ -14,6 +15,7 @@ from batchrun.estimation.native_tokens import image_tokens, pdf_tokens
 from batchrun.estimation.sampling import DocumentSize
 from batchrun.estimation.text_class import TextClass, text_class
 from batchrun.estimation.tokenizer import LONG_TEXT
+from batchrun.job.spec import JobSpec
 from batchrun.planning.request_template import RequestTemplate
 from batchrun.request import Request
 
@@ -25,6 +27,8 @@ WORDS_MEET = re.compile("(?<=[A-Za-z])[ \n](?=[A-Za-z])")
 """A place where a token begins whatever stands before and behind."""
 END = 4_096
 """In so many characters of its end, a text without such a place is dense, and is counted as a whole."""
+MOST_PAGES, MOST_PAGES_OF_SMALL_WINDOWS, LARGE_WINDOW = 600, 100, 1_000_000
+"""How many pages of PDFs a request may have, by the context window of the model (PDF page of the API)."""
 OTHERWISE = 'or send its text, if it has any: [source] pdf = "text"'
 ROUNDING = 1e-6
 """Where what fits is so near to a whole number of tokens, the rounding of an exact count decides where the cut is."""
@@ -37,8 +41,25 @@ class SizeLimit:
     tokens: int
     name: str
     truncates: bool
-    pages: int = 600
+    pages: int = MOST_PAGES
     """The most pages of a PDF that is sent as it is."""
+
+
+def window_limit(price: ModelPrice, window: int) -> SizeLimit:
+    """Limit documents to the tokens that are left for them in the model's context window."""
+    pages = MOST_PAGES if price.context_window >= LARGE_WINDOW else MOST_PAGES_OF_SMALL_WINDOWS
+    return SizeLimit(window, f"the room in {price.name}'s context window", truncates=False, pages=pages)
+
+
+def size_limit(spec: JobSpec, price: ModelPrice, window: int) -> SizeLimit:
+    """Limit documents as the job says, but never above the window."""
+    source = spec.source
+    limit = replace(window_limit(price, window), truncates=source.on_oversize == "truncate")
+    if source.split_tokens and source.split_tokens <= window:
+        return replace(limit, tokens=source.split_tokens, name="source.split_tokens")
+    if source.max_document_tokens is not None and source.max_document_tokens <= window:
+        return replace(limit, tokens=source.max_document_tokens, name="source.max_document_tokens")
+    return limit
 
 
 @dataclass(frozen=True)

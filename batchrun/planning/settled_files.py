@@ -12,15 +12,12 @@ from dataclasses import replace
 
 from batchrun.documents import FoundFile, Shard
 from batchrun.documents.formats import FORMATS, IMAGE, all_readers
+from batchrun.planning.plan_numbers import FILE_STEP, first_no
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Kind
 
-FILE_STEP = 1 << 25
-"""The numbers in a plan for the documents of one file."""
-SHARD_STEP = FILE_STEP << 10
-"""The numbers in a plan for the documents of one shard."""
 TICK_NS, COARSE_TICK_NS = 50_000_000, 2_000_000_000
 """How old a file's time must be, so that a later change surely gives another time; the second for whole seconds."""
 STATUS = "size", "mtime_ns", "ctime_ns", "inode"
@@ -154,11 +151,6 @@ class SettledFiles:
 
     def _one(self, query: str) -> bool:
         return self._connection.execute(query, self._named).fetchone() is not None
-
-
-def first_no(file: FoundFile) -> int:
-    """Return the number in the plan of the first document of a file."""
-    return file.number * FILE_STEP
 
 
 def _row(file: FoundFile) -> tuple[int, str, int, int, int, int]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from batchrun.budget.caps import Amount
-from batchrun.document import Unreadable
 from batchrun.estimation.calibration import Observation
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.sampling import Counted, evenly, ratios, step_bytes, unsampled
@@ -12,7 +11,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.planning.api_lookups import CounterFactory, OnlineCounts, count_online
 from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.planning.request_template import RequestTemplate
-from batchrun.planning.weighing import Prepared, Wanted
+from batchrun.planning.weighing import Prepare, Prepared, Wanted
 from batchrun.request import Request
 
 
@@ -32,12 +31,14 @@ class TokenSampler:
     """Reads documents of a plan again, and passes over documents that changed since."""
 
     planned: PlannedTokens
-    prepare: Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
+    prepare: Prepare
     page: int
     """How many documents are read at once."""
     template: RequestTemplate
+    worst: Callable[[Request, RequestTokens], Amount]
+    """Finds the most that a document's request may take."""
 
-    def count_sample(self, worst: Callable[[Request, RequestTokens], Amount]) -> dict[TextClass, float]:
+    def count_sample(self) -> dict[TextClass, float]:
         """Count a sample of the documents that were not counted, and guess the other documents from the sample.
 
         Returns the standard deviation of the guess, in cl100k tokens of each class.
@@ -45,17 +46,15 @@ class TokenSampler:
         step = step_bytes(size for _, size in self.planned.uncounted())
         drawn = list(evenly(self.planned.uncounted(), step))
         sizes = self.planned.sizes(drawn)
-        sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn, worst)]
+        sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn)]
         found = ratios(sample, step)
         return unsampled(self.planned.guess(found), found)
 
-    def count(
-        self, numbers: Iterable[int], worst: Callable[[Request, RequestTokens], Amount]
-    ) -> list[tuple[int, RequestTokens]]:
+    def count(self, numbers: Iterable[int]) -> list[tuple[int, RequestTokens]]:
         """Count some documents. Returns their numbers with their tokens."""
         counted = []
         for planned_no, request, tokens in self._read(numbers):
-            self.planned.set_counted(planned_no, tokens, worst(request, tokens))
+            self.planned.set_counted(planned_no, tokens, self.worst(request, tokens))
             counted.append((planned_no, tokens))
         return counted
 

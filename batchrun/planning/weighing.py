@@ -3,7 +3,7 @@
 A weigher knows a job and its source, and nothing of the ledger. The texts of documents stay where the weigher runs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -119,6 +119,10 @@ class Prepared:
     """The name and version of what turned the bytes into text, as in `Document`."""
     boxes: Sequence[Sequence[Box]] = ()
     """The boxes of each span that was asked for; empty if there are none."""
+
+
+Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
+"""Reads documents again and makes their requests; see `Weigher.prepare`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

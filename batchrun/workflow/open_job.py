@@ -35,7 +35,8 @@ from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
-from batchrun.store.output.publish import Output, OutputTable
+from batchrun.store.output.output_table import OutputTable
+from batchrun.store.output.publish import Output
 from batchrun.store.output.source_columns import SourceColumn
 from batchrun.store.paths import StorePaths, own_files, store_paths
 from batchrun.strategy.model_chain import ModelChain, UnsuitedModel, make_model_chain

@@ -125,7 +125,7 @@ async def send(
         halted = await execute_plan(opened, planner, plan, run, caller, options)
     elif run and planner.merger:  # other jobs, or this one before, have the answers already
         with opened.ledger.transaction():
-            planner.merger.admit(opened.ledger, planner.planned, run.run_no)
+            planner.merger.admit(opened.ledger, run.run_no)
     elif open_batches:  # their documents have changed or gone since
         run_no = open_batches[-1].run_no
         halted = await drive_open_batches(opened, run_no, caller, waits=options.waits)
@@ -239,7 +239,7 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
         folder=opened.paths.ledger.parent,
         max_at_risk_nusd=opened.job.spec.run.max_at_risk_nusd,
         killed_before=Runs(opened.ledger).was_killed(run.run_no),
-        merge=(lambda writing, run_no: merger.admit(writing, planner.planned, run_no)) if merger else None,
+        merge=merger.admit if merger else None,
         switch_at=switching(opened, plan, run),
         cache_breakpoints=cache_breakpoints(planner, plan),
         document_ttls={route: one.document_ttl for route, one in plan.caching.items() if one.document_ttl},

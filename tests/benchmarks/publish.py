@@ -80,7 +80,8 @@ def fill(folder, answers, size):
 
 def published(folder):
     """Bring the ledger's rows to the output."""
-    from batchrun.store.output.publish import Output, OutputTable
+    from batchrun.store.output.output_table import OutputTable
+    from batchrun.store.output.publish import Output
 
     with contextlib.closing(Ledger.read(folder / "ledger.sqlite3")) as ledger:
         table = OutputTable(folder / "out.duckdb", "bench", COLUMNS)

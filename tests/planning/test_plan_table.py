@@ -16,6 +16,7 @@ from batchrun.estimation.estimate_sum import Group
 from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
+from batchrun.planning.ledger_lookups import known_requests
 from batchrun.planning.plan_table import Planned, PlannedDocuments
 from batchrun.planning.plan_tokens import Subset
 from batchrun.store.ledger.connection import create_missing
@@ -489,6 +490,6 @@ def test_a_guess_is_kept_as_one_until_the_document_is_read(ledger: Ledger) -> No
 
     found = ledger.pending(1, since=0, after=0, limit=10)
     assert [(one.ref.doc_id, one.counted_tokens, one.guessed) for one in found] == [("a", 25, True), ("b", 10, False)]
-    known = PlannedDocuments(ledger, "trial").known_requests(["request of a", "request of b"])
+    known = known_requests(ledger, ["request of a", "request of b"])
     assert known["request of a"].tokens == RequestTokens(25, TextClass.PROSE, guessed=True)
     assert known["request of b"].tokens == RequestTokens(10, TextClass.PROSE)

@@ -9,7 +9,7 @@ from batchrun.execution.batch import reconcile
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.request_refusal import RequestCaps
-from batchrun.store.output.publish import Output
+from batchrun.store.output.output_table import OutputTable
 
 
 def does_not_look_for_lost_batches(args: list[str]) -> int:
@@ -39,8 +39,12 @@ def forgets_answers(args: list[str]) -> int:
 
 
 def leaves_out_a_row(args: list[str]) -> int:
-    insert = Output._insert
-    Output._insert = lambda self, connection, rows: insert(self, connection, rows[1:])  # type: ignore[method-assign]
+    insert = OutputTable.insert
+
+    def leaving_out(self: OutputTable, connection: Any, rows: Any, existing: Any) -> None:
+        insert(self, connection, rows[1:], existing)
+
+    OutputTable.insert = leaving_out  # type: ignore[method-assign]
     return run(args)
 
 

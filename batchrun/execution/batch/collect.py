@@ -6,39 +6,26 @@ its result is skipped.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import Judges, Mending, next_step
-from batchrun.batch import BatchResult, RemoteBatch, ResultType
-from batchrun.catalog.price import ModelPrice
+from batchrun.answers.turns import Judges
+from batchrun.batch import BatchResult, RemoteBatch
 from batchrun.errors import BatchrunError
 from batchrun.events import DocumentSettled
+from batchrun.execution.batch.judging import NO_RESULT, BatchJudge, lost, model_health
 from batchrun.execution.document_reader import DocumentReader, slices
-from batchrun.execution.evidence import located
 from batchrun.execution.failure_history import FailureHistory
-from batchrun.execution.failure_messages import failed_outcome, fatal_problem
+from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.pending_request import PendingRequest
-from batchrun.execution.retry_policy import (
-    REFUSALS,
-    Action,
-    FailureKind,
-    Health,
-    Tries,
-    decide,
-    kind_of,
-    stops_everyone,
-)
+from batchrun.execution.retry_policy import Action, FailureKind, kind_of, stops_everyone
 from batchrun.execution.run_context import RunContext
-from batchrun.execution.settlements import answered_settlement, failed_settlement
-from batchrun.execution.stream.circuit_breaker import FEWEST
 from batchrun.execution.usage_doubts import UsageDoubts, fits_reservation
-from batchrun.outcome import Outcome
 from batchrun.providers import BatchProvider
-from batchrun.reply import Cause, Failure, Reply
+from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Batch, Member
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.forms import form_of
@@ -53,12 +40,6 @@ MOST_DOWNLOADS = 10
 """After so many downloads that ended without an error, and brought nothing new, a missing result is given up."""
 MOST_SHORT = 50
 """The same for downloads that certainly ended early, because the API counts more results than came."""
-ENDINGS = {ResultType.EXPIRED: Outcome.EXPIRED, ResultType.CANCELED: Outcome.CANCELED}
-UNPROCESSED = {
-    ResultType.EXPIRED: Failure(cause=Cause.EXPIRED, message="the batch expired before it was processed"),
-    ResultType.CANCELED: Failure(cause=Cause.CANCELED, message="the batch was canceled before it was processed"),
-}
-NO_RESULT = Failure(cause=Cause.MALFORMED, message="the batch ended without a result for it")
 RESULTS_GONE = Failure(
     cause=Cause.DROPPED,
     message="the API has deleted the results of its batch, 29 days after it was created; it was probably billed",
@@ -77,86 +58,6 @@ class Collected:
     """Requests that are pending again."""
     odd: int = 0
     """Results that nobody waits for: without our nonce, unreadable, or more than there are members."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchJudge:
-    """How results of one batch are judged and priced."""
-
-    batch: Batch
-    judges: dict[int | None, Judges]
-    """The judges of forms, by number. Requests without a number have the batch's own form."""
-    mending: Mending
-    price: ModelPrice | None
-    """The price of the model. It is None when the price table no longer has the model; the worst case is booked."""
-    max_attempts: int
-    health: Health
-    reader: DocumentReader | None = None
-    """Makes the boxes of passages in PDFs; None where no document can be read."""
-
-    def settlement(self, member: Member, result: BatchResult, pending: PendingRequest | None) -> Settlement:
-        """Return what a member's result means for the request: an outcome, or that the request is pending again.
-
-        Quotes are looked for in the text of `pending`; None if the text of the document is not at hand.
-        """
-        if result.reply:
-            return self._answered(member, result.reply, pending)
-        failure = failure_in(result)
-        if failure.maybe_billed:
-            return lost(member, failure)
-        if self.action(member, result) is not Action.FAIL:
-            return failed_settlement(member.attempt_no, failure)
-        return failed_settlement(
-            member.attempt_no,
-            failure,
-            outcome=ENDINGS.get(result.type or ResultType.ERRORED) or failed_outcome(failure),
-            reason=f"{failure.error_type or failure.cause}: {failure.message}",
-        )
-
-    def _answered(self, member: Member, reply: Reply, pending: PendingRequest | None) -> Settlement:
-        judges, progress = self.judges[member.form_no], member.progress
-        judgement = located(judges.form, judges.judge(reply, progress.turn), pending, self.reader)
-        step = next_step(
-            judges.form,
-            progress,
-            judgement,
-            attempt_no=member.attempt_no,
-            max_tokens=member.max_tokens,
-            mending=self.mending,
-        )
-        return answered_settlement(member.attempt_no, reply, step, judgement, self.price)
-
-    def action(self, member: Member, result: BatchResult) -> Action:
-        """Decide about a member without an answer. What we canceled ourselves spends no attempt.
-
-        A refusal of a request that is sent again has stopped the job, and has spent none either.
-        """
-        if result.type is ResultType.CANCELED and self.batch.cancel_at is not None:
-            return Action.RETRY
-        failure = failure_in(result)
-        earlier = [one for one in member.failures if kind_of(one) not in REFUSALS]
-        tries = reduce(Tries.after, [*earlier, failure], Tries())
-        return decide(failure, tries, self.health, max_attempts=self.max_attempts, in_batch=True)
-
-
-def failure_in(result: BatchResult) -> Failure:
-    """Return why a result is no answer."""
-    return result.failure or UNPROCESSED.get(result.type or ResultType.ERRORED, NO_RESULT)
-
-
-def model_health(remote: RemoteBatch, *, ever_answered: bool) -> Health:
-    """Return what the counts of an ended batch say of the model: whether anybody is answered.
-
-    A few requests may be odd themselves. If more of them errored and none was answered, the model is out.
-    """
-    counts = remote.counts
-    silent = counts.get(ResultType.ERRORED, 0) >= FEWEST and not counts.get(ResultType.SUCCEEDED)
-    return Health.UNPROVEN if silent and not ever_answered else Health.ANSWERING
-
-
-def lost(member: Member, failure: Failure) -> Settlement:
-    """Settle a member whose result is lost. It may have been billed, so a person decides about another attempt."""
-    return failed_settlement(member.attempt_no, failure, outcome=Outcome.ERRORED, reason=failure.message)
 
 
 class Collector:
@@ -205,16 +106,14 @@ class Collector:
         """Settle every member of an ended batch. Raises AttemptError when the download breaks: what came is kept."""
         schema = await self._writer.write(lambda ledger: Batches(ledger).schema(batch.batch_no))
         price = self._context.price_of(batch.model)
-        health = model_health(remote, ever_answered=self._failure_history.ever_answered)
-        max_attempts = self._context.retry.max_attempts
         batch_judge = BatchJudge(
-            batch,
-            {None: Judges(AnswerForm(schema))},
-            self._context.mending(batch.model),
-            price and price.in_batches,
-            max_attempts,
-            health,
-            self._reader,
+            batch=batch,
+            judges={None: Judges(AnswerForm(schema))},
+            mending=self._context.mending(batch.model),
+            price=price and price.in_batches,
+            max_attempts=self._context.retry.max_attempts,
+            health=model_health(remote, ever_answered=self._failure_history.ever_answered),
+            reader=self._reader,
         )
         ours = odd = again = named = new = 0
         async with aclosing(grouped(self._provider.results(remote))) as groups:
@@ -285,15 +184,12 @@ class Collector:
 
     async def _settlements(self, batch_judge: BatchJudge, found: list[tuple[Member, BatchResult]]) -> list[Settlement]:
         """Judge results, in order. Only as many documents are in memory as are read at once."""
-        reads = self._reader and any(self._is_searched(batch_judge, *one) for one in found)
+        reads = any(batch_judge.searches(*one) for one in found)
         settlements: list[Settlement] = []
         for some in slices(found, self._reader.texts_at_once if self._reader and reads else GROUP):
-            texts = await self._texts([one[0] for one in some if self._is_searched(batch_judge, *one)])
-            settlements += await asyncio.to_thread(_judged, batch_judge, some, texts)
+            texts = await self._texts([member for member, result in some if batch_judge.searches(member, result)])
+            settlements += await asyncio.to_thread(batch_judge.settlements, some, texts)
         return settlements
-
-    def _is_searched(self, batch_judge: BatchJudge, member: Member, result: BatchResult) -> bool:
-        return result.reply is not None and batch_judge.judges[member.form_no].form.has_evidence
 
     async def _texts(self, members: list[Member]) -> dict[str, PendingRequest]:
         """Read the documents of members again. What has changed or gone, or cannot be read now, is left out."""
@@ -340,12 +236,6 @@ class Collector:
                 self.fatal = result.failure
             return end.outcome is not None and history.rejected(model, result.failure, end.attempt_no, held=end)
         return False
-
-
-def _judged(
-    batch_judge: BatchJudge, found: Iterable[tuple[Member, BatchResult]], texts: Mapping[str, PendingRequest]
-) -> list[Settlement]:
-    return [batch_judge.settlement(member, result, texts.get(member.request_id)) for member, result in found]
 
 
 async def grouped(results: AsyncGenerator[BatchResult, None]) -> AsyncGenerator[list[BatchResult], None]:

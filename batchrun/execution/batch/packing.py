@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from batchrun.answers.turns import Turn
 from batchrun.budget.caps import MOST_MISFITS, Amount
 from batchrun.execution.batch.uploads import Uploader, goes_apart
 from batchrun.execution.document_cap import DocumentCap
@@ -192,8 +191,6 @@ class Packer:
         return worst_case(self._estimator, pending, self._asked(pending), soft=self.caps.soft)
 
     def _asked(self, pending: PendingRequest) -> Request:
-        if pending.record.progress.turn == Turn():
-            return pending.request
         return pending.request_to(self._chain.models[0], self._form)
 
     def _marked(self, pending: PendingRequest) -> Request:

@@ -76,12 +76,12 @@ class RateLimiter:
         A request that goes `ahead` waits for one of the others at most.
         """
         async with nullcontext() if ahead else self._line, self._turn:
-            await self._pause_over()
+            await self._sleep("http_429", self._pause_s)
             await self._charge("requests", self._requests, 1.0)
             await self._charge("input tokens", self._input, input_tokens)
             await self._charge("output tokens", self._output, output_tokens)
-            await self._charge_learned_rate()
-            await self._pause_over()  # one may have begun while this request waited at a bucket
+            await self._sleep("requests", self._learned_rate.wait_s)
+            await self._sleep("http_429", self._pause_s)  # one may have begun while this request waited at a bucket
             self._learned_rate.passes()
         return Charge(
             input_tokens, output_tokens, self._clock(), self._requests.charged, self._input.charged, self._produced
@@ -92,15 +92,13 @@ class RateLimiter:
         await bucket.charge(amount, share=self.share)
         self._counters.waited(cause, self._clock() - began)
 
-    async def _charge_learned_rate(self) -> None:
-        while (wait_s := self._learned_rate.wait_s()) > 0:
+    async def _sleep(self, cause: str, left_s: Callable[[], float]) -> None:
+        while (wait_s := left_s()) > 0:  # the wait may be prolonged meanwhile
             await asyncio.sleep(wait_s)
-            self._counters.waited("requests", wait_s)
+            self._counters.waited(cause, wait_s)
 
-    async def _pause_over(self) -> None:
-        while (wait_s := self._paused_until - self._clock()) > 0:  # the pause may be prolonged meanwhile
-            await asyncio.sleep(wait_s)
-            self._counters.waited("http_429", wait_s)
+    def _pause_s(self) -> float:
+        return self._paused_until - self._clock()
 
     @property
     def is_busy(self) -> bool:

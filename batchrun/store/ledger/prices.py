@@ -6,11 +6,11 @@ from dataclasses import astuple
 from batchrun.catalog.price import PriceRow
 
 COLUMNS = (
-    "model, table_date, valid_from, source, above_tokens, divisor,"
-    " input_nusd, output_nusd, cache_write_5m_nusd, cache_write_1h_nusd, cache_read_nusd"
-)
-KNOWN = "select price_no from prices where " + " and ".join(f"{name.strip()} is ?" for name in COLUMNS.split(","))
-ADD = f"insert into prices ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "model", "table_date", "valid_from", "source", "above_tokens", "divisor", "input_nusd", "output_nusd",
+    "cache_write_5m_nusd", "cache_write_1h_nusd", "cache_read_nusd",
+)  # fmt: skip
+KNOWN = f"select price_no from prices where {' and '.join(f'{name} is ?' for name in COLUMNS)}"
+ADD = f"insert into prices ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})"
 
 
 class PriceNumbers:

@@ -132,7 +132,7 @@ class Whole:
     @property
     def mergeable(self) -> bool:
         """Whether every part has succeeded."""
-        return all(part.outcome is Outcome.SUCCEEDED for part in self.parts)
+        return self.failed is None
 
     @property
     def merging_text(self) -> str:
@@ -189,7 +189,8 @@ class Wholes:
 
     def _whole(self, row: tuple[int, str, str, str | None, int]) -> Whole | None:
         whole_no, doc_id, source, merged_of, total = row
-        parts = self._parts(doc_id, total) if total else []
+        rows = self._connection.execute(PARTS, (self._job, doc_id)) if total else ()
+        parts = part_answers(rows, total)
         return Whole(whole_no, doc_id, source, merged_of, parts) if parts and len(parts) == total else None
 
     def merging(self, whole: Whole) -> MergingAnswer | None:
@@ -237,12 +238,15 @@ class Wholes:
             "doc_id": merging_id(whole.doc_id),
             "source": whole.source,
             "whole": whole.doc_id,
+            "of": request.of,
+            "request_id": request.request_id,
+            "max_tokens": request.max_tokens,
             "outcome": Outcome.UNREADABLE if request.reason else None,
+            "reason": request.reason,
             "run_no": run_no,
             "seq": seq,
         }
-        columns = {"of": request.of, "request_id": request.request_id, "max_tokens": request.max_tokens}
-        self._connection.execute(ADMIT_MERGING, named | columns | {"reason": request.reason})
+        self._connection.execute(ADMIT_MERGING, named)
         return seq
 
     def forget_pending(self, doc_id: str) -> None:
@@ -277,13 +281,12 @@ class Wholes:
             ),
         )  # fmt: skip
 
-    def _parts(self, doc_id: str, total: int) -> list[PartAnswer]:
-        """Read the parts into which the document is cut now; those of an earlier text have another total."""
-        return part_answers(self._connection.execute(PARTS, (self._job, doc_id)), total)
-
 
 def part_answers(rows: Iterable[Sequence[Any]], total: int) -> list[PartAnswer]:
-    """Read the parts of a document that has so many, in their order, from the columns of `PARTS`."""
+    """Read the parts of a document that is cut into so many now, in their order, from the columns of `PARTS`.
+
+    Parts of an earlier text have another total.
+    """
     found = []
     for part_id, note, outcome, *rest in rows:
         name = segment_name(part_id)

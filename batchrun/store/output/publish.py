@@ -6,38 +6,23 @@ who keeps the file open delays the rows, not the run. A deleted file is rebuilt 
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchrun.duckdb_file import opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.file_system import make_folder
-from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.catalog import columns, comment, qualified
 from batchrun.store.output.changes import Row, Slice, changes, first_source_columns, runs, until
-from batchrun.store.output.column_types import (
-    change_types,
-    outdated_types,
-    outgrown_types,
-    same_but_for_enums,
-)
+from batchrun.store.output.column_types import change_types, outdated_types, outgrown_types, same_but_for_enums
 from batchrun.store.output.documents_view import is_our_view, make_view
-from batchrun.store.output.schema import (
-    FINDING_COLUMNS,
-    FIRST_COLUMNS,
-    MODEL_OF_OLD_ROWS,
-    OWN_COLUMNS,
-    SIDE_TABLES,
-    literal,
-    quoted,
-)
+from batchrun.store.output.output_table import OutputTable
+from batchrun.store.output.positions import Position
+from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, SIDE_TABLES, quoted
 from batchrun.store.output.side_tables import make_side_tables, side_schema
-from batchrun.store.output.source_columns import SourceColumn, fitting_types, values_of
+from batchrun.store.output.source_columns import fitting_types
 from batchrun.store.output.stored_rows import StoredRows
 
 if TYPE_CHECKING:
@@ -51,23 +36,6 @@ LEAST_MEMORY_MB = 256
 """The memory that DuckDB begins with. Ordinary rows need no more, and DuckDB would take all that the machine has."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputTable:
-    """The table of a job's rows."""
-
-    database: Path
-    name: str
-    columns: tuple[Column, ...]
-    source_columns: tuple[SourceColumn, ...] = ()
-    findings: tuple[str, ...] = ()
-    """Which of FINDING_COLUMNS the table has."""
-
-    @property
-    def own_columns(self) -> dict[str, tuple[str, str]]:
-        """The columns besides the fields and those of the source: their types, and what they tell."""
-        return OWN_COLUMNS | {name: FINDING_COLUMNS[name] for name in self.findings}
-
-
 class Output:
     """One job's rows in one DuckDB file, fed from a ledger."""
 
@@ -75,6 +43,7 @@ class Output:
         self._ledger = ledger
         self._job = job
         self._table = table
+        self._followed = Position(ledger.ledger_id, job, table.name)
         self._memory_mb = LEAST_MEMORY_MB
         self._dropped_indexes = list[str]()
 
@@ -93,7 +62,7 @@ class Output:
             return False
         with self._opened(read_only=True, wait_s=0) as connection:
             is_ours = self._missing(connection) is not None
-            return is_ours and self._recorded_position(connection) > self.head()
+            return is_ours and self._followed.recorded(connection) > self.head()
 
     @contextlib.contextmanager
     def stored_rows(self, *, wait_s: float) -> Iterator[StoredRows | None]:
@@ -140,7 +109,7 @@ class Output:
                 reached = until(self._ledger, self._job, after=position)
                 with contextlib.closing(changes(self._ledger, self._job, after=position, until=reached)) as slices:
                     written += self._follow(connection, slices)
-                self._move(connection, reached)
+                self._followed.move(connection, reached)
                 self._commit(connection)
                 position = reached
             self._mirror(connection, "runs", runs(self._ledger, self._job))
@@ -201,16 +170,13 @@ class Output:
         make_side_tables(connection)
         place, table, missing = qualified(connection), quoted(self._table.name), self._missing(connection)
         of_source = self._source_types(self._existing(connection) or {})
-        wanted = self._wanted() | of_source
+        wanted = self._table.types | of_source
         if missing is None:
             if is_our_view(connection, self._table.name):
                 connection.execute(f"drop view {table}")
             listed = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in wanted.items())
             connection.execute(f"create table {table} ({listed})")
-            # Somebody dropped the table, or there never was one: every row has to be published again.
-            connection.execute(
-                f"delete from {place}.positions where job = ? and table_name = ?", [self._job, self._table.name]
-            )
+            self._followed.forget(connection)  # somebody dropped the table, or there never was one
         # What is changed of the table comes before what is written to it: DuckDB 1.4 commits nothing else.
         name, existing = self._table.name, self._existing(connection) or {}
         changed = outdated_types(connection, name, existing, wanted)
@@ -237,11 +203,6 @@ class Output:
         comment(connection, "table", "main", self._table.name, said, of_columns)
         make_view(connection, self._job, self._table.name)
 
-    def _wanted(self) -> dict[str, str]:
-        fields = {column.name: column.sql_type for column in self._table.columns}
-        own = {name: sql_type for name, (sql_type, _) in self._table.own_columns.items()}
-        return {"doc_id": own["doc_id"], **fields, **own}
-
     def _source_types(self, existing: Mapping[str, str]) -> dict[str, str]:
         """Find the types of the columns of the source. The values are looked at where a column is new."""
         is_new = any(column.column.lower() not in existing for column in self._table.source_columns)
@@ -254,7 +215,7 @@ class Output:
         if existing is None:
             return None
         table = self._table.name
-        if other := self._other_job(connection):
+        if other := self._followed.other_job(connection):
             raise UsageProblem(
                 f"the table {table} in {self._table.database} belongs to the job {other}.",
                 hint='choose another name: [store] table = "…"',
@@ -264,7 +225,7 @@ class Output:
                 f"the table {table} in {self._table.database} was not made by batchrun.",
                 hint='choose another name: [store] table = "…"',
             )
-        wanted = self._wanted()
+        wanted = self._table.types
         for name, sql_type in wanted.items():
             there = existing.get(name.lower())
             if there and (name, there) != OLD_TIME and not same_but_for_enums(connection, sql_type, there):
@@ -274,16 +235,6 @@ class Output:
                     f' or write the new ones elsewhere: [store] table = "{table}_2"',
                 )
         return {name: sql_type for name, sql_type in wanted.items() if name.lower() not in existing}
-
-    def _other_job(self, connection: "DuckDBPyConnection") -> str | None:
-        place = side_schema(connection)
-        if place is None:
-            return None
-        row = connection.execute(
-            f"select job from {place}.positions where lower(table_name) = lower(?) and job != ?",
-            [self._table.name, self._job],
-        ).fetchone()
-        return str(row[0]) if row else None
 
     def _existing(self, connection: "DuckDBPyConnection") -> dict[str, str] | None:
         name = self._table.name
@@ -305,7 +256,8 @@ class Output:
         stale = [row[0] for row in rows]
         connection.execute(f"delete from {quoted(self._table.name)} where doc_id in (select unnest($1))", [stale])
         if some.kind == "results" and rows:
-            self._insert(connection, rows)
+            existing = (self._existing(connection) or {}) if self._table.source_columns else {}
+            self._table.insert(connection, rows, existing)
 
     def _make_room(self, connection: "DuckDBPyConnection", rows: Sequence[Row]) -> None:
         """Let columns have the values of rows, in a transaction of its own.
@@ -338,49 +290,6 @@ class Output:
         newer = {doc_id: request_id for doc_id, request_id, at in found if (ended[doc_id] or "") < (at or "")}
         return {doc_id for doc_id, request_id in newer.items() if not self._ledger.has_answer(request_id)}
 
-    def _insert(self, connection: "DuckDBPyConnection", results: Sequence[Row]) -> None:
-        # The transform is not strict: one answer from before the fields were changed must not keep the others out. Such
-        # an answer has null in a field that was added since. With a value that does not fit its column it is left out.
-        fit = " and ".join(
-            f"(output.{quoted(column.name)} is not null or json_extract(answer, '$.{column.name}') is null"
-            f" or json_type(answer, '$.{column.name}') = 'NULL')"
-            for column in self._table.columns
-        )
-        structure = json.dumps({column.name: column.json_structure for column in self._table.columns})
-        listed = ", ".join(quoted(column.name) for column in self._table.columns)
-        fields = ", ".join(f"output.{quoted(column.name)}" for column in self._table.columns)
-        own = ["request_id", "run_id", "finished_at::timestamptz", "model", "attempts", *self._table.findings]
-        of_source = self._table.source_columns
-        existing = (self._existing(connection) or {}) if of_source else {}
-        names = [f"source_{number}" for number in range(len(of_source))]
-        casts = [
-            f"try_cast({name} as {existing[column.column.lower()]})"
-            for name, column in zip(names, of_source, strict=True)
-        ]
-        into = [quoted(column.column) for column in of_source]
-        given = ["doc_id", "answer", "request_id", "run_id", "finished_at", "model", "attempts", *self._table.findings]
-        values = ", ".join([f"({', '.join('?' * (len(given) + len(names)))})"] * len(results))
-        own_names = ["_request_id", "_run_id", "_finished_at", "_model", "_attempts", *self._table.findings]
-        connection.execute(
-            f"insert into {quoted(self._table.name)}"
-            f" ({', '.join(['doc_id', listed, *own_names, *into])})"
-            f" select {', '.join(['doc_id', fields, *own, *casts])}"
-            f" from (select *, json_transform(answer, {literal(structure)}) as output"
-            f" from (select * replace (answer::json as answer) from (values {values})"
-            f" rows ({', '.join([*given, *names])})))"
-            f" where {fit}",
-            [value for row in results for value in self._values(row)],
-        )
-
-    def _values(self, row: Row) -> list[object]:
-        """Return the values of a row of the output, in the order of its columns."""
-        *first, source_columns, found = row
-        findings = json.loads(found) if found else {}
-        told = [findings.get(name.removeprefix("_")) for name in self._table.findings]
-        as_json = [json.dumps(one, ensure_ascii=False) if one else None for one in told]
-        of_source = values_of(self._table.source_columns, source_columns)
-        return [*first, findings.get("attempts", 1), *as_json, *of_source]
-
     def _mirror(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
         """Replace rows of a side table; the first column of a row is the row's key within the job."""
         if not rows:
@@ -395,24 +304,9 @@ class Output:
         connection.execute(f"insert into {place} select $1, {unnested}", [self._job, *values])
 
     def _position(self, connection: "DuckDBPyConnection") -> int:
-        position = self._recorded_position(connection)
+        position = self._followed.recorded(connection)
         # A ledger that was restored from a backup is behind the file: its next changes reuse numbers of the file.
         return position if position <= self.head() else 0
-
-    def _recorded_position(self, connection: "DuckDBPyConnection") -> int:
-        place = side_schema(connection)
-        if place is None:
-            return 0
-        row = connection.execute(
-            f"select max(position) from {place}.positions where ledger_id = ? and job = ? and table_name = ?",
-            [self._ledger.ledger_id, self._job, self._table.name],
-        ).fetchone()
-        return row[0] if row and row[0] is not None else 0
-
-    def _move(self, connection: "DuckDBPyConnection", position: int) -> None:
-        key, positions = [self._ledger.ledger_id, self._job, self._table.name], f"{qualified(connection)}.positions"
-        connection.execute(f"delete from {positions} where ledger_id = ? and job = ? and table_name = ?", key)
-        connection.execute(f"insert into {positions} values (?, ?, ?, ?)", [*key, position])
 
 
 class MoreMemory(EnvironmentProblem):

@@ -181,7 +181,7 @@ class Costs:
 
     def prices(self) -> list[UsedPrice]:
         """List the price rows that were used, by model and date."""
-        columns = ", ".join(f"p.{name.strip()}" for name in COLUMNS.split(","))
+        columns = ", ".join(f"p.{name}" for name in COLUMNS)
         rows = self._connection.execute(
             f"select count(*), sum(a.cost_nusd), {columns} {CHOSEN} and p.price_no is not null group by p.price_no"
             " order by p.model, p.table_date, p.valid_from, p.divisor, p.above_tokens, p.price_no",

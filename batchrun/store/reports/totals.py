@@ -6,6 +6,25 @@ from dataclasses import dataclass
 from batchrun.store.ledger.chain import Head
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
+from batchrun.store.reports.runs import by_name
+
+ESTIMATE = """
+select estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens, estimate_output_tokens
+from runs where run_no = ?
+"""
+ATTEMPTS = """
+select count(*) as attempts, count(case when state = 'unknown' then 1 end) as lost,
+    count(case when state = 'answered' and cost_nusd is null then 1 end) as untold,
+    coalesce(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens), 0) as input_tokens,
+    coalesce(sum(output_tokens), 0) as output_tokens, coalesce(sum(thinking_tokens), 0) as thinking_tokens
+from attempts where run_no = ?
+"""
+RETRIED = """
+select cause, count(*) from attempts where run_no = ? and cause is not null and outcome is null and exists (
+    select 1 from attempts later where later.request_no = attempts.request_no and later.run_no = attempts.run_no
+    and later.attempt_no > attempts.attempt_no)
+group by cause order by 2 desc
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,43 +67,18 @@ class Totals:
 def totals(ledger: Ledger, run_no: int) -> Totals:
     """Read the totals of a run."""
     run = Runs(ledger).one(run_no)
-    estimate = ledger.connection.execute(
-        "select estimate_nusd, estimate_low_nusd, estimate_high_nusd, estimate_input_tokens, estimate_output_tokens"
-        " from runs where run_no = ?",
-        (run_no,),
-    ).fetchone()
-    lost, untold, attempts, input_tokens, output_tokens, thinking_tokens = ledger.connection.execute(
-        "select count(case when state = 'unknown' then 1 end),"
-        " count(case when state = 'answered' and cost_nusd is null then 1 end), count(*),"
-        " coalesce(sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens), 0),"
-        " coalesce(sum(output_tokens), 0), coalesce(sum(thinking_tokens), 0) from attempts where run_no = ?",
-        (run_no,),
-    ).fetchone()
-    causes = ledger.connection.execute(
-        "select cause, count(*) from attempts where run_no = ? and cause is not null and outcome is null and exists"
-        " (select 1 from attempts later where later.request_no = attempts.request_no and later.run_no = attempts.run_no"
-        "  and later.attempt_no > attempts.attempt_no) group by cause order by 2 desc",
-        (run_no,),
-    )
+    (estimate,) = by_name(ledger.connection.execute(ESTIMATE, (run_no,)))
+    (attempts,) = by_name(ledger.connection.execute(ATTEMPTS, (run_no,)))
     return Totals(
         run_id=run.run_id,
         cost_nusd=run.spent_nusd,
         held_nusd=run.held_nusd,
         open_nusd=run.open_nusd,
-        lost=lost,
-        untold=untold,
         cap_nusd=run.cap_nusd,
         tokens=run.spent_tokens + run.held_tokens,
         cap_tokens=run.cap_tokens,
-        estimate_nusd=estimate[0],
-        estimate_low_nusd=estimate[1],
-        estimate_high_nusd=estimate[2],
-        estimate_input_tokens=estimate[3],
-        estimate_output_tokens=estimate[4],
-        attempts=attempts,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        thinking_tokens=thinking_tokens,
-        retried=dict(causes.fetchall()),
+        **estimate,
+        **attempts,
+        retried=dict(ledger.connection.execute(RETRIED, (run_no,)).fetchall()),
         chain_head=ledger.chain.head_of_run(run_no),
     )

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from batchrun.answers.form import AnswerForm
 from batchrun.budget.caps import Amount, Cap, Caps, Origin, Per
 from batchrun.catalog.price_table import load_prices
+from batchrun.catalog.rate_limits import published_limits
 from batchrun.estimation.estimate import Estimator
 from batchrun.estimation.interval import Interval
 from batchrun.events import DocumentSettled, Event
@@ -32,7 +33,7 @@ from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.pending_request import PendingRequest
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.execution.send_setup import SendSetup
-from batchrun.job.spec import BatchSection, RetrySection
+from batchrun.job.spec import BatchSection, LimitsSection, RetrySection
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import batch_member, batch_size
 from batchrun.request import Request
@@ -42,7 +43,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.sqlite_errors import StoreFull
-from batchrun.strategy.model_chain import ModelChain
+from batchrun.strategy.model_chain import ChainModel, ModelChain
 from batchrun.strategy.routes import Route
 
 T = TypeVar("T")
@@ -51,6 +52,8 @@ EACH = 10
 """The worst case of a request, unless a test says otherwise."""
 CAPS = Caps(run=Cap(Per.RUN, 10**12, "budget.max_cost_usd", Origin.JOB))
 MODEL = replace(load_prices(today=date(2026, 11, 21)).prices["claude-haiku-4-5"], name="m")
+LIMITS = published_limits(LimitsSection(), MODEL.limits)
+OWN_MODEL = ChainModel(price=MODEL, limits=LIMITS, effort=None, thinking=None)
 PLENTY = PackLimits(requests=1_000, bytes=10**9, remaining_budget=RemainingBudget(10**9))
 
 
@@ -138,7 +141,7 @@ class Bench:
                     price_of={MODEL.name: MODEL}.get, recover=lambda ledger: None,
                 )  # fmt: skip
                 setup = SendSetup(
-                    route=Route.BATCH, reader=self.documents, chain=ModelChain((), frozenset()),
+                    route=Route.BATCH, reader=self.documents, chain=ModelChain((OWN_MODEL,), frozenset()),
                     estimator=Estimator(MODEL, fixed_tokens=0, output=Interval(1, 1, 1)), concurrency=1, caps=CAPS,
                     form=AnswerForm({}), folder=self.folder,
                 )  # fmt: skip

@@ -17,7 +17,8 @@ from batchrun.reply import Reply, Usage
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import Pending, RunPlan, Settlement
 from batchrun.store.ledger.runs import Runs
-from batchrun.store.output.publish import Output, OutputTable
+from batchrun.store.output.output_table import OutputTable
+from batchrun.store.output.publish import Output
 
 STRING = {"title": "VARCHAR"}
 

@@ -13,7 +13,8 @@ from recorded_statements import definitions, recorded
 from batchrun.errors import UsageProblem
 from batchrun.job.fields import Column
 from batchrun.outcome import Outcome
-from batchrun.store.output.publish import Output, OutputTable
+from batchrun.store.output.output_table import OutputTable
+from batchrun.store.output.publish import Output
 
 pytestmark = pytest.mark.slow
 

@@ -180,7 +180,8 @@ import os, sys
 from pathlib import Path
 from batchrun.job.fields import Column
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.output.publish import Output, OutputTable
+from batchrun.store.output.output_table import OutputTable
+from batchrun.store.output.publish import Output
 
 def dies(self, connection):
     connection.execute("commit")

@@ -16,7 +16,7 @@ from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError
 from batchrun.outcome import Outcome
 from batchrun.store.output import changes as output_module
-from batchrun.store.output.publish import Output
+from batchrun.store.output.positions import Position
 
 pytestmark = pytest.mark.slow
 
@@ -240,16 +240,16 @@ def test_a_failure_in_the_middle_leaves_whole_groups_and_goes_on(desk: Desk, mon
     monkeypatch.setattr(output_module, "GROUP", 3)
     for number in range(10):
         desk.settle(f"d{number}", {"title": str(number)})
-    move, calls = Output._move, []
+    move, calls = Position.move, []
 
-    def failing(self: Output, connection: duckdb.DuckDBPyConnection, position: int) -> None:
+    def failing(self: Position, connection: duckdb.DuckDBPyConnection, position: int) -> None:
         calls.append(position)
         if len(calls) == 3:
             raise duckdb.IOException("No space left on device")
         move(self, connection, position)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Output, "_move", failing)
+        patched.setattr(Position, "move", failing)
         with pytest.raises(BatchrunError, match="No space left"):
             desk.publish()
     ((rows, position),) = desk.ask(

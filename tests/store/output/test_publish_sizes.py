@@ -7,7 +7,8 @@ from output_desk import Desk
 
 from batchrun.job.fields import Column
 from batchrun.store.output import publish as output_module
-from batchrun.store.output.publish import Output, OutputTable
+from batchrun.store.output.output_table import OutputTable
+from batchrun.store.output.publish import Output
 
 pytestmark = pytest.mark.slow
 

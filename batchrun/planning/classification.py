@@ -251,7 +251,6 @@ class PageClassifier:
             worst_tokens=worst.tokens if worst else None,
             same_text=known is not None and known.content_sha == weighed.content_sha,
             asked=self._asked_json(asked) if len(asked) > 1 else None,
-            source_columns=weighed.source_columns,
             markup=weighed.markup,
             asks=asks,
         )
@@ -310,7 +309,6 @@ def kept_row(number: int, weighed: Weighed, known: KnownDocument) -> Planned:
         asks_for=known.asked_for,
         same_text=True,
         reader=known.reader,
-        source_columns=weighed.source_columns,
         older=True,
     )
 
@@ -333,5 +331,6 @@ def row_of(number: int, weighed: Weighed, kind: Kind) -> Planned:
         pages=weighed.pages,
         reader=weighed.reader,
         bytes_sha=weighed.bytes_sha,
+        source_columns=weighed.source_columns,
         whole=weighed.whole,
     )

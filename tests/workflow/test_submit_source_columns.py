@@ -158,3 +158,13 @@ def test_a_name_that_no_row_of_a_sheet_has_is_refused(project: TrialProject) -> 
 
     with pytest.raises(UsageProblem, match="no document has the column Price"):
         project.plan(Selection())
+
+
+def test_a_column_of_a_row_that_is_left_out_is_a_column(project: TrialProject) -> None:
+    project.job(
+        source='type = "table"\npath = "docs/*.csv"\nid = "n"\ntext = "text"\ncolumns = ["x"]\non_empty = "skip"'
+    )
+    project.document("c.csv", 'n,text,x\n1,"",5\n')
+    project.document("d.csv", "n,text,y\n2,hi,5\n")
+
+    assert project.plan(Selection()).to_send == 1

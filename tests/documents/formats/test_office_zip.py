@@ -219,6 +219,7 @@ def test_names_are_found_in_any_case_and_with_either_slash() -> None:
     assert resolved("word", "../../../../etc/passwd") == "etc/passwd"
 
 
+@pytest.mark.slow
 def test_small_files_do_not_become_huge_texts() -> None:
     level = f'<w:lvl w:ilvl="0"><w:lvlText w:val="{"a" * 10_000}"/></w:lvl>'
     definition = f'<w:abstractNum w:abstractNumId="1">{level}</w:abstractNum>'

@@ -22,6 +22,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from batchrun.catalog.price import MOST_TOOL_PROMPT, Band, ModelPrice, PublishedLimits, Rates, Tokenizer
 from batchrun.errors import Refused, UsageProblem
 
+MOST_BYTES = 10_000_000
+"""The largest file of prices that is read."""
 _NUSD_PER_TOKEN = 1_000
 """USD per million tokens, times this, is nano-USD per token."""
 OWN = "the package's own table"
@@ -196,8 +198,12 @@ class _File:
 
 def _read(path: Traversable, *, shown: str) -> _File:
     try:
-        return _parsed(path.read_text(encoding="utf-8"), shown)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise UsageProblem(f"the file of prices {shown} is larger than {MOST_BYTES:,} bytes")
+        return _parsed(content.decode("utf-8"), shown)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageProblem(f"the file of prices {shown} cannot be read: {error}") from error
 
 

@@ -27,7 +27,7 @@ from batchrun.store.ledger.connection import OlderLedger, damage
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import LedgerDamaged
 from batchrun.store.reports.runs import recent_models
-from batchrun.workflow.open_job import common_prices
+from batchrun.workflow.job_models import common_prices
 
 PACKAGES = (
     "anthropic",

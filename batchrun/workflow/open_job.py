@@ -3,20 +3,17 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from functools import partial
-from os import environ
 from pathlib import Path
 
 from batchrun.answers.turns import Mending
-from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, forbidden, merged
-from batchrun.budget.policy import operator_caps, operator_rule, project_caps, project_rule
-from batchrun.catalog.capabilities import ModelProblem
+from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, merged
+from batchrun.budget.policy import operator_caps, project_caps
 from batchrun.catalog.notices import price_notices
 from batchrun.catalog.price import ModelPrice
-from batchrun.catalog.price_table import PriceTable, load_prices
+from batchrun.catalog.price_table import PriceTable
 from batchrun.catalog.rate_limits import RateLimits
 from batchrun.documents import Source
 from batchrun.documents.open_source import open_source, text_cache
@@ -27,10 +24,8 @@ from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
-from batchrun.job.problems import JobFileError
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
-from batchrun.job.toml_positions import KeyPath
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
@@ -39,10 +34,11 @@ from batchrun.store.output.output_table import OutputTable
 from batchrun.store.output.publish import Output
 from batchrun.store.output.source_columns import SourceColumn
 from batchrun.store.paths import StorePaths, own_files, store_paths
-from batchrun.strategy.model_chain import ModelChain, UnsuitedModel, make_model_chain
+from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
 from batchrun.workers.children import Children
+from batchrun.workflow.job_models import models_of, prices_of, utc_today
 from batchrun.workflow.recovery import locked_ledger, recover_others, second_file
 
 
@@ -228,27 +224,6 @@ def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
     return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or options.partial)
 
 
-def refuse_models(job: JobFile) -> None:
-    """Raise Refused for models that the project or the operator forbids, fallbacks included."""
-    models = [job.spec.model.name, *job.spec.model.fallbacks]
-    if refused := forbidden(models, [project_rule(job.project.budget), operator_rule(os.environ)]):
-        raise refused
-
-
-def refuse_unknown_models(job: JobFile, prices: PriceTable) -> None:
-    """Raise JobFileError for names of models that are in no table of prices, each with its place in the job file."""
-    text = job.text
-    lists = [("model", "fallbacks"), ("cascade", "models")]
-    places = [("model", "name"), *((*place, at) for place in lists for at in range(len(text.get(place) or ())))]
-    problems = [
-        text.at_value(place, f'unknown model "{name}"', hint=prices.hint_for(name))
-        for place in places
-        if (name := text.get(place)) and name not in prices.prices
-    ]
-    if problems:
-        raise JobFileError(problems, file=text.file)
-
-
 @contextlib.contextmanager
 def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
     """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
@@ -262,14 +237,9 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what the job file names. `to_run` takes the job for this process and may write."""
     job = read_job(path)
-    refuse_models(job)
-    spec, today = job.spec, utc_today()
+    today = utc_today()
     prices = prices_of(job, today=today)
-    refuse_unknown_models(job, prices)
-    try:
-        chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
-    except UnsuitedModel as unsuited:
-        raise unsuited_model(job, unsuited.problems) from None
+    chain = models_of(job, prices, today=today)
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
     source, where = open_source(job, own_files(job)), store_paths(job, simulated=simulated)
     check_columns(job, source)
@@ -282,18 +252,6 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
-
-
-def unsuited_model(job: JobFile, found: Iterable[ModelProblem]) -> JobFileError:
-    """Give what a model refuses its place in the job file: the key, or else what names the model."""
-    hint = f'the tier "{job.spec.model.tier}" stands in batchrun.toml' if job.spec.model.tier else None
-
-    def place(key: str) -> KeyPath:
-        written = (("model", one) for one in (key, "tier", "name") if job.text.get(("model", one)) is not None)
-        return next(written, ("cascade", "models"))
-
-    problems = [job.text.at_value(place(key), message, hint=hint) for key, message in found]
-    return JobFileError(problems, file=job.text.file)
 
 
 @contextlib.contextmanager
@@ -315,28 +273,6 @@ def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
     where = store_paths(job, simulated=simulated)
     with locked_ledger(job, where, simulated=simulated) as ledger:
         yield OpenStore(job, where, ledger, prices_of(job, today=utc_today()))
-
-
-def prices_of(job: JobFile, *, today: date) -> PriceTable:
-    """Load the table of prices; the rows of the job's own file replace rows of the common table."""
-    file = job.spec.budget.prices_file
-    return load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
-
-
-def common_prices(*, today: date) -> PriceTable:
-    """Load the table for jobs that name no file: the package's own, and the file that the environment names."""
-    file = environ.get("BATCHRUN_PRICES")
-    if not file:
-        return load_prices(today=today)
-    try:
-        return load_prices(Path(file).expanduser().absolute(), today=today)
-    except UsageProblem as problem:
-        raise UsageProblem(str(problem), hint="fix the file, or set BATCHRUN_PRICES to another file") from problem
-
-
-def utc_today() -> date:
-    """Return the day by which prices and budgets count."""
-    return datetime.now(UTC).date()
 
 
 def check_columns(job: JobFile, source: Source) -> None:

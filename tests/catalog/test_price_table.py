@@ -190,6 +190,8 @@ def test_an_override_replaces_rows_by_name_and_adds_new_ones(tmp_path):
 
 WRONG = [
     ("no toml", "date = ", "cannot be read"),
+    ("too large", "#" * 10_000_001, "is larger than 10,000,000 bytes"),
+    ("too deep", "date = " + "[" * 100_000, "cannot be read"),
     ("missing price", OWN_ROW.replace('cache_write_1h = "0.1"', ""), r"model\[1\]\.cache_write_1h"),
     ("unknown key", OWN_ROW + "currency = 1\n", r"model\[1\]\.currency"),
     ("negative price", OWN_ROW.replace('"0.05"', '"-1"'), r"model\[1\]\.input"),

@@ -51,3 +51,16 @@ def test_a_retired_model_is_told_where_it_is_named(
     assert f"| {shown}" in ran.err
     assert "claude-sonnet-4-5 was retired on 2026-11-30" in ran.err
     assert ('the tier "simple" stands in batchrun.toml' in ran.err) is (name is None)
+
+
+def test_a_retired_model_of_a_cascade_is_told_in_the_cascade(
+    project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrun.workflow.open_job.utc_today", lambda: date(2026, 12, 24))
+    project.documents(1)
+    models = 'models = ["claude-haiku-4-5", "claude-sonnet-4-5"]'
+    project.job(model='name = "claude-haiku-4-5"\nmax_tokens = 100', cascade=models)
+    ran = batchrun("plan jobs/trial.toml")
+    assert ran.code == ExitCode.USAGE
+    assert f"| {models}" in ran.err
+    assert "claude-sonnet-4-5 was retired on 2026-11-30" in ran.err

@@ -30,7 +30,7 @@ def doctor(*, prices: bool, forget_limits: bool, offline: bool, ledger: Path | N
     from batchrun.cli.doctor_checks import Verdict, checks, show_checks
     from batchrun.cli.learned_limits import forget_learned, show_forgotten
     from batchrun.cli.views.price_text import show_prices
-    from batchrun.workflow.open_job import common_prices, utc_today
+    from batchrun.workflow.job_models import common_prices, utc_today
 
     today = utc_today()
     if prices:

@@ -1,0 +1,1 @@
+"""How good answers are: gold labels, checks, comparing runs, tuning and review."""

@@ -1,0 +1,133 @@
+"""`batchrun review`: people look at answers, their corrections reach the output, and a promise is made of the rest."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from batchrun.quality.review.standing import Standing
+    from batchrun.store.ledger.audits import Drawn
+    from batchrun.workflow.review import OpenReview
+
+MOST_CELLS = 500
+"""The most fields of a page, and how far ahead of the reviewed ones fields may be that a page offers."""
+LONGEST_NAME = 100
+"""The most characters of a reviewer's name."""
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.option("--status", is_flag=True, help="Show how the review stands, and ask nothing.")
+@click.option("--audit", "only", flag_value="audit", help="Review only fields drawn at random, which make the promise.")
+@click.option("--queue", "only", flag_value="queue", help="Review only the most suspicious documents.")
+@click.option("--open", "anew", is_flag=True, help="Open a new audit over the answers as they are now.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write a page with the next fields, to be reviewed in a browser.")  # fmt: skip
+@click.option("--fields", "number", type=click.IntRange(1, MOST_CELLS), default=50, show_default=True, metavar="N",
+              help="With --html: how many fields the page has.")  # fmt: skip
+@click.option("--import", "imported", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Take over what was said on a page.")  # fmt: skip
+@click.option("--reviewer", metavar="NAME", help="Who reviews; by default the name of the user.")
+@click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
+@LEDGER
+@speaking
+def review(
+    run: str,
+    *,
+    status: bool,
+    only: "Drawn | None",
+    anew: bool,
+    html: Path | None,
+    number: int,
+    imported: Path | None,
+    reviewer: str | None,
+    simulate: bool,
+    ledger: Path | None,
+    terminal: Terminal,
+) -> None:
+    """Review answers field by field, and promise how many of the others are wrong. Nothing is sent.
+
+    \b
+    batchrun review contracts               review at the terminal, a key for each field
+    batchrun review contracts --status      what was found, and what can be promised
+    batchrun review contracts --html p.html    the next fields as a page, for a browser
+    batchrun review contracts --import reviews.json
+    """  # noqa: D301 - \b makes click keep the lines
+    from batchrun.cli.find_run import found_run
+    from batchrun.cli.views.review_text import needs
+    from batchrun.workflow.review import open_review
+
+    shows = status or (terminal.json and not (html or imported))
+    if not (shows or html or imported or (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise UsageProblem(
+            "review asks at a terminal, and there is none.",
+            hint=f"batchrun review {run} --status shows how the review stands; --html FILE writes a page for a browser",
+        )
+    who = named(reviewer) if not shows else ""
+    with (
+        found_run(run, ledger, simulated=simulate) as found,
+        open_review(found.job_path, simulated=found.story.simulated) as opened,
+    ):
+        standing = opened.standing()
+        if shows:
+            show(opened, standing, terminal)
+            return
+        if standing is None or anew:
+            standing = opened.open_audit()
+            terminal.say(f"an audit is open: {needs(standing.audit.max_error, standing.cells)}")
+        elif outdated := opened.outdated(standing):
+            raise UsageProblem(f"{outdated}, and [review] asks otherwise now.", hint="open a new audit: --open")
+        if html:
+            from batchrun.cli.views.review_page import write_page
+
+            written = write_page(html, found, opened, standing, only=only, number=number, reviewer=who)
+            terminal.say(f"{written} to be reviewed in {html}; then: batchrun review {run} --import FILE")
+        elif imported:
+            from batchrun.cli.import_reviews import import_reviews
+
+            import_reviews(imported, opened, standing, reviewer, ahead=MOST_CELLS, terminal=terminal)
+        else:
+            from batchrun.cli.review_session import Session
+
+            show(opened, standing, terminal)
+            Session(found, opened, standing, terminal, who, only).run()
+        if not html and (locked := opened.publish()):
+            terminal.say(f"corrections are in the ledger, and reach the output later: {locked}")
+
+
+def named(reviewer: str | None) -> str:
+    """Return the name of the reviewer. Raises UsageProblem for a name that cannot be shown on a line."""
+    import getpass
+
+    from batchrun.escaping import escape_control
+
+    try:
+        name = reviewer if reviewer is not None else getpass.getuser()
+    except (OSError, KeyError):  # a user without a name, as in a container
+        raise UsageProblem("this user has no name.", hint="name the reviewer: --reviewer NAME") from None
+    if not 0 < len(name.strip()) <= LONGEST_NAME or escape_control(name) != name:
+        raise UsageProblem(f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line.")
+    return name
+
+
+def show(opened: "OpenReview", standing: "Standing | None", terminal: Terminal) -> None:
+    """Show how a review stands, also before an audit is opened."""
+    from batchrun.cli.views.review_text import needs, standing_fields, standing_lines
+
+    if standing is None:
+        cells = sum(1 for _ in opened.audits.answers()) * len(opened.fields)
+        if terminal.json:
+            terminal.event("review", job=opened.job.name, audit=None, max_error=opened.section.max_error, cells=cells)
+        else:
+            terminal.result(f"no audit is open yet: {needs(opened.section.max_error, cells)}")
+    elif terminal.json:
+        terminal.event("review", job=opened.job.name, **standing_fields(standing))
+    else:
+        for line in standing_lines(standing):
+            terminal.result(line)

@@ -1,0 +1,121 @@
+"""Opening a job for review: its ledger is written and its rows follow, and no provider and no document is opened."""
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from batchrun.duckdb_file import LockedByAnother
+from batchrun.errors import UsageProblem
+from batchrun.job.review_section import ReviewSection
+from batchrun.quality.review.standing import Standing, frozen_answers, standing_of
+from batchrun.quality.review.typed_value import typed_value
+from batchrun.store.job_files import read_job
+from batchrun.store.ledger.audits import Audits, Cell, Drawn, Review, Verdict
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.paths import store_paths
+from batchrun.workflow.open_job import OpenOutput
+
+SEEDS = 2**32
+"""A seed that nobody has chosen is below this number."""
+
+
+@dataclass(frozen=True)
+class OpenReview:
+    """A job whose answers are reviewed."""
+
+    job: OpenOutput
+    section: ReviewSection
+
+    @cached_property
+    def audits(self) -> Audits:
+        """The audits of the job."""
+        return Audits(self.job.ledger, self.job.name)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that an audit reviews if it opens now."""
+        return self.section.fields or tuple(self.job.job.spec.output.fields)
+
+    def standing(self) -> Standing | None:
+        """Return how the latest audit stands. Returns None if none was opened yet."""
+        audit = self.audits.latest()
+        return standing_of(audit, self.audits) if audit else None
+
+    def open_audit(self, failed_checks: Mapping[str, int] | None = None) -> Standing:
+        """Freeze the answers and their scores, and begin an audit of them. Raises UsageProblem without an answer.
+
+        `failed_checks` counts the checks that the row of each document has failed.
+        """
+        if not (frozen := frozen_answers(self.audits, self.fields, failed_checks)):
+            raise UsageProblem(f"the job {self.job.name} has no answer that could be reviewed.")
+        seed = secrets.randbelow(SEEDS) if self.section.seed is None else self.section.seed
+        self.audits.open(frozen, max_error=self.section.max_error, seed=seed, fields=self.fields)
+        standing = self.standing()
+        assert standing is not None
+        return standing
+
+    def outdated(self, standing: Standing) -> str | None:
+        """Say what [review] asks otherwise than when an audit was opened. Returns None if [review] is the same."""
+        audit = standing.audit
+        if audit.max_error != self.section.max_error:
+            return f"the audit was opened with max_error = {audit.max_error:g}"
+        is_same = set(audit.fields) == set(self.fields)
+        return None if is_same else f"the audit was opened for the fields {', '.join(audit.fields)}"
+
+    def review(
+        self, standing: Standing, cell: Cell, drawn: Drawn, verdict: Verdict, *, typed: str | None, reviewer: str
+    ) -> Review:
+        """Return what a person says of a field, not recorded yet. Raises UsageProblem for a value that does not fit."""
+        frozen = standing.audit.documents[cell.doc_id]
+        return Review(
+            cell=cell,
+            request_id=frozen.request_id,
+            drawn=drawn,
+            verdict=verdict,
+            value=self._value(cell, frozen.request_id, verdict, typed),
+            reviewer=reviewer,
+            at=time.time(),
+            audit_no=standing.audit.audit_no,
+        )
+
+    def _value(self, cell: Cell, request_id: str, verdict: Verdict, typed: str | None) -> str | None:
+        field = self.job.job.spec.output.fields[cell.field]
+        if verdict == "accepted":
+            values = self.audits.output(cell.doc_id, request_id) or {}
+            return json.dumps(values.get(cell.field), ensure_ascii=False)
+        if verdict == "rejected":
+            return "null" if field.may_be_null else None
+        return typed_value(field, typed or "")
+
+    def record(self, standing: Standing, reviews: Iterable[Review]) -> Standing:
+        """Record what a person has said. Returns how the audit stands then."""
+        said = list(reviews)
+        self.audits.record(said)
+        return replace(standing, reviews={**standing.reviews, **{one.cell: one for one in said}})
+
+    def publish(self) -> str | None:
+        """Bring corrections to the output. Returns why they come later; None if they are there."""
+        try:
+            self.job.output().publish(wait_s=0)
+        except LockedByAnother as locked:
+            return str(locked)
+        return None
+
+
+@contextlib.contextmanager
+def open_review(path: Path, *, simulated: bool) -> Iterator[OpenReview]:
+    """Open a job for review, beside a run if there is one. Raises UsageProblem for a job without [review]."""
+    job = read_job(path)
+    if job.spec.review is None:
+        raise UsageProblem(
+            f"the job {job.spec.job.name} has no [review] section, which says what a review is to promise.",
+            hint=f"add it to {path.name}, such as: [review] max_error = 0.05",
+        )
+    where = store_paths(job, simulated=simulated)
+    with Ledger.open(where.ledger) as ledger:
+        yield OpenReview(OpenOutput(job, where, ledger), job.spec.review)

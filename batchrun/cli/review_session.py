@@ -7,7 +7,7 @@ import click
 
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.review_cell import ShownCell, shown_cells
-from batchrun.cli.views.review_text import cell_lines, no_promise, promise, text_lines
+from batchrun.cli.views.review_text import cell_lines, standing_words, text_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
 from batchrun.job.field_types import ArrayField, ObjectField
@@ -107,11 +107,11 @@ class Session:
 
     def _record(self, cells: list[Cell], drawn: Drawn, verdict: Verdict, typed: str | None) -> None:
         reviews = [
-            self.opened.review(self.standing, cell, drawn, verdict, typed=typed, reviewer=self.reviewer)
+            self.opened.review(self.standing.audit, cell, drawn, verdict, typed=typed, reviewer=self.reviewer)
             for cell in cells
         ]
         self.standing = self.opened.record(self.standing, reviews)
-        self.terminal.result(f"{verdict}   promise: {promise(self.standing) or no_promise(self.standing)}")
+        self.terminal.result(f"{verdict}   promise: {standing_words(self.standing)}")
 
 
 def _key() -> str:

@@ -1,27 +1,31 @@
 """Opening a job for review: its ledger is written and its rows follow, and no provider and no document is opened."""
 
 import contextlib
+import getpass
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import UsageProblem
+from batchrun.escaping import escape_control
 from batchrun.job.review_section import ReviewSection
 from batchrun.quality.review.standing import Standing, frozen_answers, standing_of
 from batchrun.quality.review.typed_value import typed_value
 from batchrun.store.job_files import read_job
-from batchrun.store.ledger.audits import Audits, Cell, Drawn, Review, Verdict
+from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Review, Verdict
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import store_paths
 from batchrun.workflow.open_job import OpenOutput
 
 SEEDS = 2**32
 """A seed that nobody has chosen is below this number."""
+LONGEST_NAME = 100
+"""The most characters of a reviewer's name."""
 
 
 @dataclass(frozen=True)
@@ -68,35 +72,25 @@ class OpenReview:
         return None if is_same else f"the audit was opened for the fields {', '.join(audit.fields)}"
 
     def review(
-        self, standing: Standing, cell: Cell, drawn: Drawn, verdict: Verdict, *, typed: str | None, reviewer: str
+        self, audit: Audit, cell: Cell, drawn: Drawn, verdict: Verdict, *, typed: str | None, reviewer: str
     ) -> Review:
         """Return what a person says of a field, not recorded yet. Raises UsageProblem for a value that does not fit."""
-        frozen = standing.audit.documents[cell.doc_id]
-        return Review(
-            cell=cell,
-            request_id=frozen.request_id,
-            drawn=drawn,
-            verdict=verdict,
-            value=self._value(cell, frozen.request_id, verdict, typed),
-            reviewer=reviewer,
-            at=time.time(),
-            audit_no=standing.audit.audit_no,
-        )
+        request_id = audit.documents[cell.doc_id].request_id
+        value = self._value(cell, request_id, verdict, typed)
+        return Review(audit.audit_no, *cell, request_id, drawn, verdict, value, reviewer, time.time())
 
     def _value(self, cell: Cell, request_id: str, verdict: Verdict, typed: str | None) -> str | None:
         field = self.job.job.spec.output.fields[cell.field]
         if verdict == "accepted":
-            values = self.audits.output(cell.doc_id, request_id) or {}
-            return json.dumps(values.get(cell.field), ensure_ascii=False)
+            return json.dumps(self.audits.output(cell.doc_id, request_id).get(cell.field), ensure_ascii=False)
         if verdict == "rejected":
             return "null" if field.may_be_null else None
         return typed_value(field, typed or "")
 
-    def record(self, standing: Standing, reviews: Iterable[Review]) -> Standing:
+    def record(self, standing: Standing, reviews: Sequence[Review]) -> Standing:
         """Record what a person has said. Returns how the audit stands then."""
-        said = list(reviews)
-        self.audits.record(said)
-        return replace(standing, reviews={**standing.reviews, **{one.cell: one for one in said}})
+        self.audits.record(reviews)
+        return replace(standing, reviews={**standing.reviews, **{one.cell: one for one in reviews}})
 
     def publish(self) -> str | None:
         """Bring corrections to the output. Returns why they come later; None if they are there."""
@@ -119,3 +113,14 @@ def open_review(path: Path, *, simulated: bool) -> Iterator[OpenReview]:
     where = store_paths(job, simulated=simulated)
     with Ledger.open(where.ledger) as ledger:
         yield OpenReview(OpenOutput(job, where, ledger), job.spec.review)
+
+
+def reviewer_name(given: str | None) -> str:
+    """Return the name of the reviewer, by default that of the user. Raises UsageProblem for no name of one line."""
+    try:
+        name = getpass.getuser() if given is None else given
+    except (OSError, KeyError):  # a user without a name, as in a container
+        raise UsageProblem("this user has no name.", hint="name the reviewer: --reviewer NAME") from None
+    if not 0 < len(name.strip()) <= LONGEST_NAME or escape_control(name) != name:
+        raise UsageProblem(f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line.")
+    return name

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from batchrun.workflow.review import OpenReview
 
 MOST_CELLS = 500
-"""The most fields of a page, and how far ahead of the reviewed ones fields may be that a page offers."""
-LONGEST_NAME = 100
-"""The most characters of a reviewer's name."""
+"""The most fields of a page."""
 
 
 @click.command()
@@ -61,7 +59,7 @@ def review(
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.review_text import needs
-    from batchrun.workflow.review import open_review
+    from batchrun.workflow.review import open_review, reviewer_name
 
     shows = status or (terminal.json and not (html or imported))
     if not (shows or html or imported or (sys.stdin.isatty() and sys.stdout.isatty())):
@@ -69,7 +67,6 @@ def review(
             "review asks at a terminal, and there is none.",
             hint=f"batchrun review {run} --status shows how the review stands; --html FILE writes a page for a browser",
         )
-    who = named(reviewer) if not shows else ""
     with (
         found_run(run, ledger, simulated=simulate) as found,
         open_review(found.job_path, simulated=found.story.simulated) as opened,
@@ -86,34 +83,21 @@ def review(
         if html:
             from batchrun.cli.views.review_page import write_page
 
-            written = write_page(html, found, opened, standing, only=only, number=number, reviewer=who)
+            written = write_page(
+                html, found, opened, standing, only=only, number=number, reviewer=reviewer_name(reviewer)
+            )
             terminal.say(f"{written} to be reviewed in {html}; then: batchrun review {run} --import FILE")
         elif imported:
             from batchrun.cli.import_reviews import import_reviews
 
-            import_reviews(imported, opened, standing, reviewer, ahead=MOST_CELLS, terminal=terminal)
+            import_reviews(imported, opened, standing, reviewer, terminal)
         else:
             from batchrun.cli.review_session import Session
 
             show(opened, standing, terminal)
-            Session(found, opened, standing, terminal, who, only).run()
+            Session(found, opened, standing, terminal, reviewer_name(reviewer), only).run()
         if not html and (locked := opened.publish()):
             terminal.say(f"corrections are in the ledger, and reach the output later: {locked}")
-
-
-def named(reviewer: str | None) -> str:
-    """Return the name of the reviewer. Raises UsageProblem for a name that cannot be shown on a line."""
-    import getpass
-
-    from batchrun.escaping import escape_control
-
-    try:
-        name = reviewer if reviewer is not None else getpass.getuser()
-    except (OSError, KeyError):  # a user without a name, as in a container
-        raise UsageProblem("this user has no name.", hint="name the reviewer: --reviewer NAME") from None
-    if not 0 < len(name.strip()) <= LONGEST_NAME or escape_control(name) != name:
-        raise UsageProblem(f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line.")
-    return name
 
 
 def show(opened: "OpenReview", standing: "Standing | None", terminal: Terminal) -> None:

@@ -51,15 +51,17 @@ def _wrong(standing: Standing) -> str:
     return f"{len(wrong):,} wrong, {'mended' if mended == len(wrong) else f'{mended:,} of them mended'}"
 
 
-def no_promise(standing: Standing) -> str:
-    """Say why there is no promise, and what can be done."""
+def standing_words(standing: Standing) -> str:
+    """Return the promise, or say why there is none and what can be done."""
+    if said := promise(standing):
+        return said
     seen, wrong = standing.least_suspicious
     if not standing.is_hopeless:
         more = standing.more_needed
         return f"none yet: about {count(more, 'more field')}, none of them wrong" if more else "none yet"
     return (
         f"none: of {count(seen, 'field')} drawn at random from the {len(standing.first_accepted):,} least suspicious"
-        f" documents, {wrong:,} are wrong, and at most {share(standing.audit.max_error)} may be. The signals do not tell"
+        f" documents {wrong:,} are wrong, and at most {share(standing.audit.max_error)} may be. The signals do not tell"
         " right answers from wrong ones well enough, or too many are wrong: review all, or improve the prompt"
     )
 
@@ -77,7 +79,7 @@ def standing_lines(standing: Standing) -> Iterator[str]:
     if standing.queue.promised:
         queue = len(standing.queue.documents)
         yield f"queue    {count(queue, 'document')} to be reviewed whole, {standing.queue_left:,} of them left"
-    yield f"promise  {promise(standing) or no_promise(standing)}"
+    yield f"promise  {standing_words(standing)}"
     if standing.changed or standing.added:
         yield (
             f"not in   {count(len(standing.changed), 'answer')} changed and {count(standing.added, 'document')} added"

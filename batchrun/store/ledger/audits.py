@@ -3,8 +3,8 @@
 import json
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any, Literal, NamedTuple
 
 from batchrun.store.ledger.ledger import Ledger
@@ -34,10 +34,15 @@ where d.job = :job and d.doc_id = :doc_id and d.whole is null and r.request_id =
 union all
 select output from wholes where job = :job and doc_id = :doc_id and coalesce(request_id, merged_of) = :request_id
 """
-REVIEWS = """
-select v.doc_id, v.field, v.request_id, v.drawn, v.verdict, v.value, v.reviewer, v.at, v.audit_no
-from reviews v join audits a using (audit_no) where a.job = ? order by v.review_no
+AUDITS = """
+select audit_no, audit_id, opened_at, max_error, seed, fields from audits where job = ? order by audit_no
 """
+COLUMNS = "audit_no, doc_id, field, request_id, drawn, verdict, value, reviewer, at"
+"""The columns of a `Review`."""
+REVIEWS = (
+    f"select {COLUMNS} from reviews where audit_no in (select audit_no from audits where job = ?) order by review_no"
+)
+RECORD = f"insert into reviews ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Cell(NamedTuple):
@@ -70,9 +75,9 @@ class Frozen:
     score: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Audit:
-    """An audit of a job's answers; only `max_error`, `fields` and `documents` decide what it can promise."""
+    """An audit of a job's answers: which fields of which documents it draws from, and what it is to promise."""
 
     audit_no: int
     audit_id: str
@@ -82,15 +87,17 @@ class Audit:
     fields: Sequence[str]
     documents: Mapping[str, Frozen]
     """The audited documents in the order of their ids."""
-    ordinal: int
+    ordinal: int = 1
     """Which audit of the job this one is, from 1 on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Review:
     """What a person has said of one field of an answer."""
 
-    cell: Cell
+    audit_no: int
+    doc_id: str
+    field: str
     request_id: str
     drawn: Drawn
     verdict: Verdict
@@ -98,7 +105,11 @@ class Review:
     """JSON: what the row has from now on; None if the row keeps what it had, since nothing else is known."""
     reviewer: str
     at: float
-    audit_no: int
+
+    @property
+    def cell(self) -> Cell:
+        """The field of the document."""
+        return Cell(self.doc_id, self.field)
 
     @property
     def is_wrong(self) -> bool:
@@ -119,76 +130,50 @@ class Audits:
         for doc_id, request_id, content, tokens, findings in self._connection.execute(ANSWERS, {"job": self._job}):
             yield Answer(doc_id, request_id, content or "", tokens or 0, json.loads(findings) if findings else {})
 
-    def output(self, doc_id: str, request_id: str) -> Mapping[str, Any] | None:
-        """Return the values that the model gave for a document. Returns None if another answer stands there now."""
+    def output(self, doc_id: str, request_id: str) -> Mapping[str, Any]:
+        """Return the values that the model gave for a document, or no value if another answer stands there now."""
         named = {"job": self._job, "doc_id": doc_id, "request_id": request_id}
         row = self._connection.execute(OUTPUT, named).fetchone()
-        return json.loads(row[0]) if row else None
+        return json.loads(row[0]) if row else {}
 
     def open(self, frozen: Mapping[str, Frozen], *, max_error: float, seed: int, fields: Sequence[str]) -> None:
         """Open an audit over these documents. From now on their scores stand."""
+        values = (uuid.uuid4().hex, self._job, time.time(), max_error, seed, json.dumps(fields), self._job)
         with self._ledger.transaction():
-            audit_no = self._connection.execute(
+            (audit_no,) = self._connection.execute(
                 "insert into audits (audit_id, job, run_no, opened_at, max_error, seed, fields)"
                 " select ?, ?, max(run_no), ?, ?, ?, ? from runs where job = ? returning audit_no",
-                (uuid.uuid4().hex, self._job, time.time(), max_error, seed, json.dumps(fields), self._job),
-            ).fetchone()[0]
-            self._connection.executemany(
-                "insert into audit_documents values (?, ?, ?, ?, ?)",
-                ((audit_no, doc_id, one.request_id, one.content, one.score) for doc_id, one in frozen.items()),
-            )
+                values,
+            ).fetchone()
+            rows = ((audit_no, doc_id, one.request_id, one.content, one.score) for doc_id, one in frozen.items())
+            self._connection.executemany("insert into audit_documents values (?, ?, ?, ?, ?)", rows)
 
-    def each(self) -> list[Audit]:
-        """Return all audits of the job, the earliest first."""
-        rows = self._connection.execute(
-            "select audit_no, audit_id, opened_at, max_error, seed, fields from audits where job = ? order by 1",
-            (self._job,),
-        ).fetchall()
-        return [self._audit(row, ordinal) for ordinal, row in enumerate(rows, 1)]
+    def each(self, *, after: int = 0) -> list[Audit]:
+        """Return the audits of the job from first to last, without the first so many."""
+        found = self._connection.execute(AUDITS, (self._job,)).fetchall()[after:]
+        return [
+            Audit(number, audit_id, opened_at, max_error, seed, json.loads(fields), self._frozen(number), ordinal)
+            for ordinal, (number, audit_id, opened_at, max_error, seed, fields) in enumerate(found, after + 1)
+        ]
 
     def latest(self) -> Audit | None:
         """Return the audit that was opened last. Returns None if there is none."""
-        rows = self._connection.execute(
-            "select audit_no, audit_id, opened_at, max_error, seed, fields from audits where job = ? order by 1 desc",
-            (self._job,),
-        ).fetchall()
-        return self._audit(rows[0], len(rows)) if rows else None
+        number = len(self._connection.execute(AUDITS, (self._job,)).fetchall())
+        return next(iter(self.each(after=number - 1)), None)
 
-    def _audit(self, row: Sequence[Any], ordinal: int) -> Audit:
-        audit_no, audit_id, opened_at, max_error, seed, fields = row
-        found = self._connection.execute(
-            "select doc_id, request_id, content, score from audit_documents where audit_no = ? order by 1", (audit_no,)
-        )
-        return Audit(
-            audit_no=audit_no, audit_id=audit_id, opened_at=opened_at, max_error=max_error, seed=seed,
-            fields=tuple(json.loads(fields)), documents={doc_id: Frozen(*rest) for doc_id, *rest in found},
-            ordinal=ordinal,
-        )  # fmt: skip
+    def _frozen(self, audit_no: int) -> dict[str, Frozen]:
+        query = "select doc_id, request_id, content, score from audit_documents where audit_no = ? order by 1"
+        return {doc_id: Frozen(*rest) for doc_id, *rest in self._connection.execute(query, (audit_no,))}
 
     def reviews(self) -> Iterator[Review]:
         """Yield everything that was said of the job's answers, in order, whichever audit was open then."""
-        for doc_id, field, request_id, drawn, verdict, value, reviewer, at, audit_no in self._connection.execute(
-            REVIEWS, (self._job,)
-        ):
-            yield Review(
-                cell=Cell(doc_id, field), request_id=request_id, drawn=drawn, verdict=verdict, value=value,
-                reviewer=reviewer, at=at, audit_no=audit_no,
-            )  # fmt: skip
+        return (Review(*row) for row in self._connection.execute(REVIEWS, (self._job,)))
 
-    def record(self, reviews: Iterable[Review]) -> None:
+    def record(self, reviews: Sequence[Review]) -> None:
         """Record what a person has said, all or nothing, and let the rows of the output follow."""
         with self._ledger.transaction():
-            for one in reviews:
-                named = {"job": self._job, "doc_id": one.cell.doc_id, "seq": self._ledger.next_seq()}
-                self._connection.execute(
-                    "insert into reviews (audit_no, doc_id, field, request_id, drawn, verdict, value, reviewer, at)"
-                    " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        one.audit_no, *one.cell, one.request_id, one.drawn, one.verdict, one.value, one.reviewer,
-                        one.at,
-                    ),
-                )  # fmt: skip
-                for table in ("documents", "wholes"):
-                    self._connection.execute(
-                        f"update {table} set row_seq = :seq where job = :job and doc_id = :doc_id", named
-                    )
+            self._connection.executemany(RECORD, map(astuple, reviews))
+            values = (self._ledger.next_seq(), self._job, json.dumps([one.doc_id for one in reviews]))
+            for table in ("documents", "wholes"):
+                which = "job = ? and doc_id in (select value from json_each(?))"
+                self._connection.execute(f"update {table} set row_seq = ? where {which}", values)

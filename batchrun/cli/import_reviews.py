@@ -61,10 +61,12 @@ def import_reviews(
     for number, entry in enumerate(page.reviews, 1):
         cell = Cell(entry.doc, entry.field)
         try:
-            _check(entry, cell, standing, offered)
-            earlier = new.get(cell) or standing.reviews.get(cell)
+            _check(entry, cell, standing)
+            earlier = standing.reviews.get(cell)
             if cell.doc_id in standing.changed or entry.request != audit.documents[cell.doc_id].request_id:
                 changed += 1
+            elif cell in new or (entry.drawn == "audit" and cell not in offered):
+                raise UsageProblem("the field was not drawn, or is there twice.")
             elif earlier and earlier.at >= entry.at:
                 known += 1
             else:
@@ -99,14 +101,12 @@ def _offered(standing: Standing) -> set[Cell]:
     return {*(cell for cell, _ in standing.audited), *islice(standing.upcoming("audit"), MOST_CELLS)}
 
 
-def _check(entry: Entry, cell: Cell, standing: Standing, offered: set[Cell]) -> None:
+def _check(entry: Entry, cell: Cell, standing: Standing) -> None:
     """Raise UsageProblem for an entry that no page of the audit can have made."""
     audit = standing.audit
     if cell.doc_id not in audit.documents or cell.field not in audit.fields:
         raise UsageProblem(
             f"nobody asked about {escape_control(cell.field)[:99]} of {escape_control(cell.doc_id)[:99]}."
         )
-    if entry.drawn == "audit" and cell not in offered:
-        raise UsageProblem("the field was not drawn.")
     if not audit.opened_at <= entry.at <= time.time() + CLOCK_S:
         raise UsageProblem("the time of the review cannot be.")

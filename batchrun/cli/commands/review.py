@@ -62,7 +62,7 @@ def review(
     from batchrun.workflow.review import open_review, reviewer_name
 
     shows = status or (terminal.json and not (html or imported))
-    if not (shows or html or imported or (sys.stdin.isatty() and sys.stdout.isatty())):
+    if not (shows or html or imported or is_terminal()):
         raise UsageProblem(
             "review asks at a terminal, and there is none.",
             hint=f"batchrun review {run} --status shows how the review stands; --html FILE writes a page for a browser",
@@ -98,6 +98,11 @@ def review(
             Session(found, opened, standing, terminal, reviewer_name(reviewer), only).run()
         if not html and (locked := opened.publish()):
             terminal.say(f"corrections are in the ledger, and reach the output later: {locked}")
+
+
+def is_terminal() -> bool:
+    """Whether a person can press keys and sees what is asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def show(opened: "OpenReview", standing: "Standing | None", terminal: Terminal) -> None:

@@ -57,8 +57,7 @@ def standing_words(standing: Standing) -> str:
         return said
     seen, wrong = standing.least_suspicious
     if not standing.is_hopeless:
-        more = standing.more_needed
-        return f"none yet: about {count(more, 'more field')}, none of them wrong" if more else "none yet"
+        return f"none yet: about {count(standing.more_needed or 1, 'more field')}, none of them wrong"
     return (
         f"none: of {count(seen, 'field')} drawn at random from the {len(standing.first_accepted):,} least suspicious"
         f" documents {wrong:,} are wrong, and at most {share(standing.audit.max_error)} may be. The signals do not tell"

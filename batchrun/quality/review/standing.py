@@ -96,11 +96,13 @@ class Standing:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether even the least suspicious documents seem to have more wrong fields than may be.
+        """Whether even the documents that are accepted first have, or seem to have, more wrong fields than may be.
 
-        Nothing seems so before as many fields were drawn as would be enough for a promise.
+        Nothing only seems so before as many fields were drawn as would be enough for a promise.
         """
         seen, wrong = self.least_suspicious
+        if self.more_needed is None:
+            return True
         is_early = not seen or PLANNED * len(self.audited) < self.planned
         return not is_early and 1 - clopper_pearson_upper(seen - wrong, seen) > self.audit.max_error
 

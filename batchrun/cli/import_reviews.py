@@ -24,7 +24,7 @@ MOST_CELLS = 500
 MOST_BYTES = 50_000_000
 """The largest file that is imported, in bytes."""
 CLOCK_S = 86_400.0
-"""How far the clock of a browser may be ahead of the clock here, in seconds."""
+"""How far the clock of a browser may be from the clock here, in seconds."""
 AGAIN = "import the file that the page has exported, or write a new page with --html"
 
 
@@ -50,38 +50,58 @@ class Page(Table):
 
 
 def import_reviews(
-    path: Path, opened: OpenReview, standing: Standing, reviewer: str | None, terminal: Terminal
+    path: Path, opened: OpenReview, standing: Standing | None, reviewer: str | None, terminal: Terminal
 ) -> None:
     """Record the reviews of a file, all of them or none. Raises UsageProblem for a file that cannot be believed."""
-    page, audit = read_page(path), standing.audit
-    if page.audit != audit.audit_id:
+    page = read_page(path)
+    if standing is None or page.audit != standing.audit.audit_id:
         raise UsageProblem(f"{path} belongs to another audit than the one that is open now.", hint=AGAIN)
-    who, offered = reviewer_name(reviewer or page.reviewer), _offered(standing)
-    new, known, changed = dict[Cell, Review](), 0, 0
+    desk = _Desk(opened, opened.current(standing, anew=False), reviewer_name(reviewer or page.reviewer))
+    new = list[Review]()
     for number, entry in enumerate(page.reviews, 1):
-        cell = Cell(entry.doc, entry.field)
         try:
-            _check(entry, cell, standing)
-            earlier = standing.reviews.get(cell)
-            if cell.doc_id in standing.changed or entry.request != audit.documents[cell.doc_id].request_id:
-                changed += 1
-            elif cell in new or (entry.drawn == "audit" and cell not in offered):
-                raise UsageProblem("the field was not drawn, or is there twice.")
-            elif earlier and earlier.at >= entry.at:
-                known += 1
-            else:
-                said = opened.review(audit, cell, entry.drawn, entry.verdict, typed=entry.typed, reviewer=who)
-                new[cell] = replace(said, at=entry.at)
+            new += desk.taken(entry)
         except UsageProblem as problem:
             raise UsageProblem(f"entry {number} of {path}: {problem}", hint=AGAIN) from problem
-    standing = opened.record(standing, list(new.values()))
+    standing, left = opened.record(standing, new), len(page.reviews) - len(new)
     if terminal.json:
-        terminal.event("imported", job=opened.job.name, reviews=len(new), known=known, changed=changed)
+        terminal.event("imported", job=opened.job.name, reviews=len(new), left_out=left)
         return
-    left = f", {known:,} known or reviewed later" if known else ""
-    left += f", {changed:,} about answers that have changed" if changed else ""
-    terminal.result(f"{count(len(new), 'review')} taken over{left}")
+    words = "left out: known, reviewed later, or about an answer that has changed"
+    terminal.result(f"{count(len(new), 'review')} taken over" + (f", {left:,} {words}" if left else ""))
     terminal.result(f"promise  {standing_words(standing)}")
+
+
+class _Desk:
+    """Where the entries of one file are looked at, one after the other."""
+
+    def __init__(self, opened: OpenReview, standing: Standing, reviewer: str) -> None:
+        self._opened, self._standing, self._reviewer = opened, standing, reviewer
+        ahead = islice(standing.upcoming("audit"), MOST_CELLS)
+        self._offered = {*(cell for cell, _ in standing.audited), *ahead}
+        """What a page can have offered as drawn at random: a field far ahead of all others would count these wrong."""
+        self._seen = set[Cell]()
+
+    def taken(self, entry: Entry) -> list[Review]:
+        """Return the review that an entry is, or nothing for one that is known, older, or of another answer.
+
+        Raises UsageProblem for an entry that no page of the audit can have made.
+        """
+        audit, cell = self._standing.audit, Cell(entry.doc, entry.field)
+        if cell.doc_id not in audit.documents or cell.field not in audit.fields or cell in self._seen:
+            place = f"{escape_control(cell.field)[:99]} of {escape_control(cell.doc_id)[:99]}"
+            raise UsageProblem(f"nobody asked about {place}, or it is there twice.")
+        if not audit.opened_at - CLOCK_S <= entry.at <= time.time() + CLOCK_S:
+            raise UsageProblem("the time of the review cannot be.")
+        self._seen.add(cell)
+        if cell.doc_id in self._standing.changed or entry.request != audit.documents[cell.doc_id].request_id:
+            return []
+        if entry.drawn == "audit" and cell not in self._offered:
+            raise UsageProblem("the field was not drawn.")
+        if (earlier := self._standing.reviews.get(cell)) and earlier.at >= entry.at:
+            return []
+        said = self._opened.review(audit, cell, entry.drawn, entry.verdict, typed=entry.typed, reviewer=self._reviewer)
+        return [replace(said, at=entry.at)]
 
 
 def read_page(path: Path) -> Page:
@@ -94,19 +114,3 @@ def read_page(path: Path) -> Page:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}.", hint=AGAIN) from error
     except ValidationError as error:
         raise UsageProblem(f"{path} is no file that a review page has exported.", hint=AGAIN) from error
-
-
-def _offered(standing: Standing) -> set[Cell]:
-    """Return the fields that a page can have offered as drawn at random: those drawn so far, and the next ones."""
-    return {*(cell for cell, _ in standing.audited), *islice(standing.upcoming("audit"), MOST_CELLS)}
-
-
-def _check(entry: Entry, cell: Cell, standing: Standing) -> None:
-    """Raise UsageProblem for an entry that no page of the audit can have made."""
-    audit = standing.audit
-    if cell.doc_id not in audit.documents or cell.field not in audit.fields:
-        raise UsageProblem(
-            f"nobody asked about {escape_control(cell.field)[:99]} of {escape_control(cell.doc_id)[:99]}."
-        )
-    if not audit.opened_at <= entry.at <= time.time() + CLOCK_S:
-        raise UsageProblem("the time of the review cannot be.")

@@ -66,7 +66,7 @@ class Session:
                 case "b" if self.done:
                     return self.done.pop()
                 case "m":
-                    for line in text_lines(shown.text, self.terminal.width()):
+                    for line in text_lines(f"{shown.value}\n\n{shown.text}", self.terminal.width()):
                         self.terminal.result(line)
                 case "a" | "c" | "r" as key if self._said(shown, drawn, key):
                     return self._next()

@@ -63,29 +63,40 @@ class OpenReview:
         assert standing is not None
         return standing
 
-    def outdated(self, standing: Standing) -> str | None:
-        """Say what [review] asks otherwise than when an audit was opened. Returns None if [review] is the same."""
-        audit = standing.audit
+    def current(self, standing: Standing | None, *, anew: bool) -> Standing:
+        """Return the audit that is reviewed now, opened if there is none or a new one is wanted.
+
+        Raises UsageProblem if [review] asks otherwise than when the audit was opened.
+        """
+        if standing is None or anew:
+            return self.open_audit()
+        audit, hint = standing.audit, "open a new audit: --open"
         if audit.max_error != self.section.max_error:
-            return f"the audit was opened with max_error = {audit.max_error:g}"
-        is_same = set(audit.fields) == set(self.fields)
-        return None if is_same else f"the audit was opened for the fields {', '.join(audit.fields)}"
+            told = f"max_error = {audit.max_error:g}, and the job file says {self.section.max_error:g} now"
+            raise UsageProblem(f"the audit was opened with {told}.", hint=hint)
+        if set(audit.fields) != set(self.fields):
+            raise UsageProblem(f"the audit was opened for other fields: {', '.join(audit.fields)}.", hint=hint)
+        return standing
 
     def review(
         self, audit: Audit, cell: Cell, drawn: Drawn, verdict: Verdict, *, typed: str | None, reviewer: str
     ) -> Review:
-        """Return what a person says of a field, not recorded yet. Raises UsageProblem for a value that does not fit."""
-        request_id = audit.documents[cell.doc_id].request_id
-        value = self._value(cell, request_id, verdict, typed)
-        return Review(audit.audit_no, *cell, request_id, drawn, verdict, value, reviewer, time.time())
+        """Return what a person says of a field, not recorded yet.
 
-    def _value(self, cell: Cell, request_id: str, verdict: Verdict, typed: str | None) -> str | None:
+        Raises UsageProblem for a value that does not fit, and if the document has another answer by now.
+        """
+        request_id = audit.documents[cell.doc_id].request_id
+        if (values := self.audits.output(cell.doc_id, request_id)) is None:
+            raise UsageProblem("the document has another answer now, which this audit does not cover.", hint="skip it")
         field = self.job.job.spec.output.fields[cell.field]
-        if verdict == "accepted":
-            return json.dumps(self.audits.output(cell.doc_id, request_id).get(cell.field), ensure_ascii=False)
-        if verdict == "rejected":
-            return "null" if field.may_be_null else None
-        return typed_value(field, typed or "")
+        match verdict:
+            case "accepted":
+                value: str | None = json.dumps(values.get(cell.field), ensure_ascii=False)
+            case "corrected":
+                value = typed_value(field, typed or "")
+            case "rejected":
+                value = "null" if field.may_be_null else None
+        return Review(audit.audit_no, *cell, request_id, drawn, verdict, value, reviewer, time.time())
 
     def record(self, standing: Standing, reviews: Sequence[Review]) -> Standing:
         """Record what a person has said. Returns how the audit stands then."""
@@ -102,7 +113,7 @@ class OpenReview:
 
 
 @contextlib.contextmanager
-def open_review(path: Path, *, simulated: bool) -> Iterator[OpenReview]:
+def open_review(path: Path, *, simulated: bool, writes: bool) -> Iterator[OpenReview]:
     """Open a job for review, beside a run if there is one. Raises UsageProblem for a job without [review]."""
     job = read_job(path)
     if job.spec.review is None:
@@ -111,7 +122,7 @@ def open_review(path: Path, *, simulated: bool) -> Iterator[OpenReview]:
             hint=f"add it to {path.name}, such as: [review] max_error = 0.05",
         )
     where = store_paths(job, simulated=simulated)
-    with Ledger.open(where.ledger) as ledger:
+    with Ledger.open(where.ledger) if writes else Ledger.read(where.ledger) as ledger:
         yield OpenReview(OpenOutput(job, where, ledger), job.spec.review)
 
 

@@ -1,6 +1,7 @@
 """`batchrun review`: people look at answers, their corrections reach the output, and a promise is made of the rest."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from batchrun.cli.find_run import FoundRun
     from batchrun.quality.review.standing import Standing
     from batchrun.store.ledger.audits import Drawn
     from batchrun.workflow.review import OpenReview
@@ -27,7 +29,7 @@ MOST_CELLS = 500
 @click.option("--open", "anew", is_flag=True, help="Open a new audit over the answers as they are now.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write a page with the next fields, to be reviewed in a browser.")  # fmt: skip
-@click.option("--fields", "number", type=click.IntRange(1, MOST_CELLS), default=50, show_default=True, metavar="N",
+@click.option("--next", "number", type=click.IntRange(1, MOST_CELLS), default=50, show_default=True, metavar="N",
               help="With --html: how many fields the page has.")  # fmt: skip
 @click.option("--import", "imported", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Take over what was said on a page.")  # fmt: skip
@@ -58,10 +60,11 @@ def review(
     batchrun review contracts --import reviews.json
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import found_run
-    from batchrun.cli.views.review_text import needs
     from batchrun.workflow.review import open_review, reviewer_name
 
     shows = status or (terminal.json and not (html or imported))
+    if sum(map(bool, (status, html, imported))) > 1 or (imported and anew):
+        raise UsageProblem("--status, --html and --import exclude each other, and --open belongs to none but --html.")
     if not (shows or html or imported or is_terminal()):
         raise UsageProblem(
             "review asks at a terminal, and there is none.",
@@ -69,34 +72,29 @@ def review(
         )
     with (
         found_run(run, ledger, simulated=simulate) as found,
-        open_review(found.job_path, simulated=found.story.simulated) as opened,
+        open_review(found.job_path, simulated=found.story.simulated, writes=not shows) as opened,
     ):
         standing = opened.standing()
         if shows:
-            show(opened, standing, terminal)
-            return
-        if standing is None or anew:
-            standing = opened.open_audit()
-            terminal.say(f"an audit is open: {needs(standing.audit.max_error, standing.cells)}")
-        elif outdated := opened.outdated(standing):
-            raise UsageProblem(f"{outdated}, and [review] asks otherwise now.", hint="open a new audit: --open")
-        if html:
-            from batchrun.cli.views.review_page import write_page
-
-            written = write_page(
-                html, found, opened, standing, only=only, number=number, reviewer=reviewer_name(reviewer)
-            )
-            terminal.say(f"{written} to be reviewed in {html}; then: batchrun review {run} --import FILE")
+            show(found, opened, standing, terminal)
         elif imported:
             from batchrun.cli.import_reviews import import_reviews
 
             import_reviews(imported, opened, standing, reviewer, terminal)
         else:
+            standing = opened.current(standing, anew=anew)
+            who = reviewer_name(reviewer)
+            if html:
+                from batchrun.cli.views.review_page import write_page
+
+                written = write_page(html, found, opened, standing, only=only, number=number, reviewer=who)
+                terminal.say(f"{written} to be reviewed in {html}; then: batchrun review {run} --import FILE")
+                return
             from batchrun.cli.review_session import Session
 
-            show(opened, standing, terminal)
-            Session(found, opened, standing, terminal, reviewer_name(reviewer), only).run()
-        if not html and (locked := opened.publish()):
+            show(found, opened, standing, terminal)
+            Session(found, opened, standing, terminal, who, only).run()
+        if not shows and (locked := opened.publish()):
             terminal.say(f"corrections are in the ledger, and reach the output later: {locked}")
 
 
@@ -105,18 +103,19 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def show(opened: "OpenReview", standing: "Standing | None", terminal: Terminal) -> None:
+def show(found: "FoundRun", opened: "OpenReview", standing: "Standing | None", terminal: Terminal) -> None:
     """Show how a review stands, also before an audit is opened."""
     from batchrun.cli.views.review_text import needs, standing_fields, standing_lines
 
+    stamp, section = terminal.simulated_stamp(found.story.simulated), opened.section
     if standing is None:
         cells = sum(1 for _ in opened.audits.answers()) * len(opened.fields)
-        if terminal.json:
-            terminal.event("review", job=opened.job.name, audit=None, max_error=opened.section.max_error, cells=cells)
-        else:
-            terminal.result(f"no audit is open yet: {needs(opened.section.max_error, cells)}")
-    elif terminal.json:
-        terminal.event("review", job=opened.job.name, **standing_fields(standing))
+        told: Mapping[str, object] = {"audit": None, "max_error": section.max_error, "cells": cells}
+        lines = [f"no audit is open yet: {needs(section.max_error, cells)}"]
     else:
-        for line in standing_lines(standing):
-            terminal.result(line)
+        told, lines = standing_fields(standing), list(standing_lines(standing))
+    if terminal.json:
+        terminal.event("review", job=opened.job.name, simulated=found.story.simulated, **told)
+        return
+    for line in (stamp + lines[0], *lines[1:]):
+        terminal.result(line)

@@ -69,7 +69,7 @@ class _Asked:
         story = document_story(found.ledger, found.story.job, cell.doc_id) or {"source": "", "parts": ()}
         parts = list(asked_parts(story)) if "parts" in story or story["request_id"] == request_id else []
         giving = [part for part in parts if part.fields is None or cell.field in part.fields]
-        values = audits.output(cell.doc_id, request_id)
+        values = audits.output(cell.doc_id, request_id) or {}
         return cls(cell, request_id, story["source"], values.get(cell.field), (giving or parts)[:MOST_PARTS])
 
     def shown(self, read: Sequence[Reread | Unreadable]) -> ShownCell:

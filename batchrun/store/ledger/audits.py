@@ -130,11 +130,11 @@ class Audits:
         for doc_id, request_id, content, tokens, findings in self._connection.execute(ANSWERS, {"job": self._job}):
             yield Answer(doc_id, request_id, content or "", tokens or 0, json.loads(findings) if findings else {})
 
-    def output(self, doc_id: str, request_id: str) -> Mapping[str, Any]:
-        """Return the values that the model gave for a document, or no value if another answer stands there now."""
+    def output(self, doc_id: str, request_id: str) -> Mapping[str, Any] | None:
+        """Return the values that the model gave for a document. Returns None if another answer stands there now."""
         named = {"job": self._job, "doc_id": doc_id, "request_id": request_id}
         row = self._connection.execute(OUTPUT, named).fetchone()
-        return json.loads(row[0]) if row else {}
+        return json.loads(row[0]) if row else None
 
     def open(self, frozen: Mapping[str, Frozen], *, max_error: float, seed: int, fields: Sequence[str]) -> None:
         """Open an audit over these documents. From now on their scores stand."""

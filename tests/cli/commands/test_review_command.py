@@ -82,8 +82,8 @@ def test_keys_review_one_field_after_the_other(project: TrialProject, at_termina
     assert "\x1b[31m" not in ran.out
     assert "\\x1b[31m\\u202e" in ran.out
     assert re.search(
-        r"promise: Of the 6 fields accepted without a person's eye, at most 20% are wrong, with 95% confidence; found on"
-        r" \d fields drawn at random, 0 wrong\. It holds for these documents, this score and the reviewers' own eye; an"
+        r"promise: Of the 6 fields accepted without a person's eye, at most 20% are wrong, with 95% confidence; found"
+        r" on \d fields drawn at random, 0 wrong\. It holds for these documents, this score and the reviewers' own eye; an"
         r" added document is not covered\.",
         ran.out,
     )
@@ -190,7 +190,7 @@ class Articles(HTMLParser):
 @pytest.fixture
 def page(project: TrialProject, batchrun: CommandLine) -> str:
     given(project)
-    assert batchrun("review trial --html page.html --fields 4 --reviewer ada").code == ExitCode.OK
+    assert batchrun("review trial --html page.html --next 4 --reviewer ada").code == ExitCode.OK
     return (project.root / "page.html").read_text("utf-8")
 
 
@@ -227,7 +227,7 @@ def test_an_import_is_recorded_once(project: TrialProject, batchrun: CommandLine
     content = exported(page, "rejected")
     assert "4 reviews taken over\n" in imported(batchrun, project.root, content).out
     assert {(verdict, who) for _, _, verdict, _, who in said(project)} == {("rejected", "ada")}
-    assert "0 reviews taken over, 4 known" in imported(batchrun, project.root, content).out
+    assert "0 reviews taken over, 4 left out: known" in imported(batchrun, project.root, content).out
     assert len(said(project)) == 4
 
 
@@ -285,4 +285,4 @@ def test_reviews_of_an_answer_that_has_changed_are_left_out(
     project.submit(ScriptedProvider(default=answer({"term_quote": "", "term": 1, "law_quote": "", "law": None})))
     ran = imported(batchrun, project.root, content)
     left = sum(one["doc"] == "docs/0.txt" for one in content["reviews"])
-    assert f"{4 - left} reviews taken over, {left} about answers that have changed" in ran.out
+    assert f"{4 - left} reviews taken over, {left} left out" in ran.out

@@ -66,8 +66,8 @@ def answer(
             (request_id, json.dumps(values), findings),
         )
         run(
-            "insert or replace into documents (job, doc_id, source, content_sha, request_no, row_request_no, run_no, seq,"
-            " row_seq) select ?, ?, 's', ?, request_no, request_no, ?, ?, ? from requests where request_id = ?",
+            "insert or replace into documents (job, doc_id, source, content_sha, request_no, row_request_no, run_no,"
+            " seq, row_seq) select ?, ?, 's', ?, request_no, request_no, ?, ?, ? from requests where request_id = ?",
             (job, doc_id, content, run_no, seq := ledger.next_seq(), seq, request_id),
         )
 

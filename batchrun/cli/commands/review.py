@@ -1,7 +1,6 @@
 """`batchrun review`: people look at answers, their corrections reach the output, and a promise is made of the rest."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchrun.cli.find_run import FoundRun
     from batchrun.quality.review.standing import Standing
     from batchrun.store.ledger.audits import Drawn

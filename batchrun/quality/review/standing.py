@@ -11,9 +11,10 @@ from batchrun.statistics.audit import QUEUE_SHARES, Queue, queue_threshold, revi
 from batchrun.statistics.intervals import clopper_pearson_upper
 from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Frozen, Review
 
-PLANNED = 2
+PLANNED = 3
 """An audit is planned for so many times the fields that are enough where none is wrong: a longer audit makes the queue
-shorter, and beyond about this number the queue hardly shrinks any more (simulated)."""
+shorter. With 3, audit and queue together took 11% to 14% of the work where signals are good (simulated, 40 draws each: 5%
+over 1,000 documents with AUC .92, 2% over 3,000 with .98, 1% over 3,000 with .998)."""
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,8 @@ def test_keys_review_one_field_after_the_other(project: TrialProject, at_termina
     assert "\\x1b[31m\\u202e" in ran.out
     assert re.search(
         r"promise: Of the 6 fields accepted without a person's eye, at most 20% are wrong, with 95% confidence; found"
-        r" on \d fields drawn at random, 0 wrong\. It holds for these documents, this score and the reviewers' own eye; an"
-        r" added document is not covered\.",
+        r" on \d fields drawn at random, 0 wrong\. It holds for these documents, this score and the reviewers' own eye;"
+        r" an added document is not covered\.",
         ran.out,
     )
 

@@ -135,7 +135,7 @@ def test_the_audit_comes_first_and_then_the_queue_with_the_most_suspicious_docum
     done = audited(audit, 70, wrong=wrong)
     assert done.queue.promised
     assert 0 < len(done.queue.documents) < 100
-    assert (done.next_drawn, done.planned) == ("queue", 2 * 16)
+    assert (done.next_drawn, done.planned) == ("queue", 3 * 16)
     assert next(done.upcoming("queue")).doc_id in {"d099", "d098", "d097"}
     assert done.queue_left <= len(done.queue.documents)
 

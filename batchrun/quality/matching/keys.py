@@ -39,13 +39,8 @@ def key_of(rule: MatchRule, value: Any) -> Hashable | None:
 
     Returns None if there is no value: for null, a blank text, an empty list and an object of nothing but such members.
     """
-    match rule.name:
-        case "members":
-            row = row_of(rule, value)
-            return row if _has_value(row) else None
-        case "set" | "entries":
-            entries = rows_of(rule, value) if rule.name == "entries" else entry_keys(rule, value)
-            return frozenset(Counter(entries).items()) if entries else None
+    if rule.name in {"set", "entries", "members"}:
+        return frozenset(Counter(rows_of(rule, value)).items()) or None
     plain = plain_key(value)
     if isinstance(plain, str):
         text = _without_legal_form(plain) if rule.ignore_legal_form else plain
@@ -53,40 +48,28 @@ def key_of(rule: MatchRule, value: Any) -> Hashable | None:
     return Amount(plain) if rule.name == "number" and isinstance(plain, Decimal) else plain
 
 
-def entry_keys(rule: MatchRule, value: Any) -> list[Hashable]:
-    """Return the keys of the entries of a `set`. Entries without a value are left out.
-
-    A value that is no list has one entry, which no list has.
-    """
-    if rule.item is None or not isinstance(value, list | tuple):
-        return _alone(value)
-    return [key for one in value if (key := key_of(rule.item, one)) is not None]
-
-
 def rows_of(rule: MatchRule, value: Any) -> list[Row]:
-    """Return the entries of a list of objects as rows; what has no value, and what is no list, as for a `set`."""
-    if not isinstance(value, list | tuple):
-        return [(*(None for _ in rule.members), key) for key in _alone(value)]
-    return [row for row in (row_of(rule, one) for one in value) if _has_value(row)]
+    """Return the entries of a list as rows of cells, without the rows that have no value; an object is one entry.
 
-
-def row_of(rule: MatchRule, value: Any) -> Row:
-    """Return the keys of the members that the rule names, and a last cell with the key of what is no object.
-
-    Members that the rule does not name are not compared. A member that is a list or an object is one cell.
+    A row of a `set` has one cell. Any other row has a cell for each member that the rule names, and a last cell for
+    what is no object. A member that is a list or an object is one cell. What is no list has one row, which no list has.
     """
-    if isinstance(value, dict):
-        return (*(key_of(member, value.get(name)) for name, member in rule.members), None)
-    return (*(None for _ in rule.members), plain_key(value))
+    if rule.name == "members":
+        rows = [_row(rule, value)]
+    elif isinstance(value, list | tuple):
+        rows = [_row(rule, entry) for entry in value]
+    else:
+        key = plain_key(value)
+        rows = [(*(None for _ in rule.members), key and ("no list", key))]
+    return [row for row in rows if any(cell is not None for cell in row)]
 
 
-def _alone(value: Any) -> list[Hashable]:
-    key = plain_key(value)
-    return [] if key is None else [("no list", key)]
-
-
-def _has_value(row: Row) -> bool:
-    return any(cell is not None for cell in row)
+def _row(rule: MatchRule, entry: Any) -> Row:
+    if rule.item is not None:
+        return (key_of(rule.item, entry),)
+    if isinstance(entry, dict):
+        return (*(key_of(member, entry.get(name)) for name, member in rule.members), None)
+    return (*(None for _ in rule.members), plain_key(entry))
 
 
 def plain_key(value: Any) -> Hashable | None:

@@ -33,10 +33,12 @@ def pair(gold: Sequence[Row], given: Sequence[Row]) -> Pairing:
     """
     wanted, found = Counter(gold), Counter(given)
     equal = sum(len(list(_cells(row))) * number for row, number in (wanted & found).items())
-    left, other = list((wanted - found).elements()), list((found - wanted).elements())
-    if max(len(left), len(other)) > MOST_PAIRED:
-        return Pairing(equal + _greedy_hits(left, other), greedy=bool(left and other))
-    return Pairing(equal + _most_hits(*sorted((left, other), key=len)), greedy=False)
+    few, many = sorted((list((wanted - found).elements()), list((found - wanted).elements())), key=len)
+    if not few or len(few[0]) == 1:  # rows of one cell share nothing unless they are equal
+        return Pairing(equal, greedy=False)
+    if len(many) > MOST_PAIRED:
+        return Pairing(equal + _greedy_hits(few, many), greedy=True)
+    return Pairing(equal + _most_hits(few, many), greedy=False)
 
 
 def _cells(row: Row) -> Iterator[tuple[int, Hashable]]:
@@ -83,14 +85,14 @@ def cheapest_assignment(costs: Sequence[Sequence[int]]) -> list[int]:
     return owners
 
 
-def _greedy_hits(gold: Sequence[Row], given: Sequence[Row]) -> int:
+def _greedy_hits(few: Sequence[Row], many: Sequence[Row]) -> int:
     """Count the hits if those rows are paired first that share most; a row whose partner is taken looks again."""
     places: defaultdict[tuple[int, Hashable], list[int]] = defaultdict(list)
-    for number in reversed(range(len(given))):
-        for cell in _cells(given[number]):
+    for number in reversed(range(len(many))):
+        for cell in _cells(many[number]):
             places[cell].append(number)
     taken: set[int] = set()
-    waiting = [(-len(row), at, -1) for at, row in enumerate(gold)]
+    waiting = [(-len(row), at, -1) for at, row in enumerate(few)]
     heapify(waiting)
     total = 0
     while waiting:
@@ -98,8 +100,8 @@ def _greedy_hits(gold: Sequence[Row], given: Sequence[Row]) -> int:
         if number >= 0 and number not in taken:
             taken.add(number)
             total -= less
-        elif (partner := _partner(gold[at], places, taken)) is not None:
-            heappush(waiting, (-_hits(gold[at], given[partner]), at, partner))
+        elif (partner := _partner(few[at], places, taken)) is not None:
+            heappush(waiting, (-_hits(few[at], many[partner]), at, partner))
     return total
 
 

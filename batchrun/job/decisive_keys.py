@@ -72,7 +72,8 @@ def _source(template: Template) -> str:
 
 
 def _dumped(section: Any, without: set[str]) -> dict[str, Any]:
-    dumped: dict[str, Any] = section.model_dump(mode="json", exclude=without, exclude_defaults=True)
+    # The kinds of fields inside fields are told apart by a function that a model does not go through; that is no fault.
+    dumped: dict[str, Any] = section.model_dump(mode="json", exclude=without, exclude_defaults=True, warnings=False)
     return dumped
 
 

@@ -1,12 +1,16 @@
-"""What the ledger tells of a run that is compared: its keys, its cost and its speed."""
+"""What the ledger tells of a run that is compared (its keys, its cost and its speed), and what the job files tell."""
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.errors import BatchrunError
 from batchrun.job.decisive_keys import ChangedKey, changed_keys
-from batchrun.quality.matching.rules import MatchRule, default_rule
+from batchrun.job.load import JobFile
+from batchrun.quality.comparison import Comparison
+from batchrun.quality.evaluate import match_rules
+from batchrun.quality.gold import read_labels
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import Latencies, RunMetrics
@@ -67,10 +71,20 @@ def changed_keys_of(before: ComparedRun, now: ComparedRun) -> list[ChangedKey] |
     return None if before.keys is None or now.keys is None else changed_keys(before.keys, now.keys)
 
 
-def match_rules(job_path: Path) -> dict[str, MatchRule]:
-    """Return the rules by which the values of a job's fields are equal. A job file that cannot be read has none."""
+def readable_job(path: Path) -> JobFile | None:
+    """Read a job file of today. Returns None if it cannot be read: the answers can be compared all the same."""
     try:
-        fields = read_job(job_path).spec.output.fields
+        return read_job(path)
     except BatchrunError:
-        return {}
-    return {name: default_rule(field) for name, field in fields.items()}
+        return None
+
+
+def comparison_by(jobs: Iterable[JobFile]) -> Comparison:
+    """Begin a comparison by the match rules and the gold labels of job files; of several, the first counts.
+
+    Raises UsageProblem for labels that cannot be read.
+    """
+    known = list(jobs)
+    rules = ChainMap(*(match_rules(job, job.spec.output.fields) for job in known))
+    labels = next(filter(None, map(read_labels, known)), None)
+    return Comparison(rules, labels.values if labels else {})

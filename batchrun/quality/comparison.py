@@ -119,9 +119,9 @@ class FieldComparison:
 class Comparison:
     """The changes between two runs, as far as `changes` has gone through their answers."""
 
-    def __init__(self, rules: Mapping[str, MatchRule], labels: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Take the match rule of each field, and the gold labels by document and field if there are any."""
-        self._rules, self._labels = rules, labels or {}
+    def __init__(self, rules: Mapping[str, MatchRule], labels: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take the match rule of each field, and the gold labels by document and field."""
+        self._rules, self._labels = rules, labels
         self.fields: dict[str, FieldComparison] = {}
         self.outcomes = (Counter[Outcome | None](), Counter[Outcome | None]())
         """The outcomes of all documents of each run; None is a pending document."""
@@ -136,10 +136,16 @@ class Comparison:
         self._labelled: list[Labelled] = []
 
     def changes(self, before: Iterable[RunAnswer], now: Iterable[RunAnswer]) -> Iterator[Change]:
-        """Go through two runs' answers, both in the order of their ids, and yield every change."""
+        """Go through two runs' answers, both in the order of their ids, and yield every change.
+
+        Documents that no request can be made for, such as empty ones, are left out: they belong to the run that saw them
+        first, whatever is asked later.
+        """
         merged = heapq.merge(_on_side(before, 0), _on_side(now, 1), key=itemgetter(0))
         for _, group in groupby(merged, key=itemgetter(0)):
             answers = {side: answer for _, side, answer in group}
+            if not any(map(_is_asked, answers.values())):
+                continue
             for side, answer in answers.items():
                 self.outcomes[side][answer.outcome] += 1
             if len(answers) == 2:
@@ -201,7 +207,7 @@ class Comparison:
     @property
     def gold(self) -> GoldChange | None:
         """Whether the later run is better or worse; None if no document of both runs has a gold label."""
-        return gold_change(self._labelled) if self._labelled else None
+        return gold_change(self._labelled)
 
     @property
     def drifts(self) -> dict[str, Drift]:
@@ -223,6 +229,10 @@ class Comparison:
 
 def _on_side(answers: Iterable[RunAnswer], side: int) -> Iterator[tuple[str, int, RunAnswer]]:
     return ((answer.doc_id, side, answer) for answer in answers)
+
+
+def _is_asked(answer: RunAnswer) -> bool:
+    return answer.request_no is not None or answer.values is not None
 
 
 def _relative(before: Any, now: Any) -> float | None:

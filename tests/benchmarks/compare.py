@@ -48,7 +48,8 @@ def fill(ledger_path, documents):
         return [
             f"{drawn.choice(WORDS)} {drawn.randrange(10**6)}", drawn.choice(KINDS), drawn.randrange(1000),
             round(drawn.random() * 1e5, 2), drawn.random() < 0.5, f"20{drawn.randrange(10, 30)}-03-01",
-            [drawn.choice(WORDS) for _ in range(3)], None if drawn.random() < 0.1 else " ".join(drawn.choices(WORDS, k=8)),
+            [drawn.choice(WORDS) for _ in range(3)],
+            None if drawn.random() < 0.1 else " ".join(drawn.choices(WORDS, k=8)),
         ][number]  # fmt: skip
 
     names = ("title", "kind", "pages", "amount", "signed", "day", "tags", "clause")
@@ -57,8 +58,8 @@ def fill(ledger_path, documents):
         run("pragma synchronous = off")
         for run_no in (1, 2):
             run(
-                "insert into runs values (?, ?, 'bench', 'jobs/bench.toml', ?, 'm', 0, 'finished', 0, null, ?, ?, 1, 1, 1,"
-                " 1, 0, 1, 'h', ?, ?, 'stream', null, null, null, 0, 0, null)",
+                "insert into runs values (?, ?, 'bench', 'jobs/bench.toml', ?, 'm', 0, 'finished', 0, null, ?, ?, 1, 1,"
+                " 1, 1, 0, 1, 'h', ?, ?, 'stream', null, null, null, 0, 0, null)",
                 (run_no, f"r{run_no}", f"f{run_no}", documents, documents, run_no, run_no),
             )
         with ledger.transaction():
@@ -70,14 +71,14 @@ def fill(ledger_path, documents):
                         answer |= changed
                     request_no = 2 * number + run_no
                     run(
-                        "insert into requests (request_no, request_id, model, counted_tokens, text_class, outcome, output)"
-                        " values (?, ?, 'm', 1, 'prose', 'succeeded', ?)",
+                        "insert into requests (request_no, request_id, model, counted_tokens, text_class, outcome,"
+                        " output) values (?, ?, 'm', 1, 'prose', 'succeeded', ?)",
                         (request_no, f"q{request_no}", json.dumps(answer)),
                     )
                     run(
                         "insert into attempts (request_no, run_no, job, doc_id, state, reserved_nusd, cost_nusd,"
-                        " started_at, outcome, input_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens,"
-                        " output_tokens, latency_s)"
+                        " started_at, outcome, input_tokens, cache_write_5m_tokens, cache_write_1h_tokens,"
+                        " cache_read_tokens, output_tokens, latency_s)"
                         " values (?, ?, 'bench', ?, 'answered', 0, ?, 1, 'succeeded', 900, 0, 0, 0, 90, ?)",
                         (request_no, run_no, f"docs/{number:07}.txt", 1000 // run_no, drawn.random()),
                     )

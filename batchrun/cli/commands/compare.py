@@ -45,8 +45,7 @@ def compare(
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.comparison_json import comparison_as_json
     from batchrun.cli.views.comparison_text import comparison_as_text, next_lines
-    from batchrun.quality.compared_runs import compared_run, match_rules
-    from batchrun.quality.comparison import Comparison
+    from batchrun.quality.compared_runs import compared_run, comparison_by, readable_job
     from batchrun.store.reports.run_answers import run_answers
 
     with (
@@ -56,7 +55,7 @@ def compare(
         if old.story.run_id == new.story.run_id:
             raise UsageProblem(f"both words mean the run {new.story.run_id}.", hint="see the runs: batchrun status")
         runs = compared_run(old.ledger, old.story), compared_run(new.ledger, new.story)
-        comparison = Comparison(match_rules(old.job_path) | match_rules(new.job_path))
+        comparison = comparison_by(filter(None, map(readable_job, (new.job_path, old.job_path))))
         answers = (run_answers(found.ledger, found.story.run_no) for found in (old, new))
         changes = comparison.changes(*answers)
         if output:

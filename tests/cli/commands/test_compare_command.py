@@ -50,7 +50,9 @@ def test_the_screen(batchrun: CommandLine, runs: Runs) -> None:
 
     assert (ran.code, ran.err) == (0, "")
     without_times = "".join(line for line in ran.out.splitlines(keepends=True) if not line.startswith("latency"))
-    assert without_times == f"""\
+    assert (
+        without_times
+        == f"""\
 {runs[0]} -> {runs[1]}: 3 of 3 documents changed (100.0%)
   values   3 of 6 changed (50.0%)
   key      prompt.user_file: changed (a.md)
@@ -77,6 +79,7 @@ output tokens           30                30
 next: batchrun compare {runs[0]} {runs[1]} -o changes.csv
       batchrun results {runs[1]} --doc=docs/0000.txt
 """
+    )
 
 
 def test_what_is_to_be_typed_next_works(batchrun: CommandLine, runs: Runs, project: TrialProject) -> None:
@@ -113,7 +116,9 @@ def test_other_endings(batchrun: CommandLine, runs: Runs, project: TrialProject,
         rows = [(*row[:2], *map(json.loads, row[2:])) for row in duckdb.read_parquet(str(path)).fetchall()]
     else:
         text = path.read_text()
-        rows = [tuple(one.values()) for one in json.loads(text if ending == "json" else f"[{','.join(text.splitlines())}]")]
+        rows = [
+            tuple(one.values()) for one in json.loads(text if ending == "json" else f"[{','.join(text.splitlines())}]")
+        ]
     assert rows[0] == ("docs/0000.txt", "pages", 10, 11)
     assert rows[2] == ("docs/0002.txt", "pages", None, 3)
 
@@ -157,6 +162,23 @@ def test_two_jobs_whose_documents_and_several_keys_differ(batchrun: CommandLine,
     assert re.search(r"failed +0 \(0.0%\) +1 \(33.3%\)", said)
     assert "changes, for example" not in said
     assert "next:" not in said
+
+
+def test_gold_labels_say_what_is_better(batchrun: CommandLine, runs: Runs, project: TrialProject) -> None:
+    (project.root / "labels.csv").write_text("doc_id,title,pages\ndocs/0000.txt,one,11\ndocs/0001.txt,two,20\n")
+    project.job(prompt='user_file = "a.md"', output_fields=FIELDS, gold='path = "labels.csv"')
+
+    found = batchrun(f"compare {runs[0]} {runs[1]} --json").json["gold"]
+    assert [found[key] for key in ("documents", "values", "right_before", "right_now", "found")] == [2, 4, 3, 3, False]
+    said = batchrun(f"compare {runs[0]} {runs[1]}").out
+    assert "  gold     3 -> 3 right, of 4 labelled values in 2 documents\n" in said
+    assert "           no difference found; a difference of " in said
+
+
+def test_a_job_file_that_is_gone_hinders_nothing(batchrun: CommandLine, runs: Runs, project: TrialProject) -> None:
+    (project.root / "jobs" / "trial.toml").unlink()
+
+    assert "3 of 3 documents changed" in batchrun(f"compare {runs[0]} {runs[1]}").out
 
 
 def test_a_run_of_an_earlier_version_has_no_recorded_keys(

@@ -138,8 +138,8 @@ class Comparison:
     def changes(self, before: Iterable[RunAnswer], now: Iterable[RunAnswer]) -> Iterator[Change]:
         """Go through two runs' answers, both in the order of their ids, and yield every change.
 
-        Documents that no request can be made for, such as empty ones, are left out: they belong to the run that saw them
-        first, whatever is asked later.
+        Documents that no request can be made for, such as empty ones, are left out: they belong to the run that saw
+        them first, whatever is asked later.
         """
         merged = heapq.merge(_on_side(before, 0), _on_side(now, 1), key=itemgetter(0))
         for _, group in groupby(merged, key=itemgetter(0)):

@@ -3,7 +3,8 @@
     python tests/benchmarks/compare.py [documents]
 
 The ledger is filled directly. The command, and the plain reading, run in a process each, whose peak memory is measured.
-What is worth quoting is the ratio of the times, and that the peak does not grow with the number of documents.
+What is worth quoting is the ratio of the times, and that the peak hardly grows with the number of documents: only the
+numbers among the values are kept, to compare their distributions.
 """
 
 import contextlib

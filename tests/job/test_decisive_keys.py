@@ -1,7 +1,5 @@
 """Which keys of a job file decide about answers, and which of them differ between two job files."""
 
-from collections.abc import Callable
-
 import pytest
 from trial_project import TrialProject
 
@@ -30,7 +28,8 @@ def test_keys_with_their_defaults_are_left_out(project: TrialProject) -> None:
 @pytest.mark.parametrize(
     ("before", "now", "key"),
     [
-        ({"model": MODEL + 'effort = "high"'}, {"model": MODEL + 'effort = "low"'}, ("model.effort", '"high"', '"low"')),
+        ({"model": MODEL + 'effort = "high"'}, {"model": MODEL + 'effort = "low"'},
+         ("model.effort", '"high"', '"low"')),
         ({"model": MODEL}, {"model": MODEL + 'thinking = "disabled"'}, ("model.thinking", None, '"disabled"')),
         ({}, {"output_fields": 'title = "string?"'},
          ("output.fields.title", '{"type": "string"}', '{"type": "string?"}')),
@@ -83,9 +82,9 @@ def test_fields_inside_fields_are_kept(project: TrialProject) -> None:
 
 
 def test_examples_are_a_key(project: TrialProject) -> None:
-    prompt = 'user = "{{ doc.text }}"\n[[prompt.example]]\ndocument = "a"\noutput = { title = "%s" }'
+    prompt = 'user = "{{ doc.text }}"\n[[prompt.example]]\ndocument = "a"\noutput = { title = "x" }'
 
-    (key,) = changed_keys(keys_of(project, prompt=prompt % "x"), keys_of(project, prompt=prompt % "y"))
+    (key,) = changed_keys(keys_of(project, prompt=prompt), keys_of(project, prompt=prompt.replace("x\"", "y\"")))
     assert key.key == "prompt.example"
 
 
@@ -99,8 +98,8 @@ def test_the_models_of_a_cascade_are_one_key(project: TrialProject) -> None:
 
 
 def test_a_long_value_is_kept_as_its_hash(project: TrialProject) -> None:
-    many: Callable[[str], str] = lambda last: (
-        "title = { enum = [%s] }" % ", ".join(f'"word {n}"' for n in [*range(50), last])
-    )
+    def many(last: str) -> str:
+        return f"title = {{ enum = {[f'word {n}' for n in range(50)] + [last]} }}"
+
     (key,) = changed_keys(*(keys_of(project, output_fields=many(last)) for last in ("x", "y")))
     assert (key.key, key.is_text) == ("output.fields.title", True)

@@ -137,6 +137,11 @@ def gold_words(gold: GoldChange) -> Iterator[tuple[str, str]]:
     )
 
 
+def chance(p: float) -> str:
+    """How probable it is that chance alone has done this."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def interval_words(gold: GoldChange) -> str:
     """`: -2.4 points (90%: -3.7 to -1.1)`."""
     mean, low, high = (100 * bound for bound in (gold.difference.mean, gold.difference.low, gold.difference.high))

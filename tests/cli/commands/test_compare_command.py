@@ -169,7 +169,7 @@ def test_gold_labels_say_what_is_better(batchrun: CommandLine, runs: Runs, proje
     project.job(prompt='user_file = "a.md"', output_fields=FIELDS, gold='path = "labels.csv"')
 
     found = batchrun(f"compare {runs[0]} {runs[1]} --json").json["gold"]
-    assert [found[key] for key in ("documents", "values", "right_before", "right_now", "found")] == [2, 4, 3, 3, False]
+    assert [found[key] for key in ("documents", "cells", "right", "found")] == [2, 4, [3, 3], False]
     said = batchrun(f"compare {runs[0]} {runs[1]}").out
     assert "  gold     3 -> 3 right, of 4 labelled values in 2 documents\n" in said
     assert "           no difference found; a difference of " in said

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from statistics import median
@@ -204,12 +205,15 @@ class Comparison:
 
         return {name: (right(name, old), right(name, new)) for name in gold}
 
-    @property
+    @cached_property
     def gold(self) -> GoldChange | None:
-        """Whether the later run is better or worse; None if no document of both runs has a gold label."""
+        """Whether the later run is better or worse; None if no document of both runs has a gold label.
+
+        This and `drifts` are worked out once, when `changes` has gone through all answers.
+        """
         return gold_change(self._labelled)
 
-    @property
+    @cached_property
     def drifts(self) -> dict[str, Drift]:
         """The drift of every field that both runs have."""
         in_both = {name: one for name, one in self.fields.items() if one.documents}

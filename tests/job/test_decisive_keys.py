@@ -84,7 +84,7 @@ def test_fields_inside_fields_are_kept(project: TrialProject) -> None:
 def test_examples_are_a_key(project: TrialProject) -> None:
     prompt = 'user = "{{ doc.text }}"\n[[prompt.example]]\ndocument = "a"\noutput = { title = "x" }'
 
-    (key,) = changed_keys(keys_of(project, prompt=prompt), keys_of(project, prompt=prompt.replace("x\"", "y\"")))
+    (key,) = changed_keys(keys_of(project, prompt=prompt), keys_of(project, prompt=prompt.replace('x"', 'y"')))
     assert key.key == "prompt.example"
 
 

@@ -37,7 +37,7 @@ def compare(
     whatever differs. To compare plans: batchrun plan JOB --compare FILE.
 
     \b
-    batchrun compare 20261129-081500 last
+    batchrun compare 8f3c last
     batchrun compare jobs/cheap.toml jobs/strong.toml
     batchrun compare cheap strong -o changes.csv
     """  # noqa: D301 - \b makes click keep the lines

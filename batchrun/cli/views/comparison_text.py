@@ -211,6 +211,8 @@ def run_rows(comparison: Comparison, before: ComparedRun, now: ComparedRun) -> I
     yield row("failed", [f"{few:,} ({share(few, total)})" for few, total in zip(failed, totals, strict=True)])
     costs = [run.totals.cost_nusd for run in runs]
     yield row("cost", [dollars(cost) for cost in costs], costs)
+    if any(held := [run.totals.held_nusd for run in runs]):
+        yield row("lost answers, at most", [dollars(cost) for cost in held], held)
     rates = [run.nusd_per_1000 for run in runs]
     yield row("cost / 1,000 documents", ["none sent" if rate is None else dollars(rate) for rate in rates], rates)
     for label, name in (("input tokens", "input_tokens"), ("output tokens", "output_tokens")):

@@ -9,7 +9,7 @@ import sqlite3
 import duckdb
 import pytest
 from command_line import CommandLine, on_a_terminal
-from scripted_provider import ScriptedProvider, answer
+from scripted_provider import ScriptedProvider, answer, lost
 from trial_project import TrialProject
 
 from batchrun.events import RunStarted
@@ -173,6 +173,16 @@ def test_gold_labels_say_what_is_better(batchrun: CommandLine, runs: Runs, proje
     said = batchrun(f"compare {runs[0]} {runs[1]}").out
     assert "  gold     3 -> 3 right, of 4 labelled values in 2 documents\n" in said
     assert "           no difference found; a difference of " in said
+
+
+def test_an_answer_that_was_lost_may_have_been_billed(batchrun: CommandLine, runs: Runs, project: TrialProject) -> None:
+    project.job(prompt='user = "Again: {{ doc.text }}"', output_fields=FIELDS)
+    given = answer({"title": "one", "pages": 1})
+    submitted(project, ScriptedProvider({"Again: text 0": [lost(), given]}, default=given))
+
+    assert re.search(
+        r"^lost answers, at most +\$0.00 +\$0\.\d+$", batchrun(f"compare {runs[0]} last").out, re.MULTILINE
+    )
 
 
 def test_a_job_file_that_is_gone_hinders_nothing(batchrun: CommandLine, runs: Runs, project: TrialProject) -> None:

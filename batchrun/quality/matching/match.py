@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
 from batchrun.quality.matching.keys import Amount, key_of, rows_of
 from batchrun.quality.matching.pairing import Row, pair
 from batchrun.quality.matching.rules import MatchRule
 
-_EXACT = Context(prec=60, traps=[])
-"""Enough digits for the difference of two doubles that are near each other. No number of a label is an error."""
+_EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+"""Enough digits for what two doubles near each other differ by. No number of a label is an error, however large."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from operator import itemgetter
 from statistics import median
 from typing import Any
 
+from batchrun.job.match_rules import MatchRule
 from batchrun.outcome import Outcome
 from batchrun.quality.gold_change import GoldChange, Labelled, gold_change
 from batchrun.quality.matching.keys import key_of
 from batchrun.quality.matching.match import match
-from batchrun.quality.matching.rules import MatchRule
 from batchrun.statistics.drift import Drift, kolmogorov_smirnov, population_stability
 from batchrun.store.reports.run_answers import RunAnswer
 

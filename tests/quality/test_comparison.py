@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from batchrun.job.match_rules import MatchRule
 from batchrun.outcome import Outcome
 from batchrun.quality.comparison import MOST_CATEGORIES, MOST_EXAMPLES, Change, Comparison
-from batchrun.quality.matching.rules import MatchRule
 from batchrun.statistics.drift import DriftLevel
 from batchrun.store.reports.run_answers import RunAnswer
 

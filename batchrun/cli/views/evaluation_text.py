@@ -187,7 +187,9 @@ def quote_lines(field: WrongField, width: int | None) -> Iterator[str]:
 def shown_value(value: Any) -> str:
     """A value as JSON has the value; what JSON lacks is text."""
     return (
-        "null" if value is None else escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), WIDTH * 3))
+        "null"
+        if value is None
+        else escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
     )
 
 

@@ -57,8 +57,8 @@ class GoldSection(Table):
     path: Annotated[Text, Field(examples=['path = "labels.csv"'])]
     table: Text | None = None
     """The table of a DuckDB file; every other file is a table itself."""
-    id: Text = "doc_id"
-    """The column with the ids of the documents."""
+    id: Text | None = None
+    """The column with the ids of the documents; None stands for doc_id, or else id, as `results` writes it."""
     fields: FieldNames = ()
     """The fields that are held against their labels; empty for every field that has a column."""
     match: dict[str, Annotated[MatchSection, BeforeValidator(_spelt_out)]] = Field(default_factory=dict)

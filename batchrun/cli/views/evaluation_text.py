@@ -16,8 +16,6 @@ from batchrun.quality.gold_change import GoldChange
 from batchrun.quality.scores import Confusion, FieldScore
 from batchrun.store.reports.runs import RunStory
 
-FALSE_ALARMS = 0.1
-"""How often a run that is as good as another is called worse."""
 MOST_NAMED = 5
 """How many ids of documents, and how many wrong fields of a document, are shown; JSON has all."""
 MOST_PAIRS = 10
@@ -43,7 +41,7 @@ class EvaluationView:
     @property
     def is_worse(self) -> bool:
         """Whether the run is worse than the other run by more than chance."""
-        return self.change is not None and self.change.difference.mean < 0 and self.change.p <= FALSE_ALARMS
+        return self.change is not None and self.change.found and self.change.difference.mean < 0
 
     @property
     def is_under(self) -> bool:
@@ -75,9 +73,13 @@ def right_words(evaluation: Evaluation) -> str:
     """How many answers are right: counts if there are too few documents for a share."""
     pooled = evaluation.scores.pooled
     if not evaluation.scores.enough:
-        asked = sum(field.documents for field in evaluation.scores.fields)
-        return f"{pooled.right:,} of {count(asked, 'value')} right"
+        return f"{pooled.right:,} of {count(asked_values(evaluation), 'value')} right"
     return f"{pooled.accuracy.mean:.1%} right ({bounds(pooled.accuracy)})"
+
+
+def asked_values(evaluation: Evaluation) -> int:
+    """How many values have labels, over all fields."""
+    return sum(field.documents for field in evaluation.scores.fields)
 
 
 def bounds(interval: Interval) -> str:
@@ -101,9 +103,10 @@ def remarks(view: EvaluationView) -> Iterator[str]:
         yield "           too few documents for shares: counts are shown"
     if any(field.greedy for field in scores.fields):
         yield "           the entries of very long lists are paired only about best"
-    if view.change:
-        for label, words in gold_words(view.change):
-            yield f"  {label and 'against':<8} {f'{view.against}: ' if label else ''}{words}"
+    if view.against and view.change is None:
+        yield f"  against  {view.against}: no document with labels belongs to both runs"
+    for label, words in gold_words(view.change) if view.change else ():
+        yield f"  {label and 'against':<8} {f'{view.against}: ' if label else ''}{words}"
     if view.fail_under is not None:
         reached = "is below" if view.is_under else "is at least"
         low = scores.pooled.accuracy.low
@@ -118,15 +121,15 @@ def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
         shares = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
         return table(shares, [share_row(one) for one in rows], width=width).split("\n")
     counts = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
-    return table(counts, [count_row(one) for one in rows], width=width).split("\n")
+    asked = [*(one.documents for one in scores.fields), asked_values(evaluation)]
+    return table(counts, [*map(count_row, rows, asked)], width=width).split("\n")
 
 
-def count_row(field: FieldScore) -> tuple[str, ...]:
-    """The counts of a field; hits of partly right lists are no whole numbers."""
-    documents = f" of {field.documents:,}"
+def count_row(field: FieldScore, asked: int) -> tuple[str, ...]:
+    """The counts of a field of which so many values were asked; hits of partly right lists are no whole numbers."""
     return (
         cut(field.name, NAME_WIDTH),
-        f"{field.right:,}{documents}",
+        f"{field.right:,} of {asked:,}",
         f"{field.hits:g} of {field.gold:,}",
         f"{field.hits:g} of {field.given:,}",
     )
@@ -186,11 +189,7 @@ def quote_lines(field: WrongField, width: int | None) -> Iterator[str]:
 
 def shown_value(value: Any) -> str:
     """A value as JSON has the value; what JSON lacks is text."""
-    return (
-        "null"
-        if value is None
-        else escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
-    )
+    return escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
 
 
 def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:

@@ -24,7 +24,7 @@ MATCHES_OF: Mapping[str, tuple[MatchName, ...]] = {
     "object": ("members",),
 }
 """The rules that suit a type of field; the first holds when the job file names none."""
-_KEY_OF = {"tolerance": "number", "share": "tokens", "without_suffix": "names"}
+_KEY_OF = {"tolerance": "number", "threshold": "tokens", "ignore_legal_form": "names"}
 """The keys of a rule that only one rule has."""
 DATABASE_ENDINGS = (".duckdb", ".db", ".ddb")
 
@@ -35,9 +35,9 @@ class MatchSection(Table):
     rule: MatchName
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.0
     """With `number`: how far off a right number may be, as a share of the label, and of 1 for smaller labels."""
-    share: Annotated[Share, Field(gt=0)] = 0.5
+    threshold: Annotated[Share, Field(gt=0)] = 0.5
     """With `tokens`: the least F1 of the words of a right answer."""
-    without_suffix: bool = False
+    ignore_legal_form: bool = False
     """With `names`: whether legal forms such as Inc. and GmbH are left out at the end of a name."""
 
     @model_validator(mode="after")

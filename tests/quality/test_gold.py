@@ -154,7 +154,10 @@ def test_a_table_that_is_not_there_is_told(project: TrialProject) -> None:
         ('path = "l.csv"\nmatch = { titel = "casefold" }', "did you mean title?"),
         ('path = "l.csv"\nmatch = { title = "caseold" }', 'did you mean "casefold"?'),
         ('path = "l.csv"\nmatch = { title = "set" }', '"set" is no rule for a field of type string'),
-        ('path = "l.csv"\nmatch = { title = { rule = "exact", share = 0.4 } }', '`share` belongs to the rule "tokens"'),
+        (
+            'path = "l.csv"\nmatch = { title = { rule = "exact", threshold = 0.4 } }',
+            '`threshold` belongs to the rule "tokens"',
+        ),
         ('path = "l.csv"\nmatch = { amount = { rule = "number", tolerance = 2.0 } }', "at most 1"),
         ('path = "l.duckdb"', 'name one, such as table = "labels"'),
         ('path = "l.csv"\ntable = "x"', "only a DuckDB file has tables"),

@@ -93,6 +93,17 @@ def test_once_all_is_seen_the_promise_is_the_truth(cells: list[bool], max_error:
     assert _bet(len(cells), max_error, cells).promised == (sum(cells) <= max_error * len(cells))
 
 
+def test_a_false_promise_is_rare_though_it_is_looked_for_after_every_cell() -> None:
+    draw = random.Random(7)
+    false = 0
+    for _ in range(100):
+        cells = draw.sample([True] * 21 + [False] * 379, 399)  # one wrong cell more than 5% allows
+        bet = AuditBet(400, 0.05)
+        false += any(bet.promised or bet.add(wrong=wrong) for wrong in cells)
+
+    assert false <= 10
+
+
 def test_a_long_lucky_run_does_not_overflow() -> None:
     assert _bet(100_000, 0.6, [False] * 20_000).promised
 

@@ -1,6 +1,7 @@
 """Intervals of shares: against exact reference numbers (scipy 1.x, made once) and the figures of the quality study."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -62,6 +63,18 @@ def test_errors_that_cluster_widen_the_interval() -> None:
 
     assert spread.mean == clustered.mean == pytest.approx(0.98)
     assert clustered.low < spread.low - 0.01
+
+
+def test_the_interval_holds_nine_times_in_ten_where_errors_cluster() -> None:
+    draw = random.Random(8)
+    held = 0
+    for _ in range(200):
+        rates = [draw.betavariate(0.05 * 6, 0.95 * 6) for _ in range(100)]  # an intraclass correlation of 1/7
+        right = [sum(draw.random() >= rate for _ in range(8)) for rate in rates]
+        interval = ratio_interval(right, [8] * 100)
+        held += interval.low <= 0.95 <= interval.high
+
+    assert 170 <= held <= 195
 
 
 def test_every_document_alike_is_no_certainty() -> None:

@@ -69,8 +69,9 @@ def asking(database: Path, limits: Limits = LIMITS) -> Iterator[Ask]:
             try:
                 found: Answer | NoAnswer = children.submit(answer, database, sql).result()
             except ChildDied as died:
-                longer = f"the query took longer than {limits.cpu_s:g} seconds, and was stopped"
-                return NoAnswer(longer if died.out_of_time else "the query needed too much memory, and was stopped")
+                allowed = f"{limits.cpu_s:g} seconds of processor time, and {limits.wall_s:g} by the clock"
+                too_long = f"the query took too long and was stopped: it may take {allowed}"
+                return NoAnswer(too_long if died.out_of_time else "DuckDB broke down amid the query")
             return found
 
         yield ask
@@ -80,7 +81,7 @@ def answer(database: Path, sql: str, guard: Guard) -> Answer | NoAnswer:
     """Ask the database one query."""
     import duckdb
 
-    with guard(sql):
+    with guard("the output"):
         try:
             with opened(database, read_only=True, wait_s=WAIT_S, config=_CONFIG) as connection:
                 connection.execute("set TimeZone = 'UTC'")
@@ -111,4 +112,5 @@ def _found(connection: "duckdb.DuckDBPyConnection", sql: str) -> Answer | NoAnsw
     total = len(rows)
     if total > MOST_ROWS:
         ((total,),) = connection.execute("select count(*) from temp._batchrun_check").fetchall()
-    return Answer(tuple(dict(zip(names, row, strict=True)) for row in rows[:MOST_ROWS]), total)
+    shown = [name[:MOST_CHARACTERS] for name in names]
+    return Answer(tuple(dict(zip(shown, row, strict=True)) for row in rows[:MOST_ROWS]), total)

@@ -52,7 +52,7 @@ def unique(_: CheckSection, table: str, fields: Sequence[str]) -> Measure:
     there = " and ".join(f"{quoted(field)} is not null" for field in fields)
     groups = f"from {table} where {there} group by {columns} having count(*) > 1"
     number = f"(select coalesce(sum(times), 0) from (select count(*) as times {groups}))"
-    failing = f"row({columns}) in (select row({columns}) {groups})"
+    failing = f"({columns}) in (select ({columns}) {groups})"
     return Measure(fields, number, failing, "has the value of another row in {}")
 
 

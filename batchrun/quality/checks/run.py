@@ -1,6 +1,6 @@
 """Runs the checks of a job: over the output, and for drift over the answers of two runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from batchrun.job.check_section import CheckSection, checked_fields
@@ -74,15 +74,16 @@ def _ready(check: CheckSection, table: str, fields: Sequence[str], ask: Ask) -> 
     more = [f"and {len(sentences) - MOST_TOLD:,} more"] if len(sentences) > MOST_TOLD else []
     worst, number = told[0]
     blamed = [one for one, number in failing if one.bounds[1] is not None and number > one.bounds[1]]
-    sentence = "; ".join([*sentences[:MOST_TOLD], *more])
-    return CheckResult.of(check, number, sentence, worst.bounds, _rows(blamed, table, ask))
+    found = _to_blame(blamed, table, ask)
+    if isinstance(found, NoAnswer):
+        return CheckResult.could_not_run(check, found.reason)
+    return CheckResult.of(check, number, "; ".join([*sentences[:MOST_TOLD], *more]), worst.bounds, found.rows)
 
 
-def _rows(blamed: Sequence[Measure], table: str, ask: Ask) -> Sequence[Mapping[str, str | None]]:
-    """Return some of the rows that are to blame; nothing if no single row is."""
-    conditions = " or ".join(f"({one.failing})" for one in blamed if one.failing)
+def _to_blame(measures: Sequence[Measure], table: str, ask: Ask) -> Answer | NoAnswer:
+    """Return the rows that are to blame; no row if no single one is."""
+    conditions = " or ".join(f"({one.failing})" for one in measures if one.failing)
     if not conditions:
-        return ()
-    columns = ", ".join(quoted(name) for name in ["doc_id", *(field for one in blamed for field in one.fields)])
-    found = ask(f"select {columns} from {table} where {conditions} order by doc_id")
-    return () if isinstance(found, NoAnswer) else found.rows
+        return Answer((), 0)
+    columns = ", ".join(quoted(name) for name in ["doc_id", *(field for one in measures for field in one.fields)])
+    return ask(f"select {columns} from {table} where {conditions} order by doc_id")

@@ -5,6 +5,7 @@ import getpass
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.job.review_section import ReviewSection
+from batchrun.quality.checks.result import CheckStatus
 from batchrun.quality.review.standing import Standing, frozen_answers, standing_of
 from batchrun.quality.review.typed_value import typed_value
 from batchrun.store.job_files import read_job
@@ -21,6 +23,7 @@ from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Review, Ver
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import store_paths
 from batchrun.workflow.open_job import OpenOutput
+from batchrun.workflow.run_quality import checks_of
 
 SEEDS = 2**32
 """A seed that nobody has chosen is below this number."""
@@ -50,18 +53,23 @@ class OpenReview:
         audit = self.audits.latest()
         return standing_of(audit, self.audits) if audit else None
 
-    def open_audit(self, failed_checks: Mapping[str, int] | None = None) -> Standing:
-        """Freeze the answers and their scores, and begin an audit of them. Raises UsageProblem without an answer.
-
-        `failed_checks` counts the checks that the row of each document has failed.
-        """
-        if not (frozen := frozen_answers(self.audits, self.fields, failed_checks)):
+    def open_audit(self) -> Standing:
+        """Freeze the answers and their scores, and begin an audit of them. Raises UsageProblem without an answer."""
+        if not (frozen := frozen_answers(self.audits, self.fields, self._failed_checks())):
             raise UsageProblem(f"the job {self.job.name} has no answer that could be reviewed.")
         seed = secrets.randbelow(SEEDS) if self.section.seed is None else self.section.seed
         self.audits.open(frozen, max_error=self.section.max_error, seed=seed, fields=self.fields)
         standing = self.standing()
         assert standing is not None
         return standing
+
+    def _failed_checks(self) -> Mapping[str, int]:
+        """Count by document the failed checks that name a row of the document; a check names its first failing rows."""
+        if not self.job.job.spec.check:
+            return {}
+        self.publish()
+        failed = [one for one in checks_of(self.job, run_no=None) if one.status is CheckStatus.FAILED]
+        return Counter(doc_id for one in failed for row in one.rows if (doc_id := row.get("doc_id")))
 
     def current(self, standing: Standing | None, *, anew: bool) -> Standing:
         """Return the audit that is reviewed now, opened if there is none or a new one is wanted.

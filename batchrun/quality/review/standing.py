@@ -13,8 +13,8 @@ from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Frozen, Rev
 
 PLANNED = 3
 """An audit is planned for so many times the fields that are enough where none is wrong: a longer audit makes the queue
-shorter. With 3, audit and queue together took 11% to 14% of the work where signals are good (simulated, 40 draws each: 5%
-over 1,000 documents with AUC .92, 2% over 3,000 with .98, 1% over 3,000 with .998)."""
+shorter. With 3, audit and queue together took 11% to 14% of the work where signals are good (simulated, 40 draws each:
+5% over 1,000 documents with AUC .92, 2% over 3,000 with .98, 1% over 3,000 with .998)."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +166,8 @@ def latest_reviews(reviews: Iterable[Review], answers: Mapping[str, str]) -> dic
     return {one.cell: one for one in reviews if answers.get(one.cell.doc_id) == one.request_id}
 
 
-def frozen_answers(
-    audits: Audits, fields: Collection[str], failed_checks: Mapping[str, int] | None = None
-) -> dict[str, Frozen]:
-    """Score the answers of a job as they are now; `failed_checks` counts the checks that each document has failed."""
-    failed = failed_checks or {}
+def frozen_answers(audits: Audits, fields: Collection[str], failed: Mapping[str, int]) -> dict[str, Frozen]:
+    """Score the answers of a job as they are now; `failed` counts the checks that each document has failed."""
     return {
         answer.doc_id: Frozen(
             answer.request_id, answer.content, suspicion(answer, fields, failed.get(answer.doc_id, 0))

@@ -16,6 +16,7 @@ from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
+from batchrun.quality.checks.result import CheckResult, CheckStatus
 
 pytestmark = pytest.mark.slow
 
@@ -89,50 +90,55 @@ def test_keys_review_one_field_after_the_other(project: TrialProject, at_termina
     )
 
 
-def test_a_typed_value_reaches_the_row_and_a_wrong_one_does_not(project: TrialProject, at_terminal: Keys) -> None:
-    given(project, documents=1, has_law=False)
-    ran = at_terminal("ccc", "two", "", " 2 ")
-    assert "'two' is not a whole number" in ran.err
-    assert said(project) == [("audit", "term", "corrected", "2", "ada")]
-    ((term, corrections),) = project.rows("select term, _corrections from trial")
-    assert (term, json.loads(corrections)["term"]["model"]) == (2, 99)
-
-
-def test_back_asks_again_and_the_last_word_counts(project: TrialProject, at_terminal: Keys) -> None:
+def test_a_typed_value_reaches_the_row_and_going_back_asks_again(project: TrialProject, at_terminal: Keys) -> None:
     given(project, documents=2, has_law=False)
-    ran = at_terminal("rbas")
-    verdicts = [verdict for _, _, verdict, *_ in said(project)]
-    assert verdicts == ["rejected", "accepted"]
-    assert "before   rejected by ada" in ran.out
+    ran = at_terminal("cccbr", "two", "", " 2 ")
+    assert "'two' is not a whole number" in ran.err
+    ((drawn, field, verdict, value, who), second) = said(project)
+    assert (drawn, field, verdict, value, who) == ("audit", "term", "corrected", "2", "ada")
+    assert "before   corrected by ada" in ran.out
+    assert second[2:4] == ("rejected", None), "a field that is never null keeps its value"
+    ((told,),) = project.rows("select _corrections from trial where _corrections is not null")
+    assert json.loads(told)["term"]["verdict"] == "rejected"
 
 
-def test_skipping_and_looking_and_quitting_say_nothing(project: TrialProject, at_terminal: Keys) -> None:
+def test_looking_and_skipping_say_nothing_and_the_queue_takes_whole_documents(
+    project: TrialProject, at_terminal: Keys
+) -> None:
     given(project)
-    ran = at_terminal("mbxs")
+    looked = at_terminal("mbxs")
     assert said(project) == []
-    assert ran.out.count("Made by Alder") > 2
-
-
-def test_the_queue_accepts_whole_documents(project: TrialProject, at_terminal: Keys) -> None:
-    given(project)
+    assert looked.out.count("Made by Alder") > 2
     ran = at_terminal("AAAA", options="--queue")
     assert "nothing is left to be reviewed in this stream" in ran.out
     assert [drawn for drawn, *_ in said(project)] == ["queue"] * 6
 
 
-def test_without_a_terminal_it_says_what_else_there_is(project: TrialProject, batchrun: CommandLine) -> None:
-    given(project)
+def test_a_document_with_a_failed_check_comes_early(
+    project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(project, **{"[check]": 'name = "long"\nsql = "select doc_id from trial where term = 4"'})
+    failed = CheckResult(
+        name="long",
+        severity="error",
+        status=CheckStatus.FAILED,
+        sentence="",
+        rows=({"doc_id": "docs/2.txt"}, {"n": "1"}),
+    )
+    monkeypatch.setattr("batchrun.workflow.review.checks_of", lambda *_, **__: (failed,))
+    batchrun("review trial --html page.html --queue --next 6")
+    cells = Articles((project.root / "page.html").read_text("utf-8")).cells
+    assert [one["doc"] for one in cells[::2]] == ["docs/0.txt", "docs/2.txt", "docs/1.txt"]
+
+
+def test_without_a_terminal_or_its_section_it_says_what_to_do(project: TrialProject, batchrun: CommandLine) -> None:
+    given(project, documents=1)
     ran = batchrun("review trial")
     assert ran.code == ExitCode.USAGE
     assert "--status" in ran.err
     assert "--html FILE" in ran.err
     assert project.ask("select count(*) from audits") == [(0,)]
-
-
-def test_a_job_without_the_section_is_told_which_to_add(project: TrialProject, batchrun: CommandLine) -> None:
-    project.documents(1)
     project.job()
-    project.submit(ScriptedProvider())
     ran = batchrun("review trial --status")
     assert (ran.code, "[review] max_error = 0.05" in ran.err) == (ExitCode.USAGE, True)
 
@@ -140,7 +146,7 @@ def test_a_job_without_the_section_is_told_which_to_add(project: TrialProject, b
 # --- how it stands
 
 
-def test_status_asks_nothing_and_tells_programs_all(
+def test_status_tells_how_it_stands_and_another_promise_needs_another_audit(
     project: TrialProject, batchrun: CommandLine, at_terminal: Keys
 ) -> None:
     given(project, documents=10)
@@ -150,19 +156,14 @@ def test_status_asks_nothing_and_tells_programs_all(
     status = batchrun("review trial --json").json
     assert (status["drawn"], status["wrong"], status["promised"], status["documents"]) == (2, 1, False, 10)
     assert status["reviews_needed"]["0"] == 11
-    project.document("new.txt", "new")
-    project.submit(ScriptedProvider(default=answer({"term_quote": "", "term": 1, "law_quote": "", "law": None})))
+    assert given(project, documents=11, review="max_error = 0.1") == [text_of(10)], "no request depends on [review]"
     assert "0 answers changed and 1 document added since are not covered" in batchrun("review trial --status").out
 
-
-def test_another_promise_needs_another_audit(project: TrialProject, batchrun: CommandLine, at_terminal: Keys) -> None:
-    given(project)
-    at_terminal("a")
-    assert given(project, review="max_error = 0.1") == [], "no request depends on the section"
     ran = at_terminal("a")
     assert (ran.code, "the audit was opened with max_error = 0.2" in ran.err) == (ExitCode.USAGE, True)
     assert at_terminal("", options="--open").code == ExitCode.OK
-    assert batchrun("review trial --json").json["max_error"] == 0.1
+    status = batchrun("review trial --json").json
+    assert (status["max_error"], status["documents"], status["added"]) == (0.1, 11, 0)
 
 
 # --- the page
@@ -223,14 +224,6 @@ def imported(batchrun: CommandLine, root: Path, content: object) -> Ran:
     return batchrun("review trial --import reviews.json")
 
 
-def test_an_import_is_recorded_once(project: TrialProject, batchrun: CommandLine, page: str) -> None:
-    content = exported(page, "rejected")
-    assert "4 reviews taken over\n" in imported(batchrun, project.root, content).out
-    assert {(verdict, who) for _, _, verdict, _, who in said(project)} == {("rejected", "ada")}
-    assert "0 reviews taken over, 4 left out: known" in imported(batchrun, project.root, content).out
-    assert len(said(project)) == 4
-
-
 HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no JSON": lambda _: b"{",
     "not UTF-8": lambda _: b"\xff\xfe{}",
@@ -261,28 +254,27 @@ def changed(content: dict[str, Any], **values: Any) -> dict[str, Any]:
     return {**content, "reviews": [*entries[:-1], {**entries[-1], **values}]}
 
 
-def test_a_hostile_file_is_refused_whole(project: TrialProject, batchrun: CommandLine, page: str) -> None:
+def test_a_hostile_file_is_refused_whole(
+    project: TrialProject, batchrun: CommandLine, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, spoilt in HOSTILE.items():
         ran = imported(batchrun, project.root, spoilt(exported(page)))
         assert (name, ran.code, said(project)) == (name, ExitCode.USAGE, [])
         assert "Traceback" not in ran.err
         assert "\x1b" not in ran.err
-
-
-def test_a_field_that_no_page_can_have_offered_is_refused(
-    project: TrialProject, batchrun: CommandLine, page: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr("batchrun.cli.import_reviews.MOST_CELLS", 2)
     ran = imported(batchrun, project.root, exported(page))
     assert (ran.code, "entry 3 of reviews.json: the field was not drawn" in ran.err) == (ExitCode.USAGE, True)
 
 
-def test_reviews_of_an_answer_that_has_changed_are_left_out(
+def test_an_import_is_recorded_once_and_without_answers_that_have_changed(
     project: TrialProject, batchrun: CommandLine, page: str
 ) -> None:
-    content = exported(page)
+    content = exported(page, "rejected")
     project.document("0.txt", "changed")
     project.submit(ScriptedProvider(default=answer({"term_quote": "", "term": 1, "law_quote": "", "law": None})))
-    ran = imported(batchrun, project.root, content)
     left = sum(one["doc"] == "docs/0.txt" for one in content["reviews"])
-    assert f"{4 - left} reviews taken over, {left} left out" in ran.out
+    assert f"{4 - left} reviews taken over, {left} left out" in imported(batchrun, project.root, content).out
+    assert {(verdict, who) for _, _, verdict, _, who in said(project)} == {("rejected", "ada")}
+    assert "0 reviews taken over, 4 left out: known" in imported(batchrun, project.root, content).out
+    assert len(said(project)) == 4 - left

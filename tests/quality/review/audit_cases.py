@@ -93,5 +93,5 @@ def opened(ledger: Ledger, job: str = "trial", fields: Sequence[str] = ("term", 
     """Open an audit over the answers of a job."""
     audits = Audits(ledger, job)
     given = {"max_error": 0.05, "seed": 7, **keys}
-    audits.open(frozen_answers(audits, fields), fields=fields, **given)
+    audits.open(frozen_answers(audits, fields, {}), fields=fields, **given)
     return audits

@@ -16,8 +16,8 @@ from batchrun.workflow.read_again import Reread, read_again
 
 AT_ONCE = 20
 """How many fields are made ready at once: each may need a long document."""
-MOST_PARTS = 3
-"""How many parts of a long document are read for a field that no single part gave."""
+MOST_PARTS = 20
+"""How many parts of a long document are read for one field."""
 BEGINNING = 1_200
 """How many characters of a document are shown where nothing in the document is known to be about the field."""
 MOST_TEXT = 20_000

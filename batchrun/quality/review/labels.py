@@ -25,7 +25,7 @@ def reviewed_labels(ledger: Ledger, job: str, *, drawn: Drawn | None) -> Mapping
             is_same = now.get(cell.doc_id) == audit.documents[cell.doc_id].content
             if is_same and review.verdict != "rejected" and review.value is not None:
                 labels[cell.doc_id][cell.field] = json.loads(review.value)
-    return labels
+    return dict(labels)
 
 
 def _of_audit(audit: Audit, reviews: list[Review], drawn: Drawn | None) -> dict[Cell, Review]:

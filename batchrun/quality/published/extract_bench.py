@@ -1,0 +1,121 @@
+"""ExtractBench of LlamaIndex: JSON of a schema of each document's own, scored by its unified value F1.
+
+Source: run-llama/ExtractBench 0aa76ce (unified_evidence_metric.py, array_record_match_metric.py, data/download.py). The
+benchmark of Contextual AI that has the same name is another one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from batchrun.escaping import escape_control
+from batchrun.quality.published.benchmark import (
+    Benchmark,
+    Case,
+    Group,
+    Pair,
+    Score,
+    broken,
+    decoded,
+    distinct,
+    parsed,
+    ratio,
+    read_file,
+)
+from batchrun.quality.published.extract_bench_cells import Cells, with_iso_dates
+
+NAME = "extractbench"
+SPLITS = ("short", "medium", "long")
+LOOKS = f"ExtractBench of LlamaIndex: {', '.join(f'{split}.jsonl' for split in SPLITS)} beside docs/"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of a document: the answer, the schema's properties, and the rules of fields by their paths."""
+
+    split: str
+    output: Mapping[str, Any]
+    properties: Mapping[str, Any]
+    rules: Mapping[str, Mapping[str, Any]]
+
+
+def looks_like(folder: Path) -> bool:
+    """Whether the folder has a split."""
+    return any((folder / f"{split}.jsonl").is_file() for split in SPLITS)
+
+
+def read(folder: Path) -> Benchmark:
+    """Read the splits that are there, in groups of documents with one schema. Raises UsageProblem."""
+    by_schema = dict[str, list[Case]]()
+    for path in (folder / f"{split}.jsonl" for split in SPLITS):
+        for number, line in enumerate(decoded(read_file(path), path).split("\n") if path.is_file() else (), 1):
+            if line.strip():
+                schema, case = _case(line, folder, path, f"line {number:,}: ")
+                by_schema.setdefault(json.dumps(schema, sort_keys=True), []).append(case)
+    groups = [
+        Group(f"{NAME}-{number:02}", json.loads(schema), distinct(cases, folder))
+        for number, (schema, cases) in enumerate(by_schema.items(), 1)
+    ]
+    if not groups:
+        raise broken(folder, "its splits have no documents")
+    return Benchmark(
+        title="ExtractBench (LlamaIndex)",
+        rule=(
+            "unified value F1: cells after an assignment of list entries, dates in eight forms and white space made equal,"
+            " alternates and a correct null credited; unweighted mean over documents, a document without an answer is 0"
+        ),
+        not_covered=(
+            "grounding F1 (pages and boxes); lists of more than 200 unequal entries are assigned greedily, which may cost"
+            " a little. Another benchmark called ExtractBench, of Contextual AI, has another score"
+        ),
+        system="You extract the values of a JSON Schema from a document: every entry of every list, and null, never a guess,"
+        " where the document does not say.",
+        groups=groups,
+        score=scores,
+    )
+
+
+def _case(line: str, folder: Path, path: Path, place: str) -> tuple[Mapping[str, Any], Case]:
+    row = parsed(line, path, place)
+    try:
+        pdf = PurePosixPath(row["pdf"])
+        schema, output, rules = (
+            parsed(value, path, place) if isinstance(value := row.get(key) or "{}", str) else value
+            for key in ("data_schema", "expected_output", "field_rules")
+        )
+        if isinstance(rules, list):
+            rules = {rule["field_path"]: rule for rule in rules if "field_path" in rule}
+        properties = schema["properties"]
+        if not all(isinstance(part, dict) for part in (properties, output, rules, *rules.values())):
+            raise TypeError("the schema, the answer and the rules are objects")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise broken(path, f"{place}it is no test case ({type(error).__name__}: {error})") from error
+    inside = not pdf.is_absolute() and ".." not in pdf.parts and escape_control(pdf) == str(pdf)
+    if not inside or not (folder / pdf).is_file():
+        raise broken(path, f"{place}there is no file {escape_control(pdf)} below the folder")
+    return schema, Case(str(pdf), Expected(path.stem, output, properties, rules))
+
+
+def scores(pairs: Sequence[Pair]) -> list[Score]:
+    """Score each document, and average over documents: all of them, and those of each split."""
+    each = [(expected.split, precision_recall_f1(expected, answer)) for expected, answer in pairs]
+    found = [
+        Score(f"value {name}", ratio(sum(one[at] for _, one in each), len(each)))
+        for at, name in ((2, "F1"), (0, "precision"), (1, "recall"))
+    ]
+    for split in SPLITS:
+        of_split = [one[2] for name, one in each if name == split]
+        found += [Score(f"value F1, {split} ({len(of_split)})", sum(of_split) / len(of_split))] if of_split else []
+    return found
+
+
+def precision_recall_f1(expected: Expected, answer: Mapping[str, Any] | None) -> tuple[float, float, float]:
+    """Score one document. A document without an answer, or without a cell, has zeros."""
+    if answer is None:
+        return 0.0, 0.0, 0.0
+    cells = Cells(expected.rules)
+    cells.add_fields(with_iso_dates(expected.output), with_iso_dates(answer), expected.properties)
+    precision, recall = ratio(cells.right, cells.given) or 0.0, ratio(cells.right, cells.expected) or 0.0
+    return precision, recall, 2 * precision * recall / (precision + recall) if cells.right else 0.0

@@ -1,4 +1,4 @@
-"""What every published benchmark has: documents, the answers that the benchmark expects, and a score by its own rule."""
+"""What every published benchmark has: documents, the answers that are expected, and scores by the benchmark's rule."""
 
 import json
 import random
@@ -33,7 +33,7 @@ class Group:
 
     name: str
     schema: Mapping[str, Any]
-    cases: Sequence[Case]
+    cases: list[Case]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def parsed(text: str, path: Path, place: str = "") -> Any:
     return found
 
 
-def distinct(cases: Sequence[Case], path: Path) -> Sequence[Case]:
+def distinct(cases: list[Case], path: Path) -> list[Case]:
     """Return the cases. Raises UsageProblem if there are none, or two have one id."""
     seen = set[str]()
     for case in cases:

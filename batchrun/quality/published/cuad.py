@@ -43,7 +43,9 @@ def read(folder: Path) -> Benchmark:
     """Read the contracts and the passages of a file. Raises UsageProblem."""
     path = _labels(folder)
     if path is None:
-        raise broken(folder / "master_clauses.csv", f"the score needs the same answers in SQuAD form: {' or '.join(FILES)}")
+        raise broken(
+            folder / "master_clauses.csv", f"the score needs the same answers in SQuAD form: {' or '.join(FILES)}"
+        )
     found = parsed(decoded(read_file(path), path), path)
     try:
         asked = dict[str, str]()
@@ -67,8 +69,8 @@ def read(folder: Path) -> Benchmark:
             " there are none here"
         ),
         system=(
-            "You review a contract. For each category, quote word for word every passage of the contract that belongs to"
-            " it, whole sentences where the category asks for a clause. A category without a passage is an empty list."
+            "You review a contract. For each category, quote word for word every passage that belongs to the category,"
+            " in whole sentences where the category asks for a clause. A category without a passage is an empty list."
         ),
         groups=[Group(NAME, schema, cases)],
         score=scores,
@@ -117,7 +119,9 @@ def scores(pairs: Sequence[Pair]) -> list[Score]:
 
 def _passages(given: object) -> list[str]:
     """List the passages of an answer: each once, and no empty one, as evaluate.py takes them."""
-    return list(dict.fromkeys(text for text in given if isinstance(text, str) and text)) if isinstance(given, list) else []
+    return (
+        list(dict.fromkeys(text for text in given if isinstance(text, str) and text)) if isinstance(given, list) else []
+    )
 
 
 def matches(expected: str, given: str, *, is_parties: bool) -> bool:

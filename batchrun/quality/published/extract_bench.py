@@ -48,31 +48,32 @@ def looks_like(folder: Path) -> bool:
 
 def read(folder: Path) -> Benchmark:
     """Read the splits that are there, in groups of documents with one schema. Raises UsageProblem."""
-    by_schema = dict[str, list[Case]]()
+    by_schema = dict[str, Group]()
     for path in (folder / f"{split}.jsonl" for split in SPLITS):
         for number, line in enumerate(decoded(read_file(path), path).split("\n") if path.is_file() else (), 1):
             if line.strip():
                 schema, case = _case(line, folder, path, f"line {number:,}: ")
-                by_schema.setdefault(json.dumps(schema, sort_keys=True), []).append(case)
-    groups = [
-        Group(f"{NAME}-{number:02}", json.loads(schema), distinct(cases, folder))
-        for number, (schema, cases) in enumerate(by_schema.items(), 1)
-    ]
-    if not groups:
+                group = Group(f"{NAME}-{len(by_schema) + 1:02}", schema, [])
+                by_schema.setdefault(json.dumps(schema, sort_keys=True), group).cases.append(case)
+    for group in by_schema.values():
+        distinct(group.cases, folder)
+    if not by_schema:
         raise broken(folder, "its splits have no documents")
     return Benchmark(
         title="ExtractBench (LlamaIndex)",
         rule=(
-            "unified value F1: cells after an assignment of list entries, dates in eight forms and white space made equal,"
-            " alternates and a correct null credited; unweighted mean over documents, a document without an answer is 0"
+            "unified value F1: cells after an assignment of list entries; dates in eight forms and white space made"
+            " equal; alternates and a correct null credited; unweighted mean over documents, 0 where there is no answer"
         ),
         not_covered=(
-            "grounding F1 (pages and boxes); lists of more than 200 unequal entries are assigned greedily, which may cost"
-            " a little. Another benchmark called ExtractBench, of Contextual AI, has another score"
+            "grounding F1 (pages and boxes). Lists of more than 200 unequal entries are assigned greedily, which may"
+            " cost a little. The benchmark of Contextual AI that is called ExtractBench too has another score"
         ),
-        system="You extract the values of a JSON Schema from a document: every entry of every list, and null, never a guess,"
-        " where the document does not say.",
-        groups=groups,
+        system=(
+            "You extract the values of a JSON Schema from a document: every entry of every list, and null, never a"
+            " guess, where the document does not say."
+        ),
+        groups=list(by_schema.values()),
         score=scores,
     )
 
@@ -88,10 +89,11 @@ def _case(line: str, folder: Path, path: Path, place: str) -> tuple[Mapping[str,
         if isinstance(rules, list):
             rules = {rule["field_path"]: rule for rule in rules if "field_path" in rule}
         properties = schema["properties"]
-        if not all(isinstance(part, dict) for part in (properties, output, rules, *rules.values())):
-            raise TypeError("the schema, the answer and the rules are objects")
+        objects = (properties, output, rules, *rules.values())
     except (KeyError, TypeError, AttributeError) as error:
         raise broken(path, f"{place}it is no test case ({type(error).__name__}: {error})") from error
+    if not all(isinstance(one, dict) for one in objects):
+        raise broken(path, f"{place}the properties of the schema, the answer and the rules have to be objects")
     inside = not pdf.is_absolute() and ".." not in pdf.parts and escape_control(pdf) == str(pdf)
     if not inside or not (folder / pdf).is_file():
         raise broken(path, f"{place}there is no file {escape_control(pdf)} below the folder")

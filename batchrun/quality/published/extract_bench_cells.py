@@ -165,7 +165,7 @@ class Cells:
     def _assigned(
         self, path: str, ones: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], names: list[str]
     ) -> Iterator[tuple[int, int]]:
-        """Assign entries one to one so that few cells differ: equal entries first, the rest at best if there are few."""
+        """Assign entries one to one so that few cells differ: equal entries first, the rest at best if it is short."""
         waiting = defaultdict[str, list[int]](list)
         for to, other in reversed(list(enumerate(others))):
             waiting[_key(other, names)].append(to)

@@ -49,6 +49,7 @@ KEYS: Mapping[str, Any] = {
         " such as 11 months, 1 year or 2 years",
     },
 }
+_GAP = re.compile(r"[\s:]")
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\f": "\f", r"\\": "\\"}
 Counts = tuple[int, int, int]
 """Words that match, words that are expected, words that are given."""
@@ -64,7 +65,9 @@ def read(folder: Path) -> Benchmark:
     split = folder if any(folder.glob("in.tsv*")) else folder / SPLIT
     packed, answers = split / "in.tsv.xz", split / "expected.tsv"
     if not answers.is_file():
-        raise broken(answers, "it is not there. The answers of test-A are hidden: name dev-0 (83 documents) or train (254)")
+        raise broken(
+            answers, "it is not there. The answers of test-A are hidden: name dev-0 (83 documents) or train (254)"
+        )
     inputs = lines(decoded(unpacked(packed) if packed.is_file() else read_file(split / "in.tsv"), packed))
     expected = lines(decoded(read_file(answers), answers))
     if len(inputs) != len(expected):
@@ -77,15 +80,16 @@ def read(folder: Path) -> Benchmark:
         for row, line in zip(rows, expected, strict=True)
     ]
     schema = {"type": "object", "properties": KEYS, "required": list(KEYS)}
+    name = re.sub("[^a-z0-9]+", "-", split.name.lower())[:20]
     return Benchmark(
-        title=f"Kleister-NDA {split.resolve().name}",
+        title=f"Kleister-NDA {split.name}",
         rule=(
-            "GEval's MultiLabel-F1 over key=value words, upper-cased, all documents together; intervals: 95%, by"
-            f" {len(cases)} documents drawn again 200 times. Text: the last column of in.tsv"
+            "GEval's MultiLabel-F1 over key=value words, upper-cased, all documents together; the intervals are of 95%,"
+            " by drawing the documents again 200 times. The text is the last column of in.tsv"
         ),
         not_covered="the official score is on test-A (203 documents), whose answers are hidden",
-        system="You extract four facts from a non-disclosure agreement. A fact that the agreement does not state is null.",
-        groups=[Group(NAME, schema, distinct(cases, packed))],
+        system="You extract four facts from a non-disclosure agreement. A fact that is not stated is null.",
+        groups=[Group(f"{NAME}-{name}", schema, distinct(cases, packed))],
         score=scores,
     )
 
@@ -109,7 +113,7 @@ def lines(text: str) -> list[str]:
 
 def words(answer: Mapping[str, Any] | None) -> list[str]:
     """Write an answer as `key=value` words, as in expected.tsv: spaces and colons become underscores."""
-    return [f"{key}={re.sub(r'[\s:]', '_', value)}" for key, value in _values(answer or {}) if value]
+    return [f"{key}={_GAP.sub('_', value)}" for key, value in _values(answer or {}) if value]
 
 
 def _values(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,43 +1,34 @@
 """`batchrun bench`: run a published benchmark, and print its usual score by its own rule."""
 
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from batchrun.cli.options import (
-    MAX_COST,
-    PARTIAL,
-    PARTIAL_ANSWERS,
-    RUNNING,
-    SIMULATE,
-    WATCHING,
-    JobCommand,
-    RunFlags,
-    speaking,
-)
+from batchrun.cli import options as flag
+from batchrun.cli.options import JobCommand, RunFlags, speaking
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import ExitCode, Refused, UsageProblem
-from batchrun.planning.selection import Selection
+from batchrun.errors import ExitCode, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batchrun.cli.views.bench_text import Scored
-    from batchrun.quality.published.benchmark import Benchmark, Case
+    from batchrun.quality.published.benchmark import Benchmark
     from batchrun.strategy.plan import Plan
+    from batchrun.workflow.bench import BenchJob
 
 
 @click.command(cls=JobCommand)
 @click.argument("path", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--job", type=click.Path(path_type=Path, dir_okay=False), help="Run this job file, with the same fields.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take only the first N documents.")
-@MAX_COST
-@PARTIAL
-@PARTIAL_ANSWERS
-@RUNNING
-@SIMULATE
-@WATCHING
+@flag.MAX_COST
+@flag.PARTIAL
+@flag.PARTIAL_ANSWERS
+@flag.RUNNING
+@flag.SIMULATE
+@flag.WATCHING
 @speaking
 def bench(
     path: Path,
@@ -64,42 +55,25 @@ def bench(
     from batchrun.cli.permissions import ordinary_permissions
     from batchrun.cli.run_job import run_job
     from batchrun.cli.views.bench_text import scored_as_text, scored_fields
-    from batchrun.cli.views.format import below_here
-    from batchrun.quality.published.recognition import read_benchmark
-    from batchrun.workflow.bench_project import FOLDER, committed, job_id, make_jobs
+    from batchrun.workflow.bench import bench_jobs, committed, read_benchmark
 
     folder, simulated = path.resolve(), simulate is not None
     benchmark = read_benchmark(folder)
-    if job and len(benchmark.groups) > 1:
-        raise UsageProblem("--job is for benchmarks that are one job.", hint=f"change the job files in {path / FOLDER}")
     with ordinary_permissions():
-        jobs = [job.resolve()] if job else make_jobs(folder, benchmark)
-    taken = [
-        [(job_id(case, folder, one), case) for case in cases]
-        for one, cases in zip(jobs, taken_of(benchmark, limit), strict=True)
-    ]
-    parts = [
-        (one, Selection(ids=frozenset(doc_id for doc_id, _ in cases)) if limit else Selection())
-        for one, cases in zip(jobs, taken, strict=True)
-        if cases
-    ]
-    plans = [plan_of(one, selection, flags, simulated=simulated) for one, selection in parts]
+        jobs = bench_jobs(folder, benchmark, own=job and job.resolve(), limit=limit)
+    plans = [plan_of(one, flags, simulated=simulated) for one in jobs]
     if not (terminal.quiet or terminal.json):
-        terminal.say(
-            f"{benchmark.title}: {below_here(jobs[0]) if len(jobs) == 1 else f'{len(jobs)} jobs in {FOLDER}/'}"
-        )
-    left = allowed(plans, flags, path, simulated=simulated)
-    for (one, selection), plan in zip(parts, plans, strict=True):
-        if not (plan.unsettled or plan.merging):
-            continue
-        before = committed(one, simulated=simulated)
-        capped: RunFlags = {**flags, "max_cost": left}
-        code = run_job(one, selection, capped, profile=simulate, terminal=terminal)
-        if code not in {ExitCode.OK, ExitCode.SOME_FAILED}:
-            terminal.say("the score follows when all documents are answered: type the same command again")
-            return code
-        left = left and max(1, left - (committed(one, simulated=simulated) - before))
-    scored = scored_of(benchmark, jobs, taken, simulated=simulated)
+        terminal.say(beginning(benchmark, jobs, plans))
+    most, before = allowed(plans, flags, path, simulated=simulated), committed(jobs, simulated=simulated)
+    for one, plan in zip(jobs, plans, strict=True):
+        if plan.unsettled or plan.merging:
+            spent = committed(jobs, simulated=simulated) - before
+            capped: RunFlags = {**flags, "max_cost": most and max(1, most - spent)}
+            code = run_job(one.path, one.selection, capped, profile=simulate, terminal=terminal)
+            if code not in {ExitCode.OK, ExitCode.SOME_FAILED}:
+                terminal.say("the score follows when all documents are settled: type the same command again")
+                return code
+    scored = scored_of(benchmark, jobs, simulated=simulated)
     if terminal.json:
         terminal.event("bench", **scored_fields(scored))
     else:
@@ -107,64 +81,67 @@ def bench(
     return ExitCode.SOME_FAILED if scored.unanswered else ExitCode.OK
 
 
-def taken_of(benchmark: "Benchmark", limit: int | None) -> "list[Sequence[Case]]":
-    """The cases of each group that are taken: all, or the first ones over all groups."""
-    numbers = itertools.count()
-    return [[case for case in group.cases if limit is None or next(numbers) < limit] for group in benchmark.groups]
-
-
-def plan_of(job: Path, selection: Selection, flags: RunFlags, *, simulated: bool) -> "Plan":
-    """Plan a job as the submit will."""
+def plan_of(job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan":
+    """Plan a job as its submit will."""
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.run_job import submit_options
     from batchrun.workflow.open_job import open_job
 
     options = submit_options(flags, exact=False, simulated=simulated)
-    with open_job(job, simulated=simulated, to_run=False) as opened:
-        return run_async(opened.planner(options).plan(selection))
+    with open_job(job.path, simulated=simulated, to_run=False) as opened:
+        return run_async(opened.planner(options).plan(job.selection))
+
+
+def beginning(benchmark: "Benchmark", jobs: "Sequence[BenchJob]", plans: "Sequence[Plan]") -> str:
+    """The line that says where the jobs are, and what all of them together are estimated to cost."""
+    from batchrun.catalog.money import dollars
+    from batchrun.cli.views.format import below_here, count
+
+    where = below_here(jobs[0].path if len(jobs) == 1 else jobs[0].path.parent)
+    mean, upper = sum(plan.estimate.cost_nusd.mean for plan in plans if plan.requests), upper_of(plans)
+    documents = count(sum(plan.to_send for plan in plans), "document")
+    estimate = f", estimate {dollars(mean)}, at most {dollars(upper)}" if upper else ""
+    return f"{benchmark.title}: {documents} to send{estimate} · {where}"
+
+
+def upper_of(plans: "Sequence[Plan]") -> int:
+    """The upper bound of what is to be sent, in nano-USD."""
+    return sum(plan.estimate.upper_nusd for plan in plans if plan.requests)
 
 
 def allowed(plans: "Sequence[Plan]", flags: RunFlags, path: Path, *, simulated: bool) -> int | None:
-    """What all jobs together may cost, in nano-USD; None in a rehearsal without a cap.
+    """What all jobs together may cost, in nano-USD; None if nothing says so, and nothing is to be paid.
 
     Raises Refused if what is to be sent may cost more, or if real money has no cap.
     """
     from batchrun.catalog.money import dollars, enough
     from batchrun.cli.next_command import command
-    from batchrun.cli.views.format import count
 
-    most, upper = flags["max_cost"], sum(plan.estimate.upper_nusd for plan in plans if plan.requests)
-    over = upper > 0 and not simulated if most is None else upper > most and not flags["partial"]
-    if over:
-        documents = count(sum(plan.to_send for plan in plans), "document")
-        raise Refused(
-            f"{documents} to send to {plans[0].model} may cost up to {dollars(upper)} (the estimate's upper bound), and"
-            f" {'no --max-cost is given' if most is None else f'--max-cost is {dollars(most)}'}. Nothing was sent.",
-            hint=command("bench", path, [f"--max-cost={enough(upper)}"]),
-        )
-    return most
+    most, upper = flags["max_cost"], upper_of(plans)
+    if (upper == 0 or simulated) if most is None else (upper <= most or flags["partial"]):
+        return most
+    raise Refused(
+        f"the benchmark may cost up to {dollars(upper)} with {plans[0].model} (the estimate's upper bound), and"
+        f" {'no --max-cost is given' if most is None else f'--max-cost is {dollars(most)}'}. Nothing was sent.",
+        hint=command("bench", path, [f"--max-cost={enough(upper * 11 // 10)}"]),
+    )
 
 
-def scored_of(
-    benchmark: "Benchmark", jobs: Sequence[Path], taken: "Sequence[Sequence[tuple[str, Case]]]", *, simulated: bool
-) -> "Scored":
+def scored_of(benchmark: "Benchmark", jobs: "Sequence[BenchJob]", *, simulated: bool) -> "Scored":
     """Score the answers that the jobs have."""
     from batchrun.cli.views.bench_text import Scored
-    from batchrun.workflow.bench_project import answers_of
+    from batchrun.workflow.bench import answers_of
 
-    answers = [answers_of(job, simulated=simulated) for job in jobs]
+    answers = {job.path: answers_of(job.path, simulated=simulated) for job in jobs}
     pairs = [
-        (case.expected, of_job.by_document.get(doc_id))
-        for of_job, cases in zip(answers, taken, strict=True)
-        for doc_id, case in cases
+        (case.expected, answers[job.path].by_document.get(doc_id)) for job in jobs for doc_id, case in job.cases.items()
     ]
     return Scored(
         benchmark=benchmark,
         scores=benchmark.score(pairs),
-        models=sorted(frozenset[str]().union(*(of_job.models for of_job in answers))),
+        models=sorted({model for one in answers.values() for model in one.models}),
         documents=len(pairs),
-        of=sum(len(group.cases) for group in benchmark.groups),
         unanswered=sum(answer is None for _, answer in pairs),
-        cost_nusd=sum(of_job.cost_nusd for of_job in answers),
+        cost_nusd=sum(one.cost_nusd for one in answers.values()),
         simulated=simulated,
     )

@@ -8,21 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchrun.quality.published.benchmark import (
-    Benchmark,
-    Case,
-    Group,
-    Pair,
-    Score,
-    broken,
-    decoded,
-    distinct,
-    parsed,
-    ratio,
-    read_file,
-)
+from batchrun.quality.published.benchmark import Benchmark, Case, Group, LabelFile, Pair, Score, ratio
 
-NAME = "cuad"
 FILES = ("test.json", "CUADv1.json", "CUAD_v1.json")
 LOOKS = f"CUAD: {', '.join(FILES)} in SQuAD form, here or in data/"
 SAME = 0.5
@@ -30,49 +17,43 @@ SAME = 0.5
 
 
 def looks_like(folder: Path) -> bool:
-    """Whether the folder has the questions in SQuAD form, or the clauses in CSV, for which `read` has a word."""
-    return _labels(folder) is not None or (folder / "master_clauses.csv").is_file()
+    """Whether the folder has the questions in SQuAD form."""
+    return labels(folder) is not None
 
 
-def _labels(folder: Path) -> Path | None:
+def labels(folder: Path) -> LabelFile | None:
+    """Find the file with the contracts and the passages."""
     paths = (place / name for place in (folder, folder / "data") for name in FILES)
-    return next((path for path in paths if path.is_file()), None)
+    return next((LabelFile(path) for path in paths if path.is_file()), None)
 
 
 def read(folder: Path) -> Benchmark:
-    """Read the contracts and the passages of a file. Raises UsageProblem."""
-    path = _labels(folder)
-    if path is None:
-        raise broken(
-            folder / "master_clauses.csv", f"the score needs the same answers in SQuAD form: {' or '.join(FILES)}"
-        )
-    found = parsed(decoded(read_file(path), path), path)
+    """Read the contracts and the passages. Raises UsageProblem."""
+    file, asked = labels(folder), dict[str, str]()
+    assert file is not None, "looks_like has found it"
+    found = file.parsed(file.text())
     try:
-        asked = dict[str, str]()
-        cases = distinct([_case(title, part, asked) for title, part in _contracts(found)], path)
+        cases = file.distinct([_case(title, part, asked) for title, part in _contracts(found)])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise broken(path, f"it is not in SQuAD form ({type(error).__name__}: {error})") from error
+        raise file.broken(f"it is not in SQuAD form ({type(error).__name__}: {error})") from error
     properties = {
         field: {"type": "array", "items": {"type": "string"}, "description": question}
         for field, question in asked.items()
     }
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return Benchmark(
-        title=f"CUAD {path.name}",
+        title=f"CUAD {file.path.name}",
         rule=(
-            "passages match at a Jaccard index of their words of 0.5 or more, for Parties also when the expected one is"
-            " contained; hits are counted over expected passages, misses over given ones, not one to one; all questions"
-            " together. evaluate.py prints P and R in this way at each threshold; F1 is their harmonic mean"
+            "as evaluate.py counts, all questions together: passages match at a Jaccard index of their words of 0.5,"
+            " for Parties also if the expected one is contained; hits and misses are of expected passages, strays of"
+            " given ones, not one to one"
         ),
-        not_covered=(
-            "CUAD's headline numbers, AUPR and precision at 80% and 90% recall, need a confidence for each passage, and"
-            " there are none here"
-        ),
+        not_covered="CUAD's headline, AUPR and precision at 80% recall, needs a confidence for each passage",
         system=(
             "You review a contract. For each category, quote word for word every passage that belongs to the category,"
             " in whole sentences where the category asks for a clause. A category without a passage is an empty list."
         ),
-        groups=[Group(NAME, schema, cases)],
+        groups=[Group("cuad", schema, cases)],
         score=scores,
     )
 

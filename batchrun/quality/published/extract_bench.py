@@ -11,20 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from batchrun.escaping import escape_control
-from batchrun.quality.published.benchmark import (
-    Benchmark,
-    Case,
-    Group,
-    Pair,
-    Score,
-    broken,
-    decoded,
-    distinct,
-    parsed,
-    ratio,
-    read_file,
-)
-from batchrun.quality.published.extract_bench_cells import Cells, with_iso_dates
+from batchrun.quality.published.benchmark import Benchmark, Case, Group, LabelFile, Pair, Score, ratio
+from batchrun.quality.published.extract_bench_cells import with_iso_dates
+from batchrun.quality.published.extract_bench_counts import Cells
 
 NAME = "extractbench"
 SPLITS = ("short", "medium", "long")
@@ -48,17 +37,17 @@ def looks_like(folder: Path) -> bool:
 
 def read(folder: Path) -> Benchmark:
     """Read the splits that are there, in groups of documents with one schema. Raises UsageProblem."""
-    by_schema = dict[str, Group]()
-    for path in (folder / f"{split}.jsonl" for split in SPLITS):
-        for number, line in enumerate(decoded(read_file(path), path).split("\n") if path.is_file() else (), 1):
+    groups = dict[str, Group]()
+    for file in (LabelFile(folder / f"{split}.jsonl") for split in SPLITS):
+        for number, line in enumerate(file.text().split("\n") if file.path.is_file() else (), 1):
             if line.strip():
-                schema, case = _case(line, folder, path, f"line {number:,}: ")
-                group = Group(f"{NAME}-{len(by_schema) + 1:02}", schema, [])
-                by_schema.setdefault(json.dumps(schema, sort_keys=True), group).cases.append(case)
-    for group in by_schema.values():
-        distinct(group.cases, folder)
-    if not by_schema:
-        raise broken(folder, "its splits have no documents")
+                schema, case = _case(line, folder, file, f"line {number:,}: ")
+                new = Group(f"{NAME}-{len(groups) + 1:02}", schema, [])
+                groups.setdefault(json.dumps(schema, sort_keys=True), new).cases.append(case)
+    for group in groups.values():
+        LabelFile(folder).distinct(group.cases)
+    if not groups:
+        raise LabelFile(folder).broken("its splits have no documents")
     return Benchmark(
         title="ExtractBench (LlamaIndex)",
         rule=(
@@ -73,17 +62,17 @@ def read(folder: Path) -> Benchmark:
             "You extract the values of a JSON Schema from a document: every entry of every list, and null, never a"
             " guess, where the document does not say."
         ),
-        groups=list(by_schema.values()),
+        groups=list(groups.values()),
         score=scores,
     )
 
 
-def _case(line: str, folder: Path, path: Path, place: str) -> tuple[Mapping[str, Any], Case]:
-    row = parsed(line, path, place)
+def _case(line: str, folder: Path, file: LabelFile, place: str) -> tuple[Mapping[str, Any], Case]:
+    row = file.parsed(line, place)
     try:
         pdf = PurePosixPath(row["pdf"])
         schema, output, rules = (
-            parsed(value, path, place) if isinstance(value := row.get(key) or "{}", str) else value
+            file.parsed(value, place) if isinstance(value := row.get(key) or "{}", str) else value
             for key in ("data_schema", "expected_output", "field_rules")
         )
         if isinstance(rules, list):
@@ -91,13 +80,13 @@ def _case(line: str, folder: Path, path: Path, place: str) -> tuple[Mapping[str,
         properties = schema["properties"]
         objects = (properties, output, rules, *rules.values())
     except (KeyError, TypeError, AttributeError) as error:
-        raise broken(path, f"{place}it is no test case ({type(error).__name__}: {error})") from error
+        raise file.broken(f"{place}it is no test case ({type(error).__name__}: {error})") from error
     if not all(isinstance(one, dict) for one in objects):
-        raise broken(path, f"{place}the properties of the schema, the answer and the rules have to be objects")
+        raise file.broken(f"{place}the properties of the schema, the answer and the rules have to be objects")
     inside = not pdf.is_absolute() and ".." not in pdf.parts and escape_control(pdf) == str(pdf)
     if not inside or not (folder / pdf).is_file():
-        raise broken(path, f"{place}there is no file {escape_control(pdf)} below the folder")
-    return schema, Case(str(pdf), Expected(path.stem, output, properties, rules))
+        raise file.broken(f"{place}there is no file {escape_control(pdf)} below the folder")
+    return schema, Case(str(pdf), Expected(file.path.stem, output, properties, rules))
 
 
 def scores(pairs: Sequence[Pair]) -> list[Score]:

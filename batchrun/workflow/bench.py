@@ -4,8 +4,9 @@ import glob
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.changes import changes
 from batchrun.store.paths import store_paths
+from batchrun.store.reports.runs import run_stories
 
 BENCHMARKS = (kleister, cuad, extract_bench)
 """A further benchmark is a file beside these."""
@@ -110,8 +112,8 @@ def bench_jobs(folder: Path, benchmark: Benchmark, *, own: Path | None, limit: i
     documents have to be below the project. Raises UsageProblem and EnvironmentProblem.
     """
     if own and len(benchmark.groups) > 1:
-        raise UsageProblem(f"{benchmark.title} is {len(benchmark.groups)} jobs, and --job is one.",
-                           hint=f"leave --job out, and change the job files in {folder / FOLDER}")  # fmt: skip
+        hint = f"leave --job out, and change the job files in {shown_path(folder / FOLDER)}"
+        raise UsageProblem(f"{benchmark.title} is {len(benchmark.groups)} jobs, and --job is one.", hint=hint)
     numbers, jobs = itertools.count(), list[BenchJob]()
     for group in benchmark.groups:
         path = own or make_job(folder, benchmark, group)
@@ -145,12 +147,10 @@ def make_job(folder: Path, benchmark: Benchmark, group: Group) -> Path:
             _AS_SCHEMA.format(_toml(_below(schema, root))): benchmark.system,
             f'{_AS_TEXT}fields = {{ answer = "string" }}': as_text,
         }
-        for output, system in kinds.items():
-            values = {"title": benchmark.title, "name": _toml(group.name), "source": source, "output": output}
-            database = _toml(_below(place / "results.duckdb", root))
-            _write(path, _JOB.format(**values, system=_toml(system), database=database))
-            if _is_valid(path):
-                break
+        values = {"title": benchmark.title, "name": _toml(group.name), "source": source}
+        values["database"] = _toml(_below(place / "results.duckdb", root))
+        drafts = [_JOB.format(**values, output=output, system=_toml(system)) for output, system in kinds.items()]
+        _write(path, next(filter(partial(_is_valid, place / "draft.toml"), drafts), drafts[0]))
     except OSError as error:
         raise EnvironmentProblem(f"{shown_path(place)} cannot be written: {error.strerror}.") from error
     return path
@@ -172,11 +172,15 @@ def _write(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _is_valid(path: Path) -> bool:
+def _is_valid(draft: Path, text: str) -> bool:
+    """Whether a text is a job file where the draft is, which is removed again."""
+    draft.write_text(text, encoding="utf-8")
     try:
-        read_job(path)
+        read_job(draft)
     except JobFileError:
         return False
+    finally:
+        draft.unlink()
     return True
 
 
@@ -202,16 +206,13 @@ def _answer(output: str, *, is_text: bool) -> Mapping[str, Any] | None:
     if is_text:
         try:
             answer = json.loads(json.dumps(parsed(str(next(iter(answer.values())))), default=float))
-        except UnusableError:
+        except (UnusableError, RecursionError):
             return None
     return answer if isinstance(answer, dict) else None
 
 
-def committed(jobs: Sequence[BenchJob], *, simulated: bool) -> int:
-    """Return what all runs of some jobs have spent and reserved, in nano-USD."""
-    total = 0
-    for job in (read_job(one.path) for one in jobs):
-        with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
-            query = "select coalesce(sum(committed_nusd), 0) from runs where job = ?"
-            total += ledger.connection.execute(query, (job.spec.job.name,)).fetchone()[0]
-    return total
+def committed(path: Path, *, simulated: bool) -> int:
+    """Return what all runs of a job have spent and reserved, in nano-USD."""
+    job = read_job(path)
+    with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
+        return sum(story.committed_nusd for story in run_stories(ledger) if story.job == job.spec.job.name)

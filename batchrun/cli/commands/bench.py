@@ -64,12 +64,12 @@ def bench(
     plans = [plan_of(one, flags, simulated=simulated) for one in jobs]
     if not (terminal.quiet or terminal.json):
         terminal.say(beginning(benchmark, jobs, plans))
-    most, before = allowed(plans, flags, path, simulated=simulated), committed(jobs, simulated=simulated)
+    left = allowed(plans, flags, path, simulated=simulated)
     for one, plan in zip(jobs, plans, strict=True):
         if plan.unsettled or plan.merging:
-            spent = committed(jobs, simulated=simulated) - before
-            capped: RunFlags = {**flags, "max_cost": most and max(1, most - spent)}
+            before, capped = committed(one.path, simulated=simulated), RunFlags(**{**flags, "max_cost": left})
             code = run_job(one.path, one.selection, capped, profile=simulate, terminal=terminal)
+            left = left and max(1, left + before - committed(one.path, simulated=simulated))
             if code not in {ExitCode.OK, ExitCode.SOME_FAILED}:
                 terminal.say("the score follows when all documents are settled: type the same command again")
                 return code

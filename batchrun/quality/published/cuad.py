@@ -11,7 +11,7 @@ from typing import Any
 from batchrun.quality.published.benchmark import Benchmark, Case, Group, LabelFile, Pair, Score, ratio
 
 FILES = ("test.json", "CUADv1.json", "CUAD_v1.json")
-LOOKS = f"CUAD: {', '.join(FILES)} in SQuAD form, here or in data/"
+LOOKS = f"CUAD: {', '.join(FILES)} in SQuAD form, in the folder or in data/"
 SAME = 0.5
 """The least Jaccard index of two passages that match."""
 
@@ -100,9 +100,8 @@ def scores(pairs: Sequence[Pair]) -> list[Score]:
 
 def _passages(given: object) -> list[str]:
     """List the passages of an answer: each once, and no empty one, as evaluate.py takes them."""
-    return (
-        list(dict.fromkeys(text for text in given if isinstance(text, str) and text)) if isinstance(given, list) else []
-    )
+    texts = given if isinstance(given, list) else []
+    return list(dict.fromkeys(text for text in texts if isinstance(text, str) and text))
 
 
 def matches(expected: str, given: str, *, is_parties: bool) -> bool:

@@ -42,7 +42,9 @@ def _plainly_equal(expected: Any, given: Any, name: str) -> bool:
     if name not in FUZZY:
         return one_space(expected) == one_space(given)
     one, other = (one_space(re.sub(r"[^\w\s]", " ", text)).lower() for text in (expected, given))
-    return one == other or (bool(one and other) and similarity(one, other) >= FUZZY[name])
+    if not (one and other) or 2 * min(len(one), len(other)) < FUZZY[name] * (len(one) + len(other)):
+        return one == other
+    return similarity(one, other) >= FUZZY[name]
 
 
 def one_space(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchrun.escaping import escape_control
 from batchrun.quality.published.benchmark import MOST_BYTES, Benchmark, Case, Group, LabelFile, Pair, Score
 
 LOOKS = "Kleister-NDA: in.tsv.xz and expected.tsv, in the folder or in dev-0/"
@@ -56,7 +57,7 @@ def read(folder: Path) -> Benchmark:
     schema = {"type": "object", "properties": KEYS, "required": list(KEYS)}
     name = f"kleister-nda-{re.sub('[^a-z0-9]+', '-', split.name.lower())[:20]}"
     return Benchmark(
-        title=f"Kleister-NDA {split.name}",
+        title=f"Kleister-NDA {escape_control(split.name)}",
         rule=(
             "GEval's MultiLabel-F1 over key=value words, upper-cased, all documents together; the intervals are of 95%,"
             " by drawing the documents again 200 times. The text is the last column of in.tsv.xz"

@@ -11,6 +11,8 @@ from trial_project import TrialProject
 
 from batchrun.quality.published import kleister as kleister_nda
 from batchrun.simulator.http.server import SimulatorServer
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.reports.runs import run_stories
 from batchrun.workflow import bench as workflow
 
 pytestmark = pytest.mark.slow
@@ -78,7 +80,7 @@ def test_every_schema_is_a_job_and_a_document_without_an_answer_counts(
 ) -> None:
     extract_bench(project.root / "bench")
 
-    ran = batchrun("bench bench --simulate --json")
+    ran = batchrun("bench bench --simulate --json --max-cost 1")
 
     assert ran.code == 1  # the schema that no job can say is asked for as text, and the simulator writes no JSON
     scored = ran.events[-1]
@@ -86,6 +88,10 @@ def test_every_schema_is_a_job_and_a_document_without_an_answer_counts(
     assert [one["name"] for one in scored["scores"]][-2:] == ["value F1, short (2)", "value F1, long (1)"]
     as_text = (project.root / "bench/batchrun-bench/extractbench-02.toml").read_text()
     assert 'mode = "text"' in as_text
+    with Ledger.read(project.root / "bench/.batchrun/ledger.simulated.sqlite3") as ledger:
+        second, first = run_stories(ledger)
+    assert first.cap_nusd == 10**9
+    assert second.cap_nusd == 10**9 - first.committed_nusd  # the amount is for all jobs together
     assert '\\"type\\": [\\"string\\", \\"number\\"]' in as_text
 
 

@@ -160,6 +160,12 @@ def test_the_score_is_the_mean_over_documents_and_a_failed_document_is_0() -> No
     })  # fmt: skip
 
 
+def test_an_answer_that_is_nested_too_deeply_is_none() -> None:
+    deep = json.loads('{"a": ' + "[" * 900 + "]" * 900 + "}")
+
+    assert benchmark.precision_recall_f1(benchmark.Expected("short", {"a": 1}, {}, {}), deep) == (0.0, 0.0, 0.0)
+
+
 def test_documents_with_one_schema_are_a_group(tmp_path: Path) -> None:
     found = benchmark.read(extract_bench(tmp_path))
 

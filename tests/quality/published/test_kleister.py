@@ -83,6 +83,13 @@ def test_the_files_are_read_without_quoting(tmp_path: Path) -> None:
     assert group.cases[1].expected == []
 
 
+def test_the_name_of_a_folder_cannot_end_a_line(tmp_path: Path) -> None:
+    found = benchmark.read(kleister(tmp_path, "dev\n[x]") / "dev\n[x]")
+
+    assert found.title == r"Kleister-NDA dev\n[x]"
+    assert found.groups[0].name == "kleister-nda-dev-x-"
+
+
 def packed(*lines: str) -> bytes:
     return lzma.compress("\n".join(lines).encode())
 

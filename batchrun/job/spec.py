@@ -15,6 +15,7 @@ from pydantic import (
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.document import Value
 from batchrun.job.field_types import FieldSpec, Table, TextField
+from batchrun.job.gold_section import GoldSection, fits_the_fields
 from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text, auto_or_up_to
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.output_section import OutputSection, fits_the_source
@@ -273,6 +274,7 @@ class JobSpec(Table):
     budget: BudgetSection
     retry: RetrySection = RetrySection()
     store: StoreSection = StoreSection()
+    gold: Annotated[GoldSection | None, AfterValidator(fits_the_fields)] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -106,7 +106,7 @@ def _flat(value: Any) -> tuple[Hashable, ...]:
                     waiting += (members[name], str(name))
             case list() | tuple() as entries:
                 flat.append((list, len(entries)))
-                waiting += reversed(entries)
+                waiting += entries
             case plain:
                 flat.append(plain_key(plain))
     return tuple(flat)

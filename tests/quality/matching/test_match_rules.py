@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from batchrun.job.field_types import ColumnFields
 from batchrun.quality.matching.match import Matched, match
-from batchrun.quality.matching.rules import MatchRule, default_rule, rule_of, rules_for, unsuited
+from batchrun.quality.matching.rules import MatchRule, default_rule, rule_for, suiting_rules, unsuited
 
 FIELDS = TypeAdapter(ColumnFields).validate_python(
     {
@@ -37,6 +37,7 @@ NULLS, MISSED, INVENTED = Matched(True, 0, 0, 0), Matched(False, 0, 1, 0), Match
 LOOSE = MatchRule("number", tolerance=0.01)
 NAMES, LEGAL = MatchRule("names"), MatchRule("names", ignore_legal_form=True)
 TOKENS = MatchRule("tokens")
+WHOLE = rule_for(FIELDS["tags"], MatchRule("exact"))
 
 CASES = [
     ("nulls", RULES["text"], None, None, NULLS),
@@ -78,6 +79,7 @@ CASES = [
     ("number of one currency", RULES["amount"], "\u20ac1,234.50", "1234.50 EUR", HIT),
     ("number of another currency", MatchRule("number", tolerance=0.5), "$5", "\u20ac5", WRONG),
     ("number without a currency", RULES["amount"], "$5", 5, HIT),
+    ("number with a currency", RULES["amount"], 5, "$5", HIT),
     ("names", NAMES, "A.B.C. \u2018Foods\u2019, Ltd", "ABC foods LTD.", HIT),
     ("names keep accents", NAMES, "Muller", "M\u00fcller", WRONG),
     ("names of wide letters", NAMES, "\uff21cme", "Acme", HIT),
@@ -102,6 +104,7 @@ CASES = [
     ("set of numbers", RULES["numbers"], [1, "2.0"], [2, 1.0], Matched(True, 2, 2, 2)),
     ("set of numbers is of numbers", RULES["numbers"], [1], [True], WRONG),
     ("set of lists", RULES["grid"], [[1, 2], [3]], [[3], [2, 1]], Matched(True, 2, 2, 2)),
+    ("set of lists with repeats", RULES["grid"], [[1, 1]], [[1]], WRONG),
     ("set and text", RULES["tags"], "a", ["a"], WRONG),
     ("set of texts without list", RULES["tags"], "a", "a ", HIT),
     ("object", RULES["buyer"], {"name": "A"}, {"name": "A", "since": None, "tags": []}, HIT),
@@ -115,8 +118,9 @@ CASES = [
     ),
     ("object of nulls", RULES["buyer"], {"name": None}, None, NULLS),
     ("object and text", RULES["buyer"], "A", {"name": "A", "since": "2024-01-02"}, Matched(False, 0, 1, 2)),
-    ("whole list in its order", rule_of(FIELDS["tags"], "exact"), ["a", "b"], ["b", "a"], WRONG),
-    ("names in a list", rule_of(FIELDS["tags"], "names"), ["A. B."], ["ab"], HIT),
+    ("whole list of lists", WHOLE, ["b", ["a"]], [["b", "a"]], WRONG),
+    ("whole list in its order", WHOLE, ["a", "b"], ["b", "a"], WRONG),
+    ("names in a list", rule_for(FIELDS["tags"], NAMES), ["A. B."], ["ab"], HIT),
 ]
 
 
@@ -173,13 +177,13 @@ def test_every_rule_that_suits_takes_a_value_for_itself():
     values = {"day": "2024-01-02", "time": "2024-01-02T00:00:00Z", "count": 3, "amount": 0.5, "tags": ["a"]}
     values |= {"numbers": [1], "grid": [[1]], "lines": [{"name": "a"}], "buyer": {"name": "a"}, "flag": False}
     for field, definition in FIELDS.items():
-        for name in rules_for(definition):
+        for name in suiting_rules(definition):
             value = values.get(field, "a")
-            assert match(rule_of(definition, name), value, value).right, (field, name)
+            assert match(rule_for(definition, MatchRule(name)), value, value).right, (field, name)
 
 
 def test_a_list_of_names_passes_its_wishes_on_to_the_entries():
-    rule = rule_of(FIELDS["tags"], "names", ignore_legal_form=True)
+    rule = rule_for(FIELDS["tags"], LEGAL)
     assert match(rule, ["Acme Ltd"], ["Acme"]) == HIT
 
 

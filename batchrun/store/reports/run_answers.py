@@ -1,0 +1,49 @@
+"""What a run has answered: one answer for each of the run's documents, whatever became of the documents later."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from batchrun.outcome import Outcome
+from batchrun.store.ledger.ledger import Ledger
+
+ANSWERS = """
+with own as (select job, fingerprint from runs where run_no = :run_no),
+same as (select run_no from runs join own using (job, fingerprint) where run_no <= :run_no),
+latest as (select doc_id, max(run_no) as run_no from run_answers where run_no in (select run_no from same) group by 1)
+select doc_id, coalesce(r.outcome, iif(l.output is null, null, 'succeeded')), coalesce(l.output, r.output),
+    r.request_no, r.request_id, r.findings
+from latest join run_answers l using (run_no, doc_id) left join requests r using (request_no)
+order by doc_id
+"""
+"""A run with the prompt, schema and model of an earlier run leaves what the earlier run has answered as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunAnswer:
+    """The answer for one document of a run."""
+
+    doc_id: str
+    outcome: Outcome | None
+    """None for a document whose request is pending, or that no request can be made for."""
+    values: Mapping[str, Any] | None
+    """The values that the model gave, by field, with fractions as Decimal. None without an answer."""
+    request_no: int | None
+    """None for a document that is asked in parts, or that no request can be made for."""
+    request_id: str | None
+    findings: Mapping[str, Any]
+    """What was found out about the answer, as `Findings` has it as JSON. Empty if there is nothing to tell."""
+
+
+def run_answers(ledger: Ledger, run_no: int) -> Iterator[RunAnswer]:
+    """Read the answers for a run's documents, in the order of their ids.
+
+    Documents that an earlier run of the job has answered with the same prompt, schema and model belong to the run.
+    """
+    rows = ledger.connection.execute(ANSWERS, {"run_no": run_no})
+    for doc_id, outcome, output, request_no, request_id, findings in rows:
+        values = json.loads(output, parse_float=Decimal) if output else None
+        found = json.loads(findings) if findings else {}
+        yield RunAnswer(doc_id, outcome and Outcome(outcome), values, request_no, request_id, found)

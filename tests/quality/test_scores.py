@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 
 from batchrun.estimation.interval import Interval
 from batchrun.job.field_types import ColumnFields
+from batchrun.job.match_rules import default_rule
 from batchrun.quality.matching.match import Matched, match
-from batchrun.quality.matching.rules import default_rule
 from batchrun.quality.scores import Confused, confusion, score, worst
 from batchrun.statistics.intervals import ratio_interval
 

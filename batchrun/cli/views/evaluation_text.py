@@ -7,7 +7,7 @@ from typing import Any
 
 from batchrun.cli.views.comparison_json import gold_fields
 from batchrun.cli.views.comparison_text import gold_words
-from batchrun.cli.views.format import WIDTH, count, cut, interval_fields, labelled, table
+from batchrun.cli.views.format import count, cut, interval_fields, labelled, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
@@ -20,6 +20,10 @@ FALSE_ALARMS = 0.1
 """How often a run that is as good as another is called worse."""
 MOST_NAMED = 5
 """How many ids of documents, and how many wrong fields of a document, are shown; JSON has all."""
+MOST_PAIRS = 10
+"""How many pairs of a label and another answer are shown of an enum."""
+MOST_OF_VALUE = 300
+"""How many characters of a value are shown."""
 NAME_WIDTH = 30
 
 
@@ -87,7 +91,8 @@ def remarks(view: EvaluationView) -> Iterator[str]:
     scores, missing = evaluation.scores, evaluation.not_in_run
     yield f"  labels   {count(scores.documents, 'document')}, {count(len(scores.fields), 'field')}"
     if evaluation.without_answer:
-        yield f"           {count(evaluation.without_answer, 'document')} without an answer, counted as null in all fields"
+        what = count(evaluation.without_answer, "document")
+        yield f"           {what} without an answer, counted as null in all fields"
     if missing:
         names = ", ".join(escape_control(name) for name in missing[:MOST_NAMED])
         more = ", …" if len(missing) > MOST_NAMED else ""
@@ -109,11 +114,11 @@ def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
     """A line for each field, and one for all fields together."""
     scores = evaluation.scores
     rows = [*scores.fields, *([scores.pooled] if len(scores.fields) > 1 else [])]
-    if not scores.enough:
-        header = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
-        return table(header, [count_row(one) for one in rows], width=width).split("\n")
-    header = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
-    return table(header, [share_row(one) for one in rows], width=width).split("\n")
+    if scores.enough:
+        shares = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
+        return table(shares, [share_row(one) for one in rows], width=width).split("\n")
+    counts = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
+    return table(counts, [count_row(one) for one in rows], width=width).split("\n")
 
 
 def count_row(field: FieldScore) -> tuple[str, ...]:
@@ -151,7 +156,8 @@ def confusion_lines(name: str, confusion: Confusion, width: int | None) -> list[
     if not wrong:
         return []
     shown = [
-        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}" for pair in wrong[: 2 * MOST_NAMED]
+        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}"
+        for pair in wrong[: 2 * MOST_NAMED]
     ]
     more = [f"  and {count(len(wrong) - len(shown), 'more pair')}"] if len(wrong) > len(shown) else []
     return [cut(line, width) for line in [f"{escape_control(name)}, label -> answer", *shown, *more]]
@@ -180,7 +186,11 @@ def quote_lines(field: WrongField, width: int | None) -> Iterator[str]:
 
 def shown_value(value: Any) -> str:
     """A value as JSON has the value; what JSON lacks is text."""
-    return "null" if value is None else escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), WIDTH * 3))
+    return (
+        "null"
+        if value is None
+        else escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
+    )
 
 
 def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
@@ -201,14 +211,7 @@ def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
             for name, one in evaluation.confusions.items()
         },
         "worst": [
-            {
-                "doc_id": one.doc_id,
-                "wrong": [
-                    {"field": field.field, "label": field.label, "answer": plain(field.answer), "evidence": field.evidence}
-                    for field in one.fields
-                ],
-            }
-            for one in evaluation.worst
+            {"doc_id": one.doc_id, "wrong": [wrong_fields(field) for field in one.fields]} for one in evaluation.worst
         ],
         "against": {"run": view.against, **gold_fields(view.change), "worse": view.is_worse} if view.change else None,
         "fail_under": view.fail_under,
@@ -216,9 +219,10 @@ def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
     }
 
 
-def plain(value: Any) -> Any:
-    """The value with fractions as JSON writes them."""
-    return json.loads(json.dumps(value, default=float))
+def wrong_fields(field: WrongField) -> dict[str, Any]:
+    """A wrong field; fractions are as JSON writes them."""
+    answer = json.loads(json.dumps(field.answer, default=float))
+    return {"field": field.field, "label": field.label, "answer": answer, "evidence": field.evidence}
 
 
 def score_fields(field: FieldScore) -> dict[str, Any]:

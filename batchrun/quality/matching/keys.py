@@ -14,8 +14,8 @@ from unicodedata import category, normalize
 from batchrun.answers.evidence.folding import fold
 from batchrun.answers.spellings import currency, day, moment, number
 from batchrun.answers.values import uniform
+from batchrun.job.match_rules import MatchName, MatchRule
 from batchrun.quality.matching.pairing import Row
-from batchrun.quality.matching.rules import MatchName, MatchRule
 
 _STRETCH = 1_000
 """So many characters of a word are normalised at once: Python sorts the marks of a letter in quadratic time."""

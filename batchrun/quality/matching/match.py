@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
+from batchrun.job.match_rules import MatchRule
 from batchrun.quality.matching.keys import Amount, key_of, rows_of
 from batchrun.quality.matching.pairing import Row, pair
-from batchrun.quality.matching.rules import MatchRule
 
 _EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 """Enough digits for what two doubles near each other differ by. No number of a label is an error, however large."""

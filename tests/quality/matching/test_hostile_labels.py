@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from batchrun.job.match_rules import MatchRule
 from batchrun.quality.matching.match import Matched, match
-from batchrun.quality.matching.rules import MatchRule
 
 TEXT = MatchRule("exact")
 ENTRIES = MatchRule("entries", members=(("a", TEXT), ("b", MatchRule("number")), ("c", MatchRule("date"))))

@@ -64,21 +64,13 @@ def suiting_rules(field: FieldSpec) -> tuple[MatchName, ...]:
     return ("set", "exact", *(name for name in suiting_rules(field.items) if name in _OF_ENTRIES))
 
 
-def unsuited(name: str, field: FieldSpec) -> str | None:
-    """Say in a sentence why a rule does not suit a field. Returns None if the rule suits the field."""
-    if name in (suiting := suiting_rules(field)):
-        return None
-    choices = ", ".join(f'"{rule}"' for rule in suiting)
-    return f'"{name}" is no match rule for a field of type {field.kind}: use one of {choices}'
-
-
 def default_rule(field: FieldSpec) -> MatchRule:
     """Return the rule that a field has by its type."""
     return rule_for(field, MatchRule(suiting_rules(field)[0]))
 
 
 def rule_for(field: FieldSpec, wish: MatchRule) -> MatchRule:
-    """Complete a rule that suits the field, as `unsuited` says, by the rules of entries and members."""
+    """Complete a rule that suits the field, by the rules of entries and members."""
     match wish.name, field:
         case "members", ObjectField():
             return replace(wish, members=_members(field))

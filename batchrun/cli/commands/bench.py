@@ -61,12 +61,13 @@ def bench(
     benchmark = read_benchmark(folder)
     with ordinary_permissions():
         jobs = bench_jobs(folder, benchmark, own=job and job.resolve(), limit=limit)
-    plans = [plan_of(one, flags, simulated=simulated) for one in jobs]
+    found = [plan_of(one, flags, simulated=simulated) for one in jobs]
+    plans = [plan for plan in found if plan]
     if not (terminal.quiet or terminal.json):
         terminal.say(beginning(benchmark, jobs, plans))
     left = allowed(plans, flags, path, simulated=simulated)
-    for one, plan in zip(jobs, plans, strict=True):
-        if plan.unsettled or plan.merging:
+    for one, plan in zip(jobs, found, strict=True):
+        if plan:
             before, capped = committed(one.path, simulated=simulated), RunFlags(**{**flags, "max_cost": left})
             code = run_job(one.path, one.selection, capped, profile=simulate, terminal=terminal)
             left = left and max(1, left + before - committed(one.path, simulated=simulated))
@@ -81,15 +82,18 @@ def bench(
     return ExitCode.SOME_FAILED if scored.unanswered else ExitCode.OK
 
 
-def plan_of(job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan":
-    """Plan a job as its submit will."""
+def plan_of(job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan | None":
+    """Plan a job as its submit will. Returns None if every document has its outcome under the job file as it is."""
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.run_job import submit_options
     from batchrun.workflow.open_job import open_job
 
     options = submit_options(flags, exact=False, simulated=simulated)
     with open_job(job.path, simulated=simulated, to_run=False) as opened:
-        return run_async(opened.planner(options).plan(job.selection))
+        planner = opened.planner(options)
+        plan = run_async(planner.plan(job.selection))
+        waits = plan.unsettled or planner.planned.admission.anything() or planner.anything_to_merge()
+        return plan if waits else None
 
 
 def beginning(benchmark: "Benchmark", jobs: "Sequence[BenchJob]", plans: "Sequence[Plan]") -> str:

@@ -26,17 +26,34 @@ def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandL
 
     assert (first.code, again.code) == (0, 0)
     *_, run_end, scored = first.events
+    job = project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml"
     assert run_end["event"] == "run_end"
     assert (scored["documents"], scored["unanswered"], scored["models"]) == (3, 0, ["claude-haiku-5-5"])
-    answers = workflow.answers_of(
-        project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml", simulated=True
-    ).by_document
+    answers = workflow.answers_of(job, simulated=True).by_document
     pairs = [(case.expected, answers[case.doc_id]) for case in kleister_nda.read(project.root / "nda").groups[0].cases]
     assert scored["scores"][0]["value"] == kleister_nda.scores(pairs)[0].value
     assert again.out.startswith("SIMULATED  Kleister-NDA dev-0 · 3 documents")  # and no summary of a run before
     assert f"F1, upper case              {scored['scores'][0]['value']:.4f}" in again.out
     assert "the numbers say nothing of a model" in again.out
     assert "answers are hidden" in again.out
+
+
+def test_the_score_is_that_of_the_job_file_as_it_is(batchrun: CommandLine, project: TrialProject) -> None:
+    kleister(project.root / "nda")
+    job = project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml"
+
+    def models() -> list[str]:
+        scored = batchrun("bench nda --simulate --json").events[-1]
+        return [model.removesuffix("-20251001") for model in scored["models"]]
+
+    first = models()
+    text = job.read_text()
+    job.write_text(text.replace("claude-haiku-5-5", "claude-haiku-4-5"))
+    other = models()
+    job.write_text(text)
+
+    # The answers of before are the answers again, and nothing is sent.
+    assert [first, other, models()] == [["claude-haiku-5-5"], ["claude-haiku-4-5"], ["claude-haiku-5-5"]]
 
 
 def test_real_money_needs_a_cap_and_a_changed_job_file_stays(

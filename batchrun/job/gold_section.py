@@ -57,8 +57,8 @@ class GoldSection(Table):
     path: Annotated[Text, Field(examples=['path = "labels.csv"'])]
     table: Text | None = None
     """The table of a DuckDB file; every other file is a table itself."""
-    id: Text = "doc_id"
-    """The column with the ids of the documents."""
+    id: Text | None = None
+    """The column with the ids of the documents; None stands for doc_id, or else id, as `results` writes it."""
     fields: FieldNames = ()
     """The fields that are held against their labels; empty for every field that has a column."""
     match: dict[str, Annotated[MatchSection, BeforeValidator(_spelt_out)]] = Field(default_factory=dict)
@@ -90,10 +90,10 @@ def fits_the_fields(gold: GoldSection | None, info: ValidationInfo) -> GoldSecti
         return gold
     for name in gold.fields:
         if name not in output.fields:
-            raise _unknown(name, output.fields, ("fields",))
+            raise unknown_field(name, output.fields, ("fields",))
     for name, given in gold.match.items():
         if name not in output.fields:
-            raise _unknown(name, output.fields, ("match", name))
+            raise unknown_field(name, output.fields, ("match", name))
         if given.rule not in (rules := suiting_rules(output.fields[name])):
             sentence = f'"{given.rule}" is no rule for a field of type {output.fields[name].kind}'
             hint = "one of " + ", ".join(f'"{rule}"' for rule in rules)
@@ -101,7 +101,8 @@ def fits_the_fields(gold: GoldSection | None, info: ValidationInfo) -> GoldSecti
     return gold
 
 
-def _unknown(name: str, fields: Mapping[str, FieldSpec], key: tuple[str, ...]) -> Exception:
+def unknown_field(name: str, fields: Mapping[str, FieldSpec], key: str | tuple[str, ...]) -> Exception:
+    """Make the error for the name of a field that the job does not have."""
     close = did_you_mean(name, fields)
     hint = f"did you mean {close}?" if close else f"fields: {', '.join(fields)}"
     return refusal(f'there is no "{name}" in [output.fields]', key=key, hint=hint)

@@ -18,8 +18,8 @@ _EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 class Matched:
     """How an answer of one field of one document fits its gold label.
 
-    A plain value counts as one, a list counts its entries, and objects count their members: a cell each.
-    What has no value (null, a blank text, an empty list) counts nothing: null against null is right, and is no hit.
+    A plain value counts as one, a list counts its entries, and objects count their members. What has no value (null, a
+    blank text, an empty list) counts nothing: null against null is right, and is no hit.
     """
 
     right: bool
@@ -44,7 +44,7 @@ _WRONG = Matched(right=False, hits=0, gold=1, given=1)
 def match(rule: MatchRule, gold: Any, answer: Any) -> Matched:
     """Hold an answer against a gold label; both may be any JSON-like value, whatever the type of the field.
 
-    A value of another shape than the rule expects is another value. Lists of 10,000 entries take at most
+    A value of another shape than the rule expects is another value. Lists of 10,000 entries are matched within
     seconds: equal entries are found by hash, and the pairing of the rest is bounded, as `pair` says.
     """
     if rule.name in {"set", "entries", "members"}:
@@ -86,8 +86,9 @@ def _token_f1(gold: Sequence[str], answer: Sequence[str]) -> float:
 
 
 def _rows(gold: Sequence[Row], answer: Sequence[Row]) -> Matched:
-    pairing = pair(gold, answer)
-    return Matched(Counter(gold) == Counter(answer), pairing.hits, _cells(gold), _cells(answer), pairing.greedy)
+    """Count the cells of two lists: they are equal if every cell of both is a hit."""
+    pairing, wanted, given = pair(gold, answer), _cells(gold), _cells(answer)
+    return Matched(pairing.hits == wanted == given, pairing.hits, wanted, given, pairing.greedy)
 
 
 def _cells(rows: Sequence[Row]) -> int:

@@ -27,6 +27,18 @@ class LabelledAnswers:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldScores:
+    """How right the answers of a run are, as the summary of the run keeps it."""
+
+    scores: Scores | None = None
+    """None if the labels cannot be read."""
+    labels: str = ""
+    """The file of the labels, as people see its name."""
+    problem: str | None = None
+    """Why the labels cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class WrongField:
     """A field of a document whose answer is not the label."""
 

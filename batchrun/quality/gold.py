@@ -13,7 +13,7 @@ from batchrun.answers.json_text import UnusableError, parsed
 from batchrun.answers.normalising import Normaliser
 from batchrun.answers.validation import value_problems
 from batchrun.answers.values import FORMATS, NULL, uniform, without_null
-from batchrun.documents.duckdb import NO_EXTENSIONS
+from batchrun.documents.duckdb import LOCKED_DOWN
 from batchrun.documents.path_escaping import shown
 from batchrun.documents.tables import TableFile
 from batchrun.documents.tables.documents import as_text
@@ -147,8 +147,7 @@ def _typed(file: TableFile, gold: GoldSection) -> tuple[Sequence[str], Iterator[
     """Read a table of a DuckDB file, or a Parquet file, at once: the file is not held open."""
     import duckdb
 
-    config = {"enable_external_access": "false", **NO_EXTENSIONS}
-    database = opened(Path(file.path), read_only=True, wait_s=LOOKING_S, config=config)
+    database = opened(Path(file.path), read_only=True, wait_s=LOOKING_S, config=LOCKED_DOWN)
     try:
         with database if gold.is_database else locked_to(file, AMPLE) as connection:
             table = quoted(gold.table) if gold.table else f"read_parquet({literal(file.path)})"

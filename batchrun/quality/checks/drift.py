@@ -55,8 +55,7 @@ class Sample:
 
 
 Samples = Mapping[str, Sample]
-Test = Callable[[int], Drift]
-"""Compares two samples, as one of so many comparisons."""
+"""The samples of a run, by the names of the fields."""
 
 
 def drift(check: CheckSection, job: JobFile, ledger: Ledger, *, run_no: int | None) -> CheckResult:
@@ -101,25 +100,25 @@ def samples(ledger: Ledger, before_no: int, run_no: int, kinds: Mapping[str, str
 
 
 def compared(old: Samples, new: Samples) -> list[tuple[Mapping[str, str | None], DriftLevel]]:
-    """Compare every field that both runs have values of: how many are null, if any is, and the values themselves."""
-    tests = [(name, what, test) for name in old for what, test in _tests(old[name], new[name])]
-    drifts = [(name, what, test(len(tests))) for name, what, test in tests]
+    """Compare every field that both runs have values of, twice: the values, and how many are null."""
     return [
         (
             {"field": name, "compared": what, "distance": f"{one.statistic:.3f}", "alarm": f"{one.threshold:.3f}"},
             one.level,
         )
-        for name, what, one in drifts
+        for name in old
+        for what, one in _drifts(old[name], new[name], fields=2 * len(old))
     ]
 
 
-def _tests(old: Sample, new: Sample) -> Iterator[tuple[str, Test]]:
-    if old.nulls[True] + new.nulls[True]:
-        yield "nulls", lambda fields: population_stability(old.nulls, new.nulls, fields=fields)
+def _drifts(old: Sample, new: Sample, *, fields: int) -> Iterator[tuple[str, Drift]]:
+    """Yield the comparisons of a field that can be made, among so many comparisons of all fields."""
     if old.numbers and new.numbers:
-        yield "values", lambda fields: kolmogorov_smirnov(old.numbers, new.numbers, fields=fields)
+        yield "values", kolmogorov_smirnov(old.numbers, new.numbers, fields=fields)
     elif old.categories and new.categories:
-        yield "values", lambda fields: population_stability(old.categories, new.categories, fields=fields)
+        yield "values", population_stability(old.categories, new.categories, fields=fields)
+    if old.nulls and new.nulls:
+        yield "nulls", population_stability(old.nulls, new.nulls, fields=fields)
 
 
 def _drawn(answers: Iterable[RunAnswer], every: int) -> Iterator[RunAnswer]:

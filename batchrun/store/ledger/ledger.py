@@ -385,13 +385,14 @@ class Ledger:
     # --- order
 
     def head(self, job: str) -> int:
-        """Find the sequence number of the latest change to a job's documents, attempts or merged answers."""
+        """Find the sequence number of the latest change to a job's documents, rows, attempts or merged answers."""
         return int(
             self.connection.execute(
                 "select max(coalesce((select max(seq) from documents where job = ?), 0),"
                 " coalesce((select max(seq) from attempts where job = ?), 0),"
-                " coalesce((select max(seq) from wholes where job = ?), 0))",
-                (job, job, job),
+                " coalesce((select max(row_seq) from documents where job = ?), 0),"
+                " coalesce((select max(max(seq, row_seq)) from wholes where job = ?), 0))",
+                (job, job, job, job),
             ).fetchone()[0]
         )
 

@@ -64,6 +64,7 @@ class OpenOutput:
         told = [
             ("_problems", form.has_problems),
             ("_evidence", form.has_evidence),
+            ("_agreement", form.votes > 1),
             ("_corrections", spec.review is not None),
         ]
         findings = tuple(name for name, is_told in told if is_told)

@@ -18,8 +18,7 @@ def reviewed_labels(ledger: Ledger, job: str, *, drawn: Drawn | None) -> Mapping
     label is left out if the document has changed since, and if the value was rejected, since no right value is known.
     """
     audits, labels = Audits(ledger, job), defaultdict[str, dict[str, Any]](dict)
-    now = {answer.doc_id: answer.content for answer in audits.answers()}
-    reviews = list(audits.reviews())
+    now, reviews = audits.contents(), list(audits.reviews())
     for audit in audits.each():
         for cell, review in _of_audit(audit, reviews, drawn).items():
             is_same = now.get(cell.doc_id) == audit.documents[cell.doc_id].content

@@ -269,7 +269,6 @@ class JobSpec(Table):
     prompt: PromptSection
     output: Annotated[OutputSection, AfterValidator(fits_the_source)]
     cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None
-    review: Annotated[ReviewSection | None, AfterValidator(reviews_known_fields)] = None
     run: RunSection = RunSection()
     pilot: PilotSection = PilotSection()
     batch: BatchSection = BatchSection()
@@ -280,6 +279,7 @@ class JobSpec(Table):
     gold: Annotated[GoldSection | None, AfterValidator(fits_the_fields)] = None
     check: CheckSections = ()
     """What must be true of the output. No request depends on a check."""
+    review: Annotated[ReviewSection | None, AfterValidator(reviews_known_fields)] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ _SPACES = " \u00a0\u2009\u202f'\u2019"
 _CURRENCY = r"US\$|[€$£¥]|USD|EUR|GBP|CHF|JPY|CAD|AUD"
 _ENGLISH_MONEY = {"$", "US$", "USD", "£", "GBP", "CAD", "AUD"}
 """Before a number, these tell that a comma separates groups: $250,000 is no $250."""
+_CODES = {"$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _SCALES_OF_MONEY = {"k": 3, "m": 6, "mn": 6, "b": 9, "bn": 9}
 """Elsewhere, 1.2m is as likely a length."""
@@ -44,6 +45,16 @@ def number(text: str, *, whole: bool) -> int | Decimal | None:
     sign = "-" if found["sign"] in {"-", "\u2212"} else ""
     exact = Decimal(f"{sign}{digits}e{exponent}")
     return int(exact) if exact == exact.to_integral_value() else exact
+
+
+def currency(text: str) -> str | None:
+    """Return the currency of a number, such as "EUR" for "€1.2m". Returns None where no currency or no number stands.
+
+    A bare dollar sign is taken for that of the United States.
+    """
+    found = _NUMBER.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    shown = (found["before"] or found["after"] or "").upper() if found else ""
+    return _CODES.get(shown, shown) or None
 
 
 def _digits(text: str, *, comma_groups: bool) -> str | None:

@@ -296,6 +296,14 @@ class PlannedDocuments:
             found.update(json.dumps(row).encode("utf-8"))
         return found.hexdigest()
 
+    def asked(self) -> dict[str, str]:
+        """Map the documents to send, except parts of documents, to the ids of their requests, by class and size."""
+        return dict(
+            self._connection.execute(
+                "select doc_id, request_id from to_send where whole is null order by text_class, bytes, planned_no"
+            ).fetchall()
+        )
+
     def reused(self) -> dict[str, int]:
         """Count the answered documents that this job has not asked about, by the job whose answer they have."""
         rows = self._connection.execute(

@@ -236,7 +236,13 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 @contextlib.contextmanager
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what the job file names. `to_run` takes the job for this process and may write."""
-    job = read_job(path)
+    with opened_job(read_job(path), simulated=simulated, to_run=to_run) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def opened_job(job: JobFile, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
+    """Open what a job file names that was read already."""
     today = utc_today()
     prices = prices_of(job, today=today)
     chain = models_of(job, prices, today=today)

@@ -78,14 +78,12 @@ def _settings(job: JobFile, prices: PriceTable, today: date, problems: list[Prob
             place: KeyPath = ("tune", "models", at) if tune.models else ("model", "name")
             problems.append(job.text.at_value(place, f'unknown model "{model}"', hint=prices.hint_for(model)))
             continue
-        if not price.effort_levels or (tune.efforts is None and effort not in price.effort_levels):
-            effort = None
-        if tune.thinking is None and thinking not in price.thinking:
-            thinking = None
-        setting = Setting(model, effort, thinking)
+        leaves_effort = not price.effort_levels or (tune.efforts is None and effort not in price.effort_levels)
+        leaves_thinking = tune.thinking is None and thinking not in price.thinking
+        setting = Setting(model, None if leaves_effort else effort, None if leaves_thinking else thinking)
         places = {"models": at, "efforts": effort_at, "thinking": thinking_at}
         found = model_problems(section_of(own, setting), price, today=today)
-        if thinking == "enabled" and own.budget_tokens is None:
+        if setting.thinking == "enabled" and own.budget_tokens is None:
             found.append(ModelProblem("thinking", "enabled thinking needs `budget_tokens` in [model]"))
         problems += [job.text.at_value(_place(job, one, places), one.message) for one in found]
         yield from (replace(setting, prompt=prompt) for prompt in tune.prompts or (None,))

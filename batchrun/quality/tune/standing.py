@@ -53,7 +53,7 @@ class Standing:
 def measured(
     doc_ids: Sequence[str], answers: Mapping[str, TunedAnswer], truth: Truth, rules: Mapping[str, MatchRule]
 ) -> Standing:
-    """Measure a setting on some documents. `answers` has those that were answered; only those in `truth` are compared."""
+    """Measure a setting on some documents, of which those in `truth` are compared. `answers` has what was answered."""
     compared = [doc_id for doc_id in doc_ids if truth.get(doc_id)]
     right = [_right(truth[doc_id], answers.get(doc_id), rules) for doc_id in compared]
     hits, asked = [sum(one.values()) for one in right], [len(one) for one in right]
@@ -65,7 +65,7 @@ def measured(
         accuracy=ratio_interval(hits, asked),
         fields={name: _share([one[name] for one in right if name in one]) for name in rules},
         trials=effective_trials(hits, asked) if compared else 0.0,
-        cost_nusd=average([one.cost_nusd for one in told] or [0]),
+        cost_nusd=average([one.cost_nusd for one in told if one.cost_nusd is not None] or [0]),
         latency_s=average(seconds) if seconds else None,
         failures=_share([doc_id not in answers or answers[doc_id].values is None for doc_id in doc_ids]),
         unsupported=ratio_interval([one.disbelieved for one in told], quoted) if any(quoted) else None,

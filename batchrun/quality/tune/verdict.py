@@ -11,7 +11,7 @@ from batchrun.statistics.intervals import wilson
 from batchrun.statistics.ladder import FIRST_LOOK, looks
 
 LIES_BELOW = 0.05
-"""The expected cost of a tune holds if every setting that is cheaper than the chosen one lies so far below the target."""
+"""How far below the target every setting that is cheaper than the chosen one lies in the expected cost of a tune."""
 CORRELATION = 0.3
 """How far the errors of one document go together in the expected cost (the study simulates 0.15 to 0.4)."""
 

@@ -32,8 +32,8 @@ class TunedAnswer:
     outcome: Outcome
     values: Mapping[str, Any] | None
     """The values by field, with fractions as Decimal. None without an answer."""
-    cost_nusd: int
-    """The price of all replies, streamed and without the prompt cache."""
+    cost_nusd: int | None
+    """The price of all replies, streamed and without the prompt cache. None if the answer needed no reply."""
     latency_s: float | None
     """How long all replies took together. None if they came in batches."""
     quoted: int
@@ -120,7 +120,7 @@ def _answer(price: ModelPrice, outcome: str, output: str | None, findings: str |
     return TunedAnswer(
         Outcome(outcome),
         json.loads(output, parse_float=Decimal) if output and outcome == Outcome.SUCCEEDED else None,
-        sum(price.cost_nusd(Usage(input_tokens=prompt, output_tokens=written)) for prompt, written, _ in spent),
+        sum(price.cost_nusd(Usage(input_tokens=prompt, output_tokens=given)) for prompt, given, _ in spent) or None,
         sum(seconds) if seconds else None,
         len(quoted),
         sum(one.get("problem") is not None for one in quoted),

@@ -1,0 +1,217 @@
+"""A tune for people and for programs: its plan, its looks, the frontier and the verdict."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchrun.catalog.money import dollars
+from batchrun.cli.next_command import command
+from batchrun.cli.views.format import count, duration, interval_fields, table
+from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import escape_control, shown_path
+from batchrun.estimation.interval import Interval
+from batchrun.quality.tune.standing import Standing
+from batchrun.quality.tune.verdict import Ending, Row, State
+from batchrun.strategy.pilot_report import percent
+from batchrun.workflow.tune import TuneReport
+from batchrun.workflow.tune_plan import TunePlan
+from batchrun.workflow.tune_write import JobChange
+
+PER = 1_000
+"""Prices are shown for so many documents."""
+HEADER = ("SETTING", "PRICE/1,000", "AT LEAST", "MEASURED (90%)", "DOCUMENTS", "A DOCUMENT", "FAILED", "STATE")
+SHOWN_DOCUMENTS = 30
+
+
+def plan_lines(plan: TunePlan) -> Iterator[str]:
+    """Say what a tune will do and what it may cost, before anything is sent."""
+    against = "gold labels" if plan.labels is not None else plan.candidates[-1].row.setting.words
+    yield (
+        f"{plan.job} tune: {count(len(plan.candidates), 'setting')} on {count(len(plan.documents), 'document')},"
+        f" held against {escape_control(against)}; target {percent(plan.target)}"
+    )
+    yield (
+        f"expected {dollars(plan.expected_nusd)} of cap {dollars(plan.cap_nusd)}"
+        f" · every setting on all documents {dollars(plan.full_nusd)}"
+    )
+
+
+def look_line(row: Row) -> str:
+    """Say what one look at a setting showed."""
+    standing = row.standing
+    found = "" if standing is None or row.state is State.STRONGEST else f": {accuracy_words(standing)}"
+    number = count(standing.documents, "document") if standing else "nothing"
+    state = "goes on" if row.state is State.ASKED else str(row.state)
+    return f"{escape_control(row.setting.words)}, {number}{found} · {state}"
+
+
+def accuracy_words(standing: Standing) -> str:
+    """`at least 95.2%, measured 97.0%`."""
+    return f"at least {percent(standing.accuracy.low)}, measured {percent(standing.accuracy.mean)}"
+
+
+def report_as_text(
+    report: TuneReport, change: JobChange | None, terminal: Terminal, path: Path, *, is_written: bool
+) -> str:
+    """The frontier, what is named, and what to type next."""
+    lines = [
+        table(HEADER, [cells(row) for row in report.rows], width=terminal.width()),
+        "",
+        *verdict_lines(report),
+        f"  spent    {dollars(report.spent_nusd)} of {dollars(report.plan.cap_nusd)} by this tune",
+        *label_lines(report),
+        *change_lines(change),
+        *next_lines(report, change, path, is_written=is_written),
+    ]
+    stamp = terminal.simulated_stamp(report.plan.simulated)
+    return "\n".join([f"{stamp}{report.plan.job} tune", "", *lines])
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One setting of the frontier."""
+    standing, price = row.standing, row.price_nusd().times(PER)
+    if standing is None:
+        return (row.setting.words, f"{dollars(price.mean)} planned", "", "", "", "", "", str(row.state))
+    strongest = row.state is State.STRONGEST
+    return (
+        row.setting.words,
+        bounded(price, dollars),
+        "" if strongest else percent(standing.accuracy.low),
+        "" if strongest else bounded(standing.accuracy, percent),
+        f"{standing.documents:,}",
+        bounded(standing.latency_s, duration) if standing.latency_s else "",
+        bounded(standing.failures, percent),
+        str(row.state),
+    )
+
+
+def bounded(interval: Interval, shown: Callable[[float], str]) -> str:
+    """`97.0% (95.2% to 98.1%)`."""
+    return f"{shown(interval.mean)} ({shown(interval.low)} to {shown(interval.high)})"
+
+
+def verdict_lines(report: TuneReport) -> Iterator[str]:
+    """Say which setting is named and why, or why none is."""
+    row, target = report.verdict.row, percent(report.plan.target)
+    name = escape_control(row.setting.words) if row else ""
+    match report.verdict.ending:
+        case Ending.FOUND if row and row.standing:
+            yield f"  chosen   {name}: {accuracy_words(row.standing)}; the target is {target}"
+            yield from measured_lines(row)
+        case Ending.UNDECIDED if row and row.standing:
+            more = report.verdict.more
+            told = f"{count(more, 'document')} more would probably decide" if more else "more documents would not help"
+            yield f"  undecided {name}: {accuracy_words(row.standing)}; the target is {target}: {told}"
+            yield from measured_lines(row)
+        case Ending.STOPPED:
+            yield "  stopped  before any setting was named"
+        case _ if row and row.standing and row.state is not State.STRONGEST:
+            yield f"  none     holds the target of {target}; the best is {name}: {accuracy_words(row.standing)}"
+        case _:
+            yield f"  none     holds the target of {target}"
+    if report.self_agreement:
+        yield from self_lines(report.self_agreement, report.plan.target)
+
+
+def measured_lines(row: Row) -> Iterator[str]:
+    """The price by every route, the worst fields, and the unsupported values of a named setting."""
+    routes = " · ".join(f"{name} {dollars(row.price_nusd(name).mean * PER)}" for name in row.routes)
+    yield f"  by route {routes} for {PER:,} documents"
+    if row.standing:
+        worst = sorted(row.standing.fields.items(), key=lambda one: one[1].mean)[:3]
+        shown = ", ".join(f"{escape_control(name)} {percent(one.mean)}" for name, one in worst if one.mean < 1)
+        if shown:
+            yield f"  fields   {shown}: those that are right least often"
+        if row.standing.unsupported:
+            yield f"  quotes   {bounded(row.standing.unsupported, percent)} not supported by the document"
+
+
+def self_lines(agreement: Interval, target: float) -> Iterator[str]:
+    """Say how often the strongest setting agrees with itself, and which agreement nobody reaches."""
+    yield f"  itself   the strongest setting gave the same value twice in {bounded(agreement, percent)}"
+    ceiling = (1 + agreement.mean) / 2
+    if target > ceiling:
+        yield f"           so that an agreement above about {percent(ceiling)} is out of reach"
+
+
+def label_lines(report: TuneReport) -> Iterator[str]:
+    """Say which documents to label: only where the named setting and the strongest one differ."""
+    if not (doc_ids := report.to_label):
+        return
+    yield f"  label    these {count(len(doc_ids), 'document')}, in which it differs from the strongest setting:"
+    yield from (f"           {shown_path(doc_id)}" for doc_id in doc_ids[:SHOWN_DOCUMENTS])
+    if len(doc_ids) > SHOWN_DOCUMENTS:
+        yield f"           and {len(doc_ids) - SHOWN_DOCUMENTS} more; --json lists all of them"
+
+
+def change_lines(change: JobChange | None) -> Iterator[str]:
+    """The change of the job file."""
+    if change:
+        yield from ("", *(escape_control(line) for line in change.diff), "")
+
+
+def next_lines(report: TuneReport, change: JobChange | None, path: Path, *, is_written: bool) -> Iterator[str]:
+    """What to type next. An error on stderr says why a tune stopped."""
+    if report.halted or report.verdict.ending is not Ending.FOUND:
+        return
+    options = ["--simulate"] if report.plan.simulated else []
+    if is_written:
+        yield "  written  into the job file"
+    if change and change.diff and not is_written:
+        yield f"  next     {command('tune', path, [*options, '--write'])}   writes this into the job file"
+    else:
+        yield f"  next     {command('submit', path, options)}"
+
+
+# --- for programs
+
+
+def report_fields(report: TuneReport) -> Mapping[str, Any]:
+    """The report as JSON, for programs and for the ledger; accuracies are shares, and prices are those of 1,000."""
+    plan, verdict = report.plan, report.verdict
+    return {
+        "job": plan.job,
+        "simulated": plan.simulated,
+        "target": plan.target,
+        "documents": len(plan.documents),
+        "labels": plan.labels is not None,
+        "ending": str(verdict.ending),
+        "setting": setting_fields(verdict.row) if verdict.row else None,
+        "more_documents": verdict.more,
+        "self_agreement": interval_fields(report.self_agreement) if report.self_agreement else None,
+        "to_label": list(report.to_label),
+        "spent_usd": report.spent_nusd / 1e9,
+        "expected_usd": plan.expected_nusd / 1e9,
+        "full_usd": plan.full_nusd / 1e9,
+        "cap_usd": plan.cap_nusd / 1e9,
+        "frontier": [row_fields(row) for row in report.rows],
+    }
+
+
+def setting_fields(row: Row) -> dict[str, str | None]:
+    """A setting for programs."""
+    one = row.setting
+    return {"model": one.model, "effort": one.effort, "thinking": one.thinking, "prompt": one.prompt}
+
+
+def row_fields(row: Row) -> dict[str, Any]:
+    """One setting of the frontier for programs."""
+    return {
+        **setting_fields(row),
+        "state": str(row.state),
+        "route": row.own_route,
+        "usd_per_1000": {name: interval_fields(row.price_nusd(name).times(PER / 1e9)) for name in row.routes},
+        **(standing_fields(row.standing) if row.standing else {}),
+    }
+
+
+def standing_fields(standing: Standing) -> dict[str, Any]:
+    """What was measured of a setting, for programs."""
+    optional = {"latency_s": standing.latency_s, "unsupported": standing.unsupported}
+    return {
+        "documents": standing.documents,
+        "accuracy": interval_fields(standing.accuracy),
+        "fields": {name: interval_fields(one) for name, one in standing.fields.items()},
+        "failures": interval_fields(standing.failures),
+        **{name: interval_fields(one) if one else None for name, one in optional.items()},
+    }

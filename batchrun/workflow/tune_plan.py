@@ -1,0 +1,252 @@
+"""A tune before anything is sent: its documents, what every setting would cost, and whether the money is enough."""
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from batchrun.budget.cap_text import called
+from batchrun.budget.caps import Of
+from batchrun.catalog.money import dollars, enough
+from batchrun.errors import Refused
+from batchrun.job.load import JobFile
+from batchrun.job.spec import PilotSection
+from batchrun.job.tune_section import TUNED
+from batchrun.planning.selection import Selection
+from batchrun.quality.tune.settings import Grid, Setting, read_grid, variant
+from batchrun.quality.tune.verdict import Row, State, expected_nusd
+from batchrun.statistics.intervals import Z90, faultless_documents_needed
+from batchrun.store.job_files import read_job
+from batchrun.store.ledger.cap_usage import shared_cap_usages
+from batchrun.store.ledger.connection import empty
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.strategy.pilot_report import drawn
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.refusal import cut_words
+from batchrun.workflow.job_models import models_of, prices_of, utc_today
+from batchrun.workflow.open_job import OpenJob, SubmitOptions, caps_of, check_columns, opened_job
+
+ASKED_AGAIN = 30
+"""About how many documents the strongest setting answers a second time, to find how often it agrees with itself."""
+UNCAPPED_NUSD = 10**18
+"""The budget of a tune's runs in the job file's place: every run is given what is left of the tune's cap."""
+Labels = Mapping[str, Mapping[str, Any]]
+"""Right answers that a person gave, by document and field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneOptions:
+    """What a command says over [tune]."""
+
+    target: float | None = None
+    documents: int | None = None
+    max_cost_nusd: int | None = None
+    """A lower cap than that of the job file."""
+    route: str = "stream"
+    partial_answers: bool = False
+    typed: tuple[str, ...] = ()
+    """The command, as in `Plan.typed`."""
+    speed: float = 1.0
+    """The speed of the simulator's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTune:
+    """A job that is open for a tune, under the tune's own name."""
+
+    job: JobFile
+    """The job itself."""
+    grid: Grid
+    opened: OpenJob
+    content: bytes
+    """The job file as it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A setting that may be asked."""
+
+    row: Row
+    opened: OpenJob
+    plan: Plan
+    """The plan of the tune's documents, as if nothing had been answered."""
+    asked: dict[str, str]
+    """The ids of the requests, by document. Documents that the setting cannot be asked about are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunePlan:
+    """What a tune would do, and what the tune would cost."""
+
+    job: str
+    simulated: bool
+    candidates: Sequence[Candidate]
+    """The cheapest first, by the plan's price."""
+    documents: Sequence[str]
+    """The documents in the order in which every setting answers them."""
+    target: float
+    labels: Labels | None
+    """None if the settings are compared with the strongest one."""
+    expected_nusd: float
+    """The expected cost, in the costliest case that `quality.tune.verdict.expected_nusd` knows."""
+    full_nusd: float
+    """The cost if every setting answered all documents."""
+    cap_nusd: int
+
+    @property
+    def digest(self) -> str:
+        """The hash of the documents, the requests and the target: a tune that has the same goes on."""
+        asked = [(one.plan.fingerprint, sorted(one.asked.items())) for one in self.candidates]
+        return hashlib.sha256(repr((asked, self.documents, self.target, self.labels is None)).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def open_tune(path: Path, *, simulated: bool) -> Iterator[OpenTune]:
+    """Read the job file and its [tune], and take the tune of the job for this process.
+
+    Rows of the tune go to a file of its own beside the ledger, which nobody looks at.
+    """
+    job, today = read_job(path), utc_today()
+    content = job.path.read_bytes()
+    grid = read_grid(job, prices_of(job, today=today), today=today)
+    with opened_job(named(variant(job, grid.settings[0], grid), TUNED), simulated=simulated, to_run=True) as opened:
+        ledger = opened.paths.ledger
+        rows = ledger.with_name(f"{ledger.name}.{opened.name}.duckdb")
+        yield OpenTune(job, grid, replace(opened, paths=replace(opened.paths, database=rows)), content)
+
+
+def named(job: JobFile, ending: str, **model: object) -> JobFile:
+    """Return the job under the name of a tune's runs, with changes in its [model].
+
+    A setting that fails often is no reason to stop, and a document that is too large for a setting is left out.
+    """
+    spec = job.spec
+    changes: dict[str, Any] = {
+        "job": spec.job.model_copy(update={"name": spec.job.name + ending}),
+        "model": spec.model.model_copy(update=model),
+        "pilot": PilotSection(),
+        "run": spec.run.model_copy(update={"fail_fast": False, "max_failure_rate": None}),
+        "budget": spec.budget.model_copy(update={"max_documents": None, "max_cost_nusd": UNCAPPED_NUSD}),
+    }
+    if spec.source.on_oversize in {"refuse", "split"}:
+        changes["source"] = spec.source.model_copy(update={"on_oversize": "skip"})
+    return replace(job, spec=spec.model_copy(update=changes))
+
+
+def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) -> OpenJob:
+    """Open the job as a setting asks it. Raises Refused and JobFileError for a model that cannot be used."""
+    job = named(variant(tune.job, setting, tune.grid), ending, **model)
+    check_columns(job, tune.opened.source)
+    return replace(tune.opened, job=job, chain=models_of(job, tune.opened.prices, today=utc_today()))
+
+
+async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Labels | None) -> TunePlan:
+    """Choose the documents and plan every setting. Raises Refused if the tune could not prove its target."""
+    section = tune.job.spec.tune
+    target = options.target if options.target is not None else section.target
+    possible = list((await _planned(tune.opened, Selection()))[1])
+    if labels is not None:
+        possible = [doc_id for doc_id in possible if labels.get(doc_id)]
+    doc_ids = chosen_documents(possible, options.documents or section.documents)
+    if problem := too_few(doc_ids, possible, target, labelled=labels is not None):
+        raise problem
+    found = [await _candidate(tune, setting, doc_ids) for setting in tune.grid.settings]
+    order = {effort: at for at, effort in enumerate((None, "low", "medium", "high", "xhigh", "max"))}
+    found.sort(key=lambda one: (one.row.planned_nusd, order[one.row.setting.effort]))
+    prices, fields = [one.row.planned_nusd for one in found], len(tune.job.fields.definitions)
+    number, extra = len(doc_ids), 0.0
+    if labels is None:
+        *climbed, strongest = prices
+        extra = strongest * (number + min(ASKED_AGAIN, number))
+    else:
+        climbed = prices
+    budget = section.max_cost_nusd or tune.job.spec.budget.max_cost_nusd
+    return TunePlan(
+        job=tune.job.spec.job.name,
+        simulated=tune.opened.simulated,
+        candidates=found,
+        documents=doc_ids,
+        target=target,
+        labels=labels,
+        expected_nusd=expected_nusd(climbed, number, target, fields=fields) + extra,
+        full_nusd=number * sum(climbed) + extra,
+        cap_nusd=min(budget, options.max_cost_nusd or budget),
+    )
+
+
+def chosen_documents(possible: Sequence[str], documents: int) -> list[str]:
+    """Draw documents evenly over their order, and shuffle them in an order that stays the same."""
+    numbers = drawn(range(len(possible)), documents)[:documents]
+    return sorted((possible[at] for at in numbers), key=lambda one: hashlib.sha256(one.encode()).digest())
+
+
+def too_few(doc_ids: Sequence[str], possible: Sequence[str], target: float, *, labelled: bool) -> Refused | None:
+    """Return why so few documents are not enough, or None if they are: without any error they prove the target."""
+    needed, number = faultless_documents_needed(target), len(doc_ids)
+    if number >= needed:
+        return None
+    what = "labelled documents" if labelled else "documents"
+    provable = int(1000 * number / (number + Z90**2)) / 1000
+    more = f"--documents {needed}" if len(possible) >= needed else f"the job has {len(possible):,} {what} to send"
+    return Refused(
+        f"{number:,} {what} cannot prove a target of {target:g}: without a single wrong field it takes {needed:,}."
+        " Nothing was sent.",
+        hint=f"{more}; or a lower target, at most --target {provable:g}",
+    )
+
+
+async def _candidate(tune: OpenTune, setting: Setting, doc_ids: Sequence[str]) -> Candidate:
+    opened = opened_as(tune, setting, TUNED)
+    plan, asked = await _planned(opened, Selection(ids=frozenset(doc_ids)))
+    if not asked:
+        raise Refused(f"{setting.words} cannot be asked about any of the documents. Nothing was sent.")
+    plain = plan.forecasts[0].estimate.cost_nusd.mean
+    row = Row(
+        setting=setting,
+        state=State.NOT_ASKED,
+        planned_nusd=plan.chosen.estimate.cost_nusd.mean / plan.to_send,
+        standing=None,
+        own_route=plan.chosen.name,
+        routes={one.name: one.estimate.cost_nusd.mean / plain if plain else 1.0 for one in plan.forecasts},
+    )
+    return Candidate(row, opened, plan, asked)
+
+
+async def _planned(opened: OpenJob, selection: Selection) -> tuple[Plan, dict[str, str]]:
+    """Plan documents beside the ledger, as if nothing had been answered: settings are planned alike.
+
+    Returns the plan, and the ids of the requests by document, in the order of class and size.
+    """
+    planner = replace(opened, ledger=Ledger(empty(), None)).planner(SubmitOptions(pay_again=True))
+    return await planner.plan(selection), planner.planned.asked()
+
+
+def refusal_of(plan: TunePlan, tune: OpenTune, *, partial_answers: bool) -> Refused | None:
+    """Return why a tune is not begun, or None if it is."""
+    for candidate in plan.candidates:
+        if (reply := candidate.plan.mostly_cut) and not partial_answers:
+            return Refused(
+                f"{candidate.row.setting.words}: {cut_words(reply)}. Nothing was sent.",
+                hint="raise max_tokens in [model], take the setting out of [tune], or send all the same:"
+                " --partial-answers",
+            )
+    amounts = f"the tune is expected to cost {dollars(plan.expected_nusd)}"
+    if plan.expected_nusd > plan.cap_nusd:
+        return Refused(
+            f"{amounts}, and its cap is {dollars(plan.cap_nusd)}. Nothing was sent.",
+            hint=f"allow more: [tune] max_cost_usd = {enough(round(plan.expected_nusd))};"
+            " or try fewer settings or fewer --documents",
+        )
+    caps, now = caps_of(tune.job, SubmitOptions()).borne_by(tune.job.spec.job.tags), time.time()
+    usages = shared_cap_usages(tune.opened.ledger.connection, caps.shared, model=tune.opened.price.name, now=now)
+    for usage in usages:
+        if usage.cap.of is Of.COST and usage.cap.model is None and usage.remaining < plan.expected_nusd:
+            return Refused(
+                f"{amounts}, and {called(usage.cap)} has {dollars(usage.remaining)} left. Nothing was sent.",
+                hint=f"try fewer settings or fewer --documents: batchrun tune {os.path.relpath(tune.job.path)}",
+            )
+    return None

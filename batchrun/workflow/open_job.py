@@ -26,10 +26,12 @@ from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
+from batchrun.job.tune_section import is_tuned
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
+from batchrun.store.output.no_output import NoOutput
 from batchrun.store.output.output_table import OutputTable
 from batchrun.store.output.publish import Output
 from batchrun.store.output.source_columns import SourceColumn
@@ -56,7 +58,9 @@ class OpenOutput:
         return self.job.spec.job.name
 
     def output(self, ledger: Ledger | None = None) -> Output:
-        """Return the job's output, fed from this ledger connection or from another one."""
+        """Return the job's output, fed from this ledger connection or from another one. The runs of tunes have none."""
+        if is_tuned(self.name):
+            return NoOutput(ledger or self.ledger, self.name)
         spec = self.job.spec
         types = FILE_COLUMNS if isinstance(spec.source, FilesSourceSection) else {}
         of_source = tuple(SourceColumn(name, types.get(name)) for name in spec.source.columns)

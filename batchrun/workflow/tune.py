@@ -168,7 +168,6 @@ class Tune:
         """
         tokens = candidate.opened.job.spec.model.max_tokens - 1
         opened = opened_as(self.open_tune, candidate.row.setting, AGAIN, max_tokens=tokens)
-        opened = replace(opened, paths=self.open_tune.opened.paths)
         with job_lock(opened.paths.ledger, opened.name):
             return await self._answers(replace(candidate, opened=opened, asked={}), doc_ids)
 

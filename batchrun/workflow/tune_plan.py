@@ -106,17 +106,12 @@ class TunePlan:
 
 @contextlib.contextmanager
 def open_tune(path: Path, *, simulated: bool) -> Iterator[OpenTune]:
-    """Read the job file and its [tune], and take the tune of the job for this process.
-
-    Rows of the tune go to a file of its own beside the ledger, which nobody looks at.
-    """
+    """Read the job file and its [tune], and take the tune of the job for this process."""
     job, today = read_job(path), utc_today()
     content = job.path.read_bytes()
     grid = read_grid(job, prices_of(job, today=today), today=today)
     with opened_job(named(variant(job, grid.settings[0], grid), TUNED), simulated=simulated, to_run=True) as opened:
-        ledger = opened.paths.ledger
-        rows = ledger.with_name(f"{ledger.name}.{opened.name}.duckdb")
-        yield OpenTune(job, grid, replace(opened, paths=replace(opened.paths, database=rows)), content)
+        yield OpenTune(job, grid, opened, content)
 
 
 def named(job: JobFile, ending: str, **model: object) -> JobFile:

@@ -30,7 +30,7 @@ context_window = 200_000
 max_output_tokens = 64_000
 tokenizer = "old"
 thinking = {{ accepted = ["disabled"], by_default = false }}
-limits = {{ requests_per_minute = 6_000_000, input_tokens_per_minute = 900_000_000, output_tokens_per_minute = 900_000_000 }}
+limits = {{ requests_per_minute = 6_000_000, input_tokens_per_minute = 100_000_000, output_tokens_per_minute = 100_000_000 }}
 """
 
 

@@ -9,12 +9,23 @@ from batchrun.cli.views.tune_text import look_line, plan_lines, report_as_text, 
 from batchrun.execution.run import Caller
 from batchrun.quality.tune.verdict import Ending, Row
 from batchrun.workflow.tune import Tune
-from batchrun.workflow.tune_plan import TuneOptions, TunePlan, open_tune
+from batchrun.workflow.tune_plan import Labels, TuneOptions, TunePlan, open_tune
 from batchrun.workflow.tune_write import job_change, write_job
 
 
-def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | None, terminal: Terminal) -> int:
-    """Tune a job, show what was found, and return the exit code. The job file changes only if `writes` says so."""
+def run_tune(
+    path: Path,
+    options: TuneOptions,
+    *,
+    writes: bool,
+    profile: str | None,
+    terminal: Terminal,
+    labels: Labels | None = None,
+) -> int:
+    """Tune a job, show what was found, and return the exit code. The job file changes only if `writes` says so.
+
+    Without `labels` the settings are compared with the strongest one.
+    """
 
     def say(*lines: str) -> None:
         if not (terminal.quiet or terminal.json):
@@ -32,7 +43,7 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
         provider_of(profile, options.speed, terminal) as provider,
     ):
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)
-        report = run_async(Tune(opened, caller, options, show, told, report_fields).run())
+        report = run_async(Tune(opened, caller, options, show, told, report_fields).run(labels))
         found = report.verdict.row if report.verdict.ending is Ending.FOUND else None
         change = job_change(opened, found.setting) if found else None
         is_written = bool(writes and found and change and change.diff)

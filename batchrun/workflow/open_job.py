@@ -277,9 +277,11 @@ def trimmed_cache(job: JobFile) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
-    """Lock the job for this process, without its documents and model."""
+def open_store(path: Path, *, simulated: bool, name: str | None = None) -> Iterator[OpenStore]:
+    """Lock the job for this process, without its documents and model; `name` names its runs if they are a tune's."""
     job = read_job(path)
+    if name and is_tuned(name):
+        job = job.under(name)
     where = store_paths(job, simulated=simulated)
     with locked_ledger(job, where, simulated=simulated) as ledger:
         yield OpenStore(job, where, ledger, prices_of(job, today=utc_today()))

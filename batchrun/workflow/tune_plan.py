@@ -121,7 +121,6 @@ def named(job: JobFile, ending: str, **model: object) -> JobFile:
     """
     spec = job.spec
     changes: dict[str, Any] = {
-        "job": spec.job.model_copy(update={"name": spec.job.name + ending}),
         "model": spec.model.model_copy(update=model),
         "pilot": PilotSection(),
         "run": spec.run.model_copy(update={"fail_fast": False, "max_failure_rate": None}),
@@ -129,7 +128,7 @@ def named(job: JobFile, ending: str, **model: object) -> JobFile:
     }
     if spec.source.on_oversize in {"refuse", "split"}:
         changes["source"] = spec.source.model_copy(update={"on_oversize": "skip"})
-    return replace(job, spec=spec.model_copy(update=changes))
+    return replace(job, spec=spec.model_copy(update=changes)).under(spec.job.name + ending)
 
 
 def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) -> OpenJob:

@@ -19,7 +19,7 @@ from batchrun.workflow.tune_write import JobChange
 
 PER = 1_000
 """Prices are shown for so many documents."""
-HEADER = ("SETTING", "PRICE/1,000", "AT LEAST", "MEASURED (90%)", "DOCUMENTS", "A DOCUMENT", "FAILED", "STATE")
+HEADER = ("SETTING", "PRICE/1,000", "AT LEAST", "MEASURED", "AT MOST", "DOCUMENTS", "EACH", "FAILED", "STATE")
 SHOWN_DOCUMENTS = 30
 
 
@@ -71,16 +71,16 @@ def cells(row: Row) -> tuple[str, ...]:
     """One setting of the frontier."""
     standing, price = row.standing, row.price_nusd().times(PER)
     if standing is None:
-        return (row.setting.words, f"{dollars(price.mean)} planned", "", "", "", "", "", str(row.state))
-    strongest = row.state is State.STRONGEST
+        return (row.setting.words, f"{dollars(price.mean)} planned", *[""] * 6, str(row.state))
+    accuracy = standing.accuracy
+    shares = [percent(share) for share in (accuracy.low, accuracy.mean, accuracy.high)]
     return (
         row.setting.words,
         bounded(price, dollars),
-        "" if strongest else percent(standing.accuracy.low),
-        "" if strongest else bounded(standing.accuracy, percent),
+        *([""] * 3 if row.state is State.STRONGEST else shares),
         f"{standing.documents:,}",
-        bounded(standing.latency_s, duration) if standing.latency_s else "",
-        bounded(standing.failures, percent),
+        duration(standing.latency_s.mean) if standing.latency_s else "",
+        f"{percent(standing.failures.mean)} (to {percent(standing.failures.high)})",
         str(row.state),
     )
 

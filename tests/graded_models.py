@@ -30,7 +30,7 @@ context_window = 200_000
 max_output_tokens = 64_000
 tokenizer = "old"
 thinking = {{ accepted = ["disabled"], by_default = false }}
-limits = {{ requests_per_minute = 6_000_000, input_tokens_per_minute = 100_000_000, output_tokens_per_minute = 100_000_000 }}
+limits = {{ requests_per_minute = 900_000, input_tokens_per_minute = 90_000_000, output_tokens_per_minute = 9_000_000 }}
 """
 
 
@@ -50,6 +50,7 @@ class GradedModels(ScriptedProvider):
 
     accuracies: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    output_tokens: int = 40
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Model and document of every request."""
 
@@ -57,7 +58,8 @@ class GradedModels(ScriptedProvider):
         params = json.loads(request.body)
         model, doc = params["model"], params["messages"][0]["content"].split("\n")[0]
         self.asked.append((model, doc))
-        return replace(answer(self.values(model, doc)), model=model, usage=Usage(input_tokens=100, output_tokens=40))
+        usage = Usage(input_tokens=100, output_tokens=self.output_tokens)
+        return replace(answer(self.values(model, doc)), model=model, usage=usage)
 
     def values(self, model: str, doc: str) -> dict[str, str]:
         """What a model answers."""

@@ -12,7 +12,7 @@ from typing import Any
 from batchrun.budget.cap_text import called
 from batchrun.budget.caps import Of
 from batchrun.catalog.money import dollars, enough
-from batchrun.errors import Refused
+from batchrun.errors import Refused, UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.spec import PilotSection
 from batchrun.job.tune_section import TUNED
@@ -139,8 +139,13 @@ def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) ->
 
 
 async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Labels | None) -> TunePlan:
-    """Choose the documents and plan every setting. Raises Refused if the tune could not prove its target."""
+    """Choose the documents and plan every setting. Raises Refused if the tune could not prove its target, and UsageProblem."""
     section = tune.job.spec.tune
+    if labels is None and len(tune.grid.settings) == 1:
+        raise UsageProblem(
+            f"[tune] of the job {tune.job.spec.job.name} has one setting, and nothing to compare the setting with.",
+            hint='name what to try in [tune], such as models = ["claude-haiku-4-5", "claude-sonnet-5-5"]',
+        )
     target = options.target if options.target is not None else section.target
     possible = list((await _planned(tune.opened, Selection()))[1])
     if labels is not None:

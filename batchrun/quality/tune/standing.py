@@ -44,9 +44,7 @@ class Standing:
 
         Returns None if the accuracy does not lie above the target, so that no number of documents proves the target.
         """
-        # Where no field was wrong, the truth is taken to lie below 1: at the middle of Wilson's interval.
-        share = min(self.accuracy.mean, (self.accuracy.low + self.accuracy.high) / 2)
-        needed = effective_needed(target, share) if self.trials else None
+        needed = effective_needed(target, self.accuracy.mean) if self.trials else None
         return None if needed is None else max(self.documents + 1, round(needed * self.documents / self.trials))
 
 

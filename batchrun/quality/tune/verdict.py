@@ -86,7 +86,7 @@ def verdict_of(rows: Sequence[Row], target: float) -> Verdict:
         return Verdict(Ending.UNDECIDED, *promising[0])
     if open_rows:
         return Verdict(Ending.UNDECIDED, open_rows[0])
-    asked = [row for row in rows if row.standing]
+    asked = [row for row in rows if row.standing and row.state is not State.STRONGEST]
     return Verdict(Ending.NONE, max(asked, key=lambda row: _mean(row.standing), default=None))
 
 

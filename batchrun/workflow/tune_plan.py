@@ -139,7 +139,10 @@ def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) ->
 
 
 async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Labels | None) -> TunePlan:
-    """Choose the documents and plan every setting. Raises Refused if the tune could not prove its target, and UsageProblem."""
+    """Choose the documents and plan every setting.
+
+    Raises Refused if the tune could not prove its target, and UsageProblem if there is nothing to compare.
+    """
     section = tune.job.spec.tune
     if labels is None and len(tune.grid.settings) == 1:
         raise UsageProblem(

@@ -11,7 +11,6 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,10 @@ from batchrun.cli.views.tune_text import report_fields
 from batchrun.quality.tune.verdict import Ending
 from batchrun.workflow.tune import Tune
 from batchrun.workflow.tune_plan import TuneOptions, open_tune
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SETTINGS, DOCUMENTS, TARGET = 12, 200, 0.95
 

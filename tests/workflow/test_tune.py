@@ -66,9 +66,11 @@ def test_the_cheapest_that_holds_is_named_and_nothing_is_sent_or_touched_twice(t
     report = tune(models, labels())
     assert report.exit_code is ExitCode.OK
     assert states(report) == [State.DROPPED, State.CHOSEN, State.PROBED]
-    assert report.verdict.row and report.verdict.row.setting.model == model_name(1)
+    assert report.verdict.row
+    assert report.verdict.row.setting.model == model_name(1)
     assert models.count == {model_name(0): 10, model_name(1): DOCUMENTS}  # what the job has answered is not sent
-    assert report.rows[2].standing and report.rows[2].standing.documents == 10
+    assert report.rows[2].standing
+    assert report.rows[2].standing.documents == 10
     assert report.spent_nusd == sum(
         cost for (cost,) in project.ask("select cost_nusd from attempts where job != 'trial'")
     )
@@ -96,7 +98,8 @@ def test_without_labels_the_strongest_answers_all_and_again_some(tune):
     report = tune(models)
     assert states(report) == [State.DROPPED, State.CHOSEN, State.STRONGEST]
     assert models.count[model_name(2)] == DOCUMENTS + 30
-    assert report.self_agreement and report.self_agreement.mean == 1.0
+    assert report.self_agreement
+    assert report.self_agreement.mean == 1.0
     differing = {
         f"docs/{number:04}.txt"
         for number in range(DOCUMENTS)
@@ -187,7 +190,8 @@ def test_a_model_that_only_fails_is_dropped_and_stops_nothing(tune):
     )
     report = tune(Broken(accuracies=GOOD), labels())
     assert states(report) == [State.DROPPED, State.CHOSEN, State.PROBED]
-    assert report.rows[0].standing and report.rows[0].standing.failures.mean == 1.0
+    assert report.rows[0].standing
+    assert report.rows[0].standing.failures.mean == 1.0
 
 
 def test_a_job_file_that_has_changed_is_not_overwritten(tune):

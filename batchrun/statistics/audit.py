@@ -108,9 +108,10 @@ def queue_threshold(
     ordered = sorted(scores, key=lambda document: -scores[document])
     ranks = {document: rank for rank, document in enumerate(ordered)}
     drawn = [(ranks.get(document, -1), wrong) for document, wrong in audited]
+    falling = [scores[document] for document in ordered]
     shortest = Queue(1.0, tuple(ordered), 0, 0, 0)
     for share in QUEUE_SHARES:
-        length = _with_ties([scores[document] for document in ordered], round(share * len(ordered)))
+        length = _with_ties(falling, round(share * len(ordered)))
         bet = AuditBet((len(ordered) - length) * cells, max_error)
         for rank, wrong in drawn:
             if rank >= length:

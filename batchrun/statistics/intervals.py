@@ -42,7 +42,10 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float]) -
     The ratio is any share that is summed over documents: accuracy (right / asked), or F1 (2 TP / (gold + given)).
     Errors of one document may depend on each other, documents may not. The variance is that of a ratio of sums over
     clusters (Cochran 1977, section 6.3); an effective number of trials takes it into Wilson's interval, with a quantile
-    of t for the number of documents in which an error was seen. The interval is `UNKNOWN` if the denominators sum to 0.
+    of t for the number of documents in which an error was seen. The lower bound holds less often, in 84 to 91% of
+    samples of 50 to 200 documents, where a rare document (1 of 50) is wrong in every field: the sample may hold none.
+
+    The interval is `UNKNOWN` if the denominators sum to 0.
 
     Raises ValueError if the two sequences differ in length.
     """

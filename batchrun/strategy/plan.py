@@ -247,6 +247,8 @@ class Plan:
     """The forecast of the replies. None if an earlier version made the plan."""
     partial_answers: bool = False
     """Whether a submit sends requests although most replies are expected to be cut off."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The decisive keys of the job file with their values. Empty if an earlier version made the plan."""
 
     @property
     def mostly_cut(self) -> ReplyForecast | None:

@@ -8,6 +8,7 @@ from batchrun.errors import BatchrunError, ExitCode
 from batchrun.estimation.estimate import Estimate
 from batchrun.execution.failure_messages import BudgetReached
 from batchrun.outcome import Outcome
+from batchrun.quality.checks.result import CheckResult
 from batchrun.store.reports.cache_use import CacheUse
 
 
@@ -60,6 +61,8 @@ class RunEnd:
     """Why the rows were not in the output yet."""
     cache_use: CacheUse | None = None
     """What the cache saved, by the prices of that day. None if nothing was cached."""
+    checks: tuple[CheckResult, ...] = ()
+    """What came of the checks of the job, right after the run."""
 
     @property
     def all_outcomes(self) -> dict[Outcome | None, int]:

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from batchrun.errors import BatchrunError, ExitCode
@@ -13,6 +14,8 @@ from batchrun.execution.halt import Interrupted
 from batchrun.execution.stop_conditions import OutOfTime
 from batchrun.outcome import Outcome
 from batchrun.planning.planner import Planner
+from batchrun.quality.checks.result import CheckResult, any_fails
+from batchrun.quality.checks.run import run_checks
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.cascades import Escalations, escalations
@@ -34,7 +37,7 @@ from batchrun.strategy.plan import Plan
 from batchrun.strategy.plan_record import from_json, plan_from_json, to_json
 from batchrun.workflow.batch_recovery import publish_finally
 from batchrun.workflow.merge_parts import merge_parts
-from batchrun.workflow.open_job import OpenJob
+from batchrun.workflow.open_job import OpenJob, OpenOutput
 from batchrun.workflow.recovery import path_below_root
 from batchrun.workflow.run_end import RememberedError, RunEnd
 
@@ -68,6 +71,8 @@ class Summary:
     """The estimate of the documents that a cap left pending. None if no cap did."""
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
+    checks: Sequence[CheckResult]
+    """What came of the checks of the job, right after the run. Empty if none ran."""
     exit_code: ExitCode
     database: Path
 
@@ -96,16 +101,16 @@ def conclude(
     open_batches = Batches(opened.ledger).open(opened.name)
     if open_batches and exit_code in {ExitCode.OK, ExitCode.SOME_FAILED}:
         exit_code = ExitCode.UNFINISHED
-    if run_no is not None:
-        runs = Runs(opened.ledger)
-        with opened.ledger.transaction():
-            runs.recover(opened.name)
-            state = final_state(runs, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
-            why = str(halted) if halted else None
-            runs.end_run(run_no, state=state, exit_code=exit_code, note=why)
+    end_run = partial(record_end, opened, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
+    end_run(exit_code)
     unpublished = publish_finally(opened)
+    checks = () if isinstance(halted, Interrupted) else checks_of(opened, run_no=run_no, unpublished=unpublished)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
+    if any_fails(checks) and exit_code == ExitCode.OK:
+        exit_code = ExitCode.SOME_FAILED
+        end_run(exit_code)
+        publish_finally(opened)  # for the exit code, which is in the output too
     end = RunEnd(
         exit_code=exit_code,
         seconds=time.time() - started_at,
@@ -117,8 +122,41 @@ def conclude(
         remaining=remaining_estimate(planner, plan, rest) if isinstance(halted, BudgetReached) else None,
         unpublished=RememberedError.of(unpublished),
         cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
+        checks=checks,
     )
     return replace(remember(opened, plan, end, run_no=run_no), halted=halted, unpublished=unpublished)
+
+
+def record_end(
+    opened: OpenJob,
+    run_no: int | None,
+    halted: BatchrunError | None,
+    exit_code: ExitCode,
+    *,
+    waiting: bool,
+    cut_short: bool,
+) -> None:
+    """Record how a run ended, if there was one."""
+    if run_no is None:
+        return
+    runs = Runs(opened.ledger)
+    with opened.ledger.transaction():
+        runs.recover(opened.name)
+        state = final_state(runs, run_no, halted, waiting=waiting, cut_short=cut_short)
+        runs.end_run(run_no, state=state, exit_code=exit_code, note=str(halted) if halted else None)
+
+
+def checks_of(
+    opened: OpenOutput, *, run_no: int | None, unpublished: BatchrunError | None = None
+) -> tuple[CheckResult, ...]:
+    """Run the checks of a job. Without a run of its own, a submit checks the answers of the job's last run.
+
+    `unpublished` is why the output lacks rows.
+    """
+    if run_no is None and (last := Runs(opened.ledger).last_run(opened.name)):
+        run_no = last.run_no
+    why = str(unpublished) if unpublished else None
+    return run_checks(opened.job, opened.ledger, opened.paths.database, run_no=run_no, unpublished=why)
 
 
 def remaining_estimate(planner: Planner, plan: Plan, rest: Callable[[], Estimate] | None) -> Estimate:
@@ -208,6 +246,7 @@ def _summary(
         halted=end.halted.error() if end.halted else None,
         remaining=end.remaining,
         unpublished=end.unpublished.error() if end.unpublished else None,
+        checks=end.checks,
         exit_code=end.exit_code,
         database=database,
     )

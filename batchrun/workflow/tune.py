@@ -15,9 +15,9 @@ from batchrun.errors import BatchrunError, ExitCode, Stopped
 from batchrun.estimation.interval import Interval
 from batchrun.execution.failure_messages import BudgetReached
 from batchrun.execution.run import Caller
+from batchrun.job.match_rules import MatchRule
 from batchrun.job.tune_section import AGAIN
 from batchrun.planning.selection import Selection
-from batchrun.quality.matching.rules import MatchRule, default_rule
 from batchrun.quality.tune.standing import Standing, Truth, measured
 from batchrun.quality.tune.verdict import Ending, Row, State, Verdict, verdict_of
 from batchrun.statistics.ladder import FIRST_LOOK, Climb, Judgement

@@ -123,6 +123,7 @@ def named(job: JobFile, ending: str, **model: object) -> JobFile:
     changes: dict[str, Any] = {
         "model": spec.model.model_copy(update=model),
         "pilot": PilotSection(),
+        "check": (),
         "run": spec.run.model_copy(update={"fail_fast": False, "max_failure_rate": None}),
         "budget": spec.budget.model_copy(update={"max_documents": None, "max_cost_nusd": UNCAPPED_NUSD}),
     }

@@ -25,10 +25,12 @@ class TableFile:
     """The kind, by the ending of the name; None for a file that is no table."""
     sheet: str | None = None
     """The sheet of a workbook; None means the first."""
+    key: str = "source.path"
+    """The key of the job file that names the file."""
 
     def problem(self, what: str, *, hint: str) -> UsageProblem:
         """Make the error for a file that is not as it should be."""
-        return UsageProblem(f"source.path: {self.shown}: {what}", hint=hint)
+        return UsageProblem(f"{self.key}: {self.shown}: {what}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def _load_httpfs(connection: "duckdb.DuckDBPyConnection", file: TableFile) -> No
         connection.execute("SELECT count(*) FROM duckdb_secrets()")  # DuckDB reads them now, and cannot when locked
     except duckdb.Error as error:
         raise EnvironmentProblem(
-            f"source.path: {file.shown} needs DuckDB's extension httpfs, which is not installed",
+            f"{file.key}: {file.shown} needs DuckDB's extension httpfs, which is not installed",
             hint=f"""install it once: {sys.executable} -c "import duckdb; duckdb.sql('INSTALL httpfs')"; """
             "or download the file",
         ) from error

@@ -142,7 +142,7 @@ def _remote_opener(file: TableFile) -> Callable[[], BinaryIO]:
 
 def _unreachable(error: Exception, file: TableFile) -> EnvironmentProblem:
     return EnvironmentProblem(
-        f"source.path: {file.shown}: {in_words(error, file)}",
+        f"{file.key}: {file.shown}: {in_words(error, file)}",
         hint="see to the address, the network and, for s3://, the AWS_ variables of the environment",
     )
 

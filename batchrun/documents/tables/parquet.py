@@ -85,7 +85,7 @@ def _query(file: TableFile, sql: str, values: Sequence[Any] = ()) -> Iterator[tu
         else:
             return
     raise EnvironmentProblem(
-        f"source.path: DuckDB ran out of memory over {file.shown}",
+        f"{file.key}: DuckDB ran out of memory over {file.shown}",
         hint="write the file with smaller row groups, such as COPY … TO 'new.parquet' (ROW_GROUP_SIZE 10000)",
     )
 
@@ -94,7 +94,7 @@ def _problem(error: Exception, file: TableFile) -> BatchrunError:
     words = in_words(error, file)
     if is_remote(file.path):
         return EnvironmentProblem(
-            f"source.path: {file.shown}: {words}",
+            f"{file.key}: {file.shown}: {words}",
             hint="see to the address, the network and, for s3://, the AWS_ variables of the environment",
         )
     return file.problem(

@@ -6,8 +6,8 @@ from statistics import fmean
 from typing import Any
 
 from batchrun.estimation.interval import Interval
+from batchrun.job.match_rules import MatchRule
 from batchrun.quality.matching.match import match
-from batchrun.quality.matching.rules import MatchRule
 from batchrun.statistics.intervals import effective_needed, effective_trials, ratio_interval, wilson
 from batchrun.store.ledger.tunes import TunedAnswer
 from batchrun.strategy.pilot_report import average

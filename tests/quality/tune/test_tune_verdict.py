@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from batchrun.estimation.interval import Interval
+from batchrun.job.match_rules import MatchRule
 from batchrun.outcome import Outcome
-from batchrun.quality.matching.rules import MatchRule
 from batchrun.quality.tune.settings import Setting
 from batchrun.quality.tune.standing import Standing, measured
 from batchrun.quality.tune.verdict import Ending, Row, State, expected_nusd, verdict_of

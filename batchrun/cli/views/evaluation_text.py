@@ -1,0 +1,234 @@
+"""How right the answers of a run are, for people and for programs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.cli.views.comparison_json import gold_fields
+from batchrun.cli.views.comparison_text import gold_words
+from batchrun.cli.views.format import count, cut, interval_fields, labelled, table
+from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import escape_control
+from batchrun.estimation.interval import Interval
+from batchrun.quality.evaluate import Evaluation, WrongDocument, WrongField
+from batchrun.quality.gold_change import GoldChange
+from batchrun.quality.scores import Confusion, FieldScore
+from batchrun.store.reports.runs import RunStory
+
+MOST_NAMED = 5
+"""How many ids of documents, and how many wrong fields of a document, are shown; JSON has all."""
+MOST_PAIRS = 10
+"""How many pairs of a label and another answer are shown of an enum."""
+MOST_OF_VALUE = 300
+"""How many characters of a value are shown."""
+NAME_WIDTH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationView:
+    """What is shown of an evaluation."""
+
+    story: RunStory
+    evaluation: Evaluation
+    change: GoldChange | None
+    """How the run compares with another run; None if no other run was named."""
+    against: str | None
+    """The id of the other run."""
+    fail_under: float | None
+    """The least share of right answers; None for any."""
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the run is worse than the other run by more than chance."""
+        return self.change is not None and self.change.found and self.change.difference.mean < 0
+
+    @property
+    def is_under(self) -> bool:
+        """Whether it is not certain that enough answers are right."""
+        return self.fail_under is not None and self.evaluation.scores.pooled.accuracy.low < self.fail_under
+
+    @property
+    def fails(self) -> bool:
+        """Whether the command fails: the exit code is 1."""
+        return self.is_worse or self.is_under
+
+
+def evaluation_as_text(view: EvaluationView, terminal: Terminal) -> str:
+    """The whole evaluation."""
+    width = terminal.width()
+    parts = [[terminal.simulated_stamp(view.story.simulated) + verdict(view), *remarks(view)]]
+    parts.append(field_lines(view.evaluation, width))
+    parts += [confusion_lines(name, one, width) for name, one in view.evaluation.confusions.items()]
+    parts += [list(wrong_lines(one, width)) for one in view.evaluation.worst]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def verdict(view: EvaluationView) -> str:
+    """`contracts run 8f3c: 91.9% right (90%: 89.1% to 94.0%) by labels.csv`."""
+    return f"{view.story.job} run {view.story.run_id}: {right_words(view.evaluation)} by {view.evaluation.labels}"
+
+
+def right_words(evaluation: Evaluation) -> str:
+    """How many answers are right: counts if there are too few documents for a share."""
+    pooled = evaluation.scores.pooled
+    if not evaluation.scores.enough:
+        return f"{pooled.right:,} of {count(asked_values(evaluation), 'value')} right"
+    return f"{pooled.accuracy.mean:.1%} right ({bounds(pooled.accuracy)})"
+
+
+def asked_values(evaluation: Evaluation) -> int:
+    """How many values have labels, over all fields."""
+    return sum(field.documents for field in evaluation.scores.fields)
+
+
+def bounds(interval: Interval) -> str:
+    """`90%: 89.1% to 94.0%`."""
+    return f"90%: {interval.low:.1%} to {interval.high:.1%}"
+
+
+def remarks(view: EvaluationView) -> Iterator[str]:
+    """Which documents count, and what was asked of the numbers."""
+    evaluation = view.evaluation
+    scores, missing = evaluation.scores, evaluation.not_in_run
+    yield f"  labels   {count(scores.documents, 'document')}, {count(len(scores.fields), 'field')}"
+    if evaluation.without_answer:
+        what = count(evaluation.without_answer, "document")
+        yield f"           {what} without an answer, counted as null in all fields"
+    if missing:
+        names = ", ".join(escape_control(name) for name in missing[:MOST_NAMED])
+        more = ", …" if len(missing) > MOST_NAMED else ""
+        yield f"           {count(len(missing), 'document')} with labels not in this run: {names}{more}"
+    if not scores.enough:
+        yield "           too few documents for shares: counts are shown"
+    if any(field.greedy for field in scores.fields):
+        yield "           the entries of very long lists are paired only about best"
+    if view.against and view.change is None:
+        yield f"  against  {view.against}: no document with labels belongs to both runs"
+    for label, words in gold_words(view.change) if view.change else ():
+        yield f"  {label and 'against':<8} {f'{view.against}: ' if label else ''}{words}"
+    if view.fail_under is not None:
+        reached = "is below" if view.is_under else "is at least"
+        low = scores.pooled.accuracy.low
+        yield f"  bound    {low:.1%}, the lower bound of right answers, {reached} {view.fail_under:.1%}"
+
+
+def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
+    """A line for each field, and one for all fields together."""
+    scores = evaluation.scores
+    rows = [*scores.fields, *([scores.pooled] if len(scores.fields) > 1 else [])]
+    if scores.enough:
+        shares = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
+        return table(shares, [share_row(one) for one in rows], width=width).split("\n")
+    counts = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
+    asked = [*(one.documents for one in scores.fields), asked_values(evaluation)]
+    return table(counts, [*map(count_row, rows, asked)], width=width).split("\n")
+
+
+def count_row(field: FieldScore, asked: int) -> tuple[str, ...]:
+    """The counts of a field of which so many values were asked; hits of partly right lists are no whole numbers."""
+    return (
+        cut(field.name, NAME_WIDTH),
+        f"{field.right:,} of {asked:,}",
+        f"{field.hits:g} of {field.gold:,}",
+        f"{field.hits:g} of {field.given:,}",
+    )
+
+
+def share_row(field: FieldScore) -> tuple[str, ...]:
+    """The shares of a field, with the intervals of accuracy and F1."""
+
+    def known(interval: Interval, of: int) -> str:
+        return f"{interval.mean:.1%}" if of else "-"
+
+    both = field.gold + field.given
+    return (
+        cut(field.name, NAME_WIDTH),
+        f"{field.accuracy.mean:.1%}",
+        f"{field.accuracy.low:.1%} to {field.accuracy.high:.1%}",
+        known(field.precision, field.given),
+        known(field.recall, field.gold),
+        known(field.f1, both),
+        f"{field.f1.low:.1%} to {field.f1.high:.1%}" if both else "-",
+    )
+
+
+def confusion_lines(name: str, confusion: Confusion, width: int | None) -> list[str]:
+    """What was answered for which label, where the two differ; no line if they never differ."""
+    wrong = [pair for pair in confusion.pairs if pair.gold != pair.answer]
+    if not wrong:
+        return []
+    shown = [
+        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}"
+        for pair in wrong[: 2 * MOST_NAMED]
+    ]
+    more = [f"  and {count(len(wrong) - len(shown), 'more pair')}"] if len(wrong) > len(shown) else []
+    return [cut(line, width) for line in [f"{escape_control(name)}, label -> answer", *shown, *more]]
+
+
+def wrong_lines(document: WrongDocument, width: int | None) -> Iterator[str]:
+    """The wrong fields of a document, each with its label, its answer and the quote that the model gave."""
+    yield cut(f"{escape_control(document.doc_id)}   {count(len(document.fields), 'field')} wrong", width)
+    for field in document.fields[:MOST_NAMED]:
+        yield cut(f"  {escape_control(field.field)}", width)
+        yield from labelled("label", shown_value(field.label), width=width, indent=4)
+        yield from labelled("answer", shown_value(field.answer), width=width, indent=4)
+        yield from quote_lines(field, width)
+    if len(document.fields) > MOST_NAMED:
+        yield f"  and {count(len(document.fields) - MOST_NAMED, 'more field')}"
+
+
+def quote_lines(field: WrongField, width: int | None) -> Iterator[str]:
+    """The evidence for a wrong answer; the first place of a list's."""
+    told = field.evidence[:1] if isinstance(field.evidence, list) else [field.evidence]
+    for one in filter(None, told):
+        pages = one.get("pages", ())
+        where = f", page {', '.join(map(str, pages))}" if pages else ""
+        yield from labelled("quote", f"{one['status']}{where}: {one.get('text') or ''}", width=width, indent=4)
+
+
+def shown_value(value: Any) -> str:
+    """A value as JSON has the value; what JSON lacks is text."""
+    return escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
+
+
+def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
+    """The evaluation for programs."""
+    evaluation = view.evaluation
+    return {
+        "job": view.story.job,
+        "run": view.story.run_id,
+        "simulated": view.story.simulated,
+        "labels": evaluation.labels,
+        "documents": evaluation.scores.documents,
+        "without_answer": evaluation.without_answer,
+        "not_in_run": list(evaluation.not_in_run),
+        "all_fields": score_fields(evaluation.scores.pooled),
+        "fields": {field.name: score_fields(field) for field in evaluation.scores.fields},
+        "confusion": {
+            name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in one.pairs]
+            for name, one in evaluation.confusions.items()
+        },
+        "worst": [
+            {"doc_id": one.doc_id, "wrong": [wrong_fields(field) for field in one.fields]} for one in evaluation.worst
+        ],
+        "against": {"run": view.against, **gold_fields(view.change), "worse": view.is_worse} if view.change else None,
+        "fail_under": view.fail_under,
+        "fails": view.fails,
+    }
+
+
+def wrong_fields(field: WrongField) -> dict[str, Any]:
+    """A wrong field; fractions are as JSON writes them."""
+    answer = json.loads(json.dumps(field.answer, default=float))
+    return {"field": field.field, "label": field.label, "answer": answer, "evidence": field.evidence}
+
+
+def score_fields(field: FieldScore) -> dict[str, Any]:
+    """The score of one field, or of all."""
+    shares = ("accuracy", "precision", "recall", "f1")
+    counts = ("documents", "right", "hits", "gold", "given")
+    return {
+        **{name: getattr(field, name) for name in counts},
+        **{name: interval_fields(getattr(field, name)) for name in shares},
+    }

@@ -1,0 +1,124 @@
+"""How right the answers of a run are, by gold labels."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.job.load import JobFile
+from batchrun.job.match_rules import MatchRule, default_rule
+from batchrun.quality.gold import Labels
+from batchrun.quality.matching.match import match
+from batchrun.quality.scores import Confusion, DocumentMatches, Scores, confusion, score, worst
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.reports.run_answers import RunAnswer, run_answers
+
+MOST_WORST = 5
+"""How many of the worst documents are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledAnswers:
+    """The answers of a run for the documents that have labels, held against the labels."""
+
+    labels: Labels
+    answers: Mapping[str, RunAnswer]
+    matched: Mapping[str, DocumentMatches]
+    """How each answer fits its labels, by document and field. A document without an answer is null in every field."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrongField:
+    """A field of a document whose answer is not the label."""
+
+    field: str
+    label: Any
+    answer: Any
+    evidence: Any
+    """What is known of the quote for the answer, as in `Findings`; None for a field without evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrongDocument:
+    """A document with its wrong fields, in the order of the job file."""
+
+    doc_id: str
+    fields: tuple[WrongField, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How right the answers of a run are."""
+
+    labels: str
+    """The file of the labels, as people see its name."""
+    scores: Scores
+    confusions: Mapping[str, Confusion]
+    """Which words of an enum are answered for which labels, by field."""
+    worst: tuple[WrongDocument, ...]
+    """The documents with most wrong fields, the worst first."""
+    without_answer: int
+    """How many of the documents have no answer."""
+    not_in_run: tuple[str, ...]
+    """The documents that have labels and do not belong to the run; they do not count."""
+
+
+def labelled_answers(job: JobFile, labels: Labels, ledger: Ledger, run_no: int) -> LabelledAnswers:
+    """Hold the answers of a run against labels. Documents that do not belong to the run are left out."""
+    answers = {one.doc_id: one for one in run_answers(ledger, run_no) if one.doc_id in labels.values}
+    rules = match_rules(job, labels.fields)
+    matched = {
+        doc_id: {
+            name: match(rules[name], label, value_of(answers[doc_id], name)) for name, label in of_document.items()
+        }
+        for doc_id, of_document in labels.values.items()
+        if doc_id in answers
+    }
+    return LabelledAnswers(labels, answers, matched)
+
+
+def match_rules(job: JobFile, fields: Iterable[str]) -> dict[str, MatchRule]:
+    """Return the rule by which each field's answers are held against labels."""
+    given = job.spec.gold.match if job.spec.gold else {}
+    types = job.spec.output.fields
+    return {name: given[name].of(types[name]) if name in given else default_rule(types[name]) for name in fields}
+
+
+def value_of(answer: RunAnswer, field: str) -> Any:
+    """Return the value that an answer has for a field; None without a value, and without an answer."""
+    return None if answer.values is None else answer.values.get(field)
+
+
+def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
+    """Measure how right the answers of a run are."""
+    labels, answers = held.labels, held.answers
+    enums = [name for name in labels.fields if job.spec.output.fields[name].kind == "enum"]
+    return Evaluation(
+        labels=labels.file,
+        scores=score(held.matched),
+        confusions={
+            name: confusion((labels.values[doc_id][name], value_of(answers[doc_id], name)) for doc_id in held.matched)
+            for name in enums
+        },
+        worst=tuple(_wrong(held, doc_id) for doc_id in worst(held.matched, MOST_WORST)),
+        without_answer=sum(answer.values is None for answer in answers.values()),
+        not_in_run=tuple(sorted(labels.values.keys() - answers.keys())),
+    )
+
+
+def _wrong(held: LabelledAnswers, doc_id: str) -> WrongDocument:
+    answer, labels = held.answers[doc_id], held.labels.values[doc_id]
+    evidence = answer.findings.get("evidence", {})
+    wrong = [name for name, one in held.matched[doc_id].items() if not one.right]
+    return WrongDocument(
+        doc_id,
+        tuple(WrongField(name, labels[name], value_of(answer, name), evidence.get(name)) for name in wrong),
+    )
+
+
+def right_before_and_now(before: LabelledAnswers, now: LabelledAnswers) -> list[dict[str, tuple[bool, bool]]]:
+    """Say of each field of the documents that both runs have whether the answers before and now are right."""
+    return [
+        {name: (before.matched[doc_id][name].right, one.right) for name, one in matched.items()}
+        for doc_id, matched in now.matched.items()
+        if doc_id in before.matched
+    ]

@@ -1,0 +1,198 @@
+"""Gold labels: the right answers for some documents, read from a table and held against the types of the fields."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from batchrun.answers.json_text import UnusableError, parsed
+from batchrun.answers.normalising import Normaliser
+from batchrun.answers.validation import value_problems
+from batchrun.answers.values import FORMATS, NULL, uniform, without_null
+from batchrun.documents.duckdb import NO_EXTENSIONS
+from batchrun.documents.path_escaping import shown
+from batchrun.documents.tables import TableFile
+from batchrun.documents.tables.documents import as_text
+from batchrun.documents.tables.locked_duckdb import AMPLE, locked_to
+from batchrun.documents.tables.opening import open_table, version_of
+from batchrun.duckdb_file import first_line, opened
+from batchrun.errors import UsageProblem
+from batchrun.escaping import escape_control
+from batchrun.job.field_types import ArrayField, FieldSpec, ObjectField
+from batchrun.job.fields import Schema, field_schema
+from batchrun.job.gold_section import GoldSection
+from batchrun.job.load import JobFile
+from batchrun.job.problems import did_you_mean
+from batchrun.job.table_names import table_kind
+from batchrun.store.output.schema import literal, quoted
+
+MOST_LABELLED = 1_000_000
+"""How many documents may have labels: the labels are held in memory."""
+MOST_TOLD = 10
+"""How many problems of a label file are told at once."""
+LOOKING_S = 5.0
+"""How long a DuckDB file with labels that somebody else writes is waited for."""
+KEYS = ("doc_id", "id")
+"""What the column with the ids of the documents is called if [gold] does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The right answers for some documents."""
+
+    file: str
+    """The file of the labels, as people see its name."""
+    fields: tuple[str, ...]
+    """The fields that have labels, in the order of the job file."""
+    values: Mapping[str, Mapping[str, Any]]
+    """The labels by document. A label is None where the right answer is that there is no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a label file."""
+
+    place: str
+    """Where the row stands, such as `line 3`."""
+    values: Mapping[str, Any]
+
+
+def read_labels(job: JobFile) -> Labels | None:
+    """Read the gold labels of a job. Returns None for a job without [gold].
+
+    Raises UsageProblem for a file that cannot be read, that lacks a column, or that has a label which no answer could
+    equal. All such labels are told at once.
+    """
+    gold = job.spec.gold
+    if gold is None:
+        return None
+    file = TableFile(str(job.resolve(gold.path)), shown(gold.path), table_kind(gold.path), key="gold.path")
+    columns, rows = _typed(file, gold) if gold.table or file.kind == "parquet" else _table(file)
+    key = gold.id or next((name for name in KEYS if name in columns), KEYS[0])
+    fields = _fields(file, columns, (key, *gold.fields), job.spec.output.fields)
+    readers = {name: LabelReader(job.spec.output.fields[name]) for name in fields}
+    values: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    for row in rows:
+        doc_id = as_text(row.values[key])
+        problems += _row_problems(row, doc_id, values, key)
+        if len(values) >= MOST_LABELLED:
+            raise file.problem(f"more than {MOST_LABELLED:,} documents have labels", hint="label a sample")
+        labels: dict[str, Any] = {}
+        for name, reader in readers.items():
+            labels[name], problem = reader.read(row.values[name])
+            if problem:
+                problems.append(f"{row.place}: {name}: {problem}")
+        values.setdefault(doc_id, labels)
+    if problems:
+        raise file.problem(_listed(problems), hint="correct the labels; an empty cell says that there is no value")
+    if not values:
+        raise file.problem("it has no rows", hint="add a row for each document whose right answers are known")
+    return Labels(file.shown, fields, values)
+
+
+def _row_problems(row: _Row, doc_id: str, known: Mapping[str, object], key: str) -> Iterator[str]:
+    if not doc_id:
+        yield f"{row.place}: nothing in the column {key}"
+    elif doc_id in known:
+        yield f"{row.place}: {escape_control(doc_id)} has labels already"
+
+
+def _listed(problems: Sequence[str]) -> str:
+    more = f"; and {len(problems) - MOST_TOLD:,} more" if len(problems) > MOST_TOLD else ""
+    count = "a problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    return f"{count}: {'; '.join(problems[:MOST_TOLD])}{more}"
+
+
+def _fields(
+    file: TableFile, columns: Sequence[str], named: tuple[str, ...], fields: Mapping[str, FieldSpec]
+) -> tuple[str, ...]:
+    """Return the fields that have labels, in the order of the job file.
+
+    `named` has the column of the ids, and the fields that [gold] names: without any, every column counts.
+    """
+    for name in named:
+        if name not in columns:
+            close = did_you_mean(name, columns)
+            has = ", ".join(map(escape_control, columns[:30]))
+            hint = f"did you mean {escape_control(close)}?" if close else f"it has the columns {has}"
+            raise file.problem(f"no column {escape_control(name)}", hint=hint)
+    wanted = named[1:] or columns
+    found = tuple(name for name in fields if name in wanted)
+    if not found:
+        hint = f"name the columns of the labels as the fields are: {', '.join(fields)}"
+        raise file.problem("no column has the name of a field", hint=hint)
+    return found
+
+
+def _table(file: TableFile) -> tuple[Sequence[str], Iterator[_Row]]:
+    table = open_table(file, version_of(file), frozenset())
+    names = table.columns
+    if not Path(file.path).is_file():  # the table of an unchanged file is remembered
+        raise file.problem("it is no longer there", hint="correct the path; a relative path starts at the project")
+
+    def rows() -> Iterator[_Row]:
+        for part in table.slices():
+            for row in table.rows(part):
+                yield _Row(f"{table.unit} {row.number:,}", dict(zip(names, row.values, strict=True)))
+
+    return names, rows()
+
+
+def _typed(file: TableFile, gold: GoldSection) -> tuple[Sequence[str], Iterator[_Row]]:
+    """Read a table of a DuckDB file, or a Parquet file, at once: the file is not held open."""
+    import duckdb
+
+    config = {"enable_external_access": "false", **NO_EXTENSIONS}
+    database = opened(Path(file.path), read_only=True, wait_s=LOOKING_S, config=config)
+    try:
+        with database if gold.is_database else locked_to(file, AMPLE) as connection:
+            table = quoted(gold.table) if gold.table else f"read_parquet({literal(file.path)})"
+            columns = [name for name, *_ in connection.execute(f"describe from {table}").fetchall()]
+            found = connection.execute(f"select to_json(labels)::varchar from {table} labels limit {MOST_LABELLED + 1}")
+            texts = [text for (text,) in found.fetchall()]
+    except duckdb.Error as error:
+        raise file.problem(first_line(error), hint="correct `path` or `table` in [gold]") from error
+    rows = (_Row(f"row {number:,}", json.loads(text, parse_float=Decimal)) for number, text in enumerate(texts, 1))
+    return columns, rows
+
+
+class LabelReader:
+    """Reads the labels of one field, in any spelling that can mean one value only."""
+
+    def __init__(self, field: FieldSpec) -> None:
+        self._is_nested = isinstance(field, ArrayField | ObjectField)
+        self._schema: Schema = {"anyOf": [without_null(field_schema(field, full=True)), NULL]}
+        self._normaliser = Normaliser(self._schema)
+        self._validator = Draft202012Validator(self._schema, format_checker=FORMATS)
+
+    def read(self, value: Any) -> tuple[Any, str | None]:
+        """Return a label, and what is wrong with the label: None if an answer can equal it.
+
+        An empty cell says that there is no value. A list or an object is JSON.
+        """
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None, None
+        try:
+            if self._is_nested and isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+                value = parsed(value)
+            exact = Decimal(repr(value)) if isinstance(value, float) else value
+            label = uniform(self._normaliser.normalised(exact).value, self._schema)
+        except (UnusableError, RecursionError) as error:
+            return None, str(error)
+        if self._validator.is_valid(label):
+            return label, None
+        return None, value_problems(label, self._schema)[0][1].removeprefix("the reply: ")
+
+
+def gold_needed(job: JobFile) -> UsageProblem:
+    """Make the error for a command that needs labels where the job has none."""
+    return UsageProblem(
+        "the job has no gold labels, so nobody can say what is right.",
+        hint=f'add to {escape_control(job.path.name)}:  [gold]  path = "labels.csv"   '
+        "(a column doc_id, and one for each field)",
+    )

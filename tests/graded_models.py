@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from price_files import today
@@ -17,7 +19,8 @@ from batchrun.request import Request
 
 FIELDS = [f"f{number}" for number in range(8)]
 CORRELATION = 0.2
-"""How far the errors of one document go together: the intraclass correlation of a beta distribution."""
+"""How far the errors of one document go together: the correlation of the normal variables that decide the errors."""
+NORMAL = NormalDist()
 ROW = """
 [[model]]
 names = ["{name}"]
@@ -63,12 +66,12 @@ class GradedModels(ScriptedProvider):
 
     def values(self, model: str, doc: str) -> dict[str, str]:
         """What a model answers."""
-        wrong, right = 1 - self.accuracies[model], right_values(doc)
+        right, limit = right_values(doc), NORMAL.inv_cdf(min(max(self.accuracies[model], 1e-9), 1 - 1e-9))
         digest = hashlib.sha256(f"{self.seed}/{model}/{doc}".encode()).digest()
         chance = random.Random(digest)
-        share = (1 - CORRELATION) / CORRELATION
-        rate = chance.betavariate(wrong * share, (1 - wrong) * share) if 0 < wrong < 1 else wrong
-        return {name: f"{model} errs" if chance.random() < rate else right[name] for name in FIELDS}
+        shared = math.sqrt(CORRELATION) * chance.gauss()
+        own = {name: math.sqrt(1 - CORRELATION) * chance.gauss() for name in FIELDS}
+        return {name: f"{model} errs" if shared + own[name] > limit else right[name] for name in FIELDS}
 
     @property
     def count(self) -> Counter[str]:

@@ -7,19 +7,19 @@ the tune has paid for. After a kill, the same command repeats the looks from the
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from batchrun.budget.caps import Of, Per
 from batchrun.catalog.money import dollars
-from batchrun.errors import BatchrunError, ExitCode, Stopped
+from batchrun.errors import BatchrunError, Stopped
 from batchrun.estimation.interval import Interval
 from batchrun.execution.failure_messages import BudgetReached
 from batchrun.execution.run import Caller
 from batchrun.job.match_rules import MatchRule
 from batchrun.job.tune_section import AGAIN
 from batchrun.planning.selection import Selection
+from batchrun.quality.evaluate import match_rules
 from batchrun.quality.tune.standing import Standing, Truth, measured
-from batchrun.quality.tune.verdict import Ending, Row, State, Verdict, verdict_of
+from batchrun.quality.tune.verdict import Row, State, verdict_of
 from batchrun.statistics.ladder import FIRST_LOOK, Climb, Judgement
 from batchrun.store.ledger.job_lock import job_lock
 from batchrun.store.ledger.ledger import Ledger
@@ -30,7 +30,6 @@ from batchrun.workflow.submit import submit
 from batchrun.workflow.tune_plan import (
     ASKED_AGAIN,
     Candidate,
-    Labels,
     OpenTune,
     TuneOptions,
     TunePlan,
@@ -38,6 +37,7 @@ from batchrun.workflow.tune_plan import (
     plan_tune,
     refusal_of,
 )
+from batchrun.workflow.tune_report import TuneReport, report_fields
 
 STATES = {
     Judgement.DROPPED: State.DROPPED,
@@ -45,35 +45,6 @@ STATES = {
     Judgement.UNDECIDED: State.UNDECIDED,
     Judgement.GOES_ON: State.ASKED,
 }
-Rules = Mapping[str, MatchRule]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuneReport:
-    """What a tune found."""
-
-    plan: TunePlan
-    rows: Sequence[Row]
-    """The frontier: the cheapest setting first, by the plan's price."""
-    verdict: Verdict
-    self_agreement: Interval | None
-    """How often the strongest setting gives the same value twice. None with labels."""
-    spent_nusd: int
-    halted: BatchrunError | None
-    """Why the tune stopped before its verdict. None if the tune went through."""
-
-    @property
-    def to_label(self) -> tuple[str, ...]:
-        """The documents whose right answers would tell the named setting from the strongest one. Empty with labels."""
-        standing = self.verdict.row.standing if self.verdict.row and self.plan.labels is None else None
-        return standing.differing if standing else ()
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of the command."""
-        if self.halted:
-            return self.halted.exit_code
-        return ExitCode.OK if self.verdict.ending is Ending.FOUND else ExitCode.SOME_FAILED
 
 
 @dataclass(slots=True)
@@ -87,22 +58,17 @@ class Tune:
     """Shows the plan before anything is sent, and before the plan is refused."""
     told: Callable[[Row], None]
     """Hears of every look at a setting."""
-    report: Callable[[TuneReport], Mapping[str, Any]]
-    """Makes of what was found what the ledger remembers, as JSON."""
-    rules: Rules | None = None
-    """How values are held against each other, by field. None means by the types of the fields."""
     _plan: TunePlan = field(init=False)
     _begun: BegunTune = field(init=False)
     _rows: list[Row] = field(init=False, default_factory=list)
     _self: Interval | None = None
 
-    async def run(self, labels: Labels | None = None) -> TuneReport:
+    async def run(self, labels: Truth | None = None) -> TuneReport:
         """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
         self._plan = await plan_tune(self.open_tune, self.options, labels)
         self.show(self._plan)
         if refused := refusal_of(self._plan, self.open_tune, partial_answers=self.options.partial_answers):
             raise refused
-        self.caller.provider.check()
         self._rows = [candidate.row for candidate in self._plan.candidates]
         with self._ledger.transaction():
             self._begun = self._tunes.begin(self._plan.digest)
@@ -110,17 +76,19 @@ class Tune:
         try:
             await self._climb()
         except BatchrunError as problem:
+            if not any(row.standing for row in self._rows):
+                raise
             halted = problem
         found = TuneReport(
             plan=self._plan,
             rows=tuple(self._rows),
-            verdict=Verdict(Ending.STOPPED, None) if halted else verdict_of(self._rows, self._plan.target),
+            verdict=verdict_of(self._rows, self._plan.target, is_whole=halted is None),
             self_agreement=self._self,
             spent_nusd=self._tunes.committed_nusd(self._begun),
             halted=halted,
         )
         with self._ledger.transaction():
-            self._tunes.end(self._begun, self.report(found), is_over=halted is None)
+            self._tunes.end(self._begun, report_fields(found), is_over=halted is None)
         return found
 
     # --- the ladder
@@ -206,10 +174,9 @@ class Tune:
             ),
         )
         candidate.asked.update(self._tunes.requests_of(opened.name, doc_ids))
-        if isinstance(summary.halted, BudgetReached) and summary.halted.cap.per is Per.RUN:
-            raise self._cap_reached() if summary.halted.cap.of is Of.COST else summary.halted
-        if summary.halted:
-            raise summary.halted
+        if halted := summary.halted:
+            is_ours = isinstance(halted, BudgetReached) and (halted.cap.per, halted.cap.of) == (Per.RUN, Of.COST)
+            raise self._cap_reached() if is_ours else halted
         if pending := summary.outcomes.get(None):
             others = ", ".join(summary.awaited_of)
             raise Stopped(
@@ -233,6 +200,6 @@ class Tune:
         return Tunes(self._ledger, self.open_tune.job.spec.job.name)
 
     @property
-    def _rules(self) -> Rules:
-        fields = self.open_tune.job.fields.definitions
-        return self.rules or {name: default_rule(one) for name, one in fields.items()}
+    def _rules(self) -> Mapping[str, MatchRule]:
+        """How values are held against each other: by [gold], or else by the types of the fields."""
+        return match_rules(self.open_tune.job, self.open_tune.job.fields.definitions)

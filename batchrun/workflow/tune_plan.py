@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ from typing import Any
 from batchrun.budget.cap_text import called
 from batchrun.budget.caps import Of
 from batchrun.catalog.money import dollars, enough
+from batchrun.document import DocumentRef
+from batchrun.documents.chosen import ChosenDocuments
 from batchrun.errors import Refused, UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.spec import PilotSection
 from batchrun.job.tune_section import TUNED
 from batchrun.planning.selection import Selection
 from batchrun.quality.tune.settings import Grid, Setting, read_grid, variant
+from batchrun.quality.tune.standing import Truth
 from batchrun.quality.tune.verdict import Row, State, expected_nusd
 from batchrun.statistics.intervals import Z90, faultless_documents_needed
 from batchrun.store.job_files import read_job
@@ -34,8 +37,6 @@ ASKED_AGAIN = 30
 """About how many documents the strongest setting answers a second time, to find how often it agrees with itself."""
 UNCAPPED_NUSD = 10**18
 """The budget of a tune's runs in the job file's place: every run is given what is left of the tune's cap."""
-Labels = Mapping[str, Mapping[str, Any]]
-"""Right answers that a person gave, by document and field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +90,8 @@ class TunePlan:
     documents: Sequence[str]
     """The documents in the order in which every setting answers them."""
     target: float
-    labels: Labels | None
-    """None if the settings are compared with the strongest one."""
+    labels: Truth | None
+    """The gold labels. None if the settings are compared with the strongest one."""
     expected_nusd: float
     """The expected cost, in the costliest case that `quality.tune.verdict.expected_nusd` knows."""
     full_nusd: float
@@ -139,7 +140,7 @@ def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) ->
     return replace(tune.opened, job=job, chain=models_of(job, tune.opened.prices, today=utc_today()))
 
 
-async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Labels | None) -> TunePlan:
+async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) -> TunePlan:
     """Choose the documents and plan every setting.
 
     Raises Refused if the tune could not prove its target, and UsageProblem if there is nothing to compare.
@@ -151,17 +152,18 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Labels | None)
             hint='name what to try in [tune], such as models = ["claude-haiku-4-5", "claude-sonnet-5-5"]',
         )
     target = options.target if options.target is not None else section.target
-    possible = list((await _planned(tune.opened, Selection()))[1])
+    possible = list((await _planned(tune.opened))[1])
     if labels is not None:
-        possible = [doc_id for doc_id in possible if labels.get(doc_id)]
-    doc_ids = chosen_documents(possible, options.documents or section.documents)
-    if problem := too_few(doc_ids, possible, target, labelled=labels is not None):
+        possible = [ref for ref in possible if labels.get(ref.doc_id)]
+    refs = chosen_documents(possible, options.documents or section.documents)
+    if problem := too_few(len(refs), len(possible), target, labelled=labels is not None):
         raise problem
-    found = [await _candidate(tune, setting, doc_ids) for setting in tune.grid.settings]
+    chosen = replace(tune, opened=replace(tune.opened, source=ChosenDocuments(tune.opened.source, tuple(refs))))
+    found = [await _candidate(chosen, setting) for setting in tune.grid.settings]
     order = {effort: at for at, effort in enumerate((None, "low", "medium", "high", "xhigh", "max"))}
     found.sort(key=lambda one: (one.row.planned_nusd, order[one.row.setting.effort]))
     prices, fields = [one.row.planned_nusd for one in found], len(tune.job.fields.definitions)
-    number, extra = len(doc_ids), 0.0
+    number, extra = len(refs), 0.0
     if labels is None:
         *climbed, strongest = prices
         extra = strongest * (number + min(ASKED_AGAIN, number))
@@ -172,7 +174,7 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Labels | None)
         job=tune.job.spec.job.name,
         simulated=tune.opened.simulated,
         candidates=found,
-        documents=doc_ids,
+        documents=[ref.doc_id for ref in refs],
         target=target,
         labels=labels,
         expected_nusd=expected_nusd(climbed, number, target, fields=fields) + extra,
@@ -181,20 +183,20 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Labels | None)
     )
 
 
-def chosen_documents(possible: Sequence[str], documents: int) -> list[str]:
+def chosen_documents(possible: Sequence[DocumentRef], documents: int) -> list[DocumentRef]:
     """Draw documents evenly over their order, and shuffle them in an order that stays the same."""
     numbers = drawn(range(len(possible)), documents)[:documents]
-    return sorted((possible[at] for at in numbers), key=lambda one: hashlib.sha256(one.encode()).digest())
+    return sorted((possible[at] for at in numbers), key=lambda one: hashlib.sha256(one.doc_id.encode()).digest())
 
 
-def too_few(doc_ids: Sequence[str], possible: Sequence[str], target: float, *, labelled: bool) -> Refused | None:
+def too_few(number: int, possible: int, target: float, *, labelled: bool) -> Refused | None:
     """Return why so few documents are not enough, or None if they are: without any error they prove the target."""
-    needed, number = faultless_documents_needed(target), len(doc_ids)
+    needed = faultless_documents_needed(target)
     if number >= needed:
         return None
     what = "labelled documents" if labelled else "documents"
     provable = int(1000 * number / (number + Z90**2)) / 1000
-    more = f"--documents {needed}" if len(possible) >= needed else f"the job has {len(possible):,} {what} to send"
+    more = f"--documents {needed}" if possible >= needed else f"the job has {possible:,} {what} to send"
     return Refused(
         f"{number:,} {what} cannot prove a target of {target:g}: without a single wrong field it takes {needed:,}."
         " Nothing was sent.",
@@ -202,9 +204,9 @@ def too_few(doc_ids: Sequence[str], possible: Sequence[str], target: float, *, l
     )
 
 
-async def _candidate(tune: OpenTune, setting: Setting, doc_ids: Sequence[str]) -> Candidate:
+async def _candidate(tune: OpenTune, setting: Setting) -> Candidate:
     opened = opened_as(tune, setting, TUNED)
-    plan, asked = await _planned(opened, Selection(ids=frozenset(doc_ids)))
+    plan, asked = await _planned(opened)
     if not asked:
         raise Refused(f"{setting.words} cannot be asked about any of the documents. Nothing was sent.")
     plain = plan.forecasts[0].estimate.cost_nusd.mean
@@ -216,16 +218,17 @@ async def _candidate(tune: OpenTune, setting: Setting, doc_ids: Sequence[str]) -
         own_route=plan.chosen.name,
         routes={one.name: one.estimate.cost_nusd.mean / plain if plain else 1.0 for one in plan.forecasts},
     )
-    return Candidate(row, opened, plan, asked)
+    return Candidate(row, opened, plan, {ref.doc_id: request_id for ref, request_id in asked.items()})
 
 
-async def _planned(opened: OpenJob, selection: Selection) -> tuple[Plan, dict[str, str]]:
-    """Plan documents beside the ledger, as if nothing had been answered: settings are planned alike.
+async def _planned(opened: OpenJob) -> tuple[Plan, dict[DocumentRef, str]]:
+    """Plan all documents beside the ledger, as if nothing had been answered: settings are planned alike.
 
     Returns the plan, and the ids of the requests by document, in the order of class and size.
     """
-    planner = replace(opened, ledger=Ledger(empty(), None)).planner(SubmitOptions(pay_again=True))
-    return await planner.plan(selection), planner.planned.asked()
+    with Ledger(empty(), None) as ledger:
+        planner = replace(opened, ledger=ledger).planner(SubmitOptions(pay_again=True))
+        return await planner.plan(Selection()), planner.planned.asked()
 
 
 def refusal_of(plan: TunePlan, tune: OpenTune, *, partial_answers: bool) -> Refused | None:

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/tune.py [draws]
 
-12 settings, 8 fields, 200 labelled documents, a target of 0.95; the errors of a document go together (0.2). Every draw
+12 settings, 8 fields, 200 labelled documents, a target of 0.95; the errors of a document go together. Every draw
 is a whole tune against models in memory. "2 points": the cheapest acceptable setting lies two points above the target,
 and every cheaper one at least two points below. "1.1 below": every cheaper one lies 1.1 points below.
 """
@@ -13,17 +13,16 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import _paths  # noqa: F401 - the path of what tests share
 from graded_models import GradedModels, graded_job, model_name, right_values
 from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
-from batchrun.cli.views.tune_text import report_fields
 from batchrun.quality.tune.verdict import Ending
 from batchrun.workflow.tune import Tune
 from batchrun.workflow.tune_plan import TuneOptions, open_tune
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +61,7 @@ def drawn(accuracies: list[float], seed: int, root: Path) -> Drawn:
     labels = {f"docs/{number:04}.txt": right_values(f"document {number:04}") for number in range(DOCUMENTS)}
     with open_tune(path, simulated=False) as opened:
         caller = caller_of(models, lambda _: None)
-        tune = Tune(opened, caller, TuneOptions(), lambda _: None, lambda _: None, report_fields)
+        tune = Tune(opened, caller, TuneOptions(), lambda _: None, lambda _: None)
         report = run_async(tune.run(labels))
     assert report.halted is None, report.halted
     prices = {model_name(at): at + 1 for at in range(SETTINGS)}

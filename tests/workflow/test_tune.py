@@ -10,11 +10,11 @@ from graded_models import GradedModels, graded_job, model_name, right_values
 from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
-from batchrun.cli.views.tune_text import report_fields
 from batchrun.errors import ExitCode, Refused, UsageProblem
 from batchrun.quality.tune.verdict import Ending, Row, State
-from batchrun.workflow.tune import Tune, TuneReport
+from batchrun.workflow.tune import Tune
 from batchrun.workflow.tune_plan import TuneOptions, TunePlan, open_tune
+from batchrun.workflow.tune_report import TuneReport
 from batchrun.workflow.tune_write import job_change, write_job
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ class Tuner:
         with open_tune(self.path, simulated=False) as opened:
             caller = caller_of(provider, self.project.events.append)
             told = told or self.looks.append
-            tune = Tune(opened, caller, TuneOptions(**options), self.plans.append, told, report_fields)
+            tune = Tune(opened, caller, TuneOptions(**options), self.plans.append, told)
             return run_async(tune.run(gold))
 
 

@@ -1,26 +1,36 @@
 """A tune for people and for programs: its plan, its looks, the frontier and the verdict."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.next_command import command
-from batchrun.cli.views.format import count, duration, interval_fields, table
+from batchrun.cli.views.format import count, duration, table
 from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control, shown_path
 from batchrun.estimation.interval import Interval
 from batchrun.quality.tune.standing import Standing
 from batchrun.quality.tune.verdict import Ending, Row, State
 from batchrun.strategy.pilot_report import percent
-from batchrun.workflow.tune import TuneReport
 from batchrun.workflow.tune_plan import TunePlan
+from batchrun.workflow.tune_report import PER, TuneReport
 from batchrun.workflow.tune_write import JobChange
 
-PER = 1_000
-"""Prices are shown for so many documents."""
 HEADER = ("SETTING", "PRICE/1,000", "AT LEAST", "MEASURED", "AT MOST", "DOCUMENTS", "EACH", "FAILED", "STATE")
 SHOWN_DOCUMENTS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What became of the job file."""
+
+    change: JobChange | None = None
+    """The change that gives the job the setting. None if no setting is named, or no program can make the change."""
+    is_written: bool = False
+    problem: BatchrunError | None = None
+    """Why the job file could not be written."""
 
 
 def plan_lines(plan: TunePlan) -> Iterator[str]:
@@ -50,9 +60,7 @@ def accuracy_words(standing: Standing) -> str:
     return f"at least {percent(standing.accuracy.low)}, measured {percent(standing.accuracy.mean)}"
 
 
-def report_as_text(
-    report: TuneReport, change: JobChange | None, terminal: Terminal, path: Path, *, is_written: bool
-) -> str:
+def report_as_text(report: TuneReport, edit: Edit, terminal: Terminal, path: Path) -> str:
     """The frontier, what is named, and what to type next."""
     lines = [
         table(HEADER, [cells(row) for row in report.rows], width=terminal.width()),
@@ -60,8 +68,8 @@ def report_as_text(
         *verdict_lines(report),
         f"  spent    {dollars(report.spent_nusd)} of {dollars(report.plan.cap_nusd)} by this tune",
         *label_lines(report),
-        *change_lines(change),
-        *next_lines(report, change, path, is_written=is_written),
+        *change_lines(edit.change),
+        *next_lines(report, edit, path),
     ]
     stamp = terminal.simulated_stamp(report.plan.simulated)
     return "\n".join([f"{stamp}{report.plan.job} tune", "", *lines])
@@ -150,68 +158,14 @@ def change_lines(change: JobChange | None) -> Iterator[str]:
         yield from ("", *(escape_control(line) for line in change.diff), "")
 
 
-def next_lines(report: TuneReport, change: JobChange | None, path: Path, *, is_written: bool) -> Iterator[str]:
+def next_lines(report: TuneReport, edit: Edit, path: Path) -> Iterator[str]:
     """What to type next. An error on stderr says why a tune stopped."""
     if report.halted or report.verdict.ending is not Ending.FOUND:
         return
     options = ["--simulate"] if report.plan.simulated else []
-    if is_written:
+    if edit.is_written:
         yield "  written  into the job file"
-    if change and change.diff and not is_written:
+    if edit.change and edit.change.diff and not edit.is_written:
         yield f"  next     {command('tune', path, [*options, '--write'])}   writes this into the job file"
     else:
         yield f"  next     {command('submit', path, options)}"
-
-
-# --- for programs
-
-
-def report_fields(report: TuneReport) -> Mapping[str, Any]:
-    """The report as JSON, for programs and for the ledger; accuracies are shares, and prices are those of 1,000."""
-    plan, verdict = report.plan, report.verdict
-    return {
-        "job": plan.job,
-        "simulated": plan.simulated,
-        "target": plan.target,
-        "documents": len(plan.documents),
-        "labels": plan.labels is not None,
-        "ending": str(verdict.ending),
-        "setting": setting_fields(verdict.row) if verdict.row else None,
-        "more_documents": verdict.more,
-        "self_agreement": interval_fields(report.self_agreement) if report.self_agreement else None,
-        "to_label": list(report.to_label),
-        "spent_usd": report.spent_nusd / 1e9,
-        "expected_usd": plan.expected_nusd / 1e9,
-        "full_usd": plan.full_nusd / 1e9,
-        "cap_usd": plan.cap_nusd / 1e9,
-        "frontier": [row_fields(row) for row in report.rows],
-    }
-
-
-def setting_fields(row: Row) -> dict[str, str | None]:
-    """A setting for programs."""
-    one = row.setting
-    return {"model": one.model, "effort": one.effort, "thinking": one.thinking, "prompt": one.prompt}
-
-
-def row_fields(row: Row) -> dict[str, Any]:
-    """One setting of the frontier for programs."""
-    return {
-        **setting_fields(row),
-        "state": str(row.state),
-        "route": row.own_route,
-        "usd_per_1000": {name: interval_fields(row.price_nusd(name).times(PER / 1e9)) for name in row.routes},
-        **(standing_fields(row.standing) if row.standing else {}),
-    }
-
-
-def standing_fields(standing: Standing) -> dict[str, Any]:
-    """What was measured of a setting, for programs."""
-    optional = {"latency_s": standing.latency_s, "unsupported": standing.unsupported}
-    return {
-        "documents": standing.documents,
-        "accuracy": interval_fields(standing.accuracy),
-        "fields": {name: interval_fields(one) for name, one in standing.fields.items()},
-        "failures": interval_fields(standing.failures),
-        **{name: interval_fields(one) if one else None for name, one in optional.items()},
-    }

@@ -74,11 +74,14 @@ class Verdict:
     """How many further documents would probably prove the target for an undecided setting. None if none would."""
 
 
-def verdict_of(rows: Sequence[Row], target: float) -> Verdict:
-    """Name the cheapest setting that holds the target, of the rows from the cheapest setting to the dearest."""
+def verdict_of(rows: Sequence[Row], target: float, *, is_whole: bool = True) -> Verdict:
+    """Name the cheapest setting that holds the target, of the rows from the cheapest setting to the dearest.
+
+    `is_whole` says whether the climb came to its end.
+    """
     if chosen := next((row for row in rows if row.state is State.CHOSEN), None):
         return Verdict(Ending.FOUND, chosen)
-    if any(row.state is State.ASKED for row in rows):
+    if not is_whole:
         return Verdict(Ending.STOPPED, None)
     open_rows = [row for row in rows if row.state is State.UNDECIDED]
     promising = [(row, more) for row in open_rows if (more := _more(row, target)) is not None]

@@ -30,9 +30,7 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
     ):
         labels = read_labels(opened.job)
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)
-        tune = Tune(
-            opened, caller, options, show=lambda plan: say(*plan_lines(plan)), told=lambda row: say(look_line(row))
-        )
+        tune = Tune(opened, caller, options, lambda plan: say(*plan_lines(plan)), lambda row: say(look_line(row)))
         report = run_async(tune.run(labels.values if labels else None))
         edit = edited(opened, report, writes=writes)
     if terminal.json:
@@ -47,7 +45,7 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
 
 
 def edited(opened: OpenTune, report: TuneReport, *, writes: bool) -> Edit:
-    """Make the change of the job file, and write the job file if that is wished. What was found is shown all the same."""
+    """Make the change of the job file, and write the file if `writes` says so. A problem is no reason to fail here."""
     if report.verdict.ending is not Ending.FOUND or report.verdict.row is None:
         return Edit()
     setting, change = report.verdict.row.setting, None

@@ -27,7 +27,6 @@ from batchrun.store.job_files import read_job
 from batchrun.store.ledger.cap_usage import shared_cap_usages
 from batchrun.store.ledger.connection import empty
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.strategy.pilot_report import drawn
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import cut_words
 from batchrun.workflow.job_models import models_of, prices_of, utc_today
@@ -89,6 +88,10 @@ class TunePlan:
     """The cheapest first, by the plan's price."""
     documents: Sequence[str]
     """The documents in the order in which every setting answers them."""
+    possible: int
+    """How many documents could have been chosen."""
+    typed: tuple[str, ...]
+    """The command, as in `Plan.typed`."""
     target: float
     labels: Truth | None
     """The gold labels. None if the settings are compared with the strongest one."""
@@ -175,6 +178,8 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) 
         simulated=tune.opened.simulated,
         candidates=found,
         documents=[ref.doc_id for ref in refs],
+        possible=len(possible),
+        typed=options.typed,
         target=target,
         labels=labels,
         expected_nusd=expected_nusd(climbed, number, target, fields=fields) + extra,
@@ -184,8 +189,9 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) 
 
 
 def chosen_documents(possible: Sequence[DocumentRef], documents: int) -> list[DocumentRef]:
-    """Draw documents evenly over their order, and shuffle them in an order that stays the same."""
-    numbers = drawn(range(len(possible)), documents)[:documents]
+    """Draw so many documents evenly over their order, and shuffle them in an order that stays the same."""
+    step = max(len(possible) / documents, 1.0)
+    numbers = (int((at + 0.5) * step) for at in range(min(documents, len(possible))))
     return sorted((possible[at] for at in numbers), key=lambda one: hashlib.sha256(one.doc_id.encode()).digest())
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.next_command import command
+from batchrun.cli.next_command import changed, command
 from batchrun.cli.views.format import count, duration, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError
@@ -108,7 +108,7 @@ def verdict_lines(report: TuneReport) -> Iterator[str]:
             yield from measured_lines(row)
         case Ending.UNDECIDED if row and row.standing:
             more = report.verdict.more
-            told = f"{count(more, 'document')} more would probably decide" if more else "more documents would not help"
+            told = f"{count(more, 'document')} more would probably decide" if more else "more would hardly help"
             yield f"  undecided {name}: {accuracy_words(row.standing)}; the target is {target}: {told}"
             yield from measured_lines(row)
         case Ending.STOPPED:
@@ -146,7 +146,10 @@ def label_lines(report: TuneReport) -> Iterator[str]:
     """Say which documents to label: only where the named setting and the strongest one differ."""
     if not (doc_ids := report.to_label):
         return
-    yield f"  label    these {count(len(doc_ids), 'document')}, in which it differs from the strongest setting:"
+    yield (
+        f"  label    these {count(len(doc_ids), 'document')}, in which it differs from the strongest setting:"
+        " write their right answers into the table of [gold], and tune again"
+    )
     yield from (f"           {shown_path(doc_id)}" for doc_id in doc_ids[:SHOWN_DOCUMENTS])
     if len(doc_ids) > SHOWN_DOCUMENTS:
         yield f"           and {len(doc_ids) - SHOWN_DOCUMENTS} more; --json lists all of them"
@@ -160,12 +163,16 @@ def change_lines(change: JobChange | None) -> Iterator[str]:
 
 def next_lines(report: TuneReport, edit: Edit, path: Path) -> Iterator[str]:
     """What to type next. An error on stderr says why a tune stopped."""
-    if report.halted or report.verdict.ending is not Ending.FOUND:
-        return
-    options = ["--simulate"] if report.plan.simulated else []
+    plan, verdict = report.plan, report.verdict
+    typed = [word for word in plan.typed[1:] if word != "--write"]
     if edit.is_written:
         yield "  written  into the job file"
+    if verdict.more and len(plan.documents) + verdict.more <= plan.possible:
+        more = changed(typed, documents=len(plan.documents) + verdict.more)
+        yield f"  next     {command('tune', path, more)}"
+    if verdict.ending is not Ending.FOUND or edit.problem:
+        return
     if edit.change and edit.change.diff and not edit.is_written:
-        yield f"  next     {command('tune', path, [*options, '--write'])}   writes this into the job file"
-    else:
-        yield f"  next     {command('submit', path, options)}"
+        yield f"  next     {command('tune', path, [*typed, '--write'])}   writes this into the job file"
+    elif not report.halted:
+        yield f"  next     {command('submit', path, ['--simulate'] if plan.simulated else [])}"

@@ -25,7 +25,7 @@ class Standing:
     accuracy: Interval
     """The share of right fields; a document without an answer is wrong in all fields."""
     fields: Mapping[str, Interval]
-    """The share of documents in which a field is right, by field."""
+    """The share of documents in which a field is right, by each field that was compared."""
     trials: float
     """How many independent trials tell as much as the compared fields do; 0 if nothing was compared."""
     cost_nusd: Interval
@@ -61,7 +61,7 @@ def measured(
     return Standing(
         documents=len(compared),
         accuracy=ratio_interval(hits, asked),
-        fields={name: _share([one[name] for one in right if name in one]) for name in rules},
+        fields={name: _share(found) for name in rules if (found := [one[name] for one in right if name in one])},
         trials=effective_trials(hits, asked) if compared else 0.0,
         cost_nusd=average([one.cost_nusd for one in told if one.cost_nusd is not None] or [0]),
         latency_s=average(seconds) if seconds else None,

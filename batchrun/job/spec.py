@@ -23,6 +23,7 @@ from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
 from batchrun.job.review_section import ReviewSection, reviews_known_fields
 from batchrun.job.source_sections import Source
+from batchrun.job.tune_section import TuneSection
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, refusal, wrong_value
 
@@ -271,6 +272,7 @@ class JobSpec(Table):
     cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None
     run: RunSection = RunSection()
     pilot: PilotSection = PilotSection()
+    tune: TuneSection = TuneSection()
     batch: BatchSection = BatchSection()
     limits: LimitsSection = LimitsSection()
     budget: BudgetSection

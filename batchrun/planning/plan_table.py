@@ -12,6 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
+from batchrun.document import DocumentRef
 from batchrun.documents.split import merging_id
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
@@ -295,6 +296,14 @@ class PlannedDocuments:
         for row in self._connection.execute("select doc_id, request_id from to_send order by doc_id"):
             found.update(json.dumps(row).encode("utf-8"))
         return found.hexdigest()
+
+    def asked(self) -> dict[DocumentRef, str]:
+        """Map the documents to send, except parts of documents, to the ids of their requests, by class and size."""
+        rows = self._connection.execute(
+            "select doc_id, source, place, request_id from to_send where whole is null"
+            " order by text_class, bytes, planned_no"
+        )
+        return {DocumentRef(*ref): request_id for *ref, request_id in rows}
 
     def reused(self) -> dict[str, int]:
         """Count the answered documents that this job has not asked about, by the job whose answer they have."""

@@ -9,6 +9,7 @@ from batchrun.estimation.estimate import Estimate
 from batchrun.execution.failure_messages import BudgetReached
 from batchrun.outcome import Outcome
 from batchrun.quality.checks.result import CheckResult
+from batchrun.quality.evaluate import GoldScores
 from batchrun.store.reports.cache_use import CacheUse
 
 
@@ -63,6 +64,8 @@ class RunEnd:
     """What the cache saved, by the prices of that day. None if nothing was cached."""
     checks: tuple[CheckResult, ...] = ()
     """What came of the checks of the job, right after the run."""
+    gold: GoldScores | None = None
+    """How right the answers are by gold labels. None if no document of the run has labels."""
 
     @property
     def all_outcomes(self) -> dict[Outcome | None, int]:

@@ -15,7 +15,7 @@ from batchrun.execution.stop_conditions import OutOfTime
 from batchrun.outcome import Outcome
 from batchrun.planning.planner import Planner
 from batchrun.quality.checks.result import CheckResult, any_fails
-from batchrun.quality.checks.run import run_checks
+from batchrun.quality.evaluate import GoldScores
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.cascades import Escalations, escalations
@@ -37,9 +37,10 @@ from batchrun.strategy.plan import Plan
 from batchrun.strategy.plan_record import from_json, plan_from_json, to_json
 from batchrun.workflow.batch_recovery import publish_finally
 from batchrun.workflow.merge_parts import merge_parts
-from batchrun.workflow.open_job import OpenJob, OpenOutput
+from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.recovery import path_below_root
 from batchrun.workflow.run_end import RememberedError, RunEnd
+from batchrun.workflow.run_quality import checks_of, gold_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ class Summary:
     """Why the rows are not in the output yet."""
     checks: Sequence[CheckResult]
     """What came of the checks of the job, right after the run. Empty if none ran."""
+    gold: GoldScores | None
+    """How right the answers are by gold labels. None without a run, or if no document of the run has labels."""
     exit_code: ExitCode
     database: Path
 
@@ -123,6 +126,7 @@ def conclude(
         unpublished=RememberedError.of(unpublished),
         cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
         checks=checks,
+        gold=None if run_no is None or isinstance(halted, Interrupted) else gold_of(opened, run_no),
     )
     return replace(remember(opened, plan, end, run_no=run_no), halted=halted, unpublished=unpublished)
 
@@ -144,19 +148,6 @@ def record_end(
         runs.recover(opened.name)
         state = final_state(runs, run_no, halted, waiting=waiting, cut_short=cut_short)
         runs.end_run(run_no, state=state, exit_code=exit_code, note=str(halted) if halted else None)
-
-
-def checks_of(
-    opened: OpenOutput, *, run_no: int | None, unpublished: BatchrunError | None = None
-) -> tuple[CheckResult, ...]:
-    """Run the checks of a job. Without a run of its own, a submit checks the answers of the job's last run.
-
-    `unpublished` is why the output lacks rows.
-    """
-    if run_no is None and (last := Runs(opened.ledger).last_run(opened.name)):
-        run_no = last.run_no
-    why = str(unpublished) if unpublished else None
-    return run_checks(opened.job, opened.ledger, opened.paths.database, run_no=run_no, unpublished=why)
 
 
 def remaining_estimate(planner: Planner, plan: Plan, rest: Callable[[], Estimate] | None) -> Estimate:
@@ -247,6 +238,7 @@ def _summary(
         remaining=end.remaining,
         unpublished=end.unpublished.error() if end.unpublished else None,
         checks=end.checks,
+        gold=end.gold,
         exit_code=end.exit_code,
         database=database,
     )

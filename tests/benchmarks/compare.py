@@ -93,7 +93,12 @@ def measured(script, *arguments, cwd):
     """Run a script in a process of its own; returns its seconds, its peak in MB, and what else it says."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     ran = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=cwd, env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-c", script, *arguments],
+        cwd=cwd,
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     numbers, _, said = ran.stdout.partition("\n")
     seconds, peak = numbers.split()

@@ -7,11 +7,11 @@ import pytest
 
 from batchrun.catalog.price_table import load_prices
 from batchrun.estimation.estimate import Estimate
-from batchrun.estimation.interval import Interval
+from batchrun.estimation.interval import Interval, product
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.spec import LimitsSection
 from batchrun.outcome import Outcome
-from batchrun.strategy.cascade_cost import GUESS, CascadeCost, Share, cascaded, product, reaching, share
+from batchrun.strategy.cascade_cost import GUESS, CascadeCost, Share, cascaded, reaching, share
 from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 

@@ -34,7 +34,7 @@ def check(job: str, *, junit: Path | None, simulate: bool, ledger: Path | None, 
     from batchrun.quality.checks.result import any_fails
     from batchrun.workflow.batch_recovery import FINAL_WAIT_S
     from batchrun.workflow.open_job import open_output
-    from batchrun.workflow.summary import checks_of
+    from batchrun.workflow.run_quality import checks_of
 
     with found_run(job, ledger, simulated=simulate) as found:
         path, story = found.job_path, found.story

@@ -198,8 +198,8 @@ def run_rows(comparison: Comparison, before: ComparedRun, now: ComparedRun) -> I
 
     def row(label: str, cells: Sequence[str], numbers: Sequence[float | None] = ()) -> tuple[str, ...]:
         known = [number for number in numbers if number is not None]
-        change = f"{known[1] / known[0] - 1:+.0%}" if len(set(known)) == 2 and known[0] else ""
-        return label, *cells, change
+        change = known[1] / known[0] - 1 if len(known) == 2 and known[0] else 0.0
+        return label, *cells, f"{change:+.0%}" if abs(change) >= 0.005 else ""
 
     yield row("run", [run.story.run_id for run in runs])
     if before.story.job != now.story.job:

@@ -11,9 +11,9 @@ from batchrun.cli.views.format import count, cut, interval_fields, labelled, tab
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
-from batchrun.quality.evaluate import Evaluation, WrongDocument, WrongField
+from batchrun.quality.evaluate import Evaluation, GoldScores, WrongDocument, WrongField
 from batchrun.quality.gold_change import GoldChange
-from batchrun.quality.scores import Confusion, FieldScore
+from batchrun.quality.scores import Confusion, FieldScore, Scores
 from batchrun.store.reports.runs import RunStory
 
 MOST_NAMED = 5
@@ -66,20 +66,53 @@ def evaluation_as_text(view: EvaluationView, terminal: Terminal) -> str:
 
 def verdict(view: EvaluationView) -> str:
     """`contracts run 8f3c: 91.9% right (90%: 89.1% to 94.0%) by labels.csv`."""
-    return f"{view.story.job} run {view.story.run_id}: {right_words(view.evaluation)} by {view.evaluation.labels}"
+    return (
+        f"{view.story.job} run {view.story.run_id}: {right_words(view.evaluation.scores)} by {view.evaluation.labels}"
+    )
 
 
-def right_words(evaluation: Evaluation) -> str:
+def right_words(scores: Scores) -> str:
     """How many answers are right: counts if there are too few documents for a share."""
-    pooled = evaluation.scores.pooled
-    if not evaluation.scores.enough:
-        return f"{pooled.right:,} of {count(asked_values(evaluation), 'value')} right"
+    pooled = scores.pooled
+    if not scores.enough:
+        return f"{pooled.right:,} of {count(asked_values(scores), 'value')} right"
     return f"{pooled.accuracy.mean:.1%} right ({bounds(pooled.accuracy)})"
 
 
-def asked_values(evaluation: Evaluation) -> int:
+def asked_values(scores: Scores) -> int:
     """How many values have labels, over all fields."""
-    return sum(field.documents for field in evaluation.scores.fields)
+    return sum(field.documents for field in scores.fields)
+
+
+def gold_lines(gold: GoldScores | None) -> list[str]:
+    """The line of the summary: how right the answers are, and the field that is least often right."""
+    if gold is None:
+        return []
+    if gold.scores is None:
+        return [f"  gold     {escape_control(gold.problem)}"]
+    scores = gold.scores
+    least = min(scores.fields, key=lambda field: field.right / field.documents)
+    of_least = f"{least.accuracy.mean:.1%}" if scores.enough else f"{least.right:,} of {least.documents:,}"
+    documents = count(scores.documents, "document")
+    return [f"  gold     {right_words(scores)} by {gold.labels}, {documents} · least: {least.name} {of_least}"]
+
+
+def gold_scores_as_json(gold: GoldScores | None) -> dict[str, Any] | None:
+    """The same for programs, with all fields; None without labels."""
+    if gold is None:
+        return None
+    if gold.scores is None:
+        return {"problem": gold.problem}
+    return {"labels": gold.labels, **scores_as_json(gold.scores)}
+
+
+def scores_as_json(scores: Scores) -> dict[str, Any]:
+    """The scores of all fields together and of each field."""
+    return {
+        "documents": scores.documents,
+        "all_fields": score_fields(scores.pooled),
+        "fields": {field.name: score_fields(field) for field in scores.fields},
+    }
 
 
 def bounds(interval: Interval) -> str:
@@ -121,7 +154,7 @@ def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
         shares = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
         return table(shares, [share_row(one) for one in rows], width=width).split("\n")
     counts = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
-    asked = [*(one.documents for one in scores.fields), asked_values(evaluation)]
+    asked = [*(one.documents for one in scores.fields), asked_values(scores)]
     return table(counts, [*map(count_row, rows, asked)], width=width).split("\n")
 
 
@@ -200,11 +233,9 @@ def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
         "run": view.story.run_id,
         "simulated": view.story.simulated,
         "labels": evaluation.labels,
-        "documents": evaluation.scores.documents,
+        **scores_as_json(evaluation.scores),
         "without_answer": evaluation.without_answer,
         "not_in_run": list(evaluation.not_in_run),
-        "all_fields": score_fields(evaluation.scores.pooled),
-        "fields": {field.name: score_fields(field) for field in evaluation.scores.fields},
         "confusion": {
             name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in one.pairs]
             for name, one in evaluation.confusions.items()

@@ -10,6 +10,7 @@ from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import escalated_lines, escalations_as_json
 from batchrun.cli.views.check_text import check_fields, failing_lines
+from batchrun.cli.views.evaluation_text import gold_lines, gold_scores_as_json
 from batchrun.cli.views.findings_text import findings_fields, findings_lines
 from batchrun.cli.views.format import about, below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
@@ -115,6 +116,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
         lines.append(f"  {held_words(totals)}: {dollars(totals.held_nusd)} at most, counted against the budget")
     lines += escalated_lines(summary.escalations)
     lines += findings_lines(summary.findings) if summary.findings else []
+    lines += gold_lines(summary.gold)
     lines += retried_lines(totals.retried)
     return lines + (pace_lines(summary.performance) if summary.performance else [])
 
@@ -274,4 +276,5 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         published=summary.unpublished is None,
         database=str(summary.database),
         checks=check_fields(summary.checks),
+        gold=gold_scores_as_json(summary.gold),
     )

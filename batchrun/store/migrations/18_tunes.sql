@@ -1,4 +1,4 @@
--- Version 17: tunes. The runs of a tune stand under the name of the job and `@tune`; its requests are shared with the job.
+-- Version 18: tunes. The runs of a tune stand under the name of the job and `@tune`; its requests are shared with the job.
 
 create table tunes (
     tune_no    integer primary key,

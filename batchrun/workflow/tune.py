@@ -26,6 +26,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.tunes import BegunTune, TunedAnswer, Tunes
 from batchrun.workflow.open_job import SubmitOptions
+from batchrun.workflow.recovery import abandon_simulated
 from batchrun.workflow.submit import submit
 from batchrun.workflow.tune_plan import (
     ASKED_AGAIN,
@@ -137,6 +138,8 @@ class Tune:
         tokens = candidate.opened.job.spec.model.max_tokens - 1
         opened = opened_as(self.open_tune, candidate.row.setting, AGAIN, max_tokens=tokens)
         with job_lock(opened.paths.ledger, opened.name):
+            if opened.simulated:
+                abandon_simulated(self._ledger, opened.name)
             return await self._answers(replace(candidate, opened=opened, asked={}), doc_ids)
 
     # --- one look

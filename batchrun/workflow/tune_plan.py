@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from batchrun.errors import Refused, UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.spec import PilotSection
 from batchrun.job.tune_section import TUNED
+from batchrun.planning.planner import Planner
 from batchrun.planning.selection import Selection
 from batchrun.quality.tune.settings import Grid, Setting, read_grid, variant
 from batchrun.quality.tune.standing import Truth
@@ -27,6 +29,7 @@ from batchrun.store.job_files import read_job
 from batchrun.store.ledger.cap_usage import shared_cap_usages
 from batchrun.store.ledger.connection import empty
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import cut_words
 from batchrun.workflow.job_models import models_of, prices_of, utc_today
@@ -140,7 +143,9 @@ def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) ->
     """Open the job as a setting asks it. Raises Refused and JobFileError for a model that cannot be used."""
     job = named(variant(tune.job, setting, tune.grid), ending, **model)
     check_columns(job, tune.opened.source)
-    return replace(tune.opened, job=job, chain=models_of(job, tune.opened.prices, today=utc_today()))
+    learned = partial(RunMetrics(tune.opened.ledger).learned, now=time.time())
+    chain = models_of(job, tune.opened.prices, today=utc_today()).with_learned_limits(learned)
+    return replace(tune.opened, job=job, chain=chain)
 
 
 async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) -> TunePlan:
@@ -155,11 +160,8 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) 
             hint='name what to try in [tune], such as models = ["claude-haiku-4-5", "claude-sonnet-5-5"]',
         )
     target = options.target if options.target is not None else section.target
-    possible = list((await _planned(tune.opened))[1])
-    if labels is not None:
-        possible = [ref for ref in possible if labels.get(ref.doc_id)]
-    refs = chosen_documents(possible, options.documents or section.documents)
-    if problem := too_few(len(refs), len(possible), target, labelled=labels is not None):
+    possible, refs = await chosen_documents(tune.opened, options.documents or section.documents, labels)
+    if problem := too_few(len(refs), possible, target, labelled=labels is not None):
         raise problem
     chosen = replace(tune, opened=replace(tune.opened, source=ChosenDocuments(tune.opened.source, tuple(refs))))
     found = [await _candidate(chosen, setting) for setting in tune.grid.settings]
@@ -178,7 +180,7 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) 
         simulated=tune.opened.simulated,
         candidates=found,
         documents=[ref.doc_id for ref in refs],
-        possible=len(possible),
+        possible=possible,
         typed=options.typed,
         target=target,
         labels=labels,
@@ -188,11 +190,16 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) 
     )
 
 
-def chosen_documents(possible: Sequence[DocumentRef], documents: int) -> list[DocumentRef]:
-    """Draw so many documents evenly over their order, and shuffle them in an order that stays the same."""
-    step = max(len(possible) / documents, 1.0)
-    numbers = (int((at + 0.5) * step) for at in range(min(documents, len(possible))))
-    return sorted((possible[at] for at in numbers), key=lambda one: hashlib.sha256(one.doc_id.encode()).digest())
+async def chosen_documents(opened: OpenJob, documents: int, labels: Truth | None) -> tuple[int, list[DocumentRef]]:
+    """Draw documents evenly over class and size, and shuffle them in an order that stays the same.
+
+    Returns how many documents could have been drawn, and those that were.
+    """
+    among = None if labels is None else [doc_id for doc_id, values in labels.items() if values]
+    with _beside_the_ledger(opened) as planner:
+        await planner.plan(Selection())
+        possible, refs = planner.planned.drawn(documents, among=among)
+    return possible, sorted(refs, key=lambda ref: hashlib.sha256(ref.doc_id.encode()).digest())
 
 
 def too_few(number: int, possible: int, target: float, *, labelled: bool) -> Refused | None:
@@ -212,7 +219,8 @@ def too_few(number: int, possible: int, target: float, *, labelled: bool) -> Ref
 
 async def _candidate(tune: OpenTune, setting: Setting) -> Candidate:
     opened = opened_as(tune, setting, TUNED)
-    plan, asked = await _planned(opened)
+    with _beside_the_ledger(opened) as planner:
+        plan, asked = await planner.plan(Selection()), planner.planned.asked()
     if not asked:
         raise Refused(f"{setting.words} cannot be asked about any of the documents. Nothing was sent.")
     plain = plan.forecasts[0].estimate.cost_nusd.mean
@@ -224,17 +232,14 @@ async def _candidate(tune: OpenTune, setting: Setting) -> Candidate:
         own_route=plan.chosen.name,
         routes={one.name: one.estimate.cost_nusd.mean / plain if plain else 1.0 for one in plan.forecasts},
     )
-    return Candidate(row, opened, plan, {ref.doc_id: request_id for ref, request_id in asked.items()})
+    return Candidate(row, opened, plan, asked)
 
 
-async def _planned(opened: OpenJob) -> tuple[Plan, dict[DocumentRef, str]]:
-    """Plan all documents beside the ledger, as if nothing had been answered: settings are planned alike.
-
-    Returns the plan, and the ids of the requests by document, in the order of class and size.
-    """
+@contextlib.contextmanager
+def _beside_the_ledger(opened: OpenJob) -> Iterator[Planner]:
+    """Make a planner that plans as if nothing had been answered, so that all settings are planned alike."""
     with Ledger(empty(), None) as ledger:
-        planner = replace(opened, ledger=ledger).planner(SubmitOptions(pay_again=True))
-        return await planner.plan(Selection()), planner.planned.asked()
+        yield replace(opened, ledger=ledger).planner(SubmitOptions(pay_again=True))
 
 
 def refusal_of(plan: TunePlan, tune: OpenTune, *, partial_answers: bool) -> Refused | None:

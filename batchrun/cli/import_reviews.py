@@ -20,7 +20,7 @@ from batchrun.store.ledger.audits import Cell, Drawn, Review, Verdict
 from batchrun.workflow.review import OpenReview, reviewer_name
 
 MOST_CELLS = 500
-"""The most fields of a page, and how far a field that is drawn may be ahead of the fields that are reviewed."""
+"""The most fields of a page, as the command says too: so far a drawn field may be ahead of the reviewed ones."""
 MOST_BYTES = 50_000_000
 """The largest file that is imported, in bytes."""
 CLOCK_S = 86_400.0

@@ -83,7 +83,8 @@ def test_a_ledger_of_the_version_before_tells_what_its_attempts_tell(project: Tr
     with contextlib.closing(sqlite3.connect(project.ledger_path)) as connection:
         connection.executescript(
             "drop trigger document_of_run; drop trigger request_of_document; drop trigger answer_of_whole;"
-            " drop table run_answers; pragma user_version = 15"
+            " drop table run_answers; drop table reviews; drop table audit_documents; drop table audits;"
+            " drop table tunes; pragma user_version = 15"
         )
     Ledger.open(project.ledger_path).close()
 

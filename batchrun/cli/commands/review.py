@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from batchrun.store.ledger.audits import Drawn
     from batchrun.workflow.review import OpenReview
 
-MOST_CELLS = 500
-"""The most fields of a page."""
-
 
 @click.command()
 @click.argument("run", default="last")
@@ -30,7 +27,7 @@ MOST_CELLS = 500
 @click.option("--open", "anew", is_flag=True, help="Open a new audit over the answers as they are now.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write a page with the next fields, to be reviewed in a browser.")  # fmt: skip
-@click.option("--next", "number", type=click.IntRange(1, MOST_CELLS), default=50, show_default=True, metavar="N",
+@click.option("--next", "number", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N",
               help="With --html: how many fields the page has.")  # fmt: skip
 @click.option("--import", "imported", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Take over what was said on a page.")  # fmt: skip

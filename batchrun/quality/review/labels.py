@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from batchrun.quality.review.standing import Standing, latest_reviews
@@ -11,20 +12,19 @@ from batchrun.store.ledger.ledger import Ledger
 
 
 def reviewed_labels(ledger: Ledger, job: str, *, drawn: Drawn | None) -> Mapping[str, Mapping[str, Any]]:
-    """Return the values that people held right, by document and field.
+    """Return the values that people held right, by document and field, with fractions as Decimal.
 
     `drawn = "audit"` returns only fields that an audit has drawn at random, which are a sample of all fields; a field
     that was drawn after the queue had it counts too. `drawn = "queue"` returns the other ones, None returns both. A
     label is left out if the document has changed since, and if the value was rejected, since no right value is known.
     """
     audits, labels = Audits(ledger, job), defaultdict[str, dict[str, Any]](dict)
-    now = {answer.doc_id: answer.content for answer in audits.answers()}
-    reviews = list(audits.reviews())
+    now, reviews = audits.contents(), list(audits.reviews())
     for audit in audits.each():
         for cell, review in _of_audit(audit, reviews, drawn).items():
             is_same = now.get(cell.doc_id) == audit.documents[cell.doc_id].content
             if is_same and review.verdict != "rejected" and review.value is not None:
-                labels[cell.doc_id][cell.field] = json.loads(review.value)
+                labels[cell.doc_id][cell.field] = json.loads(review.value, parse_float=Decimal)
     return dict(labels)
 
 

@@ -27,8 +27,9 @@ def suspicion(answer: Answer, fields: Collection[str], failed_checks: int = 0) -
 
     `failed_checks` says how many checks the row of the answer has failed.
     """
-    doubts: float = sum(field_doubt(answer.findings, field) for field in fields)
-    doubts += REPAIR_DOUBT * answer.findings.get("repairs", 0) + CHECK_DOUBT * failed_checks
+    findings = answer.findings
+    doubts: float = sum(field_doubt(findings, field) for field in fields)
+    doubts += REPAIR_DOUBT * findings.get("repairs", 0) + CHECK_DOUBT * failed_checks
     return round(doubts + LENGTH_DOUBT * answer.tokens / (answer.tokens + HALF_LENGTH), 6)
 
 

@@ -28,6 +28,12 @@ from wholes w where w.job = :job and w.output is not null and not w.gone
 order by 1
 """
 """The answers that are rows of the output, those of long documents that are asked in parts included."""
+CONTENTS = """
+select doc_id, content_sha from documents where job = :job and whole is null
+union all
+select whole, max(bytes_sha) from documents where job = :job and whole is not null and not merges group by whole
+"""
+"""The hashes of all documents, as ANSWERS has them, whether or not a document has an answer."""
 OUTPUT = """
 select r.output from documents d join requests r on r.request_no = d.row_request_no
 where d.job = :job and d.doc_id = :doc_id and d.whole is null and r.request_id = :request_id
@@ -62,8 +68,13 @@ class Answer:
     """A hash of the document; empty where none is known."""
     tokens: int
     """The length of the document in cl100k tokens."""
-    findings: Mapping[str, Any]
-    """What was found out about the answer, as `Findings` has it as JSON."""
+    told: str | None
+    """JSON: what was found out about the answer."""
+
+    @property
+    def findings(self) -> Mapping[str, Any]:
+        """What was found out about the answer, read when a score needs it: there may be much of it."""
+        return json.loads(self.told) if self.told else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +138,12 @@ class Audits:
 
     def answers(self) -> Iterator[Answer]:
         """Yield the answers that are rows of the output now, in the order of their documents' ids."""
-        for doc_id, request_id, content, tokens, findings in self._connection.execute(ANSWERS, {"job": self._job}):
-            yield Answer(doc_id, request_id, content or "", tokens or 0, json.loads(findings) if findings else {})
+        for doc_id, request_id, content, tokens, told in self._connection.execute(ANSWERS, {"job": self._job}):
+            yield Answer(doc_id, request_id, content or "", tokens or 0, told)
+
+    def contents(self) -> dict[str, str]:
+        """Return the hash of every document as it was planned last, empty where none is known."""
+        return dict(self._connection.execute(CONTENTS, {"job": self._job}).fetchall())
 
     def output(self, doc_id: str, request_id: str) -> Mapping[str, Any] | None:
         """Return the values that the model gave for a document. Returns None if another answer stands there now."""

@@ -1,5 +1,6 @@
 """The score of suspicion: each signal counts, and none makes a score fall when it gets worse."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from batchrun.store.ledger.audits import Answer
 
 
 def score(findings: dict[str, Any], *, tokens: int = 0, failed_checks: int = 0) -> float:
-    return suspicion(Answer("d", "r", "c", tokens, findings), ("term", "law"), failed_checks)
+    return suspicion(Answer("d", "r", "c", tokens, json.dumps(findings)), ("term", "law"), failed_checks)
 
 
 WORSE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -12,6 +12,7 @@ from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import as_called, typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.plan_file import online_of, read_plan, stale
+from batchrun.cli.views.cascade_text import calibration_as_json, promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
@@ -35,9 +36,11 @@ from batchrun.escaping import escape_control
 from batchrun.events import Event
 from batchrun.execution.run import Caller, ProviderFactory
 from batchrun.planning.selection import Selection
+from batchrun.store.ledger.calibrations import Calibration
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
+from batchrun.workflow.cascade_calibration import submit_calibrated
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.submit import submit
@@ -74,11 +77,24 @@ def run_job(
     counts = approved is None or online is not None  # a plan is made again as it was made
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     reports: list[PilotReport] = []
+    calibrations: list[Calibration] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:
-        if approved and plan_file and (changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file)):
-            raise changed
+        if approved and plan_file and not calibrations:  # the rest is planned with what the calibration has found
+            if changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file):
+                raise changed
         show_plan(plan, opened, terminal, pilot=first)
+
+    def calibrated(found: Calibration) -> None:
+        calibrations.append(found)
+        shown.close()
+        show_calibration(found, opened, terminal)
+
+    async def rest(opened: OpenJob, options: SubmitOptions) -> Summary:
+        if pilot is None:
+            return await submit(opened, selection, caller, show=show, options=options, counts=counts)
+        terms = pilot_terms(opened.job.spec.pilot, pilot)
+        return await PilotSubmit(opened, caller, show, report, options, counts=counts).submit(selection, terms)
 
     def report(found: PilotReport) -> None:
         reports.append(found)
@@ -97,12 +113,17 @@ def run_job(
 
         caller = Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
         try:
-            if pilot is None:
-                summary = run_async(submit(opened, selection, caller, show=show, options=options, counts=counts))
-            else:
-                terms = pilot_terms(opened.job.spec.pilot, pilot)
-                piloted = PilotSubmit(opened, caller, show, report, options, counts=counts)
-                summary = run_async(piloted.submit(selection, terms))
+            first = submit_calibrated(
+                opened,
+                selection,
+                caller,
+                show=show,
+                report=calibrated,
+                rest=rest,
+                options=options,
+                counts=counts,
+            )
+            summary = run_async(first)
         finally:
             shown.close()
     show_summary(summary, path, terminal, after_pilot=bool(reports))
@@ -130,6 +151,14 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
         typed=typed_command(),
         speed=flags["speed"] if simulated else 1.0,
     )
+
+
+def show_calibration(found: Calibration, opened: OpenJob, terminal: Terminal) -> None:
+    """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
+    if terminal.json:
+        terminal.event("calibration", **calibration_as_json(found))
+    elif not terminal.quiet:
+        terminal.result(f"calibrated: {promise_words(found, [model.price.name for model in opened.chain.models])}")
 
 
 def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path) -> None:

@@ -26,6 +26,7 @@ from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
+from batchrun.planning.cascade_threshold import calibrated_chain
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
@@ -251,6 +252,7 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
         Children() as children,
     ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
+        chain = calibrated_chain(job, chain, ledger)
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
 
 

@@ -1,13 +1,16 @@
 """A cascade for people and for programs: what a plan expects of the cascade, and what the cascade did in a run."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count, interval_fields
 from batchrun.escaping import escape_control
+from batchrun.statistics.audit import RISK
+from batchrun.store.ledger.calibrations import AcceptedAnswers, Calibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations
-from batchrun.strategy.cascade_cost import CascadeCost, Step
+from batchrun.strategy.cascade_cost import CascadeCost, Step, worth_calibrating
 from batchrun.workflow.open_job import OpenJob
 
 
@@ -18,6 +21,7 @@ def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[s
     lines = [f"cascade  {', then '.join(names)} on {reasons}"]
     if not to_send:
         return lines
+    lines += [f"         {words}" for words in threshold_words(cost, opened, to_send=to_send)]
     lines += [f"         {step_words(step)}" for step in cost.steps]
     alone = f"         {names[-1]} alone would cost {dollars(cost.alone_nusd.mean)}"
     lines.append(alone if cost.pays else f"{alone}: the cascade is not expected to be cheaper")
@@ -28,6 +32,73 @@ def reasons_of(opened: OpenJob) -> list[str]:
     """The reasons for which the next model is asked, as the job file states them."""
     chain = opened.chain
     return [*opened.job.spec.model.fallback_on, *(chain.acceptance_rules.words if chain.acceptance_rules else ())]
+
+
+def threshold_words(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[str]:
+    """What finding the threshold costs, or what was found before; nothing if the cascade has rules alone."""
+    rules, section = opened.chain.acceptance_rules, opened.job.spec.cascade
+    if section is None or rules is None or not rules.calibrate:
+        return []
+    if rules.calibration_no is not None:
+        calibration = calibration_of(opened.ledger, rules.calibration_no)
+        return [promise_words(calibration, section.models)] if calibration else []
+    both = min(rules.calibrate, to_send)
+    extra = cost.alone_nusd.times(both / to_send)
+    return [
+        f"{count(both, 'document')} asked of both models first, about {dollars(extra.mean)} for"
+        f" {escape_control(section.models[-1])}: as a rule worth it from about"
+        f" {worth_calibrating(section.max_difference):,} documents on"
+    ]
+
+
+def promise_words(calibration: Calibration, models: Sequence[str]) -> str:
+    """What a calibration promises of the answers that are taken from the first model."""
+    first, last = (escape_control(name) for name in (models[0], models[-1]))
+    return (
+        f"at most {100 * calibration.max_difference:.4g}% of the documents taken from {first} differ from {last},"
+        f" with {1 - RISK:.0%} confidence; found on {count(calibration.asked or 0, 'document')} that both answered:"
+        f" {calibration.accepted:,} would be taken ({calibration.share:.0%}), and {calibration.differing:,} of these differ"
+    )
+
+
+def calibration_as_json(calibration: Calibration) -> dict[str, Any]:
+    """What a calibration has found, for programs. `threshold` is None if every answer is accepted."""
+    below = calibration.below
+    return {
+        "max_difference": calibration.max_difference,
+        "confidence": 1 - RISK,
+        "threshold": None if below is None or math.isinf(below) else below,
+        "calibrated": calibration.asked,
+        "accepted": calibration.accepted,
+        "differing": calibration.differing,
+        "share": round(calibration.share, 4),
+        "at_most": calibration.at_most,
+        "seed": calibration.seed,
+    }
+
+
+def accepted_lines(accepted: AcceptedAnswers | None, models: Sequence[str]) -> list[str]:
+    """What is promised of the answers that a run took from the first model; for the end of a run."""
+    if accepted is None:
+        return []
+    lines = [
+        f"           {accepted.documents:,} taken from {escape_control(models[0])} by a threshold:"
+        f" {promise_words(accepted.calibration, models)}"
+    ]
+    if accepted.uncovered:
+        lines.append(
+            f"           {accepted.uncovered:,} of them were added or changed after the calibration, and the promise"
+            " does not cover them; another `calibrate` calibrates again"
+        )
+    return lines
+
+
+def accepted_as_json(accepted: AcceptedAnswers | None) -> dict[str, Any] | None:
+    """What was taken from the first model by a threshold, for programs. None without a threshold."""
+    if accepted is None:
+        return None
+    counts = {"documents": accepted.documents, "not_covered": accepted.uncovered}
+    return counts | calibration_as_json(accepted.calibration)
 
 
 def step_words(step: Step) -> str:

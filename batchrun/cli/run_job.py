@@ -80,10 +80,12 @@ def run_job(
     calibrations: list[Calibration] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:
-        if approved and plan_file and not calibrations:  # the rest is planned with what the calibration has found
-            if changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file):
-                raise changed
-        show_plan(plan, opened, terminal, pilot=first)
+        # The rest is planned with what a calibration has found, which no file can say before.
+        checked = approved if plan_file and not calibrations else None
+        if checked and plan_file and (changed := stale(checked, plan_as_json(plan, opened, None), path=plan_file)):
+            raise changed
+        calibrates = bool(opened.chain.acceptance_rules and opened.chain.acceptance_rules.is_calibrating)
+        show_plan(plan, opened, terminal, pilot=first, what="calibration" if calibrates and not calibrations else "pilot")
 
     def calibrated(found: Calibration) -> None:
         calibrations.append(found)
@@ -185,8 +187,11 @@ def show_summary(summary: Summary, path: Path, terminal: Terminal, *, after_pilo
         terminal.result(summary_as_text(summary, path, terminal))
 
 
-def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None) -> None:
-    """Show, before the first request, what will be sent, the cost, and what a changed job file makes obsolete."""
+def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None, what: str = "pilot") -> None:
+    """Show, before the first request, what will be sent, the cost, and what a changed job file makes obsolete.
+
+    `what` names what the documents of `pilot` come first for.
+    """
     if terminal.quiet or terminal.json:
         return
     if not (plan.unsettled or plan.merging):
@@ -210,7 +215,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
         f" of budget {dollars(plan.cap_nusd)} · {time_words(plan.chosen)}"
     )
     if pilot:
-        terminal.say(pilot_line(pilot, plan))
+        terminal.say(pilot_line(pilot, plan, what))
 
 
 def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:

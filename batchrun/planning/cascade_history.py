@@ -48,7 +48,7 @@ def answer_pairs(ledger: Ledger, doc_ids: Sequence[str]) -> list[tuple[Answer, A
         "  from planned where doc_id in (select value from json_each(?)) and asked is not null)"
         " select f.outcome, f.output, f.findings, a.escalated, l.outcome, l.output, l.findings, null"
         " from asked join requests f on f.request_id = first left join attempts a on a.attempt_no = f.attempt_no"
-        " left join requests l on l.request_id = last where f.outcome is not null order by doc_id",
+        " left join requests l on l.request_id = last where f.outcome is not null order by asked.doc_id",
         (json.dumps(doc_ids),),
     )
     return [(answer_of(row[:4]), answer_of(row[4:]) if row[4] else None) for row in rows]

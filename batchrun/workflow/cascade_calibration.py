@@ -100,12 +100,12 @@ class _Calibrating:
     async def run(self, selection: Selection) -> Summary | None:
         """Draw documents, ask both models about them and find the threshold. Returns None if nothing is to be sent."""
         begun = self._calibrations.latest(self.settings)
-        if begun and begun.ended:
-            raise self._no_threshold(begun)
         counter, online = self.caller.provider if self.counts else None, self.options.online or ONLINE
         whole = await self._planner.plan(selection, counter=counter, online=online)
-        if not whole.to_send and not begun:
+        if not whole.to_send and (begun is None or begun.ended):
             return None
+        if begun and begun.ended:
+            raise self._no_threshold(begun)
         narrowing, seed = Narrowing(self.opened.ledger), secrets.randbelow(SEEDS)
         narrowing.mark(self._drawn(narrowing, begun, selection) if begun else self._draw(narrowing, seed))
         narrowing.to_pilot()
@@ -120,15 +120,15 @@ class _Calibrating:
 
     def _draw(self, narrowing: Narrowing, seed: int) -> list[int]:
         """Draw documents with equal chances from all that are to be sent. Raises Refused if these are too few."""
-        numbers, wanted = narrowing.sendable(), self.section
-        if len(numbers) < (needed := calibration_needed(wanted.max_difference)):
+        found, wanted = sorted(doc_id for doc_id, _, _ in narrowing.sampled()), self.section
+        if len(found) < (needed := calibration_needed(wanted.max_difference)):
             raise Refused(
                 f"max_difference = {wanted.max_difference:g} needs {needed:,} documents that both models answer,"
-                f" and only {len(numbers):,} are to be sent. Nothing was sent.",
+                f" and only {len(found):,} are to be sent. Nothing was sent.",
                 hint=f"raise max_difference, name {wanted.models[-1]} alone in [model], or leave accept out",
             )
         draw = random.Random(seed)  # noqa: S311 - everybody may draw the same documents again
-        return draw.sample(numbers, min(wanted.documents_to_calibrate, len(numbers)))
+        return narrowing.numbers(draw.sample(found, min(wanted.documents_to_calibrate, len(found))))
 
     def _drawn(self, narrowing: Narrowing, begun: Calibration, selection: Selection) -> list[int]:
         """Find the drawn documents in the plan. Raises Refused if the command selects only some of them."""
@@ -162,7 +162,8 @@ class _Calibrating:
         halted: BatchrunError | None = sent.halted
         pending = self._planner.planned.admission.outcomes().get(None)
         if not pending and (halted is None or isinstance(halted, OutOfTime)):
-            halted = self._end(begun or self._calibrations.latest(self.settings)) or halted
+            why = self._end(begun or self._calibrations.latest(self.settings))
+            halted = why if is_cut_short and why else halted
         return conclude(
             self.opened,
             self._planner,
@@ -191,8 +192,8 @@ class _Calibrating:
         assert ended is not None
         first, last = self.section.models
         return Stopped(
-            f"no threshold holds. After {ended.asked or 0:,} documents that both models answered, nobody can promise that"
-            f" at most {100 * self.section.max_difference:.4g}% of the documents taken from {first} differ from {last}.",
+            f"no threshold holds: by {ended.asked or 0:,} documents that both models answered, nobody can promise that at"
+            f" most {self.section.max_difference:.1%} of the documents taken from {first} differ from {last}.",
             hint=f"name {last} alone in [model]; or set a larger `calibrate` or max_difference in [cascade],"
             ' or accept = "rules", which promises nothing',
         )

@@ -55,9 +55,9 @@ def promise_words(calibration: Calibration, models: Sequence[str]) -> str:
     """What a calibration promises of the answers that are taken from the first model."""
     first, last = (escape_control(name) for name in (models[0], models[-1]))
     return (
-        f"at most {100 * calibration.max_difference:.4g}% of the documents taken from {first} differ from {last},"
+        f"at most {calibration.max_difference:.1%} of the documents taken from {first} differ from {last},"
         f" with {1 - RISK:.0%} confidence; found on {count(calibration.asked or 0, 'document')} that both answered:"
-        f" {calibration.accepted:,} would be taken ({calibration.share:.0%}), and {calibration.differing:,} of these differ"
+        f" {calibration.accepted:,} would be taken ({calibration.share:.0%}), and {calibration.differing:,} of them differ"
     )
 
 

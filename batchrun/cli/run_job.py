@@ -36,7 +36,7 @@ from batchrun.escaping import escape_control
 from batchrun.events import Event
 from batchrun.execution.run import Caller, ProviderFactory
 from batchrun.planning.selection import Selection
-from batchrun.store.ledger.calibrations import Calibration
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
@@ -77,7 +77,7 @@ def run_job(
     counts = approved is None or online is not None  # a plan is made again as it was made
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     reports: list[PilotReport] = []
-    calibrations: list[Calibration] = []
+    calibrations: list[CascadeCalibration] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:
         # The rest is planned with what a calibration has found, which no file can say before.
@@ -87,7 +87,7 @@ def run_job(
         calibrates = bool(opened.chain.acceptance_rules and opened.chain.acceptance_rules.is_calibrating)
         show_plan(plan, opened, terminal, pilot=first, what="calibration" if calibrates and not calibrations else "pilot")
 
-    def calibrated(found: Calibration) -> None:
+    def calibrated(found: CascadeCalibration) -> None:
         calibrations.append(found)
         shown.close()
         show_calibration(found, opened, terminal)
@@ -155,7 +155,7 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
     )
 
 
-def show_calibration(found: Calibration, opened: OpenJob, terminal: Terminal) -> None:
+def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal) -> None:
     """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
     if terminal.json:
         terminal.event("calibration", **calibration_as_json(found))

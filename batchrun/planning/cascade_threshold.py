@@ -6,7 +6,7 @@ import json
 from batchrun.answers.suspicion import VERSION
 from batchrun.job.load import JobFile
 from batchrun.planning.request_template import RequestTemplate
-from batchrun.store.ledger.calibrations import Calibrations
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibrations
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.model_chain import ModelChain
 
@@ -29,5 +29,5 @@ def calibrated_chain(job: JobFile, chain: ModelChain, ledger: Ledger) -> ModelCh
     """Return the chain with the threshold that the newest calibration has found, or the same chain without one."""
     if chain.acceptance_rules is None or not chain.acceptance_rules.is_calibrating:
         return chain
-    found = Calibrations(ledger, job.spec.job.name).latest(calibration_settings(job, chain))
+    found = CascadeCalibrations(ledger, job.spec.job.name).latest(calibration_settings(job, chain))
     return chain if found is None or found.below is None else chain.with_threshold(found.below, found.calibration_no)

@@ -24,7 +24,7 @@ from batchrun.quality.evaluate import match_rules
 from batchrun.quality.matching.match import match
 from batchrun.quality.matching.rules import MatchRule
 from batchrun.statistics.audit import calibrated_threshold, calibration_needed
-from batchrun.store.ledger.calibrations import Calibration, Calibrations
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, CascadeCalibrations
 from batchrun.store.ledger.cascades import Answer
 from batchrun.store.ledger.pilots import Pilots
 from batchrun.store.ledger.runs import Runs
@@ -44,7 +44,7 @@ async def submit_calibrated(
     caller: Caller,
     *,
     show: Callable[[Plan, Plan | None], None],
-    report: Callable[[Calibration], None],
+    report: Callable[[CascadeCalibration], None],
     rest: Callable[[OpenJob, SubmitOptions], Awaitable[Summary]],
     options: SubmitOptions | None = None,
     counts: bool = False,
@@ -67,7 +67,7 @@ async def submit_calibrated(
     chain = calibrated_chain(opened.job, opened.chain, opened.ledger)
     if summary.halted or chain is opened.chain:
         return summary
-    if found := Calibrations(opened.ledger, opened.name).latest(settings):
+    if found := CascadeCalibrations(opened.ledger, opened.name).latest(settings):
         report(found)
     if Runs(opened.ledger).open_run(opened.name, summary.plan.fingerprint) is None:  # both models answered everything
         return summary
@@ -91,11 +91,11 @@ class _Calibrating:
     section: CascadeSection
     settings: str
     _planner: Planner = field(init=False)
-    _calibrations: Calibrations = field(init=False)
+    _calibrations: CascadeCalibrations = field(init=False)
 
     def __post_init__(self) -> None:
         self._planner = self.opened.planner(self.options)
-        self._calibrations = Calibrations(self.opened.ledger, self.opened.name)
+        self._calibrations = CascadeCalibrations(self.opened.ledger, self.opened.name)
 
     async def run(self, selection: Selection) -> Summary | None:
         """Draw documents, ask both models about them and find the threshold. Returns None if nothing is to be sent."""
@@ -130,7 +130,7 @@ class _Calibrating:
         draw = random.Random(seed)  # noqa: S311 - everybody may draw the same documents again
         return narrowing.numbers(draw.sample(found, min(wanted.documents_to_calibrate, len(found))))
 
-    def _drawn(self, narrowing: Narrowing, begun: Calibration, selection: Selection) -> list[int]:
+    def _drawn(self, narrowing: Narrowing, begun: CascadeCalibration, selection: Selection) -> list[int]:
         """Find the drawn documents in the plan. Raises Refused if the command selects only some of them."""
         drawn = self._calibrations.drawn(begun)
         numbers = narrowing.numbers(drawn)
@@ -142,7 +142,7 @@ class _Calibrating:
             )
         return numbers
 
-    async def _send(self, plan: Plan, narrowing: Narrowing, begun: Calibration | None, seed: int) -> Summary:
+    async def _send(self, plan: Plan, narrowing: Narrowing, begun: CascadeCalibration | None, seed: int) -> Summary:
         started_at, run = time.time(), Runs(self.opened.ledger).open_run(self.opened.name, self._planner.fingerprint)
 
         def begin(run_no: int) -> None:
@@ -175,7 +175,7 @@ class _Calibrating:
             rest=rest,
         )
 
-    def _end(self, begun: Calibration | None) -> Stopped | None:
+    def _end(self, begun: CascadeCalibration | None) -> Stopped | None:
         """Compare the answers of both models, and record the threshold. Returns why the rest is not sent, if so."""
         assert begun is not None
         assert self.opened.chain.acceptance_rules is not None
@@ -188,7 +188,7 @@ class _Calibrating:
             self._calibrations.end(begun, len(scored), found)
         return None if found else self._no_threshold(self._calibrations.latest(self.settings))
 
-    def _no_threshold(self, ended: Calibration | None) -> Stopped:
+    def _no_threshold(self, ended: CascadeCalibration | None) -> Stopped:
         assert ended is not None
         first, last = self.section.models
         return Stopped(

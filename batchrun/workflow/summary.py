@@ -15,7 +15,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.planner import Planner
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
-from batchrun.store.ledger.calibrations import AcceptedAnswers, accepted_answers
+from batchrun.store.ledger.cascade_calibrations import AcceptedAnswers, accepted_answers
 from batchrun.store.ledger.cascades import Escalations, escalations
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_plans import (

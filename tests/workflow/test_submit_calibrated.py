@@ -20,7 +20,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
 from batchrun.request import Request
-from batchrun.store.ledger.calibrations import Calibration
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.plan import Plan
 from batchrun.workflow.cascade_calibration import submit_calibrated
 from batchrun.workflow.open_job import OpenJob, SubmitOptions
@@ -72,13 +72,13 @@ class Submits:
 
     project: TrialProject
     shown: list[tuple[Plan, Plan | None]] = field(default_factory=list)
-    reports: list[Calibration] = field(default_factory=list)
+    reports: list[CascadeCalibration] = field(default_factory=list)
     on_report: Callable[[], None] = lambda: None
 
     def __call__(self, provider: Models, selection: Selection | None = None) -> Summary:
         selection = selection or Selection()
 
-        def report(found: Calibration) -> None:
+        def report(found: CascadeCalibration) -> None:
             self.reports.append(found)
             self.on_report()
 
@@ -96,7 +96,7 @@ class Submits:
 
     @property
     def drawn(self) -> set[str]:
-        rows = self.project.ask("select doc_id from calibration_documents where drawn")
+        rows = self.project.ask("select doc_id from cascade_calibration_documents where drawn")
         return {f"text {int(doc_id[-8:-4])}" for (doc_id,) in rows}
 
 
@@ -157,7 +157,7 @@ def test_too_few_documents_are_refused_with_the_number(submits: Submits) -> None
     ):
         submits(provider, Selection(limit=NEEDED - 1))
     assert provider.asked == []
-    assert submits.project.ask("select count(*) from calibrations") == [(0,)]
+    assert submits.project.ask("select count(*) from cascade_calibrations") == [(0,)]
 
 
 @pytest.mark.usefixtures("no_output")

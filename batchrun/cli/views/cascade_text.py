@@ -8,7 +8,7 @@ from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count, interval_fields
 from batchrun.escaping import escape_control
 from batchrun.statistics.audit import RISK
-from batchrun.store.ledger.calibrations import AcceptedAnswers, Calibration, calibration_of
+from batchrun.store.ledger.cascade_calibrations import AcceptedAnswers, CascadeCalibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations
 from batchrun.strategy.cascade_cost import CascadeCost, Step, worth_calibrating
 from batchrun.workflow.open_job import OpenJob
@@ -51,7 +51,7 @@ def threshold_words(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list
     ]
 
 
-def promise_words(calibration: Calibration, models: Sequence[str]) -> str:
+def promise_words(calibration: CascadeCalibration, models: Sequence[str]) -> str:
     """What a calibration promises of the answers that are taken from the first model."""
     first, last = (escape_control(name) for name in (models[0], models[-1]))
     return (
@@ -61,7 +61,7 @@ def promise_words(calibration: Calibration, models: Sequence[str]) -> str:
     )
 
 
-def calibration_as_json(calibration: Calibration) -> dict[str, Any]:
+def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
     """What a calibration has found, for programs. `threshold` is None if every answer is accepted."""
     below = calibration.below
     return {

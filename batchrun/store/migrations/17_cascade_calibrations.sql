@@ -1,6 +1,6 @@
 -- Version 17: calibrations of cascades: which documents are asked of both models, and the threshold that they have shown.
 
-create table calibrations (
+create table cascade_calibrations (
     calibration_no integer primary key,
     job            text not null,
     settings       text not null,                           -- digest of all that the threshold depends on
@@ -14,11 +14,11 @@ create table calibrations (
     at_most        real,                                    -- upper bound of the share that differs, with 95% confidence
     ended_at       real
 ) strict;
-create index calibrations_settings on calibrations (job, settings);
+create index calibrations_settings on cascade_calibrations (job, settings);
 
 -- All documents that were to be sent when the sample was drawn: for others a calibration promises nothing.
-create table calibration_documents (
-    calibration_no integer not null references calibrations,
+create table cascade_calibration_documents (
+    calibration_no integer not null references cascade_calibrations,
     doc_id         text not null,
     content_sha    text not null,
     drawn          integer not null,                        -- whether both models are asked

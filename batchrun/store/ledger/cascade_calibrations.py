@@ -1,4 +1,4 @@
-"""Calibrations of cascades in the ledger: the documents that both models are asked about, and what they have shown."""
+"""The calibrations of cascades: which documents both models are asked about, and what the answers have shown."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from batchrun.store.ledger.ledger import Ledger
 
 SELECT = """
 select calibration_no, max_difference, seed, ended_at is not null, asked, below, accepted, differing, at_most
-from calibrations
+from cascade_calibrations
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class CascadeCalibration:
     """A calibration of a cascade, from the drawing of its documents on."""
 
     calibration_no: int
@@ -45,21 +45,21 @@ class Calibration:
 class AcceptedAnswers:
     """What a run took from the first model of a calibrated cascade."""
 
-    calibration: Calibration
+    calibration: CascadeCalibration
     documents: int
     """The documents of the run whose answer is the first model's, because its score is below the threshold."""
     uncovered: int
     """How many of these documents were added or changed after the calibration: it promises nothing for them."""
 
 
-class Calibrations:
-    """The calibrations of one job; methods that write belong inside `transaction()`."""
+class CascadeCalibrations:
+    """The calibrations of one job's cascade; methods that write belong inside `transaction()`."""
 
     def __init__(self, ledger: Ledger, job: str) -> None:
         self._connection = ledger.connection
         self._job = job
 
-    def latest(self, settings: str) -> Calibration | None:
+    def latest(self, settings: str) -> CascadeCalibration | None:
         """Find the newest calibration with these settings. Returns None if none has begun."""
         row = self._connection.execute(
             f"{SELECT} where job = ? and settings = ? order by calibration_no desc limit 1", (self._job, settings)
@@ -71,31 +71,31 @@ class Calibrations:
     ) -> None:
         """Remember the documents to send, each by id and hash of the content, and whether a document was drawn."""
         number = self._connection.execute(
-            "insert into calibrations (job, settings, max_difference, seed, drawn_at) values (?, ?, ?, ?, ?)",
+            "insert into cascade_calibrations (job, settings, max_difference, seed, drawn_at) values (?, ?, ?, ?, ?)",
             (self._job, settings, max_difference, seed, time.time()),
         ).lastrowid
         rows = ((number, *document) for document in documents)
-        self._connection.executemany("insert into calibration_documents values (?, ?, ?, ?)", rows)
+        self._connection.executemany("insert into cascade_calibration_documents values (?, ?, ?, ?)", rows)
 
-    def drawn(self, calibration: Calibration) -> list[str]:
+    def drawn(self, calibration: CascadeCalibration) -> list[str]:
         """List the ids of the documents that both models are asked about."""
         rows = self._connection.execute(
-            "select doc_id from calibration_documents where calibration_no = ? and drawn order by 1",
+            "select doc_id from cascade_calibration_documents where calibration_no = ? and drawn order by 1",
             (calibration.calibration_no,),
         )
         return [doc_id for (doc_id,) in rows]
 
-    def end(self, calibration: Calibration, asked: int, found: CascadeThreshold | None) -> None:
+    def end(self, calibration: CascadeCalibration, asked: int, found: CascadeThreshold | None) -> None:
         """Record what a calibration has found; None if no threshold holds."""
         result = (found.below, found.calibrated, found.differing, found.at_most) if found else (None,) * 4
         self._connection.execute(
-            "update calibrations set asked = ?, below = ?, accepted = ?, differing = ?, at_most = ?, ended_at = ?"
+            "update cascade_calibrations set asked = ?, below = ?, accepted = ?, differing = ?, at_most = ?, ended_at = ?"
             " where calibration_no = ?",
             (asked, *result, time.time(), calibration.calibration_no),
         )
 
 
-def calibration_of(ledger: Ledger, calibration_no: int | None) -> Calibration | None:
+def calibration_of(ledger: Ledger, calibration_no: int | None) -> CascadeCalibration | None:
     """Read a calibration by its number. Returns None if there is none."""
     row = ledger.connection.execute(f"{SELECT} where calibration_no = ?", (calibration_no,)).fetchone()
     return _of(row) if row else None
@@ -108,7 +108,7 @@ def accepted_answers(ledger: Ledger, run_no: int, calibration_no: int | None, mo
     taken, covered = ledger.connection.execute(
         "select count(*), count(c.doc_id) from documents d join requests r using (request_no)"
         " left join attempts a on a.attempt_no = r.attempt_no"
-        " left join calibration_documents c on c.calibration_no = ? and c.doc_id = d.doc_id"
+        " left join cascade_calibration_documents c on c.calibration_no = ? and c.doc_id = d.doc_id"
         "  and c.content_sha = d.content_sha"
         " where d.run_no = ? and r.model = ? and r.outcome = 'succeeded' and a.escalated is null",
         (calibration_no, run_no, model),
@@ -116,6 +116,6 @@ def accepted_answers(ledger: Ledger, run_no: int, calibration_no: int | None, mo
     return AcceptedAnswers(calibration, taken, taken - covered)
 
 
-def _of(row: Sequence[Any]) -> Calibration:
+def _of(row: Sequence[Any]) -> CascadeCalibration:
     number, max_difference, seed, ended, *result = row
-    return Calibration(number, max_difference, seed, bool(ended), *result)
+    return CascadeCalibration(number, max_difference, seed, bool(ended), *result)

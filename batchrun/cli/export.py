@@ -202,10 +202,15 @@ def as_table(names: Sequence[str], rows: Iterable[Sequence[object]], terminal: T
 
 def write_text(parts: Iterable[str], output: Path | None, terminal: Terminal) -> None:
     """Write text part by part, to a file or to stdout."""
-    if output is None:
-        for part in parts:
-            terminal.exact(part)
+    if output is not None:
+        to_file(parts, output)
         return
+    for part in parts:
+        terminal.exact(part)
+
+
+def to_file(parts: Iterable[str], output: Path) -> None:
+    """Write text part by part to a file that a person has named. Raises EnvironmentProblem."""
     try:
         with ordinary_permissions(), output.open("w", encoding="utf-8") as file:
             file.writelines(parts)

@@ -30,7 +30,8 @@ NO_EXTENSIONS = {
     "python_enable_replacements": "false",
 }
 """The settings by which nothing is downloaded or loaded, and no variable of Python is taken for a table."""
-_LOCKED_DOWN = {"enable_external_access": "false", **NO_EXTENSIONS}
+LOCKED_DOWN = {"enable_external_access": "false", **NO_EXTENSIONS}
+"""The settings by which SQL that somebody else wrote can reach nothing but the file that is open."""
 _MODEST = {"memory_limit": "32MB", "threads": "2"}
 """DuckDB caches what it reads up to its memory limit. This limit keeps a scan at 45 MB over any number of short texts.
 Long texts do not fit, because 2,048 rows are decompressed at once; then the query starts again with all the memory."""
@@ -198,7 +199,7 @@ class DuckdbSource:
                 f"source.database: there is no file {self._path}",
                 hint="correct source.database; a relative path starts at the project folder",
             )
-        asked = opened(self._path, read_only=True, wait_s=self._wait_s, config=_LOCKED_DOWN)
+        asked = opened(self._path, read_only=True, wait_s=self._wait_s, config=LOCKED_DOWN)
         with _is_duckdb(self._path), asked as connection, _in_words():
             for name, value in means.items():
                 connection.execute(f"SET {name} = '{value}'")

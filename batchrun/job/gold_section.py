@@ -1,29 +1,17 @@
 """[gold] of the job file: where the right answers for some documents are, and how answers are held against them."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from batchrun.job.field_types import ArrayField, FieldSpec, ObjectField, Table
+from batchrun.job.field_types import FieldSpec, Table
 from batchrun.job.key_types import FieldNames, Share, Text
+from batchrun.job.match_rules import MatchName, MatchRule, rule_for, suiting_rules
 from batchrun.job.problems import did_you_mean
 from batchrun.job.table_names import READABLE, is_remote, table_kind
 from batchrun.job.value_errors import one_of, refusal, wrong_value
 
-MatchName = Literal["exact", "casefold", "date", "number", "tokens", "names", "set", "entries", "members"]
-_OF_TEXT: tuple[MatchName, ...] = ("exact", "casefold", "tokens", "names", "date", "number")
-MATCHES_OF: Mapping[str, tuple[MatchName, ...]] = {
-    "string": _OF_TEXT,
-    "enum": ("exact", "casefold"),
-    "integer": ("number",),
-    "number": ("number",),
-    "boolean": ("exact",),
-    "date": ("date",),
-    "datetime": ("exact",),
-    "object": ("members",),
-}
-"""The rules that suit a type of field; the first holds when the job file names none."""
 _KEY_OF = {"tolerance": "number", "threshold": "tokens", "ignore_legal_form": "names"}
 """The keys of a rule that only one rule has."""
 DATABASE_ENDINGS = (".duckdb", ".db", ".ddb")
@@ -47,6 +35,11 @@ class MatchSection(Table):
                 raise refusal(f'`{key}` belongs to the rule "{rule}"', key=key, hint="take it out")
         return self
 
+    def of(self, field: FieldSpec) -> MatchRule:
+        """Return the rule for a field that the rule suits."""
+        wish = MatchRule(self.rule, self.tolerance, self.threshold, self.ignore_legal_form)
+        return rule_for(field, wish)
+
 
 def _spelt_out(value: object) -> object:
     if isinstance(value, str):
@@ -64,8 +57,8 @@ class GoldSection(Table):
     path: Annotated[Text, Field(examples=['path = "labels.csv"'])]
     table: Text | None = None
     """The table of a DuckDB file; every other file is a table itself."""
-    id: Text = "doc_id"
-    """The column with the ids of the documents."""
+    id: Text | None = None
+    """The column with the ids of the documents; None stands for doc_id, or else id, as `results` writes it."""
     fields: FieldNames = ()
     """The fields that are held against their labels; empty for every field that has a column."""
     match: dict[str, Annotated[MatchSection, BeforeValidator(_spelt_out)]] = Field(default_factory=dict)
@@ -90,13 +83,6 @@ class GoldSection(Table):
         return self.path.lower().endswith(DATABASE_ENDINGS)
 
 
-def suiting(field: FieldSpec) -> tuple[MatchName, ...]:
-    """List the rules that suit a field; the first holds when the job file names none."""
-    if isinstance(field, ArrayField):
-        return ("entries",) if isinstance(field.items, ObjectField) else ("set",)
-    return MATCHES_OF[field.kind]
-
-
 def fits_the_fields(gold: GoldSection | None, info: ValidationInfo) -> GoldSection | None:
     """Hold [gold] against [output.fields]; a section with a problem of its own is not in `info`."""
     output: Any = info.data.get("output")
@@ -104,18 +90,19 @@ def fits_the_fields(gold: GoldSection | None, info: ValidationInfo) -> GoldSecti
         return gold
     for name in gold.fields:
         if name not in output.fields:
-            raise _unknown(name, output.fields, ("fields",))
+            raise unknown_field(name, output.fields, ("fields",))
     for name, given in gold.match.items():
         if name not in output.fields:
-            raise _unknown(name, output.fields, ("match", name))
-        if given.rule not in (rules := suiting(output.fields[name])):
+            raise unknown_field(name, output.fields, ("match", name))
+        if given.rule not in (rules := suiting_rules(output.fields[name])):
             sentence = f'"{given.rule}" is no rule for a field of type {output.fields[name].kind}'
             hint = "one of " + ", ".join(f'"{rule}"' for rule in rules)
             raise refusal(sentence, key=("match", name), hint=hint)
     return gold
 
 
-def _unknown(name: str, fields: Mapping[str, FieldSpec], key: tuple[str, ...]) -> Exception:
+def unknown_field(name: str, fields: Mapping[str, FieldSpec], key: str | tuple[str, ...]) -> Exception:
+    """Make the error for the name of a field that the job does not have."""
     close = did_you_mean(name, fields)
     hint = f"did you mean {close}?" if close else f"fields: {', '.join(fields)}"
     return refusal(f'there is no "{name}" in [output.fields]', key=key, hint=hint)

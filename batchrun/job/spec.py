@@ -14,6 +14,7 @@ from pydantic import (
 
 from batchrun.batch import MOST_BYTES, MOST_REQUESTS
 from batchrun.document import Value
+from batchrun.job.check_section import CheckSections
 from batchrun.job.field_types import FieldSpec, Table, TextField
 from batchrun.job.gold_section import GoldSection, fits_the_fields
 from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue, Text, auto_or_up_to
@@ -275,6 +276,8 @@ class JobSpec(Table):
     retry: RetrySection = RetrySection()
     store: StoreSection = StoreSection()
     gold: Annotated[GoldSection | None, AfterValidator(fits_the_fields)] = None
+    check: CheckSections = ()
+    """What must be true of the output. No request depends on a check."""
 
     @model_validator(mode="before")
     @classmethod

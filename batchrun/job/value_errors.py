@@ -7,7 +7,9 @@ from pydantic_core import PydanticCustomError
 REFUSAL = "job_file_refusal"
 
 
-def refusal(sentence: str, *, key: str | tuple[str, ...] | None = None, hint: str | None = None) -> PydanticCustomError:
+def refusal(
+    sentence: str, *, key: str | tuple[str | int, ...] | None = None, hint: str | None = None
+) -> PydanticCustomError:
     """Make the error for a value that cannot be used; `key` names the culprit inside a table, or the way to it."""
     return PydanticCustomError(REFUSAL, "{sentence}", {"sentence": sentence, "key": key, "hint": hint})
 

@@ -11,6 +11,7 @@ from batchrun.estimation.estimate import Estimate, Estimator
 from batchrun.estimation.further_turns import PastTurns
 from batchrun.estimation.reply_length import Replies, reply_length
 from batchrun.estimation.text_class import TextClass
+from batchrun.job.decisive_keys import decisive_keys
 from batchrun.job.load import JobFile
 from batchrun.planning.cascade_history import LaterModels, later_models
 from batchrun.planning.format_costs import markup_cost, pdf_cost
@@ -152,6 +153,7 @@ class Forecaster:
             paid_before=self.planned.paid_before(),
             markup=markup_cost(self.planned, estimator),
             reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
+            keys=decisive_keys(self.job),
         )
 
     def remaining_estimate(self, route: Route) -> Estimate:

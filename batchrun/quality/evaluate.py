@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchrun.job.field_types import FieldSpec
-from batchrun.job.gold_section import MatchSection
 from batchrun.job.load import JobFile
+from batchrun.job.match_rules import MatchRule, default_rule
 from batchrun.quality.gold import Labels
 from batchrun.quality.matching.match import match
-from batchrun.quality.matching.rules import MatchRule, default_rule, rule_of
 from batchrun.quality.scores import Confusion, DocumentMatches, Scores, confusion, score, worst
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import RunAnswer, run_answers
@@ -26,6 +24,18 @@ class LabelledAnswers:
     answers: Mapping[str, RunAnswer]
     matched: Mapping[str, DocumentMatches]
     """How each answer fits its labels, by document and field. A document without an answer is null in every field."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldScores:
+    """How right the answers of a run are, as the summary of the run keeps it."""
+
+    scores: Scores | None = None
+    """None if the labels cannot be read."""
+    labels: str = ""
+    """The file of the labels, as people see its name."""
+    problem: str | None = None
+    """Why the labels cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,9 @@ def labelled_answers(job: JobFile, labels: Labels, ledger: Ledger, run_no: int) 
     answers = {one.doc_id: one for one in run_answers(ledger, run_no) if one.doc_id in labels.values}
     rules = match_rules(job, labels.fields)
     matched = {
-        doc_id: {name: match(rules[name], label, value_of(answers[doc_id], name)) for name, label in of_document.items()}
+        doc_id: {
+            name: match(rules[name], label, value_of(answers[doc_id], name)) for name, label in of_document.items()
+        }
         for doc_id, of_document in labels.values.items()
         if doc_id in answers
     }
@@ -80,12 +92,7 @@ def match_rules(job: JobFile, fields: Iterable[str]) -> dict[str, MatchRule]:
     """Return the rule by which each field's answers are held against labels."""
     given = job.spec.gold.match if job.spec.gold else {}
     types = job.spec.output.fields
-    return {name: _given(types[name], given[name]) if name in given else default_rule(types[name]) for name in fields}
-
-
-def _given(field: FieldSpec, rule: MatchSection) -> MatchRule:
-    keys = {"tolerance": rule.tolerance, "threshold": rule.threshold}
-    return rule_of(field, rule.rule, **keys, ignore_legal_form=rule.ignore_legal_form)
+    return {name: given[name].of(types[name]) if name in given else default_rule(types[name]) for name in fields}
 
 
 def value_of(answer: RunAnswer, field: str) -> Any:

@@ -13,7 +13,7 @@ from batchrun.answers.json_text import UnusableError, parsed
 from batchrun.answers.normalising import Normaliser
 from batchrun.answers.validation import value_problems
 from batchrun.answers.values import FORMATS, NULL, uniform, without_null
-from batchrun.documents.duckdb import NO_EXTENSIONS
+from batchrun.documents.duckdb import LOCKED_DOWN
 from batchrun.documents.path_escaping import shown
 from batchrun.documents.tables import TableFile
 from batchrun.documents.tables.documents import as_text
@@ -36,7 +36,8 @@ MOST_TOLD = 10
 """How many problems of a label file are told at once."""
 LOOKING_S = 5.0
 """How long a DuckDB file with labels that somebody else writes is waited for."""
-KEY = "gold.path"
+KEYS = ("doc_id", "id")
+"""What the column with the ids of the documents is called if [gold] does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,16 @@ def read_labels(job: JobFile) -> Labels | None:
     gold = job.spec.gold
     if gold is None:
         return None
-    file = TableFile(str(job.resolve(gold.path)), shown(gold.path), table_kind(gold.path), key=KEY)
+    file = TableFile(str(job.resolve(gold.path)), shown(gold.path), table_kind(gold.path), key="gold.path")
     columns, rows = _typed(file, gold) if gold.table or file.kind == "parquet" else _table(file)
-    fields = _fields(file, columns, gold, job.spec.output.fields)
+    key = gold.id or next((name for name in KEYS if name in columns), KEYS[0])
+    fields = _fields(file, columns, (key, *gold.fields), job.spec.output.fields)
     readers = {name: LabelReader(job.spec.output.fields[name]) for name in fields}
     values: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
     for row in rows:
-        doc_id = as_text(row.values[gold.id])
-        problems += _row_problems(row, doc_id, values, gold)
+        doc_id = as_text(row.values[key])
+        problems += _row_problems(row, doc_id, values, key)
         if len(values) >= MOST_LABELLED:
             raise file.problem(f"more than {MOST_LABELLED:,} documents have labels", hint="label a sample")
         labels: dict[str, Any] = {}
@@ -93,9 +95,9 @@ def read_labels(job: JobFile) -> Labels | None:
     return Labels(file.shown, fields, values)
 
 
-def _row_problems(row: _Row, doc_id: str, known: Mapping[str, object], gold: GoldSection) -> Iterator[str]:
+def _row_problems(row: _Row, doc_id: str, known: Mapping[str, object], key: str) -> Iterator[str]:
     if not doc_id:
-        yield f"{row.place}: nothing in the column {gold.id}"
+        yield f"{row.place}: nothing in the column {key}"
     elif doc_id in known:
         yield f"{row.place}: {escape_control(doc_id)} has labels already"
 
@@ -107,16 +109,19 @@ def _listed(problems: Sequence[str]) -> str:
 
 
 def _fields(
-    file: TableFile, columns: Sequence[str], gold: GoldSection, fields: Mapping[str, FieldSpec]
+    file: TableFile, columns: Sequence[str], named: tuple[str, ...], fields: Mapping[str, FieldSpec]
 ) -> tuple[str, ...]:
-    """Return the fields that have labels, in the order of the job file."""
-    for name in (gold.id, *gold.fields):
+    """Return the fields that have labels, in the order of the job file.
+
+    `named` has the column of the ids, and the fields that [gold] names: without any, every column counts.
+    """
+    for name in named:
         if name not in columns:
             close = did_you_mean(name, columns)
             has = ", ".join(map(escape_control, columns[:30]))
             hint = f"did you mean {escape_control(close)}?" if close else f"it has the columns {has}"
             raise file.problem(f"no column {escape_control(name)}", hint=hint)
-    wanted = gold.fields or columns
+    wanted = named[1:] or columns
     found = tuple(name for name in fields if name in wanted)
     if not found:
         hint = f"name the columns of the labels as the fields are: {', '.join(fields)}"
@@ -142,8 +147,7 @@ def _typed(file: TableFile, gold: GoldSection) -> tuple[Sequence[str], Iterator[
     """Read a table of a DuckDB file, or a Parquet file, at once: the file is not held open."""
     import duckdb
 
-    config = {"enable_external_access": "false", **NO_EXTENSIONS}
-    database = opened(Path(file.path), read_only=True, wait_s=LOOKING_S, config=config)
+    database = opened(Path(file.path), read_only=True, wait_s=LOOKING_S, config=LOCKED_DOWN)
     try:
         with database if gold.is_database else locked_to(file, AMPLE) as connection:
             table = quoted(gold.table) if gold.table else f"read_parquet({literal(file.path)})"

@@ -123,7 +123,7 @@ def confusion(pairs: Iterable[tuple[str | None, str | None]], *, most: int = 100
 
 
 def _word(value: object) -> str | None:
-    """Return the word as the match rules compare words. What is no text is shown by its type: a label may be anything."""
+    """Return a word as `exact` compares it. A label may be anything: what is no text is shown by its type."""
     if value is None or isinstance(value, str):
         return folded(value or "") or None
     return f"<{type(value).__name__}>"
@@ -132,7 +132,7 @@ def _word(value: object) -> str | None:
 def worst(documents: Mapping[str, DocumentMatches], most: int) -> list[str]:
     """Return the ids of the documents with wrong fields, at most so many: those with most wrong fields first.
 
-    Among documents with as many wrong fields, those with more values missed or invented come first, then the ids decide.
+    Among documents with as many wrong fields, those with more values missed or invented come first; then ids decide.
     """
     wrong = [(_badness(matches.values()), doc_id) for doc_id, matches in documents.items()]
     return [doc_id for (fields, _), doc_id in sorted(wrong)[:most] if fields]

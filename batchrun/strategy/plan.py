@@ -249,6 +249,8 @@ class Plan:
     """The number of the calibration whose threshold the cascade uses. None if no threshold is used."""
     partial_answers: bool = False
     """Whether a submit sends requests although most replies are expected to be cut off."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The decisive keys of the job file with their values. Empty if an earlier version made the plan."""
 
     @property
     def mostly_cut(self) -> ReplyForecast | None:

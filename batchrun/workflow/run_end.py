@@ -8,6 +8,8 @@ from batchrun.errors import BatchrunError, ExitCode
 from batchrun.estimation.estimate import Estimate
 from batchrun.execution.failure_messages import BudgetReached
 from batchrun.outcome import Outcome
+from batchrun.quality.checks.result import CheckResult
+from batchrun.quality.evaluate import GoldScores
 from batchrun.store.reports.cache_use import CacheUse
 
 
@@ -60,6 +62,10 @@ class RunEnd:
     """Why the rows were not in the output yet."""
     cache_use: CacheUse | None = None
     """What the cache saved, by the prices of that day. None if nothing was cached."""
+    checks: tuple[CheckResult, ...] = ()
+    """What came of the checks of the job, right after the run."""
+    gold: GoldScores | None = None
+    """How right the answers are by gold labels. None if no document of the run has labels."""
 
     @property
     def all_outcomes(self) -> dict[Outcome | None, int]:

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from batchrun.errors import BatchrunError, ExitCode
@@ -13,6 +14,8 @@ from batchrun.execution.halt import Interrupted
 from batchrun.execution.stop_conditions import OutOfTime
 from batchrun.outcome import Outcome
 from batchrun.planning.planner import Planner
+from batchrun.quality.checks.result import CheckResult, any_fails
+from batchrun.quality.evaluate import GoldScores
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.cascade_calibrations import AcceptedAnswers, accepted_answers
@@ -38,6 +41,7 @@ from batchrun.workflow.merge_parts import merge_parts
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.recovery import path_below_root
 from batchrun.workflow.run_end import RememberedError, RunEnd
+from batchrun.workflow.run_quality import checks_of, gold_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,10 @@ class Summary:
     """The estimate of the documents that a cap left pending. None if no cap did."""
     unpublished: BatchrunError | None
     """Why the rows are not in the output yet."""
+    checks: Sequence[CheckResult]
+    """What came of the checks of the job, right after the run. Empty if none ran."""
+    gold: GoldScores | None
+    """How right the answers are by gold labels. None without a run, or if no document of the run has labels."""
     exit_code: ExitCode
     database: Path
 
@@ -99,16 +107,16 @@ def conclude(
     open_batches = Batches(opened.ledger).open(opened.name)
     if open_batches and exit_code in {ExitCode.OK, ExitCode.SOME_FAILED}:
         exit_code = ExitCode.UNFINISHED
-    if run_no is not None:
-        runs = Runs(opened.ledger)
-        with opened.ledger.transaction():
-            runs.recover(opened.name)
-            state = final_state(runs, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
-            why = str(halted) if halted else None
-            runs.end_run(run_no, state=state, exit_code=exit_code, note=why)
+    end_run = partial(record_end, opened, run_no, halted, waiting=bool(open_batches), cut_short=cut_short)
+    end_run(exit_code)
     unpublished = publish_finally(opened)
+    checks = () if isinstance(halted, Interrupted) else checks_of(opened, run_no=run_no, unpublished=unpublished)
     if unpublished and exit_code == ExitCode.OK:
         exit_code = unpublished.exit_code
+    if any_fails(checks) and exit_code == ExitCode.OK:
+        exit_code = ExitCode.SOME_FAILED
+        end_run(exit_code)
+        publish_finally(opened)  # for the exit code, which is in the output too
     end = RunEnd(
         exit_code=exit_code,
         seconds=time.time() - started_at,
@@ -120,8 +128,29 @@ def conclude(
         remaining=remaining_estimate(planner, plan, rest) if isinstance(halted, BudgetReached) else None,
         unpublished=RememberedError.of(unpublished),
         cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
+        checks=checks,
+        gold=None if run_no is None or isinstance(halted, Interrupted) else gold_of(opened, run_no),
     )
     return replace(remember(opened, plan, end, run_no=run_no), halted=halted, unpublished=unpublished)
+
+
+def record_end(
+    opened: OpenJob,
+    run_no: int | None,
+    halted: BatchrunError | None,
+    exit_code: ExitCode,
+    *,
+    waiting: bool,
+    cut_short: bool,
+) -> None:
+    """Record how a run ended, if there was one."""
+    if run_no is None:
+        return
+    runs = Runs(opened.ledger)
+    with opened.ledger.transaction():
+        runs.recover(opened.name)
+        state = final_state(runs, run_no, halted, waiting=waiting, cut_short=cut_short)
+        runs.end_run(run_no, state=state, exit_code=exit_code, note=str(halted) if halted else None)
 
 
 def remaining_estimate(planner: Planner, plan: Plan, rest: Callable[[], Estimate] | None) -> Estimate:
@@ -212,6 +241,8 @@ def _summary(
         halted=end.halted.error() if end.halted else None,
         remaining=end.remaining,
         unpublished=end.unpublished.error() if end.unpublished else None,
+        checks=end.checks,
+        gold=end.gold,
         exit_code=end.exit_code,
         database=database,
     )

@@ -61,7 +61,7 @@ def test_the_reference_shows_every_key_of_a_field():
 def uncommented(text, table):
     """Turn the commented samples of one table on."""
     head, mark, rest = text.partition(f"\n[{table}]")
-    body, *tail = re.split(r"(?=\n(?:# )?\[[a-z.]+\])", rest, maxsplit=1)
+    body, *tail = re.split(r"(?=\n(?:# )?\[{1,2}[a-z.]+\])", rest, maxsplit=1)
     return head + mark + re.sub(r"(?m)^# (?=[a-z_]+ += )", "", body) + "".join(tail)
 
 
@@ -103,6 +103,14 @@ def test_the_sample_of_an_example_loads(tmp_path):
     (tmp_path / "job.toml").write_text(text)
     (example,) = load_job(tmp_path / "job.toml").examples
     assert list(example.output) == [*load_job(JOBS / "contracts.toml").fields.definitions]
+
+
+def test_the_samples_of_checks_load(tmp_path):
+    head, mark, samples = REFERENCE.partition("# [[check]]")
+    (tmp_path / "job.toml").write_text(head + re.sub(r"(?m)^# (?=\[\[|[a-z_]+ += )", "", mark + samples))
+    checks = load_job(tmp_path / "job.toml").spec.check
+    assert [check.type for check in checks] == [None, "null_rate", "unique", "in_range"]
+    assert checks[0].severity == "error", "a sample said to be the default is not"
 
 
 @pytest.mark.parametrize("source", ["files", "duckdb"])

@@ -79,7 +79,7 @@ def test_cells_are_read_by_the_type_of_their_field(
         ("doc_id,kind\na,rent\n", "line 2: kind: "),
         ("doc_id,tags\na,\"[1, \"\n", "line 2: tags: not JSON"),
         ("doc_id,other\na,1\n", "no column has the name of a field"),
-        ("id,count\na,1\n", "no column doc_id"),
+        ("name,count\na,1\n", "no column doc_id"),
         ("doc_id,count\n", "it has no rows"),
     ],
 )  # fmt: skip
@@ -115,6 +115,10 @@ def test_only_the_fields_that_are_named_count(project: TrialProject) -> None:
     gold = 'path = "labels.csv"\nid = "file"\nfields = ["count"]'
     found = labels(project, "file,count,title\na,1,x\n", gold=gold)
     assert found.values == {"a": {"count": 1}}
+
+
+def test_what_results_writes_can_be_read(project: TrialProject) -> None:
+    assert labels(project, "id,count,_model\na,1,m\n").values == {"a": {"count": 1}}
 
 
 EXPECTED: Mapping[str, Any] = {"title": "Lease", "amount": 1.1, "since": "2024-03-03", "tags": ["x"], "paid": None}

@@ -55,6 +55,8 @@ def eval(  # noqa: A001 - click names the command after the function
         if against:
             with found_run(against, ledger, simulated=simulate) as other:
                 other_id = other.story.run_id
+                if other_id == found.story.run_id:
+                    raise UsageProblem(f"both words mean the run {other_id}.", hint="see the runs: batchrun status")
                 before = labelled_answers(job, labels, other.ledger, other.story.run_no)
             change = gold_change(right_before_and_now(before, held))
         view = EvaluationView(found.story, evaluate(job, held), change, other_id, fail_under)

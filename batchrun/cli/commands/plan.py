@@ -100,7 +100,7 @@ def plan(
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.next_command import typed_command
     from batchrun.cli.plan_file import read_plan, write_plan
-    from batchrun.cli.views.compare_text import compare_fields, differences
+    from batchrun.cli.views.plan_differences import compare_fields, differences
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import document_lines, plan_as_text
     from batchrun.planning.planner import ONLINE

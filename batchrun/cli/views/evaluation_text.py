@@ -7,19 +7,21 @@ from typing import Any
 
 from batchrun.cli.views.comparison_json import gold_fields
 from batchrun.cli.views.comparison_text import gold_words
-from batchrun.cli.views.format import WIDTH, count, cut, interval_fields, labelled, table
+from batchrun.cli.views.format import count, cut, interval_fields, labelled, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
-from batchrun.quality.evaluate import Evaluation, WrongDocument, WrongField
+from batchrun.quality.evaluate import Evaluation, GoldScores, WrongDocument, WrongField
 from batchrun.quality.gold_change import GoldChange
-from batchrun.quality.scores import Confusion, FieldScore
+from batchrun.quality.scores import Confusion, FieldScore, Scores
 from batchrun.store.reports.runs import RunStory
 
-FALSE_ALARMS = 0.1
-"""How often a run that is as good as another is called worse."""
 MOST_NAMED = 5
 """How many ids of documents, and how many wrong fields of a document, are shown; JSON has all."""
+MOST_PAIRS = 10
+"""How many pairs of a label and another answer are shown of an enum."""
+MOST_OF_VALUE = 300
+"""How many characters of a value are shown."""
 NAME_WIDTH = 30
 
 
@@ -39,7 +41,7 @@ class EvaluationView:
     @property
     def is_worse(self) -> bool:
         """Whether the run is worse than the other run by more than chance."""
-        return self.change is not None and self.change.difference.mean < 0 and self.change.p <= FALSE_ALARMS
+        return self.change is not None and self.change.found and self.change.difference.mean < 0
 
     @property
     def is_under(self) -> bool:
@@ -64,16 +66,53 @@ def evaluation_as_text(view: EvaluationView, terminal: Terminal) -> str:
 
 def verdict(view: EvaluationView) -> str:
     """`contracts run 8f3c: 91.9% right (90%: 89.1% to 94.0%) by labels.csv`."""
-    return f"{view.story.job} run {view.story.run_id}: {right_words(view.evaluation)} by {view.evaluation.labels}"
+    return (
+        f"{view.story.job} run {view.story.run_id}: {right_words(view.evaluation.scores)} by {view.evaluation.labels}"
+    )
 
 
-def right_words(evaluation: Evaluation) -> str:
+def right_words(scores: Scores) -> str:
     """How many answers are right: counts if there are too few documents for a share."""
-    pooled = evaluation.scores.pooled
-    if not evaluation.scores.enough:
-        asked = sum(field.documents for field in evaluation.scores.fields)
-        return f"{pooled.right:,} of {count(asked, 'value')} right"
+    pooled = scores.pooled
+    if not scores.enough:
+        return f"{pooled.right:,} of {count(asked_values(scores), 'value')} right"
     return f"{pooled.accuracy.mean:.1%} right ({bounds(pooled.accuracy)})"
+
+
+def asked_values(scores: Scores) -> int:
+    """How many values have labels, over all fields."""
+    return sum(field.documents for field in scores.fields)
+
+
+def gold_lines(gold: GoldScores | None) -> list[str]:
+    """The line of the summary: how right the answers are, and the field that is least often right."""
+    if gold is None:
+        return []
+    if gold.scores is None:
+        return [f"  gold     {escape_control(gold.problem)}"]
+    scores = gold.scores
+    least = min(scores.fields, key=lambda field: field.right / field.documents)
+    of_least = f"{least.accuracy.mean:.1%}" if scores.enough else f"{least.right:,} of {least.documents:,}"
+    documents = count(scores.documents, "document")
+    return [f"  gold     {right_words(scores)} by {gold.labels}, {documents} · least: {least.name} {of_least}"]
+
+
+def gold_scores_as_json(gold: GoldScores | None) -> dict[str, Any] | None:
+    """The same for programs, with all fields; None without labels."""
+    if gold is None:
+        return None
+    if gold.scores is None:
+        return {"problem": gold.problem}
+    return {"labels": gold.labels, **scores_as_json(gold.scores)}
+
+
+def scores_as_json(scores: Scores) -> dict[str, Any]:
+    """The scores of all fields together and of each field."""
+    return {
+        "documents": scores.documents,
+        "all_fields": score_fields(scores.pooled),
+        "fields": {field.name: score_fields(field) for field in scores.fields},
+    }
 
 
 def bounds(interval: Interval) -> str:
@@ -87,7 +126,8 @@ def remarks(view: EvaluationView) -> Iterator[str]:
     scores, missing = evaluation.scores, evaluation.not_in_run
     yield f"  labels   {count(scores.documents, 'document')}, {count(len(scores.fields), 'field')}"
     if evaluation.without_answer:
-        yield f"           {count(evaluation.without_answer, 'document')} without an answer, counted as null in all fields"
+        what = count(evaluation.without_answer, "document")
+        yield f"           {what} without an answer, counted as null in all fields"
     if missing:
         names = ", ".join(escape_control(name) for name in missing[:MOST_NAMED])
         more = ", …" if len(missing) > MOST_NAMED else ""
@@ -96,9 +136,10 @@ def remarks(view: EvaluationView) -> Iterator[str]:
         yield "           too few documents for shares: counts are shown"
     if any(field.greedy for field in scores.fields):
         yield "           the entries of very long lists are paired only about best"
-    if view.change:
-        for label, words in gold_words(view.change):
-            yield f"  {label and 'against':<8} {f'{view.against}: ' if label else ''}{words}"
+    if view.against and view.change is None:
+        yield f"  against  {view.against}: no document with labels belongs to both runs"
+    for label, words in gold_words(view.change) if view.change else ():
+        yield f"  {label and 'against':<8} {f'{view.against}: ' if label else ''}{words}"
     if view.fail_under is not None:
         reached = "is below" if view.is_under else "is at least"
         low = scores.pooled.accuracy.low
@@ -109,19 +150,19 @@ def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
     """A line for each field, and one for all fields together."""
     scores = evaluation.scores
     rows = [*scores.fields, *([scores.pooled] if len(scores.fields) > 1 else [])]
-    if not scores.enough:
-        header = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
-        return table(header, [count_row(one) for one in rows], width=width).split("\n")
-    header = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
-    return table(header, [share_row(one) for one in rows], width=width).split("\n")
+    if scores.enough:
+        shares = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
+        return table(shares, [share_row(one) for one in rows], width=width).split("\n")
+    counts = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
+    asked = [*(one.documents for one in scores.fields), asked_values(scores)]
+    return table(counts, [*map(count_row, rows, asked)], width=width).split("\n")
 
 
-def count_row(field: FieldScore) -> tuple[str, ...]:
-    """The counts of a field; hits of partly right lists are no whole numbers."""
-    documents = f" of {field.documents:,}"
+def count_row(field: FieldScore, asked: int) -> tuple[str, ...]:
+    """The counts of a field of which so many values were asked; hits of partly right lists are no whole numbers."""
     return (
         cut(field.name, NAME_WIDTH),
-        f"{field.right:,}{documents}",
+        f"{field.right:,} of {asked:,}",
         f"{field.hits:g} of {field.gold:,}",
         f"{field.hits:g} of {field.given:,}",
     )
@@ -151,7 +192,8 @@ def confusion_lines(name: str, confusion: Confusion, width: int | None) -> list[
     if not wrong:
         return []
     shown = [
-        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}" for pair in wrong[: 2 * MOST_NAMED]
+        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}"
+        for pair in wrong[: 2 * MOST_NAMED]
     ]
     more = [f"  and {count(len(wrong) - len(shown), 'more pair')}"] if len(wrong) > len(shown) else []
     return [cut(line, width) for line in [f"{escape_control(name)}, label -> answer", *shown, *more]]
@@ -180,7 +222,7 @@ def quote_lines(field: WrongField, width: int | None) -> Iterator[str]:
 
 def shown_value(value: Any) -> str:
     """A value as JSON has the value; what JSON lacks is text."""
-    return "null" if value is None else escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), WIDTH * 3))
+    return escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
 
 
 def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
@@ -191,24 +233,15 @@ def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
         "run": view.story.run_id,
         "simulated": view.story.simulated,
         "labels": evaluation.labels,
-        "documents": evaluation.scores.documents,
+        **scores_as_json(evaluation.scores),
         "without_answer": evaluation.without_answer,
         "not_in_run": list(evaluation.not_in_run),
-        "all_fields": score_fields(evaluation.scores.pooled),
-        "fields": {field.name: score_fields(field) for field in evaluation.scores.fields},
         "confusion": {
             name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in one.pairs]
             for name, one in evaluation.confusions.items()
         },
         "worst": [
-            {
-                "doc_id": one.doc_id,
-                "wrong": [
-                    {"field": field.field, "label": field.label, "answer": plain(field.answer), "evidence": field.evidence}
-                    for field in one.fields
-                ],
-            }
-            for one in evaluation.worst
+            {"doc_id": one.doc_id, "wrong": [wrong_fields(field) for field in one.fields]} for one in evaluation.worst
         ],
         "against": {"run": view.against, **gold_fields(view.change), "worse": view.is_worse} if view.change else None,
         "fail_under": view.fail_under,
@@ -216,9 +249,10 @@ def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
     }
 
 
-def plain(value: Any) -> Any:
-    """The value with fractions as JSON writes them."""
-    return json.loads(json.dumps(value, default=float))
+def wrong_fields(field: WrongField) -> dict[str, Any]:
+    """A wrong field; fractions are as JSON writes them."""
+    answer = json.loads(json.dumps(field.answer, default=float))
+    return {"field": field.field, "label": field.label, "answer": answer, "evidence": field.evidence}
 
 
 def score_fields(field: FieldScore) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from batchrun.cli.next_command import changed, command
 from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import accepted_as_json, accepted_lines, escalated_lines, escalations_as_json
+from batchrun.cli.views.check_text import check_fields, failing_lines
+from batchrun.cli.views.evaluation_text import gold_lines, gold_scores_as_json
 from batchrun.cli.views.findings_text import findings_fields, findings_lines
 from batchrun.cli.views.format import about, below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
@@ -34,6 +36,8 @@ def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
         lines += [*outcome_lines(summary), ""]
         if summary.totals:
             lines += [*totals_lines(summary, summary.totals), ""]
+    if of_checks := [*failing_lines(summary.checks)]:
+        lines += [*of_checks, ""]
     if summary.open_batches:
         lines += [batch_table(summary.open_batches, width=terminal.width()), ""]
     lines += next_lines(summary, path)
@@ -112,6 +116,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     lines += escalated_lines(summary.escalations)
     lines += accepted_lines(summary.accepted, summary.plan.models)
     lines += findings_lines(summary.findings) if summary.findings else []
+    lines += gold_lines(summary.gold)
     lines += retried_lines(totals.retried)
     return lines + (pace_lines(summary.performance) if summary.performance else [])
 
@@ -171,6 +176,8 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     lines += gone_lines(summary.plan)
     lines += left_lines(summary)
     lines += [f"  next     {line}" for line in submit_again(summary, path)]
+    if any(check.rows for check in summary.checks):
+        lines.append(f"  next     {command('check', path, simulate)}   more failing rows")
     if summary.awaited_of:
         lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
     if failed_count(summary):
@@ -265,4 +272,6 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         **pace_fields(summary.performance, totals.retried if totals else {}),
         published=summary.unpublished is None,
         database=str(summary.database),
+        checks=check_fields(summary.checks),
+        gold=gold_scores_as_json(summary.gold),
     )

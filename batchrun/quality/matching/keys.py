@@ -5,30 +5,30 @@ No value is an error: a value of a shape that a rule does not expect has a key a
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from unicodedata import category, normalize
 
 from batchrun.answers.evidence.folding import fold
 from batchrun.answers.spellings import currency, day, moment, number
 from batchrun.answers.values import uniform
+from batchrun.job.match_rules import MatchName, MatchRule
 from batchrun.quality.matching.pairing import Row
-from batchrun.quality.matching.rules import MatchRule
 
 _STRETCH = 1_000
 """So many characters of a word are normalised at once: Python sorts the marks of a letter in quadratic time."""
 _LEGAL_FORM = re.compile(
-    "ab|ag|as|bv|co|company|corp|corporation|gmbh|inc|incorporated|kg|kgaa|limited|llc|llp|lp|ltd|nv|oy|plc|pty|sa|sarl"
-    "|sas|se|spa|srl"
+    "|ab|ag|as|bv|co|company|corp|corporation|gmbh|inc|incorporated|kg|kgaa|limited|llc|llp|lp|ltd|nv|oy|plc|pty|sa"
+    "|sarl|sas|se|spa|srl"
 )
-_MOMENT = {"format": "date-time"}
+"""A legal form at the end of a company's name, or a word without letters: "GmbH & Co. KG" is four of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number with the currency that stands beside it; the currency is None if none stands there."""
+    """A number with the currency that stands beside it, such as "EUR"; None if no currency stands there."""
 
     number: Decimal
     currency: str | None = None
@@ -39,47 +39,37 @@ def key_of(rule: MatchRule, value: Any) -> Hashable | None:
 
     Returns None if there is no value: for null, a blank text, an empty list and an object of nothing but such members.
     """
-    if rule.name in {"set", "entries"}:
-        entries = rows_of(rule, value) if rule.name == "entries" else entry_keys(rule, value)
-        return frozenset(Counter(entries).items()) if entries else None
-    if rule.name == "members":
-        row = row_of(rule, value)
-        return row if _has_value(row) else None
+    if rule.name in {"set", "entries", "members"}:
+        return frozenset(Counter(rows_of(rule, value)).items()) or None
     plain = plain_key(value)
     if isinstance(plain, str):
-        return _text_key(rule, plain)
+        text = _without_legal_form(plain) if rule.ignore_legal_form else plain
+        return _READERS[rule.name](text) or text if rule.name in _READERS else text
     return Amount(plain) if rule.name == "number" and isinstance(plain, Decimal) else plain
 
 
-def entry_keys(rule: MatchRule, value: Any) -> list[Hashable]:
-    """Return the keys of the entries of a `set`. Entries without a value are left out.
-
-    A value that is no list has one entry, which no list has.
-    """
-    if rule.item is None or not isinstance(value, list | tuple):
-        alone = plain_key(value)
-        return [] if alone is None else [("no list", alone)]
-    return [key for one in value if (key := key_of(rule.item, one)) is not None]
-
-
 def rows_of(rule: MatchRule, value: Any) -> list[Row]:
-    """Return the entries of a list of objects as rows. Rows without a value, and what is no list: as `entry_keys`."""
-    entries = value if isinstance(value, list | tuple) else [] if value is None else [("no list", value)]
-    return [row for row in (row_of(rule, one) for one in entries) if _has_value(row)]
+    """Return the entries of a list as rows of cells, without the rows that have no value; an object is one entry.
 
-
-def _has_value(row: Row) -> bool:
-    return any(cell is not None for cell in row)
-
-
-def row_of(rule: MatchRule, value: Any) -> Row:
-    """Return the keys of the members that the rule names, and None; for a value that is no object, its key stands last.
-
-    Members that the rule does not name are not compared.
+    A row of a `set` has one cell. Any other row has a cell for each member that the rule names, and a last cell for
+    what is no object. A member that is a list or an object is one cell. What is no list has one row, which no list has.
     """
-    if isinstance(value, Mapping):
-        return (*(key_of(member, value.get(name)) for name, member in rule.members), None)
-    return (*(None for _ in rule.members), plain_key(value))
+    if rule.name == "members":
+        rows = [_row(rule, value)]
+    elif isinstance(value, list | tuple):
+        rows = [_row(rule, entry) for entry in value]
+    else:
+        key = plain_key(value)
+        rows = [(*(None for _ in rule.members), key and ("no list", key))]
+    return [row for row in rows if any(cell is not None for cell in row)]
+
+
+def _row(rule: MatchRule, entry: Any) -> Row:
+    if rule.item is not None:
+        return (key_of(rule.item, entry),)
+    if isinstance(entry, dict):
+        return (*(key_of(member, entry.get(name)) for name, member in rule.members), None)
+    return (*(None for _ in rule.members), plain_key(entry))
 
 
 def plain_key(value: Any) -> Hashable | None:
@@ -96,16 +86,12 @@ def plain_key(value: Any) -> Hashable | None:
         case bool():
             return (bool, value)
         case int() | float() | Decimal():
-            return _number_key(value)
-        case list() | tuple() | Mapping():
+            exact = Decimal(repr(value) if isinstance(value, float) else value)
+            return exact if exact.is_finite() else str(exact)
+        case list() | tuple() | dict():
             return _flat(value) if value else None
         case _:
             return folded(str(value))
-
-
-def _number_key(value: float | Decimal) -> Hashable:
-    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    return exact if exact.is_finite() else str(exact)
 
 
 def _flat(value: Any) -> tuple[Hashable, ...]:
@@ -114,37 +100,16 @@ def _flat(value: Any) -> tuple[Hashable, ...]:
     waiting = [value]
     while waiting:
         match waiting.pop():
-            case Mapping() as members:
+            case dict() as members:
                 flat.append((dict, len(members)))
                 for name in sorted(members, key=str):
                     waiting += (members[name], str(name))
             case list() | tuple() as entries:
                 flat.append((list, len(entries)))
-                waiting += reversed(entries)
+                waiting += entries
             case plain:
                 flat.append(plain_key(plain))
     return tuple(flat)
-
-
-def _text_key(rule: MatchRule, text: str) -> Hashable:
-    """Return the key of a folded text; what a rule cannot read is compared as text."""
-    match rule.name:
-        case "casefold":
-            return folded(text.casefold())
-        case "names":
-            return _name_key(text, ignore_legal_form=rule.ignore_legal_form) or text
-        case "tokens":
-            return fold(text).spaced.strip() or text
-        case "date":
-            return day(text) or (moment(text) or "").partition("T")[0] or text
-        case "datetime":
-            time: str = uniform(moment(text) or text, _MOMENT)
-            return time
-        case "number":
-            found = number(text, whole=False)
-            return text if found is None else Amount(Decimal(found), currency(text))
-        case _:
-            return text
 
 
 def folded(text: str) -> str:
@@ -153,18 +118,43 @@ def folded(text: str) -> str:
     return " ".join(words if text.isascii() else (_normal("NFC", word) for word in words))
 
 
-def _normal(form: Any, word: str) -> str:
+def _normal(form: Literal["NFC", "NFKC"], word: str) -> str:
     return "".join(normalize(form, word[at : at + _STRETCH]) for at in range(0, len(word), _STRETCH))
 
 
-def _name_key(text: str, *, ignore_legal_form: bool) -> str:
-    plain = " ".join(_normal("NFKC", word) for word in text.replace(",", " ").split()).casefold()
-    words = [letters for word in plain.split() if (letters := "".join(filter(_is_of_name, word)))]
-    while ignore_legal_form and len(words) > 1 and _LEGAL_FORM.fullmatch(words[-1]):
+def _letters(word: str) -> str:
+    """Return a word without case, punctuation and control characters. The marks of letters stay."""
+    plain = _normal("NFKC", word).casefold()
+    return plain if plain.isalnum() else "".join(sign for sign in plain if category(sign)[0] not in "PZC")
+
+
+def _without_legal_form(name: str) -> str:
+    words = name.replace(",", " ").split()
+    while len(words) > 1 and _LEGAL_FORM.fullmatch(_letters(words[-1])):
         words.pop()
-    return "".join(words)
+    return " ".join(words)
 
 
-def _is_of_name(character: str) -> bool:
-    """Whether a character is no punctuation, space or control character: a mark of a letter belongs to a name."""
-    return character.isalnum() or category(character)[0] not in "PZC"
+def _day(text: str) -> str | None:
+    return day(text) or (moment(text) or "").partition("T")[0]
+
+
+def _moment(text: str) -> Hashable:
+    time: Hashable = uniform(moment(text) or text, {"format": "date-time"})
+    return time
+
+
+def _amount(text: str) -> Amount | None:
+    found = number(text, whole=False)
+    return None if found is None else Amount(Decimal(found), currency(text))
+
+
+_READERS: Mapping[MatchName, Callable[[str], Hashable | None]] = {
+    "casefold": lambda text: folded(text.casefold()),
+    "names": lambda text: "".join(map(_letters, text.split())),
+    "tokens": lambda text: fold(text).spaced.strip(),
+    "date": _day,
+    "datetime": _moment,
+    "number": _amount,
+}
+"""What a folded text means under a rule. A text that means nothing under the rule is compared as a text."""

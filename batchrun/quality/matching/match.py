@@ -1,25 +1,25 @@
 """A gold label and an answer held against each other: the counts of one field of one document."""
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
-from batchrun.quality.matching.keys import Amount, entry_keys, key_of, plain_key, rows_of
+from batchrun.job.match_rules import MatchRule
+from batchrun.quality.matching.keys import Amount, key_of, rows_of
 from batchrun.quality.matching.pairing import Row, pair
-from batchrun.quality.matching.rules import MatchRule
 
-_EXACT = Context(prec=60, traps=[])
-"""Enough digits for the difference of two doubles that are near each other. No number of a label is an error."""
+_EXACT = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+"""Enough digits for what two doubles near each other differ by. No number of a label is an error, however large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
     """How an answer of one field of one document fits its gold label.
 
-    A plain value counts as one, a list counts its entries, and a list of objects counts the cells of its entries.
-    What has no value (null, a blank text, an empty list) counts nothing: null against null is right, and is no hit.
+    A plain value counts as one, a list counts its entries, and objects count their members. What has no value (null, a
+    blank text, an empty list) counts nothing: null against null is right, and is no hit.
     """
 
     right: bool
@@ -44,18 +44,12 @@ _WRONG = Matched(right=False, hits=0, gold=1, given=1)
 def match(rule: MatchRule, gold: Any, answer: Any) -> Matched:
     """Hold an answer against a gold label; both may be any JSON-like value, whatever the type of the field.
 
-    A value of another shape than the rule expects is another value. Lists of 10,000 entries take a second or two: a
-    `set` and equal entries are compared by hash, and at most 200 entries of a side are paired at best.
+    A value of another shape than the rule expects is another value. Lists of 10,000 entries are matched within
+    seconds: equal entries are found by hash, and the pairing of the rest is bounded, as `pair` says.
     """
-    match rule.name:
-        case "members":
-            return _members(rule, gold, answer)
-        case "set":
-            return _set(entry_keys(rule, gold), entry_keys(rule, answer))
-        case "entries":
-            return _entries(rows_of(rule, gold), rows_of(rule, answer))
-        case _:
-            return _value(rule, key_of(rule, gold), key_of(rule, answer))
+    if rule.name in {"set", "entries", "members"}:
+        return _rows(rows_of(rule, gold), rows_of(rule, answer))
+    return _value(rule, key_of(rule, gold), key_of(rule, answer))
 
 
 def _value(rule: MatchRule, gold: Hashable | None, answer: Hashable | None) -> Matched:
@@ -91,36 +85,11 @@ def _token_f1(gold: Sequence[str], answer: Sequence[str]) -> float:
     return 2 * (Counter(gold) & Counter(answer)).total() / (len(gold) + len(answer))
 
 
-def _set(gold: Sequence[Hashable], answer: Sequence[Hashable]) -> Matched:
-    hits = (Counter(gold) & Counter(answer)).total()
-    return Matched(hits == len(gold) == len(answer), hits, len(gold), len(answer))
-
-
-def _entries(gold: Sequence[Row], answer: Sequence[Row]) -> Matched:
-    pairing = pair(gold, answer)
-    return Matched(Counter(gold) == Counter(answer), pairing.hits, _cells(gold), _cells(answer), pairing.greedy)
+def _rows(gold: Sequence[Row], answer: Sequence[Row]) -> Matched:
+    """Count the cells of two lists: they are equal if every cell of both is a hit."""
+    pairing, wanted, given = pair(gold, answer), _cells(gold), _cells(answer)
+    return Matched(pairing.hits == wanted == given, pairing.hits, wanted, given, pairing.greedy)
 
 
 def _cells(rows: Sequence[Row]) -> int:
     return sum(cell is not None for row in rows for cell in row)
-
-
-def _members(rule: MatchRule, gold: Any, answer: Any) -> Matched:
-    """Add up the members of an object. What is no object is a value that no member has."""
-    parts = [match(member, _member(gold, name), _member(answer, name)) for name, member in rule.members]
-    parts.append(_value(rule, _stray(gold), _stray(answer)))
-    return Matched(
-        all(part.right for part in parts),
-        sum(part.hits for part in parts),
-        sum(part.gold for part in parts),
-        sum(part.given for part in parts),
-        any(part.greedy for part in parts),
-    )
-
-
-def _member(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else None
-
-
-def _stray(value: Any) -> Hashable | None:
-    return None if isinstance(value, Mapping) else plain_key(value)

@@ -71,6 +71,12 @@ class Runs:
         row = self._connection.execute(f"{SELECT_RUN} where job = ? order by run_no desc limit 1", (job,)).fetchone()
         return Run(*row) if row else None
 
+    def finished_before(self, job: str, run_no: int) -> Run | None:
+        """The last run of a job that had finished before another run of the job began. None if there is none."""
+        query = f"{SELECT_RUN} where job = ? and state = 'finished' and run_no < ? order by run_no desc limit 1"
+        row = self._connection.execute(query, (job, run_no)).fetchone()
+        return Run(*row) if row else None
+
     def open_run(self, job: str, fingerprint: str) -> Run | None:
         """The last run of the job, if it has not finished and its job file still makes the same requests."""
         run = self.last_run(job)

@@ -20,6 +20,8 @@ order by doc_id
 """
 """A run with the prompt, schema and model of an earlier run leaves what the earlier run has answered as it is."""
 
+EXACT = json.JSONDecoder(parse_float=Decimal)
+
 
 @dataclass(frozen=True, slots=True)
 class RunAnswer:
@@ -44,6 +46,6 @@ def run_answers(ledger: Ledger, run_no: int) -> Iterator[RunAnswer]:
     """
     rows = ledger.connection.execute(ANSWERS, {"run_no": run_no})
     for doc_id, outcome, output, request_no, request_id, findings in rows:
-        values = json.loads(output, parse_float=Decimal) if output else None
+        values = EXACT.decode(output) if output else None
         found = json.loads(findings) if findings else {}
         yield RunAnswer(doc_id, outcome and Outcome(outcome), values, request_no, request_id, found)

@@ -11,7 +11,7 @@ from command_line import CommandLine, Ran
 from trial_project import TrialProject
 
 from batchrun.catalog.money import DOLLAR, dollars
-from batchrun.cli.views.compare_text import Difference
+from batchrun.cli.views.plan_differences import Difference
 from batchrun.errors import ExitCode
 
 PLAN = "plan jobs/trial.toml"

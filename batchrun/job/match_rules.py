@@ -1,7 +1,7 @@
 """The match rules: which rules suit a field, and which rule a field has when the job file names none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Optional
 
 from batchrun.job.field_types import ArrayField, FieldSpec, ObjectField
@@ -52,8 +52,8 @@ _OF_ENTRIES: tuple[MatchName, ...] = ("casefold", "names", "date")
 """The rules that a list may have for each of its entries: two entries that equal a third are equal to each other."""
 
 
-def rules_for(field: FieldSpec) -> tuple[MatchName, ...]:
-    """Return the rules that suit a field; the first holds when the job file names none.
+def suiting_rules(field: FieldSpec) -> tuple[MatchName, ...]:
+    """Return the names of the rules that suit a field; the first holds when the job file names none.
 
     A list has `exact` for the whole list in its order, and may have a rule that suits its entries for each entry.
     """
@@ -61,43 +61,27 @@ def rules_for(field: FieldSpec) -> tuple[MatchName, ...]:
         return _RULES_OF[field.kind]
     if isinstance(field.items, ObjectField):
         return ("entries", "exact")
-    return ("set", "exact", *(name for name in rules_for(field.items) if name in _OF_ENTRIES))
-
-
-def unsuited(name: str, field: FieldSpec) -> str | None:
-    """Say in a sentence why a rule does not suit a field. Returns None if the rule suits the field."""
-    if name in (suiting := rules_for(field)):
-        return None
-    choices = ", ".join(f'"{rule}"' for rule in suiting)
-    return f'"{name}" is no match rule for a field of type {field.kind}: use one of {choices}'
+    return ("set", "exact", *(name for name in suiting_rules(field.items) if name in _OF_ENTRIES))
 
 
 def default_rule(field: FieldSpec) -> MatchRule:
     """Return the rule that a field has by its type."""
-    return rule_of(field, rules_for(field)[0])
+    return rule_for(field, MatchRule(suiting_rules(field)[0]))
 
 
-def rule_of(
-    field: FieldSpec,
-    name: MatchName,
-    *,
-    tolerance: float = 0.0,
-    threshold: float = 0.5,
-    ignore_legal_form: bool = False,
-) -> MatchRule:
-    """Return the rule of a name for a field that the rule suits, as `unsuited` says."""
-    if name == "members" and isinstance(field, ObjectField):
-        return MatchRule(name, members=_members(field))
-    if not isinstance(field, ArrayField) or name == "exact":
-        return MatchRule(name, tolerance, threshold, ignore_legal_form)
-    if name == "entries" and isinstance(field.items, ObjectField):
-        return MatchRule(name, members=_members(field.items))
-    entry = (
-        default_rule(field.items)
-        if name == "set"
-        else rule_of(field.items, name, tolerance=tolerance, threshold=threshold, ignore_legal_form=ignore_legal_form)
-    )
-    return MatchRule("set", item=entry)
+def rule_for(field: FieldSpec, wish: MatchRule) -> MatchRule:
+    """Complete a rule that suits the field, by the rules of entries and members."""
+    match wish.name, field:
+        case "members", ObjectField():
+            return replace(wish, members=_members(field))
+        case "entries", ArrayField(items=ObjectField() as entry):
+            return replace(wish, members=_members(entry))
+        case "set", ArrayField():
+            return replace(wish, item=default_rule(field.items))
+        case name, ArrayField() if name != "exact":
+            return MatchRule("set", item=rule_for(field.items, wish))
+        case _:
+            return wish
 
 
 def _members(field: ObjectField) -> tuple[tuple[str, MatchRule], ...]:

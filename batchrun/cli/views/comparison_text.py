@@ -1,0 +1,246 @@
+"""Two runs side by side, for people: the verdict, the fields, a few changes, cost and speed."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any
+
+from batchrun.catalog.money import dollars
+from batchrun.cli.export_changes import as_json
+from batchrun.cli.next_command import command
+from batchrun.cli.views.format import WIDTH, count, cut, table, tokens
+from batchrun.cli.views.metrics_text import brief
+from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import escape_control, shown_path
+from batchrun.job.decisive_keys import DIGEST, ChangedKey
+from batchrun.quality.compared_runs import ComparedRun, changed_keys_of
+from batchrun.quality.comparison import Change, Comparison, FieldComparison
+from batchrun.quality.gold_change import GoldChange
+from batchrun.statistics.drift import Drift, DriftLevel
+
+MOST_FIELDS, MOST_KEYS = 20, 10
+"""How many fields and keys are shown."""
+FEWEST_DOCUMENTS = 20
+"""Below so many labelled documents a share says less than the counts do."""
+NAME_WIDTH = 24
+
+
+def comparison_as_text(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun], terminal: Terminal) -> str:
+    """The whole comparison, but for what to type next."""
+    width = terminal.width()
+    parts = [verdict_lines(comparison, runs, terminal)]
+    if comparison.answered:
+        parts.append(field_lines(comparison, width))
+    if examples := comparison.examples():
+        parts.append(["changes, for example", *(example_line(one, width or WIDTH) for one in examples)])
+    parts.append(table(("", "BEFORE", "NOW", "CHANGE"), list(run_rows(comparison, *runs)), width=width).split("\n"))
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def verdict_lines(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun], terminal: Terminal) -> list[str]:
+    """What has changed, which key did it, and whether it is better."""
+    before, now = (run.story.run_id for run in runs)
+    stamp = terminal.simulated_stamp(any(run.story.simulated for run in runs))
+    return [
+        f"{stamp}{before} -> {now}: {verdict(comparison)}",
+        *(f"  {label:<8} {words}" for label, words in remarks(comparison, runs)),
+    ]
+
+
+def verdict(comparison: Comparison) -> str:
+    """How many documents have changed, in a few words."""
+    answered, changed = comparison.answered, comparison.changed
+    if not comparison.both:
+        return "no document belongs to both runs"
+    if not answered:
+        return f"no document is answered in both runs, of {comparison.both:,}"
+    return f"{changed:,} of {count(answered, 'document')} changed ({share(changed, answered)})"
+
+
+def remarks(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun]) -> Iterator[tuple[str, str]]:
+    """What is to be said below the verdict, each with its label."""
+    fields = comparison.fields.values()
+    values, changed = sum(one.documents for one in fields), sum(one.changed for one in fields)
+    if values:
+        yield "values", f"{changed:,} of {values:,} changed ({share(changed, values)})"
+    yield from key_words(*runs, any_change=bool(changed))
+    if comparison.gold:
+        yield from gold_words(comparison.gold)
+    if drifted := [name for name, drift in comparison.drifts.items() if drift.level is DriftLevel.ALARM]:
+        names = ", ".join(map(short, drifted[:MOST_KEYS]))
+        yield "drift", f"{count(len(drifted), 'field')} with another distribution of values: {names}"
+    only = [outcomes.total() - comparison.both for outcomes in comparison.outcomes]
+    if any(only):
+        yield "only", f"{count(only[0], 'document')} only in the run before, {only[1]:,} only in the run now"
+    if any(comparison.only_answered):
+        before, now = comparison.only_answered
+        yield "answers", f"{count(before, 'document')} answered only before, {now:,} answered only now"
+    if any(pending := [outcomes[None] for outcomes in comparison.outcomes]):
+        yield "pending", f"{count(pending[0], 'document')} before, {pending[1]:,} now"
+
+
+def key_words(before: ComparedRun, now: ComparedRun, *, any_change: bool) -> Iterator[tuple[str, str]]:
+    """Which keys of the job file are set differently, and what can be said of their effect."""
+    changed = changed_keys_of(before, now)
+    if changed is None:
+        if before.model != now.model:
+            yield "key", f"model.name: {escape_control(before.model)} -> {escape_control(now.model)}"
+        old = [run.story.run_id for run in (before, now) if run.keys is None]
+        yield "keys", f"not recorded for {' and '.join(old)}: an earlier version made the plan"
+        return
+    for number, key in enumerate(changed[:MOST_KEYS]):
+        yield "" if number else "key", changed_key(key)
+    if len(changed) > MOST_KEYS:
+        yield "", f"and {len(changed) - MOST_KEYS:,} more"
+    if len(changed) > 1:
+        yield "", f"{len(changed)} keys changed at once: the effect cannot be attributed to one of them"
+    if not changed:
+        why = ": the documents differ, or the model has answered differently" if any_change else ""
+        yield "key", f"no key of the job file that decides about answers has changed{why}"
+
+
+def changed_key(key: ChangedKey) -> str:
+    """`model.effort: "high" -> "low"`, or `prompt.user_file: changed (prompts/a.md)`."""
+    if not key.is_text:
+        return f"{escape_control(key.key)}: {set_value(key.before)} -> {set_value(key.now)}"
+    before, now = ((value or "").partition(" ")[2] for value in (key.before, key.now))
+    how = "taken out" if key.now is None else "added" if key.before is None else "changed"
+    files = " -> ".join(dict.fromkeys(file for file in (before, now) if file))
+    name = f"{key.key}_file" if files else key.key
+    return escape_control(f"{name}: {how}" + (f" ({files})" if files else ""))
+
+
+def set_value(value: str | None) -> str:
+    """A value of a key, as the job file has the value."""
+    if value is None:
+        return "the default"
+    return "a long value" if value.startswith(DIGEST) else cut(escape_control(value), 2 * NAME_WIDTH)
+
+
+def gold_words(gold: GoldChange) -> Iterator[tuple[str, str]]:
+    """Whether the run now is better or worse on the documents with gold labels."""
+    if gold.documents < FEWEST_DOCUMENTS:
+        right = " -> ".join(f"{number:,}" for number in gold.right)
+        yield "gold", f"{right} right, of {gold.cells:,} labelled values in {count(gold.documents, 'document')}"
+    else:
+        before, now = (f"{number / gold.cells:.1%}" for number in gold.right)
+        yield "gold", f"{before} -> {now} right in {count(gold.documents, 'document')}{interval_words(gold)}"
+    if not gold.found:
+        found = f"a difference of {100 * gold.detectable:.1f} points would have been found"
+        yield "", f"no difference found; {found}" if gold.detectable < 1 else "no difference found: too few documents"
+        return
+    fields = [f"{short(name)} (p = {p:.3f})" for name, p in gold.field_p.items() if p <= 0.1]
+    yield (
+        "",
+        f"{'worse' if gold.difference.mean < 0 else 'better'}, p = {gold.p:.4f}"
+        + (f": {', '.join(fields[:MOST_KEYS])}" if fields else ", in no single field for certain"),
+    )
+
+
+def chance(p: float) -> str:
+    """How probable it is that chance alone has done this."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def interval_words(gold: GoldChange) -> str:
+    """`: -2.4 points (90%: -3.7 to -1.1)`."""
+    mean, low, high = (100 * bound for bound in (gold.difference.mean, gold.difference.low, gold.difference.high))
+    return f": {mean:+.1f} points (90%: {low:+.1f} to {high:+.1f})"
+
+
+def field_lines(comparison: Comparison, width: int | None) -> list[str]:
+    """The fields, those with the most changes first."""
+    drifts = comparison.drifts
+    shown = [(name, one) for name, one in comparison.most_changed if one.changed or one.only_before or one.only_now]
+    shown += [(name, comparison.fields[name]) for name, drift in drifts.items() if drift.level is DriftLevel.ALARM]
+    rows = [field_row(name, one, drifts.get(name)) for name, one in dict(shown[:MOST_FIELDS]).items()]
+    lines = []
+    if rows:
+        header = ("FIELD", "CHANGED", "TO NULL", "FROM NULL", "MEDIAN CHANGE", "DRIFT")
+        lines = table(header, rows, width=width).split("\n")
+    if left := len(dict(shown)) - len(rows):
+        lines.append(f"and {left:,} more fields with changes: --json")
+    if same := len(comparison.fields) - len(dict(shown)):
+        lines.append(f"{count(same, 'field')} without a change")
+    return lines
+
+
+def field_row(name: str, one: FieldComparison, drift: Drift | None) -> tuple[str, ...]:
+    """The line of a field; a field that only one run has says so."""
+    if not one.documents:
+        return short(name), "only before" if one.only_before else "only now", "", "", "", ""
+    change = one.median_change
+    alarm = drift is not None and drift.level is DriftLevel.ALARM
+    return (
+        short(name),
+        f"{one.changed:,} ({share(one.changed, one.documents)})",
+        f"{one.to_null:,}",
+        f"{one.from_null:,}",
+        "" if change is None else f"{change:+.1%}" if abs(change) < 10 else f"{change:+,.0f}x",
+        f"{drift.statistic:.2f} above {drift.threshold:.2f}" if drift and alarm else "",
+    )
+
+
+def example_line(change: Change, width: int) -> str:
+    """`  docs/a.txt  amount  1200 -> 1300`, where the two values differ."""
+    place = f"  {shown_path(change.doc_id, width // 3)}  {short(change.field)}  "
+    room = max(12, (width - len(place) - len(" -> ")) // 2)
+    before, now = (escape_control(as_json(value)) for value in (change.before, change.now))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False)))
+    if min(len(before), len(now)) > room and (start := same - room // 3) > 0:
+        before, now = f"…{before[start:]}", f"…{now[start:]}"
+    return f"{place}{cut(before, room)} -> {cut(now, room)}"
+
+
+def run_rows(comparison: Comparison, before: ComparedRun, now: ComparedRun) -> Iterator[tuple[str, ...]]:
+    """Cost, speed and failures of the two runs, a line each."""
+    runs = before, now
+
+    def row(label: str, cells: Sequence[str], numbers: Sequence[float | None] = ()) -> tuple[str, ...]:
+        known = [number for number in numbers if number is not None]
+        change = known[1] / known[0] - 1 if len(known) == 2 and known[0] else 0.0
+        return label, *cells, f"{change:+.0%}" if abs(change) >= 0.005 else ""
+
+    yield row("run", [run.story.run_id for run in runs])
+    if before.story.job != now.story.job:
+        yield row("job", [run.story.job for run in runs])
+    yield row("model", [run.model for run in runs])
+    totals = [outcomes.total() for outcomes in comparison.outcomes]
+    failed = [sum(number for one, number in each.items() if one and one.failed) for each in comparison.outcomes]
+    yield row("documents", [f"{total:,}" for total in totals])
+    yield row("failed", [f"{few:,} ({share(few, total)})" for few, total in zip(failed, totals, strict=True)])
+    costs = [run.totals.cost_nusd for run in runs]
+    yield row("cost", [dollars(cost) for cost in costs], costs)
+    if any(held := [run.totals.held_nusd for run in runs]):
+        yield row("lost answers, at most", [dollars(cost) for cost in held], held)
+    rates = [run.nusd_per_1000 for run in runs]
+    yield row("cost / 1,000 documents", ["none sent" if rate is None else dollars(rate) for rate in rates], rates)
+    for label, name in (("input tokens", "input_tokens"), ("output tokens", "output_tokens")):
+        used = [getattr(run.totals, name) for run in runs]
+        yield row(label, [tokens(number) for number in used], used)
+    for label, name in (("latency, median", "p50"), ("latency, 95th percent", "p95")):
+        seconds = [getattr(run.latencies.latency_s, name) if run.latencies else None for run in runs]
+        if any(one is not None for one in seconds):
+            yield row(label, ["not streamed" if one is None else brief(one) for one in seconds], seconds)
+
+
+def next_lines(comparison: Comparison, words: tuple[str, str], options: Sequence[str], *, written: bool) -> list[str]:
+    """What to type next, with the words and the options as they were typed."""
+    if not comparison.changed:
+        return []
+    typed = [shlex.quote(word) for word in words]
+    lines = [] if written else [command("compare", None, [*typed, *options, "-o", "changes.csv"])]
+    doc_id = comparison.examples()[0].doc_id
+    if escape_control(doc_id) == doc_id:
+        lines.append(command("results", None, [typed[1], *options, f"--doc={doc_id}"]))
+    return [f"{'next:' if not number else '     '} {line}" for number, line in enumerate(lines)]
+
+
+def share(part: int, whole: int) -> str:
+    """A share in percent."""
+    return f"{part / whole:.1%}" if whole else "0.0%"
+
+
+def short(name: Any) -> str:
+    """A name that a job file gives, on a line with others."""
+    return cut(escape_control(name), NAME_WIDTH)

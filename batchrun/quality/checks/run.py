@@ -1,0 +1,89 @@
+"""Runs the checks of a job: over the output, and for drift over the answers of two runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchrun.job.check_section import CheckSection, checked_fields
+from batchrun.job.load import JobFile
+from batchrun.quality.checks.drift import drift
+from batchrun.quality.checks.query import Answer, Ask, NoAnswer, asking
+from batchrun.quality.checks.ready import Measure, measures, rows
+from batchrun.quality.checks.result import CheckResult, allowed, excess, numeric_bounds
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.schema import quoted
+
+MOST_TOLD = 3
+"""How many fields the sentence about a check names."""
+
+
+def run_checks(
+    job: JobFile, ledger: Ledger, database: Path, *, run_no: int | None, unpublished: str | None = None
+) -> tuple[CheckResult, ...]:
+    """Run all checks of a job, in their order. Nothing is sent.
+
+    The answers of the run `run_no` are held against those of the last finished run before. `unpublished` says why the
+    output lacks rows: a check of the output could not run then, because the check would tell of other rows.
+    """
+    with asking(database) as ask:
+        asked = (lambda _: NoAnswer(unpublished)) if unpublished else ask
+        return tuple(
+            drift(check, job, ledger, run_no=run_no) if check.type == "drift" else check_output(check, job, asked)
+            for check in job.spec.check
+        )
+
+
+def check_output(check: CheckSection, job: JobFile, ask: Ask) -> CheckResult:
+    """Run one check of the output."""
+    if check.sql is None:
+        return _ready(check, quoted(job.spec.store.table), checked_fields(check, job.spec.output), ask)
+    found = ask(check.sql)
+    if isinstance(found, NoAnswer):
+        return CheckResult.could_not_run(check, found.reason)
+    return _one_number(check, found) if check.bounds else _failing_rows(check, found)
+
+
+def _failing_rows(check: CheckSection, found: Answer) -> CheckResult:
+    hint = "" if found.number is None else "; a query for one number needs `min` or `max`"
+    return CheckResult.of(check, found.total, f"the query returned {rows(found.total)}{hint}", (None, 0), found.rows)
+
+
+def _one_number(check: CheckSection, found: Answer) -> CheckResult:
+    if found.number is None:
+        reason = "with `min` or `max` a query has to return one number, in one row and one column"
+        return CheckResult.could_not_run(check, reason)
+    bounds, said = numeric_bounds(check), "{:,.6g}".format
+    return CheckResult.of(
+        check, found.number, f"the query returned {said(found.number)}{allowed(bounds, said)}", bounds
+    )
+
+
+def _ready(check: CheckSection, table: str, fields: Sequence[str], ask: Ask) -> CheckResult:
+    """Measure every field. The number of the check is the number of the worst field."""
+    asked = measures(check, table, fields)
+    columns = ", ".join(f"{one.number} as n{number}" for number, one in enumerate(asked))
+    found = ask(f"select {columns} from {table}")
+    if isinstance(found, NoAnswer):
+        return CheckResult.could_not_run(check, found.reason)
+    numbers = zip(asked, found.rows[0].values(), strict=True)
+    told = [(one, float(number)) for one, number in numbers if number is not None]
+    if not told:
+        return CheckResult.of(check, None, "there is nothing to measure yet")
+    told.sort(key=lambda pair: -excess(pair[1], pair[0].bounds))
+    failing = [(one, number) for one, number in told if excess(number, one.bounds) > 0]
+    sentences = [one.sentence(number) for one, number in failing or told]
+    more = [f"and {len(sentences) - MOST_TOLD:,} more"] if len(sentences) > MOST_TOLD else []
+    worst, number = told[0]
+    blamed = [one for one, number in failing if one.bounds[1] is not None and number > one.bounds[1]]
+    found = _to_blame(blamed, table, ask)
+    if isinstance(found, NoAnswer):
+        return CheckResult.could_not_run(check, found.reason)
+    return CheckResult.of(check, number, "; ".join([*sentences[:MOST_TOLD], *more]), worst.bounds, found.rows)
+
+
+def _to_blame(measures: Sequence[Measure], table: str, ask: Ask) -> Answer | NoAnswer:
+    """Return the rows that are to blame; no row if no single one is."""
+    conditions = " or ".join(f"({one.failing})" for one in measures if one.failing)
+    if not conditions:
+        return Answer((), 0)
+    columns = ", ".join(quoted(name) for name in ["doc_id", *(field for one in measures for field in one.fields)])
+    return ask(f"select {columns} from {table} where {conditions} order by doc_id")

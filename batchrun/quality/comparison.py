@@ -1,0 +1,256 @@
+"""What has changed between the answers of two runs, counted while the answers go by: no answer is kept but examples."""
+
+import heapq
+import math
+from array import array
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
+from statistics import median
+from typing import Any
+
+from batchrun.job.match_rules import MatchRule
+from batchrun.outcome import Outcome
+from batchrun.quality.gold_change import GoldChange, Labelled, gold_change
+from batchrun.quality.matching.keys import key_of
+from batchrun.quality.matching.match import match
+from batchrun.statistics.drift import Drift, kolmogorov_smirnov, population_stability
+from batchrun.store.reports.run_answers import RunAnswer
+
+EXACT = MatchRule("exact")
+"""The rule of a field of which nothing is known."""
+LENIENT = frozenset({"number", "tokens"})
+"""The rules by which two values may match that have different keys."""
+MOST_CATEGORIES = 1_000
+"""A field with more different values is like free text: only its nulls are counted."""
+NOT_ASKED = object()
+"""Stands for the value of a field that a run has not asked for."""
+LONGEST_CATEGORY = 200
+"""A longer text is no category, in characters."""
+MOST_EXAMPLES = 10
+"""How many changes of a field are kept to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A field of a document that has another value now."""
+
+    doc_id: str
+    field: str
+    before: Any
+    now: Any
+
+
+class Values:
+    """How the values of a field are distributed in one run."""
+
+    def __init__(self) -> None:
+        self.nulls = 0
+        self.numbers = array("d")
+        self.categories: Counter[Hashable] = Counter()
+        self.beyond = 0
+        """Values that are counted in no category, because there were too many categories or the value is a list."""
+
+    def add(self, value: Any) -> None:
+        """Count a value. This is done for every value of both runs: types are compared, which is fastest."""
+        kind = type(value)
+        if (kind is str and len(value) <= LONGEST_CATEGORY) or kind is bool:
+            if value in self.categories or len(self.categories) < MOST_CATEGORIES:
+                self.categories[value] += 1
+            else:
+                self.beyond += 1
+        elif kind is int or kind is Decimal:
+            self.numbers.append(_float(value))
+        elif value is None:
+            self.nulls += 1
+        else:
+            self.beyond += 1
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether all values are numbers, or null."""
+        return not self.categories and not self.beyond
+
+    def with_nulls(self) -> "array[float]":
+        """Return the numbers, among which a null counts as less than every number."""
+        return self.numbers + array("d", [-math.inf]) * self.nulls
+
+    def counts(self, *, nulls_only: bool) -> dict[Hashable, int]:
+        """Count by category, with null as one; or only nulls and values."""
+        known = self.categories.total() + len(self.numbers) + self.beyond
+        return {None: self.nulls, "": known} if nulls_only else {None: self.nulls, **self.categories}
+
+
+@dataclass(slots=True)
+class FieldComparison:
+    """How the values of one field have changed, over the documents that both runs have answered."""
+
+    documents: int = 0
+    """The documents for which both runs have asked for the field."""
+    changed: int = 0
+    only_before: int = 0
+    """The documents for which only the earlier run has asked for the field."""
+    only_now: int = 0
+    to_null: int = 0
+    """Changes from a value to no value."""
+    from_null: int = 0
+    relative: "array[float]" = field(default_factory=lambda: array("d"))
+    """By what share of itself each changed number has changed; a change from 0 has no such share."""
+    values: tuple[Values, Values] = field(default_factory=lambda: (Values(), Values()))
+    examples: list[Change] = field(default_factory=list)
+
+    @property
+    def median_change(self) -> float | None:
+        """The median of the relative changes of those numbers that have changed; None if there are none."""
+        return median(self.relative) if self.relative else None
+
+    def drift(self, *, fields: int) -> Drift:
+        """Compare the two distributions, as one of so many fields; nulls are part of a distribution."""
+        before, now = self.values
+        if before.is_numeric and now.is_numeric and (before.numbers or now.numbers):
+            return kolmogorov_smirnov(before.with_nulls(), now.with_nulls(), fields=fields)
+        many = any(one.beyond or one.numbers for one in self.values)
+        return population_stability(before.counts(nulls_only=many), now.counts(nulls_only=many), fields=fields)
+
+
+class Comparison:
+    """The changes between two runs, as far as `changes` has gone through their answers."""
+
+    def __init__(self, rules: Mapping[str, MatchRule], labels: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take the match rule of each field, and the gold labels by document and field."""
+        self._rules, self._labels = rules, labels
+        self.fields: dict[str, FieldComparison] = {}
+        self.outcomes = (Counter[Outcome | None](), Counter[Outcome | None]())
+        """The outcomes of all documents of each run; None is a pending document."""
+        self.both = 0
+        """Documents of both runs."""
+        self.answered = 0
+        """Documents that both runs have answered: only these are compared."""
+        self.changed = 0
+        """Documents with a changed field."""
+        self.only_answered = (0, 0)
+        """Documents of both runs that only the earlier run, or only the later one, has answered."""
+        self._labelled: list[Labelled] = []
+
+    def changes(self, before: Iterable[RunAnswer], now: Iterable[RunAnswer]) -> Iterator[Change]:
+        """Go through two runs' answers, both in the order of their ids, and yield every change.
+
+        Documents that no request can be made for, such as empty ones, are left out: they belong to the run that saw
+        them first, whatever is asked later.
+        """
+        merged = heapq.merge(_on_side(before, 0), _on_side(now, 1), key=itemgetter(0))
+        for _, group in groupby(merged, key=itemgetter(0)):
+            answers = {side: answer for _, side, answer in group}
+            if not any(map(_is_asked, answers.values())):
+                continue
+            for side, answer in answers.items():
+                self.outcomes[side][answer.outcome] += 1
+            if len(answers) == 2:
+                yield from self._changes_of(answers[0], answers[1])
+
+    def _changes_of(self, before: RunAnswer, now: RunAnswer) -> list[Change]:
+        self.both += 1
+        if gold := self._labels.get(before.doc_id):
+            self._labelled.append(self._held_against(gold, before.values or {}, now.values or {}))
+        if before.values is None or now.values is None:
+            lost, gained = before.values is not None, now.values is not None
+            self.only_answered = (self.only_answered[0] + lost, self.only_answered[1] + gained)
+            return []
+        self.answered += 1
+        found = [
+            Change(before.doc_id, name, before.values.get(name), now.values.get(name))
+            for name in {**before.values, **now.values}
+            if self._count(name, before.values, now.values)
+        ]
+        self.changed += bool(found)
+        for change in found:
+            if len(examples := self.fields[change.field].examples) < MOST_EXAMPLES:
+                examples.append(change)
+        return found
+
+    def _count(self, name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+        """Count a field of a document. Return whether the field has changed."""
+        if (one := self.fields.get(name)) is None:
+            one = self.fields[name] = FieldComparison()
+        old, new = before.get(name, NOT_ASKED), now.get(name, NOT_ASKED)
+        if old is NOT_ASKED or new is NOT_ASKED:
+            one.only_before += new is NOT_ASKED
+            one.only_now += old is NOT_ASKED
+            return False
+        one.documents += 1
+        one.values[0].add(old)
+        one.values[1].add(new)
+        return old != new and self._has_changed(one, self._rules.get(name, EXACT), old, new)
+
+    def _has_changed(self, one: FieldComparison, rule: MatchRule, old: Any, new: Any) -> bool:
+        keys = key_of(rule, old), key_of(rule, new)
+        if keys[0] == keys[1] or (rule.name in LENIENT and match(rule, old, new).right):
+            return False
+        one.changed += 1
+        one.to_null += keys[1] is None
+        one.from_null += keys[0] is None
+        if (share := _relative(old, new)) is not None:
+            one.relative.append(share)
+        return True
+
+    def _held_against(self, gold: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> Labelled:
+        """Say which fields of a labelled document are right in each run; a document without an answer is all null."""
+
+        def right(name: str, values: Mapping[str, Any]) -> bool:
+            return match(self._rules.get(name, EXACT), gold[name], values.get(name)).right
+
+        return {name: (right(name, old), right(name, new)) for name in gold}
+
+    @cached_property
+    def gold(self) -> GoldChange | None:
+        """Whether the later run is better or worse; None if no document of both runs has a gold label.
+
+        This and `drifts` are worked out once, when `changes` has gone through all answers.
+        """
+        return gold_change(self._labelled)
+
+    @cached_property
+    def drifts(self) -> dict[str, Drift]:
+        """The drift of every field that both runs have."""
+        in_both = {name: one for name, one in self.fields.items() if one.documents}
+        return {name: one.drift(fields=len(in_both)) for name, one in in_both.items()}
+
+    @property
+    def most_changed(self) -> list[tuple[str, FieldComparison]]:
+        """The fields, those with the most changes first."""
+        return sorted(self.fields.items(), key=lambda named: -named[1].changed)
+
+    def examples(self) -> list[Change]:
+        """Return a few changes: the first of each field, the fields with the most changes first, then the second."""
+        columns = [one.examples for _, one in self.most_changed]
+        turns = (column[turn] for turn in range(MOST_EXAMPLES) for column in columns if turn < len(column))
+        return [change for change, _ in zip(turns, range(MOST_EXAMPLES), strict=False)]
+
+
+def _on_side(answers: Iterable[RunAnswer], side: int) -> Iterator[tuple[str, int, RunAnswer]]:
+    return ((answer.doc_id, side, answer) for answer in answers)
+
+
+def _is_asked(answer: RunAnswer) -> bool:
+    return answer.request_no is not None or answer.values is not None
+
+
+def _relative(before: Any, now: Any) -> float | None:
+    """Return the change as a share of the number before; None if a value is no number, or the number before was 0."""
+    if any(isinstance(value, bool) or not isinstance(value, int | Decimal) for value in (before, now)) or not before:
+        return None
+    old = _float(before)
+    share = (_float(now) - old) / abs(old) if old else math.inf
+    return share if math.isfinite(share) else None
+
+
+def _float(number: int | Decimal) -> float:
+    """Return a number as a float, and infinity for a number that no float can hold."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf

@@ -1,0 +1,218 @@
+"""A published benchmark as jobs: files that are made once beside the benchmark, and the answers that are scored."""
+
+import glob
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from batchrun.answers.json_text import UnusableError, parsed
+from batchrun.documents.path_escaping import shown
+from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.escaping import shown_path
+from batchrun.file_system import make_folder
+from batchrun.job.problems import JobFileError
+from batchrun.job.project_root import OUR_MARKS, STATE_FOLDER, roots_of_job
+from batchrun.planning.selection import Selection
+from batchrun.quality.published import cuad, extract_bench, kleister
+from batchrun.quality.published.benchmark import Benchmark, Case, Group
+from batchrun.store.job_files import read_job
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.changes import changes
+from batchrun.store.paths import store_paths
+from batchrun.store.reports.runs import run_stories
+
+BENCHMARKS = (kleister, cuad, extract_bench)
+"""A further benchmark is a file beside these."""
+FOLDER = "batchrun-bench"
+_JOB = """\
+# Made once by `batchrun bench` for {title}. Change it as you like:
+# `batchrun bench` runs and scores it as it stands here.
+version = 1
+
+[job]
+name = {name}
+
+[source]
+{source}
+on_empty = "skip"                 # a document without an answer counts as one that answered nothing
+on_unreadable = "skip"
+on_oversize = "split"
+
+[model]
+name = "claude-haiku-5-5"
+max_tokens = 16_000
+
+[prompt]
+system = {system}
+user = "{{{{ doc.text }}}}"
+fence = true
+
+[output]
+{output}
+
+[budget]
+max_cost_usd = 1000.00            # of a run; `batchrun bench --max-cost` lowers it
+
+[store]
+database = {database}
+"""
+_TEXTS = 'type = "table"\npath = {}\nid = "id"\ntext = "text"'
+_FILES = 'type = "files"\ninclude = {}\npdf = "auto"                      # text where a PDF has text, else the file'
+_AS_SCHEMA = 'schema_file = {}\ngroups = "auto"'
+_AS_TEXT = 'mode = "text"                     # the schema is in the prompt: [output] cannot say all of it\n'
+
+
+@dataclass(frozen=True, slots=True)
+class BenchJob:
+    """A job file that asks for answers of a benchmark."""
+
+    path: Path
+    cases: Mapping[str, Case]
+    """The cases that are scored, by the ids that their documents have in the job."""
+    whole: bool
+    """Whether these are all cases of the job."""
+
+    @property
+    def selection(self) -> Selection:
+        """The documents that are sent."""
+        return Selection() if self.whole else Selection(ids=frozenset(self.cases))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers that a job has, by document, and the models that gave them."""
+
+    by_document: Mapping[str, Mapping[str, Any]]
+    models: frozenset[str]
+    cost_nusd: int
+    """What all attempts for the documents' requests cost, lost answers at their worst case."""
+
+
+def read_benchmark(folder: Path) -> Benchmark:
+    """Read the benchmark that a folder has. Raises UsageProblem for a folder with none, and for broken files."""
+    for known in BENCHMARKS:
+        if known.looks_like(folder):
+            found: Benchmark = known.read(folder)
+            return found
+    what = "has no benchmark in a form that is known here"
+    if any(any(folder.glob(f"{place}*/*/pdf+gold")) for place in ("", "dataset/")):
+        what = "is the ExtractBench of Contextual AI, which has no score without a model that judges most of its fields"
+    raise UsageProblem(f"{shown_path(folder)} {what}.", hint=f"known: {'; '.join(one.LOOKS for one in BENCHMARKS)}")
+
+
+def bench_jobs(folder: Path, benchmark: Benchmark, *, own: Path | None, limit: int | None) -> list[BenchJob]:
+    """Return the jobs of a benchmark, with the first `limit` cases over all jobs; `own` is a person's job file.
+
+    Job files are made where there are none. The project is the one that the folder is in, or else the folder itself:
+    documents have to be below the project. Raises UsageProblem and EnvironmentProblem.
+    """
+    if own and len(benchmark.groups) > 1:
+        hint = f"leave --job out, and change the job files in {shown_path(folder / FOLDER)}"
+        raise UsageProblem(f"{benchmark.title} is {len(benchmark.groups)} jobs, and --job is one.", hint=hint)
+    numbers, jobs = itertools.count(), list[BenchJob]()
+    for group in benchmark.groups:
+        path = own or make_job(folder, benchmark, group)
+        root = read_job(path).root
+        taken = [case for case in group.cases if limit is None or next(numbers) < limit]
+        ids = (one.doc_id if one.text is not None else shown(_below(folder / one.doc_id, root)) for one in taken)
+        if taken:
+            jobs.append(BenchJob(path, dict(zip(ids, taken, strict=True)), whole=len(taken) == len(group.cases)))
+    return jobs
+
+
+def make_job(folder: Path, benchmark: Benchmark, group: Group) -> Path:
+    """Make the job file of a group, and what it names, if there is none yet. Raises EnvironmentProblem."""
+    place = folder / FOLDER
+    path, texts, schema = (place / f"{group.name}{end}" for end in (".toml", ".jsonl", ".schema.json"))
+    if path.exists():
+        return path
+    try:
+        if not any((above / mark).exists() for above in (folder, *folder.parents) for mark in OUR_MARKS):
+            make_folder(folder / STATE_FOLDER)
+        place.mkdir(exist_ok=True)
+        root = roots_of_job(path, here=folder)[0]
+        if group.cases[0].text is None:
+            source = _FILES.format(_toml([glob.escape(_below(folder / case.doc_id, root)) for case in group.cases]))
+        else:
+            _write(texts, "".join(json.dumps({"id": case.doc_id, "text": case.text}) + "\n" for case in group.cases))
+            source = _TEXTS.format(_toml(glob.escape(_below(texts, root))))
+        _write(schema, json.dumps(group.schema, indent=1) + "\n")
+        as_text = f"{benchmark.system} Return only JSON of this schema:\n{json.dumps(group.schema)}"
+        kinds = {
+            _AS_SCHEMA.format(_toml(_below(schema, root))): benchmark.system,
+            f'{_AS_TEXT}fields = {{ answer = "string" }}': as_text,
+        }
+        values = {"title": benchmark.title, "name": _toml(group.name), "source": source}
+        values["database"] = _toml(_below(place / "results.duckdb", root))
+        drafts = [_JOB.format(**values, output=output, system=_toml(system)) for output, system in kinds.items()]
+        _write(path, next(filter(partial(_is_valid, place / "draft.toml"), drafts), drafts[0]))
+    except OSError as error:
+        raise EnvironmentProblem(f"{shown_path(place)} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def _below(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root)
+
+
+def _toml(value: object) -> str:
+    """Write a text, or a list of texts, as TOML has it: like JSON, but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole, or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _is_valid(draft: Path, text: str) -> bool:
+    """Whether a text is a job file where the draft is, which is removed again."""
+    draft.write_text(text, encoding="utf-8")
+    try:
+        read_job(draft)
+    except JobFileError:
+        return False
+    finally:
+        draft.unlink()
+    return True
+
+
+def answers_of(path: Path, *, simulated: bool) -> Answers:
+    """Read from the ledger what a job has been answered."""
+    job = read_job(path)
+    name, is_text = job.spec.job.name, job.spec.output.mode == "text"
+    with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
+        found = changes(ledger, name, after=0, until=ledger.head(name))
+        rows = [row for some in found if some.kind == "results" for row in some.rows]
+        (cost,) = ledger.connection.execute(
+            "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts where request_no in"
+            " (select request_no from documents where job = ?)",
+            (name,),
+        ).fetchone()
+    answers = {row[0]: answer for row in rows if (answer := _answer(row[1], is_text=is_text)) is not None}
+    return Answers(answers, frozenset(row[5] for row in rows if row[5]), cost)
+
+
+def _answer(output: str, *, is_text: bool) -> Mapping[str, Any] | None:
+    """Return an answer as an object. Returns None for a text that is no JSON object."""
+    answer = json.loads(output)
+    if is_text:
+        try:
+            answer = json.loads(json.dumps(parsed(str(next(iter(answer.values())))), default=float))
+        except (UnusableError, RecursionError):
+            return None
+    return answer if isinstance(answer, dict) else None
+
+
+def committed(path: Path, *, simulated: bool) -> int:
+    """Return what all runs of a job have spent and reserved, in nano-USD."""
+    job = read_job(path)
+    with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
+        return sum(story.committed_nusd for story in run_stories(ledger) if story.job == job.spec.job.name)

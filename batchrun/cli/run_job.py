@@ -85,7 +85,9 @@ def run_job(
         if checked and plan_file and (changed := stale(checked, plan_as_json(plan, opened, None), path=plan_file)):
             raise changed
         calibrates = bool(opened.chain.acceptance_rules and opened.chain.acceptance_rules.is_calibrating)
-        show_plan(plan, opened, terminal, pilot=first, what="calibration" if calibrates and not calibrations else "pilot")
+        show_plan(
+            plan, opened, terminal, pilot=first, what="calibration" if calibrates and not calibrations else "pilot"
+        )
 
     def calibrated(found: CascadeCalibration) -> None:
         calibrations.append(found)
@@ -160,7 +162,8 @@ def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Termi
     if terminal.json:
         terminal.event("calibration", **calibration_as_json(found))
     elif not terminal.quiet:
-        terminal.result(f"calibrated: {promise_words(found, [model.price.name for model in opened.chain.models])}")
+        first, *more = promise_words(found, [model.price.name for model in opened.chain.models])
+        terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))
 
 
 def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path) -> None:

@@ -14,6 +14,7 @@ from batchrun.errors import BatchrunError, Refused, Stopped
 from batchrun.estimation.estimate import Estimate
 from batchrun.execution.run import Caller
 from batchrun.execution.stop_conditions import OutOfTime
+from batchrun.job.match_rules import MatchRule
 from batchrun.job.model_sections import CascadeSection
 from batchrun.planning.cascade_history import answer_pairs
 from batchrun.planning.cascade_threshold import calibrated_chain, calibration_settings
@@ -22,7 +23,6 @@ from batchrun.planning.planner import ONLINE, Planner
 from batchrun.planning.selection import Selection
 from batchrun.quality.evaluate import match_rules
 from batchrun.quality.matching.match import match
-from batchrun.quality.matching.rules import MatchRule
 from batchrun.statistics.audit import calibrated_threshold, calibration_needed
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, CascadeCalibrations
 from batchrun.store.ledger.cascades import Answer
@@ -61,22 +61,32 @@ async def submit_calibrated(
     ):  # what failed calibrates nothing
         return await rest(opened, options)
     started_at, settings = time.time(), calibration_settings(opened.job, opened.chain)
-    summary = await _Calibrating(opened, caller, show, options, counts, section, settings).run(selection)
-    if summary is None:
+    calibrating = _Calibrating(opened, caller, show, options, counts, section, settings)
+    calibrated = await calibrating.run(selection)
+    if calibrated is None:
         return await rest(opened, options)
     chain = calibrated_chain(opened.job, opened.chain, opened.ledger)
-    if summary.halted or chain is opened.chain:
-        return summary
-    if found := CascadeCalibrations(opened.ledger, opened.name).latest(settings):
+    if chain is not opened.chain and (found := CascadeCalibrations(opened.ledger, opened.name).latest(settings)):
         report(found)
-    if Runs(opened.ledger).open_run(opened.name, summary.plan.fingerprint) is None:  # both models answered everything
-        return summary
+    if not calibrated.goes_on:
+        return calibrated.conclude(calibrated.halted)
     try:
         return await rest(replace(opened, chain=chain), replace(options, elapsed_s=time.time() - started_at))
     except Refused as refused:
         why = str(refused).replace(" Nothing was sent.", "", 1)
-        stopped = Stopped(f"the rest is not sent: {why}", hint=refused.hint)
-        return replace(summary, halted=stopped, exit_code=stopped.exit_code)
+        return calibrated.conclude(Stopped(f"the rest is not sent: {why}", hint=refused.hint))
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibrated:
+    """What became of the documents that both models were asked about."""
+
+    halted: BatchrunError | None
+    """Why the run stops here. None if the rest follows or is empty, and while answers are still to come."""
+    goes_on: bool
+    """Whether the rest follows."""
+    conclude: Callable[[BatchrunError | None], Summary]
+    """Ends the run here, for a reason if there is one."""
 
 
 @dataclass(slots=True)
@@ -97,7 +107,7 @@ class _Calibrating:
         self._planner = self.opened.planner(self.options)
         self._calibrations = CascadeCalibrations(self.opened.ledger, self.opened.name)
 
-    async def run(self, selection: Selection) -> Summary | None:
+    async def run(self, selection: Selection) -> _Calibrated | None:
         """Draw documents, ask both models about them and find the threshold. Returns None if nothing is to be sent."""
         begun = self._calibrations.latest(self.settings)
         counter, online = self.caller.provider if self.counts else None, self.options.online or ONLINE
@@ -112,7 +122,8 @@ class _Calibrating:
         self._planner.count(narrowing.guessed())
         plan = self._planner.forecast(route=Route.STREAM, exact=True)  # the answers are wanted now
         plan = replace(plan, caps=caps_in_force(whole))
-        self.show(whole, plan if plan.to_send else None)
+        if plan.to_send or not begun:
+            self.show(whole, plan)
         # Where the whole job is refused, nothing is paid for its calibration.
         for one in (replace(whole, already_approved=whole.already_approved or begun is not None), plan):
             await refuse(self.opened, self.opened.refusal(one), self.caller)
@@ -142,7 +153,7 @@ class _Calibrating:
             )
         return numbers
 
-    async def _send(self, plan: Plan, narrowing: Narrowing, begun: CascadeCalibration | None, seed: int) -> Summary:
+    async def _send(self, plan: Plan, narrowing: Narrowing, begun: CascadeCalibration | None, seed: int) -> _Calibrated:
         started_at, run = time.time(), Runs(self.opened.ledger).open_run(self.opened.name, self._planner.fingerprint)
 
         def begin(run_no: int) -> None:
@@ -156,23 +167,28 @@ class _Calibrating:
         sent = Sent(None, None)
         if plan.to_send:
             at_once = replace(self.options, waits=False)  # open batches of earlier submits are not waited for
-            sent = await send(self.opened, self._planner, plan, self.caller, at_once, also=None if begun else begin)
-        is_cut_short = bool(rest().documents)
+            also = None if begun else begin
+            sent = await send(self.opened, self._planner, plan, self.caller, at_once, also=also)
+        has_rest, halted = bool(rest().documents), sent.halted
         narrowing.to_pilot()
-        halted: BatchrunError | None = sent.halted
         pending = self._planner.planned.admission.outcomes().get(None)
-        if not pending and (halted is None or isinstance(halted, OutOfTime)):
-            why = self._end(begun or self._calibrations.latest(self.settings))
-            halted = why if is_cut_short and why else halted
-        return conclude(
-            self.opened,
-            self._planner,
-            plan,
-            run_no=sent.run_no or (run.run_no if run else None),
+        is_through = not pending and (halted is None or isinstance(halted, OutOfTime))
+        if is_through:
+            no_threshold = self._end(begun or self._calibrations.latest(self.settings))
+            halted = no_threshold if has_rest else None
+        return _Calibrated(
             halted=halted,
-            started_at=started_at,
-            cut_short=is_cut_short,
-            rest=rest,
+            goes_on=is_through and has_rest and halted is None,
+            conclude=lambda why: conclude(
+                self.opened,
+                self._planner,
+                plan,
+                run_no=sent.run_no or (run.run_no if run else None),
+                halted=why,
+                started_at=started_at,
+                cut_short=has_rest,
+                rest=rest,
+            ),
         )
 
     def _end(self, begun: CascadeCalibration | None) -> Stopped | None:
@@ -192,8 +208,8 @@ class _Calibrating:
         assert ended is not None
         first, last = self.section.models
         return Stopped(
-            f"no threshold holds: by {ended.asked or 0:,} documents that both models answered, nobody can promise that at"
-            f" most {self.section.max_difference:.1%} of the documents taken from {first} differ from {last}.",
+            f"no threshold holds: by {ended.asked or 0:,} documents that both models answered, nobody can promise that"
+            f" at most {self.section.max_difference:.1%} of the documents taken from {first} differ from {last}.",
             hint=f"name {last} alone in [model]; or set a larger `calibrate` or max_difference in [cascade],"
             ' or accept = "rules", which promises nothing',
         )

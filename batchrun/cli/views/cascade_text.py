@@ -41,33 +41,39 @@ def threshold_words(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list
         return []
     if rules.calibration_no is not None:
         calibration = calibration_of(opened.ledger, rules.calibration_no)
-        return [promise_words(calibration, section.models)] if calibration else []
-    both = min(rules.calibrate, to_send)
-    extra = cost.alone_nusd.times(both / to_send)
+        return promise_words(calibration, section.models) if calibration else []
+    both, step = min(rules.calibrate, to_send), cost.steps[-1]
+    alone_nusd = step.cost_nusd.mean / step.share.expected.mean  # streamed, as the calibration is
     return [
-        f"{count(both, 'document')} asked of both models first, about {dollars(extra.mean)} for"
-        f" {escape_control(section.models[-1])}: as a rule worth it from about"
-        f" {worth_calibrating(section.max_difference):,} documents on"
+        f"{count(both, 'document')} asked of both models first: about {dollars(alone_nusd * both / to_send)} for"
+        f" {escape_control(step.model)}",
+        f"as a rule a calibration pays from about {worth_calibrating(section.max_difference):,} documents on",
     ]
 
 
-def promise_words(calibration: CascadeCalibration, models: Sequence[str]) -> str:
-    """What a calibration promises of the answers that are taken from the first model."""
+def promise_words(calibration: CascadeCalibration, models: Sequence[str]) -> list[str]:
+    """What a calibration promises of the documents that are taken from the first model, and what it was found on."""
     first, last = (escape_control(name) for name in (models[0], models[-1]))
-    return (
+    below = "whatever their score" if is_any(calibration) else f"where the score is below {calibration.below:g}"
+    return [
         f"at most {calibration.max_difference:.1%} of the documents taken from {first} differ from {last},"
-        f" with {1 - RISK:.0%} confidence; found on {count(calibration.asked or 0, 'document')} that both answered:"
-        f" {calibration.accepted:,} would be taken ({calibration.share:.0%}), and {calibration.differing:,} of them differ"
-    )
+        f" with {1 - RISK:.0%} confidence",
+        f"found on {count(calibration.asked or 0, 'document')} that both answered: {calibration.accepted:,} would be"
+        f" taken ({calibration.share:.0%}), {below}; {calibration.differing:,} of them differ",
+    ]
+
+
+def is_any(calibration: CascadeCalibration) -> bool:
+    """Whether every answer is taken that is good enough by the rules."""
+    return calibration.below is not None and math.isinf(calibration.below)
 
 
 def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
     """What a calibration has found, for programs. `threshold` is None if every answer is accepted."""
-    below = calibration.below
     return {
         "max_difference": calibration.max_difference,
         "confidence": 1 - RISK,
-        "threshold": None if below is None or math.isinf(below) else below,
+        "threshold": None if is_any(calibration) else calibration.below,
         "calibrated": calibration.asked,
         "accepted": calibration.accepted,
         "differing": calibration.differing,
@@ -82,15 +88,15 @@ def accepted_lines(accepted: AcceptedAnswers | None, models: Sequence[str]) -> l
     if accepted is None:
         return []
     lines = [
-        f"           {accepted.documents:,} taken from {escape_control(models[0])} by a threshold:"
-        f" {promise_words(accepted.calibration, models)}"
+        f"{count(accepted.documents, 'document')} taken from {escape_control(models[0])}",
+        *promise_words(accepted.calibration, models),
     ]
     if accepted.uncovered:
         lines.append(
-            f"           {accepted.uncovered:,} of them were added or changed after the calibration, and the promise"
+            f"{accepted.uncovered:,} of the documents taken were added or changed after the calibration: the promise"
             " does not cover them; another `calibrate` calibrates again"
         )
-    return lines
+    return [f"           {line}" for line in lines]
 
 
 def accepted_as_json(accepted: AcceptedAnswers | None) -> dict[str, Any] | None:

@@ -89,8 +89,8 @@ class CascadeCalibrations:
         """Record what a calibration has found; None if no threshold holds."""
         result = (found.below, found.calibrated, found.differing, found.at_most) if found else (None,) * 4
         self._connection.execute(
-            "update cascade_calibrations set asked = ?, below = ?, accepted = ?, differing = ?, at_most = ?, ended_at = ?"
-            " where calibration_no = ?",
+            "update cascade_calibrations set asked = ?, below = ?, accepted = ?, differing = ?, at_most = ?,"
+            " ended_at = ? where calibration_no = ?",
             (asked, *result, time.time(), calibration.calibration_no),
         )
 

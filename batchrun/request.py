@@ -30,6 +30,8 @@ class Request:
     """
     added_bytes: int = field(default=0, compare=False)
     """How many of the bytes that are sent are those of a conversation behind the request."""
+    votes: int = 1
+    """How often the request may be asked for one answer. More votes make it another request, with the same body."""
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Request":
@@ -47,8 +49,13 @@ class Request:
 
     @cached_property
     def request_id(self) -> str:
-        """The name of the request: 32 hex characters of the SHA-256 of the body."""
-        return hashlib.sha256(self.body).hexdigest()[:32]
+        """The name of the request: the first 32 characters of `sha`."""
+        return self.sha[:32]
+
+    @cached_property
+    def sha(self) -> str:
+        """The SHA-256 of the body and of the number of votes, if there are several, as hexadecimal characters."""
+        return hashlib.sha256(self.body + (b"\nvotes=%d" % self.votes if self.votes > 1 else b"")).hexdigest()
 
 
 def _canonical(params: Mapping[str, Any], *, ascii_only: bool) -> str:

@@ -51,11 +51,18 @@ class AnswerForm:
     """The fields whose values are quotes themselves."""
     unsupported: Unsupported = "keep"
     """What becomes of a value whose quote is not believed."""
+    votes: int = 1
+    """How many votes a request has at most, an odd number; 1 for an answer without votes."""
 
     @cached_property
     def as_json(self) -> str:
-        """The form as JSON, which `from_json` takes."""
-        return json.dumps(asdict(self))
+        """The form as JSON, which `from_json` takes. The JSON of a form without votes is that of earlier versions."""
+        return json.dumps({name: one for name, one in asdict(self).items() if name != "votes" or one > 1})
+
+    @property
+    def least_votes(self) -> int:
+        """How many votes are asked whatever they say: more than half of all."""
+        return self.votes // 2 + 1
 
     @cached_property
     def sha(self) -> str:

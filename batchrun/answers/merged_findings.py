@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 from batchrun.answers.field_problems import field_of
+from batchrun.answers.findings import Findings
 from batchrun.answers.merge import Merged, MergeRule, Origin
 from batchrun.answers.merged_lists import NAMESAKES, agree, name_of
-from batchrun.answers.turns import Findings
 
 _ENTRY = re.compile(r"\[([0-9]{1,9})\](.*)", re.DOTALL)
 """What follows the name of a list in the path of a value: the number of the entry, and the rest of the path."""
@@ -35,10 +35,14 @@ class _Source:
 
 
 def merged_findings(merged: Merged, parts: Sequence[PartFound], rules: Mapping[str, MergeRule]) -> Findings:
-    """Merge the findings of all parts: those of each field come from the part that gave the value."""
+    """Merge the findings of all parts: those of each field come from the part that gave the value.
+
+    The agreement of a field is the least one of all parts that gave the value.
+    """
     problems: dict[str, str] = {}
     originals: dict[str, Any] = {}
     evidence: dict[str, Any] = {}
+    agreement: dict[str, float] = {}
     by_field = [_by_field(part.findings.originals) for part in parts]
     for name, origin in merged.provenance.items():
         giver = _giver(name, origin, parts)
@@ -53,12 +57,17 @@ def merged_findings(merged: Merged, parts: Sequence[PartFound], rules: Mapping[s
             originals |= _moved(by_field[number - 1].get(name, {}), name, places)
         if name in found.evidence:
             evidence[name] = _evidence(name, giver, sources, parts)
+        shares = [parts[number - 1].findings.agreement.get(name) for number in origin.parts or (giver,)]
+        if told := [share for share in shares if share is not None]:
+            agreement[name] = min(told)
     return Findings(
         attempts=sum(part.findings.attempts for part in parts),
         repairs=sum(part.findings.repairs for part in parts),
         problems=problems,
         originals=originals,
         evidence=evidence,
+        votes=max(part.findings.votes for part in parts),
+        agreement=agreement,
     )
 
 

@@ -4,7 +4,7 @@ The score adds up the doubts of all fields and what is known of the whole answer
 worse. Scores prove nothing: a promise holds whatever the scores are worth, and bad scores only make it costlier.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from batchrun.answers.field_problems import field_of
@@ -24,31 +24,29 @@ LENGTH_DOUBT, HALF_LENGTH = 0.2, 10_000
 
 
 def suspicion(
-    output: Mapping[str, Any],
     findings: Mapping[str, Any],
     fields: Iterable[str],
     *,
+    nulls: Collection[str] = (),
     tokens: int = 0,
     failed_checks: int = 0,
 ) -> float:
     """Return the score of an answer over some of its fields, 0 or more; a higher score is more suspicious.
 
-    `findings` are as the ledger has them. `tokens` are those of the document, and `failed_checks` says how many checks
-    the row of the answer has failed.
+    `findings` are as `Findings` has them as JSON, and `nulls` names the fields whose null counts as a doubt. `tokens`
+    are the cl100k tokens of the document. `failed_checks` says how many checks the row of the answer has failed.
     """
-    doubts: float = sum(field_doubt(output, findings, field) for field in fields)
+    doubts: float = sum(field_doubt(findings, field, is_null=field in nulls) for field in fields)
     doubts += REPAIR_DOUBT * findings.get("repairs", 0) + CHECK_DOUBT * failed_checks
     return round(doubts + LENGTH_DOUBT * tokens / (tokens + HALF_LENGTH), 6)
 
 
-def field_doubt(output: Mapping[str, Any], findings: Mapping[str, Any], field: str) -> float:
+def field_doubt(findings: Mapping[str, Any], field: str, *, is_null: bool = False) -> float:
     """Return the largest doubt about one field, from 0 to 1."""
-    return max(_doubts(output, findings, field), default=0.0)
+    return max(NULL_DOUBT if is_null else 0.0, *_doubts(findings, field))
 
 
-def _doubts(output: Mapping[str, Any], findings: Mapping[str, Any], field: str) -> Iterator[float]:
-    if output.get(field) is None:
-        yield NULL_DOUBT
+def _doubts(findings: Mapping[str, Any], field: str) -> Iterator[float]:
     yield 1 - findings.get("agreement", {}).get(field, 1.0)
     told = findings.get("evidence", {}).get(field, ())
     for one in told if isinstance(told, list) else [told] if told else ():

@@ -1,16 +1,18 @@
-"""The turns in which a request is answered: one as a rule, and more for mending, for further fields and for long lists.
+"""The turns in which a request is answered: one as a rule, and more for mending, further fields, long lists and votes.
 
 A turn is asked by one attempt, or by several if attempts fail. The ledger keeps the turn that is asked next, and what
 the turns so far have answered: a process that dies repeats at most the turn that was in flight.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from batchrun.answers.findings import Findings
 from batchrun.answers.form import AnswerForm, PageRule
 from batchrun.answers.validation import Judge, Judgement
+from batchrun.answers.votes import Vote, has_failed, is_settled, majority
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
@@ -58,40 +60,20 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What was found out about an answer, besides the answer."""
-
-    attempts: int = 0
-    """How many replies the answer took, those that were no row included."""
-    repairs: int = 0
-    """How many of the replies were repairs."""
-    problems: Mapping[str, str] = field(default_factory=dict)
-    """Why fields are null that had another value in the reply, by field."""
-    originals: Mapping[str, Any] = field(default_factory=dict)
-    """The values as the reply had them, by path, where the output has another spelling."""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    """Where the document says so, by field."""
-
-    @property
-    def as_json(self) -> str | None:
-        """The findings as JSON, without what is empty. None if there is nothing to be told of the only reply."""
-        found = {name: value for name, value in asdict(self).items() if value}
-        return None if found == {"attempts": 1} else json.dumps(found, ensure_ascii=False)
-
-    @classmethod
-    def of(cls, found: str | None) -> "Findings":
-        """Read what the ledger has of an answer."""
-        return cls(**json.loads(found)) if found else cls(attempts=1)
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the answer to a request has come."""
 
     turn: Turn = Turn()
     values: Mapping[str, Any] = field(default_factory=dict)
-    """What earlier turns have answered, by field."""
-    findings: Findings = Findings()
+    """What earlier turns have answered, by field; of a job with votes, the earlier turns of this vote."""
+    findings: Findings = field(default_factory=Findings)
+    votes: tuple[Vote, ...] = ()
+    """The votes that are over. Empty for a job without votes."""
+
+    @property
+    def replies(self) -> int:
+        """How many replies to the request there are so far."""
+        return self.findings.attempts + sum(vote.findings.attempts for vote in self.votes)
 
     @property
     def turn_json(self) -> str | None:
@@ -100,10 +82,12 @@ class Progress:
 
     @property
     def partial_json(self) -> str | None:
-        """The values and findings as JSON; None if there are none."""
-        if not self.values and self.findings == Findings():
+        """The values, findings and votes as JSON; None if there are none."""
+        if not self.values and not self.votes and self.findings == Findings():
             return None
-        partial = {"values": self.values, "findings": asdict(self.findings)}
+        partial: dict[str, Any] = {"values": self.values, "findings": asdict(self.findings)}
+        if self.votes:
+            partial["votes"] = [asdict(vote) for vote in self.votes]
         return json.dumps(partial, ensure_ascii=False)
 
     @classmethod
@@ -116,6 +100,7 @@ class Progress:
             Turn.of(json.loads(turn) if turn else {}),
             answered.get("values", {}),
             Findings(**answered.get("findings", {})),
+            tuple(map(Vote.of, answered.get("votes", ()))),
         )
 
 
@@ -174,24 +159,61 @@ def turn_again(form: AnswerForm, progress: Progress) -> Turn:
     return first_turn(form, progress.values)
 
 
-def choices(form: AnswerForm, values: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
-    """Return the fields that each turn asks for, if these values are answered already. Empty for the whole form."""
+def choices(form: AnswerForm, values: Mapping[str, Any], votes: Sequence[Vote] = ()) -> tuple[tuple[str, ...], ...]:
+    """Return the fields that each turn asks for, if these values and votes are answered already.
+
+    A vote counts that is asked whatever the others say. Returns an empty tuple for one turn with the whole form.
+    """
+    answered = sum(vote.output is not None for vote in votes)
+    found = [*_turns_of_vote(form, values), *_turns_of_vote(form, {}) * (form.least_votes - answered - 1)]
+    return () if found == [form.fields] else tuple(found)
+
+
+def _turns_of_vote(form: AnswerForm, values: Mapping[str, Any]) -> list[tuple[str, ...]]:
     answered, found = dict(values), list[tuple[str, ...]]()
     while missing := form.missing(answered):
         found.append(missing)
         answered |= dict.fromkeys(missing)
-    return () if found == [form.fields] else tuple(found)
+    return found
 
 
 def shares_document(form: AnswerForm, progress: Progress) -> bool:
     """Whether several turns ask about the document: more than one is due, or a reply to one is there already."""
-    return len(choices(form, progress.values)) > 1 or progress.findings.attempts > 0
+    return progress.replies > 0 or len(choices(form, progress.values, progress.votes)) > 1
 
 
 def next_step(
     form: AnswerForm, progress: Progress, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending
 ) -> Step:
     """Decide what follows from the reply to a turn; `max_tokens` are those of the reply's request."""
+    step = _step_of_vote(form, progress, judgement, attempt_no=attempt_no, max_tokens=max_tokens, mending=mending)
+    return step if step.outcome is None or form.votes == 1 else _voted(form, step)
+
+
+def _voted(form: AnswerForm, step: Step) -> Step:
+    """Decide what follows from a vote that is over: the outcome of the request, or the first turn of the next vote."""
+    progress = step.progress
+    votes = (*progress.votes, Vote(step.output, progress.findings))
+    if has_failed(votes, form.votes):
+        return replace(step, progress=_without_failed(progress))
+    if is_settled(form.fields, votes, form.votes):
+        output, findings = majority(form.fields, votes)
+        return Step(Progress(findings=findings), Outcome.SUCCEEDED, output, reason=step.reason)
+    return Step(Progress(first_turn(form, {}), votes=votes), None, reason=step.reason)
+
+
+def _without_failed(progress: Progress) -> Progress:
+    """Forget that votes have failed, but not their replies: a retry goes on with the last one of these votes."""
+    failed = [vote.findings for vote in progress.votes if vote.output is None]
+    found = progress.findings
+    replies, repairs = (sum(getattr(one, name) for one in (found, *failed)) for name in ("attempts", "repairs"))
+    answered = tuple(vote for vote in progress.votes if vote.output is not None)
+    return replace(progress, findings=replace(found, attempts=replies, repairs=repairs), votes=answered)
+
+
+def _step_of_vote(
+    form: AnswerForm, progress: Progress, judgement: Judgement, *, attempt_no: int, max_tokens: int, mending: Mending
+) -> Step:
     judgement = _without_repeats(progress, judgement)
     progress = replace(progress, findings=_found(progress, judgement))
     if judgement.outcome is not Outcome.SUCCEEDED or judgement.output is None:

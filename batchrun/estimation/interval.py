@@ -29,6 +29,12 @@ class Interval:
         return Interval(min(self.mean, most), min(self.low, most), min(self.high, most))
 
 
+def product(one: Interval, other: Interval) -> Interval:
+    """Multiply two intervals that err independently, to the first order."""
+    below, above = (other.mean - other.low) * one.mean, (other.high - other.mean) * one.mean
+    return together([one.times(other.mean), Interval(0.0, -below, above)])
+
+
 NOTHING = Interval(0.0, 0.0, 0.0)
 
 

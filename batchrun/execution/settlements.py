@@ -25,7 +25,7 @@ def answered_settlement(
         output=None if step.output is None else json.dumps(step.output),
         reply=reply,
         progress=BEGINNING if step.outcome is Outcome.SUCCEEDED else step.progress,
-        mended=None if step.outcome else judgement.outcome,
+        judged=None if step.outcome is judgement.outcome else judgement.outcome,
         findings=step.progress.findings.as_json if step.outcome else None,
     )
 

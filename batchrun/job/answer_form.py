@@ -39,6 +39,7 @@ def answer_form(output: "OutputSection", groups: "Groups") -> AnswerForm:
         entry_quotes=entries,
         quoted=tuple(name for name, field in fields.items() if is_quote(field)),
         unsupported=output.unsupported,
+        votes=output.votes,
         pages={
             name: PageRule(field.page_size, complete_name(name), field.count)
             for name, field in fields.items()

@@ -45,6 +45,8 @@ class OutputSection(Table):
     """What becomes of a value whose quote is not believed."""
     max_repairs: Annotated[int, Field(ge=0, le=10)] = 1
     """How many replies that are no rows are shown to the model with their problems; 0 switches mending off."""
+    votes: Annotated[int, Field(ge=1, le=9)] = 1
+    """How often each document is asked at most; the row has the values that most of the answers have."""
 
     @property
     def field_groups(self) -> Groups:
@@ -101,6 +103,16 @@ class OutputSection(Table):
         if self.unsupported != "keep" and not has_quotes:
             hint = "add evidence = true, or take this key out"
             raise refusal("no field has a quote, so no value is unsupported", key="unsupported", hint=hint)
+        return self
+
+    @model_validator(mode="after")
+    def _votes_decide(self) -> Self:
+        if self.votes % 2 == 0:
+            hint = f"write an odd number, such as votes = {self.votes + 1}"
+            raise refusal(f"{self.votes} votes may be two halves that differ", key="votes", hint=hint)
+        if self.votes > 1 and self.mode == "text":
+            sentence = 'replies in mode "text" are hardly ever the same, so votes decide nothing'
+            raise refusal(sentence, key="votes", hint="take `votes` out, or ask for fields in another mode")
         return self
 
     @model_validator(mode="after")

@@ -72,8 +72,9 @@ class Renderer:
 
     @property
     def document_turns(self) -> int:
-        """How many turns ask about a document by words behind the document. 1 where a schema comes before it."""
-        return max(1, len(self._job.form.groups)) if self.asking.words else 1
+        """How many turns ask about a document behind the same text. 1 where each group's schema comes before it."""
+        form = self._job.form
+        return max(1, len(form.groups)) * form.least_votes if self.asking.words or not form.groups else 1
 
     def document_text(self, document: Document) -> str:
         """Return the document's part of the prompt, for counting its tokens: the text and the columns in use."""

@@ -21,6 +21,7 @@ from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
+from batchrun.job.review_section import ReviewSection, reviews_known_fields
 from batchrun.job.source_sections import Source
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, refusal, wrong_value
@@ -268,6 +269,7 @@ class JobSpec(Table):
     prompt: PromptSection
     output: Annotated[OutputSection, AfterValidator(fits_the_source)]
     cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None
+    review: Annotated[ReviewSection | None, AfterValidator(reviews_known_fields)] = None
     run: RunSection = RunSection()
     pilot: PilotSection = PilotSection()
     batch: BatchSection = BatchSection()

@@ -1,7 +1,8 @@
 """What is answered already of documents whose request is new: earlier answers under the same prompt, field by field.
 
 A field keeps its answer while the job asks for the field in the same words. A job file that asks for one more field, or
-describes one field in other words, asks for that field alone.
+describes one field in other words, asks for that field alone. For a job with votes, an answer without votes to all of
+the fields is the first vote; every other answer is left, because votes are votes on all fields.
 """
 
 import json
@@ -10,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from batchrun.answers.field_problems import field_of
+from batchrun.answers.findings import Findings
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import BEGINNING, Findings, Progress, choices, turn_again
+from batchrun.answers.turns import BEGINNING, Progress, choices, turn_again
+from batchrun.answers.votes import Vote
 from batchrun.outcome import Outcome
 from batchrun.planning.ledger_lookups import KnownDocument
 from batchrun.planning.plan_table import Asks
@@ -70,31 +72,36 @@ class EarlierAnswers:
             return None
         if form_no not in self._forms:
             form = form_under(self.ledger, form_no, prompt_sha=self.prompt_sha)
-            is_other = form is not None and form.api_schema != self.form.api_schema
-            self._forms[form_no] = form if form and is_other and self.form.unchanged(form) else None
+            self._forms[form_no] = form if form and self._keeps(form) else None
         return self._forms[form_no]
+
+    def _keeps(self, earlier: AnswerForm) -> bool:
+        """Whether anything is kept of answers to an earlier form."""
+        unchanged = self.form.unchanged(earlier)
+        if self.form.votes > 1:
+            return earlier.votes == 1 and unchanged == self.form.fields
+        is_other = earlier.api_schema != self.form.api_schema or earlier.votes > 1
+        return is_other and bool(unchanged)
 
 
 def _known(request_id: str, output: str, findings: str | None, fields: Iterable[str]) -> Known:
     answered, names, found = json.loads(output), frozenset(fields), Findings.of(findings)
-    problems, originals, evidence = (
-        {path: one for path, one in part.items() if field_of(path) in names}
-        for part in (found.problems, found.originals, found.evidence)
-    )
-    kept = replace(found, problems=problems, originals=originals, evidence=evidence)
-    return Known(request_id, {name: answered[name] for name in names & answered.keys()}, kept)
+    return Known(request_id, {name: answered[name] for name in names & answered.keys()}, found.about(names))
 
 
 def asks_of(form: AnswerForm, progress: Progress) -> Asks:
     """Return what a request asks of which this much is answered."""
     turn = Progress(turn_again(form, progress))
-    asked = choices(form, progress.values)
+    asked = choices(form, progress.values, progress.votes)
     return Asks(turn.turn_json, progress.partial_json, json.dumps(asked) if asked else None)
 
 
 def asks_beyond(form: AnswerForm, known: Known) -> Asks:
     """Return what a request asks beyond what is kept of an earlier answer: maybe nothing at all."""
-    if form.missing(known.values):
-        return asks_of(form, Progress(values=known.values, findings=replace(known.findings, attempts=0, repairs=0)))
+    found, missing = replace(known.findings, attempts=0, repairs=0), form.missing(known.values)
+    if form.votes > 1:
+        return asks_of(form, BEGINNING if missing else Progress(votes=(Vote(known.values, found),)))
+    if missing:
+        return asks_of(form, Progress(values=known.values, findings=found))
     answer = {name: known.values[name] for name in form.fields}
     return Asks(answer=json.dumps(answer), findings=known.findings.as_json, answered_by=known.request_id)

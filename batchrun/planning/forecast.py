@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator
-from batchrun.estimation.further_turns import PastTurns
+from batchrun.estimation.further_turns import PastTurns, PastVotes
+from batchrun.estimation.interval import product
 from batchrun.estimation.reply_length import Replies, reply_length
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.decisive_keys import decisive_keys
@@ -26,7 +27,7 @@ from batchrun.store.ledger.past_usage import PastUse, last_estimate, past_use
 from batchrun.store.ledger.records import Run
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.cache_use import measured_hit_rate
-from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, product, reaching
+from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
@@ -86,6 +87,8 @@ class Forecaster:
     """The past replies of the job's own model that answer some of the fields, by these fields."""
     further: PastTurns | None = None
     """What the job's past says of turns that mend and continue answers; None without such a past."""
+    votes: PastVotes = field(default_factory=PastVotes)
+    """How many votes the job's latest answers took."""
     merging: Sequence[int] = ()
     """The requests that merge answers, each by the number of its answers. Every route streams them in the end."""
 
@@ -149,6 +152,7 @@ class Forecaster:
             pdf=pdf_cost(self.planned.tokens, estimator, chosen.saving),
             partly=self._estimates.partly_asked(estimator, self._caching_of_all(options, choice.route)),
             turns=self._turns,
+            votes=self._estimates.votes_each(chosen.estimate.documents),
             pays_each_turn=self._turns > 1 and self.document_turns == 1,
             paid_before=self.planned.paid_before(),
             markup=markup_cost(self.planned, estimator),
@@ -173,12 +177,14 @@ class Forecaster:
             unsampled=self.unsampled,
             replies=self.replies,
             further=self.further,
+            votes=self.votes,
         )
 
     @property
     def _turns(self) -> int:
         """The most requests that ask about one of the documents to send."""
-        return self.planned.tokens.turns()
+        form, turns = self.job.form, self.planned.tokens.turns()
+        return turns + (form.votes - form.least_votes) * max(1, len(form.groups))
 
     def _by(self, route: Route) -> Estimator:
         """Return the estimator of the job's own model on a route."""
@@ -241,8 +247,9 @@ class Forecaster:
         return cascaded([own, *others], reaching(later.shares, later.standing, documents=own.documents))
 
     def _with_merging(self, own: Estimate) -> Estimate:
-        """Add the requests that merge answers."""
-        return with_merging(own, self.merging, self.estimator, most=self.job.spec.model.max_tokens)
+        """Add the requests that merge answers. These requests are few, and are counted with all their votes."""
+        merging = [*self.merging] * self.job.form.votes
+        return with_merging(own, merging, self.estimator, most=self.job.spec.model.max_tokens)
 
     def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
         """Price the steps of a cascade, and everything by the last model alone. Returns None without a cascade."""

@@ -42,7 +42,7 @@ from batchrun.planning.token_sampling import TokenSampler
 from batchrun.planning.weighing import Page, Prepared, Wanted, Weigher, weighed_request
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.past_usage import past_replies, past_turns
+from batchrun.store.ledger.past_usage import past_replies, past_turns, past_votes
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
@@ -371,6 +371,7 @@ class Planner:
             deadline_s=self.deadline_s,
             replies=past_replies(self.ledger, name, fingerprint=self.fingerprint, model=model),
             further=past_turns(self.ledger, name, fingerprint=self.fingerprint, model=model),
+            votes=past_votes(self.ledger, name, fingerprint=self.fingerprint, model=model),
         )
 
     @property

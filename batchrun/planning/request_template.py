@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -46,7 +47,8 @@ class RequestTemplate:
             content: str | list[Any] = content_around(document.native, *self.renderer.around(document))
         else:
             content = self.renderer.content(document)
-        return message_request(self._fixed, content, max_tokens=max_tokens, words=self._words)
+        request = message_request(self._fixed, content, max_tokens=max_tokens, words=self._words)
+        return replace(request, votes=self._form.votes)
 
     def bare_request(self) -> Request | None:
         """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""
@@ -76,7 +78,7 @@ class RequestTemplate:
     def fingerprint(self) -> str:
         """SHA-256 over everything but the document: the fingerprint changes exactly when every request would."""
         whole = message_request(self._fixed, self.renderer.content_parts, words=self._words)
-        return hashlib.sha256(whole.body).hexdigest()
+        return replace(whole, votes=self._form.votes).sha
 
     @property
     def _words(self) -> str:

@@ -7,13 +7,13 @@ turn has a schema and a reply of its own.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import attrgetter
 
 from batchrun.estimation.estimate import Estimate, Estimator
 from batchrun.estimation.estimate_sum import EstimateSum
-from batchrun.estimation.further_turns import PastTurns, further_turns
+from batchrun.estimation.further_turns import PastTurns, PastVotes, further_turns, further_votes, votes_each
 from batchrun.estimation.interval import NOTHING, Interval
 from batchrun.estimation.reply_length import Replies, reply_length
 from batchrun.estimation.text_class import TextClass
@@ -39,6 +39,8 @@ class TurnEstimates:
     """The past replies of the job's own model that answer some of the fields, by these fields."""
     further: PastTurns | None
     """What the job's past says of turns that mend and continue answers; None without such a past."""
+    votes: PastVotes = field(default_factory=PastVotes)
+    """How many votes the job's latest answers took."""
 
     def of(self, estimator: Estimator, subset: Subset = TO_SEND, *, caching: Caching | None = None) -> Estimate:
         """Estimate some documents with all their turns, also those that mend answers and continue lists as before.
@@ -51,7 +53,18 @@ class TurnEstimates:
         else:
             each = [self._of_choice(estimator, choices, subset, caching) for choices in found]
             asked = reduce(Estimate.plus, each)
+        form = self.job.form
+        if each_votes := self.votes_each(asked.documents):
+            turns = max(1, len(form.groups))
+            asked = asked.plus(further_votes(each_votes, asked, least=form.least_votes, turns=turns))
         return asked if self.further is None else asked.plus(further_turns(self.further, asked, self.own.price))
+
+    def votes_each(self, documents: int) -> Interval | None:
+        """Estimate how many votes each document takes. Returns None for a job without votes, and for no documents."""
+        form = self.job.form
+        if form.votes == 1 or not documents:
+            return None
+        return votes_each(self.votes, least=form.least_votes, most=form.votes, documents=documents)
 
     def read_again(self, caching: Caching) -> float:
         """Estimate the tokens of documents to send that the job's own model reads from the cache."""
@@ -72,7 +85,7 @@ class TurnEstimates:
         `caching_of_all` says what the cache saves if all fields are asked for again.
         """
         partly = self.tokens.partly()
-        if not partly:
+        if not partly or self.job.form.votes > 1:
             return None
         fields = {name for choices, _ in partly for turn in json.loads(choices) for name in turn}
         costs = [self._of_choice(estimator, choices, TO_SEND, None).cost_nusd.mean for choices, _ in partly]
@@ -136,6 +149,8 @@ class TurnEstimates:
 
     def _asking_for(self, estimator: Estimator, fields: Sequence[str]) -> Estimator:
         """Return the estimator of requests that ask for some of the fields, with what the own model's past says."""
+        if tuple(fields) == self.job.form.fields:
+            return estimator
         form, model = self.job.form.only(fields), self.job.spec.model
         replies = self.replies.get(tuple(fields)) if estimator.price.name == self.own.price.name else None
         reply = reply_length(guessed_reply(form, model, estimator.price), replies, most=model.max_tokens)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from batchrun.estimation.calibration import Z
 from batchrun.estimation.estimate import Estimate
-from batchrun.estimation.interval import Interval, together
+from batchrun.estimation.interval import Interval, product, together
 from batchrun.strategy.rate import Rate
 
 ENOUGH = 20
@@ -98,9 +98,3 @@ def cascaded(estimates: Sequence[Estimate], reach: Sequence[Interval]) -> Estima
         output=together([product(one.output, asked) for one, asked in pairs]),
         cost_nusd=together([product(one.cost_nusd, asked) for one, asked in pairs]),
     )
-
-
-def product(one: Interval, other: Interval) -> Interval:
-    """Multiply two intervals that err independently, to the first order."""
-    below, above = (other.mean - other.low) * one.mean, (other.high - other.mean) * one.mean
-    return together([one.times(other.mean), Interval(0.0, -below, above)])

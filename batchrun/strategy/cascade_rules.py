@@ -80,7 +80,7 @@ class AcceptanceRules:
 
 def score(output: Mapping[str, Any], findings: Mapping[str, Any] | None) -> float:
     """Return how suspicious an answer is over all its fields."""
-    return suspicion(output, findings or {}, output)
+    return suspicion(findings or {}, output, nulls=[name for name, value in output.items() if value is None])
 
 
 def no_evidence(name: str) -> str:

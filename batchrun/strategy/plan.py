@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from batchrun.budget.caps import Caps, CapUsage
 from batchrun.estimation.estimate import Estimate
+from batchrun.estimation.interval import Interval
 from batchrun.strategy.cascade_cost import CascadeCost
 from batchrun.strategy.duration import Duration
 from batchrun.strategy.prompt_caching import Caching
@@ -230,7 +231,9 @@ class Plan:
     partly: PartlyAsked | None = None
     """None if no document is asked for some fields alone."""
     turns: int = 1
-    """The most requests that ask about one of the documents to send, each for other fields."""
+    """The most requests that ask about one of the documents to send: for other fields, or for another vote."""
+    votes: Interval | None = None
+    """How many votes each of these documents is expected to take. None for a job without votes."""
     pays_each_turn: bool = False
     """Whether every turn pays for the whole document: a schema comes before it, and each turn has another schema."""
     tables: int = 0

@@ -56,7 +56,7 @@ fence = true
 {output}
 
 [budget]
-max_cost_usd = 1000.00            # of a run; `batchrun bench --max-cost` lowers it
+max_cost_usd = 25.00              # of a run; `batchrun bench --max-cost` lowers it
 
 [store]
 database = {database}

@@ -3,9 +3,9 @@
 import json
 from dataclasses import asdict, replace
 
+from batchrun.answers.findings import Findings
 from batchrun.answers.merge import merge
 from batchrun.answers.merged_findings import PartFound, merged_findings
-from batchrun.answers.turns import Findings
 from batchrun.job.load import JobFile
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger

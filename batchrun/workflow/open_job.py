@@ -62,7 +62,12 @@ class OpenOutput:
         types = FILE_COLUMNS if isinstance(spec.source, FilesSourceSection) else {}
         of_source = tuple(SourceColumn(name, types.get(name)) for name in spec.source.columns)
         form = self.job.form
-        told = [("_problems", form.has_problems), ("_evidence", form.has_evidence)]
+        told = [
+            ("_problems", form.has_problems),
+            ("_evidence", form.has_evidence),
+            ("_agreement", form.votes > 1),
+            ("_corrections", spec.review is not None),
+        ]
         findings = tuple(name for name, is_told in told if is_told)
         table = OutputTable(self.paths.database, spec.store.table, self.job.fields.columns, of_source, findings)
         return Output(ledger or self.ledger, self.name, table)

@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.answers.findings import Findings
 from batchrun.answers.merge import MergeRule, merge
 from batchrun.answers.merged_findings import PartFound, merged_findings
 from batchrun.answers.merged_lists import name_of
-from batchrun.answers.turns import Findings
 
 Output = dict[str, Any]
 

@@ -85,3 +85,24 @@ def test_who_can_be_forced_to_call_a_tool(name):
     assert price.tool_choice(None) == price.tool_choice("disabled") == ("auto" if name in UNFORCED else "forced")
     assert price.tool_choice("adaptive") == "auto"
     assert 286 <= price.tool_prompt_tokens["auto"] < price.tool_prompt_tokens["forced"] <= 804
+
+
+@pytest.mark.parametrize(
+    ("mode", "votes", "problem"),
+    [
+        ("xml", 3, None),
+        ("xml", 4, "4 votes may be two halves that differ"),
+        ("xml", 11, "input should be at most 9, got 11"),
+        ("xml", 0, "input should be at least 1, got 0"),
+        ("text", 3, 'replies in mode "text" are hardly ever the same'),
+        ("text", 1, None),
+    ],
+)
+def test_votes(load, mode, votes, problem):
+    if problem is None:
+        assert load(f'{mode}"\nvotes = {votes} # "').form.votes == votes
+        return
+    with pytest.raises(JobFileError) as told:
+        load(f'{mode}"\nvotes = {votes} # "')
+    assert problem in told.value.rendered
+    assert f"votes = {votes}" in told.value.rendered

@@ -7,6 +7,7 @@ from typing import Any
 
 from batchrun.catalog.money import DOLLAR, dollars
 from batchrun.cli.find_run import FoundRun
+from batchrun.cli.views.findings_text import percent
 from batchrun.cli.views.format import count, table, utc
 from batchrun.cli.views.origin_text import origin_lines, origins_of
 from batchrun.cli.views.request_text import show_request
@@ -37,6 +38,12 @@ def from_parts(story: Mapping[str, Any], name: str) -> str:
     if not parts:
         return ""
     return f"   (part {parts[0]})" if len(parts) == 1 else f"   (parts {', '.join(map(str, parts))})"
+
+
+def agreement(story: Mapping[str, Any], name: str) -> str:
+    """Say which share of the votes agrees with the value of a field; nothing for an answer without votes."""
+    share = story["findings"].get("agreement", {}).get(name)
+    return "" if share is None else f"   ({percent(share)} of the votes)"
 
 
 def show_document(found: FoundRun, doc_id: str, view: DocumentView, terminal: Terminal) -> None:
@@ -113,7 +120,7 @@ def _answer_lines(found: FoundRun, story: Mapping[str, Any], width: int | None) 
         yield f"problem  {escape_control(story['reason'])}"
     for name, value in (json.loads(story["output"]) if story["output"] else {}).items():
         written = escape_control(json.dumps(value, ensure_ascii=False))
-        yield f"  {name:<24} {written}{from_parts(story, name)}"
+        yield f"  {name:<24} {written}{agreement(story, name)}{from_parts(story, name)}"
     if rows := list(map(_row, story["attempts"])):
         yield table(HEADER, rows, width=width)
 

@@ -74,10 +74,11 @@ def _entries(told: Any) -> Iterator[tuple[int | None, Mapping[str, Any]]]:
 def _context(text: str | None, spans: Sequence[Sequence[int]]) -> tuple[Excerpt, ...]:
     if text is None or any(end > len(text) for _, end in spans):
         return ()
-    return tuple(_excerpt(text, begin, end) for begin, end in spans)
+    return tuple(excerpt_at(text, begin, end) for begin, end in spans)
 
 
-def _excerpt(text: str, begin: int, end: int) -> Excerpt:
+def excerpt_at(text: str, begin: int, end: int) -> Excerpt:
+    """Return a piece of a document with a bounded part of the lines around the piece."""
     low, high = max(0, begin - CONTEXT), min(len(text), end + CONTEXT)
     *above, first = _lines(("…" if low else "") + text[low:begin])
     last, *below = _lines(text[end:high] + ("…" if high < len(text) else ""))
@@ -96,7 +97,7 @@ def evidence_lines(evidence: Sequence[FieldEvidence], width: int | None) -> Iter
         yield cut(f"  {one.name}: {_standing(one.told)}", width)
         yield from _told_lines(one.told, width)
         for excerpt in one.context[:MOST_SHOWN]:
-            yield from _excerpt_lines(excerpt, width)
+            yield from excerpt_lines(excerpt, width)
     if len(evidence) > MOST_SHOWN:
         yield f"  and {count(len(evidence) - MOST_SHOWN, 'more entry', 'more entries')} of it, which --json shows"
 
@@ -126,7 +127,8 @@ def _told_lines(told: Mapping[str, Any], width: int | None) -> Iterator[str]:
         yield from labelled("differs", f"document: {source} / quote: {quote}", width=width, indent=INDENT)
 
 
-def _excerpt_lines(excerpt: Excerpt, width: int | None) -> Iterator[str]:
+def excerpt_lines(excerpt: Excerpt, width: int | None) -> Iterator[str]:
+    """Yield the lines of an excerpt, with the piece between marks."""
     quote = "\n".join(_lines(_shortened(excerpt.quote)))
     for line in f"{excerpt.before}»{quote}«{excerpt.behind}".split("\n"):
         yield from (f"{' ' * INDENT}| {part}" for part in fitted(line, (width or WIDTH) - INDENT - 2))

@@ -11,12 +11,14 @@ MOST_FIELDS = 8
 """How many fields have a line; programs get all."""
 LONGEST_NAME = 40
 """How many characters of a field's name are shown."""
+MOST_DISAGREEING = 3
+"""How many fields the line on votes names; programs get all."""
 STATUSES = ("exact", "close", "differs", "missing", "none", "no_text")
 
 
 def findings_lines(found: RunFindings) -> list[str]:
     """One line for each field with evidence, and one for each way in which answers were changed."""
-    lines = evidence_lines(found.fields)
+    lines = [*evidence_lines(found.fields), *votes_lines(found)]
     if found.repairs:
         paid = f"{count(found.repairs, 'repair')} for {dollars(found.repairs_nusd)}"
         lines.append(f"  mended   {count(found.mended, 'answer was', 'answers were')} mended, with {paid}")
@@ -27,6 +29,16 @@ def findings_lines(found: RunFindings) -> list[str]:
     if lines and found.answers >= LOOKED_AT:
         lines.append(f"           all but repairs in the latest {found.answers:,} answers")
     return lines
+
+
+def votes_lines(found: RunFindings) -> list[str]:
+    """`votes    1,204 documents, 2.1 votes each · least agreement: term 81% · title 99%`; no line without votes."""
+    if not found.voted:
+        return []
+    least = list(found.agreement.items())[:MOST_DISAGREEING]
+    shares = " · ".join(f"{escape_control(cut(name, LONGEST_NAME))} {percent(share)}" for name, share in least)
+    each = f"{count(found.voted, 'document')}, {found.votes / found.voted:.1f} votes each"
+    return [f"  votes    {each} · least agreement: {shares}"]
 
 
 def evidence_lines(fields: Sequence[FieldEvidence]) -> list[str]:
@@ -59,6 +71,9 @@ def findings_fields(found: RunFindings | None) -> dict[str, object]:
         "repairs_usd": found.repairs_nusd / 1e9 if found else 0.0,
         "nulled": found.nulled if found else 0,
         "normalised": found.normalised if found else 0,
+        "voted": found.voted if found else 0,
+        "votes": found.votes if found else 0,
+        "agreement": {name: round(share, 4) for name, share in found.agreement.items()} if found else {},
     }
 
 

@@ -76,7 +76,7 @@ class Origins:
 
 def origins_of(found: FoundRun, story: Mapping[str, Any]) -> Origins:
     """Find out where the answer for a document comes from, also from the document and the job file of today."""
-    parts = list(_asked_parts(story))
+    parts = list(asked_parts(story))
     first = parts[0].story if parts else {}
     prompt = {name: first.get(name) for name in ("prompt_sha", "form_sha")}
     evidence, no_context = _evidence(found, parts)
@@ -91,7 +91,8 @@ def origins_of(found: FoundRun, story: Mapping[str, Any]) -> Origins:
     )
 
 
-def _asked_parts(story: Mapping[str, Any]) -> Iterator[AskedPart]:
+def asked_parts(story: Mapping[str, Any]) -> Iterator[AskedPart]:
+    """Yield what was asked by itself: the document, or the parts of a long one."""
     if "parts" not in story:
         yield AskedPart(None, story, None)
         return
@@ -111,7 +112,7 @@ def _evidence(found: FoundRun, parts: Iterable[AskedPart]) -> tuple[list[FieldEv
     evidence = [
         one
         for part, document in zip(quoted, read, strict=True)
-        for one in field_evidence(part.of_fields("evidence"), _text_of(document), part=part.number)
+        for one in field_evidence(part.of_fields("evidence"), text_of(document), part=part.number)
     ]
     if all(one.context or not one.told.get("spans") for one in evidence):
         return evidence, None
@@ -119,7 +120,8 @@ def _evidence(found: FoundRun, parts: Iterable[AskedPart]) -> tuple[list[FieldEv
     return evidence, next(reasons, SENDS_LESS)
 
 
-def _text_of(document: Reread | Unreadable) -> str | None:
+def text_of(document: Reread | Unreadable) -> str | None:
+    """Return the text of a document that was read again. Returns None without a text, and if it cannot be read."""
     return None if isinstance(document, Unreadable) else document.text
 
 

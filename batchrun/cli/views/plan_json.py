@@ -45,6 +45,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
                 "read_by_older": plan.older,
                 "requests": plan.estimate.requests,
                 "requests_each": plan.turns,
+                "votes_each": interval_fields(plan.votes) if plan.votes else None,
                 "asked_in_parts": plan.in_parts[0],
                 "parts": plan.in_parts[1],
                 "merging_requests": plan.merging,

@@ -100,6 +100,7 @@ def documents_line(plan: Plan) -> str:
         for words in [
             *partly_words(plan),
             *turns_words(plan),
+            *votes_words(plan),
             *parts_words(plan),
             *older_words(plan),
             *gone_words(plan),
@@ -182,13 +183,22 @@ def partly_words(plan: Plan) -> list[str]:
 
 def turns_words(plan: Plan) -> list[str]:
     """In how many requests each document is asked, and what they pay for it; nothing if one request asks it all."""
-    if plan.turns == 1:
+    if plan.turns == 1 or (plan.votes and not plan.pays_each_turn):
         return []
     most = "" if plan.estimate.requests == plan.estimate.documents * plan.turns else "up to "
     line = f"each document is asked in {most}{plan.turns} requests, {plan.estimate.requests:,} in all"
     if plan.pays_each_turn:
         line += ', and each of them pays for the document; [output] mode = "xml" lets them share it from the cache'
     return [line]
+
+
+def votes_words(plan: Plan) -> list[str]:
+    """How many votes each document takes, on average; nothing for a job without votes."""
+    if not (each := plan.votes):
+        return []
+    votes = f"about {each.mean:.1f} votes ({each.low:.1f} to {each.high:.1f})"
+    requests = f"{plan.estimate.requests:,} requests in all"
+    return [f"each document is asked until no other vote can change a field: {votes}, {requests}"]
 
 
 def older_words(plan: Plan) -> list[str]:

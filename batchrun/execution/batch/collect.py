@@ -229,7 +229,7 @@ class Collector:
     def _remember(self, result: BatchResult, batch_judge: BatchJudge, member: Member, end: Settlement) -> bool:
         """Learn from a result what becomes of the others. Returns whether the outcome of its request is held back."""
         model, history = batch_judge.batch.model, self._failure_history
-        if result.reply and (judged := end.outcome or end.mended):
+        if result.reply and (judged := end.judged or end.outcome):
             history.answered(model, judged, end.reason)
         elif result.failure and result.failure.cause is Cause.STATUS:
             if stops_everyone(result.failure) or batch_judge.action(member, result) is Action.STOP_OUTAGE:

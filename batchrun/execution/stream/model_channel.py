@@ -76,7 +76,7 @@ class ModelChannel:
 
     def reads_document(self, progress: Progress) -> bool:
         """Whether an earlier turn has written the document to the prompt cache, which forgets the document soon."""
-        return self.document_marking is not None and progress.findings.attempts > 0
+        return self.document_marking is not None and progress.replies > 0
 
     def expectation(self, progress: Progress) -> UsageExpectation:
         """Return what is known of the usage of requests like that of a turn."""

@@ -136,7 +136,7 @@ def request_to_model(
         del params["output_config"]
     if "tools" in params:
         params["tool_choice"] = tool_choice_param(params["tools"][0]["name"], tool_choice)
-    return Request.of(params)
+    return replace(Request.of(params), votes=request.votes)
 
 
 def has_tool(request: Request) -> bool:
@@ -166,7 +166,9 @@ def with_cache_breakpoint(request: Request, cache_breakpoint: CacheBreakpoint | 
 
 
 def with_document_breakpoint(request: Request, words: str, ttl: Ttl) -> Request:
-    """Mark the end of the document, directly before the words that ask, for the prompt cache; the request keeps its id.
+    """Mark the end of the document, before the words that ask, for the prompt cache; the request keeps its id.
+
+    Where no words ask, everything up to the end of the message is marked.
 
     The model reads the same text as without the mark. A document without text gets no mark: the API refuses blank
     blocks.
@@ -179,6 +181,8 @@ def with_document_breakpoint(request: Request, words: str, ttl: Ttl) -> Request:
 
 def _marked_before(content: str | list[Any], words: str, ttl: Ttl) -> str | list[Any]:
     *before, last = [_text_block(content)] if isinstance(content, str) else content
+    if not words:
+        return [*before, last | _mark(ttl) if "text" in last else _mark(ttl) | last]
     document = last["text"].removesuffix(words).removesuffix(BEFORE_WORDS)
     if document.strip():
         return [*before, last | _marked_block(document, ttl), _text_block(last["text"][len(document) :])]

@@ -17,6 +17,8 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.reports.run_answers import RunAnswer, run_answers
 
+NO_FIELD = (None, 0)
+"""The bounds of how many fields may drift."""
 MOST_COMPARED = 100_000
 """About how many answers of a run are compared. More would show no change that an alarm takes notice of."""
 NUMBERS: Mapping[str, Callable[[Any], float]] = {
@@ -52,17 +54,15 @@ class Sample:
             self.numbers.append(NUMBERS[self.kind](value))
 
 
-LIMIT = (None, 0)
 Samples = Mapping[str, Sample]
-Test = Callable[[int], Drift]
-"""Compares two samples, as one of so many comparisons."""
+"""The samples of a run, by the names of the fields."""
 
 
 def drift(check: CheckSection, job: JobFile, ledger: Ledger, *, run_no: int | None) -> CheckResult:
     """Hold the answers of a run against those of the last finished run of the job before it.
 
-    Answers that the run has from the earlier run are left out of the run: they cannot differ. The number is that of the
-    fields with an alarm. Fields with no more than a notice make a warning.
+    Answers that the run has from the earlier run are left out of the run: they cannot differ. The number counts the
+    comparisons with an alarm. Without any, it counts those with a notice, which are no more than a warning.
     """
     before = Runs(ledger).finished_before(job.spec.job.name, run_no) if run_no is not None else None
     if before is None or run_no is None:
@@ -71,16 +71,16 @@ def drift(check: CheckSection, job: JobFile, ledger: Ledger, *, run_no: int | No
     kinds = {name: job.spec.output.fields[name].kind for name in fields}
     old, new = samples(ledger, before.run_no, run_no, kinds)
     found = compared(old, new)
-    drifted = {level: [row for row, found_level in found if found_level is level] for level in DriftLevel}
-    rows = drifted[DriftLevel.ALARM] or drifted[DriftLevel.NOTICE]
+    alarms, notices = ([row for row, one in found if one is level] for level in (DriftLevel.ALARM, DriftLevel.NOTICE))
+    rows = alarms or notices
     if not rows:
-        return CheckResult.of(check, 0, f"{len(fields)} fields have the distribution of run {before.run_id}", LIMIT)
-    which = "differs from" if drifted[DriftLevel.ALARM] else "differs a little, but by more than chance, from"
+        none = f"no drift of {len(fields)} fields from run {before.run_id}"
+        sentence = none if found else f"there is nothing new to hold against run {before.run_id}"
+        return CheckResult.of(check, 0, sentence, NO_FIELD)
     told = ", ".join(f"{row['field']} ({row['compared']})" for row in rows[:MOST_ROWS])
-    result = CheckResult.of(
-        check, len(rows), f"the distribution {which} that of run {before.run_id}: {told}", LIMIT, rows
-    )
-    return result if drifted[DriftLevel.ALARM] else replace(result, severity="warn")
+    sentence = f"{'' if alarms else 'small '}drift from run {before.run_id}: {told}"
+    result = CheckResult.of(check, len(rows), sentence, NO_FIELD, rows)
+    return result if alarms else replace(result, severity="warn")
 
 
 def samples(ledger: Ledger, before_no: int, run_no: int, kinds: Mapping[str, str]) -> tuple[Samples, Samples]:
@@ -100,25 +100,25 @@ def samples(ledger: Ledger, before_no: int, run_no: int, kinds: Mapping[str, str
 
 
 def compared(old: Samples, new: Samples) -> list[tuple[Mapping[str, str | None], DriftLevel]]:
-    """Compare every field that both runs have values of: how many are null, if any is, and the values themselves."""
-    tests = [(name, what, test) for name in old for what, test in _tests(old[name], new[name])]
-    drifts = [(name, what, test(len(tests))) for name, what, test in tests]
+    """Compare every field that both runs have values of, twice: the values, and how many are null."""
     return [
         (
             {"field": name, "compared": what, "distance": f"{one.statistic:.3f}", "alarm": f"{one.threshold:.3f}"},
             one.level,
         )
-        for name, what, one in drifts
+        for name in old
+        for what, one in _drifts(old[name], new[name], fields=2 * len(old))
     ]
 
 
-def _tests(old: Sample, new: Sample) -> Iterator[tuple[str, Test]]:
-    if old.nulls[True] + new.nulls[True]:
-        yield "nulls", lambda fields: population_stability(old.nulls, new.nulls, fields=fields)
+def _drifts(old: Sample, new: Sample, *, fields: int) -> Iterator[tuple[str, Drift]]:
+    """Yield the comparisons of a field that can be made, among so many comparisons of all fields."""
     if old.numbers and new.numbers:
-        yield "values", lambda fields: kolmogorov_smirnov(old.numbers, new.numbers, fields=fields)
+        yield "values", kolmogorov_smirnov(old.numbers, new.numbers, fields=fields)
     elif old.categories and new.categories:
-        yield "values", lambda fields: population_stability(old.categories, new.categories, fields=fields)
+        yield "values", population_stability(old.categories, new.categories, fields=fields)
+    if old.nulls and new.nulls:
+        yield "nulls", population_stability(old.nulls, new.nulls, fields=fields)
 
 
 def _drawn(answers: Iterable[RunAnswer], every: int) -> Iterator[RunAnswer]:

@@ -87,7 +87,7 @@ def answer(database: Path, sql: str, guard: Guard) -> Answer | NoAnswer:
                 connection.execute("set TimeZone = 'UTC'")
                 connection.execute("set lock_configuration = true")
                 return _found(connection, sql)
-        except duckdb.OutOfMemoryException:
+        except (duckdb.OutOfMemoryException, MemoryError):
             return NoAnswer("the query needs more memory than 1 GB")
         except duckdb.Error as error:
             lines = (line.strip() for line in str(error).splitlines()[:2])

@@ -65,23 +65,22 @@ def _ready(check: CheckSection, table: str, fields: Sequence[str], ask: Ask) -> 
     if isinstance(found, NoAnswer):
         return CheckResult.could_not_run(check, found.reason)
     numbers = zip(asked, found.rows[0].values(), strict=True)
+    bounds = asked[0].bounds
     told = [(one, float(number)) for one, number in numbers if number is not None]
     if not told:
         return CheckResult.of(check, None, "there is nothing to measure yet")
-    told.sort(key=lambda pair: -excess(pair[1], pair[0].bounds))
-    failing = [(one, number) for one, number in told if excess(number, one.bounds) > 0]
+    told.sort(key=lambda pair: excess(pair[1], bounds), reverse=True)
+    failing = [pair for pair in told if excess(pair[1], bounds) > 0]
     sentences = [one.sentence(number) for one, number in failing or told]
     more = [f"and {len(sentences) - MOST_TOLD:,} more"] if len(sentences) > MOST_TOLD else []
-    worst, number = told[0]
-    blamed = [one for one, number in failing if one.bounds[1] is not None and number > one.bounds[1]]
-    found = _to_blame(blamed, table, ask)
+    found = _to_blame([one for one, number in failing if bounds[1] is not None and number > bounds[1]], table, ask)
     if isinstance(found, NoAnswer):
         return CheckResult.could_not_run(check, found.reason)
-    return CheckResult.of(check, number, "; ".join([*sentences[:MOST_TOLD], *more]), worst.bounds, found.rows)
+    return CheckResult.of(check, told[0][1], "; ".join([*sentences[:MOST_TOLD], *more]), bounds, found.rows)
 
 
 def _to_blame(measures: Sequence[Measure], table: str, ask: Ask) -> Answer | NoAnswer:
-    """Return the rows that are to blame; no row if no single one is."""
+    """Ask for the rows that are to blame for numbers above their bound; there are none if no single row is."""
     conditions = " or ".join(f"({one.failing})" for one in measures if one.failing)
     if not conditions:
         return Answer((), 0)

@@ -276,7 +276,7 @@ class Ledger:
             " cache_read_tokens = ?, output_tokens = ?, thinking_tokens = ?, price_no = ?, latency_s = ?,"
             " first_byte_s = ?, escalated = ?, seq = ?, reason = ? where attempt_no = ?",
             (
-                end.state, end.cost_nusd, time.time(), end.outcome or end.mended,
+                end.state, end.cost_nusd, time.time(), end.judged or end.outcome,
                 failure and failure.name, failure.status if failure else 200 if reply else None,
                 failure and failure.error_type, failure and failure.error_code, failure and failure.message,
                 reply and reply.stop_reason,
@@ -344,8 +344,11 @@ class Ledger:
             "update requests set outcome = ?, reason = ?, output = ?, findings = ?, attempt_no = ?"
             " where request_no = (select request_no from attempts where attempt_no = ?)"
             " returning request_no, (select job from attempts where attempt_no = ?)",
-            (end.outcome, end.reason, end.output, end.findings, end.attempt_no, end.attempt_no, end.attempt_no),
-        ).fetchone()
+            (
+                end.outcome, None if end.outcome is Outcome.SUCCEEDED else end.reason, end.output, end.findings,
+                end.attempt_no, end.attempt_no, end.attempt_no,
+            ),
+        ).fetchone()  # fmt: skip
         return self._settle_documents(request_no, job, request_no if end.outcome is Outcome.SUCCEEDED else None, seq)
 
     def _settle_documents(
@@ -382,13 +385,14 @@ class Ledger:
     # --- order
 
     def head(self, job: str) -> int:
-        """Find the sequence number of the latest change to a job's documents, attempts or merged answers."""
+        """Find the sequence number of the latest change to a job's documents, rows, attempts or merged answers."""
         return int(
             self.connection.execute(
                 "select max(coalesce((select max(seq) from documents where job = ?), 0),"
                 " coalesce((select max(seq) from attempts where job = ?), 0),"
-                " coalesce((select max(seq) from wholes where job = ?), 0))",
-                (job, job, job),
+                " coalesce((select max(row_seq) from documents where job = ?), 0),"
+                " coalesce((select max(max(seq, row_seq)) from wholes where job = ?), 0))",
+                (job, job, job, job),
             ).fetchone()[0]
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchrun.estimation.calibration import Observation
-from batchrun.estimation.further_turns import PastTurns
+from batchrun.estimation.further_turns import PastTurns, PastVotes
 from batchrun.estimation.reply_length import Replies
 from batchrun.estimation.text_class import TextClass
 from batchrun.store.ledger.ledger import Ledger
@@ -90,6 +90,18 @@ def past_turns(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> Pas
         (job, fingerprint, model, MOST_RECENT),
     ).fetchone()
     return PastTurns(answers, turns, prompt or 0.0, reply or 0.0) if turns and answers else None
+
+
+def past_votes(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> PastVotes:
+    """Read how many votes the latest answers of a job took."""
+    row = ledger.connection.execute(
+        "select count(*), coalesce(sum(votes), 0) from (select r.findings ->> 'votes' as votes from requests r"
+        "  join attempts a using (attempt_no) join runs using (run_no)"
+        "  where a.job = ? and r.outcome = 'succeeded' and runs.fingerprint = ? and r.model = ? and votes > 0"
+        "  order by a.seq desc limit ?)",
+        (job, fingerprint, model, MOST_RECENT),
+    ).fetchone()
+    return PastVotes(*row)
 
 
 def _share(told: Sequence[tuple[int, int]]) -> float | None:

@@ -180,8 +180,8 @@ class Settlement:
     """Why the answer is not taken and the next model is asked."""
     progress: Progress | None = None
     """How far the answer to the request has come; None if the attempt has changed nothing in that."""
-    mended: Outcome | None = None
-    """What the reply would be for its document, if a further turn did not follow; only without an `outcome`."""
+    judged: Outcome | None = None
+    """What the reply is by itself: None if it is the `outcome`, and without a reply."""
     findings: str | None = None
     """What was found out about the answer, as JSON."""
 

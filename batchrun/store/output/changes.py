@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.output.corrections import CORRECTIONS
 from batchrun.store.output.schema import MOST_USD
 
 Row = Sequence[Any]
@@ -15,10 +16,11 @@ GROUP = 500
 GROUP_CHARACTERS = 4_000_000
 """How much text a slice has at most, unless a single row has more."""
 
-RESULTS = """
+RESULTS = f"""
 select d.doc_id, r.output, r.request_id, coalesce(runs.run_id, adopted.run_id),
     coalesce(strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch'), adopted.finished_at),
-    coalesce(a.model, adopted.model), d.source_columns, r.findings
+    coalesce(a.model, adopted.model), d.source_columns, r.findings,
+    ({CORRECTIONS.format(table="d", request_id="r.request_id")})
 from documents d
 join requests r on r.request_no = d.row_request_no
 left join attempts a on a.attempt_no = r.attempt_no
@@ -28,11 +30,12 @@ where d.job = :job and d.row_seq > :after and d.row_seq <= :until and d.whole is
 union all
 select w.doc_id, w.output, coalesce(w.request_id, w.merged_of), runs.run_id,
     strftime('%Y-%m-%d %H:%M:%f', w.finished_at, 'unixepoch'), w.model,
-    (select d.source_columns from documents d where d.job = w.job and d.whole = w.doc_id limit 1), w.findings
+    (select d.source_columns from documents d where d.job = w.job and d.whole = w.doc_id limit 1), w.findings,
+    ({CORRECTIONS.format(table="w", request_id="coalesce(w.request_id, w.merged_of)")})
 from wholes w left join runs using (run_no)
 where w.job = :job and w.row_seq > :after and w.row_seq <= :until and w.output is not null
 """
-"""The rows of documents, and of long documents whose parts have no rows."""
+"""The rows of documents, and of long documents whose parts have no rows, each with what people have corrected."""
 GONE = """
 select d.doc_id, strftime('%Y-%m-%d %H:%M:%f', a.ended_at, 'unixepoch')
 from documents d

@@ -1,13 +1,14 @@
 """The table of a job's rows: its columns, and how answers become rows of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchrun.job.fields import Column
 from batchrun.store.output.changes import Row
+from batchrun.store.output.corrections import corrected
 from batchrun.store.output.schema import FINDING_COLUMNS, OWN_COLUMNS, literal, quoted
 from batchrun.store.output.source_columns import SourceColumn, values_of
 
@@ -52,6 +53,10 @@ class OutputTable:
     def own_columns(self) -> dict[str, tuple[str, str]]:
         """The columns besides the fields and those of the source: their types, and what they tell."""
         return OWN_COLUMNS | {name: FINDING_COLUMNS[name] for name in self.findings}
+
+    def corrected(self, results: Iterable[Row]) -> list[Row]:
+        """Put into rows what people have corrected, if the table has a column that tells so."""
+        return [corrected(row, is_told="_corrections" in self.findings) for row in results]
 
     @property
     def types(self) -> dict[str, str]:

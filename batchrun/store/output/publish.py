@@ -248,11 +248,13 @@ class Output:
         if some.kind in {"documents", "attempts"}:
             self._mirror(connection, some.kind, some.rows)
             return
+        found = some.rows
         if some.kind == "results":
-            self._make_room(connection, some.rows)
+            found = self._table.corrected(found)
+            self._make_room(connection, found)
         place = 4 if some.kind == "results" else 1
-        newer = self._newer(connection, {row[0]: row[place] for row in some.rows})
-        rows = [row for row in some.rows if row[0] not in newer]
+        newer = self._newer(connection, {row[0]: row[place] for row in found})
+        rows = [row for row in found if row[0] not in newer]
         stale = [row[0] for row in rows]
         connection.execute(f"delete from {quoted(self._table.name)} where doc_id in (select unnest($1))", [stale])
         if some.kind == "results" and rows:

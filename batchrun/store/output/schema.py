@@ -22,6 +22,8 @@ FINDING_COLUMNS = {
         "JSON",
         "Where the document says so, by field: its own words, their places, and how they fit.",
     ),
+    "_agreement": ("JSON", "The share of the votes that agree with the value of the row, by field."),
+    "_corrections": ("JSON", "What people have corrected, by field: the model's value, who said so, and when."),
 }
 """The columns that a table of rows has if the job asks for what they tell."""
 

@@ -20,7 +20,7 @@ WHOLE = """
 select w.doc_id, w.source, iif(w.merged_of is null, 'pending', iif(w.output is null, 'errored', 'succeeded')) as status,
     w.reason, w.merged_of as request_id, runs.run_id, null as tokens, null as request_no, null as attempt_no, w.output,
     'asked in ' || w.parts || ' parts, such as ' || w.doc_id || ' [part 1 of ' || w.parts || ']' as note,
-    w.provenance, w.parts as total
+    w.provenance, w.parts as total, w.findings
 from wholes w left join runs using (run_no)
 where w.job = ? and w.doc_id = ? and w.parts
 """
@@ -60,7 +60,8 @@ def _whole_story(ledger: Ledger, job: str, doc_id: str) -> Mapping[str, Any] | N
     cost = sum(attempt["cost_usd"] for attempt in attempts)
     provenance = json.loads(whole["provenance"] or "null")
     parts = _parts(ledger, job, doc_id, total=whole["total"])
-    return {**whole, "provenance": provenance, "cost_usd": cost, "attempts": attempts, "parts": parts, "raw": None}
+    told = {"provenance": provenance, "findings": _read(whole["findings"]) or {}, "cost_usd": cost}
+    return {**whole, **told, "attempts": attempts, "parts": parts, "raw": None}
 
 
 def _parts(ledger: Ledger, job: str, doc_id: str, *, total: int) -> list[dict[str, Any]]:

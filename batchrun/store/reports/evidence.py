@@ -1,8 +1,8 @@
-"""How the answers of a run are supported by their documents, field by field, and what was mended to get them."""
+"""How the answers of a run are supported by documents and by votes, field by field, and what was mended."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchrun.store.ledger.ledger import Ledger
 
@@ -30,6 +30,10 @@ select count(*), coalesce(sum((select count(*) from json_each(answers.findings, 
         select 1 from json_each(answers.output) value where value.key = problem.key and value.type <> 'null'))), 0),
     coalesce(sum((select count(*) from json_each(answers.findings, '$.originals'))), 0)
 from answers
+"""
+AGREEMENT = f"""{ANSWERS}
+select field.key, avg(field.value), count(*), sum(answers.findings ->> 'votes')
+from answers, json_each(answers.findings, '$.agreement') field group by field.key order by 2, 1
 """
 MENDED = """
 select count(distinct iif(r.outcome = 'succeeded', request_no, null)), count(*), coalesce(sum(a.cost_nusd), 0)
@@ -72,12 +76,19 @@ class RunFindings:
     """How many fields are null that had another value."""
     normalised: int
     """How many values were written in another way."""
+    voted: int = 0
+    """How many answers were chosen by votes."""
+    votes: int = 0
+    """How many votes these answers took."""
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    """The share of votes that agree with a value, on average, by field: the least share first. Empty without votes."""
 
 
 def run_findings(ledger: Ledger, run_no: int) -> RunFindings:
     """Read what was found out about the answers to a run's documents."""
     looked_at = {"run_no": run_no, "most": LOOKED_AT}
     answers, nulled, normalised = ledger.connection.execute(CHANGED, looked_at).fetchone()
+    agreed = ledger.connection.execute(AGREEMENT, looked_at).fetchall()
     mended, repairs, repairs_nusd = ledger.connection.execute(MENDED, (run_no,)).fetchone()
     return RunFindings(
         answers=answers,
@@ -87,6 +98,9 @@ def run_findings(ledger: Ledger, run_no: int) -> RunFindings:
         repairs_nusd=repairs_nusd,
         nulled=nulled,
         normalised=normalised,
+        voted=max((voted for *_, voted, _ in agreed), default=0),
+        votes=max((votes for *_, votes in agreed), default=0),
+        agreement={name: share for name, share, *_ in agreed},
     )
 
 

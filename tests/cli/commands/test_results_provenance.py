@@ -572,3 +572,21 @@ def test_one_document_is_shown_without_what_is_for_rows(
     ran = batchrun(f"{DOC} {option}")
     assert (ran.code, ran.out) == (ExitCode.USAGE, "")
     assert ran.err.endswith(" is for rows, and --doc shows one document.\nnext: leave one of them out\n")
+
+
+def test_the_agreement_of_votes_stands_beside_the_values(project: TrialProject, batchrun: CommandLine) -> None:
+    plain = {"signed": None, "term": 24}
+    answered(project, answer(plain), answer(plain | {"term": 36}), answer(plain), output="votes = 3")
+
+    out = batchrun(DOC).out
+
+    assert re.search(r"  term +24   \(67% of the votes\)", out)
+    assert re.search(r"  signed +null   \(100% of the votes\)", out)
+    assert "answer   3 replies" in out
+    project.document("b.txt", "Another one.")
+    plan, status = batchrun("plan jobs/trial.toml"), batchrun("status trial")
+    votes = "about 2.7 votes (2.0 to 3.0), 3 requests in all"
+    assert f"each document is asked until no other vote can change a field: {votes}\n" in plan.out
+    told = batchrun("plan jobs/trial.toml --json").json["documents"]
+    assert (round(told["votes_each"]["mean"], 2), told["requests_each"]) == (2.67, 3)
+    assert "votes    1 document, 3.0 votes each · least agreement: term 67% · signed 100%" in status.out

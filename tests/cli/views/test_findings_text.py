@@ -34,6 +34,20 @@ def test_all_there_is_to_say() -> None:
     }  # fmt: skip
 
 
+def test_votes_name_the_fields_that_they_disagree_in_most() -> None:
+    agreement = {"term": 0.8102, "\x1b[31m": 0.9, "title": 0.991, "day": 1.0}
+    voted = replace(NOTHING, voted=1_204, votes=2_528, agreement=agreement)
+
+    (line,) = findings_lines(voted)
+
+    assert line == (
+        "  votes    1,204 documents, 2.1 votes each · least agreement: term 81% · \\x1b[31m 90% · title 99%"
+    )
+    told = findings_fields(voted)
+    assert (told["voted"], told["votes"], told["agreement"]) == (1_204, 2_528, agreement)
+    assert findings_fields(None)["agreement"] == {}
+
+
 def test_rates_of_many_answers_are_those_of_the_latest() -> None:
     latest = "           all but repairs in the latest 5,000 answers"
 

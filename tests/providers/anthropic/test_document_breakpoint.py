@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.answers.asking import WordsAsking
+from batchrun.answers.asking import StructuredAsking, WordsAsking
 from batchrun.document import NativeFile
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.providers.anthropic.wire import (
@@ -89,3 +89,15 @@ def test_a_conversation_behind_the_document_leaves_the_mark_where_it_is() -> Non
     messages = json.loads(marked.wire)["messages"]
     assert messages[0]["content"][0] == text("A contract.", cache_control=MARK)
     assert messages[1:] == json.loads(sent.wire)["messages"][1:]
+
+
+@pytest.mark.parametrize("content", ["A contract.", content_around(FILE, "Read this:", "")], ids=["text", "file"])
+def test_where_no_words_ask_all_of_the_message_is_marked(content: str | list[Any]) -> None:
+    asking = StructuredAsking({"type": "object"})
+    fixed = fixed_params(model="m", max_tokens=9, asking=asking, effort=None, thinking=None, system=None)
+    whole = message_request(fixed, content)
+
+    *before, last = content_of(with_document_breakpoint(whole, asking.words, "5m"))
+
+    marked = text(content) if isinstance(content, str) else content[-1]
+    assert [*before, last] == [*(content[:-1] if isinstance(content, list) else []), marked | {"cache_control": MARK}]

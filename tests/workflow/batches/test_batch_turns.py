@@ -38,6 +38,26 @@ def test_replies_that_are_no_rows_are_mended_in_the_next_batch(project: TrialPro
     assert project.ask("select sum(committed_nusd) from runs") == [(sum(api.billed.values()) * COST_NUSD,)]
 
 
+def test_every_vote_goes_with_a_batch_of_its_own(project: TrialProject, api: BatchApi) -> None:
+    batched(project, output="votes = 3\nmax_repairs = 0")
+    project.documents(3)
+    other = answer({"title": "another title"})
+    api.script |= {"text 1": [answer(TITLE), other, other], "text 2": [answer({}), answer(TITLE)]}
+    plan = project.plan()
+
+    summary = submit(project, api)
+
+    assert summary.outcomes == {Outcome.SUCCEEDED: 3}
+    assert (plan.turns, plan.chosen.at_most_s) == (3, 3 * 24 * 3600)
+    assert api.sizes == [3, 3, 2]
+    told = "output ->> 'title', findings ->> '$.agreement.title', findings ->> 'attempts'"
+    assert project.ask(f"select {told} from documents join requests using (request_no) order by doc_id") == [
+        ("a title", 1.0, 2),
+        ("another title", 0.6667, 3),
+        ("a title", 0.6667, 3),
+    ]
+
+
 def test_a_command_that_does_not_wait_mends_too(project: TrialProject, api: BatchApi) -> None:
     batched(project, output="max_repairs = 2")
     project.documents(2)

@@ -1,0 +1,179 @@
+"""Audits and reviews in the ledger: what was frozen when an audit opened, and what people have said since."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Literal, NamedTuple
+
+from batchrun.store.ledger.ledger import Ledger
+
+Drawn = Literal["audit", "queue"]
+"""Why a field was reviewed: it was drawn at random from all, or its document is suspicious."""
+Verdict = Literal["accepted", "corrected", "rejected"]
+"""The value is right; it is wrong and the right one is known; it is wrong and no right one is known."""
+
+ANSWERS = """
+select d.doc_id, r.request_id, d.content_sha as content, r.counted_tokens as tokens, r.findings
+from documents d join requests r on r.request_no = d.row_request_no
+where d.job = :job and d.whole is null and not d.gone
+union all
+select w.doc_id, coalesce(w.request_id, w.merged_of),
+    (select max(bytes_sha) from documents p where p.job = w.job and p.whole = w.doc_id and not p.merges),
+    (select sum(r.counted_tokens) from documents p join requests r using (request_no)
+        where p.job = w.job and p.whole = w.doc_id and not p.merges),
+    w.findings
+from wholes w where w.job = :job and w.output is not null and not w.gone
+order by 1
+"""
+"""The answers that are rows of the output, those of long documents that are asked in parts included."""
+OUTPUT = """
+select r.output from documents d join requests r on r.request_no = d.row_request_no
+where d.job = :job and d.doc_id = :doc_id and d.whole is null and r.request_id = :request_id
+union all
+select output from wholes where job = :job and doc_id = :doc_id and coalesce(request_id, merged_of) = :request_id
+"""
+AUDITS = """
+select audit_no, audit_id, opened_at, max_error, seed, fields from audits where job = ? order by audit_no
+"""
+COLUMNS = "audit_no, doc_id, field, request_id, drawn, verdict, value, reviewer, at"
+"""The columns of a `Review`."""
+REVIEWS = (
+    f"select {COLUMNS} from reviews where audit_no in (select audit_no from audits where job = ?) order by review_no"
+)
+RECORD = f"insert into reviews ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class Cell(NamedTuple):
+    """One field of one document."""
+
+    doc_id: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is a row of the output, as far as a score needs it."""
+
+    doc_id: str
+    request_id: str
+    content: str
+    """A hash of the document; empty where none is known."""
+    tokens: int
+    """The length of the document in cl100k tokens."""
+    findings: Mapping[str, Any]
+    """What was found out about the answer, as `Findings` has it as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """An answer as it was when an audit opened."""
+
+    request_id: str
+    content: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An audit of a job's answers: which fields of which documents it draws from, and what it is to promise."""
+
+    audit_no: int
+    audit_id: str
+    opened_at: float
+    max_error: float
+    seed: int
+    fields: Sequence[str]
+    documents: Mapping[str, Frozen]
+    """The audited documents in the order of their ids."""
+    ordinal: int = 1
+    """Which audit of the job this one is, from 1 on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person has said of one field of an answer."""
+
+    audit_no: int
+    doc_id: str
+    field: str
+    request_id: str
+    drawn: Drawn
+    verdict: Verdict
+    value: str | None
+    """JSON: what the row has from now on; None if the row keeps what it had, since nothing else is known."""
+    reviewer: str
+    at: float
+
+    @property
+    def cell(self) -> Cell:
+        """The field of the document."""
+        return Cell(self.doc_id, self.field)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the value that the model gave is wrong."""
+        return self.verdict != "accepted"
+
+
+class Audits:
+    """The audits of a job. Each method that writes makes a transaction of its own."""
+
+    def __init__(self, ledger: Ledger, job: str) -> None:
+        self._ledger = ledger
+        self._connection = ledger.connection
+        self._job = job
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield the answers that are rows of the output now, in the order of their documents' ids."""
+        for doc_id, request_id, content, tokens, findings in self._connection.execute(ANSWERS, {"job": self._job}):
+            yield Answer(doc_id, request_id, content or "", tokens or 0, json.loads(findings) if findings else {})
+
+    def output(self, doc_id: str, request_id: str) -> Mapping[str, Any] | None:
+        """Return the values that the model gave for a document. Returns None if another answer stands there now."""
+        named = {"job": self._job, "doc_id": doc_id, "request_id": request_id}
+        row = self._connection.execute(OUTPUT, named).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def open(self, frozen: Mapping[str, Frozen], *, max_error: float, seed: int, fields: Sequence[str]) -> None:
+        """Open an audit over these documents. From now on their scores stand."""
+        values = (uuid.uuid4().hex, self._job, time.time(), max_error, seed, json.dumps(fields), self._job)
+        with self._ledger.transaction():
+            (audit_no,) = self._connection.execute(
+                "insert into audits (audit_id, job, run_no, opened_at, max_error, seed, fields)"
+                " select ?, ?, max(run_no), ?, ?, ?, ? from runs where job = ? returning audit_no",
+                values,
+            ).fetchone()
+            rows = ((audit_no, doc_id, one.request_id, one.content, one.score) for doc_id, one in frozen.items())
+            self._connection.executemany("insert into audit_documents values (?, ?, ?, ?, ?)", rows)
+
+    def each(self, *, after: int = 0) -> list[Audit]:
+        """Return the audits of the job from first to last, without the first so many."""
+        found = self._connection.execute(AUDITS, (self._job,)).fetchall()[after:]
+        return [
+            Audit(number, audit_id, opened_at, max_error, seed, json.loads(fields), self._frozen(number), ordinal)
+            for ordinal, (number, audit_id, opened_at, max_error, seed, fields) in enumerate(found, after + 1)
+        ]
+
+    def latest(self) -> Audit | None:
+        """Return the audit that was opened last. Returns None if there is none."""
+        number = len(self._connection.execute(AUDITS, (self._job,)).fetchall())
+        return next(iter(self.each(after=number - 1)), None)
+
+    def _frozen(self, audit_no: int) -> dict[str, Frozen]:
+        query = "select doc_id, request_id, content, score from audit_documents where audit_no = ? order by 1"
+        return {doc_id: Frozen(*rest) for doc_id, *rest in self._connection.execute(query, (audit_no,))}
+
+    def reviews(self) -> Iterator[Review]:
+        """Yield everything that was said of the job's answers, in order, whichever audit was open then."""
+        return (Review(*row) for row in self._connection.execute(REVIEWS, (self._job,)))
+
+    def record(self, reviews: Sequence[Review]) -> None:
+        """Record what a person has said, all or nothing, and let the rows of the output follow."""
+        with self._ledger.transaction():
+            self._connection.executemany(RECORD, map(astuple, reviews))
+            values = (self._ledger.next_seq(), self._job, json.dumps([one.doc_id for one in reviews]))
+            for table in ("documents", "wholes"):
+                which = "job = ? and doc_id in (select value from json_each(?))"
+                self._connection.execute(f"update {table} set row_seq = ? where {which}", values)

@@ -40,7 +40,7 @@ from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
-from batchrun.workflow.cascade_calibration import submit_calibrated
+from batchrun.workflow.cascade_calibration import CalibratedSubmit
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.submit import submit
@@ -117,17 +117,8 @@ def run_job(
 
         caller = Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
         try:
-            first = submit_calibrated(
-                opened,
-                selection,
-                caller,
-                show=show,
-                report=calibrated,
-                rest=rest,
-                options=options,
-                counts=counts,
-            )
-            summary = run_async(first)
+            first = CalibratedSubmit(opened, caller, show, calibrated, rest, options, counts=counts)
+            summary = run_async(first.submit(selection))
         finally:
             shown.close()
     show_summary(summary, path, terminal, after_pilot=bool(reports))

@@ -22,7 +22,7 @@ from batchrun.reply import Reply
 from batchrun.request import Request
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.plan import Plan
-from batchrun.workflow.cascade_calibration import submit_calibrated
+from batchrun.workflow.cascade_calibration import CalibratedSubmit
 from batchrun.workflow.open_job import OpenJob, SubmitOptions
 from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.summary import Summary
@@ -89,7 +89,7 @@ class Submits:
                 piloted = PilotSubmit(opened, caller, self._show, lambda _: None, options)
                 return await piloted.submit(selection, None)
 
-            return run_async(submit_calibrated(opened, selection, caller, show=self._show, report=report, rest=rest))
+            return run_async(CalibratedSubmit(opened, caller, self._show, report, rest).submit(selection))
 
     def _show(self, whole: Plan, first: Plan | None) -> None:
         self.shown.append((whole, first))

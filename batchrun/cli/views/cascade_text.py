@@ -58,7 +58,7 @@ def promise_words(calibration: CascadeCalibration, models: Sequence[str]) -> lis
     return [
         f"at most {calibration.max_difference:.1%} of the documents taken from {first} differ from {last},"
         f" with {1 - RISK:.0%} confidence",
-        f"found on {count(calibration.asked or 0, 'document')} that both answered: {calibration.accepted:,} would be"
+        f"found on {count(calibration.asked, 'document')} that both answered: {calibration.accepted:,} would be"
         f" taken ({calibration.share:.0%}), {below}; {calibration.differing:,} of them differ",
     ]
 

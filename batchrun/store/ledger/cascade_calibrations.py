@@ -8,10 +8,11 @@ from typing import Any
 from batchrun.statistics.audit import CascadeThreshold
 from batchrun.store.ledger.ledger import Ledger
 
-SELECT = """
-select calibration_no, max_difference, seed, ended_at is not null, asked, below, accepted, differing, at_most
-from cascade_calibrations
-"""
+COLUMNS = (
+    "calibration_no, max_difference, seed, ended_at is not null, coalesce(asked, 0), below, coalesce(accepted, 0),"
+    " coalesce(differing, 0), at_most"
+)
+SELECT = f"select {COLUMNS} from cascade_calibrations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,13 @@ class CascadeCalibration:
     seed: int
     ended: bool
     """Whether both models were asked about all documents of the sample, so that the result counts."""
-    asked: int | None
-    """How many documents both models were asked about. None before the end, like what follows."""
+    asked: int
+    """How many documents both models were asked about. 0 before the end, like the other counts."""
     below: float | None
-    """Answers with a score below this threshold are accepted. None also if no threshold holds."""
-    accepted: int | None
+    """Answers with a score below this threshold are accepted. None before the end, and if no threshold holds."""
+    accepted: int
     """How many of the documents that both models were asked about are below the threshold."""
-    differing: int | None
+    differing: int
     """In how many of these documents the answers differ."""
     at_most: float | None
     """The upper bound of the share of accepted answers that differ, with 95% confidence."""
@@ -38,7 +39,7 @@ class CascadeCalibration:
     @property
     def share(self) -> float:
         """The share of the first model's answers that is accepted."""
-        return (self.accepted or 0) / self.asked if self.asked else 0.0
+        return self.accepted / max(self.asked, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,17 @@ class CascadeCalibrations:
         )
         return [doc_id for (doc_id,) in rows]
 
-    def end(self, calibration: CascadeCalibration, asked: int, found: CascadeThreshold | None) -> None:
-        """Record what a calibration has found; None if no threshold holds."""
-        result = (found.below, found.calibrated, found.differing, found.at_most) if found else (None,) * 4
-        self._connection.execute(
-            "update cascade_calibrations set asked = ?, below = ?, accepted = ?, differing = ?, at_most = ?,"
-            " ended_at = ? where calibration_no = ?",
-            (asked, *result, time.time(), calibration.calibration_no),
+    def end(self, calibration: CascadeCalibration, asked: int, found: CascadeThreshold | None) -> CascadeCalibration:
+        """Record what a calibration has found; None if no threshold holds. Returns the calibration with its end."""
+        below, accepted, differing, at_most = (
+            (found.below, found.calibrated, found.differing, found.at_most) if found else (None, 0, 0, None)
         )
+        row = self._connection.execute(
+            "update cascade_calibrations set asked = ?, below = ?, accepted = ?, differing = ?, at_most = ?,"
+            f" ended_at = ? where calibration_no = ? returning {COLUMNS}",
+            (asked, below, accepted, differing, at_most, time.time(), calibration.calibration_no),
+        ).fetchone()
+        return _of(row)
 
 
 def calibration_of(ledger: Ledger, calibration_no: int | None) -> CascadeCalibration | None:

@@ -17,13 +17,18 @@ from batchrun.execution.stop_conditions import OutOfTime
 from batchrun.job.match_rules import MatchRule
 from batchrun.job.model_sections import CascadeSection
 from batchrun.planning.cascade_history import answer_pairs
-from batchrun.planning.cascade_threshold import calibrated_chain, calibration_settings
+from batchrun.planning.cascade_threshold import (
+    calibrated_chain,
+    calibration_problem,
+    calibration_settings,
+    no_threshold,
+)
 from batchrun.planning.narrowing import Narrowing
 from batchrun.planning.planner import ONLINE, Planner
 from batchrun.planning.selection import Selection
 from batchrun.quality.evaluate import match_rules
 from batchrun.quality.matching.match import match
-from batchrun.statistics.audit import calibrated_threshold, calibration_needed
+from batchrun.statistics.audit import calibrated_threshold
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, CascadeCalibrations
 from batchrun.store.ledger.cascades import Answer
 from batchrun.store.ledger.pilots import Pilots
@@ -75,8 +80,8 @@ class CalibratedSubmit:
         whole = await self._planner.plan(selection, counter=counter, online=online)
         if not whole.to_send and (begun is None or begun.ended):
             return await self.rest(self.opened, self.options)
-        if begun and begun.ended:
-            raise self._no_threshold(begun)
+        if problem := calibration_problem(self.opened.job, self.opened.chain, self.opened.ledger, whole.to_send):
+            raise problem
         narrowing, seed = Narrowing(self.opened.ledger), secrets.randbelow(SEEDS)
         narrowing.mark(self._drawn(narrowing, begun, selection) if begun else self._draw(narrowing, seed))
         narrowing.to_pilot()
@@ -90,16 +95,10 @@ class CalibratedSubmit:
         return await self._calibrate(plan, narrowing, begun, seed)
 
     def _draw(self, narrowing: Narrowing, seed: int) -> list[int]:
-        """Draw documents with equal chances from all that are to be sent. Raises Refused if these are too few."""
-        found, wanted = sorted(doc_id for doc_id, _, _ in narrowing.sampled()), self._section
-        if len(found) < (needed := calibration_needed(wanted.max_difference)):
-            raise Refused(
-                f"max_difference = {wanted.max_difference:g} needs {needed:,} documents that both models answer,"
-                f" and only {len(found):,} are to be sent. Nothing was sent.",
-                hint=f"raise max_difference, name {wanted.models[-1]} alone in [model], or leave accept out",
-            )
+        """Draw documents with equal chances from all that are to be sent."""
+        found = sorted(doc_id for doc_id, _, _ in narrowing.sampled())
         draw = random.Random(seed)  # noqa: S311 - everybody may draw the same documents again
-        return narrowing.numbers(draw.sample(found, min(wanted.documents_to_calibrate, len(found))))
+        return narrowing.numbers(draw.sample(found, min(self._rules.calibrate, len(found))))
 
     def _drawn(self, narrowing: Narrowing, begun: CascadeCalibration, selection: Selection) -> list[int]:
         """Find the drawn documents in the plan. Raises Refused if the command selects only some of them."""
@@ -140,7 +139,7 @@ class CalibratedSubmit:
             ended = self._end(begun or self._calibrations.latest(self._settings))
             if ended.below is not None:
                 self.report(ended)
-            halted = self._no_threshold(ended) if ended.below is None and has_rest else None
+            halted = no_threshold(self._section, ended) if ended.below is None and has_rest else None
             if has_rest and halted is None:
                 try:
                     return await self._submit_rest(time.time() - started_at)
@@ -179,15 +178,6 @@ class CalibratedSubmit:
         found = calibrated_threshold(scored, self._section.max_difference)
         with self.opened.ledger.transaction():
             return self._calibrations.end(begun, len(scored), found)
-
-    def _no_threshold(self, ended: CascadeCalibration) -> Stopped:
-        first, last = self._section.models
-        return Stopped(
-            f"no threshold holds: by {ended.asked:,} documents that both models answered, nobody can promise that"
-            f" at most {ended.max_difference:.1%} of the documents taken from {first} differ from {last}.",
-            hint=f"name {last} alone in [model]; or set a larger `calibrate` or max_difference in [cascade],"
-            ' or accept = "rules", which promises nothing',
-        )
 
 
 def differs(rules: Mapping[str, MatchRule], first: Answer, last: Answer | None) -> bool:

@@ -158,6 +158,8 @@ def test_too_few_documents_are_refused_with_the_number(submits: Submits) -> None
     ):
         submits(provider, Selection(limit=NEEDED - 1))
     assert provider.asked == []
+    with submits.project.opened() as opened:
+        assert isinstance(opened.obstacle(submits.project.plan(Selection(limit=20))), Refused), "a plan says so"
     assert submits.project.ask("select count(*) from cascade_calibrations") == [(0,)]
 
 

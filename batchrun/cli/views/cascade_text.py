@@ -119,8 +119,12 @@ def step_words(step: Step) -> str:
 
 def cascade_as_json(cost: CascadeCost, opened: OpenJob) -> dict[str, Any]:
     """The expected cascade for programs."""
+    rules = opened.chain.acceptance_rules
+    found = calibration_of(opened.ledger, rules.calibration_no if rules else None)
     return {
         "escalate_on": reasons_of(opened),
+        "calibrate": rules.calibrate if rules and rules.is_calibrating else 0,
+        "calibration": calibration_as_json(found) if found else None,
         "steps": [
             {
                 "model": step.model,

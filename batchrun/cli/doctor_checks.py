@@ -45,6 +45,7 @@ PACKAGES = (
     "selectolax",
     "python-calamine",
     "striprtf",
+    "tomlkit",
 )
 """The packages that batchrun is installed with."""
 RECENT_RUNS, MOST_MODELS = 20, 5

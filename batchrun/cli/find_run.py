@@ -15,6 +15,7 @@ from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.problems import did_you_mean
 from batchrun.job.project_root import LEDGER, STATE_FOLDER, mark_of, root_here, roots_of_job, where_looked
+from batchrun.job.tune_section import is_tuned
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import simulated_twin, store_paths
@@ -88,14 +89,26 @@ def place_of(word: str | None, given: Path | None) -> RunPlace:
 
 
 @contextlib.contextmanager
-def found_run(wanted: str, given: Path | None, *, simulated: bool = False) -> Iterator[FoundRun]:
-    """Find a run, among the simulated ones only if the id or the flag says so. Raises UsageProblem."""
+def found_run(
+    wanted: str, given: Path | None, *, simulated: bool = False, with_rows: bool = False
+) -> Iterator[FoundRun]:
+    """Find a run, among the simulated ones only if the id or the flag says so.
+
+    `with_rows` passes over the runs of tunes, which have no rows. Raises UsageProblem.
+    """
     place, known = place_of(wanted, given), list[RunStory]()
     name = place.name(wanted)
     for path in place.ledgers[simulated or wanted.startswith("sim-") :]:
         with Ledger.read(path) as ledger:
             stories = run_stories(ledger)
+            if with_rows and name == "last":
+                stories = [story for story in stories if not is_tuned(story.job)]
             if story := match_run(stories, name):
+                if with_rows and is_tuned(story.job):
+                    raise UsageProblem(
+                        f"{story.job} is a tune, and its answers are no rows.",
+                        hint=command("tune", place.job_path(story), ["--simulate"] if story.simulated else []),
+                    )
                 yield FoundRun(story, ledger, place.job_path(story))
                 return
             known += stories

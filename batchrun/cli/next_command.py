@@ -51,6 +51,13 @@ def command(name: str, argument: Path | None, options: Sequence[str] = ()) -> st
     return " ".join([program(), name, *words, *map(_quoted, options)])
 
 
+def again(job: str, argument: Path, options: Sequence[str] = ()) -> str:
+    """Return the command that goes on with the runs of a job as the ledger names it."""
+    from batchrun.job.tune_section import is_tuned
+
+    return command("tune" if is_tuned(job) else "submit", argument, options)
+
+
 def typed_path(path: Path) -> str:
     """Return a path as a person would type the path here."""
     return min(str(path), os.path.relpath(path), key=len)

@@ -59,6 +59,8 @@ Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 ModelName = Annotated[str, AfterValidator(matching(re.compile(r"\S+").fullmatch, "the name of a model"))]
 ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidator(distinct)]
 """Models in the order in which they are tried."""
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+Thinking = Literal["adaptive", "disabled", "between_tools", "enabled"]
 TierName = Literal["simple", "standard", "complex", "critical"]
 FallbackReason = Literal["outage", "refused", "truncated"]
 CacheMode = Literal["auto", "off", "5m", "1h"]

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,10 @@ class JobFile:
     def form(self) -> AnswerForm:
         """The form of the answers: what is asked for, and how replies are judged."""
         return answer_form(self.spec.output, self.groups)
+
+    def under(self, name: str) -> "JobFile":
+        """Return the same job under another name in the ledger."""
+        return replace(self, spec=self.spec.model_copy(update={"job": self.spec.job.model_copy(update={"name": name})}))
 
     def resolve(self, relative: str) -> Path:
         """Return the absolute path for a path written in the job file."""

@@ -6,7 +6,17 @@ from pydantic import AfterValidator, Field, ValidationInfo, ValidatorFunctionWra
 from pydantic_core import PydanticKnownError
 
 from batchrun.job.field_types import Table
-from batchrun.job.key_types import FallbackReason, FieldNames, ModelName, ModelNames, Positive, TierName, distinct
+from batchrun.job.key_types import (
+    Effort,
+    FallbackReason,
+    FieldNames,
+    ModelName,
+    ModelNames,
+    Positive,
+    Thinking,
+    TierName,
+    distinct,
+)
 from batchrun.job.value_errors import refusal
 
 EscalationReason = Literal["invalid", "truncated", "refused", "outage"]
@@ -53,8 +63,8 @@ class ModelSection(Table):
         "truncated",
     )
     max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    thinking: Literal["adaptive", "disabled", "between_tools", "enabled"] | None = None
+    effort: Effort | None = None
+    thinking: Thinking | None = None
     budget_tokens: Annotated[int, Field(ge=FEWEST_BUDGET_TOKENS)] | None = None
     """The tokens that thinking may take of `max_tokens`, for the models that think only within a budget."""
 

@@ -43,15 +43,24 @@ def read_prompt(job: TomlText, *, root: Path) -> Prompt:
     user = _text(job, "user", root=root, problems=problems)
     if system is not None:
         problems.extend(_system_problems(system))
-    template = None
-    if user is not None:
-        try:
-            template = Template.parse(user.text)
-        except TemplateError as error:
-            problems.extend(user.problem(fault.message, fault.span, hint=fault.hint) for fault in error.faults)
-        else:
-            problems.extend(_template_problems(template, user))
+    template = _template(user, problems) if user is not None else None
     return Prompt(system=system.text if system else None, user=template, problems=tuple(problems))
+
+
+def read_user_file(job: TomlText, key: KeyPath, *, root: Path, problems: list[Problem]) -> Template | None:
+    """Read and check the user prompt in a file that the job file names at `key`. Returns None if there are problems."""
+    text = _from_file(job, key, root=root, problems=problems)
+    return _template(text, problems) if text is not None else None
+
+
+def _template(user: _PromptText, problems: list[Problem]) -> Template | None:
+    try:
+        template = Template.parse(user.text)
+    except TemplateError as error:
+        problems.extend(user.problem(fault.message, fault.span, hint=fault.hint) for fault in error.faults)
+        return None
+    problems.extend(_template_problems(template, user))
+    return template
 
 
 def _text(job: TomlText, name: str, *, root: Path, problems: list[Problem]) -> _PromptText | None:
@@ -60,16 +69,18 @@ def _text(job: TomlText, name: str, *, root: Path, problems: list[Problem]) -> _
         return _PromptText(text=text, key=("prompt", name), job=job, own_file=None)
     if not isinstance(file_name, str) or not file_name.strip():
         return None
-    key: KeyPath = ("prompt", f"{name}_file")
-    path = root / file_name
+    return _from_file(job, ("prompt", f"{name}_file"), root=root, problems=problems)
+
+
+def _from_file(job: TomlText, key: KeyPath, *, root: Path, problems: list[Problem]) -> _PromptText | None:
+    path, shown = root / job.get(key), ".".join(map(str, key))
     try:
         content = read_bounded(path, most_bytes=MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, ValueError) as error:
-        message = f"`prompt.{name}_file`: {why_unreadable(error)}"
-        problems.append(job.at_value(key, message, hint=f"looked for {path}"))
+        problems.append(job.at_value(key, f"`{shown}`: {why_unreadable(error)}", hint=f"looked for {path}"))
         return None
     if not content.strip():
-        problems.append(job.at_value(key, f"`prompt.{name}_file`: this file is empty", hint=f"looked at {path}"))
+        problems.append(job.at_value(key, f"`{shown}`: this file is empty", hint=f"looked at {path}"))
         return None
     return _PromptText(text=content, key=key, job=job, own_file=TextFile(path, masked(content)))
 

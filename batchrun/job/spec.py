@@ -23,6 +23,7 @@ from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
 from batchrun.job.review_section import ReviewSection, reviews_known_fields
 from batchrun.job.source_sections import Source
+from batchrun.job.tune_section import TuneSection
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, refusal, wrong_value
 
@@ -269,9 +270,9 @@ class JobSpec(Table):
     prompt: PromptSection
     output: Annotated[OutputSection, AfterValidator(fits_the_source)]
     cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None
-    review: Annotated[ReviewSection | None, AfterValidator(reviews_known_fields)] = None
     run: RunSection = RunSection()
     pilot: PilotSection = PilotSection()
+    tune: TuneSection = TuneSection()
     batch: BatchSection = BatchSection()
     limits: LimitsSection = LimitsSection()
     budget: BudgetSection
@@ -280,6 +281,7 @@ class JobSpec(Table):
     gold: Annotated[GoldSection | None, AfterValidator(fits_the_fields)] = None
     check: CheckSections = ()
     """What must be true of the output. No request depends on a check."""
+    review: Annotated[ReviewSection | None, AfterValidator(reviews_known_fields)] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from batchrun.budget.caps import Amount
+from batchrun.document import DocumentRef
 from batchrun.documents.split import merging_id
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
@@ -295,6 +296,30 @@ class PlannedDocuments:
         for row in self._connection.execute("select doc_id, request_id from to_send order by doc_id"):
             found.update(json.dumps(row).encode("utf-8"))
         return found.hexdigest()
+
+    def asked(self) -> dict[str, str]:
+        """Map the documents to send, except parts of documents, to the ids of their requests."""
+        return dict(self._connection.execute("select doc_id, request_id from to_send where whole is null").fetchall())
+
+    def drawn(self, documents: int, *, among: Iterable[str] | None) -> tuple[int, list[DocumentRef]]:
+        """Draw so many of the documents to send, evenly over class and size; parts of documents are never drawn.
+
+        `among` has the ids of the documents that may be drawn, None for all. Returns how many may be drawn, and those
+        that were.
+        """
+        numbered = (
+            "select doc_id, source, place, row_number() over (order by text_class, bytes, planned_no) - 1 as place_no"
+            " from to_send where whole is null and (:among is null or doc_id in (select value from json_each(:among)))"
+        )
+        named = {"among": None if among is None else json.dumps(list(among))}
+        (possible,) = self._connection.execute(f"select count(*) from ({numbered})", named).fetchone()
+        step = max(possible / documents, 1.0)
+        wanted = json.dumps([int((at + 0.5) * step) for at in range(min(documents, possible))])
+        rows = self._connection.execute(
+            f"select doc_id, source, place from ({numbered}) where place_no in (select value from json_each(:wanted))",
+            {**named, "wanted": wanted},
+        )
+        return int(possible), [DocumentRef(*ref) for ref in rows]
 
     def reused(self) -> dict[str, int]:
         """Count the answered documents that this job has not asked about, by the job whose answer they have."""

@@ -10,7 +10,7 @@ from batchrun.job.decisive_keys import ChangedKey, changed_keys
 from batchrun.job.load import JobFile
 from batchrun.quality.comparison import Comparison
 from batchrun.quality.evaluate import match_rules
-from batchrun.quality.gold import read_labels
+from batchrun.quality.gold import known_labels
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import Latencies, RunMetrics
@@ -79,12 +79,12 @@ def readable_job(path: Path) -> JobFile | None:
         return None
 
 
-def comparison_by(jobs: Iterable[JobFile]) -> Comparison:
+def comparison_by(jobs: Iterable[JobFile], ledger: Ledger) -> Comparison:
     """Begin a comparison by the match rules and the gold labels of job files; of several, the first counts.
 
-    Raises UsageProblem for labels that cannot be read.
+    `ledger` has the reviews. Raises UsageProblem for labels that cannot be read.
     """
     known = list(jobs)
     rules = ChainMap(*(match_rules(job, job.spec.output.fields) for job in known))
-    labels = next(filter(None, map(read_labels, known)), None)
+    labels = next((found for job in known if (found := known_labels(job, ledger))), None)
     return Comparison(rules, labels.values if labels else {})

@@ -83,7 +83,7 @@ def labelled_answers(job: JobFile, labels: Labels, ledger: Ledger, run_no: int) 
             name: match(rules[name], label, value_of(answers[doc_id], name)) for name, label in of_document.items()
         }
         for doc_id, of_document in labels.values.items()
-        if doc_id in answers
+        if doc_id in answers and of_document
     }
     return LabelledAnswers(labels, answers, matched)
 
@@ -108,7 +108,11 @@ def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
         labels=labels.file,
         scores=score(held.matched),
         confusions={
-            name: confusion((labels.values[doc_id][name], value_of(answers[doc_id], name)) for doc_id in held.matched)
+            name: confusion(
+                (labels.values[doc_id][name], value_of(answers[doc_id], name))
+                for doc_id, matched in held.matched.items()
+                if name in matched
+            )
             for name in enums
         },
         worst=tuple(_wrong(held, doc_id) for doc_id in worst(held.matched, MOST_WORST)),

@@ -28,6 +28,8 @@ from batchrun.job.gold_section import GoldSection
 from batchrun.job.load import JobFile
 from batchrun.job.problems import did_you_mean
 from batchrun.job.table_names import table_kind
+from batchrun.quality.review.labels import reviewed_labels
+from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.schema import literal, quoted
 
 MOST_LABELLED = 1_000_000
@@ -49,7 +51,7 @@ class Labels:
     fields: tuple[str, ...]
     """The fields that have labels, in the order of the job file."""
     values: Mapping[str, Mapping[str, Any]]
-    """The labels by document. A label is None where the right answer is that there is no value."""
+    """The labels by document and field. A label is None where the right answer is that there is no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,21 @@ class _Row:
     place: str
     """Where the row stands, such as `line 3`."""
     values: Mapping[str, Any]
+
+
+def known_labels(job: JobFile, ledger: Ledger) -> Labels | None:
+    """Return the labels of [gold] together with what people have said of fields that an audit drew at random.
+
+    A label of the file counts before a review. Returns None if there are neither. Raises UsageProblem as `read_labels`.
+    """
+    labels, reviewed = read_labels(job), reviewed_labels(ledger, job.spec.job.name, drawn="audit")
+    if not reviewed:
+        return labels
+    of_file = labels.values if labels else {}
+    values = {doc_id: {**reviewed.get(doc_id, {}), **of_file.get(doc_id, {})} for doc_id in {**of_file, **reviewed}}
+    named = {name for known in values.values() for name in known}
+    fields = tuple(name for name in job.spec.output.fields if name in named)
+    return Labels(f"{labels.file} and reviews" if labels else "reviews", fields, values)
 
 
 def read_labels(job: JobFile) -> Labels | None:

@@ -59,6 +59,15 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float]) -
     return wilson(share, _effective_trials(pairs, share, whole), z)
 
 
+def effective_trials(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Say how many independent trials tell as much as these documents do, by the variance between the documents.
+
+    Raises ValueError if the two sequences differ in length. The denominators must not sum to 0.
+    """
+    pairs, whole = list(zip(numerators, denominators, strict=True)), math.fsum(denominators)
+    return _effective_trials(pairs, min(max(math.fsum(numerators) / whole, 0.0), 1.0), whole)
+
+
 def _effective_trials(pairs: Sequence[tuple[float, float]], share: float, whole: float) -> float:
     """How many independent trials would have had the variance of `share` that is seen between documents."""
     squares = math.fsum((right - share * asked) ** 2 for right, asked in pairs)

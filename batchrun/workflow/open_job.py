@@ -26,11 +26,13 @@ from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
+from batchrun.job.tune_section import is_tuned
 from batchrun.planning.cascade_threshold import calibrated_chain, calibration_problem
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
+from batchrun.store.output.no_output import NoOutput
 from batchrun.store.output.output_table import OutputTable
 from batchrun.store.output.publish import Output
 from batchrun.store.output.source_columns import SourceColumn
@@ -57,7 +59,9 @@ class OpenOutput:
         return self.job.spec.job.name
 
     def output(self, ledger: Ledger | None = None) -> Output:
-        """Return the job's output, fed from this ledger connection or from another one."""
+        """Return the job's output, fed from this ledger connection or from another one. The runs of tunes have none."""
+        if is_tuned(self.name):
+            return NoOutput(ledger or self.ledger, self.name)
         spec = self.job.spec
         types = FILE_COLUMNS if isinstance(spec.source, FilesSourceSection) else {}
         of_source = tuple(SourceColumn(name, types.get(name)) for name in spec.source.columns)
@@ -243,7 +247,13 @@ def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
 @contextlib.contextmanager
 def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
     """Read the job file and open what the job file names. `to_run` takes the job for this process and may write."""
-    job = read_job(path)
+    with opened_job(read_job(path), simulated=simulated, to_run=to_run) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def opened_job(job: JobFile, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
+    """Open what a job file names that was read already."""
     today = utc_today()
     prices = prices_of(job, today=today)
     chain = models_of(job, prices, today=today)
@@ -275,9 +285,11 @@ def trimmed_cache(job: JobFile) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_store(path: Path, *, simulated: bool) -> Iterator[OpenStore]:
-    """Lock the job for this process, without its documents and model."""
+def open_store(path: Path, *, simulated: bool, name: str | None = None) -> Iterator[OpenStore]:
+    """Lock the job for this process, without its documents and model; `name` names its runs if they are a tune's."""
     job = read_job(path)
+    if name and is_tuned(name):
+        job = job.under(name)
     where = store_paths(job, simulated=simulated)
     with locked_ledger(job, where, simulated=simulated) as ledger:
         yield OpenStore(job, where, ledger, prices_of(job, today=utc_today()))

@@ -4,7 +4,7 @@ from batchrun.errors import BatchrunError
 from batchrun.quality.checks.result import CheckResult
 from batchrun.quality.checks.run import run_checks
 from batchrun.quality.evaluate import GoldScores, labelled_answers
-from batchrun.quality.gold import read_labels
+from batchrun.quality.gold import known_labels
 from batchrun.quality.scores import score
 from batchrun.store.ledger.runs import Runs
 from batchrun.workflow.open_job import OpenOutput
@@ -30,7 +30,7 @@ def gold_of(opened: OpenOutput, run_no: int) -> GoldScores | None:
     if no document of the run has labels.
     """
     try:
-        labels = read_labels(opened.job)
+        labels = known_labels(opened.job, opened.ledger)
     except BatchrunError as error:
         return GoldScores(problem=str(error))
     held = labelled_answers(opened.job, labels, opened.ledger, run_no) if labels else None

@@ -71,7 +71,10 @@ batchrun: 3 problems in contracts.toml; nothing was sent"""
 
 FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
-ALL_TABLES = "job, source, model, prompt, output, cascade, run, pilot, batch, limits, budget, retry, store, gold, check"
+ALL_TABLES = (
+    "job, source, model, prompt, output, cascade, run, pilot, tune, batch, limits, budget, retry, store, gold, check,"
+    " review"
+)
 CASCADE = '[cascade]\nmodels = ["claude-sonnet-5-5", "b"]'
 
 # name: (what is replaced, by what, [(line:column, sentence, help), …])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli.next_command import command
+from batchrun.cli.next_command import again
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.terminal import Terminal
 
@@ -62,7 +62,7 @@ def batches(
         story, job_path = found.story, found.job_path
         shown = with_open_ones(Batches(found.ledger), story)
     if adopt or resend:
-        with open_store(job_path, simulated=story.simulated) as opened:
+        with open_store(job_path, simulated=story.simulated, name=story.job) as opened:
             if adopt:
                 run_async(batch_recovery.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number))
             else:
@@ -78,7 +78,7 @@ def batches(
         return
     terminal.result(batch_table(shown, width=terminal.width()))
     if adopt or resend:
-        terminal.say(f"next     {command('submit', job_path, ['--simulate'] if story.simulated else [])}")
+        terminal.say(f"next     {again(story.job, job_path, ['--simulate'] if story.simulated else [])}")
 
 
 def with_open_ones(batches: "Batches", story: "RunStory") -> "list[Batch]":

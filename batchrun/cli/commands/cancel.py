@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.next_command import command
+from batchrun.cli.next_command import again
 from batchrun.cli.options import LEDGER, PROGRESS, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
@@ -36,12 +36,12 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
     from batchrun.workflow.open_job import open_store
 
     with found_run(run, ledger) as found:
-        job_path, run_no, simulated = found.job_path, found.story.run_no, found.story.simulated
+        job_path, story = found.job_path, found.story
     shown = Progress(terminal, progress)
     caller = Caller(provider=AnthropicFactory(), listener=shown, interrupts=halting_on_signals)
-    with open_store(job_path, simulated=simulated) as opened:
+    with open_store(job_path, simulated=story.simulated, name=story.job) as opened:
         try:
-            done = run_async(cancel_batches(opened, run_no, caller, waits=not no_wait))
+            done = run_async(cancel_batches(opened, story.run_no, caller, waits=not no_wait))
         finally:
             shown.close()
         name = opened.name
@@ -62,5 +62,5 @@ def words(job: str, path: Path, canceled: int, still_open: int, pending: int) ->
     if still_open:
         open_batches = count(still_open, "batch", "batches")
         return f"{job}: {open_batches} canceling; run the same command later to collect what had finished"
-    rest = f"; {count(pending, 'document')} pending\nnext     {command('submit', path)}" if pending else ""
+    rest = f"; {count(pending, 'document')} pending\nnext     {again(job, path)}" if pending else ""
     return f"{job}: {count(canceled, 'batch', 'batches')} canceled; what had finished is collected and was billed{rest}"

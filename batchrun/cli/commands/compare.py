@@ -55,7 +55,7 @@ def compare(
         if old.story.run_id == new.story.run_id:
             raise UsageProblem(f"both words mean the run {new.story.run_id}.", hint="see the runs: batchrun status")
         runs = compared_run(old.ledger, old.story), compared_run(new.ledger, new.story)
-        comparison = comparison_by(filter(None, map(readable_job, (new.job_path, old.job_path))))
+        comparison = comparison_by(filter(None, map(readable_job, (new.job_path, old.job_path))), new.ledger)
         answers = (run_answers(found.ledger, found.story.run_no) for found in (old, new))
         changes = comparison.changes(*answers)
         if output:

@@ -38,13 +38,13 @@ def eval(  # noqa: A001 - click names the command after the function
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.evaluation_text import EvaluationView, evaluation_as_json, evaluation_as_text
     from batchrun.quality.evaluate import evaluate, labelled_answers, right_before_and_now
-    from batchrun.quality.gold import gold_needed, read_labels
+    from batchrun.quality.gold import gold_needed, known_labels
     from batchrun.quality.gold_change import gold_change
     from batchrun.store.job_files import read_job
 
     with found_run(run, ledger, simulated=simulate) as found:
         job = read_job(found.job_path)
-        if (labels := read_labels(job)) is None:
+        if (labels := known_labels(job, found.ledger)) is None:
             raise gold_needed(job)
         held, change, other_id = labelled_answers(job, labels, found.ledger, found.story.run_no), None, None
         if not held.matched:

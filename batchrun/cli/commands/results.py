@@ -64,7 +64,7 @@ def results(
     for_rows = {"--format": format, "--output": output, "--columns": columns}
     if problem := misplaced(doc, for_rows, raw=raw, prompt=prompt, attempt=attempt):
         raise problem
-    with found_run(run, ledger, simulated=simulate) as found:
+    with found_run(run, ledger, simulated=simulate, with_rows=True) as found:
         if doc is not None:
             show_document(found, doc, DocumentView(raw, prompt, attempt), terminal)
             return

@@ -65,7 +65,7 @@ def retry(
     from batchrun.cli.find_run import found_run
     from batchrun.cli.run_job import run_job
 
-    with found_run(run, ledger, simulated=simulate) as found:
+    with found_run(run, ledger, simulated=simulate, with_rows=True) as found:
         job_path, simulated = found.job_path, found.story.simulated
     return run_job(
         job_path,

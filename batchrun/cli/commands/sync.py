@@ -31,7 +31,7 @@ def sync(run: str, *, simulate: bool, wait: float, ledger: Path | None, terminal
     from batchrun.cli.find_run import found_run
     from batchrun.workflow.open_job import open_output
 
-    with found_run(run, ledger, simulated=simulate) as found:
+    with found_run(run, ledger, simulated=simulate, with_rows=True) as found:
         job_path, simulated = found.job_path, found.story.simulated
     with open_output(job_path, simulated=simulated) as opened:
         written = opened.output().publish(wait_s=wait)

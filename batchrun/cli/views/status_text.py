@@ -18,6 +18,7 @@ from batchrun.cli.views.metrics_text import minute_fields, minutes_table, pace_f
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
+from batchrun.job.tune_section import is_tuned
 from batchrun.store.ledger.job_lock import is_locked
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.evidence import RunFindings, run_findings
@@ -170,8 +171,9 @@ def row(story: RunStory) -> tuple[str, ...]:
     share = f" {100 * story.settled // story.admitted}%" if story.admitted else ""
     ended = f"exit {story.exit_code}" if story.exit_code is not None else ""
     waits = f"{story.note}; waiting" if story.note else ""
-    ending = {"finished": ended, "running": waits, "waiting": "submit again to collect"}.get(
-        story.state, f"{ended} submit again to continue".strip()
+    how = "tune" if is_tuned(story.job) else "submit"
+    ending = {"finished": ended, "running": waits, "waiting": f"{how} again to collect"}.get(
+        story.state, f"{ended} {how} again to continue".strip()
     )
     return (
         story.run_id,

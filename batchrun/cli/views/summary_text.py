@@ -5,7 +5,7 @@ from pathlib import Path
 
 from batchrun.budget.caps import Origin
 from batchrun.catalog.money import dollars, enough
-from batchrun.cli.next_command import changed, command
+from batchrun.cli.next_command import again, changed, command
 from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import accepted_as_json, accepted_lines, escalated_lines, escalations_as_json
@@ -19,6 +19,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
 from batchrun.execution.failure_messages import BudgetReached
+from batchrun.job.tune_section import is_tuned
 from batchrun.outcome import RETRIED, Outcome
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.store.reports.totals import Totals
@@ -165,7 +166,11 @@ def cache_fields(use: CacheUse | None) -> dict[str, object]:
 
 
 def next_lines(summary: Summary, path: Path) -> list[str]:
-    """The head of the chain, the place of the rows, and what to type next."""
+    """The head of the chain, the place of the rows, and what to type next. The runs of tunes have no rows."""
+    if is_tuned(summary.job):
+        return [
+            f"  next     {again(summary.job, path, typed_by(summary))}   goes on with the tune, or shows what it found"
+        ]
     simulate = ["--simulate"] if summary.simulated else []
     lines = [] if stopped_at_once(summary) else [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:
@@ -211,7 +216,7 @@ def submit_again(summary: Summary, path: Path) -> list[str]:
     how = "collects" if summary.open_batches else "continues with"
     # Whether other documents have to be sent besides is known only after a submit.
     what = count(pending, "document") if name == ("submit",) else "the pending documents"
-    return [f"{command('submit', path, options)}   {how} {what}"]
+    return [f"{again(summary.job, path, options)}   {how} {what}"]
 
 
 def retry_again(summary: Summary, path: Path) -> list[str]:

@@ -1,4 +1,4 @@
--- Version 18: calibrations of cascades: which documents are asked of both models, and the threshold that they have shown.
+-- Version 19: calibrations of cascades: which documents are asked of both models, and the threshold that they have shown.
 
 create table cascade_calibrations (
     calibration_no integer primary key,

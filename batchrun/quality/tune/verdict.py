@@ -1,0 +1,118 @@
+"""Which setting a tune names, and what a tune may cost before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from batchrun.estimation.interval import Interval
+from batchrun.quality.tune.settings import Setting
+from batchrun.quality.tune.standing import Standing
+from batchrun.statistics.intervals import wilson
+from batchrun.statistics.ladder import FIRST_LOOK, looks
+
+LIES_BELOW = 0.05
+"""How far below the target every setting that is cheaper than the chosen one lies in the expected cost of a tune."""
+CORRELATION = 0.3
+"""How far the errors of one document go together in the expected cost (the study simulates 0.15 to 0.4)."""
+
+
+class State(StrEnum):
+    """What became of a setting."""
+
+    CHOSEN = "chosen"
+    DROPPED = "dropped"
+    UNDECIDED = "undecided"
+    PROBED = "not judged"
+    """A dearer setting than the chosen one, asked about a few documents for comparison."""
+    STRONGEST = "strongest"
+    """The setting that the others are compared with."""
+    ASKED = "not finished"
+    """The tune stopped before the setting was judged."""
+    NOT_ASKED = "not asked"
+
+
+class Ending(StrEnum):
+    """What a tune found."""
+
+    FOUND = "found"
+    UNDECIDED = "undecided"
+    NONE = "none"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One setting of the frontier."""
+
+    setting: Setting
+    state: State
+    planned_nusd: float
+    """The estimate of a document before anything was sent."""
+    standing: Standing | None
+    """None for a setting that was not asked."""
+    own_route: str
+    """How the job would send its documents: one of `routes`."""
+    routes: Mapping[str, float]
+    """The price of a route by its name, as a share of the price of streaming without the prompt cache."""
+
+    def price_nusd(self, route: str | None = None) -> Interval:
+        """Return the price of a document by a route, by the job's own if none is named; measured if it was measured."""
+        if self.standing is None:
+            planned = self.planned_nusd * self.routes[route or self.own_route] / self.routes[self.own_route]
+            return Interval(planned, planned, planned)
+        return self.standing.cost_nusd.times(self.routes[route or self.own_route])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a tune says in the end."""
+
+    ending: Ending
+    row: Row | None
+    """The chosen setting; the one that more documents may prove; or the best one of those that miss the target."""
+    more: int | None = None
+    """How many further documents would probably prove the target for an undecided setting. None if none would."""
+
+
+def verdict_of(rows: Sequence[Row], target: float, *, is_whole: bool = True) -> Verdict:
+    """Name the cheapest setting that holds the target, of the rows from the cheapest setting to the dearest.
+
+    `is_whole` says whether the climb came to its end.
+    """
+    if chosen := next((row for row in rows if row.state is State.CHOSEN), None):
+        return Verdict(Ending.FOUND, chosen)
+    if not is_whole:
+        return Verdict(Ending.STOPPED, None)
+    open_rows = [row for row in rows if row.state is State.UNDECIDED]
+    promising = [(row, more) for row in open_rows if (more := _more(row, target)) is not None]
+    if promising:
+        return Verdict(Ending.UNDECIDED, *promising[0])
+    if open_rows:
+        return Verdict(Ending.UNDECIDED, open_rows[0])
+    asked = [row for row in rows if row.standing and row.state is not State.STRONGEST]
+    return Verdict(Ending.NONE, max(asked, key=lambda row: _mean(row.standing), default=None))
+
+
+def _more(row: Row, target: float) -> int | None:
+    needed = row.standing.documents_needed(target) if row.standing else None
+    return None if needed is None or row.standing is None else needed - row.standing.documents
+
+
+def _mean(standing: Standing | None) -> float:
+    return standing.accuracy.mean if standing else 0.0
+
+
+def expected_nusd(prices: Sequence[float], documents: int, target: float, *, fields: int) -> float:
+    """Say what a climb is expected to cost where the choice is the costliest one, from the prices of a document.
+
+    Every setting that is cheaper than the chosen one is taken to lie `LIES_BELOW` below the target, and is dropped at
+    the first look that shows this; the chosen one answers all documents, and dearer ones are probed.
+    """
+    trials = fields / (1 + (fields - 1) * CORRELATION)
+    shares = ((count, wilson(max(target - LIES_BELOW, 0.0), count * trials).high) for count in looks(documents))
+    dropped = next((count for count, high in shares if high < target), documents)
+    costs = (
+        dropped * sum(prices[:at]) + documents * price + FIRST_LOOK * sum(prices[at + 1 :])
+        for at, price in enumerate(prices)
+    )
+    return max(costs, default=0.0)

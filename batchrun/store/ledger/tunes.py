@@ -1,0 +1,127 @@
+"""Tunes in the ledger: what a tune has spent and found, and the answers that settings gave."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from batchrun.catalog.price import ModelPrice
+from batchrun.job.tune_section import AGAIN, TUNED
+from batchrun.outcome import Outcome
+from batchrun.reply import Usage
+from batchrun.store.ledger.ledger import Ledger
+
+ANSWERS = """
+with asked as materialized (select value as request_id from json_each(?))
+select r.request_id, r.outcome, r.output, r.findings, (
+    select json_group_array(json_array(
+        coalesce(a.input_tokens, 0) + coalesce(a.cache_write_5m_tokens, 0) + coalesce(a.cache_write_1h_tokens, 0)
+            + coalesce(a.cache_read_tokens, 0),
+        coalesce(a.output_tokens, 0), a.latency_s))
+    from attempts a where a.request_no = r.request_no and a.state = 'answered')
+from asked join requests r using (request_id) where r.outcome is not null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedAnswer:
+    """What one setting gave for one document."""
+
+    outcome: Outcome
+    values: Mapping[str, Any] | None
+    """The values by field, with fractions as Decimal. None without an answer."""
+    cost_nusd: int | None
+    """The price of all replies, streamed and without the prompt cache. None if the answer needed no reply."""
+    latency_s: float | None
+    """How long all replies took together. None if they came in batches."""
+    quoted: int
+    """How many values were asked for with a quote."""
+    disbelieved: int
+    """How many of these values the document does not support."""
+
+
+@dataclass(frozen=True, slots=True)
+class BegunTune:
+    """A tune that may go on."""
+
+    tune_no: int
+    after_run: int
+
+
+class Tunes:
+    """The tunes of one job on a ledger's connection; methods that write belong inside `transaction()`."""
+
+    def __init__(self, ledger: Ledger, job: str) -> None:
+        self._connection = ledger.connection
+        self._job = job
+
+    def begin(self, digest: str) -> BegunTune:
+        """Begin a tune, or go on with the job's last tune if that has the same digest and has not ended."""
+        row = self._connection.execute(
+            "select tune_no, after_run, digest = ? and ended_at is null from tunes where job = ?"
+            " order by tune_no desc limit 1",
+            (digest, self._job),
+        ).fetchone()
+        if row and row[2]:
+            return BegunTune(row[0], row[1])
+        (after_run,) = self._connection.execute("select coalesce(max(run_no), 0) from runs").fetchone()
+        cursor = self._connection.execute(
+            "insert into tunes (job, digest, after_run, started_at) values (?, ?, ?, ?)",
+            (self._job, digest, after_run, time.time()),
+        )
+        return BegunTune(int(cursor.lastrowid or 0), after_run)
+
+    def committed_nusd(self, tune: BegunTune, *, besides: int | None = None) -> int:
+        """Add up what a tune has spent, and holds for lost answers; the run `besides` is left out."""
+        row = self._connection.execute(
+            "select coalesce(sum(committed_nusd), 0) from runs where job in (?, ?) and run_no > ? and run_no is not ?",
+            (self._job + TUNED, self._job + AGAIN, tune.after_run, besides),
+        ).fetchone()
+        return int(row[0])
+
+    def end(self, tune: BegunTune, report: Mapping[str, Any], *, is_over: bool) -> None:
+        """Remember what a tune has found so far. A tune that is over begins anew the next time."""
+        self._connection.execute(
+            "update tunes set report = ?, ended_at = iif(?, ?, null) where tune_no = ?",
+            (json.dumps(report), is_over, time.time(), tune.tune_no),
+        )
+
+    def report(self) -> Mapping[str, Any] | None:
+        """Read what the job's last tune has found. Returns None if there is no tune, or nothing was found yet."""
+        row = self._connection.execute(
+            "select report from tunes where job = ? and report is not null order by tune_no desc limit 1", (self._job,)
+        ).fetchone()
+        return dict(json.loads(row[0])) if row else None
+
+    def requests_of(self, name: str, doc_ids: Iterable[str]) -> dict[str, str]:
+        """Map documents to the ids of the requests that runs under this name made for them last."""
+        return dict(
+            self._connection.execute(
+                "select d.doc_id, r.request_id from documents d join requests r using (request_no)"
+                " where d.job = ? and d.doc_id in (select value from json_each(?))",
+                (name, json.dumps(list(doc_ids))),
+            ).fetchall()
+        )
+
+    def answers(self, request_ids: Iterable[str], price: ModelPrice) -> dict[str, TunedAnswer]:
+        """Read the answers to those of the requests that are settled, whichever job has paid for them."""
+        rows = self._connection.execute(ANSWERS, (json.dumps(list(request_ids)),))
+        return {request_id: _answer(price, *columns) for request_id, *columns in rows}
+
+
+def _answer(price: ModelPrice, outcome: str, output: str | None, findings: str | None, replies: str) -> TunedAnswer:
+    spent = json.loads(replies)
+    seconds = [latency_s for _, _, latency_s in spent if latency_s is not None]
+    evidence = json.loads(findings).get("evidence", {}) if findings else {}
+    told = [one for value in evidence.values() for one in (value if isinstance(value, list) else [value])]
+    quoted = [one for one in told if one.get("status")]
+    return TunedAnswer(
+        Outcome(outcome),
+        json.loads(output, parse_float=Decimal) if output and outcome == Outcome.SUCCEEDED else None,
+        sum(price.cost_nusd(Usage(input_tokens=prompt, output_tokens=given)) for prompt, given, _ in spent) or None,
+        sum(seconds) if seconds else None,
+        len(quoted),
+        sum(one.get("problem") is not None for one in quoted),
+    )

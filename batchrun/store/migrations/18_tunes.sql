@@ -1,0 +1,12 @@
+-- Version 18: tunes. The runs of a tune stand under the name of the job and `@tune`; its requests are shared with the job.
+
+create table tunes (
+    tune_no    integer primary key,
+    job        text not null,
+    digest     text not null,                               -- of the settings, the documents and the target
+    after_run  integer not null,                            -- the number of the last run before the tune
+    started_at real not null,
+    ended_at   real,                                        -- null while the tune may go on
+    report     text                                         -- JSON: what the tune found
+) strict;
+create index tunes_job on tunes (job, tune_no);

@@ -1,0 +1,208 @@
+"""The story of a tune: plan -> budget -> look after look, from the cheapest setting up -> verdict.
+
+Every look is an ordinary submit of the first of the tune's documents, under a name of its own. Requests are named by
+their content: what the job itself or an earlier tune has answered is not sent again, and the job's next run reuses what
+the tune has paid for. After a kill, the same command repeats the looks from the ledger and goes on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from batchrun.budget.caps import Of, Per
+from batchrun.catalog.money import dollars
+from batchrun.errors import BatchrunError, Stopped
+from batchrun.estimation.interval import Interval
+from batchrun.execution.failure_messages import BudgetReached
+from batchrun.execution.run import Caller
+from batchrun.job.match_rules import MatchRule
+from batchrun.job.tune_section import AGAIN
+from batchrun.planning.selection import Selection
+from batchrun.quality.evaluate import match_rules
+from batchrun.quality.tune.standing import Standing, Truth, measured
+from batchrun.quality.tune.verdict import Row, State, verdict_of
+from batchrun.statistics.ladder import FIRST_LOOK, Climb, Judgement
+from batchrun.store.ledger.job_lock import job_lock
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
+from batchrun.store.ledger.tunes import BegunTune, TunedAnswer, Tunes
+from batchrun.workflow.open_job import SubmitOptions
+from batchrun.workflow.recovery import abandon_simulated
+from batchrun.workflow.submit import submit
+from batchrun.workflow.tune_plan import (
+    ASKED_AGAIN,
+    Candidate,
+    OpenTune,
+    TuneOptions,
+    TunePlan,
+    opened_as,
+    plan_tune,
+    refusal_of,
+)
+from batchrun.workflow.tune_report import TuneReport, report_fields
+
+STATES = {
+    Judgement.DROPPED: State.DROPPED,
+    Judgement.TAKEN: State.CHOSEN,
+    Judgement.UNDECIDED: State.UNDECIDED,
+    Judgement.GOES_ON: State.ASKED,
+}
+
+
+@dataclass(slots=True)
+class Tune:
+    """One tune; `run` may be called once."""
+
+    open_tune: OpenTune
+    caller: Caller
+    options: TuneOptions
+    show: Callable[[TunePlan], None]
+    """Shows the plan before anything is sent, and before the plan is refused."""
+    told: Callable[[Row], None]
+    """Hears of every look at a setting."""
+    _plan: TunePlan = field(init=False)
+    _begun: BegunTune = field(init=False)
+    _rows: list[Row] = field(init=False, default_factory=list)
+    _self: Interval | None = None
+
+    async def run(self, labels: Truth | None = None) -> TuneReport:
+        """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
+        self._plan = await plan_tune(self.open_tune, self.options, labels)
+        self.show(self._plan)
+        if refused := refusal_of(self._plan, self.open_tune, partial_answers=self.options.partial_answers):
+            raise refused
+        self._rows = [candidate.row for candidate in self._plan.candidates]
+        with self._ledger.transaction():
+            self._begun = self._tunes.begin(self._plan.digest)
+        halted: BatchrunError | None = None
+        try:
+            await self._climb()
+        except BatchrunError as problem:
+            if not any(row.standing for row in self._rows):
+                raise
+            halted = problem
+        found = TuneReport(
+            plan=self._plan,
+            rows=tuple(self._rows),
+            verdict=verdict_of(self._rows, self._plan.target, is_whole=halted is None),
+            self_agreement=self._self,
+            spent_nusd=self._tunes.committed_nusd(self._begun),
+            halted=halted,
+        )
+        with self._ledger.transaction():
+            self._tunes.end(self._begun, report_fields(found), is_over=halted is None)
+        return found
+
+    # --- the ladder
+
+    async def _climb(self) -> None:
+        plan, settings = self._plan, len(self._rows)
+        truth: Truth = plan.labels or {}
+        if plan.labels is None:
+            settings -= 1
+            truth = await self._strongest(settings)
+        climb = Climb(settings, len(plan.documents), plan.target)
+        while (step := climb.step) is not None:
+            standing = await self._standing(step.setting, step.documents, truth)
+            self._tell(step.setting, standing, STATES[climb.tell(standing.accuracy)])
+        if climb.taken is not None:
+            for number in range(climb.taken + 1, settings):
+                standing = await self._standing(number, FIRST_LOOK, truth)
+                self._tell(number, standing, State.PROBED)
+
+    def _tell(self, number: int, standing: Standing, state: State) -> None:
+        self._rows[number] = replace(self._rows[number], standing=standing, state=state)
+        self.told(self._rows[number])
+
+    async def _standing(self, number: int, documents: int, truth: Truth) -> Standing:
+        """Ask a setting about the first so many documents, and measure its answers."""
+        doc_ids = self._plan.documents[:documents]
+        answers = await self._answers(self._plan.candidates[number], doc_ids)
+        return measured(doc_ids, answers, truth, self._rules)
+
+    async def _strongest(self, number: int) -> Truth:
+        """Ask the strongest setting about all documents, and again about some. Returns its answers."""
+        candidate, doc_ids = self._plan.candidates[number], self._plan.documents
+        self._rows[number] = replace(self._rows[number], state=State.ASKED)
+        answers = await self._answers(candidate, doc_ids)
+        truth = {doc_id: one.values for doc_id, one in answers.items() if one.values is not None}
+        self._tell(number, measured(doc_ids, answers, truth, self._rules), State.STRONGEST)
+        again = await self._again(candidate, doc_ids[:ASKED_AGAIN])
+        self._self = measured(doc_ids[:ASKED_AGAIN], again, truth, self._rules).accuracy
+        return truth
+
+    async def _again(self, candidate: Candidate, doc_ids: Sequence[str]) -> Mapping[str, TunedAnswer]:
+        """Ask a setting once more. One token less of `max_tokens` makes another request of the same prompt.
+
+        The requests stand under a name of their own: a document has one request at a time under each name.
+        """
+        tokens = candidate.opened.job.spec.model.max_tokens - 1
+        opened = opened_as(self.open_tune, candidate.row.setting, AGAIN, max_tokens=tokens)
+        with job_lock(opened.paths.ledger, opened.name):
+            if opened.simulated:
+                abandon_simulated(self._ledger, opened.name)
+            return await self._answers(replace(candidate, opened=opened, asked={}), doc_ids)
+
+    # --- one look
+
+    async def _answers(self, candidate: Candidate, doc_ids: Sequence[str]) -> Mapping[str, TunedAnswer]:
+        """Return the answers of a setting by document, after whatever lacks an answer was sent."""
+        asked = [candidate.asked[doc_id] for doc_id in doc_ids if doc_id in candidate.asked]
+        answers = self._tunes.answers(asked, candidate.opened.price)
+        if len(answers) < max(len(asked), 1):
+            await self._send(candidate, doc_ids)
+            asked = [candidate.asked[doc_id] for doc_id in doc_ids if doc_id in candidate.asked]
+            answers = self._tunes.answers(asked, candidate.opened.price)
+        return {doc_id: answers[one] for doc_id in doc_ids if (one := candidate.asked.get(doc_id, "")) in answers}
+
+    async def _send(self, candidate: Candidate, doc_ids: Sequence[str]) -> None:
+        opened, options = candidate.opened, self.options
+        run = Runs(self._ledger).open_run(opened.name, candidate.plan.fingerprint)
+        spent = self._tunes.committed_nusd(self._begun, besides=run.run_no if run else None)
+        if spent >= self._plan.cap_nusd:
+            raise self._cap_reached()
+        summary = await submit(
+            opened,
+            Selection(ids=frozenset(doc_ids)),
+            self.caller,
+            show=lambda _: None,
+            options=SubmitOptions(
+                max_cost_nusd=self._plan.cap_nusd - spent,
+                pay_again=True,
+                partial=True,  # the tune's cap stops the run; the estimate was held against the cap before
+                partial_answers=True,
+                route=options.route,
+                reasks_all=True,
+                typed=options.typed,
+                speed=options.speed,
+            ),
+        )
+        candidate.asked.update(self._tunes.requests_of(opened.name, doc_ids))
+        if halted := summary.halted:
+            is_ours = isinstance(halted, BudgetReached) and (halted.cap.per, halted.cap.of) == (Per.RUN, Of.COST)
+            raise self._cap_reached() if is_ours else halted
+        if pending := summary.outcomes.get(None):
+            others = ", ".join(summary.awaited_of)
+            raise Stopped(
+                f"{pending:,} documents wait for open batches{f' of {others}' if others else ''}.",
+                hint="submit these jobs first, and then type the same command again",
+            )
+
+    def _cap_reached(self) -> Stopped:
+        spent = self._tunes.committed_nusd(self._begun)
+        return Stopped(
+            f"the cap of the tune is reached: {dollars(spent)} of {dollars(self._plan.cap_nusd)} is spent or reserved.",
+            hint="raise max_cost_usd in [tune] and type the same command again: what is answered is not paid twice",
+        )
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self.open_tune.opened.ledger
+
+    @property
+    def _tunes(self) -> Tunes:
+        return Tunes(self._ledger, self.open_tune.job.spec.job.name)
+
+    @property
+    def _rules(self) -> Mapping[str, MatchRule]:
+        """How values are held against each other: by [gold], or else by the types of the fields."""
+        return match_rules(self.open_tune.job, self.open_tune.job.fields.definitions)

@@ -5,12 +5,13 @@ import os
 import random
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from scripted_batches_memory import BatchApi, WallClock
 from scripted_models import FIRST, SECOND, Models
-from scripted_provider import answer
+from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
@@ -43,6 +44,11 @@ def job(project: TrialProject, more: str = CALIBRATED, **sections: str) -> None:
     )
 
 
+def reply(number: int, *, is_wrong: bool, shows_it: bool = True) -> Reply:
+    day = None if is_wrong and shows_it else "2026-01-01"
+    return answer({"title": "another" if is_wrong else f"title {number}", "day": day})
+
+
 @dataclass
 class Answers(Models):
     """The first model is wrong about every fifth document, and leaves the day out there; the second one is right."""
@@ -59,8 +65,7 @@ class Answers(Models):
         self.asked.append((model, prompt))
         number = int(prompt.split()[-1])
         is_wrong = model == FIRST and self.wrong(number)
-        day = None if is_wrong and self.shows_it else "2026-01-01"
-        return answer({"title": "another" if is_wrong else f"title {number}", "day": day}, model=f"{model}-20251001")
+        return replace(reply(number, is_wrong=is_wrong, shows_it=self.shows_it), model=f"{model}-20251001")
 
     def of_model(self, model: str) -> set[str]:
         return {prompt for asked, prompt in self.asked if asked == model}
@@ -75,7 +80,7 @@ class Submits:
     reports: list[CascadeCalibration] = field(default_factory=list)
     on_report: Callable[[], None] = lambda: None
 
-    def __call__(self, provider: Models, selection: Selection | None = None) -> Summary:
+    def __call__(self, provider: ScriptedProvider | BatchApi, selection: Selection | None = None) -> Summary:
         selection = selection or Selection()
 
         def report(found: CascadeCalibration) -> None:
@@ -287,6 +292,23 @@ def test_where_all_are_drawn_the_second_model_answers_all(submits: Submits) -> N
     assert (summary.exit_code, summary.outcomes) == (ExitCode.OK, {Outcome.SUCCEEDED: 25})
     assert len(provider.asked) == 50
     assert summary.totals is not None
+
+
+@pytest.mark.usefixtures("no_output")
+def test_the_rest_may_come_in_batches(submits: Submits, clock: WallClock) -> None:
+    job(submits.project, run='route = "batch"')
+    api, streamed = BatchApi(clock), Answers()
+    api.streaming = streamed
+    api.script = {f"text {number}": [reply(number, is_wrong=number % 5 == 0)] for number in range(DOCUMENTS)}
+
+    summary = submits(api)
+
+    drawn = submits.drawn
+    assert (summary.exit_code, summary.outcomes) == (ExitCode.OK, {Outcome.SUCCEEDED: DOCUMENTS})
+    assert streamed.of_model(FIRST) == drawn, "the answers of the calibration are wanted now"
+    assert streamed.of_model(SECOND) == drawn | doubtful()
+    assert sum(api.sizes) == DOCUMENTS - CALIBRATE
+    assert reasons(submits.project) == {"calibrating": CALIBRATE, "score": len(doubtful() - drawn)}
 
 
 @pytest.mark.usefixtures("no_output")

@@ -114,7 +114,8 @@ def accepted_answers(ledger: Ledger, run_no: int, calibration_no: int | None, mo
         " left join attempts a on a.attempt_no = r.attempt_no"
         " left join cascade_calibration_documents c on c.calibration_no = ? and c.doc_id = d.doc_id"
         "  and c.content_sha = d.content_sha"
-        " where d.run_no = ? and r.model = ? and r.outcome = 'succeeded' and a.escalated is null",
+        " where d.run_no = ? and r.model = ? and r.outcome = 'succeeded'"
+        " and (a.escalated is null or a.job != d.job)",
         (calibration_no, run_no, model),
     ).fetchone()
     return AcceptedAnswers(calibration, taken, taken - covered)

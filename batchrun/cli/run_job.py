@@ -12,6 +12,7 @@ from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import as_called, typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.plan_file import online_of, read_plan, stale
+from batchrun.cli.views.cascade_text import calibration_as_json, promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
@@ -35,9 +36,11 @@ from batchrun.escaping import escape_control
 from batchrun.events import Event
 from batchrun.execution.run import Caller, ProviderFactory
 from batchrun.planning.selection import Selection
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
+from batchrun.workflow.cascade_calibration import CalibratedSubmit
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 from batchrun.workflow.pilot import PilotSubmit
 from batchrun.workflow.submit import submit
@@ -74,11 +77,28 @@ def run_job(
     counts = approved is None or online is not None  # a plan is made again as it was made
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     reports: list[PilotReport] = []
+    calibrations: list[CascadeCalibration] = []
 
     def show(plan: Plan, first: Plan | None = None) -> None:
-        if approved and plan_file and (changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file)):
+        # The rest is planned with what a calibration has found, which no file can say before.
+        checked = approved if plan_file and not calibrations else None
+        if checked and plan_file and (changed := stale(checked, plan_as_json(plan, opened, None), path=plan_file)):
             raise changed
-        show_plan(plan, opened, terminal, pilot=first)
+        calibrates = bool(opened.chain.acceptance_rules and opened.chain.acceptance_rules.is_calibrating)
+        show_plan(
+            plan, opened, terminal, pilot=first, what="calibration" if calibrates and not calibrations else "pilot"
+        )
+
+    def calibrated(found: CascadeCalibration) -> None:
+        calibrations.append(found)
+        shown.close()
+        show_calibration(found, opened, terminal)
+
+    async def rest(opened: OpenJob, options: SubmitOptions) -> Summary:
+        if pilot is None:
+            return await submit(opened, selection, caller, show=show, options=options, counts=counts)
+        terms = pilot_terms(opened.job.spec.pilot, pilot)
+        return await PilotSubmit(opened, caller, show, report, options, counts=counts).submit(selection, terms)
 
     def report(found: PilotReport) -> None:
         reports.append(found)
@@ -97,12 +117,8 @@ def run_job(
 
         caller = Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
         try:
-            if pilot is None:
-                summary = run_async(submit(opened, selection, caller, show=show, options=options, counts=counts))
-            else:
-                terms = pilot_terms(opened.job.spec.pilot, pilot)
-                piloted = PilotSubmit(opened, caller, show, report, options, counts=counts)
-                summary = run_async(piloted.submit(selection, terms))
+            first = CalibratedSubmit(opened, caller, show, calibrated, rest, options, counts=counts)
+            summary = run_async(first.submit(selection))
         finally:
             shown.close()
     show_summary(summary, path, terminal, after_pilot=bool(reports))
@@ -132,6 +148,15 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
     )
 
 
+def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal) -> None:
+    """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
+    if terminal.json:
+        terminal.event("calibration", **calibration_as_json(found))
+    elif not terminal.quiet:
+        first, *more = promise_words(found, [model.price.name for model in opened.chain.models])
+        terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))
+
+
 def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path) -> None:
     """Show, between the pilot and the rest, what the pilot found and what follows."""
     if terminal.json:
@@ -156,8 +181,11 @@ def show_summary(summary: Summary, path: Path, terminal: Terminal, *, after_pilo
         terminal.result(summary_as_text(summary, path, terminal))
 
 
-def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None) -> None:
-    """Show, before the first request, what will be sent, the cost, and what a changed job file makes obsolete."""
+def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None, what: str = "pilot") -> None:
+    """Show, before the first request, what will be sent, the cost, and what a changed job file makes obsolete.
+
+    `what` names what the documents of `pilot` come first for.
+    """
     if terminal.quiet or terminal.json:
         return
     if not (plan.unsettled or plan.merging):
@@ -181,7 +209,7 @@ def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | 
         f" of budget {dollars(plan.cap_nusd)} · {time_words(plan.chosen)}"
     )
     if pilot:
-        terminal.say(pilot_line(pilot, plan))
+        terminal.say(pilot_line(pilot, plan, what))
 
 
 def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:

@@ -231,7 +231,7 @@ def _fits_the_job(cascade: CascadeSection | None, info: ValidationInfo) -> Casca
         _is_the_only_chain(cascade, model)
     if (output := info.data.get("output")) is not None:
         _names_fields(cascade, output.fields)
-    if not (cascade.escalate_on or cascade.null_in or cascade.evidence):
+    if not (cascade.escalate_on or cascade.null_in or cascade.evidence or cascade.documents_to_calibrate):
         raise refusal("nothing would ever be asked again", key="escalate_on", hint='such as ["invalid", "truncated"]')
     return cascade
 

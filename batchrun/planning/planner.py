@@ -237,6 +237,7 @@ class Planner:
             tables=self._tables,
             drops_gone=self._drops_gone,
             partial_answers=self.partial_answers,
+            calibration_no=self.chain.acceptance_rules.calibration_no if self.chain.acceptance_rules else None,
         )
 
     def anything_to_record(self) -> bool:

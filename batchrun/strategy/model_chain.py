@@ -70,6 +70,12 @@ class ModelChain:
         )
         return replace(self, models=tuple(models))
 
+    def with_threshold(self, below: float, calibration_no: int) -> "ModelChain":
+        """Return the cascade with the threshold that a calibration has found."""
+        assert self.acceptance_rules is not None
+        rules = replace(self.acceptance_rules, below=below, calibration_no=calibration_no)
+        return replace(self, acceptance_rules=rules)
+
     def requests(self, first: Request) -> tuple[Request, ...]:
         """Make the same request to every model of the chain, from the request to the first model."""
         return tuple(chain_model.request(first) for chain_model in self.models)
@@ -94,18 +100,23 @@ class ModelChain:
         return model_no + 1 < len(self.models) and why in self.fallback_on
 
     def escalated(
-        self, model_no: int, outcome: Outcome | None, output: Mapping[str, Any] | None, text: str | None
+        self,
+        model_no: int,
+        outcome: Outcome | None,
+        output: Mapping[str, Any] | None,
+        text: str | None,
+        findings: Mapping[str, Any] | None = None,
     ) -> str | None:
         """Return why the next model is asked after this model's answer, or None if the answer is taken.
 
-        The next model is not asked while there is no outcome. `text` is what `AcceptanceRules.violation` takes.
+        The next model is not asked while there is no outcome. `text` and `findings` are what
+        `AcceptanceRules.violation` takes.
         """
         if outcome is None or self.falls_back(model_no, outcome):
             return outcome
-        violation = (
-            self.acceptance_rules.violation(output, text) if self.acceptance_rules and output is not None else None
-        )
-        return violation if self.falls_back(model_no, UNMET) else None
+        if self.acceptance_rules is None or output is None or not self.falls_back(model_no, UNMET):
+            return None
+        return self.acceptance_rules.violation(output, text, findings)
 
 
 class UnsuitedModel(UsageProblem):
@@ -140,9 +151,8 @@ def make_model_chain(
     rest = (_chain_model(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
     if cascade is None:
         return ModelChain((own, *rest), frozenset(model.fallback_on))
-    return ModelChain(
-        (own, *rest), frozenset([*model.fallback_on, UNMET]), AcceptanceRules(cascade.null_in, cascade.evidence)
-    )
+    rules = AcceptanceRules(cascade.null_in, cascade.evidence, cascade.documents_to_calibrate)
+    return ModelChain((own, *rest), frozenset([*model.fallback_on, UNMET]), rules)
 
 
 def _chain_model(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> ChainModel:

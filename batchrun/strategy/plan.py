@@ -248,6 +248,8 @@ class Plan:
     """The tags of the run that a submit would begin or continue."""
     reply: ReplyForecast | None = None
     """The forecast of the replies. None if an earlier version made the plan."""
+    calibration_no: int | None = None
+    """The number of the calibration whose threshold the cascade uses. None if no threshold is used."""
     partial_answers: bool = False
     """Whether a submit sends requests although most replies are expected to be cut off."""
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -282,7 +284,12 @@ class Plan:
     @property
     def earlier_models(self) -> tuple[str, ...]:
         """All models of the cascade but the last one. Empty without a cascade."""
-        return (self.model, *(step.model for step in self.cascade.steps))[:-1] if self.cascade else ()
+        return self.models[:-1]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models of the cascade, the first included. Empty without a cascade."""
+        return (self.model, *(step.model for step in self.cascade.steps)) if self.cascade else ()
 
     @property
     def spent_nusd(self) -> int:

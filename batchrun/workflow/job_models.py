@@ -13,6 +13,7 @@ from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
 from batchrun.job.toml_positions import KeyPath
+from batchrun.statistics.audit import calibration_needed
 from batchrun.strategy.model_chain import ModelChain, UnsuitedModel, make_model_chain
 
 
@@ -46,6 +47,7 @@ def models_of(job: JobFile, prices: PriceTable, *, today: date) -> ModelChain:
     """
     refuse_forbidden_models(job)
     refuse_unknown_models(job, prices)
+    refuse_small_calibration(job)
     spec = job.spec
     try:
         return make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
@@ -72,6 +74,17 @@ def refuse_unknown_models(job: JobFile, prices: PriceTable) -> None:
     ]
     if problems:
         raise JobFileError(problems, file=text.file)
+
+
+def refuse_small_calibration(job: JobFile) -> None:
+    """Raise JobFileError if a cascade is to be calibrated on fewer documents than any threshold needs."""
+    cascade, text = job.spec.cascade, job.text
+    if cascade is None or not cascade.documents_to_calibrate:
+        return
+    if cascade.documents_to_calibrate < (needed := calibration_needed(cascade.max_difference)):
+        message = f"max_difference = {cascade.max_difference:g} needs {needed:,} documents or more"
+        problem = text.at_value(("cascade", "calibrate"), message, hint=f"calibrate = {needed}, or leave the key out")
+        raise JobFileError([problem], file=text.file)
 
 
 def unsuited_models(job: JobFile, found: Iterable[ModelProblem]) -> JobFileError:

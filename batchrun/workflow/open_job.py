@@ -27,6 +27,7 @@ from batchrun.job.load import JobFile
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
 from batchrun.job.tune_section import is_tuned
+from batchrun.planning.cascade_threshold import calibrated_chain, calibration_problem
 from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
@@ -166,7 +167,8 @@ class OpenJob(OpenStore):
 
     def obstacle(self, plan: Plan) -> BatchrunError | None:
         """Return what would keep a submit from carrying out a plan of this job, or None if nothing would."""
-        if problem := second_file(self.ledger, self.job) or self.refusal(plan):
+        uncalibrated = calibration_problem(self.job, self.chain, self.ledger, plan.to_send)
+        if problem := second_file(self.ledger, self.job) or self.refusal(plan) or uncalibrated:
             return problem
         with contextlib.suppress(LockedByAnother):  # which delays only rows
             try:
@@ -266,6 +268,7 @@ def opened_job(job: JobFile, *, simulated: bool, to_run: bool) -> Iterator[OpenJ
         Children() as children,
     ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
+        chain = calibrated_chain(job, chain, ledger)
         yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
 
 

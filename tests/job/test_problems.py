@@ -309,6 +309,15 @@ CASES = {
         ("14:10", '`cascade.models`: the first of them is not "claude-sonnet-5-5" of [model]',
          'leave `name` in [model] out, or write name = "a"'),
     ]),
+    "threshold of three models": (
+        "[budget]", '[cascade]\nmodels = ["claude-sonnet-5-5", "b", "c"]\naccept = "calibrated"\n[budget]', [
+        ("14:10", "`cascade.models`: a threshold is learned between two models",
+         "name the cheap model and the model that it is held against"),
+    ]),
+    "threshold without its key": ("[budget]", f"{CASCADE}\nmax_difference = 0.01\n[budget]", [
+        ("15:18", '`cascade.max_difference`: only accept = "calibrated" learns a threshold',
+         'write accept = "calibrated", or take this key out'),
+    ]),
     "cascade beside fallbacks": ("[prompt]", f'fallbacks = ["b"]\n{CASCADE}\n[prompt]', [
         ("10:1", "`cascade`: it stands instead of the fallbacks of [model]",
          "take `fallbacks` and `fallback_on` out of [model]; `models` and `escalate_on` stand for them"),

@@ -1,6 +1,7 @@
 """A cascade before anything is sent: which answers are taken, and what all of it costs, checked by hand."""
 
 import math
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,7 +12,17 @@ from batchrun.estimation.interval import Interval, product
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.spec import LimitsSection
 from batchrun.outcome import Outcome
-from batchrun.strategy.cascade_cost import GUESS, CascadeCost, Share, cascaded, reaching, share
+from batchrun.statistics.audit import calibration_needed
+from batchrun.strategy.cascade_cost import (
+    GUESS,
+    CascadeCost,
+    Share,
+    calibrating_share,
+    cascaded,
+    reaching,
+    share,
+    worth_calibrating,
+)
 from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
 
@@ -50,6 +61,54 @@ ANSWERS = {
 @pytest.mark.parametrize(("output", "reason"), ANSWERS.values(), ids=ANSWERS)
 def test_what_an_answer_leaves_to_be_desired(output: dict[str, object], reason: str | None) -> None:
     assert DEMANDS.violation(output, TEXT) == reason
+
+
+SCORED = AcceptanceRules(null_in=("law",), evidence=("quote",), calibrate=300)
+SURE = {"law": "TX", "quote": None}
+"""An answer with a null: its score is 0.1."""
+
+
+def test_without_a_threshold_every_answer_is_passed_on_and_with_one_those_above() -> None:
+    assert SCORED.words == ("null in law", "no evidence for quote", "score")
+    assert SCORED.is_calibrating
+    assert SCORED.violation(SURE, TEXT) == "calibrating"
+    assert SCORED.violation({**SURE, "law": None}, TEXT) == "null in law", "what an answer lacks is told first"
+    known = replace(SCORED, below=0.4)
+    assert not known.is_calibrating
+    assert known.violation(SURE, TEXT) is None
+    assert known.violation(SURE, TEXT, {"repairs": 1}) == "score"
+    assert replace(SCORED, below=math.inf).violation(SURE, TEXT, {"repairs": 9}) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "escalated", "expected"),
+    [
+        (SURE, None, 0.4), (SURE, "calibrating", 0.4), (SURE, "score", 0.4),
+        (SURE, "no evidence for quote", math.inf), ({**SURE, "law": None}, None, math.inf), (None, "invalid", math.inf),
+    ],
+)  # fmt: skip
+def test_an_answer_that_no_threshold_would_take_has_no_finite_score(
+    output: dict[str, object] | None, escalated: str | None, expected: float
+) -> None:
+    assert SCORED.calibration_score(output, {"repairs": 1}, escalated) == expected
+
+
+def test_how_many_documents_are_calibrated() -> None:
+    def documents(**keys: object) -> int:
+        section = CascadeSection.model_validate({"models": MODELS[:2], "accept": "calibrated", **keys})
+        assert section.documents_to_calibrate >= calibration_needed(section.max_difference)
+        return section.documents_to_calibrate
+
+    asked = [documents(max_difference=share) for share in (0.005, 0.01, 0.02, 0.05, 0.2)]
+    assert asked == [1_700, 1_010, 600, 300, 110]
+    assert documents(calibrate=450) == 450
+    assert CascadeSection.model_validate({"models": MODELS}).documents_to_calibrate == 0
+    assert [worth_calibrating(share) for share in (0.01, 0.02, 0.05)] == [20_000, 5_000, 1_000]
+
+
+def test_a_calibration_is_sure_and_the_others_are_guessed() -> None:
+    assert calibrating_share(600, 6_000).expected.mean == pytest.approx(0.1 + 0.9 * GUESS.mean)
+    assert calibrating_share(600, 300).expected == Interval(1.0, 1.0, 1.0)
 
 
 def test_without_the_text_no_evidence_is_looked_for() -> None:

@@ -1,13 +1,16 @@
 """A cascade for people and for programs: what a plan expects of the cascade, and what the cascade did in a run."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count, interval_fields
 from batchrun.escaping import escape_control
+from batchrun.statistics.audit import RISK
+from batchrun.store.ledger.cascade_calibrations import AcceptedAnswers, CascadeCalibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations
-from batchrun.strategy.cascade_cost import CascadeCost, Step
+from batchrun.strategy.cascade_cost import CascadeCost, Step, worth_calibrating
 from batchrun.workflow.open_job import OpenJob
 
 
@@ -18,6 +21,7 @@ def cascade_lines(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[s
     lines = [f"cascade  {', then '.join(names)} on {reasons}"]
     if not to_send:
         return lines
+    lines += [f"         {words}" for words in threshold_words(cost, opened, to_send=to_send)]
     lines += [f"         {step_words(step)}" for step in cost.steps]
     alone = f"         {names[-1]} alone would cost {dollars(cost.alone_nusd.mean)}"
     lines.append(alone if cost.pays else f"{alone}: the cascade is not expected to be cheaper")
@@ -28,6 +32,79 @@ def reasons_of(opened: OpenJob) -> list[str]:
     """The reasons for which the next model is asked, as the job file states them."""
     chain = opened.chain
     return [*opened.job.spec.model.fallback_on, *(chain.acceptance_rules.words if chain.acceptance_rules else ())]
+
+
+def threshold_words(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list[str]:
+    """What finding the threshold costs, or what was found before; nothing if the cascade has rules alone."""
+    rules, section = opened.chain.acceptance_rules, opened.job.spec.cascade
+    if section is None or rules is None or not rules.calibrate:
+        return []
+    if rules.calibration_no is not None:
+        calibration = calibration_of(opened.ledger, rules.calibration_no)
+        return promise_words(calibration, section.models) if calibration else []
+    both, step = min(rules.calibrate, to_send), cost.steps[-1]
+    alone_nusd = step.cost_nusd.mean / step.share.expected.mean  # streamed, as the calibration is
+    return [
+        f"{count(both, 'document')} asked of both models first: about {dollars(alone_nusd * both / to_send)} for"
+        f" {escape_control(step.model)}",
+        f"as a rule a calibration pays from about {worth_calibrating(section.max_difference):,} documents on",
+    ]
+
+
+def promise_words(calibration: CascadeCalibration, models: Sequence[str]) -> list[str]:
+    """What a calibration promises of the documents that are taken from the first model, and what it was found on."""
+    first, last = (escape_control(name) for name in (models[0], models[-1]))
+    below = "whatever their score" if is_any(calibration) else f"where the score is below {calibration.below:g}"
+    return [
+        f"at most {calibration.max_difference:.1%} of the documents taken from {first} differ from {last},"
+        f" with {1 - RISK:.0%} confidence",
+        f"found on {count(calibration.asked, 'document')} that both answered: {calibration.accepted:,} would be"
+        f" taken ({calibration.share:.0%}), {below}; {calibration.differing:,} of them differ",
+    ]
+
+
+def is_any(calibration: CascadeCalibration) -> bool:
+    """Whether every answer is taken that is good enough by the rules."""
+    return calibration.below is not None and math.isinf(calibration.below)
+
+
+def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
+    """What a calibration has found, for programs. `threshold` is None if every answer is accepted."""
+    return {
+        "max_difference": calibration.max_difference,
+        "confidence": 1 - RISK,
+        "threshold": None if is_any(calibration) else calibration.below,
+        "calibrated": calibration.asked,
+        "accepted": calibration.accepted,
+        "differing": calibration.differing,
+        "share": round(calibration.share, 4),
+        "at_most": calibration.at_most,
+        "seed": calibration.seed,
+    }
+
+
+def accepted_lines(accepted: AcceptedAnswers | None, models: Sequence[str]) -> list[str]:
+    """What is promised of the answers that a run took from the first model; for the end of a run."""
+    if accepted is None:
+        return []
+    lines = [
+        f"{count(accepted.documents, 'document')} taken from {escape_control(models[0])}",
+        *promise_words(accepted.calibration, models),
+    ]
+    if accepted.uncovered:
+        lines.append(
+            f"{accepted.uncovered:,} of the documents taken were added or changed after the calibration: the promise"
+            " does not cover them; another `calibrate` calibrates again"
+        )
+    return [f"           {line}" for line in lines]
+
+
+def accepted_as_json(accepted: AcceptedAnswers | None) -> dict[str, Any] | None:
+    """What was taken from the first model by a threshold, for programs. None without a threshold."""
+    if accepted is None:
+        return None
+    counts = {"documents": accepted.documents, "not_covered": accepted.uncovered}
+    return counts | calibration_as_json(accepted.calibration)
 
 
 def step_words(step: Step) -> str:
@@ -42,8 +119,12 @@ def step_words(step: Step) -> str:
 
 def cascade_as_json(cost: CascadeCost, opened: OpenJob) -> dict[str, Any]:
     """The expected cascade for programs."""
+    rules = opened.chain.acceptance_rules
+    found = calibration_of(opened.ledger, rules.calibration_no if rules else None)
     return {
         "escalate_on": reasons_of(opened),
+        "calibrate": rules.calibrate if rules and rules.is_calibrating else 0,
+        "calibration": calibration_as_json(found) if found else None,
         "steps": [
             {
                 "model": step.model,

@@ -18,10 +18,10 @@ from batchrun.workflow.open_job import OpenJob
 SHOWN_FIELDS = 8
 
 
-def pilot_line(pilot: Plan, whole: Plan) -> str:
-    """What is shown of a pilot before the pilot is sent."""
+def pilot_line(pilot: Plan, whole: Plan, what: str = "pilot") -> str:
+    """What is shown of a pilot, or of what else comes first, before it is sent."""
     cost = with_bounds(pilot.estimate.cost_nusd, dollars)
-    return f"pilot: {pilot.to_send:,} of {count(whole.to_send, 'document')} first, about {cost}"
+    return f"{what}: {pilot.to_send:,} of {count(whole.to_send, 'document')} first, about {cost}"
 
 
 def report_as_text(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path) -> str:

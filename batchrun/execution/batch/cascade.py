@@ -46,7 +46,7 @@ class BatchCascade:
         return looked_at or self._why(number, one, text=None) is not None
 
     def _why(self, number: int, one: Answered, *, text: str | None) -> str | None:
-        return self.chain.escalated(number, one.answer.outcome, one.answer.output, text)
+        return self.chain.escalated(number, one.answer.outcome, one.answer.output, text, one.answer.findings)
 
     def _move(self, number: int, pending: PendingRequest, one: Answered) -> Move | None:
         # A document that is gone from the source, or has changed, keeps its answer and does not come here.

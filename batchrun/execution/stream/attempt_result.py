@@ -6,6 +6,7 @@ teaches the model's channel: the rate limiter, the slots and the circuit breaker
 
 import asyncio
 import itertools
+import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -87,8 +88,9 @@ class AttemptResults:
         self._failure_history.answered(channel.model, judgement.outcome, judgement.reason)
         self._stop_if_all_alike()
         step = self._next_step(attempt, judgement)
-        escalated = self._chain.escalated(channel.model_no, step.outcome, step.output, pending.text)
         end = answered_settlement(attempt.attempt_no, reply, step, judgement, price)
+        findings = json.loads(end.findings) if end.findings else None
+        escalated = self._chain.escalated(channel.model_no, step.outcome, step.output, pending.text, findings)
         if usage:
             prompt = KnownPrompt(usage.prompt_tokens, attempt.request.max_tokens, price.rates.input)
             end = replace(end, prompt=prompt)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from batchrun.quality.review.suspicion import suspicion
+from batchrun.answers.suspicion import suspicion
 from batchrun.statistics.audit import QUEUE_SHARES, Queue, queue_threshold, reviews_needed
 from batchrun.statistics.intervals import clopper_pearson_upper
 from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Frozen, Review
@@ -170,7 +170,9 @@ def frozen_answers(audits: Audits, fields: Collection[str], failed: Mapping[str,
     """Score the answers of a job as they are now; `failed` counts the checks that each document has failed."""
     return {
         answer.doc_id: Frozen(
-            answer.request_id, answer.content, suspicion(answer, fields, failed.get(answer.doc_id, 0))
+            answer.request_id,
+            answer.content,
+            suspicion(answer.findings, fields, tokens=answer.tokens, failed_checks=failed.get(answer.doc_id, 0)),
         )
         for answer in audits.answers()
     }

@@ -19,6 +19,8 @@ class Answer:
 
     outcome: Outcome
     output: Mapping[str, Any] | None
+    findings: Mapping[str, Any]
+    """What was found out about the answer, without what is empty."""
     escalated: str | None
     """Why the next model was asked; None if the next model was not asked so far."""
 
@@ -47,25 +49,25 @@ class Escalations:
         return sum(self.reasons.values())
 
 
-def outputs(ledger: Ledger, request_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Read the outputs of requests, by request id; requests without an output are left out."""
+def succeeded(ledger: Ledger, request_ids: Iterable[str]) -> dict[str, Answer]:
+    """Read the answers to requests, by request id; requests without an output are left out."""
     rows = ledger.connection.execute(
-        "select request_id, output from requests"
+        "select request_id, outcome, output, findings, null from requests"
         " where request_id in (select value from json_each(?)) and outcome = ? and output is not null",
         (json.dumps(list(request_ids)), Outcome.SUCCEEDED),
     )
-    return {request_id: json.loads(output) for request_id, output in rows}
+    return {request_id: answer_of(row) for request_id, *row in rows}
 
 
 def answered(ledger: Ledger, run_no: int, *, since: int, after: int, limit: int, model: str) -> list[Answered]:
     """List the next documents of a run that stand for a settled request to a model, in the order of the plan."""
     rows = ledger.connection.execute(
-        f"select {PENDING}, r.outcome, r.output, null from documents d join requests r using (request_no)"
+        f"select {PENDING}, r.outcome, r.output, r.findings, null from documents d join requests r using (request_no)"
         " where d.run_no = ? and d.seq >= ? and d.document_no > ? and d.outcome is null and r.outcome is not null"
         " and r.model = ? order by d.document_no limit ?",
         (run_no, since, after, model, limit),
     )
-    return [Answered(pending_of(row[:-3]), _answer(row[-3:])) for row in rows]
+    return [Answered(pending_of(row[:-4]), answer_of(row[-4:])) for row in rows]
 
 
 def take_back(ledger: Ledger, job: str, request_no: int, earlier: Sequence[str]) -> list[str]:
@@ -95,13 +97,13 @@ def take_back(ledger: Ledger, job: str, request_no: int, earlier: Sequence[str])
 def recent_answers(ledger: Ledger, job: str, *, fingerprint: str, model: str) -> list[Answer]:
     """Read the latest answers of one model to requests as the job would make them now."""
     rows = ledger.connection.execute(
-        "select r.outcome, r.output, a.escalated"
+        "select r.outcome, r.output, r.findings, a.escalated"
         " from attempts a join requests r using (request_no) join runs using (run_no)"
         " where a.job = ? and a.state = 'answered' and runs.fingerprint = ? and r.model = ?"
         " and r.attempt_no = a.attempt_no and r.outcome is not null order by a.seq desc limit ?",
         (job, fingerprint, model, MOST_RECENT),
     )
-    return [_answer(row) for row in rows]
+    return [answer_of(row) for row in rows]
 
 
 def escalations(ledger: Ledger, run_no: int, models: Sequence[str]) -> list[Escalations]:
@@ -124,6 +126,12 @@ def escalations(ledger: Ledger, run_no: int, models: Sequence[str]) -> list[Esca
     return [one for one in found if one.answers]
 
 
-def _answer(row: Sequence[Any]) -> Answer:
-    outcome, output, escalated = row
-    return Answer(Outcome(outcome), json.loads(output) if output else None, escalated)
+def answer_of(row: Sequence[Any]) -> Answer:
+    """Make an answer of its outcome, output, findings and reason to be passed on."""
+    outcome, output, findings, escalated = row
+    return Answer(
+        Outcome(outcome),
+        json.loads(output) if output else None,
+        json.loads(findings) if findings else {},
+        escalated,
+    )

@@ -19,7 +19,7 @@ SCRIPTS = (
     "07_pilots.sql", "08_cascade.sql", "09_run_plans.sql", "10_absent_batches.sql", "11_adopted.sql",
     "12_tags_and_tokens.sql",
     "13_request_max_tokens.sql", "14_reading.sql", "15_answers.sql", "16_run_answers.sql",
-    "17_reviews.sql", "18_tunes.sql",
+    "17_reviews.sql", "18_tunes.sql", "19_cascade_calibrations.sql",
 )  # fmt: skip
 """The scripts that lay out a ledger, in order; a ledger's version is how many of the scripts it has had."""
 SCHEMA_VERSION = len(SCRIPTS)

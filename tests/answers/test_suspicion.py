@@ -1,18 +1,16 @@
 """The score of suspicion: each signal counts, and none makes a score fall when it gets worse."""
 
-import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.quality.review.suspicion import STATUS_DOUBTS, field_doubt, suspicion
-from batchrun.store.ledger.audits import Answer
+from batchrun.answers.suspicion import STATUS_DOUBTS, field_doubt, suspicion
 
 
 def score(findings: dict[str, Any], *, tokens: int = 0, failed_checks: int = 0) -> float:
-    return suspicion(Answer("d", "r", "c", tokens, json.dumps(findings)), ("term", "law"), failed_checks)
+    return suspicion(findings, ("term", "law"), tokens=tokens, failed_checks=failed_checks)
 
 
 WORSE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -41,6 +39,13 @@ def test_each_signal_counts(better: dict[str, Any], worse: dict[str, Any]) -> No
 def test_length_and_checks_count_and_other_fields_do_not() -> None:
     assert score({}) < score({}, tokens=100) < score({}, tokens=100_000) < score({}, failed_checks=1)
     assert score({"problems": {"other": "why"}, "evidence": {"other": {"status": "missing"}}}) == score({})
+
+
+def test_a_null_counts_where_it_is_told() -> None:
+    assert suspicion({}, ("term", "law")) < suspicion({}, ("term", "law"), nulls=("law", "other"))
+    assert field_doubt({"problems": {"term": "why"}}, "term", is_null=True) == field_doubt(
+        {"problems": {"term": "why"}}, "term"
+    )
 
 
 SIGNALS = st.fixed_dictionaries(

@@ -1,0 +1,187 @@
+"""The story of a submit of a calibrated cascade: documents that both models answer -> a threshold -> the rest, or not.
+
+The ledger has the drawn documents before any of them is sent, and the threshold before any of the rest is sent: the
+same command continues after anything.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from batchrun.errors import Refused, Stopped
+from batchrun.estimation.estimate import Estimate
+from batchrun.execution.run import Caller
+from batchrun.execution.stop_conditions import OutOfTime
+from batchrun.job.match_rules import MatchRule
+from batchrun.job.model_sections import CascadeSection
+from batchrun.planning.cascade_history import answer_pairs
+from batchrun.planning.cascade_threshold import (
+    calibrated_chain,
+    calibration_problem,
+    calibration_settings,
+    no_threshold,
+)
+from batchrun.planning.narrowing import Narrowing
+from batchrun.planning.planner import ONLINE, Planner
+from batchrun.planning.selection import Selection
+from batchrun.quality.evaluate import match_rules
+from batchrun.quality.matching.match import match
+from batchrun.statistics.audit import calibrated_threshold
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, CascadeCalibrations
+from batchrun.store.ledger.cascades import Answer
+from batchrun.store.ledger.pilots import Pilots
+from batchrun.store.ledger.runs import Runs
+from batchrun.strategy.cascade_rules import AcceptanceRules
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.routes import Route
+from batchrun.workflow.open_job import OpenJob, SubmitOptions
+from batchrun.workflow.submit import Sent, caps_in_force, refuse, send
+from batchrun.workflow.summary import Summary, conclude
+
+SEEDS = 2**32
+"""A seed is below this number."""
+
+
+@dataclass(slots=True)
+class CalibratedSubmit:
+    """One submit that may have to calibrate the job's cascade first; `submit` may be called once."""
+
+    opened: OpenJob
+    caller: Caller
+    show: Callable[[Plan, Plan | None], None]
+    """Shows the plan of everything and the plan of the documents that both models are asked about."""
+    report: Callable[[CascadeCalibration], None]
+    """Shows the threshold that was found."""
+    rest: Callable[[OpenJob, SubmitOptions], Awaitable[Summary]]
+    """Submits the job, whose cascade has its threshold then if it needs one."""
+    options: SubmitOptions = field(default_factory=SubmitOptions)
+    counts: bool = False
+    """Whether the API is asked, free of charge, for the tokens of a few requests to plan with."""
+    _planner: Planner = field(init=False)
+    _calibrations: CascadeCalibrations = field(init=False)
+    _rules: AcceptanceRules = field(init=False)
+    _settings: str = field(init=False)
+
+    async def submit(self, selection: Selection) -> Summary:
+        """Run the job. The cascade is calibrated if [cascade] wants a threshold that the ledger does not have.
+
+        Raises what `rest` raises, and Refused and Stopped with nothing sent. What goes wrong later is in the summary.
+        """
+        rules = self.opened.chain.acceptance_rules
+        if rules is None or not rules.is_calibrating or selection.again:  # documents that have failed show nothing
+            return await self.rest(self.opened, self.options)
+        self._rules, self._planner = rules, self.opened.planner(self.options)
+        self._calibrations = CascadeCalibrations(self.opened.ledger, self.opened.name)
+        self._settings = calibration_settings(self.opened.job, self.opened.chain)
+        begun = self._calibrations.latest(self._settings)
+        counter, online = self.caller.provider if self.counts else None, self.options.online or ONLINE
+        whole = await self._planner.plan(selection, counter=counter, online=online)
+        if not whole.to_send and (begun is None or begun.ended):
+            return await self.rest(self.opened, self.options)
+        if problem := calibration_problem(self.opened.job, self.opened.chain, self.opened.ledger, whole.to_send):
+            raise problem
+        narrowing, seed = Narrowing(self.opened.ledger), secrets.randbelow(SEEDS)
+        narrowing.mark(self._drawn(narrowing, begun, selection) if begun else self._draw(narrowing, seed))
+        narrowing.to_pilot()
+        self._planner.count(narrowing.guessed())
+        plan = self._planner.forecast(route=Route.STREAM, exact=True)  # the answers are wanted now
+        plan = replace(plan, caps=caps_in_force(whole))
+        self.show(whole, plan if plan.to_send else None)
+        # Where the whole job is refused, nothing is paid for its calibration.
+        for one in (replace(whole, already_approved=whole.already_approved or begun is not None), plan):
+            await refuse(self.opened, self.opened.refusal(one), self.caller)
+        return await self._calibrate(plan, narrowing, begun, seed)
+
+    def _draw(self, narrowing: Narrowing, seed: int) -> list[int]:
+        """Draw documents with equal chances from all that are to be sent."""
+        found = sorted(doc_id for doc_id, _, _ in narrowing.sampled())
+        draw = random.Random(seed)  # noqa: S311 - everybody may draw the same documents again
+        return narrowing.numbers(draw.sample(found, min(self._rules.calibrate, len(found))))
+
+    def _drawn(self, narrowing: Narrowing, begun: CascadeCalibration, selection: Selection) -> list[int]:
+        """Find the drawn documents in the plan. Raises Refused if the command selects only some of them."""
+        drawn = self._calibrations.drawn(begun)
+        numbers = narrowing.numbers(drawn)
+        if len(numbers) < len(drawn) and not selection.everything:
+            raise Refused(
+                f"the cascade is being calibrated on {len(drawn):,} documents, and only {len(numbers):,} of them are"
+                " selected. Nothing was sent.",
+                hint="submit with the selection with which the calibration began, or without one",
+            )
+        return numbers
+
+    async def _calibrate(
+        self, plan: Plan, narrowing: Narrowing, begun: CascadeCalibration | None, seed: int
+    ) -> Summary:
+        """Ask both models, find the threshold, and submit the rest."""
+        opened, started_at = self.opened, time.time()
+        run = Runs(opened.ledger).open_run(opened.name, self._planner.fingerprint)
+
+        def begin(run_no: int) -> None:
+            Pilots(opened.ledger, opened.name).begin(run_no, narrowing.chosen(), begins_run=run is None)
+            self._calibrations.begin(self._settings, self._section.max_difference, seed, narrowing.sampled())
+
+        def rest() -> Estimate:
+            narrowing.to_rest()
+            return self._planner.forecast().estimate
+
+        sent = Sent(run.run_no if run else None, None)
+        if plan.to_send:
+            at_once = replace(self.options, waits=False)  # open batches of earlier submits are not waited for
+            also = None if begun else begin
+            sent = await send(opened, self._planner, plan, self.caller, at_once, also=also)
+        has_rest, halted = bool(rest().documents), sent.halted
+        narrowing.to_pilot()
+        is_pending = bool(self._planner.planned.admission.outcomes().get(None))
+        if not is_pending and (halted is None or isinstance(halted, OutOfTime)):
+            ended = self._end(begun or self._calibrations.latest(self._settings))
+            if ended.below is not None:
+                self.report(ended)
+            halted = no_threshold(self._section, ended) if ended.below is None and has_rest else None
+            if has_rest and halted is None:
+                try:
+                    return await self._submit_rest(time.time() - started_at)
+                except Refused as refused:
+                    why = str(refused).replace(" Nothing was sent.", "", 1)
+                    halted = Stopped(f"the rest is not sent: {why}", hint=refused.hint)
+        return conclude(
+            opened,
+            self._planner,
+            plan,
+            run_no=sent.run_no,
+            halted=halted,
+            started_at=started_at,
+            cut_short=has_rest,
+            rest=rest,
+        )
+
+    async def _submit_rest(self, elapsed_s: float) -> Summary:
+        chain = calibrated_chain(self.opened.job, self.opened.chain, self.opened.ledger)
+        return await self.rest(replace(self.opened, chain=chain), replace(self.options, elapsed_s=elapsed_s))
+
+    @property
+    def _section(self) -> CascadeSection:
+        section = self.opened.job.spec.cascade
+        assert section is not None
+        return section
+
+    def _end(self, begun: CascadeCalibration | None) -> CascadeCalibration:
+        """Compare the answers of both models, and record the threshold."""
+        assert begun is not None
+        rules = match_rules(self.opened.job, self.opened.job.spec.output.fields)
+        scored = [
+            (self._rules.calibration_score(first.output, first.findings, first.escalated), differs(rules, first, last))
+            for first, last in answer_pairs(self.opened.ledger, self._calibrations.drawn(begun))
+        ]
+        found = calibrated_threshold(scored, self._section.max_difference)
+        with self.opened.ledger.transaction():
+            return self._calibrations.end(begun, len(scored), found)
+
+
+def differs(rules: Mapping[str, MatchRule], first: Answer, last: Answer | None) -> bool:
+    """Whether any field of the first model's answer differs from the last model's. A missing answer differs."""
+    if first.output is None or last is None or last.output is None:
+        return True
+    return any(not match(rule, last.output.get(name), first.output.get(name)).right for name, rule in rules.items())

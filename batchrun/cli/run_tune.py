@@ -8,7 +8,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.cli.views.tune_text import Edit, look_line, plan_lines, report_as_text
 from batchrun.errors import BatchrunError
 from batchrun.execution.run import Caller
-from batchrun.quality.gold import known_labels
+from batchrun.quality.gold import read_labels
 from batchrun.quality.tune.verdict import Ending
 from batchrun.workflow.tune import Tune
 from batchrun.workflow.tune_plan import OpenTune, TuneOptions, open_tune
@@ -28,7 +28,7 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
         open_tune(path, simulated=profile is not None) as opened,
         provider_of(profile, options.speed, terminal) as provider,
     ):
-        labels = known_labels(opened.job, opened.opened.ledger)
+        labels = read_labels(opened.job)
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)
         tune = Tune(opened, caller, options, lambda plan: say(*plan_lines(plan)), lambda row: say(look_line(row)))
         report = run_async(tune.run(labels.values if labels else None))

@@ -125,8 +125,9 @@ def gold_words(gold: GoldChange) -> Iterator[tuple[str, str]]:
         before, now = (f"{number / gold.cells:.1%}" for number in gold.right)
         yield "gold", f"{before} -> {now} right in {count(gold.documents, 'document')}{interval_words(gold)}"
     if not gold.found:
-        found = f"a difference of {100 * gold.detectable:.1f} points would have been found"
-        yield "", f"no difference found; {found}" if gold.detectable < 1 else "no difference found: too few documents"
+        enough = gold.documents >= ENOUGH_DOCUMENTS and gold.detectable < 1
+        found = f"; a difference of {100 * gold.detectable:.1f} points would have been found"
+        yield "", f"no difference found{found if enough else ': too few documents'}"
         return
     fields = [f"{short(name)} (p = {p:.3f})" for name, p in gold.field_p.items() if p <= 0.1]
     yield (

@@ -28,7 +28,7 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
         open_tune(path, simulated=profile is not None) as opened,
         provider_of(profile, options.speed, terminal) as provider,
     ):
-        labels = known_labels(opened.job, opened.ledger)
+        labels = known_labels(opened.job, opened.opened.ledger)
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)
         tune = Tune(opened, caller, options, lambda plan: say(*plan_lines(plan)), lambda row: say(look_line(row)))
         report = run_async(tune.run(labels.values if labels else None))

@@ -124,13 +124,15 @@ def open_tune(path: Path, *, simulated: bool) -> Iterator[OpenTune]:
 def named(job: JobFile, ending: str, **model: object) -> JobFile:
     """Return the job under the name of a tune's runs, with changes in its [model].
 
-    A setting that fails often is no reason to stop, and a document that is too large for a setting is left out.
+    A setting that fails often is no reason to stop, and a document that is too large for a setting is left out. Nothing
+    is said of a single look's answers: the tune itself holds them against its labels.
     """
     spec = job.spec
     changes: dict[str, Any] = {
         "model": spec.model.model_copy(update=model),
         "pilot": PilotSection(),
         "check": (),
+        "gold": None,
         "run": spec.run.model_copy(update={"fail_fast": False, "max_failure_rate": None}),
         "budget": spec.budget.model_copy(update={"max_documents": None, "max_cost_nusd": UNCAPPED_NUSD}),
     }

@@ -107,6 +107,13 @@ def test_without_labels_the_strongest_answers_all_and_again_some(tune):
     }
     assert set(report.to_label) == differing
     assert 0 < len(differing) < 20
+    right = {doc_id: models.values(model_name(1), f"document {doc_id[5:9]}") for doc_id in sorted(differing)}
+    corrected = tune(models, right, by_agreement=True)
+    assert corrected.verdict.row
+    assert corrected.verdict.row.standing
+    assert (corrected.verdict.row.standing.accuracy.mean, corrected.to_label) == (1.0, ())
+    assert corrected.rows[2].standing
+    assert corrected.rows[2].standing.differing == report.verdict.row.standing.differing
     repeated = tune(models)
     assert (models.count.total(), repeated.self_agreement) == (report_count(report, models), report.self_agreement)
 

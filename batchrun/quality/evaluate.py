@@ -106,7 +106,7 @@ def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
     enums = [name for name in labels.fields if job.spec.output.fields[name].kind == "enum"]
     return Evaluation(
         labels=labels.file,
-        scores=score(held.matched),
+        scores=score(held.matched, labels.fields),
         confusions={
             name: confusion(
                 (labels.values[doc_id][name], value_of(answers[doc_id], name))

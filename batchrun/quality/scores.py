@@ -61,16 +61,16 @@ class Scores:
         return self.documents >= ENOUGH_DOCUMENTS
 
 
-def score(documents: Mapping[str, DocumentMatches]) -> Scores:
-    """Score the documents, by their ids. Fields stand in the order in which the documents first name the fields."""
-    by_field: defaultdict[str, list[Sequence[Matched]]] = defaultdict(list)
+def score(documents: Mapping[str, DocumentMatches], fields: Iterable[str] = ()) -> Scores:
+    """Score the documents, by their ids. Fields stand in the order given, or in which documents first name them."""
+    by_field: defaultdict[str, list[Sequence[Matched]]] = defaultdict(list, {name: [] for name in fields})
     for matches in documents.values():
         for name, matched in matches.items():
             by_field[name].append((matched,))
     together = [tuple(matches.values()) for matches in documents.values()]
     return Scores(
         documents=len(documents),
-        fields=tuple(_field_score(name, matched) for name, matched in by_field.items()),
+        fields=tuple(_field_score(name, matched) for name, matched in by_field.items() if matched),
         pooled=_field_score(ALL_FIELDS, together),
     )
 

@@ -34,4 +34,4 @@ def gold_of(opened: OpenOutput, run_no: int) -> GoldScores | None:
     except BatchrunError as error:
         return GoldScores(problem=str(error))
     held = labelled_answers(opened.job, labels, opened.ledger, run_no) if labels else None
-    return GoldScores(score(held.matched), held.labels.file) if held and held.matched else None
+    return GoldScores(score(held.matched, held.labels.fields), held.labels.file) if held and held.matched else None

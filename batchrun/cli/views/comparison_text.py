@@ -16,12 +16,11 @@ from batchrun.job.decisive_keys import DIGEST, ChangedKey
 from batchrun.quality.compared_runs import ComparedRun, changed_keys_of
 from batchrun.quality.comparison import Change, Comparison, FieldComparison
 from batchrun.quality.gold_change import GoldChange
+from batchrun.quality.scores import ENOUGH_DOCUMENTS
 from batchrun.statistics.drift import Drift, DriftLevel
 
 MOST_FIELDS, MOST_KEYS = 20, 10
 """How many fields and keys are shown."""
-FEWEST_DOCUMENTS = 20
-"""Below so many labelled documents a share says less than the counts do."""
 NAME_WIDTH = 24
 
 
@@ -119,7 +118,7 @@ def set_value(value: str | None) -> str:
 
 def gold_words(gold: GoldChange) -> Iterator[tuple[str, str]]:
     """Whether the run now is better or worse on the documents with gold labels."""
-    if gold.documents < FEWEST_DOCUMENTS:
+    if gold.documents < ENOUGH_DOCUMENTS:
         right = " -> ".join(f"{number:,}" for number in gold.right)
         yield "gold", f"{right} right, of {gold.cells:,} labelled values in {count(gold.documents, 'document')}"
     else:

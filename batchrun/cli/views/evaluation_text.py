@@ -13,7 +13,7 @@ from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.quality.evaluate import Evaluation, GoldScores, WrongDocument, WrongField
 from batchrun.quality.gold_change import GoldChange
-from batchrun.quality.scores import Confusion, FieldScore, Scores
+from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confusion, FieldScore, Scores
 from batchrun.store.reports.runs import RunStory
 
 MOST_NAMED = 5
@@ -147,43 +147,46 @@ def remarks(view: EvaluationView) -> Iterator[str]:
 
 
 def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
-    """A line for each field, and one for all fields together."""
+    """A line for each field, and one for all fields together. Columns that a terminal has no room for are left out."""
     scores = evaluation.scores
     rows = [*scores.fields, *([scores.pooled] if len(scores.fields) > 1 else [])]
-    if scores.enough:
-        shares = ("FIELD", "RIGHT", "90%", "PRECISION", "RECALL", "F1", "90%")
-        return table(shares, [share_row(one) for one in rows], width=width).split("\n")
-    counts = ("FIELD", "RIGHT", "FOUND OF LABELS", "FOUND OF ANSWERS")
     asked = [*(one.documents for one in scores.fields), asked_values(scores)]
-    return table(counts, [*map(count_row, rows, asked)], width=width).split("\n")
+    cells = [(share_cells if scores.enough else count_cells)(*pair) for pair in zip(rows, asked, strict=True)]
+    header = list(cells[0])
+    for left_out in (None, "OF", "PRECISION", "RECALL"):
+        header = [name for name in header if name != left_out]
+        lines = table(header, [[row[name] for name in header] for row in cells]).split("\n")
+        if width is None or len(lines[0]) <= width:
+            break
+    return [cut(line, width) for line in lines]
 
 
-def count_row(field: FieldScore, asked: int) -> tuple[str, ...]:
-    """The counts of a field of which so many values were asked; hits of partly right lists are no whole numbers."""
-    return (
-        cut(field.name, NAME_WIDTH),
-        f"{field.right:,} of {asked:,}",
-        f"{field.hits:g} of {field.gold:,}",
-        f"{field.hits:g} of {field.given:,}",
-    )
+def count_cells(field: FieldScore, asked: int) -> dict[str, str]:
+    """The counts of a field of which so many values were asked, by column."""
+    return {
+        "FIELD": cut(field.name, NAME_WIDTH),
+        "RIGHT": f"{field.right:,} of {asked:,}",
+        "FOUND OF LABELS": f"{field.hits:g} of {field.gold:,}",
+        "FOUND OF ANSWERS": f"{field.hits:g} of {field.given:,}",
+    }
 
 
-def share_row(field: FieldScore) -> tuple[str, ...]:
-    """The shares of a field, with the intervals of accuracy and F1."""
+def share_cells(field: FieldScore, asked: int) -> dict[str, str]:
+    """The shares of a field of which so many values were asked, by column; a share of nothing, or of few, is a dash."""
+    few = field.documents < ENOUGH_DOCUMENTS
+    return {
+        "FIELD": cut(field.name, NAME_WIDTH),
+        "RIGHT (90%)": f"{field.right:,} of {asked:,}" if few else share_words(field.accuracy),
+        "OF": f"{asked:,}",
+        "PRECISION": "-" if few or not field.given else f"{field.precision.mean:.1%}",
+        "RECALL": "-" if few or not field.gold else f"{field.recall.mean:.1%}",
+        "F1 (90%)": "-" if few or not field.gold + field.given else share_words(field.f1),
+    }
 
-    def known(interval: Interval, of: int) -> str:
-        return f"{interval.mean:.1%}" if of else "-"
 
-    both = field.gold + field.given
-    return (
-        cut(field.name, NAME_WIDTH),
-        f"{field.accuracy.mean:.1%}",
-        f"{field.accuracy.low:.1%} to {field.accuracy.high:.1%}",
-        known(field.precision, field.given),
-        known(field.recall, field.gold),
-        known(field.f1, both),
-        f"{field.f1.low:.1%} to {field.f1.high:.1%}" if both else "-",
-    )
+def share_words(interval: Interval) -> str:
+    """`95.0% (91.8 to 97.0)`."""
+    return f"{interval.mean:.1%} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
 def confusion_lines(name: str, confusion: Confusion, width: int | None) -> list[str]:

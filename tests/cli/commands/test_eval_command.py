@@ -59,10 +59,10 @@ def test_the_screen(batchrun: CommandLine, run_id: str) -> None:
 trial run {run_id}: 93.3% right (90%: 77.8% to 98.2%) by labels.csv
   labels   30 documents, 2 fields
 
-FIELD       RIGHT  90%             PRECISION  RECALL  F1     90%
-kind        93.3%  68.1% to 98.9%  96.6%      93.3%   94.9%  72.6% to 99.2%
-pages       93.3%  68.1% to 98.9%  96.6%      93.3%   94.9%  72.6% to 99.2%
-all fields  93.3%  77.8% to 98.2%  96.6%      93.3%   94.9%  83.4% to 98.6%
+FIELD       RIGHT (90%)           OF  PRECISION  RECALL  F1 (90%)
+kind        93.3% (68.1 to 98.9)  30  96.6%      93.3%   94.9% (72.6 to 99.2)
+pages       93.3% (68.1 to 98.9)  30  96.6%      93.3%   94.9% (72.6 to 99.2)
+all fields  93.3% (77.8 to 98.2)  60  96.6%      93.3%   94.9% (83.4 to 98.6)
 
 kind, label -> answer
   "sale" -> "lease": 1

@@ -62,7 +62,7 @@ class Tune:
     _plan: TunePlan = field(init=False)
     _begun: BegunTune = field(init=False)
     _rows: list[Row] = field(init=False, default_factory=list)
-    _self: Interval | None = None
+    _self_agreement: Interval | None = None
 
     async def run(self, labels: Truth | None = None) -> TuneReport:
         """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
@@ -84,7 +84,7 @@ class Tune:
             plan=self._plan,
             rows=tuple(self._rows),
             verdict=verdict_of(self._rows, self._plan.target, is_whole=halted is None),
-            self_agreement=self._self,
+            self_agreement=self._self_agreement,
             spent_nusd=self._tunes.committed_nusd(self._begun),
             halted=halted,
         )
@@ -128,7 +128,7 @@ class Tune:
         truth = {doc_id: {**given.get(doc_id, {}), **self._plan.labels.get(doc_id, {})} for doc_id in doc_ids}
         self._tell(number, measured(doc_ids, answers, truth, self._rules), State.STRONGEST)
         again = await self._again(candidate, doc_ids[:ASKED_AGAIN])
-        self._self = measured(doc_ids[:ASKED_AGAIN], again, given, self._rules).accuracy
+        self._self_agreement = measured(doc_ids[:ASKED_AGAIN], again, given, self._rules).accuracy
         return truth
 
     async def _again(self, candidate: Candidate, doc_ids: Sequence[str]) -> Mapping[str, TunedAnswer]:

@@ -23,8 +23,7 @@ from batchrun.planning.planner import Planner
 from batchrun.planning.selection import Selection
 from batchrun.quality.tune.settings import Grid, Setting, read_grid, variant
 from batchrun.quality.tune.standing import Truth
-from batchrun.quality.tune.verdict import Row, State, expected_nusd
-from batchrun.statistics.intervals import Z90, faultless_documents_needed
+from batchrun.quality.tune.verdict import Row, State, expected_nusd, too_few
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.cap_usage import shared_cap_usages
 from batchrun.store.ledger.connection import empty
@@ -210,22 +209,6 @@ async def chosen_documents(
         await planner.plan(Selection())
         possible, refs = planner.planned.drawn(documents, among=among)
     return possible, sorted(refs, key=lambda ref: hashlib.sha256(ref.doc_id.encode()).digest())
-
-
-def too_few(number: int, possible: int, target: float, *, labelled: bool) -> Refused | None:
-    """Return why so few documents are not enough, or None if they are: without any error they prove the target."""
-    needed = faultless_documents_needed(target)
-    if number >= needed:
-        return None
-    what = "labelled documents" if labelled else "documents"
-    provable = int(1000 * number / (number + Z90**2)) / 1000
-    more = f"--documents {needed}" if possible >= needed else f"the job has {possible:,} {what} to send"
-    return Refused(
-        f"{number:,} {what} cannot prove a target of {target:g}: without a single wrong field it takes {needed:,}."
-        " Nothing was sent.",
-        hint=f"{more}; or a lower target, at most --target {provable:g}"
-        + ("; or compare with the strongest setting: --agreement" if labelled else ""),
-    )
 
 
 async def _candidate(tune: OpenTune, setting: Setting) -> Candidate:

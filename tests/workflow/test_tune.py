@@ -211,3 +211,20 @@ def test_a_job_file_that_has_changed_is_not_overwritten(tune):
             write_job(opened, change, setting)
     assert tune.path.read_text() == before
     assert [path.name for path in tune.path.parent.iterdir()] == ["trial.toml"]
+
+
+def test_what_a_run_of_an_earlier_tune_spends_now_counts_to_the_cap_of_this_one(tune):
+    """A tune with another target is another tune, and goes on with the run that the first one left unfinished."""
+
+    class Dying(GradedModels):
+        async def send(self, request: Any) -> Any:
+            if len(self.asked) == 6:
+                raise KeyboardInterrupt
+            return await super().send(request)
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(Dying(accuracies=GOOD), labels())
+    (begun,) = tune.project.ask("select max(attempt_no), max(run_no) from attempts")
+    report = tune(GradedModels(accuracies=GOOD), labels(), target=0.85)
+    paid = tune.project.ask("select sum(cost_nusd), min(run_no) from attempts where attempt_no > ?", begun[0])
+    assert paid == [(report.spent_nusd, begun[1])]

@@ -6,7 +6,6 @@ import pytest
 
 from batchrun.estimation.interval import Interval
 from batchrun.job.match_rules import MatchRule
-from batchrun.outcome import Outcome
 from batchrun.quality.tune.settings import Setting
 from batchrun.quality.tune.standing import Standing, measured
 from batchrun.quality.tune.verdict import Ending, Row, State, expected_nusd, verdict_of
@@ -18,8 +17,7 @@ GOLD = {"a": {"title": "x", "amount": 1}, "b": {"title": "y"}, "c": {"title": No
 
 
 def answered(values: object, *, cost: int | None = 10, seconds: float | None = 2.0, quotes: int = 0, bad: int = 0):
-    outcome = Outcome.SUCCEEDED if values else Outcome.INVALID
-    return TunedAnswer(outcome, values, cost, seconds, quotes, bad)
+    return TunedAnswer(values, cost, seconds, quotes, bad)
 
 
 def standing(mean: float, *, documents: int = 200, trials: float = 600.0) -> Standing:

@@ -102,7 +102,7 @@ class Tune:
         try:
             await self._climb()
         except BatchrunError as problem:
-            if not any(row.standing for row in self._rows):
+            if not self._has_sent or not any(row.standing for row in self._rows):
                 raise
             halted = problem
         spent_nusd = self._spent_nusd()

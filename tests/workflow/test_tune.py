@@ -77,8 +77,9 @@ def test_the_cheapest_that_holds_is_named_and_nothing_is_sent_or_touched_twice(t
     assert (project.statuses(), project.rows("select * from trial order by doc_id")) == (statuses, rows)
     assert sorted(path.name for path in (project.root / "results").iterdir()) == [".gitignore", "out.duckdb"]
 
+    (project.root / "batchrun.toml").write_text("[budget]\nmax_cost_usd = 0.000001\nmax_cost_per_day_usd = 0.000001\n")
     again = GradedModels(accuracies=GOOD)
-    repeated = tune(again, labels())
+    repeated = tune(again, labels())  # what costs nothing is in every budget
     assert (again.asked, repeated.spent_nusd, states(repeated)) == ([], 0, states(report))
 
     with open_tune(tune.path, simulated=False) as opened:
@@ -131,6 +132,8 @@ def test_a_kill_between_two_looks_costs_nothing(tune):
     with pytest.raises(KeyboardInterrupt):
         tune(models, labels(), told=killed)
     paid = len(models.asked)
+    cap = f"[budget]\nmax_cost_per_day_usd = {tune.plans[0].expected_nusd / 1e9 + 1e-6}\n"
+    (tune.project.root / "batchrun.toml").write_text(cap)  # what is spent already is not expected once more
     report = tune(models, labels())
     assert report.verdict.ending is Ending.FOUND
     assert len(set(models.asked)) == len(models.asked) > paid

@@ -48,7 +48,6 @@ class TuneOptions:
     route: str = "stream"
     by_agreement: bool = False
     """Whether settings are compared with the strongest one although there are labels."""
-    partial_answers: bool = False
     typed: tuple[str, ...] = ()
     """The command, as in `Plan.typed`."""
     speed: float = 1.0
@@ -91,8 +90,6 @@ class TunePlan:
     """The documents in the order in which every setting answers them."""
     possible: int
     """How many documents could have been chosen."""
-    typed: tuple[str, ...]
-    """The command, as in `Plan.typed`."""
     target: float
     labels: Truth
     """The gold labels; empty if there are none."""
@@ -179,7 +176,6 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> Tune
         candidates=found,
         documents=[ref.doc_id for ref in refs],
         possible=possible,
-        typed=options.typed,
         target=target,
         labels=labels,
         by_agreement=by_agreement,
@@ -236,14 +232,13 @@ def _beside_the_ledger(opened: OpenJob) -> Iterator[Planner]:
         yield replace(opened, ledger=ledger).planner(SubmitOptions(pay_again=True))
 
 
-def refusal_of(plan: TunePlan, tune: OpenTune, *, spent_nusd: int, partial_answers: bool) -> Refused | None:
+def refusal_of(plan: TunePlan, tune: OpenTune, *, spent_nusd: int) -> Refused | None:
     """Return why nothing is sent for a tune that has spent so much already, or None if its requests are sent."""
     for candidate in plan.candidates:
-        if (reply := candidate.plan.mostly_cut) and not partial_answers:
+        if reply := candidate.plan.mostly_cut:
             return Refused(
                 f"{candidate.row.setting.words}: {cut_words(reply)}. Nothing was sent.",
-                hint="raise max_tokens in [model], take the setting out of [tune], or send all the same:"
-                " --partial-answers",
+                hint="raise max_tokens in [model], or take the setting out of [tune]",
             )
     amounts, fewer = f"the tune is expected to cost {dollars(plan.expected_nusd)}", "try fewer settings or --documents"
     if plan.expected_nusd > plan.cap.limit:

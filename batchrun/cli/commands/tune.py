@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import JOB, PARTIAL_ANSWERS, SIMULATE, DollarsOption, JobCommand, speaking
+from batchrun.cli.options import JOB, SIMULATE, DollarsOption, JobCommand, speaking
 from batchrun.cli.views.terminal import Terminal
 
 
@@ -20,7 +20,6 @@ from batchrun.cli.views.terminal import Terminal
 @click.option("--agreement", is_flag=True,
               help="Compare with the strongest setting; gold labels count where there are any.")  # fmt: skip
 @click.option("--write", is_flag=True, help="Write the setting that is found into the job file.")
-@PARTIAL_ANSWERS
 @SIMULATE
 @speaking
 def tune(
@@ -32,7 +31,6 @@ def tune(
     route: str,
     agreement: bool,
     write: bool,
-    partial_answers: bool,
     simulate: str | None,
     terminal: Terminal,
 ) -> int:
@@ -54,7 +52,6 @@ def tune(
         max_cost_nusd=max_cost,
         route=route,
         by_agreement=agreement,
-        partial_answers=partial_answers,
         typed=typed_command(),
         speed=20.0 if simulate else 1.0,
     )

@@ -18,17 +18,17 @@ CORRELATION = 0.3
 
 
 class State(StrEnum):
-    """What became of a setting."""
+    """What became of a setting: a judgement of `statistics.ladder`, or why the setting has none."""
 
-    CHOSEN = "chosen"
     DROPPED = "dropped"
+    CHOSEN = "chosen"
     UNDECIDED = "undecided"
+    GOES_ON = "goes on"
+    """The tune has stopped, or has not come so far, that the setting is judged."""
     PROBED = "not judged"
     """A dearer setting than the chosen one, asked about a few documents for comparison."""
     STRONGEST = "strongest"
     """The setting that the others are compared with."""
-    ASKED = "not finished"
-    """The tune stopped before the setting was judged."""
     NOT_ASKED = "not asked"
 
 

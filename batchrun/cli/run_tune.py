@@ -10,12 +10,23 @@ from batchrun.errors import BatchrunError
 from batchrun.execution.run import Caller
 from batchrun.quality.gold import read_labels
 from batchrun.quality.tune.verdict import Ending
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.tune import Tune, TuneReport
-from batchrun.workflow.tune_plan import OpenTune, TuneOptions, open_tune
+from batchrun.workflow.tune_plan import OpenTune, open_tune
 from batchrun.workflow.tune_write import job_change, write_job
 
 
-def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | None, terminal: Terminal) -> int:
+def run_tune(
+    path: Path,
+    options: SubmitOptions,
+    *,
+    target: float | None,
+    documents: int | None,
+    by_agreement: bool,
+    writes: bool,
+    profile: str | None,
+    terminal: Terminal,
+) -> int:
     """Tune a job, show what was found, and return the exit code. The job file changes only if `writes` says so."""
 
     def say(*lines: str) -> None:
@@ -24,12 +35,13 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
                 terminal.say(line)
 
     with (
-        open_tune(path, simulated=profile is not None) as opened,
+        open_tune(path, simulated=profile is not None, target=target, documents=documents) as opened,
         provider_of(profile, options.speed, terminal) as provider,
     ):
         labels = read_labels(opened.job)
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)
-        tune = Tune(opened, caller, options, lambda plan: say(*plan_lines(plan)), lambda row: say(look_line(row)))
+        show, told = (lambda plan: say(*plan_lines(plan))), (lambda row: say(look_line(row)))
+        tune = Tune(opened, caller, options, by_agreement, show, told)
         report = run_async(tune.run(labels.values if labels else None))
         edit = edited(opened, report, writes=writes)
     if terminal.json:

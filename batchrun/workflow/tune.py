@@ -30,7 +30,6 @@ from batchrun.workflow.tune_plan import (
     ASKED_AGAIN,
     Candidate,
     OpenTune,
-    TuneOptions,
     TunePlan,
     plan_tune,
     planned,
@@ -73,7 +72,10 @@ class Tune:
 
     open_tune: OpenTune
     caller: Caller
-    options: TuneOptions
+    options: SubmitOptions
+    """The cap of the tune, the route of its requests, and what else the command says."""
+    by_agreement: bool
+    """Whether settings are compared with the strongest one although there are labels."""
     show: Callable[[TunePlan], None]
     """Shows the plan before anything is sent, and before the plan is refused."""
     told: Callable[[Row], None]
@@ -87,7 +89,7 @@ class Tune:
 
     async def run(self, labels: Truth | None = None) -> TuneReport:
         """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
-        self._plan = await plan_tune(self.open_tune, self.options, labels or {})
+        self._plan = await plan_tune(self.open_tune, self.options, labels or {}, by_agreement=self.by_agreement)
         self.show(self._plan)
         self._rows = [candidate.row for candidate in self._plan.candidates]
         self._after_attempt = self._tunes.unfinished(self._plan.digest)
@@ -162,7 +164,7 @@ class Tune:
         return {doc_id: answers[request_id] for doc_id, request_id in asked.items() if request_id in answers}
 
     async def _send(self, candidate: Candidate, doc_ids: Sequence[str]) -> None:
-        opened, options = candidate.opened, self.options
+        opened = candidate.opened
         self._begin()
         run = Runs(self._ledger).open_run(opened.name, candidate.plan.fingerprint)
         spent_nusd = self._spent_nusd(besides=run.run_no if run else None)
@@ -173,15 +175,13 @@ class Tune:
             Selection(ids=frozenset(doc_ids)),
             self.caller,
             show=lambda _: None,
-            options=SubmitOptions(
+            options=replace(
+                self.options,
                 max_cost_nusd=self._plan.cap.limit - spent_nusd,
                 pay_again=True,
                 partial=True,  # the tune's cap stops the run; the estimate was held against the cap before
                 partial_answers=True,
-                route=options.route,
                 reasks_all=True,
-                typed=options.typed,
-                speed=options.speed,
             ),
         )
         if halted := summary.halted:

@@ -37,23 +37,6 @@ ASKED_AGAIN = 30
 """About how many documents the strongest setting answers a second time, to find how often it agrees with itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuneOptions:
-    """What a command says over [tune]."""
-
-    target: float | None = None
-    documents: int | None = None
-    max_cost_nusd: int | None = None
-    """A lower cap than that of the job file."""
-    route: str = "stream"
-    by_agreement: bool = False
-    """Whether settings are compared with the strongest one although there are labels."""
-    typed: tuple[str, ...] = ()
-    """The command, as in `Plan.typed`."""
-    speed: float = 1.0
-    """The speed of the simulator's clock."""
-
-
 @dataclass(frozen=True, slots=True)
 class OpenTune:
     """A job that is open for a tune, under the tune's own name."""
@@ -110,10 +93,15 @@ class TunePlan:
 
 
 @contextlib.contextmanager
-def open_tune(path: Path, *, simulated: bool) -> Iterator[OpenTune]:
-    """Read the job file and its [tune], and take the tune of the job for this process."""
+def open_tune(path: Path, *, simulated: bool, **said: object) -> Iterator[OpenTune]:
+    """Read the job file and its [tune], and take the tune of the job for this process.
+
+    What is `said` of the target and the number of documents counts before what the job file says.
+    """
     job, today = read_job(path), utc_today()
     content = job.path.read_bytes()
+    tune = job.spec.tune.model_copy(update={key: value for key, value in said.items() if value is not None})
+    job = replace(job, spec=job.spec.model_copy(update={"tune": tune}))
     settings = read_settings(job, prices_of(job, today=today), today=today)
     with opened_job(to_tune(job, settings[0]), simulated=simulated, to_run=True) as opened:
         yield OpenTune(job, settings, opened, content)
@@ -139,21 +127,21 @@ def to_tune(job: JobFile, setting: Setting) -> JobFile:
     return replace(variant(job, setting), spec=spec.model_copy(update=changes)).under(spec.job.name + TUNED)
 
 
-async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> TunePlan:
+async def plan_tune(tune: OpenTune, options: SubmitOptions, labels: Truth, *, by_agreement: bool) -> TunePlan:
     """Choose the documents and plan every setting.
 
     Raises Refused if the tune could not prove its target, and UsageProblem if there is nothing to compare.
     """
     section = tune.job.spec.tune
-    by_agreement = options.by_agreement or not labels
+    by_agreement = by_agreement or not labels
     if by_agreement and len(tune.settings) == 1:
         raise UsageProblem(
             f"[tune] of the job {tune.job.spec.job.name} has one setting, and nothing to compare the setting with.",
             hint='name what to try in [tune], such as models = ["claude-haiku-4-5", "claude-sonnet-5-5"]',
         )
-    target = options.target if options.target is not None else section.target
+    target = section.target
     among = None if by_agreement else [doc_id for doc_id, values in labels.items() if values]
-    possible, refs = await chosen_documents(tune.opened, options.documents or section.documents, among)
+    possible, refs = await chosen_documents(tune.opened, section.documents, among)
     if problem := too_few(len(refs), possible, target, labelled=not by_agreement):
         raise problem
     chosen = replace(tune.opened, source=ChosenDocuments(tune.opened.source, tuple(refs)))
@@ -167,7 +155,7 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> Tune
         extra = strongest * (number + min(ASKED_AGAIN, number))
     else:
         climbed = prices
-    cap = caps_of(tune.opened.job, SubmitOptions(max_cost_nusd=options.max_cost_nusd)).run
+    cap = caps_of(tune.opened.job, options).run
     if cap.origin is Origin.JOB and section.max_cost_nusd:
         cap = replace(cap, key="tune.max_cost_usd")
     return TunePlan(

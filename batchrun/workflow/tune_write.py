@@ -6,11 +6,12 @@ import shutil
 import tempfile
 from codecs import BOM_UTF8
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.job.load import load_job
-from batchrun.quality.tune.job_text import diff, written
+from batchrun.quality.tune.job_text import written
 from batchrun.quality.tune.settings import Setting, variant
 from batchrun.workflow.tune_plan import OpenTune
 
@@ -28,8 +29,9 @@ def job_change(tune: OpenTune, setting: Setting) -> JobChange:
     """Make the change that gives the job a setting. Raises UsageProblem if a program cannot make the change."""
     before = tune.content.decode("utf-8-sig")
     after = written(before, tune.job, setting)
-    mark = BOM_UTF8 if tune.content.startswith(BOM_UTF8) else b""
-    return JobChange(mark + after.encode("utf-8"), tuple(diff(before, after, name=os.path.relpath(tune.job.path))))
+    mark, name = BOM_UTF8 if tune.content.startswith(BOM_UTF8) else b"", os.path.relpath(tune.job.path)
+    lines = unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="", n=2)
+    return JobChange(mark + after.encode("utf-8"), tuple(lines))
 
 
 def write_job(tune: OpenTune, change: JobChange, setting: Setting) -> None:

@@ -21,8 +21,9 @@ from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
 from batchrun.quality.tune.verdict import Ending
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.tune import Tune
-from batchrun.workflow.tune_plan import TuneOptions, open_tune
+from batchrun.workflow.tune_plan import open_tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,8 @@ def drawn(accuracies: list[float], seed: int, root: Path) -> Drawn:
     labels = {f"docs/{number:04}.txt": right_values(f"document {number:04}") for number in range(DOCUMENTS)}
     with open_tune(path, simulated=False) as opened:
         caller = caller_of(models, lambda _: None)
-        tune = Tune(opened, caller, TuneOptions(), lambda _: None, lambda _: None)
+        options = SubmitOptions(route="stream")
+        tune = Tune(opened, caller, options, by_agreement=False, show=lambda _: None, told=lambda _: None)
         report = run_async(tune.run(labels))
     assert report.halted is None, report.halted
     prices = {model_name(at): at + 1 for at in range(SETTINGS)}

@@ -12,8 +12,9 @@ from trial_project import TrialProject, caller_of
 from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode, Refused, UsageProblem
 from batchrun.quality.tune.verdict import Ending, Row, State
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.tune import Tune, TuneReport
-from batchrun.workflow.tune_plan import TuneOptions, TunePlan, open_tune
+from batchrun.workflow.tune_plan import TunePlan, open_tune
 from batchrun.workflow.tune_write import job_change, write_job
 
 pytestmark = pytest.mark.slow
@@ -36,12 +37,20 @@ class Tuner:
     looks: list[Row] = field(default_factory=list)
 
     def __call__(
-        self, provider: Any, gold: Mapping[str, Mapping[str, Any]] | None = None, told: Any = None, **options: Any
+        self,
+        provider: Any,
+        gold: Mapping[str, Mapping[str, Any]] | None = None,
+        told: Any = None,
+        *,
+        by_agreement: bool = False,
+        max_cost_nusd: int | None = None,
+        **said: Any,
     ) -> TuneReport:
-        with open_tune(self.path, simulated=False) as opened:
+        with open_tune(self.path, simulated=False, **said) as opened:
             caller = caller_of(provider, self.project.events.append)
             told = told or self.looks.append
-            tune = Tune(opened, caller, TuneOptions(**options), self.plans.append, told)
+            options = SubmitOptions(route="stream", max_cost_nusd=max_cost_nusd)
+            tune = Tune(opened, caller, options, by_agreement, self.plans.append, told)
             return run_async(tune.run(gold))
 
 

@@ -44,15 +44,16 @@ def tune(
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.next_command import typed_command
     from batchrun.cli.run_tune import run_tune
-    from batchrun.workflow.tune_plan import TuneOptions
+    from batchrun.workflow.open_job import SubmitOptions
 
-    options = TuneOptions(
+    options = SubmitOptions(max_cost_nusd=max_cost, route=route, typed=typed_command(), speed=20.0 if simulate else 1.0)
+    return run_tune(
+        job,
+        options,
         target=target,
         documents=documents,
-        max_cost_nusd=max_cost,
-        route=route,
         by_agreement=agreement,
-        typed=typed_command(),
-        speed=20.0 if simulate else 1.0,
+        writes=write,
+        profile=simulate,
+        terminal=terminal,
     )
-    return run_tune(job, options, writes=write, profile=simulate, terminal=terminal)

@@ -1,49 +1,57 @@
 """Running a tune from the command line: plan, looks, frontier, and the job file."""
 
 from pathlib import Path
+from typing import TypedDict
 
 from batchrun.cli.interrupts import halting_on_signals, run_async
+from batchrun.cli.next_command import typed_command
 from batchrun.cli.run_job import provider_of
 from batchrun.cli.views.terminal import Terminal
-from batchrun.cli.views.tune_text import Edit, look_line, plan_lines, report_as_json, report_as_text
-from batchrun.errors import BatchrunError
+from batchrun.cli.views.tune_text import look_line, plan_lines, report_as_json, report_as_text
 from batchrun.execution.run import Caller
 from batchrun.quality.gold import read_labels
 from batchrun.quality.tune.verdict import Ending
 from batchrun.workflow.open_job import SubmitOptions
-from batchrun.workflow.tune import Tune, TuneReport
-from batchrun.workflow.tune_plan import OpenTune, open_tune
-from batchrun.workflow.tune_write import job_change, write_job
+from batchrun.workflow.tune import Tune
+from batchrun.workflow.tune_plan import open_tune
+from batchrun.workflow.tune_write import Edit, edit_job
 
 
-def run_tune(
-    path: Path,
-    options: SubmitOptions,
-    *,
-    target: float | None,
-    documents: int | None,
-    by_agreement: bool,
-    writes: bool,
-    profile: str | None,
-    terminal: Terminal,
-) -> int:
-    """Tune a job, show what was found, and return the exit code. The job file changes only if `writes` says so."""
+class TuneFlags(TypedDict):
+    """What a person may say of a tune; None where the job file decides."""
+
+    target: float | None
+    documents: int | None
+    max_cost: int | None
+    """A lower cap than the job file's, in nano-USD."""
+    route: str
+    agreement: bool
+    write: bool
+    simulate: str | None
+
+
+def run_tune(path: Path, flags: TuneFlags, terminal: Terminal) -> int:
+    """Tune a job, show what was found, and return the exit code."""
 
     def say(*lines: str) -> None:
         if not (terminal.quiet or terminal.json):
             for line in lines:
                 terminal.say(line)
 
+    profile, edit = flags["simulate"], Edit()
+    speed = 20.0 if profile else 1.0
+    options = SubmitOptions(max_cost_nusd=flags["max_cost"], route=flags["route"], typed=typed_command(), speed=speed)
     with (
-        open_tune(path, simulated=profile is not None, target=target, documents=documents) as opened,
-        provider_of(profile, options.speed, terminal) as provider,
+        open_tune(path, simulated=profile is not None, target=flags["target"], documents=flags["documents"]) as opened,
+        provider_of(profile, speed, terminal) as provider,
     ):
         labels = read_labels(opened.job)
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)
         show, told = (lambda plan: say(*plan_lines(plan))), (lambda row: say(look_line(row)))
-        tune = Tune(opened, caller, options, by_agreement, show, told)
+        tune = Tune(opened, caller, options, flags["agreement"], show, told)
         report = run_async(tune.run(labels.values if labels else None))
-        edit = edited(opened, report, writes=writes)
+        if report.verdict.ending is Ending.FOUND and report.verdict.row:
+            edit = edit_job(opened, report.verdict.row.setting, writes=flags["write"])
     if terminal.json:
         terminal.event("tune", **report_as_json(report, edit))
     elif not terminal.quiet or report.exit_code:
@@ -52,18 +60,3 @@ def run_tune(
     for problem in problems:
         terminal.problem(problem)
     return int(problems[0].exit_code if problems else report.exit_code)
-
-
-def edited(opened: OpenTune, report: TuneReport, *, writes: bool) -> Edit:
-    """Make the change of the job file, and write the file if `writes` says so. A problem is no reason to fail here."""
-    row, diff = report.verdict.row, tuple[str, ...]()
-    if report.verdict.ending is not Ending.FOUND or row is None:
-        return Edit()
-    try:
-        change = job_change(opened, row.setting)
-        diff = change.diff
-        if writes and diff:
-            write_job(opened, change, row.setting)
-    except BatchrunError as problem:
-        return Edit(diff, problem=problem)
-    return Edit(diff, is_written=writes and bool(diff))

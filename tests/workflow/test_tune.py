@@ -15,7 +15,7 @@ from batchrun.quality.tune.verdict import Ending, Row, State
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.tune import Tune, TuneReport
 from batchrun.workflow.tune_plan import TunePlan, open_tune
-from batchrun.workflow.tune_write import job_change, write_job
+from batchrun.workflow.tune_write import edit_job
 
 pytestmark = pytest.mark.slow
 
@@ -92,8 +92,7 @@ def test_the_cheapest_that_holds_is_named_and_nothing_is_sent_or_touched_twice(t
     assert (again.asked, repeated.spent_nusd, states(repeated)) == ([], 0, states(report))
 
     with open_tune(tune.path, simulated=False) as opened:
-        change = job_change(opened, report.verdict.row.setting)
-        write_job(opened, change, report.verdict.row.setting)
+        assert edit_job(opened, report.verdict.row.setting, writes=True).is_written
     assert f'name = "{model_name(1)}"   # the dearest' in tune.path.read_text()
     summary = project.submit(again)
     assert (again.asked, summary.exit_code) == ([], ExitCode.OK)  # the tune has paid for all of them
@@ -214,12 +213,10 @@ def test_a_model_that_only_fails_is_dropped_and_stops_nothing(tune):
 
 def test_a_job_file_that_has_changed_is_not_overwritten(tune):
     with open_tune(tune.path, simulated=False) as opened:
-        setting = opened.settings[0]
-        change = job_change(opened, setting)
         before = tune.path.read_text() + "# mine\n"
         tune.path.write_text(before)
-        with pytest.raises(UsageProblem, match="has changed since the tune began"):
-            write_job(opened, change, setting)
+        edit = edit_job(opened, opened.settings[0], writes=True)
+    assert "has changed since the tune began" in str(edit.problem)
     assert tune.path.read_text() == before
     assert [path.name for path in tune.path.parent.iterdir()] == ["trial.toml"]
 

@@ -1,7 +1,7 @@
 """A tune for people and for programs: its plan, its looks, the verdict and the frontier."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +10,18 @@ from batchrun.cli.next_command import changed, command, typed_command
 from batchrun.cli.views.evaluation_text import share_words
 from batchrun.cli.views.format import count, duration, interval_fields, table
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control, shown_path
 from batchrun.quality.tune.standing import Standing
 from batchrun.quality.tune.verdict import Ending, Row, State
 from batchrun.strategy.pilot_report import percent
 from batchrun.workflow.tune import TuneReport
 from batchrun.workflow.tune_plan import TunePlan
+from batchrun.workflow.tune_write import Edit
 
 PER = 1_000
 """Prices are shown for so many documents."""
 HEADER = ("SETTING", "STATE", "RIGHT (90%)", "OF", f"COST OF {PER:,} (90%)", "FAILED (90%)", "LATENCY")
 SHOWN_DOCUMENTS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What became of the job file."""
-
-    diff: tuple[str, ...] = ()
-    """The change that gives the job the named setting. Empty if the job has the setting, or if none is named."""
-    is_written: bool = False
-    problem: BatchrunError | None = None
-    """Why the job file could not be changed."""
 
 
 def plan_lines(plan: TunePlan) -> Iterator[str]:

@@ -12,8 +12,8 @@ from batchrun.execution.run import Caller
 from batchrun.quality.gold import read_labels
 from batchrun.quality.tune.verdict import Ending
 from batchrun.workflow.open_job import SubmitOptions
-from batchrun.workflow.tune import Tune
-from batchrun.workflow.tune_plan import open_tune
+from batchrun.workflow.tune import Tune, TuneReport
+from batchrun.workflow.tune_plan import open_tune, plan_tune
 from batchrun.workflow.tune_write import Edit, edit_job
 
 
@@ -47,9 +47,14 @@ def run_tune(path: Path, flags: TuneFlags, terminal: Terminal) -> int:
     ):
         labels = read_labels(opened.job)
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)
-        show, told = (lambda plan: say(*plan_lines(plan))), (lambda row: say(look_line(row)))
-        tune = Tune(opened, caller, options, flags["agreement"], show, told)
-        report = run_async(tune.run(labels.values if labels else None))
+
+        async def tuned() -> TuneReport:
+            known = labels.values if labels else {}
+            plan = await plan_tune(opened, options, known, by_agreement=flags["agreement"])
+            say(*plan_lines(plan))
+            return await Tune(opened, plan, caller, options, lambda row: say(look_line(row))).run()
+
+        report = run_async(tuned())
         if report.verdict.ending is Ending.FOUND and report.verdict.row:
             edit = edit_job(opened, report.verdict.row.setting, writes=flags["write"])
     if terminal.json:

@@ -31,7 +31,6 @@ from batchrun.workflow.tune_plan import (
     Candidate,
     OpenTune,
     TunePlan,
-    plan_tune,
     planned,
     refusal_of,
 )
@@ -71,28 +70,21 @@ class Tune:
     """One tune; `run` may be called once."""
 
     open_tune: OpenTune
+    plan: TunePlan
     caller: Caller
     options: SubmitOptions
-    """The cap of the tune, the route of its requests, and what else the command says."""
-    by_agreement: bool
-    """Whether settings are compared with the strongest one although there are labels."""
-    show: Callable[[TunePlan], None]
-    """Shows the plan before anything is sent, and before the plan is refused."""
     told: Callable[[Row], None]
     """Hears of every look at a setting."""
-    _plan: TunePlan = field(init=False)
     _after_attempt: int | None = None
     """The last attempt before the tune. None before the first request, unless an unfinished tune goes on."""
     _has_sent: bool = False
     _rows: list[Row] = field(init=False, default_factory=list)
     _self_agreement: Interval | None = None
 
-    async def run(self, labels: Truth | None = None) -> TuneReport:
-        """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
-        self._plan = await plan_tune(self.open_tune, self.options, labels or {}, by_agreement=self.by_agreement)
-        self.show(self._plan)
-        self._rows = [candidate.row for candidate in self._plan.candidates]
-        self._after_attempt = self._tunes.unfinished(self._plan.digest)
+    async def run(self) -> TuneReport:
+        """Carry out the plan. Raises Refused with nothing sent; what goes wrong later is in the report."""
+        self._rows = [candidate.row for candidate in self.plan.candidates]
+        self._after_attempt = self._tunes.unfinished(self.plan.digest)
         halted: BatchrunError | None = None
         try:
             await self._climb()
@@ -104,9 +96,9 @@ class Tune:
             with self._ledger.transaction():
                 self._tunes.end()
         return TuneReport(
-            plan=self._plan,
+            plan=self.plan,
             rows=tuple(self._rows),
-            verdict=verdict_of(self._rows, self._plan.target, is_whole=halted is None),
+            verdict=verdict_of(self._rows, self.plan.target, is_whole=halted is None),
             self_agreement=self._self_agreement,
             spent_nusd=self._spent_nusd(),
             halted=halted,
@@ -115,7 +107,7 @@ class Tune:
     # --- the ladder
 
     async def _climb(self) -> None:
-        plan, settings = self._plan, len(self._rows)
+        plan, settings = self.plan, len(self._rows)
         truth = plan.labels
         if plan.by_agreement:
             settings -= 1
@@ -135,17 +127,17 @@ class Tune:
 
     async def _standing(self, number: int, documents: int, truth: Truth) -> Standing:
         """Ask a setting about the first so many documents, and measure its answers."""
-        doc_ids = self._plan.documents[:documents]
-        answers = await self._answers(self._plan.candidates[number], doc_ids)
+        doc_ids = self.plan.documents[:documents]
+        answers = await self._answers(self.plan.candidates[number], doc_ids)
         return measured(doc_ids, answers, truth, self._rules)
 
     async def _strongest(self, number: int) -> Truth:
         """Ask the strongest setting about all documents, and again about some. Returns its answers under the labels."""
-        candidate, doc_ids = self._plan.candidates[number], self._plan.documents
+        candidate, doc_ids = self.plan.candidates[number], self.plan.documents
         self._rows[number] = replace(self._rows[number], state=State.GOES_ON)
         answers = await self._answers(candidate, doc_ids)
         given = {doc_id: one.values for doc_id, one in answers.items() if one.values is not None}
-        truth = {doc_id: {**given.get(doc_id, {}), **self._plan.labels.get(doc_id, {})} for doc_id in doc_ids}
+        truth = {doc_id: {**given.get(doc_id, {}), **self.plan.labels.get(doc_id, {})} for doc_id in doc_ids}
         self._tell(number, measured(doc_ids, answers, truth, self._rules), State.STRONGEST)
         some = doc_ids[:ASKED_AGAIN]
         again = await self._answers(await asked_again(candidate), some)
@@ -168,7 +160,7 @@ class Tune:
         self._begin()
         run = Runs(self._ledger).open_run(opened.name, candidate.plan.fingerprint)
         spent_nusd = self._spent_nusd(besides=run.run_no if run else None)
-        if spent_nusd >= self._plan.cap.limit:
+        if spent_nusd >= self.plan.cap.limit:
             raise self._cap_reached()
         summary = await submit(
             opened,
@@ -177,7 +169,7 @@ class Tune:
             show=lambda _: None,
             options=replace(
                 self.options,
-                max_cost_nusd=self._plan.cap.limit - spent_nusd,
+                max_cost_nusd=self.plan.cap.limit - spent_nusd,
                 pay_again=True,
                 partial=True,  # the tune's cap stops the run; the estimate was held against the cap before
                 partial_answers=True,
@@ -198,11 +190,11 @@ class Tune:
         """Begin the tune before its first request, or go on with it. Raises Refused if nothing is to be sent."""
         if self._has_sent:
             return
-        if refused := refusal_of(self._plan, self.open_tune, spent_nusd=self._spent_nusd()):
+        if refused := refusal_of(self.plan, self.open_tune, spent_nusd=self._spent_nusd()):
             raise refused
         if self._after_attempt is None:
             with self._ledger.transaction():
-                self._after_attempt = self._tunes.begin(self._plan.digest)
+                self._after_attempt = self._tunes.begin(self.plan.digest)
         self._has_sent = True
 
     def _spent_nusd(self, *, besides: int | None = None) -> int:
@@ -210,7 +202,7 @@ class Tune:
         return 0 if after is None else self._tunes.committed_nusd(after, besides=besides)
 
     def _cap_reached(self) -> Stopped:
-        cap = self._plan.cap
+        cap = self.plan.cap
         return Stopped(
             f"the cap of the tune is reached: {dollars(self._spent_nusd())} of {dollars(cap.limit)}{said(cap)}"
             " is spent or reserved.",

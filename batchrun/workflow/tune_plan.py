@@ -80,8 +80,6 @@ class TunePlan:
     """Whether answers are held against those of the strongest setting, where no label says what is right."""
     expected_nusd: float
     """The expected cost, in the costliest case that `quality.tune.verdict.expected_nusd` knows."""
-    full_nusd: float
-    """The cost if every setting answered all documents."""
     cap: Cap
     """The most that the tune may cost, and who says so."""
 
@@ -148,13 +146,10 @@ async def plan_tune(tune: OpenTune, options: SubmitOptions, labels: Truth, *, by
     found = [await _candidate(tune.job, setting, chosen) for setting in tune.settings]
     order = {effort: at for at, effort in enumerate((None, "low", "medium", "high", "xhigh", "max"))}
     found.sort(key=lambda one: (one.row.planned_nusd, order[one.row.setting.effort]))
-    prices, fields = [one.row.planned_nusd for one in found], len(tune.job.fields.definitions)
-    number, extra = len(refs), 0.0
+    prices, number, extra = [one.row.planned_nusd for one in found], len(refs), 0.0
     if by_agreement:
-        *climbed, strongest = prices
-        extra = strongest * (number + min(ASKED_AGAIN, number))
-    else:
-        climbed = prices
+        extra = prices.pop() * (number + min(ASKED_AGAIN, number))
+    expected = expected_nusd(prices, number, target, fields=len(tune.job.fields.definitions)) + extra
     cap = caps_of(tune.opened.job, options).run
     if cap.origin is Origin.JOB and section.max_cost_nusd:
         cap = replace(cap, key="tune.max_cost_usd")
@@ -167,8 +162,7 @@ async def plan_tune(tune: OpenTune, options: SubmitOptions, labels: Truth, *, by
         target=target,
         labels=labels,
         by_agreement=by_agreement,
-        expected_nusd=expected_nusd(climbed, number, target, fields=fields) + extra,
-        full_nusd=number * sum(climbed) + extra,
+        expected_nusd=expected,
         cap=cap,
     )
 

@@ -22,8 +22,8 @@ from trial_project import TrialProject, caller_of
 from batchrun.cli.interrupts import run_async
 from batchrun.quality.tune.verdict import Ending
 from batchrun.workflow.open_job import SubmitOptions
-from batchrun.workflow.tune import Tune
-from batchrun.workflow.tune_plan import open_tune
+from batchrun.workflow.tune import Tune, TuneReport
+from batchrun.workflow.tune_plan import open_tune, plan_tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,12 @@ def drawn(accuracies: list[float], seed: int, root: Path) -> Drawn:
     with open_tune(path, simulated=False) as opened:
         caller = caller_of(models, lambda _: None)
         options = SubmitOptions(route="stream")
-        tune = Tune(opened, caller, options, by_agreement=False, show=lambda _: None, told=lambda _: None)
-        report = run_async(tune.run(labels))
+
+        async def tuned() -> TuneReport:
+            plan = await plan_tune(opened, options, labels, by_agreement=False)
+            return await Tune(opened, plan, caller, options, lambda _: None).run()
+
+        report = run_async(tuned())
     assert report.halted is None, report.halted
     prices = {model_name(at): at + 1 for at in range(SETTINGS)}
     paid = sum(prices[model] * count for model, count in models.count.items())

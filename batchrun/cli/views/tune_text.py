@@ -34,10 +34,7 @@ def plan_lines(plan: TunePlan) -> Iterator[str]:
         f"{plan.job} tune: {count(len(plan.candidates), 'setting')} on {count(len(plan.documents), 'document')},"
         f" held against {escape_control(against)}; target {percent(plan.target)}"
     )
-    yield (
-        f"expected {dollars(plan.expected_nusd)} of cap {dollars(plan.cap.limit)}"
-        f" · every setting on all documents {dollars(plan.full_nusd)}"
-    )
+    yield f"expected {dollars(plan.expected_nusd)} of cap {dollars(plan.cap.limit)}"
 
 
 def look_line(row: Row) -> str:
@@ -169,7 +166,6 @@ def report_as_json(report: TuneReport, edit: Edit) -> Mapping[str, Any]:
         "to_label": list(report.to_label),
         "spent_usd": report.spent_nusd / 1e9,
         "expected_usd": plan.expected_nusd / 1e9,
-        "full_usd": plan.full_nusd / 1e9,
         "cap_usd": plan.cap.limit / 1e9,
         "frontier": [row_fields(row) for row in report.rows],
         "diff": list(edit.diff),

@@ -15,12 +15,11 @@ Verdict = Literal["accepted", "corrected", "rejected"]
 """The value is right; it is wrong and the right one is known; it is wrong and no right one is known."""
 
 ANSWERS = """
-select d.doc_id, r.request_id, d.content_sha as content, r.counted_tokens as tokens, r.findings
+select d.doc_id, r.request_id, r.counted_tokens, r.findings
 from documents d join requests r on r.request_no = d.row_request_no
 where d.job = :job and d.whole is null and not d.gone
 union all
 select w.doc_id, coalesce(w.request_id, w.merged_of),
-    (select max(bytes_sha) from documents p where p.job = w.job and p.whole = w.doc_id and not p.merges),
     (select sum(r.counted_tokens) from documents p join requests r using (request_no)
         where p.job = w.job and p.whole = w.doc_id and not p.merges),
     w.findings
@@ -29,11 +28,12 @@ order by 1
 """
 """The answers that are rows of the output, those of long documents that are asked in parts included."""
 CONTENTS = """
-select doc_id, content_sha from documents where job = :job and whole is null
+select doc_id, coalesce(content_sha, '') from documents where job = :job and whole is null
 union all
-select whole, max(bytes_sha) from documents where job = :job and whole is not null and not merges group by whole
+select whole, coalesce(max(bytes_sha), '') from documents
+where job = :job and whole is not null and not merges group by whole
 """
-"""The hashes of all documents, as ANSWERS has them, whether or not a document has an answer."""
+"""The hashes of all documents, whether or not a document has an answer; '' where none is known."""
 OUTPUT = """
 select r.output from documents d join requests r on r.request_no = d.row_request_no
 where d.job = :job and d.doc_id = :doc_id and d.whole is null and r.request_id = :request_id
@@ -64,8 +64,6 @@ class Answer:
 
     doc_id: str
     request_id: str
-    content: str
-    """A hash of the document; empty where none is known."""
     tokens: int
     """The length of the document in cl100k tokens."""
     told: str | None
@@ -83,6 +81,7 @@ class Frozen:
 
     request_id: str
     content: str
+    """A hash of the document; empty where none is known."""
     score: float
 
 
@@ -138,8 +137,8 @@ class Audits:
 
     def answers(self) -> Iterator[Answer]:
         """Yield the answers that are rows of the output now, in the order of their documents' ids."""
-        for doc_id, request_id, content, tokens, told in self._connection.execute(ANSWERS, {"job": self._job}):
-            yield Answer(doc_id, request_id, content or "", tokens or 0, told)
+        for doc_id, request_id, tokens, told in self._connection.execute(ANSWERS, {"job": self._job}):
+            yield Answer(doc_id, request_id, tokens or 0, told)
 
     def contents(self) -> dict[str, str]:
         """Return the hash of every document as it was planned last, empty where none is known."""
@@ -163,18 +162,17 @@ class Audits:
             rows = ((audit_no, doc_id, one.request_id, one.content, one.score) for doc_id, one in frozen.items())
             self._connection.executemany("insert into audit_documents values (?, ?, ?, ?, ?)", rows)
 
-    def each(self, *, after: int = 0) -> list[Audit]:
-        """Return the audits of the job from first to last, without the first so many."""
-        found = self._connection.execute(AUDITS, (self._job,)).fetchall()[after:]
+    def each(self) -> list[Audit]:
+        """Return the audits of the job from first to last."""
+        found = self._connection.execute(AUDITS, (self._job,)).fetchall()
         return [
             Audit(number, audit_id, opened_at, max_error, seed, json.loads(fields), self._frozen(number), ordinal)
-            for ordinal, (number, audit_id, opened_at, max_error, seed, fields) in enumerate(found, after + 1)
+            for ordinal, (number, audit_id, opened_at, max_error, seed, fields) in enumerate(found, 1)
         ]
 
     def latest(self) -> Audit | None:
         """Return the audit that was opened last. Returns None if there is none."""
-        number = len(self._connection.execute(AUDITS, (self._job,)).fetchall())
-        return next(iter(self.each(after=number - 1)), None)
+        return next(reversed(self.each()), None)
 
     def _frozen(self, audit_no: int) -> dict[str, Frozen]:
         query = "select doc_id, request_id, content, score from audit_documents where audit_no = ? order by 1"

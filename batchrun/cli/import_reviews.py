@@ -1,6 +1,7 @@
 """What was reviewed on a page and comes back as a file: nothing of the file is believed before it was checked."""
 
 import time
+from collections.abc import Container
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -8,9 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from batchrun.cli.views.format import count
-from batchrun.cli.views.review_text import standing_words
-from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.file_system import TooLargeError, read_bounded
@@ -39,6 +37,11 @@ class Entry(Table):
     typed: str
     at: float
 
+    @property
+    def cell(self) -> Cell:
+        """The field of the document."""
+        return Cell(self.doc, self.field)
+
 
 class Page(Table):
     """A file that a page has exported. Its form is checked, its content is not."""
@@ -49,59 +52,53 @@ class Page(Table):
     reviews: Annotated[tuple[Entry, ...], Field(max_length=MOST_CELLS)]
 
 
-def import_reviews(
-    path: Path, opened: OpenReview, standing: Standing | None, reviewer: str | None, terminal: Terminal
-) -> None:
-    """Record the reviews of a file, all of them or none. Raises UsageProblem for a file that cannot be believed."""
+def import_reviews(path: Path, opened: OpenReview, reviewer: str | None) -> tuple[Standing, int, int]:
+    """Record the reviews of a file, all of them or none.
+
+    Returns how the audit stands then, how many reviews were recorded, and how many were left out because they are
+    known, older than what was said since, or about another answer. Raises UsageProblem for a file that cannot be
+    believed.
+    """
     page = read_page(path)
-    if standing is None or page.audit != standing.audit.audit_id:
+    if (latest := opened.audits.latest()) is None or page.audit != latest.audit_id:
         raise UsageProblem(f"{path} belongs to another audit than the one that is open now.", hint=AGAIN)
-    desk = _Desk(opened, opened.current(standing, anew=False), reviewer_name(reviewer or page.reviewer))
-    new = list[Review]()
+    standing = opened.current()
+    offered = {cell for cell, _ in standing.audited} | set(islice(standing.upcoming("audit"), MOST_CELLS))
+    who, seen, new = reviewer_name(reviewer or page.reviewer), set[Cell](), list[Review]()
     for number, entry in enumerate(page.reviews, 1):
         try:
-            new += desk.taken(entry)
+            _check(entry, standing, offered, seen)
+            if _is_news(entry, standing):
+                told = {"typed": entry.typed, "reviewer": who}
+                said = opened.review(standing.audit, entry.cell, entry.drawn, entry.verdict, **told)
+                new.append(replace(said, at=entry.at))
         except UsageProblem as problem:
             raise UsageProblem(f"entry {number} of {path}: {problem}", hint=AGAIN) from problem
-    standing, left = opened.record(standing, new), len(page.reviews) - len(new)
-    if terminal.json:
-        terminal.event("imported", job=opened.job.name, reviews=len(new), left_out=left)
-        return
-    words = "left out: known, reviewed later, or about an answer that has changed"
-    terminal.result(f"{count(len(new), 'review')} taken over" + (f", {left:,} {words}" if left else ""))
-    terminal.result(f"promise  {standing_words(standing)}")
+        seen.add(entry.cell)
+    return opened.record(standing, new), len(new), len(page.reviews) - len(new)
 
 
-class _Desk:
-    """Where the entries of one file are looked at, one after the other."""
+def _check(entry: Entry, standing: Standing, offered: Container[Cell], seen: Container[Cell]) -> None:
+    """Raise UsageProblem for an entry that no page of the audit can have made.
 
-    def __init__(self, opened: OpenReview, standing: Standing, reviewer: str) -> None:
-        self._opened, self._standing, self._reviewer = opened, standing, reviewer
-        ahead = islice(standing.upcoming("audit"), MOST_CELLS)
-        self._offered = {*(cell for cell, _ in standing.audited), *ahead}
-        """What a page can have offered as drawn at random: a field far ahead of all others would count these wrong."""
-        self._seen = set[Cell]()
+    `offered` are the fields that a page can have offered as drawn at random: a field far ahead of all others would
+    count these as wrong. `seen` are the fields of the entries before.
+    """
+    audit, cell = standing.audit, entry.cell
+    if cell.doc_id not in audit.documents or cell.field not in audit.fields or cell in seen:
+        place = f"{escape_control(cell.field)[:99]} of {escape_control(cell.doc_id)[:99]}"
+        raise UsageProblem(f"nobody asked about {place}, or it is there twice.")
+    if not audit.opened_at - CLOCK_S <= entry.at <= time.time() + CLOCK_S:
+        raise UsageProblem("the time of the review cannot be.")
+    if entry.drawn == "audit" and cell not in offered and cell.doc_id not in standing.changed:
+        raise UsageProblem("the field was not drawn.")
 
-    def taken(self, entry: Entry) -> list[Review]:
-        """Return the review that an entry is, or nothing for one that is known, older, or of another answer.
 
-        Raises UsageProblem for an entry that no page of the audit can have made.
-        """
-        audit, cell = self._standing.audit, Cell(entry.doc, entry.field)
-        if cell.doc_id not in audit.documents or cell.field not in audit.fields or cell in self._seen:
-            place = f"{escape_control(cell.field)[:99]} of {escape_control(cell.doc_id)[:99]}"
-            raise UsageProblem(f"nobody asked about {place}, or it is there twice.")
-        if not audit.opened_at - CLOCK_S <= entry.at <= time.time() + CLOCK_S:
-            raise UsageProblem("the time of the review cannot be.")
-        self._seen.add(cell)
-        if cell.doc_id in self._standing.changed or entry.request != audit.documents[cell.doc_id].request_id:
-            return []
-        if entry.drawn == "audit" and cell not in self._offered:
-            raise UsageProblem("the field was not drawn.")
-        if (earlier := self._standing.reviews.get(cell)) and earlier.at >= entry.at:
-            return []
-        said = self._opened.review(audit, cell, entry.drawn, entry.verdict, typed=entry.typed, reviewer=self._reviewer)
-        return [replace(said, at=entry.at)]
+def _is_news(entry: Entry, standing: Standing) -> bool:
+    """Whether an entry is about an answer that still stands, and newer than what was said of the field."""
+    doc_id, earlier = entry.cell.doc_id, standing.reviews.get(entry.cell)
+    is_same = doc_id not in standing.changed and entry.request == standing.audit.documents[doc_id].request_id
+    return is_same and (earlier is None or earlier.at < entry.at)
 
 
 def read_page(path: Path) -> Page:

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo
 
 from batchrun.job.field_types import Table
+from batchrun.job.gold_section import unknown_field
 from batchrun.job.key_types import FieldNames
-from batchrun.job.value_errors import refusal
 
 
 class ReviewSection(Table):
@@ -22,9 +22,8 @@ class ReviewSection(Table):
 
 def reviews_known_fields(review: ReviewSection | None, info: ValidationInfo) -> ReviewSection | None:
     """Hold [review] against [output.fields]; an [output] with a problem of its own is not in `info`."""
-    if review is None or (output := info.data.get("output")) is None:
-        return review
-    if unknown := next((name for name in review.fields if name not in output.fields), None):
-        hint = f"fields: {', '.join(output.fields)}"
-        raise refusal(f'there is no "{unknown}" in [output.fields]', key="fields", hint=hint)
+    if review is not None and (output := info.data.get("output")) is not None:
+        for name in review.fields:
+            if name not in output.fields:
+                raise unknown_field(name, output.fields, "fields")
     return review

@@ -25,8 +25,6 @@ from batchrun.store.paths import store_paths
 from batchrun.workflow.open_job import OpenOutput
 from batchrun.workflow.run_quality import checks_of
 
-SEEDS = 2**32
-"""A seed that nobody has chosen is below this number."""
 LONGEST_NAME = 100
 """The most characters of a reviewer's name."""
 
@@ -37,6 +35,12 @@ class OpenReview:
 
     job: OpenOutput
     section: ReviewSection
+    simulated: bool
+
+    @property
+    def job_path(self) -> Path:
+        """The job file."""
+        return self.job.job.path
 
     @cached_property
     def audits(self) -> Audits:
@@ -53,32 +57,34 @@ class OpenReview:
         audit = self.audits.latest()
         return standing_of(audit, self.audits) if audit else None
 
-    def open_audit(self) -> Standing:
-        """Freeze the answers and their scores, and begin an audit of them. Raises UsageProblem without an answer."""
+    def _open_audit(self) -> None:
+        """Freeze the answers and their scores, and begin an audit of them.
+
+        Raises UsageProblem without an answer, and LockedByAnother if checks cannot look at the rows.
+        """
         if not (frozen := frozen_answers(self.audits, self.fields, self._failed_checks())):
             raise UsageProblem(f"the job {self.job.name} has no answer that could be reviewed.")
-        seed = secrets.randbelow(SEEDS) if self.section.seed is None else self.section.seed
+        seed = secrets.randbits(32) if self.section.seed is None else self.section.seed
         self.audits.open(frozen, max_error=self.section.max_error, seed=seed, fields=self.fields)
-        standing = self.standing()
-        assert standing is not None
-        return standing
 
     def _failed_checks(self) -> Mapping[str, int]:
         """Count by document the failed checks that name a row of the document; a check names its first failing rows."""
         if not self.job.job.spec.check:
             return {}
-        self.publish()
+        self.job.output().publish(wait_s=0)
         failed = [one for one in checks_of(self.job, run_no=None) if one.status is CheckStatus.FAILED]
         return Counter(doc_id for one in failed for row in one.rows if (doc_id := row.get("doc_id")))
 
-    def current(self, standing: Standing | None, *, anew: bool) -> Standing:
+    def current(self, *, anew: bool = False) -> Standing:
         """Return the audit that is reviewed now, opened if there is none or a new one is wanted.
 
         Raises UsageProblem if [review] asks otherwise than when the audit was opened.
         """
-        if standing is None or anew:
-            return self.open_audit()
-        audit, hint = standing.audit, "open a new audit: --open"
+        if anew or self.audits.latest() is None:
+            self._open_audit()
+        standing = self.standing()
+        assert standing is not None
+        audit, hint = standing.audit, "open a new audit: add --open"
         if audit.max_error != self.section.max_error:
             told = f"max_error = {audit.max_error:g}, and the job file says {self.section.max_error:g} now"
             raise UsageProblem(f"the audit was opened with {told}.", hint=hint)
@@ -131,7 +137,7 @@ def open_review(path: Path, *, simulated: bool, writes: bool) -> Iterator[OpenRe
         )
     where = store_paths(job, simulated=simulated)
     with Ledger.open(where.ledger) if writes else Ledger.read(where.ledger) as ledger:
-        yield OpenReview(OpenOutput(job, where, ledger), job.spec.review)
+        yield OpenReview(OpenOutput(job, where, ledger), job.spec.review, simulated)
 
 
 def reviewer_name(given: str | None) -> str:
@@ -141,5 +147,6 @@ def reviewer_name(given: str | None) -> str:
     except (OSError, KeyError):  # a user without a name, as in a container
         raise UsageProblem("this user has no name.", hint="name the reviewer: --reviewer NAME") from None
     if not 0 < len(name.strip()) <= LONGEST_NAME or escape_control(name) != name:
-        raise UsageProblem(f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line.")
+        said = f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line."
+        raise UsageProblem(said, hint="name the reviewer: --reviewer NAME")
     return name

@@ -24,7 +24,8 @@ def reviewed_labels(ledger: Ledger, job: str) -> Mapping[str, Mapping[str, Any]]
         standing = Standing(audit, latest_reviews(audit, reviews))
         for cell, _ in standing.audited:
             review = standing.reviews.get(cell)
-            is_known = review and review.verdict != "rejected" and review.value is not None
-            if is_known and now.get(cell.doc_id) == audit.documents[cell.doc_id].content:
+            if review is None or review.verdict == "rejected" or review.value is None:
+                continue
+            if now.get(cell.doc_id) == audit.documents[cell.doc_id].content:
                 labels[cell.doc_id][cell.field] = json.loads(review.value, parse_float=Decimal)
     return dict(labels)

@@ -1,5 +1,6 @@
 """How an audit stands: which fields were drawn and reviewed, what may be promised, and what is to be reviewed next."""
 
+import json
 import math
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -146,7 +147,9 @@ def frozen_answers(audits: Audits, fields: Collection[str], failed: Mapping[str,
         answer.doc_id: Frozen(
             answer.request_id,
             contents.get(answer.doc_id) or "",
-            suspicion(answer.findings, fields, tokens=answer.tokens, failed_checks=failed.get(answer.doc_id, 0)),
+            suspicion(
+                json.loads(answer.findings), fields, tokens=answer.tokens, failed_checks=failed.get(answer.doc_id, 0)
+            ),
         )
         for answer in audits.answers()
     }

@@ -15,14 +15,14 @@ Verdict = Literal["accepted", "corrected", "rejected"]
 """The value is right; it is wrong and the right one is known; it is wrong and no right one is known."""
 
 ANSWERS = """
-select d.doc_id, r.request_id, r.counted_tokens, r.findings
+select d.doc_id, r.request_id, coalesce(r.counted_tokens, 0), coalesce(r.findings, '{}')
 from documents d join requests r on r.request_no = d.row_request_no
 where d.job = :job and d.whole is null and not d.gone
 union all
 select w.doc_id, coalesce(w.request_id, w.merged_of),
-    (select sum(r.counted_tokens) from documents p join requests r using (request_no)
+    (select coalesce(sum(r.counted_tokens), 0) from documents p join requests r using (request_no)
         where p.job = w.job and p.whole = w.doc_id and not p.merges),
-    w.findings
+    coalesce(w.findings, '{}')
 from wholes w where w.job = :job and w.output is not null and not w.gone
 order by 1
 """
@@ -66,13 +66,8 @@ class Answer:
     request_id: str
     tokens: int
     """The length of the document in cl100k tokens."""
-    told: str | None
+    findings: str
     """JSON: what was found out about the answer."""
-
-    @property
-    def findings(self) -> Mapping[str, Any]:
-        """What was found out about the answer, read when a score needs it: there may be much of it."""
-        return json.loads(self.told) if self.told else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +132,7 @@ class Audits:
 
     def answers(self) -> Iterator[Answer]:
         """Yield the answers that are rows of the output now, in the order of their documents' ids."""
-        for doc_id, request_id, tokens, told in self._connection.execute(ANSWERS, {"job": self._job}):
-            yield Answer(doc_id, request_id, tokens or 0, told)
+        return (Answer(*row) for row in self._connection.execute(ANSWERS, {"job": self._job}))
 
     def contents(self) -> dict[str, str]:
         """Return the hash of every document as it was planned last, empty where none is known."""

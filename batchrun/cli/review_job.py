@@ -20,7 +20,7 @@ from batchrun.workflow.review import OpenReview
 
 def show(opened: OpenReview, standing: Standing | None, terminal: Terminal) -> None:
     """Show how a review stands, also before an audit is opened."""
-    cells, max_error = sum(1 for _ in opened.audits.answers()) * len(opened.fields), opened.section.max_error
+    cells, max_error = sum(1 for _ in opened.audits.answers()) * len(opened.fields), opened.max_error
     if terminal.json:
         told = standing_fields(standing) if standing else {"audit": None, "max_error": max_error, "cells": cells}
         terminal.event("review", job=opened.job.name, simulated=opened.simulated, **told)

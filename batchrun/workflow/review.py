@@ -14,7 +14,6 @@ from pathlib import Path
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.job.review_section import ReviewSection
 from batchrun.quality.checks.result import CheckStatus
 from batchrun.quality.review.standing import Standing, frozen_answers, standing_of
 from batchrun.quality.review.typed_value import typed_value
@@ -34,7 +33,8 @@ class OpenReview:
     """A job whose answers are reviewed."""
 
     job: OpenOutput
-    section: ReviewSection
+    max_error: float
+    """The share of accepted fields that may be wrong, as the job file has it now."""
     simulated: bool
 
     @property
@@ -50,7 +50,7 @@ class OpenReview:
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields that an audit reviews if it opens now."""
-        return self.section.fields or tuple(self.job.job.spec.output.fields)
+        return tuple(self.job.job.spec.output.fields)
 
     def standing(self) -> Standing | None:
         """Return how the latest audit stands. Returns None if none was opened yet."""
@@ -64,8 +64,7 @@ class OpenReview:
         """
         if not (frozen := frozen_answers(self.audits, self.fields, self._failed_checks())):
             raise UsageProblem(f"the job {self.job.name} has no answer that could be reviewed.")
-        seed = secrets.randbits(32) if self.section.seed is None else self.section.seed
-        self.audits.open(frozen, max_error=self.section.max_error, seed=seed, fields=self.fields)
+        self.audits.open(frozen, max_error=self.max_error, seed=secrets.randbits(32), fields=self.fields)
 
     def _failed_checks(self) -> Mapping[str, int]:
         """Count by document the failed checks that name a row of the document; a check names its first failing rows."""
@@ -85,8 +84,8 @@ class OpenReview:
         standing = self.standing()
         assert standing is not None
         audit, hint = standing.audit, "open a new audit: add --open"
-        if audit.max_error != self.section.max_error:
-            told = f"max_error = {audit.max_error:g}, and the job file says {self.section.max_error:g} now"
+        if audit.max_error != self.max_error:
+            told = f"max_error = {audit.max_error:g}, and the job file says {self.max_error:g} now"
             raise UsageProblem(f"the audit was opened with {told}.", hint=hint)
         if set(audit.fields) != set(self.fields):
             raise UsageProblem(f"the audit was opened for other fields: {', '.join(audit.fields)}.", hint=hint)
@@ -137,7 +136,7 @@ def open_review(path: Path, *, simulated: bool, writes: bool) -> Iterator[OpenRe
         )
     where = store_paths(job, simulated=simulated)
     with Ledger.open(where.ledger) if writes else Ledger.read(where.ledger) as ledger:
-        yield OpenReview(OpenOutput(job, where, ledger), job.spec.review, simulated)
+        yield OpenReview(OpenOutput(job, where, ledger), job.spec.review.max_error, simulated)
 
 
 def reviewer_name(given: str | None) -> str:

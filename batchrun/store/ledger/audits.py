@@ -43,12 +43,13 @@ select output from wholes where job = :job and doc_id = :doc_id and coalesce(req
 AUDITS = """
 select audit_no, audit_id, opened_at, max_error, seed, fields from audits where job = ? order by audit_no
 """
-COLUMNS = "audit_no, doc_id, field, request_id, drawn, verdict, value, reviewer, at"
-"""The columns of a `Review`."""
-REVIEWS = (
-    f"select {COLUMNS} from reviews where audit_no in (select audit_no from audits where job = ?) order by review_no"
-)
-RECORD = f"insert into reviews ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+REVIEWS = """
+select r.audit_no, doc_id, field, request_id, drawn, verdict, value, reviewer, at
+from reviews r join audits using (audit_no) where job = ? order by review_no
+"""
+ROW_HAS_CHANGED = """
+update {} set row_seq = :seq where job = :job and doc_id in (select value from json_each(:doc_ids))
+"""
 
 
 class Cell(NamedTuple):
@@ -60,7 +61,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is a row of the output, as far as a score needs it."""
+    """An answer that is a row of the output, as far as a score needs the answer."""
 
     doc_id: str
     request_id: str
@@ -127,40 +128,39 @@ class Audits:
 
     def __init__(self, ledger: Ledger, job: str) -> None:
         self._ledger = ledger
-        self._connection = ledger.connection
+        self._run = ledger.connection.execute
         self._job = job
 
     def answers(self) -> Iterator[Answer]:
         """Yield the answers that are rows of the output now, in the order of their documents' ids."""
-        return (Answer(*row) for row in self._connection.execute(ANSWERS, {"job": self._job}))
+        return (Answer(*row) for row in self._run(ANSWERS, {"job": self._job}))
 
     def contents(self) -> dict[str, str]:
         """Return the hash of every document as it was planned last, empty where none is known."""
-        return dict(self._connection.execute(CONTENTS, {"job": self._job}).fetchall())
+        return dict(self._run(CONTENTS, {"job": self._job}).fetchall())
 
     def output(self, doc_id: str, request_id: str) -> Mapping[str, Any] | None:
         """Return the values that the model gave for a document. Returns None if another answer stands there now."""
-        named = {"job": self._job, "doc_id": doc_id, "request_id": request_id}
-        row = self._connection.execute(OUTPUT, named).fetchone()
+        row = self._run(OUTPUT, {"job": self._job, "doc_id": doc_id, "request_id": request_id}).fetchone()
         return json.loads(row[0]) if row else None
 
     def open(self, frozen: Mapping[str, Frozen], *, max_error: float, seed: int, fields: Sequence[str]) -> None:
         """Open an audit over these documents. From now on their scores stand."""
         values = (uuid.uuid4().hex, self._job, time.time(), max_error, seed, json.dumps(fields), self._job)
         with self._ledger.transaction():
-            (audit_no,) = self._connection.execute(
+            (audit_no,) = self._run(
                 "insert into audits (audit_id, job, run_no, opened_at, max_error, seed, fields)"
                 " select ?, ?, max(run_no), ?, ?, ?, ? from runs where job = ? returning audit_no",
                 values,
             ).fetchone()
             rows = ((audit_no, doc_id, one.request_id, one.content, one.score) for doc_id, one in frozen.items())
-            self._connection.executemany("insert into audit_documents values (?, ?, ?, ?, ?)", rows)
+            self._ledger.connection.executemany("insert into audit_documents values (?, ?, ?, ?, ?)", rows)
 
     def each(self) -> list[Audit]:
         """Return the audits of the job from first to last."""
-        found = self._connection.execute(AUDITS, (self._job,)).fetchall()
+        found = self._run(AUDITS, (self._job,)).fetchall()
         return [
-            Audit(number, audit_id, opened_at, max_error, seed, json.loads(fields), self._frozen(number), ordinal)
+            Audit(number, audit_id, opened_at, max_error, seed, json.loads(fields), self._documents(number), ordinal)
             for ordinal, (number, audit_id, opened_at, max_error, seed, fields) in enumerate(found, 1)
         ]
 
@@ -168,19 +168,20 @@ class Audits:
         """Return the audit that was opened last. Returns None if there is none."""
         return next(reversed(self.each()), None)
 
-    def _frozen(self, audit_no: int) -> dict[str, Frozen]:
+    def _documents(self, audit_no: int) -> dict[str, Frozen]:
         query = "select doc_id, request_id, content, score from audit_documents where audit_no = ? order by 1"
-        return {doc_id: Frozen(*rest) for doc_id, *rest in self._connection.execute(query, (audit_no,))}
+        return {doc_id: Frozen(*rest) for doc_id, *rest in self._run(query, (audit_no,))}
 
     def reviews(self) -> Iterator[Review]:
         """Yield everything that was said of the job's answers, in order, whichever audit was open then."""
-        return (Review(*row) for row in self._connection.execute(REVIEWS, (self._job,)))
+        return (Review(*row) for row in self._run(REVIEWS, (self._job,)))
 
     def record(self, reviews: Sequence[Review]) -> None:
         """Record what a person has said, all or nothing, and let the rows of the output follow."""
+        doc_ids = json.dumps([one.doc_id for one in reviews])
         with self._ledger.transaction():
-            self._connection.executemany(RECORD, map(astuple, reviews))
-            values = (self._ledger.next_seq(), self._job, json.dumps([one.doc_id for one in reviews]))
+            values = ((None, *astuple(one)) for one in reviews)
+            self._ledger.connection.executemany("insert into reviews values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            named = {"seq": self._ledger.next_seq(), "job": self._job, "doc_ids": doc_ids}
             for table in ("documents", "wholes"):
-                which = "job = ? and doc_id in (select value from json_each(?))"
-                self._connection.execute(f"update {table} set row_seq = ? where {which}", values)
+                self._run(ROW_HAS_CHANGED.format(table), named)

@@ -62,27 +62,25 @@ def import_reviews(path: Path, opened: OpenReview, reviewer: str | None) -> tupl
     page = read_page(path)
     if (latest := opened.audits.latest()) is None or page.audit != latest.audit_id:
         raise UsageProblem(f"{path} belongs to another audit than the one that is open now.", hint=AGAIN)
-    standing = opened.current()
+    standing, who = opened.current(), reviewer_name(reviewer or page.reviewer)
     offered = {cell for cell, _ in standing.audited} | set(islice(standing.upcoming("audit"), MOST_CELLS))
-    who, seen, new = reviewer_name(reviewer or page.reviewer), set[Cell](), list[Review]()
+    seen, new = set[Cell](), list[Review]()
     for number, entry in enumerate(page.reviews, 1):
         try:
-            _check(entry, standing, offered, seen)
-            if _is_news(entry, standing):
-                told = {"typed": entry.typed, "reviewer": who}
-                said = opened.review(standing.audit, entry.cell, entry.drawn, entry.verdict, **told)
-                new.append(replace(said, at=entry.at))
+            if _is_news(entry, standing, offered, seen):
+                new.append(_review(entry, opened, standing, who))
         except UsageProblem as problem:
             raise UsageProblem(f"entry {number} of {path}: {problem}", hint=AGAIN) from problem
         seen.add(entry.cell)
     return opened.record(standing, new), len(new), len(page.reviews) - len(new)
 
 
-def _check(entry: Entry, standing: Standing, offered: Container[Cell], seen: Container[Cell]) -> None:
-    """Raise UsageProblem for an entry that no page of the audit can have made.
+def _is_news(entry: Entry, standing: Standing, offered: Container[Cell], seen: Container[Cell]) -> bool:
+    """Whether an entry is about an answer that still stands, and newer than what was said of the field.
 
     `offered` are the fields that a page can have offered as drawn at random: a field far ahead of all others would
-    count these as wrong. `seen` are the fields of the entries before.
+    count these as wrong. `seen` are the fields of the entries before. Raises UsageProblem for an entry that no page of
+    the audit can have made.
     """
     audit, cell = standing.audit, entry.cell
     if cell.doc_id not in audit.documents or cell.field not in audit.fields or cell in seen:
@@ -90,24 +88,24 @@ def _check(entry: Entry, standing: Standing, offered: Container[Cell], seen: Con
         raise UsageProblem(f"nobody asked about {place}, or it is there twice.")
     if not audit.opened_at - CLOCK_S <= entry.at <= time.time() + CLOCK_S:
         raise UsageProblem("the time of the review cannot be.")
-    if entry.drawn == "audit" and cell not in offered and cell.doc_id not in standing.changed:
+    if cell.doc_id in standing.changed or entry.request != audit.documents[cell.doc_id].request_id:
+        return False
+    if entry.drawn == "audit" and cell not in offered:
         raise UsageProblem("the field was not drawn.")
+    earlier = standing.reviews.get(cell)
+    return earlier is None or earlier.at < entry.at
 
 
-def _is_news(entry: Entry, standing: Standing) -> bool:
-    """Whether an entry is about an answer that still stands, and newer than what was said of the field."""
-    doc_id, earlier = entry.cell.doc_id, standing.reviews.get(entry.cell)
-    is_same = doc_id not in standing.changed and entry.request == standing.audit.documents[doc_id].request_id
-    return is_same and (earlier is None or earlier.at < entry.at)
+def _review(entry: Entry, opened: OpenReview, standing: Standing, reviewer: str) -> Review:
+    said = opened.review(standing.audit, entry.cell, entry.drawn, entry.verdict, typed=entry.typed, reviewer=reviewer)
+    return replace(said, at=entry.at)
 
 
 def read_page(path: Path) -> Page:
     """Read a file that a page has exported. Raises UsageProblem for anything else."""
     try:
         return Page.model_validate_json(read_bounded(path, most_bytes=MOST_BYTES))
-    except TooLargeError as error:
-        raise UsageProblem(f"{path} is larger than {MOST_BYTES:,} bytes.", hint=AGAIN) from error
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}.", hint=AGAIN) from error
-    except ValidationError as error:
+    except (TooLargeError, ValidationError) as error:
         raise UsageProblem(f"{path} is no file that a review page has exported.", hint=AGAIN) from error

@@ -17,11 +17,8 @@ from batchrun.escaping import escape_control
 from batchrun.quality.checks.result import CheckStatus
 from batchrun.quality.review.standing import Standing, frozen_answers, standing_of
 from batchrun.quality.review.typed_value import typed_value
-from batchrun.store.job_files import read_job
 from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Review, Verdict
-from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.paths import store_paths
-from batchrun.workflow.open_job import OpenOutput
+from batchrun.workflow.open_job import OpenOutput, open_output
 from batchrun.workflow.run_quality import checks_of
 
 LONGEST_NAME = 100
@@ -128,15 +125,13 @@ class OpenReview:
 @contextlib.contextmanager
 def open_review(path: Path, *, simulated: bool, writes: bool) -> Iterator[OpenReview]:
     """Open a job for review, beside a run if there is one. Raises UsageProblem for a job without [review]."""
-    job = read_job(path)
-    if job.spec.review is None:
-        raise UsageProblem(
-            f"the job {job.spec.job.name} has no [review] section, which says what a review is to promise.",
-            hint=f"add it to {path.name}, such as: [review] max_error = 0.05",
-        )
-    where = store_paths(job, simulated=simulated)
-    with Ledger.open(where.ledger) if writes else Ledger.read(where.ledger) as ledger:
-        yield OpenReview(OpenOutput(job, where, ledger), job.spec.review.max_error, simulated)
+    with open_output(path, simulated=simulated, writes=writes) as opened:
+        if (section := opened.job.spec.review) is None:
+            raise UsageProblem(
+                f"the job {opened.name} has no [review] section, which says what a review is to promise.",
+                hint=f"add it to {path.name}, such as: [review] max_error = 0.05",
+            )
+        yield OpenReview(opened, section.max_error, simulated)
 
 
 def reviewer_name(given: str | None) -> str:
@@ -144,7 +139,7 @@ def reviewer_name(given: str | None) -> str:
     try:
         name = getpass.getuser() if given is None else given
     except (OSError, KeyError):  # a user without a name, as in a container
-        raise UsageProblem("this user has no name.", hint="name the reviewer: --reviewer NAME") from None
+        name = ""
     if not 0 < len(name.strip()) <= LONGEST_NAME or escape_control(name) != name:
         said = f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line."
         raise UsageProblem(said, hint="name the reviewer: --reviewer NAME")

@@ -66,7 +66,8 @@ def _shown(cell: Cell, source: str, value: Any, read: Sequence[tuple[AskedPart, 
     evidence = [
         one
         for part, document in read
-        for one in field_evidence(_of_field(part, cell.field), text_of(document), part=part.number)
+        if (told := part.of_fields("evidence").get(cell.field))
+        for one in field_evidence({cell.field: told}, text_of(document), part=part.number)
     ]
     texts = [text for _, document in read if (text := text_of(document))]
     problem = next((one.reason.partition("\n")[0] for _, one in read if isinstance(one, Unreadable)), None)
@@ -79,10 +80,6 @@ def _shown(cell: Cell, source: str, value: Any, read: Sequence[tuple[AskedPart, 
         text="\n\n".join(texts)[:MOST_TEXT],
         problem=None if texts else problem or "the document has no text, or another answer now",
     )
-
-
-def _of_field(part: AskedPart, field: str) -> dict[str, Any]:
-    return {name: told for name, told in part.of_fields("evidence").items() if name == field}
 
 
 def _mentions(value: Any, texts: Sequence[str]) -> list[Excerpt]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from batchrun.errors import UsageProblem
-from batchrun.escaping import escape_control
+from batchrun.escaping import shown_path
 from batchrun.file_system import TooLargeError, read_bounded
 from batchrun.job.field_types import Table
 from batchrun.quality.review.standing import Standing
@@ -64,28 +64,25 @@ def import_reviews(path: Path, opened: OpenReview, reviewer: str | None) -> tupl
         raise UsageProblem(f"{path} belongs to another audit than the one that is open now.", hint=AGAIN)
     standing, who = opened.current(), reviewer_name(reviewer or page.reviewer)
     offered = {cell for cell, _ in standing.audited} | set(islice(standing.upcoming("audit"), MOST_CELLS))
-    seen, new = set[Cell](), list[Review]()
+    new = dict[Cell, Review]()
     for number, entry in enumerate(page.reviews, 1):
         try:
-            if _is_news(entry, standing, offered, seen):
-                new.append(_review(entry, opened, standing, who))
+            if _is_news(entry, standing, offered):
+                new[entry.cell] = _review(entry, opened, standing, who)
         except UsageProblem as problem:
             raise UsageProblem(f"entry {number} of {path}: {problem}", hint=AGAIN) from problem
-        seen.add(entry.cell)
-    return opened.record(standing, new), len(new), len(page.reviews) - len(new)
+    return opened.record(standing, list(new.values())), len(new), len(page.reviews) - len(new)
 
 
-def _is_news(entry: Entry, standing: Standing, offered: Container[Cell], seen: Container[Cell]) -> bool:
+def _is_news(entry: Entry, standing: Standing, offered: Container[Cell]) -> bool:
     """Whether an entry is about an answer that still stands, and newer than what was said of the field.
 
     `offered` are the fields that a page can have offered as drawn at random: a field far ahead of all others would
-    count these as wrong. `seen` are the fields of the entries before. Raises UsageProblem for an entry that no page of
-    the audit can have made.
+    count these as wrong. Raises UsageProblem for an entry that no page of the audit can have made.
     """
     audit, cell = standing.audit, entry.cell
-    if cell.doc_id not in audit.documents or cell.field not in audit.fields or cell in seen:
-        place = f"{escape_control(cell.field)[:99]} of {escape_control(cell.doc_id)[:99]}"
-        raise UsageProblem(f"nobody asked about {place}, or it is there twice.")
+    if cell.doc_id not in audit.documents or cell.field not in audit.fields:
+        raise UsageProblem(f"nobody asked about {shown_path(cell.field)} of {shown_path(cell.doc_id)}.")
     if not audit.opened_at - CLOCK_S <= entry.at <= time.time() + CLOCK_S:
         raise UsageProblem("the time of the review cannot be.")
     if cell.doc_id in standing.changed or entry.request != audit.documents[cell.doc_id].request_id:

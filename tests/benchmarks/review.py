@@ -2,10 +2,10 @@
 
     python tests/benchmarks/review.py [draws]
 
-Every draw is a whole review in a ledger of its own. The answers are scored by what is known of them, an audit opens, and
-a simulated reviewer, who is always right, reviews what comes next: the audit, field by field, and then the queue, unless
-nothing is promised. The promise is looked at again and again, and counts as broken if it was false at any look. The
-figures in brackets are those of the study, which looked once, after audits of another length over more documents.
+Every draw is a whole review in a ledger of its own. The answers are scored by what is known of them, and an audit opens.
+A simulated reviewer, who is always right, reviews the audit and then the queue, unless nothing is promised. The promise
+is looked at again and again, and counts as broken if it was false at any look. The figures in brackets are those of the
+study, which looked once, after audits of another length over more documents.
 """
 
 import contextlib
@@ -143,7 +143,7 @@ def reviewing(audits: Audits, wrong: set[Cell]) -> Iterator[Standing]:
         assert audit is not None
         standing = standing_of(audit, audits)
         yield standing
-        drawn, step = standing.next_drawn, max(5, len(standing.audited) // 10)
+        drawn, step = standing.next_drawn, max(5, len(standing.audited) // 5)
         if drawn == "queue" and not standing.queue.promised:
             return  # all documents would be reviewed, and nothing is promised
         if not (cells := list(islice(standing.upcoming(drawn), step if drawn == "audit" else None))):

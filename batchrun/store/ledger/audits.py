@@ -14,19 +14,20 @@ Drawn = Literal["audit", "queue"]
 Verdict = Literal["accepted", "corrected", "rejected"]
 """The value is right; it is wrong and the right one is known; it is wrong and no right one is known."""
 
-ANSWERS = """
-select d.doc_id, r.request_id, coalesce(r.counted_tokens, 0), coalesce(r.findings, '{}')
+ROWS = """
+select d.doc_id, r.request_id, coalesce(r.counted_tokens, 0) as tokens, coalesce(r.findings, '{}') as findings, r.output
 from documents d join requests r on r.request_no = d.row_request_no
 where d.job = :job and d.whole is null and not d.gone
 union all
 select w.doc_id, coalesce(w.request_id, w.merged_of),
     (select coalesce(sum(r.counted_tokens), 0) from documents p join requests r using (request_no)
         where p.job = w.job and p.whole = w.doc_id and not p.merges),
-    coalesce(w.findings, '{}')
+    coalesce(w.findings, '{}'), w.output
 from wholes w where w.job = :job and w.output is not null and not w.gone
-order by 1
 """
 """The answers that are rows of the output, those of long documents that are asked in parts included."""
+ANSWERS = f"select doc_id, request_id, tokens, findings from ({ROWS}) order by doc_id"
+OUTPUT = f"select output from ({ROWS}) where doc_id = :doc_id and request_id = :request_id"
 CONTENTS = """
 select doc_id, coalesce(content_sha, '') from documents where job = :job and whole is null
 union all
@@ -34,12 +35,6 @@ select whole, coalesce(max(bytes_sha), '') from documents
 where job = :job and whole is not null and not merges group by whole
 """
 """The hashes of all documents, whether or not a document has an answer; '' where none is known."""
-OUTPUT = """
-select r.output from documents d join requests r on r.request_no = d.row_request_no
-where d.job = :job and d.doc_id = :doc_id and d.whole is null and r.request_id = :request_id
-union all
-select output from wholes where job = :job and doc_id = :doc_id and coalesce(request_id, merged_of) = :request_id
-"""
 AUDITS = """
 select audit_no, audit_id, opened_at, max_error, seed, fields from audits where job = ? order by audit_no
 """

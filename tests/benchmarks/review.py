@@ -2,10 +2,10 @@
 
     python tests/benchmarks/review.py [draws]
 
-Every draw is a whole review in a ledger of its own. The answers are scored by what is known of them, and an audit opens.
-A simulated reviewer, who is always right, reviews the audit and then the queue, unless nothing is promised. The promise
-is looked at again and again, and counts as broken if it was false at any look. The figures in brackets are those of the
-study, which looked once, after audits of another length over more documents.
+Every draw is a whole review in a ledger of its own. The answers are scored by what is known of them, and an audit
+opens. A simulated reviewer, who is always right, reviews the audit and then the queue, unless nothing is promised.
+The promise is looked at again and again, and counts as broken if it was false at any look. The figures in brackets
+are those of the study, which looked once, after audits of another length over more documents.
 """
 
 import contextlib

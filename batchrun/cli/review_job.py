@@ -20,7 +20,8 @@ from batchrun.workflow.review import OpenReview
 
 def show(opened: OpenReview, standing: Standing | None, terminal: Terminal) -> None:
     """Show how a review stands, also before an audit is opened."""
-    cells, max_error = sum(1 for _ in opened.audits.answers()) * len(opened.fields), opened.max_error
+    max_error = opened.max_error
+    cells = 0 if standing else sum(1 for _ in opened.audits.answers()) * len(opened.fields)
     if terminal.json:
         told = standing_fields(standing) if standing else {"audit": None, "max_error": max_error, "cells": cells}
         terminal.event("review", job=opened.job.name, simulated=opened.simulated, **told)
@@ -35,7 +36,7 @@ def ask(opened: OpenReview, standing: Standing, terminal: Terminal, only: Drawn 
     show(opened, standing, terminal)
     session = Session(opened, standing, terminal, only, reviewer)
     session.run()
-    if session.next() is None:
+    if session.next() is None and not session.skipped:
         terminal.result(f"nothing is left to be reviewed{' in this stream' if only else ''}")
     skipped = f", {len(session.skipped):,} skipped" if session.skipped else ""
     _close(opened, session.standing, terminal, len(session.saved), skipped)

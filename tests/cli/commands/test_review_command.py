@@ -234,7 +234,9 @@ def page(project: TrialProject, batchrun: CommandLine) -> str:
     return (project.root / "page.html").read_text("utf-8")
 
 
-def test_the_page_has_its_own_script_alone_and_all_texts_are_inert(page: str) -> None:
+def test_the_page_is_inert_and_a_hostile_file_is_refused_whole(
+    project: TrialProject, batchrun: CommandLine, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = Articles(page)
     assert len(found.cells) == 4
     assert found.tags.count("script") == found.tags.count("style") == 1
@@ -248,6 +250,7 @@ def test_the_page_has_its_own_script_alone_and_all_texts_are_inert(page: str) ->
     assert "default-src 'none'" in page
     assert "<mark>The term of this Agreement is" in page
     assert not re.search(r"""(?:src|href)=["']""", page)
+    _refuses_hostile_files(project, batchrun, page, monkeypatch)
 
 
 def exported(page: str, verdict: str = "accepted", typed: str = "", **changes: Any) -> dict[str, Any]:
@@ -292,7 +295,7 @@ def changed(content: dict[str, Any], **values: Any) -> dict[str, Any]:
     return {**content, "reviews": [*entries[:-1], {**entries[-1], **values}]}
 
 
-def test_a_hostile_file_is_refused_whole(
+def _refuses_hostile_files(
     project: TrialProject, batchrun: CommandLine, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, spoilt in HOSTILE.items():

@@ -1,7 +1,7 @@
 """`batchrun bench`: the jobs that it makes, what it refuses, and the score that it prints by itself or again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,21 @@ from published_samples import cuad, extract_bench, kleister
 from trial_project import TrialProject
 
 from batchrun.quality.published import kleister as kleister_nda
+from batchrun.quality.published.benchmark import Pair
 from batchrun.simulator.http.server import SimulatorServer
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.runs import run_stories
 from batchrun.workflow import bench as workflow
 
 pytestmark = pytest.mark.slow
+
+
+def pairs_of(job: Path, folder: Path, *, simulated: bool) -> Sequence[Pair]:
+    """What is expected of all documents, and what the job has answered."""
+    benchmark = kleister_nda.read(folder)
+    assert benchmark
+    cases = {case.doc_id: case for case in benchmark.groups[0].cases}
+    return workflow.answers_of(workflow.BenchJob(job, cases), simulated=simulated).pairs
 
 
 def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandLine, project: TrialProject) -> None:
@@ -29,8 +38,8 @@ def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandL
     job = project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml"
     assert run_end["event"] == "run_end"
     assert (scored["documents"], scored["unanswered"], scored["models"]) == (3, 0, ["claude-haiku-5-5"])
-    answers = workflow.answers_of(job, simulated=True).by_document
-    pairs = [(case.expected, answers[case.doc_id]) for case in kleister_nda.read(project.root / "nda").groups[0].cases]
+    pairs = pairs_of(job, project.root / "nda", simulated=True)
+    assert all(answer for _, answer in pairs)
     assert scored["scores"][0]["value"] == kleister_nda.scores(pairs)[0].value
     assert again.out.startswith("SIMULATED  Kleister-NDA dev-0 · 3 documents")  # and no summary of a run before
     assert f"F1, upper case              {scored['scores'][0]['value']:.4f}" in again.out
@@ -73,7 +82,7 @@ def test_real_money_needs_a_cap_and_a_changed_job_file_stays(
     assert limited.code == 0
     assert "2 documents · claude-haiku-4-5" in limited.out
     assert "the first 2 of 3 documents: this is not the benchmark's number" in limited.out
-    assert set(workflow.answers_of(job, simulated=False).by_document) == {"a.pdf", "b.pdf"}
+    assert [bool(answer) for _, answer in pairs_of(job, project.root / "nda", simulated=False)] == [True, True, False]
 
 
 def test_a_run_that_stops_has_no_score_and_the_same_command_goes_on(

@@ -15,12 +15,12 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.escaping import shown_path
 from batchrun.file_system import make_folder
 from batchrun.job.problems import JobFileError
-from batchrun.job.project_root import OUR_MARKS, STATE_FOLDER, roots_of_job
+from batchrun.job.project_root import STATE_FOLDER, new_root
 from batchrun.quality.published import cuad, extract_bench, kleister
 from batchrun.quality.published.benchmark import Benchmark, Case, Group, Pair, Score
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.output.changes import changes
+from batchrun.store.output.changes import RESULTS
 from batchrun.store.paths import store_paths
 from batchrun.store.reports.runs import run_stories
 
@@ -146,10 +146,9 @@ def make_job(folder: Path, benchmark: Benchmark, group: Group) -> Path:
     if path.exists():
         return path
     try:
-        if not any((above / mark).exists() for above in (folder, *folder.parents) for mark in OUR_MARKS):
-            make_folder(folder / STATE_FOLDER)
+        root = new_root(path, here=folder)
+        make_folder(root / STATE_FOLDER)
         place.mkdir(exist_ok=True)
-        root = roots_of_job(path, here=folder)[0]
         if group.cases[0].text is None:
             source = _FILES.format(_toml([glob.escape(_below(folder / case.doc_id, root)) for case in group.cases]))
         else:
@@ -220,8 +219,8 @@ def answers_of(job: BenchJob, *, simulated: bool) -> Answers:
     read = read_job(job.path)
     name, is_text = read.spec.job.name, read.spec.output.mode == "text"
     with Ledger.read(store_paths(read, simulated=simulated).ledger) as ledger:
-        found = changes(ledger, name, after=0, until=ledger.head(name))
-        rows = {row[0]: row for some in found if some.kind == "results" for row in some.rows if row[0] in job.cases}
+        found = ledger.connection.execute(RESULTS, {"job": name, "after": 0, "until": ledger.head(name)})
+        rows = {row[0]: row for row in found if row[0] in job.cases}
         (cost,) = ledger.connection.execute(COST, (name, json.dumps(list(job.cases)))).fetchone()
     answers = {doc_id: _answer(row[1], is_text=is_text) for doc_id, row in rows.items()}
     pairs = [(case.expected, answers.get(doc_id)) for doc_id, case in job.cases.items()]

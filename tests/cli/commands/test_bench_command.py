@@ -32,6 +32,7 @@ def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandL
 
     first = batchrun("bench nda --simulate --json")
     again = batchrun("bench nda --simulate")
+    limited = batchrun("bench nda --simulate --limit 1 --json").events[-1]
 
     assert (first.code, again.code) == (0, 0)
     *_, run_end, scored = first.events
@@ -45,6 +46,7 @@ def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandL
     assert f"F1, upper case              {scored['scores'][0]['value']:.4f}" in again.out
     assert "the numbers say nothing of a model" in again.out
     assert "answers are hidden" in again.out
+    assert 0 < limited["cost_usd"] < scored["cost_usd"]  # what the scored document cost, not the job
 
 
 def test_the_score_is_that_of_the_job_file_as_it_is(batchrun: CommandLine, project: TrialProject) -> None:
@@ -114,7 +116,7 @@ def test_every_schema_is_a_job_and_a_document_without_an_answer_counts(
     assert [one["name"] for one in scored["scores"]][-2:] == ["value F1, short (2)", "value F1, long (1)"]
     as_text = (project.root / "bench/batchrun-bench/extractbench-02.toml").read_text()
     assert 'mode = "text"' in as_text
-    with Ledger.read(project.root / "bench/.batchrun/ledger.simulated.sqlite3") as ledger:
+    with Ledger.read(project.root / ".batchrun/ledger.simulated.sqlite3") as ledger:
         second, first = run_stories(ledger)
     assert first.cap_nusd == 10**9
     assert second.cap_nusd == 10**9 - first.committed_nusd  # the amount is for all jobs together
@@ -136,6 +138,12 @@ def test_a_job_of_ones_own_is_scored(batchrun: CommandLine, project: TrialProjec
     assert ran.code == 0
     assert "F1 at Jaccard 0.5" in ran.out
     assert not (project.root / "cuad/batchrun-bench").exists()
+
+    (project.root / "texts.jsonl").write_text("\n".join(map(json.dumps, rows[:2])))
+    too_few = batchrun(f"bench cuad --job {own} --simulate")
+
+    assert too_few.code == 2
+    assert "no document has the id Contract 2." in too_few.err
 
 
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -65,7 +65,7 @@ def bench(
     plans = [plan for _, plan in found if plan]
     if not (terminal.quiet or terminal.json):
         terminal.say(beginning(benchmark, jobs, plans))
-    left = allowed(plans, flags, path, simulated=simulated)
+    left = allowed(plans, flags, path, job, simulated=simulated)
     for one in (one for one, plan in found if plan):
         before, capped = committed(one, simulated=simulated), RunFlags(**{**flags, "max_cost": left})
         code = run_job(one.path, Selection(ids=frozenset(one.cases)), capped, profile=simulate, terminal=terminal)
@@ -112,19 +112,20 @@ def upper_of(plans: "Sequence[Plan]") -> int:
     return sum(plan.estimate.upper_nusd for plan in plans if plan.requests)
 
 
-def allowed(plans: "Sequence[Plan]", flags: RunFlags, path: Path, *, simulated: bool) -> int | None:
+def allowed(plans: "Sequence[Plan]", flags: RunFlags, path: Path, job: Path | None, *, simulated: bool) -> int | None:
     """What all jobs together may cost, in nano-USD; None if nothing says so, and nothing is to be paid.
 
     Raises Refused if what is to be sent may cost more, or if real money has no cap.
     """
     from batchrun.catalog.money import dollars, enough
-    from batchrun.cli.next_command import command
+    from batchrun.cli.next_command import changed, command, typed_command, typed_path
 
     most, upper = flags["max_cost"], upper_of(plans)
     if (upper == 0 or simulated) if most is None else (upper <= most or flags["partial"]):
         return most
+    needed = upper * 11 // 10
     raise Refused(
         f"the benchmark may cost up to {dollars(upper)} with {plans[0].model} (the estimate's upper bound), and"
         f" {'no --max-cost is given' if most is None else f'--max-cost is {dollars(most)}'}. Nothing was sent.",
-        hint=command("bench", path, [f"--max-cost={enough(upper * 11 // 10)}"]),
+        hint=command("bench", path, changed(typed_command()[1:], job=job and typed_path(job), max_cost=enough(needed))),
     )

@@ -75,12 +75,13 @@ def test_real_money_needs_a_cap_and_a_changed_job_file_stays(
     without = batchrun("bench nda")
     job = project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml"
     job.write_text(job.read_text().replace("claude-haiku-5-5", "claude-haiku-4-5"))
-    too_low = batchrun("bench nda --max-cost 0.00001")
+    too_low = batchrun(f"bench nda --max-cost 0.00001 --limit 2 --job {job}")
     limited = batchrun("bench nda --max-cost 1 --limit 2")
 
     assert (without.code, too_low.code) == (3, 3)
     assert "no --max-cost is given. Nothing was sent." in without.err
     assert "--max-cost is $0.00001" in too_low.err
+    assert " bench nda --limit=2 --job=nda/batchrun-bench/kleister-nda-dev-0.toml --max-cost=0.0" in too_low.err
     assert limited.code == 0
     assert "2 documents · claude-haiku-4-5" in limited.out
     assert "the first 2 of 3 documents: this is not the benchmark's number" in limited.out

@@ -14,6 +14,7 @@ from batchrun.documents.path_escaping import shown
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.escaping import shown_path
 from batchrun.file_system import make_folder
+from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
 from batchrun.job.project_root import STATE_FOLDER, new_root
 from batchrun.quality.published import cuad, extract_bench, kleister
@@ -73,9 +74,9 @@ fields = { answer = "string" }"""
 
 @dataclass(frozen=True, slots=True)
 class BenchJob:
-    """A job file that asks for answers of a benchmark."""
+    """A job that asks for answers of a benchmark."""
 
-    path: Path
+    job: JobFile
     cases: Mapping[str, Case]
     """The cases that are sent and scored, by the ids that their documents have in the job."""
 
@@ -128,12 +129,11 @@ def bench_jobs(folder: Path, benchmark: Benchmark, *, own: Path | None, limit: i
         raise UsageProblem(f"{benchmark.title} is {len(benchmark.groups)} jobs, and --job is one.", hint=hint)
     numbers, jobs = itertools.count(), list[BenchJob]()
     for group in benchmark.groups:
-        path = own or make_job(folder, benchmark, group)
-        root = read_job(path).root
+        job = read_job(own or make_job(folder, benchmark, group))
         taken = [case for case in group.cases if limit is None or next(numbers) < limit]
-        ids = (one.doc_id if one.text is not None else shown(_below(folder / one.doc_id, root)) for one in taken)
+        ids = (one.doc_id if one.text is not None else shown(_below(folder / one.doc_id, job.root)) for one in taken)
         if taken:
-            jobs.append(BenchJob(path, dict(zip(ids, taken, strict=True))))
+            jobs.append(BenchJob(job, dict(zip(ids, taken, strict=True))))
     return jobs
 
 
@@ -185,11 +185,10 @@ def _is_valid(path: Path) -> bool:
     return True
 
 
-def committed(job: BenchJob, *, simulated: bool) -> int:
+def committed(job: JobFile, *, simulated: bool) -> int:
     """Return what all runs of a job have spent and reserved, in nano-USD."""
-    read = read_job(job.path)
-    with Ledger.read(store_paths(read, simulated=simulated).ledger) as ledger:
-        return sum(story.committed_nusd for story in run_stories(ledger) if story.job == read.spec.job.name)
+    with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
+        return sum(story.committed_nusd for story in run_stories(ledger) if story.job == job.spec.job.name)
 
 
 def scored(benchmark: Benchmark, jobs: Sequence[BenchJob], *, simulated: bool) -> Scored:
@@ -214,16 +213,16 @@ def scored(benchmark: Benchmark, jobs: Sequence[BenchJob], *, simulated: bool) -
     )
 
 
-def answers_of(job: BenchJob, *, simulated: bool) -> Answers:
+def answers_of(bench_job: BenchJob, *, simulated: bool) -> Answers:
     """Read from the ledger what a job has answered about its cases."""
-    read = read_job(job.path)
-    name, is_text = read.spec.job.name, read.spec.output.mode == "text"
-    with Ledger.read(store_paths(read, simulated=simulated).ledger) as ledger:
+    job, cases = bench_job.job, bench_job.cases
+    name, is_text = job.spec.job.name, job.spec.output.mode == "text"
+    with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
         found = ledger.connection.execute(RESULTS, {"job": name, "after": 0, "until": ledger.head(name)})
-        rows = {row[0]: row for row in found if row[0] in job.cases}
-        (cost,) = ledger.connection.execute(COST, (name, json.dumps(list(job.cases)))).fetchone()
+        rows = {row[0]: row for row in found if row[0] in cases}
+        (cost,) = ledger.connection.execute(COST, (name, json.dumps(list(cases)))).fetchone()
     answers = {doc_id: _answer(row[1], is_text=is_text) for doc_id, row in rows.items()}
-    pairs = [(case.expected, answers.get(doc_id)) for doc_id, case in job.cases.items()]
+    pairs = [(case.expected, answers.get(doc_id)) for doc_id, case in cases.items()]
     return Answers(pairs, frozenset(row[5] for row in rows.values() if row[5]), cost)
 
 

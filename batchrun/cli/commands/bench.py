@@ -67,9 +67,9 @@ def bench(
         terminal.say(beginning(benchmark, jobs, plans))
     left = allowed(plans, flags, path, job, simulated=simulated)
     for one in (one for one, plan in found if plan):
-        before, capped = committed(one, simulated=simulated), RunFlags(**{**flags, "max_cost": left})
-        code = run_job(one.path, Selection(ids=frozenset(one.cases)), capped, profile=simulate, terminal=terminal)
-        left = left and max(1, left + before - committed(one, simulated=simulated))
+        before, capped = committed(one.job, simulated=simulated), RunFlags(**{**flags, "max_cost": left})
+        code = run_job(one.job.path, Selection(ids=frozenset(one.cases)), capped, profile=simulate, terminal=terminal)
+        left = left and max(1, left + before - committed(one.job, simulated=simulated))
         if code not in {ExitCode.OK, ExitCode.SOME_FAILED}:
             terminal.say("the score follows when all documents are settled: type the same command again")
             return code
@@ -81,7 +81,7 @@ def bench(
     return ExitCode.SOME_FAILED if result.unanswered else ExitCode.OK
 
 
-def plan_of(job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan | None":
+def plan_of(bench_job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan | None":
     """Plan a job as its submit will. Returns None if every document has its outcome under the job file as it is."""
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.run_job import submit_options
@@ -89,9 +89,9 @@ def plan_of(job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan | Non
     from batchrun.workflow.open_job import open_job
 
     options = submit_options(flags, exact=False, simulated=simulated)
-    with open_job(job.path, simulated=simulated, to_run=False) as opened:
+    with open_job(bench_job.job.path, simulated=simulated, to_run=False) as opened:
         planner = opened.planner(options)
-        plan = run_async(planner.plan(Selection(ids=frozenset(job.cases))))
+        plan = run_async(planner.plan(Selection(ids=frozenset(bench_job.cases))))
         waits = plan.unsettled or planner.planned.admission.anything() or planner.anything_to_merge()
         return plan if waits else None
 
@@ -101,7 +101,7 @@ def beginning(benchmark: "Benchmark", jobs: "Sequence[BenchJob]", plans: "Sequen
     from batchrun.catalog.money import dollars
     from batchrun.cli.views.format import below_here, count
 
-    where = below_here(jobs[0].path if len(jobs) == 1 else jobs[0].path.parent)
+    where = below_here(jobs[0].job.path if len(jobs) == 1 else jobs[0].job.path.parent)
     mean = sum(plan.estimate.cost_nusd.mean for plan in plans if plan.requests)
     estimate = f", estimate {dollars(mean)}, at most {dollars(upper_of(plans))}" if upper_of(plans) else ""
     return f"{benchmark.title}: {count(sum(plan.to_send for plan in plans), 'document')} to send{estimate} · {where}"

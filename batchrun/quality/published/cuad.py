@@ -4,7 +4,7 @@ Source: TheAtticusProject/cuad 6667285 and 67faa0e (evaluate.py).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ def read(folder: Path) -> Benchmark | None:
     file, asked = LabelFile(path), dict[str, str]()
     found = file.parsed(file.text())
     try:
-        cases = file.distinct([_case(title, part, asked) for title, part in _contracts(found)])
+        parts = ((contract["title"], part) for contract in found["data"] for part in contract["paragraphs"])
+        cases = file.distinct([_case(title.strip(), part, asked) for title, part in parts])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise file.broken(f"it is not in SQuAD form ({type(error).__name__}: {error})") from error
     properties = {
@@ -48,13 +49,6 @@ def read(folder: Path) -> Benchmark | None:
         groups=[Group("cuad", schema, cases)],
         score=scores,
     )
-
-
-def _contracts(found: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for contract in found["data"]:
-        title = contract["title"].strip()
-        for number, part in enumerate(contract["paragraphs"], 1):
-            yield title if number == 1 else f"{title} ({number})", part
 
 
 def _case(title: str, part: Mapping[str, Any], asked: dict[str, str]) -> Case:

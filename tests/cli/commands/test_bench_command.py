@@ -12,6 +12,7 @@ from trial_project import TrialProject
 from batchrun.quality.published import kleister as kleister_nda
 from batchrun.quality.published.benchmark import Pair
 from batchrun.simulator.http.server import SimulatorServer
+from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.runs import run_stories
 from batchrun.workflow import bench as workflow
@@ -24,7 +25,7 @@ def pairs_of(job: Path, folder: Path, *, simulated: bool) -> Sequence[Pair]:
     benchmark = kleister_nda.read(folder)
     assert benchmark
     cases = {case.doc_id: case for case in benchmark.groups[0].cases}
-    return workflow.answers_of(workflow.BenchJob(job, cases), simulated=simulated).pairs
+    return workflow.answers_of(workflow.BenchJob(read_job(job), cases), simulated=simulated).pairs
 
 
 def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandLine, project: TrialProject) -> None:

@@ -46,8 +46,10 @@ def read(folder: Path) -> Benchmark | None:
                 groups.setdefault(json.dumps(schema, sort_keys=True), new).cases.append(case)
     if not files:
         return None
-    for cases in [group.cases for group in groups.values()] or [[]]:
-        LabelFile(folder).distinct(cases)
+    if not groups:
+        raise LabelFile(folder).broken("its splits have no documents")
+    for group in groups.values():
+        LabelFile(folder).distinct(group.cases)
     return Benchmark(
         title="ExtractBench (LlamaIndex)",
         rule=(

@@ -116,7 +116,10 @@ def counts(expected: Sequence[str], given: Sequence[str]) -> Counts:
 
 
 def share(rows: Sequence[Counts], side: int) -> float:
-    """Return the share of the words of a side, an index of `Counts`, that match; like GEval, 1 of nothing."""
+    """Return the share of a side's words that match, where `side` is an index of `Counts`.
+
+    Like GEval, a share of nothing is 1.
+    """
     whole = sum(row[side] for row in rows)
     return sum(row[0] for row in rows) / whole if whole else 1.0
 

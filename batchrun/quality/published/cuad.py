@@ -41,7 +41,7 @@ def read(folder: Path) -> Benchmark | None:
             " for Parties also if the expected one is contained; hits and misses are of expected passages, strays of"
             " given ones, not one to one"
         ),
-        note="CUAD's headline, AUPR and precision at 80% recall, needs a confidence for each passage, so it is left out",
+        note="CUAD's headline, AUPR and precision at 80% recall, needs a confidence for each passage: it is left out",
         system=(
             "You review a contract. For each category, quote word for word every passage that belongs to the category,"
             " in whole sentences where the category asks for a clause. A category without a passage is an empty list."

@@ -68,7 +68,7 @@ def known_labels(job: JobFile, ledger: Ledger) -> Labels | None:
 
     A label of the file counts before a review. Returns None if there are neither. Raises UsageProblem as `read_labels`.
     """
-    labels, reviewed = read_labels(job), reviewed_labels(ledger, job.spec.job.name, drawn="audit")
+    labels, reviewed = read_labels(job), reviewed_labels(ledger, job.spec.job.name)
     if not reviewed:
         return labels
     of_file = labels.values if labels else {}

@@ -58,7 +58,7 @@ def calibration_problem(job: JobFile, chain: ModelChain, ledger: Ledger, to_send
     return Refused(
         f"max_difference = {section.max_difference:g} needs {needed:,} documents that both models answer, and only"
         f" {to_send:,} are to be sent. Nothing was sent.",
-        hint=f"raise max_difference, name {section.models[-1]} alone in [model], or leave accept out",
+        hint=f"raise max_difference, take accept out, or take [cascade] out and name {section.models[-1]} in [model]",
     )
 
 
@@ -68,6 +68,6 @@ def no_threshold(section: CascadeSection, ended: CascadeCalibration) -> Stopped:
     return Stopped(
         f"no threshold holds: by {ended.asked:,} documents that both models answered, nobody can promise that"
         f" at most {ended.max_difference:.1%} of the documents taken from {first} differ from {last}.",
-        hint=f"name {last} alone in [model]; or set a larger `calibrate` or max_difference in [cascade],"
-        ' or accept = "rules", which promises nothing',
+        hint=f"take [cascade] out and name {last} in [model]; or set a larger `calibrate` or max_difference, or"
+        ' accept = "rules", which promises nothing',
     )

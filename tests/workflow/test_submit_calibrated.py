@@ -135,13 +135,14 @@ def test_the_threshold_of_what_both_models_answered_decides_on_the_rest(submits:
     assert reasons(project) == {"calibrating": CALIBRATE, "score": len(doubtful() - drawn)}
     (found,) = submits.reports
     assert (found.asked, found.below, found.differing) == (CALIBRATE, 0.1, 0)
-    assert found.accepted == CALIBRATE - len(drawn & doubtful())
+    taken = CALIBRATE - len(drawn & doubtful())
+    assert found.accepted == taken
     assert project.ask("select count(*), state, to_send from runs") == [(1, "finished", DOCUMENTS)]
     assert set(project.rows("select title != 'another', day is null from trial")) == {(True, False)}
 
     assert promise_lines(summary.calibration, summary.plan.models) == [
         f"           at most 20.0% of the documents taken from {FIRST} differ from {SECOND}, with 95% confidence",
-        f"           found on 30 documents that both answered: {found.accepted} would be taken ({found.accepted / CALIBRATE:.0%}),"
+        f"           found on 30 documents that both answered: {taken} would be taken ({taken / CALIBRATE:.0%}),"
         " where the score is below 0.1; 0 of them differ",
         f"           drawn at random from the {DOCUMENTS} documents that were to be sent; the promise is about no other"
         " documents",

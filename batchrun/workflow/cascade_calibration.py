@@ -87,7 +87,7 @@ class CalibratedSubmit:
         # Where the whole job is refused, nothing is paid for its calibration.
         for one in (replace(whole, already_approved=whole.already_approved or begun is not None), plan):
             await refuse(opened, opened.refusal(one), self.caller)
-        return await self._calibrate(plan, narrowing, begins_with=None if begun else whole.to_send)
+        return await self._calibrate(whole, plan, narrowing, begins=begun is None)
 
     def _draw(self, narrowing: Narrowing) -> list[int]:
         """Draw documents with equal chances from all that are to be sent."""
@@ -105,12 +105,9 @@ class CalibratedSubmit:
             )
         return numbers
 
-    async def _calibrate(self, plan: Plan, narrowing: Narrowing, *, begins_with: int | None) -> Summary:
-        """Ask both models, find the threshold, and submit the rest.
-
-        `begins_with` counts the documents to send if the calibration begins now.
-        """
-        opened, started_at = self.opened, time.time()
+    async def _calibrate(self, whole: Plan, plan: Plan, narrowing: Narrowing, *, begins: bool) -> Summary:
+        """Ask both models, find the threshold, and submit the rest. With `begins` the calibration begins now."""
+        opened, started_at, has_rest = self.opened, time.time(), whole.to_send > plan.to_send
         run = Runs(opened.ledger).open_run(opened.name, self._planner.fingerprint)
 
         def begin(run_no: int) -> None:
@@ -121,7 +118,7 @@ class CalibratedSubmit:
                 opened.name,
                 calibration_settings(opened.job, opened.chain),
                 max_difference=self._section.max_difference,
-                documents=begins_with or 0,
+                documents=whole.to_send,
                 drawn=drawn,
             )
 
@@ -132,9 +129,8 @@ class CalibratedSubmit:
         sent = Sent(run.run_no if run else None, None)
         if plan.to_send:
             at_once = replace(self.options, waits=False)  # open batches of earlier submits are not waited for
-            sent = await send(opened, self._planner, plan, self.caller, at_once, also=begin if begins_with else None)
-        halted, has_rest = sent.halted, bool(rest().documents)
-        narrowing.to_pilot()
+            sent = await send(opened, self._planner, plan, self.caller, at_once, also=begin if begins else None)
+        halted = sent.halted
         is_pending = bool(self._planner.planned.admission.outcomes().get(None))
         if not is_pending and (halted is None or isinstance(halted, OutOfTime)):
             ended = self._end()

@@ -117,6 +117,14 @@ def reasons(project: TrialProject) -> dict[str, int]:
     return dict(project.ask("select escalated, count(*) from attempts where escalated is not null group by 1"))
 
 
+def planned(project: TrialProject) -> list[str]:
+    """What a plan says of the calibration."""
+    plan = project.plan()
+    assert plan.cascade is not None
+    with project.opened() as opened:
+        return threshold_words(plan.cascade, opened, to_send=plan.to_send)
+
+
 def doubtful() -> set[str]:
     return {f"text {number}" for number in range(0, DOCUMENTS, 5)}
 
@@ -179,6 +187,7 @@ def test_without_a_threshold_the_run_stops_and_says_what_to_do(submits: Submits)
         f" documents taken from {FIRST} differ from {SECOND}."
     )
     assert len(provider.asked) == 2 * CALIBRATE
+    assert planned(submits.project) == ["the calibration on 30 documents has found no threshold"]
     again = Answers()
     with pytest.raises(Stopped, match="no threshold holds"):
         submits(again)
@@ -277,6 +286,7 @@ def test_some_of_the_drawn_documents_are_not_enough(submits: Submits) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     submits(Answers(before=end))
+    assert planned(submits.project) == ["the calibration on 30 documents has begun and goes on"]
     with pytest.raises(Refused, match="is being calibrated on 30 documents, and only"):
         submits(Answers(), Selection(limit=20))
 
@@ -315,8 +325,7 @@ def test_a_plan_prices_the_calibration_and_then_measures(submits: Submits) -> No
     plan = project.plan()
     assert plan.cascade is not None
     assert plan.cascade.steps[0].share.expected.mean == pytest.approx(0.6 + 0.4 * 0.2)
-    with project.opened() as opened:
-        words, worth = threshold_words(plan.cascade, opened, to_send=plan.to_send)
+    words, worth = planned(project)
     assert words.startswith("30 documents asked of both models first: about $")
     assert worth == "as a rule a calibration pays from about 90 documents on"
     submits(Answers())
@@ -324,6 +333,4 @@ def test_a_plan_prices_the_calibration_and_then_measures(submits: Submits) -> No
     plan = project.plan()
     assert plan.cascade is not None
     assert plan.cascade.steps[0].share.expected.mean == 0.2, "as the threshold would take them"
-    with project.opened() as opened:
-        words, *_ = threshold_words(plan.cascade, opened, to_send=1)
-    assert words.startswith("at most 20.0% of the documents taken from")
+    assert planned(project)[0].startswith("at most 20.0% of the documents taken from")

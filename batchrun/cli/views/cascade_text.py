@@ -7,6 +7,7 @@ from typing import Any
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count, interval_fields
 from batchrun.escaping import escape_control
+from batchrun.planning.cascade_threshold import begun_calibration
 from batchrun.statistics.audit import RISK
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations
@@ -39,8 +40,11 @@ def threshold_words(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list
     rules, section = opened.chain.acceptance_rules, opened.job.spec.cascade
     if section is None or rules is None or not rules.calibrate:
         return []
-    if calibration := calibration_of(opened.ledger, rules.calibration_no):
-        return promise_words(calibration, section.models)
+    if begun := begun_calibration(opened.job, opened.chain, opened.ledger):
+        if begun.below is not None:
+            return promise_words(begun, section.models)
+        stands = "has found no threshold" if begun.ended else "has begun and goes on"
+        return [f"the calibration on {count(len(begun.drawn), 'document')} {stands}"]
     both, step = min(rules.calibrate, to_send), cost.steps[-1]
     alone_nusd = step.cost_nusd.mean / step.share.expected.mean  # streamed, as the calibration is
     return [

@@ -62,11 +62,11 @@ class Tune:
     _plan: TunePlan = field(init=False)
     _begun: BegunTune = field(init=False)
     _rows: list[Row] = field(init=False, default_factory=list)
-    _self: Interval | None = None
+    _self_agreement: Interval | None = None
 
     async def run(self, labels: Truth | None = None) -> TuneReport:
         """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
-        self._plan = await plan_tune(self.open_tune, self.options, labels)
+        self._plan = await plan_tune(self.open_tune, self.options, labels or {})
         self.show(self._plan)
         if refused := refusal_of(self._plan, self.open_tune, partial_answers=self.options.partial_answers):
             raise refused
@@ -84,7 +84,7 @@ class Tune:
             plan=self._plan,
             rows=tuple(self._rows),
             verdict=verdict_of(self._rows, self._plan.target, is_whole=halted is None),
-            self_agreement=self._self,
+            self_agreement=self._self_agreement,
             spent_nusd=self._tunes.committed_nusd(self._begun),
             halted=halted,
         )
@@ -96,8 +96,8 @@ class Tune:
 
     async def _climb(self) -> None:
         plan, settings = self._plan, len(self._rows)
-        truth: Truth = plan.labels or {}
-        if plan.labels is None:
+        truth = plan.labels
+        if plan.by_agreement:
             settings -= 1
             truth = await self._strongest(settings)
         climb = Climb(settings, len(plan.documents), plan.target)
@@ -120,14 +120,15 @@ class Tune:
         return measured(doc_ids, answers, truth, self._rules)
 
     async def _strongest(self, number: int) -> Truth:
-        """Ask the strongest setting about all documents, and again about some. Returns its answers."""
+        """Ask the strongest setting about all documents, and again about some. Returns its answers under the labels."""
         candidate, doc_ids = self._plan.candidates[number], self._plan.documents
         self._rows[number] = replace(self._rows[number], state=State.ASKED)
         answers = await self._answers(candidate, doc_ids)
-        truth = {doc_id: one.values for doc_id, one in answers.items() if one.values is not None}
+        given = {doc_id: one.values for doc_id, one in answers.items() if one.values is not None}
+        truth = {doc_id: {**given.get(doc_id, {}), **self._plan.labels.get(doc_id, {})} for doc_id in doc_ids}
         self._tell(number, measured(doc_ids, answers, truth, self._rules), State.STRONGEST)
         again = await self._again(candidate, doc_ids[:ASKED_AGAIN])
-        self._self = measured(doc_ids[:ASKED_AGAIN], again, truth, self._rules).accuracy
+        self._self_agreement = measured(doc_ids[:ASKED_AGAIN], again, given, self._rules).accuracy
         return truth
 
     async def _again(self, candidate: Candidate, doc_ids: Sequence[str]) -> Mapping[str, TunedAnswer]:

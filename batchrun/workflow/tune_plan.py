@@ -23,8 +23,7 @@ from batchrun.planning.planner import Planner
 from batchrun.planning.selection import Selection
 from batchrun.quality.tune.settings import Grid, Setting, read_grid, variant
 from batchrun.quality.tune.standing import Truth
-from batchrun.quality.tune.verdict import Row, State, expected_nusd
-from batchrun.statistics.intervals import Z90, faultless_documents_needed
+from batchrun.quality.tune.verdict import Row, State, expected_nusd, too_few
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.cap_usage import shared_cap_usages
 from batchrun.store.ledger.connection import empty
@@ -50,6 +49,8 @@ class TuneOptions:
     max_cost_nusd: int | None = None
     """A lower cap than that of the job file."""
     route: str = "stream"
+    by_agreement: bool = False
+    """Whether settings are compared with the strongest one although there are labels."""
     partial_answers: bool = False
     typed: tuple[str, ...] = ()
     """The command, as in `Plan.typed`."""
@@ -96,8 +97,10 @@ class TunePlan:
     typed: tuple[str, ...]
     """The command, as in `Plan.typed`."""
     target: float
-    labels: Truth | None
-    """The gold labels. None if the settings are compared with the strongest one."""
+    labels: Truth
+    """The gold labels; empty if there are none."""
+    by_agreement: bool
+    """Whether answers are held against those of the strongest setting, where no label says what is right."""
     expected_nusd: float
     """The expected cost, in the costliest case that `quality.tune.verdict.expected_nusd` knows."""
     full_nusd: float
@@ -108,7 +111,7 @@ class TunePlan:
     def digest(self) -> str:
         """The hash of the documents, the requests and the target: a tune that has the same goes on."""
         asked = [(one.plan.fingerprint, sorted(one.asked.items())) for one in self.candidates]
-        return hashlib.sha256(repr((asked, self.documents, self.target, self.labels is None)).encode()).hexdigest()
+        return hashlib.sha256(repr((asked, self.documents, self.target, self.by_agreement)).encode()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -124,13 +127,15 @@ def open_tune(path: Path, *, simulated: bool) -> Iterator[OpenTune]:
 def named(job: JobFile, ending: str, **model: object) -> JobFile:
     """Return the job under the name of a tune's runs, with changes in its [model].
 
-    A setting that fails often is no reason to stop, and a document that is too large for a setting is left out.
+    A setting that fails often is no reason to stop, and a document that is too large for a setting is left out. Nothing
+    is said of a single look's answers: the tune itself holds them against its labels.
     """
     spec = job.spec
     changes: dict[str, Any] = {
         "model": spec.model.model_copy(update=model),
         "pilot": PilotSection(),
         "check": (),
+        "gold": None,
         "run": spec.run.model_copy(update={"fail_fast": False, "max_failure_rate": None}),
         "budget": spec.budget.model_copy(update={"max_documents": None, "max_cost_nusd": UNCAPPED_NUSD}),
     }
@@ -148,20 +153,22 @@ def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) ->
     return replace(tune.opened, job=job, chain=chain)
 
 
-async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) -> TunePlan:
+async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> TunePlan:
     """Choose the documents and plan every setting.
 
     Raises Refused if the tune could not prove its target, and UsageProblem if there is nothing to compare.
     """
     section = tune.job.spec.tune
-    if labels is None and len(tune.grid.settings) == 1:
+    by_agreement = options.by_agreement or not labels
+    if by_agreement and len(tune.grid.settings) == 1:
         raise UsageProblem(
             f"[tune] of the job {tune.job.spec.job.name} has one setting, and nothing to compare the setting with.",
             hint='name what to try in [tune], such as models = ["claude-haiku-4-5", "claude-sonnet-5-5"]',
         )
     target = options.target if options.target is not None else section.target
-    possible, refs = await chosen_documents(tune.opened, options.documents or section.documents, labels)
-    if problem := too_few(len(refs), possible, target, labelled=labels is not None):
+    among = None if by_agreement else [doc_id for doc_id, values in labels.items() if values]
+    possible, refs = await chosen_documents(tune.opened, options.documents or section.documents, among)
+    if problem := too_few(len(refs), possible, target, labelled=not by_agreement):
         raise problem
     chosen = replace(tune, opened=replace(tune.opened, source=ChosenDocuments(tune.opened.source, tuple(refs))))
     found = [await _candidate(chosen, setting) for setting in tune.grid.settings]
@@ -169,7 +176,7 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) 
     found.sort(key=lambda one: (one.row.planned_nusd, order[one.row.setting.effort]))
     prices, fields = [one.row.planned_nusd for one in found], len(tune.job.fields.definitions)
     number, extra = len(refs), 0.0
-    if labels is None:
+    if by_agreement:
         *climbed, strongest = prices
         extra = strongest * (number + min(ASKED_AGAIN, number))
     else:
@@ -184,37 +191,24 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth | None) 
         typed=options.typed,
         target=target,
         labels=labels,
+        by_agreement=by_agreement,
         expected_nusd=expected_nusd(climbed, number, target, fields=fields) + extra,
         full_nusd=number * sum(climbed) + extra,
         cap_nusd=min(budget, options.max_cost_nusd or budget),
     )
 
 
-async def chosen_documents(opened: OpenJob, documents: int, labels: Truth | None) -> tuple[int, list[DocumentRef]]:
+async def chosen_documents(
+    opened: OpenJob, documents: int, among: Sequence[str] | None
+) -> tuple[int, list[DocumentRef]]:
     """Draw documents evenly over class and size, and shuffle them in an order that stays the same.
 
-    Returns how many documents could have been drawn, and those that were.
+    `among` has the ids of the documents that may be drawn, None for all. Returns how many there are, and those drawn.
     """
-    among = None if labels is None else [doc_id for doc_id, values in labels.items() if values]
     with _beside_the_ledger(opened) as planner:
         await planner.plan(Selection())
         possible, refs = planner.planned.drawn(documents, among=among)
     return possible, sorted(refs, key=lambda ref: hashlib.sha256(ref.doc_id.encode()).digest())
-
-
-def too_few(number: int, possible: int, target: float, *, labelled: bool) -> Refused | None:
-    """Return why so few documents are not enough, or None if they are: without any error they prove the target."""
-    needed = faultless_documents_needed(target)
-    if number >= needed:
-        return None
-    what = "labelled documents" if labelled else "documents"
-    provable = int(1000 * number / (number + Z90**2)) / 1000
-    more = f"--documents {needed}" if possible >= needed else f"the job has {possible:,} {what} to send"
-    return Refused(
-        f"{number:,} {what} cannot prove a target of {target:g}: without a single wrong field it takes {needed:,}."
-        " Nothing was sent.",
-        hint=f"{more}; or a lower target, at most --target {provable:g}",
-    )
 
 
 async def _candidate(tune: OpenTune, setting: Setting) -> Candidate:

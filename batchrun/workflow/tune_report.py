@@ -23,16 +23,17 @@ class TuneReport:
     """The frontier: the cheapest setting first, by the plan's price."""
     verdict: Verdict
     self_agreement: Interval | None
-    """How often the strongest setting gives the same value twice. None with labels."""
+    """How often the strongest setting gives the same value twice. None if nothing is held against its answers."""
     spent_nusd: int
     halted: BatchrunError | None
     """Why the tune stopped before its verdict. None if the tune went through."""
 
     @property
     def to_label(self) -> tuple[str, ...]:
-        """The documents whose right answers would tell the named setting from the strongest one. Empty with labels."""
-        standing = self.verdict.row.standing if self.verdict.row and self.plan.labels is None else None
-        return standing.differing if standing else ()
+        """The documents without labels in which the named setting differs from the strongest one."""
+        row, plan = self.verdict.row, self.plan
+        standing = row.standing if row and plan.by_agreement else None
+        return tuple(doc_id for doc_id in standing.differing if doc_id not in plan.labels) if standing else ()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -50,7 +51,8 @@ def report_fields(report: TuneReport) -> Mapping[str, Any]:
         "simulated": plan.simulated,
         "target": plan.target,
         "documents": len(plan.documents),
-        "labels": plan.labels is not None,
+        "by_agreement": plan.by_agreement,
+        "labelled": sum(doc_id in plan.labels for doc_id in plan.documents),
         "ending": str(verdict.ending),
         "setting": setting_fields(verdict.row) if verdict.row else None,
         "more_documents": verdict.more,

@@ -107,6 +107,13 @@ def test_without_labels_the_strongest_answers_all_and_again_some(tune):
     }
     assert set(report.to_label) == differing
     assert 0 < len(differing) < 20
+    right = {doc_id: models.values(model_name(1), f"document {doc_id[5:9]}") for doc_id in sorted(differing)}
+    corrected = tune(models, right, by_agreement=True)
+    assert corrected.verdict.row
+    assert corrected.verdict.row.standing
+    assert (corrected.verdict.row.standing.accuracy.mean, corrected.to_label) == (1.0, ())
+    assert corrected.rows[2].standing
+    assert corrected.rows[2].standing.differing == report.verdict.row.standing.differing
     repeated = tune(models)
     assert (models.count.total(), repeated.self_agreement) == (report_count(report, models), report.self_agreement)
 
@@ -204,3 +211,20 @@ def test_a_job_file_that_has_changed_is_not_overwritten(tune):
             write_job(opened, change, setting)
     assert tune.path.read_text() == before
     assert [path.name for path in tune.path.parent.iterdir()] == ["trial.toml"]
+
+
+def test_what_a_run_of_an_earlier_tune_spends_now_counts_to_the_cap_of_this_one(tune):
+    """A tune with another target is another tune, and goes on with the run that the first one left unfinished."""
+
+    class Dying(GradedModels):
+        async def send(self, request: Any) -> Any:
+            if len(self.asked) == 6:
+                raise KeyboardInterrupt
+            return await super().send(request)
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(Dying(accuracies=GOOD), labels())
+    (begun,) = tune.project.ask("select max(attempt_no), max(run_no) from attempts")
+    report = tune(GradedModels(accuracies=GOOD), labels(), target=0.85)
+    paid = tune.project.ask("select sum(cost_nusd), min(run_no) from attempts where attempt_no > ?", begun[0])
+    assert paid == [(report.spent_nusd, begun[1])]

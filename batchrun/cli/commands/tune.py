@@ -17,6 +17,8 @@ from batchrun.cli.views.terminal import Terminal
 @click.option("--max-cost", type=DollarsOption(), metavar="USD", help="A lower cap for the tune than the job file's.")
 @click.option("--route", type=click.Choice(["stream", "batch"]), default="stream", show_default=True,
               help="How the tune's requests travel.")  # fmt: skip
+@click.option("--agreement", is_flag=True,
+              help="Compare with the strongest setting; gold labels count where there are any.")  # fmt: skip
 @click.option("--write", is_flag=True, help="Write the setting that is found into the job file.")
 @PARTIAL_ANSWERS
 @SIMULATE
@@ -28,6 +30,7 @@ def tune(
     documents: int | None,
     max_cost: int | None,
     route: str,
+    agreement: bool,
     write: bool,
     partial_answers: bool,
     simulate: str | None,
@@ -50,6 +53,7 @@ def tune(
         documents=documents,
         max_cost_nusd=max_cost,
         route=route,
+        by_agreement=agreement,
         partial_answers=partial_answers,
         typed=typed_command(),
         speed=20.0 if simulate else 1.0,

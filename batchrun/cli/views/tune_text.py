@@ -35,7 +35,10 @@ class Edit:
 
 def plan_lines(plan: TunePlan) -> Iterator[str]:
     """Say what a tune will do and what it may cost, before anything is sent."""
-    against = "gold labels" if plan.labels is not None else plan.candidates[-1].row.setting.words
+    labelled = sum(doc_id in plan.labels for doc_id in plan.documents)
+    against = plan.candidates[-1].row.setting.words if plan.by_agreement else "gold labels"
+    if plan.by_agreement and labelled:
+        against += f" and the labels of {count(labelled, 'document')}"
     yield (
         f"{plan.job} tune: {count(len(plan.candidates), 'setting')} on {count(len(plan.documents), 'document')},"
         f" held against {escape_control(against)}; target {percent(plan.target)}"
@@ -85,7 +88,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.setting.words,
         bounded(price, dollars),
-        *([""] * 3 if row.state is State.STRONGEST else shares),
+        *([""] * 3 if row.state is State.STRONGEST and not standing.differing else shares),
         f"{standing.documents:,}",
         duration(standing.latency_s.mean) if standing.latency_s else "",
         f"{percent(standing.failures.mean)} (to {percent(standing.failures.high)})",
@@ -148,7 +151,7 @@ def label_lines(report: TuneReport) -> Iterator[str]:
         return
     yield (
         f"  label    these {count(len(doc_ids), 'document')}, in which it differs from the strongest setting:"
-        " write their right answers into the table of [gold], and tune again"
+        " write their right answers into the table of [gold], and tune again with --agreement"
     )
     yield from (f"           {shown_path(doc_id)}" for doc_id in doc_ids[:SHOWN_DOCUMENTS])
     if len(doc_ids) > SHOWN_DOCUMENTS:

@@ -1,13 +1,14 @@
-"""Which setting a tune names, and what a tune may cost before."""
+"""Which setting a tune names; before, what a tune may cost, and whether its documents are enough."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from batchrun.errors import Refused
 from batchrun.estimation.interval import Interval
 from batchrun.quality.tune.settings import Setting
 from batchrun.quality.tune.standing import Standing
-from batchrun.statistics.intervals import wilson
+from batchrun.statistics.intervals import Z90, faultless_documents_needed, wilson
 from batchrun.statistics.ladder import FIRST_LOOK, looks
 
 LIES_BELOW = 0.05
@@ -116,3 +117,19 @@ def expected_nusd(prices: Sequence[float], documents: int, target: float, *, fie
         for at, price in enumerate(prices)
     )
     return max(costs, default=0.0)
+
+
+def too_few(number: int, possible: int, target: float, *, labelled: bool) -> Refused | None:
+    """Return why so few documents are not enough, or None if they are: without any error they prove the target."""
+    needed = faultless_documents_needed(target)
+    if number >= needed:
+        return None
+    what = "labelled documents" if labelled else "documents"
+    provable = int(1000 * number / (number + Z90**2)) / 1000
+    more = f"--documents {needed}" if possible >= needed else f"the job has {possible:,} {what} to send"
+    return Refused(
+        f"{number:,} {what} cannot prove a target of {target:g}: without a single wrong field it takes {needed:,}."
+        " Nothing was sent.",
+        hint=f"{more}; or a lower target, at most --target {provable:g}"
+        + ("; or compare with the strongest setting: --agreement" if labelled else ""),
+    )

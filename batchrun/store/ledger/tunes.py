@@ -47,7 +47,8 @@ class BegunTune:
     """A tune that may go on."""
 
     tune_no: int
-    after_run: int
+    after_attempt: int
+    """The number of the last attempt before the tune: a tune may go on with a run of an earlier tune."""
 
 
 class Tunes:
@@ -60,24 +61,25 @@ class Tunes:
     def begin(self, digest: str) -> BegunTune:
         """Begin a tune, or go on with the job's last tune if that has the same digest and has not ended."""
         row = self._connection.execute(
-            "select tune_no, after_run, digest = ? and ended_at is null from tunes where job = ?"
+            "select tune_no, after_attempt, digest = ? and ended_at is null from tunes where job = ?"
             " order by tune_no desc limit 1",
             (digest, self._job),
         ).fetchone()
         if row and row[2]:
             return BegunTune(row[0], row[1])
-        (after_run,) = self._connection.execute("select coalesce(max(run_no), 0) from runs").fetchone()
+        (last,) = self._connection.execute("select coalesce(max(attempt_no), 0) from attempts").fetchone()
         cursor = self._connection.execute(
-            "insert into tunes (job, digest, after_run, started_at) values (?, ?, ?, ?)",
-            (self._job, digest, after_run, time.time()),
+            "insert into tunes (job, digest, after_attempt, started_at) values (?, ?, ?, ?)",
+            (self._job, digest, last, time.time()),
         )
-        return BegunTune(int(cursor.lastrowid or 0), after_run)
+        return BegunTune(int(cursor.lastrowid or 0), last)
 
     def committed_nusd(self, tune: BegunTune, *, besides: int | None = None) -> int:
         """Add up what a tune has spent, and holds for lost answers; the run `besides` is left out."""
         row = self._connection.execute(
-            "select coalesce(sum(committed_nusd), 0) from runs where job in (?, ?) and run_no > ? and run_no is not ?",
-            (self._job + TUNED, self._job + AGAIN, tune.after_run, besides),
+            "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts"
+            " where job in (?, ?) and attempt_no > ? and run_no is not ?",
+            (self._job + TUNED, self._job + AGAIN, tune.after_attempt, besides),
         ).fetchone()
         return int(row[0])
 
@@ -87,13 +89,6 @@ class Tunes:
             "update tunes set report = ?, ended_at = iif(?, ?, null) where tune_no = ?",
             (json.dumps(report), is_over, time.time(), tune.tune_no),
         )
-
-    def report(self) -> Mapping[str, Any] | None:
-        """Read what the job's last tune has found. Returns None if there is no tune, or nothing was found yet."""
-        row = self._connection.execute(
-            "select report from tunes where job = ? and report is not null order by tune_no desc limit 1", (self._job,)
-        ).fetchone()
-        return dict(json.loads(row[0])) if row else None
 
     def requests_of(self, name: str, doc_ids: Iterable[str]) -> dict[str, str]:
         """Map documents to the ids of the requests that runs under this name made for them last."""

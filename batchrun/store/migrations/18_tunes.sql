@@ -4,7 +4,7 @@ create table tunes (
     tune_no    integer primary key,
     job        text not null,
     digest     text not null,                               -- of the settings, the documents and the target
-    after_run  integer not null,                            -- the number of the last run before the tune
+    after_attempt integer not null,                         -- the number of the last attempt before the tune
     started_at real not null,
     ended_at   real,                                        -- null while the tune may go on
     report     text                                         -- JSON: what the tune found

@@ -57,7 +57,12 @@ def test_what_is_refused_and_what_is_wrong(project: TrialProject, batchrun: Comm
     few = batchrun("tune jobs/trial.toml --simulate --target 0.9")
     assert (few.code, "12 documents cannot prove a target of 0.9" in few.err) == (3, True)
     assert "--target 0.816" in few.err
-    dear = batchrun("tune jobs/trial.toml --simulate --max-cost 0.0001")
+    (project.root / "labels.csv").write_text("doc_id,title\ndocs/0001.txt,x\ndocs/0002.txt,y\n")
+    project.job(tune=TUNE, output_fields=FIELDS, gold='path = "labels.csv"')
+    few = batchrun("tune jobs/trial.toml --simulate")
+    assert (few.code, "2 labelled documents cannot prove a target of 0.5" in few.err) == (3, True)
+    assert "--agreement" in few.err
+    dear = batchrun("tune jobs/trial.toml --simulate --agreement --max-cost 0.0001")
     assert (dear.code, "and its cap is $0.0001. Nothing was sent." in dear.err) == (3, True)
     project.job(tune='models = ["claude-haiku-9"]', output_fields=FIELDS)
     wrong = batchrun("tune jobs/trial.toml --simulate")

@@ -42,8 +42,9 @@ class AcceptanceRules:
 
         `escalated` is why the answer was passed on, where the ledger knows that: evidence was looked for then.
         """
-        lacks_something = output is None or escalated not in {None, CALIBRATING, SCORE} or self._missing(output, None)
-        return math.inf if output is None or lacks_something else score(output, findings)
+        if output is None or escalated not in {None, CALIBRATING, SCORE} or self._missing(output, None):
+            return math.inf
+        return score(output, findings)
 
     def violation(
         self, output: Mapping[str, Any], text: str | None, findings: Mapping[str, Any] | None = None

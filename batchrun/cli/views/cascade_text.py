@@ -11,7 +11,7 @@ from batchrun.planning.cascade_threshold import begun_calibration
 from batchrun.statistics.audit import RISK
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations
-from batchrun.strategy.cascade_cost import CascadeCost, Step, worth_calibrating
+from batchrun.strategy.cascade_cost import CascadeCost, Step
 from batchrun.workflow.open_job import OpenJob
 
 
@@ -50,7 +50,6 @@ def threshold_words(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list
     return [
         f"{count(both, 'document')} asked of both models first: about {dollars(alone_nusd * both / to_send)} for"
         f" {escape_control(step.model)}",
-        f"as a rule a calibration pays from about {worth_calibrating(section.max_difference):,} documents on",
     ]
 
 

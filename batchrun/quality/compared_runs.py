@@ -85,6 +85,8 @@ def comparison_by(jobs: Iterable[JobFile], ledger: Ledger) -> Comparison:
     `ledger` has the reviews. Raises UsageProblem for labels that cannot be read.
     """
     known = list(jobs)
-    rules = ChainMap(*(match_rules(job, job.spec.output.fields) for job in known))
+    fields = [job.spec.output.fields for job in known]
+    rules = ChainMap(*map(match_rules, known, fields))
+    kinds = ChainMap(*({name: field.kind for name, field in each.items()} for each in fields))
     labels = next((found for job in known if (found := known_labels(job, ledger))), None)
-    return Comparison(rules, labels.values if labels else {})
+    return Comparison(rules, labels.values if labels else {}, kinds)

@@ -3,7 +3,7 @@
 import json
 import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from batchrun.cli.commands.results import ENDINGS
 from batchrun.cli.export import PARQUET_ROWS, serialized, to_file
 from batchrun.cli.permissions import ordinary_permissions
+from batchrun.duckdb_file import first_line
 from batchrun.errors import EnvironmentProblem
 from batchrun.quality.comparison import Change
 
@@ -23,17 +24,17 @@ def write_changes(changes: Iterable[Change], output: Path, *, raw_cells: bool) -
     Values in Parquet are JSON, because the values of a column have one type there.
     """
     format_ = ENDINGS.get(output.suffix, "csv")
-    if format_ == "parquet":
-        _write_parquet(changes, output)
-        return
-    written = _cell if format_ == "csv" else plain
+    written = {"parquet": as_json, "csv": _cell}.get(format_, plain)
     rows = ((one.doc_id, one.field, written(one.before), written(one.now)) for one in changes)
-    to_file(serialized(format_, NAMES, rows, raw_cells=raw_cells), output)
+    if format_ == "parquet":
+        _write_parquet(rows, output)
+    else:
+        to_file(serialized(format_, NAMES, rows, raw_cells=raw_cells), output)
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON, on one line."""
-    return json.dumps(value, ensure_ascii=False, default=_number)
+    """Return a value as JSON, on one line. A fraction that no float can hold is text."""
+    return json.dumps(value, ensure_ascii=False, default=number)
 
 
 def plain(value: Any) -> Any:
@@ -41,19 +42,19 @@ def plain(value: Any) -> Any:
     return json.loads(as_json(value)) if isinstance(value, list | dict | Decimal) else value
 
 
-def _number(value: Decimal) -> float | str:
-    number = float(value)
-    return number if math.isfinite(number) else str(value)
+def number(value: Decimal) -> float | str:
+    """Return a fraction as JSON can have it."""
+    as_float = float(value)
+    return as_float if math.isfinite(as_float) else str(value)
 
 
 def _cell(value: Any) -> Any:
     return as_json(value) if isinstance(value, list | dict) else value
 
 
-def _write_parquet(changes: Iterable[Change], output: Path) -> None:
+def _write_parquet(rows: Iterable[Sequence[object]], output: Path) -> None:
     import duckdb
 
-    rows = ((one.doc_id, one.field, as_json(one.before), as_json(one.now)) for one in changes)
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         lines = Path(folder, "changes.jsonl")
         to_file(serialized("jsonl", NAMES, rows), lines)
@@ -65,4 +66,4 @@ def _write_parquet(changes: Iterable[Change], output: Path) -> None:
                     str(output), row_group_size=PARQUET_ROWS
                 )
         except duckdb.IOException as error:
-            raise EnvironmentProblem(f"{output} cannot be written: {str(error).splitlines()[0]}") from error
+            raise EnvironmentProblem(f"{output} cannot be written: {first_line(error)}") from error

@@ -65,7 +65,7 @@ def drifts(before: Distribution, now: Distribution, *, fields: int) -> dict[str,
         found["values"] = kolmogorov_smirnov(before.numbers, now.numbers, fields=comparisons)
     elif before.known_categories and now.known_categories:
         found["values"] = population_stability(before.known_categories, now.known_categories, fields=comparisons)
-    counts = [{"null": one.nulls, "not null": one.not_null} for one in (before, now)]
+    counts: list[dict[Hashable, int]] = [{None: one.nulls, "": one.not_null} for one in (before, now)]
     if all(any(count.values()) for count in counts):
         found["nulls"] = population_stability(*counts, fields=comparisons)
     return found

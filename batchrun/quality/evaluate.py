@@ -8,7 +8,7 @@ from batchrun.job.load import JobFile
 from batchrun.job.match_rules import MatchRule, default_rule
 from batchrun.quality.gold import Labels
 from batchrun.quality.matching.match import match
-from batchrun.quality.scores import Confusion, DocumentMatches, Scores, confusion, score, worst
+from batchrun.quality.scores import Confused, DocumentMatches, Scores, confusion, score, worst
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import RunAnswer, run_answers
 
@@ -64,7 +64,7 @@ class Evaluation:
     labels: str
     """The file of the labels, as people see its name."""
     scores: Scores
-    confusions: Mapping[str, Confusion]
+    confusions: Mapping[str, tuple[Confused, ...]]
     """Which words of an enum are answered for which labels, by field."""
     worst: tuple[WrongDocument, ...]
     """The documents with most wrong fields, the worst first."""
@@ -103,7 +103,6 @@ def value_of(answer: RunAnswer, field: str) -> Any:
 def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
     """Measure how right the answers of a run are."""
     labels, answers = held.labels, held.answers
-    enums = [name for name in labels.fields if job.spec.output.fields[name].kind == "enum"]
     return Evaluation(
         labels=labels.file,
         scores=score(held.matched, labels.fields),
@@ -113,21 +112,22 @@ def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
                 for doc_id, matched in held.matched.items()
                 if name in matched
             )
-            for name in enums
+            for name in labels.fields
+            if job.spec.output.fields[name].kind == "enum"
         },
-        worst=tuple(_wrong(held, doc_id) for doc_id in worst(held.matched, MOST_WORST)),
+        worst=tuple(WrongDocument(doc_id, _wrong_fields(held, doc_id)) for doc_id in worst(held.matched, MOST_WORST)),
         without_answer=sum(answer.values is None for answer in answers.values()),
         not_in_run=tuple(sorted(labels.values.keys() - answers.keys())),
     )
 
 
-def _wrong(held: LabelledAnswers, doc_id: str) -> WrongDocument:
+def _wrong_fields(held: LabelledAnswers, doc_id: str) -> tuple[WrongField, ...]:
     answer, labels = held.answers[doc_id], held.labels.values[doc_id]
     evidence = answer.findings.get("evidence", {})
-    wrong = [name for name, one in held.matched[doc_id].items() if not one.right]
-    return WrongDocument(
-        doc_id,
-        tuple(WrongField(name, labels[name], value_of(answer, name), evidence.get(name)) for name in wrong),
+    return tuple(
+        WrongField(name, labels[name], value_of(answer, name), evidence.get(name))
+        for name, one in held.matched[doc_id].items()
+        if not one.right
     )
 
 

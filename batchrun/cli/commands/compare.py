@@ -41,7 +41,7 @@ def compare(
     batchrun compare jobs/cheap.toml jobs/strong.toml
     batchrun compare cheap strong -o changes.csv
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.export_changes import write_changes
+    from batchrun.cli.export_changes import number, write_changes
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.comparison_json import comparison_as_json
     from batchrun.cli.views.comparison_text import comparison_as_text, next_lines
@@ -62,7 +62,7 @@ def compare(
             write_changes(changes, output, raw_cells=raw_cells)
         deque(changes, maxlen=0)  # those that nobody has taken are counted all the same
     if terminal.json:
-        terminal.exact(json.dumps(comparison_as_json(comparison, runs)) + "\n")
+        terminal.exact(json.dumps(comparison_as_json(comparison, runs), default=number) + "\n")
         return
     options = [*([f"--ledger={ledger}"] if ledger else []), *(["--simulate"] if simulate else [])]
     terminal.result(comparison_as_text(comparison, runs, terminal))

@@ -35,6 +35,7 @@ def eval(  # noqa: A001 - click names the command after the function
     batchrun eval last --fail-under 0.95
     batchrun eval last --against 8f3c
     """  # noqa: D301 - \b makes click keep the lines
+    from batchrun.cli.export_changes import number
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.evaluation_text import EvaluationView, evaluation_as_json, evaluation_as_text
     from batchrun.quality.evaluate import evaluate, labelled_answers, right_before_and_now
@@ -61,7 +62,7 @@ def eval(  # noqa: A001 - click names the command after the function
             change = gold_change(right_before_and_now(before, held))
         view = EvaluationView(found.story, evaluate(job, held), change, other_id, fail_under)
     if terminal.json:
-        terminal.exact(json.dumps(evaluation_as_json(view)) + "\n")
+        terminal.exact(json.dumps(evaluation_as_json(view), default=number) + "\n")
     else:
         terminal.result(evaluation_as_text(view, terminal))
     return ExitCode.SOME_FAILED if view.fails else ExitCode.OK

@@ -15,7 +15,7 @@ from batchrun.escaping import escape_control, shown_path
 from batchrun.job.decisive_keys import DIGEST, ChangedKey
 from batchrun.quality.compared_runs import ComparedRun, changed_keys_of
 from batchrun.quality.comparison import Change, Comparison, FieldComparison
-from batchrun.quality.gold_change import GoldChange
+from batchrun.quality.gold_change import ALPHA, GoldChange
 from batchrun.quality.scores import ENOUGH_DOCUMENTS
 from batchrun.statistics.drift import Drift, DriftLevel
 
@@ -27,23 +27,19 @@ NAME_WIDTH = 24
 def comparison_as_text(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun], terminal: Terminal) -> str:
     """The whole comparison, but for what to type next."""
     width = terminal.width()
-    parts = [verdict_lines(comparison, runs, terminal)]
-    if comparison.answered:
-        parts.append(field_lines(comparison, width))
-    if examples := comparison.examples():
-        parts.append(["changes, for example", *(example_line(one, width or WIDTH) for one in examples)])
-    parts.append(table(("", "BEFORE", "NOW", "CHANGE"), list(run_rows(comparison, *runs)), width=width).split("\n"))
-    return "\n\n".join("\n".join(lines) for lines in parts)
-
-
-def verdict_lines(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun], terminal: Terminal) -> list[str]:
-    """What has changed, which key did it, and whether it is better."""
     before, now = (run.story.run_id for run in runs)
     stamp = terminal.simulated_stamp(any(run.story.simulated for run in runs))
-    return [
-        f"{stamp}{before} -> {now}: {verdict(comparison)}",
-        *(f"  {label:<8} {words}" for label, words in remarks(comparison, runs)),
+    parts = [
+        [
+            f"{stamp}{before} -> {now}: {verdict(comparison)}",
+            *(f"  {label:<8} {words}" for label, words in remarks(comparison, runs)),
+        ],
+        field_lines(comparison, width) if comparison.answered else [],
     ]
+    if examples := comparison.examples():
+        parts.append(["changes, for example", *(example_line(one, width or WIDTH) for one in examples)])
+    parts.append([table(("", "BEFORE", "NOW", "CHANGE"), list(run_rows(comparison, *runs)), width=width)])
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -64,7 +60,7 @@ def remarks(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun]) -> It
         yield "values", f"{changed:,} of {values:,} changed ({share(changed, values)})"
     yield from key_words(*runs, any_change=bool(changed))
     if comparison.gold:
-        yield from gold_words(comparison.gold)
+        yield from zip(("gold", ""), gold_words(comparison.gold), strict=True)
     if drifted := [name for name, drift in comparison.drifts.items() if drift.level is DriftLevel.ALARM]:
         names = ", ".join(map(short, drifted[:MOST_KEYS]))
         yield "drift", f"{count(len(drifted), 'field')} with another distribution of values: {names}"
@@ -116,25 +112,22 @@ def set_value(value: str | None) -> str:
     return "a long value" if value.startswith(DIGEST) else cut(escape_control(value), 2 * NAME_WIDTH)
 
 
-def gold_words(gold: GoldChange) -> Iterator[tuple[str, str]]:
-    """Whether the run now is better or worse on the documents with gold labels."""
-    if gold.documents < ENOUGH_DOCUMENTS:
-        right = " -> ".join(f"{number:,}" for number in gold.right)
-        yield "gold", f"{right} right, of {gold.cells:,} labelled values in {count(gold.documents, 'document')}"
-    else:
+def gold_words(gold: GoldChange) -> tuple[str, str]:
+    """How many answers are right on the documents with gold labels, and whether the run now is better or worse."""
+    documents, is_enough = count(gold.documents, "document"), gold.documents >= ENOUGH_DOCUMENTS
+    if is_enough:
         before, now = (f"{number / gold.cells:.1%}" for number in gold.right)
-        yield "gold", f"{before} -> {now} right in {count(gold.documents, 'document')}{interval_words(gold)}"
+        mean, low, high = (100 * bound for bound in (gold.difference.mean, gold.difference.low, gold.difference.high))
+        change = f"{before} -> {now} right in {documents}: {mean:+.1f} points (90%: {low:+.1f} to {high:+.1f})"
+    else:
+        before, now = (f"{number:,}" for number in gold.right)
+        change = f"{before} -> {now} right, of {gold.cells:,} labelled values in {documents}"
     if not gold.found:
-        enough = gold.documents >= ENOUGH_DOCUMENTS and gold.detectable < 1
         found = f"; a difference of {100 * gold.detectable:.1f} points would have been found"
-        yield "", f"no difference found{found if enough else ': too few documents'}"
-        return
-    fields = [f"{short(name)} (p = {p:.3f})" for name, p in gold.field_p.items() if p <= 0.1]
-    yield (
-        "",
-        f"{'worse' if gold.difference.mean < 0 else 'better'}, p = {gold.p:.4f}"
-        + (f": {', '.join(fields[:MOST_KEYS])}" if fields else ", in no single field for certain"),
-    )
+        return change, f"no difference found{found if is_enough and gold.detectable < 1 else ': too few documents'}"
+    fields = [f"{short(name)} ({chance(p)})" for name, p in gold.field_p.items() if p <= ALPHA]
+    where = f"in {', '.join(fields[:MOST_KEYS])}" if fields else "in no single field for certain"
+    return change, f"{'worse' if gold.is_worse else 'better'} ({chance(gold.p)}), {where}"
 
 
 def chance(p: float) -> str:
@@ -142,25 +135,17 @@ def chance(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def interval_words(gold: GoldChange) -> str:
-    """`: -2.4 points (90%: -3.7 to -1.1)`."""
-    mean, low, high = (100 * bound for bound in (gold.difference.mean, gold.difference.low, gold.difference.high))
-    return f": {mean:+.1f} points (90%: {low:+.1f} to {high:+.1f})"
-
-
 def field_lines(comparison: Comparison, width: int | None) -> list[str]:
     """The fields, those with the most changes first."""
-    drifts = comparison.drifts
-    shown = [(name, one) for name, one in comparison.most_changed if one.changed or one.only_before or one.only_now]
-    shown += [(name, comparison.fields[name]) for name, drift in drifts.items() if drift.level is DriftLevel.ALARM]
-    rows = [field_row(name, one, drifts.get(name)) for name, one in dict(shown[:MOST_FIELDS]).items()]
-    lines = []
-    if rows:
-        header = ("FIELD", "CHANGED", "TO NULL", "FROM NULL", "MEDIAN CHANGE", "DRIFT")
-        lines = table(header, rows, width=width).split("\n")
-    if left := len(dict(shown)) - len(rows):
-        lines.append(f"and {left:,} more fields with changes: --json")
-    if same := len(comparison.fields) - len(dict(shown)):
+    changed = [name for name, one in comparison.most_changed if one.changed or one.only_before or one.only_now]
+    drifted = [name for name, drift in comparison.drifts.items() if drift.level is DriftLevel.ALARM]
+    told = list(dict.fromkeys([*changed, *drifted]))
+    rows = [field_row(name, comparison.fields[name], comparison.drifts.get(name)) for name in told[:MOST_FIELDS]]
+    header = ("FIELD", "CHANGED", "TO NULL", "FROM NULL", "MEDIAN CHANGE", "DRIFT")
+    lines = [table(header, rows, width=width)] if rows else []
+    if left := len(told) - len(rows):
+        lines.append(f"and {count(left, 'more field')} with changes: --json")
+    if same := len(comparison.fields) - len(told):
         lines.append(f"{count(same, 'field')} without a change")
     return lines
 

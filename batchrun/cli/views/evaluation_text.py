@@ -1,8 +1,8 @@
 """How right the answers of a run are, for people and for programs."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from batchrun.cli.views.comparison_json import gold_fields
@@ -13,7 +13,7 @@ from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.quality.evaluate import Evaluation, GoldScores, WrongDocument, WrongField
 from batchrun.quality.gold_change import GoldChange
-from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confusion, FieldScore, Scores
+from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confused, FieldScore, Scores
 from batchrun.store.reports.runs import RunStory
 
 MOST_NAMED = 5
@@ -41,7 +41,7 @@ class EvaluationView:
     @property
     def is_worse(self) -> bool:
         """Whether the run is worse than the other run by more than chance."""
-        return self.change is not None and self.change.found and self.change.difference.mean < 0
+        return self.change is not None and self.change.is_worse
 
     @property
     def is_under(self) -> bool:
@@ -56,32 +56,23 @@ class EvaluationView:
 
 def evaluation_as_text(view: EvaluationView, terminal: Terminal) -> str:
     """The whole evaluation."""
-    width = terminal.width()
-    parts = [[terminal.simulated_stamp(view.story.simulated) + verdict(view), *remarks(view)]]
-    parts.append(field_lines(view.evaluation, width))
-    parts += [confusion_lines(name, one, width) for name, one in view.evaluation.confusions.items()]
-    parts += [list(wrong_lines(one, width)) for one in view.evaluation.worst]
+    width, evaluation, story = terminal.width(), view.evaluation, view.story
+    verdict = f"{story.job} run {story.run_id}: {right_words(evaluation.scores)} by {evaluation.labels}"
+    parts = [
+        [terminal.simulated_stamp(story.simulated) + verdict, *remarks(view)],
+        field_lines(evaluation.scores, width),
+        *(confusion_lines(name, pairs, width) for name, pairs in evaluation.confusions.items()),
+        *(list(wrong_lines(one, width)) for one in evaluation.worst),
+    ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def verdict(view: EvaluationView) -> str:
-    """`contracts run 8f3c: 91.9% right (90%: 89.1% to 94.0%) by labels.csv`."""
-    return (
-        f"{view.story.job} run {view.story.run_id}: {right_words(view.evaluation.scores)} by {view.evaluation.labels}"
-    )
-
-
 def right_words(scores: Scores) -> str:
-    """How many answers are right: counts if there are too few documents for a share."""
-    pooled = scores.pooled
+    """`91.9% right (90%: 89.1% to 94.0%)`, or counts if there are too few documents for a share."""
     if not scores.enough:
-        return f"{pooled.right:,} of {count(asked_values(scores), 'value')} right"
-    return f"{pooled.accuracy.mean:.1%} right ({bounds(pooled.accuracy)})"
-
-
-def asked_values(scores: Scores) -> int:
-    """How many values have labels, over all fields."""
-    return sum(field.documents for field in scores.fields)
+        return f"{scores.pooled.right:,} of {count(scores.asked, 'value')} right"
+    accuracy = scores.pooled.accuracy
+    return f"{accuracy.mean:.1%} right (90%: {accuracy.low:.1%} to {accuracy.high:.1%})"
 
 
 def gold_lines(gold: GoldScores | None) -> list[str]:
@@ -95,29 +86,6 @@ def gold_lines(gold: GoldScores | None) -> list[str]:
     of_least = f"{least.accuracy.mean:.1%}" if scores.enough else f"{least.right:,} of {least.documents:,}"
     documents = count(scores.documents, "document")
     return [f"  gold     {right_words(scores)} by {gold.labels}, {documents} · least: {least.name} {of_least}"]
-
-
-def gold_scores_as_json(gold: GoldScores | None) -> dict[str, Any] | None:
-    """The same for programs, with all fields; None without labels."""
-    if gold is None:
-        return None
-    if gold.scores is None:
-        return {"problem": gold.problem}
-    return {"labels": gold.labels, **scores_as_json(gold.scores)}
-
-
-def scores_as_json(scores: Scores) -> dict[str, Any]:
-    """The scores of all fields together and of each field."""
-    return {
-        "documents": scores.documents,
-        "all_fields": score_fields(scores.pooled),
-        "fields": {field.name: score_fields(field) for field in scores.fields},
-    }
-
-
-def bounds(interval: Interval) -> str:
-    """`90%: 89.1% to 94.0%`."""
-    return f"90%: {interval.low:.1%} to {interval.high:.1%}"
 
 
 def remarks(view: EvaluationView) -> Iterator[str]:
@@ -134,24 +102,25 @@ def remarks(view: EvaluationView) -> Iterator[str]:
         yield f"           {count(len(missing), 'document')} with labels not in this run: {names}{more}"
     if not scores.enough:
         yield "           too few documents for shares: counts are shown"
-    if any(field.greedy for field in scores.fields):
+    if scores.pooled.greedy:
         yield "           the entries of very long lists are paired only about best"
-    if view.against and view.change is None:
+    if view.change:
+        change, verdict = gold_words(view.change)
+        yield f"  against  {view.against}: {change}"
+        yield f"           {verdict}"
+    elif view.against:
         yield f"  against  {view.against}: no document with labels belongs to both runs"
-    for label, words in gold_words(view.change) if view.change else ():
-        yield f"  {label and 'against':<8} {f'{view.against}: ' if label else ''}{words}"
     if view.fail_under is not None:
         reached = "is below" if view.is_under else "is at least"
         low = scores.pooled.accuracy.low
         yield f"  bound    {low:.1%}, the lower bound of right answers, {reached} {view.fail_under:.1%}"
 
 
-def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
+def field_lines(scores: Scores, width: int | None) -> list[str]:
     """A line for each field, and one for all fields together. Columns that a terminal has no room for are left out."""
-    scores = evaluation.scores
-    rows = [*scores.fields, *([scores.pooled] if len(scores.fields) > 1 else [])]
-    asked = [*(one.documents for one in scores.fields), asked_values(scores)]
-    cells = [(share_cells if scores.enough else count_cells)(*pair) for pair in zip(rows, asked, strict=True)]
+    rows = [(field, field.documents) for field in scores.fields]
+    rows += [(scores.pooled, scores.asked)] if len(rows) > 1 else []
+    cells = [(share_cells if scores.enough else count_cells)(field, asked) for field, asked in rows]
     header = list(cells[0])
     for left_out in (None, "OF", "PRECISION", "RECALL"):
         header = [name for name in header if name != left_out]
@@ -189,24 +158,21 @@ def share_words(interval: Interval) -> str:
     return f"{interval.mean:.1%} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def confusion_lines(name: str, confusion: Confusion, width: int | None) -> list[str]:
+def confusion_lines(name: str, pairs: Sequence[Confused], width: int | None) -> list[str]:
     """What was answered for which label, where the two differ; no line if they never differ."""
-    wrong = [pair for pair in confusion.pairs if pair.gold != pair.answer]
-    if not wrong:
-        return []
-    shown = [
-        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}"
-        for pair in wrong[: 2 * MOST_NAMED]
+    wrong = [pair for pair in pairs if pair.gold != pair.answer]
+    lines = [
+        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}" for pair in wrong[:MOST_PAIRS]
     ]
-    more = [f"  and {count(len(wrong) - len(shown), 'more pair')}"] if len(wrong) > len(shown) else []
-    return [cut(line, width) for line in [f"{escape_control(name)}, label -> answer", *shown, *more]]
+    more = [f"  and {count(len(wrong) - MOST_PAIRS, 'more pair')}"] if len(wrong) > MOST_PAIRS else []
+    return [cut(line, width) for line in [f"{name}, label -> answer", *lines, *more]] if wrong else []
 
 
 def wrong_lines(document: WrongDocument, width: int | None) -> Iterator[str]:
     """The wrong fields of a document, each with its label, its answer and the quote that the model gave."""
     yield cut(f"{escape_control(document.doc_id)}   {count(len(document.fields), 'field')} wrong", width)
     for field in document.fields[:MOST_NAMED]:
-        yield cut(f"  {escape_control(field.field)}", width)
+        yield cut(f"  {field.field}", width)
         yield from labelled("label", shown_value(field.label), width=width, indent=4)
         yield from labelled("answer", shown_value(field.answer), width=width, indent=4)
         yield from quote_lines(field, width)
@@ -230,32 +196,40 @@ def shown_value(value: Any) -> str:
 
 def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
     """The evaluation for programs."""
-    evaluation = view.evaluation
+    story, evaluation = view.story, view.evaluation
     return {
-        "job": view.story.job,
-        "run": view.story.run_id,
-        "simulated": view.story.simulated,
+        "job": story.job,
+        "run": story.run_id,
+        "simulated": story.simulated,
         "labels": evaluation.labels,
         **scores_as_json(evaluation.scores),
         "without_answer": evaluation.without_answer,
         "not_in_run": list(evaluation.not_in_run),
         "confusion": {
-            name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in one.pairs]
-            for name, one in evaluation.confusions.items()
+            name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in pairs]
+            for name, pairs in evaluation.confusions.items()
         },
-        "worst": [
-            {"doc_id": one.doc_id, "wrong": [wrong_fields(field) for field in one.fields]} for one in evaluation.worst
-        ],
+        "worst": [{"doc_id": one.doc_id, "wrong": [asdict(field) for field in one.fields]} for one in evaluation.worst],
         "against": {"run": view.against, **gold_fields(view.change), "worse": view.is_worse} if view.change else None,
         "fail_under": view.fail_under,
         "fails": view.fails,
     }
 
 
-def wrong_fields(field: WrongField) -> dict[str, Any]:
-    """A wrong field; fractions are as JSON writes them."""
-    answer = json.loads(json.dumps(field.answer, default=float))
-    return {"field": field.field, "label": field.label, "answer": answer, "evidence": field.evidence}
+def gold_scores_as_json(gold: GoldScores | None) -> dict[str, Any] | None:
+    """What the summary tells of the labels, for programs; None without labels."""
+    if gold is None:
+        return None
+    return {"labels": gold.labels, **scores_as_json(gold.scores)} if gold.scores else {"problem": gold.problem}
+
+
+def scores_as_json(scores: Scores) -> dict[str, Any]:
+    """The scores of all fields together and of each field."""
+    return {
+        "documents": scores.documents,
+        "all_fields": score_fields(scores.pooled),
+        "fields": {field.name: score_fields(field) for field in scores.fields},
+    }
 
 
 def score_fields(field: FieldScore) -> dict[str, Any]:

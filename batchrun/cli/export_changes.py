@@ -2,34 +2,26 @@
 
 import json
 import math
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchrun.cli.commands.results import ENDINGS
-from batchrun.cli.export import PARQUET_ROWS, serialized, to_file
-from batchrun.cli.permissions import ordinary_permissions
-from batchrun.duckdb_file import first_line
-from batchrun.errors import EnvironmentProblem
+from batchrun.cli.export import serialized, to_file
+from batchrun.errors import UsageProblem
 from batchrun.quality.comparison import Change
 
+ENDINGS = (".csv", ".jsonl", ".json")
 NAMES = ("doc_id", "field", "before", "now")
 
 
 def write_changes(changes: Iterable[Change], output: Path, *, raw_cells: bool) -> None:
-    """Write changes in the format that the file's ending names, csv for others. Raises EnvironmentProblem.
-
-    Values in Parquet are JSON, because the values of a column have one type there.
-    """
-    format_ = ENDINGS.get(output.suffix, "csv")
-    written = {"parquet": as_json, "csv": _cell}.get(format_, plain)
+    """Write changes in the format that the file's ending names. Raises UsageProblem, EnvironmentProblem."""
+    if output.suffix not in ENDINGS:
+        raise UsageProblem(f"{output} has another ending than {', '.join(ENDINGS)}.", hint="such as -o changes.csv")
+    written = _cell if output.suffix == ".csv" else plain
     rows = ((one.doc_id, one.field, written(one.before), written(one.now)) for one in changes)
-    if format_ == "parquet":
-        _write_parquet(rows, output)
-    else:
-        to_file(serialized(format_, NAMES, rows, raw_cells=raw_cells), output)
+    to_file(serialized(output.suffix[1:], NAMES, rows, raw_cells=raw_cells), output)
 
 
 def as_json(value: Any) -> str:
@@ -50,20 +42,3 @@ def number(value: Decimal) -> float | str:
 
 def _cell(value: Any) -> Any:
     return as_json(value) if isinstance(value, list | dict) else value
-
-
-def _write_parquet(rows: Iterable[Sequence[object]], output: Path) -> None:
-    import duckdb
-
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        lines = Path(folder, "changes.jsonl")
-        to_file(serialized("jsonl", NAMES, rows), lines)
-        columns = ", ".join(f"{name}: 'VARCHAR'" for name in NAMES)
-        query = f"from read_json($lines, format = 'newline_delimited', columns = {{{columns}}})"
-        try:
-            with ordinary_permissions():
-                connection.sql(query, params={"lines": str(lines)}).write_parquet(
-                    str(output), row_group_size=PARQUET_ROWS
-                )
-        except duckdb.IOException as error:
-            raise EnvironmentProblem(f"{output} cannot be written: {first_line(error)}") from error

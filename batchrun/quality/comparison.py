@@ -1,6 +1,5 @@
 """What has changed between the answers of two runs, counted while the answers go by: no answer is kept but examples."""
 
-import heapq
 import math
 from array import array
 from collections import Counter
@@ -8,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from itertools import groupby
-from operator import itemgetter
 from statistics import median
 from typing import Any
 
@@ -19,7 +16,7 @@ from batchrun.quality.distribution import Distribution, drifts
 from batchrun.quality.gold_change import GoldChange, Labelled, gold_change
 from batchrun.quality.matching.match import match
 from batchrun.statistics.drift import Drift
-from batchrun.store.reports.run_answers import RunAnswer
+from batchrun.store.reports.run_answers import RunAnswer, side_by_side
 
 EXACT = MatchRule("exact")
 """The rule of a field of which nothing is known."""
@@ -91,15 +88,13 @@ class Comparison:
         Documents that no request can be made for, such as empty ones, are left out: they belong to the run that saw
         them first, whatever is asked later.
         """
-        merged = heapq.merge(_on_side(before, 0), _on_side(now, 1), key=itemgetter(0))
-        for _, group in groupby(merged, key=itemgetter(0)):
-            answers = {side: answer for _, side, answer in group}
-            if not any(map(_is_asked, answers.values())):
-                continue
-            for side, answer in answers.items():
-                self.outcomes[side][answer.outcome] += 1
-            if len(answers) == 2:
-                yield from self._changes_of(answers[0], answers[1])
+        for pair in side_by_side(before, now):
+            if any(answer and _is_asked(answer) for answer in pair):
+                for answer, outcomes in zip(pair, self.outcomes, strict=True):
+                    if answer:
+                        outcomes[answer.outcome] += 1
+                if pair[0] and pair[1]:
+                    yield from self._changes_of(pair[0], pair[1])
 
     def _changes_of(self, before: RunAnswer, now: RunAnswer) -> list[Change]:
         self.both += 1
@@ -180,10 +175,6 @@ class Comparison:
         columns = [one.examples for _, one in self.most_changed]
         turns = (column[turn] for turn in range(MOST_EXAMPLES) for column in columns if turn < len(column))
         return [change for change, _ in zip(turns, range(MOST_EXAMPLES), strict=False)]
-
-
-def _on_side(answers: Iterable[RunAnswer], side: int) -> Iterator[tuple[str, int, RunAnswer]]:
-    return ((answer.doc_id, side, answer) for answer in answers)
 
 
 def _is_asked(answer: RunAnswer) -> bool:

@@ -49,14 +49,6 @@ class WrongField:
     """What is known of the quote for the answer, as in `Findings`; None for a field without evidence."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrongDocument:
-    """A document with its wrong fields, in the order of the job file."""
-
-    doc_id: str
-    fields: tuple[WrongField, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """How right the answers of a run are."""
@@ -66,8 +58,8 @@ class Evaluation:
     scores: Scores
     confusions: Mapping[str, tuple[Confused, ...]]
     """Which words of an enum are answered for which labels, by field."""
-    worst: tuple[WrongDocument, ...]
-    """The documents with most wrong fields, the worst first."""
+    worst: Mapping[str, tuple[WrongField, ...]]
+    """The wrong fields of the documents with most wrong fields, by document, the worst first."""
     without_answer: int
     """How many of the documents have no answer."""
     not_in_run: tuple[str, ...]
@@ -115,7 +107,7 @@ def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
             for name in labels.fields
             if job.spec.output.fields[name].kind == "enum"
         },
-        worst=tuple(WrongDocument(doc_id, _wrong_fields(held, doc_id)) for doc_id in worst(held.matched, MOST_WORST)),
+        worst={doc_id: _wrong_fields(held, doc_id) for doc_id in worst(held.matched, MOST_WORST)},
         without_answer=sum(answer.values is None for answer in answers.values()),
         not_in_run=tuple(sorted(labels.values.keys() - answers.keys())),
     )

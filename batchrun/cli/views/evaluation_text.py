@@ -11,7 +11,7 @@ from batchrun.cli.views.format import count, cut, interval_fields, labelled, tab
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
-from batchrun.quality.evaluate import Evaluation, GoldScores, WrongDocument, WrongField
+from batchrun.quality.evaluate import Evaluation, GoldScores, WrongField
 from batchrun.quality.gold_change import GoldChange
 from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confused, FieldScore, Scores
 from batchrun.store.reports.runs import RunStory
@@ -62,7 +62,7 @@ def evaluation_as_text(view: EvaluationView, terminal: Terminal) -> str:
         [terminal.simulated_stamp(story.simulated) + verdict, *remarks(view)],
         field_lines(evaluation.scores, width),
         *(confusion_lines(name, pairs, width) for name, pairs in evaluation.confusions.items()),
-        *(list(wrong_lines(one, width)) for one in evaluation.worst),
+        *(list(wrong_lines(doc_id, fields, width)) for doc_id, fields in evaluation.worst.items()),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
@@ -168,16 +168,16 @@ def confusion_lines(name: str, pairs: Sequence[Confused], width: int | None) -> 
     return [cut(line, width) for line in [f"{name}, label -> answer", *lines, *more]] if wrong else []
 
 
-def wrong_lines(document: WrongDocument, width: int | None) -> Iterator[str]:
+def wrong_lines(doc_id: str, fields: Sequence[WrongField], width: int | None) -> Iterator[str]:
     """The wrong fields of a document, each with its label, its answer and the quote that the model gave."""
-    yield cut(f"{escape_control(document.doc_id)}   {count(len(document.fields), 'field')} wrong", width)
-    for field in document.fields[:MOST_NAMED]:
+    yield cut(f"{escape_control(doc_id)}   {count(len(fields), 'field')} wrong", width)
+    for field in fields[:MOST_NAMED]:
         yield cut(f"  {field.field}", width)
         yield from labelled("label", shown_value(field.label), width=width, indent=4)
         yield from labelled("answer", shown_value(field.answer), width=width, indent=4)
         yield from quote_lines(field, width)
-    if len(document.fields) > MOST_NAMED:
-        yield f"  and {count(len(document.fields) - MOST_NAMED, 'more field')}"
+    if len(fields) > MOST_NAMED:
+        yield f"  and {count(len(fields) - MOST_NAMED, 'more field')}"
 
 
 def quote_lines(field: WrongField, width: int | None) -> Iterator[str]:
@@ -209,7 +209,10 @@ def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
             name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in pairs]
             for name, pairs in evaluation.confusions.items()
         },
-        "worst": [{"doc_id": one.doc_id, "wrong": [asdict(field) for field in one.fields]} for one in evaluation.worst],
+        "worst": [
+            {"doc_id": doc_id, "wrong": [asdict(field) for field in fields]}
+            for doc_id, fields in evaluation.worst.items()
+        ],
         "against": {"run": view.against, **gold_fields(view.change), "worse": view.is_worse} if view.change else None,
         "fail_under": view.fail_under,
         "fails": view.fails,

@@ -1,7 +1,6 @@
 """Drift: whether the answers of a run are distributed as those of the last finished run before the run."""
 
-import zlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from batchrun.job.check_section import CheckSection, checked_fields
@@ -12,13 +11,10 @@ from batchrun.quality.distribution import Distribution, drifts
 from batchrun.statistics.drift import DriftLevel
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
-from batchrun.store.reports.run_answers import RunAnswer, run_answers
+from batchrun.store.reports.run_answers import RunAnswer, run_answers, side_by_side
 
 NO_FIELD = (None, 0)
 """The bounds of how many fields may drift."""
-MOST_COMPARED = 100_000
-"""About how many answers of a run are compared. More would show no change that an alarm takes notice of."""
-
 Distributions = Mapping[str, Distribution]
 """The distributions of a run, by the names of the fields."""
 
@@ -52,18 +48,24 @@ def distributions(
     ledger: Ledger, before_no: int, run_no: int, kinds: Mapping[str, str]
 ) -> tuple[Distributions, Distributions]:
     """Read the values of two runs, by the names of the fields: of the later run, only what the earlier run has not."""
-    query = "select max(documents) from runs where run_no in (?, ?)"
-    (documents,) = ledger.connection.execute(query, (before_no, run_no)).fetchone()
-    every = max(1, documents // MOST_COMPARED)
     old, new = ({name: Distribution(kind) for name, kind in kinds.items()} for _ in range(2))
-    known: dict[str, Hashable] = {}
-    for answer in _drawn(run_answers(ledger, before_no), every):
-        known[answer.doc_id] = _identity(answer)
-        _count(answer, old)
-    for answer in _drawn(run_answers(ledger, run_no), every):
-        if known.get(answer.doc_id) != _identity(answer):
-            _count(answer, new)
+    for before, now in side_by_side(run_answers(ledger, before_no), run_answers(ledger, run_no)):
+        _count(before, old)
+        if before is None or now is None or not _is_same(before, now):
+            _count(now, new)
     return old, new
+
+
+def _is_same(before: RunAnswer, now: RunAnswer) -> bool:
+    """Whether two runs have one answer: to one request, or for a document in parts with the same values."""
+    return before.request_no == now.request_no and (now.request_no is not None or before.values == now.values)
+
+
+def _count(answer: RunAnswer | None, distributions: Distributions) -> None:
+    values = answer.values if answer and answer.values else {}
+    for name, distribution in distributions.items():
+        if name in values:
+            distribution.add(values[name])
 
 
 def compared(old: Distributions, new: Distributions) -> list[tuple[Mapping[str, str | None], DriftLevel]]:
@@ -76,21 +78,3 @@ def compared(old: Distributions, new: Distributions) -> list[tuple[Mapping[str, 
         for name in old
         for what, one in drifts(old[name], new[name], fields=len(old)).items()
     ]
-
-
-def _drawn(answers: Iterable[RunAnswer], every: int) -> Iterator[RunAnswer]:
-    """Leave out documents without an answer, and all but every n-th document: of both runs the same documents."""
-    for answer in answers:
-        if answer.values is not None and zlib.crc32(answer.doc_id.encode()) % every == 0:
-            yield answer
-
-
-def _identity(answer: RunAnswer) -> Hashable:
-    """Return what two runs have in common that have one answer: a request, or for a document in parts the values."""
-    return answer.request_no if answer.request_no is not None else hash(repr(answer.values))
-
-
-def _count(answer: RunAnswer, distributions: Distributions) -> None:
-    for name, distribution in distributions.items():
-        if answer.values is not None and name in answer.values:
-            distribution.add(answer.values[name])

@@ -148,12 +148,12 @@ def _typed(file: TableFile, gold: GoldSection) -> tuple[Sequence[str], Iterator[
     import duckdb
 
     database = opened(Path(file.path), read_only=True, wait_s=LOOKING_S, config=LOCKED_DOWN)
+    table = quoted(gold.table) if gold.table else f"read_parquet({literal(file.path)})"
     try:
-        with database if gold.is_database else locked_to(file, AMPLE) as connection:
-            table = quoted(gold.table) if gold.table else f"read_parquet({literal(file.path)})"
+        with database if gold.table else locked_to(file, AMPLE) as connection:
             columns = [name for name, *_ in connection.execute(f"describe from {table}").fetchall()]
-            found = connection.execute(f"select to_json(labels)::varchar from {table} labels limit {MOST_LABELLED + 1}")
-            texts = [text for (text,) in found.fetchall()]
+            query = f"select to_json(labels)::varchar from {table} labels limit {MOST_LABELLED + 1}"
+            texts = [text for (text,) in connection.execute(query).fetchall()]
     except duckdb.Error as error:
         raise file.problem(first_line(error), hint="correct `path` or `table` in [gold]") from error
     return columns, ((f"row {number:,}", json.loads(text)) for number, text in enumerate(texts, 1))

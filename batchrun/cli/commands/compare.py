@@ -16,7 +16,7 @@ from batchrun.errors import UsageProblem
 @click.argument("before")
 @click.argument("now")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write every changed value to a file: .csv, .jsonl, .json or .parquet.")  # fmt: skip
+              help="Write every changed value to a file: .csv, .jsonl or .json.")  # fmt: skip
 @click.option("--raw-cells", is_flag=True, help="In csv, put no apostrophe before text that a spreadsheet would run.")
 @click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @LEDGER

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.options import LEDGER, ShareOption, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode, UsageProblem
 
@@ -14,7 +14,7 @@ from batchrun.errors import ExitCode, UsageProblem
 @click.argument("run", default="last")
 @click.option(
     "--fail-under",
-    type=click.FloatRange(0, 1),
+    type=ShareOption(0, 1),
     metavar="SHARE",
     help="Exit 1 unless so many answers are right, such as 0.95: the lower bound counts.",
 )

@@ -1,7 +1,7 @@
 """Two runs side by side, for people: the verdict, the fields, a few changes, cost and speed."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -97,19 +97,15 @@ def key_words(before: ComparedRun, now: ComparedRun, *, any_change: bool) -> Ite
 def changed_key(key: ChangedKey) -> str:
     """`model.effort: "high" -> "low"`, or `prompt.user_file: changed (prompts/a.md)`."""
     if not key.is_text:
-        return f"{escape_control(key.key)}: {set_value(key.before)} -> {set_value(key.now)}"
-    before, now = ((value or "").partition(" ")[2] for value in (key.before, key.now))
+        before, now = (
+            "the default" if value is None else "a long value" if value.startswith(DIGEST) else value
+            for value in (key.before, key.now)
+        )
+        return escape_control(f"{key.key}: {cut(before, 2 * NAME_WIDTH)} -> {cut(now, 2 * NAME_WIDTH)}")
+    files = [(value or "").partition(" ")[2] for value in (key.before, key.now)]
+    named = " -> ".join(dict.fromkeys(filter(None, files)))
     how = "taken out" if key.now is None else "added" if key.before is None else "changed"
-    files = " -> ".join(dict.fromkeys(file for file in (before, now) if file))
-    name = f"{key.key}_file" if files else key.key
-    return escape_control(f"{name}: {how}" + (f" ({files})" if files else ""))
-
-
-def set_value(value: str | None) -> str:
-    """A value of a key, as the job file has the value."""
-    if value is None:
-        return "the default"
-    return "a long value" if value.startswith(DIGEST) else cut(escape_control(value), 2 * NAME_WIDTH)
+    return escape_control(f"{key.key}_file: {how} ({named})" if named else f"{key.key}: {how}")
 
 
 def gold_words(gold: GoldChange) -> tuple[str, str]:
@@ -152,17 +148,16 @@ def field_lines(comparison: Comparison, width: int | None) -> list[str]:
 
 def field_row(name: str, one: FieldComparison, drift: Drift | None) -> tuple[str, ...]:
     """The line of a field; a field that only one run has says so."""
-    if not one.documents:
+    if not one.documents or drift is None:
         return short(name), "only before" if one.only_before else "only now", "", "", "", ""
     change = one.median_change
-    alarm = drift is not None and drift.level is DriftLevel.ALARM
     return (
         short(name),
         f"{one.changed:,} ({share(one.changed, one.documents)})",
         f"{one.to_null:,}",
         f"{one.from_null:,}",
         "" if change is None else f"{change:+.1%}" if abs(change) < 10 else f"{change:+,.0f}x",
-        f"{drift.statistic:.2f} above {drift.threshold:.2f}" if drift and alarm else "",
+        f"{drift.statistic:.2f} above {drift.threshold:.2f}" if drift.level is DriftLevel.ALARM else "",
     )
 
 
@@ -179,34 +174,31 @@ def example_line(change: Change, width: int) -> str:
 
 def run_rows(comparison: Comparison, before: ComparedRun, now: ComparedRun) -> Iterator[tuple[str, ...]]:
     """Cost, speed and failures of the two runs, a line each."""
-    runs = before, now
+    runs, outcomes = (before, now), comparison.outcomes
 
-    def row(label: str, cells: Sequence[str], numbers: Sequence[float | None] = ()) -> tuple[str, ...]:
-        known = [number for number in numbers if number is not None]
-        change = known[1] / known[0] - 1 if len(known) == 2 and known[0] else 0.0
+    def numbers(label: str, values: Sequence[float | None], shown: Callable[[Any], str], none: str) -> tuple[str, ...]:
+        old, new = values
+        change = new / old - 1 if old and new is not None else 0.0
+        cells = [none if value is None else shown(value) for value in values]
         return label, *cells, f"{change:+.0%}" if abs(change) >= 0.005 else ""
 
-    yield row("run", [run.story.run_id for run in runs])
+    yield "run", *(run.story.run_id for run in runs), ""
     if before.story.job != now.story.job:
-        yield row("job", [run.story.job for run in runs])
-    yield row("model", [run.model for run in runs])
-    totals = [outcomes.total() for outcomes in comparison.outcomes]
-    failed = [sum(number for one, number in each.items() if one and one.failed) for each in comparison.outcomes]
-    yield row("documents", [f"{total:,}" for total in totals])
-    yield row("failed", [f"{few:,} ({share(few, total)})" for few, total in zip(failed, totals, strict=True)])
-    costs = [run.totals.cost_nusd for run in runs]
-    yield row("cost", [dollars(cost) for cost in costs], costs)
-    if any(held := [run.totals.held_nusd for run in runs]):
-        yield row("lost answers, at most", [dollars(cost) for cost in held], held)
-    rates = [run.nusd_per_1000 for run in runs]
-    yield row("cost / 1,000 documents", ["none sent" if rate is None else dollars(rate) for rate in rates], rates)
-    for label, name in (("input tokens", "input_tokens"), ("output tokens", "output_tokens")):
-        used = [getattr(run.totals, name) for run in runs]
-        yield row(label, [tokens(number) for number in used], used)
+        yield "job", *(run.story.job for run in runs), ""
+    yield "model", *(run.model for run in runs), ""
+    yield "documents", *(f"{each.total():,}" for each in outcomes), ""
+    failed = [sum(number for one, number in each.items() if one and one.failed) for each in outcomes]
+    yield "failed", *(f"{few:,} ({share(few, each.total())})" for few, each in zip(failed, outcomes, strict=True)), ""
+    yield numbers("cost", [run.totals.cost_nusd for run in runs], dollars, "")
+    if any(run.totals.held_nusd for run in runs):
+        yield numbers("lost answers, at most", [run.totals.held_nusd for run in runs], dollars, "")
+    yield numbers("cost / 1,000 documents", [run.nusd_per_1000 for run in runs], dollars, "none sent")
+    yield numbers("input tokens", [run.totals.input_tokens for run in runs], tokens, "")
+    yield numbers("output tokens", [run.totals.output_tokens for run in runs], tokens, "")
     for label, name in (("latency, median", "p50"), ("latency, 95th percent", "p95")):
         seconds = [getattr(run.latencies.latency_s, name) if run.latencies else None for run in runs]
-        if any(one is not None for one in seconds):
-            yield row(label, ["not streamed" if one is None else brief(one) for one in seconds], seconds)
+        if seconds != [None, None]:
+            yield numbers(label, seconds, brief, "not streamed")
 
 
 def next_lines(comparison: Comparison, words: tuple[str, str], options: Sequence[str], *, written: bool) -> list[str]:

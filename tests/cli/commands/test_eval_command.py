@@ -163,8 +163,9 @@ def test_where_nothing_differs_it_says_what_would_have_been_found(
         ("eval trial --against trial", "both words mean the run"),
         ("eval nobody", "there is no run nobody"),
         ("eval trial --fail-under 95", "95.0 is not in the range"),
+        ("eval trial --fail-under nan", "'nan' is not a number"),
     ],
-    ids=["same run", "no run", "percent"],
+    ids=["same run", "no run", "percent", "no number"],
 )
 def test_wrong_words(batchrun: CommandLine, run_id: str, command: str, told: str) -> None:
     ran = batchrun(command)

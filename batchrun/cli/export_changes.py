@@ -15,13 +15,12 @@ ENDINGS = (".csv", ".jsonl", ".json")
 NAMES = ("doc_id", "field", "before", "now")
 
 
-def write_changes(changes: Iterable[Change], output: Path, *, raw_cells: bool) -> None:
+def write_changes(changes: Iterable[Change], output: Path) -> None:
     """Write changes in the format that the file's ending names. Raises UsageProblem, EnvironmentProblem."""
     if output.suffix not in ENDINGS:
         raise UsageProblem(f"{output} has another ending than {', '.join(ENDINGS)}.", hint="such as -o changes.csv")
-    written = _cell if output.suffix == ".csv" else plain
-    rows = ((one.doc_id, one.field, written(one.before), written(one.now)) for one in changes)
-    to_file(serialized(output.suffix[1:], NAMES, rows, raw_cells=raw_cells), output)
+    rows = ((one.doc_id, one.field, plain(one.before), plain(one.now)) for one in changes)
+    to_file(serialized(output.suffix[1:], NAMES, rows), output)
 
 
 def as_json(value: Any) -> str:
@@ -38,7 +37,3 @@ def number(value: Decimal) -> float | str:
     """Return a fraction as JSON can have it."""
     as_float = float(value)
     return as_float if math.isfinite(as_float) else str(value)
-
-
-def _cell(value: Any) -> Any:
-    return as_json(value) if isinstance(value, list | dict) else value

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.errors import BatchrunError
-from batchrun.job.decisive_keys import ChangedKey, changed_keys
 from batchrun.job.load import JobFile
 from batchrun.quality.comparison import Comparison
 from batchrun.quality.evaluate import match_rules
@@ -64,11 +63,6 @@ def _keys(ledger: Ledger, story: RunStory) -> Mapping[str, str] | None:
         return (plan_from_json(remembered.plan).keys or None) if remembered else None
     except BrokenRecord:  # the answers can be compared all the same
         return None
-
-
-def changed_keys_of(before: ComparedRun, now: ComparedRun) -> list[ChangedKey] | None:
-    """Compare the keys of two runs. Returns None if those of a run are not recorded."""
-    return None if before.keys is None or now.keys is None else changed_keys(before.keys, now.keys)
 
 
 def readable_job(path: Path) -> JobFile | None:

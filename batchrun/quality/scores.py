@@ -131,10 +131,8 @@ def worst(documents: Mapping[str, DocumentMatches], most: int) -> list[str]:
 
     Among documents with as many wrong fields, those with more values missed or invented come first; then ids decide.
     """
-    wrong = [(_badness(matches.values()), doc_id) for doc_id, matches in documents.items()]
-    return [doc_id for (fields, _), doc_id in sorted(wrong)[:most] if fields]
-
-
-def _badness(matches: Iterable[Matched]) -> tuple[int, float]:
-    wrong = [one for one in matches if not one.right]
-    return -len(wrong), -sum(one.gold + one.given - 2 * one.hits for one in wrong)
+    ordered = []
+    for doc_id, matches in documents.items():
+        if wrong := [one for one in matches.values() if not one.right]:
+            ordered.append((-len(wrong), -sum(one.gold + one.given - 2 * one.hits for one in wrong), doc_id))
+    return [doc_id for _, _, doc_id in sorted(ordered)[:most]]

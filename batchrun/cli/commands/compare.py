@@ -17,7 +17,6 @@ from batchrun.errors import UsageProblem
 @click.argument("now")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
               help="Write every changed value to a file: .csv, .jsonl or .json.")  # fmt: skip
-@click.option("--raw-cells", is_flag=True, help="In csv, put no apostrophe before text that a spreadsheet would run.")
 @click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @LEDGER
 @speaking
@@ -26,7 +25,6 @@ def compare(
     now: str,
     *,
     output: Path | None,
-    raw_cells: bool,
     simulate: bool,
     ledger: Path | None,
     terminal: Terminal,
@@ -59,7 +57,7 @@ def compare(
         answers = (run_answers(found.ledger, found.story.run_no) for found in (old, new))
         changes = comparison.changes(*answers)
         if output:
-            write_changes(changes, output, raw_cells=raw_cells)
+            write_changes(changes, output)
         deque(changes, maxlen=0)  # those that nobody has taken are counted all the same
     if terminal.json:
         terminal.exact(json.dumps(comparison_as_json(comparison, runs), default=number) + "\n")

@@ -5,7 +5,8 @@ from math import isfinite
 from typing import Any
 
 from batchrun.cli.views.metrics_text import percentile_fields
-from batchrun.quality.compared_runs import ComparedRun, changed_keys_of
+from batchrun.job.decisive_keys import changed_keys
+from batchrun.quality.compared_runs import ComparedRun
 from batchrun.quality.comparison import Comparison, FieldComparison
 from batchrun.quality.gold_change import GoldChange
 from batchrun.statistics.drift import Drift
@@ -16,7 +17,7 @@ def comparison_as_json(comparison: Comparison, runs: tuple[ComparedRun, Compared
 
     Shares are between 0 and 1; a key that is null before or now has its default.
     """
-    keys, gold = changed_keys_of(*runs), comparison.gold
+    keys, gold = changed_keys(*(run.keys for run in runs)), comparison.gold
     return {
         "v": 1,
         "before": run_fields(comparison, runs[0], 0),

@@ -12,8 +12,8 @@ from batchrun.cli.views.format import WIDTH, count, cut, table, tokens
 from batchrun.cli.views.metrics_text import brief
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control, shown_path
-from batchrun.job.decisive_keys import DIGEST, ChangedKey
-from batchrun.quality.compared_runs import ComparedRun, changed_keys_of
+from batchrun.job.decisive_keys import DIGEST, ChangedKey, changed_keys
+from batchrun.quality.compared_runs import ComparedRun
 from batchrun.quality.comparison import Change, Comparison, FieldComparison
 from batchrun.quality.gold_change import ALPHA, GoldChange
 from batchrun.quality.scores import ENOUGH_DOCUMENTS
@@ -76,7 +76,7 @@ def remarks(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun]) -> It
 
 def key_words(before: ComparedRun, now: ComparedRun, *, any_change: bool) -> Iterator[tuple[str, str]]:
     """Which keys of the job file are set differently, and what can be said of their effect."""
-    changed = changed_keys_of(before, now)
+    changed = changed_keys(before.keys, now.keys)
     if changed is None:
         if before.model != now.model:
             yield "key", f"model.name: {escape_control(before.model)} -> {escape_control(now.model)}"

@@ -236,10 +236,6 @@ def scores_as_json(scores: Scores) -> dict[str, Any]:
 
 
 def score_fields(field: FieldScore) -> dict[str, Any]:
-    """The score of one field, or of all."""
-    shares = ("accuracy", "precision", "recall", "f1")
-    counts = ("documents", "right", "hits", "gold", "given")
-    return {
-        **{name: getattr(field, name) for name in counts},
-        **{name: interval_fields(getattr(field, name)) for name in shares},
-    }
+    """The score of one field, or of all; `greedy` counts documents with lists that are paired only about best."""
+    shares = {name: interval_fields(getattr(field, name)) for name in ("accuracy", "precision", "recall", "f1")}
+    return {name: value for name, value in asdict(field).items() if name != "name"} | shares

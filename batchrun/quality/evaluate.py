@@ -7,10 +7,12 @@ from typing import Any
 from batchrun.job.load import JobFile
 from batchrun.job.match_rules import MatchRule, default_rule
 from batchrun.quality.gold import Labels
+from batchrun.quality.gold_change import GoldChange, Labelled, gold_change
 from batchrun.quality.matching.match import match
 from batchrun.quality.scores import Confused, DocumentMatches, Scores, confusion, score, worst
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import RunAnswer, run_answers
+from batchrun.store.reports.runs import RunStory
 
 MOST_WORST = 5
 """How many of the worst documents are named."""
@@ -51,8 +53,9 @@ class WrongField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """How right the answers of a run are."""
+    """How right the answers of a run are, and whether that is good enough."""
 
+    story: RunStory
     labels: str
     """The file of the labels, as people see its name."""
     scores: Scores
@@ -64,6 +67,27 @@ class Evaluation:
     """How many of the documents have no answer."""
     not_in_run: tuple[str, ...]
     """The documents that have labels and do not belong to the run; they do not count."""
+    against: str | None
+    """The id of another run with which the run is compared."""
+    change: GoldChange | None
+    """How the run compares with the other run; None without another run, and if no labelled document is in both."""
+    fail_under: float | None
+    """The least share of right answers; None for any."""
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the run is worse than the other run by more than chance."""
+        return self.change is not None and self.change.is_worse
+
+    @property
+    def is_under(self) -> bool:
+        """Whether it is not certain that enough answers are right."""
+        return self.fail_under is not None and self.scores.pooled.accuracy.low < self.fail_under
+
+    @property
+    def fails(self) -> bool:
+        """Whether the command fails: the exit code is 1."""
+        return self.is_worse or self.is_under
 
 
 def labelled_answers(job: JobFile, labels: Labels, ledger: Ledger, run_no: int) -> LabelledAnswers:
@@ -92,10 +116,18 @@ def value_of(answer: RunAnswer, field: str) -> Any:
     return None if answer.values is None else answer.values.get(field)
 
 
-def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
-    """Measure how right the answers of a run are."""
+def evaluate(
+    job: JobFile,
+    story: RunStory,
+    held: LabelledAnswers,
+    *,
+    against: tuple[RunStory, LabelledAnswers] | None = None,
+    fail_under: float | None = None,
+) -> Evaluation:
+    """Measure how right the answers of a run are, and compare them with those of another run."""
     labels, answers = held.labels, held.answers
     return Evaluation(
+        story=story,
         labels=labels.file,
         scores=score(held.matched, labels.fields),
         confusions={
@@ -110,6 +142,9 @@ def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
         worst={doc_id: _wrong_fields(held, doc_id) for doc_id in worst(held.matched, MOST_WORST)},
         without_answer=sum(answer.values is None for answer in answers.values()),
         not_in_run=tuple(sorted(labels.values.keys() - answers.keys())),
+        against=against[0].run_id if against else None,
+        change=gold_change(_right_before_and_now(against[1], held)) if against else None,
+        fail_under=fail_under,
     )
 
 
@@ -123,7 +158,7 @@ def _wrong_fields(held: LabelledAnswers, doc_id: str) -> tuple[WrongField, ...]:
     )
 
 
-def right_before_and_now(before: LabelledAnswers, now: LabelledAnswers) -> list[dict[str, tuple[bool, bool]]]:
+def _right_before_and_now(before: LabelledAnswers, now: LabelledAnswers) -> list[Labelled]:
     """Say of each field of the documents that both runs have whether the answers before and now are right."""
     return [
         {name: (before.matched[doc_id][name].right, one.right) for name, one in matched.items()}

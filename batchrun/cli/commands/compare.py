@@ -9,7 +9,6 @@ import click
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import UsageProblem
 
 
 @click.command()
@@ -40,7 +39,7 @@ def compare(
     batchrun compare cheap strong -o changes.csv
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export_changes import number, write_changes
-    from batchrun.cli.find_run import found_run
+    from batchrun.cli.find_run import found_run, same_run
     from batchrun.cli.views.comparison_json import comparison_as_json
     from batchrun.cli.views.comparison_text import comparison_as_text, next_lines
     from batchrun.quality.compared_runs import compared_run, comparison_by, readable_job
@@ -51,7 +50,7 @@ def compare(
         found_run(now, ledger, simulated=simulate) as new,
     ):
         if old.story.run_id == new.story.run_id:
-            raise UsageProblem(f"both words mean the run {new.story.run_id}.", hint="see the runs: batchrun status")
+            raise same_run(new.story)
         runs = compared_run(old.ledger, old.story), compared_run(new.ledger, new.story)
         comparison = comparison_by(filter(None, map(readable_job, (new.job_path, old.job_path))), new.ledger)
         answers = (run_answers(found.ledger, found.story.run_no) for found in (old, new))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from batchrun.cli.views.comparison_json import gold_fields
@@ -12,9 +12,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.quality.evaluate import Evaluation, GoldScores, WrongField
-from batchrun.quality.gold_change import GoldChange
 from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confused, FieldScore, Scores
-from batchrun.store.reports.runs import RunStory
 
 MOST_NAMED = 5
 """How many ids of documents, and how many wrong fields of a document, are shown; JSON has all."""
@@ -25,41 +23,12 @@ MOST_OF_VALUE = 300
 NAME_WIDTH = 30
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationView:
-    """What is shown of an evaluation."""
-
-    story: RunStory
-    evaluation: Evaluation
-    change: GoldChange | None
-    """How the run compares with another run; None if no other run was named."""
-    against: str | None
-    """The id of the other run."""
-    fail_under: float | None
-    """The least share of right answers; None for any."""
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether the run is worse than the other run by more than chance."""
-        return self.change is not None and self.change.is_worse
-
-    @property
-    def is_under(self) -> bool:
-        """Whether it is not certain that enough answers are right."""
-        return self.fail_under is not None and self.evaluation.scores.pooled.accuracy.low < self.fail_under
-
-    @property
-    def fails(self) -> bool:
-        """Whether the command fails: the exit code is 1."""
-        return self.is_worse or self.is_under
-
-
-def evaluation_as_text(view: EvaluationView, terminal: Terminal) -> str:
+def evaluation_as_text(evaluation: Evaluation, terminal: Terminal) -> str:
     """The whole evaluation."""
-    width, evaluation, story = terminal.width(), view.evaluation, view.story
+    width, story = terminal.width(), evaluation.story
     verdict = f"{story.job} run {story.run_id}: {right_words(evaluation.scores)} by {evaluation.labels}"
     parts = [
-        [terminal.simulated_stamp(story.simulated) + verdict, *remarks(view)],
+        [terminal.simulated_stamp(story.simulated) + verdict, *remarks(evaluation)],
         field_lines(evaluation.scores, width),
         *(confusion_lines(name, pairs, width) for name, pairs in evaluation.confusions.items()),
         *(list(wrong_lines(doc_id, fields, width)) for doc_id, fields in evaluation.worst.items()),
@@ -88,9 +57,8 @@ def gold_lines(gold: GoldScores | None) -> list[str]:
     return [f"  gold     {right_words(scores)} by {gold.labels}, {documents} · least: {least.name} {of_least}"]
 
 
-def remarks(view: EvaluationView) -> Iterator[str]:
+def remarks(evaluation: Evaluation) -> Iterator[str]:
     """Which documents count, and what was asked of the numbers."""
-    evaluation = view.evaluation
     scores, missing = evaluation.scores, evaluation.not_in_run
     yield f"  labels   {count(scores.documents, 'document')}, {count(len(scores.fields), 'field')}"
     if evaluation.without_answer:
@@ -104,16 +72,16 @@ def remarks(view: EvaluationView) -> Iterator[str]:
         yield "           too few documents for shares: counts are shown"
     if scores.pooled.greedy:
         yield "           the entries of very long lists are paired only about best"
-    if view.change:
-        change, verdict = gold_words(view.change)
-        yield f"  against  {view.against}: {change}"
+    if evaluation.change:
+        change, verdict = gold_words(evaluation.change)
+        yield f"  against  {evaluation.against}: {change}"
         yield f"           {verdict}"
-    elif view.against:
-        yield f"  against  {view.against}: no document with labels belongs to both runs"
-    if view.fail_under is not None:
-        reached = "is below" if view.is_under else "is at least"
+    elif evaluation.against:
+        yield f"  against  {evaluation.against}: no document with labels belongs to both runs"
+    if evaluation.fail_under is not None:
+        reached = "is below" if evaluation.is_under else "is at least"
         low = scores.pooled.accuracy.low
-        yield f"  bound    {low:.1%}, the lower bound of right answers, {reached} {view.fail_under:.1%}"
+        yield f"  bound    {low:.1%}, the lower bound of right answers, {reached} {evaluation.fail_under:.1%}"
 
 
 def field_lines(scores: Scores, width: int | None) -> list[str]:
@@ -194,9 +162,9 @@ def shown_value(value: Any) -> str:
     return escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
 
 
-def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
-    """The evaluation for programs."""
-    story, evaluation = view.story, view.evaluation
+def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The evaluation for programs, in which fractions of answers are Decimal."""
+    story, change = evaluation.story, evaluation.change
     return {
         "job": story.job,
         "run": story.run_id,
@@ -213,9 +181,9 @@ def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
             {"doc_id": doc_id, "wrong": [asdict(field) for field in fields]}
             for doc_id, fields in evaluation.worst.items()
         ],
-        "against": {"run": view.against, **gold_fields(view.change), "worse": view.is_worse} if view.change else None,
-        "fail_under": view.fail_under,
-        "fails": view.fails,
+        "against": {"run": evaluation.against, **gold_fields(change), "worse": change.is_worse} if change else None,
+        "fail_under": evaluation.fail_under,
+        "fails": evaluation.fails,
     }
 
 

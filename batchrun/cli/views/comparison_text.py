@@ -64,14 +64,6 @@ def remarks(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun]) -> It
     if drifted := [name for name, drift in comparison.drifts.items() if drift.level is DriftLevel.ALARM]:
         names = ", ".join(map(short, drifted[:MOST_KEYS]))
         yield "drift", f"{count(len(drifted), 'field')} with another distribution of values: {names}"
-    only = [outcomes.total() - comparison.both for outcomes in comparison.outcomes]
-    if any(only):
-        yield "only", f"{count(only[0], 'document')} only in the run before, {only[1]:,} only in the run now"
-    if any(comparison.only_answered):
-        before, now = comparison.only_answered
-        yield "answers", f"{count(before, 'document')} answered only before, {now:,} answered only now"
-    if any(pending := [outcomes[None] for outcomes in comparison.outcomes]):
-        yield "pending", f"{count(pending[0], 'document')} before, {pending[1]:,} now"
 
 
 def key_words(before: ComparedRun, now: ComparedRun, *, any_change: bool) -> Iterator[tuple[str, str]]:
@@ -176,7 +168,7 @@ def run_rows(comparison: Comparison, before: ComparedRun, now: ComparedRun) -> I
     """Cost, speed and failures of the two runs, a line each."""
     runs, outcomes = (before, now), comparison.outcomes
 
-    def numbers(label: str, values: Sequence[float | None], shown: Callable[[Any], str], none: str) -> tuple[str, ...]:
+    def row(label: str, values: Sequence[float | None], shown: Callable[[Any], str], none: str) -> tuple[str, ...]:
         old, new = values
         change = new / old - 1 if old and new is not None else 0.0
         cells = [none if value is None else shown(value) for value in values]
@@ -186,19 +178,25 @@ def run_rows(comparison: Comparison, before: ComparedRun, now: ComparedRun) -> I
     if before.story.job != now.story.job:
         yield "job", *(run.story.job for run in runs), ""
     yield "model", *(run.model for run in runs), ""
-    yield "documents", *(f"{each.total():,}" for each in outcomes), ""
+    counts = {
+        "documents": [each.total() for each in outcomes],
+        "only in this run": [each.total() - comparison.both for each in outcomes],
+        "answered in this run alone": comparison.only_answered,
+        "pending": [each[None] for each in outcomes],
+    }
+    yield from ((label, *(f"{each:,}" for each in numbers), "") for label, numbers in counts.items() if any(numbers))
     failed = [sum(number for one, number in each.items() if one and one.failed) for each in outcomes]
     yield "failed", *(f"{few:,} ({share(few, each.total())})" for few, each in zip(failed, outcomes, strict=True)), ""
-    yield numbers("cost", [run.totals.cost_nusd for run in runs], dollars, "")
+    yield row("cost", [run.totals.cost_nusd for run in runs], dollars, "")
     if any(run.totals.held_nusd for run in runs):
-        yield numbers("lost answers, at most", [run.totals.held_nusd for run in runs], dollars, "")
-    yield numbers("cost / 1,000 documents", [run.nusd_per_1000 for run in runs], dollars, "none sent")
-    yield numbers("input tokens", [run.totals.input_tokens for run in runs], tokens, "")
-    yield numbers("output tokens", [run.totals.output_tokens for run in runs], tokens, "")
+        yield row("lost answers, at most", [run.totals.held_nusd for run in runs], dollars, "")
+    yield row("cost / 1,000 documents", [run.nusd_per_1000 for run in runs], dollars, "none sent")
+    yield row("input tokens", [run.totals.input_tokens for run in runs], tokens, "")
+    yield row("output tokens", [run.totals.output_tokens for run in runs], tokens, "")
     for label, name in (("latency, median", "p50"), ("latency, 95th percent", "p95")):
         seconds = [getattr(run.latencies.latency_s, name) if run.latencies else None for run in runs]
         if seconds != [None, None]:
-            yield numbers(label, seconds, brief, "not streamed")
+            yield row(label, seconds, brief, "not streamed")
 
 
 def next_lines(comparison: Comparison, words: tuple[str, str], options: Sequence[str], *, written: bool) -> list[str]:

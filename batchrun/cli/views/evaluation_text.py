@@ -86,37 +86,31 @@ def remarks(evaluation: Evaluation) -> Iterator[str]:
 
 def field_lines(scores: Scores, width: int | None) -> list[str]:
     """A line for each field, and one for all fields together. Columns that a terminal has no room for are left out."""
-    rows = [(field, field.documents) for field in scores.fields]
-    rows += [(scores.pooled, scores.asked)] if len(rows) > 1 else []
-    cells = [(share_cells if scores.enough else count_cells)(field, asked) for field, asked in rows]
-    header = list(cells[0])
+    rows = [score_cells(field, field.documents) for field in scores.fields]
+    rows += [score_cells(scores.pooled, scores.asked)] if len(rows) > 1 else []
+    header = [name for name in rows[0] if scores.enough or name not in {"F1 (90%)", "OF"}]
     for left_out in (None, "OF", "PRECISION", "RECALL"):
         header = [name for name in header if name != left_out]
-        lines = table(header, [[row[name] for name in header] for row in cells]).split("\n")
+        shown = header if scores.enough else [name.removesuffix(" (90%)") for name in header]
+        lines = table(shown, [[row[name] for name in header] for row in rows]).split("\n")
         if width is None or len(lines[0]) <= width:
             break
     return [cut(line, width) for line in lines]
 
 
-def count_cells(field: FieldScore, asked: int) -> dict[str, str]:
-    """The counts of a field of which so many values were asked, by column."""
-    return {
-        "FIELD": cut(field.name, NAME_WIDTH),
-        "RIGHT": f"{field.right:,} of {asked:,}",
-        "FOUND OF LABELS": f"{field.hits:g} of {field.gold:,}",
-        "FOUND OF ANSWERS": f"{field.hits:g} of {field.given:,}",
-    }
-
-
-def share_cells(field: FieldScore, asked: int) -> dict[str, str]:
-    """The shares of a field of which so many values were asked, by column; a share of nothing, or of few, is a dash."""
+def score_cells(field: FieldScore, asked: int) -> dict[str, str]:
+    """The scores of a field of which so many values were asked, by column: counts if there are too few documents."""
     few = field.documents < ENOUGH_DOCUMENTS
+
+    def shown(whole: int, share: str) -> str:
+        return "-" if not whole else f"{field.hits:g} of {whole:,}" if few else share
+
     return {
         "FIELD": cut(field.name, NAME_WIDTH),
         "RIGHT (90%)": f"{field.right:,} of {asked:,}" if few else share_words(field.accuracy),
         "OF": f"{asked:,}",
-        "PRECISION": "-" if few or not field.given else f"{field.precision.mean:.1%}",
-        "RECALL": "-" if few or not field.gold else f"{field.recall.mean:.1%}",
+        "PRECISION": shown(field.given, f"{field.precision.mean:.1%}"),
+        "RECALL": shown(field.gold, f"{field.recall.mean:.1%}"),
         "F1 (90%)": "-" if few or not field.gold + field.given else share_words(field.f1),
     }
 

@@ -123,7 +123,7 @@ def test_fewer_than_20_documents_have_counts(batchrun: CommandLine, project: Tri
         f"trial run {run_id}: 7 of 8 values right by labels.csv\n  labels   4 documents, 2 fields\n"
     )
     assert "%" not in words
-    assert "kind        3 of 4  3 of 4           3 of 4\n" in words
+    assert "FIELD       RIGHT   PRECISION  RECALL\nkind        3 of 4  3 of 4     3 of 4\n" in words
 
 
 def test_documents_without_answer_count_and_those_of_other_runs_do_not(

@@ -1,6 +1,7 @@
 """The summary at the end of a run, for people and for programs."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 from batchrun.budget.caps import Origin
@@ -9,7 +10,7 @@ from batchrun.cli.next_command import again, changed, command
 from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_fields, left_lines, needed
 from batchrun.cli.views.cascade_text import calibration_as_json, escalated_lines, escalations_as_json, promise_lines
-from batchrun.cli.views.check_text import check_fields, failing_lines
+from batchrun.cli.views.check_text import failing_lines
 from batchrun.cli.views.evaluation_text import gold_lines, gold_scores_as_json
 from batchrun.cli.views.findings_text import findings_fields, findings_lines
 from batchrun.cli.views.format import about, below_here, count, duration, tokens
@@ -277,6 +278,6 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         **pace_fields(summary.performance, totals.retried if totals else {}),
         published=summary.unpublished is None,
         database=str(summary.database),
-        checks=check_fields(summary.checks),
+        checks=[asdict(check) for check in summary.checks],
         gold=gold_scores_as_json(summary.gold),
     )

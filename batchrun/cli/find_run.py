@@ -94,15 +94,13 @@ def found_run(
 ) -> Iterator[FoundRun]:
     """Find a run, among the simulated ones only if the id or the flag says so.
 
-    `with_rows` passes over the runs of tunes, which have no rows. Raises UsageProblem.
+    `with_rows` refuses the runs of tunes, which have no rows. Raises UsageProblem.
     """
     place, known = place_of(wanted, given), list[RunStory]()
     name = place.name(wanted)
     for path in place.ledgers[simulated or wanted.startswith("sim-") :]:
         with Ledger.read(path) as ledger:
             stories = run_stories(ledger)
-            if with_rows and name == "last":
-                stories = [story for story in stories if not is_tuned(story.job)]
             if story := match_run(stories, name):
                 if with_rows and is_tuned(story.job):
                     raise UsageProblem(
@@ -163,6 +161,8 @@ def no_run(name: str, known: Sequence[RunStory], place: RunPlace) -> UsageProble
         return UsageProblem(place.nothing(), hint=place.begin())
     if place.job:
         return UsageProblem(f"the job {name} has no run yet.", hint=place.begin())
+    if name == "last":
+        return UsageProblem("only tunes have run here yet.", hint="see the runs: batchrun status")
     close = did_you_mean(name, [word for story in known for word in (story.job, story.run_id)])
     meant = f"did you mean {close}? " if close else ""
     return UsageProblem(

@@ -5,14 +5,13 @@ from pathlib import Path
 from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.run_job import provider_of
 from batchrun.cli.views.terminal import Terminal
-from batchrun.cli.views.tune_text import Edit, look_line, plan_lines, report_as_text
+from batchrun.cli.views.tune_text import Edit, look_line, plan_lines, report_as_json, report_as_text
 from batchrun.errors import BatchrunError
 from batchrun.execution.run import Caller
 from batchrun.quality.gold import read_labels
 from batchrun.quality.tune.verdict import Ending
-from batchrun.workflow.tune import Tune
+from batchrun.workflow.tune import Tune, TuneReport
 from batchrun.workflow.tune_plan import OpenTune, TuneOptions, open_tune
-from batchrun.workflow.tune_report import TuneReport, report_fields
 from batchrun.workflow.tune_write import job_change, write_job
 
 
@@ -34,9 +33,8 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
         report = run_async(tune.run(labels.values if labels else None))
         edit = edited(opened, report, writes=writes)
     if terminal.json:
-        diff = list(edit.change.diff) if edit.change else None
-        terminal.event("tune", **report_fields(report), diff=diff, written=edit.is_written)
-    elif not (terminal.quiet and not report.exit_code):
+        terminal.event("tune", **report_as_json(report, edit))
+    elif not terminal.quiet or report.exit_code:
         terminal.result(report_as_text(report, edit, terminal, path))
     problems = [problem for problem in (report.halted, edit.problem) if problem]
     for problem in problems:
@@ -46,13 +44,14 @@ def run_tune(path: Path, options: TuneOptions, *, writes: bool, profile: str | N
 
 def edited(opened: OpenTune, report: TuneReport, *, writes: bool) -> Edit:
     """Make the change of the job file, and write the file if `writes` says so. A problem is no reason to fail here."""
-    if report.verdict.ending is not Ending.FOUND or report.verdict.row is None:
+    row, diff = report.verdict.row, tuple[str, ...]()
+    if report.verdict.ending is not Ending.FOUND or row is None:
         return Edit()
-    setting, change = report.verdict.row.setting, None
     try:
-        change = job_change(opened, setting)
-        if writes and change.diff:
-            write_job(opened, change, setting)
+        change = job_change(opened, row.setting)
+        diff = change.diff
+        if writes and diff:
+            write_job(opened, change, row.setting)
     except BatchrunError as problem:
-        return Edit(change, problem=problem)
-    return Edit(change, is_written=writes and bool(change.diff))
+        return Edit(diff, problem=problem)
+    return Edit(diff, is_written=writes and bool(diff))

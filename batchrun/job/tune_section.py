@@ -14,8 +14,6 @@ MOST_SETTINGS = 64
 MOST_DOCUMENTS = 100_000
 TUNED = "@tune"
 """Ends the name under which a tune's runs stand in the ledger. No job file can give a job such a name."""
-AGAIN = f"{TUNED}-again"
-"""Ends the name of the runs in which the strongest setting is asked a second time."""
 
 
 class TuneSection(Table):
@@ -30,7 +28,7 @@ class TuneSection(Table):
     """The share of right fields that the chosen setting must hold with its lower bound."""
     documents: Annotated[Positive, Field(le=MOST_DOCUMENTS)] = 200
     max_cost_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_usd")] = None
-    """The most that a tune may cost. None means as much as [budget] allows a run."""
+    """The most that a tune may cost. None means as much as the [budget] of the job file allows a run."""
 
     @model_validator(mode="after")
     def _few_settings(self) -> Self:
@@ -47,4 +45,4 @@ class TuneSection(Table):
 
 def is_tuned(job: str) -> bool:
     """Whether runs under this name are those of a tune."""
-    return job.endswith((TUNED, AGAIN))
+    return job.endswith(TUNED)

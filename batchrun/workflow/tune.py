@@ -8,25 +8,23 @@ the tune has paid for. After a kill, the same command repeats the looks from the
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from batchrun.budget.cap_text import raising, said
 from batchrun.budget.caps import Of, Per
 from batchrun.catalog.money import dollars
-from batchrun.errors import BatchrunError, Stopped
+from batchrun.errors import BatchrunError, ExitCode, Stopped
 from batchrun.estimation.interval import Interval
 from batchrun.execution.failure_messages import BudgetReached
 from batchrun.execution.run import Caller
 from batchrun.job.match_rules import MatchRule
-from batchrun.job.tune_section import AGAIN
 from batchrun.planning.selection import Selection
 from batchrun.quality.evaluate import match_rules
 from batchrun.quality.tune.standing import Standing, Truth, measured
-from batchrun.quality.tune.verdict import Row, State, verdict_of
+from batchrun.quality.tune.verdict import Ending, Row, State, Verdict, verdict_of
 from batchrun.statistics.ladder import FIRST_LOOK, Climb, Judgement
-from batchrun.store.ledger.job_lock import job_lock
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.tunes import BegunTune, TunedAnswer, Tunes
 from batchrun.workflow.open_job import SubmitOptions
-from batchrun.workflow.recovery import abandon_simulated
 from batchrun.workflow.submit import submit
 from batchrun.workflow.tune_plan import (
     ASKED_AGAIN,
@@ -34,11 +32,10 @@ from batchrun.workflow.tune_plan import (
     OpenTune,
     TuneOptions,
     TunePlan,
-    opened_as,
     plan_tune,
+    planned,
     refusal_of,
 )
-from batchrun.workflow.tune_report import TuneReport, report_fields
 
 STATES = {
     Judgement.DROPPED: State.DROPPED,
@@ -46,6 +43,35 @@ STATES = {
     Judgement.UNDECIDED: State.UNDECIDED,
     Judgement.GOES_ON: State.ASKED,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneReport:
+    """What a tune found."""
+
+    plan: TunePlan
+    rows: Sequence[Row]
+    """The frontier: the cheapest setting first, by the plan's price."""
+    verdict: Verdict
+    self_agreement: Interval | None
+    """How often the strongest setting gives the same value twice. None if nothing is held against its answers."""
+    spent_nusd: int
+    halted: BatchrunError | None
+    """Why the tune stopped before its verdict. None if the tune went through."""
+
+    @property
+    def to_label(self) -> tuple[str, ...]:
+        """The documents without labels in which the named setting differs from the strongest one."""
+        row, plan = self.verdict.row, self.plan
+        standing = row.standing if row and plan.by_agreement else None
+        return tuple(doc_id for doc_id in standing.differing if doc_id not in plan.labels) if standing else ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the command."""
+        if self.halted:
+            return self.halted.exit_code
+        return ExitCode.OK if self.verdict.ending is Ending.FOUND else ExitCode.SOME_FAILED
 
 
 @dataclass(slots=True)
@@ -60,7 +86,9 @@ class Tune:
     told: Callable[[Row], None]
     """Hears of every look at a setting."""
     _plan: TunePlan = field(init=False)
-    _begun: BegunTune = field(init=False)
+    _begun: BegunTune | None = None
+    """None before the first request, unless an unfinished tune goes on."""
+    _has_sent: bool = False
     _rows: list[Row] = field(init=False, default_factory=list)
     _self_agreement: Interval | None = None
 
@@ -68,29 +96,27 @@ class Tune:
         """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
         self._plan = await plan_tune(self.open_tune, self.options, labels or {})
         self.show(self._plan)
-        if refused := refusal_of(self._plan, self.open_tune, partial_answers=self.options.partial_answers):
-            raise refused
         self._rows = [candidate.row for candidate in self._plan.candidates]
-        with self._ledger.transaction():
-            self._begun = self._tunes.begin(self._plan.digest)
+        self._begun = self._tunes.unfinished(self._plan.digest)
         halted: BatchrunError | None = None
         try:
             await self._climb()
         except BatchrunError as problem:
-            if not any(row.standing for row in self._rows):
+            if not self._has_sent or not any(row.standing for row in self._rows):
                 raise
             halted = problem
-        found = TuneReport(
+        spent_nusd = self._spent_nusd()
+        if self._begun and not halted:
+            with self._ledger.transaction():
+                self._tunes.end(self._begun)
+        return TuneReport(
             plan=self._plan,
             rows=tuple(self._rows),
             verdict=verdict_of(self._rows, self._plan.target, is_whole=halted is None),
             self_agreement=self._self_agreement,
-            spent_nusd=self._tunes.committed_nusd(self._begun),
+            spent_nusd=spent_nusd,
             halted=halted,
         )
-        with self._ledger.transaction():
-            self._tunes.end(self._begun, report_fields(found), is_over=halted is None)
-        return found
 
     # --- the ladder
 
@@ -127,39 +153,28 @@ class Tune:
         given = {doc_id: one.values for doc_id, one in answers.items() if one.values is not None}
         truth = {doc_id: {**given.get(doc_id, {}), **self._plan.labels.get(doc_id, {})} for doc_id in doc_ids}
         self._tell(number, measured(doc_ids, answers, truth, self._rules), State.STRONGEST)
-        again = await self._again(candidate, doc_ids[:ASKED_AGAIN])
-        self._self_agreement = measured(doc_ids[:ASKED_AGAIN], again, given, self._rules).accuracy
+        some = doc_ids[:ASKED_AGAIN]
+        again = await self._answers(await asked_again(candidate), some)
+        self._self_agreement = measured(some, again, given, self._rules).accuracy
         return truth
-
-    async def _again(self, candidate: Candidate, doc_ids: Sequence[str]) -> Mapping[str, TunedAnswer]:
-        """Ask a setting once more. One token less of `max_tokens` makes another request of the same prompt.
-
-        The requests stand under a name of their own: a document has one request at a time under each name.
-        """
-        tokens = candidate.opened.job.spec.model.max_tokens - 1
-        opened = opened_as(self.open_tune, candidate.row.setting, AGAIN, max_tokens=tokens)
-        with job_lock(opened.paths.ledger, opened.name):
-            if opened.simulated:
-                abandon_simulated(self._ledger, opened.name)
-            return await self._answers(replace(candidate, opened=opened, asked={}), doc_ids)
 
     # --- one look
 
     async def _answers(self, candidate: Candidate, doc_ids: Sequence[str]) -> Mapping[str, TunedAnswer]:
         """Return the answers of a setting by document, after whatever lacks an answer was sent."""
-        asked = [candidate.asked[doc_id] for doc_id in doc_ids if doc_id in candidate.asked]
-        answers = self._tunes.answers(asked, candidate.opened.price)
-        if len(answers) < max(len(asked), 1):
+        asked = {doc_id: candidate.asked[doc_id] for doc_id in doc_ids if doc_id in candidate.asked}
+        answers = self._tunes.answers(asked.values(), candidate.opened.price)
+        if len(answers) < len(asked):
             await self._send(candidate, doc_ids)
-            asked = [candidate.asked[doc_id] for doc_id in doc_ids if doc_id in candidate.asked]
-            answers = self._tunes.answers(asked, candidate.opened.price)
-        return {doc_id: answers[one] for doc_id in doc_ids if (one := candidate.asked.get(doc_id, "")) in answers}
+            answers = self._tunes.answers(asked.values(), candidate.opened.price)
+        return {doc_id: answers[request_id] for doc_id, request_id in asked.items() if request_id in answers}
 
     async def _send(self, candidate: Candidate, doc_ids: Sequence[str]) -> None:
         opened, options = candidate.opened, self.options
+        self._begin()
         run = Runs(self._ledger).open_run(opened.name, candidate.plan.fingerprint)
-        spent = self._tunes.committed_nusd(self._begun, besides=run.run_no if run else None)
-        if spent >= self._plan.cap_nusd:
+        spent_nusd = self._spent_nusd(besides=run.run_no if run else None)
+        if spent_nusd >= self._plan.cap.limit:
             raise self._cap_reached()
         summary = await submit(
             opened,
@@ -167,7 +182,7 @@ class Tune:
             self.caller,
             show=lambda _: None,
             options=SubmitOptions(
-                max_cost_nusd=self._plan.cap_nusd - spent,
+                max_cost_nusd=self._plan.cap.limit - spent_nusd,
                 pay_again=True,
                 partial=True,  # the tune's cap stops the run; the estimate was held against the cap before
                 partial_answers=True,
@@ -177,7 +192,6 @@ class Tune:
                 speed=options.speed,
             ),
         )
-        candidate.asked.update(self._tunes.requests_of(opened.name, doc_ids))
         if halted := summary.halted:
             is_ours = isinstance(halted, BudgetReached) and (halted.cap.per, halted.cap.of) == (Per.RUN, Of.COST)
             raise self._cap_reached() if is_ours else halted
@@ -188,11 +202,27 @@ class Tune:
                 hint="submit these jobs first, and then type the same command again",
             )
 
+    def _begin(self) -> None:
+        """Begin the tune before its first request, or go on with it. Raises Refused if nothing is to be sent."""
+        if self._has_sent:
+            return
+        spent_nusd, partial_answers = self._spent_nusd(), self.options.partial_answers
+        if refused := refusal_of(self._plan, self.open_tune, spent_nusd=spent_nusd, partial_answers=partial_answers):
+            raise refused
+        if not self._begun:
+            with self._ledger.transaction():
+                self._begun = self._tunes.begin(self._plan.digest)
+        self._has_sent = True
+
+    def _spent_nusd(self, *, besides: int | None = None) -> int:
+        return self._tunes.committed_nusd(self._begun, besides=besides) if self._begun else 0
+
     def _cap_reached(self) -> Stopped:
-        spent = self._tunes.committed_nusd(self._begun)
+        cap = self._plan.cap
         return Stopped(
-            f"the cap of the tune is reached: {dollars(spent)} of {dollars(self._plan.cap_nusd)} is spent or reserved.",
-            hint="raise max_cost_usd in [tune] and type the same command again: what is answered is not paid twice",
+            f"the cap of the tune is reached: {dollars(self._spent_nusd())} of {dollars(cap.limit)}{said(cap)}"
+            " is spent or reserved.",
+            hint=f"{raising(cap)} and type the same command again: what is answered is not paid twice",
         )
 
     @property
@@ -207,3 +237,12 @@ class Tune:
     def _rules(self) -> Mapping[str, MatchRule]:
         """How values are held against each other: by [gold], or else by the types of the fields."""
         return match_rules(self.open_tune.job, self.open_tune.job.fields.definitions)
+
+
+async def asked_again(candidate: Candidate) -> Candidate:
+    """Plan a setting once more: one token less of `max_tokens` makes other requests of the same prompts."""
+    opened = candidate.opened
+    spec = opened.job.spec
+    model = spec.model.model_copy(update={"max_tokens": spec.model.max_tokens - 1})
+    job = replace(opened.job, spec=spec.model_copy(update={"model": model}))
+    return await planned(replace(opened, job=job), candidate.row.setting)

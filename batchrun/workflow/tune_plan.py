@@ -2,17 +2,16 @@
 
 import contextlib
 import hashlib
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from batchrun.budget.cap_text import called
-from batchrun.budget.caps import Of
-from batchrun.catalog.money import dollars, enough
+from batchrun.budget.cap_text import called, raising, renewed, said
+from batchrun.budget.caps import Cap, Of, Origin
+from batchrun.catalog.money import dollars
 from batchrun.document import DocumentRef
 from batchrun.documents.chosen import ChosenDocuments
 from batchrun.errors import Refused, UsageProblem
@@ -21,7 +20,7 @@ from batchrun.job.spec import PilotSection
 from batchrun.job.tune_section import TUNED
 from batchrun.planning.planner import Planner
 from batchrun.planning.selection import Selection
-from batchrun.quality.tune.settings import Grid, Setting, read_grid, variant
+from batchrun.quality.tune.settings import Setting, read_settings, variant
 from batchrun.quality.tune.standing import Truth
 from batchrun.quality.tune.verdict import Row, State, expected_nusd, too_few
 from batchrun.store.job_files import read_job
@@ -36,8 +35,6 @@ from batchrun.workflow.open_job import OpenJob, SubmitOptions, caps_of, check_co
 
 ASKED_AGAIN = 30
 """About how many documents the strongest setting answers a second time, to find how often it agrees with itself."""
-UNCAPPED_NUSD = 10**18
-"""The budget of a tune's runs in the job file's place: every run is given what is left of the tune's cap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +61,7 @@ class OpenTune:
 
     job: JobFile
     """The job itself."""
-    grid: Grid
+    settings: tuple[Setting, ...]
     opened: OpenJob
     content: bytes
     """The job file as it was read."""
@@ -78,7 +75,7 @@ class Candidate:
     opened: OpenJob
     plan: Plan
     """The plan of the tune's documents, as if nothing had been answered."""
-    asked: dict[str, str]
+    asked: Mapping[str, str]
     """The ids of the requests, by document. Documents that the setting cannot be asked about are left out."""
 
 
@@ -105,7 +102,8 @@ class TunePlan:
     """The expected cost, in the costliest case that `quality.tune.verdict.expected_nusd` knows."""
     full_nusd: float
     """The cost if every setting answered all documents."""
-    cap_nusd: int
+    cap: Cap
+    """The most that the tune may cost, and who says so."""
 
     @property
     def digest(self) -> str:
@@ -119,38 +117,29 @@ def open_tune(path: Path, *, simulated: bool) -> Iterator[OpenTune]:
     """Read the job file and its [tune], and take the tune of the job for this process."""
     job, today = read_job(path), utc_today()
     content = job.path.read_bytes()
-    grid = read_grid(job, prices_of(job, today=today), today=today)
-    with opened_job(named(variant(job, grid.settings[0], grid), TUNED), simulated=simulated, to_run=True) as opened:
-        yield OpenTune(job, grid, opened, content)
+    settings = read_settings(job, prices_of(job, today=today), today=today)
+    with opened_job(to_tune(job, settings[0]), simulated=simulated, to_run=True) as opened:
+        yield OpenTune(job, settings, opened, content)
 
 
-def named(job: JobFile, ending: str, **model: object) -> JobFile:
-    """Return the job under the name of a tune's runs, with changes in its [model].
+def to_tune(job: JobFile, setting: Setting) -> JobFile:
+    """Return the job as a setting asks it, under the name of a tune's runs.
 
     A setting that fails often is no reason to stop, and a document that is too large for a setting is left out. Nothing
     is said of a single look's answers: the tune itself holds them against its labels.
     """
-    spec = job.spec
+    spec = variant(job, setting).spec
+    cap_nusd = spec.tune.max_cost_nusd or spec.budget.max_cost_nusd
     changes: dict[str, Any] = {
-        "model": spec.model.model_copy(update=model),
         "pilot": PilotSection(),
         "check": (),
         "gold": None,
         "run": spec.run.model_copy(update={"fail_fast": False, "max_failure_rate": None}),
-        "budget": spec.budget.model_copy(update={"max_documents": None, "max_cost_nusd": UNCAPPED_NUSD}),
+        "budget": spec.budget.model_copy(update={"max_documents": None, "max_cost_nusd": cap_nusd}),
     }
     if spec.source.on_oversize in {"refuse", "split"}:
         changes["source"] = spec.source.model_copy(update={"on_oversize": "skip"})
-    return replace(job, spec=spec.model_copy(update=changes)).under(spec.job.name + ending)
-
-
-def opened_as(tune: OpenTune, setting: Setting, ending: str, **model: object) -> OpenJob:
-    """Open the job as a setting asks it. Raises Refused and JobFileError for a model that cannot be used."""
-    job = named(variant(tune.job, setting, tune.grid), ending, **model)
-    check_columns(job, tune.opened.source)
-    learned = partial(RunMetrics(tune.opened.ledger).learned, now=time.time())
-    chain = models_of(job, tune.opened.prices, today=utc_today()).with_learned_limits(learned)
-    return replace(tune.opened, job=job, chain=chain)
+    return replace(variant(job, setting), spec=spec.model_copy(update=changes)).under(spec.job.name + TUNED)
 
 
 async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> TunePlan:
@@ -160,7 +149,7 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> Tune
     """
     section = tune.job.spec.tune
     by_agreement = options.by_agreement or not labels
-    if by_agreement and len(tune.grid.settings) == 1:
+    if by_agreement and len(tune.settings) == 1:
         raise UsageProblem(
             f"[tune] of the job {tune.job.spec.job.name} has one setting, and nothing to compare the setting with.",
             hint='name what to try in [tune], such as models = ["claude-haiku-4-5", "claude-sonnet-5-5"]',
@@ -170,8 +159,8 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> Tune
     possible, refs = await chosen_documents(tune.opened, options.documents or section.documents, among)
     if problem := too_few(len(refs), possible, target, labelled=not by_agreement):
         raise problem
-    chosen = replace(tune, opened=replace(tune.opened, source=ChosenDocuments(tune.opened.source, tuple(refs))))
-    found = [await _candidate(chosen, setting) for setting in tune.grid.settings]
+    chosen = replace(tune.opened, source=ChosenDocuments(tune.opened.source, tuple(refs)))
+    found = [await _candidate(tune.job, setting, chosen) for setting in tune.settings]
     order = {effort: at for at, effort in enumerate((None, "low", "medium", "high", "xhigh", "max"))}
     found.sort(key=lambda one: (one.row.planned_nusd, order[one.row.setting.effort]))
     prices, fields = [one.row.planned_nusd for one in found], len(tune.job.fields.definitions)
@@ -181,7 +170,9 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> Tune
         extra = strongest * (number + min(ASKED_AGAIN, number))
     else:
         climbed = prices
-    budget = section.max_cost_nusd or tune.job.spec.budget.max_cost_nusd
+    cap = caps_of(tune.opened.job, SubmitOptions(max_cost_nusd=options.max_cost_nusd)).run
+    if cap.origin is Origin.JOB and section.max_cost_nusd:
+        cap = replace(cap, key="tune.max_cost_usd")
     return TunePlan(
         job=tune.job.spec.job.name,
         simulated=tune.opened.simulated,
@@ -194,7 +185,7 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> Tune
         by_agreement=by_agreement,
         expected_nusd=expected_nusd(climbed, number, target, fields=fields) + extra,
         full_nusd=number * sum(climbed) + extra,
-        cap_nusd=min(budget, options.max_cost_nusd or budget),
+        cap=cap,
     )
 
 
@@ -211,8 +202,17 @@ async def chosen_documents(
     return possible, sorted(refs, key=lambda ref: hashlib.sha256(ref.doc_id.encode()).digest())
 
 
-async def _candidate(tune: OpenTune, setting: Setting) -> Candidate:
-    opened = opened_as(tune, setting, TUNED)
+async def _candidate(job: JobFile, setting: Setting, chosen: OpenJob) -> Candidate:
+    """Plan a setting. Raises Refused and JobFileError for a model that cannot be used."""
+    asked_job = to_tune(job, setting)
+    check_columns(asked_job, chosen.source)
+    learned = partial(RunMetrics(chosen.ledger).learned, now=time.time())
+    chain = models_of(asked_job, chosen.prices, today=utc_today()).with_learned_limits(learned)
+    return await planned(replace(chosen, job=asked_job, chain=chain), setting)
+
+
+async def planned(opened: OpenJob, setting: Setting) -> Candidate:
+    """Plan a setting of a job that is open as the setting asks it."""
     with _beside_the_ledger(opened) as planner:
         plan, asked = await planner.plan(Selection()), planner.planned.asked()
     if not asked:
@@ -236,8 +236,8 @@ def _beside_the_ledger(opened: OpenJob) -> Iterator[Planner]:
         yield replace(opened, ledger=ledger).planner(SubmitOptions(pay_again=True))
 
 
-def refusal_of(plan: TunePlan, tune: OpenTune, *, partial_answers: bool) -> Refused | None:
-    """Return why a tune is not begun, or None if it is."""
+def refusal_of(plan: TunePlan, tune: OpenTune, *, spent_nusd: int, partial_answers: bool) -> Refused | None:
+    """Return why nothing is sent for a tune that has spent so much already, or None if its requests are sent."""
     for candidate in plan.candidates:
         if (reply := candidate.plan.mostly_cut) and not partial_answers:
             return Refused(
@@ -245,19 +245,20 @@ def refusal_of(plan: TunePlan, tune: OpenTune, *, partial_answers: bool) -> Refu
                 hint="raise max_tokens in [model], take the setting out of [tune], or send all the same:"
                 " --partial-answers",
             )
-    amounts = f"the tune is expected to cost {dollars(plan.expected_nusd)}"
-    if plan.expected_nusd > plan.cap_nusd:
+    amounts, fewer = f"the tune is expected to cost {dollars(plan.expected_nusd)}", "try fewer settings or --documents"
+    if plan.expected_nusd > plan.cap.limit:
         return Refused(
-            f"{amounts}, and its cap is {dollars(plan.cap_nusd)}. Nothing was sent.",
-            hint=f"allow more: [tune] max_cost_usd = {enough(round(plan.expected_nusd))};"
-            " or try fewer settings or fewer --documents",
+            f"{amounts}, and its cap is {dollars(plan.cap.limit)}{said(plan.cap)}. Nothing was sent.",
+            hint=f"{raising(plan.cap, to=round(plan.expected_nusd))}, or {fewer}",
         )
     caps, now = caps_of(tune.job, SubmitOptions()).borne_by(tune.job.spec.job.tags), time.time()
     usages = shared_cap_usages(tune.opened.ledger.connection, caps.shared, model=tune.opened.price.name, now=now)
+    left_nusd = plan.expected_nusd - spent_nusd
     for usage in usages:
-        if usage.cap.of is Of.COST and usage.cap.model is None and usage.remaining < plan.expected_nusd:
+        if usage.cap.of is Of.COST and usage.cap.model is None and usage.remaining < left_nusd:
             return Refused(
-                f"{amounts}, and {called(usage.cap)} has {dollars(usage.remaining)} left. Nothing was sent.",
-                hint=f"try fewer settings or fewer --documents: batchrun tune {os.path.relpath(tune.job.path)}",
+                f"{amounts}{f', {dollars(spent_nusd)} of it spent' if spent_nusd else ''},"
+                f" and {called(usage.cap)} has {dollars(usage.remaining)} left. Nothing was sent.",
+                hint=f"type the same command again {renewed(usage.cap)}, or {raising(usage.cap)}, or {fewer}",
             )
     return None

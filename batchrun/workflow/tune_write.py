@@ -17,10 +17,8 @@ from batchrun.workflow.tune_plan import OpenTune
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """What would be written into a job file."""
+    """A job file that has another setting."""
 
-    path: Path
-    before: bytes
     after: bytes
     diff: tuple[str, ...]
     """The lines of a unified diff. Empty if the job has the setting already."""
@@ -30,14 +28,13 @@ def job_change(tune: OpenTune, setting: Setting) -> JobChange:
     """Make the change that gives the job a setting. Raises UsageProblem if a program cannot make the change."""
     before = tune.content.decode("utf-8-sig")
     after = written(before, tune.job, setting)
-    lines = diff(before, after, name=os.path.relpath(tune.job.path))
     mark = BOM_UTF8 if tune.content.startswith(BOM_UTF8) else b""
-    return JobChange(tune.job.path, tune.content, mark + after.encode("utf-8"), tuple(lines))
+    return JobChange(mark + after.encode("utf-8"), tuple(diff(before, after, name=os.path.relpath(tune.job.path))))
 
 
 def write_job(tune: OpenTune, change: JobChange, setting: Setting) -> None:
     """Replace the job file, all at once. Raises UsageProblem if the file has changed, or would not have the setting."""
-    path = change.path
+    path = tune.job.path
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
         with contextlib.ExitStack() as undone:
@@ -48,21 +45,22 @@ def write_job(tune: OpenTune, change: JobChange, setting: Setting) -> None:
                 os.fsync(file.fileno())
             _check(tune, Path(name), setting)
             shutil.copymode(path, name)
-            if path.read_bytes() != change.before:
-                raise UsageProblem(
-                    f"{tune.job.text.file.shown_path} has changed since the tune began, and is left as it is.",
-                    hint=f"write the setting by hand, or type the same command again: {setting.words}",
-                )
+            with path.open("r+b") as current:  # fails if the file is read-only
+                if current.read() != tune.content:
+                    raise UsageProblem(
+                        f"{tune.job.text.file.shown_path} has changed since the tune began, and is left as it is.",
+                        hint="type the same command again: what is answered is not paid twice",
+                    )
             Path(name).replace(path)
     except OSError as error:
         raise EnvironmentProblem(
-            f"{path} cannot be written: {error.strerror}.", hint="check the folder's permissions and the disk"
+            f"{path} cannot be written: {error.strerror}.", hint="check the permissions of the file and its folder"
         ) from error
 
 
 def _check(tune: OpenTune, path: Path, setting: Setting) -> None:
     """Raise UsageProblem if the new job file does not load, or asks something else than the setting did."""
-    found, wanted = load_job(path, choose_root=lambda *_: tune.job.root), variant(tune.job, setting, tune.grid)
+    found, wanted = load_job(path, choose_root=lambda *_: tune.job.root), variant(tune.job, setting)
     keys = ("name", "effort", "thinking", "budget_tokens", "max_tokens")
     same = all(getattr(found.spec.model, key) == getattr(wanted.spec.model, key) for key in keys)
     if not same or [str(part) for part in found.user.parts] != [str(part) for part in wanted.user.parts]:

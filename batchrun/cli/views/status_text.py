@@ -116,7 +116,8 @@ def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
     width = terminal.width()
     if again and width:
         click.clear()
-    lines = [HEADER, *(row(story) for story in shown.stories)]
+    stories = shown.stories if shown.detail else with_whole_tunes(shown.stories)
+    lines = [HEADER, *(row(story) for story in stories)]
     if not any(story.held_nusd for story in shown.stories):
         lines = [without_reserved(line) for line in lines]
     terminal.result(table(lines[0], lines[1:], width=width))
@@ -128,6 +129,28 @@ def show(shown: Shown, terminal: Terminal, *, again: bool) -> None:
         if batches := [batch for batch in story.open_batches if batch.batch_no not in in_summary]:
             terminal.result(f"\nbatches of run {story.run_id}")
             terminal.result(batch_table(batches, width=width))
+
+
+def with_whole_tunes(stories: Sequence[RunStory]) -> list[RunStory]:
+    """Put the runs of a tune together, as the last one of them: each look at a setting is a run."""
+    together: list[RunStory] = []
+    for job, group in itertools.groupby(stories, key=lambda story: (story.job, story.simulated)):
+        runs = list(group)
+        if is_tuned(job[0]):
+            runs = [
+                replace(
+                    runs[0],
+                    settled=sum(run.settled for run in runs),
+                    failed=sum(run.failed for run in runs),
+                    admitted=sum(run.admitted for run in runs),
+                    committed_nusd=sum(run.committed_nusd for run in runs),
+                    held_nusd=sum(run.held_nusd for run in runs),
+                    cap_nusd=max(run.cap_nusd for run in runs),
+                    started_at=runs[-1].started_at,
+                )
+            ]
+        together += runs
+    return together
 
 
 def show_json(shown: Shown, terminal: Terminal) -> None:

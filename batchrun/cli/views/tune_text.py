@@ -1,12 +1,14 @@
-"""A tune for people and for programs: its plan, its looks, the frontier and the verdict."""
+"""A tune for people and for programs: its plan, its looks, the verdict and the frontier."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.next_command import changed, command
-from batchrun.cli.views.format import count, duration, table
+from batchrun.cli.views.evaluation_text import share_words
+from batchrun.cli.views.format import count, duration, interval_fields, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control, shown_path
@@ -14,11 +16,12 @@ from batchrun.estimation.interval import Interval
 from batchrun.quality.tune.standing import Standing
 from batchrun.quality.tune.verdict import Ending, Row, State
 from batchrun.strategy.pilot_report import percent
+from batchrun.workflow.tune import TuneReport
 from batchrun.workflow.tune_plan import TunePlan
-from batchrun.workflow.tune_report import PER, TuneReport
-from batchrun.workflow.tune_write import JobChange
 
-HEADER = ("SETTING", "PRICE/1,000", "AT LEAST", "MEASURED", "AT MOST", "DOCUMENTS", "EACH", "FAILED", "STATE")
+PER = 1_000
+"""Prices are shown for so many documents."""
+HEADER = ("SETTING", "STATE", "RIGHT (90%)", "OF", f"COST OF {PER:,} (90%)", "FAILED (90%)", "LATENCY")
 SHOWN_DOCUMENTS = 30
 
 
@@ -26,11 +29,11 @@ SHOWN_DOCUMENTS = 30
 class Edit:
     """What became of the job file."""
 
-    change: JobChange | None = None
-    """The change that gives the job the setting. None if no setting is named, or no program can make the change."""
+    diff: tuple[str, ...] = ()
+    """The change that gives the job the named setting. Empty if the job has the setting, or if none is named."""
     is_written: bool = False
     problem: BatchrunError | None = None
-    """Why the job file could not be written."""
+    """Why the job file could not be changed."""
 
 
 def plan_lines(plan: TunePlan) -> Iterator[str]:
@@ -44,7 +47,7 @@ def plan_lines(plan: TunePlan) -> Iterator[str]:
         f" held against {escape_control(against)}; target {percent(plan.target)}"
     )
     yield (
-        f"expected {dollars(plan.expected_nusd)} of cap {dollars(plan.cap_nusd)}"
+        f"expected {dollars(plan.expected_nusd)} of cap {dollars(plan.cap.limit)}"
         f" · every setting on all documents {dollars(plan.full_nusd)}"
     )
 
@@ -64,118 +67,156 @@ def accuracy_words(standing: Standing) -> str:
 
 
 def report_as_text(report: TuneReport, edit: Edit, terminal: Terminal, path: Path) -> str:
-    """The frontier, what is named, and what to type next."""
+    """The verdict, the frontier, and what to type next."""
+    plan = report.plan
     lines = [
+        f"{terminal.simulated_stamp(plan.simulated)}{plan.job} tune: {verdict_words(report)}",
+        *fact_lines(report),
+        f"  spent    {dollars(report.spent_nusd)} of {dollars(plan.cap.limit)} by this tune",
+        "",
         table(HEADER, [cells(row) for row in report.rows], width=terminal.width()),
         "",
-        *verdict_lines(report),
-        f"  spent    {dollars(report.spent_nusd)} of {dollars(report.plan.cap_nusd)} by this tune",
         *label_lines(report),
-        *change_lines(edit.change),
+        *(escape_control(line) for line in edit.diff),
+        *([""] if edit.diff else []),
         *next_lines(report, edit, path),
     ]
-    stamp = terminal.simulated_stamp(report.plan.simulated)
-    return "\n".join([f"{stamp}{report.plan.job} tune", "", *lines])
+    return "\n".join(lines)
+
+
+def verdict_words(report: TuneReport) -> str:
+    """Say which setting is named and why, or why none is."""
+    row, target = report.verdict.row, percent(report.plan.target)
+    if report.verdict.ending is Ending.STOPPED:
+        return f"stopped before any setting was found to hold the target of {target}"
+    if row is None or row.standing is None:
+        return f"no setting holds the target of {target}"
+    named = f"{escape_control(row.setting.words)}: {accuracy_words(row.standing)}"
+    match report.verdict.ending:
+        case Ending.FOUND:
+            return f"the cheapest setting that holds the target of {target} is {named}"
+        case Ending.UNDECIDED:
+            return f"undecided whether the target of {target} is held by {named}"
+        case _:
+            return f"no setting holds the target of {target}; the best is {named}"
+
+
+def fact_lines(report: TuneReport) -> Iterator[str]:
+    """Say what else is known of the named setting, and of the strongest one."""
+    row, more = report.verdict.row, report.verdict.more
+    if report.verdict.ending is Ending.UNDECIDED:
+        told = f"{count(more, 'document')} more would probably decide" if more else "documents would hardly decide"
+        yield f"  more     {told}"
+    if row and row.standing:
+        routes = " · ".join(f"{name} {dollars(row.price_nusd(name).mean * PER)}" for name in row.routes)
+        yield f"  cost     {routes} for {PER:,} documents"
+        worst = sorted(row.standing.fields.items(), key=lambda one: one[1].mean)[:3]
+        if shown := ", ".join(f"{escape_control(name)} {percent(one.mean)}" for name, one in worst if one.mean < 1):
+            yield f"  fields   right least often: {shown}"
+        if row.standing.unsupported:
+            yield f"  quotes   {share_words(row.standing.unsupported)} not supported by the document"
+    if itself := report.self_agreement:
+        yield f"  itself   the strongest setting gave the same value twice in {share_words(itself)}"
+        if report.plan.target > (ceiling := (1 + itself.mean) / 2):
+            yield f"           so that an agreement above about {percent(ceiling)} is out of reach"
 
 
 def cells(row: Row) -> tuple[str, ...]:
     """One setting of the frontier."""
     standing, price = row.standing, row.price_nusd().times(PER)
     if standing is None:
-        return (row.setting.words, f"{dollars(price.mean)} planned", *[""] * 6, str(row.state))
-    accuracy = standing.accuracy
-    shares = [percent(share) for share in (accuracy.low, accuracy.mean, accuracy.high)]
+        return (row.setting.words, str(row.state), "", "", f"{dollars(price.mean)} planned", "", "")
     return (
         row.setting.words,
-        bounded(price, dollars),
-        *([""] * 3 if row.state is State.STRONGEST and not standing.differing else shares),
-        f"{standing.documents:,}",
-        duration(standing.latency_s.mean) if standing.latency_s else "",
-        f"{percent(standing.failures.mean)} (to {percent(standing.failures.high)})",
         str(row.state),
+        share_words(standing.accuracy) if row.state is not State.STRONGEST or standing.differing else "",
+        f"{standing.documents:,}",
+        f"{dollars(price.mean)} ({dollars(price.low)} to {dollars(price.high)})",
+        share_words(standing.failures),
+        duration(standing.latency_s.mean) if standing.latency_s else "",
     )
-
-
-def bounded(interval: Interval, shown: Callable[[float], str]) -> str:
-    """`97.0% (95.2% to 98.1%)`."""
-    return f"{shown(interval.mean)} ({shown(interval.low)} to {shown(interval.high)})"
-
-
-def verdict_lines(report: TuneReport) -> Iterator[str]:
-    """Say which setting is named and why, or why none is."""
-    row, target = report.verdict.row, percent(report.plan.target)
-    name = escape_control(row.setting.words) if row else ""
-    match report.verdict.ending:
-        case Ending.FOUND if row and row.standing:
-            yield f"  chosen   {name}: {accuracy_words(row.standing)}; the target is {target}"
-            yield from measured_lines(row)
-        case Ending.UNDECIDED if row and row.standing:
-            more = report.verdict.more
-            told = f"{count(more, 'document')} more would probably decide" if more else "more would hardly help"
-            yield f"  undecided {name}: {accuracy_words(row.standing)}; the target is {target}: {told}"
-            yield from measured_lines(row)
-        case Ending.STOPPED:
-            yield "  stopped  before any setting was named"
-        case _ if row and row.standing and row.state is not State.STRONGEST:
-            yield f"  none     holds the target of {target}; the best is {name}: {accuracy_words(row.standing)}"
-        case _:
-            yield f"  none     holds the target of {target}"
-    if report.self_agreement:
-        yield from self_lines(report.self_agreement, report.plan.target)
-
-
-def measured_lines(row: Row) -> Iterator[str]:
-    """The price by every route, the worst fields, and the unsupported values of a named setting."""
-    routes = " · ".join(f"{name} {dollars(row.price_nusd(name).mean * PER)}" for name in row.routes)
-    yield f"  by route {routes} for {PER:,} documents"
-    if row.standing:
-        worst = sorted(row.standing.fields.items(), key=lambda one: one[1].mean)[:3]
-        shown = ", ".join(f"{escape_control(name)} {percent(one.mean)}" for name, one in worst if one.mean < 1)
-        if shown:
-            yield f"  fields   {shown}: those that are right least often"
-        if row.standing.unsupported:
-            yield f"  quotes   {bounded(row.standing.unsupported, percent)} not supported by the document"
-
-
-def self_lines(agreement: Interval, target: float) -> Iterator[str]:
-    """Say how often the strongest setting agrees with itself, and which agreement nobody reaches."""
-    yield f"  itself   the strongest setting gave the same value twice in {bounded(agreement, percent)}"
-    ceiling = (1 + agreement.mean) / 2
-    if target > ceiling:
-        yield f"           so that an agreement above about {percent(ceiling)} is out of reach"
 
 
 def label_lines(report: TuneReport) -> Iterator[str]:
     """Say which documents to label: only where the named setting and the strongest one differ."""
     if not (doc_ids := report.to_label):
         return
-    yield (
-        f"  label    these {count(len(doc_ids), 'document')}, in which it differs from the strongest setting:"
-        " write their right answers into the table of [gold], and tune again with --agreement"
-    )
+    yield f"  label    {count(len(doc_ids), 'document')}, in which this setting differs from the strongest one:"
     yield from (f"           {shown_path(doc_id)}" for doc_id in doc_ids[:SHOWN_DOCUMENTS])
     if len(doc_ids) > SHOWN_DOCUMENTS:
         yield f"           and {len(doc_ids) - SHOWN_DOCUMENTS} more; --json lists all of them"
-
-
-def change_lines(change: JobChange | None) -> Iterator[str]:
-    """The change of the job file."""
-    if change:
-        yield from ("", *(escape_control(line) for line in change.diff), "")
+    yield "           give their right answers in the file of [gold], and tune again with --agreement"
+    yield ""
 
 
 def next_lines(report: TuneReport, edit: Edit, path: Path) -> Iterator[str]:
     """What to type next. An error on stderr says why a tune stopped."""
-    plan, verdict = report.plan, report.verdict
+    plan, more = report.plan, report.verdict.more
     typed = [word for word in plan.typed[1:] if word != "--write"]
     if edit.is_written:
         yield "  written  into the job file"
-    if verdict.more and len(plan.documents) + verdict.more <= plan.possible:
-        more = changed(typed, documents=len(plan.documents) + verdict.more)
-        yield f"  next     {command('tune', path, more)}"
-    if verdict.ending is not Ending.FOUND or edit.problem:
+    if more and len(plan.documents) + more <= plan.possible:
+        yield f"  next     {command('tune', path, changed(typed, documents=len(plan.documents) + more))}"
+    if report.verdict.ending is not Ending.FOUND or edit.problem:
         return
-    if edit.change and edit.change.diff and not edit.is_written:
+    if edit.diff and not edit.is_written:
         yield f"  next     {command('tune', path, [*typed, '--write'])}   writes this into the job file"
     elif not report.halted:
         yield f"  next     {command('submit', path, ['--simulate'] if plan.simulated else [])}"
+
+
+def report_as_json(report: TuneReport, edit: Edit) -> Mapping[str, Any]:
+    """The report for programs; accuracies are shares, and prices are those of 1,000 documents."""
+    plan, verdict = report.plan, report.verdict
+    return {
+        "job": plan.job,
+        "simulated": plan.simulated,
+        "target": plan.target,
+        "documents": len(plan.documents),
+        "by_agreement": plan.by_agreement,
+        "labelled": sum(doc_id in plan.labels for doc_id in plan.documents),
+        "ending": str(verdict.ending),
+        "setting": setting_fields(verdict.row) if verdict.row else None,
+        "more_documents": verdict.more,
+        "self_agreement": optional_fields(report.self_agreement),
+        "to_label": list(report.to_label),
+        "spent_usd": report.spent_nusd / 1e9,
+        "expected_usd": plan.expected_nusd / 1e9,
+        "full_usd": plan.full_nusd / 1e9,
+        "cap_usd": plan.cap.limit / 1e9,
+        "frontier": [row_fields(row) for row in report.rows],
+        "diff": list(edit.diff),
+        "written": edit.is_written,
+    }
+
+
+def setting_fields(row: Row) -> dict[str, str | None]:
+    """A setting for programs."""
+    one = row.setting
+    return {"model": one.model, "effort": one.effort, "thinking": one.thinking, "prompt": one.prompt}
+
+
+def row_fields(row: Row) -> dict[str, Any]:
+    """One setting of the frontier for programs."""
+    asked = {
+        **setting_fields(row),
+        "state": str(row.state),
+        "route": row.own_route,
+        "usd_per_1000": {name: interval_fields(row.price_nusd(name).times(PER / 1e9)) for name in row.routes},
+    }
+    if (standing := row.standing) is None:
+        return asked
+    return {
+        **asked,
+        "documents": standing.documents,
+        "accuracy": interval_fields(standing.accuracy),
+        "fields": {name: interval_fields(one) for name, one in standing.fields.items()},
+        "failures": interval_fields(standing.failures),
+        "latency_s": optional_fields(standing.latency_s),
+        "unsupported": optional_fields(standing.unsupported),
+    }
+
+
+def optional_fields(interval: Interval | None) -> dict[str, float] | None:
+    """An interval for programs. Returns None if nothing was measured."""
+    return interval_fields(interval) if interval else None

@@ -1,7 +1,7 @@
 """The grid of [tune]: every setting is the job with another model, effort, thinking or user prompt."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import product
 
@@ -30,6 +30,8 @@ class Setting:
     """None leaves the thinking to the model."""
     prompt: str | None = None
     """The file of the user prompt, as the job file names it. None stands for the job's own user prompt."""
+    user: Template | None = field(default=None, compare=False)
+    """The user prompt of this file."""
 
     @property
     def words(self) -> str:
@@ -39,37 +41,27 @@ class Setting:
         return ", ".join(filter(None, [self.model, effort, thinking, self.prompt]))
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The settings of a job's [tune], and the user prompts that they name."""
-
-    settings: tuple[Setting, ...]
-    prompts: Mapping[str, Template]
-
-
-def read_grid(job: JobFile, prices: PriceTable, *, today: date) -> Grid:
+def read_settings(job: JobFile, prices: PriceTable, *, today: date) -> tuple[Setting, ...]:
     """Make the settings of a job's [tune], each once, in the order of the job file.
 
     A model that takes no effort at all is asked without one. Raises JobFileError with everything that a model refuses,
     every model without a price, and every prompt that cannot be used.
     """
     problems: list[Problem] = []
-    prompts = _read_prompts(job, problems)
-    found = list(_settings(job, prices, today, problems))
+    own: list[tuple[str | None, Template | None]] = [(None, None)]
+    prompts = [
+        (name, read_user_file(job.text, ("tune", "prompts", at), root=job.root, problems=problems))
+        for at, name in enumerate(job.spec.tune.prompts or ())
+    ]
+    asked = list(_settings(job, prices, today, problems))
     if problems:
         raise JobFileError(dict.fromkeys(problems), file=job.text.file)
-    return Grid(tuple(dict.fromkeys(found)), prompts)
-
-
-def _read_prompts(job: JobFile, problems: list[Problem]) -> dict[str, Template]:
-    named = enumerate(job.spec.tune.prompts or ())
-    read = {
-        name: read_user_file(job.text, ("tune", "prompts", at), root=job.root, problems=problems) for at, name in named
-    }
-    return {name: template for name, template in read.items() if template is not None}
+    found = [replace(one, prompt=name, user=user) for one in asked for name, user in prompts or own]
+    return tuple(dict.fromkeys(found))
 
 
 def _settings(job: JobFile, prices: PriceTable, today: date, problems: list[Problem]) -> Iterator[Setting]:
+    """Yield the settings with the job's own user prompt, and note what their models refuse."""
     tune, own = job.spec.tune, job.spec.model
     models = enumerate(tune.models or (own.name,))
     efforts, thoughts = enumerate(tune.efforts or (own.effort,)), enumerate(tune.thinking or (own.thinking,))
@@ -86,7 +78,7 @@ def _settings(job: JobFile, prices: PriceTable, today: date, problems: list[Prob
         if setting.thinking == "enabled" and own.budget_tokens is None:
             found.append(ModelProblem("thinking", "enabled thinking needs `budget_tokens` in [model]"))
         problems += [job.text.at_value(_place(job, one, places), one.message) for one in found]
-        yield from (replace(setting, prompt=prompt) for prompt in tune.prompts or (None,))
+        yield setting
 
 
 def _place(job: JobFile, problem: ModelProblem, places: Mapping[str, int]) -> KeyPath:
@@ -104,7 +96,7 @@ def section_of(own: ModelSection, setting: Setting) -> ModelSection:
     return own.model_copy(update={**changes, "thinking": setting.thinking, "budget_tokens": budget})
 
 
-def variant(job: JobFile, setting: Setting, grid: Grid) -> JobFile:
+def variant(job: JobFile, setting: Setting) -> JobFile:
     """Return the job as a setting asks it: what a real run of the job would send, and nobody else answers.
 
     The rate limits of [limits] are those of the job's own model.
@@ -112,5 +104,4 @@ def variant(job: JobFile, setting: Setting, grid: Grid) -> JobFile:
     spec = job.spec
     limits = spec.limits if setting.model == spec.model.name else LimitsSection(headroom=spec.limits.headroom)
     changes = {"model": section_of(spec.model, setting), "cascade": None, "limits": limits}
-    user = grid.prompts[setting.prompt] if setting.prompt is not None else job.user
-    return replace(job, spec=spec.model_copy(update=changes), user=user)
+    return replace(job, spec=spec.model_copy(update=changes), user=setting.user or job.user)

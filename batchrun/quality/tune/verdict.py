@@ -126,10 +126,13 @@ def too_few(number: int, possible: int, target: float, *, labelled: bool) -> Ref
         return None
     what = "labelled documents" if labelled else "documents"
     provable = int(1000 * number / (number + Z90**2)) / 1000
-    more = f"--documents {needed}" if possible >= needed else f"the job has {possible:,} {what} to send"
+    hints = [f"--documents {needed}" if possible >= needed else f"the job has {possible:,} {what} to send"]
+    if provable:
+        hints.append(f"a lower target, at most --target {provable:g}")
+    if labelled:
+        hints.append("compare with the strongest setting: --agreement")
     return Refused(
-        f"{number:,} {what} cannot prove a target of {target:g}: without a single wrong field it takes {needed:,}."
+        f"{number:,} {what} cannot prove a target of {target}: without a single wrong field it takes {needed:,}."
         " Nothing was sent.",
-        hint=f"{more}; or a lower target, at most --target {provable:g}"
-        + ("; or compare with the strongest setting: --agreement" if labelled else ""),
+        hint="; or ".join(hints),
     )

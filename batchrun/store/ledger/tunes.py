@@ -1,4 +1,4 @@
-"""Tunes in the ledger: what a tune has spent and found, and the answers that settings gave."""
+"""Tunes in the ledger: what a tune has spent, and the answers that settings gave."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrun.catalog.price import ModelPrice
-from batchrun.job.tune_section import AGAIN, TUNED
+from batchrun.job.tune_section import TUNED
 from batchrun.outcome import Outcome
 from batchrun.reply import Usage
 from batchrun.store.ledger.ledger import Ledger
@@ -29,9 +29,8 @@ from asked join requests r using (request_id) where r.outcome is not null
 class TunedAnswer:
     """What one setting gave for one document."""
 
-    outcome: Outcome
     values: Mapping[str, Any] | None
-    """The values by field, with fractions as Decimal. None without an answer."""
+    """The values by field, with fractions as Decimal. None if the request has failed."""
     cost_nusd: int | None
     """The price of all replies, streamed and without the prompt cache. None if the answer needed no reply."""
     latency_s: float | None
@@ -59,14 +58,7 @@ class Tunes:
         self._job = job
 
     def begin(self, digest: str) -> BegunTune:
-        """Begin a tune, or go on with the job's last tune if that has the same digest and has not ended."""
-        row = self._connection.execute(
-            "select tune_no, after_attempt, digest = ? and ended_at is null from tunes where job = ?"
-            " order by tune_no desc limit 1",
-            (digest, self._job),
-        ).fetchone()
-        if row and row[2]:
-            return BegunTune(row[0], row[1])
+        """Begin a tune."""
         (last,) = self._connection.execute("select coalesce(max(attempt_no), 0) from attempts").fetchone()
         cursor = self._connection.execute(
             "insert into tunes (job, digest, after_attempt, started_at) values (?, ?, ?, ?)",
@@ -74,31 +66,27 @@ class Tunes:
         )
         return BegunTune(int(cursor.lastrowid or 0), last)
 
+    def unfinished(self, digest: str) -> BegunTune | None:
+        """Return the job's last tune. Returns None if it has ended or had another digest, so that none goes on."""
+        row = self._connection.execute(
+            "select tune_no, after_attempt, digest = ? and ended_at is null from tunes where job = ?"
+            " order by tune_no desc limit 1",
+            (digest, self._job),
+        ).fetchone()
+        return BegunTune(row[0], row[1]) if row and row[2] else None
+
     def committed_nusd(self, tune: BegunTune, *, besides: int | None = None) -> int:
         """Add up what a tune has spent, and holds for lost answers; the run `besides` is left out."""
         row = self._connection.execute(
             "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts"
-            " where job in (?, ?) and attempt_no > ? and run_no is not ?",
-            (self._job + TUNED, self._job + AGAIN, tune.after_attempt, besides),
+            " where job = ? and attempt_no > ? and run_no is not ?",
+            (self._job + TUNED, tune.after_attempt, besides),
         ).fetchone()
         return int(row[0])
 
-    def end(self, tune: BegunTune, report: Mapping[str, Any], *, is_over: bool) -> None:
-        """Remember what a tune has found so far. A tune that is over begins anew the next time."""
-        self._connection.execute(
-            "update tunes set report = ?, ended_at = iif(?, ?, null) where tune_no = ?",
-            (json.dumps(report), is_over, time.time(), tune.tune_no),
-        )
-
-    def requests_of(self, name: str, doc_ids: Iterable[str]) -> dict[str, str]:
-        """Map documents to the ids of the requests that runs under this name made for them last."""
-        return dict(
-            self._connection.execute(
-                "select d.doc_id, r.request_id from documents d join requests r using (request_no)"
-                " where d.job = ? and d.doc_id in (select value from json_each(?))",
-                (name, json.dumps(list(doc_ids))),
-            ).fetchall()
-        )
+    def end(self, tune: BegunTune) -> None:
+        """End a tune: the same command begins another one."""
+        self._connection.execute("update tunes set ended_at = ? where tune_no = ?", (time.time(), tune.tune_no))
 
     def answers(self, request_ids: Iterable[str], price: ModelPrice) -> dict[str, TunedAnswer]:
         """Read the answers to those of the requests that are settled, whichever job has paid for them."""
@@ -113,7 +101,6 @@ def _answer(price: ModelPrice, outcome: str, output: str | None, findings: str |
     told = [one for value in evidence.values() for one in (value if isinstance(value, list) else [value])]
     quoted = [one for one in told if one.get("status")]
     return TunedAnswer(
-        Outcome(outcome),
         json.loads(output, parse_float=Decimal) if output and outcome == Outcome.SUCCEEDED else None,
         sum(price.cost_nusd(Usage(input_tokens=prompt, output_tokens=given)) for prompt, given, _ in spent) or None,
         sum(seconds) if seconds else None,

@@ -6,7 +6,6 @@ create table tunes (
     digest     text not null,                               -- of the settings, the documents and the target
     after_attempt integer not null,                         -- the number of the last attempt before the tune
     started_at real not null,
-    ended_at   real,                                        -- null while the tune may go on
-    report     text                                         -- JSON: what the tune found
+    ended_at   real                                         -- null while the tune may go on
 ) strict;
 create index tunes_job on tunes (job, tune_no);

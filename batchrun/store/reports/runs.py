@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.errors import UsageProblem
+from batchrun.job.tune_section import is_tuned
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
@@ -80,10 +81,11 @@ def recent_models(ledger: Ledger, *, runs: int, most: int) -> list[str]:
 def match_run(stories: list[RunStory], wanted: str) -> RunStory | None:
     """Find the run that is meant by `last`, a job's name, or the beginning of an id.
 
-    Returns None if there is no such run. Raises UsageProblem for the beginning of several ids.
+    The last run is a run of a job, and never one of a tune. Returns None if there is no such run. Raises UsageProblem
+    for the beginning of several ids.
     """
-    if wanted == "last" and stories:
-        return stories[0]
+    if wanted == "last":
+        return next((story for story in stories if not is_tuned(story.job)), None)
     if named := [story for story in stories if story.job == wanted]:
         return named[0]
     matching = [story for story in stories if story.run_id.startswith(wanted)]

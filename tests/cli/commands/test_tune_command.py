@@ -33,7 +33,7 @@ def test_a_rehearsal_from_the_frontier_to_the_job_file(project: TrialProject, ba
     assert shown.code == 0
     assert "trial tune: 2 settings on 12 documents, held against claude-opus-4-6; target 50.0%" in shown.err
     assert "SETTING" in shown.out
-    assert "chosen   claude-haiku-4-5: at least" in shown.out
+    assert "SIMULATED  trial tune: the cheapest setting that holds the target of 50.0% is claude-haiku-4-5" in shown.out
     assert '+name = "claude-haiku-4-5"   # dear' in shown.out
     assert shown.out.rstrip().endswith("tune jobs/trial.toml --simulate --write   writes this into the job file")
     assert 'name = "claude-opus-4-6"   # dear' in path.read_text()
@@ -45,7 +45,8 @@ def test_a_rehearsal_from_the_frontier_to_the_job_file(project: TrialProject, ba
     assert 'name = "claude-haiku-4-5"   # dear' in path.read_text()
 
     assert "continue" not in (status := batchrun("status")).out
-    assert "trial@tune " in status.out
+    assert status.out.count("trial@tune ") == 1  # the runs of a tune are one line
+    assert "only tunes have run here yet" in batchrun("status last").err
     assert "tune jobs/trial.toml --simulate" in batchrun("status trial@tune").out
     refused = batchrun("results trial@tune --simulate")
     assert (refused.code, "trial@tune is a tune, and its answers are no rows" in refused.err) == (2, True)
@@ -63,7 +64,10 @@ def test_what_is_refused_and_what_is_wrong(project: TrialProject, batchrun: Comm
     assert (few.code, "2 labelled documents cannot prove a target of 0.5" in few.err) == (3, True)
     assert "--agreement" in few.err
     dear = batchrun("tune jobs/trial.toml --simulate --agreement --max-cost 0.0001")
-    assert (dear.code, "and its cap is $0.0001. Nothing was sent." in dear.err) == (3, True)
+    assert (dear.code, "and its cap is $0.0001 (--max-cost of the command). Nothing was sent." in dear.err) == (3, True)
+    (project.root / "batchrun.toml").write_text("[budget]\nmax_cost_usd = 0.0001\n")
+    dear = batchrun("tune jobs/trial.toml --simulate --agreement")
+    assert (dear.code, "its cap is $0.0001 (budget.max_cost_usd of batchrun.toml)" in dear.err) == (3, True)
     project.job(tune='models = ["claude-haiku-9"]', output_fields=FIELDS)
     wrong = batchrun("tune jobs/trial.toml --simulate")
     assert (wrong.code, 'unknown model "claude-haiku-9"' in wrong.err) == (2, True)

@@ -10,7 +10,7 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
 from batchrun.planning.request_template import RequestTemplate
-from batchrun.quality.tune.settings import Setting, read_grid, variant
+from batchrun.quality.tune.settings import Setting, read_settings, variant
 
 TODAY = date(2026, 12, 1)
 
@@ -20,14 +20,14 @@ def project(tmp_path: Path) -> TrialProject:
     return TrialProject(tmp_path)
 
 
-def grid(path: Path):
+def settings(path: Path):
     job = load_job(path)
-    return job, read_grid(job, load_prices(today=TODAY), today=TODAY)
+    return job, read_settings(job, load_prices(today=TODAY), today=TODAY)
 
 
 def problems(path: Path) -> list[tuple[int, str]]:
     with pytest.raises(JobFileError) as caught:
-        grid(path)
+        settings(path)
     text = path.read_text()
     return [(text.count("\n", 0, one.span.start) + 1, one.message) for one in caught.value.problems]
 
@@ -37,8 +37,8 @@ def test_every_setting_once_in_the_order_of_the_job_file(project):
     path = project.job(
         tune='models = ["claude-haiku-4-5", "claude-opus-4-6"]\nefforts = ["low", "max"]\nprompts = ["b.md"]'
     )
-    _, found = grid(path)
-    assert [one.words for one in found.settings] == [
+    _, found = settings(path)
+    assert [one.words for one in found] == [
         "claude-haiku-4-5, b.md",  # which takes no effort, and is asked once
         "claude-opus-4-6, effort low, b.md",
         "claude-opus-4-6, effort max, b.md",
@@ -47,14 +47,14 @@ def test_every_setting_once_in_the_order_of_the_job_file(project):
 
 def test_without_keys_the_only_setting_is_the_job_s_own(project):
     path = project.job(model='name = "claude-opus-4-6"\nmax_tokens = 100\neffort = "high"\nthinking = "disabled"')
-    _, found = grid(path)
-    assert found.settings == (Setting("claude-opus-4-6", "high", "disabled"),)
+    _, found = settings(path)
+    assert found == (Setting("claude-opus-4-6", "high", "disabled"),)
 
 
 def test_what_the_job_s_own_model_takes_is_left_out_where_another_does_not(project):
     model = 'name = "claude-opus-4-6"\nmax_tokens = 100\neffort = "max"\nthinking = "adaptive"'
-    _, found = grid(project.job(model=model, tune='models = ["claude-haiku-4-5", "claude-opus-4-6"]'))
-    assert found.settings == (
+    _, found = settings(project.job(model=model, tune='models = ["claude-haiku-4-5", "claude-opus-4-6"]'))
+    assert found == (
         Setting("claude-haiku-4-5", None, None),
         Setting("claude-opus-4-6", "max", "adaptive"),
     )
@@ -105,7 +105,7 @@ def test_the_section_is_checked_when_the_job_file_is_read(project, tune, said):
 def test_a_setting_asks_what_the_job_would_ask_with_it(project):
     (project.root / "b.md").write_text("{{ doc.text }} again")
     cascade = 'models = ["claude-haiku-4-5", "claude-opus-4-6"]'
-    job, found = grid(
+    job, found = settings(
         project.job(
             cascade=cascade, tune='models = ["claude-opus-4-6"]\nefforts = ["low"]\nprompts = ["b.md"]\ntarget = 0.9'
         )
@@ -117,7 +117,7 @@ def test_a_setting_asks_what_the_job_would_ask_with_it(project):
             prompt='user_file = "b.md"',
         )
     )
-    asked = variant(job, found.settings[0], found)
+    asked = variant(job, found[0])
     assert RequestTemplate(asked).fingerprint == RequestTemplate(own).fingerprint
     assert asked.spec.cascade is None
     assert asked.spec.model.fallbacks == ()

@@ -6,10 +6,9 @@ import pytest
 
 from batchrun.estimation.interval import Interval
 from batchrun.job.match_rules import MatchRule
-from batchrun.outcome import Outcome
 from batchrun.quality.tune.settings import Setting
 from batchrun.quality.tune.standing import Standing, measured
-from batchrun.quality.tune.verdict import Ending, Row, State, expected_nusd, verdict_of
+from batchrun.quality.tune.verdict import Ending, Row, State, expected_nusd, too_few, verdict_of
 from batchrun.statistics.intervals import wilson
 from batchrun.store.ledger.tunes import TunedAnswer
 
@@ -18,8 +17,7 @@ GOLD = {"a": {"title": "x", "amount": 1}, "b": {"title": "y"}, "c": {"title": No
 
 
 def answered(values: object, *, cost: int | None = 10, seconds: float | None = 2.0, quotes: int = 0, bad: int = 0):
-    outcome = Outcome.SUCCEEDED if values else Outcome.INVALID
-    return TunedAnswer(outcome, values, cost, seconds, quotes, bad)
+    return TunedAnswer(values, cost, seconds, quotes, bad)
 
 
 def standing(mean: float, *, documents: int = 200, trials: float = 600.0) -> Standing:
@@ -135,3 +133,11 @@ def test_the_expected_cost_is_that_of_the_costliest_choice():
     assert expected_nusd([1.0, 1.0, 1.0], 200, 0.95, fields=8) == 22 + 22 + 200
     assert expected_nusd([1.0, 1.0], 200, 0.95, fields=1) == 75 + 200
     assert expected_nusd([], 200, 0.95, fields=8) == 0
+
+
+def test_no_target_is_offered_that_nothing_proves():
+    refused = too_few(0, 0, 0.95, labelled=True)
+    assert refused
+    assert (
+        refused.hint == "the job has 0 labelled documents to send; or compare with the strongest setting: --agreement"
+    )

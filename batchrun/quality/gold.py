@@ -32,7 +32,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.schema import literal, quoted
 
 MOST_LABELLED = 1_000_000
-"""How many documents may have labels: the labels are held in memory."""
+"""How many rows a label file may have: labels and problems are held in memory."""
 MOST_TOLD = 10
 """How many problems of a label file are told at once."""
 LOOKING_S = 5.0
@@ -90,14 +90,14 @@ def read_labels(job: JobFile) -> Labels | None:
     readers = {name: LabelReader(job.spec.output.fields[name]) for name in fields}
     values: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
-    for place, row in rows:
+    for number, (place, row) in enumerate(rows):
+        if number == MOST_LABELLED:
+            raise file.problem(f"it has more than {MOST_LABELLED:,} rows", hint="label a sample")
         doc_id = as_text(row[key])
         if not doc_id:
             problems.append(f"{place}: nothing in the column {key}")
         elif doc_id in values:
             problems.append(f"{place}: {escape_control(doc_id)} has labels already")
-        if len(values) >= MOST_LABELLED:
-            raise file.problem(f"more than {MOST_LABELLED:,} documents have labels", hint="label a sample")
         read = {name: reader.read(row[name]) for name, reader in readers.items()}
         problems += [f"{place}: {name}: {problem}" for name, (_, problem) in read.items() if problem]
         values[doc_id] = {name: label for name, (label, _) in read.items()}

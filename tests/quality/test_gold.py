@@ -12,6 +12,7 @@ from trial_project import TrialProject
 from batchrun.errors import UsageProblem
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
+from batchrun.quality import gold
 from batchrun.quality.gold import Labels, read_labels
 
 FIELDS = """
@@ -94,6 +95,14 @@ def test_at_most_ten_problems_are_told(project: TrialProject) -> None:
     found = problem(project, "doc_id,count\n" + "".join(f"d{number},no\n" for number in range(50)))
     assert "50 problems" in str(found)
     assert "and 40 more" in str(found)
+
+
+def test_a_file_without_end_is_refused_whatever_its_rows_say(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gold, "MOST_LABELLED", 3)
+    assert labels(project, "doc_id,count\na,1\nb,2\nc,3\n").values.keys() == {"a", "b", "c"}
+    assert "it has more than 3 rows" in str(problem(project, "doc_id,count\n" + "a,1\n" * 4))
 
 
 def test_a_missing_file_is_told(project: TrialProject) -> None:
